@@ -1,0 +1,241 @@
+"""The command line: minimise a problem, list the optimizers, show one's options."""
+
+import argparse
+import ast
+import importlib.util
+import inspect
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+
+from optimizers.describe import capability_table, option_table
+from optimizers.errors import InvalidInputError, OptimizerError
+from optimizers.evaluation.differences import SCHEMES
+from optimizers.observers import Table
+from optimizers.optimizer import RUN_SETTINGS, Optimizer
+from optimizers.problems import h2
+from optimizers.registry import find
+from optimizers.result import OptimizerResult
+
+CONVERGED, ERROR, STOPPED = 0, 1, 3  # argparse itself exits with 2
+INTERRUPTED = 130  # what shells report for Ctrl-C
+
+
+def main(arguments: Sequence[str] | None = None, out: TextIO | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        The arguments after the program's name; those of the process by default.
+    out : file, optional
+        Where to print; standard output by default.
+
+    Returns
+    -------
+    int
+        The exit code: 0 when the run converged, 3 when a budget or something else stopped it
+        before, 1 for an error, 130 for Ctrl-C.
+
+    Examples
+    --------
+    >>> main(["show", "CG"])
+    CG: Nonlinear conjugate gradients (CG), the variant of Polak and Ribiere.
+    ...
+    0
+    """
+    out = out or sys.stdout
+    given = _parser().parse_args(_glued(sys.argv[1:] if arguments is None else arguments))
+    try:
+        code: int = given.run(given, out)
+    except (Exception, KeyboardInterrupt) as error:
+        if not isinstance(error, OptimizerError | KeyboardInterrupt):
+            traceback.print_exc()  # the user's own function failed: show where
+        print(f"error: {type(error).__name__}: {error}", file=sys.stderr)
+        result = getattr(error, "optimizer_result", None)
+        if result is not None:
+            _report(result, None, out)
+        return INTERRUPTED if isinstance(error, KeyboardInterrupt) else ERROR
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m optimizers",
+        description="Interchangeable minimisers: run one, list them, show what one can do.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="{minimize,list,show}")
+
+    run = commands.add_parser(
+        "minimize",
+        help="minimise the H2 energy, or a function of yours",
+        description="Minimise the energy of the H2 molecule (two qubits, 0.735 angstrom), or a "
+        "function of yours. Exit code: 0 converged, 3 stopped by a budget or before "
+        "convergence, 1 error.",
+    )
+    run.add_argument("--fun", metavar="FILE.py:NAME", help="the objective; without it: H2")
+    run.add_argument("--x0", metavar="1,2,…", help="the start; required with --fun")
+    run.add_argument(
+        "--bounds",
+        metavar="LOW:HIGH,…",
+        help="one pair for all variables or one for each; leave a side empty for no bound: 0:,-1:1",
+    )
+    run.add_argument(
+        "--jac",
+        metavar="FILE.py:NAME",
+        help="the gradient: a function (NAME alone: from the file of --fun), 2-point, 3-point, "
+        "cs, or 'true' when the objective returns both",
+    )
+    run.add_argument("--optimizer", default="LBFGSB", metavar="NAME", help="default: %(default)s")
+    run.add_argument(
+        "-o",
+        dest="options",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="an option or a setting of the run, such as maxfun=200; may be repeated",
+    )
+    run.add_argument("--shots", type=int, help="H2 only: measure with so many shots")
+    run.add_argument("--quiet", action="store_true", help="no table of iterations")
+    run.set_defaults(run=_minimize)
+
+    table = commands.add_parser("list", help="what each optimizer can take")
+    table.set_defaults(run=_list)
+
+    show = commands.add_parser("show", help="an optimizer's options")
+    show.add_argument("optimizer", metavar="NAME")
+    show.set_defaults(run=_show)
+    return parser
+
+
+def _glued(arguments: Sequence[str]) -> list[str]:
+    """Join ``--x0 -1,2`` to ``--x0=-1,2``: argparse takes such a value for an option."""
+    glued: list[str] = []
+    for argument in arguments:
+        if glued and glued[-1] in ("--x0", "--bounds"):
+            glued[-1] += "=" + argument
+        else:
+            glued.append(argument)
+    return glued
+
+
+def _minimize(given: argparse.Namespace, out: TextIO) -> int:
+    cls = find(given.optimizer)
+    options = dict(_option(text) for text in given.options)
+    settings = {name: options.pop(name) for name in RUN_SETTINGS if name in options}
+    optimizer = _configured(cls, options)
+    if not given.quiet:
+        settings["callback"] = Table(file=out)
+    exact: float | None = None
+    if given.fun is None:
+        molecule = h2(shots=given.shots, noise_seed=settings.get("seed"))
+        fun: Callable[..., Any] = molecule
+        x0 = molecule.x0 if given.x0 is None else _numbers(given.x0)
+        jac = molecule.jac if given.jac is None and optimizer.is_gradient_required else given.jac
+        jac = _jacobian(jac, None)
+        exact = molecule.ground_energy
+        print(f"{molecule!r}, {x0.size} parameters, {type(optimizer).__name__}", file=out)
+    else:
+        if given.x0 is None:
+            raise InvalidInputError("--fun needs a start: pass --x0 1,2,… with one number each.")
+        if given.shots is not None:
+            raise InvalidInputError("--shots goes with the bundled H2 problem, not with --fun.")
+        fun, x0 = _function(given.fun), _numbers(given.x0)
+        jac = _jacobian(given.jac, given.fun.rpartition(":")[0])
+    bounds = None if given.bounds is None else _bounds(given.bounds, x0.size)
+    result = optimizer.minimize(fun, x0, jac, bounds, **settings)
+    _report(result, exact, out)
+    return CONVERGED if result.success else STOPPED
+
+
+def _report(result: OptimizerResult, exact: float | None, out: TextIO) -> None:
+    verdict = "Converged" if result.success else "Stopped before convergence"
+    print(f"{verdict}: {result.stop.sentence}.", file=out)
+    print(f"  message    {result.message}", file=out)
+    print(f"  f(x)       {result.fun!r}", file=out)
+    if exact is not None and result.fun is not None:
+        print(f"  exact      {exact!r} (error {result.fun - exact:.2e})", file=out)
+    print(f"  x          {np.array2string(result.x, precision=8, threshold=20)}", file=out)
+    print(f"  iterations {result.nit}", file=out)
+    print(f"  evaluated  {result.nfev} points, {result.njev} gradients", file=out)
+    print(f"  time       {result.elapsed:.3g} s", file=out)
+
+
+def _list(given: argparse.Namespace, out: TextIO) -> int:
+    print(capability_table(), file=out)
+    return CONVERGED
+
+
+def _show(given: argparse.Namespace, out: TextIO) -> int:
+    print(option_table(find(given.optimizer)), file=out)
+    return CONVERGED
+
+
+def _configured(cls: type[Optimizer], options: dict[str, Any]) -> Optimizer:
+    """Make an optimizer from options of which the constructor may name only some."""
+    named = inspect.signature(cls).parameters
+    arguments = {name: options.pop(name) for name in list(options) if name in named}
+    return cls(**arguments, **({"options": options} if options else {}))
+
+
+def _option(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise InvalidInputError(f"-o {text} is no option: write -o name=value.")
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, value  # a bare word, such as on_failure=reject
+
+
+def _numbers(text: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+    try:
+        return np.array([float(number) for number in text.strip("[]() ").split(",")])
+    except ValueError:
+        raise InvalidInputError(
+            f"{text!r} is no vector: write numbers with commas, 1,2.5."
+        ) from None
+
+
+def _bounds(text: str, n: int) -> list[tuple[float | None, float | None]]:
+    pairs = []
+    for pair in text.split(","):
+        low, colon, high = pair.partition(":")
+        try:
+            if not colon:
+                raise ValueError
+            pairs.append((float(low) if low else None, float(high) if high else None))
+        except ValueError:
+            raise InvalidInputError(f"{pair!r} is no pair of bounds: write low:high.") from None
+    return pairs * n if len(pairs) == 1 else pairs
+
+
+def _jacobian(given: Any, path: str | None) -> Any:
+    if given is None or callable(given) or given in SCHEMES:
+        return given
+    if given.lower() == "true":
+        return True
+    if ":" not in given and path is None:
+        raise InvalidInputError(f"--jac {given} is no function: write --jac file.py:name.")
+    return _function(given if ":" in given else f"{path}:{given}")
+
+
+def _function(reference: str) -> Callable[..., Any]:
+    path, colon, name = reference.rpartition(":")
+    if not colon or not Path(path).is_file():
+        raise InvalidInputError(f"{reference!r} is no function in a file: write path.py:name.")
+    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
+    if spec is None or spec.loader is None:
+        raise InvalidInputError(f"{path} cannot be read as Python: its name must end in .py.")
+    module = importlib.util.module_from_spec(spec)
+    # As for a script: its neighbours can be imported.
+    sys.path.insert(0, str(Path(path).resolve().parent))
+    spec.loader.exec_module(module)
+    if not callable(getattr(module, name, None)):
+        raise InvalidInputError(f"{path} has no function {name!r}.")
+    function: Callable[..., Any] = getattr(module, name)
+    return function

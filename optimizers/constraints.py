@@ -1,0 +1,102 @@
+"""Constraints as SciPy takes them: user functions get copies, and misses are measured."""
+
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.optimize import LinearConstraint, NonlinearConstraint
+
+from optimizers._types import Array, ConstraintsLike
+from optimizers.errors import InvalidInputError
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """One constraint, possibly of several components: ``lower <= fun(x) <= upper``.
+
+    Parameters
+    ----------
+    for_scipy : object
+        The constraint in the form that SciPy's methods take; user functions in it get copies.
+    fun : callable
+        ``fun(x) -> (m,)`` array.
+    lower, upper : float or ndarray
+        The limits of its values.
+    """
+
+    for_scipy: Any
+    fun: Callable[[Array], Any]
+    lower: Any
+    upper: Any
+
+    def violation(self, x: Array) -> float:
+        """Return by how much ``x`` fails the worst component; 0.0 when it meets all."""
+        values = np.atleast_1d(np.asarray(self.fun(x), dtype=np.float64))
+        misses = np.maximum(self.lower - values, values - self.upper)
+        return float(np.max(misses, initial=0.0))
+
+
+def as_constraints(constraints: ConstraintsLike) -> tuple[Constraint, ...]:
+    """Return a user's constraints in one form.
+
+    Parameters
+    ----------
+    constraints : dict, LinearConstraint, NonlinearConstraint, or a sequence of them
+        As in :func:`scipy.optimize.minimize`. They are not changed.
+
+    Returns
+    -------
+    tuple of Constraint
+        The same constraints.
+
+    Raises
+    ------
+    InvalidInputError
+        If one of them is of another kind, or lacks ``type`` or ``fun``.
+    """
+    if not isinstance(constraints, Sequence):
+        constraints = (constraints,)
+    return tuple(_as_constraint(constraint) for constraint in constraints)
+
+
+def _as_constraint(given: Any) -> Constraint:
+    if isinstance(given, LinearConstraint):
+        matrix = given.A
+        return Constraint(given, lambda x: matrix @ x, given.lb, given.ub)
+    if isinstance(given, NonlinearConstraint):
+        fun = _with_copy(given.fun)
+        guarded = NonlinearConstraint(
+            fun,
+            given.lb,
+            given.ub,
+            jac=_with_copy(given.jac),
+            hess=_with_copy(given.hess),
+            keep_feasible=given.keep_feasible,
+            finite_diff_rel_step=given.finite_diff_rel_step,
+            finite_diff_jac_sparsity=given.finite_diff_jac_sparsity,
+        )
+        return Constraint(guarded, fun, given.lb, given.ub)
+    if (
+        isinstance(given, dict)
+        and given.get("type") in ("eq", "ineq")
+        and callable(given.get("fun"))
+    ):
+        args = given.get("args", ())
+        guarded = {**given, "fun": _with_copy(given["fun"]), "jac": _with_copy(given.get("jac"))}
+        fun = guarded["fun"]
+        upper = 0.0 if given["type"] == "eq" else np.inf
+        return Constraint(guarded, lambda x: fun(x, *args), 0.0, upper)
+    raise InvalidInputError(
+        f"A constraint is {given!r}, expected scipy.optimize.LinearConstraint, "
+        "NonlinearConstraint or a dict with 'type' ('eq' or 'ineq') and 'fun'."
+    )
+
+
+def _with_copy(fun: Any) -> Any:
+    """Return a user function that may spoil its argument; what is no function stays as it is."""
+    if callable(fun):
+        return lambda x, *args: fun(np.copy(x), *args)
+    # A Hessian update strategy keeps state: the run works on its own.
+    return deepcopy(fun)

@@ -1,0 +1,132 @@
+"""What the optimizers say of themselves: the capability table, a class' options in words."""
+
+import inspect
+import re
+from typing import NamedTuple
+
+from optimizers.optimizer import CommonSettings, Optimizer, RunSettings
+from optimizers.registry import available
+from optimizers.support import CAPABILITIES, SupportLevel
+
+
+class OptionDescription(NamedTuple):
+    """An option with its default and meaning, as its class' docstring tells.
+
+    Parameters
+    ----------
+    name, default, meaning : str
+        The option's name, its default as text, and what it means.
+    """
+
+    name: str
+    default: str
+    meaning: str
+
+
+def describe_options(cls: type) -> list[OptionDescription]:
+    """Return the parameters that a class documents, in their order.
+
+    Parameters
+    ----------
+    cls : type
+        A class with a numpydoc "Parameters" section, of its own or inherited.
+
+    Returns
+    -------
+    list of OptionDescription
+        Without catch-all parameters.
+
+    Examples
+    --------
+    >>> from optimizers import TNC
+    >>> describe_options(TNC)[1]
+    OptionDescription(name='disp', default='False', meaning="Print the result's ... the end.")
+    """
+    text = next(
+        (
+            doc
+            for base in cls.__mro__
+            if "Parameters\n------" in (doc := inspect.getdoc(base) or "")
+        ),
+        "",
+    )
+    section = re.search(r"^Parameters\n-+\n(.*?)(?=^\w[^\n]*\n-+\n|\Z)", text, re.S | re.M)
+    if section is None:
+        return []
+    entries = re.findall(r"^(\w+) : ([^\n]*)\n((?: +[^\n]*\n?|\n)*)", section[1], re.M)
+    return [
+        OptionDescription(name, _default(kind), _unfolded(rest)) for name, kind, rest in entries
+    ]
+
+
+def capability_table() -> str:
+    """Return the table of all optimizers and what each can take.
+
+    Examples
+    --------
+    >>> print(capability_table().splitlines()[0])
+    optimizer    gradient   bounds     initial_point  constraints    hessian
+    """
+    rows = [("optimizer", *CAPABILITIES)]
+    rows += [(name, *capabilities(cls)) for name, cls in available().items()]
+    return _columns(rows)
+
+
+def capabilities(cls: type[Optimizer]) -> tuple[str, ...]:
+    """Return the names of a class' support levels, in the order of ``CAPABILITIES``."""
+    levels = cls().get_support_level()
+    return tuple(levels.get(what, SupportLevel.not_supported).name for what in CAPABILITIES)
+
+
+def option_table(cls: type[Optimizer]) -> str:
+    """Return a class' options with default and meaning, and the settings that every run takes."""
+    head = (inspect.getdoc(cls) or "").split("\n", 1)[0]
+    options = describe_options(cls)
+    own = {option.name for option in options}
+    settings = [
+        setting
+        for group in (RunSettings, CommonSettings)
+        for setting in describe_options(group)
+        if setting.name not in own
+    ]
+    further = [name for name in cls()._known_options() if name not in own]
+    parts = [
+        f"{cls.__name__}: {head}",
+        "Can take: "
+        + ", ".join(
+            f"{w} {level}" for w, level in zip(CAPABILITIES, capabilities(cls), strict=True)
+        ),
+        "",
+        "Options:",
+        *(_entry(option) for option in options),
+        "",
+        "Settings of a run, in the constructor or in minimize:",
+        *(_entry(setting) for setting in settings),
+    ]
+    if set(further) - {setting.name for setting in settings}:
+        rest = ", ".join(name for name in further if name != "maxfun")
+        parts += ["", f"Further options of SciPy's, in options={{...}}: {rest}"]
+    return "\n".join(parts)
+
+
+def _entry(option: OptionDescription) -> str:
+    default = f" (default {option.default})" if option.default else ""
+    return f"  {option.name}{default}\n      {option.meaning}"
+
+
+def _default(kind: str) -> str:
+    found = re.search(r"default (.*)$", kind)
+    return found[1] if found else ("None" if "optional" in kind else "")
+
+
+def _unfolded(text: str) -> str:
+    """Return a docstring's paragraph as one plain line, without reStructuredText's marks."""
+    return re.sub(r":\w+:`([^`]*)`|``([^`]*)``", r"\1\2", " ".join(text.split()))
+
+
+def _columns(rows: list[tuple[str, ...]]) -> str:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )

@@ -1,0 +1,96 @@
+"""The exception tree: every error this package raises, and its warning.
+
+Each error also derives from the built-in exception that a user of SciPy or Qiskit would expect,
+so that existing ``except`` clauses go on working.
+"""
+
+import difflib
+import sys
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+
+_PACKAGE = str(Path(__file__).parent)
+
+
+class OptimizerError(Exception):
+    """Base of every error that this package raises.
+
+    Errors that end a run carry its result so far in the attribute ``optimizer_result``.
+    """
+
+
+class InvalidInputError(OptimizerError, ValueError):
+    """An argument has a value that cannot be used: the message says what to pass instead."""
+
+
+class CapabilityError(InvalidInputError):
+    """The algorithm requires what was not given, or cannot honour what was given."""
+
+
+class OptionError(OptimizerError, ValueError):
+    """An option is given twice with different values, or has a value that cannot be used."""
+
+
+class UnknownOptionError(OptimizerError, TypeError):
+    """An option that the algorithm does not have: the message names the nearest one it has."""
+
+
+class MisplacedBoundsError(OptimizerError, RuntimeError):
+    """Bounds were given to a constructor or in its options instead of to ``minimize``."""
+
+
+class EvaluationError(OptimizerError):
+    """An evaluation of the objective or of its gradient gave something that cannot be used."""
+
+
+class NonFiniteValueError(EvaluationError, ArithmeticError):
+    """An evaluation gave NaN or an infinity."""
+
+
+class InvalidValueError(EvaluationError, TypeError):
+    """An evaluation gave a value of the wrong type, shape or number."""
+
+
+class MissingExtraError(OptimizerError, ImportError):
+    """An optional dependency is not installed: the message names the extra that brings it."""
+
+
+class OptimizerWarning(UserWarning):
+    """Something given by the user is not used as given: ignored, or changed to fit."""
+
+
+def warn_user(message: str) -> None:
+    """Warn with :class:`OptimizerWarning`, at the line of the user's that called the package."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, OptimizerWarning, stacklevel=level)
+
+
+def nearest_names(name: str, known: Iterable[str]) -> str:
+    """Return a sentence that helps to mend a misspelt name.
+
+    Parameters
+    ----------
+    name : str
+        What was given.
+    known : iterable of str
+        What could have been given.
+
+    Returns
+    -------
+    str
+        ``"Did you mean 'ftol'?"`` when a name is near, otherwise the list of all names.
+
+    Examples
+    --------
+    >>> nearest_names("maxitr", ["maxiter", "ftol"])
+    "Did you mean 'maxiter'?"
+    """
+    names = sorted(known)
+    lowered = {candidate.lower(): candidate for candidate in names}
+    near = difflib.get_close_matches(name.lower(), lowered, n=1)
+    if near:
+        return f"Did you mean {lowered[near[0]]!r}?"
+    return f"Known: {', '.join(names)}." if names else "It has none."

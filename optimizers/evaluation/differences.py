@@ -1,0 +1,218 @@
+"""Difference schemes: a gradient becomes points, and their values become the gradient.
+
+Pure functions of arrays: nothing here calls the objective. The probes lie inside the bounds:
+a step that would leave them changes its side, or shrinks when neither side has room.
+
+References
+----------
+.. [1] W. H. Press et al., "Numerical Recipes", section 5.7: step sizes of the order of the
+   square root (one-sided) or cube root (central) of the precision.
+.. [2] W. Squire and G. Trapp, "Using complex variables to estimate derivatives of real
+   functions", SIAM Review 40 (1998) 110-112.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from optimizers._types import Array
+from optimizers.errors import InvalidInputError
+
+Scheme = Literal["2-point", "3-point", "cs"]
+SCHEMES: tuple[Scheme, ...] = ("2-point", "3-point", "cs")
+
+_EPS = float(np.finfo(np.float64).eps)
+_RELATIVE_STEP = {"2-point": _EPS**0.5, "3-point": _EPS ** (1 / 3), "cs": _EPS**0.5}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The probes of one gradient, and how their values become it.
+
+    Parameters
+    ----------
+    points : ndarray of float64, or complex128 for the complex step, shape (k, n)
+        Where the objective is wanted besides the point itself.
+    fold : callable
+        ``fold(f0, values) -> gradient``: takes the value at the point itself and the values at
+        ``points``, shape (k,), and returns the gradient, shape (n,).
+    """
+
+    points: NDArray[Any]
+    fold: Callable[[float, NDArray[Any]], Array]
+
+
+@dataclass(frozen=True)
+class Differences:
+    """A difference scheme with its steps.
+
+    Parameters
+    ----------
+    scheme : {"2-point", "3-point", "cs"}, default "2-point"
+        One-sided, central, or complex-step differences. The complex step needs an objective
+        that takes and returns complex numbers.
+    step : float or array_like of shape (n,), optional
+        Absolute steps, one for all variables or one for each.
+    relative_step : float or array_like of shape (n,), optional
+        Steps relative to ``abs(x)``; where ``x`` is zero the default step is taken. Without
+        either, the step is the square root (cube root for ``"3-point"``) of the machine
+        precision times ``max(1, abs(x))``, as in SciPy.
+
+    Raises
+    ------
+    InvalidInputError
+        If the scheme is unknown, or a step is not a finite number other than zero.
+
+    Examples
+    --------
+    >>> plan = Differences("3-point").plan(np.array([1.0]))
+    >>> plan.points.shape
+    (2, 1)
+    >>> plan.fold(1.0, (plan.points**2).ravel()).round(9)
+    array([2.])
+    """
+
+    scheme: Scheme = "2-point"
+    step: ArrayLike | None = None
+    relative_step: ArrayLike | None = None
+
+    def __post_init__(self) -> None:
+        if self.scheme not in SCHEMES:
+            raise InvalidInputError(
+                f"jac is {self.scheme!r}, expected a callable, True or one of {SCHEMES}."
+            )
+        for name in ("step", "relative_step"):
+            given = getattr(self, name)
+            if given is None:
+                continue
+            steps = np.asarray(given, dtype=np.float64)
+            if not np.isfinite(steps).all() or (steps == 0).any():
+                raise InvalidInputError(
+                    f"The difference {name.replace('_', ' ')} is {given!r}, expected finite "
+                    "numbers other than zero."
+                )
+
+    def plan(self, x: Array, lower: Array | None = None, upper: Array | None = None) -> Plan:
+        """Return the probes for the gradient at ``x`` and the way to fold their values.
+
+        Parameters
+        ----------
+        x : ndarray of float64, shape (n,)
+            The point, inside the bounds.
+        lower, upper : ndarray of float64, shape (n,), optional
+            The bounds; infinite where there is none.
+
+        Returns
+        -------
+        Plan
+            At most n probes ("3-point": 2 n). A variable whose bounds are equal gets no probe
+            and a zero in the gradient.
+
+        Raises
+        ------
+        InvalidInputError
+            If the steps do not fit the number of variables.
+        """
+        h = self._steps(x)
+        if self.scheme == "cs":
+            return self._complex(x, np.abs(h))
+        if self.scheme == "3-point":
+            return self._central(x, np.abs(h), lower, upper)
+        if lower is not None or upper is not None:
+            h = _inside(h, *_room(x, lower, upper), 1)
+        return self._one_sided(x, h, lower, upper)
+
+    def _steps(self, x: Array) -> Array:
+        default: Array = np.copysign(_RELATIVE_STEP[self.scheme] * np.maximum(1.0, np.abs(x)), x)
+        if self.step is not None:
+            h = self._per_variable(self.step, x)
+        elif self.relative_step is not None:
+            h = self._per_variable(self.relative_step, x) * x
+        else:
+            h = default
+        # A step that is lost in the rounding of x would divide by zero.
+        lost = h == 0 if self.scheme == "cs" else (x + h) - x == 0
+        steps: Array = np.where(lost, default, h)
+        return steps
+
+    def _per_variable(self, given: ArrayLike, x: Array) -> Array:
+        steps = np.asarray(given, dtype=np.float64)
+        if steps.shape not in ((), (1,), x.shape):
+            raise InvalidInputError(
+                f"Difference steps have shape {steps.shape}, expected one number or {x.shape}."
+            )
+        return np.broadcast_to(steps, x.shape)
+
+    @staticmethod
+    def _complex(x: Array, h: Array) -> Plan:
+        points = x + 1j * np.diag(h)
+        return Plan(points, lambda f0, values: values.imag / h)
+
+    @staticmethod
+    def _one_sided(x: Array, h: Array, lower: Array | None, upper: Array | None) -> Plan:
+        moved = np.flatnonzero(h)
+        points, taken = _offset(x, moved, h[moved], lower, upper)
+
+        def fold(f0: float, values: Array) -> Array:
+            gradient = np.zeros_like(x)
+            gradient[moved] = (values - f0) / taken
+            return gradient
+
+        return Plan(points, fold)
+
+    @staticmethod
+    def _central(x: Array, h: Array, lower: Array | None, upper: Array | None) -> Plan:
+        # Central where both sides have room; else three points on the roomier side.
+        below, above = _room(x, lower, upper)
+        central = (h <= below) & (h <= above)
+        near = np.where(central, -h, _inside(h, below, above, 2))
+        moved = np.flatnonzero(near)
+        near, central = near[moved], central[moved]
+        first, d1 = _offset(x, moved, near, lower, upper)
+        second, d2 = _offset(x, moved, np.where(central, -near, 2 * near), lower, upper)
+
+        def fold(f0: float, values: Array) -> Array:
+            f1, f2 = values[: len(moved)], values[len(moved) :]
+            gradient = np.zeros_like(x)
+            gradient[moved] = np.where(
+                central, (f2 - f1) / (d2 - d1), (-3.0 * f0 + 4.0 * f1 - f2) / d2
+            )
+            return gradient
+
+        return Plan(np.concatenate([first, second]), fold)
+
+
+def _room(x: Array, lower: Array | None, upper: Array | None) -> tuple[Array, Array]:
+    below = np.full_like(x, np.inf) if lower is None else x - lower
+    above = np.full_like(x, np.inf) if upper is None else upper - x
+    return below, above
+
+
+def _inside(h: Array, below: Array, above: Array, count: int) -> Array:
+    """Return steps of which ``count`` fit between the bounds.
+
+    On the side of ``h`` if that has room, else on the side that has more of it, shortened if
+    need be; zero where the bounds leave none.
+    """
+    forward = h > 0
+    room, other = np.where(forward, (above, below), (below, above))
+    keep = (room >= count * np.abs(h)) | (room >= other)
+    size = np.minimum(np.abs(h), np.where(keep, room, other) / count)
+    steps: Array = np.where(forward == keep, size, -size)
+    return steps
+
+
+def _offset(
+    x: Array, columns: NDArray[np.intp], steps: Array, lower: Array | None, upper: Array | None
+) -> tuple[Array, Array]:
+    """Return one point for each step, and the steps as they are after rounding."""
+    moved = x[columns] + steps
+    if lower is not None and upper is not None:
+        # x + (upper - x) may round to beyond the bound.
+        moved = np.clip(moved, lower[columns], upper[columns])
+    points = np.repeat(x[np.newaxis], len(columns), axis=0)
+    points[np.arange(len(columns)), columns] = moved
+    return points, moved - x[columns]

@@ -1,0 +1,126 @@
+"""What a user function returned, checked and made a float64 number or array."""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optimizers._types import Array
+from optimizers.errors import InvalidValueError, NonFiniteValueError
+
+
+def as_value(raw: Any) -> float:
+    """Return the one real number in what an objective returned, finite or not.
+
+    Parameters
+    ----------
+    raw : float, int, NumPy scalar, or list or array with one element
+        What the objective returned.
+
+    Returns
+    -------
+    float
+        The number.
+
+    Raises
+    ------
+    InvalidValueError
+        If it is complex, None, or not exactly one number.
+
+    Examples
+    --------
+    >>> as_value([[2]])
+    2.0
+    """
+    if isinstance(raw, float | int):  # most objectives; np.float64 is a float
+        return float(raw)
+    return float(as_values(raw, 1)[0])
+
+
+def as_values(raw: Any, count: int, dtype: type[np.generic] = np.float64) -> NDArray[Any]:
+    """Return the ``count`` numbers in what an objective returned for that many points.
+
+    Parameters
+    ----------
+    raw : number, list or array
+        What the objective returned.
+    count : int
+        The number of points that it was given.
+    dtype : type, default float64
+        ``complex128`` accepts complex numbers, as the complex-step scheme needs.
+
+    Returns
+    -------
+    ndarray of dtype, shape (count,)
+        A copy of the numbers.
+
+    Raises
+    ------
+    InvalidValueError
+        If the number of values, or their type, is wrong.
+    """
+    values = _numeric(raw, "fun", dtype)
+    if values.size != count:
+        what = "one number" if count == 1 else f"{count} numbers, one for each point of the group"
+        raise InvalidValueError(
+            f"fun returned {values.size} values (shape {values.shape}), expected {what}."
+        )
+    return values.reshape(count)
+
+
+def as_gradient(raw: Any, n: int) -> Array:
+    """Return a gradient as a vector of the run's own, whatever array-like the user returned.
+
+    Parameters
+    ----------
+    raw : array_like
+        What ``jac`` returned; shapes (n,), (1, n) and (n, 1) are accepted.
+    n : int
+        The number of variables.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        A copy, so that a ``jac`` that fills one buffer again and again spoils nothing.
+
+    Raises
+    ------
+    InvalidValueError
+        If its type or size is wrong.
+    NonFiniteValueError
+        If a component is NaN or infinite.
+    """
+    gradient = _numeric(raw, "jac", np.float64)
+    if gradient.shape != (n,):
+        if gradient.size != n or gradient.ndim > 2:
+            raise InvalidValueError(f"jac returned shape {gradient.shape}, expected ({n},).")
+        gradient = gradient.reshape(n)
+    # One dot product says in most cases that all is finite, at a tenth of isfinite's time.
+    if not math.isfinite(gradient.dot(gradient)) and not np.isfinite(gradient).all():
+        index = int(np.flatnonzero(~np.isfinite(gradient))[0])
+        raise NonFiniteValueError(
+            f"jac returned {gradient[index]} in component {index}, expected finite numbers. "
+            'Pass on_failure="reject" to treat such points as worse than all others.'
+        )
+    return gradient
+
+
+def non_finite(value: complex) -> NonFiniteValueError:
+    """Return the error for an objective value that is NaN or infinite."""
+    return NonFiniteValueError(
+        f"fun returned {value}, expected a finite number. "
+        'Pass on_failure="reject" to treat such points as worse than all others.'
+    )
+
+
+def _numeric(raw: Any, name: str, dtype: type[np.generic]) -> NDArray[Any]:
+    try:
+        array = np.asarray(raw)
+    except ValueError as error:  # a ragged list
+        raise InvalidValueError(f"{name} returned {raw!r}, expected numbers.") from error
+    allowed = "biufc" if dtype is np.complex128 else "biuf"
+    if array.dtype.kind not in allowed:
+        came = "complex numbers" if array.dtype.kind == "c" else repr(raw)
+        raise InvalidValueError(f"{name} returned {came}, expected real numbers.")
+    return array.astype(dtype)

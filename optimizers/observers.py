@@ -1,0 +1,120 @@
+"""Observers: what sees each iteration of a run: the user's callback, a printed table."""
+
+import inspect
+import sys
+from collections.abc import Callable
+from typing import Any, TextIO, TypeAlias
+
+import numpy as np
+
+from optimizers.errors import InvalidInputError
+from optimizers.result import OptimizerResult
+
+#: Sees the state after each iteration; returning True asks the run to stop.
+Observer: TypeAlias = Callable[[OptimizerResult], bool]
+
+
+def as_observer(callback: Callable[..., Any]) -> Observer:
+    """Return a user's callback of either of SciPy's two conventions as an observer.
+
+    Parameters
+    ----------
+    callback : callable
+        ``callback(xk)`` gets a copy of the iterate; ``callback(intermediate_result)``, with
+        exactly that parameter name, gets an :class:`OptimizerResult` with ``x``, ``fun``,
+        ``jac`` (if known), ``nit``, ``nfev`` and ``njev``.
+
+    Returns
+    -------
+    Observer
+        Returns True when the callback returned True or raised StopIteration.
+
+    Raises
+    ------
+    InvalidInputError
+        If the callback cannot be called in either way.
+
+    Examples
+    --------
+    >>> from optimizers import LBFGSB
+    >>> steps = []
+    >>> result = LBFGSB().minimize(lambda x: x[0] ** 2, [3.0], callback=steps.append)
+    >>> len(steps) == result.nit
+    True
+    """
+    by_name = _wants_state(callback)
+
+    def observe(state: OptimizerResult) -> bool:
+        try:
+            answer = callback(intermediate_result=state) if by_name else callback(state.x)
+        except StopIteration:
+            return True
+        # Only a genuine True stops: a callback such as `list.append` or one that
+        # returns its last value must not end a run by accident.
+        return isinstance(answer, bool | np.bool_) and bool(answer)
+
+    return observe
+
+
+def _wants_state(callback: Callable[..., Any]) -> bool:
+    if not callable(callback):
+        raise InvalidInputError(
+            f"callback is {callback!r}, expected callback(xk) or callback(intermediate_result)."
+        )
+    try:
+        signature = inspect.signature(callback)
+    except (TypeError, ValueError):  # a built-in without a signature, such as list.append
+        return False
+    if set(signature.parameters) == {"intermediate_result"}:
+        return True
+    try:
+        signature.bind(None)
+    except TypeError:
+        raise InvalidInputError(
+            f"callback has the parameters {signature}, expected callback(xk) or "
+            "callback(intermediate_result)."
+        ) from None
+    return False
+
+
+class Table:
+    """Prints a line for each iteration.
+
+    Parameters
+    ----------
+    every : int, default 1
+        Print each so-manieth iteration.
+    file : file, optional
+        Where to; standard output by default.
+
+    Examples
+    --------
+    >>> from optimizers import LBFGSB
+    >>> table = Table()
+    >>> result = LBFGSB().minimize(lambda x: float(x @ x), [3.0, 4.0], callback=table)
+     iter    evals            f(x)     |grad|       best f(x)
+        1        6  ...
+    """
+
+    def __init__(self, every: int = 1, file: TextIO | None = None) -> None:
+        self._every = every
+        self._file = file
+        self._has_head = False
+
+    def __call__(self, intermediate_result: OptimizerResult) -> None:
+        """Print the line of this iteration."""
+        state = intermediate_result
+        if state.nit % self._every:
+            return
+        out = self._file or sys.stdout
+        if not self._has_head:
+            print(
+                f"{'iter':>5} {'evals':>8} {'f(x)':>15} {'|grad|':>10} {'best f(x)':>15}", file=out
+            )
+            self._has_head = True
+        norm = "-" if state.jac is None else f"{np.max(np.abs(state.jac), initial=0.0):.3e}"
+        best = "-" if state.best is None else f"{state.best.fun:.10g}"
+        fun = "-" if state.fun is None else f"{state.fun:.10g}"
+        print(
+            f"{state.nit:>5} {state.nfev:>8} {fun:>15} {norm:>10} {best:>15}", file=out, flush=True
+        )

@@ -1,0 +1,488 @@
+"""Optimizer: the configuration of one algorithm, and how it is put to work on a problem."""
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, Protocol, TypedDict
+
+import numpy as np
+from typing_extensions import Unpack, override
+
+from optimizers._types import (
+    POINT,
+    Array,
+    ArrayLike,
+    BoundsLike,
+    ConstraintsLike,
+    Jacobian,
+    Objective,
+)
+from optimizers.errors import OptionError, UnknownOptionError, nearest_names
+from optimizers.evaluation.differences import SCHEMES, Differences
+from optimizers.evaluation.evaluators import Evaluator
+from optimizers.observers import as_observer
+from optimizers.problem import Problem
+from optimizers.result import OptimizerResult
+from optimizers.run import Ending, Run
+from optimizers.support import SupportLevel, SupportLevels
+
+
+class CommonSettings(TypedDict, total=False):
+    """Settings of a run that every optimizer takes, in its constructor or in ``minimize``.
+
+    What is given to ``minimize`` wins over what was given to the constructor.
+
+    Parameters
+    ----------
+    callback : callable
+        ``callback(xk)`` or ``callback(intermediate_result)``, called once an iteration; raising
+        StopIteration or returning True ends the run with its result.
+    workers : ``"vectorized"`` or a map-like callable
+        How a wave of points is evaluated; see :class:`Evaluator`.
+    timeout : float
+        Seconds after which no further evaluation starts.
+    on_failure : {"raise", "reject"}
+        What a failed evaluation does: ``"raise"`` (default) ends the run with its error,
+        ``"reject"`` treats the point as worse than all others.
+    seed : int or numpy.random.Generator
+        Seeds the run's random numbers, for algorithms that draw any.
+    """
+
+    callback: Callable[..., Any] | None
+    workers: Any
+    timeout: float | None
+    on_failure: str
+    seed: Any
+
+
+class RunSettings(CommonSettings, total=False):
+    """:class:`CommonSettings`, and the budget, where it is no option of the algorithm's own.
+
+    Parameters
+    ----------
+    maxfun : int
+        The most points at which the objective may be evaluated, probes of finite differences
+        included: a hard limit.
+    """
+
+    maxfun: int | None
+
+
+RUN_SETTINGS = (*CommonSettings.__annotations__, "maxfun")
+
+
+class Minimizer(Protocol):
+    """Anything that minimises: an :class:`Optimizer` or a bare function."""
+
+    def __call__(
+        self,
+        fun: Objective,
+        x0: Any,
+        jac: Jacobian = None,
+        bounds: BoundsLike = None,
+    ) -> OptimizerResult:
+        """Minimise ``fun`` from ``x0`` and return the result."""
+        ...
+
+
+class Optimizer(ABC):
+    """The configuration of one algorithm: its options and declared capabilities.
+
+    It holds no state of a run: one object may serve many runs, in many threads. A subclass
+    declares :meth:`get_support_level` and overrides either :meth:`_solve`, and has everything
+    else from here, or :meth:`minimize` alone.
+
+    Parameters
+    ----------
+    max_evals_grouped : int, optional
+        How many points one call of the objective takes; see :meth:`set_max_evals_grouped`.
+    **settings
+        Settings of each run; see :class:`RunSettings`.
+
+    Raises
+    ------
+    UnknownOptionError
+        If a setting is not known; the message names the nearest one.
+    OptionError
+        If a setting has a value that cannot be used.
+    """
+
+    def __init__(self, max_evals_grouped: int | None = 1, **settings: Unpack[RunSettings]) -> None:
+        self._max_evals_grouped = max_evals_grouped
+        self._options: dict[str, Any] = {}
+        self._run_settings: dict[str, Any] = dict(settings)
+        _check_run_settings(type(self).__name__, self._run_settings)
+        Evaluator(_nothing, max_evals_grouped, settings.get("workers"))  # checks both
+
+    # What it can do.
+
+    @abstractmethod
+    def get_support_level(self) -> SupportLevels:
+        """Return what the algorithm can take.
+
+        Returns
+        -------
+        dict of str to SupportLevel
+            A level for ``"gradient"``, ``"bounds"`` and ``"initial_point"``, and beyond Qiskit
+            for ``"constraints"`` and ``"hessian"`` (absent: not supported).
+        """
+
+    def _level(self, what: str) -> SupportLevel:
+        return self.get_support_level().get(what, SupportLevel.not_supported)
+
+    @property
+    def gradient_support_level(self) -> SupportLevel:
+        """Returns gradient support level."""
+        return self._level("gradient")
+
+    @property
+    def is_gradient_ignored(self) -> bool:
+        """Returns is gradient ignored."""
+        return self._level("gradient") == SupportLevel.ignored
+
+    @property
+    def is_gradient_supported(self) -> bool:
+        """Returns is gradient supported: it may be given, though perhaps to no effect."""
+        return self._level("gradient") != SupportLevel.not_supported
+
+    @property
+    def is_gradient_required(self) -> bool:
+        """Returns is gradient required."""
+        return self._level("gradient") == SupportLevel.required
+
+    @property
+    def bounds_support_level(self) -> SupportLevel:
+        """Returns bounds support level."""
+        return self._level("bounds")
+
+    @property
+    def is_bounds_ignored(self) -> bool:
+        """Returns is bounds ignored."""
+        return self._level("bounds") == SupportLevel.ignored
+
+    @property
+    def is_bounds_supported(self) -> bool:
+        """Returns is bounds supported: it may be given, though perhaps to no effect."""
+        return self._level("bounds") != SupportLevel.not_supported
+
+    @property
+    def is_bounds_required(self) -> bool:
+        """Returns is bounds required."""
+        return self._level("bounds") == SupportLevel.required
+
+    @property
+    def initial_point_support_level(self) -> SupportLevel:
+        """Returns initial point support level."""
+        return self._level("initial_point")
+
+    @property
+    def is_initial_point_ignored(self) -> bool:
+        """Returns is initial point ignored."""
+        return self._level("initial_point") == SupportLevel.ignored
+
+    @property
+    def is_initial_point_supported(self) -> bool:
+        """Returns is initial point supported: it may be given, though perhaps to no effect."""
+        return self._level("initial_point") != SupportLevel.not_supported
+
+    @property
+    def is_initial_point_required(self) -> bool:
+        """Returns is initial point required."""
+        return self._level("initial_point") == SupportLevel.required
+
+    # How it is configured.
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The constructor arguments: ``Cls(**optimizer.settings)`` is an equal, independent object.
+
+        Returns
+        -------
+        dict
+            A copy; changing it changes nothing.
+        """
+        settings: dict[str, Any] = {"max_evals_grouped": self._max_evals_grouped}
+        settings.update(copy.copy(self._options))
+        settings.update(self._run_settings)
+        return settings
+
+    @property
+    def setting(self) -> str:
+        """The configuration as text: the class, then one ``-- name: value`` a line."""
+        lines = [f"-- {name}: {value}" for name, value in sorted(self.settings.items())]
+        return "\n".join([f"Optimizer: {type(self).__name__}", *lines, ""])
+
+    def set_options(self, **kwargs: Any) -> None:
+        """Set or update options; they take effect at the next :meth:`minimize`.
+
+        Parameters
+        ----------
+        **kwargs
+            Options, given as name=value.
+
+        Raises
+        ------
+        UnknownOptionError
+            If the algorithm has no option of that name; then nothing is set.
+        """
+        unknown = [name for name in kwargs if name not in self._known_options()]
+        if unknown:
+            raise UnknownOptionError(
+                f"{type(self).__name__} has no option {unknown[0]!r}. "
+                f"{nearest_names(unknown[0], self._known_options())}"
+            )
+        self._options.update(kwargs)
+
+    def _known_options(self) -> tuple[str, ...]:
+        return tuple(self._options)
+
+    def print_options(self) -> None:
+        """Print the algorithm's options to standard output, sorted, one ``name = value`` a line."""
+        for name, value in sorted(self._options.items()):
+            print(f"{name} = {value}")
+
+    def set_max_evals_grouped(self, limit: int | None) -> None:
+        """Set how many points one call of the objective takes.
+
+        Parameters
+        ----------
+        limit : int or None
+            With more than one, the objective gets the points of a group concatenated to one flat
+            vector and returns that many values. None means 1.
+        """
+        Evaluator(_nothing, limit, self._run_settings.get("workers"))  # checks it
+        self._max_evals_grouped = limit
+
+    @override
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return _same(self.settings, other.settings)
+
+    __hash__ = None  # type: ignore[assignment]  # set_options changes what __eq__ compares
+
+    @override
+    def __repr__(self) -> str:
+        arguments = ", ".join(f"{name}={value!r}" for name, value in self.settings.items())
+        return f"{type(self).__name__}({arguments})"
+
+    # How it runs.
+
+    def minimize(
+        self,
+        fun: Objective,
+        x0: ArrayLike,
+        jac: Jacobian = None,
+        bounds: BoundsLike = None,
+        *,
+        constraints: ConstraintsLike = (),
+        hess: Any = None,
+        hessp: Callable[..., Any] | None = None,
+        **settings: Unpack[RunSettings],
+    ) -> OptimizerResult:
+        """Minimise a scalar function of one or more variables.
+
+        Parameters
+        ----------
+        fun : callable
+            The objective, ``fun(x) -> float`` with ``x`` of shape (n,); with ``jac=True``,
+            ``fun(x) -> (float, gradient)``. It gets a copy of ``x`` that it may change.
+        x0 : float or array_like of shape (n,)
+            The start. It is not changed.
+        jac : callable, {"2-point", "3-point", "cs"}, True or None, default None
+            The gradient, ``jac(x) -> (n,)``; the name of a difference scheme; or True when
+            ``fun`` returns both. None means the algorithm's default: one-sided differences.
+        bounds : sequence of (low, high), array_like of shape (n, 2), Bounds or None
+            Bounds of the variables; None or an infinity for no bound on that side.
+        constraints : dict, LinearConstraint, NonlinearConstraint, or a sequence of them
+            As in :func:`scipy.optimize.minimize`.
+        hess : callable, scheme name or HessianUpdateStrategy, optional
+            The Hessian, ``hess(x) -> (n, n)``.
+        hessp : callable, optional
+            The Hessian times a vector, ``hessp(x, p) -> (n,)``.
+        **settings
+            Settings of this run; see :class:`RunSettings`. They win over the constructor's.
+
+        Returns
+        -------
+        OptimizerResult
+            What the algorithm ended on; the best point if it was stopped.
+
+        Raises
+        ------
+        InvalidInputError, CapabilityError, OptionError, UnknownOptionError
+            Before the first evaluation, if an argument cannot be used.
+        EvaluationError
+            If ``fun`` or ``jac`` returns what cannot be used (see ``on_failure``).
+        BaseException
+            Whatever ``fun``, ``jac`` or a callback raises, Ctrl-C included; its attribute
+            ``optimizer_result`` holds the result so far.
+        """
+        problem = Problem.check(
+            type(self).__name__,
+            self.get_support_level(),
+            fun,
+            x0,
+            jac,
+            bounds,
+            constraints=constraints,
+            hess=hess,
+            hessp=hessp,
+        )
+        return self._start_run(problem, dict(settings)).execute(self._solve)
+
+    def __call__(
+        self,
+        fun: Objective,
+        x0: ArrayLike,
+        jac: Jacobian = None,
+        bounds: BoundsLike = None,
+        **settings: Any,
+    ) -> OptimizerResult:
+        """Minimise; the same as :meth:`minimize`, so that an object is a bare Minimizer."""
+        return self.minimize(fun, x0, jac, bounds, **settings)
+
+    def _start_run(self, problem: Problem, settings: dict[str, Any]) -> Run:
+        """Return a run of the problem with the settings that hold for it."""
+        _check_run_settings(type(self).__name__, settings)
+        holding = {**self._run_settings, **settings}
+        callback = holding.get("callback")
+        return Run(
+            problem,
+            Evaluator(problem.fun, self._max_evals_grouped, holding.get("workers")),
+            self._differences(problem),
+            maxfun=self._budget(holding.get("maxfun")),
+            maxiter=self._iteration_limit(),
+            timeout=holding.get("timeout"),
+            reject=holding.get("on_failure") == "reject",
+            seed=holding.get("seed"),
+            observers=() if callback is None else (as_observer(callback),),
+        )
+
+    def _solve(self, run: Run) -> Ending:
+        """Run the algorithm: ask ``run`` for values and gradients, and say how it ended."""
+        raise TypeError(f"{type(self).__name__} overrides neither _solve nor minimize.")
+
+    def _differences(self, problem: Problem) -> Differences:
+        """Return the scheme for gradients that the user does not give."""
+        return Differences(problem.jac if problem.jac in SCHEMES else "2-point")
+
+    def _budget(self, maxfun: int | None) -> int | None:
+        """Return the most points that may be evaluated, given the setting of the run."""
+        return maxfun
+
+    def _iteration_limit(self) -> int | None:
+        """Return the most iterations, if the run and not the algorithm has to count them."""
+        return None
+
+    # Qiskit's static helpers.
+
+    @staticmethod
+    def gradient_num_diff(
+        x_center: POINT,
+        f: Objective,
+        epsilon: float,
+        max_evals_grouped: int | None = None,
+    ) -> Array:
+        """Compute a gradient by forward differences, several points in one call.
+
+        Parameters
+        ----------
+        x_center : ndarray of shape (n,)
+            The point around which the gradient is computed.
+        f : callable
+            The function of which the gradient is computed. With groups, it gets several points
+            concatenated to one flat vector and returns as many values.
+        epsilon : float
+            The step.
+        max_evals_grouped : int, optional
+            How many points one call takes, defaults to 1 (i.e. no batching). The value at
+            ``x_center`` is computed in a call of its own.
+
+        Returns
+        -------
+        ndarray of float64, shape (n,)
+            The gradient computed.
+
+        Raises
+        ------
+        OptionError
+            If ``epsilon`` or ``max_evals_grouped`` cannot be used.
+        InvalidValueError
+            If ``f`` returns the wrong number of values.
+
+        Examples
+        --------
+        >>> Optimizer.gradient_num_diff(np.array([1.0, 2.0]), lambda x: x @ x, 1e-6).round(4)
+        array([2., 4.])
+        """
+        x = np.array(x_center, dtype=np.float64, ndmin=1)
+        plan = Differences("2-point", step=epsilon).plan(x)
+        evaluator = Evaluator(f, max_evals_grouped)
+        center = evaluator.value(x)
+        values = [part_values for _, part_values in evaluator.wave(plan.points)]
+        return plan.fold(center, np.concatenate(values) if values else np.empty(0))
+
+    @staticmethod
+    def wrap_function(function: Callable[..., Any], args: tuple[Any, ...]) -> Callable[..., Any]:
+        """Wrap a function to implicitly inject the args at each call.
+
+        Parameters
+        ----------
+        function : callable
+            The target function.
+        args : tuple
+            The args to be injected, after those of the call.
+
+        Returns
+        -------
+        callable
+            The wrapper.
+
+        Examples
+        --------
+        >>> Optimizer.wrap_function(pow, (2,))(5)
+        25
+        """
+
+        def function_wrapper(*wrapper_args: Any) -> Any:
+            return function(*(wrapper_args + tuple(args)))
+
+        return function_wrapper
+
+
+def _check_run_settings(name: str, settings: dict[str, Any]) -> None:
+    for setting in settings:
+        if setting not in RUN_SETTINGS:
+            raise UnknownOptionError(
+                f"{name} has no setting {setting!r}. {nearest_names(setting, RUN_SETTINGS)}"
+            )
+    maxfun, timeout = settings.get("maxfun"), settings.get("timeout")
+    if maxfun is not None and not (_is_number(maxfun) and maxfun >= 1):
+        raise OptionError(f"maxfun is {maxfun!r}, expected a whole number >= 1.")
+    if timeout is not None and not (_is_number(timeout) and timeout > 0):
+        raise OptionError(f"timeout is {timeout!r}, expected a number of seconds > 0.")
+    if settings.get("on_failure", "raise") not in ("raise", "reject"):
+        raise OptionError(
+            f"on_failure is {settings['on_failure']!r}, expected 'raise' or 'reject'."
+        )
+    if settings.get("callback") is not None:
+        as_observer(settings["callback"])
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
+
+
+def _same(left: Any, right: Any) -> bool:
+    """Compare settings, arrays among them included; a list equals an array of its values."""
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(_same(left[k], right[k]) for k in left)
+    if isinstance(left, np.ndarray | list | tuple) or isinstance(right, np.ndarray):
+        return np.array_equal(np.asarray(left), np.asarray(right))
+    return bool(left == right)
+
+
+def _nothing(x: Array) -> float:
+    """Stand in for an objective where only the settings around it are checked."""
+    return 0.0

@@ -1,0 +1,301 @@
+"""Problem: what is minimised, checked and normalised. The only place that reads user input."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from scipy.optimize import Bounds
+
+from optimizers._types import Array, ArrayLike, BoundsLike, ConstraintsLike, Jacobian, Objective
+from optimizers.constraints import Constraint, as_constraints
+from optimizers.errors import CapabilityError, InvalidInputError, warn_user
+from optimizers.evaluation.differences import SCHEMES
+from optimizers.support import SupportLevel, SupportLevels
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A minimisation problem in the form that all algorithms share.
+
+    Build it with :meth:`check`, which normalises what a user gave.
+
+    Parameters
+    ----------
+    fun : callable
+        The objective.
+    x0 : ndarray of float64, shape (n,)
+        The start, inside the bounds; an array of the problem's own.
+    jac : callable, scheme name, True or None
+        How the gradient is had.
+    lower, upper : ndarray of float64, shape (n,), or None
+        The bounds, infinite where there is none; None when no variable has any.
+    constraints : sequence of Constraint
+        The constraints.
+    hess, hessp : callable, scheme name, update strategy or None
+        The Hessian and its product with a vector, as in SciPy.
+    """
+
+    fun: Objective
+    x0: Array
+    jac: Jacobian = None
+    lower: Array | None = None
+    upper: Array | None = None
+    constraints: Sequence[Constraint] = field(default=())
+    hess: Any = None
+    hessp: Callable[..., Any] | None = None
+
+    @classmethod
+    def check(
+        cls,
+        name: str,
+        levels: SupportLevels,
+        fun: Objective,
+        x0: ArrayLike | None,
+        jac: Jacobian = None,
+        bounds: BoundsLike = None,
+        *,
+        constraints: ConstraintsLike = (),
+        hess: Any = None,
+        hessp: Callable[..., Any] | None = None,
+    ) -> "Problem":
+        """Check and normalise a user's problem for an algorithm with given support levels.
+
+        Parameters
+        ----------
+        name : str
+            The algorithm's name, for messages.
+        levels : dict of str to SupportLevel
+            What the algorithm can take.
+        fun, x0, jac, bounds, constraints, hess, hessp
+            As in :meth:`Optimizer.minimize`. None of them is changed.
+
+        Returns
+        -------
+        Problem
+            The problem without what the algorithm ignores (a warning says so).
+
+        Raises
+        ------
+        InvalidInputError
+            If an argument cannot be used.
+        CapabilityError
+            If the algorithm requires what is missing or cannot honour what is given.
+        """
+        if not callable(fun):
+            raise InvalidInputError(f"fun is {fun!r}, expected a callable fun(x) -> float.")
+        if not (jac is None or isinstance(jac, bool) or callable(jac) or jac in SCHEMES):
+            raise InvalidInputError(
+                f"jac is {jac!r}, expected a callable, True or one of {SCHEMES}."
+            )
+        jac = None if jac is False else jac
+        given = {
+            "gradient": jac is not None,
+            "bounds": bounds is not None,
+            "initial_point": x0 is not None,
+            "constraints": _is_given(constraints),
+            "hessian": hess is not None or hessp is not None,
+        }
+        # jac=True says what fun returns: fun is unpacked also where the gradient is of no use.
+        used = {
+            what: _is_used(name, what, levels, is_given, said=what == "gradient" and jac is True)
+            for what, is_given in given.items()
+        }
+        start = as_start(x0)
+        lower, upper = as_bounds(bounds, start.size) if used["bounds"] else (None, None)
+        return cls(
+            fun=fun,
+            x0=inside(start, lower, upper),
+            jac=jac if used["gradient"] or jac is True else None,
+            lower=lower,
+            upper=upper,
+            constraints=as_constraints(constraints) if used["constraints"] else (),
+            hess=hess if used["hessian"] else None,
+            hessp=hessp if used["hessian"] else None,
+        )
+
+    @property
+    def n(self) -> int:
+        """The number of variables."""
+        return self.x0.size
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether the bounds leave no variable free."""
+        return self.lower is not None and bool(np.all(self.lower == self.upper))
+
+    def clip(self, x: Array) -> Array:
+        """Return the point of the box that is nearest to ``x``, as a new array."""
+        if self.lower is None or self.upper is None:
+            return x.copy()
+        return np.minimum(np.maximum(x, self.lower), self.upper)
+
+    def violation(self, x: Array) -> float:
+        """Return by how much ``x`` fails the worst constraint; 0.0 when it meets all."""
+        return max((constraint.violation(x) for constraint in self.constraints), default=0.0)
+
+
+def as_start(x0: ArrayLike | None) -> Array:
+    """Return a start as a float64 vector of its own.
+
+    Parameters
+    ----------
+    x0 : float or array_like of shape (n,)
+        The start; a number means one variable.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        A copy.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is not a vector of finite real numbers.
+    """
+    try:
+        raw = np.asarray(x0)
+        if raw.dtype.kind not in "biuf":
+            raise ValueError(f"it has dtype {raw.dtype}")
+    except ValueError as error:
+        raise InvalidInputError(
+            f"x0 is {x0!r} ({error}), expected a number or a vector of real numbers."
+        ) from None
+    if raw.ndim > 1:
+        raise InvalidInputError(
+            f"x0 has shape {raw.shape}, expected one dimension: pass x0.ravel()."
+        )
+    start = np.array(raw, dtype=np.float64, ndmin=1)
+    if not np.isfinite(start).all():
+        index = int(np.flatnonzero(~np.isfinite(start))[0])
+        raise InvalidInputError(f"x0[{index}] is {start[index]}, expected finite numbers.")
+    return start
+
+
+def as_bounds(bounds: BoundsLike, n: int) -> tuple[Array | None, Array | None]:
+    """Return bounds as two vectors, or two Nones when no variable has any.
+
+    Parameters
+    ----------
+    bounds : sequence of pairs, array_like of shape (n, 2), scipy.optimize.Bounds or None
+        None or an infinity in a pair means no bound on that side.
+    n : int
+        The number of variables.
+
+    Returns
+    -------
+    lower, upper : ndarray of float64, shape (n,), or None
+        The bounds, infinite where there is none.
+
+    Raises
+    ------
+    InvalidInputError
+        If the shape is wrong, a bound is NaN, or a lower bound is above the upper one.
+
+    Examples
+    --------
+    >>> as_bounds([(0, None), (None, 2)], 2)
+    (array([ 0., -inf]), array([inf,  2.]))
+    """
+    if bounds is None:
+        return None, None
+    if isinstance(bounds, Bounds):
+        try:
+            lower = np.array(np.broadcast_to(bounds.lb, n), dtype=np.float64)
+            upper = np.array(np.broadcast_to(bounds.ub, n), dtype=np.float64)
+        except ValueError:
+            raise InvalidInputError(
+                f"bounds have shapes {np.shape(bounds.lb)} and {np.shape(bounds.ub)}, "
+                f"expected one number or {n} each."
+            ) from None
+        absent = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
+    else:
+        lower, upper, absent = _pairs(bounds, n)
+    for side, values, none in (("lower", lower, absent[0]), ("upper", upper, absent[1])):
+        bad = np.isnan(values) & ~none
+        if bad.any():
+            raise InvalidInputError(
+                f"The {side} bound of variable {int(np.flatnonzero(bad)[0])} is NaN; "
+                "write None or an infinity for no bound."
+            )
+    lower[absent[0]], upper[absent[1]] = -np.inf, np.inf
+    crossed = np.flatnonzero((lower > upper) | (lower == np.inf) | (upper == -np.inf))
+    if crossed.size:
+        i = int(crossed[0])
+        raise InvalidInputError(
+            f"bounds[{i}] is ({lower[i]}, {upper[i]}): the lower bound is above the upper one "
+            "or no number lies between them."
+        )
+    if np.isinf(lower).all() and np.isinf(upper).all():
+        return None, None
+    return lower, upper
+
+
+def inside(x0: Array, lower: Array | None, upper: Array | None) -> Array:
+    """Return the start inside the bounds; a start outside is clipped, and a warning says so."""
+    if lower is None or upper is None:
+        return x0
+    clipped = np.clip(x0, lower, upper)
+    moved = np.flatnonzero(clipped != x0)
+    if moved.size:
+        i = int(moved[0])
+        warn_user(
+            f"x0 is outside the bounds in {moved.size} variable(s), first x0[{i}] = {x0[i]}; "
+            f"it was clipped to them, x0[{i}] = {clipped[i]}."
+        )
+    return clipped
+
+
+def _pairs(bounds: Any, n: int) -> tuple[Array, Array, tuple[Any, Any]]:
+    try:
+        # float conversion reads None as NaN, in compiled code: there may be 10^6 pairs.
+        bounds = bounds if hasattr(bounds, "__len__") else list(bounds)
+        pairs = np.array(bounds, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InvalidInputError(
+            f"bounds is {bounds!r:.200}, expected a list of (low, high) pairs, an (n, 2) array "
+            "or scipy.optimize.Bounds."
+        ) from None
+    if pairs.shape != (n, 2) and not (n == 0 and pairs.size == 0):
+        raise InvalidInputError(
+            f"bounds have shape {pairs.shape}, expected ({n}, 2): one (low, high) pair for each "
+            "variable."
+        )
+    pairs = pairs.reshape(n, 2)
+    absent = np.zeros((n, 2), dtype=bool)
+    if np.isnan(pairs).any():
+        # None and NaN became the same: only None may stand for no bound.
+        entries = np.array(bounds, dtype=object).reshape(n, 2)
+        absent = np.equal(entries, np.array(None, dtype=object)).astype(bool)
+    return pairs[:, 0].copy(), pairs[:, 1].copy(), (absent[:, 0], absent[:, 1])
+
+
+def _is_given(constraints: ConstraintsLike) -> bool:
+    if isinstance(constraints, Sequence):
+        return len(constraints) > 0
+    return constraints is not None
+
+
+_ARGUMENTS = {"gradient": "jac", "initial_point": "x0", "hessian": "hess or hessp"}
+
+
+def _is_used(name: str, what: str, levels: SupportLevels, is_given: bool, *, said: bool) -> bool:
+    """Return whether the algorithm uses what is given; an error or a warning if it does not.
+
+    With ``said``, what is given only says what ``fun`` returns, and may go unused in silence.
+    """
+    level = levels.get(what, SupportLevel.not_supported)
+    argument = _ARGUMENTS.get(what, what)
+    if level == SupportLevel.required and not is_given:
+        raise CapabilityError(f"{name} requires {argument}: pass it to minimize.")
+    if not is_given or level >= SupportLevel.supported:
+        return is_given
+    if said:
+        return False
+    if level == SupportLevel.not_supported:
+        raise CapabilityError(
+            f"{name} cannot honour {argument}: leave it away, or take an optimizer that does "
+            "(python -m optimizers list)."
+        )
+    warn_user(f"{name} ignores {argument}: the result does not depend on it.")
+    return False

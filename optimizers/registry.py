@@ -1,0 +1,59 @@
+"""The optimizers by name."""
+
+from optimizers import scipy
+from optimizers.errors import InvalidInputError, nearest_names
+from optimizers.optimizer import Optimizer
+
+
+def available() -> dict[str, type[Optimizer]]:
+    """Return every optimizer class by its name, sorted.
+
+    Returns
+    -------
+    dict of str to type
+        The classes. :class:`SciPyOptimizer`, which is no algorithm by itself, is not among them.
+
+    Examples
+    --------
+    >>> list(available())[:3]
+    ['BFGS', 'CG', 'COBYLA']
+    """
+    classes = {getattr(scipy, name).__name__: getattr(scipy, name) for name in scipy.__all__}
+    del classes["SciPyOptimizer"]
+    return dict(sorted(classes.items()))
+
+
+def find(name: str) -> type[Optimizer]:
+    """Return the optimizer class of a name.
+
+    Parameters
+    ----------
+    name : str
+        The name, in any case, with or without underscores and hyphens: ``"L-BFGS-B"``,
+        ``"l_bfgs_b"`` and ``"LBFGSB"`` are one.
+
+    Returns
+    -------
+    type
+        The class.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is none; the message names the nearest.
+
+    Examples
+    --------
+    >>> find("l-bfgs-b").__name__
+    'LBFGSB'
+    """
+    classes = {_plain(key): cls for key, cls in available().items()}
+    if _plain(name) not in classes:
+        raise InvalidInputError(
+            f"No optimizer is called {name!r}. {nearest_names(name, available())}"
+        )
+    return classes[_plain(name)]
+
+
+def _plain(name: str) -> str:
+    return name.replace("-", "").replace("_", "").lower()

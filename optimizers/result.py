@@ -1,0 +1,212 @@
+"""What a run ends with: the result and the reason for stopping."""
+
+from enum import Enum
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from scipy.optimize import OptimizeResult
+from typing_extensions import override
+
+from optimizers._types import Array
+
+
+class StopReason(Enum):
+    """Why a run ended; :attr:`sentence` says it in words.
+
+    Examples
+    --------
+    >>> StopReason.MAXFUN.sentence
+    'the budget of function evaluations is used up'
+    >>> StopReason("timeout").is_budget
+    True
+    """
+
+    sentence: str
+
+    def __new__(cls, value: str, sentence: str) -> Self:
+        """Make a member whose value is one word and which knows its sentence."""
+        member = object.__new__(cls)
+        member._value_ = value
+        member.sentence = sentence
+        return member
+
+    GRADIENT = "gradient", "the (projected) gradient is smaller than its tolerance"
+    FUN = "fun", "the function value no longer falls by more than its tolerance"
+    STEP = "step", "the step is smaller than its tolerance"
+    CONVERGED = "converged", "the algorithm's own convergence test is met"
+    TARGET = "target", "the target value is reached"
+    FIXED = "fixed", "the bounds leave no variable free"
+    MAXITER = "maxiter", "the budget of iterations is used up"
+    MAXFUN = "maxfun", "the budget of function evaluations is used up"
+    TIMEOUT = "timeout", "the time limit is reached"
+    CALLBACK = "callback", "a callback or the objective asked to stop"
+    NO_PROGRESS = "no_progress", "no acceptable step could be found"
+    INFEASIBLE = "infeasible", "the constraints or bounds cannot be met"
+    FAILED = "failed", "an evaluation or a callback raised an error"
+    INTERRUPTED = "interrupted", "the run was interrupted"
+    OTHER = "other", "the algorithm stopped for a reason of its own; see the message"
+
+    @property
+    def is_budget(self) -> bool:
+        """Whether a limit that the user set ended the run: iterations, evaluations or time."""
+        return self in (StopReason.MAXITER, StopReason.MAXFUN, StopReason.TIMEOUT)
+
+
+class Best(NamedTuple):
+    """The best point of a run and its value.
+
+    Parameters
+    ----------
+    x : ndarray of float64, shape (n,)
+        The point.
+    fun : float
+        The objective's value there.
+    """
+
+    x: Array
+    fun: float
+
+
+class OptimizerResult(OptimizeResult):  # type: ignore[misc]  # SciPy is untyped
+    """The result of a run, with attribute and mapping access as SciPy's ``OptimizeResult``.
+
+    ``x``, ``fun`` and ``jac`` are what the algorithm ends on, and the best point evaluated when
+    the run was stopped from outside or failed. ``fun`` is always the value that the objective
+    returned at ``x``.
+
+    Attributes
+    ----------
+    x : ndarray of float64, shape (n,)
+        The solution.
+    fun : float or None
+        The objective at ``x``; None when nothing could be evaluated.
+    jac : ndarray of float64, shape (n,), or None
+        The gradient at ``x``, when it was evaluated.
+    nfev : int
+        Points at which the objective was evaluated, those of finite differences included.
+    njev : int
+        Calls of the user's ``jac``.
+    nhev : int
+        Calls of the user's ``hess`` or ``hessp``.
+    nit : int
+        Iterations.
+    nrejected : int
+        Evaluations that failed and were treated as worse than any other
+        (``on_failure="reject"``).
+    success : bool
+        Whether the algorithm's convergence test was met.
+    status : int
+        The algorithm's own return code; -1 when the run was stopped from outside.
+    message : str
+        The algorithm's own words, or the reason's sentence.
+    stop : StopReason
+        Why the run ended.
+    best : Best or None
+        The best point evaluated, probes of finite differences included.
+    elapsed : float
+        Wall time of the run in seconds.
+
+    Examples
+    --------
+    >>> from optimizers import LBFGSB
+    >>> result = LBFGSB().minimize(lambda x: (x[0] - 1.0) ** 2, x0=[3.0])
+    >>> result.success, result["nfev"] == result.nfev
+    (True, True)
+    >>> OptimizerResult.from_dict(result.to_dict()).x == result.x
+    array([ True])
+    """
+
+    x: Array
+    fun: float | None
+    jac: Array | None
+    nfev: int
+    njev: int
+    nhev: int
+    nit: int
+    nrejected: int
+    success: bool
+    status: int
+    message: str
+    stop: StopReason
+    best: Best | None
+    elapsed: float
+
+    @override
+    def __repr__(self) -> str:
+        if not self:
+            return f"{type(self).__name__}()"
+        width = max(map(len, self))
+        return "\n".join(f"{name:>{width}}: {_shown(value)}" for name, value in self.items())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result as a dict that :func:`json.dumps` takes.
+
+        Returns
+        -------
+        dict
+            Numbers, strings and lists. Algorithm-specific entries without a JSON form, such as
+            an inverse Hessian kept as a linear operator, are named under ``"omitted"``.
+        """
+        plain: dict[str, Any] = {}
+        omitted = []
+        for name, value in self.items():
+            try:
+                plain[name] = _to_json(value)
+            except TypeError:
+                omitted.append(name)
+        if omitted:
+            plain["omitted"] = omitted
+        return plain
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> Self:
+        """Rebuild a result from what :meth:`to_dict` returned, also after a trip through JSON.
+
+        Parameters
+        ----------
+        plain : dict
+            What :meth:`to_dict` returned; it is not changed.
+
+        Returns
+        -------
+        OptimizerResult
+            An equal result.
+        """
+        result = cls(
+            {
+                name: np.array(value, dtype=np.float64) if isinstance(value, list) else value
+                for name, value in plain.items()
+                if name != "omitted"
+            }
+        )
+        if "omitted" in plain:
+            result["omitted"] = list(plain["omitted"])
+        if "stop" in plain:
+            result.stop = next(reason for reason in StopReason if reason.value == plain["stop"])
+        if plain.get("best") is not None:
+            best = plain["best"]
+            result.best = Best(np.array(best["x"], dtype=np.float64), best["fun"])
+        return result
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, StopReason):
+        return f"{value.name} ({value.sentence})"
+    if isinstance(value, Best):
+        return f"fun={value.fun!r} at x={_shown(value.x)}"
+    if isinstance(value, np.ndarray):
+        return np.array2string(value, precision=6, threshold=20).replace("\n", "")
+    return str(value)
+
+
+def _to_json(value: object) -> object:
+    if value is None or isinstance(value, bool | int | float | str):
+        # NumPy's float64 is a float: made a plain one, it prints and compares alike everywhere.
+        return float(value) if isinstance(value, float) else value
+    if isinstance(value, StopReason):
+        return value.value
+    if isinstance(value, Best):
+        return {"x": value.x.tolist(), "fun": value.fun}
+    if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "biuf":
+        return value.tolist()
+    raise TypeError(type(value).__name__)

@@ -1,0 +1,347 @@
+"""SciPyOptimizer: any method of :func:`scipy.optimize.minimize` as an Optimizer."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import scipy.optimize
+from typing_extensions import Unpack, override
+
+from optimizers._types import (
+    ArrayLike,
+    BoundsLike,
+    ConstraintsLike,
+    Jacobian,
+    Objective,
+)
+from optimizers.errors import (
+    InvalidInputError,
+    MisplacedBoundsError,
+    OptionError,
+    UnknownOptionError,
+    nearest_names,
+)
+from optimizers.evaluation.differences import SCHEMES, Differences
+from optimizers.optimizer import RUN_SETTINGS, CommonSettings, Optimizer, RunSettings
+from optimizers.problem import Problem
+from optimizers.result import OptimizerResult, StopReason
+from optimizers.run import Ending, Run
+from optimizers.scipy.methods import CUSTOM, METHODS
+from optimizers.support import SupportLevel, SupportLevels
+
+
+class BudgetedSettings(CommonSettings, total=False):
+    """What the constructor of a SciPy method that has ``maxfun`` takes besides its options.
+
+    Parameters
+    ----------
+    args : tuple
+        Further arguments of ``fun``, ``jac``, ``hess`` and ``hessp``.
+    constraints, hess, hessp
+        As in ``minimize``, for every run.
+    """
+
+    args: tuple[Any, ...]
+    constraints: ConstraintsLike
+    hess: Any
+    hessp: Callable[..., Any] | None
+
+
+class SciPySettings(BudgetedSettings, RunSettings, total=False):
+    """What the other SciPy methods' constructors take besides their options."""
+
+
+class AnySettings(SciPySettings, total=False):
+    """What :class:`SciPyOptimizer` takes besides the options.
+
+    Parameters
+    ----------
+    tol : float
+        Tolerance for termination: stands for the method's own tolerances that are not given.
+    """
+
+    tol: float | None
+
+
+_PROBLEM_SETTINGS = ("args", "constraints", "hess", "hessp")
+# Entries of a SciPy result that the run knows better, or that `stop` and `message` tell.
+_OWN_ENTRIES = ("x", "fun", "jac", "nfev", "njev", "nhev", "nit", "success", "status", "message")
+
+
+class SciPyOptimizer(Optimizer):
+    """Any method of :func:`scipy.optimize.minimize`, by name or as a callable.
+
+    Parameters
+    ----------
+    method : str or callable
+        The name of a method, or a callable with the signature that SciPy documents for custom
+        minimizers.
+    options : dict, optional
+        The method's options. The dict is not changed or kept.
+    max_evals_grouped : int, default 1
+        How many points one call of the objective takes.
+    **kwargs
+        Settings of each run and further arguments of :func:`scipy.optimize.minimize`; see
+        :class:`AnySettings`.
+
+    Raises
+    ------
+    InvalidInputError
+        If SciPy has no such method.
+    UnknownOptionError
+        If the method has no option of a given name; the message names the nearest one.
+    OptionError
+        If an option is given twice with different values.
+    MisplacedBoundsError
+        If bounds are among the options or arguments: they belong to ``minimize``.
+
+    Examples
+    --------
+    >>> optimizer = SciPyOptimizer("BFGS", options={"gtol": 1e-8})
+    >>> optimizer.minimize(lambda x: (x - 3.0) @ (x - 3.0), [0.0, 0.0]).x.round(6)
+    array([3., 3.])
+    """
+
+    def __init__(
+        self,
+        method: str | Callable[..., Any],
+        options: dict[str, Any] | None = None,
+        max_evals_grouped: int | None = 1,
+        **kwargs: Unpack[AnySettings],
+    ) -> None:
+        name = type(self).__name__
+        self._method = method.lower() if isinstance(method, str) else method
+        if isinstance(self._method, str) and self._method not in METHODS:
+            raise InvalidInputError(
+                f"SciPy has no method {method!r}. {nearest_names(str(method), METHODS)}"
+            )
+        self._info = METHODS[self._method] if isinstance(self._method, str) else CUSTOM
+        given: dict[str, Any] = dict(kwargs)
+        options = dict(options or {})
+        for where in (given, options):
+            if "bounds" in where:
+                raise MisplacedBoundsError(
+                    f"{name} was given bounds in its constructor: they belong to the problem. "
+                    "Pass them to minimize(fun, x0, bounds=...)."
+                )
+        # Names of the method's own options may be written as keywords too.
+        for option in [key for key in given if key in self._info.known and key not in RUN_SETTINGS]:
+            self._agree(name, option, given[option], options.get(option, given[option]))
+            options[option] = given.pop(option)
+        if "maxfun" in given and "maxfun" in options:
+            self._agree(name, "maxfun", given["maxfun"], options["maxfun"])
+        if "maxfun" in options and "maxfun" not in self._info.options:
+            given["maxfun"] = options.pop("maxfun")
+        self._tol = given.pop("tol", None)
+        self._problem_settings = {key: given.pop(key) for key in _PROBLEM_SETTINGS if key in given}
+        for key in given:
+            if key not in RUN_SETTINGS:
+                known = {*RUN_SETTINGS, *_PROBLEM_SETTINGS, "tol", *self._info.known}
+                raise UnknownOptionError(
+                    f"{name} has no argument {key!r}. {nearest_names(key, known)}"
+                )
+        super().__init__(max_evals_grouped, **given)
+        self.set_options(**options)
+
+    @staticmethod
+    def _agree(name: str, option: str, first: Any, second: Any) -> None:
+        if first != second:
+            raise OptionError(
+                f"{name} was given {option} twice, as {first!r} and as {second!r}: give it once."
+            )
+
+    @classmethod
+    def _named_parameters(cls) -> dict[str, Any]:
+        """Return the options that the constructor names, with their defaults."""
+        if cls is SciPyOptimizer:
+            return {}
+        parameters = inspect.signature(cls.__init__).parameters.values()
+        return {
+            p.name: p.default
+            for p in parameters
+            if p.kind is p.POSITIONAL_OR_KEYWORD
+            and p.name not in ("self", "method", "options", "max_evals_grouped", "tol")
+        }
+
+    @classmethod
+    def _gathered(cls, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Return all options of a constructor call: what is in ``options`` beats a default.
+
+        Parameters
+        ----------
+        arguments : dict
+            The constructor's arguments by name.
+
+        Returns
+        -------
+        dict
+            A new dict of options.
+        """
+        options = dict(arguments["options"] or {})
+        for name, default in cls._named_parameters().items():
+            value = arguments[name]
+            if name in options and value != default:
+                cls._agree(cls.__name__, name, value, options[name])
+            options.setdefault(name, value)
+        return options
+
+    @override
+    def get_support_level(self) -> SupportLevels:
+        return {
+            "gradient": self._info.gradient,
+            "bounds": self._info.bounds,
+            "initial_point": SupportLevel.required,
+            "constraints": self._info.constraints,
+            "hessian": self._info.hessian,
+        }
+
+    @property
+    @override
+    def settings(self) -> dict[str, Any]:
+        named = [name for name in self._named_parameters() if name in self._options]
+        settings = {name: self._options[name] for name in named}
+        settings["max_evals_grouped"] = self._max_evals_grouped
+        settings["options"] = {k: v for k, v in self._options.items() if k not in named}
+        if self._tol is not None:
+            settings["tol"] = self._tol
+        settings.update(self._problem_settings)
+        settings.update(self._run_settings)
+        if type(self) is SciPyOptimizer:
+            settings["method"] = self._method
+        return settings
+
+    @override
+    def set_options(self, **kwargs: Any) -> None:
+        if "bounds" in kwargs:
+            raise MisplacedBoundsError(
+                f"{type(self).__name__} was given bounds as an option: they belong to the "
+                "problem. Pass them to minimize(fun, x0, bounds=...)."
+            )
+        if self._info is CUSTOM:
+            self._options.update(kwargs)
+        else:
+            super().set_options(**kwargs)
+
+    @override
+    def _known_options(self) -> tuple[str, ...]:
+        return self._info.known
+
+    @override
+    def minimize(
+        self,
+        fun: Objective,
+        x0: ArrayLike,
+        jac: Jacobian = None,
+        bounds: BoundsLike = None,
+        *,
+        constraints: ConstraintsLike = (),
+        hess: Any = None,
+        hessp: Callable[..., Any] | None = None,
+        **settings: Unpack[RunSettings],
+    ) -> OptimizerResult:
+        kept = self._problem_settings
+        constraints = kept.get("constraints", ()) if constraints == () else constraints
+        hess = kept.get("hess") if hess is None else hess
+        hessp = kept.get("hessp") if hessp is None else hessp
+        args = kept.get("args", ())
+        if args:
+            fun = self.wrap_function(fun, args)
+            jac = self.wrap_function(jac, args) if callable(jac) else jac
+            hess = self.wrap_function(hess, args) if callable(hess) else hess
+            hessp = self.wrap_function(hessp, args) if callable(hessp) else hessp
+        result = super().minimize(
+            fun, x0, jac, bounds, constraints=constraints, hess=hess, hessp=hessp, **settings
+        )
+        if self._options.get("disp"):
+            print(_summary(type(self).__name__, result))
+        return result
+
+    minimize.__doc__ = Optimizer.minimize.__doc__
+
+    @override
+    def _budget(self, maxfun: int | None) -> int | None:
+        own = {name: self._options.get(name) for name in self._info.budget}
+        if maxfun is not None:
+            own["maxfun"] = maxfun
+        limits = own.values()
+        return min((limit for limit in limits if limit is not None), default=None)
+
+    @override
+    def _iteration_limit(self) -> int | None:
+        return self._options.get("maxiter") if self._info.counted_by_run else None
+
+    @override
+    def _differences(self, problem: Problem) -> Differences:
+        relative = self._options.get("finite_diff_rel_step")
+        if problem.jac in SCHEMES:  # as SciPy: a named scheme takes relative steps
+            return Differences(problem.jac, relative_step=relative)
+        if relative is not None:
+            return Differences("2-point", relative_step=relative)
+        return Differences("2-point", step=self._options.get("eps"))
+
+    @override
+    def _solve(self, run: Run) -> Ending:
+        if run.problem.is_fixed:
+            message = "All variables are fixed by their bounds."
+            return Ending(run.problem.x0, True, 0, message, StopReason.FIXED)
+        return self._call_scipy(run)
+
+    def _call_scipy(self, run: Run) -> Ending:
+        problem, info = run.problem, self._info
+        # A rejected gradient can be stepped back from only where its value is not yet accepted.
+        joint = info.joint or (run.rejects and info.gradient >= SupportLevel.supported)
+        bounds = None
+        if problem.lower is not None:
+            bounds = scipy.optimize.Bounds(problem.lower, problem.upper)
+        raw = scipy.optimize.minimize(
+            (lambda x: run.value_and_gradient(x)[0]) if joint else run.value,
+            problem.x0.copy(),
+            method=self._method,
+            jac=run.gradient if info.gradient >= SupportLevel.supported else None,
+            hess=run.counted_hessian(problem.hess) if callable(problem.hess) else problem.hess,
+            hessp=None if problem.hessp is None else run.counted_hessian(problem.hessp),
+            bounds=bounds,
+            constraints=[constraint.for_scipy for constraint in problem.constraints],
+            # Takes the second argument that some methods pass. An iterate is all that is needed.
+            callback=lambda xk, state=None: run.iteration(xk),
+            tol=self._tol,
+            options=self._scipy_options(run),
+        )
+        return self._ending(raw)
+
+    def _scipy_options(self, run: Run) -> dict[str, Any]:
+        """Return the options for SciPy: without those that the run takes care of."""
+        ours = {"disp", "maxfun", "iprint", *self._info.differences}
+        options = {k: v for k, v in self._options.items() if k not in ours}
+        if self._tol is not None:
+            # A default must not hide the tolerance that the user gave.
+            defaults = self._named_parameters()
+            for name in self._info.tol:
+                if name in defaults and options.get(name) == defaults[name]:
+                    del options[name]
+        if "maxfun" in self._info.options and run.maxfun is not None:
+            options["maxfun"] = run.maxfun
+        if self._info.counted_by_run and options.get("maxiter") is not None:
+            # Far enough not to come before the run's own count.
+            options["maxiter"] = 3 * options["maxiter"] + run.problem.n + 2
+        return {self._info.renamed.get(name, name): value for name, value in options.items()}
+
+    def _ending(self, raw: Any) -> Ending:
+        message, status = str(raw.message), int(raw.get("status", 0))
+        success = bool(raw.success)
+        stop = next((s for words, s in self._info.words.items() if words in message), None)
+        if stop is None:
+            default = StopReason.CONVERGED if success else StopReason.OTHER
+            stop = self._info.stops.get(status, default)
+        extra = {k: v for k, v in raw.items() if k not in _OWN_ENTRIES}
+        return Ending(raw.x, success, status, message, stop, extra)
+
+
+def _summary(name: str, result: OptimizerResult) -> str:
+    return (
+        f"{name}: {result.message}\n"
+        f"    {result.stop.sentence}\n"
+        f"    fun: {result.fun!r}\n"
+        f"    iterations: {result.nit}, points evaluated: {result.nfev}, "
+        f"gradients: {result.njev}"
+    )
