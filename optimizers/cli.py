@@ -179,7 +179,9 @@ def _configured(cls: type[Optimizer], options: dict[str, Any]) -> Optimizer:
     """Make an optimizer from options of which the constructor may name only some."""
     named = inspect.signature(cls).parameters
     arguments = {name: options.pop(name) for name in list(options) if name in named}
-    return cls(**arguments, **({"options": options} if options else {}))
+    if options:
+        arguments["options"] = options
+    return cls(**arguments)
 
 
 def _option(text: str) -> tuple[str, Any]:

@@ -153,8 +153,9 @@ class Run:
             value, gradient = self._joint(x)
         except Exception as error:
             rejected = self._rejected(x, error)
-            assert rejected.jac is not None
-            return rejected.fun, rejected.jac
+            if rejected.jac is None:
+                raise
+            return rejected.fun, rejected.jac.copy()
         self._remember(Evaluation(x, value, gradient))
         # The algorithm may change what it is handed; what is remembered stays.
         return value, gradient.copy()
@@ -176,8 +177,9 @@ class Run:
                 gradient = plan.fold(known.fun, self._wave(plan.points))
         except Exception as error:
             rejected = self._rejected(x, error)
-            assert rejected.jac is not None
-            return rejected.jac
+            if rejected.jac is None:
+                raise
+            return rejected.jac.copy()
         if known is not None:
             self._remember(known._replace(jac=gradient))
         return gradient.copy()
@@ -417,10 +419,10 @@ class Run:
         # A bug (wrong type, shape or number of values) is not a bad point.
         if not self.rejects or isinstance(error, InvalidValueError) or self._anchor is None:
             raise error
+        self.nrejected += 1
         away = x - self._anchor.x
         square = float(away @ away)
-        if square == 0.0:  # nothing to step back to
-            raise error
-        self.nrejected += 1
+        if square == 0.0:  # the point was fine before: what is known of it stands
+            return self._anchor
         spread = (self._worst - self._anchor.fun) or abs(self._worst) or 1.0
         return Evaluation(x, self._worst + spread, 2 * spread / square * away)

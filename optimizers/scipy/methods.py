@@ -4,9 +4,14 @@ A new method is a row here and, with the constructor that its users expect, a cl
 lines in one of the modules beside this one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
+import numpy as np
+import scipy.optimize
+
+from optimizers._types import Array
 from optimizers.result import StopReason as Stop
 from optimizers.support import SupportLevel as Level
 
@@ -35,6 +40,8 @@ class Method:
         counts something else.
     renamed : mapping of str to str
         SciPy's names of options that are called otherwise here.
+    default_hessian : callable, optional
+        Makes the Hessian strategy of a run where the user gives none.
     stops : mapping of int to StopReason
         What its return codes mean.
     words : mapping of str to StopReason
@@ -52,6 +59,7 @@ class Method:
     budget: tuple[str, ...] = ("maxfun",)
     counted_by_run: bool = False
     renamed: Mapping[str, str] = field(default_factory=dict)
+    default_hessian: Callable[[], Any] | None = None
     stops: Mapping[int, Stop] = field(default_factory=dict)
     words: Mapping[str, Stop] = field(default_factory=dict)
 
@@ -61,6 +69,18 @@ class Method:
         return tuple(
             dict.fromkeys((*self.options, "maxiter", "disp", *self.differences, *self.budget))
         )
+
+
+class QuietBFGS(scipy.optimize.BFGS):  # type: ignore[misc]  # SciPy is untyped
+    """SciPy's BFGS strategy, without its warning at a step that leaves the gradient as it was.
+
+    Such steps are usual near a minimum, and the warning is about SciPy's choice, not the user's.
+    """
+
+    def update(self, delta_x: Array, delta_grad: Array) -> None:
+        """Update the approximation, unless the step says nothing of the curvature."""
+        if np.any(delta_grad):
+            super().update(delta_x, delta_grad)
 
 
 _STEPS = ("eps", "finite_diff_rel_step")
@@ -231,6 +251,7 @@ METHODS: dict[str, Method] = {
         hessian=Level.supported,
         differences=("finite_diff_rel_step",),
         tol=("xtol", "gtol", "barrier_tol"),
+        default_hessian=QuietBFGS,
         stops={0: Stop.MAXITER, 1: Stop.GRADIENT, 2: Stop.STEP, 4: Stop.INFEASIBLE},
     ),
     "dogleg": _TRUST_REGION,

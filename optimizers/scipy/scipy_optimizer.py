@@ -1,5 +1,6 @@
 """SciPyOptimizer: any method of :func:`scipy.optimize.minimize` as an Optimizer."""
 
+import copy
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -298,7 +299,7 @@ class SciPyOptimizer(Optimizer):
             problem.x0.copy(),
             method=self._method,
             jac=run.gradient if info.gradient >= SupportLevel.supported else None,
-            hess=run.counted_hessian(problem.hess) if callable(problem.hess) else problem.hess,
+            hess=self._hessian(run),
             hessp=None if problem.hessp is None else run.counted_hessian(problem.hessp),
             bounds=bounds,
             constraints=[constraint.for_scipy for constraint in problem.constraints],
@@ -308,6 +309,14 @@ class SciPyOptimizer(Optimizer):
             options=self._scipy_options(run),
         )
         return self._ending(raw)
+
+    def _hessian(self, run: Run) -> Any:
+        hess, hessp = run.problem.hess, run.problem.hessp
+        if callable(hess):
+            return run.counted_hessian(hess)
+        if hess is None and hessp is None and self._info.default_hessian is not None:
+            return self._info.default_hessian()
+        return copy.deepcopy(hess)  # an update strategy keeps state: the run works on its own
 
     def _scipy_options(self, run: Run) -> dict[str, Any]:
         """Return the options for SciPy: without those that the run takes care of."""

@@ -1,0 +1,61 @@
+"""Sphinx configuration. Build with ``python -m sphinx -W docs docs/_build/html``."""
+
+import sys
+from pathlib import Path
+
+from sphinx.util import logging
+
+import optimizers
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+from _generate import generate, undocumented  # noqa: E402  # lies beside this file
+
+project = "optimizers"
+author = "The optimizers developers"
+project_copyright = "The optimizers developers, Apache License 2.0"
+version = release = optimizers.__version__
+
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.viewcode", "numpydoc"]
+exclude_patterns = ["_build"]
+default_role = "code"
+
+# Signatures as their users write them; the docstrings tell the types.
+autodoc_typehints = "none"
+autodoc_member_order = "bysource"
+numpydoc_show_class_members = False  # autodoc lists them
+
+nitpicky = True
+# Other projects' names: without intersphinx the build needs no network.
+nitpick_ignore_regex = [("py:.*", r"(scipy|json)\..*")]
+
+html_theme = "furo"
+html_title = f"optimizers {version}"
+
+
+def _generate_reference(app):
+    generate(HERE / "reference" / "generated")
+
+
+def _resolve_bare_name(app, env, node, contnode):
+    """Find ``:class:`Evaluator``` wherever it is documented: docstrings name classes alone."""
+    target = node.get("reftarget", "")
+    if node.get("refdomain") != "py" or "." in target or node.get("refspecific"):
+        return None
+    node["refspecific"] = True
+    document = node.get("refdoc", env.docname)
+    return env.get_domain("py").resolve_xref(
+        env, document, app.builder, node["reftype"], target, node, contnode
+    )
+
+
+def _check_public_names(app, env):
+    for name in undocumented({entry[0] for entry in env.get_domain("py").get_objects()}):
+        logging.getLogger(__name__).warning("optimizers.%s is public and not documented", name)
+
+
+def setup(app):
+    app.connect("builder-inited", _generate_reference)
+    app.connect("missing-reference", _resolve_bare_name)
+    app.connect("env-check-consistency", _check_public_names)
