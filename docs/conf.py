@@ -28,7 +28,7 @@ numpydoc_show_class_members = False  # autodoc lists them
 
 nitpicky = True
 # Other projects' names: without intersphinx the build needs no network.
-nitpick_ignore_regex = [("py:.*", r"(scipy|json)\..*")]
+nitpick_ignore_regex = [("py:.*", r"(scipy|json|collections)\..*")]
 
 html_theme = "furo"
 html_title = f"optimizers {version}"

@@ -84,7 +84,7 @@ def _as_constraint(given: Any) -> Constraint:
         and callable(given.get("fun"))
     ):
         args = given.get("args", ())
-        guarded = {**given, "fun": _with_copy(given["fun"]), "jac": _with_copy(given.get("jac"))}
+        guarded = {key: _with_copy(value) for key, value in given.items()}
         fun = guarded["fun"]
         upper = 0.0 if given["type"] == "eq" else np.inf
         return Constraint(guarded, lambda x: fun(x, *args), 0.0, upper)

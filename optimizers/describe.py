@@ -67,7 +67,7 @@ def capability_table() -> str:
     >>> print(capability_table().splitlines()[0])
     optimizer    gradient   bounds     initial_point  constraints    hessian
     """
-    rows = [("optimizer", *CAPABILITIES)]
+    rows: list[tuple[str, ...]] = [("optimizer", *CAPABILITIES)]
     rows += [(name, *capabilities(cls)) for name, cls in available().items()]
     return _columns(rows)
 

@@ -124,6 +124,10 @@ class Run:
         # What the algorithm may still end on or report: the last iterate and what came after it.
         self._recent: deque[Evaluation] = deque(maxlen=8)
         self._iterate: Evaluation | None = None
+        # The last answer, a rejected point's stand-in included: asking again costs nothing.
+        self._last = Evaluation(np.empty(0), math.nan)
+        # A gradient that was asked for before the value at its point.
+        self._orphan: tuple[Array, Array] | None = None
         self._evaluator = evaluator
         self._differences = differences
         self.maxfun = maxfun
@@ -139,22 +143,30 @@ class Run:
     def value(self, x: Array) -> float:
         """Return the objective at ``x``, shape (n,): one point."""
         x = self.problem.clip(x)
+        if self._is_last(x):
+            return self._last.fun
         try:
             value, gradient = self._call(x)
         except Exception as error:
             return self._rejected(x, error).fun
+        if gradient is None and self._orphan is not None and np.array_equal(self._orphan[0], x):
+            gradient = self._orphan[1]
         self._remember(Evaluation(x, value, gradient))
         return value
 
     def value_and_gradient(self, x: Array) -> tuple[float, Array]:
         """Return the objective and its gradient at ``x``; all probes travel in one wave."""
         x = self.problem.clip(x)
+        if self._is_last(x) and self._last.jac is not None:
+            return self._last.fun, self._last.jac.copy()
+        best = self.best
         try:
             value, gradient = self._joint(x)
         except Exception as error:
             rejected = self._rejected(x, error)
             if rejected.jac is None:
                 raise
+            self.best = best  # a point that is rejected is no candidate, nor are its probes
             return rejected.fun, rejected.jac.copy()
         self._remember(Evaluation(x, value, gradient))
         # The algorithm may change what it is handed; what is remembered stays.
@@ -180,7 +192,9 @@ class Run:
             if rejected.jac is None:
                 raise
             return rejected.jac.copy()
-        if known is not None:
+        if known is None:
+            self._orphan = x, gradient
+        else:
             self._remember(known._replace(jac=gradient))
         return gradient.copy()
 
@@ -401,7 +415,11 @@ class Run:
         if best is None or value < best.fun:
             self.best = Evaluation(x.copy(), value, gradient)
 
+    def _is_last(self, x: Array) -> bool:
+        return np.array_equal(self._last.x, x)
+
     def _remember(self, known: Evaluation) -> None:
+        self._last = known
         self._recent.append(known)
         if self._anchor is None or known.fun <= self._anchor.fun:
             self._anchor = known
@@ -425,4 +443,5 @@ class Run:
         if square == 0.0:  # the point was fine before: what is known of it stands
             return self._anchor
         spread = (self._worst - self._anchor.fun) or abs(self._worst) or 1.0
-        return Evaluation(x, self._worst + spread, 2 * spread / square * away)
+        self._last = Evaluation(x, self._worst + spread, 2 * spread / square * away)
+        return self._last

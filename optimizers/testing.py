@@ -15,6 +15,7 @@ import math
 import threading
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -183,9 +184,12 @@ def check_bounds(make: Factory) -> None:
             "This check needs hypothesis: pip install 'variational-optimizers[test]'."
         ) from error
     side = strategies.one_of(strategies.none(), strategies.floats(-2, 2))
-    pairs = strategies.tuples(side, side).map(
-        lambda pair: pair if None in pair else (min(pair), max(pair))
-    )
+
+    def ordered(pair: tuple[float | None, float | None]) -> tuple[float | None, float | None]:
+        low, high = pair
+        return (high, low) if low is not None and high is not None and low > high else pair
+
+    pairs = strategies.tuples(side, side).map(ordered)
 
     @hypothesis.settings(max_examples=25, deadline=None, derandomize=True)
     @hypothesis.given(strategies.lists(pairs, min_size=3, max_size=3), strategies.booleans())
@@ -260,10 +264,10 @@ def check_failure(make: Factory) -> None:
         (KeyboardInterrupt(), StopReason.INTERRUPTED),
     ):
         bowl = Bowl(fail_at=2, failure=failure)
-        error = _raised(type(failure), lambda bowl=bowl: run(optimizer, bowl))
-        assert error is failure
-        assert any("optimizer_result" in note for note in error.__notes__)
+        error: Any = _raised(type(failure), partial(run, optimizer, bowl))
         result = error.optimizer_result
+        assert any("optimizer_result" in note for note in error.__notes__)
+        assert error is failure
         assert result.nfev == 2
         assert result.stop == stop
         assert result.fun == Bowl.exact(bowl.points[0])
@@ -353,9 +357,7 @@ def check_nothing_in_silence(make: Factory) -> None:
             assert [w.category for w in caught] == [OptimizerWarning]
         if levels[what] == SupportLevel.required:
             bowl = Bowl()
-            error = _raised(
-                CapabilityError, lambda bowl=bowl: optimizer.minimize(bowl, list(START))
-            )
+            error = _raised(CapabilityError, partial(optimizer.minimize, bowl, list(START)))
             assert name in str(error)
             assert not bowl.points
 

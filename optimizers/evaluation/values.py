@@ -1,6 +1,5 @@
 """What a user function returned, checked and made a float64 number or array."""
 
-import math
 from typing import Any
 
 import numpy as np
@@ -96,8 +95,7 @@ def as_gradient(raw: Any, n: int) -> Array:
         if gradient.size != n or gradient.ndim > 2:
             raise InvalidValueError(f"jac returned shape {gradient.shape}, expected ({n},).")
         gradient = gradient.reshape(n)
-    # One dot product says in most cases that all is finite, at a tenth of isfinite's time.
-    if not math.isfinite(gradient.dot(gradient)) and not np.isfinite(gradient).all():
+    if np.count_nonzero(np.isfinite(gradient)) < n:  # faster than all(), for small n twice
         index = int(np.flatnonzero(~np.isfinite(gradient))[0])
         raise NonFiniteValueError(
             f"jac returned {gradient[index]} in component {index}, expected finite numbers. "

@@ -249,6 +249,7 @@ METHODS: dict[str, Method] = {
         bounds=Level.supported,
         constraints=Level.supported,
         hessian=Level.supported,
+        joint=True,
         differences=("finite_diff_rel_step",),
         tol=("xtol", "gtol", "barrier_tol"),
         default_hessian=QuietBFGS,

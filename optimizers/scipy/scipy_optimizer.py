@@ -118,7 +118,7 @@ class SciPyOptimizer(Optimizer):
             )
         self._info = METHODS[self._method] if isinstance(self._method, str) else CUSTOM
         given: dict[str, Any] = dict(kwargs)
-        options = dict(options or {})
+        options = copy.deepcopy(dict(options or {}))
         for where in (given, options):
             if "bounds" in where:
                 raise MisplacedBoundsError(
@@ -202,7 +202,9 @@ class SciPyOptimizer(Optimizer):
         named = [name for name in self._named_parameters() if name in self._options]
         settings = {name: self._options[name] for name in named}
         settings["max_evals_grouped"] = self._max_evals_grouped
-        settings["options"] = {k: v for k, v in self._options.items() if k not in named}
+        settings["options"] = {
+            name: copy.deepcopy(value) for name, value in self._options.items() if name not in named
+        }
         if self._tol is not None:
             settings["tol"] = self._tol
         settings.update(self._problem_settings)
@@ -253,7 +255,7 @@ class SciPyOptimizer(Optimizer):
         result = super().minimize(
             fun, x0, jac, bounds, constraints=constraints, hess=hess, hessp=hessp, **settings
         )
-        if self._options.get("disp"):
+        if self._options.get("disp") or self._options.get("iprint", -1) >= 0:
             print(_summary(type(self).__name__, result))
         return result
 
@@ -289,8 +291,12 @@ class SciPyOptimizer(Optimizer):
 
     def _call_scipy(self, run: Run) -> Ending:
         problem, info = run.problem, self._info
-        # A rejected gradient can be stepped back from only where its value is not yet accepted.
-        joint = info.joint or (run.rejects and info.gradient >= SupportLevel.supported)
+        # Value and gradient in one evaluation, where that costs no gradient more than the method
+        # asks for; and where a bad gradient must be known before the value is accepted.
+        joint = (info.joint and not callable(problem.jac)) or (
+            run.rejects and info.gradient >= SupportLevel.supported
+        )
+        gradient = (lambda x: run.value_and_gradient(x)[1]) if joint else run.gradient
         bounds = None
         if problem.lower is not None:
             bounds = scipy.optimize.Bounds(problem.lower, problem.upper)
@@ -298,7 +304,7 @@ class SciPyOptimizer(Optimizer):
             (lambda x: run.value_and_gradient(x)[0]) if joint else run.value,
             problem.x0.copy(),
             method=self._method,
-            jac=run.gradient if info.gradient >= SupportLevel.supported else None,
+            jac=gradient if info.gradient >= SupportLevel.supported else None,
             hess=self._hessian(run),
             hessp=None if problem.hessp is None else run.counted_hessian(problem.hessp),
             bounds=bounds,

@@ -1,0 +1,86 @@
+"""The same method with the same options and an analytic gradient takes SciPy's very steps."""
+
+import numpy as np
+import pytest
+import scipy.optimize
+
+from optimizers import BFGS, CG, LBFGSB, TNC, NonFiniteValueError, Optimizer
+from optimizers.problems import ReferenceProblem, all_problems, get_problem
+
+EPS = float(np.finfo(float).eps)
+PEERS = [
+    (LBFGSB(), "L-BFGS-B", {"maxfun": 15000, "maxiter": 15000, "ftol": 10 * EPS}),
+    (LBFGSB(ftol=1e-9, options={"gtol": 1e-3}), "L-BFGS-B", {"ftol": 1e-9, "gtol": 1e-3}),
+    (LBFGSB(maxiter=9, options={"maxcor": 3}), "L-BFGS-B",
+     {"maxiter": 9, "maxcor": 3, "ftol": 10 * EPS}),
+    (TNC(), "TNC", {"maxfun": 100}),
+    (TNC(maxiter=30, ftol=1e-8, options={"eta": 0.5}), "TNC",
+     {"maxfun": 30, "ftol": 1e-8, "eta": 0.5}),
+]  # fmt: skip
+
+
+def trace(minimize, problem: ReferenceProblem, bounded: bool):
+    points = []
+
+    def fun(x):
+        points.append(x.copy())
+        return problem.fun(x)
+
+    result = minimize(fun, problem.x0, problem.jac, problem.bounds if bounded else None)
+    return points, result
+
+
+# L-BFGS-B's first step on jennrich_sampson overflows: SciPy goes on with an infinite value (and
+# calls a point with a gradient of 3.7e3 a success); here that is an error, as for every class.
+PROBLEMS = [problem for problem in all_problems() if problem.name != "jennrich_sampson"]
+
+
+@pytest.mark.parametrize("problem", PROBLEMS, ids=lambda problem: problem.name)
+@pytest.mark.parametrize(("ours", "method", "options"), PEERS)
+def test_serial_runs_take_the_same_points_to_the_last_bit(
+    ours: Optimizer, method: str, options: dict, problem: ReferenceProblem
+) -> None:
+    def scipys(fun, x0, jac, bounds):
+        return scipy.optimize.minimize(
+            fun, x0, jac=jac, bounds=bounds, method=method, options=options
+        )
+
+    expected_points, expected = trace(scipys, problem, True)
+    points, result = trace(ours.minimize, problem, True)
+    # SciPy evaluates TNC's last point once more where it finds it "out of sync": with a function
+    # that is the same at the same point, that changes nothing.
+    assert len(points) == len(expected_points)
+    assert np.array_equal(points, expected_points)
+    assert np.array_equal(result.x, expected.x)
+    assert result.nfev == expected.nfev
+    assert result.nit == expected.nit
+
+
+def test_an_infinite_value_is_an_error_where_scipy_goes_on() -> None:
+    problem = get_problem("jennrich_sampson")
+    with pytest.raises(NonFiniteValueError):
+        LBFGSB().minimize(problem.fun, problem.x0, problem.jac)
+
+
+@pytest.mark.parametrize("name", ["rosenbrock", "wood", "beale", "helical_valley"])
+@pytest.mark.parametrize(("cls", "method"), [(BFGS, "BFGS"), (CG, "CG")])
+def test_the_other_gradient_methods_take_scipys_points_too(cls, method, name) -> None:
+    problem = get_problem(name)
+    expected = scipy.optimize.minimize(
+        problem.fun, problem.x0, jac=problem.jac, method=method, options={"maxiter": 300}
+    )
+    result = cls(maxiter=300).minimize(problem.fun, problem.x0, problem.jac)
+    assert np.array_equal(result.x, expected.x)
+    assert (result.nfev, result.njev, result.nit) == (expected.nfev, expected.njev, expected.nit)
+
+
+@pytest.mark.parametrize("name", ["rosenbrock", "beale", "hs1", "hs5"])
+def test_absolute_forward_differences_are_scipys(name) -> None:
+    problem = get_problem(name)
+    expected = scipy.optimize.minimize(
+        problem.fun, problem.x0, bounds=problem.bounds, method="L-BFGS-B",
+        options={"ftol": 10 * EPS, "eps": 1e-8},
+    )  # fmt: skip
+    result = LBFGSB().minimize(problem.fun, problem.x0, bounds=problem.bounds)
+    assert np.array_equal(result.x, expected.x)
+    assert result.nfev == expected.nfev
