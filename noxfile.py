@@ -1,5 +1,7 @@
 """The checks in environments of their own: ``nox`` runs all, ``nox -s lint`` one."""
 
+from pathlib import Path
+
 import nox
 
 nox.options.error_on_missing_interpreters = True
@@ -30,7 +32,7 @@ def lint(session: nox.Session) -> None:
 @nox.session(python="3.11")
 def types(session: nox.Session) -> None:
     """Check the types."""
-    session.install("-e", ".[lint]")
+    session.install("-e", ".[test,lint]")
     session.run("python", "-m", "mypy")
 
 
@@ -39,5 +41,4 @@ def docs(session: nox.Session) -> None:
     """Build the documentation with warnings as errors, and run the examples in it."""
     session.install("-e", ".[test,docs]")
     session.run("python", "-m", "sphinx", "-W", "--keep-going", "docs", "docs/_build/html")
-    pages = [str(page) for page in sorted(__import__("pathlib").Path("docs").glob("*.rst"))]
-    session.run("python", "-m", "pytest", *pages)
+    session.run("python", "-m", "pytest", *map(str, sorted(Path("docs").glob("*.rst"))))

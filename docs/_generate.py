@@ -74,8 +74,9 @@ def _page(cls: type[Optimizer]) -> str:
         lines += [*_table([CAPABILITIES, capabilities(cls)]), ""]
         lines += _further_options(cls)
     else:
-        children = ", ".join(_link(child) for child in _documented() if cls in child.__bases__)
-        lines += [f"Classes derived from it: {children}.", ""]
+        children = [child for child in _documented() if cls in child.__bases__]
+        names = sorted(_link(child) for child in children)
+        lines += [f"Classes derived from it: {', '.join(names)}.", ""]
     return "\n".join(lines)
 
 

@@ -40,6 +40,8 @@ class Method:
         counts something else.
     renamed : mapping of str to str
         SciPy's names of options that are called otherwise here.
+    callable_hessian : bool
+        Whether the Hessian must be a function, and no difference scheme will do.
     default_hessian : callable, optional
         Makes the Hessian strategy of a run where the user gives none.
     stops : mapping of int to StopReason
@@ -59,6 +61,7 @@ class Method:
     budget: tuple[str, ...] = ("maxfun",)
     counted_by_run: bool = False
     renamed: Mapping[str, str] = field(default_factory=dict)
+    callable_hessian: bool = False
     default_hessian: Callable[[], Any] | None = None
     stops: Mapping[int, Stop] = field(default_factory=dict)
     words: Mapping[str, Stop] = field(default_factory=dict)
@@ -255,9 +258,9 @@ METHODS: dict[str, Method] = {
         default_hessian=QuietBFGS,
         stops={0: Stop.MAXITER, 1: Stop.GRADIENT, 2: Stop.STEP, 4: Stop.INFEASIBLE},
     ),
-    "dogleg": _TRUST_REGION,
+    "dogleg": replace(_TRUST_REGION, callable_hessian=True),
     "trust-ncg": _TRUST_REGION,
-    "trust-exact": _TRUST_REGION,
+    "trust-exact": replace(_TRUST_REGION, callable_hessian=True),
     "trust-krylov": replace(_TRUST_REGION, options=(*_TRUST_REGION.options, "inexact")),
 }
 

@@ -16,6 +16,7 @@ from optimizers._types import (
     Objective,
 )
 from optimizers.errors import (
+    CapabilityError,
     InvalidInputError,
     MisplacedBoundsError,
     OptionError,
@@ -246,6 +247,11 @@ class SciPyOptimizer(Optimizer):
         constraints = kept.get("constraints", ()) if constraints == () else constraints
         hess = kept.get("hess") if hess is None else hess
         hessp = kept.get("hessp") if hessp is None else hessp
+        if self._info.callable_hessian and not callable(hess):
+            raise CapabilityError(
+                f"{type(self).__name__} requires hess as a function hess(x) -> (n, n), "
+                f"and was given {hess!r}."
+            )
         args = kept.get("args", ())
         if args:
             fun = self.wrap_function(fun, args)

@@ -1,0 +1,108 @@
+import importlib
+import os
+import subprocess
+import sys
+import tomllib
+import typing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import optimizers
+
+ROOT = Path(optimizers.__file__).parent.parent
+
+
+def in_a_new_process(code):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("name", optimizers.__all__)
+def test_every_public_name_exists(name):
+    assert getattr(optimizers, name) is not None
+
+
+def test_public_names_are_sorted_and_unique():
+    names = optimizers.__all__
+    assert len(set(names)) == len(names)
+    # As ruff's RUF022 sorts: constants, classes, then functions.
+    kind = {name: 0 if name.isupper() else 1 if name[0].isupper() else 2 for name in names}
+    assert names == sorted(names, key=lambda name: (kind[name], name))
+
+
+def test_every_class_and_error_that_is_imported_is_public():
+    public = {
+        name
+        for name, value in vars(optimizers).items()
+        if not name.startswith("_") and not isinstance(value, type(sys))
+    }
+    assert public == set(optimizers.__all__)
+
+
+@pytest.mark.parametrize("module", ["scipy", "evaluation", "problems"])
+def test_the_names_of_each_folder_exist(module):
+    folder = importlib.import_module(f"optimizers.{module}")
+    assert all(hasattr(folder, name) for name in folder.__all__)
+
+
+def test_a_star_import_brings_the_public_names():
+    namespace = {}
+    exec("from optimizers import *", namespace)
+    assert set(optimizers.__all__) <= set(namespace)
+
+
+def test_import_brings_no_third_party_module_besides_numpy_and_scipy():
+    code = """
+import sys
+import numpy, scipy.optimize, typing_extensions
+before = {name.partition(".")[0] for name in sys.modules}
+import optimizers
+after = {name.partition(".")[0] for name in sys.modules}
+print(*sorted(after - before - sys.stdlib_module_names))
+"""
+    # Compiled modules of SciPy's own come with names such as _cython_3_1_4.
+    brought = {name for name in in_a_new_process(code).split() if not name.startswith("_")}
+    assert brought == {"optimizers"}
+
+
+def test_import_has_no_effect_on_warnings_random_numbers_or_printing():
+    code = """
+import random, warnings
+import numpy as np
+import scipy.optimize
+filters = list(warnings.filters)
+state, legacy = random.getstate(), np.random.get_state()[1].copy()
+errors, shown = np.geterr(), np.get_printoptions()
+import optimizers
+assert filters == list(warnings.filters)
+assert state == random.getstate() and (legacy == np.random.get_state()[1]).all()
+assert (errors, shown) == (np.geterr(), np.get_printoptions())
+"""
+    assert in_a_new_process(code) == ""
+
+
+def test_a_point_is_a_number_or_an_array():
+    number, array = typing.get_args(optimizers.POINT)
+    assert number is float
+    assert typing.get_origin(array) is np.ndarray
+
+
+def test_qiskits_other_names_are_the_same_things():
+    assert optimizers.L_BFGS_B is optimizers.LBFGSB
+    assert optimizers.OptimizerSupportLevel is optimizers.SupportLevel
+
+
+def test_the_version_is_that_of_the_project_file():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert optimizers.__version__ == project["version"]
+    assert project["name"] == "variational-optimizers"
+
+
+def test_the_package_says_that_it_is_typed():
+    assert (ROOT / "optimizers" / "py.typed").is_file()
