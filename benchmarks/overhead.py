@@ -50,9 +50,7 @@ class Clocked:
 
 
 def scipys(method: str, options: dict[str, Any]) -> Callable[[Clocked], Any]:
-    return lambda p: scipy.optimize.minimize(
-        p.fun, p.x0, jac=p.jac, method=method, options=options
-    )
+    return lambda p: scipy.optimize.minimize(p.fun, p.x0, jac=p.jac, method=method, options=options)
 
 
 def nlopts(name: str, maxeval: int) -> Callable[[Clocked], Any] | None:

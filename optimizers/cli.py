@@ -2,12 +2,15 @@
 
 import argparse
 import ast
+import functools
 import importlib.util
 import inspect
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TextIO
 
 import numpy as np
@@ -52,6 +55,10 @@ def main(arguments: Sequence[str] | None = None, out: TextIO | None = None) -> i
     given = _parser().parse_args(_glued(sys.argv[1:] if arguments is None else arguments))
     try:
         code: int = given.run(given, out)
+        out.flush()
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ERROR
     except (Exception, KeyboardInterrupt) as error:
         if not isinstance(error, OptimizerError | KeyboardInterrupt):
             traceback.print_exc()  # the user's own function failed: show where
@@ -230,14 +237,23 @@ def _function(reference: str) -> Callable[..., Any]:
     path, colon, name = reference.rpartition(":")
     if not colon or not Path(path).is_file():
         raise InvalidInputError(f"{reference!r} is no function in a file: write path.py:name.")
-    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
-    if spec is None or spec.loader is None:
-        raise InvalidInputError(f"{path} cannot be read as Python: its name must end in .py.")
-    module = importlib.util.module_from_spec(spec)
-    # As for a script: its neighbours can be imported.
-    sys.path.insert(0, str(Path(path).resolve().parent))
-    spec.loader.exec_module(module)
+    module = _module(Path(path).resolve())
     if not callable(getattr(module, name, None)):
         raise InvalidInputError(f"{path} has no function {name!r}.")
     function: Callable[..., Any] = getattr(module, name)
     return function
+
+
+@functools.cache
+def _module(path: Path) -> ModuleType:
+    """Run a user's file once, however many functions are taken from it."""
+    # Under a name of its own, so that a file called numpy.py hides nothing.
+    name = f"_optimizers_user_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise InvalidInputError(f"{path} cannot be read as Python: its name must end in .py.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up
+    sys.path.insert(0, str(path.parent))  # as for a script: its neighbours can be imported
+    spec.loader.exec_module(module)
+    return module

@@ -35,7 +35,8 @@ class Constraint:
         """Return by how much ``x`` fails the worst component; 0.0 when it meets all."""
         values = np.atleast_1d(np.asarray(self.fun(x), dtype=np.float64))
         misses = np.maximum(self.lower - values, values - self.upper)
-        return float(np.max(misses, initial=0.0))
+        worst = float(np.max(misses, initial=0.0))
+        return np.inf if np.isnan(worst) else worst
 
 
 def as_constraints(constraints: ConstraintsLike) -> tuple[Constraint, ...]:

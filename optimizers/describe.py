@@ -89,7 +89,7 @@ def option_table(cls: type[Optimizer]) -> str:
         for setting in describe_options(group)
         if setting.name not in own
     ]
-    further = [name for name in cls()._known_options() if name not in own]
+    further = further_options(cls)
     parts = [
         f"{cls.__name__}: {head}",
         "Can take: "
@@ -103,10 +103,15 @@ def option_table(cls: type[Optimizer]) -> str:
         "Settings of a run, in the constructor or in minimize:",
         *(_entry(setting) for setting in settings),
     ]
-    if set(further) - {setting.name for setting in settings}:
-        rest = ", ".join(name for name in further if name != "maxfun")
-        parts += ["", f"Further options of SciPy's, in options={{...}}: {rest}"]
+    if further:
+        parts += ["", f"Further options of SciPy's, in options={{...}}: {', '.join(further)}"]
     return "\n".join(parts)
+
+
+def further_options(cls: type[Optimizer]) -> list[str]:
+    """Return the options that a class takes in ``options`` without documenting them itself."""
+    documented = {option.name for option in describe_options(cls)}
+    return [n for n in cls()._known_options() if n not in documented and n != "maxfun"]
 
 
 def _entry(option: OptionDescription) -> str:

@@ -5,12 +5,13 @@ so that existing ``except`` clauses go on working.
 """
 
 import difflib
+import os
 import sys
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
-_PACKAGE = str(Path(__file__).parent)
+_PACKAGE = str(Path(__file__).parent) + os.sep
 
 
 class OptimizerError(Exception):
@@ -22,6 +23,10 @@ class OptimizerError(Exception):
 
 class InvalidInputError(OptimizerError, ValueError):
     """An argument has a value that cannot be used: the message says what to pass instead."""
+
+
+class CrossedBoundsError(InvalidInputError):
+    """A lower bound is above the upper one: no point can meet the bounds."""
 
 
 class CapabilityError(InvalidInputError):
@@ -50,6 +55,10 @@ class NonFiniteValueError(EvaluationError, ArithmeticError):
 
 class InvalidValueError(EvaluationError, TypeError):
     """An evaluation gave a value of the wrong type, shape or number."""
+
+
+class TooLargeError(OptimizerError, MemoryError):
+    """What is asked for would not fit in the machine's memory."""
 
 
 class MissingExtraError(OptimizerError, ImportError):

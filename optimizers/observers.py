@@ -97,6 +97,8 @@ class Table:
     """
 
     def __init__(self, every: int = 1, file: TextIO | None = None) -> None:
+        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+            raise InvalidInputError(f"every is {every!r}, expected a whole number >= 1.")
         self._every = every
         self._file = file
         self._has_head = False

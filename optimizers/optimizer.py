@@ -354,7 +354,7 @@ class Optimizer(ABC):
             maxfun=self._budget(holding.get("maxfun")),
             maxiter=self._iteration_limit(),
             timeout=holding.get("timeout"),
-            reject=holding.get("on_failure") == "reject",
+            on_failure=holding.get("on_failure") or "raise",
             seed=holding.get("seed"),
             observers=() if callback is None else (as_observer(callback),),
         )

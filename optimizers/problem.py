@@ -9,7 +9,7 @@ from scipy.optimize import Bounds
 
 from optimizers._types import Array, ArrayLike, BoundsLike, ConstraintsLike, Jacobian, Objective
 from optimizers.constraints import Constraint, as_constraints
-from optimizers.errors import CapabilityError, InvalidInputError, warn_user
+from optimizers.errors import CapabilityError, CrossedBoundsError, InvalidInputError, warn_user
 from optimizers.evaluation.differences import SCHEMES
 from optimizers.support import SupportLevel, SupportLevels
 
@@ -84,7 +84,8 @@ class Problem:
         """
         if not callable(fun):
             raise InvalidInputError(f"fun is {fun!r}, expected a callable fun(x) -> float.")
-        if not (jac is None or isinstance(jac, bool) or callable(jac) or jac in SCHEMES):
+        named = isinstance(jac, str) and jac in SCHEMES
+        if not (jac is None or isinstance(jac, bool) or callable(jac) or named):
             raise InvalidInputError(
                 f"jac is {jac!r}, expected a callable, True or one of {SCHEMES}."
             )
@@ -122,7 +123,7 @@ class Problem:
     @property
     def is_fixed(self) -> bool:
         """Whether the bounds leave no variable free."""
-        return self.lower is not None and bool(np.all(self.lower == self.upper))
+        return self.n == 0 or (self.lower is not None and bool(np.all(self.lower == self.upper)))
 
     def clip(self, x: Array) -> Array:
         """Return the point of the box that is nearest to ``x``, as a new array."""
@@ -190,7 +191,9 @@ def as_bounds(bounds: BoundsLike, n: int) -> tuple[Array | None, Array | None]:
     Raises
     ------
     InvalidInputError
-        If the shape is wrong, a bound is NaN, or a lower bound is above the upper one.
+        If the shape is wrong or a bound is NaN.
+    CrossedBoundsError
+        If a lower bound is above the upper one.
 
     Examples
     --------
@@ -222,7 +225,7 @@ def as_bounds(bounds: BoundsLike, n: int) -> tuple[Array | None, Array | None]:
     crossed = np.flatnonzero((lower > upper) | (lower == np.inf) | (upper == -np.inf))
     if crossed.size:
         i = int(crossed[0])
-        raise InvalidInputError(
+        raise CrossedBoundsError(
             f"bounds[{i}] is ({lower[i]}, {upper[i]}): the lower bound is above the upper one "
             "or no number lies between them."
         )
@@ -250,6 +253,8 @@ def _pairs(bounds: Any, n: int) -> tuple[Array, Array, tuple[Any, Any]]:
     try:
         # float conversion reads None as NaN, in compiled code: there may be 10^6 pairs.
         bounds = bounds if hasattr(bounds, "__len__") else list(bounds)
+        if getattr(bounds, "dtype", np.dtype(float)).kind == "c":
+            raise ValueError("complex")
         pairs = np.array(bounds, dtype=np.float64)
     except (TypeError, ValueError):
         raise InvalidInputError(

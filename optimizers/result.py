@@ -52,6 +52,9 @@ class StopReason(Enum):
         return self in (StopReason.MAXITER, StopReason.MAXFUN, StopReason.TIMEOUT)
 
 
+_STOPS = {reason.value: reason for reason in StopReason}
+
+
 class Best(NamedTuple):
     """The best point of a run and its value.
 
@@ -154,8 +157,9 @@ class OptimizerResult(OptimizeResult):  # type: ignore[misc]  # SciPy is untyped
                 plain[name] = _to_json(value)
             except TypeError:
                 omitted.append(name)
-        if omitted:
-            plain["omitted"] = omitted
+        if omitted or "omitted" in self:
+            kept = self.get("omitted", [])
+            plain["omitted"] = [*kept, *(name for name in omitted if name != "omitted")]
         return plain
 
     @classmethod
@@ -182,7 +186,7 @@ class OptimizerResult(OptimizeResult):  # type: ignore[misc]  # SciPy is untyped
         if "omitted" in plain:
             result["omitted"] = list(plain["omitted"])
         if "stop" in plain:
-            result.stop = next(reason for reason in StopReason if reason.value == plain["stop"])
+            result.stop = _STOPS[plain["stop"]]
         if plain.get("best") is not None:
             best = plain["best"]
             result.best = Best(np.array(best["x"], dtype=np.float64), best["fun"])
@@ -209,4 +213,6 @@ def _to_json(value: object) -> object:
         return {"x": value.x.tolist(), "fun": value.fun}
     if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "biuf":
         return value.tolist()
+    if isinstance(value, list | tuple):
+        return [_to_json(item) for item in value]
     raise TypeError(type(value).__name__)

@@ -1,15 +1,15 @@
 """Run: one minimisation in progress. The only place that calls the objective or its gradient.
 
-It counts, keeps to the budget and the clock, remembers the best point, turns failures into
-errors or rejections, and tells the observers. Algorithms ask it for values and gradients.
+It keeps to the budget and the clock, turns failures into errors or rejections, and tells the
+observers. Algorithms ask it for values and gradients.
 """
 
+import contextlib
 import math
 import time
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,32 +18,11 @@ from optimizers._types import Array
 from optimizers.errors import InvalidValueError
 from optimizers.evaluation.differences import Differences, Plan
 from optimizers.evaluation.evaluators import Evaluator
-from optimizers.evaluation.values import as_gradient, as_value, non_finite
+from optimizers.evaluation.values import as_gradient, as_value, non_finite, unpack
+from optimizers.ledger import Evaluation, Ledger, StopRun
 from optimizers.observers import Observer
 from optimizers.problem import Problem
 from optimizers.result import Best, OptimizerResult, StopReason
-
-#: A constraint missed by less than this does not make a point worse than another.
-_FEASIBLE = 1e-6
-
-
-class StopRun(BaseException):
-    """Ends a run from inside an evaluation or a callback; never leaves :meth:`Run.execute`.
-
-    A BaseException, so that no ``except Exception`` of a solver's can swallow it.
-    """
-
-    def __init__(self, reason: StopReason) -> None:
-        super().__init__(reason.sentence)
-        self.reason = reason
-
-
-class Evaluation(NamedTuple):
-    """A point at which the objective is known, and its gradient if that is known too."""
-
-    x: Array
-    fun: float
-    jac: Array | None = None
 
 
 @dataclass
@@ -62,8 +41,8 @@ class Ending:
         Its own words.
     stop : StopReason
         The reason.
-    extra : dict
-        What else it found, such as an inverse Hessian.
+    known : Evaluation, optional
+        What it knows of that point; looked up in the run if not given.
     """
 
     x: Array
@@ -71,10 +50,10 @@ class Ending:
     status: int
     message: str
     stop: StopReason
-    extra: dict[str, Any] = field(default_factory=dict)
+    known: Evaluation | None = None
 
 
-class Run:
+class Run(Ledger):
     """One minimisation in progress.
 
     Parameters
@@ -86,14 +65,14 @@ class Run:
     differences : Differences
         The scheme for gradients that the user does not give.
     maxfun : int, optional
-        The most points that may be evaluated; then the attribute ``maxfun``.
+        The most points that may be evaluated.
     maxiter : int, optional
         The most iterations, for algorithms that do not count them.
     timeout : float, optional
         The most seconds that may have passed when an evaluation starts.
-    reject : bool, default False
-        Whether a failed evaluation counts as worse than any other instead of ending the run;
-        then the attribute ``rejects``.
+    on_failure : {"raise", "reject", "pass"}, default "raise"
+        What a failed evaluation does. ``"pass"`` hands NaN and infinities on to the algorithm,
+        as SciPy's functions do; no Optimizer does that.
     seed : int or other, optional
         Seeds :attr:`rng`.
     observers : sequence of Observer
@@ -109,66 +88,65 @@ class Run:
         maxfun: int | None = None,
         maxiter: int | None = None,
         timeout: float | None = None,
-        reject: bool = False,
+        on_failure: str = "raise",
         seed: Any = None,
         observers: tuple[Observer, ...] = (),
     ) -> None:
-        self.problem = problem
+        super().__init__(problem, maxfun, timeout)
         self.rng = np.random.default_rng(seed)
-        self.nfev = self.njev = self.nhev = self.nit = self.nrejected = 0
-        self.best: Evaluation | None = None
-        self._best_violation = 0.0
-        # The best point whose whole evaluation succeeded: what a rejected one steps back to.
-        self._anchor: Evaluation | None = None
-        self._worst = -math.inf
-        # What the algorithm may still end on or report: the last iterate and what came after it.
-        self._recent: deque[Evaluation] = deque(maxlen=8)
-        self._iterate: Evaluation | None = None
-        # The last answer, a rejected point's stand-in included: asking again costs nothing.
-        self._last = Evaluation(np.empty(0), math.nan)
-        # A gradient that was asked for before the value at its point.
-        self._orphan: tuple[Array, Array] | None = None
+        self.rejects = on_failure == "reject"
+        self.passes = on_failure == "pass"
+        #: What else the algorithm found, such as an inverse Hessian, for the result.
+        self.extra: dict[str, Any] = {}
         self._evaluator = evaluator
         self._differences = differences
-        self.maxfun = maxfun
-        self._limit = math.inf if maxfun is None else maxfun
         self._maxiter = maxiter
-        self._start = time.monotonic()
-        self._deadline = math.inf if timeout is None else self._start + timeout
-        self.rejects = reject
         self._observers = observers
+        # A gradient that was asked for before the value at its point.
+        self._orphan: tuple[Array, Array] | None = None
+
+    @property
+    def calls_points(self) -> bool:
+        """Whether the objective is called in this thread with one point at a time."""
+        return self._evaluator.calls_points
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether iterations are of interest to anybody but the algorithm."""
+        return bool(self._observers) or self._maxiter is not None or self.deadline < math.inf
 
     # What algorithms ask.
 
     def value(self, x: Array) -> float:
         """Return the objective at ``x``, shape (n,): one point."""
         x = self.problem.clip(x)
-        if self._is_last(x):
-            return self._last.fun
+        if np.array_equal(self.last.x, x):
+            return self.last.fun
         try:
             value, gradient = self._call(x)
         except Exception as error:
-            return self._rejected(x, error).fun
+            return self.rejected(x, error).fun
         if gradient is None and self._orphan is not None and np.array_equal(self._orphan[0], x):
             gradient = self._orphan[1]
-        self._remember(Evaluation(x, value, gradient))
+        self.remember(Evaluation(x, value, gradient))
         return value
 
     def value_and_gradient(self, x: Array) -> tuple[float, Array]:
         """Return the objective and its gradient at ``x``; all probes travel in one wave."""
         x = self.problem.clip(x)
-        if self._is_last(x) and self._last.jac is not None:
-            return self._last.fun, self._last.jac.copy()
-        best = self.best
+        if np.array_equal(self.last.x, x) and self.last.jac is not None:
+            return self.last.fun, self.last.jac.copy()
+        best, violation = self.best, self.best_violation
         try:
             value, gradient = self._joint(x)
         except Exception as error:
-            rejected = self._rejected(x, error)
+            rejected = self.rejected(x, error)
             if rejected.jac is None:
                 raise
+            self.best_violation = violation
             self.best = best  # a point that is rejected is no candidate, nor are its probes
             return rejected.fun, rejected.jac.copy()
-        self._remember(Evaluation(x, value, gradient))
+        self.remember(Evaluation(x, value, gradient))
         # The algorithm may change what it is handed; what is remembered stays.
         return value, gradient.copy()
 
@@ -186,24 +164,32 @@ class Run:
             else:
                 assert known is not None
                 plan = self._plan(x)
-                gradient = plan.fold(known.fun, self._wave(plan.points))
+                gradient = self._fold(plan, known.fun, self._wave(plan.points))
         except Exception as error:
-            rejected = self._rejected(x, error)
+            rejected = self.rejected(x, error)
             if rejected.jac is None:
                 raise
             return rejected.jac.copy()
         if known is None:
             self._orphan = x, gradient
         else:
-            self._remember(known._replace(jac=gradient))
+            self.remember(known._replace(jac=gradient))
         return gradient.copy()
 
-    def iteration(self, x: Array) -> None:
-        """Tell the observers that an iteration ended on ``x``; may end the run."""
+    def iteration(self, x: Array, known: Evaluation | None = None) -> None:
+        """Tell the observers that an iteration ended on ``x``; may end the run.
+
+        Parameters
+        ----------
+        x : ndarray of float64, shape (n,)
+            The iterate.
+        known : Evaluation, optional
+            What is known of it, for algorithms that remember it themselves.
+        """
         self.nit += 1
         x = self.problem.clip(x)
-        known = self.recall(x)
-        self._iterate = known or self._iterate
+        known = known or self.recall(x)
+        self.iterate = known or self.iterate
         if self._observers:
             state = self._result(known)
             state.x = x
@@ -211,23 +197,13 @@ class Run:
                 raise StopRun(StopReason.CALLBACK)
         if self._maxiter is not None and self.nit >= self._maxiter:
             raise StopRun(StopReason.MAXITER)
-        self._check_clock()
-
-    def recall(self, x: Array) -> Evaluation | None:
-        """Return what is known of the point ``x``, if it is one that the run remembers."""
-        for known in reversed(self._recent):
-            if np.array_equal(known.x, x):
-                return known
-        for kept in (self._iterate, self.best):
-            if kept is not None and np.array_equal(kept.x, x):
-                return kept
-        return None
+        self.check_clock()
 
     def counted_hessian(self, user: Callable[..., Any]) -> Callable[..., Any]:
         """Return a user's ``hess`` or ``hessp`` that is counted and gets copies."""
 
         def hessian(*arrays: Array) -> Any:
-            self._check_clock()
+            self.check_clock()
             self.nhev += 1
             return user(*(np.copy(array) for array in arrays))
 
@@ -268,7 +244,7 @@ class Run:
 
     def _finish(self, ending: Ending) -> OptimizerResult:
         x = self.problem.clip(np.asarray(ending.x, dtype=np.float64))
-        last = self.recall(x)
+        last = ending.known or self.recall(x)
         if last is None:
             # A solver may end on a point that it computed anew and never evaluated.
             try:
@@ -284,7 +260,6 @@ class Run:
             status=ending.status,
             message=ending.message,
             stop=ending.stop,
-            **ending.extra,
         )
         return result
 
@@ -295,14 +270,16 @@ class Run:
 
     def _attach(self, error: BaseException, reason: StopReason) -> None:
         result = self._stopped(reason)
-        # An exception class with slots takes no attribute; its note still tells.
-        if hasattr(error, "__dict__"):
-            error.optimizer_result = result  # type: ignore[attr-defined]  # documented attribute
-        found = "nothing was evaluated" if result.best is None else f"best f(x) = {result.fun!r}"
-        error.add_note(
+        found = "none with a value" if result.best is None else f"best f(x) = {result.fun!r}"
+        note = (
             f"The run ended after {self.nfev} evaluations, {found}; "
             "the result so far is in this exception's attribute 'optimizer_result'."
         )
+        # A class of the user's may refuse both; that must not hide the error itself.
+        with contextlib.suppress(Exception):
+            error.optimizer_result = result  # type: ignore[attr-defined]  # documented attribute
+        with contextlib.suppress(Exception):
+            error.add_note(note)
 
     def _result(self, at: Evaluation | None) -> OptimizerResult:
         best = None if self.best is None else Best(self.best.x.copy(), self.best.fun)
@@ -320,7 +297,8 @@ class Run:
             message="",
             stop=StopReason.OTHER,
             best=best,
-            elapsed=time.monotonic() - self._start,
+            elapsed=time.monotonic() - self.started,
+            **self.extra,
         )
 
     # How evaluations are made.
@@ -332,116 +310,80 @@ class Run:
         plan = self._plan(x)
         if plan.points.dtype == np.complex128:
             value, _ = self._call(x)
-            return value, plan.fold(value, self._wave(plan.points))
-        if self.nfev + 1 + len(plan.points) > self._limit:
+            return value, self._fold(plan, value, self._wave(plan.points))
+        if self.nfev + 1 + len(plan.points) > self.limit:
             # Not enough left for the gradient: the budget's last point is spent on the value.
             self.value(x)
             raise StopRun(StopReason.MAXFUN)
         values = self._wave(np.concatenate([x[np.newaxis], plan.points]))
-        return float(values[0]), plan.fold(float(values[0]), values[1:])
+        return float(values[0]), self._fold(plan, float(values[0]), values[1:])
 
     def _call(self, x: Array) -> tuple[float, Array | None]:
         """Evaluate one point; with ``jac=True`` the gradient comes with it."""
-        self._check_budget(1)
+        self.check_budget(1)
         self.nfev += 1
         gradient = None
         if self.problem.jac is True:
             value, gradient = self._unpack(self.problem.fun(x.copy()))
         else:
             value = self._evaluator.value(x)
-        if not math.isfinite(value):
+        if not (math.isfinite(value) or self.passes):
             raise non_finite(value)
-        self._weigh(x, value, gradient)
+        self.weigh(x, value)
         return value, gradient
 
     def _unpack(self, raw: Any) -> tuple[float, Array]:
-        try:
-            value, gradient = raw
-        except (TypeError, ValueError):
-            raise InvalidValueError(
-                f"fun returned {raw!r:.200}, expected (value, gradient) since jac=True."
-            ) from None
-        return as_value(value), as_gradient(gradient, self.problem.n)
+        value, gradient = unpack(raw)
+        return as_value(value), as_gradient(gradient, self.problem.n, finite=not self.passes)
 
     def _call_jac(self, x: Array) -> Array:
         assert callable(self.problem.jac)
-        self._check_clock()
+        self.check_clock()
         self.njev += 1
-        return as_gradient(self.problem.jac(x.copy()), self.problem.n)
+        gradient = self.problem.jac(x.copy())
+        return as_gradient(gradient, self.problem.n, finite=not self.passes)
 
     def _plan(self, x: Array) -> Plan:
         return self._differences.plan(x, self.problem.lower, self.problem.upper)
 
     def _wave(self, points: NDArray[Any]) -> NDArray[Any]:
         """Evaluate a wave; a value that arrived is counted and weighed whatever follows it."""
-        self._check_budget(len(points))
+        self.check_budget(len(points))
         values = np.empty(len(points), dtype=points.dtype)
         answers = self._evaluator.wave(points)
         for part in self._evaluator.parts(len(points)):
-            self._check_clock()
+            self.check_clock()
             self.nfev += part.stop - part.start
             _, values[part] = next(answers)
             finite = np.isfinite(values[part])
             if points.dtype != np.complex128:  # probes off the real axis are no candidates
-                for i in np.flatnonzero(finite) + part.start:
-                    self._weigh(points[i], float(values[i]), None)
-            if not finite.all():
+                self._weigh_part(points[part][finite], values[part][finite])
+            if not finite.all() and not self.passes:
                 raise non_finite(values[part][~finite][0])
         return values
 
-    def _check_budget(self, count: int) -> None:
-        if self.nfev + count > self._limit:
-            raise StopRun(StopReason.MAXFUN)
-        self._check_clock()
+    def _fold(self, plan: Plan, value: float, values: NDArray[Any]) -> Array:
+        """Return the gradient from its probes; finite values may still differ by too much."""
+        return as_gradient(plan.fold(value, values), self.problem.n, finite=not self.passes)
 
-    def _check_clock(self) -> None:
-        if self._deadline < math.inf and time.monotonic() > self._deadline:
-            raise StopRun(StopReason.TIMEOUT)
+    def _weigh_part(self, points: Array, values: Array) -> None:
+        if not self.problem.constraints and len(values) > 2:
+            extremes = [int(values.argmin()), int(values.argmax())]
+            points, values = points[extremes], values[extremes]
+        for point, value in zip(points, values, strict=True):
+            self.weigh(point.copy(), float(value))
 
-    def _weigh(self, x: Array, value: float, gradient: Array | None) -> None:
-        """Keep the point if it is the best so far: by feasibility first, then by value."""
-        self._worst = max(self._worst, value)
-        best = self.best
-        if self.problem.constraints:
-            violation = self.problem.violation(x)
-            if best is not None and max(violation, _FEASIBLE) > max(
-                self._best_violation, _FEASIBLE
-            ):
-                return
-            if best is None or max(violation, _FEASIBLE) < max(self._best_violation, _FEASIBLE):
-                best = None
-            if best is None or value < best.fun:
-                self._best_violation = violation
-        if best is None or value < best.fun:
-            self.best = Evaluation(x.copy(), value, gradient)
-
-    def _is_last(self, x: Array) -> bool:
-        return np.array_equal(self._last.x, x)
-
-    def _remember(self, known: Evaluation) -> None:
-        self._last = known
-        self._recent.append(known)
-        if self._anchor is None or known.fun <= self._anchor.fun:
-            self._anchor = known
-        best = self.best
-        if best is not None and best.fun == known.fun and np.array_equal(best.x, known.x):
-            self.best = known
-
-    def _rejected(self, x: Array, error: Exception) -> Evaluation:
-        """Return stand-ins that make any algorithm step back from ``x``, or raise the error.
-
-        The value is above all that were seen and the gradient points away from the best point,
-        both on the scale of the values seen, so that interpolating line searches shorten their
-        step sensibly. They are handed to the algorithm only: no result ever shows them.
-        """
+    def rejected(self, x: Array, error: Exception) -> Evaluation:
+        """Return stand-ins for a point whose evaluation failed, or raise its error."""
+        if isinstance(error, StopIteration) or isinstance(error.__cause__, StopIteration):
+            # From the objective, by itself or through the generator of a wave.
+            raise StopRun(StopReason.CALLBACK) from None
         # A bug (wrong type, shape or number of values) is not a bad point.
-        if not self.rejects or isinstance(error, InvalidValueError) or self._anchor is None:
+        rejects = self.rejects and not isinstance(error, InvalidValueError)
+        stand_in = self.reject(x) if rejects else None
+        if stand_in is None:
             raise error
-        self.nrejected += 1
-        away = x - self._anchor.x
-        square = float(away @ away)
-        if square == 0.0:  # the point was fine before: what is known of it stands
-            return self._anchor
-        spread = (self._worst - self._anchor.fun) or abs(self._worst) or 1.0
-        self._last = Evaluation(x, self._worst + spread, 2 * spread / square * away)
-        return self._last
+        return stand_in
+
+
+__all__ = ["Ending", "Evaluation", "Run", "StopRun"]

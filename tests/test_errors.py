@@ -16,6 +16,8 @@ BUILT_IN = {
     "EvaluationError": Exception,
     "NonFiniteValueError": ArithmeticError,
     "InvalidValueError": TypeError,
+    "CrossedBoundsError": ValueError,
+    "TooLargeError": MemoryError,
     "MissingExtraError": ImportError,
 }
 

@@ -1,7 +1,7 @@
 import pytest
 
 import optimizers
-from optimizers import InvalidInputError, LBFGSB, Optimizer, SciPyOptimizer, available, find
+from optimizers import LBFGSB, InvalidInputError, Optimizer, SciPyOptimizer, available, find
 
 # The list: every method of scipy.optimize.minimize that it names has a class.
 NAMED = [

@@ -25,6 +25,7 @@ Scheme = Literal["2-point", "3-point", "cs"]
 SCHEMES: tuple[Scheme, ...] = ("2-point", "3-point", "cs")
 
 _EPS = float(np.finfo(np.float64).eps)
+_TINY = float(np.finfo(np.float64).tiny)
 _RELATIVE_STEP = {"2-point": _EPS**0.5, "3-point": _EPS ** (1 / 3), "cs": _EPS**0.5}
 
 
@@ -88,7 +89,10 @@ class Differences:
             given = getattr(self, name)
             if given is None:
                 continue
-            steps = np.asarray(given, dtype=np.float64)
+            try:
+                steps = np.asarray(given, dtype=np.float64)
+            except (TypeError, ValueError):  # no numbers
+                steps = np.array(np.nan)
             if not np.isfinite(steps).all() or (steps == 0).any():
                 raise InvalidInputError(
                     f"The difference {name.replace('_', ' ')} is {given!r}, expected finite "
@@ -118,6 +122,8 @@ class Differences:
         """
         h = self._steps(x)
         if self.scheme == "cs":
+            if lower is not None and upper is not None:
+                h = np.where(lower == upper, 0.0, h)
             return self._complex(x, np.abs(h))
         if self.scheme == "3-point":
             return self._central(x, np.abs(h), lower, upper)
@@ -133,8 +139,11 @@ class Differences:
             h = self._per_variable(self.relative_step, x) * x
         else:
             h = default
-        # A step that is lost in the rounding of x would divide by zero.
-        lost = h == 0 if self.scheme == "cs" else (x + h) - x == 0
+        # A step that is lost in the rounding of x would divide by zero, and one without a full
+        # mantissa by too little.
+        lost = np.abs(h) < _TINY
+        if self.scheme != "cs":
+            lost |= ((x + h) - x == 0) | ((x - h) - x == 0)
         steps: Array = np.where(lost, default, h)
         return steps
 
@@ -148,8 +157,15 @@ class Differences:
 
     @staticmethod
     def _complex(x: Array, h: Array) -> Plan:
-        points = x + 1j * np.diag(h)
-        return Plan(points, lambda f0, values: values.imag / h)
+        moved = np.flatnonzero(h)
+        points = x + 1j * np.diag(h)[moved]
+
+        def fold(f0: float, values: NDArray[Any]) -> Array:
+            gradient = np.zeros_like(x)
+            gradient[moved] = values.imag / h[moved]
+            return gradient
+
+        return Plan(points, fold)
 
     @staticmethod
     def _one_sided(x: Array, h: Array, lower: Array | None, upper: Array | None) -> Plan:
@@ -168,18 +184,23 @@ class Differences:
         # Central where both sides have room; else three points on the roomier side.
         below, above = _room(x, lower, upper)
         central = (h <= below) & (h <= above)
-        near = np.where(central, -h, _inside(h, below, above, 2))
-        moved = np.flatnonzero(near)
-        near, central = near[moved], central[moved]
-        first, d1 = _offset(x, moved, near, lower, upper)
-        second, d2 = _offset(x, moved, np.where(central, -near, 2 * near), lower, upper)
+        far = np.where(central, h, _inside(2 * h, below, above, 1))
+        moved = np.flatnonzero(far)
+        far, central = far[moved], central[moved]
+        first, d1 = _offset(x, moved, np.where(central, -far, far / 2), lower, upper)
+        second, d2 = _offset(x, moved, far, lower, upper)
+        # Between bounds one rounding apart there is room for one probe only.
+        two = (d1 != 0) & (d1 != d2)
+        first, d1, central = first[two], d1[two], central[two]
 
         def fold(f0: float, values: Array) -> Array:
-            f1, f2 = values[: len(moved)], values[len(moved) :]
+            f1, f2 = values[: len(d1)], values[len(d1) :]
+            slope = (f2 - f0) / d2
+            near, span = (f1 - f0) / d1, d2[two] - d1
+            one_sided = near + (near - slope[two]) * (d1 / span)
+            slope[two] = np.where(central, (f2[two] - f1) / span, one_sided)
             gradient = np.zeros_like(x)
-            gradient[moved] = np.where(
-                central, (f2 - f1) / (d2 - d1), (-3.0 * f0 + 4.0 * f1 - f2) / d2
-            )
+            gradient[moved] = slope
             return gradient
 
         return Plan(np.concatenate([first, second]), fold)

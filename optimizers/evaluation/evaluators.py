@@ -1,7 +1,8 @@
 """From a wave of points to the objective's values: one by one, in groups, or as a stack."""
 
+import functools
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +37,15 @@ def vectorized(fun: _F) -> _F:
     >>> LBFGSB().minimize(sphere, [1.0, 2.0]).success
     True
     """
-    setattr(fun, _MARK, True)
+    try:
+        setattr(fun, _MARK, True)
+    except AttributeError:  # a bound method takes no attribute: a function around it does
+
+        @functools.wraps(fun)
+        def marked(points: Array) -> Any:
+            return fun(points)
+
+        return vectorized(cast(_F, marked))
     return fun
 
 
@@ -94,7 +103,7 @@ class Evaluator:
     @property
     def calls_points(self) -> bool:
         """Whether the objective is called in this thread with one point at a time."""
-        return self._group == 1 and self._map is None
+        return self._group == 1 and self._map is None and not self._stacked
 
     def value(self, x: Array) -> float:
         """Return the objective's value at one point, finite or not.
@@ -141,5 +150,5 @@ class Evaluator:
 
     def parts(self, k: int) -> list[slice]:
         """Return the rows that go together in each call, for a wave of ``k`` points."""
-        size = k if self._map is not None or self._group is None else self._group
+        size = max(k, 1) if self._map is not None or self._group is None else self._group
         return [slice(start, min(start + size, k)) for start in range(0, k, size)]

@@ -68,7 +68,7 @@ def as_values(raw: Any, count: int, dtype: type[np.generic] = np.float64) -> NDA
     return values.reshape(count)
 
 
-def as_gradient(raw: Any, n: int) -> Array:
+def as_gradient(raw: Any, n: int, *, finite: bool = True) -> Array:
     """Return a gradient as a vector of the run's own, whatever array-like the user returned.
 
     Parameters
@@ -77,6 +77,8 @@ def as_gradient(raw: Any, n: int) -> Array:
         What ``jac`` returned; shapes (n,), (1, n) and (n, 1) are accepted.
     n : int
         The number of variables.
+    finite : bool, default True
+        Whether every component must be finite.
 
     Returns
     -------
@@ -95,13 +97,26 @@ def as_gradient(raw: Any, n: int) -> Array:
         if gradient.size != n or gradient.ndim > 2:
             raise InvalidValueError(f"jac returned shape {gradient.shape}, expected ({n},).")
         gradient = gradient.reshape(n)
-    if np.count_nonzero(np.isfinite(gradient)) < n:  # faster than all(), for small n twice
+    if (
+        finite and np.count_nonzero(np.isfinite(gradient)) < n
+    ):  # faster than all(), for small n twice
         index = int(np.flatnonzero(~np.isfinite(gradient))[0])
         raise NonFiniteValueError(
             f"jac returned {gradient[index]} in component {index}, expected finite numbers. "
             'Pass on_failure="reject" to treat such points as worse than all others.'
         )
     return gradient
+
+
+def unpack(raw: Any) -> tuple[Any, Any]:
+    """Return the two parts of what ``fun`` returned with ``jac=True``."""
+    try:
+        value, gradient = raw
+    except (TypeError, ValueError):
+        raise InvalidValueError(
+            f"fun returned {raw!r:.200}, expected (value, gradient) since jac=True."
+        ) from None
+    return value, gradient
 
 
 def non_finite(value: complex) -> NonFiniteValueError:

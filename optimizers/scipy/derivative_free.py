@@ -54,7 +54,7 @@ class COBYQA(SciPyOptimizer):
     Parameters
     ----------
     maxiter : int, optional
-        Maximum number of iterations; 1000 times the number of variables by default.
+        Maximum number of iterations, of one evaluation each.
     maxfev : int, optional
         Maximum number of points at which the objective is evaluated: a hard limit; 500 times the
         number of variables by default.

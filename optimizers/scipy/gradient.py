@@ -18,7 +18,8 @@ class TNC(SciPyOptimizer):
     ----------
     maxiter : int, default 100
         Maximum number of function evaluations as SciPy's TNC counts them: one for the value and
-        its gradient together, whatever they cost. The hard limit in points is ``maxfun``.
+        its gradient together, whatever they cost. It looks at the limit now and then, and may
+        pass it by one or two. The hard limit in points is ``maxfun``.
     disp : bool, default False
         Print the result's message and counts at the end.
     accuracy : float, default 0
@@ -87,7 +88,8 @@ class LBFGSB(SciPyOptimizer):
     ftol : float, default 10 times the machine precision
         Stop when ``(f_k - f_{k+1}) / max(|f_k|, |f_{k+1}|, 1) <= ftol``.
     iprint : int, default -1
-        Nothing is printed if negative; otherwise the result's message and counts at the end.
+        What is printed: negative, nothing; 0, one line at the last iteration; more, see
+        :func:`minimize_lbfgsb`.
     eps : float, default 1e-08
         Absolute step of the finite differences that stand in for a gradient that is not given.
     options : dict, optional
@@ -150,7 +152,7 @@ class CG(SciPyOptimizer):
 
     References
     ----------
-    .. [1] J. Nocedal and S. J. Wright, "Numerical Optimization", 2nd ed. (2006), chapter 5.
+    .. [1] Nocedal and Wright, "Numerical Optimization", 2nd ed. (2006), chapter 5.
 
     Examples
     --------
@@ -197,7 +199,7 @@ class BFGS(SciPyOptimizer):
 
     References
     ----------
-    .. [1] J. Nocedal and S. J. Wright, "Numerical Optimization", 2nd ed. (2006), chapter 6.
+    .. [1] Nocedal and Wright, "Numerical Optimization", 2nd ed. (2006), chapter 6.
 
     Examples
     --------
@@ -295,7 +297,7 @@ class TrustConstr(SciPyOptimizer):
 
     References
     ----------
-    .. [1] A. R. Conn, N. I. M. Gould and P. L. Toint, "Trust-Region Methods" (2000), SIAM.
+    .. [1] Conn, Gould and Toint, "Trust-Region Methods" (2000), SIAM.
 
     Examples
     --------

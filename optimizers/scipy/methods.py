@@ -144,7 +144,7 @@ METHODS: dict[str, Method] = {
         stops={**_LINE_SEARCH_STOPS, 0: Stop.STEP},
     ),
     "l-bfgs-b": Method(
-        options=("maxfun", "maxiter", "maxcor", "ftol", "gtol", "maxls", "iprint"),
+        options=("maxfun", "maxiter", "maxcor", "ftol", "gtol", "maxls", "iprint", "restart"),
         bounds=Level.supported,
         joint=True,
         differences=_STEPS,

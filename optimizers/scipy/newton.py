@@ -29,7 +29,7 @@ class NewtonCG(SciPyOptimizer):
 
     References
     ----------
-    .. [1] J. Nocedal and S. J. Wright, "Numerical Optimization", 2nd ed. (2006), chapter 7.
+    .. [1] Nocedal and Wright, "Numerical Optimization", 2nd ed. (2006), chapter 7.
 
     Examples
     --------
@@ -102,7 +102,7 @@ class Dogleg(TrustRegion):
 
     References
     ----------
-    .. [1] J. Nocedal and S. J. Wright, "Numerical Optimization", 2nd ed. (2006), chapter 4.
+    .. [1] Nocedal and Wright, "Numerical Optimization", 2nd ed. (2006), chapter 4.
 
     Examples
     --------
@@ -124,7 +124,7 @@ class TrustNCG(TrustRegion):
 
     References
     ----------
-    .. [1] J. Nocedal and S. J. Wright, "Numerical Optimization", 2nd ed. (2006), chapter 4.
+    .. [1] Nocedal and Wright, "Numerical Optimization", 2nd ed. (2006), chapter 4.
 
     Examples
     --------

@@ -23,12 +23,15 @@ from optimizers.errors import (
     UnknownOptionError,
     nearest_names,
 )
-from optimizers.evaluation.differences import SCHEMES, Differences
+from optimizers.evaluation.differences import Differences
 from optimizers.optimizer import RUN_SETTINGS, CommonSettings, Optimizer, RunSettings
 from optimizers.problem import Problem
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.run import Ending, Run
+from optimizers.scipy.faces import differences_for
+from optimizers.scipy.lbfgsb import LbfgsbOptions, solve_lbfgsb
 from optimizers.scipy.methods import CUSTOM, METHODS
+from optimizers.scipy.tnc import solve_tnc, tnc_messages
 from optimizers.support import SupportLevel, SupportLevels
 
 
@@ -127,7 +130,8 @@ class SciPyOptimizer(Optimizer):
                     "Pass them to minimize(fun, x0, bounds=...)."
                 )
         # Names of the method's own options may be written as keywords too.
-        for option in [key for key in given if key in self._info.known and key not in RUN_SETTINGS]:
+        own = set(self._info.known) - {*RUN_SETTINGS, "tol"}
+        for option in [key for key in given if key in own]:
             self._agree(name, option, given[option], options.get(option, given[option]))
             options[option] = given.pop(option)
         if "maxfun" in given and "maxfun" in options:
@@ -247,7 +251,7 @@ class SciPyOptimizer(Optimizer):
         constraints = kept.get("constraints", ()) if constraints == () else constraints
         hess = kept.get("hess") if hess is None else hess
         hessp = kept.get("hessp") if hessp is None else hessp
-        if self._info.callable_hessian and not callable(hess):
+        if self._info.callable_hessian and hess is not None and not callable(hess):
             raise CapabilityError(
                 f"{type(self).__name__} requires hess as a function hess(x) -> (n, n), "
                 f"and was given {hess!r}."
@@ -261,7 +265,7 @@ class SciPyOptimizer(Optimizer):
         result = super().minimize(
             fun, x0, jac, bounds, constraints=constraints, hess=hess, hessp=hessp, **settings
         )
-        if self._options.get("disp") or self._options.get("iprint", -1) >= 0:
+        if self._options.get("disp"):
             print(_summary(type(self).__name__, result))
         return result
 
@@ -281,26 +285,30 @@ class SciPyOptimizer(Optimizer):
 
     @override
     def _differences(self, problem: Problem) -> Differences:
-        relative = self._options.get("finite_diff_rel_step")
-        if problem.jac in SCHEMES:  # as SciPy: a named scheme takes relative steps
-            return Differences(problem.jac, relative_step=relative)
-        if relative is not None:
-            return Differences("2-point", relative_step=relative)
-        return Differences("2-point", step=self._options.get("eps"))
+        step, relative = (self._options.get(name) for name in ("eps", "finite_diff_rel_step"))
+        return differences_for(problem.jac, step, relative)
 
     @override
     def _solve(self, run: Run) -> Ending:
         if run.problem.is_fixed:
             message = "All variables are fixed by their bounds."
             return Ending(run.problem.x0, True, 0, message, StopReason.FIXED)
-        return self._call_scipy(run)
+        options = self._scipy_options(run)
+        if self._method == "l-bfgs-b":
+            options.pop("maxfun", None)  # the run's budget
+            return solve_lbfgsb(run, LbfgsbOptions(**{"restart": True, **options}))
+        if self._method == "tnc":
+            options.setdefault("maxfun", max(100, 10 * run.problem.n))
+            return solve_tnc(run, options, tnc_messages(options.pop("mesg_num", None)))
+        return self._call_scipy(run, options)
 
-    def _call_scipy(self, run: Run) -> Ending:
+    def _call_scipy(self, run: Run, options: dict[str, Any]) -> Ending:
         problem, info = run.problem, self._info
         # Value and gradient in one evaluation, where that costs no gradient more than the method
-        # asks for; and where a bad gradient must be known before the value is accepted.
-        joint = (info.joint and not callable(problem.jac)) or (
-            run.rejects and info.gradient >= SupportLevel.supported
+        # asks for, or where calls are fewer for it; and where a bad gradient must be known before
+        # the value is accepted.
+        joint = info.gradient >= SupportLevel.supported and (
+            ((info.joint or not run.calls_points) and not callable(problem.jac)) or run.rejects
         )
         gradient = (lambda x: run.value_and_gradient(x)[1]) if joint else run.gradient
         bounds = None
@@ -318,9 +326,9 @@ class SciPyOptimizer(Optimizer):
             # Takes the second argument that some methods pass. An iterate is all that is needed.
             callback=lambda xk, state=None: run.iteration(xk),
             tol=self._tol,
-            options=self._scipy_options(run),
+            options=options,
         )
-        return self._ending(raw)
+        return self._ending(run, raw)
 
     def _hessian(self, run: Run) -> Any:
         hess, hessp = run.problem.hess, run.problem.hessp
@@ -332,7 +340,7 @@ class SciPyOptimizer(Optimizer):
 
     def _scipy_options(self, run: Run) -> dict[str, Any]:
         """Return the options for SciPy: without those that the run takes care of."""
-        ours = {"disp", "maxfun", "iprint", *self._info.differences}
+        ours = {"disp", "maxfun", *self._info.differences}
         options = {k: v for k, v in self._options.items() if k not in ours}
         if self._tol is not None:
             # A default must not hide the tolerance that the user gave.
@@ -347,15 +355,17 @@ class SciPyOptimizer(Optimizer):
             options["maxiter"] = 3 * options["maxiter"] + run.problem.n + 2
         return {self._info.renamed.get(name, name): value for name, value in options.items()}
 
-    def _ending(self, raw: Any) -> Ending:
+    def _ending(self, run: Run, raw: Any) -> Ending:
         message, status = str(raw.message), int(raw.get("status", 0))
         success = bool(raw.success)
         stop = next((s for words, s in self._info.words.items() if words in message), None)
         if stop is None:
             default = StopReason.CONVERGED if success else StopReason.OTHER
             stop = self._info.stops.get(status, default)
-        extra = {k: v for k, v in raw.items() if k not in _OWN_ENTRIES}
-        return Ending(raw.x, success, status, message, stop, extra)
+        # A method of the user's may count its iterations without a callback.
+        run.nit = run.nit or int(raw.get("nit", 0))
+        run.extra.update({k: v for k, v in raw.items() if k not in _OWN_ENTRIES})
+        return Ending(raw.x, success, status, message, stop)
 
 
 def _summary(name: str, result: OptimizerResult) -> str:

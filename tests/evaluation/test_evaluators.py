@@ -213,7 +213,7 @@ def test_a_wrong_number_of_values_is_an_error_that_says_how_many(group, workers,
 
 
 def test_the_last_group_may_be_smaller_and_so_must_be_its_answer():
-    with pytest.raises(InvalidValueError, match="returned 3 values .*expected one number"):
+    with pytest.raises(InvalidValueError, match=r"returned 3 values .*expected one number"):
         values_of(Evaluator(lambda flat: np.ones(3), 3), points_of(4, 2))
 
 
@@ -282,13 +282,13 @@ def test_what_the_objective_raises_is_raised(group, workers):
 
 @pytest.mark.parametrize("group", [0, -1, 1.5, "2", True, [2], math.nan], ids=repr)
 def test_a_wrong_group_is_an_error(group):
-    with pytest.raises(OptionError, match="max_evals_grouped is .*expected a whole number"):
+    with pytest.raises(OptionError, match=r"max_evals_grouped is .*expected a whole number"):
         Evaluator(abs, group)
 
 
 @pytest.mark.parametrize("workers", ["threads", 4, [map], True], ids=repr)
 def test_wrong_workers_are_an_error(workers):
-    with pytest.raises(OptionError, match="workers is .*expected None, 'vectorized' or a map"):
+    with pytest.raises(OptionError, match=r"workers is .*expected None, 'vectorized' or a map"):
         Evaluator(abs, workers=workers)
 
 

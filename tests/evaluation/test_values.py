@@ -53,9 +53,9 @@ def test_values_that_are_not_finite_are_for_the_caller_to_judge(raw):
 @pytest.mark.parametrize("raw", NO_NUMBERS, ids=repr)
 def test_what_is_no_number_is_an_error(raw):
     for checked in (as_value, lambda r: as_values(r, 1), lambda r: as_values(r, 2)):
-        with pytest.raises(InvalidValueError, match="fun returned .*expected"):
+        with pytest.raises(InvalidValueError, match=r"fun returned .*expected"):
             checked(raw)
-    with pytest.raises(InvalidValueError, match="jac returned .*expected"):
+    with pytest.raises(InvalidValueError, match=r"jac returned .*expected"):
         as_gradient(raw, 2)
 
 

@@ -9,9 +9,9 @@ from optimizers.problems import ReferenceProblem, all_problems, get_problem
 
 EPS = float(np.finfo(float).eps)
 PEERS = [
-    (LBFGSB(), "L-BFGS-B", {"maxfun": 15000, "maxiter": 15000, "ftol": 10 * EPS}),
-    (LBFGSB(ftol=1e-9, options={"gtol": 1e-3}), "L-BFGS-B", {"ftol": 1e-9, "gtol": 1e-3}),
-    (LBFGSB(maxiter=9, options={"maxcor": 3}), "L-BFGS-B",
+    (LBFGSB(options={"restart": False}), "L-BFGS-B", {"maxfun": 15000, "maxiter": 15000, "ftol": 10 * EPS}),
+    (LBFGSB(ftol=1e-9, options={"gtol": 1e-3, "restart": False}), "L-BFGS-B", {"ftol": 1e-9, "gtol": 1e-3}),
+    (LBFGSB(maxiter=9, options={"maxcor": 3, "restart": False}), "L-BFGS-B",
      {"maxiter": 9, "maxcor": 3, "ftol": 10 * EPS}),
     (TNC(), "TNC", {"maxfun": 100}),
     (TNC(maxiter=30, ftol=1e-8, options={"eta": 0.5}), "TNC",
@@ -47,12 +47,13 @@ def test_serial_runs_take_the_same_points_to_the_last_bit(
 
     expected_points, expected = trace(scipys, problem, True)
     points, result = trace(ours.minimize, problem, True)
-    # SciPy evaluates TNC's last point once more where it finds it "out of sync": with a function
-    # that is the same at the same point, that changes nothing.
-    assert len(points) == len(expected_points)
+    if len(expected_points) > len(points):
+        # SciPy evaluates TNC's last point once more, in case it is "out of sync".
+        again = expected_points.pop()
+        assert any(np.array_equal(again, point) for point in points)
+    assert len(points) == len(expected_points) == result.nfev
     assert np.array_equal(points, expected_points)
     assert np.array_equal(result.x, expected.x)
-    assert result.nfev == expected.nfev
     assert result.nit == expected.nit
 
 

@@ -1,0 +1,147 @@
+"""Ledger: what a run has spent and found so far: counts, budget, clock, the points to remember."""
+
+import math
+import time
+from collections import deque
+from typing import NamedTuple
+
+import numpy as np
+
+from optimizers._types import Array
+from optimizers.problem import Problem
+from optimizers.result import StopReason
+
+#: A constraint missed by less than this does not make a point worse than another.
+_FEASIBLE = 1e-6
+#: Up to this many variables, more of the latest points are remembered than the last two.
+_SMALL = 1000
+
+
+class StopRun(BaseException):
+    """Ends a run from inside an evaluation or a callback; never leaves :meth:`Run.execute`.
+
+    A BaseException, so that no ``except Exception`` of a solver's can swallow it.
+    """
+
+    def __init__(self, reason: StopReason) -> None:
+        super().__init__(reason.sentence)
+        self.reason = reason
+
+
+class Evaluation(NamedTuple):
+    """A point at which the objective is known, and its gradient if that is known too.
+
+    Parameters
+    ----------
+    x : ndarray of float64, shape (n,)
+        The point; nobody changes it.
+    fun : float
+        The value.
+    jac : ndarray of float64, shape (n,), optional
+        The gradient.
+    """
+
+    x: Array
+    fun: float
+    jac: Array | None = None
+
+
+class Ledger:
+    """What a run has spent and found so far.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is minimised.
+    maxfun : int, optional
+        The most points that may be evaluated.
+    timeout : float, optional
+        The most seconds that may have passed when an evaluation starts.
+    """
+
+    def __init__(self, problem: Problem, maxfun: int | None, timeout: float | None) -> None:
+        self.problem = problem
+        self.maxfun = maxfun
+        self.nfev = self.njev = self.nhev = self.nit = self.nrejected = 0
+        self.best: Evaluation | None = None
+        self.best_violation = 0.0
+        self.worst = -math.inf
+        #: The best point whose whole evaluation succeeded: what a rejected one steps back to.
+        self.anchor: Evaluation | None = None
+        #: The last answer, a rejected point's stand-in included: asking again costs nothing.
+        self.last = Evaluation(np.full(problem.n + 1, math.nan), math.nan)
+        #: The point that the last iteration ended on, if it is known.
+        self.iterate: Evaluation | None = None
+        # What the algorithm may still end on or report, besides these.
+        self.recent: deque[Evaluation] = deque(maxlen=8 if problem.n <= _SMALL else 2)
+        self.started = time.monotonic()
+        self.limit = math.inf if maxfun is None else maxfun
+        self.deadline = math.inf if timeout is None else self.started + timeout
+
+    def check_budget(self, count: int) -> None:
+        """End the run if ``count`` more points are more than it may evaluate, or time is up."""
+        if self.nfev + count > self.limit:
+            raise StopRun(StopReason.MAXFUN)
+        self.check_clock()
+
+    def check_clock(self) -> None:
+        """End the run if its time is up."""
+        if self.deadline < math.inf and time.monotonic() > self.deadline:
+            raise StopRun(StopReason.TIMEOUT)
+
+    def weigh(self, x: Array, value: float) -> None:
+        """Keep the point if it is the best so far: by feasibility first, then by value."""
+        if value > self.worst:
+            self.worst = value
+        best = self.best
+        if self.problem.constraints:
+            violation = max(self.problem.violation(x), _FEASIBLE)
+            if best is not None and violation > self.best_violation:
+                return
+            if best is None or violation < self.best_violation:
+                best, self.best_violation = None, violation
+        if best is None or value < best.fun or math.isnan(best.fun):
+            self.best = Evaluation(x, value)
+
+    def remember(self, known: Evaluation) -> None:
+        """Note a point that was evaluated as the algorithm asked."""
+        self.last = known
+        self.recent.append(known)
+        if self.anchor is None or known.fun <= self.anchor.fun:
+            self.anchor = known
+        best = self.best
+        if (
+            best is not None
+            and best.fun == known.fun
+            and (best.x is known.x or np.array_equal(best.x, known.x))
+        ):
+            self.best = known
+
+    def recall(self, x: Array) -> Evaluation | None:
+        """Return what is known of the point ``x``, if it is one that is remembered."""
+        for known in reversed(self.recent):
+            if np.array_equal(known.x, x):
+                return known
+        for kept in (self.iterate, self.best):
+            if kept is not None and np.array_equal(kept.x, x):
+                return kept
+        return None
+
+    def reject(self, x: Array) -> Evaluation | None:
+        """Return stand-ins that make any algorithm step back from ``x``; None if nothing can.
+
+        The value is above all that were seen and the gradient points away from the best point,
+        both on the scale of the values seen, so that interpolating line searches shorten their
+        step sensibly. They are handed to the algorithm only: no result ever shows them.
+        """
+        if self.anchor is None:
+            return None
+        self.nrejected += 1
+        away = x - self.anchor.x
+        square = float(away @ away)
+        if square == 0.0:  # the point was fine before: what is known of it stands
+            return self.anchor
+        spread = (self.worst - self.anchor.fun) or abs(self.worst) or 1.0
+        spread = max(spread, 4 * float(np.spacing(abs(self.worst))))  # must survive the rounding
+        self.last = Evaluation(x, self.worst + spread, 2 * spread / square * away)
+        return self.last

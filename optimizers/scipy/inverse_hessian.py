@@ -1,0 +1,114 @@
+"""The inverse Hessian that L-BFGS leaves behind, as a linear operator."""
+
+import os
+
+import numpy as np
+import scipy.optimize
+from numpy.typing import ArrayLike
+from typing_extensions import override
+
+from optimizers._types import Array
+from optimizers.errors import InvalidInputError, TooLargeError
+
+
+class LbfgsInvHessProduct(scipy.optimize.LbfgsInvHessProduct):  # type: ignore[misc]  # untyped
+    """Linear operator for the L-BFGS approximate inverse Hessian.
+
+    Products with vectors and blocks take memory and time of the order of m n; the matrix is never
+    formed unless :meth:`todense` is asked for it. It starts from the identity, as SciPy's does,
+    of which it is a subclass.
+
+    Parameters
+    ----------
+    sk, yk : array_like of shape (m, n)
+        The most recent steps and changes of the gradient, oldest first.
+
+    Raises
+    ------
+    InvalidInputError
+        If the shapes differ or are not (m, n), or a pair has no curvature, ``s @ y == 0``.
+
+    References
+    ----------
+    .. [1] J. Nocedal, "Updating quasi-Newton matrices with limited storage", Mathematics of
+       Computation 35 (1980) 773-782, section 4.
+
+    Examples
+    --------
+    >>> operator = LbfgsInvHessProduct([[1.0, 0.0]], [[2.0, 0.0]])
+    >>> operator @ [2.0, 3.0]
+    array([1., 3.])
+    >>> operator.todense()
+    array([[0.5, 0. ],
+           [0. , 1. ]])
+    """
+
+    def __init__(self, sk: ArrayLike, yk: ArrayLike) -> None:
+        steps, changes = (np.asarray(a, dtype=np.float64) for a in (sk, yk))
+        if steps.shape != changes.shape or steps.ndim != 2:
+            raise InvalidInputError(
+                f"sk and yk have shapes {steps.shape} and {changes.shape}, expected the same "
+                "shape (number of pairs, number of variables)."
+            )
+        flat = np.flatnonzero(np.einsum("ij,ij->i", steps, changes) == 0)
+        if flat.size:
+            raise InvalidInputError(f"Pair {flat[0]} has no curvature: sk @ yk is 0.")
+        super().__init__(steps, changes)
+
+    @override
+    def _matvec(self, x: ArrayLike) -> Array:
+        """Multiply a vector of shape (n,) or (n, 1)."""
+        return self._block(np.array(x, dtype=np.float64).reshape(-1, 1))[:, 0]
+
+    @override
+    def _matmat(self, X: ArrayLike) -> Array:
+        """Multiply a block of vectors, shape (n, k), all columns at once."""
+        return self._block(np.array(X, dtype=np.float64))
+
+    @override
+    def _adjoint(self) -> "LbfgsInvHessProduct":
+        """Return the operator itself: it is symmetric."""
+        return self
+
+    def _block(self, q: Array) -> Array:
+        """Run the two loops over the pairs on a block that may be overwritten."""
+        alpha = np.empty((self.n_corrs, q.shape[1]))
+        for i in range(self.n_corrs - 1, -1, -1):
+            alpha[i] = self.rho[i] * (self.sk[i] @ q)
+            q -= self.yk[i][:, np.newaxis] * alpha[i]
+        for i in range(self.n_corrs):
+            beta = self.rho[i] * (self.yk[i] @ q)
+            q += self.sk[i][:, np.newaxis] * (alpha[i] - beta)
+        return q
+
+    @override
+    def todense(self) -> Array:
+        """Return the operator as a dense array.
+
+        Returns
+        -------
+        ndarray of float64, shape (n, n)
+            The matrix.
+
+        Raises
+        ------
+        TooLargeError
+            If the matrix would not fit in the machine's memory.
+        """
+        n = self.shape[0]
+        # The update of a block needs a second one of its size.
+        needed, memory = 2 * 8 * n * n, _memory()
+        if needed > memory:
+            raise TooLargeError(
+                f"The dense inverse Hessian of {n} variables needs {needed / 2**30:.1f} GiB, "
+                f"and the machine has {memory / 2**30:.1f} GiB: use products, operator @ v."
+            )
+        return self._block(np.eye(n))
+
+
+def _memory() -> int:
+    """Return the machine's memory in bytes; where the system does not tell, 8 GiB."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 8 * 2**30

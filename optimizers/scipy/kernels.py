@@ -1,0 +1,437 @@
+"""SciPy's compiled kernels of L-BFGS-B and TNC, driven directly. The only place of private names.
+
+The kernels are not public: they have changed with SciPy's versions and will again. They are used
+only after a tiny problem, solved once, has shown that they behave as expected; otherwise the same
+answers come from SciPy's public functions, more slowly.
+
+References
+----------
+.. [1] C. Zhu, R. H. Byrd, P. Lu and J. Nocedal, "Algorithm 778: L-BFGS-B", ACM Transactions on
+   Mathematical Software 23 (1997) 550-560: reverse communication, the layout of the workspace.
+"""
+
+import functools
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.optimize
+
+from optimizers._types import Array
+
+#: ``evaluate(x) -> (value, gradient)``; it must not change ``x``, which is the kernel's.
+Evaluate = Callable[[Array], tuple[float, Array]]
+
+# What the L-BFGS-B kernel says in its first task number, and what we answer in the second.
+_NEW_X, _EVALUATE, _CONVERGED, _STOP = 1, 3, 4, 5
+_MAXITER = 504
+_TASKS = {4: "CONVERGENCE", 5: "STOP", 6: "WARNING", 7: "ERROR", 8: "ABNORMAL"}
+_DETAILS = {
+    401: "NORM OF PROJECTED GRADIENT <= PGTOL",
+    402: "RELATIVE REDUCTION OF F <= FACTR*EPSMCH",
+    504: "TOTAL NO. OF ITERATIONS REACHED LIMIT",
+    601: "ROUNDING ERRORS PREVENT PROGRESS",
+    602: "STP = STPMAX",
+    603: "STP = STPMIN",
+    604: "XTOL TEST SATISFIED",
+    701: "NO FEASIBLE SOLUTION",
+    710: "INITIAL G >= 0",
+}
+_EPS = float(np.finfo(np.float64).eps)
+
+#: SciPy's defaults of TNC's options.
+TNC_DEFAULTS = {
+    "scale": None,
+    "offset": None,
+    "maxCGit": -1,
+    "maxfun": 100,
+    "eta": -1,
+    "stepmx": 0,
+    "accuracy": 0,
+    "minfev": 0,
+    "ftol": -1,
+    "xtol": -1,
+    "gtol": -1,
+    "rescale": -1,
+}
+
+
+@dataclass
+class LbfgsbEnd:
+    """How an L-BFGS-B run ended.
+
+    Parameters
+    ----------
+    x : ndarray of float64, shape (n,)
+        The point it ends on.
+    nit : int
+        Iterations.
+    status : int
+        0 converged, 1 out of iterations, 2 stopped for another reason.
+    message : str
+        The kernel's words.
+    sk, yk : ndarray of float64, shape (k, n)
+        The last k <= m steps and gradient changes, oldest first, the final one included.
+    """
+
+    x: Array
+    nit: int
+    status: int
+    message: str
+    sk: Array
+    yk: Array
+
+
+class LbfgsbKernel:
+    """The state of one L-BFGS-B run: arrays and numbers only, so that it can be pickled.
+
+    Parameters
+    ----------
+    x0 : ndarray of float64, shape (n,)
+        The start, inside the bounds.
+    lower, upper : ndarray of float64, shape (n,), or None
+        The bounds.
+    m : int
+        How many steps stand in for the Hessian.
+    ftol, gtol : float
+        The tolerances of the relative reduction of f and of the projected gradient.
+    maxls : int
+        The most evaluations of a line search.
+    integer : type, default int32
+        The kernel's integer type.
+    """
+
+    def __init__(
+        self,
+        x0: Array,
+        lower: Array | None,
+        upper: Array | None,
+        m: int,
+        ftol: float,
+        gtol: float,
+        maxls: int,
+        integer: type[np.signedinteger[Any]] = np.int32,
+    ) -> None:
+        n = x0.size
+        self.m = m
+        self.x = x0.copy()
+        self.f = np.zeros(())
+        self.g = np.zeros(n)
+        self.iterations = 0
+        has_lower = np.zeros(n, bool) if lower is None else np.isfinite(lower)
+        has_upper = np.zeros(n, bool) if upper is None else np.isfinite(upper)
+        # The kernel's code: 0 no bound, 1 lower, 2 both, 3 upper.
+        kinds = np.array([[0, 3], [1, 2]], dtype=integer)
+        self.workspace = np.zeros(2 * m * n + 5 * n + 11 * m * m + 8 * m)
+        self.task = np.zeros(2, dtype=integer)
+        self.counters = np.zeros(44, dtype=integer)
+        self.arguments = (
+            m,
+            self.x,
+            np.zeros(n) if lower is None else np.where(has_lower, lower, 0.0),
+            np.zeros(n) if upper is None else np.where(has_upper, upper, 0.0),
+            kinds[has_lower.astype(np.intp), has_upper.astype(np.intp)],
+            self.f,
+            self.g,
+            ftol / _EPS,
+            gtol,
+            self.workspace,
+            np.zeros(3 * n, dtype=integer),
+            self.task,
+            np.zeros(4, dtype=integer),
+            self.counters,
+            np.zeros(29),
+            maxls,
+            np.zeros(2, dtype=integer),
+        )
+
+    def run(
+        self,
+        evaluate: Evaluate,
+        maxiter: int,
+        on_iteration: Callable[["LbfgsbKernel"], None] | None = None,
+    ) -> None:
+        """Iterate until the kernel ends or ``maxiter`` iterations are done."""
+        setulb, arguments = _private("_lbfgsb").setulb, self.arguments
+        x, f, g, task = self.x, self.f, self.g, self.task
+        while True:
+            setulb(*arguments)
+            wanted = task[0]
+            if wanted == _EVALUATE:
+                f[...], g[...] = evaluate(x)
+                if maxiter == 0:
+                    task[:] = _STOP, _MAXITER
+                    return
+            elif wanted == _NEW_X:
+                self.iterations += 1
+                if on_iteration is not None:
+                    on_iteration(self)
+                if self.iterations >= maxiter:
+                    task[:] = _STOP, _MAXITER
+                    return
+            else:
+                return
+
+    def end(self) -> LbfgsbEnd:
+        """Return how the run ended; the kernel cannot go on after that."""
+        code, detail = (int(number) for number in self.task)
+        status = 0 if code == _CONVERGED else 1 if detail == _MAXITER else 2
+        message = f"{_TASKS.get(code, code)}: {_DETAILS.get(detail, detail)}"
+        return LbfgsbEnd(self.x.copy(), self.iterations, status, message, *self._pairs())
+
+    def _pairs(self) -> tuple[Array, Array]:
+        m, n = self.m, self.x.size
+        steps = self.workspace[: m * n].reshape(m, n)
+        changes = self.workspace[m * n : 2 * m * n].reshape(m, n)
+        updates = int(self.counters[30])  # "total number of BFGS updates prior the current"
+        accepted = self.task[0] in (_NEW_X, _CONVERGED, _STOP) and self.iterations > 0
+        if accepted:
+            # The kernel stores a step when the next one begins; the final one is stored here,
+            # under its own condition. The previous gradient and point lie behind the matrices.
+            at = 2 * m * n + 11 * m * m
+            gradient = self.workspace[at + n : at + 2 * n]
+            step = self.x - self.workspace[at + 3 * n : at + 4 * n]
+            change = self.g - gradient
+            if change.dot(step) > -_EPS * gradient.dot(step):
+                steps[updates % m], changes[updates % m] = step, change
+                updates += 1
+        if updates > m:  # a ring: its oldest entry to the front, without a second copy
+            _rotate(steps, updates % m)
+            _rotate(changes, updates % m)
+        return steps[: min(updates, m)], changes[: min(updates, m)]
+
+
+def _rotate(rows: Array, first: int) -> None:
+    """Rotate rows in place by three reversals, so that row ``first`` becomes row 0."""
+    for part in (rows[:first], rows[first:], rows):
+        for i in range(len(part) // 2):
+            part[[i, -1 - i]] = part[[-1 - i, i]]
+
+
+class PublicLbfgsb:
+    """L-BFGS-B through SciPy's public function, with the interface of :class:`LbfgsbKernel`."""
+
+    def __init__(
+        self,
+        x0: Array,
+        lower: Array | None,
+        upper: Array | None,
+        m: int,
+        ftol: float,
+        gtol: float,
+        maxls: int,
+    ) -> None:
+        self.x, self.f, self.g = x0.copy(), np.zeros(()), np.zeros(x0.size)
+        self.iterations = 0
+        self._bounds = None if lower is None else scipy.optimize.Bounds(lower, upper)
+        self._options = {"maxcor": m, "ftol": ftol, "gtol": gtol, "maxls": maxls}
+        self._pairs: deque[tuple[Array, Array]] = deque(maxlen=m)
+        self._result: Any = None
+
+    def run(
+        self,
+        evaluate: Evaluate,
+        maxiter: int,
+        on_iteration: Callable[[Any], None] | None = None,
+    ) -> None:
+        """Iterate until the method ends or ``maxiter`` iterations are done."""
+        value, gradient = evaluate(self.x)
+        self.f[...], self.g[...] = value, gradient
+        if maxiter == 0:
+            return
+        known = {self.x.tobytes(): (value, gradient.copy())}
+
+        def both(x: Array) -> tuple[float, Array]:
+            key = x.tobytes()
+            if key not in known:
+                known[key] = evaluate(x)
+            return known[key]
+
+        def iteration(x: Array) -> None:
+            value, gradient = both(x)
+            step, change = x - self.x, gradient - self.g
+            if change.dot(step) > -_EPS * self.g.dot(step):
+                self._pairs.append((step, change))
+            self.x[...], self.f[...], self.g[...] = x, value, gradient
+            self.iterations += 1
+            known.clear()  # only the points of one line search are ever asked for again
+            known[x.tobytes()] = value, gradient
+            if on_iteration is not None:
+                on_iteration(self)
+
+        self._result = scipy.optimize.minimize(
+            both,
+            self.x.copy(),
+            jac=True,
+            bounds=self._bounds,
+            method="L-BFGS-B",
+            callback=iteration,
+            options={**self._options, "maxiter": maxiter, "maxfun": np.iinfo(np.int64).max},
+        )
+
+    def end(self) -> LbfgsbEnd:
+        """Return how the run ended."""
+        n = self.x.size
+        sk = np.array([step for step, _ in self._pairs]).reshape(-1, n)
+        yk = np.array([change for _, change in self._pairs]).reshape(-1, n)
+        if self._result is None:
+            message = f"{_TASKS[_STOP]}: {_DETAILS[_MAXITER]}"
+            return LbfgsbEnd(self.x, 0, 1, message, sk, yk)
+        raw = self._result
+        return LbfgsbEnd(raw.x, self.iterations, int(raw.status), str(raw.message), sk, yk)
+
+
+def lbfgsb(
+    x0: Array,
+    lower: Array | None,
+    upper: Array | None,
+    m: int,
+    ftol: float,
+    gtol: float,
+    maxls: int,
+) -> LbfgsbKernel | PublicLbfgsb:
+    """Return L-BFGS-B's quickest form that works with this SciPy; see :class:`LbfgsbKernel`."""
+    integer = lbfgsb_integer()
+    if integer is None:
+        return PublicLbfgsb(x0, lower, upper, m, ftol, gtol, maxls)
+    return LbfgsbKernel(x0, lower, upper, m, ftol, gtol, maxls, integer)
+
+
+def tnc(
+    evaluate: Evaluate,
+    x0: Array,
+    lower: Array,
+    upper: Array,
+    options: dict[str, Any],
+    on_iteration: Callable[[Array], None],
+) -> tuple[int, Array]:
+    """Run TNC and return its code and the point it ends on.
+
+    Parameters
+    ----------
+    evaluate : callable
+        ``evaluate(x) -> (value, gradient)``.
+    x0, lower, upper : ndarray of float64, shape (n,)
+        The start and the bounds, infinite where there is none, nowhere equal.
+    options : dict
+        SciPy's options of TNC, all of them.
+    on_iteration : callable
+        Called with each iterate.
+
+    Returns
+    -------
+    code : int
+        TNC's return code, -1 to 7.
+    x : ndarray of float64, shape (n,)
+        The point.
+    """
+    if not tnc_works():
+        return _public_tnc(evaluate, x0, lower, upper, options, on_iteration)
+    code, _, _, x, _, _ = _tnc_minimize(evaluate, x0, lower, upper, options, on_iteration)
+    return int(code), x
+
+
+def _tnc_minimize(
+    evaluate: Evaluate,
+    x0: Array,
+    lower: Array,
+    upper: Array,
+    options: dict[str, Any],
+    on_iteration: Callable[[Array], None] | None,
+) -> Any:
+    empty = np.array([])
+    return _private("_moduleTNC").tnc_minimize(
+        evaluate,
+        x0,
+        lower,
+        upper,
+        empty if options["scale"] is None else options["scale"],
+        empty if options["offset"] is None else options["offset"],
+        0,  # it would print to the process' standard error; the driver reports instead
+        options["maxCGit"],
+        options["maxfun"],
+        options["eta"],
+        options["stepmx"],
+        options["accuracy"],
+        options["minfev"],
+        options["ftol"],
+        options["xtol"],
+        options["gtol"],
+        options["rescale"],
+        on_iteration,
+    )
+
+
+def _public_tnc(
+    evaluate: Evaluate,
+    x0: Array,
+    lower: Array,
+    upper: Array,
+    options: dict[str, Any],
+    on_iteration: Callable[[Array], None],
+) -> tuple[int, Array]:
+    raw = scipy.optimize.minimize(
+        evaluate,
+        x0,
+        jac=True,
+        bounds=scipy.optimize.Bounds(lower, upper),
+        method="TNC",
+        callback=on_iteration,
+        options=options,
+    )
+    return int(raw.status), raw.x
+
+
+def _private(name: str) -> Any:
+    return getattr(scipy.optimize, name)
+
+
+def _trial(x: Array) -> tuple[float, Array]:
+    """Return a quadratic whose minimum in the unit box is (1, 0.5, 0)."""
+    away = x - np.array([2.0, 0.5, -1.0])
+    return float(away.dot(away)), 2 * away
+
+
+_TRIAL_BOX = (np.zeros(3), np.array([1.0, 1.0, np.inf]))
+_TRIAL_END = np.array([1.0, 0.5, 0.0])
+
+
+@functools.cache
+def lbfgsb_integer() -> type[np.signedinteger[Any]] | None:
+    """Return the L-BFGS-B kernel's integer type, or None if the kernel cannot be used.
+
+    SciPy 1.18 changes the type's width: the trial tells.
+    """
+    for integer in (np.int32, np.int64):
+        if _lbfgsb_works(integer):
+            return integer
+    return None
+
+
+def _lbfgsb_works(integer: type[np.signedinteger[Any]]) -> bool:
+    kernel = LbfgsbKernel(np.full(3, 0.9), *_TRIAL_BOX, 2, 1e-12, 1e-8, 20, integer)
+    try:
+        kernel.run(_trial, 20)
+        end = kernel.end()
+    except Exception:  # whatever a changed private interface raises, the public one remains
+        return False
+    secant = scipy.optimize.LbfgsInvHessProduct(end.sk, end.yk).matvec(end.yk[-1])
+    return bool(
+        end.status == 0
+        and np.allclose(end.x, _TRIAL_END, atol=1e-6)
+        and np.allclose(secant, end.sk[-1], rtol=1e-10)
+    )
+
+
+@functools.cache
+def tnc_works() -> bool:
+    """Return whether the TNC kernel behaves as expected."""
+    try:
+        code, _, _, x, _, _ = _tnc_minimize(
+            _trial, np.full(3, 0.9), *_TRIAL_BOX, TNC_DEFAULTS, None
+        )
+    except Exception:  # as above
+        return False
+    return code in (0, 1, 2) and np.allclose(x, _TRIAL_END, atol=1e-6)

@@ -1,0 +1,162 @@
+"""TNC on SciPy's kernel: how a run is solved by it."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from optimizers._types import Array
+from optimizers.direct import direct, first_known
+from optimizers.errors import OptionError
+from optimizers.ledger import Evaluation
+from optimizers.result import StopReason
+from optimizers.run import Ending, Run
+from optimizers.scipy import kernels
+from optimizers.scipy.reports import (
+    MSG_ALL,
+    MSG_EXIT,
+    MSG_INFO,
+    MSG_ITER,
+    MSG_NONE,
+    MSG_VERS,
+    TncReport,
+)
+
+INFEASIBLE = -1
+LOCALMINIMUM = 0
+FCONVERGED = 1
+XCONVERGED = 2
+MAXFUN = 3
+LSFAIL = 4
+CONSTANT = 5
+NOPROGRESS = 6
+USERABORT = 7
+
+RCSTRINGS = {
+    INFEASIBLE: "Infeasible (lower bound > upper bound)",
+    LOCALMINIMUM: "Local minimum reached (|pg| ~= 0)",
+    FCONVERGED: "Converged (|f_n-f_(n-1)| ~= 0)",
+    XCONVERGED: "Converged (|x_n-x_(n-1)| ~= 0)",
+    MAXFUN: "Max. number of function evaluations reached",
+    LSFAIL: "Linear search failed",
+    CONSTANT: "All lower bounds are equal to the upper bounds",
+    NOPROGRESS: "Unable to progress",
+    USERABORT: "User requested end of minimization",
+}
+
+_REASONS = {
+    INFEASIBLE: StopReason.INFEASIBLE,
+    LOCALMINIMUM: StopReason.GRADIENT,
+    FCONVERGED: StopReason.FUN,
+    XCONVERGED: StopReason.STEP,
+    MAXFUN: StopReason.MAXITER,
+    LSFAIL: StopReason.NO_PROGRESS,
+    CONSTANT: StopReason.FIXED,
+    NOPROGRESS: StopReason.NO_PROGRESS,
+    USERABORT: StopReason.CALLBACK,
+}
+
+
+def solve_tnc(run: Run, options: dict[str, Any], messages: int = MSG_NONE) -> Ending:
+    """Run TNC on the problem of a run.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    options : dict
+        Options of TNC that differ from :data:`kernels.TNC_DEFAULTS`.
+    messages : int, default 0
+        What is printed; see :class:`TncReport`.
+
+    Returns
+    -------
+    Ending
+        How it ended.
+    """
+    problem = run.problem
+    report = TncReport(problem, messages) if messages else None
+    lower = np.full(problem.n, -np.inf) if problem.lower is None else problem.lower
+    upper = np.full(problem.n, np.inf) if problem.upper is None else problem.upper
+    # The kernel stumbles over a variable without room: such variables are kept from it.
+    free = lower != upper
+    options = {**kernels.TNC_DEFAULTS, **options}
+    for name in ("scale", "offset"):
+        options[name] = _vector(name, options[name], problem.n, free)
+    evaluate = _on_free(direct(run), problem.x0, free)
+
+    def on_iteration(x: Array) -> None:
+        known = _nearest(run, _whole(x, problem.x0, free))
+        if report is not None and known.jac is not None:
+            report.iteration(run.nit + 1, known.x, known.fun, known.jac, run.nfev)
+        run.iteration(known.x, known)
+
+    if report is not None:
+        report.start()
+        value, gradient = run.value_and_gradient(problem.x0)
+        report.iteration(0, problem.x0, value, gradient, run.nfev)
+        evaluate = first_known(value, gradient[free], evaluate)
+    if free.any():
+        code, x = kernels.tnc(
+            evaluate, problem.x0[free], lower[free], upper[free], options, on_iteration
+        )
+        x = _whole(x, problem.x0, free)
+    else:
+        code, x = CONSTANT, problem.x0
+    x = problem.clip(x)
+    if run.recall(x) is None:  # scaling may move the last point by a rounding error
+        run.value_and_gradient(x)
+    known = run.recall(x)
+    success = LOCALMINIMUM <= code <= XCONVERGED and (known is None or not math.isnan(known.fun))
+    if report is not None:
+        report.end(RCSTRINGS[code])
+    return Ending(x, success, code, RCSTRINGS[code], _REASONS[code], known)
+
+
+def tnc_messages(level: int | None) -> int:
+    """Return the bit mask for SciPy's integer interface: 0 none, …, 5 all messages."""
+    levels = {0: MSG_NONE, 1: MSG_ITER, 2: MSG_INFO, 3: MSG_VERS, 4: MSG_EXIT}
+    return MSG_NONE if level is None else levels.get(level, MSG_ALL)
+
+
+def _vector(name: str, given: Any, n: int, free: Any) -> Array | None:
+    if given is None:
+        return None
+    vector = np.asarray(given, dtype=np.float64)
+    if vector.ndim == 0:
+        vector = np.full(n, vector)
+    if vector.shape != (n,) or not np.isfinite(vector).all():
+        raise OptionError(f"{name} is {given!r}, expected one finite number or {n} of them.")
+    chosen: Array = vector[free]
+    return chosen
+
+
+def _whole(x: Array, template: Array, free: Any) -> Array:
+    if free.all():
+        return x
+    whole = template.copy()
+    whole[free] = x
+    return whole
+
+
+def _on_free(
+    evaluate: Callable[[Array], tuple[float, Array]], template: Array, free: Any
+) -> Callable[[Array], tuple[float, Array]]:
+    """Return ``evaluate`` as a function of the free variables alone."""
+    if free.all():
+        return evaluate
+
+    def evaluate_free(x: Array) -> tuple[float, Array]:
+        value, gradient = evaluate(_whole(x, template, free))
+        return value, gradient[free]
+
+    return evaluate_free
+
+
+def _nearest(run: Run, x: Array) -> Evaluation:
+    """Return the evaluation of an iterate: scaling may have moved it by a rounding error."""
+    return run.recall(x) or min(run.recent, key=lambda known: float(np.sum((known.x - x) ** 2)))
+
+
+"""+"""
