@@ -8,7 +8,7 @@ from pathlib import Path
 
 import optimizers
 from optimizers import Optimizer, available
-from optimizers.describe import capabilities, describe_options
+from optimizers.describe import capabilities, describe_options, further_options
 from optimizers.support import CAPABILITIES
 
 
@@ -82,7 +82,7 @@ def _page(cls: type[Optimizer]) -> str:
 
 def _further_options(cls: type[Optimizer]) -> list[str]:
     described = {option.name for option in describe_options(cls)}
-    further = sorted(set(cls()._known_options()) - described)
+    further = sorted(set(further_options(cls)) - described)
     if not further:
         return []
     return [

@@ -6,6 +6,7 @@ A compiled solver asks every few microseconds, so each call and each array count
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from optimizers.result import StopReason
 from optimizers.run import Run
 
 _FLOAT64 = np.dtype(np.float64)
+#: Up to this many variables, comparing bytes is the quickest way to know a point again.
 _SMALL = 128
 
 
@@ -34,43 +36,37 @@ def direct(run: Run) -> Callable[[Array], tuple[float, Array]]:
         be kept but not changed.
     """
     problem = run.problem
-    if problem.constraints or not (
-        run.calls_points and (callable(problem.jac) or problem.jac is True)
-    ):
+    plain = run.calls_points and not problem.constraints
+    if not plain or not (callable(problem.jac) or problem.jac is True):
         return run.value_and_gradient
-    fun, jac = problem.fun, problem.jac
-    n, limit, passes, clip = problem.n, run.limit, run.passes, problem.clip
-    is_bounded, is_timed = problem.lower is not None, run.deadline < math.inf
-    recent, ndarray, shape = run.recent, np.ndarray, (n,)
-    isfinite, count_nonzero = np.isfinite, np.count_nonzero
-
-    is_small = n <= _SMALL
+    fun: Any = problem.fun
+    jac: Any = problem.jac
+    n, limit, passes, rejects = problem.n, run.limit, run.passes, run.rejects
+    is_joint, is_small, is_timed = jac is True, n <= _SMALL, run.deadline < math.inf
+    clip = problem.clip if problem.lower is not None else None
+    # Looked up once; the inner function finds them among its own variables.
+    remember, ndarray, shape, float64 = run.recent.append, np.ndarray, (n,), _FLOAT64
+    isfinite, record = np.isfinite, tuple.__new__
     asked, answer = b"", (math.nan, problem.x0)
 
     def evaluate(x: Array) -> tuple[float, Array]:
-        # A kernel that steps back asks for its last point again; for few variables, comparing
-        # bytes is the cheapest way to tell.
+        # A kernel that steps back asks for its last point again.
         nonlocal asked, answer
         if is_small:
             key = x.tobytes()
             if key == asked:
                 return answer
-            asked = key
         elif np.array_equal(x, run.last.x) and run.last.jac is not None:
             return run.last.fun, run.last.jac
-        answer = compute(x)
-        return answer
-
-    def compute(x: Array) -> tuple[float, Array]:
         if run.nfev >= limit:
             raise StopRun(StopReason.MAXFUN)
         if is_timed:
             run.check_clock()
-        x = clip(x) if is_bounded else x.copy()
-        best = run.best
+        x = x.copy() if clip is None else clip(x)
+        run.nfev += 1
+        value = math.nan
         try:
-            run.nfev += 1
-            if jac is True:
+            if is_joint:
                 value, gradient = unpack(fun(x.copy()))
             else:
                 value = fun(x.copy())
@@ -78,36 +74,39 @@ def direct(run: Run) -> Callable[[Array], tuple[float, Array]]:
                 value = as_value(value)
             if value - value != 0.0 and not passes:
                 raise non_finite(value)
-            # As in Ledger.weigh; there are no constraints here.
-            if value > run.worst:
-                run.worst = value
-            if best is None or value < best.fun or best.fun != best.fun:
-                run.best = Evaluation(x, value)
-            if jac is not True:
+            if not is_joint:
                 run.njev += 1
                 gradient = jac(x.copy())
-            if type(gradient) is ndarray and gradient.dtype is _FLOAT64 and gradient.shape == shape:
+            if type(gradient) is ndarray and gradient.dtype is float64 and gradient.shape == shape:
                 gradient = gradient.copy()
-                if not passes and count_nonzero(isfinite(gradient)) < n:
-                    gradient = as_gradient(gradient, n)  # raises, with the words
+                if not passes and b"\0" in isfinite(gradient).tobytes():
+                    as_gradient(gradient, n)  # raises, with the words
             else:
                 gradient = as_gradient(gradient, n, finite=not passes)
         except Exception as error:
+            if type(value) is float and math.isfinite(value):
+                # The gradient failed: the point is seen, but no candidate if it is rejected.
+                if rejects:
+                    run.worst = max(run.worst, value)
+                else:
+                    run.weigh(x, value)
             stand_in = run.rejected(x, error)
             if stand_in.jac is None:
                 raise
-            run.best = best
-            return stand_in.fun, stand_in.jac
-        known = Evaluation(x, value, gradient)
-        # As in Ledger.remember.
-        run.last = known
-        recent.append(known)
-        anchor = run.anchor
-        if anchor is None or value <= anchor.fun:
-            run.anchor = known
-        if run.best is not best:
-            run.best = known
-        return value, gradient
+            answer = stand_in.fun, stand_in.jac
+        else:
+            known = run.last = record(Evaluation, (x, value, gradient))
+            remember(known)
+            # As in Ledger.weigh and Ledger.remember; there are no constraints here.
+            best = run.best
+            if value > run.worst:
+                run.worst = value
+            if best is None or value < best[1] or best[1] != best[1]:
+                run.best = run.anchor = known
+            answer = value, gradient
+        if is_small:
+            asked = key
+        return answer
 
     return evaluate
 

@@ -65,6 +65,7 @@ class Ledger:
         self.nfev = self.njev = self.nhev = self.nit = self.nrejected = 0
         self.best: Evaluation | None = None
         self.best_violation = 0.0
+        #: The largest value seen.
         self.worst = -math.inf
         #: The best point whose whole evaluation succeeded: what a rejected one steps back to.
         self.anchor: Evaluation | None = None

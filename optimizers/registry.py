@@ -18,7 +18,8 @@ def available() -> dict[str, type[Optimizer]]:
     >>> list(available())[:3]
     ['BFGS', 'CG', 'COBYLA']
     """
-    classes = {getattr(scipy, name).__name__: getattr(scipy, name) for name in scipy.__all__}
+    public = [getattr(scipy, name) for name in scipy.__all__]
+    classes = {c.__name__: c for c in public if isinstance(c, type) and issubclass(c, Optimizer)}
     del classes["SciPyOptimizer"]
     return dict(sorted(classes.items()))
 

@@ -5,6 +5,7 @@ observers. Algorithms ask it for values and gradients.
 """
 
 import contextlib
+import functools
 import math
 import time
 from collections.abc import Callable
@@ -93,7 +94,7 @@ class Run(Ledger):
         observers: tuple[Observer, ...] = (),
     ) -> None:
         super().__init__(problem, maxfun, timeout)
-        self.rng = np.random.default_rng(seed)
+        self._seed = seed
         self.rejects = on_failure == "reject"
         self.passes = on_failure == "pass"
         #: What else the algorithm found, such as an inverse Hessian, for the result.
@@ -104,6 +105,11 @@ class Run(Ledger):
         self._observers = observers
         # A gradient that was asked for before the value at its point.
         self._orphan: tuple[Array, Array] | None = None
+
+    @functools.cached_property
+    def rng(self) -> np.random.Generator:
+        """The run's random numbers, from its seed; made when first drawn from."""
+        return np.random.default_rng(self._seed)
 
     @property
     def calls_points(self) -> bool:

@@ -2,8 +2,13 @@
 
 from optimizers.scipy.derivative_free import COBYLA, COBYQA, NELDER_MEAD, POWELL
 from optimizers.scipy.gradient import BFGS, CG, L_BFGS_B, LBFGSB, SLSQP, TNC, TrustConstr
+from optimizers.scipy.inverse_hessian import LbfgsInvHessProduct
+from optimizers.scipy.lbfgsb_faces import _minimize_lbfgsb, fmin_l_bfgs_b, minimize_lbfgsb
 from optimizers.scipy.newton import Dogleg, NewtonCG, TrustExact, TrustKrylov, TrustNCG
+from optimizers.scipy.reports import MSG_ALL, MSG_EXIT, MSG_INFO, MSG_ITER, MSG_NONE, MSG_VERS
 from optimizers.scipy.scipy_optimizer import SciPyOptimizer
+from optimizers.scipy.tnc import RCSTRINGS
+from optimizers.scipy.tnc_faces import MSGS, fmin_tnc, minimize_tnc
 
 __all__ = [
     "BFGS",
@@ -12,15 +17,29 @@ __all__ = [
     "COBYQA",
     "LBFGSB",
     "L_BFGS_B",
+    "MSGS",
+    "MSG_ALL",
+    "MSG_EXIT",
+    "MSG_INFO",
+    "MSG_ITER",
+    "MSG_NONE",
+    "MSG_VERS",
     "NELDER_MEAD",
     "POWELL",
+    "RCSTRINGS",
     "SLSQP",
     "TNC",
     "Dogleg",
+    "LbfgsInvHessProduct",
     "NewtonCG",
     "SciPyOptimizer",
     "TrustConstr",
     "TrustExact",
     "TrustKrylov",
     "TrustNCG",
+    "_minimize_lbfgsb",
+    "fmin_l_bfgs_b",
+    "fmin_tnc",
+    "minimize_lbfgsb",
+    "minimize_tnc",
 ]

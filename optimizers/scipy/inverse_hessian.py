@@ -4,6 +4,7 @@ import os
 
 import numpy as np
 import scipy.optimize
+import scipy.sparse.linalg
 from numpy.typing import ArrayLike
 from typing_extensions import override
 
@@ -50,10 +51,13 @@ class LbfgsInvHessProduct(scipy.optimize.LbfgsInvHessProduct):  # type: ignore[m
                 f"sk and yk have shapes {steps.shape} and {changes.shape}, expected the same "
                 "shape (number of pairs, number of variables)."
             )
-        flat = np.flatnonzero(np.einsum("ij,ij->i", steps, changes) == 0)
-        if flat.size:
-            raise InvalidInputError(f"Pair {flat[0]} has no curvature: sk @ yk is 0.")
-        super().__init__(steps, changes)
+        curvature = np.einsum("ij,ij->i", steps, changes)
+        if not curvature.all():
+            flat = int(np.flatnonzero(curvature == 0)[0])
+            raise InvalidInputError(f"Pair {flat} has no curvature: sk @ yk is 0.")
+        n = steps.shape[1]
+        scipy.sparse.linalg.LinearOperator.__init__(self, np.float64, (n, n))
+        self.sk, self.yk, self.n_corrs, self.rho = steps, changes, len(steps), 1 / curvature
 
     @override
     def _matvec(self, x: ArrayLike) -> Array:

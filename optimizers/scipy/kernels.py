@@ -158,7 +158,7 @@ class LbfgsbKernel:
         x, f, g, task = self.x, self.f, self.g, self.task
         while True:
             setulb(*arguments)
-            wanted = task[0]
+            wanted = task.item(0)
             if wanted == _EVALUATE:
                 f[...], g[...] = evaluate(x)
                 if maxiter == 0:
@@ -204,7 +204,11 @@ class LbfgsbKernel:
 
 
 def _rotate(rows: Array, first: int) -> None:
-    """Rotate rows in place by three reversals, so that row ``first`` becomes row 0."""
+    """Rotate rows in place, so that row ``first`` becomes row 0."""
+    if rows.size <= 100_000:
+        rows[...] = np.concatenate((rows[first:], rows[:first]))
+        return
+    # By three reversals, two rows at a time: a second copy would be large.
     for part in (rows[:first], rows[first:], rows):
         for i in range(len(part) // 2):
             part[[i, -1 - i]] = part[[-1 - i, i]]

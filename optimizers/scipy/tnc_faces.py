@@ -195,8 +195,10 @@ def fmin_tnc(
         Estimate of the minimum.
     pgtol : float, default -1
         Precision goal of the scaled projected gradient.
-    bounds, epsilon, scale, offset, maxCGit, maxfun, eta, stepmx, accuracy, ftol, xtol, rescale, callback
-        As in :func:`minimize_tnc` (``epsilon`` is its ``eps``).
+    bounds, epsilon, scale, offset, maxCGit, maxfun, eta, stepmx
+        As in :func:`minimize_tnc`, where ``epsilon`` is called ``eps``.
+    accuracy, ftol, xtol, rescale, callback
+        As in :func:`minimize_tnc`.
 
     Returns
     -------

@@ -8,26 +8,37 @@ from optimizers import BFGS, CG, LBFGSB, TNC, NonFiniteValueError, Optimizer
 from optimizers.problems import ReferenceProblem, all_problems, get_problem
 
 EPS = float(np.finfo(float).eps)
+# Without the doubt about a stop by ftol, which SciPy does not have.
+BELIEVING = {"restart": False}
 PEERS = [
-    (LBFGSB(options={"restart": False}), "L-BFGS-B", {"maxfun": 15000, "maxiter": 15000, "ftol": 10 * EPS}),
-    (LBFGSB(ftol=1e-9, options={"gtol": 1e-3, "restart": False}), "L-BFGS-B", {"ftol": 1e-9, "gtol": 1e-3}),
-    (LBFGSB(maxiter=9, options={"maxcor": 3, "restart": False}), "L-BFGS-B",
-     {"maxiter": 9, "maxcor": 3, "ftol": 10 * EPS}),
+    (LBFGSB(options=BELIEVING), "L-BFGS-B", {"maxfun": 15000, "maxiter": 15000, "ftol": 10 * EPS}),
+    (
+        LBFGSB(ftol=1e-9, options={"gtol": 1e-3, **BELIEVING}),
+        "L-BFGS-B",
+        {"ftol": 1e-9, "gtol": 1e-3},
+    ),
+    (
+        LBFGSB(maxiter=9, options={"maxcor": 3, **BELIEVING}),
+        "L-BFGS-B",
+        {"maxiter": 9, "maxcor": 3, "ftol": 10 * EPS},
+    ),
     (TNC(), "TNC", {"maxfun": 100}),
-    (TNC(maxiter=30, ftol=1e-8, options={"eta": 0.5}), "TNC",
-     {"maxfun": 30, "ftol": 1e-8, "eta": 0.5}),
-]  # fmt: skip
+    (
+        TNC(maxiter=30, ftol=1e-8, options={"eta": 0.5}),
+        "TNC",
+        {"maxfun": 30, "ftol": 1e-8, "eta": 0.5},
+    ),
+]
 
 
-def trace(minimize, problem: ReferenceProblem, bounded: bool):
+def trace(minimize, problem: ReferenceProblem):
     points = []
 
     def fun(x):
         points.append(x.copy())
         return problem.fun(x)
 
-    result = minimize(fun, problem.x0, problem.jac, problem.bounds if bounded else None)
-    return points, result
+    return points, minimize(fun, problem.x0, problem.jac, problem.bounds)
 
 
 # L-BFGS-B's first step on jennrich_sampson overflows: SciPy goes on with an infinite value (and
@@ -45,8 +56,8 @@ def test_serial_runs_take_the_same_points_to_the_last_bit(
             fun, x0, jac=jac, bounds=bounds, method=method, options=options
         )
 
-    expected_points, expected = trace(scipys, problem, True)
-    points, result = trace(ours.minimize, problem, True)
+    expected_points, expected = trace(scipys, problem)
+    points, result = trace(ours.minimize, problem)
     if len(expected_points) > len(points):
         # SciPy evaluates TNC's last point once more, in case it is "out of sync".
         again = expected_points.pop()
