@@ -22,7 +22,8 @@ UNSOLVED = {
         meyer variably_dimensioned
     """,
     "COBYLA": """
-        rosenbrock freudenstein_roth powell_badly_scaled brown_badly_scaled jennrich_sampson
+        rosenbrock freudenstein_roth powell_badly_scaled powell_badly_scaled_bounded
+        brown_badly_scaled jennrich_sampson
         helical_valley wood meyer gulf osborne_1 biggs_exp6 osborne_2 watson
         extended_rosenbrock extended_powell_singular variably_dimensioned broyden_banded hs1
         hs25 hs38 brown_badly_scaled_bounded wood_bounded biggs_exp6_bounded
