@@ -17,6 +17,7 @@ from optimizers.result import StopReason
 from optimizers.run import Run
 
 _FLOAT64 = np.dtype(np.float64)
+_EPS = float(np.finfo(np.float64).eps)
 #: Up to this many variables, comparing bytes is the quickest way to know a point again.
 _SMALL = 128
 
@@ -36,9 +37,10 @@ def direct(run: Run) -> Callable[[Array], tuple[float, Array]]:
         be kept but not changed.
     """
     problem = run.problem
-    plain = run.calls_points and not problem.constraints
-    if not plain or not (callable(problem.jac) or problem.jac is True):
+    if not run.calls_points or problem.constraints:
         return run.value_and_gradient
+    if not (callable(problem.jac) or problem.jac is True):
+        return _forward(run)
     fun: Any = problem.fun
     jac: Any = problem.jac
     n, limit, passes, rejects = problem.n, run.limit, run.passes, run.rejects
@@ -109,6 +111,68 @@ def direct(run: Run) -> Callable[[Array], tuple[float, Array]]:
         return answer
 
     return evaluate
+
+
+def _forward(run: Run) -> Callable[[Array], tuple[float, Array]]:
+    """Return the quickest equivalent where the gradient is by one-sided absolute steps."""
+    problem, differences = run.problem, run.differences
+    h = np.asarray(0.0 if differences.step is None else differences.step, dtype=np.float64)
+    if differences.scheme != "2-point" or h.ndim or not h > 0.0:
+        return run.value_and_gradient
+    fun, n, limit, upper = problem.fun, problem.n, run.limit, problem.upper
+
+    def evaluate(x: Array) -> tuple[float, Array]:
+        moved = x + h
+        steps = moved - x
+        # The first point, and all that is not usual, goes the long way.
+        if (
+            run.last.jac is None
+            or run.precision > _EPS
+            or run.nfev + n + 1 > limit
+            or run.deadline < math.inf
+            or not steps.all()
+            or (upper is not None and (moved > upper).any())
+            or np.array_equal(x, run.last.x)
+        ):
+            return run.value_and_gradient(x)
+        x, probes, best = x.copy(), moved.tolist(), run.best
+        values: list[float] = []
+        try:
+            run.nfev += 1
+            value = fun(x.copy())
+            values.append(value if type(value) is float else as_value(value))
+            for i in range(n):
+                point = x.copy()
+                point[i] = probes[i]
+                run.nfev += 1
+                value = fun(point)
+                values.append(value if type(value) is float else as_value(value))
+            seen = np.array(values)
+            if not (run.passes or np.isfinite(seen).all()):
+                raise non_finite(seen[~np.isfinite(seen)][0])
+            gradient = as_gradient((seen[1:] - values[0]) / steps, n, finite=not run.passes)
+        except Exception as error:
+            _weigh(run, x, moved, values)
+            stand_in = run.rejected(x, error)
+            if stand_in.jac is None:
+                raise
+            run.best = best  # a point that is rejected is no candidate, nor are its probes
+            return stand_in.fun, stand_in.jac
+        _weigh(run, x, moved, values)
+        run.remember(Evaluation(x, values[0], gradient))
+        return values[0], gradient
+
+    return evaluate
+
+
+def _weigh(run: Run, x: Array, moved: Array, values: list[float]) -> None:
+    """Weigh the values at ``x`` and at as many of its probes as there are."""
+    finite = [(value, i) for i, value in enumerate(values) if math.isfinite(value)]
+    for value, i in (min(finite), max(finite)) if finite else ():
+        point = x.copy()
+        if i:
+            point[i - 1] = moved[i - 1]
+        run.weigh(point, value)
 
 
 def first_known(

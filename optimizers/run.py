@@ -100,7 +100,7 @@ class Run(Ledger):
         #: What else the algorithm found, such as an inverse Hessian, for the result.
         self.extra: dict[str, Any] = {}
         self._evaluator = evaluator
-        self._differences = differences
+        self.differences = differences
         self._maxiter = maxiter
         self._observers = observers
         # A gradient that was asked for before the value at its point.
@@ -115,6 +115,11 @@ class Run(Ledger):
     def calls_points(self) -> bool:
         """Whether the objective is called in this thread with one point at a time."""
         return self._evaluator.calls_points
+
+    @property
+    def precision(self) -> float:
+        """The relative precision of the objective's values, as far as they have shown it."""
+        return self._evaluator.precision
 
     @property
     def is_watched(self) -> bool:
@@ -321,8 +326,14 @@ class Run(Ledger):
             # Not enough left for the gradient: the budget's last point is spent on the value.
             self.value(x)
             raise StopRun(StopReason.MAXFUN)
+        precision = self.precision
         values = self._wave(np.concatenate([x[np.newaxis], plan.points]))
-        return float(values[0]), self._fold(plan, float(values[0]), values[1:])
+        value, probes = float(values[0]), values[1:]
+        if self.precision > precision:
+            # The first answers are coarser than was thought: those probes were too near.
+            plan = self._plan(x)
+            probes = self._wave(plan.points)
+        return value, self._fold(plan, value, probes)
 
     def _call(self, x: Array) -> tuple[float, Array | None]:
         """Evaluate one point; with ``jac=True`` the gradient comes with it."""
@@ -350,7 +361,8 @@ class Run(Ledger):
         return as_gradient(gradient, self.problem.n, finite=not self.passes)
 
     def _plan(self, x: Array) -> Plan:
-        return self._differences.plan(x, self.problem.lower, self.problem.upper)
+        lower, upper = self.problem.lower, self.problem.upper
+        return self.differences.plan(x, lower, upper, self.precision)
 
     def _wave(self, points: NDArray[Any]) -> NDArray[Any]:
         """Evaluate a wave; a value that arrived is counted and weighed whatever follows it."""

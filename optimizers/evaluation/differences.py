@@ -26,7 +26,8 @@ SCHEMES: tuple[Scheme, ...] = ("2-point", "3-point", "cs")
 
 _EPS = float(np.finfo(np.float64).eps)
 _TINY = float(np.finfo(np.float64).tiny)
-_RELATIVE_STEP = {"2-point": _EPS**0.5, "3-point": _EPS ** (1 / 3), "cs": _EPS**0.5}
+#: The default relative step is the precision to this power: where truncation meets rounding.
+_POWER = {"2-point": 1 / 2, "3-point": 1 / 3, "cs": 1 / 2}
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,13 @@ class Differences:
                     "numbers other than zero."
                 )
 
-    def plan(self, x: Array, lower: Array | None = None, upper: Array | None = None) -> Plan:
+    def plan(
+        self,
+        x: Array,
+        lower: Array | None = None,
+        upper: Array | None = None,
+        precision: float = _EPS,
+    ) -> Plan:
         """Return the probes for the gradient at ``x`` and the way to fold their values.
 
         Parameters
@@ -108,6 +115,10 @@ class Differences:
             The point, inside the bounds.
         lower, upper : ndarray of float64, shape (n,), optional
             The bounds; infinite where there is none.
+        precision : float, optional
+            The relative precision of the objective's values. When they are coarser than double
+            precision, one-sided differences become central and no step is shorter than the
+            default for that precision.
 
         Returns
         -------
@@ -120,19 +131,22 @@ class Differences:
         InvalidInputError
             If the steps do not fit the number of variables.
         """
-        h = self._steps(x)
-        if self.scheme == "cs":
+        scheme = self.scheme
+        if precision > _EPS and scheme == "2-point":
+            scheme = "3-point"
+        h = self._steps(x, scheme, precision)
+        if scheme == "cs":
             if lower is not None and upper is not None:
                 h = np.where(lower == upper, 0.0, h)
             return self._complex(x, np.abs(h))
-        if self.scheme == "3-point":
+        if scheme == "3-point":
             return self._central(x, np.abs(h), lower, upper)
         if lower is not None or upper is not None:
             h = _inside(h, *_room(x, lower, upper), 1)
         return self._one_sided(x, h, lower, upper)
 
-    def _steps(self, x: Array) -> Array:
-        default: Array = np.copysign(_RELATIVE_STEP[self.scheme] * np.maximum(1.0, np.abs(x)), x)
+    def _steps(self, x: Array, scheme: Scheme, precision: float) -> Array:
+        default: Array = np.copysign(precision ** _POWER[scheme] * np.maximum(1.0, np.abs(x)), x)
         if self.step is not None:
             h = self._per_variable(self.step, x)
         elif self.relative_step is not None:
@@ -142,8 +156,10 @@ class Differences:
         # A step that is lost in the rounding of x would divide by zero, and one without a full
         # mantissa by too little.
         lost = np.abs(h) < _TINY
-        if self.scheme != "cs":
+        if scheme != "cs":
             lost |= ((x + h) - x == 0) | ((x - h) - x == 0)
+            if precision > _EPS:
+                lost |= np.abs(h) < np.abs(default)
         steps: Array = np.where(lost, default, h)
         return steps
 

@@ -13,6 +13,7 @@ from optimizers.evaluation.values import as_value, as_values
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _MARK = "__optimizers_vectorized__"
+_EPS = float(np.finfo(np.float64).eps)
 
 
 def vectorized(fun: _F) -> _F:
@@ -97,6 +98,8 @@ class Evaluator:
                 "A map-like workers takes one point a task: it does not go together with "
                 "max_evals_grouped > 1 or a vectorised objective."
             )
+        #: The coarsest machine precision among the values so far: float32 answers raise it.
+        self.precision = _EPS
         # A vectorised objective takes a whole wave at once unless the user limits it.
         self._group = None if self._stacked and group == 1 else int(group)
 
@@ -118,9 +121,10 @@ class Evaluator:
         float
             The value.
         """
-        if self._stacked:
-            return as_value(self._fun(x.reshape(1, -1).copy()))
-        return as_value(self._fun(x.copy()))
+        raw = self._fun(x.reshape(1, -1).copy() if self._stacked else x.copy())
+        if type(raw) is not float:
+            self._note(raw)
+        return as_value(raw)
 
     def wave(self, points: NDArray[Any]) -> Iterator[tuple[slice, NDArray[Any]]]:
         """Evaluate a wave of points, and yield each part as its values arrive.
@@ -141,12 +145,21 @@ class Evaluator:
         k = len(points)
         if self._map is not None:
             answers = list(self._map(self._fun, [point.copy() for point in points]))
+            self._note(answers[0] if answers else 0.0)
             yield slice(0, k), as_values([as_values(a, 1, dtype)[0] for a in answers], k, dtype)
             return
         for part in self.parts(k):
             group = points[part]
             raw = self._fun(group.copy() if self._stacked else group.flatten())
+            if type(raw) is not float:
+                self._note(raw)
             yield part, as_values(raw, len(group), dtype)
+
+    def _note(self, raw: Any) -> None:
+        first = raw[0] if isinstance(raw, list | tuple) and raw else raw
+        dtype = getattr(first, "dtype", None)
+        if isinstance(dtype, np.dtype) and dtype.kind == "f":
+            self.precision = max(self.precision, float(np.finfo(dtype).eps))
 
     def parts(self, k: int) -> list[slice]:
         """Return the rows that go together in each call, for a wave of ``k`` points."""

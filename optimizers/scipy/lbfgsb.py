@@ -17,7 +17,7 @@ from optimizers.scipy.inverse_hessian import LbfgsInvHessProduct
 from optimizers.scipy.reports import LbfgsbReport, projected_gradient
 
 #: A projected gradient above this part of max(1, |f|) belies a stop for lack of progress in f.
-_STATIONARY = 1e-2
+_STATIONARY = 1e-4
 
 
 @dataclass(frozen=True)
