@@ -13,8 +13,8 @@ from optimizers.result import StopReason
 
 #: A constraint missed by less than this does not make a point worse than another.
 _FEASIBLE = 1e-6
-#: Up to this many variables, more of the latest points are remembered than the last two.
-_SMALL = 1000
+#: How many of the latest points are remembered, up to how many variables; beyond, only the last.
+_REMEMBERED = ((1_000, 8), (100_000, 2))
 
 
 class StopRun(BaseException):
@@ -74,7 +74,8 @@ class Ledger:
         #: The point that the last iteration ended on, if it is known.
         self.iterate: Evaluation | None = None
         # What the algorithm may still end on or report, besides these.
-        self.recent: deque[Evaluation] = deque(maxlen=8 if problem.n <= _SMALL else 2)
+        kept = next((count for n, count in _REMEMBERED if problem.n <= n), 1)
+        self.recent: deque[Evaluation] = deque(maxlen=kept)
         self.started = time.monotonic()
         self.limit = math.inf if maxfun is None else maxfun
         self.deadline = math.inf if timeout is None else self.started + timeout
