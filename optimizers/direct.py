@@ -49,7 +49,8 @@ def direct(run: Run) -> Callable[[Array], tuple[float, Array]]:
     # Looked up once; the inner function finds them among its own variables.
     remember, ndarray, shape, float64 = run.recent.append, np.ndarray, (n,), _FLOAT64
     isfinite, record = np.isfinite, tuple.__new__
-    asked, answer = b"", (math.nan, problem.x0)
+    asked: bytes | None = None
+    answer = math.nan, problem.x0
 
     def evaluate(x: Array) -> tuple[float, Array]:
         # A kernel that steps back asks for its last point again.
@@ -151,8 +152,10 @@ def _forward(run: Run) -> Callable[[Array], tuple[float, Array]]:
             if not (run.passes or np.isfinite(seen).all()):
                 raise non_finite(seen[~np.isfinite(seen)][0])
             gradient = as_gradient((seen[1:] - values[0]) / steps, n, finite=not run.passes)
-        except Exception as error:
+        except BaseException as error:
             _weigh(run, x, moved, values)
+            if not isinstance(error, Exception):
+                raise
             stand_in = run.rejected(x, error)
             if stand_in.jac is None:
                 raise
@@ -173,11 +176,3 @@ def _weigh(run: Run, x: Array, moved: Array, values: list[float]) -> None:
         if i:
             point[i - 1] = moved[i - 1]
         run.weigh(point, value)
-
-
-def first_known(
-    f: float, g: Array, evaluate: Callable[[Array], tuple[float, Array]]
-) -> Callable[[Array], tuple[float, Array]]:
-    """Return ``evaluate`` with a first answer that is known already."""
-    known = [(f, g)]
-    return lambda x: known.pop() if known else evaluate(x)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from optimizers._types import ArrayLike, BoundsLike, Jacobian, Objective
-from optimizers.errors import UnknownOptionError, nearest_names, warn_user
+from optimizers.errors import OptionError, UnknownOptionError, nearest_names, warn_user
 from optimizers.evaluation.differences import SCHEMES, Differences
 from optimizers.evaluation.evaluators import Evaluator
 from optimizers.observers import as_observer
@@ -57,6 +57,8 @@ def face_run(
     NaN and infinities go on to the algorithm, as in SciPy; everything else is checked as for an
     Optimizer.
     """
+    if maxfun is not None and maxfun < 1:
+        raise OptionError(f"maxfun is {maxfun!r}, expected a whole number >= 1.")
     args = args if isinstance(args, tuple) else (args,)
     if args:
         fun = _with_args(fun, args)

@@ -30,15 +30,29 @@ _MAXITER = 504
 _TASKS = {4: "CONVERGENCE", 5: "STOP", 6: "WARNING", 7: "ERROR", 8: "ABNORMAL"}
 _DETAILS = {
     0: "",
+    301: "",
+    302: "",
     401: "NORM OF PROJECTED GRADIENT <= PGTOL",
     402: "RELATIVE REDUCTION OF F <= FACTR*EPSMCH",
+    503: "PROJECTED GRADIENT IS SUFFICIENTLY SMALL",
     504: "TOTAL NO. OF ITERATIONS REACHED LIMIT",
     601: "ROUNDING ERRORS PREVENT PROGRESS",
     602: "STP = STPMAX",
     603: "STP = STPMIN",
     604: "XTOL TEST SATISFIED",
     701: "NO FEASIBLE SOLUTION",
+    702: "FACTR < 0",
+    703: "FTOL < 0",
+    704: "GTOL < 0",
+    705: "XTOL < 0",
+    706: "STP < STPMIN",
+    707: "STP > STPMAX",
+    708: "STPMIN < 0",
+    709: "STPMAX < STPMIN",
     710: "INITIAL G >= 0",
+    711: "M <= 0",
+    712: "N <= 0",
+    713: "INVALID NBD",
 }
 _EPS = float(np.finfo(np.float64).eps)
 
@@ -152,23 +166,36 @@ class LbfgsbKernel:
         self,
         evaluate: Evaluate,
         maxiter: int,
-        on_iteration: Callable[["LbfgsbKernel"], None] | None = None,
+        on_iteration: Callable[["LbfgsbKernel"], None],
+        first: tuple[float, Array] | None = None,
     ) -> None:
-        """Iterate until the kernel ends or ``maxiter`` iterations are done."""
+        """Iterate until the kernel ends or ``maxiter`` iterations are done.
+
+        Parameters
+        ----------
+        evaluate : callable
+            ``evaluate(x) -> (value, gradient)``.
+        maxiter : int
+            The most iterations.
+        on_iteration : callable
+            Called with the kernel after each iteration.
+        first : tuple of float and ndarray, optional
+            The answer to the first question, that at the start, if it is known.
+        """
         setulb, arguments = _private("_lbfgsb").setulb, self.arguments
         x, f, g, task = self.x, self.f, self.g, self.task
         while True:
             setulb(*arguments)
             wanted = task.item(0)
             if wanted == _EVALUATE:
-                f[...], g[...] = evaluate(x)
-                if maxiter == 0:
+                f[...], g[...] = evaluate(x) if first is None else first
+                first = None
+                if maxiter <= 0:
                     task[:] = _STOP, _MAXITER
                     return
             elif wanted == _NEW_X:
                 self.iterations += 1
-                if on_iteration is not None:
-                    on_iteration(self)
+                on_iteration(self)
                 if self.iterations >= maxiter:
                     task[:] = _STOP, _MAXITER
                     return
@@ -195,13 +222,19 @@ class LbfgsbKernel:
             gradient = self.workspace[at + n : at + 2 * n]
             step = self.x - self.workspace[at + 3 * n : at + 4 * n]
             change = self.g - gradient
-            if change.dot(step) > -_EPS * gradient.dot(step):
+            if _has_curvature(step, change, gradient):
                 steps[updates % m], changes[updates % m] = step, change
                 updates += 1
         if updates > m:  # a ring: its oldest entry to the front, without a second copy
             _rotate(steps, updates % m)
             _rotate(changes, updates % m)
         return steps[: min(updates, m)], changes[: min(updates, m)]
+
+
+def _has_curvature(step: Array, change: Array, gradient: Array) -> bool:
+    """Return whether a step enters the memory, by the kernel's own condition."""
+    with np.errstate(all="ignore"):  # an objective that falls without end overflows here
+        return bool(change.dot(step) > -_EPS * gradient.dot(step))
 
 
 def _rotate(rows: Array, first: int) -> None:
@@ -233,38 +266,39 @@ class PublicLbfgsb:
         self._bounds = None if lower is None else scipy.optimize.Bounds(lower, upper)
         self._options = {"maxcor": m, "ftol": ftol, "gtol": gtol, "maxls": maxls}
         self._pairs: deque[tuple[Array, Array]] = deque(maxlen=m)
+        self._is_kept = False
         self._result: Any = None
 
     def run(
         self,
         evaluate: Evaluate,
         maxiter: int,
-        on_iteration: Callable[[Any], None] | None = None,
+        on_iteration: Callable[[Any], None],
+        first: tuple[float, Array] | None = None,
     ) -> None:
         """Iterate until the method ends or ``maxiter`` iterations are done."""
-        value, gradient = evaluate(self.x)
+        value, gradient = evaluate(self.x) if first is None else first
         self.f[...], self.g[...] = value, gradient
-        if maxiter == 0:
+        if maxiter <= 0:
             return
         known = {self.x.tobytes(): (value, gradient.copy())}
 
         def both(x: Array) -> tuple[float, Array]:
             key = x.tobytes()
             if key not in known:
+                known.clear()  # as the kernel, which remembers its last question only
                 known[key] = evaluate(x)
             return known[key]
 
         def iteration(x: Array) -> None:
             value, gradient = both(x)
             step, change = x - self.x, gradient - self.g
-            if change.dot(step) > -_EPS * self.g.dot(step):
+            self._is_kept = _has_curvature(step, change, self.g)
+            if self._is_kept:
                 self._pairs.append((step, change))
             self.x[...], self.f[...], self.g[...] = x, value, gradient
             self.iterations += 1
-            known.clear()  # only the points of one line search are ever asked for again
-            known[x.tobytes()] = value, gradient
-            if on_iteration is not None:
-                on_iteration(self)
+            on_iteration(self)
 
         self._result = scipy.optimize.minimize(
             both,
@@ -279,8 +313,15 @@ class PublicLbfgsb:
     def end(self) -> LbfgsbEnd:
         """Return how the run ended."""
         n = self.x.size
-        sk = np.array([step for step, _ in self._pairs]).reshape(-1, n)
-        yk = np.array([change for _, change in self._pairs]).reshape(-1, n)
+        if self._result is not None:
+            # The kernel empties its memory now and then: SciPy's operator tells how much it has,
+            # without the final step.
+            accepted = self._result.message.startswith(("CONVERGENCE", "STOP"))
+            held = self._result.hess_inv.n_corrs + (accepted and self._is_kept)
+            while len(self._pairs) > held:
+                self._pairs.popleft()
+        sk = np.array([step for step, _ in self._pairs]).reshape(len(self._pairs), n)
+        yk = np.array([change for _, change in self._pairs]).reshape(len(self._pairs), n)
         if self._result is None:
             message = f"{_TASKS[_STOP]}: {_DETAILS[_MAXITER]}"
             return LbfgsbEnd(self.x, 0, 1, message, sk, yk)
@@ -377,13 +418,29 @@ def _public_tnc(
     options: dict[str, Any],
     on_iteration: Callable[[Array], None],
 ) -> tuple[int, Array]:
+    # SciPy evaluates the last point once more: what an iteration ended on is known.
+    known: dict[bytes, tuple[float, Array]] = {}
+
+    def remembered(x: Array) -> tuple[float, Array]:
+        key = x.tobytes()
+        if key not in known:
+            known[key] = evaluate(x)
+        return known[key]
+
+    def iteration(x: Array) -> None:
+        answer = known.get(x.tobytes())
+        known.clear()
+        if answer is not None:
+            known[x.tobytes()] = answer
+        on_iteration(x)
+
     raw = scipy.optimize.minimize(
-        evaluate,
+        remembered,
         x0,
         jac=True,
         bounds=scipy.optimize.Bounds(lower, upper),
         method="TNC",
-        callback=on_iteration,
+        callback=iteration,
         options=options,
     )
     return int(raw.status), raw.x
@@ -418,15 +475,16 @@ def lbfgsb_integer() -> type[np.signedinteger[Any]] | None:
 def _lbfgsb_works(integer: type[np.signedinteger[Any]]) -> bool:
     kernel = LbfgsbKernel(np.full(3, 0.9), *_TRIAL_BOX, 2, 1e-12, 1e-8, 20, integer)
     try:
-        kernel.run(_trial, 20)
+        kernel.run(_trial, 20, lambda kernel: None)
         end = kernel.end()
+        final = end.sk[-1], end.yk[-1]
     except Exception:  # whatever a changed private interface raises, the public one remains
         return False
-    secant = scipy.optimize.LbfgsInvHessProduct(end.sk, end.yk).matvec(end.yk[-1])
+    secant = scipy.optimize.LbfgsInvHessProduct(end.sk, end.yk).matvec(final[1])
     return bool(
         end.status == 0
         and np.allclose(end.x, _TRIAL_END, atol=1e-6)
-        and np.allclose(secant, end.sk[-1], rtol=1e-10)
+        and np.allclose(secant, final[0], rtol=1e-10)
     )
 
 

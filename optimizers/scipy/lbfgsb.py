@@ -8,13 +8,16 @@ from typing import Any
 import numpy as np
 
 from optimizers._types import Array
-from optimizers.direct import direct, first_known
+from optimizers.direct import direct
+from optimizers.errors import OptionError
 from optimizers.ledger import Evaluation
-from optimizers.result import StopReason
+from optimizers.result import OptimizerResult, StopReason
 from optimizers.run import Ending, Run
 from optimizers.scipy import kernels
 from optimizers.scipy.inverse_hessian import LbfgsInvHessProduct
 from optimizers.scipy.reports import LbfgsbReport, projected_gradient
+
+_STATIONARY_WORDS = "CONVERGENCE: NORM OF PROJECTED GRADIENT <= PGTOL"
 
 #: A projected gradient above this part of max(1, |f|) belies a stop for lack of progress in f.
 _STATIONARY = 1e-4
@@ -41,6 +44,11 @@ class LbfgsbOptions:
     iprint: int = -1
     restart: bool = False
 
+    def __post_init__(self) -> None:
+        for name in ("maxcor", "maxls"):
+            if getattr(self, name) < 1:
+                raise OptionError(f"{name} is {getattr(self, name)!r}, expected at least 1.")
+
 
 def solve_lbfgsb(run: Run, options: LbfgsbOptions) -> Ending:
     """Run L-BFGS-B on the problem of a run.
@@ -59,70 +67,83 @@ def solve_lbfgsb(run: Run, options: LbfgsbOptions) -> Ending:
     """
     problem = run.problem
     evaluate = direct(run)
-    report = LbfgsbReport(problem, options.iprint) if options.iprint >= 0 else None
-    on_iteration = None if report is None and not run.is_watched else _observer(run, report)
+    value, gradient = evaluate(problem.x0)
+    run.iterate = run.last
+    report = LbfgsbReport(problem, options.iprint)
+    report.iteration(0, problem.x0, value, gradient, run.nfev)
+    if problem.is_fixed:
+        empty = np.zeros((0, problem.n))
+        end = kernels.LbfgsbEnd(problem.x0, 0, 0, _STATIONARY_WORDS, empty, empty)
+        return _ended(run, end)
+    first = value, gradient
+    on_iteration = _observer(run, report if options.iprint > 0 else None)
     start = problem.x0
-    if report is not None:
-        evaluate = _reported_first(run, report, evaluate)
     for attempt in (1, 2):
         settings = options.maxcor, options.ftol, options.gtol, options.maxls
         kernel = kernels.lbfgsb(start, problem.lower, problem.upper, *settings)
         before = run.nit
         try:
-            kernel.run(evaluate, options.maxiter - before, on_iteration)
+            kernel.run(evaluate, options.maxiter - before, on_iteration, first)
         finally:
             run.nit = before + kernel.iterations
             end = kernel.end()
-            run.extra["hess_inv"] = LbfgsInvHessProduct(end.sk, end.yk)
-        f, g = float(kernel.f), kernel.g
-        norm = float(np.max(np.abs(projected_gradient(problem, end.x, g)), initial=0.0))
-        doubtful = "REDUCTION" in end.message and norm > max(
-            _STATIONARY * max(1.0, abs(f)), options.gtol
-        )
-        if attempt == 2 or not (options.restart and doubtful and run.nit < options.maxiter):
+            run.extra["hess_inv"] = LbfgsInvHessProduct(end.sk, end.yk)  # also when stopped
+        doubtful = options.restart and attempt == 1 and run.nit < options.maxiter
+        if not (doubtful and _is_doubtful(run, end, float(kernel.f), kernel.g, options.gtol)):
             break
-        start, evaluate = end.x, first_known(f, g.copy(), evaluate)
-    success, message, status = end.status == 0, end.message, end.status
-    if math.isnan(f):
-        success, status, message = False, 2, "ABNORMAL: THE OBJECTIVE IS NAN"
-    if report is not None:
-        report.end(run.nit, end.x, f, norm, run.nfev, message)
-    known = run.recall(end.x) or Evaluation(end.x, f, g.copy())
-    return Ending(end.x, success, status, message, _reason(message, status), known)
+        start, first = end.x, (float(kernel.f), kernel.g.copy())
+    return _ended(run, end)
+
+
+def _is_doubtful(run: Run, end: kernels.LbfgsbEnd, f: float, g: Array, gtol: float) -> bool:
+    """Return whether the run ended for lack of progress in f where the gradient is large."""
+    limit = max(_STATIONARY * max(1.0, abs(f)), gtol)
+    return "REDUCTION" in end.message and _norm(run, end.x, g) > limit
+
+
+def _norm(run: Run, x: Array, g: Array) -> float:
+    return float(np.max(np.abs(projected_gradient(run.problem, x, g)), initial=0.0))
+
+
+def _ended(run: Run, end: kernels.LbfgsbEnd) -> Ending:
+    """Return the ending in the run's terms."""
+    run.extra["hess_inv"] = LbfgsInvHessProduct(end.sk, end.yk)
+    known = run.recall(end.x)
+    if known is not None and math.isnan(known.fun):
+        words = "ABNORMAL: THE OBJECTIVE IS NAN"
+        return Ending(end.x, False, 2, words, StopReason.FAILED, known)
+    return Ending(end.x, end.status == 0, end.status, end.message, _reason(end), known)
 
 
 def _observer(run: Run, report: LbfgsbReport | None) -> Callable[[Any], None]:
+    def note(kernel: Any) -> None:
+        run.iterate = run.last
+
     def observe(kernel: Any) -> None:
         known = Evaluation(kernel.x.copy(), float(kernel.f), kernel.g.copy())
         if report is not None:
             report.iteration(run.nit + 1, known.x, known.fun, kernel.g, run.nfev)
         run.iteration(known.x, known)
 
-    return observe
+    return observe if report is not None or run.is_watched else note
 
 
-def _reported_first(
-    run: Run, report: LbfgsbReport, evaluate: Callable[[Array], tuple[float, Array]]
-) -> Callable[[Array], tuple[float, Array]]:
-    """Return ``evaluate`` whose first answer, that at the start, is reported as iteration 0."""
-
-    def reported(x: Array) -> tuple[float, Array]:
-        is_first = run.nfev == 0
-        value, gradient = evaluate(x)
-        if is_first:
-            report.iteration(0, x, value, gradient, run.nfev)
-        return value, gradient
-
-    return reported
-
-
-def _reason(message: str, status: int) -> StopReason:
+def _reason(end: kernels.LbfgsbEnd) -> StopReason:
     for words, reason in (
         ("REDUCTION OF F", StopReason.FUN),
         ("PROJECTED GRADIENT", StopReason.GRADIENT),
         ("ITERATIONS", StopReason.MAXITER),
-        ("NAN", StopReason.FAILED),
     ):
-        if words in message:
+        if words in end.message:
             return reason
     return StopReason.NO_PROGRESS
+
+
+def report_end(run: Run, result: OptimizerResult, iprint: int) -> None:
+    """Print the last line of a run, whatever ended it, if the level asks for it."""
+    if iprint < 0 or result.fun is None:
+        return
+    norm = math.nan if result.jac is None else _norm(run, result.x, result.jac)
+    LbfgsbReport(run.problem, iprint).end(
+        result.nit, result.x, result.fun, norm, result.nfev, result.message
+    )

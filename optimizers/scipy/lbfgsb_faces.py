@@ -1,5 +1,6 @@
 """SciPy's functional faces of L-BFGS-B."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 from optimizers._types import Array, ArrayLike, BoundsLike, Jacobian, Objective
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.scipy.faces import check_passed_on, face_run, gradient_of
-from optimizers.scipy.lbfgsb import LbfgsbOptions, solve_lbfgsb
+from optimizers.scipy.lbfgsb import LbfgsbOptions, report_end, solve_lbfgsb
 
 _EPS = float(np.finfo(np.float64).eps)
 
@@ -121,6 +122,7 @@ def minimize_lbfgsb(
     result = run.execute(lambda run: solve_lbfgsb(run, options))
     if result.status == -1:
         result.status, result.message = _STOPPED.get(result.stop, (2, result.message))
+    report_end(run, result, level)
     return result
 
 
@@ -177,7 +179,7 @@ def fmin_l_bfgs_b(
     x : ndarray of float64, shape (n,)
         Estimated position of the minimum.
     f : float
-        Value of func there.
+        Value of func there; NaN if the run was stopped before the first.
     d : dict
         ``warnflag`` (0 converged, 1 too many evaluations or iterations, 2 stopped for the reason
         in ``task``), ``task``, ``grad``, ``funcalls`` (points evaluated) and ``nit``.
@@ -212,5 +214,4 @@ def fmin_l_bfgs_b(
         "funcalls": result.nfev,
         "nit": result.nit,
     }
-    assert result.fun is not None  # the budget allows for one evaluation at least
-    return result.x, result.fun, information
+    return result.x, math.nan if result.fun is None else result.fun, information

@@ -82,6 +82,8 @@ class LbfgsbReport:
     def iteration(self, nit: int, x: Array, f: float, g: Array, nfev: int) -> None:
         """Print what the level asks for after an iteration; number 0 is the start."""
         level = self._iprint
+        if level <= 0:
+            return
         norm = np.max(np.abs(projected_gradient(self._problem, x, g)), initial=0.0)
         if level >= 99 or (level > 0 and nit % level == 0):
             print(f"At iterate {nit:5d}    f= {f:12.5E}    |proj g|= {norm:12.5E}")
@@ -140,11 +142,6 @@ class TncReport:
         if self._messages & MSG_ITER:
             free = projected_gradient(self._problem, x, g)
             print(f" {nit:4d} {nfev:4d} {f:22.15E}  {free.dot(free):15.8E}")
-
-    def end(self, message: str) -> None:
-        """Print the reason for the end."""
-        if self._messages & MSG_EXIT:
-            print(f"tnc: {message}")
 
 
 def _vector(x: Array) -> str:

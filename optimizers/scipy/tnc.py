@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from optimizers._types import Array
-from optimizers.direct import direct, first_known
+from optimizers.direct import direct
 from optimizers.errors import OptionError
 from optimizers.ledger import Evaluation
 from optimizers.result import StopReason
@@ -84,7 +84,17 @@ def solve_tnc(run: Run, options: dict[str, Any], messages: int = MSG_NONE) -> En
     options = {**kernels.TNC_DEFAULTS, **options}
     for name in ("scale", "offset"):
         options[name] = _vector(name, options[name], problem.n, free)
-    evaluate = _on_free(direct(run), problem.x0, free)
+    if options["scale"] is not None and options["offset"] is None:
+        # The kernel leaves it to chance then: the documented default.
+        boxed = np.isfinite(lower) & np.isfinite(upper)
+        middle = np.where(boxed, lower, 0.0) / 2 + np.where(boxed, upper, 0.0) / 2
+        options["offset"] = np.where(boxed, middle, problem.x0)[free]
+    evaluate = direct(run)
+    value, gradient = evaluate(problem.x0)
+    run.iterate = run.last
+    if report is not None:
+        report.start()
+        report.iteration(0, problem.x0, value, gradient, run.nfev)
 
     def on_iteration(x: Array) -> None:
         known = _nearest(run, _whole(x, problem.x0, free))
@@ -92,25 +102,18 @@ def solve_tnc(run: Run, options: dict[str, Any], messages: int = MSG_NONE) -> En
             report.iteration(run.nit + 1, known.x, known.fun, known.jac, run.nfev)
         run.iteration(known.x, known)
 
-    if report is not None:
-        report.start()
-        value, gradient = run.value_and_gradient(problem.x0)
-        report.iteration(0, problem.x0, value, gradient, run.nfev)
-        evaluate = first_known(value, gradient[free], evaluate)
+    code, x = CONSTANT, problem.x0
     if free.any():
-        code, x = kernels.tnc(
-            evaluate, problem.x0[free], lower[free], upper[free], options, on_iteration
-        )
-        x = _whole(x, problem.x0, free)
-    else:
-        code, x = CONSTANT, problem.x0
-    x = problem.clip(x)
+        reduced = _on_free(evaluate, problem.x0, free)
+        start = problem.x0[free], lower[free], upper[free]
+        code, x = kernels.tnc(reduced, *start, options, on_iteration)
+        x = problem.clip(_whole(x, problem.x0, free))
     if run.recall(x) is None:  # scaling may move the last point by a rounding error
         run.value_and_gradient(x)
     known = run.recall(x)
-    success = LOCALMINIMUM <= code <= XCONVERGED and (known is None or not math.isnan(known.fun))
-    if report is not None:
-        report.end(RCSTRINGS[code])
+    if known is not None and math.isnan(known.fun) and LOCALMINIMUM <= code <= XCONVERGED:
+        code = NOPROGRESS
+    success = LOCALMINIMUM <= code <= XCONVERGED
     return Ending(x, success, code, RCSTRINGS[code], _REASONS[code], known)
 
 
@@ -123,7 +126,10 @@ def tnc_messages(level: int | None) -> int:
 def _vector(name: str, given: Any, n: int, free: Any) -> Array | None:
     if given is None:
         return None
-    vector = np.asarray(given, dtype=np.float64)
+    try:
+        vector = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError):  # no numbers
+        vector = np.array([np.nan])
     if vector.ndim == 0:
         vector = np.full(n, vector)
     if vector.shape != (n,) or not np.isfinite(vector).all():
@@ -160,3 +166,9 @@ def _nearest(run: Run, x: Array) -> Evaluation:
 
 
 """+"""
+
+
+def report_end(message: str, messages: int) -> None:
+    """Print why a run ended, whatever ended it, if the mask asks for it."""
+    if messages & MSG_EXIT:
+        print(f"tnc: {message}")

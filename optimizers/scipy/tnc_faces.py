@@ -12,7 +12,15 @@ from optimizers.problem import as_start
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.scipy.faces import check_passed_on, face_run, gradient_of
 from optimizers.scipy.reports import MSG_ALL, MSG_EXIT, MSG_INFO, MSG_ITER, MSG_NONE, MSG_VERS
-from optimizers.scipy.tnc import INFEASIBLE, MAXFUN, RCSTRINGS, USERABORT, solve_tnc, tnc_messages
+from optimizers.scipy.tnc import (
+    INFEASIBLE,
+    MAXFUN,
+    RCSTRINGS,
+    USERABORT,
+    report_end,
+    solve_tnc,
+    tnc_messages,
+)
 
 MSGS = {
     MSG_NONE: "No messages",
@@ -273,6 +281,7 @@ def _minimize(
             passed_on=passed_on,
         )
     except CrossedBoundsError:
+        report_end(RCSTRINGS[INFEASIBLE], messages)
         return _infeasible(x0)
     n = run.problem.n
     options["maxfun"] = max(100, 10 * n) if maxfun is None else maxfun
@@ -280,6 +289,7 @@ def _minimize(
     if result.stop in _STOPPED:
         result.status = _STOPPED[result.stop]
         result.message = RCSTRINGS[result.status]
+    report_end(result.message, messages)
     return result
 
 
