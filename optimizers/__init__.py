@@ -27,7 +27,7 @@ from optimizers.errors import (
 )
 from optimizers.evaluation import Differences, vectorized
 from optimizers.observers import Table
-from optimizers.optimizer import Minimizer, Optimizer, RunSettings
+from optimizers.optimizer import Minimizer, Optimizer
 from optimizers.registry import available, find
 from optimizers.result import Best, OptimizerResult, StopReason
 from optimizers.scipy import (
@@ -63,6 +63,7 @@ from optimizers.scipy import (
     minimize_lbfgsb,
     minimize_tnc,
 )
+from optimizers.settings import RunSettings
 from optimizers.support import OptimizerSupportLevel, SupportLevel
 
 __version__ = "0.1.0"

@@ -15,16 +15,18 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from optimizers._types import Array as Vector
 from optimizers.describe import capability_table, option_table
 from optimizers.errors import InvalidInputError, OptimizerError
 from optimizers.evaluation.differences import SCHEMES
 from optimizers.observers import Table
-from optimizers.optimizer import RUN_SETTINGS, Optimizer
+from optimizers.optimizer import Optimizer
 from optimizers.problems import h2
 from optimizers.registry import find
 from optimizers.result import OptimizerResult
+from optimizers.settings import RUN_SETTINGS, check_run_settings
 
-CONVERGED, ERROR, STOPPED = 0, 1, 3  # argparse itself exits with 2
+CONVERGED, ERROR, USAGE, STOPPED = 0, 1, 2, 3  # 2 is what argparse itself exits with
 INTERRUPTED = 130  # what shells report for Ctrl-C
 
 
@@ -42,7 +44,7 @@ def main(arguments: Sequence[str] | None = None, out: TextIO | None = None) -> i
     -------
     int
         The exit code: 0 when the run converged, 3 when a budget or something else stopped it
-        before, 1 for an error, 130 for Ctrl-C.
+        before, 1 for an error, 2 if what is asked for cannot be done, 130 for Ctrl-C.
 
     Examples
     --------
@@ -60,14 +62,29 @@ def main(arguments: Sequence[str] | None = None, out: TextIO | None = None) -> i
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ERROR
     except (Exception, KeyboardInterrupt) as error:
-        if not isinstance(error, OptimizerError | KeyboardInterrupt):
-            traceback.print_exc()  # the user's own function failed: show where
-        print(f"error: {type(error).__name__}: {error}", file=sys.stderr)
+        _show_error(error)
         result = getattr(error, "optimizer_result", None)
+        if isinstance(error, OptimizerError) and result is None:
+            return USAGE  # nothing was evaluated: what was asked for cannot be done
         if result is not None:
             _report(result, None, out)
         return INTERRUPTED if isinstance(error, KeyboardInterrupt) else ERROR
     return code
+
+
+class UsageError(InvalidInputError):
+    """The command line itself cannot be used."""
+
+
+def _show_error(error: BaseException) -> None:
+    """Print an error, with the lines of the user's own that led to it."""
+    package = str(Path(__file__).parent) + os.sep
+    frames = traceback.extract_tb(error.__traceback__)
+    user = [f for f in frames if not f.filename.startswith((package, "<"))]
+    if user and not isinstance(error, OptimizerError):
+        print("".join(traceback.format_list(user)), end="", file=sys.stderr)
+    words = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
+    print(f"error: {type(error).__name__}: {words}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -131,39 +148,57 @@ def _glued(arguments: Sequence[str]) -> list[str]:
 
 
 def _minimize(given: argparse.Namespace, out: TextIO) -> int:
-    cls = find(given.optimizer)
-    options = dict(_option(text) for text in given.options)
-    settings = {name: options.pop(name) for name in RUN_SETTINGS if name in options}
-    optimizer = _configured(cls, options)
+    try:
+        optimizer, settings = _configured(given)
+        fun, x0, jac, exact = _problem(given, optimizer, settings)
+        bounds = None if given.bounds is None else _bounds(given.bounds, x0.size)
+    except (OptimizerError, ValueError) as error:
+        raise UsageError(str(error)) from error
+    if exact is not None:
+        print(f"{fun!r}, {x0.size} parameters, {type(optimizer).__name__}", file=out)
     if not given.quiet:
         settings["callback"] = Table(file=out)
-    exact: float | None = None
-    if given.fun is None:
-        molecule = h2(shots=given.shots, noise_seed=settings.get("seed"))
-        fun: Callable[..., Any] = molecule
-        x0 = molecule.x0 if given.x0 is None else _numbers(given.x0)
-        jac = molecule.jac if given.jac is None and optimizer.is_gradient_required else given.jac
-        jac = _jacobian(jac, None)
-        exact = molecule.ground_energy
-        print(f"{molecule!r}, {x0.size} parameters, {type(optimizer).__name__}", file=out)
-    else:
-        if given.x0 is None:
-            raise InvalidInputError("--fun needs a start: pass --x0 1,2,… with one number each.")
-        if given.shots is not None:
-            raise InvalidInputError("--shots goes with the bundled H2 problem, not with --fun.")
-        fun, x0 = _function(given.fun), _numbers(given.x0)
-        jac = _jacobian(given.jac, given.fun.rpartition(":")[0])
-    bounds = None if given.bounds is None else _bounds(given.bounds, x0.size)
     result = optimizer.minimize(fun, x0, jac, bounds, **settings)
     _report(result, exact, out)
     return CONVERGED if result.success else STOPPED
+
+
+def _configured(given: argparse.Namespace) -> tuple[Optimizer, dict[str, Any]]:
+    """Return the optimizer, and the settings of the run among the options."""
+    cls = find(given.optimizer)
+    options = dict(_option(text) for text in given.options)
+    settings = {name: options.pop(name) for name in RUN_SETTINGS if name in options}
+    check_run_settings(cls.__name__, settings)
+    named = (*inspect.signature(cls).parameters, "tol")
+    arguments = {name: options.pop(name) for name in list(options) if name in named}
+    if options:
+        arguments["options"] = options
+    return cls(**arguments), settings
+
+
+def _problem(
+    given: argparse.Namespace, optimizer: Optimizer, settings: dict[str, Any]
+) -> tuple[Callable[..., Any], Vector, Any, float | None]:
+    """Return the objective, the start, the gradient, and the exact minimum if it is known."""
+    if given.fun is None:
+        molecule = h2(shots=given.shots, noise_seed=settings.get("seed"))
+        x0 = molecule.x0 if given.x0 is None else _numbers(given.x0)
+        jac = molecule.jac if given.jac is None and optimizer.is_gradient_required else given.jac
+        return molecule, x0, _jacobian(jac, None), molecule.ground_energy
+    if given.x0 is None:
+        raise UsageError("--fun needs a start: pass --x0 1,2,… with one number each.")
+    if given.shots is not None:
+        raise UsageError("--shots goes with the bundled H2 problem, not with --fun.")
+    jac = _jacobian(given.jac, given.fun.rpartition(":")[0])
+    return _function(given.fun), _numbers(given.x0), jac, None
 
 
 def _report(result: OptimizerResult, exact: float | None, out: TextIO) -> None:
     verdict = "Converged" if result.success else "Stopped before convergence"
     print(f"{verdict}: {result.stop.sentence}.", file=out)
     print(f"  message    {result.message}", file=out)
-    print(f"  f(x)       {result.fun!r}", file=out)
+    if result.fun is not None:
+        print(f"  f(x)       {result.fun!r}", file=out)
     if exact is not None and result.fun is not None:
         print(f"  exact      {exact!r} (error {result.fun - exact:.2e})", file=out)
     print(f"  x          {np.array2string(result.x, precision=8, threshold=20)}", file=out)
@@ -182,32 +217,21 @@ def _show(given: argparse.Namespace, out: TextIO) -> int:
     return CONVERGED
 
 
-def _configured(cls: type[Optimizer], options: dict[str, Any]) -> Optimizer:
-    """Make an optimizer from options of which the constructor may name only some."""
-    named = inspect.signature(cls).parameters
-    arguments = {name: options.pop(name) for name in list(options) if name in named}
-    if options:
-        arguments["options"] = options
-    return cls(**arguments)
-
-
 def _option(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise InvalidInputError(f"-o {text} is no option: write -o name=value.")
+        raise UsageError(f"-o {text} is no option: write -o name=value.")
     try:
         return name, ast.literal_eval(value)
     except (ValueError, SyntaxError):
         return name, value  # a bare word, such as on_failure=reject
 
 
-def _numbers(text: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _numbers(text: str) -> Vector:
     try:
         return np.array([float(number) for number in text.strip("[]() ").split(",")])
     except ValueError:
-        raise InvalidInputError(
-            f"{text!r} is no vector: write numbers with commas, 1,2.5."
-        ) from None
+        raise UsageError(f"{text!r} is no vector: write numbers with commas, 1,2.5.") from None
 
 
 def _bounds(text: str, n: int) -> list[tuple[float | None, float | None]]:
@@ -219,7 +243,7 @@ def _bounds(text: str, n: int) -> list[tuple[float | None, float | None]]:
                 raise ValueError
             pairs.append((float(low) if low else None, float(high) if high else None))
         except ValueError:
-            raise InvalidInputError(f"{pair!r} is no pair of bounds: write low:high.") from None
+            raise UsageError(f"{pair!r} is no pair of bounds: write low:high.") from None
     return pairs * n if len(pairs) == 1 else pairs
 
 
@@ -229,17 +253,21 @@ def _jacobian(given: Any, path: str | None) -> Any:
     if given.lower() == "true":
         return True
     if ":" not in given and path is None:
-        raise InvalidInputError(f"--jac {given} is no function: write --jac file.py:name.")
+        raise UsageError(f"--jac {given} is no function: write --jac file.py:name.")
     return _function(given if ":" in given else f"{path}:{given}")
 
 
 def _function(reference: str) -> Callable[..., Any]:
     path, colon, name = reference.rpartition(":")
-    if not colon or not Path(path).is_file():
-        raise InvalidInputError(f"{reference!r} is no function in a file: write path.py:name.")
+    if not colon:
+        raise UsageError(f"{reference!r} is no function in a file: write path.py:name.")
+    if not Path(path).is_file():
+        raise UsageError(f"{path} does not exist.")
     module = _module(Path(path).resolve())
-    if not callable(getattr(module, name, None)):
-        raise InvalidInputError(f"{path} has no function {name!r}.")
+    if not hasattr(module, name):
+        raise UsageError(f"{path} has nothing called {name!r}.")
+    if not callable(getattr(module, name)):
+        raise UsageError(f"{name} in {path} is {getattr(module, name)!r}, expected a function.")
     function: Callable[..., Any] = getattr(module, name)
     return function
 
@@ -251,7 +279,7 @@ def _module(path: Path) -> ModuleType:
     name = f"_optimizers_user_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise InvalidInputError(f"{path} cannot be read as Python: its name must end in .py.")
+        raise UsageError(f"{path} cannot be read as Python: its name must end in .py.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look their module up
     sys.path.insert(0, str(path.parent))  # as for a script: its neighbours can be imported

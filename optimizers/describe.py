@@ -4,8 +4,9 @@ import inspect
 import re
 from typing import NamedTuple
 
-from optimizers.optimizer import CommonSettings, Optimizer, RunSettings
+from optimizers.optimizer import Optimizer
 from optimizers.registry import available
+from optimizers.settings import CommonSettings, RunSettings
 from optimizers.support import CAPABILITIES, SupportLevel
 
 

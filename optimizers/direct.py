@@ -70,6 +70,7 @@ def direct(run: Run) -> Callable[[Array], tuple[float, Array]]:
         value = math.nan
         try:
             if is_joint:
+                run.njev += 1
                 value, gradient = unpack(fun(x.copy()))
             else:
                 value = fun(x.copy())

@@ -132,9 +132,9 @@ class Ledger:
     def reject(self, x: Array) -> Evaluation | None:
         """Return stand-ins that make any algorithm step back from ``x``; None if nothing can.
 
-        The value is above all that were seen and the gradient points away from the best point,
-        both on the scale of the values seen, so that interpolating line searches shorten their
-        step sensibly. They are handed to the algorithm only: no result ever shows them.
+        The value is above all that were seen, by as much as they differ, so that interpolating
+        line searches shorten their step sensibly; the gradient is that of a bowl around the best
+        point. They are handed to the algorithm only: no result ever shows them.
         """
         if self.anchor is None:
             return None
@@ -145,5 +145,12 @@ class Ledger:
             return self.anchor
         spread = (self.worst - self.anchor.fun) or abs(self.worst) or 1.0
         spread = max(spread, 4 * float(np.spacing(abs(self.worst))))  # must survive the rounding
-        self.last = Evaluation(x, self.worst + spread, 2 * spread / square * away)
+        curvature, slope = 2 * spread / square, np.zeros_like(x)
+        if self.anchor.jac is not None:
+            # Near the anchor the gradient is about the one there, and no steeper bowl than the
+            # known numbers have: a solver that differentiates it must not be led astray.
+            slope = self.anchor.jac
+            scale = float(np.linalg.norm(slope)) / (1.0 + float(np.linalg.norm(self.anchor.x)))
+            curvature = min(curvature, scale or curvature)
+        self.last = Evaluation(x, self.worst + spread, slope + curvature * away)
         return self.last

@@ -3,7 +3,7 @@
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Protocol, TypedDict
+from typing import Any, Protocol
 
 import numpy as np
 from typing_extensions import Unpack, override
@@ -17,58 +17,15 @@ from optimizers._types import (
     Jacobian,
     Objective,
 )
-from optimizers.errors import OptionError, UnknownOptionError, nearest_names
+from optimizers.errors import UnknownOptionError, nearest_names
 from optimizers.evaluation.differences import SCHEMES, Differences
 from optimizers.evaluation.evaluators import Evaluator
 from optimizers.observers import as_observer
 from optimizers.problem import Problem
 from optimizers.result import OptimizerResult
 from optimizers.run import Ending, Run
+from optimizers.settings import RunSettings, check_option, check_run_settings
 from optimizers.support import SupportLevel, SupportLevels
-
-
-class CommonSettings(TypedDict, total=False):
-    """Settings of a run that every optimizer takes, in its constructor or in ``minimize``.
-
-    What is given to ``minimize`` wins over what was given to the constructor.
-
-    Parameters
-    ----------
-    callback : callable
-        ``callback(xk)`` or ``callback(intermediate_result)``, called once an iteration; raising
-        StopIteration or returning True ends the run with its result.
-    workers : ``"vectorized"`` or a map-like callable
-        How a wave of points is evaluated; see :class:`Evaluator`.
-    timeout : float
-        Seconds after which no further evaluation starts.
-    on_failure : {"raise", "reject"}
-        What a failed evaluation does: ``"raise"`` (default) ends the run with its error,
-        ``"reject"`` treats the point as worse than all others.
-    seed : int or numpy.random.Generator
-        Seeds the run's random numbers, for algorithms that draw any.
-    """
-
-    callback: Callable[..., Any] | None
-    workers: Any
-    timeout: float | None
-    on_failure: str
-    seed: Any
-
-
-class RunSettings(CommonSettings, total=False):
-    """:class:`CommonSettings`, and the budget, where it is no option of the algorithm's own.
-
-    Parameters
-    ----------
-    maxfun : int
-        The most points at which the objective may be evaluated, probes of finite differences
-        included: a hard limit.
-    """
-
-    maxfun: int | None
-
-
-RUN_SETTINGS = (*CommonSettings.__annotations__, "maxfun")
 
 
 class Minimizer(Protocol):
@@ -111,7 +68,7 @@ class Optimizer(ABC):
         self._max_evals_grouped = max_evals_grouped
         self._options: dict[str, Any] = {}
         self._run_settings: dict[str, Any] = dict(settings)
-        _check_run_settings(type(self).__name__, self._run_settings)
+        check_run_settings(type(self).__name__, self._run_settings)
         Evaluator(_nothing, max_evals_grouped, settings.get("workers"))  # checks both
 
     # What it can do.
@@ -231,14 +188,16 @@ class Optimizer(ABC):
                 f"{type(self).__name__} has no option {unknown[0]!r}. "
                 f"{nearest_names(unknown[0], self._known_options())}"
             )
-        self._options.update(kwargs)
+        for name, value in kwargs.items():
+            check_option(name, value)
+        self._options.update(copy.deepcopy(kwargs))
 
     def _known_options(self) -> tuple[str, ...]:
         return tuple(self._options)
 
     def print_options(self) -> None:
         """Print the algorithm's options to standard output, sorted, one ``name = value`` a line."""
-        for name, value in sorted(self._options.items()):
+        for name, value in sorted({**self._options, **self._run_settings}.items()):
             print(f"{name} = {value}")
 
     def set_max_evals_grouped(self, limit: int | None) -> None:
@@ -329,7 +288,10 @@ class Optimizer(ABC):
             hess=hess,
             hessp=hessp,
         )
-        return self._start_run(problem, dict(settings)).execute(self._solve)
+        run = self._start_run(problem, dict(settings))
+        result = run.execute(self._solve)
+        self._finished(run, result)
+        return result
 
     def __call__(
         self,
@@ -337,14 +299,22 @@ class Optimizer(ABC):
         x0: ArrayLike,
         jac: Jacobian = None,
         bounds: BoundsLike = None,
+        *,
+        args: tuple[Any, ...] = (),
         **settings: Any,
     ) -> OptimizerResult:
-        """Minimise; the same as :meth:`minimize`, so that an object is a bare Minimizer."""
+        """Minimise; the same as :meth:`minimize`, so that an object is a bare Minimizer.
+
+        Also a method for :func:`scipy.optimize.minimize`, which passes ``args`` on.
+        """
+        if args:
+            fun = self.wrap_function(fun, args)
+            jac = self.wrap_function(jac, args) if callable(jac) else jac
         return self.minimize(fun, x0, jac, bounds, **settings)
 
     def _start_run(self, problem: Problem, settings: dict[str, Any]) -> Run:
         """Return a run of the problem with the settings that hold for it."""
-        _check_run_settings(type(self).__name__, settings)
+        check_run_settings(type(self).__name__, settings, self._known_options())
         holding = {**self._run_settings, **settings}
         callback = holding.get("callback")
         return Run(
@@ -362,6 +332,9 @@ class Optimizer(ABC):
     def _solve(self, run: Run) -> Ending:
         """Run the algorithm: ask ``run`` for values and gradients, and say how it ended."""
         raise TypeError(f"{type(self).__name__} overrides neither _solve nor minimize.")
+
+    def _finished(self, run: Run, result: OptimizerResult) -> None:  # noqa: B027  # optional
+        """Look at a result before it is handed out, for instance to print it."""
 
     def _differences(self, problem: Problem) -> Differences:
         """Return the scheme for gradients that the user does not give."""
@@ -449,29 +422,6 @@ class Optimizer(ABC):
             return function(*(wrapper_args + tuple(args)))
 
         return function_wrapper
-
-
-def _check_run_settings(name: str, settings: dict[str, Any]) -> None:
-    for setting in settings:
-        if setting not in RUN_SETTINGS:
-            raise UnknownOptionError(
-                f"{name} has no setting {setting!r}. {nearest_names(setting, RUN_SETTINGS)}"
-            )
-    maxfun, timeout = settings.get("maxfun"), settings.get("timeout")
-    if maxfun is not None and not (_is_number(maxfun) and maxfun >= 1):
-        raise OptionError(f"maxfun is {maxfun!r}, expected a whole number >= 1.")
-    if timeout is not None and not (_is_number(timeout) and timeout > 0):
-        raise OptionError(f"timeout is {timeout!r}, expected a number of seconds > 0.")
-    if settings.get("on_failure", "raise") not in ("raise", "reject"):
-        raise OptionError(
-            f"on_failure is {settings['on_failure']!r}, expected 'raise' or 'reject'."
-        )
-    if settings.get("callback") is not None:
-        as_observer(settings["callback"])
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
 
 
 def _same(left: Any, right: Any) -> bool:

@@ -11,6 +11,7 @@ from optimizers._types import Array, ArrayLike, BoundsLike, ConstraintsLike, Jac
 from optimizers.constraints import Constraint, as_constraints
 from optimizers.errors import CapabilityError, CrossedBoundsError, InvalidInputError, warn_user
 from optimizers.evaluation.differences import SCHEMES
+from optimizers.evaluation.values import unpack
 from optimizers.support import SupportLevel, SupportLevels
 
 
@@ -97,17 +98,15 @@ class Problem:
             "constraints": _is_given(constraints),
             "hessian": hess is not None or hessp is not None,
         }
-        # jac=True says what fun returns: fun is unpacked also where the gradient is of no use.
-        used = {
-            what: _is_used(name, what, levels, is_given, said=what == "gradient" and jac is True)
-            for what, is_given in given.items()
-        }
+        used = {what: _is_used(name, what, levels, is_given) for what, is_given in given.items()}
+        if jac is True and not used["gradient"]:
+            fun = _value_alone(fun)
         start = as_start(x0)
         lower, upper = as_bounds(bounds, start.size) if used["bounds"] else (None, None)
         return cls(
             fun=fun,
             x0=inside(start, lower, upper),
-            jac=jac if used["gradient"] or jac is True else None,
+            jac=jac if used["gradient"] else None,
             lower=lower,
             upper=upper,
             constraints=as_constraints(constraints) if used["constraints"] else (),
@@ -284,22 +283,22 @@ def _is_given(constraints: ConstraintsLike) -> bool:
 _ARGUMENTS = {"gradient": "jac", "initial_point": "x0", "hessian": "hess or hessp"}
 
 
-def _is_used(name: str, what: str, levels: SupportLevels, is_given: bool, *, said: bool) -> bool:
-    """Return whether the algorithm uses what is given; an error or a warning if it does not.
+def _value_alone(fun: Objective) -> Objective:
+    """Return an objective without the gradient that comes with its value and is of no use."""
+    return lambda x: unpack(fun(x))[0]
 
-    With ``said``, what is given only says what ``fun`` returns, and may go unused in silence.
-    """
+
+def _is_used(name: str, what: str, levels: SupportLevels, is_given: bool) -> bool:
+    """Return whether the algorithm uses what is given; an error or a warning if it does not."""
     level = levels.get(what, SupportLevel.not_supported)
     argument = _ARGUMENTS.get(what, what)
     if level == SupportLevel.required and not is_given:
         raise CapabilityError(f"{name} requires {argument}: pass it to minimize.")
     if not is_given or level >= SupportLevel.supported:
         return is_given
-    if said:
-        return False
     if level == SupportLevel.not_supported:
         raise CapabilityError(
-            f"{name} cannot honour {argument}: leave it away, or take an optimizer that does "
+            f"{name} cannot honour {argument}: leave it out, or take an optimizer that does "
             "(python -m optimizers list)."
         )
     warn_user(f"{name} ignores {argument}: the result does not depend on it.")

@@ -88,7 +88,7 @@ class OptimizerResult(OptimizeResult):  # type: ignore[misc]  # SciPy is untyped
     nfev : int
         Points at which the objective was evaluated, those of finite differences included.
     njev : int
-        Calls of the user's ``jac``.
+        Calls of the user's ``jac``; with ``jac=True``, of ``fun``.
     nhev : int
         Calls of the user's ``hess`` or ``hessp``.
     nit : int
@@ -108,6 +108,8 @@ class OptimizerResult(OptimizeResult):  # type: ignore[misc]  # SciPy is untyped
         The best point evaluated, probes of finite differences included.
     elapsed : float
         Wall time of the run in seconds.
+    maxcv : float
+        By how much ``x`` fails the worst constraint; only where there are constraints.
 
     Examples
     --------

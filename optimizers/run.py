@@ -9,7 +9,7 @@ import functools
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,9 @@ from optimizers.ledger import Evaluation, Ledger, StopRun
 from optimizers.observers import Observer
 from optimizers.problem import Problem
 from optimizers.result import Best, OptimizerResult, StopReason
+
+#: How often a run that rejected points starts again from its best point, to confirm its end.
+_CONFIRMATIONS = 5
 
 
 @dataclass
@@ -131,8 +134,9 @@ class Run(Ledger):
     def value(self, x: Array) -> float:
         """Return the objective at ``x``, shape (n,): one point."""
         x = self.problem.clip(x)
-        if np.array_equal(self.last.x, x):
-            return self.last.fun
+        known = self._known(x)
+        if known is not None:
+            return known.fun
         try:
             value, gradient = self._call(x)
         except Exception as error:
@@ -145,8 +149,9 @@ class Run(Ledger):
     def value_and_gradient(self, x: Array) -> tuple[float, Array]:
         """Return the objective and its gradient at ``x``; all probes travel in one wave."""
         x = self.problem.clip(x)
-        if np.array_equal(self.last.x, x) and self.last.jac is not None:
-            return self.last.fun, self.last.jac.copy()
+        known = self._known(x)
+        if known is not None and known.jac is not None:
+            return known.fun, known.jac.copy()
         best, violation = self.best, self.best_violation
         try:
             value, gradient = self._joint(x)
@@ -160,6 +165,16 @@ class Run(Ledger):
         self.remember(Evaluation(x, value, gradient))
         # The algorithm may change what it is handed; what is remembered stays.
         return value, gradient.copy()
+
+    def _known(self, x: Array) -> Evaluation | None:
+        """Return the answer at a point that was asked for just now, or, if it is dear, before.
+
+        With the user's own gradient only the last point counts, as in SciPy, so that an objective
+        with noise is measured anew; differences never spend a wave on a point that is known.
+        """
+        if np.array_equal(self.last.x, x):
+            return self.last
+        return None if callable(self.problem.jac) else self.recall(x)
 
     def gradient(self, x: Array) -> Array:
         """Return the gradient at ``x``; the objective is not evaluated there again if known."""
@@ -243,7 +258,7 @@ class Run(Ledger):
         """
         try:
             try:
-                return self._finish(solve(self))
+                return self._finish(self._solved(solve))
             except StopRun as stop:
                 return self._stopped(stop.reason)
         except KeyboardInterrupt as error:
@@ -252,6 +267,25 @@ class Run(Ledger):
         except BaseException as error:
             self._attach(error, StopReason.FAILED)
             raise
+
+    def _solved(self, solve: Callable[["Run"], Ending]) -> Ending:
+        """Run the algorithm, again from where it ended while rejected points may have misled it.
+
+        A stand-in is not the objective: an end that rejections led to is believed when a fresh
+        start from there comes to the same without any, or at the latest after a few.
+        """
+        for _ in range(_CONFIRMATIONS):
+            rejected = self.nrejected
+            ending = solve(self)
+            if self.nrejected == rejected or ending.stop.is_budget or self.anchor is None:
+                return ending
+            self.problem = replace(self.problem, x0=self.anchor.x.copy())
+        rejected = self.nrejected
+        ending = solve(self)
+        if ending.success and self.nrejected > rejected:
+            words = "Rejected points may have misled the algorithm."
+            return replace(ending, success=False, message=f"{ending.message} {words}")
+        return ending
 
     def _finish(self, ending: Ending) -> OptimizerResult:
         x = self.problem.clip(np.asarray(ending.x, dtype=np.float64))
@@ -294,8 +328,9 @@ class Run(Ledger):
 
     def _result(self, at: Evaluation | None) -> OptimizerResult:
         best = None if self.best is None else Best(self.best.x.copy(), self.best.fun)
+        x = self.problem.x0.copy() if at is None else at.x.copy()
         return OptimizerResult(
-            x=self.problem.x0.copy() if at is None else at.x.copy(),
+            x=x,
             fun=None if at is None else at.fun,
             jac=None if at is None or at.jac is None else at.jac.copy(),
             nfev=self.nfev,
@@ -309,6 +344,7 @@ class Run(Ledger):
             stop=StopReason.OTHER,
             best=best,
             elapsed=time.monotonic() - self.started,
+            **({"maxcv": self.problem.violation(x)} if self.problem.constraints else {}),
             **self.extra,
         )
 
@@ -341,6 +377,7 @@ class Run(Ledger):
         self.nfev += 1
         gradient = None
         if self.problem.jac is True:
+            self.njev += 1
             value, gradient = self._unpack(self.problem.fun(x.copy()))
         else:
             value = self._evaluator.value(x)
@@ -372,7 +409,8 @@ class Run(Ledger):
         for part in self._evaluator.parts(len(points)):
             self.check_clock()
             self.nfev += part.stop - part.start
-            _, values[part] = next(answers)
+            _, answer = next(answers)
+            values[part] = answer
             finite = np.isfinite(values[part])
             if points.dtype != np.complex128:  # probes off the real axis are no candidates
                 self._weigh_part(points[part][finite], values[part][finite])
@@ -400,6 +438,8 @@ class Run(Ledger):
         rejects = self.rejects and not isinstance(error, InvalidValueError)
         stand_in = self.reject(x) if rejects else None
         if stand_in is None:
+            if rejects:
+                error.add_note("The start itself fails: there is nothing to step back to.")
             raise error
         return stand_in
 

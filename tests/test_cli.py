@@ -181,8 +181,8 @@ def test_bounds_are_kept(run, user, bounds, solution):
         ("sphere", "gradient", True),
         ("sphere", "{}:gradient", True),
         ("sphere", "{}/../other.py:slope", True),
-        ("both", "true", False),
-        ("both", "True", False),
+        ("both", "true", True),
+        ("both", "True", True),
         ("sphere", "2-point", False),
         ("sphere", "3-point", False),
         ("stacked_square", "cs", False),
@@ -256,10 +256,11 @@ def test_a_budget_stop_is_three(run, user, name):
     assert int(told(done.out, "evaluated").split()[0]) <= 4
 
 
-def test_an_error_in_the_users_function_is_one_with_traceback_and_best_result(run, user):
+def test_an_error_in_the_users_function_is_one_with_the_users_lines_and_the_best_result(run, user):
     done = run("minimize", "--fun", f"{user}:failing", "--x0", "3,0")
     assert done.code == 1
-    assert "Traceback" in done.err
+    assert "mine.py" in done.err
+    assert "optimizers/run.py" not in done.err
     assert 'raise LookupError("mine")' in done.err
     assert "error: LookupError: mine" in done.err
     assert "Stopped before convergence: " in done.out
@@ -272,7 +273,7 @@ def test_a_value_that_cannot_be_used_is_one_with_a_named_error(run, user):
     assert done.code == 1
     assert "error: NonFiniteValueError: fun returned nan" in done.err
     assert "Traceback" not in done.err
-    assert told(done.out, "f(x)") == "None"
+    assert "f(x)" not in done.out
 
 
 def test_an_interrupt_is_130_with_the_best_result(run, user):
@@ -299,16 +300,16 @@ def test_an_interrupt_is_130_with_the_best_result(run, user):
         (["--x0", "1", "-o", "=5"], "-o =5 is no option"),
         (["--x0", "1", "-o", "maxfun=none"], "maxfun is 'none'"),
         (["--x0", "1", "-o", "bounds=[(0,1)]"], "Pass them to minimize"),
-        (["--x0", "1", "--jac", "nothing"], "no function 'nothing'"),
-        (["--x0", "1", "--jac", "nothing.py:f"], "is no function in a file"),
+        (["--x0", "1", "--jac", "nothing"], "nothing called 'nothing'"),
+        (["--x0", "1", "--jac", "nothing.py:f"], "does not exist"),
         (["--x0", "1", "--optimizer", "Dogleg", "--jac", "gradient"], "requires hess"),
         (["--x0", "1", "--optimizer", "NewtonCG"], "requires jac"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_what_cannot_be_used_is_one_with_a_message_and_no_traceback(run, user, arguments, message):
+def test_what_cannot_be_used_is_a_usage_error_without_traceback(run, user, arguments, message):
     done = run("minimize", "--fun", f"{user}:sphere", *arguments)
-    assert done.code == 1
+    assert done.code == 2
     assert message in done.err
     assert done.err.startswith("error: ")
     assert "Traceback" not in done.err
@@ -317,16 +318,16 @@ def test_what_cannot_be_used_is_one_with_a_message_and_no_traceback(run, user, a
 @pytest.mark.parametrize(
     ("reference", "message"),
     [
-        ("{}:nothing", "has no function 'nothing'"),
-        ("{}:number", "has no function 'number'"),
+        ("{}:nothing", "has nothing called 'nothing'"),
+        ("{}:number", "is 3, expected a function"),
         ("{}", "write path.py:name"),
-        ("missing.py:f", "write path.py:name"),
-        ("{}/..:f", "write path.py:name"),
+        ("missing.py:f", "does not exist"),
+        ("{}/..:f", "does not exist"),
     ],
 )
-def test_a_function_that_cannot_be_found_is_one(run, user, reference, message):
+def test_a_function_that_cannot_be_found_is_a_usage_error(run, user, reference, message):
     done = run("minimize", "--fun", reference.replace("{}", str(user)), "--x0", "1")
-    assert done.code == 1
+    assert done.code == 2
     assert message in done.err
     assert "Traceback" not in done.err
 
@@ -335,7 +336,7 @@ def test_a_file_that_is_no_python_is_one(run, tmp_path):
     text = tmp_path / "mine.txt"
     text.write_text("def f(x): return 1.0")
     done = run("minimize", "--fun", f"{text}:f", "--x0", "1")
-    assert done.code == 1
+    assert done.code == 2
     assert "must end in .py" in done.err
 
 
@@ -350,7 +351,7 @@ def test_an_error_in_loading_the_users_file_is_one_with_traceback(run, tmp_path)
 
 def test_a_gradient_by_name_needs_a_file(run):
     done = run("minimize", "--jac", "gradient")
-    assert done.code == 1
+    assert done.code == 2
     assert "file.py:name" in done.err
 
 
@@ -395,7 +396,7 @@ def test_show_tells_the_options_of_every_optimizer(run, name):
 
 def test_show_of_an_unknown_optimizer_is_one(run):
     done = run("show", "TNT")
-    assert done.code == 1
+    assert done.code == 2
     assert "Did you mean 'TNC'?" in done.err
 
 
@@ -430,6 +431,6 @@ def test_the_exit_code_and_the_streams_are_those_of_the_process(tmp_path):
     (tmp_path / "mine.py").write_text(SOURCE)
     done = process("minimize", "--fun", "mine.py:failing", "--x0", "3,0", cwd=tmp_path)
     assert done.returncode == 1
-    assert "Traceback" in done.stderr
+    assert "LookupError: mine" in done.stderr
     assert "error: LookupError: mine" in done.stderr
     assert "Stopped before convergence" in done.stdout

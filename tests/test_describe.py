@@ -11,7 +11,7 @@ from optimizers.describe import (
     describe_options,
     option_table,
 )
-from optimizers.optimizer import RUN_SETTINGS, CommonSettings, RunSettings
+from optimizers.settings import RUN_SETTINGS, CommonSettings, RunSettings
 from optimizers.support import CAPABILITIES
 
 CLASSES = pytest.mark.parametrize("cls", available().values(), ids=lambda cls: cls.__name__)

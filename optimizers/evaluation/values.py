@@ -103,7 +103,7 @@ def as_gradient(raw: Any, n: int, *, finite: bool = True) -> Array:
         index = int(np.flatnonzero(~np.isfinite(gradient))[0])
         raise NonFiniteValueError(
             f"jac returned {gradient[index]} in component {index}, expected finite numbers. "
-            'Pass on_failure="reject" to treat such points as worse than all others.'
+            'on_failure="reject" treats such points as worse than all others.'
         )
     return gradient
 
@@ -114,7 +114,8 @@ def unpack(raw: Any) -> tuple[Any, Any]:
         value, gradient = raw
     except (TypeError, ValueError):
         raise InvalidValueError(
-            f"fun returned {raw!r:.200}, expected (value, gradient) since jac=True."
+            f"fun returned {raw!r:.200}, expected (value, gradient): with jac=True, or without "
+            "fprime and approx_grad, the objective returns both."
         ) from None
     return value, gradient
 
@@ -123,7 +124,7 @@ def non_finite(value: complex) -> NonFiniteValueError:
     """Return the error for an objective value that is NaN or infinite."""
     return NonFiniteValueError(
         f"fun returned {value}, expected a finite number. "
-        'Pass on_failure="reject" to treat such points as worse than all others.'
+        'on_failure="reject" treats such points as worse than all others.'
     )
 
 
@@ -132,7 +133,12 @@ def _numeric(raw: Any, name: str, dtype: type[np.generic]) -> NDArray[Any]:
         array = np.asarray(raw)
     except ValueError as error:  # a ragged list
         raise InvalidValueError(f"{name} returned {raw!r}, expected numbers.") from error
-    allowed = "biufc" if dtype is np.complex128 else "biuf"
+    if dtype is np.complex128 and array.dtype.kind in "biuf":
+        raise InvalidValueError(
+            f"{name} returned real numbers for complex points, expected complex ones: "
+            "jac='cs' needs an objective that computes with complex numbers throughout."
+        )
+    allowed = "c" if dtype is np.complex128 else "biuf"
     if array.dtype.kind not in allowed:
         came = "complex numbers" if array.dtype.kind == "c" else repr(raw)
         raise InvalidValueError(f"{name} returned {came}, expected real numbers.")

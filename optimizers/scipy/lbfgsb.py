@@ -87,7 +87,7 @@ def solve_lbfgsb(run: Run, options: LbfgsbOptions) -> Ending:
         finally:
             run.nit = before + kernel.iterations
             end = kernel.end()
-            run.extra["hess_inv"] = LbfgsInvHessProduct(end.sk, end.yk)  # also when stopped
+            run.extra["hess_inv"] = _operator(end)  # also when stopped
         doubtful = options.restart and attempt == 1 and run.nit < options.maxiter
         if not (doubtful and _is_doubtful(run, end, float(kernel.f), kernel.g, options.gtol)):
             break
@@ -107,12 +107,21 @@ def _norm(run: Run, x: Array, g: Array) -> float:
 
 def _ended(run: Run, end: kernels.LbfgsbEnd) -> Ending:
     """Return the ending in the run's terms."""
-    run.extra["hess_inv"] = LbfgsInvHessProduct(end.sk, end.yk)
+    run.extra["hess_inv"] = _operator(end)
     known = run.recall(end.x)
     if known is not None and math.isnan(known.fun):
         words = "ABNORMAL: THE OBJECTIVE IS NAN"
         return Ending(end.x, False, 2, words, StopReason.FAILED, known)
     return Ending(end.x, end.status == 0, end.status, end.message, _reason(end), known)
+
+
+def _operator(end: kernels.LbfgsbEnd) -> LbfgsInvHessProduct:
+    """Return the inverse Hessian, without pairs whose curvature is lost in rounding."""
+    with np.errstate(all="ignore"):
+        curved = np.isfinite(1 / np.einsum("ij,ij->i", end.sk, end.yk))
+    if curved.all():
+        return LbfgsInvHessProduct(end.sk, end.yk)
+    return LbfgsInvHessProduct(end.sk[curved], end.yk[curved])
 
 
 def _observer(run: Run, report: LbfgsbReport | None) -> Callable[[Any], None]:

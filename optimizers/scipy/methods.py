@@ -44,6 +44,9 @@ class Method:
         Whether the Hessian must be a function, and no difference scheme will do.
     default_hessian : callable, optional
         Makes the Hessian strategy of a run where the user gives none.
+    strips_fixed : bool
+        Whether it takes variables without room out of the problem, and then hands callbacks and
+        constraints what remains: here they are taken out before.
     stops : mapping of int to StopReason
         What its return codes mean.
     words : mapping of str to StopReason
@@ -62,6 +65,7 @@ class Method:
     counted_by_run: bool = False
     renamed: Mapping[str, str] = field(default_factory=dict)
     callable_hessian: bool = False
+    strips_fixed: bool = False
     default_hessian: Callable[[], Any] | None = None
     stops: Mapping[int, Stop] = field(default_factory=dict)
     words: Mapping[str, Stop] = field(default_factory=dict)
@@ -111,6 +115,7 @@ METHODS: dict[str, Method] = {
         bounds=Level.supported,
         tol=("xatol", "fatol"),
         budget=("maxfev", "maxfun"),
+        counted_by_run=True,
         stops={0: Stop.CONVERGED, 1: Stop.MAXFUN, 2: Stop.MAXITER},
     ),
     "powell": Method(
@@ -149,12 +154,6 @@ METHODS: dict[str, Method] = {
         joint=True,
         differences=_STEPS,
         tol=("ftol", "gtol"),
-        stops={1: Stop.MAXITER, 2: Stop.NO_PROGRESS},
-        words={
-            "REDUCTION OF F": Stop.FUN,
-            "PROJECTED GRADIENT": Stop.GRADIENT,
-            "EVALUATIONS EXCEEDS": Stop.MAXFUN,
-        },
     ),
     "tnc": Method(
         options=(
@@ -177,17 +176,6 @@ METHODS: dict[str, Method] = {
         tol=("xtol", "ftol", "gtol"),
         # Its maxfun counts f and its gradient as one, whatever they cost: not our maxfun.
         renamed={"maxiter": "maxfun"},
-        stops={
-            -1: Stop.INFEASIBLE,
-            0: Stop.GRADIENT,
-            1: Stop.FUN,
-            2: Stop.STEP,
-            3: Stop.MAXITER,
-            4: Stop.NO_PROGRESS,
-            5: Stop.FIXED,
-            6: Stop.NO_PROGRESS,
-            7: Stop.CALLBACK,
-        },
     ),
     "cobyla": Method(
         options=("rhobeg", "tol", "catol", "f_target"),
@@ -196,6 +184,7 @@ METHODS: dict[str, Method] = {
         constraints=Level.supported,
         tol=("tol",),
         counted_by_run=True,
+        strips_fixed=True,
         # Its codes changed meaning in SciPy 1.16; its words are clear in both.
         words={
             "satisfying the constraints": Stop.INFEASIBLE,
@@ -212,6 +201,7 @@ METHODS: dict[str, Method] = {
         tol=("final_tr_radius",),
         budget=("maxfev", "maxfun"),
         counted_by_run=True,
+        strips_fixed=True,
         stops={
             0: Stop.CONVERGED,
             1: Stop.TARGET,

@@ -140,8 +140,15 @@ class TncReport:
             if changes:
                 print(f"tnc: bounds {changes}")
         if self._messages & MSG_ITER:
-            free = projected_gradient(self._problem, x, g)
+            free = self._free(x, g)
             print(f" {nit:4d} {nfev:4d} {f:22.15E}  {free.dot(free):15.8E}")
+
+    def _free(self, x: Array, g: Array) -> Array:
+        """Return the gradient without the variables that it holds at their bounds."""
+        lower, upper = self._problem.lower, self._problem.upper
+        if lower is None or upper is None:
+            return g
+        return np.where(((x <= lower) & (g > 0)) | ((x >= upper) & (g < 0)), 0.0, g)
 
 
 def _vector(x: Array) -> str:

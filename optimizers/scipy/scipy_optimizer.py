@@ -9,6 +9,7 @@ import scipy.optimize
 from typing_extensions import Unpack, override
 
 from optimizers._types import (
+    Array,
     ArrayLike,
     BoundsLike,
     ConstraintsLike,
@@ -24,14 +25,18 @@ from optimizers.errors import (
     nearest_names,
 )
 from optimizers.evaluation.differences import Differences
-from optimizers.optimizer import RUN_SETTINGS, CommonSettings, Optimizer, RunSettings
+from optimizers.optimizer import Optimizer
 from optimizers.problem import Problem
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.run import Ending, Run
 from optimizers.scipy.faces import differences_for
+from optimizers.scipy.free import FreeVariables
 from optimizers.scipy.lbfgsb import LbfgsbOptions, solve_lbfgsb
+from optimizers.scipy.lbfgsb import report_end as report_lbfgsb
 from optimizers.scipy.methods import CUSTOM, METHODS
+from optimizers.scipy.tnc import report_end as report_tnc
 from optimizers.scipy.tnc import solve_tnc, tnc_messages
+from optimizers.settings import RUN_SETTINGS, CommonSettings, RunSettings, check_run_settings
 from optimizers.support import SupportLevel, SupportLevels
 
 
@@ -70,7 +75,10 @@ class AnySettings(SciPySettings, total=False):
 
 _PROBLEM_SETTINGS = ("args", "constraints", "hess", "hessp")
 # Entries of a SciPy result that the run knows better, or that `stop` and `message` tell.
-_OWN_ENTRIES = ("x", "fun", "jac", "nfev", "njev", "nhev", "nit", "success", "status", "message")
+_OWN_ENTRIES = (
+    *("x", "fun", "jac", "nfev", "njev", "nhev", "nit", "success", "status", "message"),
+    "maxcv",
+)
 
 
 class SciPyOptimizer(Optimizer):
@@ -205,7 +213,7 @@ class SciPyOptimizer(Optimizer):
     @override
     def settings(self) -> dict[str, Any]:
         named = [name for name in self._named_parameters() if name in self._options]
-        settings = {name: self._options[name] for name in named}
+        settings = {name: copy.deepcopy(self._options[name]) for name in named}
         settings["max_evals_grouped"] = self._max_evals_grouped
         settings["options"] = {
             name: copy.deepcopy(value) for name, value in self._options.items() if name not in named
@@ -225,10 +233,16 @@ class SciPyOptimizer(Optimizer):
                 f"{type(self).__name__} was given bounds as an option: they belong to the "
                 "problem. Pass them to minimize(fun, x0, bounds=...)."
             )
+        settings = {k: v for k, v in kwargs.items() if k in RUN_SETTINGS}
+        if "maxfun" in self._info.options:  # an option here
+            settings.pop("maxfun", None)
+        options = {k: v for k, v in kwargs.items() if k not in settings}
+        check_run_settings(type(self).__name__, settings)
         if self._info is CUSTOM:
-            self._options.update(kwargs)
+            self._options.update(copy.deepcopy(options))
         else:
-            super().set_options(**kwargs)
+            super().set_options(**options)
+        self._run_settings.update(settings)
 
     @override
     def _known_options(self) -> tuple[str, ...]:
@@ -262,14 +276,20 @@ class SciPyOptimizer(Optimizer):
             jac = self.wrap_function(jac, args) if callable(jac) else jac
             hess = self.wrap_function(hess, args) if callable(hess) else hess
             hessp = self.wrap_function(hessp, args) if callable(hessp) else hessp
-        result = super().minimize(
+        return super().minimize(
             fun, x0, jac, bounds, constraints=constraints, hess=hess, hessp=hessp, **settings
         )
-        if self._options.get("disp"):
-            print(_summary(type(self).__name__, result))
-        return result
 
     minimize.__doc__ = Optimizer.minimize.__doc__
+
+    @override
+    def _finished(self, run: Run, result: OptimizerResult) -> None:
+        if self._method == "l-bfgs-b":
+            report_lbfgsb(run, result, self._options.get("iprint", -1))
+        if self._method == "tnc":
+            report_tnc(result.message, tnc_messages(self._options.get("mesg_num")))
+        if self._options.get("disp"):
+            print(_summary(type(self).__name__, result))
 
     @override
     def _budget(self, maxfun: int | None) -> int | None:
@@ -294,6 +314,9 @@ class SciPyOptimizer(Optimizer):
             message = "All variables are fixed by their bounds."
             return Ending(run.problem.x0, True, 0, message, StopReason.FIXED)
         options = self._scipy_options(run)
+        if self._method in ("l-bfgs-b", "tnc") and self._tol is not None:
+            for name in self._info.tol:
+                options.setdefault(name, self._tol)
         if self._method == "l-bfgs-b":
             options.pop("maxfun", None)  # the run's budget
             return solve_lbfgsb(run, LbfgsbOptions(**{"restart": True, **options}))
@@ -311,24 +334,30 @@ class SciPyOptimizer(Optimizer):
             ((info.joint or not run.calls_points) and not callable(problem.jac)) or run.rejects
         )
         gradient = (lambda x: run.value_and_gradient(x)[1]) if joint else run.gradient
-        bounds = None
-        if problem.lower is not None:
-            bounds = scipy.optimize.Bounds(problem.lower, problem.upper)
+        free = FreeVariables(problem, info.strips_fixed)
         raw = scipy.optimize.minimize(
-            (lambda x: run.value_and_gradient(x)[0]) if joint else run.value,
-            problem.x0.copy(),
+            free.function((lambda x: run.value_and_gradient(x)[0]) if joint else run.value),
+            free.x0,
             method=self._method,
             jac=gradient if info.gradient >= SupportLevel.supported else None,
             hess=self._hessian(run),
             hessp=None if problem.hessp is None else run.counted_hessian(problem.hessp),
-            bounds=bounds,
-            constraints=[constraint.for_scipy for constraint in problem.constraints],
+            bounds=free.bounds,
+            constraints=free.constraints,
             # Takes the second argument that some methods pass. An iterate is all that is needed.
-            callback=lambda xk, state=None: run.iteration(xk),
+            callback=lambda xk, state=None: self._iteration(run, free.whole(xk)),
             tol=self._tol,
             options=options,
         )
+        raw.x = free.whole(raw.x)
         return self._ending(run, raw)
+
+    def _iteration(self, run: Run, x: Array) -> None:
+        known = run.recall(x)
+        if known is None and self._info.gradient == SupportLevel.ignored:
+            # COBYLA before SciPy 1.16 reports a point of its model: the best one stands for it.
+            known = run.best
+        run.iteration(x if known is None else known.x, known)
 
     def _hessian(self, run: Run) -> Any:
         hess, hessp = run.problem.hess, run.problem.hessp
@@ -362,10 +391,14 @@ class SciPyOptimizer(Optimizer):
         if stop is None:
             default = StopReason.CONVERGED if success else StopReason.OTHER
             stop = self._info.stops.get(status, default)
-        # A method of the user's may count its iterations without a callback.
-        run.nit = run.nit or int(raw.get("nit", 0))
+        if self._info is CUSTOM:  # it may count its iterations without a callback
+            run.nit = run.nit or int(raw.get("nit", 0))
         run.extra.update({k: v for k, v in raw.items() if k not in _OWN_ENTRIES})
-        return Ending(raw.x, success, status, message, stop)
+        x = raw.x
+        if not success and run.best is not None and self._info.gradient == SupportLevel.ignored:
+            # Where a search without gradients gives up need not be the best it found.
+            x = run.best.x
+        return Ending(x, success, status, message, stop)
 
 
 def _summary(name: str, result: OptimizerResult) -> str:

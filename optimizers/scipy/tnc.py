@@ -50,7 +50,7 @@ _REASONS = {
     LOCALMINIMUM: StopReason.GRADIENT,
     FCONVERGED: StopReason.FUN,
     XCONVERGED: StopReason.STEP,
-    MAXFUN: StopReason.MAXITER,
+    MAXFUN: StopReason.MAXFUN,
     LSFAIL: StopReason.NO_PROGRESS,
     CONSTANT: StopReason.FIXED,
     NOPROGRESS: StopReason.NO_PROGRESS,

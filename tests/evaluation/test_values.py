@@ -74,8 +74,10 @@ def test_complex_numbers_are_taken_where_they_are_wanted(raw):
     np.testing.assert_array_equal(values, [1 + 2j])
 
 
-def test_real_numbers_are_taken_where_complex_ones_are_wanted():
-    np.testing.assert_array_equal(as_values([1, 2.5], 2, np.complex128), [1 + 0j, 2.5 + 0j])
+def test_real_numbers_where_complex_ones_are_wanted_are_an_error():
+    # Their imaginary part, the gradient, was lost on the way.
+    with pytest.raises(InvalidValueError, match="complex"):
+        as_values([1, 2.5], 2, np.complex128)
 
 
 @pytest.mark.parametrize("raw", [[], [1.0, 2.0], np.zeros((1, 2)), np.zeros(0)], ids=repr)

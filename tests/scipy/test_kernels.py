@@ -40,7 +40,11 @@ def assert_same(ours, other, counts: tuple[str, ...] = ("nfev", "njev", "nit")) 
     assert np.array_equal(ours.x, other.x)
     assert ours.fun == other.fun
     assert np.array_equal(ours.jac, other.jac)
-    for name in (*counts, "status", "message", "success", "stop"):
+    # SciPy evaluates TNC's last point once more, where scaling moved it by a rounding error.
+    spent = [name for name in counts if name != "nit"]
+    for name in spent:
+        assert ours[name] <= other[name] <= ours[name] + 1
+    for name in {*counts, "status", "message", "success", "stop"} - set(spent):
         assert ours[name] == other[name], name
 
 
@@ -262,7 +266,7 @@ def test_a_kernel_goes_on_after_a_trip_through_pickle() -> None:
 
     def begun() -> kernels.LbfgsbKernel:
         kernel = kernels.lbfgsb(np.array(X0), None, None, 5, 1e-12, 1e-8, 20)
-        kernel.run(evaluate, 12)
+        kernel.run(evaluate, 12, lambda kernel: None)
         assert kernel.iterations == 12
         return kernel
 

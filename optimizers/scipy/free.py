@@ -1,0 +1,65 @@
+"""A problem without its fixed variables, for methods that stumble over them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import scipy.optimize
+
+from optimizers._types import Array
+from optimizers.problem import Problem
+
+
+class FreeVariables:
+    """The variables that the bounds leave free, and the way back to all of them.
+
+    Parameters
+    ----------
+    problem : Problem
+        The problem.
+    strip : bool
+        Whether fixed variables are taken out at all; otherwise everything passes unchanged.
+    """
+
+    def __init__(self, problem: Problem, strip: bool) -> None:
+        self._problem = problem
+        free = np.ones(problem.n, dtype=bool)
+        if strip and problem.lower is not None:
+            free = problem.lower != problem.upper
+        self._free = free
+        self._is_all = bool(free.all())
+
+    @property
+    def x0(self) -> Array:
+        """The start of the free variables, as a new array."""
+        return self._problem.x0[self._free]
+
+    @property
+    def bounds(self) -> scipy.optimize.Bounds | None:
+        """The bounds of the free variables."""
+        lower, upper = self._problem.lower, self._problem.upper
+        if lower is None or upper is None:
+            return None
+        return scipy.optimize.Bounds(lower[self._free], upper[self._free])
+
+    @property
+    def constraints(self) -> list[Any]:
+        """The constraints as functions of the free variables."""
+        if self._is_all:
+            return [constraint.for_scipy for constraint in self._problem.constraints]
+        return [
+            scipy.optimize.NonlinearConstraint(self.function(c.fun), c.lower, c.upper)
+            for c in self._problem.constraints
+        ]
+
+    def whole(self, x: Array) -> Array:
+        """Return all variables, given the free ones."""
+        if self._is_all:
+            return x
+        whole = self._problem.x0.copy()
+        whole[self._free] = x
+        return whole
+
+    def function(self, function: Callable[[Array], Any]) -> Callable[[Array], Any]:
+        """Return a function of all variables as one of the free ones."""
+        return function if self._is_all else lambda x: function(self.whole(x))
