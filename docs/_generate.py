@@ -8,7 +8,7 @@ from pathlib import Path
 
 import optimizers
 from optimizers import Optimizer, available
-from optimizers.describe import capabilities, describe_options, further_options
+from optimizers.describe import capabilities, further_options
 from optimizers.support import CAPABILITIES
 
 
@@ -81,19 +81,19 @@ def _page(cls: type[Optimizer]) -> str:
 
 
 def _further_options(cls: type[Optimizer]) -> list[str]:
-    described = {option.name for option in describe_options(cls)}
-    further = sorted(set(further_options(cls)) - described)
+    further = further_options(cls)
     if not further:
         return []
-    return [
+    lines = [
         "Further options",
         "---------------",
         "",
-        "Also accepted in ``options`` and by ``set_options``, with the meaning that they have in "
-        "SciPy (``maxfun`` is the hard limit of a run, see :class:`~optimizers.RunSettings`):",
-        ", ".join(f"``{option}``" for option in further) + ".",
+        "Also accepted in ``options`` and by ``set_options``:",
         "",
     ]
+    for option in further:
+        lines += [f"``{option.name}`` : default {option.default}", f"    {option.meaning}", ""]
+    return lines
 
 
 def _aliases(cls: type[Optimizer]) -> list[str]:

@@ -26,8 +26,9 @@ from optimizers.errors import (
     UnknownOptionError,
 )
 from optimizers.evaluation import Differences, vectorized
-from optimizers.observers import Table
+from optimizers.observers import History, Progress, Table
 from optimizers.optimizer import Minimizer, Optimizer
+from optimizers.plots import plot_convergence
 from optimizers.registry import available, find
 from optimizers.result import Best, OptimizerResult, StopReason
 from optimizers.scipy import (
@@ -94,6 +95,7 @@ __all__ = [
     "Differences",
     "Dogleg",
     "EvaluationError",
+    "History",
     "InvalidInputError",
     "InvalidValueError",
     "LbfgsInvHessProduct",
@@ -108,6 +110,7 @@ __all__ = [
     "OptimizerSupportLevel",
     "OptimizerWarning",
     "OptionError",
+    "Progress",
     "RunSettings",
     "SciPyOptimizer",
     "StopReason",
@@ -126,5 +129,6 @@ __all__ = [
     "fmin_tnc",
     "minimize_lbfgsb",
     "minimize_tnc",
+    "plot_convergence",
     "vectorized",
 ]

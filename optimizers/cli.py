@@ -19,8 +19,9 @@ from optimizers._types import Array as Vector
 from optimizers.describe import capability_table, option_table
 from optimizers.errors import InvalidInputError, OptimizerError
 from optimizers.evaluation.differences import SCHEMES
-from optimizers.observers import Table
+from optimizers.observers import History, Table
 from optimizers.optimizer import Optimizer
+from optimizers.plots import plot_convergence
 from optimizers.problems import h2
 from optimizers.registry import find
 from optimizers.result import OptimizerResult
@@ -124,6 +125,7 @@ def _parser() -> argparse.ArgumentParser:
         help="an option or a setting of the run, such as maxfun=200; may be repeated",
     )
     run.add_argument("--shots", type=int, help="H2 only: measure with so many shots")
+    run.add_argument("--plot", metavar="FILE.png", help="draw the run (extra: plot)")
     run.add_argument("--quiet", action="store_true", help="no table of iterations")
     run.set_defaults(run=_minimize)
 
@@ -156,10 +158,19 @@ def _minimize(given: argparse.Namespace, out: TextIO) -> int:
         raise UsageError(str(error)) from error
     if exact is not None:
         print(f"{fun!r}, {x0.size} parameters, {type(optimizer).__name__}", file=out)
-    if not given.quiet:
-        settings["callback"] = Table(file=out)
+    history, table = History(), None if given.quiet else Table(file=out)
+
+    def callback(intermediate_result: OptimizerResult) -> None:
+        history(intermediate_result)
+        if table is not None:
+            table(intermediate_result)
+
+    if table is not None or given.plot is not None:
+        settings["callback"] = callback
     result = optimizer.minimize(fun, x0, jac, bounds, **settings)
     _report(result, exact, out)
+    if given.plot is not None:
+        plot_convergence(history).figure.savefig(given.plot)
     return CONVERGED if result.success else STOPPED
 
 

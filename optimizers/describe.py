@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from optimizers.optimizer import Optimizer
 from optimizers.registry import available
+from optimizers.scipy.option_texts import FURTHER_OPTIONS
 from optimizers.settings import CommonSettings, RunSettings
 from optimizers.support import CAPABILITIES, SupportLevel
 
@@ -105,14 +106,15 @@ def option_table(cls: type[Optimizer]) -> str:
         *(_entry(setting) for setting in settings),
     ]
     if further:
-        parts += ["", f"Further options of SciPy's, in options={{...}}: {', '.join(further)}"]
+        parts += ["", "Further options, in options={...}:", *(_entry(o) for o in further)]
     return "\n".join(parts)
 
 
-def further_options(cls: type[Optimizer]) -> list[str]:
+def further_options(cls: type[Optimizer]) -> list[OptionDescription]:
     """Return the options that a class takes in ``options`` without documenting them itself."""
     documented = {option.name for option in describe_options(cls)}
-    return [n for n in cls()._known_options() if n not in documented and n != "maxfun"]
+    names = [n for n in cls()._known_options() if n not in documented and n != "maxfun"]
+    return [OptionDescription(name, *FURTHER_OPTIONS[name]) for name in sorted(names)]
 
 
 def _entry(option: OptionDescription) -> str:

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Any, TextIO, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
-from optimizers.errors import InvalidInputError
+from optimizers._types import Array
+from optimizers.errors import InvalidInputError, MissingExtraError
 from optimizers.result import OptimizerResult
 
 #: Sees the state after each iteration; returning True asks the run to stop.
@@ -120,3 +122,74 @@ class Table:
         print(
             f"{state.nit:>5} {state.nfev:>8} {fun:>15} {norm:>10} {best:>15}", file=out, flush=True
         )
+
+
+class History:
+    """Keeps the value, the point and the count of evaluations of each iteration.
+
+    Examples
+    --------
+    >>> from optimizers import LBFGSB
+    >>> history = History()
+    >>> result = LBFGSB().minimize(lambda x: x[0] ** 2, [3.0], callback=history)
+    >>> len(history.fun) == result.nit, bool(history.fun[-1] == result.fun)
+    (True, True)
+    """
+
+    def __init__(self) -> None:
+        self._states: list[OptimizerResult] = []
+
+    def __call__(self, intermediate_result: OptimizerResult) -> None:
+        """Keep this iteration."""
+        self._states.append(intermediate_result)
+
+    @property
+    def fun(self) -> Array:
+        """The objective at each iterate, shape (nit,); NaN where it is not known."""
+        return np.array([np.nan if s.fun is None else s.fun for s in self._states], np.float64)
+
+    @property
+    def x(self) -> Array:
+        """The iterates, shape (nit, n)."""
+        return np.array([state.x for state in self._states], np.float64)
+
+    @property
+    def nfev(self) -> NDArray[np.int64]:
+        """The points evaluated up to each iteration, shape (nit,)."""
+        return np.array([state.nfev for state in self._states], np.int64)
+
+
+class Progress:
+    """Shows a progress bar of the points evaluated; needs the extra ``progress`` (tqdm).
+
+    Parameters
+    ----------
+    total : int, optional
+        The budget, ``maxfun``; without it the bar only counts.
+    file : file, optional
+        Where to; standard error by default.
+
+    Raises
+    ------
+    MissingExtraError
+        If tqdm is not installed.
+    """
+
+    def __init__(self, total: int | None = None, file: TextIO | None = None) -> None:
+        try:
+            from tqdm import tqdm
+        except ImportError as error:
+            raise MissingExtraError(
+                "Progress needs tqdm: pip install 'variational-optimizers[progress]'."
+            ) from error
+        self._bar = tqdm(total=total, unit="pt", file=file)
+
+    def __call__(self, intermediate_result: OptimizerResult) -> None:
+        """Move the bar to this iteration's count."""
+        self._bar.update(intermediate_result.nfev - self._bar.n)
+        if intermediate_result.fun is not None:
+            self._bar.set_postfix_str(f"f={intermediate_result.fun:.8g}")
+
+    def close(self) -> None:
+        """Leave the bar as it is and end its line."""
+        self._bar.close()

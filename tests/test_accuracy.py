@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+import scipy
 
 from optimizers import Optimizer, available
 from optimizers.problems import ReferenceProblem, all_problems
@@ -77,6 +78,11 @@ UNSOLVED = {
 }
 
 
+# Solved since these two were written anew for SciPy 1.16.
+IS_OLD = scipy.__version__.startswith("1.15.")
+UNSOLVED_BEFORE = {"COBYLA": "helical_valley_bounded", "SLSQP": "brown_dennis_bounded"}
+
+
 def solved_gap(problem: ReferenceProblem, fun: float) -> float:
     minima = [problem.minimum, *problem.other_minima]
     return min(max(fun - f, 0.0) / (1 + abs(f)) if f == minima[0] else abs(fun - f) for f in minima)
@@ -124,6 +130,9 @@ def test_accuracy(cls: type[Optimizer], problem: ReferenceProblem) -> None:
     assert result.fun == problem.fun(result.x)
     assert result.fun <= problem.fun(problem.x0)
     assert result.nfev <= BUDGET.get(cls.__name__, DEFAULT_BUDGET)
-    if problem.name not in UNSOLVED.get(cls.__name__, "").split():
+    unsolved = UNSOLVED.get(cls.__name__, "").split()
+    if IS_OLD and cls.__name__ in UNSOLVED_BEFORE:
+        unsolved.append(UNSOLVED_BEFORE[cls.__name__])
+    if problem.name not in unsolved:
         accuracy = ACCURACY.get(cls.__name__, DEFAULT_ACCURACY)
         assert solved_gap(problem, result.fun) <= accuracy

@@ -395,9 +395,10 @@ class SciPyOptimizer(Optimizer):
             run.nit = run.nit or int(raw.get("nit", 0))
         run.extra.update({k: v for k, v in raw.items() if k not in _OWN_ENTRIES})
         x = raw.x
-        if not success and run.best is not None and self._info.gradient == SupportLevel.ignored:
-            # Where a search without gradients gives up need not be the best it found.
-            x = run.best.x
+        if self._info.gradient == SupportLevel.ignored and run.best is not None:
+            # Where a search without gradients ends need not be the best point it found: COBYLA's
+            # end before SciPy 1.16, and any that gave up. What is feasible, the method knows best.
+            x = raw.x if success and run.problem.constraints else run.best.x
         return Ending(x, success, status, message, stop)
 
 

@@ -1,0 +1,58 @@
+"""Pictures of runs; needs the extra ``plot`` (matplotlib)."""
+
+from typing import TYPE_CHECKING, Any
+
+from optimizers.errors import InvalidInputError, MissingExtraError
+from optimizers.observers import History
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def plot_convergence(
+    history: History, ax: "Axes | None" = None, *, minimum: float | None = None
+) -> Any:
+    """Draw the value of each iterate against the points evaluated so far.
+
+    Parameters
+    ----------
+    history : History
+        The record of a run: the callback that was given to it.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+    minimum : float, optional
+        The known minimum: then the distance to it is drawn, on a logarithmic scale.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        What was drawn on; ``ax.figure.savefig(path)`` keeps it.
+
+    Raises
+    ------
+    MissingExtraError
+        If matplotlib is not installed.
+    InvalidInputError
+        If the history is empty.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtraError(
+            "plot_convergence needs matplotlib: pip install 'variational-optimizers[plot]'."
+        ) from error
+    if not len(history.fun):
+        raise InvalidInputError(
+            "The history is empty: pass it to minimize as callback, and plot it after the run."
+        )
+    if ax is None:
+        ax = Figure(figsize=(6.4, 4.0), layout="constrained").subplots()
+    if minimum is None:
+        ax.plot(history.nfev, history.fun, marker=".")
+        ax.set_ylabel("f(x)")
+    else:
+        ax.semilogy(history.nfev, history.fun - minimum, marker=".")
+        ax.set_ylabel("f(x) - minimum")
+    ax.set_xlabel("points evaluated")
+    ax.grid(alpha=0.3)
+    return ax
