@@ -68,7 +68,7 @@ def test_the_shapes_of_products_are_those_of_numpy() -> None:
     assert operator._matvec(vector).shape == (4,)
     assert operator._matvec(vector[:, np.newaxis]).shape == (4,)
     assert operator.matvec(vector).shape == (4,)
-    assert operator.matvec(vector[:, np.newaxis]).shape == (4, 1)
+    assert (operator @ vector[:, np.newaxis]).shape == (4, 1)
     assert operator._matmat(np.ones((4, 7))).shape == (4, 7)
     assert operator.matmat(np.ones((4, 0))).shape == (4, 0)
     assert operator.todense().shape == (4, 4)
