@@ -9,7 +9,7 @@ import numpy as np
 
 from optimizers._types import Array
 from optimizers.direct import direct
-from optimizers.errors import OptionError
+from optimizers.errors import InvalidInputError, OptionError
 from optimizers.ledger import Evaluation
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.run import Ending, Run
@@ -74,6 +74,7 @@ def solve_lbfgsb(run: Run, options: LbfgsbOptions) -> Ending:
     if problem.is_fixed:
         empty = np.zeros((0, problem.n))
         end = kernels.LbfgsbEnd(problem.x0, 0, 0, _STATIONARY_WORDS, empty, empty)
+        run.extra["hess_inv"] = _operator(end)
         return _ended(run, end)
     first = value, gradient
     on_iteration = _observer(run, report if options.iprint > 0 else None)
@@ -107,7 +108,6 @@ def _norm(run: Run, x: Array, g: Array) -> float:
 
 def _ended(run: Run, end: kernels.LbfgsbEnd) -> Ending:
     """Return the ending in the run's terms."""
-    run.extra["hess_inv"] = _operator(end)
     known = run.recall(end.x)
     if known is not None and math.isnan(known.fun):
         words = "ABNORMAL: THE OBJECTIVE IS NAN"
@@ -117,11 +117,11 @@ def _ended(run: Run, end: kernels.LbfgsbEnd) -> Ending:
 
 def _operator(end: kernels.LbfgsbEnd) -> LbfgsInvHessProduct:
     """Return the inverse Hessian, without pairs whose curvature is lost in rounding."""
-    with np.errstate(all="ignore"):
-        curved = np.isfinite(1 / np.einsum("ij,ij->i", end.sk, end.yk))
-    if curved.all():
+    try:
         return LbfgsInvHessProduct(end.sk, end.yk)
-    return LbfgsInvHessProduct(end.sk[curved], end.yk[curved])
+    except InvalidInputError:
+        curved = np.einsum("ij,ij->i", end.sk, end.yk) != 0
+        return LbfgsInvHessProduct(end.sk[curved], end.yk[curved])
 
 
 def _observer(run: Run, report: LbfgsbReport | None) -> Callable[[Any], None]:
