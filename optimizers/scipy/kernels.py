@@ -11,49 +11,26 @@ References
 """
 
 import functools
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import scipy.optimize
 
 from optimizers._types import Array
+from optimizers.scipy.public import (
+    DETAILS,
+    MAXITER,
+    TASKS,
+    Evaluate,
+    LbfgsbEnd,
+    PublicLbfgsb,
+    has_curvature,
+    public_tnc,
+)
 
-#: ``evaluate(x) -> (value, gradient)``; it must not change ``x``, which is the kernel's.
-Evaluate = Callable[[Array], tuple[float, Array]]
-
-# What the L-BFGS-B kernel says in its first task number, and what we answer in the second.
+# What the L-BFGS-B kernel says in its first task number, and what we answer in it.
 _NEW_X, _EVALUATE, _CONVERGED, _STOP = 1, 3, 4, 5
-_MAXITER = 504
-_TASKS = {4: "CONVERGENCE", 5: "STOP", 6: "WARNING", 7: "ERROR", 8: "ABNORMAL"}
-_DETAILS = {
-    0: "",
-    301: "",
-    302: "",
-    401: "NORM OF PROJECTED GRADIENT <= PGTOL",
-    402: "RELATIVE REDUCTION OF F <= FACTR*EPSMCH",
-    503: "PROJECTED GRADIENT IS SUFFICIENTLY SMALL",
-    504: "TOTAL NO. OF ITERATIONS REACHED LIMIT",
-    601: "ROUNDING ERRORS PREVENT PROGRESS",
-    602: "STP = STPMAX",
-    603: "STP = STPMIN",
-    604: "XTOL TEST SATISFIED",
-    701: "NO FEASIBLE SOLUTION",
-    702: "FACTR < 0",
-    703: "FTOL < 0",
-    704: "GTOL < 0",
-    705: "XTOL < 0",
-    706: "STP < STPMIN",
-    707: "STP > STPMAX",
-    708: "STPMIN < 0",
-    709: "STPMAX < STPMIN",
-    710: "INITIAL G >= 0",
-    711: "M <= 0",
-    712: "N <= 0",
-    713: "INVALID NBD",
-}
 _EPS = float(np.finfo(np.float64).eps)
 
 #: SciPy's defaults of TNC's options.
@@ -71,32 +48,6 @@ TNC_DEFAULTS = {
     "gtol": -1,
     "rescale": -1,
 }
-
-
-@dataclass
-class LbfgsbEnd:
-    """How an L-BFGS-B run ended.
-
-    Parameters
-    ----------
-    x : ndarray of float64, shape (n,)
-        The point it ends on.
-    nit : int
-        Iterations.
-    status : int
-        0 converged, 1 out of iterations, 2 stopped for another reason.
-    message : str
-        The kernel's words.
-    sk, yk : ndarray of float64, shape (k, n)
-        The last k <= m steps and gradient changes, oldest first, the final one included.
-    """
-
-    x: Array
-    nit: int
-    status: int
-    message: str
-    sk: Array
-    yk: Array
 
 
 class LbfgsbKernel:
@@ -191,13 +142,13 @@ class LbfgsbKernel:
                 f[...], g[...] = evaluate(x) if first is None else first
                 first = None
                 if maxiter <= 0:
-                    task[:] = _STOP, _MAXITER
+                    task[:] = _STOP, MAXITER
                     return
             elif wanted == _NEW_X:
                 self.iterations += 1
                 on_iteration(self)
                 if self.iterations >= maxiter:
-                    task[:] = _STOP, _MAXITER
+                    task[:] = _STOP, MAXITER
                     return
             else:
                 return
@@ -205,8 +156,8 @@ class LbfgsbKernel:
     def end(self) -> LbfgsbEnd:
         """Return how the run ended; the kernel cannot go on after that."""
         code, detail = (int(number) for number in self.task)
-        status = 0 if code == _CONVERGED else 1 if detail == _MAXITER else 2
-        message = f"{_TASKS.get(code, code)}: {_DETAILS.get(detail, detail)}"
+        status = 0 if code == _CONVERGED else 1 if detail == MAXITER else 2
+        message = f"{TASKS.get(code, code)}: {DETAILS.get(detail, detail)}"
         return LbfgsbEnd(self.x.copy(), self.iterations, status, message, *self._pairs())
 
     def _pairs(self) -> tuple[Array, Array]:
@@ -222,19 +173,13 @@ class LbfgsbKernel:
             gradient = self.workspace[at + n : at + 2 * n]
             step = self.x - self.workspace[at + 3 * n : at + 4 * n]
             change = self.g - gradient
-            if _has_curvature(step, change, gradient):
+            if has_curvature(step, change, gradient):
                 steps[updates % m], changes[updates % m] = step, change
                 updates += 1
         if updates > m:  # a ring: its oldest entry to the front, without a second copy
             _rotate(steps, updates % m)
             _rotate(changes, updates % m)
         return steps[: min(updates, m)], changes[: min(updates, m)]
-
-
-def _has_curvature(step: Array, change: Array, gradient: Array) -> bool:
-    """Return whether a step enters the memory, by the kernel's own condition."""
-    with np.errstate(all="ignore"):  # an objective that falls without end overflows here
-        return bool(change.dot(step) > -_EPS * gradient.dot(step))
 
 
 def _rotate(rows: Array, first: int) -> None:
@@ -246,87 +191,6 @@ def _rotate(rows: Array, first: int) -> None:
     for part in (rows[:first], rows[first:], rows):
         for i in range(len(part) // 2):
             part[[i, -1 - i]] = part[[-1 - i, i]]
-
-
-class PublicLbfgsb:
-    """L-BFGS-B through SciPy's public function, with the interface of :class:`LbfgsbKernel`."""
-
-    def __init__(
-        self,
-        x0: Array,
-        lower: Array | None,
-        upper: Array | None,
-        m: int,
-        ftol: float,
-        gtol: float,
-        maxls: int,
-    ) -> None:
-        self.x, self.f, self.g = x0.copy(), np.zeros(()), np.zeros(x0.size)
-        self.iterations = 0
-        self._bounds = None if lower is None else scipy.optimize.Bounds(lower, upper)
-        self._options = {"maxcor": m, "ftol": ftol, "gtol": gtol, "maxls": maxls}
-        self._pairs: deque[tuple[Array, Array]] = deque(maxlen=m)
-        self._is_kept = False
-        self._result: Any = None
-
-    def run(
-        self,
-        evaluate: Evaluate,
-        maxiter: int,
-        on_iteration: Callable[[Any], None],
-        first: tuple[float, Array] | None = None,
-    ) -> None:
-        """Iterate until the method ends or ``maxiter`` iterations are done."""
-        value, gradient = evaluate(self.x) if first is None else first
-        self.f[...], self.g[...] = value, gradient
-        if maxiter <= 0:
-            return
-        known = {self.x.tobytes(): (value, gradient.copy())}
-
-        def both(x: Array) -> tuple[float, Array]:
-            key = x.tobytes()
-            if key not in known:
-                known.clear()  # as the kernel, which remembers its last question only
-                known[key] = evaluate(x)
-            return known[key]
-
-        def iteration(x: Array) -> None:
-            value, gradient = both(x)
-            step, change = x - self.x, gradient - self.g
-            self._is_kept = _has_curvature(step, change, self.g)
-            if self._is_kept:
-                self._pairs.append((step, change))
-            self.x[...], self.f[...], self.g[...] = x, value, gradient
-            self.iterations += 1
-            on_iteration(self)
-
-        self._result = scipy.optimize.minimize(
-            both,
-            self.x.copy(),
-            jac=True,
-            bounds=self._bounds,
-            method="L-BFGS-B",
-            callback=iteration,
-            options={**self._options, "maxiter": maxiter, "maxfun": np.iinfo(np.int64).max},
-        )
-
-    def end(self) -> LbfgsbEnd:
-        """Return how the run ended."""
-        n = self.x.size
-        if self._result is not None:
-            # The kernel empties its memory now and then: SciPy's operator tells how much it has,
-            # without the final step.
-            accepted = self._result.message.startswith(("CONVERGENCE", "STOP"))
-            held = self._result.hess_inv.n_corrs + (accepted and self._is_kept)
-            while len(self._pairs) > held:
-                self._pairs.popleft()
-        sk = np.array([step for step, _ in self._pairs]).reshape(len(self._pairs), n)
-        yk = np.array([change for _, change in self._pairs]).reshape(len(self._pairs), n)
-        if self._result is None:
-            message = f"{_TASKS[_STOP]}: {_DETAILS[_MAXITER]}"
-            return LbfgsbEnd(self.x, 0, 1, message, sk, yk)
-        raw = self._result
-        return LbfgsbEnd(raw.x, self.iterations, int(raw.status), str(raw.message), sk, yk)
 
 
 def lbfgsb(
@@ -374,7 +238,7 @@ def tnc(
         The point.
     """
     if not tnc_works():
-        return _public_tnc(evaluate, x0, lower, upper, options, on_iteration)
+        return public_tnc(evaluate, x0, lower, upper, options, on_iteration)
     code, _, _, x, _, _ = _tnc_minimize(evaluate, x0, lower, upper, options, on_iteration)
     return int(code), x
 
@@ -408,42 +272,6 @@ def _tnc_minimize(
         options["rescale"],
         on_iteration,
     )
-
-
-def _public_tnc(
-    evaluate: Evaluate,
-    x0: Array,
-    lower: Array,
-    upper: Array,
-    options: dict[str, Any],
-    on_iteration: Callable[[Array], None],
-) -> tuple[int, Array]:
-    # SciPy evaluates the last point once more: what an iteration ended on is known.
-    known: dict[bytes, tuple[float, Array]] = {}
-
-    def remembered(x: Array) -> tuple[float, Array]:
-        key = x.tobytes()
-        if key not in known:
-            known[key] = evaluate(x)
-        return known[key]
-
-    def iteration(x: Array) -> None:
-        answer = known.get(x.tobytes())
-        known.clear()
-        if answer is not None:
-            known[x.tobytes()] = answer
-        on_iteration(x)
-
-    raw = scipy.optimize.minimize(
-        remembered,
-        x0,
-        jac=True,
-        bounds=scipy.optimize.Bounds(lower, upper),
-        method="TNC",
-        callback=iteration,
-        options=options,
-    )
-    return int(raw.status), raw.x
 
 
 def _private(name: str) -> Any:

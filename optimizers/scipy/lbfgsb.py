@@ -15,6 +15,7 @@ from optimizers.result import OptimizerResult, StopReason
 from optimizers.run import Ending, Run
 from optimizers.scipy import kernels
 from optimizers.scipy.inverse_hessian import LbfgsInvHessProduct
+from optimizers.scipy.public import LbfgsbEnd
 from optimizers.scipy.reports import LbfgsbReport, projected_gradient
 
 _STATIONARY_WORDS = "CONVERGENCE: NORM OF PROJECTED GRADIENT <= PGTOL"
@@ -73,7 +74,7 @@ def solve_lbfgsb(run: Run, options: LbfgsbOptions) -> Ending:
     report.iteration(0, problem.x0, value, gradient, run.nfev)
     if problem.is_fixed:
         empty = np.zeros((0, problem.n))
-        end = kernels.LbfgsbEnd(problem.x0, 0, 0, _STATIONARY_WORDS, empty, empty)
+        end = LbfgsbEnd(problem.x0, 0, 0, _STATIONARY_WORDS, empty, empty)
         run.extra["hess_inv"] = _operator(end)
         return _ended(run, end)
     first = value, gradient
@@ -96,7 +97,7 @@ def solve_lbfgsb(run: Run, options: LbfgsbOptions) -> Ending:
     return _ended(run, end)
 
 
-def _is_doubtful(run: Run, end: kernels.LbfgsbEnd, f: float, g: Array, gtol: float) -> bool:
+def _is_doubtful(run: Run, end: LbfgsbEnd, f: float, g: Array, gtol: float) -> bool:
     """Return whether the run ended for lack of progress in f where the gradient is large."""
     limit = max(_STATIONARY * max(1.0, abs(f)), gtol)
     return "REDUCTION" in end.message and _norm(run, end.x, g) > limit
@@ -106,7 +107,7 @@ def _norm(run: Run, x: Array, g: Array) -> float:
     return float(np.max(np.abs(projected_gradient(run.problem, x, g)), initial=0.0))
 
 
-def _ended(run: Run, end: kernels.LbfgsbEnd) -> Ending:
+def _ended(run: Run, end: LbfgsbEnd) -> Ending:
     """Return the ending in the run's terms."""
     known = run.recall(end.x)
     if known is not None and math.isnan(known.fun):
@@ -115,7 +116,7 @@ def _ended(run: Run, end: kernels.LbfgsbEnd) -> Ending:
     return Ending(end.x, end.status == 0, end.status, end.message, _reason(end), known)
 
 
-def _operator(end: kernels.LbfgsbEnd) -> LbfgsInvHessProduct:
+def _operator(end: LbfgsbEnd) -> LbfgsInvHessProduct:
     """Return the inverse Hessian, without pairs whose curvature is lost in rounding."""
     try:
         return LbfgsInvHessProduct(end.sk, end.yk)
@@ -137,7 +138,7 @@ def _observer(run: Run, report: LbfgsbReport | None) -> Callable[[Any], None]:
     return observe if report is not None or run.is_watched else note
 
 
-def _reason(end: kernels.LbfgsbEnd) -> StopReason:
+def _reason(end: LbfgsbEnd) -> StopReason:
     for words, reason in (
         ("REDUCTION OF F", StopReason.FUN),
         ("PROJECTED GRADIENT", StopReason.GRADIENT),
