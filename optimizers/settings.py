@@ -25,7 +25,9 @@ class CommonSettings(TypedDict, total=False):
         Seconds after which no further evaluation starts.
     on_failure : {"raise", "reject"}
         What a failed evaluation does: ``"raise"`` (default) ends the run with its error,
-        ``"reject"`` treats the point as worse than all others.
+        ``"reject"`` treats the point as worse than all others. An end that such points may have
+        caused is confirmed by a fresh start from the best point, a few times at most; ``maxiter``
+        holds for each start, ``maxfun`` for all.
     seed : int or numpy.random.Generator
         Seeds the run's random numbers, for algorithms that draw any.
     """
