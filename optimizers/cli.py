@@ -100,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
         help="minimise the H2 energy, or a function of yours",
         description="Minimise the energy of the H2 molecule (two qubits, 0.735 angstrom), or a "
         "function of yours. Exit code: 0 converged, 3 stopped by a budget or before "
-        "convergence, 1 error.",
+        "convergence, 1 error, 2 nothing could be evaluated, 130 interrupted.",
     )
     run.add_argument("--fun", metavar="FILE.py:NAME", help="the objective; without it: H2")
     run.add_argument("--x0", metavar="1,2,…", help="the start; required with --fun")
@@ -154,6 +154,7 @@ def _minimize(given: argparse.Namespace, out: TextIO) -> int:
         optimizer, settings = _configured(given)
         fun, x0, jac, exact = _problem(given, optimizer, settings)
         bounds = None if given.bounds is None else _bounds(given.bounds, x0.size)
+        _check_picture(given.plot)
     except (OptimizerError, ValueError) as error:
         raise UsageError(str(error)) from error
     if exact is not None:
@@ -172,6 +173,16 @@ def _minimize(given: argparse.Namespace, out: TextIO) -> int:
     if given.plot is not None:
         plot_convergence(history).figure.savefig(given.plot)
     return CONVERGED if result.success else STOPPED
+
+
+def _check_picture(path: str | None) -> None:
+    """Raise an error now if the picture could not be kept after the run."""
+    if path is None:
+        return
+    if Path(path).suffix.lower() not in (".png", ".pdf", ".svg"):
+        raise UsageError(f"--plot {path}: name a file that ends in .png, .pdf or .svg.")
+    if not Path(path).resolve().parent.is_dir():
+        raise UsageError(f"--plot {path}: there is no folder {Path(path).parent}.")
 
 
 def _configured(given: argparse.Namespace) -> tuple[Optimizer, dict[str, Any]]:

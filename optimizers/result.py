@@ -88,7 +88,7 @@ class OptimizerResult(OptimizeResult):  # type: ignore[misc]  # SciPy is untyped
     nfev : int
         Points at which the objective was evaluated, those of finite differences included.
     njev : int
-        Calls of the user's ``jac``; with ``jac=True``, of ``fun``.
+        Calls of the user's ``jac``; with ``jac=True``, of ``fun``, where the gradient is used.
     nhev : int
         Calls of the user's ``hess`` or ``hessp``.
     nit : int

@@ -439,7 +439,9 @@ class Run(Ledger):
         stand_in = self.reject(x) if rejects else None
         if stand_in is None:
             if rejects:
-                error.add_note("The start itself fails: there is nothing to step back to.")
+                error.add_note(
+                    "The start, or a probe of its gradient, fails: there is nothing to step back to."
+                )
             raise error
         return stand_in
 

@@ -82,6 +82,18 @@ def check_option(name: str, value: Any) -> None:
             raise OptionError(f"{name} is {value!r}, expected a whole number >= {least}.")
     if name in _NUMBERS and not (is_number(value) and not np.isnan(value)):
         raise OptionError(f"{name} is {value!r}, expected a number.")
+    if name == "tol" and value is not None and not (is_number(value) and value >= 0):
+        raise OptionError(f"tol is {value!r}, expected a number >= 0.")
+    if name in ("eps", "finite_diff_rel_step") and value is not None and not _are_steps(value):
+        raise OptionError(f"{name} is {value!r}, expected finite numbers other than zero.")
+
+
+def _are_steps(value: Any) -> bool:
+    try:
+        steps = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        return False
+    return bool(np.isfinite(steps).all() and steps.all())
 
 
 def check_run_settings(name: str, settings: dict[str, Any], options: Iterable[str] = ()) -> None:

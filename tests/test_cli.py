@@ -434,3 +434,16 @@ def test_the_exit_code_and_the_streams_are_those_of_the_process(tmp_path):
     assert "LookupError: mine" in done.stderr
     assert "error: LookupError: mine" in done.stderr
     assert "Stopped before convergence" in done.stdout
+
+
+@pytest.mark.parametrize("path", ["nowhere/run.png", "run.xyz"])
+def test_a_picture_that_could_not_be_kept_is_a_usage_error(run, path):
+    done = run("minimize", "--plot", path)
+    assert done.code == 2
+    assert "--plot" in done.err
+
+
+def test_the_run_is_drawn(run, tmp_path):
+    pytest.importorskip("matplotlib", reason="needs the extra: plot")
+    assert run("minimize", "--quiet", "--plot", str(tmp_path / "run.png")).code == 0
+    assert (tmp_path / "run.png").read_bytes().startswith(b"\x89PNG")

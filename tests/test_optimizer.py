@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
+import scipy.optimize
 from scipy.optimize import Bounds, LinearConstraint, NonlinearConstraint, rosen, rosen_der
 
 from optimizers import (
@@ -413,6 +414,41 @@ class TestOptions:
         with pytest.raises(OptionError, match="max_evals_grouped"):
             TNC().set_max_evals_grouped(limit)
 
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"maxfun": 0},
+            {"maxfun": 1.5},
+            {"maxiter": -1},
+            {"maxiter": "x"},
+            {"ftol": "a"},
+            {"eps": 0},
+            {"eps": "x"},
+            {"tol": "x"},
+            {"tol": -1},
+        ],
+    )
+    def test_a_value_that_cannot_be_used_is_refused_at_once(self, options):
+        with pytest.raises(OptionError, match=next(iter(options))):
+            LBFGSB(**options)
+        if "tol" not in options:
+            with pytest.raises(OptionError, match=next(iter(options))):
+                LBFGSB().set_options(**options)
+
+    def test_an_explicit_tol_is_scipys(self):
+        expected = scipy.optimize.minimize(rosen, START, jac=rosen_der, method="L-BFGS-B", tol=1e-2)
+        result = LBFGSB(tol=1e-2).minimize(rosen, START, rosen_der)
+        assert np.array_equal(result.x, expected.x)
+        assert result.nfev == expected.nfev
+
+    def test_options_share_no_array_with_the_caller(self):
+        steps = np.array([1e-7, 1e-7])
+        optimizer = LBFGSB()
+        optimizer.set_options(eps=steps)
+        steps[:] = 1.0
+        optimizer.settings["eps"][:] = 2.0
+        assert optimizer.settings["eps"].tolist() == [1e-7, 1e-7]
+
     def test_disp_prints_the_true_counts(self, capsys):
         result = LBFGSB(iprint=0).minimize(rosen, START)
         tnc = TNC(disp=True).minimize(rosen, START)
@@ -493,6 +529,33 @@ class TestInput:
     def test_an_unknown_method_names_the_nearest(self):
         with pytest.raises(InvalidInputError, match="'nelder-mead'"):
             SciPyOptimizer("nelder-maed")
+
+
+class TestFixedVariables:
+    @pytest.mark.parametrize(
+        "cls", [cls for cls in available().values() if cls().bounds_support_level >= 2]
+    )
+    def test_some_variables_without_room(self, cls):
+        seen = []
+        result = cls().minimize(
+            lambda x: float((x - 3) @ (x - 3)),
+            [1.0, 1.0, 1.0],
+            bounds=[(None, 2), (1, 1), (0, 2)],
+            callback=lambda xk: seen.append(xk.shape),
+        )
+        # TrustConstr's barrier keeps it inside, and by differences it stops a little early.
+        assert result.x == pytest.approx([2, 1, 2], abs=5e-3)
+        assert set(seen) <= {(3,)}
+
+    @pytest.mark.parametrize("cls", [SLSQP, COBYLA, COBYQA, TrustConstr])
+    def test_and_a_constraint(self, cls):
+        result = cls().minimize(
+            lambda x: float((x - 3) @ (x - 3)),
+            [0.5, 1.0, 0.5],
+            bounds=[(None, 2), (1, 1), (0, 2)],
+            constraints=LinearConstraint([[1, 1, 1]], -np.inf, 3),
+        )
+        assert result.x == pytest.approx([1, 1, 1], abs=1e-3)
 
 
 class TestConstraints:

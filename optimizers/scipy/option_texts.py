@@ -38,7 +38,7 @@ FURTHER_OPTIONS: dict[str, tuple[str, str]] = {
     "rescale": ("-1: 1.3", "scaling factor (log10) that triggers a rescaling of the value"),
     "restart": ("True", "doubt a stop by ftol where the gradient is large, once; not SciPy's"),
     "return_all": ("False", "keep all iterates, as allvecs"),
-    "scale": ("None: False (COBYQA)", "scaling factors of the variables; COBYQA: whether to scale"),
+    "scale": ("None (COBYQA: False)", "scaling factors of the variables; COBYQA: whether to scale"),
     "sparse_jacobian": ("None", "whether the constraints' Jacobian is sparse"),
     "stepmx": ("0: 10", "longest step of the line search"),
     "subproblem_maxiter": ("None", "iterations of a subproblem, from SciPy 1.17"),

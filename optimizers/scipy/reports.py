@@ -101,8 +101,9 @@ class LbfgsbReport:
 
     def end(self, nit: int, x: Array, f: float, norm: float, nfev: int, message: str) -> None:
         """Print the last line."""
+        shown = "unknown" if np.isnan(norm) else f"{norm:.5E}"
         print(
-            f"L-BFGS-B  n {x.size}  iterations {nit}  points {nfev}  |proj g| {norm:.5E}  "
+            f"L-BFGS-B  n {x.size}  iterations {nit}  points {nfev}  |proj g| {shown}  "
             f"f {f:.8E}  {message}"
         )
         if self._iprint >= 100:

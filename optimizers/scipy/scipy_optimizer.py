@@ -36,7 +36,13 @@ from optimizers.scipy.lbfgsb import report_end as report_lbfgsb
 from optimizers.scipy.methods import CUSTOM, METHODS
 from optimizers.scipy.tnc import report_end as report_tnc
 from optimizers.scipy.tnc import solve_tnc, tnc_messages
-from optimizers.settings import RUN_SETTINGS, CommonSettings, RunSettings, check_run_settings
+from optimizers.settings import (
+    RUN_SETTINGS,
+    CommonSettings,
+    RunSettings,
+    check_option,
+    check_run_settings,
+)
 from optimizers.support import SupportLevel, SupportLevels
 
 
@@ -147,6 +153,7 @@ class SciPyOptimizer(Optimizer):
         if "maxfun" in options and "maxfun" not in self._info.options:
             given["maxfun"] = options.pop("maxfun")
         self._tol = given.pop("tol", None)
+        check_option("tol", self._tol)
         self._problem_settings = {key: given.pop(key) for key in _PROBLEM_SETTINGS if key in given}
         for key in given:
             if key not in RUN_SETTINGS:
@@ -220,7 +227,7 @@ class SciPyOptimizer(Optimizer):
         }
         if self._tol is not None:
             settings["tol"] = self._tol
-        settings.update(self._problem_settings)
+        settings.update({k: copy.copy(value) for k, value in self._problem_settings.items()})
         settings.update(self._run_settings)
         if type(self) is SciPyOptimizer:
             settings["method"] = self._method
@@ -261,6 +268,9 @@ class SciPyOptimizer(Optimizer):
         hessp: Callable[..., Any] | None = None,
         **settings: Unpack[RunSettings],
     ) -> OptimizerResult:
+        if "tol" in settings:
+            name = type(self).__name__
+            raise UnknownOptionError(f"tol belongs to the constructor of {name}: {name}(tol=...).")
         kept = self._problem_settings
         constraints = kept.get("constraints", ()) if constraints == () else constraints
         hess = kept.get("hess") if hess is None else hess
@@ -319,7 +329,7 @@ class SciPyOptimizer(Optimizer):
                 options.setdefault(name, self._tol)
         if self._method == "l-bfgs-b":
             options.pop("maxfun", None)  # the run's budget
-            return solve_lbfgsb(run, LbfgsbOptions(**{"restart": True, **options}))
+            return solve_lbfgsb(run, LbfgsbOptions(**{"restart": self._tol is None, **options}))
         if self._method == "tnc":
             options.setdefault("maxfun", max(100, 10 * run.problem.n))
             return solve_tnc(run, options, tnc_messages(options.pop("mesg_num", None)))
@@ -405,7 +415,7 @@ class SciPyOptimizer(Optimizer):
 def _summary(name: str, result: OptimizerResult) -> str:
     return (
         f"{name}: {result.message}\n"
-        f"    {result.stop.sentence}\n"
+        f"    stop: {result.stop.name}\n"
         f"    fun: {result.fun!r}\n"
         f"    iterations: {result.nit}, points evaluated: {result.nfev}, "
         f"gradients: {result.njev}"
