@@ -440,7 +440,7 @@ class Run(Ledger):
         if stand_in is None:
             if rejects:
                 error.add_note(
-                    "The start, or a probe of its gradient, fails: there is nothing to step back to."
+                    "The start, or a probe of its gradient, fails: nothing to step back to."
                 )
             raise error
         return stand_in
