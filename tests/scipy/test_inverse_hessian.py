@@ -73,7 +73,7 @@ def test_the_shapes_of_products_are_those_of_numpy() -> None:
     assert operator.matmat(np.ones((4, 0))).shape == (4, 0)
     assert operator.todense().shape == (4, 4)
     assert type(operator.todense()) is np.ndarray
-    with pytest.raises(ValueError, match="(?i)mismatch|dimension|shape"):
+    with pytest.raises(ValueError, match=r"(?i)mismatch|dimension|shape"):
         operator @ np.ones(5)
 
 
