@@ -733,4 +733,4 @@ def test_no_deprecated_name_of_scipy_is_used():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for cls in (TNC, LBFGSB, SLSQP, COBYLA, COBYQA, NELDER_MEAD, POWELL, BFGS, CG, TrustConstr):
-            cls().minimize(Bowl(), [0.0, 0.0, 0.0])
+            assert cls().minimize(Bowl(), [0.0, 0.0, 0.0]).nfev > 1

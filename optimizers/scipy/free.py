@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import scipy.optimize
+from numpy.typing import NDArray
 
 from optimizers._types import Array
 from optimizers.problem import Problem
@@ -23,16 +24,17 @@ class FreeVariables:
 
     def __init__(self, problem: Problem, strip: bool) -> None:
         self._problem = problem
-        free = np.ones(problem.n, dtype=bool)
+        #: Which variables are free, shape (n,).
+        self.mask: NDArray[np.bool_] = np.ones(problem.n, dtype=bool)
         if strip and problem.lower is not None:
-            free = problem.lower != problem.upper
-        self._free = free
-        self._is_all = bool(free.all())
+            self.mask = problem.lower != problem.upper
+        #: Whether all are.
+        self.is_all = bool(self.mask.all())
 
     @property
     def x0(self) -> Array:
         """The start of the free variables, as a new array."""
-        return self._problem.x0[self._free]
+        return self._problem.x0[self.mask]
 
     @property
     def bounds(self) -> scipy.optimize.Bounds | None:
@@ -40,12 +42,12 @@ class FreeVariables:
         lower, upper = self._problem.lower, self._problem.upper
         if lower is None or upper is None:
             return None
-        return scipy.optimize.Bounds(lower[self._free], upper[self._free])
+        return scipy.optimize.Bounds(lower[self.mask], upper[self.mask])
 
     @property
     def constraints(self) -> list[Any]:
         """The constraints as functions of the free variables."""
-        if self._is_all:
+        if self.is_all:
             return [constraint.for_scipy for constraint in self._problem.constraints]
         return [
             scipy.optimize.NonlinearConstraint(self.function(c.fun), c.lower, c.upper)
@@ -54,12 +56,12 @@ class FreeVariables:
 
     def whole(self, x: Array) -> Array:
         """Return all variables, given the free ones."""
-        if self._is_all:
+        if self.is_all:
             return x
         whole = self._problem.x0.copy()
-        whole[self._free] = x
+        whole[self.mask] = x
         return whole
 
     def function(self, function: Callable[[Array], Any]) -> Callable[[Array], Any]:
         """Return a function of all variables as one of the free ones."""
-        return function if self._is_all else lambda x: function(self.whole(x))
+        return function if self.is_all else lambda x: function(self.whole(x))

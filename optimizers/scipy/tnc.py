@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from optimizers._types import Array
 from optimizers.direct import direct
@@ -13,6 +14,7 @@ from optimizers.ledger import Evaluation
 from optimizers.result import StopReason
 from optimizers.run import Ending, Run
 from optimizers.scipy import kernels
+from optimizers.scipy.free import FreeVariables
 from optimizers.scipy.reports import (
     MSG_ALL,
     MSG_EXIT,
@@ -80,15 +82,16 @@ def solve_tnc(run: Run, options: dict[str, Any], messages: int = MSG_NONE) -> En
     lower = np.full(problem.n, -np.inf) if problem.lower is None else problem.lower
     upper = np.full(problem.n, np.inf) if problem.upper is None else problem.upper
     # The kernel stumbles over a variable without room: such variables are kept from it.
-    free = lower != upper
+    free = FreeVariables(problem, strip=True)
+    mask = free.mask
     options = {**kernels.TNC_DEFAULTS, **options}
     for name in ("scale", "offset"):
-        options[name] = _vector(name, options[name], problem.n, free)
+        options[name] = _vector(name, options[name], problem.n, mask)
     if options["scale"] is not None and options["offset"] is None:
         # The kernel leaves it to chance then: the documented default.
         boxed = np.isfinite(lower) & np.isfinite(upper)
         middle = np.where(boxed, lower, 0.0) / 2 + np.where(boxed, upper, 0.0) / 2
-        options["offset"] = np.where(boxed, middle, problem.x0)[free]
+        options["offset"] = np.where(boxed, middle, problem.x0)[mask]
     evaluate = direct(run)
     value, gradient = evaluate(problem.x0)
     run.iterate = run.last
@@ -97,17 +100,16 @@ def solve_tnc(run: Run, options: dict[str, Any], messages: int = MSG_NONE) -> En
         report.iteration(0, problem.x0, value, gradient, run.nfev)
 
     def on_iteration(x: Array) -> None:
-        known = _nearest(run, _whole(x, problem.x0, free))
+        known = _nearest(run, free.whole(x))
         if report is not None and known.jac is not None:
             report.iteration(run.nit + 1, known.x, known.fun, known.jac, run.nfev)
         run.iteration(known.x, known)
 
     code, x = CONSTANT, problem.x0
-    if free.any():
-        reduced = _on_free(evaluate, problem.x0, free)
-        start = problem.x0[free], lower[free], upper[free]
-        code, x = kernels.tnc(reduced, *start, options, on_iteration)
-        x = problem.clip(_whole(x, problem.x0, free))
+    if mask.any():
+        start = free.x0, lower[mask], upper[mask]
+        code, x = kernels.tnc(_on_free(evaluate, free), *start, options, on_iteration)
+        x = problem.clip(free.whole(x))
     if run.recall(x) is None:  # scaling may move the last point by a rounding error
         run.value_and_gradient(x)
     known = run.recall(x)
@@ -123,7 +125,7 @@ def tnc_messages(level: int | None) -> int:
     return MSG_NONE if level is None else levels.get(level, MSG_ALL)
 
 
-def _vector(name: str, given: Any, n: int, free: Any) -> Array | None:
+def _vector(name: str, given: Any, n: int, mask: NDArray[np.bool_]) -> Array | None:
     if given is None:
         return None
     try:
@@ -134,28 +136,20 @@ def _vector(name: str, given: Any, n: int, free: Any) -> Array | None:
         vector = np.full(n, vector)
     if vector.shape != (n,) or not np.isfinite(vector).all():
         raise OptionError(f"{name} is {given!r}, expected one finite number or {n} of them.")
-    chosen: Array = vector[free]
+    chosen: Array = vector[mask]
     return chosen
 
 
-def _whole(x: Array, template: Array, free: Any) -> Array:
-    if free.all():
-        return x
-    whole = template.copy()
-    whole[free] = x
-    return whole
-
-
 def _on_free(
-    evaluate: Callable[[Array], tuple[float, Array]], template: Array, free: Any
+    evaluate: Callable[[Array], tuple[float, Array]], free: FreeVariables
 ) -> Callable[[Array], tuple[float, Array]]:
     """Return ``evaluate`` as a function of the free variables alone."""
-    if free.all():
+    if free.is_all:
         return evaluate
 
     def evaluate_free(x: Array) -> tuple[float, Array]:
-        value, gradient = evaluate(_whole(x, template, free))
-        return value, gradient[free]
+        value, gradient = evaluate(free.whole(x))
+        return value, gradient[free.mask]
 
     return evaluate_free
 
@@ -163,9 +157,6 @@ def _on_free(
 def _nearest(run: Run, x: Array) -> Evaluation:
     """Return the evaluation of an iterate: scaling may have moved it by a rounding error."""
     return run.recall(x) or min(run.recent, key=lambda known: float(np.sum((known.x - x) ** 2)))
-
-
-"""+"""
 
 
 def report_end(message: str, messages: int) -> None:
