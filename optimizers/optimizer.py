@@ -216,7 +216,7 @@ class Optimizer(ABC):
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
-        return _same(self.settings, other.settings)
+        return same(self.settings, other.settings)
 
     __hash__ = None  # type: ignore[assignment]  # set_options changes what __eq__ compares
 
@@ -424,10 +424,10 @@ class Optimizer(ABC):
         return function_wrapper
 
 
-def _same(left: Any, right: Any) -> bool:
+def same(left: Any, right: Any) -> bool:
     """Compare settings, arrays among them included; a list equals an array of its values."""
     if isinstance(left, dict) and isinstance(right, dict):
-        return left.keys() == right.keys() and all(_same(left[k], right[k]) for k in left)
+        return left.keys() == right.keys() and all(same(left[k], right[k]) for k in left)
     if isinstance(left, np.ndarray | list | tuple) or isinstance(right, np.ndarray):
         return np.array_equal(np.asarray(left), np.asarray(right))
     return bool(left == right)

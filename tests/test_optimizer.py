@@ -441,6 +441,20 @@ class TestOptions:
         assert np.array_equal(result.x, expected.x)
         assert result.nfev == expected.nfev
 
+    def test_an_option_may_be_an_array_wherever_it_is_given(self):
+        steps = np.array([1e-7, 1e-8])
+        for optimizer in (
+            LBFGSB(eps=steps),
+            LBFGSB(options={"eps": steps}),
+            LBFGSB(eps=steps, options={"eps": steps.tolist()}),
+            SciPyOptimizer("L-BFGS-B", eps=steps),
+            SciPyOptimizer("L-BFGS-B", options={"eps": steps}),
+        ):
+            assert type(optimizer)(**optimizer.settings) == optimizer
+            assert optimizer.minimize(rosen, [-1.2, 1.0]).success
+        with pytest.raises(OptionError, match="twice"):
+            LBFGSB(eps=steps, options={"eps": 2 * steps})
+
     def test_options_share_no_array_with_the_caller(self):
         steps = np.array([1e-7, 1e-7])
         optimizer = LBFGSB()

@@ -25,7 +25,7 @@ from optimizers.errors import (
     nearest_names,
 )
 from optimizers.evaluation.differences import Differences
-from optimizers.optimizer import Optimizer
+from optimizers.optimizer import Optimizer, same
 from optimizers.problem import Problem
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.run import Ending, Run
@@ -166,7 +166,7 @@ class SciPyOptimizer(Optimizer):
 
     @staticmethod
     def _agree(name: str, option: str, first: Any, second: Any) -> None:
-        if first != second:
+        if not same(first, second):
             raise OptionError(
                 f"{name} was given {option} twice, as {first!r} and as {second!r}: give it once."
             )
@@ -201,7 +201,7 @@ class SciPyOptimizer(Optimizer):
         options = dict(arguments["options"] or {})
         for name, default in cls._named_parameters().items():
             value = arguments[name]
-            if name in options and value != default:
+            if name in options and not same(value, default):
                 cls._agree(cls.__name__, name, value, options[name])
             options.setdefault(name, value)
         return options
