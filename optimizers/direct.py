@@ -12,14 +12,14 @@ import numpy as np
 
 from optimizers._types import Array
 from optimizers.evaluation.values import as_gradient, as_value, non_finite, unpack
-from optimizers.ledger import Evaluation, StopRun
+from optimizers.ledger import SMALL, Evaluation, StopRun
 from optimizers.result import StopReason
 from optimizers.run import Run
 
 _FLOAT64 = np.dtype(np.float64)
 _EPS = float(np.finfo(np.float64).eps)
-#: Up to this many variables, comparing bytes is the quickest way to know a point again.
-_SMALL = 128
+#: Above this many variables a new array costs more than copying into an old one.
+_LARGE = 10_000
 
 
 def direct(run: Run) -> Callable[[Array], tuple[float, Array]]:
@@ -33,8 +33,8 @@ def direct(run: Run) -> Callable[[Array], tuple[float, Array]]:
     Returns
     -------
     callable
-        ``evaluate(x) -> (value, gradient)``. ``x`` is neither changed nor kept; the gradient may
-        be kept but not changed.
+        ``evaluate(x) -> (value, gradient)``. ``x`` is neither changed nor kept; the gradient is
+        not to be changed, and holds until the next call.
     """
     problem = run.problem
     if not run.calls_points or problem.constraints:
@@ -44,34 +44,44 @@ def direct(run: Run) -> Callable[[Array], tuple[float, Array]]:
     fun: Any = problem.fun
     jac: Any = problem.jac
     n, limit, passes, rejects = problem.n, run.limit, run.passes, run.rejects
-    is_joint, is_small, is_timed = jac is True, n <= _SMALL, run.deadline < math.inf
-    clip = problem.clip if problem.lower is not None else None
+    is_joint, is_small, is_timed = jac is True, n <= SMALL, run.deadline < math.inf
+    lower, upper, recent = problem.lower, problem.upper, run.recent
     # Looked up once; the inner function finds them among its own variables.
-    remember, ndarray, shape, float64 = run.recent.append, np.ndarray, (n,), _FLOAT64
-    isfinite, record = np.isfinite, tuple.__new__
+    remember, ndarray, shape, float64 = recent.append, np.ndarray, (n,), _FLOAT64
+    isfinite, minimum, maximum, record = np.isfinite, np.minimum, np.maximum, tuple.__new__
+    spare: list[Array] | None = [] if n > _LARGE else None
     asked: bytes | None = None
+    first = math.nan
     answer = math.nan, problem.x0
 
     def evaluate(x: Array) -> tuple[float, Array]:
         # A kernel that steps back asks for its last point again.
-        nonlocal asked, answer
+        nonlocal asked, first, answer
         if is_small:
             key = x.tobytes()
             if key == asked:
                 return answer
-        elif np.array_equal(x, run.last.x) and run.last.jac is not None:
+        elif x.item(0) == first and run.last.is_at(x) and run.last.jac is not None:
             return run.last.fun, run.last.jac
         if run.nfev >= limit:
             raise StopRun(StopReason.MAXFUN)
         if is_timed:
             run.check_clock()
-        x = x.copy() if clip is None else clip(x)
+        if spare:
+            copy = spare.pop()
+            copy[...] = x
+            x = copy
+        else:
+            x = x.copy()
+        if lower is not None and upper is not None:
+            maximum(minimum(x, upper, out=x), lower, out=x)
         run.nfev += 1
         value = math.nan
         try:
             if is_joint:
                 run.njev += 1
-                value, gradient = unpack(fun(x.copy()))
+                both = fun(x.copy())
+                value, gradient = both if type(both) is tuple and len(both) == 2 else unpack(both)
             else:
                 value = fun(x.copy())
             if type(value) is not float:
@@ -82,9 +92,14 @@ def direct(run: Run) -> Callable[[Array], tuple[float, Array]]:
                 run.njev += 1
                 gradient = jac(x.copy())
             if type(gradient) is ndarray and gradient.dtype is float64 and gradient.shape == shape:
-                gradient = gradient.copy()
                 if not passes and b"\0" in isfinite(gradient).tobytes():
                     as_gradient(gradient, n)  # raises, with the words
+                if spare:
+                    copy = spare.pop()
+                    copy[...] = gradient
+                    gradient = copy
+                else:
+                    gradient = gradient.copy()
             else:
                 gradient = as_gradient(gradient, n, finite=not passes)
         except Exception as error:
@@ -100,6 +115,8 @@ def direct(run: Run) -> Callable[[Array], tuple[float, Array]]:
             answer = stand_in.fun, stand_in.jac
         else:
             known = run.last = record(Evaluation, (x, value, gradient))
+            if spare is not None and len(recent) == recent.maxlen:
+                spare.extend(_retired(run))
             remember(known)
             # As in Ledger.weigh and Ledger.remember; there are no constraints here.
             best = run.best
@@ -110,9 +127,19 @@ def direct(run: Run) -> Callable[[Array], tuple[float, Array]]:
             answer = value, gradient
         if is_small:
             asked = key
+        else:
+            first = x.item(0)
         return answer
 
     return evaluate
+
+
+def _retired(run: Run) -> tuple[Array, ...]:
+    """Return the arrays of the oldest point remembered, to be used again if nothing needs it."""
+    oldest = run.recent[0]
+    if oldest.jac is None or any(oldest is kept for kept in (run.best, run.anchor, run.iterate)):
+        return ()
+    return oldest.x, oldest.jac
 
 
 def _forward(run: Run) -> Callable[[Array], tuple[float, Array]]:
@@ -134,7 +161,7 @@ def _forward(run: Run) -> Callable[[Array], tuple[float, Array]]:
             or run.deadline < math.inf
             or not steps.all()
             or (upper is not None and (moved > upper).any())
-            or np.array_equal(x, run.last.x)
+            or run.last.is_at(x)
         ):
             return run.value_and_gradient(x)
         x, probes, best = x.copy(), moved.tolist(), run.best

@@ -57,6 +57,10 @@ class InvalidValueError(EvaluationError, TypeError):
     """An evaluation gave a value of the wrong type, shape or number."""
 
 
+class NoValueError(InvalidValueError):
+    """An evaluation gave None, as a function without a ``return`` does."""
+
+
 class TooLargeError(OptimizerError, MemoryError):
     """What is asked for would not fit in the machine's memory."""
 

@@ -13,6 +13,8 @@ from optimizers.result import StopReason
 
 #: A constraint missed by less than this does not make a point worse than another.
 _FEASIBLE = 1e-6
+#: Up to this many variables, comparing bytes is the quickest way to know a point again.
+SMALL = 128
 #: How many of the latest points are remembered, up to how many variables; beyond, only the last.
 _REMEMBERED = ((1_000, 8), (100_000, 2))
 
@@ -45,6 +47,20 @@ class Evaluation(NamedTuple):
     fun: float
     jac: Array | None = None
 
+    def is_at(self, x: Array) -> bool:
+        """Return whether this is the evaluation of the point ``x``."""
+        # Another point mostly differs in its first variable already: no array is made for that.
+        return (
+            self.x.size == x.size
+            and (x.size == 0 or self.x.item(0) == x.item(0))
+            # Comparing few bytes is quicker; they may differ in the sign of a zero.
+            and ((x.size <= SMALL and self.x.tobytes() == x.tobytes()) or np.array_equal(self.x, x))
+        )
+
+
+#: Stands for the last evaluation before there is one: it is at no point.
+_NONE = Evaluation(np.array([math.nan]), math.nan)
+
 
 class Ledger:
     """What a run has spent and found so far.
@@ -70,7 +86,7 @@ class Ledger:
         #: The best point whose whole evaluation succeeded: what a rejected one steps back to.
         self.anchor: Evaluation | None = None
         #: The last answer, a rejected point's stand-in included: asking again costs nothing.
-        self.last = Evaluation(np.full(problem.n + 1, math.nan), math.nan)
+        self.last = _NONE
         #: The point that the last iteration ended on, if it is known.
         self.iterate: Evaluation | None = None
         # What the algorithm may still end on or report, besides these.
@@ -115,17 +131,17 @@ class Ledger:
         if (
             best is not None
             and best.fun == known.fun
-            and (best.x is known.x or np.array_equal(best.x, known.x))
+            and (best.x is known.x or known.is_at(best.x))
         ):
             self.best = known
 
     def recall(self, x: Array) -> Evaluation | None:
         """Return what is known of the point ``x``, if it is one that is remembered."""
         for known in reversed(self.recent):
-            if np.array_equal(known.x, x):
+            if known.is_at(x):
                 return known
         for kept in (self.iterate, self.best):
-            if kept is not None and np.array_equal(kept.x, x):
+            if kept is not None and kept.is_at(x):
                 return kept
         return None
 

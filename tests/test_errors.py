@@ -16,6 +16,7 @@ BUILT_IN = {
     "EvaluationError": Exception,
     "NonFiniteValueError": ArithmeticError,
     "InvalidValueError": TypeError,
+    "NoValueError": TypeError,
     "CrossedBoundsError": ValueError,
     "TooLargeError": MemoryError,
     "MissingExtraError": ImportError,

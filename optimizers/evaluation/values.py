@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizers._types import Array
-from optimizers.errors import InvalidValueError, NonFiniteValueError
+from optimizers.errors import InvalidValueError, NonFiniteValueError, NoValueError
 
 
 def as_value(raw: Any) -> float:
@@ -24,8 +24,10 @@ def as_value(raw: Any) -> float:
 
     Raises
     ------
+    NoValueError
+        If it is None.
     InvalidValueError
-        If it is complex, None, or not exactly one number.
+        If it is complex or not exactly one number.
 
     Examples
     --------
@@ -113,7 +115,8 @@ def unpack(raw: Any) -> tuple[Any, Any]:
     try:
         value, gradient = raw
     except (TypeError, ValueError):
-        raise InvalidValueError(
+        error = NoValueError if raw is None else InvalidValueError
+        raise error(
             f"fun returned {raw!r:.200}, expected (value, gradient): with jac=True, or without "
             "fprime and approx_grad, the objective returns both."
         ) from None
@@ -129,6 +132,8 @@ def non_finite(value: complex) -> NonFiniteValueError:
 
 
 def _numeric(raw: Any, name: str, dtype: type[np.generic]) -> NDArray[Any]:
+    if raw is None:
+        raise NoValueError(f"{name} returned None, expected real numbers: no return in it?")
     try:
         array = np.asarray(raw)
     except ValueError as error:  # a ragged list

@@ -16,12 +16,13 @@ from optimizers.scipy.methods import METHODS
 
 # What scipy.optimize.minimize hands to a custom method besides its options.
 _PASSED_ON = ("hess", "hessp", "constraints", "tol", "finite_diff_rel_step", "workers")
+_UNUSED = Differences()
 
 
 def differences_for(
     jac: Jacobian, step: ArrayLike | None, relative: ArrayLike | None
 ) -> Differences:
-    """Return the scheme that SciPy's options mean.
+    """Return the scheme that SciPy's options mean; with a gradient of the user's own, any.
 
     Parameters
     ----------
@@ -32,6 +33,8 @@ def differences_for(
     relative : float or array_like of shape (n,), optional
         ``finite_diff_rel_step``.
     """
+    if jac is True or callable(jac):
+        return _UNUSED
     if jac in SCHEMES:
         return Differences(jac, relative_step=relative)
     if relative is not None:

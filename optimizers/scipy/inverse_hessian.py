@@ -1,6 +1,9 @@
 """The inverse Hessian that L-BFGS leaves behind, as a linear operator."""
 
 import os
+import threading
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import scipy.optimize
@@ -10,6 +13,9 @@ from typing_extensions import override
 
 from optimizers._types import Array
 from optimizers.errors import InvalidInputError, TooLargeError
+
+#: Held while an operator puts its pairs together.
+_LOCK = threading.RLock()
 
 
 class LbfgsInvHessProduct(scipy.optimize.LbfgsInvHessProduct):  # type: ignore[misc]  # untyped
@@ -45,6 +51,41 @@ class LbfgsInvHessProduct(scipy.optimize.LbfgsInvHessProduct):  # type: ignore[m
     """
 
     def __init__(self, sk: ArrayLike, yk: ArrayLike) -> None:
+        self._take(sk, yk)
+        n = self.sk.shape[1]
+        scipy.sparse.linalg.LinearOperator.__init__(self, np.float64, (n, n))
+
+    @classmethod
+    def later(cls, n: int, pairs: Callable[[], tuple[Array, Array]]) -> "LbfgsInvHessProduct":
+        """Return the operator of pairs that are put together when they are first needed.
+
+        Parameters
+        ----------
+        n : int
+            The number of variables.
+        pairs : callable
+            Returns ``sk`` and ``yk``; called once at most.
+        """
+        operator: LbfgsInvHessProduct = cls.__new__(cls)
+        scipy.sparse.linalg.LinearOperator.__init__(operator, np.float64, (n, n))
+        operator._pairs = pairs
+        return operator
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what comes of the pairs, once they are needed."""
+        if name not in ("sk", "yk", "n_corrs", "rho"):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        with _LOCK:
+            pairs = self.__dict__.pop("_pairs", None)
+            if pairs is not None:
+                self._take(*pairs())
+        return object.__getattribute__(self, name)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the attributes, the pairs among them."""
+        return {"sk": self.sk, **self.__dict__}
+
+    def _take(self, sk: ArrayLike, yk: ArrayLike) -> None:
         steps, changes = (np.asarray(a, dtype=np.float64) for a in (sk, yk))
         if steps.shape != changes.shape or steps.ndim != 2:
             raise InvalidInputError(
@@ -55,8 +96,6 @@ class LbfgsInvHessProduct(scipy.optimize.LbfgsInvHessProduct):  # type: ignore[m
         if not curvature.all():
             flat = int(np.flatnonzero(curvature == 0)[0])
             raise InvalidInputError(f"Pair {flat} has no curvature: sk @ yk is 0.")
-        n = steps.shape[1]
-        scipy.sparse.linalg.LinearOperator.__init__(self, np.float64, (n, n))
         self.sk, self.yk, self.n_corrs, self.rho = steps, changes, len(steps), 1 / curvature
 
     @override

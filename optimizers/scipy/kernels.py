@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import scipy.optimize
+from numpy.typing import NDArray
 
 from optimizers._types import Array
 from optimizers.scipy.public import (
@@ -86,19 +87,13 @@ class LbfgsbKernel:
         self.f = np.zeros(())
         self.g = np.zeros(n)
         self.iterations = 0
-        has_lower = np.zeros(n, bool) if lower is None else np.isfinite(lower)
-        has_upper = np.zeros(n, bool) if upper is None else np.isfinite(upper)
-        # The kernel's code: 0 no bound, 1 lower, 2 both, 3 upper.
-        kinds = np.array([[0, 3], [1, 2]], dtype=integer)
         self.workspace = np.zeros(2 * m * n + 5 * n + 11 * m * m + 8 * m)
         self.task = np.zeros(2, dtype=integer)
         self.counters = np.zeros(44, dtype=integer)
         self.arguments = (
             m,
             self.x,
-            np.zeros(n) if lower is None else np.where(has_lower, lower, 0.0),
-            np.zeros(n) if upper is None else np.where(has_upper, upper, 0.0),
-            kinds[has_lower.astype(np.intp), has_upper.astype(np.intp)],
+            *_coded(n, lower, upper, integer),
             self.f,
             self.g,
             ftol / _EPS,
@@ -154,13 +149,20 @@ class LbfgsbKernel:
                 return
 
     def end(self) -> LbfgsbEnd:
-        """Return how the run ended; the kernel cannot go on after that."""
+        """Return how the run ended."""
         code, detail = (int(number) for number in self.task)
         status = 0 if code == _CONVERGED else 1 if detail == MAXITER else 2
         message = f"{TASKS.get(code, code)}: {DETAILS.get(detail, detail)}"
-        return LbfgsbEnd(self.x.copy(), self.iterations, status, message, *self._pairs())
+        return LbfgsbEnd(self.x.copy(), self.iterations, status, message)
 
-    def _pairs(self) -> tuple[Array, Array]:
+    def pairs(self) -> tuple[Array, Array]:
+        """Return steps and gradient changes, oldest first; the kernel cannot go on after that.
+
+        Returns
+        -------
+        sk, yk : ndarray of float64, shape (k, n)
+            The last k <= m, the final step included; parts of the kernel's own workspace.
+        """
         m, n = self.m, self.x.size
         steps = self.workspace[: m * n].reshape(m, n)
         changes = self.workspace[m * n : 2 * m * n].reshape(m, n)
@@ -180,6 +182,22 @@ class LbfgsbKernel:
             _rotate(steps, updates % m)
             _rotate(changes, updates % m)
         return steps[: min(updates, m)], changes[: min(updates, m)]
+
+
+def _coded(
+    n: int, lower: Array | None, upper: Array | None, integer: type[np.signedinteger[Any]]
+) -> tuple[Array, Array, NDArray[np.signedinteger[Any]]]:
+    """Return bounds as the kernel takes them: finite, with a code that says which ones count."""
+    if lower is None or upper is None:
+        return np.zeros(n), np.zeros(n), np.zeros(n, dtype=integer)
+    has_lower, has_upper = np.isfinite(lower), np.isfinite(upper)
+    # 0 no bound, 1 lower, 2 both, 3 upper.
+    codes = np.where(has_lower, np.where(has_upper, 2, 1), np.where(has_upper, 3, 0))
+    return (
+        np.where(has_lower, lower, 0.0),
+        np.where(has_upper, upper, 0.0),
+        codes.astype(integer),
+    )
 
 
 def _rotate(rows: Array, first: int) -> None:
@@ -304,11 +322,11 @@ def _lbfgsb_works(integer: type[np.signedinteger[Any]]) -> bool:
     kernel = LbfgsbKernel(np.full(3, 0.9), *_TRIAL_BOX, 2, 1e-12, 1e-8, 20, integer)
     try:
         kernel.run(_trial, 20, lambda kernel: None)
-        end = kernel.end()
-        final = end.sk[-1], end.yk[-1]
+        end, (sk, yk) = kernel.end(), kernel.pairs()
+        final = sk[-1], yk[-1]
     except Exception:  # whatever a changed private interface raises, the public one remains
         return False
-    secant = scipy.optimize.LbfgsInvHessProduct(end.sk, end.yk).matvec(final[1])
+    secant = scipy.optimize.LbfgsInvHessProduct(sk, yk).matvec(final[1])
     return bool(
         end.status == 0
         and np.allclose(end.x, _TRIAL_END, atol=1e-6)

@@ -1,5 +1,6 @@
 """L-BFGS-B on SciPy's kernel: how a run is solved by it."""
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,13 +10,13 @@ import numpy as np
 
 from optimizers._types import Array
 from optimizers.direct import direct
-from optimizers.errors import InvalidInputError, OptionError
+from optimizers.errors import OptionError
 from optimizers.ledger import Evaluation
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.run import Ending, Run
 from optimizers.scipy import kernels
 from optimizers.scipy.inverse_hessian import LbfgsInvHessProduct
-from optimizers.scipy.public import LbfgsbEnd
+from optimizers.scipy.public import LbfgsbEnd, PublicLbfgsb
 from optimizers.scipy.reports import LbfgsbReport, projected_gradient
 
 _STATIONARY_WORDS = "CONVERGENCE: NORM OF PROJECTED GRADIENT <= PGTOL"
@@ -73,10 +74,8 @@ def solve_lbfgsb(run: Run, options: LbfgsbOptions) -> Ending:
     report = LbfgsbReport(problem, options.iprint)
     report.iteration(0, problem.x0, value, gradient, run.nfev)
     if problem.is_fixed:
-        empty = np.zeros((0, problem.n))
-        end = LbfgsbEnd(problem.x0, 0, 0, _STATIONARY_WORDS, empty, empty)
-        run.extra["hess_inv"] = _operator(end)
-        return _ended(run, end)
+        run.extra["hess_inv"] = LbfgsInvHessProduct(*np.zeros((2, 0, problem.n)))
+        return _ended(run, LbfgsbEnd(problem.x0, 0, 0, _STATIONARY_WORDS))
     first = value, gradient
     on_iteration = _observer(run, report if options.iprint > 0 else None)
     start = problem.x0
@@ -89,7 +88,10 @@ def solve_lbfgsb(run: Run, options: LbfgsbOptions) -> Ending:
         finally:
             run.nit = before + kernel.iterations
             end = kernel.end()
-            run.extra["hess_inv"] = _operator(end)  # also when stopped
+            # Also when stopped.
+            run.extra["hess_inv"] = LbfgsInvHessProduct.later(
+                problem.n, functools.partial(_curved_pairs, kernel)
+            )
         doubtful = options.restart and attempt == 1 and run.nit < options.maxiter
         if not (doubtful and _is_doubtful(run, end, float(kernel.f), kernel.g, options.gtol)):
             break
@@ -116,13 +118,11 @@ def _ended(run: Run, end: LbfgsbEnd) -> Ending:
     return Ending(end.x, end.status == 0, end.status, end.message, _reason(end), known)
 
 
-def _operator(end: LbfgsbEnd) -> LbfgsInvHessProduct:
-    """Return the inverse Hessian, without pairs whose curvature is lost in rounding."""
-    try:
-        return LbfgsInvHessProduct(end.sk, end.yk)
-    except InvalidInputError:
-        curved = np.einsum("ij,ij->i", end.sk, end.yk) != 0
-        return LbfgsInvHessProduct(end.sk[curved], end.yk[curved])
+def _curved_pairs(kernel: kernels.LbfgsbKernel | PublicLbfgsb) -> tuple[Array, Array]:
+    """Return a kernel's pairs without those whose curvature is lost in rounding."""
+    sk, yk = kernel.pairs()
+    curved = np.einsum("ij,ij->i", sk, yk) != 0
+    return (sk, yk) if curved.all() else (sk[curved], yk[curved])
 
 
 def _observer(run: Run, report: LbfgsbReport | None) -> Callable[[Any], None]:

@@ -63,16 +63,12 @@ class LbfgsbEnd:
         0 converged, 1 out of iterations, 2 stopped for another reason.
     message : str
         The kernel's words.
-    sk, yk : ndarray of float64, shape (k, n)
-        The last k <= m steps and gradient changes, oldest first, the final one included.
     """
 
     x: Array
     nit: int
     status: int
     message: str
-    sk: Array
-    yk: Array
 
 
 def has_curvature(step: Array, change: Array, gradient: Array) -> bool:
@@ -153,6 +149,13 @@ class PublicLbfgsb:
 
     def end(self) -> LbfgsbEnd:
         """Return how the run ended."""
+        if self._result is None:
+            return LbfgsbEnd(self.x, 0, 1, f"{TASKS[STOP]}: {DETAILS[MAXITER]}")
+        raw = self._result
+        return LbfgsbEnd(raw.x, self.iterations, int(raw.status), str(raw.message))
+
+    def pairs(self) -> tuple[Array, Array]:
+        """Return steps and gradient changes; as :meth:`LbfgsbKernel.pairs`."""
         n = self.x.size
         if self._result is not None:
             # The kernel empties its memory now and then: SciPy's operator tells how much it has,
@@ -163,11 +166,7 @@ class PublicLbfgsb:
                 self._pairs.popleft()
         sk = np.array([step for step, _ in self._pairs]).reshape(len(self._pairs), n)
         yk = np.array([change for _, change in self._pairs]).reshape(len(self._pairs), n)
-        if self._result is None:
-            message = f"{TASKS[STOP]}: {DETAILS[MAXITER]}"
-            return LbfgsbEnd(self.x, 0, 1, message, sk, yk)
-        raw = self._result
-        return LbfgsbEnd(raw.x, self.iterations, int(raw.status), str(raw.message), sk, yk)
+        return sk, yk
 
 
 def public_tnc(

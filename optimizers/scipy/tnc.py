@@ -99,7 +99,11 @@ def solve_tnc(run: Run, options: dict[str, Any], messages: int = MSG_NONE) -> En
         report.start()
         report.iteration(0, problem.x0, value, gradient, run.nfev)
 
-    def on_iteration(x: Array) -> None:
+    def note(x: Array) -> None:
+        run.nit += 1
+        run.iterate = _nearest(run, free.whole(x))
+
+    def observe(x: Array) -> None:
         known = _nearest(run, free.whole(x))
         if report is not None and known.jac is not None:
             report.iteration(run.nit + 1, known.x, known.fun, known.jac, run.nfev)
@@ -108,6 +112,7 @@ def solve_tnc(run: Run, options: dict[str, Any], messages: int = MSG_NONE) -> En
     code, x = CONSTANT, problem.x0
     if mask.any():
         start = free.x0, lower[mask], upper[mask]
+        on_iteration = observe if run.is_watched or report is not None else note
         code, x = kernels.tnc(_on_free(evaluate, free), *start, options, on_iteration)
         x = problem.clip(free.whole(x))
     if run.recall(x) is None:  # scaling may move the last point by a rounding error

@@ -1,13 +1,12 @@
 """SciPy's functional faces of TNC."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from optimizers._types import Array, ArrayLike, BoundsLike, Jacobian, Objective
-from optimizers.errors import CrossedBoundsError
-from optimizers.ledger import StopRun
+from optimizers.errors import CrossedBoundsError, NoValueError
 from optimizers.problem import as_start
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.scipy.faces import check_passed_on, face_run, gradient_of
@@ -270,7 +269,7 @@ def _minimize(
     try:
         run = face_run(
             "tnc",
-            _ending_at_none(fun),
+            fun,
             x0,
             args,
             jac,
@@ -285,7 +284,11 @@ def _minimize(
         return _infeasible(x0)
     n = run.problem.n
     options["maxfun"] = max(100, 10 * n) if maxfun is None else maxfun
-    result = run.execute(lambda run: solve_tnc(run, options, messages))
+    try:
+        result = run.execute(lambda run: solve_tnc(run, options, messages))
+    except NoValueError as error:  # None asks for the end, as in SciPy
+        result = cast(Any, error).optimizer_result
+        result.stop = StopReason.CALLBACK
     if result.stop in _STOPPED:
         result.status = _STOPPED[result.stop]
         result.message = RCSTRINGS[result.status]
@@ -310,17 +313,3 @@ def _infeasible(x0: ArrayLike) -> OptimizerResult:
         best=None,
         elapsed=0.0,
     )
-
-
-def _ending_at_none(fun: Objective) -> Objective:
-    """Return an objective that ends the run where the user's returns None."""
-    if not callable(fun):
-        return fun  # the check of the problem says so
-
-    def checked(*arguments: Any) -> Any:
-        value = fun(*arguments)
-        if value is None:
-            raise StopRun(StopReason.CALLBACK)
-        return value
-
-    return checked
