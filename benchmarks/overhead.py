@@ -2,8 +2,9 @@
 
     python benchmarks/overhead.py [--n 2 10 100 1000] [--repeats 11] [--algorithm L-BFGS-B TNC]
 
-Each contestant minimises the same function from the same start with an analytic gradient. What the
-objective itself takes is measured in the same turn, on the same points, and subtracted.
+Each contestant minimises the same function from the same start; the function returns value and
+gradient together (``jac=True``). A first run records its answers; in the runs that are timed the
+objective plays them back, so that what it takes itself is some 0.1 microseconds.
 Contestants take turns, so that the machine's drift hits all alike; the figures are medians, and
 the ratios are the medians over the turns of ours / SciPy's.
 """
@@ -25,22 +26,17 @@ import scipy.optimize
 import optimizers
 from optimizers import LBFGSB, TNC, minimize_lbfgsb, minimize_tnc
 
-Run = Callable[[np.ndarray], int]  # minimises from a start and returns how often it evaluated
+Both = Callable[[np.ndarray], tuple[float, np.ndarray]]
+Run = Callable[[Both, np.ndarray], object]  # minimises an objective from a start
 
 
-def fun(x: np.ndarray) -> float:
-    """Return Rosenbrock's function in independent pairs of variables."""
+def pairs(x: np.ndarray) -> tuple[float, np.ndarray]:
+    """Return Rosenbrock's function in independent pairs of variables, and its gradient."""
     a, b = 1.0 - x[::2], x[1::2] - x[::2] ** 2
-    return float(a.dot(a) + 100.0 * b.dot(b))
-
-
-def jac(x: np.ndarray) -> np.ndarray:
-    """Return its gradient."""
-    b = x[1::2] - x[::2] ** 2
     gradient = np.empty(x.size)
-    gradient[::2] = 2.0 * (x[::2] - 1.0) - 400.0 * b * x[::2]
+    gradient[::2] = -2.0 * a - 400.0 * b * x[::2]
     gradient[1::2] = 200.0 * b
-    return gradient
+    return float(a.dot(a) + 100.0 * b.dot(b)), gradient
 
 
 def start(n: int) -> np.ndarray:
@@ -48,15 +44,27 @@ def start(n: int) -> np.ndarray:
     return np.resize([-1.2, 1.0], n) + np.linspace(0.0, 0.5, n)
 
 
-def objective_alone(x: np.ndarray, evaluations: int) -> None:
-    """Evaluate as often as a run did, and nothing else."""
-    for _ in range(evaluations):
-        fun(x)
-        jac(x)
+def recorded(run: Run, x: np.ndarray) -> list[tuple[float, np.ndarray]]:
+    """Return the objective's answers in a run."""
+    answers = []
+
+    def objective(x: np.ndarray) -> tuple[float, np.ndarray]:
+        answers.append(pairs(x))
+        return answers[-1]
+
+    run(objective, x)
+    return answers
 
 
-def scipys(method: str, options: dict[str, Any]) -> Run:
-    return lambda x: scipy.optimize.minimize(fun, x, jac=jac, method=method, options=options).nfev
+def overhead(run: Run, x: np.ndarray, answers: list[tuple[float, np.ndarray]], runs: int) -> float:
+    """Return microseconds per evaluation with an objective that plays its answers back."""
+    total = 0
+    for _ in range(runs):
+        play = iter(answers).__next__
+        began = time.perf_counter_ns()
+        run(lambda x: play(), x)  # noqa: B023  # used at once
+        total += time.perf_counter_ns() - began
+    return total / runs / len(answers) / 1e3
 
 
 def nlopts(name: str, maxeval: int) -> Run | None:
@@ -65,19 +73,21 @@ def nlopts(name: str, maxeval: int) -> Run | None:
     except ImportError:
         return None
 
-    def run(x: np.ndarray) -> int:
+    def run(fun: Both, x: np.ndarray) -> None:
         def objective(x: np.ndarray, gradient: np.ndarray) -> float:
-            if gradient.size:
-                gradient[:] = jac(x)
-            return fun(x)
+            value, gradient[:] = fun(x)
+            return value
 
         solver = nlopt.opt(getattr(nlopt, name), x.size)
         solver.set_min_objective(objective)
         solver.set_maxeval(maxeval)
         solver.optimize(x)
-        return int(solver.get_numevals())
 
     return run
+
+
+def scipys(method: str, options: dict[str, Any]) -> Run:
+    return lambda fun, x: scipy.optimize.minimize(fun, x, jac=True, method=method, options=options)
 
 
 def contestants(algorithm: str, limit: int) -> dict[str, Run]:
@@ -86,8 +96,8 @@ def contestants(algorithm: str, limit: int) -> dict[str, Run]:
     if algorithm == "L-BFGS-B":
         lbfgsb = LBFGSB(ftol=0.0, maxiter=limit, options={"gtol": 0.0, "restart": False})
         runs: dict[str, Run | None] = {
-            "class": lambda x: lbfgsb.minimize(fun, x, jac).nfev,
-            "function": lambda x: minimize_lbfgsb(fun, x, jac=jac, maxiter=limit, **exact).nfev,
+            "class": lambda fun, x: lbfgsb.minimize(fun, x, True),
+            "function": lambda fun, x: minimize_lbfgsb(fun, x, jac=True, maxiter=limit, **exact),
             "scipy": scipys("L-BFGS-B", {"maxiter": limit, **exact}),
             "nlopt LD_LBFGS": nlopts("LD_LBFGS", limit),
         }
@@ -95,34 +105,34 @@ def contestants(algorithm: str, limit: int) -> dict[str, Run]:
         exact["xtol"] = 0.0
         tnc = TNC(maxiter=limit, ftol=0.0, xtol=0.0, gtol=0.0)
         runs = {
-            "class": lambda x: tnc.minimize(fun, x, jac).nfev,
-            "function": lambda x: minimize_tnc(fun, x, jac=jac, maxfun=limit, **exact).nfev,
+            "class": lambda fun, x: tnc.minimize(fun, x, True),
+            "function": lambda fun, x: minimize_tnc(fun, x, jac=True, maxfun=limit, **exact),
             "scipy": scipys("TNC", {"maxfun": limit, **exact}),
             "nlopt LD_TNEWTON": nlopts("LD_TNEWTON", limit),
         }
     return {name: run for name, run in runs.items() if run is not None}
 
 
-def overhead(run: Run, x: np.ndarray, runs: int) -> float:
-    """Return microseconds per evaluation above the objective's own."""
-    began = time.perf_counter_ns()
-    evaluations = sum(run(x) for _ in range(runs))
-    total = time.perf_counter_ns() - began
-    began = time.perf_counter_ns()
-    objective_alone(x, evaluations)
-    own = time.perf_counter_ns() - began
-    return (total - own) / evaluations / 1e3
+def limit_of(algorithm: str, n: int) -> int:
+    """Return how long a run is: long where an evaluation is short; answers must fit in memory."""
+    if n <= 1_000:
+        return {"L-BFGS-B": 100, "TNC": 500}[algorithm]
+    return 35 if n <= 10_000 else 20 if n <= 100_000 else 10
 
 
-def measure(algorithm: str, n: int, repeats: int) -> dict[str, list[float]]:
-    runs = contestants(algorithm, {"L-BFGS-B": 35, "TNC": 100}[algorithm] if n <= 10_000 else 20)
+def measure(algorithm: str, n: int, repeats: int) -> tuple[dict[str, list[float]], int]:
+    runs, x = contestants(algorithm, limit_of(algorithm, n)), start(n)
     times: dict[str, list[float]] = {name: [] for name in runs}
+    answers = {"scipy": recorded(runs["scipy"], x)}  # ours asks the same points: tested
     for turn in range(repeats + 1):
         for name, run in runs.items():
-            figure = overhead(run, start(n), max(1, 500 // n))
+            if name.startswith("nlopt") and name not in answers:
+                answers[name] = recorded(run, x)
+            record = answers.get(name, answers["scipy"])
+            figure = overhead(run, x, record, max(1, 300 // n))
             if turn:  # the first turn warms up
                 times[name].append(figure)
-    return times
+    return times, len(answers["scipy"])
 
 
 def main() -> None:
@@ -135,13 +145,13 @@ def main() -> None:
     print("microseconds per evaluation above the objective's own, medians")
     for algorithm in given.algorithm:
         for n in given.n:
-            times = measure(algorithm, n, given.repeats)
+            times, evaluations = measure(algorithm, n, given.repeats)
             cells = "  ".join(f"{k} {statistics.median(v):9.2f}" for k, v in times.items())
             ratios = "  ".join(
                 f"{name}/scipy {statistics.median(map(_ratio, times[name], times['scipy'])):.3f}"
                 for name in ("class", "function")
             )
-            print(f"{algorithm:<9} n={n:<8} {cells}  {ratios}", flush=True)
+            print(f"{algorithm:<9} n={n:<8} {evaluations:4} {cells}  {ratios}", flush=True)
 
 
 def _ratio(ours: float, theirs: float) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 
 from optimizers._types import Array
 from optimizers.evaluation.values import as_gradient, as_value, non_finite, unpack
-from optimizers.ledger import SMALL, Evaluation, StopRun
+from optimizers.ledger import NOWHERE, Evaluation, StopRun
 from optimizers.result import StopReason
 from optimizers.run import Run
 
@@ -37,31 +37,25 @@ def direct(run: Run) -> Callable[[Array], tuple[float, Array]]:
         not to be changed, and holds until the next call.
     """
     problem = run.problem
-    if not run.calls_points or problem.constraints:
+    if not run.calls_points or problem.constraints or problem.n == 0:
         return run.value_and_gradient
     if not (callable(problem.jac) or problem.jac is True):
         return _forward(run)
     fun: Any = problem.fun
     jac: Any = problem.jac
     n, limit, passes, rejects = problem.n, run.limit, run.passes, run.rejects
-    is_joint, is_small, is_timed = jac is True, n <= SMALL, run.deadline < math.inf
+    is_joint, is_timed = jac is True, run.deadline < math.inf
     lower, upper, recent = problem.lower, problem.upper, run.recent
     # Looked up once; the inner function finds them among its own variables.
     remember, ndarray, shape, float64 = recent.append, np.ndarray, (n,), _FLOAT64
     isfinite, minimum, maximum, record = np.isfinite, np.minimum, np.maximum, tuple.__new__
     spare: list[Array] | None = [] if n > _LARGE else None
-    asked: bytes | None = None
     first = math.nan
-    answer = math.nan, problem.x0
 
     def evaluate(x: Array) -> tuple[float, Array]:
         # A kernel that steps back asks for its last point again.
-        nonlocal asked, first, answer
-        if is_small:
-            key = x.tobytes()
-            if key == asked:
-                return answer
-        elif x.item(0) == first and run.last.is_at(x) and run.last.jac is not None:
+        nonlocal first
+        if x.item(0) == first and run.last.is_at(x) and run.last.jac is not None:
             return run.last.fun, run.last.jac
         if run.nfev >= limit:
             raise StopRun(StopReason.MAXFUN)
@@ -75,6 +69,7 @@ def direct(run: Run) -> Callable[[Array], tuple[float, Array]]:
             x = x.copy()
         if lower is not None and upper is not None:
             maximum(minimum(x, upper, out=x), lower, out=x)
+        first = x.item(0)
         run.nfev += 1
         value = math.nan
         try:
@@ -112,7 +107,7 @@ def direct(run: Run) -> Callable[[Array], tuple[float, Array]]:
             stand_in = run.rejected(x, error)
             if stand_in.jac is None:
                 raise
-            answer = stand_in.fun, stand_in.jac
+            return stand_in.fun, stand_in.jac
         else:
             known = run.last = record(Evaluation, (x, value, gradient))
             if spare is not None and len(recent) == recent.maxlen:
@@ -124,12 +119,7 @@ def direct(run: Run) -> Callable[[Array], tuple[float, Array]]:
                 run.worst = value
             if best is None or value < best[1] or best[1] != best[1]:
                 run.best = run.anchor = known
-            answer = value, gradient
-        if is_small:
-            asked = key
-        else:
-            first = x.item(0)
-        return answer
+            return value, gradient
 
     return evaluate
 
@@ -148,15 +138,14 @@ def _forward(run: Run) -> Callable[[Array], tuple[float, Array]]:
     h = np.asarray(0.0 if differences.step is None else differences.step, dtype=np.float64)
     if differences.scheme != "2-point" or h.ndim or not h > 0.0:
         return run.value_and_gradient
-    fun, n, limit, upper = problem.fun, problem.n, run.limit, problem.upper
+    fun, n, limit, passes, upper = problem.fun, problem.n, run.limit, run.passes, problem.upper
 
     def evaluate(x: Array) -> tuple[float, Array]:
         moved = x + h
         steps = moved - x
-        # The first point, and all that is not usual, goes the long way.
+        # All that is not usual goes the long way.
         if (
-            run.last.jac is None
-            or run.precision > _EPS
+            run.precision > _EPS
             or run.nfev + n + 1 > limit
             or run.deadline < math.inf
             or not steps.all()
@@ -164,23 +153,29 @@ def _forward(run: Run) -> Callable[[Array], tuple[float, Array]]:
             or run.last.is_at(x)
         ):
             return run.value_and_gradient(x)
-        x, probes, best = x.copy(), moved.tolist(), run.best
+        x, best = x.copy(), run.best
         values: list[float] = []
+        if run.last is NOWHERE:
+            values.append(run.value(x))
+            if run.precision > _EPS:  # the first value shows it
+                return values[0], run.gradient(x)
+        count = run.nfev
         try:
-            run.nfev += 1
-            value = fun(x.copy())
-            values.append(value if type(value) is float else as_value(value))
-            for i in range(n):
+            probes = moved.tolist()
+            for i in range(len(values) - 1, n):
                 point = x.copy()
-                point[i] = probes[i]
-                run.nfev += 1
+                if i >= 0:
+                    point[i] = probes[i]
+                count += 1
                 value = fun(point)
-                values.append(value if type(value) is float else as_value(value))
-            seen = np.array(values)
-            if not (run.passes or np.isfinite(seen).all()):
-                raise non_finite(seen[~np.isfinite(seen)][0])
-            gradient = as_gradient((seen[1:] - values[0]) / steps, n, finite=not run.passes)
+                if type(value) is not float:
+                    value = as_value(value)
+                values.append(value)
+                if value - value != 0.0 and not passes:
+                    raise non_finite(value)
+            gradient = as_gradient((np.array(values[1:]) - values[0]) / steps, n, finite=not passes)
         except BaseException as error:
+            run.nfev = count
             _weigh(run, x, moved, values)
             if not isinstance(error, Exception):
                 raise
@@ -189,6 +184,7 @@ def _forward(run: Run) -> Callable[[Array], tuple[float, Array]]:
                 raise
             run.best = best  # a point that is rejected is no candidate, nor are its probes
             return stand_in.fun, stand_in.jac
+        run.nfev = count
         _weigh(run, x, moved, values)
         run.remember(Evaluation(x, values[0], gradient))
         return values[0], gradient
@@ -198,8 +194,11 @@ def _forward(run: Run) -> Callable[[Array], tuple[float, Array]]:
 
 def _weigh(run: Run, x: Array, moved: Array, values: list[float]) -> None:
     """Weigh the values at ``x`` and at as many of its probes as there are."""
-    finite = [(value, i) for i, value in enumerate(values) if math.isfinite(value)]
-    for value, i in (min(finite), max(finite)) if finite else ():
+    known = values
+    if not math.isfinite(sum(values)):
+        known = [value for value in values if math.isfinite(value)]
+    for value in (min(known), max(known)) if known else ():
+        i = values.index(value)
         point = x.copy()
         if i:
             point[i - 1] = moved[i - 1]

@@ -14,7 +14,7 @@ from optimizers.result import StopReason
 #: A constraint missed by less than this does not make a point worse than another.
 _FEASIBLE = 1e-6
 #: Up to this many variables, comparing bytes is the quickest way to know a point again.
-SMALL = 128
+_SMALL = 128
 #: How many of the latest points are remembered, up to how many variables; beyond, only the last.
 _REMEMBERED = ((1_000, 8), (100_000, 2))
 
@@ -54,12 +54,14 @@ class Evaluation(NamedTuple):
             self.x.size == x.size
             and (x.size == 0 or self.x.item(0) == x.item(0))
             # Comparing few bytes is quicker; they may differ in the sign of a zero.
-            and ((x.size <= SMALL and self.x.tobytes() == x.tobytes()) or np.array_equal(self.x, x))
+            and (
+                (x.size <= _SMALL and self.x.tobytes() == x.tobytes()) or np.array_equal(self.x, x)
+            )
         )
 
 
 #: Stands for the last evaluation before there is one: it is at no point.
-_NONE = Evaluation(np.array([math.nan]), math.nan)
+NOWHERE = Evaluation(np.array([math.nan]), math.nan)
 
 
 class Ledger:
@@ -86,7 +88,7 @@ class Ledger:
         #: The best point whose whole evaluation succeeded: what a rejected one steps back to.
         self.anchor: Evaluation | None = None
         #: The last answer, a rejected point's stand-in included: asking again costs nothing.
-        self.last = _NONE
+        self.last = NOWHERE
         #: The point that the last iteration ended on, if it is known.
         self.iterate: Evaluation | None = None
         # What the algorithm may still end on or report, besides these.

@@ -187,17 +187,13 @@ class LbfgsbKernel:
 def _coded(
     n: int, lower: Array | None, upper: Array | None, integer: type[np.signedinteger[Any]]
 ) -> tuple[Array, Array, NDArray[np.signedinteger[Any]]]:
-    """Return bounds as the kernel takes them: finite, with a code that says which ones count."""
+    """Return bounds as the kernel takes them: with a code for those that count."""
     if lower is None or upper is None:
         return np.zeros(n), np.zeros(n), np.zeros(n, dtype=integer)
     has_lower, has_upper = np.isfinite(lower), np.isfinite(upper)
     # 0 no bound, 1 lower, 2 both, 3 upper.
-    codes = np.where(has_lower, np.where(has_upper, 2, 1), np.where(has_upper, 3, 0))
-    return (
-        np.where(has_lower, lower, 0.0),
-        np.where(has_upper, upper, 0.0),
-        codes.astype(integer),
-    )
+    codes = np.array([0, 3, 1, 2], dtype=integer)
+    return lower, upper, codes[2 * has_lower.view(np.int8) + has_upper]
 
 
 def _rotate(rows: Array, first: int) -> None:

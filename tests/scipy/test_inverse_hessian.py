@@ -1,12 +1,17 @@
 """LbfgsInvHessProduct: its algebra against dense matrices, and the one that runs leave behind."""
 
+import copy
+import pickle
+import time
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import scipy
 import scipy.optimize
 import scipy.sparse.linalg
+from scipy.optimize import rosen, rosen_der
 
 import optimizers
 from optimizers import InvalidInputError, LbfgsInvHessProduct, minimize_lbfgsb
@@ -283,3 +288,50 @@ def test_a_large_ring_is_put_in_order_too() -> None:
     )  # fmt: skip
     assert result.nit == 10
     assert np.allclose(result.hess_inv.sk, np.diff(points, axis=0)[-m:], rtol=1e-6, atol=1e-12)
+
+
+# An operator whose pairs come later.
+
+
+def test_pairs_that_come_later_are_asked_for_once():
+    asked = []
+
+    def pairs():
+        asked.append(1)
+        return np.array([[1.0, 0.0]]), np.array([[2.0, 0.0]])
+
+    operator = LbfgsInvHessProduct.later(2, pairs)
+    assert operator.shape == (2, 2)
+    assert not asked
+    assert (operator @ [2.0, 3.0]).tolist() == [1.0, 3.0]
+    assert operator.n_corrs == 1
+    assert operator.rho.tolist() == [0.5]
+    assert len(asked) == 1
+    with pytest.raises(AttributeError, match="nothing"):
+        operator.nothing  # noqa: B018  # the access is the test
+
+
+def test_pairs_that_come_later_are_asked_for_once_by_many_threads():
+    n, m = 400, 10
+    asked = []
+
+    def pairs():
+        asked.append(1)
+        time.sleep(0.01)
+        return np.eye(m, n), 2 * np.eye(m, n)
+
+    operator = LbfgsInvHessProduct.later(n, pairs)
+    with ThreadPoolExecutor(8) as pool:
+        products = list(pool.map(operator.matvec, [np.ones(n)] * 8))
+    assert len(asked) == 1
+    assert all(np.array_equal(product, products[0]) for product in products)
+
+
+@pytest.mark.parametrize(
+    "again", [copy.copy, copy.deepcopy, lambda o: pickle.loads(pickle.dumps(o))]
+)
+def test_a_result_operator_survives_pickling_and_copying(again):
+    result = minimize_lbfgsb(rosen, [-1.2, 1.0, 0.5], jac=rosen_der)
+    other = again(result.hess_inv)
+    assert np.array_equal(other.todense(), result.hess_inv.todense())
+    assert len(pickle.dumps(result.hess_inv)) < 4_000
