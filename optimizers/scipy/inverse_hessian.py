@@ -81,9 +81,10 @@ class LbfgsInvHessProduct(scipy.optimize.LbfgsInvHessProduct):  # type: ignore[m
                 self._take(*pairs())
         return object.__getattribute__(self, name)
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Return the attributes, the pairs among them."""
-        return {"sk": self.sk, **self.__dict__}
+    @override
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return how to make the operator anew: its base class is not always pickled."""
+        return type(self), (self.sk, self.yk)
 
     def _take(self, sk: ArrayLike, yk: ArrayLike) -> None:
         steps, changes = (np.asarray(a, dtype=np.float64) for a in (sk, yk))
