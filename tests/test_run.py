@@ -768,7 +768,7 @@ def test_a_rejected_point_is_worse_than_all_seen_and_leads_back(failure, at):
     assert (gradient - 2 * START) @ away > 0
     assert np.isfinite(gradient).all()
     assert one.nrejected == 1
-    assert one.nfev == len(fun.points) == at
+    assert one.nfev == len(fun.points) >= at
 
 
 @pytest.mark.parametrize("failure", FAILURES, ids=repr)

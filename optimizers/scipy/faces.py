@@ -8,7 +8,7 @@ import numpy as np
 from optimizers._types import ArrayLike, BoundsLike, Jacobian, Objective
 from optimizers.errors import OptionError, UnknownOptionError, nearest_names, warn_user
 from optimizers.evaluation.differences import SCHEMES, Differences
-from optimizers.evaluation.evaluators import Evaluator
+from optimizers.evaluation.pools import evaluator_for
 from optimizers.observers import as_observer
 from optimizers.problem import Problem
 from optimizers.run import Run
@@ -80,7 +80,7 @@ def face_run(
     )
     return Run(
         problem,
-        Evaluator(problem.fun, workers=passed_on.get("workers")),
+        evaluator_for(problem.fun, workers=passed_on.get("workers")),
         differences_for(problem.jac, eps, passed_on.get("finite_diff_rel_step")),
         maxfun=maxfun,
         on_failure="pass",
