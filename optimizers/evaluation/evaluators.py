@@ -192,7 +192,7 @@ class Evaluator:
         spare : float, default inf
             How many evaluations may be made besides, for those that failed.
         deadline : float, default inf
-            The time of :func:`time.monotonic` after which nothing is started.
+            The time of ``time.monotonic`` after which nothing is started.
 
         Yields
         ------
