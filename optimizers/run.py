@@ -395,7 +395,7 @@ class Run(Ledger):
             value, gradient = self._unpack(self._evaluator.raw(self.problem.fun, x))
         else:
             try:
-                value = self._evaluator.value(x)
+                value = self._evaluator.value(x, self.limit - self.nfev - 1)
             finally:
                 self._count()
         if not (math.isfinite(value) or self.passes):

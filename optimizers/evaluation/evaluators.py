@@ -133,13 +133,15 @@ class Evaluator:
     def close(self) -> None:
         """Give back what the evaluator holds."""
 
-    def value(self, x: Array) -> float:
+    def value(self, x: Array, spare: float = math.inf) -> float:
         """Return the objective's value at one point, finite or not.
 
         Parameters
         ----------
         x : ndarray of float64, shape (n,)
             The point; the objective gets a copy.
+        spare : float, default inf
+            How many evaluations may be made besides, should the first fail.
 
         Returns
         -------
@@ -154,7 +156,7 @@ class Evaluator:
                     self.precision = max(self.precision, precision_of(raw))
                 return as_value(raw)
             except Exception:
-                if attempt == self.retries:
+                if attempt >= min(self.retries, spare):
                     raise
         raise AssertionError("The last attempt returns or raises.")
 

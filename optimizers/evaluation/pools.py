@@ -39,6 +39,8 @@ from optimizers.evaluation.workers import DaemonExecutor, Workers, is_pool
 
 #: A task is hedged when it has taken this many times the median of those that are done.
 _SLOW = 1.5
+#: Seconds that a worker may take to load the objective, imports included, the first time.
+_LOADING = 10.0
 #: Seconds between two looks at tasks that may be overdue.
 _TICK = 0.01
 
@@ -123,19 +125,20 @@ class PoolEvaluator(Evaluator):
         self.workers.close(is_idle=all(future.done() for future in self.stale))
 
     @override
-    def value(self, x: NDArray[Any]) -> float:
-        return float(self._one(self._fun, x, "stack" if self.is_stacked else "points"))
+    def value(self, x: NDArray[Any], spare: float = math.inf) -> float:
+        form: Form = "stack" if self.is_stacked else "points"
+        return float(self._one(self._fun, x, form, spare))
 
     @override
     def raw(self, fun: Callable[..., Any], x: NDArray[Any]) -> Any:
         started = self.started
         try:
-            return self._one(fun, x, "raw")
+            return self._one(fun, x, "raw", math.inf)
         finally:
             self.started = started
 
-    def _one(self, fun: Callable[..., Any], x: NDArray[Any], form: Form) -> Any:
-        wave = _Wave(self, self._function(fun), form, x[np.newaxis])
+    def _one(self, fun: Callable[..., Any], x: NDArray[Any], form: Form, spare: float) -> Any:
+        wave = _Wave(self, self._function(fun), form, x[np.newaxis], spare)
         try:
             for _, answer in wave.answers():
                 if isinstance(answer, Exception):
@@ -422,7 +425,7 @@ class _Wave:
         overdue = {
             id(task): (future, task)
             for future, task in self._running.items()
-            if now - task.began > limit * task.size and not future.done()
+            if now > self._end(task) and not future.done()
         }
         if not overdue:
             return
@@ -482,9 +485,14 @@ class _Wave:
 
     def _patience(self) -> float | None:
         if self._pool.eval_timeout < math.inf:
-            ends = [t.began + self._pool.eval_timeout * t.size for t in self._running.values()]
-            return max(_TICK, min(ends) - time.monotonic())
+            end = min(self._end(task) for task in self._running.values())
+            return max(_TICK, end - time.monotonic())
         return _TICK if self._may_hedge() else None
+
+    def _end(self, task: _Task) -> float:
+        """Return when a task has run for too long."""
+        loading = _LOADING if task.has_payload else 0.0
+        return task.began + self._pool.eval_timeout * task.size + loading
 
     def _may_hedge(self) -> bool:
         pool = self._pool
