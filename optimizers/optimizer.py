@@ -252,9 +252,10 @@ class Optimizer(ABC):
             ``fun(x) -> (float, gradient)``. It gets a copy of ``x`` that it may change.
         x0 : float or array_like of shape (n,)
             The start. It is not changed.
-        jac : callable, {"2-point", "3-point", "cs"}, True or None, default None
-            The gradient, ``jac(x) -> (n,)``; the name of a difference scheme; or True when
-            ``fun`` returns both. None means the algorithm's default: one-sided differences.
+        jac : callable, {"2-point", "3-point", "cs"}, Differences, True or None, default None
+            The gradient, ``jac(x) -> (n,)``; a difference scheme, as :class:`Differences` or by
+            its name; or True when ``fun`` returns both. None means the algorithm's default:
+            one-sided differences, for :class:`TNC` central ones.
         bounds : sequence of (low, high), array_like of shape (n, 2), Bounds or None
             Bounds of the variables; None or an infinity for no bound on that side.
         constraints : dict, LinearConstraint, NonlinearConstraint, or a sequence of them
@@ -408,6 +409,8 @@ class Optimizer(ABC):
 
     def _differences(self, problem: Problem) -> Differences:
         """Return the scheme for gradients that the user does not give."""
+        if isinstance(problem.jac, Differences):
+            return problem.jac
         return Differences(problem.jac if problem.jac in SCHEMES else "2-point")
 
     def _budget(self, maxfun: int | None) -> int | None:

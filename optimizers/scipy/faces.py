@@ -26,8 +26,8 @@ def differences_for(
 
     Parameters
     ----------
-    jac : scheme name or other
-        A named scheme takes relative steps, as in SciPy.
+    jac : Differences, scheme name or other
+        A named scheme takes relative steps, as in SciPy; one of the user's own has its steps.
     step : float or array_like of shape (n,), optional
         ``eps``: the absolute step where no scheme is named.
     relative : float or array_like of shape (n,), optional
@@ -35,6 +35,8 @@ def differences_for(
     """
     if jac is True or callable(jac):
         return _UNUSED
+    if isinstance(jac, Differences):
+        return jac
     if jac in SCHEMES:
         return Differences(jac, relative_step=relative)
     if relative is not None:
