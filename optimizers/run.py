@@ -8,7 +8,7 @@ import contextlib
 import functools
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,6 +24,7 @@ from optimizers.ledger import Evaluation, Ledger, StopRun
 from optimizers.observers import Observer
 from optimizers.problem import Problem
 from optimizers.result import Best, OptimizerResult, StopReason
+from optimizers.several import several
 
 #: How often a run that rejected points starts again from its best point, to confirm its end.
 _CONFIRMATIONS = 5
@@ -166,6 +167,21 @@ class Run(Ledger):
         # The algorithm may change what it is handed; what is remembered stays.
         return value, gradient.copy()
 
+    def values_and_gradients(self, points: Sequence[Array]) -> list[Evaluation | None]:
+        """Return what is at several points, evaluated with all their probes in one wave.
+
+        Parameters
+        ----------
+        points : sequence of ndarray of float64, shape (n,)
+            The points, the most wanted first; an algorithm that asks for them needs none of them.
+
+        Returns
+        -------
+        list of Evaluation or None
+            For as many of the points as the budget allows; None for one that is rejected.
+        """
+        return several(self, points)
+
     def _known(self, x: Array) -> Evaluation | None:
         """Return the answer at a point that was asked for just now, or, if it is dear, before.
 
@@ -275,14 +291,14 @@ class Run(Ledger):
         start from there comes to the same without any, or at the latest after a few.
         """
         for _ in range(_CONFIRMATIONS):
-            rejected = self.nrejected
+            misled = self.nmisled
             ending = solve(self)
-            if self.nrejected == rejected or ending.stop.is_budget or self.anchor is None:
+            if self.nmisled == misled or ending.stop.is_budget or self.anchor is None:
                 return ending
             self.problem = replace(self.problem, x0=self.anchor.x.copy())
-        rejected = self.nrejected
+        misled = self.nmisled
         ending = solve(self)
-        if ending.success and self.nrejected > rejected:
+        if ending.success and self.nmisled > misled:
             words = "Rejected points may have misled the algorithm."
             return replace(ending, success=False, message=f"{ending.message} {words}")
         return ending
@@ -401,8 +417,11 @@ class Run(Ledger):
         lower, upper = self.problem.lower, self.problem.upper
         return self.differences.plan(x, lower, upper, self.precision)
 
-    def _wave(self, points: NDArray[Any]) -> NDArray[Any]:
-        """Evaluate a wave; a value that arrived is counted and weighed whatever follows it."""
+    def _wave(self, points: NDArray[Any], *, finite: bool = True) -> NDArray[Any]:
+        """Evaluate a wave; a value that arrived is counted and weighed whatever follows it.
+
+        Unless they must all be ``finite``, values that are not are returned as they are.
+        """
         self.check_budget(len(points))
         values = np.empty(len(points), dtype=points.dtype)
         answers = self._evaluator.wave(points)
@@ -411,11 +430,11 @@ class Run(Ledger):
             self.nfev += part.stop - part.start
             _, answer = next(answers)
             values[part] = answer
-            finite = np.isfinite(values[part])
+            good = np.isfinite(values[part])
             if points.dtype != np.complex128:  # probes off the real axis are no candidates
-                self._weigh_part(points[part][finite], values[part][finite])
-            if not finite.all() and not self.passes:
-                raise non_finite(values[part][~finite][0])
+                self._weigh_part(points[part][good], values[part][good])
+            if finite and not good.all() and not self.passes:
+                raise non_finite(values[part][~good][0])
         return values
 
     def _fold(self, plan: Plan, value: float, values: NDArray[Any]) -> Array:

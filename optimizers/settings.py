@@ -55,7 +55,7 @@ class RunSettings(CommonSettings, total=False):
 RUN_SETTINGS = (*CommonSettings.__annotations__, "maxfun")
 
 # The least value of options that are whole numbers; None stands for the default.
-_WHOLE = {"maxfun": 1, "maxfev": 1, "maxiter": 0, "maxcor": 1, "maxls": 1}
+_WHOLE = {"maxfun": 1, "maxfev": 1, "maxiter": 0, "maxcor": 1, "maxls": 1, "speculate": 1}
 _NUMBERS = frozenset(
     ("ftol", "xtol", "gtol", "xatol", "fatol", "accuracy", "barrier_tol", "rhobeg", "catol")
 )
