@@ -8,7 +8,7 @@ import contextlib
 import functools
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,6 +24,7 @@ from optimizers.ledger import Evaluation, Ledger, StopRun
 from optimizers.observers import Observer
 from optimizers.problem import Problem
 from optimizers.result import Best, OptimizerResult, StopReason
+from optimizers.several import several
 
 #: How often a run that rejected points starts again from its best point, to confirm its end.
 _CONFIRMATIONS = 5
@@ -176,6 +177,21 @@ class Run(Ledger):
         # The algorithm may change what it is handed; what is remembered stays.
         return value, gradient.copy()
 
+    def values_and_gradients(self, points: Sequence[Array]) -> list[Evaluation | None]:
+        """Return what is at several points, evaluated with all their probes in one wave.
+
+        Parameters
+        ----------
+        points : sequence of ndarray of float64, shape (n,)
+            The points, the most wanted first; an algorithm that asks for them needs none of them.
+
+        Returns
+        -------
+        list of Evaluation or None
+            For as many of the points as the budget allows; None for one that is rejected.
+        """
+        return several(self, points)
+
     def _known(self, x: Array) -> Evaluation | None:
         """Return the answer at a point that was asked for just now, or, if it is dear, before.
 
@@ -199,8 +215,7 @@ class Run(Ledger):
                 gradient = self._call_jac(x)
             else:
                 assert known is not None
-                plan = self._plan(x)
-                gradient = self._fold(plan, known.fun, self._wave(plan.points))
+                gradient = self._probed(self._plan(x), known.fun)
         except Exception as error:
             rejected = self.rejected(x, error)
             if rejected.jac is None:
@@ -289,14 +304,14 @@ class Run(Ledger):
         start from there comes to the same without any, or at the latest after a few.
         """
         for _ in range(_CONFIRMATIONS):
-            rejected = self.nrejected
+            misled = self.nmisled
             ending = solve(self)
-            if self.nrejected == rejected or ending.stop.is_budget or self.anchor is None:
+            if self.nmisled == misled or ending.stop.is_budget or self.anchor is None:
                 return ending
             self.problem = replace(self.problem, x0=self.anchor.x.copy())
-        rejected = self.nrejected
+        misled = self.nmisled
         ending = solve(self)
-        if ending.success and self.nrejected > rejected:
+        if ending.success and self.nmisled > misled:
             words = "Rejected points may have misled the algorithm."
             return replace(ending, success=False, message=f"{ending.message} {words}")
         return ending
@@ -371,19 +386,40 @@ class Run(Ledger):
         plan = self._plan(x)
         if plan.points.dtype == np.complex128:
             value, _ = self._call(x)
-            return value, self._fold(plan, value, self._wave(plan.points))
+            return value, self._probed(plan, value)
         if self.nfev + 1 + len(plan.points) > self.limit:
             # Not enough left for the gradient: the budget's last point is spent on the value.
             self.value(x)
             raise StopRun(StopReason.MAXFUN)
         precision = self.precision
-        values = self._wave(np.concatenate([x[np.newaxis], plan.points]))
+        values, failures = self._try_wave(np.concatenate([x[np.newaxis], plan.points]))
         value, probes = float(values[0]), values[1:]
         if self.precision > precision:
             # The first answers are coarser than was thought: those probes were too near.
-            plan = self._plan(x)
-            probes = self._wave(plan.points)
-        return value, self._fold(plan, value, probes)
+            return value, self._probed(self._plan(x), value)
+        return value, self._mended(plan, value, probes, failures)
+
+    def _probed(self, plan: Plan, value: float) -> Array:
+        """Return the gradient from a wave of probes alone."""
+        probes, failures = self._try_wave(plan.points, is_first_needed=False)
+        failures = {row + 1: error for row, error in failures.items()}
+        return self._mended(plan, value, probes, failures)
+
+    def _mended(
+        self, plan: Plan, value: float, probes: NDArray[Any], failures: dict[int, Exception]
+    ) -> Array:
+        """Return the gradient, with other probes in the place of those that failed.
+
+        ``failures`` counts the rows from 1: the point itself is row 0.
+        """
+        if failures:
+            failed = np.zeros(len(probes), dtype=bool)
+            failed[[row - 1 for row in failures]] = True
+            again = plan.retry(value, probes, failed)
+            if again is None:
+                raise next(iter(failures.values()))
+            plan, probes = again, self._wave(again.points)
+        return self._fold(plan, value, probes)
 
     def _call(self, x: Array) -> tuple[float, Array | None]:
         """Evaluate one point; with ``jac=True`` the gradient comes with it."""
@@ -431,7 +467,11 @@ class Run(Ledger):
         return values
 
     def _try_wave(
-        self, points: NDArray[Any], unless: Callable[[float], bool] | None = None
+        self,
+        points: NDArray[Any],
+        unless: Callable[[float], bool] | None = None,
+        *,
+        is_first_needed: bool = True,
     ) -> tuple[NDArray[Any], dict[int, Exception]]:
         """Evaluate a wave; what arrived is counted and weighed whatever follows it.
 
@@ -441,6 +481,8 @@ class Run(Ledger):
             The points.
         unless : callable, optional
             ``unless(value)`` tells by the value of the first point that the others are not wanted.
+        is_first_needed : bool, default True
+            Whether the others are of no use if the first point fails: then its failure is raised.
 
         Returns
         -------
@@ -460,7 +502,11 @@ class Run(Ledger):
             for part, answer in answers:
                 missing -= part.stop - part.start
                 for row, error in self._take(values, part, answer):
-                    if row == 0 or not self.rejects or isinstance(error, InvalidValueError):
+                    if (
+                        (row == 0 and is_first_needed)
+                        or not self.rejects
+                        or isinstance(error, InvalidValueError)
+                    ):
                         raise error
                     failures[row] = error
                 if unless is not None and part.start == 0 and unless(float(values[0])):

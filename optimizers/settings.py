@@ -80,6 +80,7 @@ _WHOLE = {
     "maxls": 1,
     "retries": 0,
     "in_flight": 1,
+    "speculate": 1,
 }
 _CHOICES: dict[str, tuple[Any, ...]] = {
     "on_failure": ("raise", "reject"),

@@ -284,7 +284,8 @@ def check_non_finite(make: Factory) -> None:
     for fail_at in range(6, 30, 4):
         bowl = Bowl(fail_at=fail_at)
         result = run(make(), bowl, on_failure="reject")
-        assert result.nrejected == int(len(bowl.points) >= fail_at)
+        # None if it was a probe of a difference, which another makes up for.
+        assert result.nrejected <= int(len(bowl.points) >= fail_at)
         assert result.fun == Bowl.exact(result.x)
         if result.success:  # a wrong answer is never called right
             assert result.fun <= clean.fun + margin

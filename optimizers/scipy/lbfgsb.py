@@ -18,6 +18,7 @@ from optimizers.scipy import kernels
 from optimizers.scipy.inverse_hessian import LbfgsInvHessProduct
 from optimizers.scipy.public import LbfgsbEnd, PublicLbfgsb
 from optimizers.scipy.reports import LbfgsbReport, projected_gradient
+from optimizers.scipy.speculation import line_search
 
 _STATIONARY_WORDS = "CONVERGENCE: NORM OF PROJECTED GRADIENT <= PGTOL"
 
@@ -45,9 +46,10 @@ class LbfgsbOptions:
     maxiter: int = 15000
     iprint: int = -1
     restart: bool = False
+    speculate: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("maxcor", "maxls"):
+        for name in ("maxcor", "maxls", "speculate"):
             if getattr(self, name) < 1:
                 raise OptionError(f"{name} is {getattr(self, name)!r}, expected at least 1.")
 
@@ -78,13 +80,14 @@ def solve_lbfgsb(run: Run, options: LbfgsbOptions) -> Ending:
         return _ended(run, LbfgsbEnd(problem.x0, 0, 0, _STATIONARY_WORDS))
     first = value, gradient
     on_iteration = _observer(run, report if options.iprint > 0 else None)
+    search = line_search(run, options.speculate, options.maxls)
     start = problem.x0
     for attempt in (1, 2):
         settings = options.maxcor, options.ftol, options.gtol, options.maxls
         kernel = kernels.lbfgsb(start, problem.lower, problem.upper, *settings)
         before = run.nit
         try:
-            kernel.run(evaluate, options.maxiter - before, on_iteration, first)
+            kernel.run(evaluate, options.maxiter - before, on_iteration, first, search)
         finally:
             run.nit = before + kernel.iterations
             end = kernel.end()
