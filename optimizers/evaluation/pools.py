@@ -162,7 +162,10 @@ class PoolEvaluator(Evaluator):
         return late
 
     def _function(self, fun: Callable[..., Any]) -> "_Function":
-        return self._functions.setdefault(id(fun), _Function(fun))
+        # Made once only: each is published anew, under a key that no worker knows.
+        if id(fun) not in self._functions:
+            self._functions[id(fun)] = _Function(fun)
+        return self._functions[id(fun)]
 
 
 def check_workers(group: int | None, workers: Any) -> None:
