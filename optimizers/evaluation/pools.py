@@ -376,6 +376,11 @@ class _Wave:
         except BrokenExecutor as error:
             yield from self._bury(task, error)
             return
+        except WorkerDiedError as error:  # of an executor that sends a task again by itself
+            died = WorkerDiedError(f"x = {self._shown(task)} {error}.")
+            died.__cause__ = error.__cause__
+            yield task.part, died
+            return
         except CancelledError:  # by somebody else: whoever owns the executor ends the run
             raise asyncio.CancelledError from None
         except Exception as error:
