@@ -165,7 +165,10 @@ class PoolEvaluator(Evaluator):
         return late
 
     def _function(self, fun: Callable[..., Any]) -> "_Function":
-        return self._functions.setdefault(id(fun), _Function(fun))
+        # Made once only: each is published anew, under a key that no worker knows.
+        if id(fun) not in self._functions:
+            self._functions[id(fun)] = _Function(fun)
+        return self._functions[id(fun)]
 
 
 def check_workers(group: int | None, workers: Any) -> None:
@@ -375,6 +378,11 @@ class _Wave:
             outcome = future.result()
         except BrokenExecutor as error:
             yield from self._bury(task, error)
+            return
+        except WorkerDiedError as error:  # of an executor that sends a task again by itself
+            died = WorkerDiedError(f"x = {self._shown(task)} {error}.")
+            died.__cause__ = error.__cause__
+            yield task.part, died
             return
         except CancelledError:  # by somebody else: whoever owns the executor ends the run
             raise asyncio.CancelledError from None

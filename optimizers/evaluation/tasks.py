@@ -8,7 +8,9 @@ import itertools
 import os
 import pickle
 import signal
+import threading
 import traceback
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -24,9 +26,15 @@ from optimizers.evaluation.values import as_value, as_values, precision_of
 Form = Literal["points", "flat", "stack", "raw"]
 
 _NUMBERS = itertools.count()
-# The objectives that this process knows, by key. A worker forgets the oldest beyond a few.
-_KNOWN: dict[str, Callable[..., Any]] = {}
+# A process's number is not enough: in containers, the same come up again and again.
+_TOKEN = uuid.uuid4().hex
+# The objectives that this process gives, by key.
+_PUBLISHED: dict[str, Callable[..., Any]] = {}
+# Those that it was given as a worker. Of these it forgets the oldest beyond a few.
+_RECEIVED: dict[str, Callable[..., Any]] = {}
 _KEPT = 8
+# A worker process may have several threads; reentrant, since to unpickle runs code of the user's.
+_RECEIVING = threading.RLock()
 
 
 @dataclass
@@ -54,19 +62,19 @@ class Unknown:
 
 def publish(fun: Callable[..., Any]) -> str:
     """Make an objective known in this process and return its key."""
-    key = f"{os.getpid()}-{next(_NUMBERS)}"
-    _KNOWN[key] = fun
+    key = f"{_origin()}-{next(_NUMBERS)}"
+    _PUBLISHED[key] = fun
     return key
 
 
 def known(key: str) -> Callable[..., Any]:
-    """Return the objective of a key that is known in this process."""
-    return _KNOWN[key]
+    """Return the objective of a key that was made known in this process."""
+    return _PUBLISHED[key]
 
 
 def withdraw(key: str) -> None:
     """Forget an objective in this process."""
-    _KNOWN.pop(key, None)
+    _PUBLISHED.pop(key, None)
 
 
 def begin(ready: Any) -> None:
@@ -100,14 +108,13 @@ def perform(key: str, payload: bytes | None, form: Form, points: NDArray[Any]) -
     Outcome or Unknown
         The values up to the first failure.
     """
-    if key not in _KNOWN:
-        if payload is None:
+    fun = _PUBLISHED.get(key)
+    if fun is None:  # not "or": an objective may be false, for instance one that has a length
+        fun = _received(key, payload)
+        if fun is None:
             return Unknown()
-        while len(_KNOWN) >= _KEPT:
-            _KNOWN.pop(next(iter(_KNOWN)))
-        _KNOWN[key] = pickle.loads(payload)
-    outcome = evaluate(_KNOWN[key], form, points)
-    if payload is not None or _is_remote(key):
+    outcome = evaluate(fun, form, points)
+    if not key.startswith(_origin()):
         outcome.error = _portable(outcome.error)
     return outcome
 
@@ -142,8 +149,19 @@ def evaluate(fun: Callable[..., Any], form: Form, points: NDArray[Any]) -> Outco
     return Outcome(np.array(values, dtype=dtype), precision, failure)
 
 
-def _is_remote(key: str) -> bool:
-    return not key.startswith(f"{os.getpid()}-")
+def _received(key: str, payload: bytes | None) -> Callable[..., Any] | None:
+    """Return the objective that this process was given, now or before; None if it was not."""
+    with _RECEIVING:
+        if key not in _RECEIVED and payload is not None:
+            while len(_RECEIVED) >= _KEPT:
+                _RECEIVED.pop(next(iter(_RECEIVED)))
+            _RECEIVED[key] = pickle.loads(payload)
+        return _RECEIVED.get(key)
+
+
+def _origin() -> str:
+    """Return how the keys of this process begin, and those of no other on any machine."""
+    return f"{os.getpid()}-{_TOKEN}"
 
 
 def _portable(error: Exception | None) -> Exception | None:

@@ -13,6 +13,7 @@ import numpy as np
 from typing_extensions import override
 
 from optimizers.errors import OptionError
+from optimizers.evaluation.dask import DaskExecutor, dask_executor, is_dask
 from optimizers.evaluation.tasks import begin
 
 #: The most seconds that are waited for a process to start, once another has.
@@ -52,13 +53,11 @@ class Workers:
 
     def __init__(self, given: Any, is_stacked: bool = False) -> None:
         self.is_stacked = is_stacked
-        self._is_own = not isinstance(given, Executor) and not _is_dask(given)
+        self._is_own = not isinstance(given, Executor) and not is_dask(given)
         self._make: Callable[[], Executor] = _maker(given)
         self._executor: Executor | None = None
         self._width: float | None = None
-        if _is_dask(given):
-            self._width = sum(given.nthreads().values())
-        elif is_count(given):
+        if is_count(given):
             self._width = count_of(given)
 
     @property
@@ -98,9 +97,11 @@ class Workers:
         )
 
     def close(self, is_idle: bool = True) -> None:
-        """End the executor if it is the run's own."""
+        """End the executor if it is the run's own; leave nothing of the run's on a cluster."""
         if self._is_own:
             self._end(is_idle)
+        elif isinstance(self._executor, DaskExecutor):
+            self._executor.cancel()
 
     def _end(self, is_idle: bool) -> None:
         executor, self._executor = self._executor, None
@@ -120,18 +121,18 @@ def _processes(executor: Executor | None) -> list[Any]:
 def _maker(given: Any) -> Callable[[], Executor]:
     if is_count(given):
         return lambda: process_pool(count_of(given))
+    if is_dask(given):
+        return lambda: dask_executor(given)
     if isinstance(given, Executor):
         return lambda: given
-    if _is_dask(given):
-        return lambda: given.get_executor(pure=False)
     return _checked(given)
 
 
 def _checked(factory: Callable[[], Any]) -> Callable[[], Executor]:
     def make() -> Executor:
         made = factory()
-        if _is_dask(made):
-            return made.get_executor(pure=False)  # type: ignore[no-any-return]  # untyped
+        if is_dask(made):
+            return dask_executor(made)
         if not callable(getattr(made, "submit", None)):
             raise OptionError(
                 f"workers is a callable that returned {made!r}, expected an executor. workers "
@@ -191,10 +192,6 @@ def count_of(given: int) -> int:
     return os.cpu_count() or 1
 
 
-def _is_dask(given: Any) -> bool:
-    return callable(getattr(given, "get_executor", None)) and hasattr(given, "nthreads")
-
-
 def is_pool(given: Any) -> bool:
     """Return whether ``workers`` needs an executor; raise an error if it is of no known kind.
 
@@ -208,7 +205,7 @@ def is_pool(given: Any) -> bool:
     if is_count(given):
         if given == -1 or given >= 1:
             return True
-    elif isinstance(given, Executor) or _is_dask(given):
+    elif isinstance(given, Executor) or is_dask(given):
         return True
     elif callable(given):
         return _takes_nothing(given)
