@@ -74,10 +74,9 @@ def is_misled(run: Run, known: Evaluation) -> bool:
     known : Evaluation
         Where it says that it has converged for lack of progress.
     """
+    if known.jac is not None and is_stationary(run.problem, known.x, known.fun, known.jac):
+        return False
     # Of gradients, the latest tell: looking at each of them would cost more.
-    met = run.has_passed or not all(
+    return run.has_passed or not all(
         seen.jac is None or np.isfinite(seen.jac).all() for seen in run.recent
     )
-    if not met or known.jac is None:
-        return met
-    return not is_stationary(run.problem, known.x, known.fun, known.jac)
