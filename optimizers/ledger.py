@@ -81,6 +81,8 @@ class Ledger:
         self.problem = problem
         self.maxfun = maxfun
         self.nfev = self.njev = self.nhev = self.nit = self.nrejected = 0
+        #: How often the algorithm was not told what it asked for: rejections that it noticed.
+        self.nmisled = 0
         self.best: Evaluation | None = None
         self.best_violation = 0.0
         #: The largest value seen.
@@ -161,6 +163,7 @@ class Ledger:
         if self.anchor is None:
             return None
         self.nrejected += 1
+        self.nmisled += 1
         away = x - self.anchor.x
         square = float(away @ away)
         if square == 0.0:  # the point was fine before: what is known of it stands

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from optimizers.errors import InvalidInputError
-from optimizers.evaluation.evaluators import _MARK, vectorized
+from optimizers.evaluation.evaluators import is_vectorized, vectorized
 
 
 class WithArguments:
@@ -28,7 +28,7 @@ class WithArguments:
     def __init__(self, function: Callable[..., Any], args: Any) -> None:
         self.function = function
         self.args = as_arguments(args)
-        if getattr(function, _MARK, False):
+        if is_vectorized(function):
             vectorized(self)
 
     def __call__(self, *given: Any) -> Any:

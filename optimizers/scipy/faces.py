@@ -10,7 +10,7 @@ from optimizers._types import ArrayLike, BoundsLike, Jacobian, Objective
 from optimizers.errors import InvalidInputError, UnknownOptionError, nearest_names, warn_user
 from optimizers.evaluation.arguments import WithArguments
 from optimizers.evaluation.differences import SCHEMES, Differences
-from optimizers.evaluation.evaluators import Evaluator
+from optimizers.evaluation.pools import evaluator_for
 from optimizers.observers import as_observer
 from optimizers.problem import Problem
 from optimizers.run import Run
@@ -31,8 +31,8 @@ def differences_for(
 
     Parameters
     ----------
-    jac : scheme name or other
-        A named scheme takes relative steps, as in SciPy.
+    jac : Differences, scheme name or other
+        A named scheme takes relative steps, as in SciPy; one of the user's own has its steps.
     step : float or array_like of shape (n,), optional
         ``eps``: the absolute step where no scheme is named.
     relative : float or array_like of shape (n,), optional
@@ -40,6 +40,8 @@ def differences_for(
     """
     if jac is True or callable(jac):
         return _UNUSED
+    if isinstance(jac, Differences):
+        return jac
     check_option("eps", step)
     check_option("finite_diff_rel_step", relative)
     if jac in SCHEMES:
@@ -84,10 +86,11 @@ def face_run(
         bounds,
         constraints=passed_on.get("constraints", ()),
     )
+    differences = differences_for(problem.jac, eps, passed_on.get("finite_diff_rel_step"))
     return Run(
         problem,
-        Evaluator(problem.fun, workers=passed_on.get("workers")),
-        differences_for(problem.jac, eps, passed_on.get("finite_diff_rel_step")),
+        evaluator_for(problem.fun, workers=passed_on.get("workers")),
+        differences,
         maxfun=maxfun,
         on_failure="pass",
         observers=() if callback is None else (as_observer(callback),),

@@ -12,6 +12,7 @@ References
 
 import functools
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,8 @@ from optimizers.scipy.public import (
 
 # What the L-BFGS-B kernel says in its first task number, and what we answer in it.
 _NEW_X, _EVALUATE, _CONVERGED, _STOP = 1, 3, 4, 5
+# The second task number, where the first is to evaluate a step of a line search.
+_IN_LINE_SEARCH = 302
 _EPS = float(np.finfo(np.float64).eps)
 
 #: SciPy's defaults of TNC's options.
@@ -49,6 +52,35 @@ TNC_DEFAULTS = {
     "gtol": -1,
     "rescale": -1,
 }
+
+
+@dataclass(frozen=True)
+class Ray:
+    """Where a line search of L-BFGS-B goes.
+
+    Parameters
+    ----------
+    start, direction : ndarray of float64, shape (n,)
+        A step s leads to ``start + s * direction``.
+    end : ndarray of float64, shape (n,)
+        Where the step 1 leads, without rounding.
+    value, slope : float
+        The objective and its derivative along the direction, at the start.
+    first, longest : float
+        The step that the kernel wants, and the longest inside the bounds.
+    """
+
+    start: Array
+    direction: Array
+    end: Array
+    value: float
+    slope: float
+    first: float
+    longest: float
+
+    def point(self, step: float) -> Array:
+        """Return where a step leads; rounding may put it just outside the bounds."""
+        return self.end if step == 1.0 else self.start + step * self.direction
 
 
 class LbfgsbKernel:
@@ -90,6 +122,8 @@ class LbfgsbKernel:
         self.workspace = np.zeros(2 * m * n + 5 * n + 11 * m * m + 8 * m)
         self.task = np.zeros(2, dtype=integer)
         self.counters = np.zeros(44, dtype=integer)
+        self.numbers = np.zeros(29)
+        self.maxls = maxls
         self.arguments = (
             m,
             self.x,
@@ -103,7 +137,7 @@ class LbfgsbKernel:
             self.task,
             np.zeros(4, dtype=integer),
             self.counters,
-            np.zeros(29),
+            self.numbers,
             maxls,
             np.zeros(2, dtype=integer),
         )
@@ -114,6 +148,7 @@ class LbfgsbKernel:
         maxiter: int,
         on_iteration: Callable[["LbfgsbKernel"], None],
         first: tuple[float, Array] | None = None,
+        search: Callable[["LbfgsbKernel"], None] | None = None,
     ) -> None:
         """Iterate until the kernel ends or ``maxiter`` iterations are done.
 
@@ -127,13 +162,18 @@ class LbfgsbKernel:
             Called with the kernel after each iteration.
         first : tuple of float and ndarray, optional
             The answer to the first question, that at the start, if it is known.
+        search : callable, optional
+            Called with the kernel when a line search begins, in place of the kernel's own: it
+            looks at :meth:`ray` and ends with :meth:`accept` or :meth:`give_up`.
         """
         setulb, arguments = _private("_lbfgsb").setulb, self.arguments
         x, f, g, task = self.x, self.f, self.g, self.task
         while True:
             setulb(*arguments)
             wanted = task.item(0)
-            if wanted == _EVALUATE:
+            if wanted == _EVALUATE and search is not None and task.item(1) == _IN_LINE_SEARCH:
+                search(self)
+            elif wanted == _EVALUATE:
                 f[...], g[...] = evaluate(x) if first is None else first
                 first = None
                 if maxiter <= 0:
@@ -147,6 +187,39 @@ class LbfgsbKernel:
                     return
             else:
                 return
+
+    def ray(self) -> Ray:
+        """Return where the line search goes that begins now."""
+        n = self.x.size
+        at = 2 * self.m * n + 11 * self.m * self.m  # behind the matrices
+        end, _, direction, start = self.workspace[at : at + 4 * n].reshape(4, n)
+        value, longest, first, slope = self.numbers[[1, 11, 13, 14]].tolist()
+        return Ray(start, direction, end, value, slope, first, longest)
+
+    def accept(self, step: float, x: Array, value: float, gradient: Array) -> None:
+        """End the line search with a step.
+
+        Parameters
+        ----------
+        step : float
+            The step.
+        x, gradient : ndarray of float64, shape (n,)
+            Where it leads, and the gradient there.
+        value : float
+            The objective there.
+        """
+        self.x[...], self.f[...], self.g[...] = x, value, gradient
+        self.numbers[13] = step
+        # An interval of steps that has shrunk to one: the kernel's own search takes it then. What
+        # it learns from it, its own condition on the curvature decides.
+        self.counters[42] = 1
+        self.numbers[[25, 26]] = step
+
+    def give_up(self) -> None:
+        """End the line search without a step: the kernel goes back, and empties its memory."""
+        ray = self.ray()
+        self.f[...] = ray.value + abs(ray.value) + 1.0  # certainly no decrease
+        self.counters[35] = self.maxls  # "number of evaluations in the current iteration"
 
     def end(self) -> LbfgsbEnd:
         """Return how the run ended."""
@@ -327,6 +400,65 @@ def _lbfgsb_works(integer: type[np.signedinteger[Any]]) -> bool:
         end.status == 0
         and np.allclose(end.x, _TRIAL_END, atol=1e-6)
         and np.allclose(secant, final[0], rtol=1e-10)
+    )
+
+
+@functools.cache
+def line_search_is_replaceable() -> bool:
+    """Return whether the L-BFGS-B kernel takes the steps of another line search."""
+    integer = lbfgsb_integer()
+    if integer is None:
+        return False
+    try:
+        return _takes_steps(integer) and _takes_no_step(integer)
+    except Exception:  # as above
+        return False
+
+
+def _takes_steps(integer: type[np.signedinteger[Any]]) -> bool:
+    """Try steps that the kernel's own search would go on from, in the trial's box."""
+    kernel = LbfgsbKernel(np.full(3, 0.9), *_TRIAL_BOX, 2, 1e-12, 1e-8, 20, integer)
+    as_told: list[bool] = []
+
+    def search(kernel: LbfgsbKernel) -> None:
+        ray = kernel.ray()
+        value, gradient = _trial(ray.start)
+        step = ray.first * (0.01 if kernel.iterations == 0 else 1.0)
+        x = np.clip(ray.point(step), *_TRIAL_BOX)
+        as_told.extend(
+            (
+                np.allclose(ray.point(ray.first), kernel.x, rtol=0, atol=1e-12),
+                ray.value == value,
+                bool(np.isclose(ray.slope, gradient @ ray.direction, rtol=1e-12, atol=0)),
+                ray.first <= ray.longest,
+            )
+        )
+        steps.append((step, x))
+        kernel.accept(step, x, *_trial(x))
+
+    def iteration(kernel: LbfgsbKernel) -> None:
+        as_told.append(np.array_equal(kernel.x, steps[-1][1]) and len(steps) == kernel.iterations)
+
+    steps: list[tuple[float, Array]] = []
+    kernel.run(_trial, 20, iteration, search=search)
+    sk = kernel.pairs()[0]
+    return bool(
+        all(as_told)
+        and len(steps) > 1
+        and kernel.end().status == 0
+        and np.allclose(kernel.x, _TRIAL_END, atol=1e-6)
+        and np.allclose(sk[-1], steps[-1][1] - steps[-2][1], atol=1e-12)
+    )
+
+
+def _takes_no_step(integer: type[np.signedinteger[Any]]) -> bool:
+    """Try a line search that is given up: the kernel ends where it was, in its own words."""
+    kernel = LbfgsbKernel(np.full(3, 0.9), *_TRIAL_BOX, 2, 1e-12, 1e-8, 20, integer)
+    kernel.run(_trial, 20, lambda kernel: None, search=LbfgsbKernel.give_up)
+    return bool(
+        kernel.end().message.startswith(TASKS[8])
+        and np.array_equal(kernel.x, np.full(3, 0.9))
+        and np.array_equal(kernel.g, _trial(np.full(3, 0.9))[1])
     )
 
 

@@ -17,6 +17,7 @@ from optimizers.scipy import kernels
 from optimizers.scipy.inverse_hessian import LbfgsInvHessProduct
 from optimizers.scipy.public import LbfgsbEnd, PublicLbfgsb
 from optimizers.scipy.reports import LbfgsbReport
+from optimizers.scipy.speculation import line_search
 from optimizers.scipy.stationary import gradient_norm, is_misled, is_stationary
 from optimizers.settings import check_option
 
@@ -43,6 +44,7 @@ class LbfgsbOptions:
     maxiter: int = 15000
     iprint: int = -1
     restart: bool = False
+    speculate: int = 1
 
     @classmethod
     def checked(cls, **given: Any) -> Self:
@@ -56,7 +58,7 @@ class LbfgsbOptions:
         for name, value in given.items():
             check_option(name, value)
         options = {name: value for name, value in given.items() if value is not None}
-        for name in ("maxcor", "maxls", "maxiter", "iprint"):
+        for name in ("maxcor", "maxls", "maxiter", "iprint", "speculate"):
             if name in options:
                 options[name] = int(options[name])
         return cls(**options)
@@ -88,13 +90,14 @@ def solve_lbfgsb(run: Run, options: LbfgsbOptions) -> Ending:
         return _ended(run, LbfgsbEnd(problem.x0, 0, 0, _STATIONARY_WORDS))
     first = value, gradient
     on_iteration = _observer(run, report if options.iprint > 0 else None)
+    search = line_search(run, options.speculate, options.maxls)
     start = problem.x0
     for attempt in (1, 2):
         settings = options.maxcor, options.ftol, options.gtol, options.maxls
         kernel = kernels.lbfgsb(start, problem.lower, problem.upper, *settings)
         before = run.nit
         try:
-            kernel.run(evaluate, options.maxiter - before, on_iteration, first)
+            kernel.run(evaluate, options.maxiter - before, on_iteration, first, search)
         finally:
             run.nit = before + kernel.iterations
             end = kernel.end()

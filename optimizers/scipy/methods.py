@@ -149,7 +149,10 @@ METHODS: dict[str, Method] = {
         stops={**_LINE_SEARCH_STOPS, 0: Stop.STEP},
     ),
     "l-bfgs-b": Method(
-        options=("maxfun", "maxiter", "maxcor", "ftol", "gtol", "maxls", "iprint", "restart"),
+        options=(
+            *("maxfun", "maxiter", "maxcor", "ftol", "gtol", "maxls", "iprint"),
+            *("restart", "speculate"),
+        ),
         bounds=Level.supported,
         joint=True,
         differences=_STEPS,

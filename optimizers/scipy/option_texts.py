@@ -40,6 +40,7 @@ FURTHER_OPTIONS: dict[str, tuple[str, str]] = {
     "return_all": ("False", "keep all iterates, as allvecs"),
     "scale": ("None (COBYQA: False)", "scaling factors of the variables; COBYQA: whether to scale"),
     "sparse_jacobian": ("None", "whether the constraints' Jacobian is sparse"),
+    "speculate": ("1", "steps of a line search that are tried at a time; not SciPy's"),
     "stepmx": ("0: 10", "longest step of the line search"),
     "subproblem_maxiter": ("None", "iterations of a subproblem, from SciPy 1.17"),
     "verbose": ("0", "how much SciPy prints: 0 to 3"),

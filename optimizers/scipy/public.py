@@ -112,8 +112,13 @@ class PublicLbfgsb:
         maxiter: int,
         on_iteration: Callable[[Any], None],
         first: tuple[float, Array] | None = None,
+        search: Callable[[Any], None] | None = None,
     ) -> None:
-        """Iterate until the method ends or ``maxiter`` iterations are done."""
+        """Iterate until the method ends or ``maxiter`` iterations are done.
+
+        The line search is SciPy's: none can be given here.
+        """
+        assert search is None
         value, gradient = evaluate(self.x) if first is None else first
         self.f[...], self.g[...] = value, gradient
         if maxiter <= 0:

@@ -69,8 +69,8 @@ def solve_tnc(run: Run, options: dict[str, Any], messages: int = MSG_NONE) -> En
     run : Run
         The run.
     options : dict
-        Options of TNC that differ from :data:`kernels.TNC_DEFAULTS`; None stands for a default,
-        that of ``maxfun`` is max(100, 10 n).
+        Options of TNC that differ from :data:`kernels.TNC_DEFAULTS`; None stands for a default:
+        for ``maxfun`` max(100, 10 n), for ``accuracy`` what suits the run's difference scheme.
     messages : int, default 0
         What is printed; see :class:`TncReport`.
 
@@ -86,7 +86,9 @@ def solve_tnc(run: Run, options: dict[str, Any], messages: int = MSG_NONE) -> En
     # The kernel stumbles over a variable without room: such variables are kept from it.
     free = FreeVariables(problem, strip=True)
     mask = free.mask
-    given = {name: value for name, value in options.items() if value is not None}
+    given = {
+        name: value for name, value in options.items() if value is not None or name == "accuracy"
+    }
     options = {**kernels.TNC_DEFAULTS, "maxfun": max(100, 10 * problem.n), **given}
     for name in ("maxfun", "maxCGit"):
         options[name] = int(options[name])
@@ -105,6 +107,8 @@ def solve_tnc(run: Run, options: dict[str, Any], messages: int = MSG_NONE) -> En
     evaluate = direct(run)
     value, gradient = evaluate(problem.x0)
     run.iterate = run.last
+    if options["accuracy"] is None:  # the first value tells the precision
+        options["accuracy"] = math.sqrt(run.differences.relative_error(run.precision))
     if report is not None:
         report.start()
         report.iteration(0, problem.x0, value, gradient, run.nfev)

@@ -1,0 +1,172 @@
+"""A line search that looks at several steps at a time: which to try next, and which to take.
+
+Numbers only: who evaluates the steps, and where they lead, is not known here.
+"""
+
+import itertools
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+# The conditions of the line search in L-BFGS-B, which the kernel's own search has too.
+_DECREASE, _CURVATURE, _NARROW = 1e-3, 0.9, 0.1
+#: The first steps in units of the wanted one, by what they gain: a longer one saves iterations, a
+#: shorter one saves the second round where the wanted one fails.
+_FACTORS = (1.0, 3.0, 0.4, 0.65, 1.8)
+_EXPANSION, _SHRINKAGE = 4.0, 0.3
+
+
+class Trial(NamedTuple):
+    """A step that was tried.
+
+    Parameters
+    ----------
+    step, value, slope : float
+        The step, the objective there, and its derivative along the direction.
+    """
+
+    step: float
+    value: float
+    slope: float
+
+
+class LineSearch:
+    """One line search: asked for steps and told what they lead to, in rounds.
+
+    Parameters
+    ----------
+    value, slope : float
+        The objective and its derivative along the direction, which is negative, at the start.
+    first : float
+        The step that is wanted.
+    longest : float
+        The longest step allowed, at least ``first``.
+
+    Examples
+    --------
+    >>> search = LineSearch(1.0, -2.0, 4.0, 100.0)  # of (1 - s)^2
+    >>> steps = search.steps(3)
+    >>> steps
+    [4.0, 12.0, 1.6]
+    >>> for s in steps:
+    ...     search.tell(s, (1 - s) ** 2, 2 * (s - 1))
+    >>> search.acceptable().step
+    1.6
+    """
+
+    def __init__(self, value: float, slope: float, first: float, longest: float) -> None:
+        self._start = Trial(0.0, value, slope)
+        self._first = first
+        self._longest = longest
+        self._trials: list[Trial] = []
+        self._rejected: set[float] = set()
+
+    def steps(self, count: int) -> list[float]:
+        """Return the next steps to try, the most wanted first.
+
+        Parameters
+        ----------
+        count : int
+            The most steps.
+
+        Returns
+        -------
+        list of float
+            None of them tried before; empty when there is nothing left to gain.
+        """
+        seen = {0.0, *self._rejected, *(trial.step for trial in self._trials)}
+        below = min(self._rejected, default=math.inf)
+        steps: list[float] = []
+        # Many proposals fall together where the longest step cuts them: some more are looked at.
+        for proposal in itertools.islice(self._proposals(below), 8 * count):
+            step = min(proposal, self._longest)
+            if step not in seen and step < below and len(steps) < count:
+                steps.append(step)
+                seen.add(step)
+        return steps
+
+    def tell(self, step: float, value: float, slope: float) -> None:
+        """Note what a step leads to."""
+        self._trials.append(Trial(step, value, slope))
+
+    def reject(self, step: float) -> None:
+        """Note that a step leads nowhere: from now on only shorter ones are tried."""
+        self._rejected.add(step)
+
+    def acceptable(self) -> Trial | None:
+        """Return the lowest of the trials that meet the conditions; None if none does."""
+        return min(filter(self._is_acceptable, self._trials), key=_value, default=None)
+
+    def lowest(self) -> Trial | None:
+        """Return the lowest of the trials; None if none is below the start."""
+        below = (trial for trial in self._trials if trial.value < self._start.value)
+        return min(below, key=_value, default=None)
+
+    def _is_acceptable(self, trial: Trial) -> bool:
+        decrease = _DECREASE * self._start.slope
+        if not trial.value <= self._start.value + trial.step * decrease:
+            return False
+        # At the longest step, falling on is as good as flat.
+        at_end = trial.step == self._longest and trial.slope <= decrease
+        return at_end or abs(trial.slope) <= -_CURVATURE * self._start.slope
+
+    def _proposals(self, below: float) -> Iterator[float]:
+        if not self._trials and not self._rejected:
+            return _around(self._first)
+        points = sorted([self._start, *self._trials])
+        at = points.index(min(points, key=_value))
+        low = points[at]
+        if low.slope >= 0.0 and at > 0:
+            return _between(points[at - 1], low)
+        if at + 1 < len(points):
+            return _between(low, points[at + 1])
+        if below < math.inf:
+            return _shrinking(low.step, below)
+        return (low.step * _EXPANSION**power for power in itertools.count(1))
+
+
+def _value(trial: Trial) -> float:
+    return trial.value
+
+
+def _around(first: float) -> Iterator[float]:
+    yield from (first * factor for factor in _FACTORS)
+    for power in itertools.count(1):
+        yield first * min(_FACTORS) / 2**power
+        yield first * max(_FACTORS) * 2**power
+
+
+def _shrinking(start: float, end: float) -> Iterator[float]:
+    """Yield steps that come from ``end`` nearer and nearer to ``start``."""
+    return (start + (end - start) * _SHRINKAGE**power for power in itertools.count(1))
+
+
+def _between(left: Trial, right: Trial) -> Iterator[float]:
+    """Yield steps between two trials, around the minimum of the cubic through them."""
+    width = right.step - left.step
+    if left.step > 0.0 and width <= _NARROW * right.step:
+        return
+    guess = _minimum(left, right)
+    # Near an end, the cubic has not seen enough: a step there would gain little.
+    guess = min(max(guess, left.step + 0.02 * width), right.step - 0.02 * width)
+    yield guess
+    if left.step == 0.0:  # the start is the best yet: how much shorter, nobody knows
+        yield from _shrinking(left.step, guess)
+    for power in itertools.count(1):
+        yield left.step + (guess - left.step) / 2**power
+        yield right.step - (right.step - guess) / 2**power
+
+
+def _minimum(left: Trial, right: Trial) -> float:
+    """Return the minimum of the cubic through two trials; their middle if it has none there."""
+    width = right.step - left.step
+    a = left.slope + right.slope - 3.0 * (right.value - left.value) / width
+    square = a * a - left.slope * right.slope
+    if square >= 0.0:
+        root = math.sqrt(square)
+        divisor = right.slope - left.slope + 2.0 * root
+        if divisor != 0.0:
+            step = right.step - width * (right.slope + root - a) / divisor
+            if left.step < step < right.step:
+                return step
+    return left.step + width / 2
