@@ -14,6 +14,7 @@ from optimizers.errors import (
     CapabilityError,
     CrossedBoundsError,
     EvaluationError,
+    EvaluationTimeoutError,
     InvalidInputError,
     InvalidValueError,
     MisplacedBoundsError,
@@ -25,6 +26,7 @@ from optimizers.errors import (
     OptionError,
     TooLargeError,
     UnknownOptionError,
+    WorkerDiedError,
 )
 from optimizers.evaluation import Differences, vectorized
 from optimizers.observers import History, Progress, Table
@@ -96,6 +98,7 @@ __all__ = [
     "Differences",
     "Dogleg",
     "EvaluationError",
+    "EvaluationTimeoutError",
     "History",
     "InvalidInputError",
     "InvalidValueError",
@@ -124,6 +127,7 @@ __all__ = [
     "TrustKrylov",
     "TrustNCG",
     "UnknownOptionError",
+    "WorkerDiedError",
     "_minimize_lbfgsb",
     "available",
     "find",

@@ -1,10 +1,13 @@
 """The types that a user's objective, gradient and point may have."""
 
 from collections.abc import Callable
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    from optimizers.evaluation.differences import Differences
 
 #: A vector, or a stack of vectors, of double precision numbers.
 Array: TypeAlias = NDArray[np.float64]
@@ -15,8 +18,10 @@ POINT: TypeAlias = float | NDArray[Any]
 #: What is minimised: ``fun(x) -> float``, or ``fun(x) -> (float, gradient)`` with ``jac=True``.
 Objective: TypeAlias = Callable[..., Any]
 
-#: How a gradient is had: a callable, a difference scheme's name, True, or None for the default.
-Jacobian: TypeAlias = Callable[..., Any] | Literal["2-point", "3-point", "cs"] | bool | None
+#: How a gradient is had: a callable, a difference scheme or its name, True, or None: the default.
+Jacobian: TypeAlias = Union[  # the name in quotes is imported for types only
+    Callable[..., Any], "Differences", Literal["2-point", "3-point", "cs"], bool, None
+]
 
 #: Bounds as users write them: pairs with None or infinities, an (n, 2) array, or SciPy's Bounds.
 BoundsLike: TypeAlias = Any

@@ -146,6 +146,7 @@ def _forward(run: Run) -> Callable[[Array], tuple[float, Array]]:
         # All that is not usual goes the long way.
         if (
             run.precision > _EPS
+            or run.rejects  # a probe that fails has another in its place
             or run.nfev + n + 1 > limit
             or run.deadline < math.inf
             or not steps.all()

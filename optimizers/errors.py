@@ -61,6 +61,14 @@ class NoValueError(InvalidValueError):
     """An evaluation gave None, as a function without a ``return`` does."""
 
 
+class EvaluationTimeoutError(EvaluationError, TimeoutError):
+    """An evaluation took longer than ``eval_timeout``."""
+
+
+class WorkerDiedError(EvaluationError, RuntimeError):
+    """A worker died, and its points cannot be sent to another, or not once more."""
+
+
 class TooLargeError(OptimizerError, MemoryError):
     """What is asked for would not fit in the machine's memory."""
 

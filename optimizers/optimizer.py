@@ -1,8 +1,10 @@
 """Optimizer: the configuration of one algorithm, and how it is put to work on a problem."""
 
+import asyncio
 import copy
+import functools
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,8 +20,10 @@ from optimizers._types import (
     Objective,
 )
 from optimizers.errors import UnknownOptionError, nearest_names
+from optimizers.evaluation.coroutines import CoroutineExecutor
 from optimizers.evaluation.differences import SCHEMES, Differences
 from optimizers.evaluation.evaluators import Evaluator
+from optimizers.evaluation.pools import check_workers, evaluator_for
 from optimizers.observers import as_observer
 from optimizers.problem import Problem
 from optimizers.result import OptimizerResult
@@ -69,7 +73,7 @@ class Optimizer(ABC):
         self._options: dict[str, Any] = {}
         self._run_settings: dict[str, Any] = dict(settings)
         check_run_settings(type(self).__name__, self._run_settings)
-        Evaluator(_nothing, max_evals_grouped, settings.get("workers"))  # checks both
+        check_workers(max_evals_grouped, settings.get("workers"))
 
     # What it can do.
 
@@ -209,7 +213,7 @@ class Optimizer(ABC):
             With more than one, the objective gets the points of a group concatenated to one flat
             vector and returns that many values. None means 1.
         """
-        Evaluator(_nothing, limit, self._run_settings.get("workers"))  # checks it
+        check_workers(limit, self._run_settings.get("workers"))
         self._max_evals_grouped = limit
 
     @override
@@ -248,9 +252,10 @@ class Optimizer(ABC):
             ``fun(x) -> (float, gradient)``. It gets a copy of ``x`` that it may change.
         x0 : float or array_like of shape (n,)
             The start. It is not changed.
-        jac : callable, {"2-point", "3-point", "cs"}, True or None, default None
-            The gradient, ``jac(x) -> (n,)``; the name of a difference scheme; or True when
-            ``fun`` returns both. None means the algorithm's default: one-sided differences.
+        jac : callable, {"2-point", "3-point", "cs"}, Differences, True or None, default None
+            The gradient, ``jac(x) -> (n,)``; a difference scheme, as :class:`Differences` or by
+            its name; or True when ``fun`` returns both. None means the algorithm's default:
+            one-sided differences, for :class:`TNC` central ones.
         bounds : sequence of (low, high), array_like of shape (n, 2), Bounds or None
             Bounds of the variables; None or an infinity for no bound on that side.
         constraints : dict, LinearConstraint, NonlinearConstraint, or a sequence of them
@@ -293,6 +298,64 @@ class Optimizer(ABC):
         self._finished(run, result)
         return result
 
+    async def minimize_async(
+        self,
+        fun: Callable[..., Awaitable[Any]],
+        x0: ArrayLike,
+        jac: Jacobian = None,
+        bounds: BoundsLike = None,
+        *,
+        in_flight: int | None = None,
+        **settings: Any,
+    ) -> OptimizerResult:
+        """Minimise an objective that is a coroutine function.
+
+        Parameters
+        ----------
+        fun : coroutine function
+            ``await fun(x) -> float``. The points of a wave are awaited together.
+        x0, bounds
+            As in :meth:`minimize`.
+        jac : coroutine function, scheme name, True or None
+            As in :meth:`minimize`, but awaited.
+        in_flight : int, optional
+            How many evaluations may be in flight at the same time; all of a wave by default.
+        **settings
+            As in :meth:`minimize`, except ``workers``. A callback is called in another thread.
+
+        Returns
+        -------
+        OptimizerResult
+            As from :meth:`minimize`.
+
+        Raises
+        ------
+        asyncio.CancelledError
+            If the awaiting task is cancelled: the evaluations in flight are cancelled too, and
+            the error's attribute ``optimizer_result`` holds the result so far.
+        BaseException
+            As from :meth:`minimize`.
+
+        Examples
+        --------
+        >>> import asyncio
+        >>> from optimizers import LBFGSB
+        >>> async def fun(x):
+        ...     await asyncio.sleep(0)  # for instance, wait for a quantum job
+        ...     return (x[0] - 1) ** 2
+        >>> asyncio.run(LBFGSB().minimize_async(fun, [3.0])).x.round(4)
+        array([1.])
+        """
+        check_option("in_flight", in_flight)
+        executor = CoroutineExecutor(asyncio.get_running_loop(), in_flight)
+        call = functools.partial(self.minimize, fun, x0, jac, bounds, workers=executor, **settings)
+        run = asyncio.ensure_future(asyncio.to_thread(call))
+        try:
+            return await asyncio.shield(run)
+        except asyncio.CancelledError:
+            executor.cancel()
+            return await run  # raises CancelledError, with the result so far
+
     def __call__(
         self,
         fun: Objective,
@@ -319,12 +382,20 @@ class Optimizer(ABC):
         callback = holding.get("callback")
         return Run(
             problem,
-            Evaluator(problem.fun, self._max_evals_grouped, holding.get("workers")),
+            evaluator_for(
+                problem.fun,
+                self._max_evals_grouped,
+                holding.get("workers"),
+                eval_timeout=holding.get("eval_timeout"),
+                retries=holding.get("retries") or 0,
+                hedge=bool(holding.get("hedge")),
+            ),
             self._differences(problem),
             maxfun=self._budget(holding.get("maxfun")),
             maxiter=self._iteration_limit(),
             timeout=holding.get("timeout"),
             on_failure=holding.get("on_failure") or "raise",
+            on_interrupt=holding.get("on_interrupt") or "raise",
             seed=holding.get("seed"),
             observers=() if callback is None else (as_observer(callback),),
         )
@@ -338,6 +409,8 @@ class Optimizer(ABC):
 
     def _differences(self, problem: Problem) -> Differences:
         """Return the scheme for gradients that the user does not give."""
+        if isinstance(problem.jac, Differences):
+            return problem.jac
         return Differences(problem.jac if problem.jac in SCHEMES else "2-point")
 
     def _budget(self, maxfun: int | None) -> int | None:
@@ -392,9 +465,12 @@ class Optimizer(ABC):
         x = np.array(x_center, dtype=np.float64, ndmin=1)
         plan = Differences("2-point", step=epsilon).plan(x)
         evaluator = Evaluator(f, max_evals_grouped)
-        center = evaluator.value(x)
-        values = [part_values for _, part_values in evaluator.wave(plan.points)]
-        return plan.fold(center, np.concatenate(values) if values else np.empty(0))
+        center, values = evaluator.value(x), np.empty(len(plan.points))
+        for part, answer in evaluator.wave(plan.points):
+            if isinstance(answer, Exception):
+                raise answer
+            values[part] = answer
+        return plan.fold(center, values)
 
     @staticmethod
     def wrap_function(function: Callable[..., Any], args: tuple[Any, ...]) -> Callable[..., Any]:
@@ -431,8 +507,3 @@ def same(left: Any, right: Any) -> bool:
     if isinstance(left, np.ndarray | list | tuple) or isinstance(right, np.ndarray):
         return np.array_equal(np.asarray(left), np.asarray(right))
     return bool(left == right)
-
-
-def _nothing(x: Array) -> float:
-    """Stand in for an objective where only the settings around it are checked."""
-    return 0.0

@@ -10,7 +10,7 @@ from scipy.optimize import Bounds
 from optimizers._types import Array, ArrayLike, BoundsLike, ConstraintsLike, Jacobian, Objective
 from optimizers.constraints import Constraint, as_constraints
 from optimizers.errors import CapabilityError, CrossedBoundsError, InvalidInputError, warn_user
-from optimizers.evaluation.differences import SCHEMES
+from optimizers.evaluation.differences import SCHEMES, Differences
 from optimizers.evaluation.values import unpack
 from optimizers.support import SupportLevel, SupportLevels
 
@@ -27,7 +27,7 @@ class Problem:
         The objective.
     x0 : ndarray of float64, shape (n,)
         The start, inside the bounds; an array of the problem's own.
-    jac : callable, scheme name, True or None
+    jac : callable, Differences, scheme name, True or None
         How the gradient is had.
     lower, upper : ndarray of float64, shape (n,), or None
         The bounds, infinite where there is none; None when no variable has any.
@@ -85,10 +85,10 @@ class Problem:
         """
         if not callable(fun):
             raise InvalidInputError(f"fun is {fun!r}, expected a callable fun(x) -> float.")
-        named = isinstance(jac, str) and jac in SCHEMES
-        if not (jac is None or isinstance(jac, bool) or callable(jac) or named):
+        is_scheme = isinstance(jac, Differences) or (isinstance(jac, str) and jac in SCHEMES)
+        if not (jac is None or isinstance(jac, bool) or callable(jac) or is_scheme):
             raise InvalidInputError(
-                f"jac is {jac!r}, expected a callable, True or one of {SCHEMES}."
+                f"jac is {jac!r}, expected a callable, True, Differences or one of {SCHEMES}."
             )
         jac = None if jac is False else jac
         given = {

@@ -8,7 +8,7 @@ import contextlib
 import functools
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from optimizers._types import Array
 from optimizers.errors import InvalidValueError
 from optimizers.evaluation.differences import Differences, Plan
-from optimizers.evaluation.evaluators import Evaluator
+from optimizers.evaluation.evaluators import Answer, Evaluator
 from optimizers.evaluation.values import as_gradient, as_value, non_finite, unpack
 from optimizers.ledger import Evaluation, Ledger, StopRun
 from optimizers.observers import Observer
@@ -78,6 +78,8 @@ class Run(Ledger):
     on_failure : {"raise", "reject", "pass"}, default "raise"
         What a failed evaluation does. ``"pass"`` hands NaN and infinities on to the algorithm,
         as SciPy's functions do; no Optimizer does that.
+    on_interrupt : {"raise", "return"}, default "raise"
+        What Ctrl-C does.
     seed : int or other, optional
         Seeds :attr:`rng`.
     observers : sequence of Observer
@@ -94,6 +96,7 @@ class Run(Ledger):
         maxiter: int | None = None,
         timeout: float | None = None,
         on_failure: str = "raise",
+        on_interrupt: str = "raise",
         seed: Any = None,
         observers: tuple[Observer, ...] = (),
     ) -> None:
@@ -101,9 +104,11 @@ class Run(Ledger):
         self._seed = seed
         self.rejects = on_failure == "reject"
         self.passes = on_failure == "pass"
+        self._returns_on_interrupt = on_interrupt == "return"
         #: What else the algorithm found, such as an inverse Hessian, for the result.
         self.extra: dict[str, Any] = {}
         self._evaluator = evaluator
+        self._counted = evaluator.started
         self.differences = differences
         self._maxiter = maxiter
         self._observers = observers
@@ -119,6 +124,11 @@ class Run(Ledger):
     def calls_points(self) -> bool:
         """Whether the objective is called in this thread with one point at a time."""
         return self._evaluator.calls_points
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether points wait for workers: a gradient by differences is more than one round."""
+        return self._evaluator.width < self.problem.n + 1
 
     @property
     def precision(self) -> float:
@@ -205,8 +215,7 @@ class Run(Ledger):
                 gradient = self._call_jac(x)
             else:
                 assert known is not None
-                plan = self._plan(x)
-                gradient = self._fold(plan, known.fun, self._wave(plan.points))
+                gradient = self._probed(self._plan(x), known.fun)
         except Exception as error:
             rejected = self.rejected(x, error)
             if rejected.jac is None:
@@ -278,11 +287,15 @@ class Run(Ledger):
             except StopRun as stop:
                 return self._stopped(stop.reason)
         except KeyboardInterrupt as error:
+            if self._returns_on_interrupt:
+                return self._stopped(StopReason.INTERRUPTED)
             self._attach(error, StopReason.INTERRUPTED)
             raise
         except BaseException as error:
             self._attach(error, StopReason.FAILED)
             raise
+        finally:
+            self._evaluator.close()
 
     def _solved(self, solve: Callable[["Run"], Ending]) -> Ending:
         """Run the algorithm, again from where it ended while rejected points may have misled it.
@@ -373,30 +386,54 @@ class Run(Ledger):
         plan = self._plan(x)
         if plan.points.dtype == np.complex128:
             value, _ = self._call(x)
-            return value, self._fold(plan, value, self._wave(plan.points))
+            return value, self._probed(plan, value)
         if self.nfev + 1 + len(plan.points) > self.limit:
             # Not enough left for the gradient: the budget's last point is spent on the value.
             self.value(x)
             raise StopRun(StopReason.MAXFUN)
         precision = self.precision
-        values = self._wave(np.concatenate([x[np.newaxis], plan.points]))
+        values, failures = self._try_wave(np.concatenate([x[np.newaxis], plan.points]))
         value, probes = float(values[0]), values[1:]
         if self.precision > precision:
             # The first answers are coarser than was thought: those probes were too near.
-            plan = self._plan(x)
-            probes = self._wave(plan.points)
-        return value, self._fold(plan, value, probes)
+            return value, self._probed(self._plan(x), value)
+        return value, self._mended(plan, value, probes, failures)
+
+    def _probed(self, plan: Plan, value: float) -> Array:
+        """Return the gradient from a wave of probes alone."""
+        probes, failures = self._try_wave(plan.points, is_first_needed=False)
+        failures = {row + 1: error for row, error in failures.items()}
+        return self._mended(plan, value, probes, failures)
+
+    def _mended(
+        self, plan: Plan, value: float, probes: NDArray[Any], failures: dict[int, Exception]
+    ) -> Array:
+        """Return the gradient, with other probes in the place of those that failed.
+
+        ``failures`` counts the rows from 1: the point itself is row 0.
+        """
+        if failures:
+            failed = np.zeros(len(probes), dtype=bool)
+            failed[[row - 1 for row in failures]] = True
+            again = plan.retry(value, probes, failed)
+            if again is None:
+                raise next(iter(failures.values()))
+            plan, probes = again, self._wave(again.points)
+        return self._fold(plan, value, probes)
 
     def _call(self, x: Array) -> tuple[float, Array | None]:
         """Evaluate one point; with ``jac=True`` the gradient comes with it."""
         self.check_budget(1)
-        self.nfev += 1
         gradient = None
         if self.problem.jac is True:
+            self.nfev += 1
             self.njev += 1
-            value, gradient = self._unpack(self.problem.fun(x.copy()))
+            value, gradient = self._unpack(self._evaluator.raw(self.problem.fun, x))
         else:
-            value = self._evaluator.value(x)
+            try:
+                value = self._evaluator.value(x, self.limit - self.nfev - 1)
+            finally:
+                self._count()
         if not (math.isfinite(value) or self.passes):
             raise non_finite(value)
         self.weigh(x, value)
@@ -410,32 +447,94 @@ class Run(Ledger):
         assert callable(self.problem.jac)
         self.check_clock()
         self.njev += 1
-        gradient = self.problem.jac(x.copy())
+        gradient = self._evaluator.raw(self.problem.jac, x)
         return as_gradient(gradient, self.problem.n, finite=not self.passes)
 
     def _plan(self, x: Array) -> Plan:
         lower, upper = self.problem.lower, self.problem.upper
         return self.differences.plan(x, lower, upper, self.precision)
 
-    def _wave(self, points: NDArray[Any], *, finite: bool = True) -> NDArray[Any]:
-        """Evaluate a wave; a value that arrived is counted and weighed whatever follows it.
+    def _count(self) -> None:
+        """Count the points at which the evaluator has started evaluations."""
+        self.nfev += self._evaluator.started - self._counted
+        self._counted = self._evaluator.started
 
-        Unless they must all be ``finite``, values that are not are returned as they are.
+    def _wave(self, points: NDArray[Any]) -> NDArray[Any]:
+        """Return the values of a wave, or raise what went wrong with one of its points."""
+        values, failures = self._try_wave(points)
+        for error in failures.values():
+            raise error
+        return values
+
+    def _try_wave(
+        self,
+        points: NDArray[Any],
+        unless: Callable[[float], bool] | None = None,
+        *,
+        is_first_needed: bool = True,
+    ) -> tuple[NDArray[Any], dict[int, Exception]]:
+        """Evaluate a wave; what arrived is counted and weighed whatever follows it.
+
+        Parameters
+        ----------
+        points : ndarray of float64 or complex128, shape (k, n)
+            The points.
+        unless : callable, optional
+            ``unless(value)`` tells by the value of the first point that the others are not wanted.
+        is_first_needed : bool, default True
+            Whether the others are of no use if the first point fails: then its failure is raised.
+
+        Returns
+        -------
+        values : ndarray of the points' dtype, shape (k,)
+            The values; NaN where there are none.
+        failures : dict of int to Exception
+            Why some have none, by row. Only when failures are rejected: otherwise the first is
+            raised.
         """
         self.check_budget(len(points))
-        values = np.empty(len(points), dtype=points.dtype)
-        answers = self._evaluator.wave(points)
-        for part in self._evaluator.parts(len(points)):
-            self.check_clock()
-            self.nfev += part.stop - part.start
-            _, answer = next(answers)
-            values[part] = answer
-            good = np.isfinite(values[part])
+        values = np.full(len(points), np.nan, dtype=points.dtype)
+        failures: dict[int, Exception] = {}
+        missing = len(points)
+        spare = self.limit - self.nfev - len(points)
+        answers = self._evaluator.wave(points, spare, self.deadline)
+        try:
+            for part, answer in answers:
+                missing -= part.stop - part.start
+                for row, error in self._take(values, part, answer):
+                    if (
+                        (row == 0 and is_first_needed)
+                        or not self.rejects
+                        or isinstance(error, InvalidValueError)
+                    ):
+                        raise error
+                    failures[row] = error
+                if unless is not None and part.start == 0 and unless(float(values[0])):
+                    return values, failures
+        finally:
+            answers.close()
+            self._count()
             if points.dtype != np.complex128:  # probes off the real axis are no candidates
-                self._weigh_part(points[part][good], values[part][good])
-            if finite and not good.all() and not self.passes:
-                raise non_finite(values[part][~good][0])
-        return values
+                finite = np.isfinite(values)
+                self._weigh_part(points[finite], values[finite])
+                for late, there in self._evaluator.late():
+                    self._weigh_part(late[np.isfinite(there)], there[np.isfinite(there)])
+        if missing:
+            raise StopRun(StopReason.TIMEOUT)
+        return values, failures
+
+    def _take(
+        self, values: NDArray[Any], part: slice, answer: Answer
+    ) -> Iterator[tuple[int, Exception]]:
+        """Note the values of a part, and yield the rows that have none."""
+        if isinstance(answer, Exception):
+            for row in range(part.start, part.stop):
+                yield row, answer
+            return
+        values[part] = answer
+        if not self.passes and not np.isfinite(answer).all():
+            for i in np.flatnonzero(~np.isfinite(answer)):
+                yield part.start + int(i), non_finite(answer[i])
 
     def _fold(self, plan: Plan, value: float, values: NDArray[Any]) -> Array:
         """Return the gradient from its probes; finite values may still differ by too much."""

@@ -19,8 +19,18 @@ class CommonSettings(TypedDict, total=False):
     callback : callable
         ``callback(xk)`` or ``callback(intermediate_result)``, called once an iteration; raising
         StopIteration or returning True ends the run with its result.
-    workers : ``"vectorized"`` or a map-like callable
-        How a wave of points is evaluated; see :class:`Evaluator`.
+    workers : int, Executor, callable, Dask client or ``"vectorized"``
+        Who evaluates a wave of points: so many processes (-1: one a core), an executor, a callable
+        without arguments that makes one, a Dask client, or a map-like callable such as
+        ``pool.map``. ``"vectorized"``: the objective takes a stack of points (k, n).
+    eval_timeout : float
+        Seconds after which the evaluation of a point has failed. A process is killed; a thread
+        goes on, and nobody waits for it.
+    retries : int
+        How often the evaluation of a point that failed is tried again, default 0.
+    hedge : bool
+        Whether the last running points of a wave are started a second time on idle workers, and
+        the first answer wins; default False.
     timeout : float
         Seconds after which no further evaluation starts.
     on_failure : {"raise", "reject"}
@@ -28,14 +38,21 @@ class CommonSettings(TypedDict, total=False):
         ``"reject"`` treats the point as worse than all others. An end that such points may have
         caused is confirmed by a fresh start from the best point, a few times at most; ``maxiter``
         holds for each start, ``maxfun`` for all.
+    on_interrupt : {"raise", "return"}
+        What Ctrl-C does: ``"raise"`` (default) raises KeyboardInterrupt with the result so far,
+        ``"return"`` returns that result.
     seed : int or numpy.random.Generator
         Seeds the run's random numbers, for algorithms that draw any.
     """
 
     callback: Callable[..., Any] | None
     workers: Any
+    eval_timeout: float | None
+    retries: int
+    hedge: bool
     timeout: float | None
     on_failure: str
+    on_interrupt: str
     seed: Any
 
 
@@ -55,7 +72,21 @@ class RunSettings(CommonSettings, total=False):
 RUN_SETTINGS = (*CommonSettings.__annotations__, "maxfun")
 
 # The least value of options that are whole numbers; None stands for the default.
-_WHOLE = {"maxfun": 1, "maxfev": 1, "maxiter": 0, "maxcor": 1, "maxls": 1, "speculate": 1}
+_WHOLE = {
+    "maxfun": 1,
+    "maxfev": 1,
+    "maxiter": 0,
+    "maxcor": 1,
+    "maxls": 1,
+    "retries": 0,
+    "in_flight": 1,
+    "speculate": 1,
+}
+_CHOICES: dict[str, tuple[Any, ...]] = {
+    "on_failure": ("raise", "reject"),
+    "on_interrupt": ("raise", "return"),
+    "hedge": (False, True),
+}
 _NUMBERS = frozenset(
     ("ftol", "xtol", "gtol", "xatol", "fatol", "accuracy", "barrier_tol", "rhobeg", "catol")
 )
@@ -119,14 +150,15 @@ def check_run_settings(name: str, settings: dict[str, Any], options: Iterable[st
         raise UnknownOptionError(
             f"{name} has no setting {setting!r}. {nearest_names(setting, RUN_SETTINGS)}"
         )
-    timeout = settings.get("timeout")
     check_option("maxfun", settings.get("maxfun"))
-    if timeout is not None and not (is_number(timeout) and timeout > 0):
-        raise OptionError(f"timeout is {timeout!r}, expected a number of seconds > 0.")
-    if settings.get("on_failure", "raise") not in ("raise", "reject"):
-        raise OptionError(
-            f"on_failure is {settings['on_failure']!r}, expected 'raise' or 'reject'."
-        )
+    check_option("retries", settings.get("retries"))
+    for name in ("timeout", "eval_timeout"):
+        seconds = settings.get(name)
+        if seconds is not None and not (is_number(seconds) and seconds > 0):
+            raise OptionError(f"{name} is {seconds!r}, expected a number of seconds > 0.")
+    for name, choices in _CHOICES.items():
+        if settings.get(name, choices[0]) not in choices:
+            raise OptionError(f"{name} is {settings[name]!r}, expected {choices}.")
     if settings.get("callback") is not None:
         as_observer(settings["callback"])
 

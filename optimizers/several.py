@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from optimizers._types import Array
 from optimizers.evaluation.differences import Plan
-from optimizers.evaluation.values import non_finite
 from optimizers.ledger import Evaluation
 
 if TYPE_CHECKING:
@@ -42,12 +41,7 @@ def several(run: "Run", points: Sequence[Array]) -> list[Evaluation | None]:
     if run.calls_points or run.problem.jac is True or count == 1:
         found = [_alone(run, x) for x in xs]
     else:
-        try:
-            found = _Wave(run, xs, plans).evaluations()
-        except Exception as error:
-            # The objective failed at some point, nobody knows at which.
-            run.rejected(xs[0], error)
-            found = [_alone(run, x) for x in xs]
+        found = _Wave(run, xs, plans).evaluations()
     # The algorithm does not notice a point that is left out, unless all are.
     run.nmisled = misled + all(known is None for known in found)
     return found
@@ -89,6 +83,8 @@ class _Wave:
         self._xs = xs
         self._plans = plans
         self._answered: list[tuple[NDArray[Any], NDArray[Any]]] = []
+        #: Why points have no value or gradient, by their number.
+        self._failures: dict[int, Exception] = {}
         precision = run.precision
         joint = bool(plans) and plans[0].points.dtype != np.complex128
         blocks = [x[np.newaxis] for x in xs]
@@ -105,8 +101,11 @@ class _Wave:
             self._probes = self._evaluate([plan.points for plan in self._plans])
 
     def _evaluate(self, blocks: list[NDArray[Any]]) -> list[NDArray[Any]]:
-        values = self._run._wave(np.concatenate(blocks), finite=False)
-        parts = np.split(values, np.cumsum([len(block) for block in blocks])[:-1])
+        values, failures = self._run._try_wave(np.concatenate(blocks), is_first_needed=False)
+        ends = np.cumsum([len(block) for block in blocks])
+        for row, error in failures.items():
+            self._failures.setdefault(int(np.searchsorted(ends, row, side="right")), error)
+        parts = np.split(values, ends[:-1])
         self._answered += zip(blocks, parts, strict=True)
         return parts
 
@@ -118,7 +117,8 @@ class _Wave:
             run.best, run.best_violation = self._kept
             for i, (block, values) in enumerate(self._answered):
                 if found[i % len(found)] is not None and block.dtype != np.complex128:
-                    run._weigh_part(block, values)
+                    good = np.isfinite(values)
+                    run._weigh_part(block[good], values[good])
         for known in found:
             if known is not None:
                 run.remember(known)
@@ -127,9 +127,8 @@ class _Wave:
     def _evaluation(self, i: int) -> Evaluation | None:
         run, x, value, probes = self._run, self._xs[i], self._values[i], self._probes[i]
         try:
-            for number in (value, *probes):
-                if not (np.isfinite(number) or run.passes):
-                    raise non_finite(number)
+            if i in self._failures:
+                raise self._failures[i]
             gradient = run._fold(self._plans[i], value, probes) if self._plans else run._call_jac(x)
         except Exception as error:
             run.rejected(x, error)

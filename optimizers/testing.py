@@ -281,10 +281,11 @@ def check_non_finite(make: Factory) -> None:
     clean = run(make(), Bowl())
     assert clean.fun is not None
     margin = 1e-2 * (Bowl.exact(np.array(START)) - clean.fun)
-    for fail_at in range(6, 30, 4):
+    for fail_at in range(8, 32, 4):  # behind the start and its probes, central ones included
         bowl = Bowl(fail_at=fail_at)
         result = run(make(), bowl, on_failure="reject")
-        assert result.nrejected == int(len(bowl.points) >= fail_at)
+        # None if it was a probe of a difference, which another makes up for.
+        assert result.nrejected <= int(len(bowl.points) >= fail_at)
         assert result.fun == Bowl.exact(result.x)
         if result.success:  # a wrong answer is never called right
             assert result.fun <= clean.fun + margin

@@ -17,6 +17,8 @@ BUILT_IN = {
     "NonFiniteValueError": ArithmeticError,
     "InvalidValueError": TypeError,
     "NoValueError": TypeError,
+    "EvaluationTimeoutError": TimeoutError,
+    "WorkerDiedError": RuntimeError,
     "CrossedBoundsError": ValueError,
     "TooLargeError": MemoryError,
     "MissingExtraError": ImportError,

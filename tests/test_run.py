@@ -754,9 +754,10 @@ FAILURES = [MyError("mine"), math.nan, math.inf, -math.inf]
 
 
 @pytest.mark.parametrize("failure", FAILURES, ids=repr)
-@pytest.mark.parametrize("at", [5, 6, 8], ids=["point", "first probe", "last probe"])
+@pytest.mark.parametrize("at", [(5,), (6, 9), (8, 9)], ids=["point", "first probe", "last probe"])
 def test_a_rejected_point_is_worse_than_all_seen_and_leads_back(failure, at):
-    fun = Failing(failure, at)
+    # A probe that fails has one on the other side in its place: the ninth evaluation.
+    fun = Failing(failure, *at)
     one = make(fun, on_failure="reject")
     one.value_and_gradient(START)
     x = START + np.array([3.0, -0.5, 1.0])
@@ -768,7 +769,27 @@ def test_a_rejected_point_is_worse_than_all_seen_and_leads_back(failure, at):
     assert (gradient - 2 * START) @ away > 0
     assert np.isfinite(gradient).all()
     assert one.nrejected == 1
-    assert one.nfev == len(fun.points) == at
+    assert one.nfev == len(fun.points) == at[-1]
+
+
+@pytest.mark.parametrize("failure", FAILURES, ids=repr)
+@pytest.mark.parametrize("jac", ["2-point", "3-point"])
+@pytest.mark.parametrize("at", [2, 3, 4, 7])
+def test_a_failed_probe_is_made_up_for(failure, jac, at):
+    fun = Failing(failure, at)
+    one = make(fun, jac=jac, on_failure="reject")
+    value, gradient = one.value_and_gradient(START)
+    assert value == START @ START
+    assert np.allclose(gradient, 2 * START, atol=1e-4)  # half of it one-sided
+    assert one.nrejected == 0
+    probes = 3 if jac == "2-point" else 6
+    again = 1 if jac == "2-point" and at <= 4 else 0  # the other central probe is enough
+    assert one.nfev == len(fun.points) == 1 + probes + again
+
+
+def test_a_failed_probe_is_an_error_by_default():
+    with pytest.raises(NonFiniteValueError):
+        make(Failing(math.nan, 3)).value_and_gradient(START)
 
 
 @pytest.mark.parametrize("failure", FAILURES, ids=repr)
@@ -821,11 +842,11 @@ def test_a_rejected_gradient_alone_leads_back():
 
 
 @pytest.mark.parametrize("failure", FAILURES, ids=repr)
-@pytest.mark.parametrize("at", [1, 2, 4])
+@pytest.mark.parametrize("at", [(1,), (2, 5), (4, 5)])
 def test_a_start_that_fails_is_an_error_though_failures_are_rejected(failure, at):
     expected = type(failure) if isinstance(failure, Exception) else NonFiniteValueError
     with pytest.raises(expected) as error:
-        make(Failing(failure, at), on_failure="reject").execute(descend)
+        make(Failing(failure, *at), on_failure="reject").execute(descend)
     assert error.value.optimizer_result.nrejected == 0
 
 
@@ -857,7 +878,7 @@ def test_no_result_ever_shows_a_rejected_value():
 def test_a_rejected_point_leaves_the_best_one_to_those_that_follow(failure):
     # Far from feasible, then feasible but with a probe that fails, then nearer to feasible.
     positive = {"type": "ineq", "fun": lambda x: x[0]}
-    answers = iter([10.0, 10.0, 1.0, failure, 5.0])
+    answers = iter([10.0, 10.0, 1.0, failure, failure, 5.0])
 
     def fun(x):
         answer = next(answers)

@@ -9,47 +9,36 @@ References
    square root (one-sided) or cube root (central) of the precision.
 .. [2] W. Squire and G. Trapp, "Using complex variables to estimate derivatives of real
    functions", SIAM Review 40 (1998) 110-112.
+.. [3] L. F. Richardson, "The approximate arithmetical solution by finite differences of physical
+   problems", Philosophical Transactions of the Royal Society A 210 (1911) 307-357.
+.. [4] J. J. Moré and S. M. Wild, "Estimating derivatives of noisy simulations", ACM Transactions
+   on Mathematical Software 38 (2012) 19.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+from typing_extensions import override
 
 from optimizers._types import Array
 from optimizers.errors import InvalidInputError
+from optimizers.evaluation.stencils import Plan, central, complex_step, one_sided, richardson
 
 Scheme = Literal["2-point", "3-point", "cs"]
 SCHEMES: tuple[Scheme, ...] = ("2-point", "3-point", "cs")
 
 _EPS = float(np.finfo(np.float64).eps)
 _TINY = float(np.finfo(np.float64).tiny)
-#: The default relative step is the precision to this power: where truncation meets rounding.
-_POWER = {"2-point": 1 / 2, "3-point": 1 / 3, "cs": 1 / 2}
+#: The order of each scheme's truncation error in the step. The complex step, which has no rounding
+#: error to balance, takes the square root of the precision.
+_ORDER = {"2-point": 1, "3-point": 2, "richardson": 4, "cs": 1}
 
 
-@dataclass(frozen=True)
-class Plan:
-    """The probes of one gradient, and how their values become it.
-
-    Parameters
-    ----------
-    points : ndarray of float64, or complex128 for the complex step, shape (k, n)
-        Where the objective is wanted besides the point itself.
-    fold : callable
-        ``fold(f0, values) -> gradient``: takes the value at the point itself and the values at
-        ``points``, shape (k,), and returns the gradient, shape (n,).
-    """
-
-    points: NDArray[Any]
-    fold: Callable[[float, NDArray[Any]], Array]
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Differences:
-    """A difference scheme with its steps.
+    """A difference scheme with its steps; what ``jac=`` takes besides a scheme's name.
 
     Parameters
     ----------
@@ -60,13 +49,26 @@ class Differences:
         Absolute steps, one for all variables or one for each.
     relative_step : float or array_like of shape (n,), optional
         Steps relative to ``abs(x)``; where ``x`` is zero the default step is taken. Without
-        either, the step is the square root (cube root for ``"3-point"``) of the machine
-        precision times ``max(1, abs(x))``, as in SciPy.
+        either, the step is the square root (cube root for ``"3-point"``, fifth root with
+        ``richardson``) of the machine precision times ``max(1, abs(x))``, as in SciPy.
+    richardson : bool, default False
+        Whether central differences with the steps h and h / 2 are extrapolated to the step 0
+        [3]_: twice the probes, and an error of the order of h^4. For ``"3-point"`` only.
+    noise : float, optional
+        The standard deviation of the noise in the objective's values. It lengthens the steps that
+        are not given, so that truncation and noise err alike [4]_: to
+        ``8**(1/4) * sqrt(noise / curvature)`` for one-sided differences and
+        ``(3 * noise / curvature)**(1/3)`` for central ones.
+    curvature : float or array_like of shape (n,), optional
+        The size of the derivative that the scheme neglects along each variable: the second for
+        one-sided differences, the third for central ones, the fifth with ``richardson``. By
+        default that of a function which changes by about 1 over ``max(1, abs(x))``. Without
+        effect if there is no ``noise``.
 
     Raises
     ------
     InvalidInputError
-        If the scheme is unknown, or a step is not a finite number other than zero.
+        If the scheme is unknown, or a number cannot be used.
 
     Examples
     --------
@@ -75,30 +77,93 @@ class Differences:
     (2, 1)
     >>> plan.fold(1.0, (plan.points**2).ravel()).round(9)
     array([2.])
+
+    As a gradient, here with steps for an objective of noise 1e-6:
+
+    >>> from optimizers import LBFGSB
+    >>> scheme = Differences("3-point", noise=1e-6)
+    >>> LBFGSB().minimize(lambda x: x @ x, [1.0, 2.0], jac=scheme).x.round(6) + 0.0
+    array([0., 0.])
     """
 
     scheme: Scheme = "2-point"
     step: ArrayLike | None = None
     relative_step: ArrayLike | None = None
+    richardson: bool = False
+    noise: float | None = None
+    curvature: ArrayLike | None = None
 
     def __post_init__(self) -> None:
         if self.scheme not in SCHEMES:
             raise InvalidInputError(
-                f"jac is {self.scheme!r}, expected a callable, True or one of {SCHEMES}."
+                f"jac is {self.scheme!r}, expected a callable, True, Differences or one of "
+                f"{SCHEMES}."
             )
-        for name in ("step", "relative_step"):
+        if self.richardson and self.scheme != "3-point":
+            raise InvalidInputError(
+                f"richardson=True was given with the scheme {self.scheme!r}: it extrapolates "
+                "central differences, so write Differences('3-point', richardson=True)."
+            )
+        for name in ("step", "relative_step", "curvature"):
             given = getattr(self, name)
+            numbers = _numbers(given)
             if given is None:
                 continue
-            try:
-                steps = np.asarray(given, dtype=np.float64)
-            except (TypeError, ValueError):  # no numbers
-                steps = np.array(np.nan)
-            if not np.isfinite(steps).all() or (steps == 0).any():
+            if not np.isfinite(numbers).all() or (numbers == 0).any():
                 raise InvalidInputError(
                     f"The difference {name.replace('_', ' ')} is {given!r}, expected finite "
                     "numbers other than zero."
                 )
+        noise = _numbers(self.noise)
+        if self.noise is not None and not (noise.ndim == 0 and 0 < noise < np.inf):
+            raise InvalidInputError(
+                f"The noise of the differences is {self.noise!r}, expected a standard deviation "
+                "> 0."
+            )
+
+    @override
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Differences):
+            return NotImplemented
+        mine, others = vars(self), vars(other)
+        return all(np.array_equal(mine[name], others[name]) for name in mine)
+
+    __hash__ = None  # type: ignore[assignment]  # its steps may be arrays
+
+    @property
+    def kind(self) -> str:
+        """The scheme's name, or ``"richardson"``."""
+        return "richardson" if self.richardson else self.scheme
+
+    def relative_error(self, precision: float = _EPS) -> float:
+        """Return about by how much the gradient errs, for a function whose derivatives are near 1.
+
+        Parameters
+        ----------
+        precision : float, optional
+            The precision of the objective's values: of the machine, or their noise.
+
+        Returns
+        -------
+        float
+            The larger of truncation and rounding.
+
+        Examples
+        --------
+        >>> f"{Differences('2-point').relative_error():.1e}"
+        '1.5e-08'
+        >>> f"{Differences('3-point').relative_error():.1e}"
+        '3.7e-11'
+        """
+        if self.scheme == "cs":
+            return precision
+        given = self.step if self.step is not None else self.relative_step
+        precision = max(precision, self.noise or 0.0)
+        order = _ORDER[self.kind]
+        if given is None:
+            return float(precision ** (order / (order + 1)))
+        h = np.abs(_numbers(given))
+        return float(np.max(np.maximum(h**order, precision / h), initial=precision))
 
     def plan(
         self,
@@ -123,44 +188,57 @@ class Differences:
         Returns
         -------
         Plan
-            At most n probes ("3-point": 2 n). A variable whose bounds are equal gets no probe
-            and a zero in the gradient.
+            At most n probes ("3-point": 2 n, with ``richardson`` 4 n). A variable whose bounds
+            are equal gets no probe and a zero in the gradient.
 
         Raises
         ------
         InvalidInputError
             If the steps do not fit the number of variables.
         """
-        scheme = self.scheme
-        if precision > _EPS and scheme == "2-point":
-            scheme = "3-point"
-        h = self._steps(x, scheme, precision)
-        if scheme == "cs":
+        kind = self.kind
+        if precision > _EPS and kind == "2-point":
+            kind = "3-point"
+        h = self._steps(x, kind, precision)
+        if kind == "cs":
             if lower is not None and upper is not None:
                 h = np.where(lower == upper, 0.0, h)
-            return self._complex(x, np.abs(h))
-        if scheme == "3-point":
-            return self._central(x, np.abs(h), lower, upper)
-        if lower is not None or upper is not None:
-            h = _inside(h, *_room(x, lower, upper), 1)
-        return self._one_sided(x, h, lower, upper)
+            return complex_step(x, np.abs(h))
+        if kind == "2-point":
+            return one_sided(x, h, lower, upper)
+        build = richardson if kind == "richardson" else central
+        return build(x, np.abs(h), lower, upper)
 
-    def _steps(self, x: Array, scheme: Scheme, precision: float) -> Array:
-        default: Array = np.copysign(precision ** _POWER[scheme] * np.maximum(1.0, np.abs(x)), x)
+    def _steps(self, x: Array, kind: str, precision: float) -> Array:
+        power = 1 / (_ORDER[kind] + 1)
+        default: Array = np.copysign(precision**power * np.maximum(1.0, np.abs(x)), x)
         if self.step is not None:
             h = self._per_variable(self.step, x)
         elif self.relative_step is not None:
             h = self._per_variable(self.relative_step, x) * x
+        elif self.noise is not None and kind != "cs":
+            h = self._noisy_steps(x, kind)
+            h = np.copysign(np.maximum(h, np.abs(default)), default)
         else:
             h = default
         # A step that is lost in the rounding of x would divide by zero, and one without a full
         # mantissa by too little.
         lost = np.abs(h) < _TINY
-        if scheme != "cs":
+        if kind != "cs":
             lost |= ((x + h) - x == 0) | ((x - h) - x == 0)
             if precision > _EPS:
                 lost |= np.abs(h) < np.abs(default)
         steps: Array = np.where(lost, default, h)
+        return steps
+
+    def _noisy_steps(self, x: Array, kind: str) -> Array:
+        assert self.noise is not None
+        power = 1 / (_ORDER[kind] + 1)
+        factor = {"2-point": 8**0.5, "3-point": 3.0, "richardson": 455.0}[kind]
+        if self.curvature is None:
+            steps: Array = (factor * self.noise) ** power * np.maximum(1.0, np.abs(x))
+        else:
+            steps = (factor * self.noise / np.abs(self._per_variable(self.curvature, x))) ** power
         return steps
 
     def _per_variable(self, given: ArrayLike, x: Array) -> Array:
@@ -171,85 +249,13 @@ class Differences:
             )
         return np.broadcast_to(steps, x.shape)
 
-    @staticmethod
-    def _complex(x: Array, h: Array) -> Plan:
-        moved = np.flatnonzero(h)
-        points = x + 1j * np.diag(h)[moved]
 
-        def fold(f0: float, values: NDArray[Any]) -> Array:
-            gradient = np.zeros_like(x)
-            gradient[moved] = values.imag / h[moved]
-            return gradient
-
-        return Plan(points, fold)
-
-    @staticmethod
-    def _one_sided(x: Array, h: Array, lower: Array | None, upper: Array | None) -> Plan:
-        moved = np.flatnonzero(h)
-        points, taken = _offset(x, moved, h[moved], lower, upper)
-
-        def fold(f0: float, values: Array) -> Array:
-            gradient = np.zeros_like(x)
-            gradient[moved] = (values - f0) / taken
-            return gradient
-
-        return Plan(points, fold)
-
-    @staticmethod
-    def _central(x: Array, h: Array, lower: Array | None, upper: Array | None) -> Plan:
-        # Central where both sides have room; else three points on the roomier side.
-        below, above = _room(x, lower, upper)
-        central = (h <= below) & (h <= above)
-        far = np.where(central, h, _inside(2 * h, below, above, 1))
-        moved = np.flatnonzero(far)
-        far, central = far[moved], central[moved]
-        first, d1 = _offset(x, moved, np.where(central, -far, far / 2), lower, upper)
-        second, d2 = _offset(x, moved, far, lower, upper)
-        # Between bounds one rounding apart there is room for one probe only.
-        two = (d1 != 0) & (d1 != d2)
-        first, d1, central = first[two], d1[two], central[two]
-
-        def fold(f0: float, values: Array) -> Array:
-            f1, f2 = values[: len(d1)], values[len(d1) :]
-            slope = (f2 - f0) / d2
-            near, span = (f1 - f0) / d1, d2[two] - d1
-            one_sided = near + (near - slope[two]) * (d1 / span)
-            slope[two] = np.where(central, (f2[two] - f1) / span, one_sided)
-            gradient = np.zeros_like(x)
-            gradient[moved] = slope
-            return gradient
-
-        return Plan(np.concatenate([first, second]), fold)
+def _numbers(given: Any) -> Array:
+    """Return what was given as numbers, or one nan if it is no numbers."""
+    try:
+        return np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        return np.array(np.nan)
 
 
-def _room(x: Array, lower: Array | None, upper: Array | None) -> tuple[Array, Array]:
-    below = np.full_like(x, np.inf) if lower is None else x - lower
-    above = np.full_like(x, np.inf) if upper is None else upper - x
-    return below, above
-
-
-def _inside(h: Array, below: Array, above: Array, count: int) -> Array:
-    """Return steps of which ``count`` fit between the bounds.
-
-    On the side of ``h`` if that has room, else on the side that has more of it, shortened if
-    need be; zero where the bounds leave none.
-    """
-    forward = h > 0
-    room, other = np.where(forward, (above, below), (below, above))
-    keep = (room >= count * np.abs(h)) | (room >= other)
-    size = np.minimum(np.abs(h), np.where(keep, room, other) / count)
-    steps: Array = np.where(forward == keep, size, -size)
-    return steps
-
-
-def _offset(
-    x: Array, columns: NDArray[np.intp], steps: Array, lower: Array | None, upper: Array | None
-) -> tuple[Array, Array]:
-    """Return one point for each step, and the steps as they are after rounding."""
-    moved = x[columns] + steps
-    if lower is not None and upper is not None:
-        # x + (upper - x) may round to beyond the bound.
-        moved = np.clip(moved, lower[columns], upper[columns])
-    points = np.repeat(x[np.newaxis], len(columns), axis=0)
-    points[np.arange(len(columns)), columns] = moved
-    return points, moved - x[columns]
+__all__ = ["SCHEMES", "Differences", "Plan", "Scheme"]

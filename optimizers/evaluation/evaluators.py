@@ -1,15 +1,22 @@
 """From a wave of points to the objective's values: one by one, in groups, or as a stack."""
 
 import functools
-from collections.abc import Callable, Iterator
-from typing import Any, TypeVar, cast
+import math
+import time
+from collections.abc import Callable, Generator
+from typing import Any, TypeAlias, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from optimizers._types import Array, Objective
 from optimizers.errors import InvalidInputError, OptionError
-from optimizers.evaluation.values import as_value, as_values
+from optimizers.evaluation.tasks import Form, Outcome, evaluate
+from optimizers.evaluation.values import as_value, as_values, precision_of
+from optimizers.evaluation.workers import is_pool
+
+#: Values, or why there are none.
+Answer: TypeAlias = NDArray[Any] | Exception
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _MARK = "__optimizers_vectorized__"
@@ -50,8 +57,13 @@ def vectorized(fun: _F) -> _F:
     return fun
 
 
+def is_vectorized(fun: object) -> bool:
+    """Return whether an objective is marked by :func:`vectorized`."""
+    return bool(getattr(fun, _MARK, False))
+
+
 class Evaluator:
-    """Calls the objective for a wave of points, in groups as the user asked.
+    """Calls the objective for a wave of points in this thread, in groups as the user asked.
 
     Parameters
     ----------
@@ -64,6 +76,8 @@ class Evaluator:
         ``"vectorized"``: the objective takes a stack (k, n), as if it were marked by
         :func:`vectorized`. A map-like callable (``pool.map``) is called as
         ``workers(fun, points)``, once a wave.
+    retries : int, default 0
+        How often a call that failed is made again.
 
     Raises
     ------
@@ -79,89 +93,160 @@ class Evaluator:
     [(slice(0, 1, None), [1.0]), (slice(1, 2, None), [1.0])]
     """
 
-    def __init__(self, fun: Objective, group: int | None = 1, workers: Any = None) -> None:
+    #: How many points can be evaluated at the same time.
+    width: float = math.inf
+
+    def __init__(
+        self,
+        fun: Objective,
+        group: int | None = 1,
+        workers: Any = None,
+        *,
+        retries: int = 0,
+    ) -> None:
         if not callable(fun):
             raise InvalidInputError(f"fun is {fun!r}, expected a callable fun(x) -> float.")
-        group = 1 if group is None else group
-        if isinstance(group, bool) or not isinstance(group, int | np.integer) or group < 1:
-            raise OptionError(f"max_evals_grouped is {group!r}, expected a whole number >= 1.")
-        if not (workers is None or workers == "vectorized" or callable(workers)):
-            raise OptionError(
-                f"workers is {workers!r}, expected None, 'vectorized' or a map-like callable "
-                "such as concurrent.futures' executor.map."
-            )
         self._fun = fun
-        self._stacked = workers == "vectorized" or getattr(fun, _MARK, False)
+        if is_pool(workers):
+            raise OptionError(f"workers is {workers!r}, which needs an evaluator of its own.")
+        self.is_stacked = is_vectorized(fun) or isinstance(workers, str)
         self._map = workers if callable(workers) else None
-        if self._map is not None and (group > 1 or self._stacked):
+        if self._map is not None and (check_group(group) > 1 or self.is_stacked):
             raise OptionError(
                 "A map-like workers takes one point a task: it does not go together with "
                 "max_evals_grouped > 1 or a vectorised objective."
             )
         #: The coarsest machine precision among the values so far: float32 answers raise it.
         self.precision = _EPS
-        # A vectorised objective takes a whole wave at once unless the user limits it.
-        self._group = None if self._stacked and group == 1 else int(group)
+        #: At how many points evaluations have started.
+        self.started = 0
+        self.retries = retries
+        #: How many points one call takes; None for as many as there are: a vectorised objective
+        #: takes a whole wave at once unless the user limits it.
+        self.size = None if self.is_stacked and check_group(group) == 1 else check_group(group)
 
     @property
     def calls_points(self) -> bool:
-        """Whether the objective is called in this thread with one point at a time."""
-        return self._group == 1 and self._map is None and not self._stacked
+        """Whether the objective is called in this thread with one point at a time, and once."""
+        return self.size == 1 and self._map is None and not self.is_stacked and not self.retries
 
-    def value(self, x: Array) -> float:
+    def close(self) -> None:
+        """Give back what the evaluator holds."""
+
+    def value(self, x: Array, spare: float = math.inf) -> float:
         """Return the objective's value at one point, finite or not.
 
         Parameters
         ----------
         x : ndarray of float64, shape (n,)
             The point; the objective gets a copy.
+        spare : float, default inf
+            How many evaluations may be made besides, should the first fail.
 
         Returns
         -------
         float
             The value.
         """
-        raw = self._fun(x.reshape(1, -1).copy() if self._stacked else x.copy())
-        if type(raw) is not float:
-            self._note(raw)
-        return as_value(raw)
+        for attempt in range(self.retries + 1):
+            self.started += 1
+            try:
+                raw = self._fun(x.reshape(1, -1).copy() if self.is_stacked else x.copy())
+                if type(raw) is not float:
+                    self.precision = max(self.precision, precision_of(raw))
+                return as_value(raw)
+            except Exception:
+                if attempt >= min(self.retries, spare):
+                    raise
+        raise AssertionError("The last attempt returns or raises.")
 
-    def wave(self, points: NDArray[Any]) -> Iterator[tuple[slice, NDArray[Any]]]:
+    def raw(self, fun: Callable[[Array], Any], x: Array) -> Any:
+        """Return what another function than the objective returns at one point.
+
+        Parameters
+        ----------
+        fun : callable
+            The function, for instance the gradient.
+        x : ndarray of float64, shape (n,)
+            The point; the function gets a copy.
+        """
+        for attempt in range(self.retries + 1):
+            try:
+                return fun(x.copy())
+            except Exception:
+                if attempt == self.retries:
+                    raise
+        raise AssertionError("The last attempt returns or raises.")
+
+    def late(self) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+        """Return points and values of waves that were left before these were asked for."""
+        return []
+
+    def wave(
+        self, points: NDArray[Any], spare: float = math.inf, deadline: float = math.inf
+    ) -> Generator[tuple[slice, Answer], None, None]:
         """Evaluate a wave of points, and yield each part as its values arrive.
 
         Parameters
         ----------
         points : ndarray of float64 or complex128, shape (k, n)
             The points.
+        spare : float, default inf
+            How many evaluations may be made besides, for those that failed.
+        deadline : float, default inf
+            The time of ``time.monotonic`` after which nothing is started.
 
         Yields
         ------
         part : slice
-            The rows of ``points``.
-        values : ndarray of the points' dtype, shape of the part
-            Their values, finite or not.
+            The rows of ``points``, in any order.
+        answer : ndarray of the points' dtype, shape of the part, or Exception
+            Their values, finite or not, or why they have none.
         """
-        dtype = points.dtype.type
-        k = len(points)
-        if self._map is not None:
-            answers = list(self._map(self._fun, [point.copy() for point in points]))
-            self._note(answers[0] if answers else 0.0)
-            yield slice(0, k), as_values([as_values(a, 1, dtype)[0] for a in answers], k, dtype)
-            return
-        for part in self.parts(k):
-            group = points[part]
-            raw = self._fun(group.copy() if self._stacked else group.flatten())
-            if type(raw) is not float:
-                self._note(raw)
-            yield part, as_values(raw, len(group), dtype)
+        form: Form = "stack" if self.is_stacked else "points" if self.size == 1 else "flat"
+        for part in self.parts(len(points)):
+            for attempt in range(self.retries + 1):
+                if time.monotonic() > deadline:
+                    return
+                self.started += part.stop - part.start
+                outcome = self._mapped(points) if self._map else None
+                outcome = outcome or evaluate(self._fun, form, points[part])
+                self.precision = max(self.precision, outcome.precision)
+                spare -= part.stop - part.start if attempt else 0
+                if outcome.error is None:
+                    yield part, outcome.values
+                elif attempt < self.retries and spare >= part.stop - part.start:
+                    continue
+                else:
+                    yield part, outcome.error
+                break
 
-    def _note(self, raw: Any) -> None:
-        first = raw[0] if isinstance(raw, list | tuple) and raw else raw
-        dtype = getattr(first, "dtype", None)
-        if isinstance(dtype, np.dtype) and dtype.kind == "f":
-            self.precision = max(self.precision, float(np.finfo(dtype).eps))
+    def _mapped(self, points: NDArray[Any]) -> Outcome:
+        assert self._map is not None
+        dtype = points.dtype.type
+        try:
+            answers = list(self._map(self._fun, [point.copy() for point in points]))
+            precision = precision_of(answers[0]) if answers else 0.0
+            values = [as_values(answer, 1, dtype)[0] for answer in answers]
+            return Outcome(as_values(values, len(points), dtype), precision)
+        except Exception as error:
+            return Outcome(error=error)
 
     def parts(self, k: int) -> list[slice]:
         """Return the rows that go together in each call, for a wave of ``k`` points."""
-        size = max(k, 1) if self._map is not None or self._group is None else self._group
+        size = max(k, 1) if self._map is not None or self.size is None else self.size
         return [slice(start, min(start + size, k)) for start in range(0, k, size)]
+
+
+def check_group(group: int | None) -> int:
+    """Return how many points one call takes; None means 1.
+
+    Raises
+    ------
+    OptionError
+        If it is no whole number of at least 1.
+    """
+    group = 1 if group is None else group
+    if isinstance(group, bool) or not isinstance(group, int | np.integer) or group < 1:
+        raise OptionError(f"max_evals_grouped is {group!r}, expected a whole number >= 1.")
+    return int(group)

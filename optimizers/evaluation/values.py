@@ -110,6 +110,15 @@ def as_gradient(raw: Any, n: int, *, finite: bool = True) -> Array:
     return gradient
 
 
+def precision_of(raw: Any) -> float:
+    """Return the machine precision of the numbers that an objective returned; 0.0 for Python's."""
+    first = raw[0] if isinstance(raw, list | tuple) and raw else raw
+    dtype = getattr(first, "dtype", None)
+    if isinstance(dtype, np.dtype) and dtype.kind == "f":
+        return float(np.finfo(dtype).eps)
+    return 0.0
+
+
 def unpack(raw: Any) -> tuple[Any, Any]:
     """Return the two parts of what ``fun`` returned with ``jac=True``."""
     try:

@@ -8,7 +8,7 @@ import numpy as np
 from optimizers._types import ArrayLike, BoundsLike, Jacobian, Objective
 from optimizers.errors import OptionError, UnknownOptionError, nearest_names, warn_user
 from optimizers.evaluation.differences import SCHEMES, Differences
-from optimizers.evaluation.evaluators import Evaluator
+from optimizers.evaluation.pools import evaluator_for
 from optimizers.observers import as_observer
 from optimizers.problem import Problem
 from optimizers.run import Run
@@ -26,8 +26,8 @@ def differences_for(
 
     Parameters
     ----------
-    jac : scheme name or other
-        A named scheme takes relative steps, as in SciPy.
+    jac : Differences, scheme name or other
+        A named scheme takes relative steps, as in SciPy; one of the user's own has its steps.
     step : float or array_like of shape (n,), optional
         ``eps``: the absolute step where no scheme is named.
     relative : float or array_like of shape (n,), optional
@@ -35,6 +35,8 @@ def differences_for(
     """
     if jac is True or callable(jac):
         return _UNUSED
+    if isinstance(jac, Differences):
+        return jac
     if jac in SCHEMES:
         return Differences(jac, relative_step=relative)
     if relative is not None:
@@ -80,7 +82,7 @@ def face_run(
     )
     return Run(
         problem,
-        Evaluator(problem.fun, workers=passed_on.get("workers")),
+        evaluator_for(problem.fun, workers=passed_on.get("workers")),
         differences_for(problem.jac, eps, passed_on.get("finite_diff_rel_step")),
         maxfun=maxfun,
         on_failure="pass",

@@ -3,9 +3,15 @@
 from typing import Any
 
 import numpy as np
-from typing_extensions import Unpack
+from typing_extensions import Unpack, override
 
+from optimizers.evaluation.differences import Differences
+from optimizers.problem import Problem
+from optimizers.run import Run
 from optimizers.scipy.scipy_optimizer import BudgetedSettings, SciPyOptimizer, SciPySettings
+
+#: The step that TNC's constructor names by default, as Qiskit's: it stands for none given.
+_NO_STEP = 1e-8
 
 
 class TNC(SciPyOptimizer):
@@ -13,6 +19,9 @@ class TNC(SciPyOptimizer):
 
     Each step solves the Newton equations roughly by conjugate gradients, with Hessian products from
     gradient differences, and never leaves the bounds. Wraps the C implementation that SciPy ships.
+
+    A gradient that is not given is had by central differences: those products are differences of
+    gradients, in which the error of one-sided ones would drown.
 
     Parameters
     ----------
@@ -23,8 +32,9 @@ class TNC(SciPyOptimizer):
     disp : bool, default False
         Print the result's message and counts at the end.
     accuracy : float, default 0
-        Relative precision for finite difference calculations. If at most the machine precision,
-        it is set to its square root.
+        Relative step of the gradient differences. 0 stands for the square root of the gradient's
+        error: of the machine precision for a gradient that is given, as in SciPy, else of the
+        error of its difference scheme, 6e-6 for central differences.
     ftol : float, default -1
         Precision goal for the value of f in the stopping criterion; 0 if negative.
     xtol : float, default -1
@@ -36,7 +46,8 @@ class TNC(SciPyOptimizer):
     tol : float, optional
         Tolerance for termination: stands for ``ftol``, ``xtol`` and ``gtol`` where not given.
     eps : float, default 1e-08
-        Absolute step of the finite differences that stand in for a gradient that is not given.
+        Absolute step of one-sided differences, for a gradient that is not given. The default
+        stands for central differences with their own steps.
     options : dict, optional
         Further options, by name; they win over the defaults of the arguments above.
     max_evals_grouped : int, default 1
@@ -71,6 +82,21 @@ class TNC(SciPyOptimizer):
         **kwargs: Unpack[SciPySettings],
     ) -> None:
         super().__init__("TNC", self._gathered(locals()), max_evals_grouped, tol=tol, **kwargs)
+
+    @override
+    def _differences(self, problem: Problem) -> Differences:
+        given = super()._differences(problem)
+        if problem.jac is None and given == Differences("2-point", step=_NO_STEP):
+            return Differences("3-point")
+        return given
+
+    @override
+    def _scipy_options(self, run: Run) -> dict[str, Any]:
+        options = super()._scipy_options(run)
+        jac = run.problem.jac
+        if options.get("accuracy") == 0 and not (jac is True or callable(jac)):
+            options["accuracy"] = None  # the scheme's
+        return options
 
 
 class LBFGSB(SciPyOptimizer):

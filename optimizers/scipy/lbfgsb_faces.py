@@ -52,7 +52,7 @@ def minimize_lbfgsb(
         The start.
     args : tuple, default ()
         Further arguments of ``fun`` and ``jac``.
-    jac : callable, {"2-point", "3-point", "cs"}, True or None
+    jac : callable, {"2-point", "3-point", "cs"}, Differences, True or None
         The gradient. None means one-sided differences with the step ``eps``.
     bounds : sequence of (low, high), array_like of shape (n, 2), Bounds or None
         The bounds; None or an infinity for no bound on that side.

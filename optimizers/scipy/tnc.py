@@ -68,7 +68,8 @@ def solve_tnc(run: Run, options: dict[str, Any], messages: int = MSG_NONE) -> En
     run : Run
         The run.
     options : dict
-        Options of TNC that differ from :data:`kernels.TNC_DEFAULTS`.
+        Options of TNC that differ from :data:`kernels.TNC_DEFAULTS`. An ``accuracy`` of None
+        stands for the one that suits the run's difference scheme.
     messages : int, default 0
         What is printed; see :class:`TncReport`.
 
@@ -95,6 +96,8 @@ def solve_tnc(run: Run, options: dict[str, Any], messages: int = MSG_NONE) -> En
     evaluate = direct(run)
     value, gradient = evaluate(problem.x0)
     run.iterate = run.last
+    if options["accuracy"] is None:  # the first value tells the precision
+        options["accuracy"] = math.sqrt(run.differences.relative_error(run.precision))
     if report is not None:
         report.start()
         report.iteration(0, problem.x0, value, gradient, run.nfev)

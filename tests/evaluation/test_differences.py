@@ -496,3 +496,217 @@ def test_no_variables_need_no_probe(scheme):
     plan = Differences(scheme).plan(np.empty(0))
     assert plan.points.shape == (0, 0)
     assert plan.fold(1.0, np.empty(0)).shape == (0,)
+
+
+# Richardson extrapolation.
+
+
+@given(boxes(), st.floats(1e-14, 10) | st.none())
+@FEW
+def test_extrapolated_probes_stay_inside_move_one_variable_and_are_four_at_most(box, step):
+    x, lower, upper = box
+    points = Differences("3-point", step=step, richardson=True).plan(x, lower, upper).points
+    assert (points >= lower).all()
+    assert (points <= upper).all()
+    moved = points != x
+    np.testing.assert_array_equal(moved.sum(axis=1), 1)
+    assert (moved.sum(axis=0)[lower < upper] >= 1).all()
+    assert (moved.sum(axis=0) <= 4).all()
+
+
+@pytest.mark.parametrize("gap", [INF, 0.05, 0.0])
+def test_extrapolation_is_exact_for_one_order_more_than_central_differences(gap):
+    # Central: up to x^4 exactly; one-sided three points twice: up to x^3.
+    x = np.array([1.5])
+    power = 4 if gap == INF else 3
+    plan = Differences("3-point", step=0.1, richardson=True).plan(x, x - gap, np.array([INF]))
+    assert len(plan.points) == 4
+    np.testing.assert_allclose(
+        apply(plan, lambda z: z[0] ** power, x), power * x ** (power - 1), rtol=1e-12
+    )
+    plain = apply(Differences("3-point", step=0.1).plan(x), lambda z: z[0] ** power, x)
+    assert abs(plain - power * x ** (power - 1)) > 1e-3
+
+
+@given(st.lists(MODERATE, min_size=1, max_size=4), FUNCTIONS)
+@FEW
+def test_extrapolated_differences_err_by_no_more_than_theory_allows(point, seed):
+    x = np.array(point)
+    fun = Smooth.draw(x.size, seed)
+    plan = Differences("3-point", richardson=True).plan(x)
+    h, reach = steps_taken(plan, x)
+    rounding = ROUNDINGS * EPS * (fun.magnitude(x) + fun.magnitude(abs(x) + reach))
+    slope = abs(fun.gradient(x)) + fun.second(x, reach) * reach
+    # (4 D(h/2) - D(h)) / 3 leaves h^4 f'''''/480; the fifth derivatives along an axis are at most
+    # the third times the largest squared direction.
+    squares = max((abs(fun.w) ** 2).max(), (abs(fun.v) ** 2).max())
+    fifth = squares * fun.third(x, reach)
+    bound = reach**4 * fifth / 480 + (3 * rounding + 4 * EPS * (abs(x) + reach) * slope) / h
+    error = abs(apply(plan, fun, x) - fun.gradient(x))
+    assert (error <= bound + ROUNDINGS * EPS * abs(fun.gradient(x))).all()
+
+
+def test_extrapolation_is_for_central_differences_only():
+    with pytest.raises(InvalidInputError, match="richardson"):
+        Differences("2-point", richardson=True)
+
+
+# Noise.
+
+
+def test_steps_for_noise_are_those_of_more_and_wild():
+    x = np.array([1.0, -2.0])
+    one_sided = Differences("2-point", noise=1e-6, curvature=[4.0, 1.0]).plan(x).points - x
+    np.testing.assert_allclose(
+        np.diag(one_sided), [8**0.25 * np.sqrt(1e-6 / 4), -(8**0.25) * 1e-3], rtol=1e-6
+    )
+    central = Differences("3-point", noise=1e-6, curvature=3.0).plan(x).points - x
+    np.testing.assert_allclose(np.diag(abs(central[:2])), 1e-2, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["2-point", "3-point", "richardson"])
+def test_the_step_for_noise_is_about_the_best_there_is(kind):
+    # exp at 0: all derivatives are 1, as the default supposes.
+    rng, noise = np.random.default_rng(3), 1e-6
+    x = np.zeros(1)
+    extra = {"scheme": "2-point"} if kind == "2-point" else {"scheme": "3-point"}
+    extra["richardson"] = kind == "richardson"
+
+    def error(**steps):
+        plan = Differences(**extra, **steps).plan(x)
+        values = np.exp(plan.points[:, 0]) + noise * rng.normal(size=(400, len(plan.points)))
+        starts = 1.0 + noise * rng.normal(size=400)
+        found = [plan.fold(f0, v)[0] for f0, v in zip(starts, values, strict=True)]
+        return np.sqrt(np.mean((np.array(found) - 1.0) ** 2))
+
+    best = min(error(step=h) for h in np.geomspace(1e-4, 1.0, 41))
+    assert error(noise=noise) < 2 * best
+
+
+def test_a_plan_knows_how_noise_passes_into_the_gradient():
+    rng = np.random.default_rng(5)
+    x, lower, upper = np.array([0.0, 1.0, 2.0]), np.array([-9.0, 1.0, 0.0]), np.array([9.0, 4, 2])
+    for scheme in (
+        Differences("2-point", step=0.1),
+        Differences("3-point", step=0.1),
+        Differences("3-point", step=0.1, richardson=True),
+    ):
+        plan = scheme.plan(x, lower, upper)
+        draws = rng.normal(size=(20000, len(plan.points)))
+        found = [plan.fold(f0, v) for f0, v in zip(rng.normal(size=20000), draws, strict=True)]
+        # One-sided extrapolation counts the value at the point twice: what is told is no less.
+        np.testing.assert_allclose(np.std(found, axis=0), plan.noise, rtol=0.35)
+        assert np.std(found, axis=0)[0] == pytest.approx(plan.noise[0], rel=0.03)
+
+
+@pytest.mark.parametrize("noise", [0.0, -1.0, math.nan, INF, "much", [1e-6, 1e-6]])
+def test_what_is_no_standard_deviation_is_an_error(noise):
+    with pytest.raises(InvalidInputError, match="noise"):
+        Differences(noise=noise)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "measured"),
+    [
+        (Differences("2-point"), EPS**0.5),
+        (Differences("3-point"), EPS ** (2 / 3)),
+        (Differences("3-point", richardson=True), EPS**0.8),
+        (Differences("cs"), EPS),
+        (Differences("2-point", step=1e-10), EPS / 1e-10),
+        (Differences("3-point", step=1e-2), 1e-4),
+    ],
+)
+def test_the_relative_error_is_that_of_a_function_with_derivatives_near_one(scheme, measured):
+    assert scheme.relative_error() == pytest.approx(measured)
+    error = abs(apply(scheme.plan(np.zeros(1)), lambda z: np.exp(z[0]), np.zeros(1)) - 1.0)[0]
+    assert error <= 2 * scheme.relative_error()
+
+
+def test_schemes_with_equal_steps_are_equal():
+    assert Differences(step=[1.0, 2.0]) == Differences(step=np.array([1.0, 2.0]))
+    assert Differences(step=[1.0, 2.0]) != Differences(step=1.0)
+    assert Differences() != "2-point"
+
+
+# Failed probes.
+
+
+@given(boxes(MODERATE, NEARBY), FUNCTIONS, st.sampled_from(["2-point", "3-point"]), st.data())
+@FEW
+def test_what_is_retried_is_right_or_given_up(box, seed, scheme, data):
+    x, lower, upper = box
+    fun = Smooth.draw(x.size, seed)
+    plan = Differences(scheme, step=1e-4).plan(x, lower, upper)
+    f0, values = fun(x), np.array([fun(point) for point in plan.points])
+    failed = np.array(
+        data.draw(st.lists(st.booleans(), min_size=len(values), max_size=len(values))), dtype=bool
+    )
+    values[failed] = np.nan
+    again = plan.retry(f0, values)
+    if again is None:
+        assert failed.any()
+        return
+    assert (again.points >= lower).all()
+    assert (again.points <= upper).all()
+    assert scheme == "2-point" or len(again.points) == 0
+    gradient = again.fold(f0, np.array([fun(point) for point in again.points]))
+    h = abs(np.concatenate([plan.points, again.points]) - x)
+    small, reach = np.where(h > 0, h, INF).min(axis=0, initial=INF), h.max(axis=0, initial=0.0)
+    rounding = 4 * ROUNDINGS * EPS * (fun.magnitude(x) + fun.magnitude(abs(x) + reach))
+    bound = fun.second(x, reach) * reach + rounding / small
+    error = abs(gradient - fun.gradient(x))
+    slack = ROUNDINGS * EPS * abs(fun.gradient(x))
+    assert (error <= bound + slack)[lower < upper].all()
+    assert (gradient[lower == upper] == 0).all()
+
+
+def test_a_failed_forward_probe_is_probed_on_the_other_side():
+    x = np.array([1.0, 2.0])
+    plan = Differences("2-point", step=0.5).plan(x)
+    values = (plan.points**2).sum(axis=1)
+    again = plan.retry(5.0, np.array([values[0], np.inf]))
+    np.testing.assert_array_equal(again.points, [[1.0, 1.5]])
+    # (1.5^2 - 1) / 0.5 and (2^2 - 1.5^2) / 0.5.
+    np.testing.assert_allclose(again.fold(5.0, (again.points**2).sum(axis=1)), [2.5, 3.5])
+    assert again.retry(5.0, np.array([np.nan])) is None
+
+
+def test_of_a_central_difference_the_good_side_is_enough_and_costs_nothing():
+    x = np.array([1.0, 2.0])
+    plan = Differences("3-point", step=0.5).plan(x)
+    values = (plan.points**2).sum(axis=1)
+    values[3] = np.nan  # the second variable's probe above
+    again = plan.retry(5.0, values)
+    assert len(again.points) == 0
+    np.testing.assert_allclose(again.fold(5.0, np.empty(0)), [2.0, 3.5])
+    values[1] = np.nan  # and below
+    assert plan.retry(5.0, values) is None
+
+
+def test_an_extrapolation_falls_back_on_the_steps_that_are_known():
+    x = np.array([1.0])
+    plan = Differences("3-point", step=0.5, richardson=True).plan(x)
+    cubes = (plan.points**3).ravel()
+    exact = [3.0]
+    np.testing.assert_allclose(plan.fold(1.0, cubes), exact)
+    longest = abs(plan.points - x).ravel() == 0.5
+    far = plan.retry(1.0, cubes, longest)
+    np.testing.assert_allclose(far.fold(1.0, np.empty(0)), 3 + 0.25**2)  # central with h = 1/4
+    near = plan.retry(1.0, cubes, ~longest)
+    np.testing.assert_allclose(near.fold(1.0, np.empty(0)), 3 + 0.5**2)
+
+
+def test_no_other_side_is_no_retry():
+    x = np.zeros(1)
+    plan = Differences("2-point", step=0.5).plan(x, np.zeros(1), np.ones(1))
+    assert plan.retry(0.0, np.array([np.nan])) is None
+    assert Differences("cs").plan(x).retry(0.0, np.array([np.nan + 0j])) is None
+
+
+def test_no_failed_probe_leaves_the_gradient_as_it_is():
+    x = np.array([1.0, 2.0])
+    plan = Differences("3-point").plan(x)
+    values = (plan.points**2).sum(axis=1)
+    again = plan.retry(5.0, values)
+    assert len(again.points) == 0
+    np.testing.assert_array_equal(again.fold(5.0, np.empty(0)), plan.fold(5.0, values))

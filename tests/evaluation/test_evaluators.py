@@ -24,8 +24,10 @@ def points_of(k, n):
 
 def values_of(evaluator, points):
     values = np.full(len(points), np.nan, dtype=points.dtype)
-    for part, answers in evaluator.wave(points):
-        values[part] = answers
+    for part, answer in evaluator.wave(points):
+        if isinstance(answer, Exception):
+            raise answer
+        values[part] = answer
     return values
 
 
@@ -286,9 +288,9 @@ def test_a_wrong_group_is_an_error(group):
         Evaluator(abs, group)
 
 
-@pytest.mark.parametrize("workers", ["threads", 4, [map], True], ids=repr)
+@pytest.mark.parametrize("workers", ["threads", 0, -2, 1.5, [map], True], ids=repr)
 def test_wrong_workers_are_an_error(workers):
-    with pytest.raises(OptionError, match=r"workers is .*expected None, 'vectorized' or a map"):
+    with pytest.raises(OptionError, match=r"workers is .*expected None, a number of processes"):
         Evaluator(abs, workers=workers)
 
 

@@ -1,0 +1,93 @@
+"""Objectives that are coroutine functions: awaited on the caller's event loop."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from concurrent.futures import CancelledError, Executor, Future
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import override
+
+from optimizers.evaluation.tasks import Form, Outcome, evaluate, known
+
+
+class CoroutineExecutor(Executor):
+    """Awaits the evaluations of a wave together, on an event loop in another thread.
+
+    Parameters
+    ----------
+    loop : asyncio.AbstractEventLoop
+        The loop.
+    in_flight : int, optional
+        How many evaluations may be in flight at the same time.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, in_flight: int | None) -> None:
+        self._loop = loop
+        self._max_workers = in_flight
+        self._is_cancelled = False
+        self._pending: set[Future[Any]] = set()
+
+    @override
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Start a task on the loop, given as :func:`optimizers.evaluation.tasks.perform` is."""
+        if self._is_cancelled:
+            raise asyncio.CancelledError
+        key, _, form, points = args
+        future = _Awaited(_perform(key, form, points), self._loop)
+        self._pending.add(future)
+        future.add_done_callback(self._pending.discard)
+        return future
+
+    def cancel(self) -> None:
+        """Cancel what is pending, and refuse what comes later."""
+        self._is_cancelled = True
+        for future in list(self._pending):
+            future.cancel()
+
+
+class _Awaited(Future[Any]):
+    """An evaluation that has started: cancelling ends it, but does not undo that."""
+
+    def __init__(
+        self, evaluation: Coroutine[Any, Any, Outcome], loop: asyncio.AbstractEventLoop
+    ) -> None:
+        super().__init__()
+        self.set_running_or_notify_cancel()
+        self._inner = asyncio.run_coroutine_threadsafe(evaluation, loop)
+        self._inner.add_done_callback(self._pass_on)
+
+    @override
+    def cancel(self) -> bool:
+        self._inner.cancel()
+        return False
+
+    def _pass_on(self, inner: Future[Any]) -> None:
+        if inner.cancelled():
+            self.set_exception(CancelledError())
+        elif inner.exception() is not None:
+            self.set_exception(inner.exception())
+        else:
+            self.set_result(inner.result())
+
+
+async def _perform(key: str, form: Form, points: NDArray[Any]) -> Outcome:
+    fun = known(key)
+    answers: list[tuple[Any, Exception | None]] = []
+    whole = {"flat": points.flatten, "stack": points.copy}
+    for point in [whole[form]()] if form in whole else np.copy(points):
+        try:
+            answers.append((await fun(point), None))
+        except Exception as error:
+            answers.append((None, error))
+            break
+    awaited = iter(answers)
+
+    def replay(_: Any) -> Any:
+        answer, error = next(awaited)
+        if error is not None:
+            raise error
+        return answer
+
+    return evaluate(replay, form, points)

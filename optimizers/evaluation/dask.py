@@ -1,0 +1,114 @@
+"""Dask: a client as an executor whose tasks leave nothing behind on the cluster."""
+
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from typing import Any
+
+from typing_extensions import override
+
+from optimizers.errors import OptionError, WorkerDiedError
+
+
+class DaskExecutor(Executor):
+    """Submits tasks to a Dask client.
+
+    Dask's own ``client.get_executor()`` calls a task that runs "pending": it can be cancelled, and
+    then nobody knows whether it was evaluated. Here a task that was sent has begun.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        The client.
+    **keywords
+        For ``client.submit``: ``workers``, ``resources``, ``allow_other_workers``, ``retries``.
+
+    Raises
+    ------
+    OptionError
+        If the client is asynchronous.
+    """
+
+    def __init__(self, client: Any, **keywords: Any) -> None:
+        if client.asynchronous:
+            raise OptionError(
+                "workers is an asynchronous Dask client, expected one that is not: "
+                "Client(address), made outside of the event loop."
+            )
+        self._client = client
+        # Never pure: Dask would answer the second of two evaluations at a point with the first.
+        self._keywords = {**keywords, "pure": False}
+        self._sent: set[Any] = set()
+        #: How many tasks run at the same time; None when that is not known: while there are no
+        #: workers, as on a cluster that grows on demand, or when only some may be used.
+        self.num_workers: int | None = None
+        if not keywords:
+            self.num_workers = sum(client.nthreads().values()) or None
+
+    @override
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Send a task to the cluster; see :class:`concurrent.futures.Executor`."""
+        home: Future[Any] = Future()
+        home.set_running_or_notify_cancel()
+        sent = self._client.submit(fn, *args, **kwargs, **self._keywords)
+        self._sent.add(sent)
+        self._client.loop.add_callback(self._bring, sent, home)
+        return home
+
+    def cancel(self) -> None:
+        """Take back what is not done; what a worker is at, it ends, for nobody."""
+        sent = list(self._sent)
+        if sent:
+            self._client.cancel(sent)
+
+    @override
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take back what is not done, and close the client."""
+        self.cancel()
+        self._client.close()
+
+    async def _bring(self, sent: Any, home: Future[Any]) -> None:
+        """Bring a result from the cluster, and let the cluster forget it at once.
+
+        If it stayed there, and its worker died, Dask would evaluate the point once more.
+        """
+        from distributed import CancelledError, KilledWorker
+
+        try:
+            outcome = await sent
+        except KilledWorker as error:
+            count = error.allowed_failures + 1
+            died = WorkerDiedError(f"was sent to {count} workers of Dask's, which all died")
+            died.__cause__ = error
+            home.set_exception(died)
+        except CancelledError as error:
+            lost = WorkerDiedError(f"is lost: Dask cancelled it ({error})")
+            lost.__cause__ = error
+            home.set_exception(lost)
+        except BaseException as error:
+            home.set_exception(error)
+        else:
+            home.set_result(outcome)
+        finally:
+            self._sent.discard(sent)
+            sent.release()
+
+
+def is_dask(given: Any) -> bool:
+    """Return whether ``workers`` is a Dask client, or an executor that one made."""
+    return _is_client(given) or _is_clients(given)
+
+
+def dask_executor(given: Any) -> DaskExecutor:
+    """Return the executor for a Dask client, or in the place of one that a client made."""
+    if _is_client(given):
+        return DaskExecutor(given)
+    keywords = {name: value for name, value in given._kwargs.items() if name != "pure"}
+    return DaskExecutor(given._client, **keywords)
+
+
+def _is_client(given: Any) -> bool:
+    return callable(getattr(given, "get_executor", None)) and hasattr(given, "nthreads")
+
+
+def _is_clients(given: Any) -> bool:
+    return isinstance(given, Executor) and _is_client(getattr(given, "_client", None))

@@ -1,0 +1,366 @@
+"""Stencils: which points tell a derivative, and how their values are put together.
+
+Pure functions of arrays. A step that would leave the bounds changes its side, or shrinks when
+neither side has room; a probe is never the point itself.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optimizers._types import Array
+
+_Columns = NDArray[np.intp]
+#: From the values at the point and at the probes, and which probes failed, to a smaller plan.
+_Retry = Callable[[float, NDArray[Any], NDArray[np.bool_]], "Plan | None"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The probes of one gradient, and how their values become it.
+
+    Parameters
+    ----------
+    points : ndarray of float64, or complex128 for the complex step, shape (k, n)
+        Where the objective is wanted besides the point itself.
+    fold : callable
+        ``fold(f0, values) -> gradient``: takes the value at the point itself and the values at
+        ``points``, shape (k,), and returns the gradient, shape (n,).
+    """
+
+    points: NDArray[Any]
+    fold: Callable[[float, NDArray[Any]], Array]
+    _noise: Callable[[], Array]
+    _retry: _Retry | None = None
+
+    @property
+    def noise(self) -> Array:
+        """The standard deviation of each component of the gradient, shape (n,).
+
+        For values with independent noise of standard deviation 1; zero where there is no probe.
+        """
+        with np.errstate(over="ignore"):  # of a step next to nothing
+            return self._noise()
+
+    def retry(
+        self, f0: float, values: NDArray[Any], failed: NDArray[np.bool_] | None = None
+    ) -> "Plan | None":
+        """Return how the gradient is had although some probes failed, or None if it is not.
+
+        A one-sided difference is probed on the other side. Of a central one the side that is
+        known is enough: it costs no further probe, and errs by more than the whole would have.
+
+        Parameters
+        ----------
+        f0 : float
+            The value at the point itself.
+        values : ndarray, shape (k,)
+            The values at ``points``; those of failed probes may be anything.
+        failed : ndarray of bool, shape (k,), optional
+            Which probes failed; by default those whose values are not finite.
+
+        Returns
+        -------
+        Plan or None
+            Its ``points`` are the further probes, which may be none, its ``fold`` takes their
+            values and returns the whole gradient; it has no retry of its own. None where a
+            variable is left without any probe: no other side inside the bounds, both sides
+            failed, or the scheme is the complex step.
+
+        Examples
+        --------
+        >>> from optimizers import Differences
+        >>> plan = Differences("2-point", step=0.5).plan(np.array([1.0]))
+        >>> again = plan.retry(1.0, np.array([np.nan]))
+        >>> again.points
+        array([[0.5]])
+        >>> again.fold(1.0, (again.points**2).ravel())
+        array([1.5])
+        """
+        failed = ~np.isfinite(values) if failed is None else failed
+        if not failed.any():
+            return Plan(self.points[:0], lambda _, __: self.fold(f0, values), self._noise)
+        return None if self._retry is None else self._retry(f0, values, failed)
+
+
+def complex_step(x: Array, h: Array) -> Plan:
+    """Return the plan of a complex step: no difference, so no cancellation.
+
+    Parameters
+    ----------
+    x, h : ndarray of float64, shape (n,)
+        The point, and the steps off the real axis; zero for no probe.
+
+    Returns
+    -------
+    Plan
+        One probe for each step that is not zero.
+    """
+    moved = np.flatnonzero(h)
+    points = x + 1j * np.diag(h)[moved]
+
+    def fold(f0: float, values: NDArray[Any]) -> Array:
+        return _spread(x, moved, values.imag / h[moved])
+
+    return Plan(points, fold, lambda: _spread(x, moved, 1 / h[moved]))
+
+
+def one_sided(x: Array, h: Array, lower: Array | None, upper: Array | None) -> Plan:
+    """Return the plan of one-sided differences.
+
+    Parameters
+    ----------
+    x, h : ndarray of float64, shape (n,)
+        The point, and the steps with the side as their sign; zero for no probe.
+    lower, upper : ndarray of float64, shape (n,), optional
+        The bounds.
+
+    Returns
+    -------
+    Plan
+        One probe for each variable that has room.
+    """
+    below, above = room(x, lower, upper)
+    if lower is not None or upper is not None:
+        h = inside(h, below, above, 1)
+    moved = np.flatnonzero(h)
+    points, taken = offset(x, moved, h[moved], lower, upper)
+
+    def fold(f0: float, values: Array) -> Array:
+        return _spread(x, moved, (values - f0) / taken)
+
+    def retry(f0: float, values: Array, failed: NDArray[np.bool_]) -> Plan | None:
+        known = fold(f0, np.where(failed, f0, values))
+        side, where = -taken[failed], moved[failed]
+        size = np.minimum(abs(side), np.where(side > 0, above[where], below[where]))
+        others, back = offset(x, moved[failed], np.copysign(size, side), lower, upper)
+        if not back.all():
+            return None
+
+        def refold(_: float, further: Array) -> Array:
+            gradient = known.copy()
+            gradient[moved[failed]] = (further - f0) / back
+            return gradient
+
+        steps = taken.copy()
+        steps[failed] = back
+        return Plan(others, refold, lambda: _spread(x, moved, np.sqrt(2) / abs(steps)))
+
+    return Plan(points, fold, lambda: _spread(x, moved, np.sqrt(2) / abs(taken)), retry)
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Two probes a variable, on both sides or at two distances on one.
+
+    Between bounds one rounding apart there is room for one probe only: ``two`` tells. ``d1`` and
+    ``d2`` are the steps after rounding, ``d1`` nan where there is none; ``points`` has the first
+    probes, then the second.
+    """
+
+    moved: _Columns
+    two: NDArray[np.bool_]
+    d1: Array
+    d2: Array
+    central: NDArray[np.bool_]
+    points: Array
+
+    def slopes(self, f0: float, values: Array) -> tuple[Array, Array]:
+        """Return the slopes to both probes; nan where there is no first one."""
+        f1 = np.full(len(self.d2), np.nan)
+        count = int(self.two.sum())
+        f1[self.two] = values[:count]
+        return (f1 - f0) / self.d1, (values[count:] - f0) / self.d2
+
+    def fold(self, f0: float, values: Array) -> Array:
+        """Return the derivatives of the moved variables."""
+        two, count = self.two, int(self.two.sum())
+        f1, f2 = values[:count], values[count:]
+        slope = (f2 - f0) / self.d2
+        d1, d2 = self.d1[two], self.d2[two]
+        near, span = (f1 - f0) / d1, d2 - d1
+        ahead = near + (near - slope[two]) * (d1 / span)
+        slope[two] = np.where(self.central[two], (f2[two] - f1) / span, ahead)
+        return slope
+
+    @property
+    def noise(self) -> Array:
+        """The derivatives' standard deviation for values of standard deviation 1."""
+        noise: Array = np.sqrt(2) / abs(self.d2)
+        d1, d2, central = self.d1[self.two], self.d2[self.two], self.central[self.two]
+        w1, w2 = d2 / d1 / (d2 - d1), -d1 / d2 / (d2 - d1)
+        ahead = np.sqrt(w1**2 + w2**2 + (w1 + w2) ** 2)
+        noise[self.two] = np.where(central, np.sqrt(2) / abs(d2 - d1), ahead)
+        return noise
+
+    def retry(self, f0: float, values: Array, failed: NDArray[np.bool_]) -> Array | None:
+        """Return the derivatives with the slope to the good probe where the other failed."""
+        count = int(self.two.sum())
+        lost1 = ~self.two
+        lost1[self.two] = failed[:count]
+        lost2 = failed[count:]
+        if (lost1 & lost2).any():
+            return None
+        filled = np.where(failed, f0, values)
+        derivative = self.fold(f0, filled)
+        slope1, slope2 = self.slopes(f0, filled)
+        derivative = np.where(lost1, slope2, derivative)
+        derivative = np.where(lost2, slope1, derivative)
+        return derivative
+
+
+def central(x: Array, h: Array, lower: Array | None, upper: Array | None) -> Plan:
+    """Return the plan of central differences; next to a bound, of three points on one side.
+
+    Parameters
+    ----------
+    x, h : ndarray of float64, shape (n,)
+        The point, and the sizes of the steps.
+    lower, upper : ndarray of float64, shape (n,), optional
+        The bounds.
+
+    Returns
+    -------
+    Plan
+        Two probes for each variable that has room.
+    """
+    pair = _pair(x, h, lower, upper)
+
+    def fold(f0: float, values: Array) -> Array:
+        return _spread(x, pair.moved, pair.fold(f0, values))
+
+    def retry(f0: float, values: Array, failed: NDArray[np.bool_]) -> Plan | None:
+        derivative = pair.retry(f0, values, failed)
+        if derivative is None:
+            return None
+        whole = _spread(x, pair.moved, derivative)
+        return Plan(pair.points[:0], lambda _, __: whole.copy(), noise)
+
+    def noise() -> Array:
+        return _spread(x, pair.moved, pair.noise)
+
+    return Plan(pair.points, fold, noise, retry)
+
+
+def richardson(x: Array, h: Array, lower: Array | None, upper: Array | None) -> Plan:
+    """Return the plan of central differences with steps h and h / 2, extrapolated to none.
+
+    Parameters
+    ----------
+    x, h : ndarray of float64, shape (n,)
+        The point, and the sizes of the longer steps.
+    lower, upper : ndarray of float64, shape (n,), optional
+        The bounds.
+
+    Returns
+    -------
+    Plan
+        Four probes for each variable that has room.
+    """
+    coarse = _pair(x, h, lower, upper)
+    count = len(coarse.points)
+    # Where the half steps are lost in rounding, the longer ones stand alone.
+    at = x[coarse.moved]
+    near, far = (at + coarse.d1 / 2) - at, (at + coarse.d2 / 2) - at
+    ratio = (near / coarse.d1) * (far / coarse.d2)
+    halved = np.flatnonzero(coarse.two & (near != far) & (ratio > 0.1) & (ratio < 0.5))
+    d1, d2, both = coarse.d1[halved], coarse.d2[halved], coarse.moved[halved]
+    fine = _probe(x, both, coarse.central[halved], d1 / 2, d2 / 2, lower, upper)
+    # The error is d1 d2 f''' / 6 for both: a multiple of each leaves the next order.
+    weight = 1 / (1 - ratio[halved])  # about 4 / 3
+
+    def fold(f0: float, values: Array) -> Array:
+        derivative = coarse.fold(f0, values[:count])
+        ahead = fine.fold(f0, values[count:])
+        derivative[halved] = ahead + (weight - 1) * (ahead - derivative[halved])
+        return _spread(x, coarse.moved, derivative)
+
+    def retry(f0: float, values: Array, failed: NDArray[np.bool_]) -> Plan | None:
+        # Each variable does with the better of its two pairs that is known.
+        derivative = coarse.retry(f0, values[:count], failed[:count])
+        ahead = fine.retry(f0, values[count:], failed[count:])
+        if derivative is None and (ahead is None or len(halved) < len(coarse.moved)):
+            return None
+        derivative = np.zeros(len(coarse.moved)) if derivative is None else derivative
+        if ahead is not None:
+            derivative[halved] = ahead
+        whole = _spread(x, coarse.moved, derivative)
+        return Plan(coarse.points[:0], lambda _, __: whole.copy(), noise)
+
+    def noise() -> Array:
+        # The value at the point itself, in both where they are one-sided, is counted twice.
+        alone = coarse.noise
+        alone[halved] = np.hypot(weight * fine.noise, (weight - 1) * alone[halved])
+        return _spread(x, coarse.moved, alone)
+
+    return Plan(np.concatenate([coarse.points, fine.points]), fold, noise, retry)
+
+
+def _pair(x: Array, h: Array, lower: Array | None, upper: Array | None) -> _Pair:
+    # Central where both sides have room; else three points on the roomier side.
+    below, above = room(x, lower, upper)
+    is_central = (h <= below) & (h <= above)
+    far = np.where(is_central, h, inside(2 * h, below, above, 1))
+    moved = np.flatnonzero(far)
+    far, is_central = far[moved], is_central[moved]
+    return _probe(x, moved, is_central, np.where(is_central, -far, far / 2), far, lower, upper)
+
+
+def _probe(
+    x: Array,
+    moved: _Columns,
+    is_central: NDArray[np.bool_],
+    near: Array,
+    far: Array,
+    lower: Array | None,
+    upper: Array | None,
+) -> _Pair:
+    first, d1 = offset(x, moved, near, lower, upper)
+    second, d2 = offset(x, moved, far, lower, upper)
+    two = (d1 != 0) & (d1 != d2) & np.isfinite(d1)
+    points = np.concatenate([first[two], second])
+    return _Pair(moved, two, np.where(two, d1, np.nan), d2, is_central, points)
+
+
+def _spread(x: Array, columns: _Columns, values: Array) -> Array:
+    """Return ``values`` in their columns, and zeros."""
+    whole = np.zeros_like(x)
+    whole[columns] = values
+    return whole
+
+
+def room(x: Array, lower: Array | None, upper: Array | None) -> tuple[Array, Array]:
+    """Return the distances to the bounds, infinite where there is none."""
+    below = np.full_like(x, np.inf) if lower is None else x - lower
+    above = np.full_like(x, np.inf) if upper is None else upper - x
+    return below, above
+
+
+def inside(h: Array, below: Array, above: Array, count: int) -> Array:
+    """Return steps of which ``count`` fit between the bounds.
+
+    On the side of ``h`` if that has room, else on the side that has more of it, shortened if
+    need be; zero where the bounds leave none.
+    """
+    forward = h > 0
+    ahead, other = np.where(forward, (above, below), (below, above))
+    keep = (ahead >= count * np.abs(h)) | (ahead >= other)
+    size = np.minimum(np.abs(h), np.where(keep, ahead, other) / count)
+    steps: Array = np.where(forward == keep, size, -size)
+    return steps
+
+
+def offset(
+    x: Array, columns: _Columns, steps: Array, lower: Array | None, upper: Array | None
+) -> tuple[Array, Array]:
+    """Return one point for each step, and the steps as they are after rounding."""
+    moved = x[columns] + steps
+    if lower is not None and upper is not None:
+        # x + (upper - x) may round to beyond the bound.
+        moved = np.clip(moved, lower[columns], upper[columns])
+    points = np.repeat(x[np.newaxis], len(columns), axis=0)
+    points[np.arange(len(columns)), columns] = moved
+    return points, moved - x[columns]

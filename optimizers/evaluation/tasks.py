@@ -1,0 +1,176 @@
+"""What runs in a worker: the objective, kept from task to task, on the points of one task.
+
+The objective reaches each worker once: tasks name it by a key, and a worker that does not know the
+key says so. In a thread the objective is known at once, since caller and worker share it.
+"""
+
+import itertools
+import os
+import pickle
+import signal
+import threading
+import traceback
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optimizers.errors import EvaluationError
+from optimizers.evaluation.values import as_value, as_values, precision_of
+
+#: How the objective takes points: one by one, several in one flat vector, or as a stack; "raw" is
+#: for a function of one point whose answer is handed on as it is.
+Form = Literal["points", "flat", "stack", "raw"]
+
+_NUMBERS = itertools.count()
+# A process's number is not enough: in containers, the same come up again and again.
+_TOKEN = uuid.uuid4().hex
+# The objectives that this process gives, by key.
+_PUBLISHED: dict[str, Callable[..., Any]] = {}
+# Those that it was given as a worker. Of these it forgets the oldest beyond a few.
+_RECEIVED: dict[str, Callable[..., Any]] = {}
+_KEPT = 8
+# A worker process may have several threads; reentrant, since to unpickle runs code of the user's.
+_RECEIVING = threading.RLock()
+
+
+@dataclass
+class Outcome:
+    """What came of a task.
+
+    Parameters
+    ----------
+    values : ndarray of float64 or complex128 (object for "raw"), shape (k,)
+        The values of the first k points of the task.
+    precision : float
+        The coarsest machine precision among them.
+    error : Exception, optional
+        Why the point after those, or with groups all of them, has no value.
+    """
+
+    values: NDArray[Any] = field(default_factory=lambda: np.empty(0))
+    precision: float = 0.0
+    error: Exception | None = None
+
+
+class Unknown:
+    """A worker's answer to a key that it does not know."""
+
+
+def publish(fun: Callable[..., Any]) -> str:
+    """Make an objective known in this process and return its key."""
+    key = f"{_origin()}-{next(_NUMBERS)}"
+    _PUBLISHED[key] = fun
+    return key
+
+
+def known(key: str) -> Callable[..., Any]:
+    """Return the objective of a key that was made known in this process."""
+    return _PUBLISHED[key]
+
+
+def withdraw(key: str) -> None:
+    """Forget an objective in this process."""
+    _PUBLISHED.pop(key, None)
+
+
+def begin(ready: Any) -> None:
+    """Start a worker process: say that it is ready, and leave Ctrl-C to the caller's process.
+
+    Parameters
+    ----------
+    ready : multiprocessing.Semaphore
+        Released once.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ready.release()
+
+
+def perform(key: str, payload: bytes | None, form: Form, points: NDArray[Any]) -> Outcome | Unknown:
+    """Evaluate the points of a task.
+
+    Parameters
+    ----------
+    key : str
+        Names the objective.
+    payload : bytes, optional
+        The pickled objective, for a worker that does not know it.
+    form : {"points", "flat", "stack", "raw"}
+        How the objective takes points.
+    points : ndarray of float64 or complex128, shape (k, n)
+        The points.
+
+    Returns
+    -------
+    Outcome or Unknown
+        The values up to the first failure.
+    """
+    fun = _PUBLISHED.get(key)
+    if fun is None:  # not "or": an objective may be false, for instance one that has a length
+        fun = _received(key, payload)
+        if fun is None:
+            return Unknown()
+    outcome = evaluate(fun, form, points)
+    if not key.startswith(_origin()):
+        outcome.error = _portable(outcome.error)
+    return outcome
+
+
+def evaluate(fun: Callable[..., Any], form: Form, points: NDArray[Any]) -> Outcome:
+    """Evaluate points in this thread, up to the first failure; see :func:`perform`."""
+    dtype = points.dtype.type
+    if form == "raw":
+        answer = np.empty(1, dtype=object)
+        try:
+            answer[0] = fun(points[0].copy())
+        except Exception as error:
+            return Outcome(error=error)
+        return Outcome(answer)
+    if form != "points":
+        try:
+            raw = fun(points.copy() if form == "stack" else points.flatten())
+            return Outcome(as_values(raw, len(points), dtype), precision_of(raw))
+        except Exception as error:
+            return Outcome(error=error)
+    values: list[complex] = []
+    precision, failure = 0.0, None
+    for point in points:
+        try:
+            raw = fun(point.copy())
+            if type(raw) is not float:
+                precision = max(precision, precision_of(raw))
+            values.append(as_value(raw) if dtype is np.float64 else as_values(raw, 1, dtype)[0])
+        except Exception as error:
+            failure = error
+            break
+    return Outcome(np.array(values, dtype=dtype), precision, failure)
+
+
+def _received(key: str, payload: bytes | None) -> Callable[..., Any] | None:
+    """Return the objective that this process was given, now or before; None if it was not."""
+    with _RECEIVING:
+        if key not in _RECEIVED and payload is not None:
+            while len(_RECEIVED) >= _KEPT:
+                _RECEIVED.pop(next(iter(_RECEIVED)))
+            _RECEIVED[key] = pickle.loads(payload)
+        return _RECEIVED.get(key)
+
+
+def _origin() -> str:
+    """Return how the keys of this process begin, and those of no other on any machine."""
+    return f"{os.getpid()}-{_TOKEN}"
+
+
+def _portable(error: Exception | None) -> Exception | None:
+    """Return an error that survives the way home, with the worker's traceback as a note."""
+    if error is None:
+        return None
+    error.add_note("In the worker:\n" + "".join(traceback.format_exception(error)).rstrip())
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # whatever an error of the user's does when it is pickled
+        return EvaluationError(f"fun raised {type(error).__name__}: {error}")
+    return error

@@ -1,0 +1,589 @@
+"""Waves on executors, and what happens when an evaluation fails there."""
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
+
+import numpy as np
+import pytest
+from scipy.optimize import rosen, rosen_der
+
+from optimizers import (
+    BFGS,
+    LBFGSB,
+    NELDER_MEAD,
+    SLSQP,
+    TNC,
+    EvaluationTimeoutError,
+    InvalidInputError,
+    InvalidValueError,
+    MissingExtraError,
+    NonFiniteValueError,
+    OptionError,
+    StopReason,
+    WorkerDiedError,
+    vectorized,
+)
+from optimizers.evaluation import pools
+from optimizers.evaluation.pools import evaluator_for
+
+cloudpickle = pytest.importorskip("cloudpickle", reason="extra workers")
+
+START = [-1.2, 1.0, 0.5]
+
+
+def counted(path, behave=None):
+    """Return Rosenbrock's function that notes each call in a file; it can go to a process."""
+    name = str(path)
+
+    def fun(x):
+        with open(name, "ab") as file:
+            file.write(x.tobytes())
+        if behave is not None:
+            answer = behave(x, os.path.getsize(name) // x.nbytes)
+            if answer is not None:
+                return answer
+        return float(rosen(x))
+
+    return fun
+
+
+def calls(path, n=3):
+    return np.frombuffer(path.read_bytes() if path.exists() else b"").reshape(-1, n)
+
+
+@pytest.fixture(scope="module")
+def processes():
+    with ProcessPoolExecutor(2, get_context("forkserver")) as pool:
+        yield pool
+
+
+WORKERS = ["serial", "threads", "thread factory", "processes"]
+
+
+@pytest.fixture(params=WORKERS)
+def workers(request):
+    if request.param == "serial":
+        yield None
+    elif request.param == "threads":
+        with ThreadPoolExecutor(4) as pool:
+            yield pool
+            assert pool.submit(abs, -1).result() == 1  # the user's own still works
+    elif request.param == "thread factory":
+        yield lambda: ThreadPoolExecutor(4)
+    elif request.param == "processes":
+        pool = request.getfixturevalue("processes")
+        yield pool
+        assert pool.submit(abs, -1).result() == 1
+    else:
+        yield 2
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left():
+    before = set(threading.enumerate())
+    yield
+    deadline = time.monotonic() + 20
+    while any(t.name.startswith("ThreadPool") for t in set(threading.enumerate()) - before):
+        assert time.monotonic() < deadline, "a thread of a pool is left"
+        time.sleep(0.01)
+
+
+# Values.
+
+
+@pytest.mark.parametrize("cls", [LBFGSB, BFGS, TNC, SLSQP, NELDER_MEAD])
+def test_every_evaluator_takes_the_points_of_a_serial_run(cls, workers, tmp_path):
+    serial = cls(maxiter=20).minimize(rosen, START)
+    result = cls(maxiter=20).minimize(counted(tmp_path / "calls"), START, workers=workers)
+    assert np.array_equal(result.x, serial.x)
+    assert result.fun == serial.fun
+    assert result.nit == serial.nit
+    assert len(calls(tmp_path / "calls")) == result.nfev
+
+
+def test_a_number_of_processes_is_a_pool_for_the_run(tmp_path):
+    result = LBFGSB().minimize(counted(tmp_path / "calls"), START, workers=2)
+    assert np.array_equal(result.x, LBFGSB().minimize(rosen, START).x)
+    assert len(calls(tmp_path / "calls")) == result.nfev
+
+
+@pytest.mark.parametrize("jac", [rosen_der, True])
+def test_the_users_gradient_is_computed_by_the_workers_too(jac, workers, tmp_path):
+    count = counted(tmp_path / "calls")
+    fun = (lambda x: (count(x), rosen_der(x))) if jac is True else count
+    result = LBFGSB().minimize(fun, START, jac, workers=workers)
+    serial = LBFGSB().minimize(rosen, START, rosen_der)
+    assert np.array_equal(result.x, serial.x)
+    assert (result.nfev, result.njev) == (serial.nfev, serial.njev)
+    assert len(calls(tmp_path / "calls")) == result.nfev
+
+
+def test_complex_steps_travel_too(workers):
+    def fun(x):
+        return (x[0] - 1) ** 2 + np.exp(x[1]) - x[1]
+
+    result = BFGS().minimize(fun, [0.0, 1.0], "cs", workers=workers)
+    assert np.allclose(result.x, [1, 0], atol=1e-4)
+
+
+@pytest.mark.parametrize("group", [2, 3])
+def test_groups_go_to_workers_as_flat_vectors(group, workers):
+    def fun(flat):
+        values = [float(rosen(x)) for x in flat.reshape(-1, 3)]
+        assert len(values) <= group
+        return values
+
+    result = LBFGSB(max_evals_grouped=group).minimize(fun, START, workers=workers)
+    serial = LBFGSB().minimize(rosen, START)
+    assert np.array_equal(result.x, serial.x)
+    assert result.nfev == serial.nfev
+
+
+def test_a_vectorised_objective_gets_a_share_of_each_wave(workers):
+    sizes = []
+
+    @vectorized
+    def fun(points):
+        sizes.append(len(points))
+        return [float(rosen(x)) for x in points]
+
+    result = LBFGSB().minimize(fun, START, workers=workers)
+    assert np.array_equal(result.x, LBFGSB().minimize(rosen, START).x)
+    if isinstance(workers, ThreadPoolExecutor):
+        assert set(sizes) == {1}  # four points on four threads
+
+
+# Waves.
+
+
+class Together:
+    """An objective whose evaluations wait for each other: all of a wave, or none."""
+
+    def __init__(self, parties):
+        self.waves = 0
+        self.barrier = threading.Barrier(parties, self.wave, timeout=30)
+
+    def wave(self):
+        self.waves += 1
+
+    def __call__(self, x):
+        self.barrier.wait()
+        return float(rosen(x))
+
+
+@pytest.mark.parametrize("n", [8, 16, 32])
+def test_the_value_and_its_probes_are_one_wave(n):
+    start = np.resize([-1.2, 1.0], n)
+    fun = Together(n + 1)
+    with ThreadPoolExecutor(n + 1) as pool:
+        result = LBFGSB().minimize(fun, start, workers=pool)
+    assert result.success
+    assert result.nfev == fun.waves * (n + 1)
+
+
+def test_with_fewer_workers_than_points_the_value_goes_first_and_the_rest_in_one_round():
+    parts = []
+    pool = RecordingExecutor(4, parts)
+    evaluator = evaluator_for(rosen, 1, pool)
+    points = np.arange(22.0).reshape(11, 2)
+    values = np.empty(11)
+    for part, answer in evaluator.wave(points):
+        values[part] = answer
+    assert np.array_equal(values, [rosen(x) for x in points])
+    assert [len(part) for part in parts[:4]] == [1, 1, 1, 1]
+    assert np.array_equal(parts[0], points[:1])
+    assert sum(map(len, parts)) == 11
+    assert max(map(len, parts)) <= 2  # seven points, or some fewer, on four workers
+    assert evaluator.started == 11
+
+
+class RecordingExecutor(Executor):
+    """Runs tasks at once, and keeps the points of each."""
+
+    def __init__(self, count, parts):
+        self._max_workers = count
+        self.parts = parts
+
+    def submit(self, fn, /, *args):
+        self.parts.append(args[-1])
+        future = Future()
+        future.set_result(fn(*args))
+        return future
+
+
+def test_no_more_is_submitted_than_there_are_workers():
+    now, most, lock = [0], [0], threading.Lock()
+
+    def fun(x):
+        with lock:
+            now[0] += 1
+            most[0] = max(most[0], now[0])
+        time.sleep(0.002)
+        with lock:
+            now[0] -= 1
+        return float(rosen(x))
+
+    with ThreadPoolExecutor(8) as pool:
+        pool._max_workers, told = 3, pool._max_workers  # it says that it has three
+        LBFGSB(maxiter=3).minimize(fun, np.resize([-1.2, 1.0], 12), workers=pool)
+        pool._max_workers = told
+    assert most[0] <= 3
+
+
+def test_a_wave_that_is_left_takes_back_what_has_not_started(tmp_path):
+    with ThreadPoolExecutor(1) as pool:
+        evaluator = evaluator_for(counted(tmp_path / "calls", None), 1, pool)
+        wave = evaluator.wave(np.ones((5, 3)))
+        next(wave)
+        wave.close()
+    assert evaluator.started == len(calls(tmp_path / "calls")) <= 2
+
+
+# The objective on its way.
+
+
+def test_the_objective_is_unpickled_once_in_each_process(processes, tmp_path):
+    name = str(tmp_path / "loads")
+
+    class Heavy:
+        def __init__(self):
+            self.load = "heavy"
+
+        def __setstate__(self, state):
+            self.__dict__.update(state)
+            with open(name, "a") as file:
+                print(os.getpid(), file=file)
+
+        def __call__(self, x):
+            return float(rosen(x))
+
+    result = LBFGSB(maxiter=10).minimize(Heavy(), START, workers=processes)
+    loads = (tmp_path / "loads").read_text().split()
+    assert result.nfev > 20
+    assert len(loads) == len(set(loads)) <= 2
+
+
+def test_what_cannot_be_sent_is_an_error_before_the_first_evaluation(processes, tmp_path):
+    lock, count = threading.Lock(), counted(tmp_path / "calls")
+    with pytest.raises(InvalidInputError, match="cannot be sent to another process"):
+        LBFGSB().minimize(lambda x: (lock, count(x))[1], START, workers=processes)
+    assert len(calls(tmp_path / "calls")) == 0
+
+
+def test_without_cloudpickle_a_closure_is_an_error_that_names_the_extra(monkeypatch, processes):
+    monkeypatch.setitem(__import__("sys").modules, "cloudpickle", None)
+    with pytest.raises(MissingExtraError, match=r"variational-optimizers\[workers\]"):
+        LBFGSB().minimize(lambda x: float(rosen(x)), START, workers=processes)
+    result = LBFGSB(maxiter=2).minimize(rosen, START, workers=processes)  # a module's own
+    assert result.nit == 2
+
+
+# Failures: the table in the docs, row by row.
+
+
+def test_what_fun_raises_is_raised_with_the_result_so_far(workers, tmp_path):
+    def behave(x, call):
+        if call >= 9:  # two threads may both see the tenth
+            raise LookupError("the ninth")
+        return None
+
+    path = tmp_path / "calls"
+    with pytest.raises(LookupError, match="the ninth") as caught:
+        LBFGSB().minimize(counted(path, behave), START, workers=workers)
+    result = caught.value.optimizer_result
+    assert result.stop is StopReason.FAILED
+    assert result.best.fun <= rosen(START)
+    assert result.best.fun == rosen(result.best.x)
+    time.sleep(0.05)  # tasks that had started
+    assert result.nfev == len(calls(path)) >= 9
+
+
+@pytest.mark.parametrize("kind", ["raises", "nan", "inf"])
+def test_a_rejected_point_is_stepped_back_from(kind, workers, tmp_path):
+    def behave(x, call):
+        if x[0] > 0.3 and call < 60:
+            if kind == "raises":
+                raise ArithmeticError
+            return float(kind)
+        return None
+
+    path = tmp_path / "calls"
+    result = LBFGSB().minimize(counted(path, behave), START, workers=workers, on_failure="reject")
+    assert result.success
+    assert np.allclose(result.x, 1, atol=1e-3)
+    assert result.nfev == len(calls(path))
+
+
+def test_a_value_that_is_not_finite_is_a_named_error(workers, tmp_path):
+    def behave(x, call):
+        return float("nan") if call >= 7 else None
+
+    with pytest.raises(NonFiniteValueError) as caught:
+        LBFGSB().minimize(counted(tmp_path / "calls", behave), START, workers=workers)
+    assert np.isfinite(caught.value.optimizer_result.fun)
+
+
+@pytest.mark.parametrize("on_failure", ["raise", "reject"])
+@pytest.mark.parametrize("answer", [1j, None, [1.0, 2.0], "one"], ids=repr)
+def test_a_bug_is_a_named_error_also_when_points_are_rejected(answer, on_failure, workers):
+    def fun(x):
+        return answer if x[0] > -1.19 else float(rosen(x))
+
+    with pytest.raises(InvalidValueError, match="fun returned"):
+        LBFGSB().minimize(fun, START, workers=workers, on_failure=on_failure)
+
+
+@pytest.mark.parametrize("retries", [1, 3])
+def test_a_point_that_failed_is_tried_again(retries, workers, tmp_path):
+    path = tmp_path / "calls"
+    name = str(path)
+
+    def behave(x, call):
+        with open(name, "rb") as file:
+            times = file.read().count(x.tobytes())
+        if int(1e6 * x[0]) % 5 == 0 and times <= retries:
+            raise ConnectionError(call)
+        return None
+
+    result = LBFGSB().minimize(counted(path, behave), START, workers=workers, retries=retries)
+    serial = LBFGSB().minimize(rosen, START)
+    assert np.array_equal(result.x, serial.x)
+    assert result.nfev == len(calls(path)) > serial.nfev
+
+
+def test_what_fails_as_often_as_it_may_is_raised(workers, tmp_path):
+    path = tmp_path / "calls"
+
+    def behave(x, call):
+        raise ConnectionError(call)
+
+    with pytest.raises(ConnectionError) as caught:
+        LBFGSB().minimize(counted(path, behave), START, workers=workers, retries=2)
+    result = caught.value.optimizer_result
+    assert result.best is None
+    assert result.nfev >= 3
+
+
+def test_retries_keep_to_the_budget(workers, tmp_path):
+    path = tmp_path / "calls"
+
+    def behave(x, call):
+        if call % 2:
+            raise ConnectionError(call)
+        return None
+
+    with contextlib.suppress(ConnectionError):  # the last retry does not fit
+        LBFGSB(maxfun=17).minimize(counted(path, behave), START, workers=workers, retries=9)
+    time.sleep(0.05)
+    assert 10 < len(calls(path)) <= 17
+
+
+@pytest.mark.parametrize("workers", [*WORKERS[:-1], "a number"], indirect=True)
+def test_an_evaluation_that_hangs_is_given_up(workers, tmp_path):
+    release = tmp_path / "release"
+    name = str(release)
+
+    def fun(x):
+        if x[0] > -1.19:
+            for _ in range(4000):
+                if os.path.exists(name):
+                    break
+                time.sleep(0.005)
+        return float(rosen(x))
+
+    with pytest.raises(EvaluationTimeoutError, match=r"eval_timeout = 0\.2 s at x = \[") as caught:
+        LBFGSB().minimize(fun, START, workers=workers, eval_timeout=0.2)
+    release.touch()
+    words = "its process was killed" if workers == 2 else "it was abandoned"
+    assert words in str(caught.value)
+    assert caught.value.optimizer_result.best.fun <= rosen(START)
+
+
+@pytest.mark.parametrize("workers", [*WORKERS[:-1], "a number"], indirect=True)
+def test_an_evaluation_that_hangs_once_is_tried_again(workers, tmp_path):
+    once, release = str(tmp_path / "once"), str(tmp_path / "release")
+
+    def fun(x):
+        if x[0] > -1.19 and not os.path.exists(once):
+            open(once, "w").close()
+            for _ in range(4000):
+                if os.path.exists(release):
+                    break
+                time.sleep(0.005)
+        return float(rosen(x))
+
+    result = LBFGSB().minimize(fun, START, workers=workers, eval_timeout=0.3, retries=1)
+    open(release, "w").close()
+    assert np.array_equal(result.x, LBFGSB().minimize(rosen, START).x)
+
+
+@pytest.mark.parametrize("make", [lambda: 2, lambda: lambda: ProcessPoolExecutor(2)])
+def test_a_killed_workers_points_go_to_a_new_pool(make, tmp_path):
+    once = str(tmp_path / "once")
+
+    def fun(x):
+        if x[0] > -1.19 and not os.path.exists(once):
+            open(once, "w").close()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return float(rosen(x))
+
+    result = LBFGSB().minimize(fun, START, workers=make())
+    assert os.path.exists(once)
+    assert np.array_equal(result.x, LBFGSB().minimize(rosen, START).x)
+
+
+def test_a_point_that_kills_twice_is_named(tmp_path):
+    def fun(x):
+        if x[0] > -1.19:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return float(rosen(x))
+
+    with pytest.raises(WorkerDiedError, match=r"x = \[.*died twice") as caught:
+        LBFGSB().minimize(fun, START, workers=2)
+    assert caught.value.optimizer_result.best.fun <= rosen(START)
+
+
+def test_a_point_that_kills_twice_can_be_rejected(tmp_path):
+    def fun(x):
+        if x[0] > 0.5 and x[1] < 0.4:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return float((x[0] - 0.3) ** 2 + (x[1] - 0.5) ** 2)
+
+    result = LBFGSB().minimize(fun, [-3.0, 0.2], workers=2, on_failure="reject")
+    assert np.allclose(result.x, [0.3, 0.5], atol=1e-4)
+
+
+def test_a_users_pool_that_breaks_is_an_error_that_says_what_to_pass():
+    with (
+        ProcessPoolExecutor(2, get_context("forkserver")) as pool,
+        pytest.raises(WorkerDiedError, match="pass a factory"),
+    ):
+        LBFGSB().minimize(lambda x: os.kill(os.getpid(), signal.SIGKILL), START, workers=pool)
+
+
+@pytest.mark.parametrize("workers", [*WORKERS, "a number"], indirect=True)
+@pytest.mark.parametrize("on_interrupt", ["raise", "return"])
+def test_ctrl_c_ends_the_run_with_its_result(on_interrupt, workers, tmp_path):
+    path = tmp_path / "calls"
+    main = os.getpid()
+
+    def behave(x, call):
+        if call >= 12:
+            os.kill(main, signal.SIGINT)
+            time.sleep(0.05)
+        return None
+
+    def minimize():
+        return LBFGSB().minimize(
+            counted(path, behave), START, workers=workers, on_interrupt=on_interrupt
+        )
+
+    if on_interrupt == "return":
+        result = minimize()
+    else:
+        with pytest.raises(KeyboardInterrupt) as caught:
+            minimize()
+        result = caught.value.optimizer_result
+    assert result.stop is StopReason.INTERRUPTED
+    assert not result.success
+    assert result.best.fun == rosen(result.best.x) <= rosen(START)
+
+
+def test_when_time_is_up_nothing_more_is_started(workers, tmp_path):
+    path = tmp_path / "calls"
+
+    def behave(x, call):
+        time.sleep(0.02)
+
+    result = LBFGSB().minimize(counted(path, behave), START, workers=workers, timeout=0.3)
+    assert result.stop is StopReason.TIMEOUT
+    assert not result.success
+    assert result.fun == rosen(result.x)
+    assert result.nfev == len(calls(path))
+
+
+def test_one_failed_probe_of_a_group_fails_its_call(tmp_path):
+    def fun(flat):
+        if (flat.reshape(-1, 3)[:, 2] > 0.5).any():
+            raise ValueError("a probe")
+        return [float(rosen(x)) for x in flat.reshape(-1, 3)]
+
+    with pytest.raises(ValueError, match="a probe"), ThreadPoolExecutor(2) as pool:
+        LBFGSB(max_evals_grouped=2).minimize(fun, START, workers=pool)
+
+
+def test_an_error_that_cannot_be_pickled_says_what_it_was(processes):
+    class OddError(Exception):
+        def __init__(self, one, two):
+            super().__init__("odd one out")
+
+    def fun(x):
+        raise OddError(1, 2)
+
+    with pytest.raises(Exception, match="odd one out"):
+        LBFGSB().minimize(fun, START, workers=processes)
+
+
+def test_an_error_in_a_process_brings_its_traceback(processes):
+    def deep_inside(x):
+        raise LookupError("here")
+
+    with pytest.raises(LookupError) as caught:
+        LBFGSB().minimize(lambda x: deep_inside(x), START, workers=processes)
+    assert any("deep_inside" in note for note in caught.value.__notes__)
+
+
+# Stragglers.
+
+
+def test_a_straggler_is_started_again_and_the_first_answer_wins():
+    release, lock, seen = threading.Event(), threading.Lock(), {}
+
+    def fun(x):
+        with lock:
+            seen[x.tobytes()] = seen.get(x.tobytes(), 0) + 1
+            first = seen[x.tobytes()] == 1
+        if first and x[0] == -1.2 and x[2] != 0.5:  # the last probe of the first wave
+            release.wait(30)
+        return float(rosen(x))
+
+    try:
+        with ThreadPoolExecutor(12) as pool:
+            result = LBFGSB(maxiter=1).minimize(fun, START, workers=pool, hedge=True)
+            release.set()
+    finally:
+        release.set()
+    assert result.nit == 1
+    assert result.nfev == sum(seen.values())
+    assert sorted(seen.values())[-2:] == [1, 2]
+
+
+# Settings.
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("retries", -1), ("retries", 1.5), ("eval_timeout", 0), ("eval_timeout", "1"),
+     ("hedge", "yes"), ("on_interrupt", "stop"), ("workers", 0), ("workers", -2),
+     ("workers", "threads")],
+)  # fmt: skip
+def test_a_wrong_setting_is_an_error_before_the_first_evaluation(name, value):
+    with pytest.raises(OptionError, match=name):
+        LBFGSB(**{name: value})
+    with pytest.raises(OptionError, match=name):
+        LBFGSB().minimize(rosen, START, **{name: value})
+
+
+def test_a_factory_that_makes_no_executor_is_an_error():
+    with pytest.raises(OptionError, match="expected an executor"):
+        LBFGSB().minimize(rosen, START, workers=lambda: 3)
+
+
+def test_pickled_is_what_a_worker_loads():
+    fun = pools.pickled(lambda x: 2 * x)
+    assert cloudpickle.loads(fun)(3) == 6
