@@ -68,6 +68,8 @@ class Ray:
         The objective and its derivative along the direction, at the start.
     first, longest : float
         The step that the kernel wants, and the longest inside the bounds.
+    is_steepest : bool
+        Whether the direction is that of the steepest descent, for want of a memory.
     """
 
     start: Array
@@ -77,6 +79,7 @@ class Ray:
     slope: float
     first: float
     longest: float
+    is_steepest: bool
 
     def point(self, step: float) -> Array:
         """Return where a step leads; rounding may put it just outside the bounds."""
@@ -194,7 +197,8 @@ class LbfgsbKernel:
         at = 2 * self.m * n + 11 * self.m * self.m  # behind the matrices
         end, _, direction, start = self.workspace[at : at + 4 * n].reshape(4, n)
         value, longest, first, slope = self.numbers[[1, 11, 13, 14]].tolist()
-        return Ray(start, direction, end, value, slope, first, longest)
+        memory = int(self.counters[27])
+        return Ray(start, direction, end, value, slope, first, longest, memory == 0)
 
     def accept(self, step: float, x: Array, value: float, gradient: Array) -> None:
         """End the line search with a step.

@@ -41,6 +41,9 @@ class LineSearch:
         The step that is wanted.
     longest : float
         The longest step allowed, at least ``first``.
+    is_steepest : bool, default False
+        Whether the direction is that of the steepest descent: the lowest point along it promises
+        nothing for the next direction, and the most wanted step that is acceptable is taken.
 
     Examples
     --------
@@ -54,10 +57,13 @@ class LineSearch:
     1.6
     """
 
-    def __init__(self, value: float, slope: float, first: float, longest: float) -> None:
+    def __init__(
+        self, value: float, slope: float, first: float, longest: float, is_steepest: bool = False
+    ) -> None:
         self._start = Trial(0.0, value, slope)
         self._first = first
         self._longest = longest
+        self._is_steepest = is_steepest
         self._trials: list[Trial] = []
         self._rejected: set[float] = set()
 
@@ -94,8 +100,13 @@ class LineSearch:
         self._rejected.add(step)
 
     def acceptable(self) -> Trial | None:
-        """Return the lowest of the trials that meet the conditions; None if none does."""
-        return min(filter(self._is_acceptable, self._trials), key=_value, default=None)
+        """Return the best of the trials that meet the conditions; None if none does."""
+        acceptable = filter(self._is_acceptable, self._trials)
+        return (
+            next(acceptable, None)
+            if self._is_steepest
+            else min(acceptable, key=_value, default=None)
+        )
 
     def lowest(self) -> Trial | None:
         """Return the lowest of the trials; None if none is below the start."""
