@@ -354,7 +354,6 @@ class _Wave:
 
     def _start(self, task: _Task) -> None:
         task.began = time.monotonic()
-        self._pool.started += task.size
         payload = self._function.payload if task.has_payload else None
         arguments = self._function.key, payload, self._form, self._points[task.part]
         try:
@@ -363,6 +362,7 @@ class _Wave:
             if not self._pool.workers.replace():
                 raise
             future = self._pool.workers.executor.submit(perform, *arguments)
+        self._pool.started += task.size
         self._running[future] = task
 
     def _drop(self, future: Future[Any], task: _Task) -> None:

@@ -108,6 +108,10 @@ class Workers:
         if executor is None:
             return
         processes = _processes(executor)
+        known = inspect.signature(executor.shutdown).parameters
+        if "kill_workers" in known:  # loky: its processes cannot be killed one by one
+            executor.shutdown(kill_workers=not is_idle)  # type: ignore[call-arg]  # as looked up
+            return
         if not is_idle:
             for process in processes:
                 process.kill()
