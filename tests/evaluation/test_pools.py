@@ -28,8 +28,8 @@ from optimizers import (
     WorkerDiedError,
     vectorized,
 )
-from optimizers.evaluation import pools
 from optimizers.evaluation.pools import evaluator_for
+from optimizers.evaluation.sending import pickled
 
 cloudpickle = pytest.importorskip("cloudpickle", reason="extra workers")
 
@@ -579,11 +579,17 @@ def test_a_wrong_setting_is_an_error_before_the_first_evaluation(name, value):
         LBFGSB().minimize(rosen, START, **{name: value})
 
 
+@pytest.mark.parametrize("setting", [{"eval_timeout": 1.0}, {"hedge": True}])
+def test_what_a_map_cannot_do_is_an_error(setting):
+    with pytest.raises(OptionError, match="map-like"):
+        LBFGSB().minimize(rosen, START, workers=map, **setting)
+
+
 def test_a_factory_that_makes_no_executor_is_an_error():
     with pytest.raises(OptionError, match="expected an executor"):
         LBFGSB().minimize(rosen, START, workers=lambda: 3)
 
 
 def test_pickled_is_what_a_worker_loads():
-    fun = pools.pickled(lambda x: 2 * x)
+    fun = pickled(lambda x: 2 * x)
     assert cloudpickle.loads(fun)(3) == 6

@@ -1,0 +1,330 @@
+"""One wave on an executor: its tasks are submitted, collected, retried, hedged and given up.
+
+No more tasks are handed to the executor than it has workers, so that a task runs as soon as it is
+submitted: what has not started can be taken back, and a clock per task means something.
+"""
+
+import asyncio
+import math
+import statistics
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Future, wait
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from optimizers.errors import EvaluationTimeoutError, WorkerDiedError
+from optimizers.evaluation.evaluators import Answer
+from optimizers.evaluation.sending import Function
+from optimizers.evaluation.tasks import Form, Outcome, Unknown, perform
+
+if TYPE_CHECKING:
+    from optimizers.evaluation.pools import PoolEvaluator
+
+#: A task is hedged when it has taken this many times the median of those that are done.
+_SLOW = 1.5
+#: Seconds that a worker may take to load the objective, imports included, the first time.
+_LOADING = 10.0
+#: Seconds between two looks at tasks that may be overdue.
+_TICK = 0.01
+
+
+@dataclass
+class _Task:
+    """Rows of a wave that are evaluated together."""
+
+    part: slice
+    began: float = 0.0
+    #: How many evaluations of it failed, and how many workers died of it.
+    failures: int = 0
+    deaths: int = 0
+    is_hedged: bool = False
+    has_payload: bool = False
+
+    @property
+    def size(self) -> int:
+        return int(self.part.stop - self.part.start)
+
+
+class Wave:
+    """One wave under way.
+
+    Parameters
+    ----------
+    pool : PoolEvaluator
+        Whose wave it is: its executor, and what it does about failures.
+    function : Function
+        What is evaluated.
+    form : {"points", "flat", "stack", "raw"}
+        How it takes points.
+    points : ndarray of float64 or complex128, shape (k, n)
+        The points.
+    spare : float, default inf
+        How many evaluations may be made besides.
+    deadline : float, default inf
+        The time of ``time.monotonic`` after which nothing is started.
+    """
+
+    def __init__(
+        self,
+        pool: "PoolEvaluator",
+        function: Function,
+        form: Form,
+        points: NDArray[Any],
+        spare: float = math.inf,
+        deadline: float = math.inf,
+    ) -> None:
+        self._pool, self._function, self._form, self._points = pool, function, form, points
+        self._spare, self._deadline = spare, deadline
+        self._next = 0  # the first row that is in no task yet
+        self._again: deque[_Task] = deque()
+        self._running: dict[Future[Any], _Task] = {}
+        self._times: list[float] = []
+        self._has_first = False
+        self._chunk: int | None = None
+
+    def answers(self) -> Iterator[tuple[slice, Answer]]:
+        """Yield parts and their answers as they arrive; see :meth:`Evaluator.wave`."""
+        while True:
+            self._fill()
+            if not self._running:
+                return
+            done, _ = wait(self._running, self._patience(), return_when=FIRST_COMPLETED)
+            for future in done:
+                task = self._running.pop(future, None)
+                if task is not None:
+                    yield from self._collect(future, task)
+            yield from self._give_up_overdue()
+            self._hedge()
+
+    def abandon(self) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+        """Take back what has not started, leave the rest to itself, return what is there."""
+        late = []
+        for future, task in self._running.items():
+            if future.done() and not future.cancelled() and future.exception() is None:
+                outcome = future.result()
+                if isinstance(outcome, Outcome) and len(outcome.values):
+                    late.append((self._points[task.part][: len(outcome.values)], outcome.values))
+            else:
+                self._drop(future, task)
+        self._running.clear()
+        return late
+
+    # From points to tasks.
+
+    def _fill(self) -> None:
+        while self._idle() > 0 and time.monotonic() <= self._deadline:
+            task = self._take()
+            if task is None:
+                return
+            self._start(task)
+
+    def _idle(self) -> float:
+        stale = self._pool.stale
+        for future in [future for future in stale if future.done()]:
+            stale.discard(future)
+        suspects = any(task.deaths > 1 for task in (*self._running.values(), *self._again))
+        # Those with whom workers died twice run alone, to find the one that kills.
+        width = 1 if suspects else max(1, self._pool.width - len(stale))
+        return width - len(self._running)
+
+    def _take(self) -> _Task | None:
+        if self._again:
+            return self._again.popleft()
+        count = len(self._points) - self._next
+        if count == 0:
+            return None
+        size = min(self._size(count), count)
+        self._next += size
+        return _Task(slice(self._next - size, self._next))
+
+    def _size(self, count: int) -> int:
+        """Return how many of the ``count`` remaining points the next task takes."""
+        pool = self._pool
+        if pool.size is not None and pool.size > 1:
+            return pool.size
+        if pool.size is None:  # a stack: as many as fill the workers
+            self._chunk = self._chunk or math.ceil(len(self._points) / min(pool.width, 1e9))
+            return self._chunk
+        if not self._has_first or pool.width >= len(self._points):
+            return 1
+        # The value has come and the gradient is wanted: the rest in one round.
+        self._chunk = self._chunk or math.ceil(count / pool.width)
+        return self._chunk
+
+    def _start(self, task: _Task) -> None:
+        task.began = time.monotonic()
+        payload = self._function.payload if task.has_payload else None
+        arguments = self._function.key, payload, self._form, self._points[task.part]
+        try:
+            future = self._pool.workers.executor.submit(perform, *arguments)
+        except BrokenExecutor:  # it broke while it was idle
+            if not self._pool.workers.replace():
+                raise
+            future = self._pool.workers.executor.submit(perform, *arguments)
+        self._pool.started += task.size
+        self._running[future] = task
+
+    def _drop(self, future: Future[Any], task: _Task) -> None:
+        if future.cancel():
+            self._pool.started -= task.size
+        elif not future.done():
+            self._pool.stale.add(future)
+
+    # From futures to answers.
+
+    def _collect(self, future: Future[Any], task: _Task) -> Iterator[tuple[slice, Answer]]:
+        try:
+            outcome = future.result()
+        except BrokenExecutor as error:
+            yield from self._bury(task, error)
+            return
+        except WorkerDiedError as error:  # of an executor that sends a task again by itself
+            died = WorkerDiedError(f"x = {self._shown(task)} {error}.")
+            died.__cause__ = error.__cause__
+            yield task.part, died
+            return
+        except CancelledError:  # by somebody else: whoever owns the executor ends the run
+            raise asyncio.CancelledError from None
+        except Exception as error:
+            outcome = Outcome(error=error)
+        if isinstance(outcome, Unknown):
+            self._pool.started -= task.size
+            task.has_payload = True
+            self._again.appendleft(task)
+            return
+        self._times.append((time.monotonic() - task.began) / task.size)
+        for twin in [f for f, other in self._running.items() if other is task]:
+            self._running.pop(twin)
+            self._drop(twin, task)
+        yield from self._answer(task, outcome)
+
+    def _answer(self, task: _Task, outcome: Outcome) -> Iterator[tuple[slice, Answer]]:
+        pool, start, count = self._pool, task.part.start, len(outcome.values)
+        pool.precision = max(pool.precision, outcome.precision)
+        if start == 0:
+            self._has_first = True
+        if count:
+            yield slice(start, start + count), outcome.values
+        if outcome.error is None:
+            return
+        # With groups the whole call failed; otherwise one point, and those after it never began.
+        size = 1 if pool.size == 1 else task.size
+        failed = _Task(slice(start + count, start + count + size), failures=task.failures)
+        rest = _Task(slice(failed.part.stop, task.part.stop))
+        if rest.size:
+            pool.started -= rest.size
+            self._again.append(rest)
+        yield from self._fail(failed, outcome.error)
+
+    def _fail(self, task: _Task, error: Exception) -> Iterator[tuple[slice, Answer]]:
+        task.failures += 1
+        if task.failures <= self._pool.retries and self._spare >= task.size:
+            self._spare -= task.size
+            self._again.append(task)
+        else:
+            yield task.part, error
+
+    def _give_up_overdue(self) -> Iterator[tuple[slice, Answer]]:
+        limit = self._pool.eval_timeout
+        if limit == math.inf:
+            return
+        now = time.monotonic()
+        overdue = {
+            id(task): (future, task)
+            for future, task in self._running.items()
+            if now > self._end(task) and not future.done()
+        }
+        if not overdue:
+            return
+        what = self._pool.workers.kill()
+        for future, task in list(self._running.items()):
+            if id(task) in overdue or (what.kills and not future.done()):
+                self._running.pop(future)
+                if not what.kills:
+                    self._drop(future, task)
+                elif id(task) not in overdue:
+                    self._again.append(task)  # it died with the one that was killed
+        for _, task in overdue.values():
+            yield from self._fail(
+                _Task(task.part, failures=task.failures),
+                EvaluationTimeoutError(
+                    f"fun took more than eval_timeout = {limit} s at "
+                    f"x = {self._shown(task)}; {what.words}"
+                ),
+            )
+
+    def _bury(self, task: _Task, error: BrokenExecutor) -> Iterator[tuple[slice, Answer]]:
+        """Send what a broken pool left undone to a new one, or say which point breaks it."""
+        victims = [task]
+        for future, other in list(self._running.items()):
+            if future.done() and not isinstance(future.exception(), BrokenExecutor):
+                continue
+            self._running.pop(future)
+            if all(other is not victim for victim in victims):
+                victims.append(other)
+        can_go_on = self._pool.workers.replace()
+        for victim in victims:
+            victim.deaths += 1
+        twice = [victim for victim in victims if victim.deaths > 1]
+        for victim in victims:
+            is_guilty = len(twice) == 1 and victim is twice[0]
+            if can_go_on and not is_guilty and self._spare >= victim.size:
+                self._spare -= victim.size
+                self._again.append(victim)
+                continue
+            cause = (
+                "died twice"
+                if is_guilty
+                else "died, and the pool is the caller's own: pass a factory that makes one, or a "
+                "number of workers, to go on with a new one"
+                if not can_go_on
+                else "died, and the budget does not allow to evaluate again"
+            )
+            died = WorkerDiedError(f"A worker that evaluated x = {self._shown(victim)} {cause}.")
+            died.__cause__ = error
+            yield victim.part, died
+
+    def _shown(self, task: _Task) -> str:
+        points = self._points[task.part]
+        return f"{(points[0] if len(points) == 1 else points).tolist()!s:.500}"
+
+    # Clocks.
+
+    def _patience(self) -> float | None:
+        if self._pool.eval_timeout < math.inf:
+            end = min(self._end(task) for task in self._running.values())
+            return max(_TICK, end - time.monotonic())
+        return _TICK if self._may_hedge() else None
+
+    def _end(self, task: _Task) -> float:
+        """Return when a task has run for too long."""
+        loading = _LOADING if task.has_payload else 0.0
+        return task.began + self._pool.eval_timeout * task.size + loading
+
+    def _may_hedge(self) -> bool:
+        pool = self._pool
+        return (
+            pool.hedges
+            and self._next == len(self._points)
+            and not self._again
+            and len(self._times) >= len(self._running)
+            and self._idle() > 0
+            and any(not task.is_hedged for task in self._running.values())
+        )
+
+    def _hedge(self) -> None:
+        if not self._may_hedge():
+            return
+        usual = statistics.median(self._times)
+        for task in list(self._running.values()):
+            slow = time.monotonic() - task.began > _SLOW * usual * task.size
+            if slow and not task.is_hedged and self._idle() > 0 and self._spare >= task.size:
+                self._spare -= task.size
+                task.is_hedged = True
+                began = task.began
+                self._start(task)
+                task.began = began
