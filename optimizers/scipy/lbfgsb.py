@@ -19,6 +19,7 @@ from optimizers.scipy.inverse_hessian import LbfgsInvHessProduct
 from optimizers.scipy.public import LbfgsbEnd, PublicLbfgsb
 from optimizers.scipy.reports import LbfgsbReport, projected_gradient
 from optimizers.scipy.speculation import line_search
+from optimizers.scipy.values_first import values_first
 
 _STATIONARY_WORDS = "CONVERGENCE: NORM OF PROJECTED GRADIENT <= PGTOL"
 
@@ -80,7 +81,7 @@ def solve_lbfgsb(run: Run, options: LbfgsbOptions) -> Ending:
         return _ended(run, LbfgsbEnd(problem.x0, 0, 0, _STATIONARY_WORDS))
     first = value, gradient
     on_iteration = _observer(run, report if options.iprint > 0 else None)
-    search = line_search(run, options.speculate, options.maxls)
+    search = line_search(run, options.speculate, options.maxls) or values_first(run)
     start = problem.x0
     for attempt in (1, 2):
         settings = options.maxcor, options.ftol, options.gtol, options.maxls
