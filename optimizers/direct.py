@@ -81,8 +81,10 @@ def direct(run: Run) -> Callable[[Array], tuple[float, Array]]:
                 value = fun(x.copy())
             if type(value) is not float:
                 value = as_value(value)
-            if value - value != 0.0 and not passes:
-                raise non_finite(value)
+            if value - value != 0.0:
+                if not passes:
+                    raise non_finite(value)
+                run.has_passed = True
             if not is_joint:
                 run.njev += 1
                 gradient = jac(x.copy())

@@ -10,6 +10,7 @@ import sys
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
+from types import FrameType
 
 _PACKAGE = str(Path(__file__).parent) + os.sep
 
@@ -58,7 +59,15 @@ class InvalidValueError(EvaluationError, TypeError):
 
 
 class NoValueError(InvalidValueError):
-    """An evaluation gave None, as a function without a ``return`` does."""
+    """An evaluation gave None, as a function without a ``return`` does.
+
+    Attributes
+    ----------
+    function : {"fun", "jac"}
+        Which function did.
+    """
+
+    function = "fun"
 
 
 class EvaluationTimeoutError(EvaluationError, TimeoutError):
@@ -82,11 +91,17 @@ class OptimizerWarning(UserWarning):
 
 
 def warn_user(message: str) -> None:
-    """Warn with :class:`OptimizerWarning`, at the line of the user's that called the package."""
+    """Warn with :class:`OptimizerWarning`, at the user's line that called the package or SciPy."""
     level, frame = 1, sys._getframe()
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+    while frame.f_back is not None and _is_between(frame):
         level, frame = level + 1, frame.f_back
     warnings.warn(message, OptimizerWarning, stacklevel=level)
+
+
+def _is_between(frame: FrameType) -> bool:
+    """Return whether a frame is the package's own, or SciPy's, which may call the package."""
+    module = str(frame.f_globals.get("__name__"))
+    return frame.f_code.co_filename.startswith(_PACKAGE) or module.startswith("scipy.")
 
 
 def nearest_names(name: str, known: Iterable[str]) -> str:

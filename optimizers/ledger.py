@@ -89,6 +89,8 @@ class Ledger:
         self.worst = -math.inf
         #: The best point whose whole evaluation succeeded: what a rejected one steps back to.
         self.anchor: Evaluation | None = None
+        #: Whether NaN or an infinity went on to the algorithm.
+        self.has_passed = False
         #: The last answer, a rejected point's stand-in included: asking again costs nothing.
         self.last = NOWHERE
         #: The point that the last iteration ended on, if it is known.
@@ -129,6 +131,8 @@ class Ledger:
         """Note a point that was evaluated as the algorithm asked."""
         self.last = known
         self.recent.append(known)
+        if known.fun - known.fun != 0.0:
+            self.has_passed = True
         if self.anchor is None or known.fun <= self.anchor.fun:
             self.anchor = known
         best = self.best

@@ -20,6 +20,7 @@ from optimizers._types import (
     Objective,
 )
 from optimizers.errors import UnknownOptionError, nearest_names
+from optimizers.evaluation.arguments import WithArguments
 from optimizers.evaluation.coroutines import CoroutineExecutor
 from optimizers.evaluation.differences import SCHEMES, Differences
 from optimizers.evaluation.evaluators import Evaluator
@@ -486,18 +487,14 @@ class Optimizer(ABC):
         Returns
         -------
         callable
-            The wrapper.
+            The wrapper. It can be pickled if the function and the args can.
 
         Examples
         --------
         >>> Optimizer.wrap_function(pow, (2,))(5)
         25
         """
-
-        def function_wrapper(*wrapper_args: Any) -> Any:
-            return function(*(wrapper_args + tuple(args)))
-
-        return function_wrapper
+        return WithArguments(function, args)
 
 
 def same(left: Any, right: Any) -> bool:

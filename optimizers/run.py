@@ -403,9 +403,9 @@ class Run(Ledger):
     ) -> tuple[float, Array | None]:
         if callable(self.problem.jac) or self.problem.jac is True:
             value, gradient = self._call(x)
-            if gradient is not None or (unless is not None and unless(value)):
-                return value, gradient
-            return value, self._call_jac(x)
+            if gradient is None and not (unless is not None and unless(value)):
+                gradient = self._call_jac(x)
+            return value, gradient
         plan = self._plan(x)
         if plan.points.dtype == np.complex128:
             value, _ = self._call(x)

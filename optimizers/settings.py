@@ -1,5 +1,6 @@
 """Settings of a run and the values that they and the common options may have."""
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any, TypedDict
 
@@ -88,8 +89,13 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "hedge": (False, True),
 }
 _NUMBERS = frozenset(
-    ("ftol", "xtol", "gtol", "xatol", "fatol", "accuracy", "barrier_tol", "rhobeg", "catol")
+    (
+        *("ftol", "xtol", "gtol", "xatol", "fatol", "accuracy", "barrier_tol", "rhobeg", "catol"),
+        *("eta", "stepmx", "minfev", "rescale"),
+    )
 )
+_LEVELS = frozenset(("iprint", "mesg_num"))
+_REAL = (int, float, np.integer, np.floating)
 
 
 def check_option(name: str, value: Any) -> None:
@@ -108,14 +114,41 @@ def check_option(name: str, value: Any) -> None:
         If it is no whole number where that is meant, too small, or no number at all.
     """
     if name in _WHOLE and value is not None:
-        least = _WHOLE[name]
-        if not (is_number(value) and value >= least and value == int(value)):
-            raise OptionError(f"{name} is {value!r}, expected a whole number >= {least}.")
-    if name in _NUMBERS and not (is_number(value) and not np.isnan(value)):
-        raise OptionError(f"{name} is {value!r}, expected a number.")
+        check_whole(name, value, _WHOLE[name])
+    if name == "maxCGit" and value is not None:
+        check_whole(name, value)
+    if name in _LEVELS:
+        check_level(name, value)
+    if name in _NUMBERS:
+        check_number(name, value)
     if name == "tol" and value is not None and not (is_number(value) and value >= 0):
         raise OptionError(f"tol is {value!r}, expected a number >= 0.")
-    if name in ("eps", "finite_diff_rel_step") and value is not None and not _are_steps(value):
+    if name in ("eps", "finite_diff_rel_step") and value is not None:
+        check_steps(name, value)
+
+
+def check_number(name: str, value: Any) -> None:
+    """Raise an OptionError if an option is no number."""
+    if not (is_number(value) and not np.isnan(value)):
+        raise OptionError(f"{name} is {value!r}, expected a number.")
+
+
+def check_whole(name: str, value: Any, least: float = -math.inf) -> None:
+    """Raise an OptionError if an option is no whole number, or less than ``least``."""
+    if not (is_number(value) and value >= least and math.isfinite(value) and value == int(value)):
+        at_least = f" >= {least}" if least > -math.inf else ""
+        raise OptionError(f"{name} is {value!r}, expected a whole number{at_least}.")
+
+
+def check_level(name: str, value: Any) -> None:
+    """Raise an OptionError if an option does not say how much to print."""
+    if not (value is None or isinstance(value, bool | np.bool_)):
+        check_whole(name, value)
+
+
+def check_steps(name: str, value: Any) -> None:
+    """Raise an OptionError if an option cannot be the steps of differences."""
+    if not _are_steps(value):
         raise OptionError(f"{name} is {value!r}, expected finite numbers other than zero.")
 
 
@@ -165,4 +198,4 @@ def check_run_settings(name: str, settings: dict[str, Any], options: Iterable[st
 
 def is_number(value: object) -> bool:
     """Return whether a value is a real number."""
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    return isinstance(value, _REAL) and not isinstance(value, bool)

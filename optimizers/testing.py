@@ -9,12 +9,14 @@ A plug-in's test is three lines::
 The check of bounds draws random boxes and needs the extra ``test`` (hypothesis).
 """
 
+import asyncio
 import copy
 import json
 import math
 import threading
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -387,6 +389,35 @@ def check_groups(make: Factory) -> None:
         assert np.array_equal(result.x, serial.x)
 
 
+def check_workers(make: Factory) -> None:
+    """Check that threads, and coroutines, give the serial result to the last bit."""
+    serial = run(make(), Bowl())
+    bowl = Bowl()
+    with ThreadPoolExecutor(2 * len(START) + 1) as pool:
+        result = run(make(), bowl, workers=pool)
+        assert np.array_equal(result.x, serial.x)
+        assert result.nfev == len(bowl.points)
+        error = _raised(NonFiniteValueError, lambda: run(make(), Bowl(fail_at=3), workers=pool))
+        assert error.optimizer_result.stop is StopReason.FAILED
+        assert pool.submit(abs, -1).result() == 1  # it is the caller's, and still works
+
+    async def awaited(x: Array) -> float:
+        await asyncio.sleep(0)
+        return Bowl.exact(x)
+
+    async def gradient(x: Array) -> Array:
+        return Bowl().jac(x)
+
+    optimizer = make()
+    levels = optimizer.get_support_level()
+    given: dict[str, Any] = {"seed": 7}
+    if levels.get("hessian") == SupportLevel.required:
+        given["hess"] = Bowl.hess  # which is not awaited
+    jac = gradient if optimizer.is_gradient_required else None
+    result = asyncio.run(optimizer.minimize_async(awaited, list(START), jac, **given))
+    assert np.array_equal(result.x, serial.x)
+
+
 def _raised(kind: type[BaseException], attempt: Callable[[], Any]) -> Any:
     """Return the exception of a kind that an attempt raises; anything else is a failure."""
     try:
@@ -419,6 +450,7 @@ CHECKS: tuple[Callable[[Factory], None], ...] = (
     check_unknown_setting,
     check_nothing_in_silence,
     check_groups,
+    check_workers,
 )
 
 

@@ -63,6 +63,14 @@ def test_a_warning_points_at_the_line_that_called_the_package():
     assert "warn_user" in Path(__file__).read_text().splitlines()[caught[0].lineno - 1]
 
 
+def test_a_warning_through_scipy_points_at_the_line_that_called_scipy():
+    module = {"__name__": "scipy.optimize._minimize", "warn_user": warn_user}
+    exec(compile("def minimize(): warn_user('changed to fit')", "_minimize.py", "exec"), module)
+    with pytest.warns(OptimizerWarning) as caught:
+        module["minimize"]()
+    assert caught[0].filename == __file__
+
+
 @pytest.mark.parametrize("place", ["optimizers_study/run.py", "optimizers.py"])
 def test_a_users_file_beside_the_package_with_a_like_name_is_not_taken_for_it(place):
     path = str(Path(optimizers.__file__).parent.parent / place)

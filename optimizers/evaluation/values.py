@@ -142,7 +142,9 @@ def non_finite(value: complex) -> NonFiniteValueError:
 
 def _numeric(raw: Any, name: str, dtype: type[np.generic]) -> NDArray[Any]:
     if raw is None:
-        raise NoValueError(f"{name} returned None, expected real numbers: no return in it?")
+        missing = NoValueError(f"{name} returned None, expected real numbers: no return in it?")
+        missing.function = name
+        raise missing
     try:
         array = np.asarray(raw)
     except ValueError as error:  # a ragged list
@@ -155,5 +157,8 @@ def _numeric(raw: Any, name: str, dtype: type[np.generic]) -> NDArray[Any]:
     allowed = "c" if dtype is np.complex128 else "biuf"
     if array.dtype.kind not in allowed:
         came = "complex numbers" if array.dtype.kind == "c" else repr(raw)
-        raise InvalidValueError(f"{name} returned {came}, expected real numbers.")
+        raise InvalidValueError(
+            f"{name} returned {came}, expected real numbers: of type float, int or bool, or of a "
+            "NumPy type of these. Convert others, for instance by float(...)."
+        )
     return array.astype(dtype)

@@ -1,22 +1,27 @@
 """What SciPy's functional faces share: from their arguments to a run."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from optimizers._types import ArrayLike, BoundsLike, Jacobian, Objective
-from optimizers.errors import OptionError, UnknownOptionError, nearest_names, warn_user
+from optimizers.errors import InvalidInputError, UnknownOptionError, nearest_names, warn_user
+from optimizers.evaluation.arguments import WithArguments
 from optimizers.evaluation.differences import SCHEMES, Differences
 from optimizers.evaluation.pools import evaluator_for
 from optimizers.observers import as_observer
 from optimizers.problem import Problem
 from optimizers.run import Run
 from optimizers.scipy.methods import METHODS
+from optimizers.settings import check_number, check_option, check_steps
 
 # What scipy.optimize.minimize hands to a custom method besides its options.
 _PASSED_ON = ("hess", "hessp", "constraints", "tol", "finite_diff_rel_step", "workers")
 _UNUSED = Differences()
+# What other methods call the limit of points.
+_MEANT = {"maxiter": "maxfun", "maxfev": "maxfun"}
 
 
 def differences_for(
@@ -37,6 +42,8 @@ def differences_for(
         return _UNUSED
     if isinstance(jac, Differences):
         return jac
+    check_option("eps", step)
+    check_option("finite_diff_rel_step", relative)
     if jac in SCHEMES:
         return Differences(jac, relative_step=relative)
     if relative is not None:
@@ -62,12 +69,11 @@ def face_run(
     NaN and infinities go on to the algorithm, as in SciPy; everything else is checked as for an
     Optimizer.
     """
-    if maxfun is not None and maxfun < 1:
-        raise OptionError(f"maxfun is {maxfun!r}, expected a whole number >= 1.")
+    check_option("maxfun", maxfun)
     args = args if isinstance(args, tuple) else (args,)
     if args:
-        fun = _with_args(fun, args)
-        jac = _with_args(jac, args) if callable(jac) else jac
+        fun = WithArguments(fun, args) if callable(fun) else fun
+        jac = WithArguments(jac, args) if callable(jac) else jac
     if passed_on.get("hess") is not None or passed_on.get("hessp") is not None:
         warn_user(f"{method} ignores hess and hessp: the result does not depend on them.")
     info = METHODS[method]
@@ -80,37 +86,72 @@ def face_run(
         bounds,
         constraints=passed_on.get("constraints", ()),
     )
+    differences = differences_for(problem.jac, eps, passed_on.get("finite_diff_rel_step"))
     return Run(
         problem,
         evaluator_for(problem.fun, workers=passed_on.get("workers")),
-        differences_for(problem.jac, eps, passed_on.get("finite_diff_rel_step")),
+        differences,
         maxfun=maxfun,
         on_failure="pass",
         observers=() if callback is None else (as_observer(callback),),
     )
 
 
-def check_passed_on(method: str, options: dict[str, Any]) -> dict[str, Any]:
+def check_passed_on(face: Callable[..., Any], options: dict[str, Any]) -> dict[str, Any]:
     """Return the further options of a face, all of them known.
 
     Raises
     ------
     UnknownOptionError
-        If one is not; the message names the nearest.
+        If one is not; the message names the nearest, or all that the face has.
     """
     for name in options:
         if name not in _PASSED_ON:
-            known = {*METHODS[method].known, *_PASSED_ON}
-            raise UnknownOptionError(
-                f"{method} has no option {name!r}. {nearest_names(name, known)}"
-            )
+            known = [*list(inspect.signature(face).parameters)[:-1], *_PASSED_ON]
+            hint = nearest_names(_MEANT.get(name, name), known)
+            raise UnknownOptionError(f"{face.__name__} has no option {name!r}. {hint}")
     return options
 
 
-def gradient_of(approx_grad: bool | int, fprime: Callable[..., Any] | None) -> Jacobian:
-    """Return what the two arguments of the ``fmin_*`` functions say of the gradient."""
-    return None if approx_grad else True if fprime is None else fprime
+def set_tolerance(tol: float | None, options: dict[str, Any], defaults: dict[str, float]) -> None:
+    """Let ``tol`` stand for those tolerances among the options that have their default.
+
+    Parameters
+    ----------
+    tol : float or None
+        The tolerance, if one was given.
+    options : dict
+        The options; changed.
+    defaults : dict of str to float
+        The tolerances and their defaults.
+    """
+    if tol is None:
+        return
+    check_number("tol", tol)
+    for name, default in defaults.items():
+        check_option(name, options[name])
+        if options[name] == default:
+            options[name] = tol
 
 
-def _with_args(function: Callable[..., Any], args: tuple[Any, ...]) -> Callable[..., Any]:
-    return lambda x: function(x, *args)
+def gradient_of(
+    func: Objective,
+    fprime: Callable[..., Any] | None,
+    approx_grad: bool | int,
+    epsilon: ArrayLike,
+) -> Jacobian:
+    """Return what the arguments of the ``fmin_*`` functions say of the gradient.
+
+    Raises
+    ------
+    InvalidInputError, OptionError
+        If one cannot be used; the message names it as those functions do.
+    """
+    if not callable(func):
+        raise InvalidInputError(f"func is {func!r}, expected a callable func(x, *args).")
+    if approx_grad:
+        check_steps("epsilon", epsilon)
+        return None
+    if not (fprime is None or callable(fprime)):
+        raise InvalidInputError(f"fprime is {fprime!r}, expected a callable fprime(x, *args).")
+    return True if fprime is None else fprime

@@ -33,7 +33,8 @@ class LbfgsInvHessProduct(scipy.optimize.LbfgsInvHessProduct):  # type: ignore[m
     Raises
     ------
     InvalidInputError
-        If the shapes differ or are not (m, n), or a pair has no curvature, ``s @ y == 0``.
+        If they are not real numbers, the shapes differ or are not (m, n), or a pair has no
+        curvature, ``s @ y == 0``.
 
     References
     ----------
@@ -87,7 +88,7 @@ class LbfgsInvHessProduct(scipy.optimize.LbfgsInvHessProduct):  # type: ignore[m
         return type(self), (self.sk, self.yk)
 
     def _take(self, sk: ArrayLike, yk: ArrayLike) -> None:
-        steps, changes = (np.asarray(a, dtype=np.float64) for a in (sk, yk))
+        steps, changes = _real("sk", sk), _real("yk", yk)
         if steps.shape != changes.shape or steps.ndim != 2:
             raise InvalidInputError(
                 f"sk and yk have shapes {steps.shape} and {changes.shape}, expected the same "
@@ -148,6 +149,19 @@ class LbfgsInvHessProduct(scipy.optimize.LbfgsInvHessProduct):  # type: ignore[m
                 f"and the machine has {memory / 2**30:.1f} GiB: use products, operator @ v."
             )
         return self._block(np.eye(n))
+
+
+def _real(name: str, given: ArrayLike) -> Array:
+    try:
+        array = np.asarray(given)
+    except ValueError:  # a ragged list
+        array = np.array(None)
+    if array.dtype.kind not in "biuf":
+        raise InvalidInputError(
+            f"{name} is {given!r:.200}, expected an array of real numbers, of shape (number of "
+            "pairs, number of variables)."
+        )
+    return np.asarray(array, dtype=np.float64)
 
 
 def _memory() -> int:

@@ -4,27 +4,25 @@ import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from optimizers._types import Array
 from optimizers.direct import direct
-from optimizers.errors import OptionError
 from optimizers.ledger import Evaluation
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.run import Ending, Run
 from optimizers.scipy import kernels
 from optimizers.scipy.inverse_hessian import LbfgsInvHessProduct
 from optimizers.scipy.public import LbfgsbEnd, PublicLbfgsb
-from optimizers.scipy.reports import LbfgsbReport, projected_gradient
+from optimizers.scipy.reports import LbfgsbReport
 from optimizers.scipy.speculation import line_search
+from optimizers.scipy.stationary import gradient_norm, is_misled, is_stationary
 from optimizers.scipy.values_first import values_first
+from optimizers.settings import check_option
 
 _STATIONARY_WORDS = "CONVERGENCE: NORM OF PROJECTED GRADIENT <= PGTOL"
-
-#: A projected gradient above this part of max(1, |f|) belies a stop for lack of progress in f.
-_STATIONARY = 1e-4
 
 
 @dataclass(frozen=True)
@@ -38,6 +36,11 @@ class LbfgsbOptions:
     restart : bool, default False
         Whether a stop by ``ftol`` where the projected gradient is large is doubted once: the run
         goes on from there with an empty memory.
+    speculate : int, default 1
+        How many steps of a line search are tried at a time; see :func:`line_search`.
+    values_first : bool, default False
+        Whether gradients of steps that are too long are saved where points wait for workers; see
+        :func:`values_first`.
     """
 
     maxcor: int = 10
@@ -48,11 +51,24 @@ class LbfgsbOptions:
     iprint: int = -1
     restart: bool = False
     speculate: int = 1
+    values_first: bool = False
 
-    def __post_init__(self) -> None:
-        for name in ("maxcor", "maxls", "speculate"):
-            if getattr(self, name) < 1:
-                raise OptionError(f"{name} is {getattr(self, name)!r}, expected at least 1.")
+    @classmethod
+    def checked(cls, **given: Any) -> Self:
+        """Return the options that a user gives; None stands for a default.
+
+        Raises
+        ------
+        OptionError
+            If one has a value that cannot be used.
+        """
+        for name, value in given.items():
+            check_option(name, value)
+        options = {name: value for name, value in given.items() if value is not None}
+        for name in ("maxcor", "maxls", "maxiter", "iprint", "speculate"):
+            if name in options:
+                options[name] = int(options[name])
+        return cls(**options)
 
 
 def solve_lbfgsb(run: Run, options: LbfgsbOptions) -> Ending:
@@ -81,7 +97,9 @@ def solve_lbfgsb(run: Run, options: LbfgsbOptions) -> Ending:
         return _ended(run, LbfgsbEnd(problem.x0, 0, 0, _STATIONARY_WORDS))
     first = value, gradient
     on_iteration = _observer(run, report if options.iprint > 0 else None)
-    search = line_search(run, options.speculate, options.maxls) or values_first(run)
+    search = line_search(run, options.speculate, options.maxls)
+    if search is None and options.values_first:
+        search = values_first(run)
     start = problem.x0
     for attempt in (1, 2):
         settings = options.maxcor, options.ftol, options.gtol, options.maxls
@@ -97,28 +115,23 @@ def solve_lbfgsb(run: Run, options: LbfgsbOptions) -> Ending:
                 problem.n, functools.partial(_curved_pairs, kernel)
             )
         doubtful = options.restart and attempt == 1 and run.nit < options.maxiter
-        if not (doubtful and _is_doubtful(run, end, float(kernel.f), kernel.g, options.gtol)):
+        doubtful = doubtful and "REDUCTION" in end.message
+        value = float(kernel.f)
+        if not doubtful or is_stationary(problem, end.x, value, kernel.g, options.gtol):
             break
-        start, first = end.x, (float(kernel.f), kernel.g.copy())
+        start, first = end.x, (value, kernel.g.copy())
     return _ended(run, end)
-
-
-def _is_doubtful(run: Run, end: LbfgsbEnd, f: float, g: Array, gtol: float) -> bool:
-    """Return whether the run ended for lack of progress in f where the gradient is large."""
-    limit = max(_STATIONARY * max(1.0, abs(f)), gtol)
-    return "REDUCTION" in end.message and _norm(run, end.x, g) > limit
-
-
-def _norm(run: Run, x: Array, g: Array) -> float:
-    return float(np.max(np.abs(projected_gradient(run.problem, x, g)), initial=0.0))
 
 
 def _ended(run: Run, end: LbfgsbEnd) -> Ending:
     """Return the ending in the run's terms."""
     known = run.recall(end.x)
-    if known is not None and math.isnan(known.fun):
-        words = "ABNORMAL: THE OBJECTIVE IS NAN"
+    if known is not None and not math.isfinite(known.fun):
+        words = f"ABNORMAL: THE OBJECTIVE IS {known.fun}".upper()
         return Ending(end.x, False, 2, words, StopReason.FAILED, known)
+    if known is not None and _reason(end) is StopReason.FUN and is_misled(run, known):
+        words = "ABNORMAL: NO PROGRESS AFTER VALUES THAT ARE NOT FINITE"
+        return Ending(end.x, False, 2, words, StopReason.NO_PROGRESS, known)
     return Ending(end.x, end.status == 0, end.status, end.message, _reason(end), known)
 
 
@@ -157,7 +170,9 @@ def report_end(run: Run, result: OptimizerResult, iprint: int) -> None:
     """Print the last line of a run, whatever ended it, if the level asks for it."""
     if iprint < 0 or result.fun is None:
         return
-    norm = math.nan if result.jac is None else _norm(run, result.x, result.jac)
+    norm = math.nan
+    if result.jac is not None:
+        norm = gradient_norm(run.problem, result.x, result.jac)
     LbfgsbReport(run.problem, iprint).end(
         result.nit, result.x, result.fun, norm, result.nfev, result.message
     )

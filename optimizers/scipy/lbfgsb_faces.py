@@ -1,15 +1,18 @@
 """SciPy's functional faces of L-BFGS-B."""
 
 import math
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from optimizers._types import Array, ArrayLike, BoundsLike, Jacobian, Objective
+from optimizers.evaluation.arguments import as_arguments
 from optimizers.result import OptimizerResult, StopReason
-from optimizers.scipy.faces import check_passed_on, face_run, gradient_of
+from optimizers.scipy.faces import check_passed_on, face_run, gradient_of, set_tolerance
 from optimizers.scipy.lbfgsb import LbfgsbOptions, report_end, solve_lbfgsb
+from optimizers.settings import check_level, check_number, check_whole
 
 _EPS = float(np.finfo(np.float64).eps)
 
@@ -53,7 +56,8 @@ def minimize_lbfgsb(
     args : tuple, default ()
         Further arguments of ``fun`` and ``jac``.
     jac : callable, {"2-point", "3-point", "cs"}, Differences, True or None
-        The gradient. None means one-sided differences with the step ``eps``.
+        The gradient. None means one-sided differences with the step ``eps``. Name a scheme in a
+        direct call: :func:`scipy.optimize.minimize` hands a custom method None in its place.
     bounds : sequence of (low, high), array_like of shape (n, 2), Bounds or None
         The bounds; None or an infinity for no bound on that side.
     disp : int or bool, optional
@@ -81,8 +85,8 @@ def minimize_lbfgsb(
     restart : bool, default False
         Whether a stop by ``ftol`` where the projected gradient is large is doubted once.
     **unknown_options
-        What :func:`scipy.optimize.minimize` passes on: ``tol`` (stands for ``ftol`` and
-        ``gtol``), ``finite_diff_rel_step``, ``workers``.
+        What :func:`scipy.optimize.minimize` passes on: ``tol`` (stands for those of ``ftol`` and
+        ``gtol`` that have their defaults), ``finite_diff_rel_step``, ``workers``.
 
     Returns
     -------
@@ -91,7 +95,7 @@ def minimize_lbfgsb(
 
     Raises
     ------
-    InvalidInputError, UnknownOptionError
+    InvalidInputError, OptionError, UnknownOptionError
         Before the first evaluation, if an argument cannot be used.
 
     Examples
@@ -100,12 +104,21 @@ def minimize_lbfgsb(
     >>> minimize(rosen, [-1.2, 1.0], jac=rosen_der, method=minimize_lbfgsb).x.round(4)
     array([1., 1.])
     """
-    passed_on = check_passed_on("l-bfgs-b", unknown_options)
-    if passed_on.get("tol") is not None:
-        ftol = gtol = passed_on["tol"]
-    level = -1 if iprint is None else iprint
-    if disp is not None:
-        level = int(disp) if disp else -1
+    passed_on = check_passed_on(minimize_lbfgsb, unknown_options)
+    check_level("disp", disp)
+    maxfun, maxiter = _limit(maxfun), _limit(maxiter)
+    given = {
+        "maxcor": maxcor,
+        "ftol": ftol,
+        "gtol": gtol,
+        "maxls": maxls,
+        "maxiter": maxiter,
+        "iprint": iprint if disp is None else disp or -1,
+        "restart": restart,
+    }
+    defaults = {"ftol": LbfgsbOptions.ftol, "gtol": LbfgsbOptions.gtol}
+    set_tolerance(passed_on.get("tol"), given, defaults)
+    options = LbfgsbOptions.checked(**given)
     run = face_run(
         "l-bfgs-b",
         fun,
@@ -118,12 +131,16 @@ def minimize_lbfgsb(
         eps=eps,
         passed_on=passed_on,
     )
-    options = LbfgsbOptions(maxcor, ftol, gtol, maxls, maxiter, level, restart)
     result = run.execute(lambda run: solve_lbfgsb(run, options))
     if result.status == -1:
         result.status, result.message = _STOPPED.get(result.stop, (2, result.message))
-    report_end(run, result, level)
+    report_end(run, result, options.iprint)
     return result
+
+
+def _limit(given: Any) -> Any:
+    """Return a limit; SciPy takes an infinity for none."""
+    return sys.maxsize if isinstance(given, float) and given == math.inf else given
 
 
 #: SciPy's own name for :func:`minimize_lbfgsb`.
@@ -134,7 +151,7 @@ def fmin_l_bfgs_b(
     func: Objective,
     x0: ArrayLike,
     fprime: Callable[..., Any] | None = None,
-    args: tuple[Any, ...] = (),
+    args: Sequence[Any] = (),
     approx_grad: bool | int = 0,
     bounds: BoundsLike = None,
     m: int = 10,
@@ -159,7 +176,7 @@ def fmin_l_bfgs_b(
         Initial guess.
     fprime : callable, optional
         ``fprime(x, *args)``: the gradient.
-    args : tuple, default ()
+    args : sequence, default ()
         Further arguments of ``func`` and ``fprime``.
     approx_grad : bool, default False
         Whether to approximate the gradient by differences with the step ``epsilon``.
@@ -182,7 +199,8 @@ def fmin_l_bfgs_b(
         Value of func there; NaN if the run was stopped before the first.
     d : dict
         ``warnflag`` (0 converged, 1 too many evaluations or iterations, 2 stopped for the reason
-        in ``task``), ``task``, ``grad``, ``funcalls`` (points evaluated) and ``nit``.
+        in ``task``), ``task``, ``grad`` (of NaN if it was not evaluated at x, as when ``maxfun``
+        ends a run with differences), ``funcalls`` (points evaluated) and ``nit``.
 
     Examples
     --------
@@ -190,11 +208,14 @@ def fmin_l_bfgs_b(
     >>> x.round(5), d["warnflag"]
     (array([1.]), 0)
     """
+    check_whole("m", m, 1)
+    check_number("factr", factr)
+    check_number("pgtol", pgtol)
     result = minimize_lbfgsb(
         func,
         x0,
-        args=args,
-        jac=gradient_of(approx_grad, fprime),
+        args=as_arguments(args),
+        jac=gradient_of(func, fprime, approx_grad, epsilon),
         bounds=bounds,
         disp=disp,
         maxcor=m,
@@ -210,7 +231,7 @@ def fmin_l_bfgs_b(
     information = {
         "warnflag": result.status,
         "task": result.message,
-        "grad": result.jac,
+        "grad": np.full(result.x.size, np.nan) if result.jac is None else result.jac,
         "funcalls": result.nfev,
         "nit": result.nit,
     }

@@ -5,6 +5,7 @@ import scipy
 
 from optimizers._types import Array
 from optimizers.problem import Problem
+from optimizers.scipy.stationary import gradient_norm
 
 MSG_NONE = 0
 MSG_ITER = 1
@@ -12,26 +13,6 @@ MSG_INFO = 2
 MSG_VERS = 4
 MSG_EXIT = 8
 MSG_ALL = MSG_ITER + MSG_INFO + MSG_VERS + MSG_EXIT
-
-
-def projected_gradient(problem: Problem, x: Array, gradient: Array) -> Array:
-    """Return the gradient's part that the bounds leave free: zero at a stationary point.
-
-    Parameters
-    ----------
-    problem : Problem
-        The problem, for its bounds.
-    x, gradient : ndarray of float64, shape (n,)
-        A point inside the bounds, and the gradient there.
-
-    Returns
-    -------
-    ndarray of float64, shape (n,)
-        ``x - P(x - gradient)`` with the projection P onto the bounds.
-    """
-    if problem.lower is None:
-        return gradient
-    return x - problem.clip(x - gradient)
 
 
 class ActiveSet:
@@ -84,7 +65,7 @@ class LbfgsbReport:
         level = self._iprint
         if level <= 0:
             return
-        norm = np.max(np.abs(projected_gradient(self._problem, x, g)), initial=0.0)
+        norm = gradient_norm(self._problem, x, g)
         if level >= 99 or (level > 0 and nit % level == 0):
             print(f"At iterate {nit:5d}    f= {f:12.5E}    |proj g|= {norm:12.5E}")
         if level >= 99:

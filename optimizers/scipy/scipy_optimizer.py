@@ -83,7 +83,7 @@ _PROBLEM_SETTINGS = ("args", "constraints", "hess", "hessp")
 # Entries of a SciPy result that the run knows better, or that `stop` and `message` tell.
 _OWN_ENTRIES = (
     *("x", "fun", "jac", "nfev", "njev", "nhev", "nit", "success", "status", "message"),
-    "maxcv",
+    *("nrejected", "stop", "best", "elapsed", "maxcv"),
 )
 
 
@@ -295,7 +295,8 @@ class SciPyOptimizer(Optimizer):
     @override
     def _finished(self, run: Run, result: OptimizerResult) -> None:
         if self._method == "l-bfgs-b":
-            report_lbfgsb(run, result, self._options.get("iprint", -1))
+            iprint = self._options.get("iprint")
+            report_lbfgsb(run, result, -1 if iprint is None else int(iprint))
         if self._method == "tnc":
             report_tnc(result.message, tnc_messages(self._options.get("mesg_num")))
         if self._options.get("disp"):
@@ -329,9 +330,10 @@ class SciPyOptimizer(Optimizer):
                 options.setdefault(name, self._tol)
         if self._method == "l-bfgs-b":
             options.pop("maxfun", None)  # the run's budget
-            return solve_lbfgsb(run, LbfgsbOptions(**{"restart": self._tol is None, **options}))
+            options.setdefault("restart", self._tol is None)
+            options.setdefault("values_first", True)
+            return solve_lbfgsb(run, LbfgsbOptions.checked(**options))
         if self._method == "tnc":
-            options.setdefault("maxfun", max(100, 10 * run.problem.n))
             return solve_tnc(run, options, tnc_messages(options.pop("mesg_num", None)))
         return self._call_scipy(run, options)
 
@@ -397,8 +399,9 @@ class SciPyOptimizer(Optimizer):
     def _ending(self, run: Run, raw: Any) -> Ending:
         message, status = str(raw.message), int(raw.get("status", 0))
         success = bool(raw.success)
-        stop = next((s for words, s in self._info.words.items() if words in message), None)
-        if stop is None:
+        words = (s for words, s in self._info.words.items() if words in message)
+        stop = raw.get("stop") if self._info is CUSTOM else next(words, None)
+        if not isinstance(stop, StopReason):
             default = StopReason.CONVERGED if success else StopReason.OTHER
             stop = self._info.stops.get(status, default)
         if self._info is CUSTOM:  # it may count its iterations without a callback

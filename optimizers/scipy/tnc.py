@@ -24,6 +24,7 @@ from optimizers.scipy.reports import (
     MSG_VERS,
     TncReport,
 )
+from optimizers.scipy.stationary import is_misled
 
 INFEASIBLE = -1
 LOCALMINIMUM = 0
@@ -68,8 +69,8 @@ def solve_tnc(run: Run, options: dict[str, Any], messages: int = MSG_NONE) -> En
     run : Run
         The run.
     options : dict
-        Options of TNC that differ from :data:`kernels.TNC_DEFAULTS`. An ``accuracy`` of None
-        stands for the one that suits the run's difference scheme.
+        Options of TNC that differ from :data:`kernels.TNC_DEFAULTS`; None stands for a default:
+        for ``maxfun`` max(100, 10 n), for ``accuracy`` what suits the run's difference scheme.
     messages : int, default 0
         What is printed; see :class:`TncReport`.
 
@@ -85,9 +86,19 @@ def solve_tnc(run: Run, options: dict[str, Any], messages: int = MSG_NONE) -> En
     # The kernel stumbles over a variable without room: such variables are kept from it.
     free = FreeVariables(problem, strip=True)
     mask = free.mask
-    options = {**kernels.TNC_DEFAULTS, **options}
+    given = {
+        name: value for name, value in options.items() if value is not None or name == "accuracy"
+    }
+    options = {**kernels.TNC_DEFAULTS, "maxfun": max(100, 10 * problem.n), **given}
+    for name in ("maxfun", "maxCGit"):
+        options[name] = int(options[name])
     for name in ("scale", "offset"):
         options[name] = _vector(name, options[name], problem.n, mask)
+    if options["scale"] is not None and not options["scale"].all():
+        raise OptionError(
+            f"scale is {given['scale']!r}, expected numbers other than zero: equal bounds fix a "
+            "variable."
+        )
     if options["scale"] is not None and options["offset"] is None:
         # The kernel leaves it to chance then: the documented default.
         boxed = np.isfinite(lower) & np.isfinite(upper)
@@ -121,9 +132,11 @@ def solve_tnc(run: Run, options: dict[str, Any], messages: int = MSG_NONE) -> En
     if run.recall(x) is None:  # scaling may move the last point by a rounding error
         run.value_and_gradient(x)
     known = run.recall(x)
-    if known is not None and math.isnan(known.fun) and LOCALMINIMUM <= code <= XCONVERGED:
-        code = NOPROGRESS
     success = LOCALMINIMUM <= code <= XCONVERGED
+    if success and known is not None:
+        lacks_progress = code != LOCALMINIMUM
+        if not math.isfinite(known.fun) or (lacks_progress and is_misled(run, known)):
+            code, success = NOPROGRESS, False
     return Ending(x, success, code, RCSTRINGS[code], _REASONS[code], known)
 
 

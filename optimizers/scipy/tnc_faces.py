@@ -1,15 +1,16 @@
 """SciPy's functional faces of TNC."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import numpy as np
 
 from optimizers._types import Array, ArrayLike, BoundsLike, Jacobian, Objective
 from optimizers.errors import CrossedBoundsError, NoValueError
+from optimizers.evaluation.arguments import as_arguments
 from optimizers.problem import as_start
 from optimizers.result import OptimizerResult, StopReason
-from optimizers.scipy.faces import check_passed_on, face_run, gradient_of
+from optimizers.scipy.faces import check_passed_on, face_run, gradient_of, set_tolerance
 from optimizers.scipy.reports import MSG_ALL, MSG_EXIT, MSG_INFO, MSG_ITER, MSG_NONE, MSG_VERS
 from optimizers.scipy.tnc import (
     INFEASIBLE,
@@ -20,6 +21,7 @@ from optimizers.scipy.tnc import (
     solve_tnc,
     tnc_messages,
 )
+from optimizers.settings import check_level, check_number, check_option
 
 MSGS = {
     MSG_NONE: "No messages",
@@ -71,7 +73,8 @@ def minimize_tnc(
     args : tuple, default ()
         Further arguments of ``fun`` and ``jac``.
     jac : callable, {"2-point", "3-point", "cs"}, Differences, True or None
-        The gradient. None means one-sided differences with the step ``eps``.
+        The gradient. None means one-sided differences with the step ``eps``. Name a scheme in a
+        direct call: :func:`scipy.optimize.minimize` hands a custom method None in its place.
     bounds : sequence of (low, high), array_like of shape (n, 2), Bounds or None
         The bounds; None or an infinity for no bound on that side.
     eps : float or array_like of shape (n,), default 1e-8
@@ -107,13 +110,14 @@ def minimize_tnc(
         The most points that are evaluated, those of differences included: a hard limit. By
         default the kernel stops after max(100, 10 n) evaluations of value and gradient.
     **unknown_options
-        What :func:`scipy.optimize.minimize` passes on: ``tol`` (stands for ``ftol``, ``xtol`` and
-        ``gtol``), ``finite_diff_rel_step``, ``workers``.
+        What :func:`scipy.optimize.minimize` passes on: ``tol`` (stands for those of ``ftol``,
+        ``xtol`` and ``gtol`` that have their defaults), ``finite_diff_rel_step``, ``workers``.
 
     Returns
     -------
     OptimizerResult
-        With TNC's return code as ``status``.
+        With TNC's return code as ``status``. ``fun`` is None if there is no value: where ``fun``
+        returned None at the start, or the bounds are crossed.
 
     Raises
     ------
@@ -126,6 +130,9 @@ def minimize_tnc(
     >>> minimize(rosen, [-1.2, 1.0], jac=rosen_der, method=minimize_tnc).x.round(2)
     array([1., 1.])
     """
+    passed_on = check_passed_on(minimize_tnc, unknown_options)
+    check_level("mesg_num", mesg_num)
+    check_level("disp", disp)
     messages = MSG_ALL if mesg_num is None and disp else tnc_messages(mesg_num)
     return _minimize(
         fun,
@@ -150,7 +157,7 @@ def minimize_tnc(
             "gtol": gtol,
             "rescale": rescale,
         },
-        check_passed_on("tnc", unknown_options),
+        passed_on,
     )
 
 
@@ -158,13 +165,13 @@ def fmin_tnc(
     func: Objective,
     x0: ArrayLike,
     fprime: Callable[..., Any] | None = None,
-    args: tuple[Any, ...] = (),
+    args: Sequence[Any] = (),
     approx_grad: bool | int = 0,
     bounds: BoundsLike = None,
     epsilon: ArrayLike = 1e-8,
     scale: ArrayLike | None = None,
     offset: ArrayLike | None = None,
-    messages: int = MSG_ALL,
+    messages: int | None = MSG_ALL,
     maxCGit: int = -1,  # noqa: N803  # SciPy's name
     maxfun: int | None = None,
     eta: float = -1,
@@ -189,13 +196,13 @@ def fmin_tnc(
         Initial estimate of the minimum.
     fprime : callable, optional
         ``fprime(x, *args)``: the gradient.
-    args : tuple, default ()
+    args : sequence, default ()
         Further arguments of ``func`` and ``fprime``.
     approx_grad : bool, default False
         Whether to approximate the gradient by differences with the step ``epsilon``.
     messages : int, default MSG_ALL
         Bit mask of what is printed, see MSGS: 1 a line an iteration, 2 information, 4 version,
-        8 reason for the end.
+        8 reason for the end; None: all.
     disp : int, optional
         Integer interface to messages: 0 none, 5 all.
     fmin : float, default 0
@@ -223,16 +230,21 @@ def fmin_tnc(
     >>> x.round(5), RCSTRINGS[rc]
     (array([1.]), 'Local minimum reached (|pg| ~= 0)')
     """
+    check_level("messages", messages)
+    check_level("disp", disp)
+    check_number("fmin", fmin)
+    check_number("pgtol", pgtol)
+    mask = MSG_ALL if messages is None else int(messages)
     result = _minimize(
         func,
         x0,
-        args,
-        gradient_of(approx_grad, fprime),
+        as_arguments(args),
+        gradient_of(func, fprime, approx_grad, epsilon),
         bounds,
         callback,
         epsilon,
         maxfun,
-        messages if disp is None else tnc_messages(disp),
+        mask if disp is None else tnc_messages(disp),
         {
             "scale": scale,
             "offset": offset,
@@ -264,8 +276,11 @@ def _minimize(
     options: dict[str, Any],
     passed_on: dict[str, Any],
 ) -> OptimizerResult:
-    if passed_on.get("tol") is not None:
-        options.update(dict.fromkeys(("ftol", "xtol", "gtol"), passed_on["tol"]))
+    defaults = {name: -1.0 for name in ("ftol", "xtol", "gtol")}
+    set_tolerance(passed_on.get("tol"), options, defaults)
+    for name, value in options.items():
+        check_option(name, value)
+    options["maxfun"] = maxfun
     try:
         run = face_run(
             "tnc",
@@ -282,11 +297,12 @@ def _minimize(
     except CrossedBoundsError:
         report_end(RCSTRINGS[INFEASIBLE], messages)
         return _infeasible(x0)
-    n = run.problem.n
-    options["maxfun"] = max(100, 10 * n) if maxfun is None else maxfun
     try:
         result = run.execute(lambda run: solve_tnc(run, options, messages))
-    except NoValueError as error:  # None asks for the end, as in SciPy
+    except NoValueError as error:
+        if error.function != "fun":
+            raise
+        # None asks for the end, as in SciPy's document.
         result = cast(Any, error).optimizer_result
         result.stop = StopReason.CALLBACK
     if result.stop in _STOPPED:

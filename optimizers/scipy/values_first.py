@@ -21,10 +21,11 @@ def values_first(run: Run) -> Callable[[kernels.LbfgsbKernel], None] | None:
     Returns
     -------
     callable or None
-        None where nothing is gained by it, as all points are evaluated at the same time or none
-        is, or where this SciPy's kernel does not step back by values.
+        None where nothing is gained by it, as there is a worker for each point or no probes, or
+        where this SciPy's kernel does not step back by values.
     """
-    if not run.is_narrow or not kernels.steps_back_by_value():
+    has_probes = not (run.problem.jac is True or callable(run.problem.jac))
+    if not (has_probes and run.is_narrow and kernels.steps_back_by_value()):
         return None
 
     def answer(kernel: kernels.LbfgsbKernel) -> None:

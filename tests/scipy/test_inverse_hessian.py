@@ -124,6 +124,12 @@ def test_lists_and_float32_are_taken() -> None:
         ([[1.0]], [[1.0], [2.0]], r"shapes \(1, 1\) and \(2, 1\)"),
         ([1.0], [1.0], r"shapes \(1,\) and \(1,\)"),
         ([[1.0, 0.0], [1.0, 0.0]], [[1.0, 0.0], [0.0, 1.0]], "Pair 1 has no curvature"),
+        ("a", "b", "sk is 'a', expected an array of real numbers"),
+        ([["1"]], [["1"]], "sk is .*expected an array of real numbers"),
+        ([[1.0]], np.array([[1j]]), "yk is .*expected an array of real numbers"),
+        ([[1j]], [[1.0]], "sk is .*expected an array of real numbers"),
+        ([[1.0], [1.0, 2.0]], [[1.0]], "sk is .*expected an array of real numbers"),
+        (None, [[1.0]], "sk is None"),
     ],
 )
 def test_what_cannot_be_pairs_is_refused_in_words(sk: list, yk: list, words: str) -> None:

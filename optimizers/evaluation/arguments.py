@@ -1,0 +1,57 @@
+"""Functions with further arguments, in a form that can be sent to other processes."""
+
+from collections.abc import Callable
+from typing import Any
+
+from optimizers.errors import InvalidInputError
+from optimizers.evaluation.evaluators import is_vectorized, vectorized
+
+
+class WithArguments:
+    """A function to which further arguments are passed at each call.
+
+    An object and no closure: it can be pickled whenever the function and the arguments can.
+
+    Parameters
+    ----------
+    function : callable
+        The function.
+    args : sequence
+        What is passed after the arguments of the call.
+
+    Examples
+    --------
+    >>> WithArguments(pow, [2])(5)
+    25
+    """
+
+    def __init__(self, function: Callable[..., Any], args: Any) -> None:
+        self.function = function
+        self.args = as_arguments(args)
+        if is_vectorized(function):
+            vectorized(self)
+
+    def __call__(self, *given: Any) -> Any:
+        """Return the function of the given arguments and the further ones."""
+        return self.function(*given, *self.args)
+
+
+def as_arguments(args: Any) -> tuple[Any, ...]:
+    """Return further arguments as a tuple.
+
+    Parameters
+    ----------
+    args : sequence
+        The arguments.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is no sequence.
+    """
+    try:
+        return tuple(args)
+    except TypeError:
+        raise InvalidInputError(
+            f"args is {args!r}, expected a sequence of arguments; for a single one, (argument,)."
+        ) from None
