@@ -11,6 +11,7 @@ References
 """
 
 import functools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -223,9 +224,11 @@ class LbfgsbKernel:
         self.counters[35] = self.maxls  # "number of evaluations in the current iteration"
 
     @property
-    def least_decrease(self) -> float:
+    def decrease_limit(self) -> float:
         """The value above which the kernel's line search steps back, whatever the gradient."""
         value, step, slope, lowest, at = self.numbers[[1, 13, 14, 21, 23]].tolist()
+        if step == at:  # the search ends on its lowest point, and asks for it once more
+            return math.inf
         wanted = 1e-3 * slope
         # Compared with the lowest point of the search so far, it asks for the same decrease again,
         # until the search has once had enough: its second stage.
@@ -234,7 +237,7 @@ class LbfgsbKernel:
         return float(max(value + step * wanted, lowest))
 
     def step_back(self, value: float) -> None:
-        """Answer the line search with a value above :attr:`least_decrease` and no gradient.
+        """Answer the line search with a value above :attr:`decrease_limit` and no gradient.
 
         The kernel interpolates with a slope: it gets the one with which its cubic is the parabola
         through what is known. It keeps nothing of a point that it steps back from.
@@ -459,7 +462,7 @@ def _steps_back(integer: type[np.signedinteger[Any]]) -> bool:
     def search(kernel: LbfgsbKernel) -> None:
         rays.append(kernel.ray())
         value, gradient = _trial(kernel.x)
-        if len(rays) == 1 and kernel.least_decrease < rays[0].value and kernel.counters[43] == 1:
+        if len(rays) == 1 and kernel.decrease_limit < rays[0].value and kernel.counters[43] == 1:
             kernel.step_back(rays[0].value + 1.0)
         else:
             kernel.f[...], kernel.g[...] = value, gradient

@@ -29,7 +29,7 @@ def values_first(run: Run) -> Callable[[kernels.LbfgsbKernel], None] | None:
         return None
 
     def answer(kernel: kernels.LbfgsbKernel) -> None:
-        limit = kernel.least_decrease
+        limit = kernel.decrease_limit
         value, gradient = run.value_and_gradient(kernel.x, lambda value: value > limit)
         if gradient is None:
             kernel.step_back(value)
