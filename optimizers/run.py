@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -157,15 +157,34 @@ class Run(Ledger):
         self.remember(Evaluation(x, value, gradient))
         return value
 
-    def value_and_gradient(self, x: Array) -> tuple[float, Array]:
-        """Return the objective and its gradient at ``x``; all probes travel in one wave."""
+    @overload
+    def value_and_gradient(self, x: Array) -> tuple[float, Array]: ...
+
+    @overload
+    def value_and_gradient(
+        self, x: Array, unless: Callable[[float], bool] | None
+    ) -> tuple[float, Array | None]: ...
+
+    def value_and_gradient(
+        self, x: Array, unless: Callable[[float], bool] | None = None
+    ) -> tuple[float, Array | None]:
+        """Return the objective and its gradient at ``x``; all probes travel in one wave.
+
+        Parameters
+        ----------
+        x : ndarray of float64, shape (n,)
+            The point.
+        unless : callable, optional
+            ``unless(value)`` tells by the value that the gradient is not wanted: then it is None,
+            and probes that wait for a worker are not started.
+        """
         x = self.problem.clip(x)
         known = self._known(x)
         if known is not None and known.jac is not None:
             return known.fun, known.jac.copy()
         best, violation = self.best, self.best_violation
         try:
-            value, gradient = self._joint(x)
+            value, gradient = self._joint(x, unless)
         except Exception as error:
             rejected = self.rejected(x, error)
             if rejected.jac is None:
@@ -175,7 +194,7 @@ class Run(Ledger):
             return rejected.fun, rejected.jac.copy()
         self.remember(Evaluation(x, value, gradient))
         # The algorithm may change what it is handed; what is remembered stays.
-        return value, gradient.copy()
+        return value, None if gradient is None else gradient.copy()
 
     def values_and_gradients(self, points: Sequence[Array]) -> list[Evaluation | None]:
         """Return what is at several points, evaluated with all their probes in one wave.
@@ -379,21 +398,29 @@ class Run(Ledger):
 
     # How evaluations are made.
 
-    def _joint(self, x: Array) -> tuple[float, Array]:
+    def _joint(
+        self, x: Array, unless: Callable[[float], bool] | None = None
+    ) -> tuple[float, Array | None]:
         if callable(self.problem.jac) or self.problem.jac is True:
             value, gradient = self._call(x)
-            return value, self._call_jac(x) if gradient is None else gradient
+            if gradient is None and not (unless is not None and unless(value)):
+                gradient = self._call_jac(x)
+            return value, gradient
         plan = self._plan(x)
         if plan.points.dtype == np.complex128:
             value, _ = self._call(x)
+            if unless is not None and unless(value):
+                return value, None
             return value, self._probed(plan, value)
         if self.nfev + 1 + len(plan.points) > self.limit:
             # Not enough left for the gradient: the budget's last point is spent on the value.
             self.value(x)
             raise StopRun(StopReason.MAXFUN)
         precision = self.precision
-        values, failures = self._try_wave(np.concatenate([x[np.newaxis], plan.points]))
+        values, failures = self._try_wave(np.concatenate([x[np.newaxis], plan.points]), unless)
         value, probes = float(values[0]), values[1:]
+        if unless is not None and unless(value):
+            return value, None
         if self.precision > precision:
             # The first answers are coarser than was thought: those probes were too near.
             return value, self._probed(self._plan(x), value)

@@ -11,6 +11,7 @@ References
 """
 
 import functools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -68,8 +69,6 @@ class Ray:
         The objective and its derivative along the direction, at the start.
     first, longest : float
         The step that the kernel wants, and the longest inside the bounds.
-    is_steepest : bool
-        Whether the direction is that of the steepest descent, for want of a memory.
     """
 
     start: Array
@@ -79,7 +78,6 @@ class Ray:
     slope: float
     first: float
     longest: float
-    is_steepest: bool
 
     def point(self, step: float) -> Array:
         """Return where a step leads; rounding may put it just outside the bounds."""
@@ -166,8 +164,9 @@ class LbfgsbKernel:
         first : tuple of float and ndarray, optional
             The answer to the first question, that at the start, if it is known.
         search : callable, optional
-            Called with the kernel when a line search begins, in place of the kernel's own: it
-            looks at :meth:`ray` and ends with :meth:`accept` or :meth:`give_up`.
+            Called with the kernel, in place of ``evaluate``, for each step of a line search. It may
+            end the search by :meth:`accept` or :meth:`give_up`, and then stands in place of the
+            kernel's own, or answer by :meth:`step_back` or with ``f`` and ``g``.
         """
         setulb, arguments = _private("_lbfgsb").setulb, self.arguments
         x, f, g, task = self.x, self.f, self.g, self.task
@@ -197,8 +196,7 @@ class LbfgsbKernel:
         at = 2 * self.m * n + 11 * self.m * self.m  # behind the matrices
         end, _, direction, start = self.workspace[at : at + 4 * n].reshape(4, n)
         value, longest, first, slope = self.numbers[[1, 11, 13, 14]].tolist()
-        memory = int(self.counters[27])
-        return Ray(start, direction, end, value, slope, first, longest, memory == 0)
+        return Ray(start, direction, end, value, slope, first, longest)
 
     def accept(self, step: float, x: Array, value: float, gradient: Array) -> None:
         """End the line search with a step.
@@ -224,6 +222,31 @@ class LbfgsbKernel:
         ray = self.ray()
         self.f[...] = ray.value + abs(ray.value) + 1.0  # certainly no decrease
         self.counters[35] = self.maxls  # "number of evaluations in the current iteration"
+
+    @property
+    def decrease_limit(self) -> float:
+        """The value above which the kernel's line search steps back, whatever the gradient."""
+        value, step, slope, lowest, at = self.numbers[[1, 13, 14, 21, 23]].tolist()
+        if step == at:  # the search ends on its lowest point, and asks for it once more
+            return math.inf
+        wanted = 1e-3 * slope
+        # Compared with the lowest point of the search so far, it asks for the same decrease again,
+        # until the search has once had enough: its second stage.
+        if self.counters[43] == 1:
+            lowest += min(0.0, (step - at) * wanted)
+        return float(max(value + step * wanted, lowest))
+
+    def step_back(self, value: float) -> None:
+        """Answer the line search with a value above :attr:`decrease_limit` and no gradient.
+
+        The kernel interpolates with a slope: it gets the one with which its cubic is the parabola
+        through what is known. It keeps nothing of a point that it steps back from.
+        """
+        step, slope, lowest, at = self.numbers[[13, 18, 21, 23]].tolist()
+        wanted = 2.0 * (value - lowest) / (step - at) - slope
+        direction = self.ray().direction
+        self.f[...] = value
+        self.g[...] = direction * (wanted / direction.dot(direction))
 
     def end(self) -> LbfgsbEnd:
         """Return how the run ended."""
@@ -417,6 +440,37 @@ def line_search_is_replaceable() -> bool:
         return _takes_steps(integer) and _takes_no_step(integer)
     except Exception:  # as above
         return False
+
+
+@functools.cache
+def steps_back_by_value() -> bool:
+    """Return whether the L-BFGS-B kernel steps back as expected where it has no gradient."""
+    integer = lbfgsb_integer()
+    if integer is None:
+        return False
+    try:
+        return _steps_back(integer)
+    except Exception:  # as above
+        return False
+
+
+def _steps_back(integer: type[np.signedinteger[Any]]) -> bool:
+    """Try a value that is too high: the next step leads to the minimum of the parabola."""
+    kernel = LbfgsbKernel(np.full(3, 0.9), *_TRIAL_BOX, 2, 1e-12, 1e-8, 20, integer)
+    rays: list[Ray] = []
+
+    def search(kernel: LbfgsbKernel) -> None:
+        rays.append(kernel.ray())
+        value, gradient = _trial(kernel.x)
+        if len(rays) == 1 and kernel.decrease_limit < rays[0].value and kernel.counters[43] == 1:
+            kernel.step_back(rays[0].value + 1.0)
+        else:
+            kernel.f[...], kernel.g[...] = value, gradient
+
+    kernel.run(_trial, 1, lambda kernel: None, search=search)
+    first, slope = rays[0].first, rays[0].slope
+    wanted = -slope * first**2 / (2.0 * (1.0 - slope * first))
+    return bool(np.isclose(rays[1].first, wanted, rtol=1e-10, atol=0))
 
 
 def _takes_steps(integer: type[np.signedinteger[Any]]) -> bool:

@@ -19,6 +19,7 @@ from optimizers.scipy.public import LbfgsbEnd, PublicLbfgsb
 from optimizers.scipy.reports import LbfgsbReport
 from optimizers.scipy.speculation import line_search
 from optimizers.scipy.stationary import gradient_norm, is_misled, is_stationary
+from optimizers.scipy.values_first import values_first
 from optimizers.settings import check_option
 
 _STATIONARY_WORDS = "CONVERGENCE: NORM OF PROJECTED GRADIENT <= PGTOL"
@@ -35,6 +36,11 @@ class LbfgsbOptions:
     restart : bool, default False
         Whether a stop by ``ftol`` where the projected gradient is large is doubted once: the run
         goes on from there with an empty memory.
+    speculate : int, default 1
+        How many steps of a line search are tried at a time; see :func:`line_search`.
+    values_first : bool, default False
+        Whether gradients of steps that are too long are saved where points wait for workers; see
+        :func:`values_first`.
     """
 
     maxcor: int = 10
@@ -45,6 +51,7 @@ class LbfgsbOptions:
     iprint: int = -1
     restart: bool = False
     speculate: int = 1
+    values_first: bool = False
 
     @classmethod
     def checked(cls, **given: Any) -> Self:
@@ -91,6 +98,8 @@ def solve_lbfgsb(run: Run, options: LbfgsbOptions) -> Ending:
     first = value, gradient
     on_iteration = _observer(run, report if options.iprint > 0 else None)
     search = line_search(run, options.speculate, options.maxls)
+    if search is None and options.values_first:
+        search = values_first(run)
     start = problem.x0
     for attempt in (1, 2):
         settings = options.maxcor, options.ftol, options.gtol, options.maxls

@@ -12,8 +12,8 @@ from typing import NamedTuple
 _DECREASE, _CURVATURE, _NARROW = 1e-3, 0.9, 0.1
 #: The first steps in units of the wanted one, by what they gain: a longer one saves iterations, a
 #: shorter one saves the second round where the wanted one fails.
-_FACTORS = (1.0, 3.0, 0.4, 0.65, 1.8)
-_EXPANSION, _SHRINKAGE = 4.0, 0.3
+_FACTORS = (1.0, 2.5, 0.4, 0.65, 1.6)
+_EXPANSION, _SHRINKAGE = 4.0, 0.25
 
 
 class Trial(NamedTuple):
@@ -41,29 +41,23 @@ class LineSearch:
         The step that is wanted.
     longest : float
         The longest step allowed, at least ``first``.
-    is_steepest : bool, default False
-        Whether the direction is that of the steepest descent: the lowest point along it promises
-        nothing for the next direction, and the most wanted step that is acceptable is taken.
 
     Examples
     --------
     >>> search = LineSearch(1.0, -2.0, 4.0, 100.0)  # of (1 - s)^2
     >>> steps = search.steps(3)
     >>> steps
-    [4.0, 12.0, 1.6]
+    [4.0, 10.0, 1.6]
     >>> for s in steps:
     ...     search.tell(s, (1 - s) ** 2, 2 * (s - 1))
     >>> search.acceptable().step
     1.6
     """
 
-    def __init__(
-        self, value: float, slope: float, first: float, longest: float, is_steepest: bool = False
-    ) -> None:
+    def __init__(self, value: float, slope: float, first: float, longest: float) -> None:
         self._start = Trial(0.0, value, slope)
         self._first = first
         self._longest = longest
-        self._is_steepest = is_steepest
         self._trials: list[Trial] = []
         self._rejected: set[float] = set()
 
@@ -100,13 +94,8 @@ class LineSearch:
         self._rejected.add(step)
 
     def acceptable(self) -> Trial | None:
-        """Return the best of the trials that meet the conditions; None if none does."""
-        acceptable = filter(self._is_acceptable, self._trials)
-        return (
-            next(acceptable, None)
-            if self._is_steepest
-            else min(acceptable, key=_value, default=None)
-        )
+        """Return the lowest of the trials that meet the conditions; None if none does."""
+        return min(filter(self._is_acceptable, self._trials), key=_value, default=None)
 
     def lowest(self) -> Trial | None:
         """Return the lowest of the trials; None if none is below the start."""

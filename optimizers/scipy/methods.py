@@ -151,7 +151,7 @@ METHODS: dict[str, Method] = {
     "l-bfgs-b": Method(
         options=(
             *("maxfun", "maxiter", "maxcor", "ftol", "gtol", "maxls", "iprint"),
-            *("restart", "speculate"),
+            *("restart", "speculate", "values_first"),
         ),
         bounds=Level.supported,
         joint=True,

@@ -43,6 +43,10 @@ FURTHER_OPTIONS: dict[str, tuple[str, str]] = {
     "speculate": ("1", "steps of a line search that are tried at a time; not SciPy's"),
     "stepmx": ("0: 10", "longest step of the line search"),
     "subproblem_maxiter": ("None", "iterations of a subproblem, from SciPy 1.17"),
+    "values_first": (
+        "True",
+        "on fewer workers than points, save the gradient of steps that are too long; not SciPy's",
+    ),
     "verbose": ("0", "how much SciPy prints: 0 to 3"),
     "xrtol": ("0", "stop when the relative step is smaller"),
 }

@@ -331,6 +331,7 @@ class SciPyOptimizer(Optimizer):
         if self._method == "l-bfgs-b":
             options.pop("maxfun", None)  # the run's budget
             options.setdefault("restart", self._tol is None)
+            options.setdefault("values_first", True)
             return solve_lbfgsb(run, LbfgsbOptions.checked(**options))
         if self._method == "tnc":
             return solve_tnc(run, options, tnc_messages(options.pop("mesg_num", None)))

@@ -46,7 +46,7 @@ def line_search(
 
     def search(kernel: kernels.LbfgsbKernel) -> None:
         ray = kernel.ray()
-        line = LineSearch(ray.value, ray.slope, ray.first, ray.longest, ray.is_steepest)
+        line = LineSearch(ray.value, ray.slope, ray.first, ray.longest)
         known: dict[float, tuple[Evaluation, Array]] = {}
         left = maxls
         while line.acceptable() is None and left > 0:
