@@ -164,7 +164,9 @@ def kill(objective, x):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-@pytest.mark.parametrize("optimizer", [LBFGSB(), TNC(maxiter=30), NELDER_MEAD(maxiter=5)])
+@pytest.mark.parametrize(
+    "optimizer", [LBFGSB(values_first=False), TNC(maxiter=30), NELDER_MEAD(maxiter=5)]
+)
 def test_the_same_as_serial_to_the_last_bit_and_every_evaluation_counts(
     client, tmp_path, optimizer
 ):
