@@ -84,7 +84,7 @@ def direct(run: Run) -> Callable[[Array], tuple[float, Array]]:
             if value - value != 0.0:
                 if not passes:
                     raise non_finite(value)
-                run.has_passed = True
+                run.has_passed = run.has_passed or math.isnan(value)
             if not is_joint:
                 run.njev += 1
                 gradient = jac(x.copy())

@@ -89,7 +89,7 @@ class Ledger:
         self.worst = -math.inf
         #: The best point whose whole evaluation succeeded: what a rejected one steps back to.
         self.anchor: Evaluation | None = None
-        #: Whether NaN or an infinity went on to the algorithm.
+        #: Whether NaN went on to the algorithm.
         self.has_passed = False
         #: The last answer, a rejected point's stand-in included: asking again costs nothing.
         self.last = NOWHERE
@@ -131,9 +131,10 @@ class Ledger:
         """Note a point that was evaluated as the algorithm asked."""
         self.last = known
         self.recent.append(known)
-        if known.fun - known.fun != 0.0:
+        if math.isnan(known.fun):
             self.has_passed = True
-        if self.anchor is None or known.fun <= self.anchor.fun:
+        anchor = self.anchor
+        if anchor is None or known.fun <= anchor.fun or math.isnan(anchor.fun):
             self.anchor = known
         best = self.best
         if (
@@ -148,7 +149,7 @@ class Ledger:
         for known in reversed(self.recent):
             if known.is_at(x):
                 return known
-        for kept in (self.iterate, self.best):
+        for kept in (self.iterate, self.anchor, self.best):
             if kept is not None and kept.is_at(x):
                 return kept
         return None

@@ -112,6 +112,8 @@ class Run(Ledger):
         self.differences = differences
         self._maxiter = maxiter
         self._observers = observers
+        # The iterate at which a callback ended the run.
+        self._halted: Evaluation | None = None
         # A gradient that was asked for before the value at its point.
         self._orphan: tuple[Array, Array] | None = None
 
@@ -264,6 +266,7 @@ class Run(Ledger):
             state = self._result(known)
             state.x = x
             if any([observe(state) for observe in self._observers]):
+                self._halted = known
                 raise StopRun(StopReason.CALLBACK)
         if self._maxiter is not None and self.nit >= self._maxiter:
             raise StopRun(StopReason.MAXITER)
@@ -357,7 +360,8 @@ class Run(Ledger):
         return result
 
     def _stopped(self, reason: StopReason) -> OptimizerResult:
-        result = self._result(self.best)
+        # SciPy's functions end on the iterate that the callback was shown.
+        result = self._result((self._halted if self.passes else None) or self.best)
         result.update(success=False, status=-1, message=f"Stopped: {reason.sentence}.", stop=reason)
         return result
 

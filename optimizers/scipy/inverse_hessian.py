@@ -74,7 +74,7 @@ class LbfgsInvHessProduct(scipy.optimize.LbfgsInvHessProduct):  # type: ignore[m
 
     def __getattr__(self, name: str) -> Any:
         """Return what comes of the pairs, once they are needed."""
-        if name not in ("sk", "yk", "n_corrs", "rho"):
+        if name not in ("sk", "yk", "n_corrs", "rho", "_curvature"):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         with _LOCK:
             pairs = self.__dict__.pop("_pairs", None)
@@ -94,11 +94,14 @@ class LbfgsInvHessProduct(scipy.optimize.LbfgsInvHessProduct):  # type: ignore[m
                 f"sk and yk have shapes {steps.shape} and {changes.shape}, expected the same "
                 "shape (number of pairs, number of variables)."
             )
-        curvature = np.einsum("ij,ij->i", steps, changes)
+        # By the product that a multiplication makes: the secant equation holds to the last bit.
+        curvature = np.array([s @ y[:, np.newaxis] for s, y in zip(steps, changes, strict=True)])
+        curvature = curvature.reshape(len(steps))
         if not curvature.all():
             flat = int(np.flatnonzero(curvature == 0)[0])
             raise InvalidInputError(f"Pair {flat} has no curvature: sk @ yk is 0.")
         self.sk, self.yk, self.n_corrs, self.rho = steps, changes, len(steps), 1 / curvature
+        self._curvature = curvature
 
     @override
     def _matvec(self, x: ArrayLike) -> Array:
@@ -119,10 +122,10 @@ class LbfgsInvHessProduct(scipy.optimize.LbfgsInvHessProduct):  # type: ignore[m
         """Run the two loops over the pairs on a block that may be overwritten."""
         alpha = np.empty((self.n_corrs, q.shape[1]))
         for i in range(self.n_corrs - 1, -1, -1):
-            alpha[i] = self.rho[i] * (self.sk[i] @ q)
+            alpha[i] = (self.sk[i] @ q) / self._curvature[i]
             q -= self.yk[i][:, np.newaxis] * alpha[i]
         for i in range(self.n_corrs):
-            beta = self.rho[i] * (self.yk[i] @ q)
+            beta = (self.yk[i] @ q) / self._curvature[i]
             q += self.sk[i][:, np.newaxis] * (alpha[i] - beta)
         return q
 

@@ -128,7 +128,7 @@ class LbfgsbKernel:
         self.arguments = (
             m,
             self.x,
-            *_coded(n, lower, upper, integer),
+            *_coded(self.x, lower, upper, integer),
             self.f,
             self.g,
             ftol / _EPS,
@@ -285,11 +285,12 @@ class LbfgsbKernel:
 
 
 def _coded(
-    n: int, lower: Array | None, upper: Array | None, integer: type[np.signedinteger[Any]]
+    x: Array, lower: Array | None, upper: Array | None, integer: type[np.signedinteger[Any]]
 ) -> tuple[Array, Array, NDArray[np.signedinteger[Any]]]:
     """Return bounds as the kernel takes them: with a code for those that count."""
     if lower is None or upper is None:
-        return np.zeros(n), np.zeros(n), np.zeros(n, dtype=integer)
+        # Some array must stand there, which is not read where the code says that there is no bound.
+        return x, x, np.zeros(x.size, dtype=integer)
     has_lower, has_upper = np.isfinite(lower), np.isfinite(upper)
     # 0 no bound, 1 lower, 2 both, 3 upper.
     codes = np.array([0, 3, 1, 2], dtype=integer)

@@ -2,8 +2,8 @@
 
 import functools
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from optimizers._types import Array
 from optimizers.direct import direct
 from optimizers.ledger import Evaluation
+from optimizers.problem import Problem
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.run import Ending, Run
 from optimizers.scipy import kernels
@@ -22,6 +23,7 @@ from optimizers.scipy.stationary import gradient_norm, is_misled, is_stationary
 from optimizers.scipy.values_first import values_first
 from optimizers.settings import check_option
 
+_ABNORMAL = 2
 _STATIONARY_WORDS = "CONVERGENCE: NORM OF PROJECTED GRADIENT <= PGTOL"
 
 
@@ -88,39 +90,61 @@ def solve_lbfgsb(run: Run, options: LbfgsbOptions) -> Ending:
     """
     problem = run.problem
     evaluate = direct(run)
+    report = LbfgsbReport(problem, options.iprint)
     value, gradient = evaluate(problem.x0)
     run.iterate = run.last
-    report = LbfgsbReport(problem, options.iprint)
     report.iteration(0, problem.x0, value, gradient, run.nfev)
+    del gradient  # which may be large; the kernel asks for the start once more
     if problem.is_fixed:
         run.extra["hess_inv"] = LbfgsInvHessProduct(*np.zeros((2, 0, problem.n)))
         return _ended(run, LbfgsbEnd(problem.x0, 0, 0, _STATIONARY_WORDS))
-    first = value, gradient
     on_iteration = _observer(run, report if options.iprint > 0 else None)
     search = line_search(run, options.speculate, options.maxls)
     if search is None and options.values_first:
         search = values_first(run)
-    start = problem.x0
-    for attempt in (1, 2):
-        settings = options.maxcor, options.ftol, options.gtol, options.maxls
+    settings = options.maxcor, options.ftol, options.gtol, options.maxls
+    made: list[kernels.LbfgsbKernel | PublicLbfgsb] = []
+
+    def solved(start: Array, first: tuple[float, Array] | None) -> LbfgsbEnd:
         kernel = kernels.lbfgsb(start, problem.lower, problem.upper, *settings)
+        made.append(kernel)
         before = run.nit
         try:
             kernel.run(evaluate, options.maxiter - before, on_iteration, first, search)
         finally:
             run.nit = before + kernel.iterations
-            end = kernel.end()
             # Also when stopped.
             run.extra["hess_inv"] = LbfgsInvHessProduct.later(
-                problem.n, functools.partial(_curved_pairs, kernel)
+                problem.n, functools.partial(_curved_pairs, tuple(made), options.maxcor)
             )
-        doubtful = options.restart and attempt == 1 and run.nit < options.maxiter
-        doubtful = doubtful and "REDUCTION" in end.message
-        value = float(kernel.f)
-        if not doubtful or is_stationary(problem, end.x, value, kernel.g, options.gtol):
-            break
-        start, first = end.x, (value, kernel.g.copy())
+        return kernel.end()
+
+    end = solved(problem.x0, None)
+    if not options.restart:
+        return _ended(run, end)
+    if run.nit < options.maxiter and _is_doubtful(problem, made[0], end, options):
+        value = float(made[0].f)
+        again = solved(end.x, (value, made[0].g.copy()))
+        if again.status != _ABNORMAL:
+            end = again
+        elif float(made[1].f) < value:
+            end = replace(end, x=again.x)  # it cannot move on from there: what was doubted stands
+    if _is_doubtful(problem, made[-1], end, options):
+        norm = gradient_norm(problem, end.x, made[-1].g)
+        end = replace(end, message=f"{end.message}, AT |PROJ G| = {norm:.1E}")
     return _ended(run, end)
+
+
+def _is_doubtful(
+    problem: Problem,
+    kernel: kernels.LbfgsbKernel | PublicLbfgsb,
+    end: LbfgsbEnd,
+    options: LbfgsbOptions,
+) -> bool:
+    """Return whether a kernel ended for lack of progress where the gradient is large."""
+    return "REDUCTION" in end.message and not is_stationary(
+        problem, end.x, float(kernel.f), kernel.g, options.gtol
+    )
 
 
 def _ended(run: Run, end: LbfgsbEnd) -> Ending:
@@ -130,14 +154,19 @@ def _ended(run: Run, end: LbfgsbEnd) -> Ending:
         words = f"ABNORMAL: THE OBJECTIVE IS {known.fun}".upper()
         return Ending(end.x, False, 2, words, StopReason.FAILED, known)
     if known is not None and _reason(end) is StopReason.FUN and is_misled(run, known):
-        words = "ABNORMAL: NO PROGRESS AFTER VALUES THAT ARE NOT FINITE"
+        words = "ABNORMAL: NO PROGRESS AFTER VALUES THAT ARE NAN"
         return Ending(end.x, False, 2, words, StopReason.NO_PROGRESS, known)
     return Ending(end.x, end.status == 0, end.status, end.message, _reason(end), known)
 
 
-def _curved_pairs(kernel: kernels.LbfgsbKernel | PublicLbfgsb) -> tuple[Array, Array]:
-    """Return a kernel's pairs without those whose curvature is lost in rounding."""
-    sk, yk = kernel.pairs()
+def _curved_pairs(
+    made: Sequence[kernels.LbfgsbKernel | PublicLbfgsb], m: int
+) -> tuple[Array, Array]:
+    """Return the last pairs of a run's kernels, without those whose curvature rounding took."""
+    found = [kernel.pairs() for kernel in made]
+    sk, yk = found[-1]
+    if len(found) > 1:
+        sk, yk = (np.concatenate(parts)[-m:] for parts in zip(*found, strict=True))
     curved = np.einsum("ij,ij->i", sk, yk) != 0
     return (sk, yk) if curved.all() else (sk[curved], yk[curved])
 

@@ -63,7 +63,7 @@ def gradient_norm(problem: Problem, x: Array, gradient: Array) -> float:
 
 
 def is_misled(run: Run, known: Evaluation) -> bool:
-    """Return whether values that are not finite may have led a run to a false end.
+    """Return whether values that are NaN may have led a run to a false end.
 
     Comparing with them, an algorithm may take a step for too small, or a change for none.
 
@@ -77,6 +77,6 @@ def is_misled(run: Run, known: Evaluation) -> bool:
     if known.jac is not None and is_stationary(run.problem, known.x, known.fun, known.jac):
         return False
     # Of gradients, the latest tell: looking at each of them would cost more.
-    return run.has_passed or not all(
-        seen.jac is None or np.isfinite(seen.jac).all() for seen in run.recent
+    return run.has_passed or any(
+        seen.jac is not None and np.isnan(seen.jac).any() for seen in run.recent
     )

@@ -440,9 +440,9 @@ def test_nan_on_the_way_to_a_true_minimum_does_no_harm(face, jac) -> None:
 
 
 @faces
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("of", ["value", "gradient"])
-def test_what_is_not_finite_never_ends_in_a_false_success(face, of: str, value: float) -> None:
+def test_nan_never_ends_in_a_false_success(face, of: str) -> None:
+    value = math.nan
     rng = np.random.default_rng(3)
     met = 0
     for _ in range(150):

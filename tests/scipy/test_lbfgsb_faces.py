@@ -819,3 +819,80 @@ def test_a_minimise_inside_an_objective() -> None:
     plain = minimize_lbfgsb(rosen, X0, jac=rosen_der)
     assert np.array_equal(outer.x, plain.x)
     assert outer.nfev == plain.nfev
+
+
+# What a restart may not do.
+
+
+def test_a_restart_never_makes_a_failure_of_a_success():
+    rng = np.random.default_rng(0)
+    doubted = 0
+    for _ in range(400):
+        n = int(rng.integers(1, 8))
+        curvatures, start, at = 10 ** rng.uniform(-3, 10, n), rng.normal(size=n), rng.normal(size=n)
+        rotation, _ = np.linalg.qr(rng.normal(size=(n, n)))
+        matrix = rotation * curvatures @ rotation.T
+        matrix = (matrix + matrix.T) / 2
+
+        def fun(x, matrix=matrix, at=at):
+            return float(0.5 * (x - at) @ matrix @ (x - at) + 1)
+
+        def jac(x, matrix=matrix, at=at):
+            return matrix @ (x - at)
+
+        once = minimize_lbfgsb(fun, start, jac=jac)
+        again = minimize_lbfgsb(fun, start, jac=jac, restart=True)
+        assert again.success >= once.success
+        assert again.fun <= once.fun
+        assert again.hess_inv.n_corrs >= once.hess_inv.n_corrs or once.hess_inv.n_corrs == 10
+        doubted += again.nfev > once.nfev
+    assert doubted > 20
+
+
+def test_an_end_that_is_doubtful_says_so():
+    problem = get_problem("jennrich_sampson")
+    result = minimize_lbfgsb(problem.fun, problem.x0, jac=problem.jac, restart=True, ftol=1e-2)
+    if "REDUCTION" in result.message and np.max(np.abs(result.jac)) > 1:
+        assert "AT |PROJ G| =" in result.message
+    result = minimize_lbfgsb(rosen, [-1.2, 1.0], jac=rosen_der, restart=True)
+    assert "PROJ G" not in result.message
+
+
+def test_a_callback_that_stops_ends_on_the_iterate_it_was_shown():
+    for face in (minimize_lbfgsb, minimize_tnc):
+        shown = []
+
+        def callback(intermediate_result, shown=shown):
+            shown.append(intermediate_result)
+            if len(shown) == 5:
+                raise StopIteration
+
+        result = face(rosen, [-1.2, 1.0], callback=callback)
+        assert np.array_equal(result.x, shown[-1].x)
+        assert np.array_equal(result.jac, shown[-1].jac)
+
+
+@pytest.mark.parametrize("name", ["meyer", "powell_badly_scaled", "brown_badly_scaled"])
+@pytest.mark.parametrize("m", [1, 3, 10])
+def test_the_secant_equation_holds_where_scales_are_wild(name, m):
+    problem = get_problem(name)
+    operator = minimize_lbfgsb(
+        problem.fun, problem.x0, jac=problem.jac, maxcor=m, maxiter=7
+    ).hess_inv
+    error = operator @ operator.yk[-1] - operator.sk[-1]
+    assert np.linalg.norm(error) <= 1e-10 * np.linalg.norm(operator.sk[-1])
+
+
+def test_a_tnc_callback_sees_the_iterate_also_after_a_long_line_search():
+    problem = get_problem("brown_dennis")
+    ours, theirs = [], []
+    minimize_tnc(problem.fun, problem.x0, eta=0.01, maxfun=3000, callback=ours.append)
+    scipy.optimize.minimize(
+        problem.fun,
+        problem.x0,
+        method="TNC",
+        options={"eta": 0.01, "maxfun": 10_000},
+        callback=lambda x: theirs.append(x.copy()),
+    )
+    for mine, other in zip(ours, theirs, strict=False):
+        assert np.allclose(mine, other, rtol=1e-12, atol=0)
