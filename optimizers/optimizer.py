@@ -19,7 +19,7 @@ from optimizers._types import (
     Jacobian,
     Objective,
 )
-from optimizers.errors import UnknownOptionError, nearest_names
+from optimizers.errors import UnknownOptionError, nearest_names, warn_user
 from optimizers.evaluation.arguments import WithArguments
 from optimizers.evaluation.coroutines import CoroutineExecutor
 from optimizers.evaluation.differences import SCHEMES, Differences
@@ -381,6 +381,10 @@ class Optimizer(ABC):
         check_run_settings(type(self).__name__, settings, self._known_options())
         holding = {**self._run_settings, **settings}
         callback = holding.get("callback")
+        noise = holding.get("noise")
+        if noise is not None and not self._takes_differences(problem):
+            warn_user(f"{type(self).__name__} takes no differences here: noise has no effect.")
+            noise = None
         return Run(
             problem,
             evaluator_for(
@@ -399,6 +403,8 @@ class Optimizer(ABC):
             on_interrupt=holding.get("on_interrupt") or "raise",
             seed=holding.get("seed"),
             observers=() if callback is None else (as_observer(callback),),
+            noise=noise,
+            keeps_steps=self._keeps_steps(problem),
         )
 
     def _solve(self, run: Run) -> Ending:
@@ -413,6 +419,15 @@ class Optimizer(ABC):
         if isinstance(problem.jac, Differences):
             return problem.jac
         return Differences(problem.jac if problem.jac in SCHEMES else "2-point")
+
+    def _takes_differences(self, problem: Problem) -> bool:
+        """Return whether a gradient is wanted that is not given."""
+        is_given = problem.jac is True or callable(problem.jac)
+        return self._level("gradient") >= SupportLevel.supported and not is_given
+
+    def _keeps_steps(self, problem: Problem) -> bool:
+        """Return whether the user chose the steps of differences, whatever the noise."""
+        return isinstance(problem.jac, Differences) or problem.jac == "cs"
 
     def _budget(self, maxfun: int | None) -> int | None:
         """Return the most points that may be evaluated, given the setting of the run."""

@@ -41,6 +41,7 @@ class StopReason(Enum):
     TIMEOUT = "timeout", "the time limit is reached"
     CALLBACK = "callback", "a callback or the objective asked to stop"
     NO_PROGRESS = "no_progress", "no acceptable step could be found"
+    NOISE = "noise", "progress is below the noise of the objective"
     INFEASIBLE = "infeasible", "the constraints or bounds cannot be met"
     FAILED = "failed", "an evaluation or a callback raised an error"
     INTERRUPTED = "interrupted", "the run was interrupted"
@@ -108,6 +109,9 @@ class OptimizerResult(OptimizeResult):  # type: ignore[misc]  # SciPy is untyped
         The best point evaluated, probes of finite differences included.
     elapsed : float
         Wall time of the run in seconds.
+    noise : float
+        The standard deviation of the objective's noise where the run ended; only where the
+        setting ``noise`` is used.
     maxcv : float
         By how much ``x`` fails the worst constraint; only where there are constraints.
 

@@ -21,6 +21,7 @@ from optimizers.evaluation.differences import Differences, Plan
 from optimizers.evaluation.evaluators import Answer, Evaluator
 from optimizers.evaluation.values import as_gradient, as_value, non_finite, unpack
 from optimizers.ledger import Evaluation, Ledger, StopRun
+from optimizers.noisy import Stage, solve_in_stages
 from optimizers.observers import Observer
 from optimizers.problem import Problem
 from optimizers.result import Best, OptimizerResult, StopReason
@@ -84,6 +85,11 @@ class Run(Ledger):
         Seeds :attr:`rng`.
     observers : sequence of Observer
         Told after each iteration.
+    noise : float or "estimate", optional
+        The standard deviation of the objective's noise, for differences; see
+        :class:`CommonSettings`.
+    keeps_steps : bool, default False
+        Whether the steps of the differences hold whatever the noise.
     """
 
     def __init__(
@@ -99,6 +105,8 @@ class Run(Ledger):
         on_interrupt: str = "raise",
         seed: Any = None,
         observers: tuple[Observer, ...] = (),
+        noise: float | str | None = None,
+        keeps_steps: bool = False,
     ) -> None:
         super().__init__(problem, maxfun, timeout)
         self._seed = seed
@@ -114,6 +122,10 @@ class Run(Ledger):
         self._observers = observers
         # The iterate at which a callback ended the run.
         self._halted: Evaluation | None = None
+        self._noise = noise
+        self._keeps_steps = keeps_steps
+        #: Ends the algorithm when its progress falls below the noise.
+        self.stage: Stage | None = None
         # A gradient that was asked for before the value at its point.
         self._orphan: tuple[Array, Array] | None = None
 
@@ -140,7 +152,12 @@ class Run(Ledger):
     @property
     def is_watched(self) -> bool:
         """Whether iterations are of interest to anybody but the algorithm."""
-        return bool(self._observers) or self._maxiter is not None or self.deadline < math.inf
+        return (
+            bool(self._observers)
+            or self._maxiter is not None
+            or self.deadline < math.inf
+            or self.stage is not None
+        )
 
     # What algorithms ask.
 
@@ -195,6 +212,8 @@ class Run(Ledger):
             self.best = best  # a point that is rejected is no candidate, nor are its probes
             return rejected.fun, rejected.jac.copy()
         self.remember(Evaluation(x, value, gradient))
+        if self.stage is not None:
+            self.stage.asked(value)
         # The algorithm may change what it is handed; what is remembered stays.
         return value, None if gradient is None else gradient.copy()
 
@@ -271,6 +290,8 @@ class Run(Ledger):
         if self._maxiter is not None and self.nit >= self._maxiter:
             raise StopRun(StopReason.MAXITER)
         self.check_clock()
+        if self.stage is not None and known is not None:
+            self.stage.iterated(known.fun)
 
     def counted_hessian(self, user: Callable[..., Any]) -> Callable[..., Any]:
         """Return a user's ``hess`` or ``hessp`` that is counted and gets copies."""
@@ -305,7 +326,13 @@ class Run(Ledger):
         """
         try:
             try:
-                return self._finish(self._solved(solve))
+                if self._noise is None:
+                    return self._finish(self._solved(solve))
+                given = None if isinstance(self._noise, str) else self._noise
+                steps = self._keeps_steps
+                return self._finish(
+                    solve_in_stages(self, lambda run: run._solved(solve), given, steps)
+                )
             except StopRun as stop:
                 return self._stopped(stop.reason)
         except KeyboardInterrupt as error:
@@ -566,6 +593,14 @@ class Run(Ledger):
         if not self.passes and not np.isfinite(answer).all():
             for i in np.flatnonzero(~np.isfinite(answer)):
                 yield part.start + int(i), non_finite(answer[i])
+
+    def measured(self, points: Array) -> Array:
+        """Return the values of a wave that no algorithm asked for; NaN where there is none."""
+        passes, self.passes = self.passes, True
+        try:
+            return self._try_wave(points, is_first_needed=False)[0]
+        finally:
+            self.passes = passes
 
     def _fold(self, plan: Plan, value: float, values: NDArray[Any]) -> Array:
         """Return the gradient from its probes; finite values may still differ by too much."""

@@ -44,6 +44,13 @@ class CommonSettings(TypedDict, total=False):
         ``"return"`` returns that result.
     seed : int or numpy.random.Generator
         Seeds the run's random numbers, for algorithms that draw any.
+    noise : float or ``"estimate"``
+        For differences of values with noise: the standard deviation of a value at the start, or
+        ``"estimate"`` to measure it by difference tables. Steps of central differences are then
+        measured too, in the same wave. Where progress falls below the noise, noise and steps are
+        measured anew and the algorithm goes on from there; the run is a success only if no
+        visibly better point is around its end, else its reason is ``StopReason.NOISE``. The
+        result's ``noise`` is the standard deviation there. Steps that you give stay.
     """
 
     callback: Callable[..., Any] | None
@@ -55,6 +62,7 @@ class CommonSettings(TypedDict, total=False):
     on_failure: str
     on_interrupt: str
     seed: Any
+    noise: float | str | None
 
 
 class RunSettings(CommonSettings, total=False):
@@ -192,6 +200,10 @@ def check_run_settings(name: str, settings: dict[str, Any], options: Iterable[st
     for name, choices in _CHOICES.items():
         if settings.get(name, choices[0]) not in choices:
             raise OptionError(f"{name} is {settings[name]!r}, expected {choices}.")
+    noise: Any = settings.get("noise")
+    is_deviation = is_number(noise) and 0 < noise < np.inf
+    if not (noise is None or is_deviation or (isinstance(noise, str) and noise == "estimate")):
+        raise OptionError(f"noise is {noise!r}, expected a standard deviation > 0 or 'estimate'.")
     if settings.get("callback") is not None:
         as_observer(settings["callback"])
 

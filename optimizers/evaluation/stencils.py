@@ -153,7 +153,7 @@ def one_sided(x: Array, h: Array, lower: Array | None, upper: Array | None) -> P
 
 
 @dataclass(frozen=True)
-class _Pair:
+class Pairs:
     """Two probes a variable, on both sides or at two distances on one.
 
     Between bounds one rounding apart there is room for one probe only: ``two`` tells. ``d1`` and
@@ -227,7 +227,7 @@ def central(x: Array, h: Array, lower: Array | None, upper: Array | None) -> Pla
     Plan
         Two probes for each variable that has room.
     """
-    pair = _pair(x, h, lower, upper)
+    pair = probe_pairs(x, h, lower, upper)
 
     def fold(f0: float, values: Array) -> Array:
         return _spread(x, pair.moved, pair.fold(f0, values))
@@ -260,7 +260,7 @@ def richardson(x: Array, h: Array, lower: Array | None, upper: Array | None) -> 
     Plan
         Four probes for each variable that has room.
     """
-    coarse = _pair(x, h, lower, upper)
+    coarse = probe_pairs(x, h, lower, upper)
     count = len(coarse.points)
     # Where the half steps are lost in rounding, the longer ones stand alone.
     at = x[coarse.moved]
@@ -299,7 +299,8 @@ def richardson(x: Array, h: Array, lower: Array | None, upper: Array | None) -> 
     return Plan(np.concatenate([coarse.points, fine.points]), fold, noise, retry)
 
 
-def _pair(x: Array, h: Array, lower: Array | None, upper: Array | None) -> _Pair:
+def probe_pairs(x: Array, h: Array, lower: Array | None, upper: Array | None) -> Pairs:
+    """Return two probes for each variable that has room: what :func:`central` is made of."""
     # Central where both sides have room; else three points on the roomier side.
     below, above = room(x, lower, upper)
     is_central = (h <= below) & (h <= above)
@@ -317,12 +318,12 @@ def _probe(
     far: Array,
     lower: Array | None,
     upper: Array | None,
-) -> _Pair:
+) -> Pairs:
     first, d1 = offset(x, moved, near, lower, upper)
     second, d2 = offset(x, moved, far, lower, upper)
     two = (d1 != 0) & (d1 != d2) & np.isfinite(d1)
     points = np.concatenate([first[two], second])
-    return _Pair(moved, two, np.where(two, d1, np.nan), d2, is_central, points)
+    return Pairs(moved, two, np.where(two, d1, np.nan), d2, is_central, points)
 
 
 def _spread(x: Array, columns: _Columns, values: Array) -> Array:

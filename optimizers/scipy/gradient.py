@@ -32,17 +32,18 @@ class TNC(SciPyOptimizer):
     disp : bool, default False
         Print the result's message and counts at the end.
     accuracy : float, default 0
-        Relative step of the gradient differences. 0 stands for the square root of the gradient's
-        error: of the machine precision for a gradient that is given, as in SciPy, else of the
-        error of its difference scheme, 6e-6 for central differences.
+        Relative step of the gradient differences. 0 stands for what suits the gradient: the
+        square root of the machine precision if it is given, as in SciPy; else it follows from the
+        error of the difference scheme, 2e-6 for central differences.
     ftol : float, default -1
         Precision goal for the value of f in the stopping criterion; 0 if negative.
     xtol : float, default -1
         Precision goal for the value of x in the stopping criterion, after scaling; the square
         root of the machine precision if negative.
     gtol : float, default -1
-        Precision goal for the value of the projected gradient, after scaling;
-        ``1e-2 * sqrt(accuracy)`` if negative. 0 is not recommended.
+        Precision goal for the value of the projected gradient, after scaling. If negative,
+        ``1e-2 * sqrt(accuracy)``; where ``accuracy`` follows from differences, so does this,
+        1e-7 for central ones. 0 is not recommended.
     tol : float, optional
         Tolerance for termination: stands for ``ftol``, ``xtol`` and ``gtol`` where not given.
     eps : float, default 1e-08

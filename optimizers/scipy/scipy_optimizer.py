@@ -320,6 +320,15 @@ class SciPyOptimizer(Optimizer):
         return differences_for(problem.jac, step, relative)
 
     @override
+    def _keeps_steps(self, problem: Problem) -> bool:
+        defaults = self._named_parameters()
+        return super()._keeps_steps(problem) or any(
+            self._options.get(name) is not None
+            and not same(self._options[name], defaults.get(name))
+            for name in self._info.differences
+        )
+
+    @override
     def _solve(self, run: Run) -> Ending:
         if run.problem.is_fixed:
             message = "All variables are fixed by their bounds."

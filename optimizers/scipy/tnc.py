@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from optimizers._types import Array
 from optimizers.direct import direct
 from optimizers.errors import OptionError
+from optimizers.evaluation.differences import Differences
 from optimizers.ledger import Evaluation
 from optimizers.result import StopReason
 from optimizers.run import Ending, Run
@@ -108,7 +109,12 @@ def solve_tnc(run: Run, options: dict[str, Any], messages: int = MSG_NONE) -> En
     value, gradient = evaluate(problem.x0)
     run.iterate = run.last
     if options["accuracy"] is None:  # the first value tells the precision
-        options["accuracy"] = math.sqrt(run.differences.relative_error(run.precision))
+        error = _gradient_error(run, value)
+        # Balances noise and curvature of the products; the kernel multiplies it by 1 + norm(x).
+        options["accuracy"] = error**0.5 / 3
+        if options["gtol"] < 0:
+            # The kernel's own, 1e-2 sqrt(accuracy), supposes a gradient no better than accuracy.
+            options["gtol"] = error ** (2 / 3)
     if report is not None:
         report.start()
         report.iteration(0, problem.x0, value, gradient, run.nfev)
@@ -144,6 +150,15 @@ def tnc_messages(level: int | None) -> int:
     """Return the bit mask for SciPy's integer interface: 0 none, …, 5 all messages."""
     levels = {0: MSG_NONE, 1: MSG_ITER, 2: MSG_INFO, 3: MSG_VERS, 4: MSG_EXIT}
     return MSG_NONE if level is None else levels.get(level, MSG_ALL)
+
+
+def _gradient_error(run: Run, value: float) -> float:
+    """Return the relative error of gradients by the run's differences, noise included."""
+    if run.stage is None:
+        error = run.differences.relative_error(run.precision)
+    else:
+        error = Differences("3-point").relative_error(run.stage.sigma / max(1.0, abs(value)))
+    return min(error, 1.0)
 
 
 def _vector(name: str, given: Any, n: int, mask: NDArray[np.bool_]) -> Array | None:

@@ -23,6 +23,7 @@ from optimizers import (
     UnknownOptionError,
     fmin_l_bfgs_b,
     minimize_lbfgsb,
+    minimize_tnc,
 )
 from optimizers.problems import get_problem
 from optimizers.result import StopReason
