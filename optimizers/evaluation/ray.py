@@ -1,0 +1,85 @@
+"""Ray: its tasks behind the interface of an executor."""
+
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from typing import Any
+
+from typing_extensions import override
+
+from optimizers.errors import MissingExtraError, WorkerDiedError
+
+
+class RayExecutor(Executor):
+    """Submits tasks to Ray; ``workers=RayExecutor()``.
+
+    Parameters
+    ----------
+    max_workers : int, optional
+        How many tasks are handed to Ray at a time; by default as many as the cluster has CPUs.
+    **options
+        For ``ray.remote``, such as ``num_cpus`` and ``resources`` of a task.
+
+    Raises
+    ------
+    MissingExtraError
+        If Ray is not installed.
+    """
+
+    def __init__(self, max_workers: int | None = None, **options: Any) -> None:
+        try:
+            import ray
+        except ImportError as error:
+            raise MissingExtraError(
+                "RayExecutor needs Ray: pip install 'variational-optimizers[ray]'."
+            ) from error
+        if not ray.is_initialized():
+            ray.init()
+        # Ray itself tries a task again whose worker died: so that this is told, it does not.
+        self._remote = ray.remote(**{"max_retries": 0, **options})(_call)
+        self.num_workers = max_workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+
+    @override
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Send a task to Ray; see :class:`concurrent.futures.Executor`."""
+        sent = self._remote.remote(fn, args, kwargs)
+        home = _Sent(sent)
+        sent.future().add_done_callback(home.bring)
+        return home
+
+
+class _Sent(Future[Any]):
+    """A task that was sent: cancelling ends it, but does not undo that it has begun."""
+
+    def __init__(self, sent: Any) -> None:
+        super().__init__()
+        self._sent = sent
+        self.set_running_or_notify_cancel()
+
+    @override
+    def cancel(self) -> bool:
+        """Kill the task's process, which Ray replaces; return that the task had begun."""
+        import ray
+
+        if not self.done():
+            # Without force Ray interrupts Python code only, and not what hangs in a call of C.
+            ray.cancel(self._sent, force=True)
+        return False
+
+    def bring(self, sent: Future[Any]) -> None:
+        from ray.exceptions import RayTaskError, WorkerCrashedError
+
+        error = sent.exception()
+        if isinstance(error, WorkerCrashedError):
+            died = WorkerDiedError("was sent to a worker of Ray's, which died")
+            died.__cause__ = error
+            self.set_exception(died)
+        elif isinstance(error, RayTaskError):
+            self.set_exception(error.cause)
+        elif error is not None:
+            self.set_exception(error)
+        else:
+            self.set_result(sent.result())
+
+
+def _call(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return fn(*args, **kwargs)
