@@ -9,10 +9,6 @@ References
    square root (one-sided) or cube root (central) of the precision.
 .. [2] W. Squire and G. Trapp, "Using complex variables to estimate derivatives of real
    functions", SIAM Review 40 (1998) 110-112.
-.. [3] L. F. Richardson, "The approximate arithmetical solution by finite differences of physical
-   problems", Philosophical Transactions of the Royal Society A 210 (1911) 307-357.
-.. [4] J. J. Moré and S. M. Wild, "Estimating derivatives of noisy simulations", ACM Transactions
-   on Mathematical Software 38 (2012) 19.
 """
 
 from dataclasses import dataclass
@@ -53,10 +49,10 @@ class Differences:
         ``richardson``) of the machine precision times ``max(1, abs(x))``, as in SciPy.
     richardson : bool, default False
         Whether central differences with the steps h and h / 2 are extrapolated to the step 0
-        [3]_: twice the probes, and an error of the order of h^4. For ``"3-point"`` only.
+        [1]_: twice the probes, and an error of the order of h^4. For ``"3-point"`` only.
     noise : float, optional
         The standard deviation of the noise in the objective's values. It lengthens the steps that
-        are not given, so that truncation and noise err alike [4]_: to
+        are not given, so that truncation and noise err alike [2]_: to
         ``8**(1/4) * sqrt(noise / curvature)`` for one-sided differences and
         ``(3 * noise / curvature)**(1/3)`` for central ones.
     curvature : float or array_like of shape (n,), optional
@@ -69,6 +65,13 @@ class Differences:
     ------
     InvalidInputError
         If the scheme is unknown, or a number cannot be used.
+
+    References
+    ----------
+    .. [1] L. F. Richardson, "The approximate arithmetical solution by finite differences of physical
+       problems", Philosophical Transactions of the Royal Society A 210 (1911) 307-357.
+    .. [2] J. J. Moré and S. M. Wild, "Estimating derivatives of noisy simulations", ACM Transactions
+       on Mathematical Software 38 (2012) 19.
 
     Examples
     --------

@@ -859,18 +859,18 @@ def test_an_end_that_is_doubtful_says_so():
     assert "PROJ G" not in result.message
 
 
-def test_a_callback_that_stops_ends_on_the_iterate_it_was_shown():
-    for face in (minimize_lbfgsb, minimize_tnc):
-        shown = []
+@pytest.mark.parametrize("face", [minimize_lbfgsb, minimize_tnc])
+def test_a_callback_that_stops_ends_on_the_iterate_it_was_shown(face):
+    shown = []
 
-        def callback(intermediate_result, shown=shown):
-            shown.append(intermediate_result)
-            if len(shown) == 5:
-                raise StopIteration
+    def callback(intermediate_result):
+        shown.append(intermediate_result)
+        if len(shown) == 5:
+            raise StopIteration
 
-        result = face(rosen, [-1.2, 1.0], callback=callback)
-        assert np.array_equal(result.x, shown[-1].x)
-        assert np.array_equal(result.jac, shown[-1].jac)
+    result = face(rosen, [-1.2, 1.0], callback=callback)
+    assert np.array_equal(result.x, shown[-1].x)
+    assert np.array_equal(result.jac, shown[-1].jac)
 
 
 @pytest.mark.parametrize("name", ["meyer", "powell_badly_scaled", "brown_badly_scaled"])
