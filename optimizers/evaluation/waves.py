@@ -159,13 +159,18 @@ class Wave:
         task.began = time.monotonic()
         payload = self._function.payload if task.has_payload else None
         arguments = self._function.key, payload, self._form, self._points[task.part]
-        try:
-            future = self._pool.workers.executor.submit(perform, *arguments)
-        except BrokenExecutor:  # it broke while it was idle
-            if not self._pool.workers.replace():
-                raise
-            future = self._pool.workers.executor.submit(perform, *arguments)
+        # Counted before: Ctrl-C may come when it was submitted and is not yet known here.
         self._pool.started += task.size
+        try:
+            try:
+                future = self._pool.workers.executor.submit(perform, *arguments)
+            except BrokenExecutor:  # it broke while it was idle
+                if not self._pool.workers.replace():
+                    raise
+                future = self._pool.workers.executor.submit(perform, *arguments)
+        except Exception:
+            self._pool.started -= task.size
+            raise
         self._running[future] = task
 
     def _drop(self, future: Future[Any], task: _Task) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -415,3 +416,10 @@ def test_a_client_that_is_closed_ends_the_run(client, cluster, tmp_path):
         with pytest.raises(distributed.client.ClosedClientError) as raised:
             LBFGSB().minimize(objective, X0, workers=other, callback=lambda x: other.close())
         assert raised.value.optimizer_result.nfev == len(objective.noted("starts"))
+
+
+def test_the_example_prints_what_the_docs_show():
+    examples = Path(__file__).parents[2] / "examples"
+    run = [sys.executable, str(examples / "dask_cluster.py")]
+    printed = subprocess.run(run, capture_output=True, text=True, check=True).stdout
+    assert printed == (examples / "dask_cluster.txt").read_text()
