@@ -68,10 +68,10 @@ class Differences:
 
     References
     ----------
-    .. [1] L. F. Richardson, "The approximate arithmetical solution by finite differences of physical
-       problems", Philosophical Transactions of the Royal Society A 210 (1911) 307-357.
-    .. [2] J. J. Moré and S. M. Wild, "Estimating derivatives of noisy simulations", ACM Transactions
-       on Mathematical Software 38 (2012) 19.
+    .. [1] L. F. Richardson, "The approximate arithmetical solution by finite differences of
+       physical problems", Philosophical Transactions of the Royal Society A 210 (1911) 307-357.
+    .. [2] J. J. Moré and S. M. Wild, "Estimating derivatives of noisy simulations", ACM
+       Transactions on Mathematical Software 38 (2012) 19.
 
     Examples
     --------
