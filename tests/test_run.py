@@ -787,6 +787,19 @@ def test_a_failed_probe_is_made_up_for(failure, jac, at):
     assert one.nfev == len(fun.points) == 1 + probes + again
 
 
+@given(st.sets(st.integers(1, 12)), st.sampled_from(["2-point", "3-point"]), st.booleans())
+def test_no_mixture_of_failed_probes_gives_a_wrong_gradient_unflagged(at, jac, is_nan):
+    fun = Failing(math.nan if is_nan else MyError("mine"))
+    one = make(fun, jac=jac, on_failure="reject")
+    one.value_and_gradient(START)
+    before = len(fun.points)
+    fun.at = tuple(before + i for i in at)
+    x = 2 * START
+    _, gradient = one.value_and_gradient(x)
+    assert one.nrejected or np.allclose(gradient, 2 * x, atol=1e-4)
+    assert one.nfev == len(fun.points)
+
+
 def test_a_failed_probe_is_an_error_by_default():
     with pytest.raises(NonFiniteValueError):
         make(Failing(math.nan, 3)).value_and_gradient(START)

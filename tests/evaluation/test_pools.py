@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import multiprocessing
 import os
 import signal
 import threading
@@ -117,10 +118,18 @@ def test_every_evaluator_takes_the_points_of_a_serial_run(cls, workers, tmp_path
     assert all_calls(tmp_path / "calls", result.nfev) == result.nfev
 
 
+def assert_no_process_is_left():
+    deadline = time.monotonic() + 20
+    while multiprocessing.active_children() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not multiprocessing.active_children()
+
+
 def test_a_number_of_processes_is_a_pool_for_the_run(tmp_path):
     result = SAME().minimize(counted(tmp_path / "calls"), START, workers=2)
     assert np.array_equal(result.x, LBFGSB().minimize(rosen, START).x)
     assert all_calls(tmp_path / "calls", result.nfev) == result.nfev
+    assert_no_process_is_left()
 
 
 @pytest.mark.parametrize("jac", [rosen_der, True])
@@ -455,6 +464,7 @@ def test_a_point_that_kills_twice_is_named(tmp_path):
 
     with pytest.raises(WorkerDiedError, match=r"x = \[.*died twice") as caught:
         LBFGSB().minimize(fun, START, workers=2)
+    assert_no_process_is_left()
     assert caught.value.optimizer_result.best.fun <= rosen(START)
 
 
