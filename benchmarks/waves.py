@@ -167,11 +167,7 @@ def times(n: int, seconds: float, repeats: int) -> None:
                 fun, elapsed = minimised(run, n, seconds)
                 figures[name].append((fun.rounds, fun.calls, fun.points, elapsed))
     print(f"\nn = {n}, {n + 1} threads, {1e3 * seconds:.0f} ms an evaluation, medians of {repeats}")
-<<<<<<< HEAD
-    print("rounds, calls, points, seconds; seconds / (rounds x an evaluation); ms above a round")
-=======
     print("rounds, calls, points, seconds; seconds / ideal; milliseconds above ideal in each round")
->>>>>>> b23eae90c75013e3eb7f18ac536cc13ca09123de
     for name, found in figures.items():
         rounds, calls, points, _ = found[0]
         elapsed = statistics.median(seconds for *_, seconds in found)
