@@ -11,6 +11,7 @@ True
 
 from optimizers._types import POINT
 from optimizers.errors import (
+    BrokenPoolError,
     CapabilityError,
     CrossedBoundsError,
     EvaluationError,
@@ -93,6 +94,7 @@ __all__ = [
     "SLSQP",
     "TNC",
     "Best",
+    "BrokenPoolError",
     "CapabilityError",
     "CrossedBoundsError",
     "Differences",

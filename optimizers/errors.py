@@ -78,6 +78,10 @@ class WorkerDiedError(EvaluationError, RuntimeError):
     """A worker died, and its points cannot be sent to another, or not once more."""
 
 
+class BrokenPoolError(WorkerDiedError):
+    """A pool of workers is broken for good: no point can be evaluated there."""
+
+
 class TooLargeError(OptimizerError, MemoryError):
     """What is asked for would not fit in the machine's memory."""
 

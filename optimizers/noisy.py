@@ -199,7 +199,10 @@ class _Surroundings:
         line = np.empty((0, x.size)) if believed else table.points
         tried = ladder(x, lower, upper)
         center = np.empty((0, x.size)) if known is not None else x[np.newaxis]
-        values = run.measured(np.concatenate([center, line, tried.points]))
+        wave = np.concatenate([center, line, tried.points])
+        if known is None and len(wave) > run.limit - run.nfev:
+            run.value(x)  # what the budget allows: the start alone
+        values = run.measured(wave)
         if known is None:
             known = Evaluation(x, float(values[0]))
             values = values[1:]

@@ -19,7 +19,7 @@ from optimizers._types import (
     Jacobian,
     Objective,
 )
-from optimizers.errors import UnknownOptionError, nearest_names, warn_user
+from optimizers.errors import OptionError, UnknownOptionError, nearest_names, warn_user
 from optimizers.evaluation.arguments import WithArguments
 from optimizers.evaluation.coroutines import CoroutineExecutor
 from optimizers.evaluation.differences import SCHEMES, Differences
@@ -333,7 +333,8 @@ class Optimizer(ABC):
         ------
         asyncio.CancelledError
             If the awaiting task is cancelled: the evaluations in flight are cancelled too, and
-            the error's attribute ``optimizer_result`` holds the result so far.
+            the error's attribute ``optimizer_result`` holds the result so far. Ctrl-C cancels the
+            task that ``asyncio.run`` runs: catch the error there.
         BaseException
             As from :meth:`minimize`.
 
@@ -348,6 +349,11 @@ class Optimizer(ABC):
         array([1.])
         """
         check_option("in_flight", in_flight)
+        if settings.pop("workers", None) is not None or self._run_settings.get("workers"):
+            raise OptionError(
+                "minimize_async awaits fun on the event loop and takes no workers: in_flight says "
+                "how many evaluations may be in flight."
+            )
         executor = CoroutineExecutor(asyncio.get_running_loop(), in_flight)
         call = functools.partial(self.minimize, fun, x0, jac, bounds, workers=executor, **settings)
         run = asyncio.ensure_future(asyncio.to_thread(call))
@@ -355,7 +361,10 @@ class Optimizer(ABC):
             return await asyncio.shield(run)
         except asyncio.CancelledError:
             executor.cancel()
-            return await run  # raises CancelledError, with the result so far
+            cancelled = asyncio.CancelledError()
+            # Nothing was evaluated after the cancelling, or the run raises, with its result so far.
+            cancelled.optimizer_result = await run  # type: ignore[attr-defined]  # documented
+            raise cancelled from None
 
     def __call__(
         self,

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizers._types import Array
-from optimizers.errors import InvalidValueError
+from optimizers.errors import BrokenPoolError, InvalidValueError
 from optimizers.evaluation.differences import Differences, Plan
 from optimizers.evaluation.evaluators import Answer, Evaluator
 from optimizers.evaluation.values import as_gradient, as_value, non_finite, unpack
@@ -29,6 +29,8 @@ from optimizers.several import several
 
 #: How often a run that rejected points starts again from its best point, to confirm its end.
 _CONFIRMATIONS = 5
+#: What no other point would mend.
+_FINAL = (InvalidValueError, BrokenPoolError)
 
 
 @dataclass
@@ -142,7 +144,7 @@ class Run(Ledger):
     @property
     def is_narrow(self) -> bool:
         """Whether points wait for workers: a gradient by differences is more than one round."""
-        return self._evaluator.width < self.problem.n + 1
+        return self._evaluator.makes_wait and self._evaluator.width < self.problem.n + 1
 
     @property
     def precision(self) -> float:
@@ -563,7 +565,7 @@ class Run(Ledger):
                     if (
                         (row == 0 and is_first_needed)
                         or not self.rejects
-                        or isinstance(error, InvalidValueError)
+                        or isinstance(error, _FINAL)
                     ):
                         raise error
                     failures[row] = error
@@ -618,8 +620,8 @@ class Run(Ledger):
         if isinstance(error, StopIteration) or isinstance(error.__cause__, StopIteration):
             # From the objective, by itself or through the generator of a wave.
             raise StopRun(StopReason.CALLBACK) from None
-        # A bug (wrong type, shape or number of values) is not a bad point.
-        rejects = self.rejects and not isinstance(error, InvalidValueError)
+        # A bug (wrong type, shape or number of values) is not a bad point, nor is a broken pool.
+        rejects = self.rejects and not isinstance(error, _FINAL)
         stand_in = self.reject(x) if rejects else None
         if stand_in is None:
             if rejects:

@@ -19,6 +19,7 @@ BUILT_IN = {
     "NoValueError": TypeError,
     "EvaluationTimeoutError": TimeoutError,
     "WorkerDiedError": RuntimeError,
+    "BrokenPoolError": RuntimeError,
     "CrossedBoundsError": ValueError,
     "TooLargeError": MemoryError,
     "MissingExtraError": ImportError,

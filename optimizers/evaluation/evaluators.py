@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizers._types import Array, Objective
-from optimizers.errors import InvalidInputError, OptionError
+from optimizers.errors import InvalidInputError, InvalidValueError, OptionError
 from optimizers.evaluation.tasks import Form, Outcome, evaluate
 from optimizers.evaluation.values import as_value, as_values, precision_of
 from optimizers.evaluation.workers import is_pool
@@ -130,6 +130,11 @@ class Evaluator:
         """Whether the objective is called in this thread with one point at a time, and once."""
         return self.size == 1 and self._map is None and not self.is_stacked and not self.retries
 
+    @property
+    def makes_wait(self) -> bool:
+        """Whether points wait for workers when there are more of them than ``width``."""
+        return False
+
     def close(self) -> None:
         """Give back what the evaluator holds."""
 
@@ -155,8 +160,8 @@ class Evaluator:
                 if type(raw) is not float:
                     self.precision = max(self.precision, precision_of(raw))
                 return as_value(raw)
-            except Exception:
-                if attempt >= min(self.retries, spare):
+            except Exception as error:
+                if attempt >= min(self.retries, spare) or not is_worth_a_retry(error):
                     raise
         raise AssertionError("The last attempt returns or raises.")
 
@@ -173,8 +178,8 @@ class Evaluator:
         for attempt in range(self.retries + 1):
             try:
                 return fun(x.copy())
-            except Exception:
-                if attempt == self.retries:
+            except Exception as error:
+                if attempt == self.retries or not is_worth_a_retry(error):
                     raise
         raise AssertionError("The last attempt returns or raises.")
 
@@ -215,7 +220,11 @@ class Evaluator:
                 spare -= part.stop - part.start if attempt else 0
                 if outcome.error is None:
                     yield part, outcome.values
-                elif attempt < self.retries and spare >= part.stop - part.start:
+                elif (
+                    attempt < self.retries
+                    and spare >= part.stop - part.start
+                    and is_worth_a_retry(outcome.error)
+                ):
                     continue
                 else:
                     yield part, outcome.error
@@ -236,6 +245,11 @@ class Evaluator:
         """Return the rows that go together in each call, for a wave of ``k`` points."""
         size = max(k, 1) if self._map is not None or self.size is None else self.size
         return [slice(start, min(start + size, k)) for start in range(0, k, size)]
+
+
+def is_worth_a_retry(error: Exception) -> bool:
+    """Return whether a failure may pass: a bug does not, and StopIteration is a wish."""
+    return not isinstance(error, InvalidValueError | StopIteration)
 
 
 def check_group(group: int | None) -> int:

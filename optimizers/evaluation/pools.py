@@ -58,6 +58,10 @@ class PoolEvaluator(Evaluator):
         self.hedges = hedge
         self._functions: dict[int, Function] = {}
         self._late: list[tuple[NDArray[Any], NDArray[Any]]] = []
+        #: How many workers are loading the objective.
+        self.loading = 0
+        #: Whether a worker has answered, or needs no time to start.
+        self.is_warm = False
         #: What was given up and still occupies a worker.
         self.stale: set[Future[Any]] = set()
 
@@ -70,6 +74,11 @@ class PoolEvaluator(Evaluator):
     @override
     def calls_points(self) -> bool:
         return False
+
+    @property
+    @override
+    def makes_wait(self) -> bool:
+        return not self.workers.is_alone
 
     @override
     def close(self) -> None:

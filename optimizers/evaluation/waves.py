@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from optimizers.errors import EvaluationTimeoutError, WorkerDiedError
-from optimizers.evaluation.evaluators import Answer
+from optimizers.errors import BrokenPoolError, EvaluationTimeoutError, WorkerDiedError
+from optimizers.evaluation.evaluators import Answer, is_worth_a_retry
 from optimizers.evaluation.sending import Function
 from optimizers.evaluation.tasks import Form, Outcome, Unknown, perform
 
@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 
 #: A task is hedged when it has taken this many times the median of those that are done.
 _SLOW = 1.5
+_HOPELESS = (
+    "the pool is the caller's own: pass a factory that makes one, or a number of workers, to go on "
+    "with a new one"
+)
+#: The most seconds that a task of several points should take.
+_SHORT = 0.05
 #: Seconds that a worker may take to load the objective, imports included, the first time.
 _LOADING = 10.0
 #: Seconds between two looks at tasks that may be overdue.
@@ -151,9 +157,11 @@ class Wave:
             return self._chunk
         if not self._has_first or pool.width >= len(self._points):
             return 1
-        # The value has come and the gradient is wanted: the rest in one round.
+        # The value has come and the gradient is wanted: the rest in one round. But a task cannot
+        # be stopped half-way, nor its points told apart when it hangs: it is kept short.
         self._chunk = self._chunk or math.ceil(count / pool.width)
-        return self._chunk
+        quick = _SHORT / max(statistics.median(self._times), 1e-9) if self._times else 1.0
+        return max(1, min(self._chunk, int(quick)))
 
     def _start(self, task: _Task) -> None:
         task.began = time.monotonic()
@@ -164,9 +172,9 @@ class Wave:
         try:
             try:
                 future = self._pool.workers.executor.submit(perform, *arguments)
-            except BrokenExecutor:  # it broke while it was idle
+            except BrokenExecutor as error:  # it broke while it was idle
                 if not self._pool.workers.replace():
-                    raise
+                    raise BrokenPoolError(f"The pool is broken: {_HOPELESS}") from error
                 future = self._pool.workers.executor.submit(perform, *arguments)
         except Exception:
             self._pool.started -= task.size
@@ -198,9 +206,12 @@ class Wave:
             outcome = Outcome(error=error)
         if isinstance(outcome, Unknown):
             self._pool.started -= task.size
+            self._pool.loading += not task.has_payload
             task.has_payload = True
             self._again.appendleft(task)
             return
+        self._pool.loading -= task.has_payload
+        self._pool.is_warm = True
         self._times.append((time.monotonic() - task.began) / task.size)
         for twin in [f for f, other in self._running.items() if other is task]:
             self._running.pop(twin)
@@ -227,7 +238,11 @@ class Wave:
 
     def _fail(self, task: _Task, error: Exception) -> Iterator[tuple[slice, Answer]]:
         task.failures += 1
-        if task.failures <= self._pool.retries and self._spare >= task.size:
+        if (
+            task.failures <= self._pool.retries
+            and self._spare >= task.size
+            and is_worth_a_retry(error)
+        ):
             self._spare -= task.size
             self._again.append(task)
         else:
@@ -245,21 +260,30 @@ class Wave:
         }
         if not overdue:
             return
+        unfinished = {future for future in self._running if not future.done()}
         what = self._pool.workers.kill()
+        self._pool.is_warm, self._pool.loading = self._pool.is_warm and not what.kills, 0
+        again: dict[int, _Task] = {}
         for future, task in list(self._running.items()):
-            if id(task) in overdue or (what.kills and not future.done()):
+            if id(task) in overdue or (what.kills and future in unfinished):
                 self._running.pop(future)
                 if not what.kills:
                     self._drop(future, task)
                 elif id(task) not in overdue:
-                    self._again.append(task)  # it died with the one that was killed
+                    again[id(task)] = task
+        took = f"fun took more than eval_timeout = {limit} s"
+        for task in again.values():  # they died with the one that was killed
+            task.has_payload = False
+            if self._spare >= task.size:
+                self._spare -= task.size
+                self._again.append(task)
+            else:
+                words = f"{took} at another point, and the budget does not allow to evaluate again"
+                yield task.part, EvaluationTimeoutError(f"{words} x = {self._shown(task)}.")
         for _, task in overdue.values():
             yield from self._fail(
                 _Task(task.part, failures=task.failures),
-                EvaluationTimeoutError(
-                    f"fun took more than eval_timeout = {limit} s at "
-                    f"x = {self._shown(task)}; {what.words}"
-                ),
+                EvaluationTimeoutError(f"{took} at x = {self._shown(task)}; {what.words}"),
             )
 
     def _bury(self, task: _Task, error: BrokenExecutor) -> Iterator[tuple[slice, Answer]]:
@@ -272,8 +296,10 @@ class Wave:
             if all(other is not victim for victim in victims):
                 victims.append(other)
         can_go_on = self._pool.workers.replace()
+        self._pool.loading = 0
         for victim in victims:
             victim.deaths += 1
+            victim.has_payload = False  # the workers are new
         twice = [victim for victim in victims if victim.deaths > 1]
         for victim in victims:
             is_guilty = len(twice) == 1 and victim is twice[0]
@@ -284,12 +310,12 @@ class Wave:
             cause = (
                 "died twice"
                 if is_guilty
-                else "died, and the pool is the caller's own: pass a factory that makes one, or a "
-                "number of workers, to go on with a new one"
+                else f"died, and {_HOPELESS}"
                 if not can_go_on
                 else "died, and the budget does not allow to evaluate again"
             )
-            died = WorkerDiedError(f"A worker that evaluated x = {self._shown(victim)} {cause}.")
+            kind = WorkerDiedError if can_go_on else BrokenPoolError
+            died = kind(f"A worker that evaluated x = {self._shown(victim)} {cause}.")
             died.__cause__ = error
             yield victim.part, died
 
@@ -307,7 +333,10 @@ class Wave:
 
     def _end(self, task: _Task) -> float:
         """Return when a task has run for too long."""
-        loading = _LOADING if task.has_payload else 0.0
+        # A task may have to wait for a worker that is loading.
+        is_warm = self._pool.is_warm or self._pool.workers.is_local
+        is_ready = is_warm and not task.has_payload and self._pool.loading <= 0
+        loading = 0.0 if is_ready else _LOADING
         return task.began + self._pool.eval_timeout * task.size + loading
 
     def _may_hedge(self) -> bool:

@@ -4,7 +4,13 @@ import inspect
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import (
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+)
 from dataclasses import dataclass
 from multiprocessing import get_all_start_methods, get_context
 from typing import Any
@@ -12,7 +18,8 @@ from typing import Any
 import numpy as np
 from typing_extensions import override
 
-from optimizers.errors import OptionError
+from optimizers.errors import BrokenPoolError, OptionError
+from optimizers.evaluation.coroutines import CoroutineExecutor
 from optimizers.evaluation.dask import DaskExecutor, dask_executor, is_dask
 from optimizers.evaluation.tasks import begin
 
@@ -56,6 +63,7 @@ class Workers:
         self._is_own = not isinstance(given, Executor) and not is_dask(given)
         self._make: Callable[[], Executor] = _maker(given)
         self._executor: Executor | None = None
+        self._is_alone = given is DaemonExecutor
         self._width: float | None = None
         if is_count(given):
             self._width = count_of(given)
@@ -76,6 +84,16 @@ class Workers:
             self._width = float("inf") if told is None else int(told)
         return self._width
 
+    @property
+    def is_local(self) -> bool:
+        """Whether the executor's workers are threads or coroutines, which need no time to start."""
+        return isinstance(self.executor, ThreadPoolExecutor | DaemonExecutor | CoroutineExecutor)
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether it stands for no workers, only for a clock on the caller's own evaluations."""
+        return self._is_alone
+
     def replace(self) -> bool:
         """Put a new executor in the place of a broken one; False for one that is the user's."""
         if not self._is_own:
@@ -88,6 +106,8 @@ class Workers:
         if self._is_own and _processes(self._executor):
             self._end(is_idle=False)
             return Killed(True, "its process was killed.")
+        if isinstance(self._executor, CoroutineExecutor):
+            return Killed(False, "it was cancelled.")
         if self._is_own:
             self._end(is_idle=False)
         return Killed(
@@ -154,8 +174,15 @@ def process_pool(count: int) -> Executor:
     ready = context.Semaphore(0)
     executor = ProcessPoolExecutor(count, context, initializer=begin, initargs=(ready,))
     # A process takes a second to start, which is no part of an evaluation's time.
-    for future in [executor.submit(os.getpid) for _ in range(count)]:
-        future.result()
+    try:
+        for future in [executor.submit(os.getpid) for _ in range(count)]:
+            future.result()
+    except BrokenExecutor as error:
+        raise BrokenPoolError(
+            "The processes do not start: each imports the main module, which must be a file, with "
+            'what it runs under if __name__ == "__main__". Elsewhere, pass threads or a pool of '
+            "loky's."
+        ) from error
     for _ in range(count):
         ready.acquire(timeout=_START)
     return executor
