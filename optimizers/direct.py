@@ -37,7 +37,7 @@ def direct(run: Run) -> Callable[[Array], tuple[float, Array]]:
         not to be changed, and holds until the next call.
     """
     problem = run.problem
-    if not run.calls_points or problem.constraints or problem.n == 0:
+    if not run.calls_points or problem.constraints or problem.n == 0 or run.stage is not None:
         return run.value_and_gradient
     if not (callable(problem.jac) or problem.jac is True):
         return _forward(run)

@@ -144,7 +144,7 @@ class Run(Ledger):
     @property
     def is_narrow(self) -> bool:
         """Whether points wait for workers: a gradient by differences is more than one round."""
-        return self._evaluator.makes_wait and self._evaluator.width < self.problem.n + 1
+        return self._evaluator.width < self.problem.n + 1
 
     @property
     def precision(self) -> float:

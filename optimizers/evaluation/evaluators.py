@@ -93,7 +93,7 @@ class Evaluator:
     [(slice(0, 1, None), [1.0]), (slice(1, 2, None), [1.0])]
     """
 
-    #: How many points can be evaluated at the same time.
+    #: How many points the workers evaluate at the same time; infinite where there are no workers.
     width: float = math.inf
 
     def __init__(
@@ -129,11 +129,6 @@ class Evaluator:
     def calls_points(self) -> bool:
         """Whether the objective is called in this thread with one point at a time, and once."""
         return self.size == 1 and self._map is None and not self.is_stacked and not self.retries
-
-    @property
-    def makes_wait(self) -> bool:
-        """Whether points wait for workers when there are more of them than ``width``."""
-        return False
 
     def close(self) -> None:
         """Give back what the evaluator holds."""

@@ -67,18 +67,13 @@ class PoolEvaluator(Evaluator):
 
     @property
     def width(self) -> float:  # type: ignore[override]  # known when the executor is there
-        """How many points can be evaluated at the same time."""
-        return self.workers.width
+        """How many points the workers evaluate at the same time."""
+        return math.inf if self.workers.is_alone else self.workers.width
 
     @property
     @override
     def calls_points(self) -> bool:
         return False
-
-    @property
-    @override
-    def makes_wait(self) -> bool:
-        return not self.workers.is_alone
 
     @override
     def close(self) -> None:

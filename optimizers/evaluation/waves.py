@@ -134,7 +134,7 @@ class Wave:
             stale.discard(future)
         suspects = any(task.deaths > 1 for task in (*self._running.values(), *self._again))
         # Those with whom workers died twice run alone, to find the one that kills.
-        width = 1 if suspects else max(1, self._pool.width - len(stale))
+        width = 1 if suspects else max(1, self._pool.workers.width - len(stale))
         return width - len(self._running)
 
     def _take(self) -> _Task | None:
@@ -153,13 +153,13 @@ class Wave:
         if pool.size is not None and pool.size > 1:
             return pool.size
         if pool.size is None:  # a stack: as many as fill the workers
-            self._chunk = self._chunk or math.ceil(len(self._points) / min(pool.width, 1e9))
+            self._chunk = self._chunk or math.ceil(len(self._points) / min(pool.workers.width, 1e9))
             return self._chunk
-        if not self._has_first or pool.width >= len(self._points):
+        if not self._has_first or pool.workers.width >= len(self._points):
             return 1
         # The value has come and the gradient is wanted: the rest in one round. But a task cannot
         # be stopped half-way, nor its points told apart when it hangs: it is kept short.
-        self._chunk = self._chunk or math.ceil(count / pool.width)
+        self._chunk = self._chunk or math.ceil(count / pool.workers.width)
         quick = _SHORT / max(statistics.median(self._times), 1e-9) if self._times else 1.0
         return max(1, min(self._chunk, int(quick)))
 

@@ -19,7 +19,6 @@ class Narrow(Evaluator):
     """One worker: points are evaluated in their order, until the wave is closed."""
 
     width = 1.0
-    makes_wait = True
 
     @property
     def calls_points(self) -> bool:
