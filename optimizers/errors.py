@@ -82,6 +82,18 @@ class BrokenPoolError(WorkerDiedError):
     """A pool of workers is broken for good: no point can be evaluated there."""
 
 
+class JournalError(OptimizerError, OSError):
+    """A journal cannot be opened, read or written: its file is no journal, the disk is full."""
+
+
+class JournalLockedError(JournalError, BlockingIOError):
+    """A journal is being written by another run."""
+
+
+class JournalMismatchError(JournalError, ValueError):
+    """A journal is that of another run: the message shows what differs."""
+
+
 class TooLargeError(OptimizerError, MemoryError):
     """What is asked for would not fit in the machine's memory."""
 

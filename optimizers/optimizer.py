@@ -25,6 +25,9 @@ from optimizers.evaluation.coroutines import CoroutineExecutor
 from optimizers.evaluation.differences import SCHEMES, Differences
 from optimizers.evaluation.evaluators import Evaluator
 from optimizers.evaluation.pools import check_workers, evaluator_for
+from optimizers.journal.header import header_of
+from optimizers.journal.journal import as_journal
+from optimizers.journal.run import JournaledRun
 from optimizers.observers import as_observer
 from optimizers.problem import Problem
 from optimizers.result import OptimizerResult
@@ -394,7 +397,11 @@ class Optimizer(ABC):
         if noise is not None and not self._takes_differences(problem):
             warn_user(f"{type(self).__name__} takes no differences here: noise has no effect.")
             noise = None
-        return Run(
+        journal = as_journal(holding.get("journal"))
+        kind: Callable[..., Run] = Run
+        if journal is not None:
+            kind = functools.partial(JournaledRun, journal, header_of(self, problem, settings))
+        return kind(
             problem,
             evaluator_for(
                 problem.fun,

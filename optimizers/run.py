@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizers._types import Array
-from optimizers.errors import BrokenPoolError, InvalidValueError
+from optimizers.errors import BrokenPoolError, InvalidValueError, JournalError
 from optimizers.evaluation.differences import Differences, Plan
 from optimizers.evaluation.evaluators import Answer, Evaluator
 from optimizers.evaluation.values import as_gradient, as_value, non_finite, unpack
@@ -30,7 +30,7 @@ from optimizers.several import several
 #: How often a run that rejected points starts again from its best point, to confirm its end.
 _CONFIRMATIONS = 5
 #: What no other point would mend.
-_FINAL = (InvalidValueError, BrokenPoolError)
+_FINAL = (InvalidValueError, BrokenPoolError, JournalError)
 
 
 @dataclass
@@ -328,13 +328,7 @@ class Run(Ledger):
         """
         try:
             try:
-                if self._noise is None:
-                    return self._finish(self._solved(solve))
-                given = None if isinstance(self._noise, str) else self._noise
-                steps = self._keeps_steps
-                return self._finish(
-                    solve_in_stages(self, lambda run: run._solved(solve), given, steps)
-                )
+                return self._outcome(solve)
             except StopRun as stop:
                 return self._stopped(stop.reason)
         except KeyboardInterrupt as error:
@@ -347,6 +341,14 @@ class Run(Ledger):
             raise
         finally:
             self._evaluator.close()
+
+    def _outcome(self, solve: Callable[["Run"], Ending]) -> OptimizerResult:
+        """Run the algorithm to an end of its own."""
+        if self._noise is None:
+            return self._finish(self._solved(solve))
+        given = None if isinstance(self._noise, str) else self._noise
+        steps = self._keeps_steps
+        return self._finish(solve_in_stages(self, lambda run: run._solved(solve), given, steps))
 
     def _solved(self, solve: Callable[["Run"], Ending]) -> Ending:
         """Run the algorithm, again from where it ended while rejected points may have misled it.
