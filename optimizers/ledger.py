@@ -3,7 +3,7 @@
 import math
 import time
 from collections import deque
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,6 +28,10 @@ class StopRun(BaseException):
     def __init__(self, reason: StopReason) -> None:
         super().__init__(reason.sentence)
         self.reason = reason
+
+
+class PutAside(BaseException):
+    """Leaves a run where it stands, to be entered again: nothing has ended."""
 
 
 class Evaluation(NamedTuple):
@@ -101,6 +105,17 @@ class Ledger:
         self.started = time.monotonic()
         self.limit = math.inf if maxfun is None else maxfun
         self.deadline = math.inf if timeout is None else self.started + timeout
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what can be pickled: clocks of two processes need not agree."""
+        now = time.monotonic()
+        return {**vars(self), "started": self.started - now, "deadline": self.deadline - now}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take a state; the time between is not counted."""
+        now = time.monotonic()
+        vars(self).update(state)
+        self.started, self.deadline = state["started"] + now, state["deadline"] + now
 
     def check_budget(self, count: int) -> None:
         """End the run if ``count`` more points are more than it may evaluate, or time is up."""

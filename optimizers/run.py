@@ -20,7 +20,7 @@ from optimizers.errors import BrokenPoolError, InvalidValueError
 from optimizers.evaluation.differences import Differences, Plan
 from optimizers.evaluation.evaluators import Answer, Evaluator
 from optimizers.evaluation.values import as_gradient, as_value, non_finite, unpack
-from optimizers.ledger import Evaluation, Ledger, StopRun
+from optimizers.ledger import Evaluation, Ledger, PutAside, StopRun
 from optimizers.noisy import Stage, solve_in_stages
 from optimizers.observers import Observer
 from optimizers.problem import Problem
@@ -160,6 +160,11 @@ class Run(Ledger):
             or self.deadline < math.inf
             or self.stage is not None
         )
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the algorithm is started once, and nothing is started anew."""
+        return self._noise is None and not self.rejects
 
     # What algorithms ask.
 
@@ -337,6 +342,8 @@ class Run(Ledger):
                 )
             except StopRun as stop:
                 return self._stopped(stop.reason)
+        except PutAside:
+            raise
         except KeyboardInterrupt as error:
             if self._returns_on_interrupt:
                 return self._stopped(StopReason.INTERRUPTED)
@@ -488,7 +495,13 @@ class Run(Ledger):
         if self.problem.jac is True:
             self.nfev += 1
             self.njev += 1
-            value, gradient = self._unpack(self._evaluator.raw(self.problem.fun, x))
+            try:
+                both = self._evaluator.raw(self.problem.fun, x)
+            except (StopRun, PutAside):  # the caller of a stepper has not answered
+                self.nfev -= 1
+                self.njev -= 1
+                raise
+            value, gradient = self._unpack(both)
         else:
             try:
                 value = self._evaluator.value(x, self.limit - self.nfev - 1)
