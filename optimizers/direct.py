@@ -55,7 +55,8 @@ def direct(run: Run) -> Callable[[Array], tuple[float, Array]]:
     def evaluate(x: Array) -> tuple[float, Array]:
         # A kernel that steps back asks for its last point again.
         nonlocal first
-        if x.item(0) == first and run.last.is_at(x) and run.last.jac is not None:
+        head = x.item(0)
+        if head == first and run.last.is_at(x) and run.last.jac is not None:
             return run.last.fun, run.last.jac
         if run.nfev >= limit:
             raise StopRun(StopReason.MAXFUN)
@@ -69,7 +70,8 @@ def direct(run: Run) -> Callable[[Array], tuple[float, Array]]:
             x = x.copy()
         if lower is not None and upper is not None:
             maximum(minimum(x, upper, out=x), lower, out=x)
-        first = x.item(0)
+            head = x.item(0)
+        first = head
         run.nfev += 1
         value = math.nan
         try:

@@ -194,10 +194,11 @@ def _on_free(
 def _nearest(run: Run, x: Array) -> Evaluation:
     """Return the evaluation of an iterate: scaling may have moved it by a rounding error."""
     # After a long line search it may be remembered only as the best, or as the last iterate.
-    kept = [known for known in (run.anchor, run.iterate) if known is not None]
-    return run.recall(x) or min(
-        [*kept, *run.recent], key=lambda known: float(np.sum((known.x - x) ** 2))
-    )
+    known = run.recall(x)
+    if known is None:
+        kept = [known for known in (run.anchor, run.iterate) if known is not None]
+        known = min([*kept, *run.recent], key=lambda known: float(np.sum((known.x - x) ** 2)))
+    return known
 
 
 def report_end(message: str, messages: int) -> None:
