@@ -1,14 +1,12 @@
 """Optimizer: the configuration of one algorithm, and how it is put to work on a problem."""
 
 import asyncio
-import copy
 import functools
-from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal, Protocol
 
 import numpy as np
-from typing_extensions import Unpack, override
+from typing_extensions import Unpack
 
 from optimizers._types import (
     POINT,
@@ -19,27 +17,23 @@ from optimizers._types import (
     Jacobian,
     Objective,
 )
-from optimizers.errors import (
-    InvalidInputError,
-    OptionError,
-    UnknownOptionError,
-    nearest_names,
-    warn_user,
-)
+from optimizers.configuration import Configured
+from optimizers.ending import Ending
+from optimizers.errors import InvalidInputError, OptionError, warn_user
 from optimizers.evaluation.arguments import WithArguments
 from optimizers.evaluation.coroutines import CoroutineExecutor
 from optimizers.evaluation.differences import SCHEMES, Differences
 from optimizers.evaluation.evaluators import Evaluator
-from optimizers.evaluation.pools import check_workers, evaluator_for
+from optimizers.evaluation.pools import evaluator_for
 from optimizers.observers import as_observer
 from optimizers.problem import Problem
 from optimizers.result import OptimizerResult, StopReason
-from optimizers.run import Ending, Run
+from optimizers.run import Run
 from optimizers.settings import RunSettings, check_option, check_run_settings
 from optimizers.stepping import Stepper
 from optimizers.stepping.exchange import exchange
 from optimizers.stepping.handover import HandOver, told
-from optimizers.support import SupportLevel, SupportLevels
+from optimizers.support import Declaring, SupportLevel
 
 # Settings that say how points are evaluated.
 _EVALUATING = ("workers", "eval_timeout", "retries", "hedge")
@@ -59,7 +53,7 @@ class Minimizer(Protocol):
         ...
 
 
-class Optimizer(ABC):
+class Optimizer(Configured, Declaring):
     """The configuration of one algorithm: its options and declared capabilities.
 
     It holds no state of a run: one object may serve many runs, in many threads. A subclass
@@ -80,167 +74,6 @@ class Optimizer(ABC):
     OptionError
         If a setting has a value that cannot be used.
     """
-
-    def __init__(self, max_evals_grouped: int | None = 1, **settings: Unpack[RunSettings]) -> None:
-        self._max_evals_grouped = max_evals_grouped
-        self._options: dict[str, Any] = {}
-        self._run_settings: dict[str, Any] = dict(settings)
-        check_run_settings(type(self).__name__, self._run_settings)
-        check_workers(max_evals_grouped, settings.get("workers"))
-
-    # What it can do.
-
-    @abstractmethod
-    def get_support_level(self) -> SupportLevels:
-        """Return what the algorithm can take.
-
-        Returns
-        -------
-        dict of str to SupportLevel
-            A level for ``"gradient"``, ``"bounds"`` and ``"initial_point"``, and beyond Qiskit
-            for ``"constraints"`` and ``"hessian"`` (absent: not supported).
-        """
-
-    def _level(self, what: str) -> SupportLevel:
-        return self.get_support_level().get(what, SupportLevel.not_supported)
-
-    @property
-    def gradient_support_level(self) -> SupportLevel:
-        """Returns gradient support level."""
-        return self._level("gradient")
-
-    @property
-    def is_gradient_ignored(self) -> bool:
-        """Returns is gradient ignored."""
-        return self._level("gradient") == SupportLevel.ignored
-
-    @property
-    def is_gradient_supported(self) -> bool:
-        """Returns is gradient supported: it may be given, though perhaps to no effect."""
-        return self._level("gradient") != SupportLevel.not_supported
-
-    @property
-    def is_gradient_required(self) -> bool:
-        """Returns is gradient required."""
-        return self._level("gradient") == SupportLevel.required
-
-    @property
-    def bounds_support_level(self) -> SupportLevel:
-        """Returns bounds support level."""
-        return self._level("bounds")
-
-    @property
-    def is_bounds_ignored(self) -> bool:
-        """Returns is bounds ignored."""
-        return self._level("bounds") == SupportLevel.ignored
-
-    @property
-    def is_bounds_supported(self) -> bool:
-        """Returns is bounds supported: it may be given, though perhaps to no effect."""
-        return self._level("bounds") != SupportLevel.not_supported
-
-    @property
-    def is_bounds_required(self) -> bool:
-        """Returns is bounds required."""
-        return self._level("bounds") == SupportLevel.required
-
-    @property
-    def initial_point_support_level(self) -> SupportLevel:
-        """Returns initial point support level."""
-        return self._level("initial_point")
-
-    @property
-    def is_initial_point_ignored(self) -> bool:
-        """Returns is initial point ignored."""
-        return self._level("initial_point") == SupportLevel.ignored
-
-    @property
-    def is_initial_point_supported(self) -> bool:
-        """Returns is initial point supported: it may be given, though perhaps to no effect."""
-        return self._level("initial_point") != SupportLevel.not_supported
-
-    @property
-    def is_initial_point_required(self) -> bool:
-        """Returns is initial point required."""
-        return self._level("initial_point") == SupportLevel.required
-
-    # How it is configured.
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The constructor arguments: ``Cls(**optimizer.settings)`` is an equal, independent object.
-
-        Returns
-        -------
-        dict
-            A copy; changing it changes nothing.
-        """
-        settings: dict[str, Any] = {"max_evals_grouped": self._max_evals_grouped}
-        settings.update(copy.copy(self._options))
-        settings.update(self._run_settings)
-        return settings
-
-    @property
-    def setting(self) -> str:
-        """The configuration as text: the class, then one ``-- name: value`` a line."""
-        lines = [f"-- {name}: {value}" for name, value in sorted(self.settings.items())]
-        return "\n".join([f"Optimizer: {type(self).__name__}", *lines, ""])
-
-    def set_options(self, **kwargs: Any) -> None:
-        """Set or update options; they take effect at the next :meth:`minimize`.
-
-        Parameters
-        ----------
-        **kwargs
-            Options, given as name=value.
-
-        Raises
-        ------
-        UnknownOptionError
-            If the algorithm has no option of that name; then nothing is set.
-        """
-        unknown = [name for name in kwargs if name not in self._known_options()]
-        if unknown:
-            raise UnknownOptionError(
-                f"{type(self).__name__} has no option {unknown[0]!r}. "
-                f"{nearest_names(unknown[0], self._known_options())}"
-            )
-        for name, value in kwargs.items():
-            check_option(name, value)
-        self._options.update(copy.deepcopy(kwargs))
-
-    def _known_options(self) -> tuple[str, ...]:
-        return tuple(self._options)
-
-    def print_options(self) -> None:
-        """Print the algorithm's options to standard output, sorted, one ``name = value`` a line."""
-        for name, value in sorted({**self._options, **self._run_settings}.items()):
-            print(f"{name} = {value}")
-
-    def set_max_evals_grouped(self, limit: int | None) -> None:
-        """Set how many points one call of the objective takes.
-
-        Parameters
-        ----------
-        limit : int or None
-            With more than one, the objective gets the points of a group concatenated to one flat
-            vector and returns that many values. None means 1.
-        """
-        check_workers(limit, self._run_settings.get("workers"))
-        self._max_evals_grouped = limit
-
-    @override
-    def __eq__(self, other: object) -> bool:
-        if type(other) is not type(self):
-            return NotImplemented
-        return same(self.settings, other.settings)
-
-    __hash__ = None  # type: ignore[assignment]  # set_options changes what __eq__ compares
-
-    @override
-    def __repr__(self) -> str:
-        arguments = ", ".join(f"{name}={value!r}" for name, value in self.settings.items())
-        return f"{type(self).__name__}({arguments})"
 
     # How it runs.
 
@@ -537,7 +370,7 @@ class Optimizer(ABC):
         """Return :meth:`_solve` as a callable that goes on where PutAside left it, if it can."""
         return None
 
-    def _finished(self, run: Run, result: OptimizerResult) -> None:  # noqa: B027  # optional
+    def _finished(self, run: Run, result: OptimizerResult) -> None:  # optional
         """Look at a result before it is handed out, for instance to print it."""
 
     def _differences(self, problem: Problem) -> Differences:
@@ -636,12 +469,3 @@ class Optimizer(ABC):
         25
         """
         return WithArguments(function, args)
-
-
-def same(left: Any, right: Any) -> bool:
-    """Compare settings, arrays among them included; a list equals an array of its values."""
-    if isinstance(left, dict) and isinstance(right, dict):
-        return left.keys() == right.keys() and all(same(left[k], right[k]) for k in left)
-    if isinstance(left, np.ndarray | list | tuple) or isinstance(right, np.ndarray):
-        return np.array_equal(np.asarray(left), np.asarray(right))
-    return bool(left == right)

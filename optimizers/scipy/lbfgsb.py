@@ -10,10 +10,11 @@ import numpy as np
 
 from optimizers._types import Array
 from optimizers.direct import direct
+from optimizers.ending import Ending
 from optimizers.ledger import Evaluation, PutAside
 from optimizers.problem import Problem
 from optimizers.result import OptimizerResult, StopReason
-from optimizers.run import Ending, Run
+from optimizers.run import Run
 from optimizers.scipy import kernels
 from optimizers.scipy.inverse_hessian import LbfgsInvHessProduct
 from optimizers.scipy.public import LbfgsbEnd, PublicLbfgsb

@@ -16,6 +16,8 @@ from optimizers._types import (
     Jacobian,
     Objective,
 )
+from optimizers.configuration import same
+from optimizers.ending import Ending
 from optimizers.errors import (
     CapabilityError,
     InvalidInputError,
@@ -26,10 +28,10 @@ from optimizers.errors import (
 )
 from optimizers.evaluation.differences import Differences
 from optimizers.evaluation.evaluators import Evaluator
-from optimizers.optimizer import Optimizer, same
+from optimizers.optimizer import Optimizer
 from optimizers.problem import Problem
 from optimizers.result import OptimizerResult, StopReason
-from optimizers.run import Ending, Run
+from optimizers.run import Run
 from optimizers.scipy.faces import differences_for
 from optimizers.scipy.free import FreeVariables
 from optimizers.scipy.lbfgsb import LbfgsbOptions, LbfgsbSolver, solve_lbfgsb
