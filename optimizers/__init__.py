@@ -28,6 +28,7 @@ from optimizers.errors import (
     OptimizerError,
     OptimizerWarning,
     OptionError,
+    StepperError,
     TooLargeError,
     UnknownOptionError,
     WorkerDiedError,
@@ -73,6 +74,7 @@ from optimizers.scipy import (
     minimize_tnc,
 )
 from optimizers.settings import RunSettings
+from optimizers.stepping import AskData, OptimizerState, Stepper, TellData
 from optimizers.support import OptimizerSupportLevel, SupportLevel
 
 __version__ = "0.1.0"
@@ -97,6 +99,7 @@ __all__ = [
     "RCSTRINGS",
     "SLSQP",
     "TNC",
+    "AskData",
     "Best",
     "BrokenPoolError",
     "CapabilityError",
@@ -122,6 +125,7 @@ __all__ = [
     "Optimizer",
     "OptimizerError",
     "OptimizerResult",
+    "OptimizerState",
     "OptimizerSupportLevel",
     "OptimizerWarning",
     "OptionError",
@@ -130,9 +134,12 @@ __all__ = [
     "Recording",
     "RunSettings",
     "SciPyOptimizer",
+    "Stepper",
+    "StepperError",
     "StopReason",
     "SupportLevel",
     "Table",
+    "TellData",
     "TooLargeError",
     "TrustConstr",
     "TrustExact",

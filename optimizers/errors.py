@@ -94,6 +94,10 @@ class JournalMismatchError(JournalError, ValueError):
     """A journal is that of another run: the message shows what differs."""
 
 
+class StepperError(OptimizerError, RuntimeError):
+    """A stepper is asked for what it does not have now, such as the result of a run under way."""
+
+
 class TooLargeError(OptimizerError, MemoryError):
     """What is asked for would not fit in the machine's memory."""
 

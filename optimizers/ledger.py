@@ -3,13 +3,13 @@
 import math
 import time
 from collections import deque
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from optimizers._types import Array
 from optimizers.problem import Problem
-from optimizers.result import StopReason
+from optimizers.result import Best, OptimizerResult, StopReason
 
 #: A constraint missed by less than this does not make a point worse than another.
 _FEASIBLE = 1e-6
@@ -28,6 +28,10 @@ class StopRun(BaseException):
     def __init__(self, reason: StopReason) -> None:
         super().__init__(reason.sentence)
         self.reason = reason
+
+
+class PutAside(BaseException):
+    """Leaves a run where it stands, to be entered again: nothing has ended."""
 
 
 class Evaluation(NamedTuple):
@@ -91,6 +95,8 @@ class Ledger:
         self.anchor: Evaluation | None = None
         #: Whether NaN went on to the algorithm.
         self.has_passed = False
+        #: What else the algorithm found, such as an inverse Hessian, for the result.
+        self.extra: dict[str, Any] = {}
         #: The last answer, a rejected point's stand-in included: asking again costs nothing.
         self.last = NOWHERE
         #: The point that the last iteration ended on, if it is known.
@@ -101,6 +107,40 @@ class Ledger:
         self.started = time.monotonic()
         self.limit = math.inf if maxfun is None else maxfun
         self.deadline = math.inf if timeout is None else self.started + timeout
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what can be pickled: clocks of two processes need not agree."""
+        now = time.monotonic()
+        return {**vars(self), "started": self.started - now, "deadline": self.deadline - now}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take a state; the time between is not counted."""
+        now = time.monotonic()
+        vars(self).update(state)
+        self.started, self.deadline = state["started"] + now, state["deadline"] + now
+
+    def result(self, at: Evaluation | None) -> OptimizerResult:
+        """Return the result so far, at a point; at the start if that is None."""
+        best = None if self.best is None else Best(self.best.x.copy(), self.best.fun)
+        x = self.problem.x0.copy() if at is None else at.x.copy()
+        return OptimizerResult(
+            x=x,
+            fun=None if at is None else at.fun,
+            jac=None if at is None or at.jac is None else at.jac.copy(),
+            nfev=self.nfev,
+            njev=self.njev,
+            nhev=self.nhev,
+            nit=self.nit,
+            nrejected=self.nrejected,
+            success=False,
+            status=-1,
+            message="",
+            stop=StopReason.OTHER,
+            best=best,
+            elapsed=time.monotonic() - self.started,
+            **({"maxcv": self.problem.violation(x)} if self.problem.constraints else {}),
+            **self.extra,
+        )
 
     def check_budget(self, count: int) -> None:
         """End the run if ``count`` more points are more than it may evaluate, or time is up."""

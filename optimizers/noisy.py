@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optimizers._types import Array
+from optimizers.ending import Ending
 from optimizers.evaluation.differences import Differences
 from optimizers.evaluation.noise import plan_noise
 from optimizers.evaluation.steps import LONG_RUNGS, ladder
@@ -22,7 +23,7 @@ from optimizers.ledger import Evaluation, StopRun
 from optimizers.result import StopReason
 
 if TYPE_CHECKING:
-    from optimizers.run import Ending, Run
+    from optimizers.run import Run
 
 _EPS = float(np.finfo(np.float64).eps)
 #: The most stages of a run.
@@ -84,8 +85,8 @@ class StageOver(StopRun):
 
 
 def solve_in_stages(
-    run: "Run", solve: Callable[["Run"], "Ending"], noise: float | None, keeps_steps: bool
-) -> "Ending":
+    run: "Run", solve: Callable[["Run"], Ending], noise: float | None, keeps_steps: bool
+) -> Ending:
     """Run an algorithm on a noisy objective.
 
     Parameters
@@ -145,7 +146,7 @@ def solve_in_stages(
     return surroundings.ending(start)
 
 
-def _end_of(run: "Run", ending: "Ending | None", start: Evaluation) -> Evaluation:
+def _end_of(run: "Run", ending: Ending | None, start: Evaluation) -> Evaluation:
     """Return what a stage ended on: nothing worse than its start."""
     known = run.iterate if ending is None else ending.known or run.recall(ending.x)
     if known is None or not known.fun <= start.fun:
@@ -267,10 +268,8 @@ class _Surroundings:
         )
         return False
 
-    def ending(self, end: Evaluation) -> "Ending":
+    def ending(self, end: Evaluation) -> Ending:
         """Return the ending of the run."""
-        from optimizers.run import Ending
-
         stop = StopReason.CONVERGED if self._is_minimum else StopReason.NOISE
         message = f"Progress is below the noise of {self.sigma:.1e}: {self._verdict}."
         return Ending(end.x, self._is_minimum, 0 if self._is_minimum else 1, message, stop, end)

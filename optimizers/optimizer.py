@@ -1,14 +1,12 @@
 """Optimizer: the configuration of one algorithm, and how it is put to work on a problem."""
 
 import asyncio
-import copy
 import functools
-from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
-from typing_extensions import Unpack, override
+from typing_extensions import Unpack
 
 from optimizers._types import (
     POINT,
@@ -19,21 +17,29 @@ from optimizers._types import (
     Jacobian,
     Objective,
 )
-from optimizers.errors import OptionError, UnknownOptionError, nearest_names, warn_user
+from optimizers.configuration import Configured
+from optimizers.ending import Ending
+from optimizers.errors import InvalidInputError, OptionError, warn_user
 from optimizers.evaluation.arguments import WithArguments
 from optimizers.evaluation.coroutines import CoroutineExecutor
 from optimizers.evaluation.differences import SCHEMES, Differences
 from optimizers.evaluation.evaluators import Evaluator
-from optimizers.evaluation.pools import check_workers, evaluator_for
+from optimizers.evaluation.pools import evaluator_for
 from optimizers.journal.header import header_of
 from optimizers.journal.journal import as_journal
 from optimizers.journal.run import JournaledRun
 from optimizers.observers import as_observer
 from optimizers.problem import Problem
-from optimizers.result import OptimizerResult
-from optimizers.run import Ending, Run
+from optimizers.result import OptimizerResult, StopReason
+from optimizers.run import Run
 from optimizers.settings import RunSettings, check_option, check_run_settings
-from optimizers.support import SupportLevel, SupportLevels
+from optimizers.stepping import Stepper
+from optimizers.stepping.exchange import exchange
+from optimizers.stepping.handover import HandOver, told
+from optimizers.support import Declaring, SupportLevel
+
+# Settings that say how points are evaluated.
+_EVALUATING = ("workers", "eval_timeout", "retries", "hedge")
 
 
 class Minimizer(Protocol):
@@ -50,7 +56,7 @@ class Minimizer(Protocol):
         ...
 
 
-class Optimizer(ABC):
+class Optimizer(Configured, Declaring):
     """The configuration of one algorithm: its options and declared capabilities.
 
     It holds no state of a run: one object may serve many runs, in many threads. A subclass
@@ -71,167 +77,6 @@ class Optimizer(ABC):
     OptionError
         If a setting has a value that cannot be used.
     """
-
-    def __init__(self, max_evals_grouped: int | None = 1, **settings: Unpack[RunSettings]) -> None:
-        self._max_evals_grouped = max_evals_grouped
-        self._options: dict[str, Any] = {}
-        self._run_settings: dict[str, Any] = dict(settings)
-        check_run_settings(type(self).__name__, self._run_settings)
-        check_workers(max_evals_grouped, settings.get("workers"))
-
-    # What it can do.
-
-    @abstractmethod
-    def get_support_level(self) -> SupportLevels:
-        """Return what the algorithm can take.
-
-        Returns
-        -------
-        dict of str to SupportLevel
-            A level for ``"gradient"``, ``"bounds"`` and ``"initial_point"``, and beyond Qiskit
-            for ``"constraints"`` and ``"hessian"`` (absent: not supported).
-        """
-
-    def _level(self, what: str) -> SupportLevel:
-        return self.get_support_level().get(what, SupportLevel.not_supported)
-
-    @property
-    def gradient_support_level(self) -> SupportLevel:
-        """Returns gradient support level."""
-        return self._level("gradient")
-
-    @property
-    def is_gradient_ignored(self) -> bool:
-        """Returns is gradient ignored."""
-        return self._level("gradient") == SupportLevel.ignored
-
-    @property
-    def is_gradient_supported(self) -> bool:
-        """Returns is gradient supported: it may be given, though perhaps to no effect."""
-        return self._level("gradient") != SupportLevel.not_supported
-
-    @property
-    def is_gradient_required(self) -> bool:
-        """Returns is gradient required."""
-        return self._level("gradient") == SupportLevel.required
-
-    @property
-    def bounds_support_level(self) -> SupportLevel:
-        """Returns bounds support level."""
-        return self._level("bounds")
-
-    @property
-    def is_bounds_ignored(self) -> bool:
-        """Returns is bounds ignored."""
-        return self._level("bounds") == SupportLevel.ignored
-
-    @property
-    def is_bounds_supported(self) -> bool:
-        """Returns is bounds supported: it may be given, though perhaps to no effect."""
-        return self._level("bounds") != SupportLevel.not_supported
-
-    @property
-    def is_bounds_required(self) -> bool:
-        """Returns is bounds required."""
-        return self._level("bounds") == SupportLevel.required
-
-    @property
-    def initial_point_support_level(self) -> SupportLevel:
-        """Returns initial point support level."""
-        return self._level("initial_point")
-
-    @property
-    def is_initial_point_ignored(self) -> bool:
-        """Returns is initial point ignored."""
-        return self._level("initial_point") == SupportLevel.ignored
-
-    @property
-    def is_initial_point_supported(self) -> bool:
-        """Returns is initial point supported: it may be given, though perhaps to no effect."""
-        return self._level("initial_point") != SupportLevel.not_supported
-
-    @property
-    def is_initial_point_required(self) -> bool:
-        """Returns is initial point required."""
-        return self._level("initial_point") == SupportLevel.required
-
-    # How it is configured.
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The constructor arguments: ``Cls(**optimizer.settings)`` is an equal, independent object.
-
-        Returns
-        -------
-        dict
-            A copy; changing it changes nothing.
-        """
-        settings: dict[str, Any] = {"max_evals_grouped": self._max_evals_grouped}
-        settings.update(copy.copy(self._options))
-        settings.update(self._run_settings)
-        return settings
-
-    @property
-    def setting(self) -> str:
-        """The configuration as text: the class, then one ``-- name: value`` a line."""
-        lines = [f"-- {name}: {value}" for name, value in sorted(self.settings.items())]
-        return "\n".join([f"Optimizer: {type(self).__name__}", *lines, ""])
-
-    def set_options(self, **kwargs: Any) -> None:
-        """Set or update options; they take effect at the next :meth:`minimize`.
-
-        Parameters
-        ----------
-        **kwargs
-            Options, given as name=value.
-
-        Raises
-        ------
-        UnknownOptionError
-            If the algorithm has no option of that name; then nothing is set.
-        """
-        unknown = [name for name in kwargs if name not in self._known_options()]
-        if unknown:
-            raise UnknownOptionError(
-                f"{type(self).__name__} has no option {unknown[0]!r}. "
-                f"{nearest_names(unknown[0], self._known_options())}"
-            )
-        for name, value in kwargs.items():
-            check_option(name, value)
-        self._options.update(copy.deepcopy(kwargs))
-
-    def _known_options(self) -> tuple[str, ...]:
-        return tuple(self._options)
-
-    def print_options(self) -> None:
-        """Print the algorithm's options to standard output, sorted, one ``name = value`` a line."""
-        for name, value in sorted({**self._options, **self._run_settings}.items()):
-            print(f"{name} = {value}")
-
-    def set_max_evals_grouped(self, limit: int | None) -> None:
-        """Set how many points one call of the objective takes.
-
-        Parameters
-        ----------
-        limit : int or None
-            With more than one, the objective gets the points of a group concatenated to one flat
-            vector and returns that many values. None means 1.
-        """
-        check_workers(limit, self._run_settings.get("workers"))
-        self._max_evals_grouped = limit
-
-    @override
-    def __eq__(self, other: object) -> bool:
-        if type(other) is not type(self):
-            return NotImplemented
-        return same(self.settings, other.settings)
-
-    __hash__ = None  # type: ignore[assignment]  # set_options changes what __eq__ compares
-
-    @override
-    def __repr__(self) -> str:
-        arguments = ", ".join(f"{name}={value!r}" for name, value in self.settings.items())
-        return f"{type(self).__name__}({arguments})"
 
     # How it runs.
 
@@ -286,7 +131,83 @@ class Optimizer(ABC):
             Whatever ``fun``, ``jac`` or a callback raises, Ctrl-C included; its attribute
             ``optimizer_result`` holds the result so far.
         """
-        problem = Problem.check(
+        problem = self._problem(fun, x0, jac, bounds, constraints, hess, hessp)
+        return self._executed(self._start_run(problem, dict(settings)), self._solve)
+
+    def stepper(
+        self,
+        x0: ArrayLike,
+        jac: Literal["2-point", "3-point", "cs", True] | Differences | None = None,
+        bounds: BoundsLike = None,
+        *,
+        constraints: ConstraintsLike = (),
+        hess: Any = None,
+        hessp: Callable[..., Any] | None = None,
+        **settings: Any,
+    ) -> Stepper:
+        """Return a run that stands still until it is told what it asks.
+
+        Parameters
+        ----------
+        x0, bounds, constraints, hess, hessp
+            As in :meth:`minimize`. Functions among them are called as there, while the stepper
+            is told something, and in another thread.
+        jac : {"2-point", "3-point", "cs"}, Differences, True or None
+            True: the caller tells gradients. Otherwise the points of a difference scheme are
+            asked for, if the algorithm takes a gradient.
+        **settings
+            As in :meth:`minimize`, except those that say how points are evaluated: that is the
+            caller's matter.
+
+        Returns
+        -------
+        Stepper
+            The run, at its start. It asks the points that :meth:`minimize` would evaluate.
+
+        Raises
+        ------
+        InvalidInputError, CapabilityError, OptionError, UnknownOptionError
+            If an argument cannot be used.
+
+        Examples
+        --------
+        >>> from optimizers import TNC, TellData
+        >>> stepper = TNC().stepper([3.0], jac=True)
+        >>> for ask in stepper:
+        ...     stepper.tell(ask, TellData(ask.x_fun[0] ** 2, 2 * ask.x_jac[0]))
+        >>> stepper.result().success
+        True
+        """
+        if callable(jac):
+            raise InvalidInputError(
+                f"jac is {jac!r}, expected True or a difference scheme: the caller of a stepper "
+                "evaluates gradients, and tells them with jac=True."
+            )
+        for name in _EVALUATING:
+            if settings.get(name):
+                raise OptionError(
+                    f"{name} was given, but the caller of a stepper evaluates its points."
+                )
+        evaluator = HandOver()
+        problem = self._problem(told, x0, jac, bounds, constraints, hess, hessp)
+        run = self._start_run(problem, settings, evaluator)
+        # A journal answers what was asked before by itself; nobody needs to enter anew.
+        reentrant = None if isinstance(run, JournaledRun) else self._reentrant(run)
+        solve = functools.partial(self._executed, run, reentrant or self._solve)
+        return Stepper(run, exchange(run, evaluator, solve, is_reentrant=reentrant is not None))
+
+    def _problem(
+        self,
+        fun: Objective,
+        x0: ArrayLike,
+        jac: Jacobian,
+        bounds: BoundsLike,
+        constraints: ConstraintsLike,
+        hess: Any,
+        hessp: Callable[..., Any] | None,
+    ) -> Problem:
+        """Return the problem that the arguments of :meth:`minimize` describe."""
+        return Problem.check(
             type(self).__name__,
             self.get_support_level(),
             fun,
@@ -297,8 +218,10 @@ class Optimizer(ABC):
             hess=hess,
             hessp=hessp,
         )
-        run = self._start_run(problem, dict(settings))
-        result = run.execute(self._solve)
+
+    def _executed(self, run: Run, solve: Callable[[Run], Ending]) -> OptimizerResult:
+        """Return what a run ends with."""
+        result = run.execute(solve)
         self._finished(run, result)
         return result
 
@@ -388,8 +311,20 @@ class Optimizer(ABC):
             jac = self.wrap_function(jac, args) if callable(jac) else jac
         return self.minimize(fun, x0, jac, bounds, **settings)
 
-    def _start_run(self, problem: Problem, settings: dict[str, Any]) -> Run:
-        """Return a run of the problem with the settings that hold for it."""
+    def _start_run(
+        self, problem: Problem, settings: dict[str, Any], evaluator: Evaluator | None = None
+    ) -> Run:
+        """Return a run of the problem with the settings that hold for it.
+
+        Parameters
+        ----------
+        problem : Problem
+            The problem.
+        settings : dict
+            The settings given for this run.
+        evaluator : Evaluator, optional
+            Who evaluates, if not whom the settings say.
+        """
         check_run_settings(type(self).__name__, settings, self._known_options())
         holding = {**self._run_settings, **settings}
         callback = holding.get("callback")
@@ -403,7 +338,8 @@ class Optimizer(ABC):
             kind = functools.partial(JournaledRun, journal, header_of(self, problem, settings))
         return kind(
             problem,
-            evaluator_for(
+            evaluator
+            or evaluator_for(
                 problem.fun,
                 self._max_evals_grouped,
                 holding.get("workers"),
@@ -425,9 +361,24 @@ class Optimizer(ABC):
 
     def _solve(self, run: Run) -> Ending:
         """Run the algorithm: ask ``run`` for values and gradients, and say how it ended."""
-        raise TypeError(f"{type(self).__name__} overrides neither _solve nor minimize.")
+        if type(self).minimize is Optimizer.minimize:
+            raise TypeError(f"{type(self).__name__} overrides neither _solve nor minimize.")
+        # A subclass that overrides minimize alone, held from outside: it calls the run's functions.
+        problem, bounds = run.problem, None
+        if problem.lower is not None and problem.upper is not None:
+            bounds = list(zip(problem.lower.tolist(), problem.upper.tolist(), strict=True))
+        jac = None if problem.jac is None else lambda x: run.value_and_gradient(x)[1]
+        raw = self.minimize(run.value, problem.x0.copy(), jac, bounds)
+        stop = raw.get("stop", StopReason.OTHER)
+        status = int(raw.get("status", 0))
+        run.nit = run.nit or int(raw.get("nit") or 0)
+        return Ending(raw.x, bool(raw.success), status, str(raw.message), stop)
 
-    def _finished(self, run: Run, result: OptimizerResult) -> None:  # noqa: B027  # optional
+    def _reentrant(self, run: Run) -> Callable[[Run], Ending] | None:
+        """Return :meth:`_solve` as a callable that goes on where PutAside left it, if it can."""
+        return None
+
+    def _finished(self, run: Run, result: OptimizerResult) -> None:  # optional
         """Look at a result before it is handed out, for instance to print it."""
 
     def _differences(self, problem: Problem) -> Differences:
@@ -526,12 +477,3 @@ class Optimizer(ABC):
         25
         """
         return WithArguments(function, args)
-
-
-def same(left: Any, right: Any) -> bool:
-    """Compare settings, arrays among them included; a list equals an array of its values."""
-    if isinstance(left, dict) and isinstance(right, dict):
-        return left.keys() == right.keys() and all(same(left[k], right[k]) for k in left)
-    if isinstance(left, np.ndarray | list | tuple) or isinstance(right, np.ndarray):
-        return np.array_equal(np.asarray(left), np.asarray(right))
-    return bool(left == right)

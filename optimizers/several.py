@@ -33,7 +33,7 @@ def several(run: "Run", points: Sequence[Array]) -> list[Evaluation | None]:
         For each point that the budget allows; None for one that is rejected.
     """
     xs = [run.problem.clip(x) for x in points]
-    plans = [] if _is_given(run) else [run._plan(x) for x in xs]
+    plans = [] if _is_given(run) else [run.plan(x) for x in xs]
     costs = [1 + len(plan.points) for plan in plans] or [1] * len(xs)
     # At least one: if the budget does not even allow that, it ends the run.
     count = max(1, int(np.searchsorted(np.cumsum(costs), run.limit - run.nfev, side="right")))
@@ -55,7 +55,7 @@ def _alone(run: "Run", x: Array) -> Evaluation | None:
     """Evaluate one point in a wave of its own."""
     kept = run.best, run.best_violation
     try:
-        known = Evaluation(x, *run._joint(x))
+        known = Evaluation(x, *run.joint(x))
     except Exception as error:
         run.rejected(x, error)
         run.best, run.best_violation = kept  # neither it nor its probes are candidates
@@ -96,12 +96,12 @@ class _Wave:
         self._probes = [answer[1:] for answer in answers]
         if joint and run.precision > precision:
             # The answers are coarser than was thought: those probes were too near.
-            self._plans = [run._plan(x) for x in xs]
+            self._plans = [run.plan(x) for x in xs]
         if self._plans is not plans or (plans and not joint):
             self._probes = self._evaluate([plan.points for plan in self._plans])
 
     def _evaluate(self, blocks: list[NDArray[Any]]) -> list[NDArray[Any]]:
-        values, failures = self._run._try_wave(np.concatenate(blocks), is_first_needed=False)
+        values, failures = self._run.try_wave(np.concatenate(blocks), is_first_needed=False)
         ends = np.cumsum([len(block) for block in blocks])
         for row, error in failures.items():
             self._failures.setdefault(int(np.searchsorted(ends, row, side="right")), error)
@@ -118,7 +118,7 @@ class _Wave:
             for i, (block, values) in enumerate(self._answered):
                 if found[i % len(found)] is not None and block.dtype != np.complex128:
                     good = np.isfinite(values)
-                    run._weigh_part(block[good], values[good])
+                    run.weigh_part(block[good], values[good])
         for known in found:
             if known is not None:
                 run.remember(known)
@@ -129,7 +129,7 @@ class _Wave:
         try:
             if i in self._failures:
                 raise self._failures[i]
-            gradient = run._fold(self._plans[i], value, probes) if self._plans else run._call_jac(x)
+            gradient = run.fold(self._plans[i], value, probes) if self._plans else run.call_jac(x)
         except Exception as error:
             run.rejected(x, error)
             return None

@@ -21,6 +21,10 @@ BUILT_IN = {
     "WorkerDiedError": RuntimeError,
     "BrokenPoolError": RuntimeError,
     "CrossedBoundsError": ValueError,
+    "JournalError": OSError,
+    "JournalLockedError": BlockingIOError,
+    "JournalMismatchError": ValueError,
+    "StepperError": RuntimeError,
     "TooLargeError": MemoryError,
     "MissingExtraError": ImportError,
 }

@@ -17,10 +17,12 @@ from optimizers import (
     SupportLevel,
     support,
 )
+from optimizers.ending import Ending
 from optimizers.evaluation import Differences, Evaluator
+from optimizers.ledger import StopRun
 from optimizers.observers import as_observer
 from optimizers.problem import Problem
-from optimizers.run import Ending, Run, StopRun
+from optimizers.run import Run
 
 ALL = dict.fromkeys(support.CAPABILITIES, SupportLevel.supported)
 START = np.array([1.0, 2.0, -1.0])

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.optimize import HessianUpdateStrategy
 from typing_extensions import override
 
+from optimizers.ending import Ending
 from optimizers.errors import warn_user
 from optimizers.evaluation.evaluators import Evaluator
 from optimizers.journal.evaluator import JournaledEvaluator
@@ -17,7 +18,7 @@ from optimizers.journal.recorder import Diverged, Recorder
 from optimizers.journal.records import Kind, Record
 from optimizers.ledger import NOWHERE
 from optimizers.result import OptimizerResult
-from optimizers.run import Ending, Run
+from optimizers.run import Run
 
 _COUNTS = ("nfev", "njev", "nhev", "nit", "nrejected")
 

@@ -1,8 +1,9 @@
 """SciPy's compiled kernels of L-BFGS-B and TNC, driven directly. The only place of private names.
 
 The kernels are not public: they have changed with SciPy's versions and will again. They are used
-only after a tiny problem, solved once, has shown that they behave as expected; otherwise the same
-answers come from SciPy's public functions, more slowly.
+only after a tiny problem, solved once, has shown that they behave as expected (the trials are in
+:mod:`optimizers.scipy.kernel_trials`); otherwise the same answers come from SciPy's public
+functions, more slowly.
 
 References
 ----------
@@ -21,6 +22,7 @@ import scipy.optimize
 from numpy.typing import NDArray
 
 from optimizers._types import Array
+from optimizers.scipy import kernel_trials
 from optimizers.scipy.public import (
     DETAILS,
     MAXITER,
@@ -33,7 +35,7 @@ from optimizers.scipy.public import (
 )
 
 # What the L-BFGS-B kernel says in its first task number, and what we answer in it.
-_NEW_X, _EVALUATE, _CONVERGED, _STOP = 1, 3, 4, 5
+_START, _NEW_X, _EVALUATE, _CONVERGED, _STOP = 0, 1, 3, 4, 5
 # The second task number, where the first is to evaluate a step of a line search.
 _IN_LINE_SEARCH = 302
 _EPS = float(np.finfo(np.float64).eps)
@@ -153,6 +155,8 @@ class LbfgsbKernel:
     ) -> None:
         """Iterate until the kernel ends or ``maxiter`` iterations are done.
 
+        What ``evaluate`` raises leaves the kernel where it stands: run again, it asks again.
+
         Parameters
         ----------
         evaluate : callable
@@ -170,9 +174,10 @@ class LbfgsbKernel:
         """
         setulb, arguments = _private("_lbfgsb").setulb, self.arguments
         x, f, g, task = self.x, self.f, self.g, self.task
+        wanted = task.item(0)
+        if wanted != _START:  # entered anew: the first question was answered before
+            first = None
         while True:
-            setulb(*arguments)
-            wanted = task.item(0)
             if wanted == _EVALUATE and search is not None and task.item(1) == _IN_LINE_SEARCH:
                 search(self)
             elif wanted == _EVALUATE:
@@ -187,8 +192,10 @@ class LbfgsbKernel:
                 if self.iterations >= maxiter:
                     task[:] = _STOP, MAXITER
                     return
-            else:
+            elif wanted != _START:
                 return
+            setulb(*arguments)
+            wanted = task.item(0)
 
     def ray(self) -> Ray:
         """Return where the line search goes that begins now."""
@@ -393,16 +400,6 @@ def _private(name: str) -> Any:
     return getattr(scipy.optimize, name)
 
 
-def _trial(x: Array) -> tuple[float, Array]:
-    """Return a quadratic whose minimum in the unit box is (1, 0.5, 0)."""
-    away = x - np.array([2.0, 0.5, -1.0])
-    return float(away.dot(away)), 2 * away
-
-
-_TRIAL_BOX = (np.zeros(3), np.array([1.0, 1.0, np.inf]))
-_TRIAL_END = np.array([1.0, 0.5, 0.0])
-
-
 @functools.cache
 def lbfgsb_integer() -> type[np.signedinteger[Any]] | None:
     """Return the L-BFGS-B kernel's integer type, or None if the kernel cannot be used.
@@ -410,115 +407,35 @@ def lbfgsb_integer() -> type[np.signedinteger[Any]] | None:
     SciPy 1.18 changes the type's width: the trial tells.
     """
     for integer in (np.int32, np.int64):
-        if _lbfgsb_works(integer):
+        if _passes(kernel_trials.solves, integer):
             return integer
     return None
-
-
-def _lbfgsb_works(integer: type[np.signedinteger[Any]]) -> bool:
-    kernel = LbfgsbKernel(np.full(3, 0.9), *_TRIAL_BOX, 2, 1e-12, 1e-8, 20, integer)
-    try:
-        kernel.run(_trial, 20, lambda kernel: None)
-        end, (sk, yk) = kernel.end(), kernel.pairs()
-        final = sk[-1], yk[-1]
-    except Exception:  # whatever a changed private interface raises, the public one remains
-        return False
-    secant = scipy.optimize.LbfgsInvHessProduct(sk, yk).matvec(final[1])
-    return bool(
-        end.status == 0
-        and np.allclose(end.x, _TRIAL_END, atol=1e-6)
-        and np.allclose(secant, final[0], rtol=1e-10)
-    )
 
 
 @functools.cache
 def line_search_is_replaceable() -> bool:
     """Return whether the L-BFGS-B kernel takes the steps of another line search."""
     integer = lbfgsb_integer()
-    if integer is None:
-        return False
-    try:
-        return _takes_steps(integer) and _takes_no_step(integer)
-    except Exception:  # as above
-        return False
+    return (
+        integer is not None
+        and _passes(kernel_trials.takes_steps, integer)
+        and _passes(kernel_trials.takes_no_step, integer)
+    )
 
 
 @functools.cache
 def steps_back_by_value() -> bool:
     """Return whether the L-BFGS-B kernel steps back as expected where it has no gradient."""
     integer = lbfgsb_integer()
-    if integer is None:
-        return False
+    return integer is not None and _passes(kernel_trials.steps_back, integer)
+
+
+def _passes(trial: Callable[[LbfgsbKernel], bool], integer: type[np.signedinteger[Any]]) -> bool:
+    kernel = LbfgsbKernel(*kernel_trials.PROBLEM, 2, 1e-12, 1e-8, 20, integer)
     try:
-        return _steps_back(integer)
-    except Exception:  # as above
+        return trial(kernel)
+    except Exception:  # whatever a changed private interface raises, the public one remains
         return False
-
-
-def _steps_back(integer: type[np.signedinteger[Any]]) -> bool:
-    """Try a value that is too high: the next step leads to the minimum of the parabola."""
-    kernel = LbfgsbKernel(np.full(3, 0.9), *_TRIAL_BOX, 2, 1e-12, 1e-8, 20, integer)
-    rays: list[Ray] = []
-
-    def search(kernel: LbfgsbKernel) -> None:
-        rays.append(kernel.ray())
-        value, gradient = _trial(kernel.x)
-        if len(rays) == 1 and kernel.decrease_limit < rays[0].value and kernel.counters[43] == 1:
-            kernel.step_back(rays[0].value + 1.0)
-        else:
-            kernel.f[...], kernel.g[...] = value, gradient
-
-    kernel.run(_trial, 1, lambda kernel: None, search=search)
-    first, slope = rays[0].first, rays[0].slope
-    wanted = -slope * first**2 / (2.0 * (1.0 - slope * first))
-    return bool(np.isclose(rays[1].first, wanted, rtol=1e-10, atol=0))
-
-
-def _takes_steps(integer: type[np.signedinteger[Any]]) -> bool:
-    """Try steps that the kernel's own search would go on from, in the trial's box."""
-    kernel = LbfgsbKernel(np.full(3, 0.9), *_TRIAL_BOX, 2, 1e-12, 1e-8, 20, integer)
-    as_told: list[bool] = []
-
-    def search(kernel: LbfgsbKernel) -> None:
-        ray = kernel.ray()
-        value, gradient = _trial(ray.start)
-        step = ray.first * (0.01 if kernel.iterations == 0 else 1.0)
-        x = np.clip(ray.point(step), *_TRIAL_BOX)
-        as_told.extend(
-            (
-                np.allclose(ray.point(ray.first), kernel.x, rtol=0, atol=1e-12),
-                ray.value == value,
-                bool(np.isclose(ray.slope, gradient @ ray.direction, rtol=1e-12, atol=0)),
-                ray.first <= ray.longest,
-            )
-        )
-        steps.append((step, x))
-        kernel.accept(step, x, *_trial(x))
-
-    def iteration(kernel: LbfgsbKernel) -> None:
-        as_told.append(np.array_equal(kernel.x, steps[-1][1]) and len(steps) == kernel.iterations)
-
-    steps: list[tuple[float, Array]] = []
-    kernel.run(_trial, 20, iteration, search=search)
-    sk = kernel.pairs()[0]
-    return bool(
-        all(as_told)
-        and len(steps) > 1
-        and kernel.end().status == 0
-        and np.allclose(kernel.x, _TRIAL_END, atol=1e-6)
-        and np.allclose(sk[-1], steps[-1][1] - steps[-2][1], atol=1e-12)
-    )
-
-
-def _takes_no_step(integer: type[np.signedinteger[Any]]) -> bool:
-    """Try a line search that is given up: the kernel ends where it was, in its own words."""
-    kernel = LbfgsbKernel(np.full(3, 0.9), *_TRIAL_BOX, 2, 1e-12, 1e-8, 20, integer)
-    kernel.run(_trial, 20, lambda kernel: None, search=LbfgsbKernel.give_up)
-    return bool(
-        kernel.end().message.startswith(TASKS[8])
-        and np.array_equal(kernel.x, np.full(3, 0.9))
-        and np.array_equal(kernel.g, _trial(np.full(3, 0.9))[1])
-    )
 
 
 @functools.cache
@@ -526,8 +443,8 @@ def tnc_works() -> bool:
     """Return whether the TNC kernel behaves as expected."""
     try:
         code, _, _, x, _, _ = _tnc_minimize(
-            _trial, np.full(3, 0.9), *_TRIAL_BOX, TNC_DEFAULTS, None
+            kernel_trials.trial, *kernel_trials.PROBLEM, TNC_DEFAULTS, None
         )
     except Exception:  # as above
         return False
-    return code in (0, 1, 2) and np.allclose(x, _TRIAL_END, atol=1e-6)
+    return code in (0, 1, 2) and kernel_trials.is_end(x)

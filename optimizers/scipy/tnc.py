@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from optimizers._types import Array
 from optimizers.direct import direct
+from optimizers.ending import Ending
 from optimizers.errors import OptionError
 from optimizers.evaluation.differences import Differences
 from optimizers.ledger import Evaluation
 from optimizers.result import StopReason
-from optimizers.run import Ending, Run
+from optimizers.run import Run
 from optimizers.scipy import kernels
 from optimizers.scipy.free import FreeVariables
 from optimizers.scipy.reports import (
