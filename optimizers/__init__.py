@@ -34,7 +34,7 @@ from optimizers.errors import (
     WorkerDiedError,
 )
 from optimizers.evaluation import Differences, vectorized
-from optimizers.journal import Journal, Record, Recording, load
+from optimizers.journal import Journal, load
 from optimizers.observers import History, Progress, Table
 from optimizers.optimizer import Minimizer, Optimizer
 from optimizers.plots import plot_convergence
@@ -130,8 +130,6 @@ __all__ = [
     "OptimizerWarning",
     "OptionError",
     "Progress",
-    "Record",
-    "Recording",
     "RunSettings",
     "SciPyOptimizer",
     "Stepper",

@@ -54,9 +54,13 @@ class JournaledEvaluator(Evaluator):
         return self._replayed + self._inner.started
 
     @property
-    def precision(self) -> float:  # type: ignore[override]  # that of replayed values counts
+    def precision(self) -> float:
         """The coarsest machine precision among the values so far."""
         return max(self._coarsest, self._inner.precision)
+
+    @precision.setter
+    def precision(self, precision: float) -> None:
+        self._coarsest = precision
 
     @property
     def width(self) -> float:  # type: ignore[override]  # that of the recorded workers

@@ -150,9 +150,10 @@ def _vectors(name: str, then: str | None, now: str | None) -> Iterator[str]:
         return
     old, new = decoded(then), decoded(now)
     changed = np.flatnonzero(old.view(np.int64) != new.view(np.int64))
-    for i in changed[:_SHOWN]:
+    for i in changed[:2]:
         yield _words(f"{name}[{i}]", float(old[i]), float(new[i]))
-    yield from [f"{name}, further components"] * (len(changed) > _SHOWN)
+    if len(changed) > 2:
+        yield f"so do {len(changed) - 2} more components of {name}"
 
 
 def _words(name: str, then: Any, now: Any) -> str:

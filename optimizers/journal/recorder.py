@@ -246,13 +246,15 @@ class Recorder:
             self.write(json.dumps({"resumed": note}, separators=(",", ":")))
         self.write(text)
 
-    def restart(self, x: NDArray[Any], counts: dict[str, int]) -> None:
+    def restart(self, x: NDArray[Any], fun: float | None, counts: dict[str, int]) -> None:
         """Forget what is still to be answered: the run begins anew, from ``x``.
 
         Parameters
         ----------
         x : ndarray of float64, shape (n,)
             Where it begins.
+        fun : float or None
+            The value there, if it is known.
         counts : dict of str to int
             What it has counted until there.
         """
@@ -260,7 +262,7 @@ class Recorder:
         self.pending.clear()
         self._late.clear()
         self.contents.left.clear()
-        start = {"x": encoded(x), "next": self.next, **counts}
+        start = {"x": encoded(x), "fun": fun, "next": self.next, **counts}
         self.put(json.dumps({"restart": start}, separators=(",", ":")))
 
     @property

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.optimize import HessianUpdateStrategy
 from typing_extensions import override
 
+from optimizers._types import Array
 from optimizers.ending import Ending
 from optimizers.errors import warn_user
 from optimizers.evaluation.evaluators import Evaluator
@@ -16,7 +17,7 @@ from optimizers.journal.functions import recorded_fun, recorded_hessian, recorde
 from optimizers.journal.journal import Journal
 from optimizers.journal.recorder import Diverged, Recorder
 from optimizers.journal.records import Kind, Record
-from optimizers.ledger import NOWHERE
+from optimizers.ledger import NOWHERE, Evaluation
 from optimizers.result import OptimizerResult
 from optimizers.run import Run
 
@@ -105,7 +106,7 @@ class JournaledRun(Run):
                 setattr(self, name, contents.start[name])
             start = self._recorder.start
             assert start is not None
-            self.problem = replace(self.problem, x0=start)
+            self._start_from(start, contents.start["fun"])
         contents.records = []  # what is still to be answered is kept by the recorder
 
     @override
@@ -126,21 +127,31 @@ class JournaledRun(Run):
             self.nfev += record.kind in ("fun", "both")
             self.njev += record.kind in ("jac", "both")
             self.nhev += record.kind in ("hess", "hessp")
-        if self.best is not None:
-            self.problem = replace(self.problem, x0=self.best.x.copy())
+        best = self.best
+        fun = None if best is None else best.fun
+        self._start_from(self.problem.x0 if best is None else best.x, fun)
         self.last, self.anchor, self.iterate, self._orphan, self.stage = NOWHERE, *[None] * 4
         self.recent.clear()
         self.differences = self._first_differences
-        recorder.restart(self.problem.x0, {name: getattr(self, name) for name in _COUNTS})
-        found = "its start" if self.best is None else f"f(x) = {self.best.fun!r}"
+        counts = {name: getattr(self, name) for name in _COUNTS}
+        recorder.restart(self.problem.x0, fun, counts)
+        found = "its start" if fun is None else f"f(x) = {fun!r}"
         warn_user(
             f"The journal {recorder.path} cannot be followed at evaluation {diverged.seq}: "
             f"{diverged}. The run goes on from the best recorded point, {found}; its "
             f"{self.nfev} recorded evaluations count."
         )
 
+    def _start_from(self, x: Array, fun: float | None) -> None:
+        """Make a point the start; nothing else of it is known, now or when this is resumed."""
+        self.problem = replace(self.problem, x0=x.copy())
+        if fun is not None:
+            self.best = Evaluation(x, fun)
+
     def _weigh_records(self, records: list[Record]) -> None:
-        """Let recorded points be candidates for the run's best."""
+        """Let recorded points be candidates for the run's best, and show their precision."""
+        coarsest = max((record.precision for record in records), default=0.0)
+        self._evaluator.precision = max(self._evaluator.precision, coarsest)
         for record in records:
             # A value is a complex number off the real axis, and None for a gradient or a failure.
             if isinstance(record.fun, float) and np.isfinite(record.fun):
