@@ -71,6 +71,7 @@ from optimizers.scipy import (
 )
 from optimizers.settings import RunSettings
 from optimizers.stepping import AskData, OptimizerState, Stepper, TellData
+from optimizers.stepping.stateful import SteppableOptimizer
 from optimizers.support import OptimizerSupportLevel, SupportLevel
 
 __version__ = "0.1.0"
@@ -124,6 +125,7 @@ __all__ = [
     "Progress",
     "RunSettings",
     "SciPyOptimizer",
+    "SteppableOptimizer",
     "Stepper",
     "StepperError",
     "StopReason",

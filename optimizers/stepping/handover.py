@@ -63,6 +63,8 @@ class HandOver(Evaluator):
     def wave(
         self, points: NDArray[Any], spare: float = math.inf, deadline: float = math.inf
     ) -> Generator[tuple[slice, Answer], None, None]:
+        if len(points) == 0:  # nothing to ask: other probes than those that failed are known
+            return
         ask = AskData(points.copy())
         question, stop = Question(ask), None
         try:
