@@ -12,6 +12,7 @@ from optimizers.direct import direct
 from optimizers.errors import OptionError
 from optimizers.evaluation.differences import Differences
 from optimizers.ledger import Evaluation
+from optimizers.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run import Ending, Run
 from optimizers.scipy import kernels
@@ -82,8 +83,6 @@ def solve_tnc(run: Run, options: dict[str, Any], messages: int = MSG_NONE) -> En
     """
     problem = run.problem
     report = TncReport(problem, messages) if messages else None
-    lower = np.full(problem.n, -np.inf) if problem.lower is None else problem.lower
-    upper = np.full(problem.n, np.inf) if problem.upper is None else problem.upper
     # The kernel stumbles over a variable without room: such variables are kept from it.
     free = FreeVariables(problem, strip=True)
     mask = free.mask
@@ -91,8 +90,7 @@ def solve_tnc(run: Run, options: dict[str, Any], messages: int = MSG_NONE) -> En
         name: value for name, value in options.items() if value is not None or name == "accuracy"
     }
     options = {**kernels.TNC_DEFAULTS, "maxfun": max(100, 10 * problem.n), **given}
-    for name in ("maxfun", "maxCGit"):
-        options[name] = int(options[name])
+    options["maxfun"], options["maxCGit"] = int(options["maxfun"]), int(options["maxCGit"])
     for name in ("scale", "offset"):
         options[name] = _vector(name, options[name], problem.n, mask)
     if options["scale"] is not None and not options["scale"].all():
@@ -102,9 +100,7 @@ def solve_tnc(run: Run, options: dict[str, Any], messages: int = MSG_NONE) -> En
         )
     if options["scale"] is not None and options["offset"] is None:
         # The kernel leaves it to chance then: the documented default.
-        boxed = np.isfinite(lower) & np.isfinite(upper)
-        middle = np.where(boxed, lower, 0.0) / 2 + np.where(boxed, upper, 0.0) / 2
-        options["offset"] = np.where(boxed, middle, problem.x0)[mask]
+        options["offset"] = _default_offset(problem)[mask]
     evaluate = direct(run)
     value, gradient = evaluate(problem.x0)
     run.iterate = run.last
@@ -118,6 +114,7 @@ def solve_tnc(run: Run, options: dict[str, Any], messages: int = MSG_NONE) -> En
     if report is not None:
         report.start()
         report.iteration(0, problem.x0, value, gradient, run.nfev)
+    del gradient  # which may be large; the kernel asks for the start once more
 
     def note(x: Array) -> None:
         run.nit += 1
@@ -131,13 +128,13 @@ def solve_tnc(run: Run, options: dict[str, Any], messages: int = MSG_NONE) -> En
 
     code, x = CONSTANT, problem.x0
     if mask.any():
-        start = free.x0, lower[mask], upper[mask]
         on_iteration = observe if run.is_watched or report is not None else note
-        code, x = kernels.tnc(_on_free(evaluate, free), *start, options, on_iteration)
+        code, x = kernels.tnc(_on_free(evaluate, free), *_box(free), options, on_iteration)
         x = problem.clip(free.whole(x))
-    if run.recall(x) is None:  # scaling may move the last point by a rounding error
-        run.value_and_gradient(x)
     known = run.recall(x)
+    if known is None:  # scaling may move the last point by a rounding error
+        run.value_and_gradient(x)
+        known = run.recall(x)
     success = LOCALMINIMUM <= code <= XCONVERGED
     if success and known is not None:
         lacks_progress = code != LOCALMINIMUM
@@ -174,6 +171,27 @@ def _vector(name: str, given: Any, n: int, mask: NDArray[np.bool_]) -> Array | N
         raise OptionError(f"{name} is {given!r}, expected one finite number or {n} of them.")
     chosen: Array = vector[mask]
     return chosen
+
+
+def _default_offset(problem: Problem) -> Array:
+    """Return the middle between two bounds, and the start where there are no two."""
+    lower, upper = problem.lower, problem.upper
+    if lower is None or upper is None:
+        return problem.x0
+    boxed = np.isfinite(lower) & np.isfinite(upper)
+    middle = np.where(boxed, lower, 0.0) / 2 + np.where(boxed, upper, 0.0) / 2
+    return np.where(boxed, middle, problem.x0)
+
+
+def _box(free: FreeVariables) -> tuple[Array, Array, Array]:
+    """Return start and bounds of the free variables, without copies, which may be large."""
+    problem, mask = free.problem, free.mask
+    lower, upper = problem.lower, problem.upper
+    if lower is None or upper is None:
+        return problem.x0, np.full(problem.n, -np.inf), np.full(problem.n, np.inf)
+    if free.is_all:
+        return problem.x0, lower, upper
+    return problem.x0[mask], lower[mask], upper[mask]
 
 
 def _on_free(
