@@ -7,7 +7,7 @@ from optimizers.scipy.lbfgsb_faces import _minimize_lbfgsb, fmin_l_bfgs_b, minim
 from optimizers.scipy.newton import Dogleg, NewtonCG, TrustExact, TrustKrylov, TrustNCG
 from optimizers.scipy.reports import MSG_ALL, MSG_EXIT, MSG_INFO, MSG_ITER, MSG_NONE, MSG_VERS
 from optimizers.scipy.scipy_optimizer import SciPyOptimizer
-from optimizers.scipy.tnc import RCSTRINGS
+from optimizers.scipy.tnc_codes import RCSTRINGS
 from optimizers.scipy.tnc_faces import MSGS, fmin_tnc, minimize_tnc
 
 __all__ = [

@@ -10,10 +10,8 @@ from numpy.typing import NDArray
 from optimizers._types import Array
 from optimizers.direct import direct
 from optimizers.errors import OptionError
-from optimizers.evaluation.differences import Differences
 from optimizers.ledger import Evaluation
 from optimizers.problem import Problem
-from optimizers.result import StopReason
 from optimizers.run import Ending, Run
 from optimizers.scipy import kernels
 from optimizers.scipy.free import FreeVariables
@@ -27,40 +25,15 @@ from optimizers.scipy.reports import (
     TncReport,
 )
 from optimizers.scipy.stationary import is_misled
-
-INFEASIBLE = -1
-LOCALMINIMUM = 0
-FCONVERGED = 1
-XCONVERGED = 2
-MAXFUN = 3
-LSFAIL = 4
-CONSTANT = 5
-NOPROGRESS = 6
-USERABORT = 7
-
-RCSTRINGS = {
-    INFEASIBLE: "Infeasible (lower bound > upper bound)",
-    LOCALMINIMUM: "Local minimum reached (|pg| ~= 0)",
-    FCONVERGED: "Converged (|f_n-f_(n-1)| ~= 0)",
-    XCONVERGED: "Converged (|x_n-x_(n-1)| ~= 0)",
-    MAXFUN: "Max. number of function evaluations reached",
-    LSFAIL: "Linear search failed",
-    CONSTANT: "All lower bounds are equal to the upper bounds",
-    NOPROGRESS: "Unable to progress",
-    USERABORT: "User requested end of minimization",
-}
-
-_REASONS = {
-    INFEASIBLE: StopReason.INFEASIBLE,
-    LOCALMINIMUM: StopReason.GRADIENT,
-    FCONVERGED: StopReason.FUN,
-    XCONVERGED: StopReason.STEP,
-    MAXFUN: StopReason.MAXFUN,
-    LSFAIL: StopReason.NO_PROGRESS,
-    CONSTANT: StopReason.FIXED,
-    NOPROGRESS: StopReason.NO_PROGRESS,
-    USERABORT: StopReason.CALLBACK,
-}
+from optimizers.scipy.tnc_codes import (
+    CONSTANT,
+    LOCALMINIMUM,
+    NOPROGRESS,
+    RCSTRINGS,
+    REASONS,
+    XCONVERGED,
+)
+from optimizers.scipy.tnc_precision import Coarse, gradient_error, is_coarse, set_accuracy
 
 
 def solve_tnc(run: Run, options: dict[str, Any], messages: int = MSG_NONE) -> Ending:
@@ -85,32 +58,16 @@ def solve_tnc(run: Run, options: dict[str, Any], messages: int = MSG_NONE) -> En
     report = TncReport(problem, messages) if messages else None
     # The kernel stumbles over a variable without room: such variables are kept from it.
     free = FreeVariables(problem, strip=True)
-    mask = free.mask
-    given = {
-        name: value for name, value in options.items() if value is not None or name == "accuracy"
-    }
-    options = {**kernels.TNC_DEFAULTS, "maxfun": max(100, 10 * problem.n), **given}
-    options["maxfun"], options["maxCGit"] = int(options["maxfun"]), int(options["maxCGit"])
-    for name in ("scale", "offset"):
-        options[name] = _vector(name, options[name], problem.n, mask)
-    if options["scale"] is not None and not options["scale"].all():
-        raise OptionError(
-            f"scale is {given['scale']!r}, expected numbers other than zero: equal bounds fix a "
-            "variable."
-        )
-    if options["scale"] is not None and options["offset"] is None:
-        # The kernel leaves it to chance then: the documented default.
-        options["offset"] = _default_offset(problem)[mask]
+    options = _checked(options, problem, free)
     evaluate = direct(run)
     value, gradient = evaluate(problem.x0)
     run.iterate = run.last
-    if options["accuracy"] is None:  # the first value tells the precision
-        error = _gradient_error(run, value)
-        # Balances noise and curvature of the products; the kernel multiplies it by 1 + norm(x).
-        options["accuracy"] = error**0.5 / 3
-        if options["gtol"] < 0:
-            # The kernel's own, 1e-2 sqrt(accuracy), supposes a gradient no better than accuracy.
-            options["gtol"] = error ** (2 / 3)
+    # The first value tells the precision.
+    coarse = Coarse(run, options) if is_coarse(run) else None
+    if coarse is not None:
+        coarse.set_options(options)
+    elif options["accuracy"] is None:
+        set_accuracy(options, gradient_error(run, value))
     if report is not None:
         report.start()
         report.iteration(0, problem.x0, value, gradient, run.nfev)
@@ -126,36 +83,75 @@ def solve_tnc(run: Run, options: dict[str, Any], messages: int = MSG_NONE) -> En
             report.iteration(run.nit + 1, known.x, known.fun, known.jac, run.nfev)
         run.iteration(known.x, known)
 
-    code, x = CONSTANT, problem.x0
-    if mask.any():
-        on_iteration = observe if run.is_watched or report is not None else note
-        code, x = kernels.tnc(_on_free(evaluate, free), *_box(free), options, on_iteration)
-        x = problem.clip(free.whole(x))
+    if not free.mask.any():
+        return _ended(run, CONSTANT, problem.x0)
+    on_iteration = observe if run.is_watched or report is not None else note
+    evaluate_free = _on_free(evaluate, free)
+    start, lower, upper = _box(free)
+    if coarse is None:
+        code, x = kernels.tnc(evaluate_free, start, lower, upper, options, on_iteration)
+        return _ended(run, code, problem.clip(free.whole(x)))
+    asked = 0
+
+    def counted(x: Array) -> tuple[float, Array]:
+        nonlocal asked
+        asked += 1
+        return evaluate_free(x)
+
+    code, x = kernels.tnc(counted, start, lower, upper, options, on_iteration)
+    ending = _ended(run, code, problem.clip(free.whole(x)))
+    left = options["maxfun"] - asked
+    if left > 0 and coarse.is_doubtful(ending):
+        # Directions that noise spoiled: from here, with an empty memory, there may be a way on.
+        again = {**options, "maxfun": left}
+        code, x = kernels.tnc(counted, ending.x[free.mask], lower, upper, again, on_iteration)
+        ending = _ended(run, code, problem.clip(free.whole(x)))
+    code = coarse.verdict(ending)
+    return ending if code == ending.status else _as_ending(code, ending.x, ending.known)
+
+
+def _ended(run: Run, code: int, x: Array) -> Ending:
+    """Return the ending in the run's terms."""
     known = run.recall(x)
     if known is None:  # scaling may move the last point by a rounding error
         run.value_and_gradient(x)
         known = run.recall(x)
-    success = LOCALMINIMUM <= code <= XCONVERGED
-    if success and known is not None:
+    if LOCALMINIMUM <= code <= XCONVERGED and known is not None:
         lacks_progress = code != LOCALMINIMUM
         if not math.isfinite(known.fun) or (lacks_progress and is_misled(run, known)):
-            code, success = NOPROGRESS, False
-    return Ending(x, success, code, RCSTRINGS[code], _REASONS[code], known)
+            code = NOPROGRESS
+    return _as_ending(code, x, known)
+
+
+def _as_ending(code: int, x: Array, known: Evaluation | None) -> Ending:
+    success = LOCALMINIMUM <= code <= XCONVERGED
+    return Ending(x, success, code, RCSTRINGS[code], REASONS[code], known)
+
+
+def _checked(options: dict[str, Any], problem: Problem, free: FreeVariables) -> dict[str, Any]:
+    """Return all options of the kernel; ``accuracy`` may still be None."""
+    given = {
+        name: value for name, value in options.items() if value is not None or name == "accuracy"
+    }
+    options = {**kernels.TNC_DEFAULTS, "maxfun": max(100, 10 * problem.n), **given}
+    options["maxfun"], options["maxCGit"] = int(options["maxfun"]), int(options["maxCGit"])
+    for name in ("scale", "offset"):
+        options[name] = _vector(name, options[name], problem.n, free.mask)
+    if options["scale"] is not None and not options["scale"].all():
+        raise OptionError(
+            f"scale is {given['scale']!r}, expected numbers other than zero: equal bounds fix a "
+            "variable."
+        )
+    if options["scale"] is not None and options["offset"] is None:
+        # The kernel leaves it to chance then: the documented default.
+        options["offset"] = _default_offset(problem)[free.mask]
+    return options
 
 
 def tnc_messages(level: int | None) -> int:
     """Return the bit mask for SciPy's integer interface: 0 none, …, 5 all messages."""
     levels = {0: MSG_NONE, 1: MSG_ITER, 2: MSG_INFO, 3: MSG_VERS, 4: MSG_EXIT}
     return MSG_NONE if level is None else levels.get(level, MSG_ALL)
-
-
-def _gradient_error(run: Run, value: float) -> float:
-    """Return the relative error of gradients by the run's differences, noise included."""
-    if run.stage is None:
-        error = run.differences.relative_error(run.precision)
-    else:
-        error = Differences("3-point").relative_error(run.stage.sigma / max(1.0, abs(value)))
-    return min(error, 1.0)
 
 
 def _vector(name: str, given: Any, n: int, mask: NDArray[np.bool_]) -> Array | None:
