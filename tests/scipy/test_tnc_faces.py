@@ -110,6 +110,20 @@ def test_the_constants_are_scipys() -> None:
         0: "No messages", 1: "One line per iteration", 2: "Informational messages",
         4: "Version info", 8: "Exit reasons", 15: "All messages",
     }  # fmt: skip
+    names = {
+        "INFEASIBLE": -1,
+        "LOCALMINIMUM": 0,
+        "FCONVERGED": 1,
+        "XCONVERGED": 2,
+        "MAXFUN": 3,
+        "LSFAIL": 4,
+        "CONSTANT": 5,
+        "NOPROGRESS": 6,
+        "USERABORT": 7,
+    }
+    for module in (optimizers, optimizers.scipy, scipy.optimize._tnc):
+        assert {name: getattr(module, name) for name in names} == names
+    assert set(RCSTRINGS) == set(names.values())
     assert RCSTRINGS == {
         -1: "Infeasible (lower bound > upper bound)",
         0: "Local minimum reached (|pg| ~= 0)",
