@@ -23,6 +23,7 @@ from optimizers.scipy.reports import (
     MSG_NONE,
     MSG_VERS,
     TncReport,
+    report_version,
 )
 from optimizers.scipy.stationary import is_misled
 from optimizers.scipy.tnc_codes import (
@@ -34,6 +35,10 @@ from optimizers.scipy.tnc_codes import (
     XCONVERGED,
 )
 from optimizers.scipy.tnc_precision import Coarse, gradient_error, is_coarse, set_accuracy
+
+_FLOAT = np.finfo(np.float64)
+#: Of smaller scales, and of larger ones, steps of the machine precision's size are no numbers.
+_LEAST, _MOST = float(_FLOAT.tiny / _FLOAT.eps), float(_FLOAT.max * _FLOAT.eps)
 
 
 def solve_tnc(run: Run, options: dict[str, Any], messages: int = MSG_NONE) -> Ending:
@@ -59,6 +64,7 @@ def solve_tnc(run: Run, options: dict[str, Any], messages: int = MSG_NONE) -> En
     # The kernel stumbles over a variable without room: such variables are kept from it.
     free = FreeVariables(problem, strip=True)
     options = _checked(options, problem, free)
+    report_version(messages)
     evaluate = direct(run)
     value, gradient = evaluate(problem.x0)
     run.iterate = run.last
@@ -142,6 +148,8 @@ def _checked(options: dict[str, Any], problem: Problem, free: FreeVariables) -> 
             f"scale is {given['scale']!r}, expected numbers other than zero: equal bounds fix a "
             "variable."
         )
+    if options["scale"] is not None:
+        _check_resolution(options["scale"], problem.x0[free.mask], given["scale"])
     if options["scale"] is not None and options["offset"] is None:
         # The kernel leaves it to chance then: the documented default.
         options["offset"] = _default_offset(problem)[free.mask]
@@ -167,6 +175,19 @@ def _vector(name: str, given: Any, n: int, mask: NDArray[np.bool_]) -> Array | N
         raise OptionError(f"{name} is {given!r}, expected one finite number or {n} of them.")
     chosen: Array = vector[mask]
     return chosen
+
+
+def _check_resolution(scale: Array, start: Array, given: Any) -> None:
+    """Raise an OptionError if the kernel could not move a variable, or not stay finite."""
+    size = np.abs(scale)
+    # Otherwise a variable stays where it is, and its gradient, which is scaled too, counts as zero.
+    lost = (start + size == start) | (size < _LEAST) | (size > _MOST)
+    if lost.any():
+        i = int(np.flatnonzero(lost)[0])
+        raise OptionError(
+            f"scale is {given!r:.200}: a variable at {start[i]} cannot move in steps of "
+            f"{scale[i]}. Expected about how much each variable changes."
+        )
 
 
 def _default_offset(problem: Problem) -> Array:

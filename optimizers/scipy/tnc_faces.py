@@ -11,7 +11,15 @@ from optimizers.evaluation.arguments import as_arguments
 from optimizers.problem import as_start
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.scipy.faces import check_passed_on, face_run, gradient_of, set_tolerance
-from optimizers.scipy.reports import MSG_ALL, MSG_EXIT, MSG_INFO, MSG_ITER, MSG_NONE, MSG_VERS
+from optimizers.scipy.reports import (
+    MSG_ALL,
+    MSG_EXIT,
+    MSG_INFO,
+    MSG_ITER,
+    MSG_NONE,
+    MSG_VERS,
+    report_version,
+)
 from optimizers.scipy.tnc import report_end, solve_tnc, tnc_messages
 from optimizers.scipy.tnc_codes import INFEASIBLE, MAXFUN, RCSTRINGS, USERABORT
 from optimizers.settings import check_level, check_number, check_option
@@ -291,6 +299,7 @@ def _minimize(
             passed_on=passed_on,
         )
     except CrossedBoundsError:
+        report_version(messages)
         report_end(RCSTRINGS[INFEASIBLE], messages)
         return _infeasible(x0)
     try:

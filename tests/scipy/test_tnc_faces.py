@@ -571,6 +571,33 @@ def test_a_scale_that_does_not_fit_is_an_error_that_names_it(name: str, given) -
     assert not fun.points
 
 
+@pytest.mark.parametrize(
+    ("scale", "x0"),
+    [
+        ([1e-300, 1.0], X0),
+        ([1.0, -1e-300], [0.0, 0.0]),
+        ([1e-17, 1.0], X0),
+        (1e300, X0),
+        (1.0, [0.0, 1e20]),
+    ],
+    ids=str,
+)
+def test_a_scale_that_would_hold_a_variable_fast_is_an_error(scale, x0) -> None:
+    # SciPy says at the start that a local minimum was reached.
+    calls: list = []
+    with pytest.raises(OptionError, match="cannot move in steps of"):
+        quiet(calls.append, x0, lambda x: x, scale=scale)
+    assert not calls
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1e-3, 1e3, 1e9])
+def test_a_scale_that_is_only_far_off_is_taken(scale) -> None:
+    quiet(rosen, X0, rosen_der, scale=[scale, 1.0])
+    x, _, code = quiet(lambda x: (x[0] ** 2, 2 * x), [1e-30], scale=1e-30)
+    assert code in (0, 1, 2)
+    assert abs(x[0]) <= 1e-30
+
+
 def test_scale_and_offset_belong_to_all_variables_also_beside_fixed_ones() -> None:
     x, _, rc = quiet(
         rosen, [0.5, -1.2, 1.0], rosen_der, bounds=[(0.5, 0.5), (None, None), (None, None)],
