@@ -23,7 +23,8 @@ class CommonSettings(TypedDict, total=False):
     workers : int, Executor, callable, Dask client or ``"vectorized"``
         Who evaluates a wave of points: so many processes (-1: one a core), an executor, a callable
         without arguments that makes one, a Dask client, or a map-like callable such as
-        ``pool.map``. ``"vectorized"``: the objective takes a stack of points (k, n).
+        ``pool.map`` (one that needs arguments, or takes any number of them). ``"vectorized"``: the
+        objective takes a stack of points (k, n).
     eval_timeout : float
         Seconds after which the evaluation of a point has failed. A process is killed; a thread
         goes on, and nobody waits for it.

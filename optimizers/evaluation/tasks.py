@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from optimizers.errors import EvaluationError
+from optimizers.errors import EvaluationError, InvalidValueError
 from optimizers.evaluation.values import as_value, as_values, precision_of
 
 #: How the objective takes points: one by one, several in one flat vector, or as a stack; "raw" is
@@ -147,6 +147,33 @@ def evaluate(fun: Callable[..., Any], form: Form, points: NDArray[Any]) -> Outco
             failure = error
             break
     return Outcome(np.array(values, dtype=dtype), precision, failure)
+
+
+def is_worth_a_retry(error: Exception) -> bool:
+    """Return whether a failure may pass: a bug does not, and StopIteration is a wish."""
+    return not isinstance(error, InvalidValueError | StopIteration)
+
+
+class Caught:
+    """A function for a map: what goes wrong at a point is its answer there, and ends no other.
+
+    Parameters
+    ----------
+    fun : callable
+        The function.
+    form : {"points", "raw"}
+        How it takes a point.
+    """
+
+    def __init__(self, fun: Callable[..., Any], form: Form) -> None:
+        self._fun, self._form, self._home = fun, form, _origin()
+
+    def __call__(self, point: NDArray[Any]) -> Outcome:
+        """Evaluate one point."""
+        outcome = evaluate(self._fun, self._form, point[np.newaxis])
+        if self._home != _origin():
+            outcome.error = _portable(outcome.error)
+        return outcome
 
 
 def _received(key: str, payload: bytes | None) -> Callable[..., Any] | None:

@@ -32,6 +32,7 @@ from optimizers import (
     WorkerDiedError,
     vectorized,
 )
+from optimizers.evaluation.blocks import Block
 from optimizers.evaluation.pools import evaluator_for
 from optimizers.evaluation.sending import pickled
 
@@ -217,6 +218,88 @@ def test_the_value_and_its_probes_are_one_wave(n):
         result = LBFGSB().minimize(fun, start, workers=pool)
     assert result.success
     assert result.nfev == fun.waves * (n + 1)
+
+
+@pytest.mark.parametrize("group", [1, 4])
+def test_the_value_and_its_complex_probes_are_one_wave(group):
+    n, kinds = 8, []
+    start = np.resize([-1.2, 1.0], n)
+    barrier = threading.Barrier(1 + n // group, timeout=30)
+
+    def fun(flat):
+        kinds.append(flat.dtype.char)
+        barrier.wait()
+        values = [rosen(x) for x in flat.reshape(-1, n)]
+        return values if group > 1 else values[0]
+
+    with ThreadPoolExecutor(n + 1) as pool:
+        optimizer = LBFGSB(max_evals_grouped=group, maxiter=5)
+        result = optimizer.minimize(fun, start, "cs", workers=pool)
+    waves = kinds.count("d")  # the point itself is real
+    assert len(kinds) == waves * (1 + n // group)
+    assert result.nfev == waves * (n + 1)
+    serial = LBFGSB(maxiter=5).minimize(rosen, start, "cs")
+    assert np.array_equal(result.x, serial.x)
+
+
+def test_the_value_of_a_complex_step_goes_first_where_points_wait():
+    parts = []
+    evaluator = evaluator_for(lambda x: x.sum(), 1, RecordingExecutor(2, parts))
+    points = np.ones((1, 3))
+    blocks = [Block(points), Block(points + 1j * np.eye(3))]
+    found = [(blocks.index(block), part) for block, part, _ in evaluator.answers(blocks)]
+    assert found[0] == (0, slice(0, 1))
+    assert [part.dtype.char for part in parts][:2] == ["d", "D"]
+
+
+def test_a_gradient_of_the_users_travels_with_its_value():
+    barrier = threading.Barrier(2, timeout=30)
+    with ThreadPoolExecutor(2) as pool:
+        result = LBFGSB().minimize(
+            lambda x: (barrier.wait(), float(rosen(x)))[1],
+            START,
+            lambda x: (barrier.wait(), rosen_der(x))[1],
+            workers=pool,
+        )
+    serial = LBFGSB().minimize(rosen, START, rosen_der)
+    assert np.array_equal(result.x, serial.x)
+    assert (result.nfev, result.njev) == (serial.nfev, serial.njev)
+
+
+def test_the_gradients_of_speculative_steps_travel_with_their_values():
+    both = threading.Barrier(2, timeout=30), threading.Barrier(6, timeout=30)
+
+    def wait(x):
+        both[0 if np.array_equal(x, START) else 1].wait()
+
+    with ThreadPoolExecutor(6) as pool:
+        optimizer = LBFGSB(speculate=3, maxiter=3)
+        result = optimizer.minimize(
+            lambda x: (wait(x), float(rosen(x)))[1],
+            START,
+            lambda x: (wait(x), rosen_der(x))[1],
+            workers=pool,
+        )
+    serial = LBFGSB(speculate=3, maxiter=3).minimize(rosen, START, rosen_der)
+    assert np.array_equal(result.x, serial.x)
+    assert (result.nfev, result.njev) == (serial.nfev, serial.njev)
+
+
+@pytest.mark.parametrize("speculate", [1, 3])
+def test_a_gradient_that_fails_on_a_worker_rejects_its_point(workers, speculate):
+    def jac(x):
+        if x[0] > -0.7:
+            raise LookupError("mine")
+        return rosen_der(x)
+
+    settings = {"speculate": speculate, "maxiter": 15, "on_failure": "reject"}
+    result = LBFGSB(**settings).minimize(rosen, START, jac, workers=workers)
+    assert result.nrejected > 0
+    assert result.x[0] <= -0.7
+    assert result.best.x[0] <= -0.7
+    with pytest.raises(LookupError, match="mine") as caught:
+        LBFGSB(speculate=speculate).minimize(rosen, START, jac, workers=workers)
+    assert caught.value.optimizer_result.njev > 0
 
 
 def test_with_fewer_workers_than_points_the_value_goes_first_and_the_rest_in_one_round():
