@@ -112,6 +112,11 @@ class TestBudgets:
         assert sum(fun.calls) == result.nfev <= 30
         assert result.stop == StopReason.MAXFUN
 
+    @pytest.mark.parametrize("cls", [NELDER_MEAD, POWELL, COBYQA])
+    def test_maxfev_counts_each_point_once(self, cls):
+        result = cls(maxfev=400).minimize(rosen, np.resize([-1.2, 1.0], 20))
+        assert result.nfev == 400  # Powell asks for some twice, which costs nothing
+
     def test_the_budget_of_a_call_wins_over_the_constructors(self):
         assert LBFGSB(maxfun=10).minimize(rosen, START, maxfun=400).nfev > 10
         assert TNC(maxfun=400).minimize(rosen, START, maxfun=10).nfev <= 10
