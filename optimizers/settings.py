@@ -43,8 +43,9 @@ class CommonSettings(TypedDict, total=False):
     on_interrupt : {"raise", "return"}
         What Ctrl-C does: ``"raise"`` (default) raises KeyboardInterrupt with the result so far,
         ``"return"`` returns that result.
-    seed : int or numpy.random.Generator
-        Seeds the run's random numbers, for algorithms that draw any.
+    seed : int, numpy.random.Generator or other
+        Seeds the run's random numbers, for algorithms that draw any: whatever
+        ``numpy.random.default_rng`` takes.
     noise : float or ``"estimate"``
         For differences of values with noise: the standard deviation of a value at the start, or
         ``"estimate"`` to measure it by difference tables. Steps of central differences are then
@@ -161,6 +162,17 @@ def check_steps(name: str, value: Any) -> None:
         raise OptionError(f"{name} is {value!r}, expected finite numbers other than zero.")
 
 
+def check_seed(seed: Any) -> None:
+    """Raise an OptionError if NumPy makes no generator of a seed."""
+    try:
+        np.random.default_rng(seed)
+    except (TypeError, ValueError) as error:
+        raise OptionError(
+            f"seed is {seed!r}, expected what numpy.random.default_rng takes, such as a whole "
+            f"number >= 0 or a Generator ({error})."
+        ) from error
+
+
 def _are_steps(value: Any) -> bool:
     try:
         steps = np.asarray(value, dtype=np.float64)
@@ -201,6 +213,7 @@ def check_run_settings(name: str, settings: dict[str, Any], options: Iterable[st
     for name, choices in _CHOICES.items():
         if settings.get(name, choices[0]) not in choices:
             raise OptionError(f"{name} is {settings[name]!r}, expected {choices}.")
+    check_seed(settings.get("seed"))
     noise: Any = settings.get("noise")
     is_deviation = is_number(noise) and 0 < noise < np.inf
     if not (noise is None or is_deviation or (isinstance(noise, str) and noise == "estimate")):
