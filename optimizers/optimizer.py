@@ -331,7 +331,7 @@ class Optimizer(Configured, Declaring):
         evaluator = Evaluator(f, max_evals_grouped)
         center, values = evaluator.value(x), np.empty(len(plan.points))
         for part, answer in evaluator.wave(plan.points):
-            if isinstance(answer, Exception):
+            if isinstance(answer, BaseException):
                 raise answer
             values[part] = answer
         return plan.fold(center, values)

@@ -11,15 +11,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizers._types import Array
-from optimizers.errors import BrokenPoolError, InvalidInputError, InvalidValueError
+from optimizers.errors import (
+    BrokenPoolError,
+    InvalidInputError,
+    InvalidValueError,
+    NonFiniteValueError,
+)
 from optimizers.evaluation.blocks import Answer, Block, Question
 from optimizers.evaluation.differences import Differences, Plan
 from optimizers.evaluation.evaluators import Evaluator
-from optimizers.evaluation.values import as_gradient, as_value, non_finite, unpack
+from optimizers.evaluation.tasks import Failure
+from optimizers.evaluation.values import REJECT, as_gradient, as_value, non_finite, unpack
 from optimizers.ledger import Evaluation, Ledger, StopRun
 from optimizers.problem import Problem
 from optimizers.result import StopReason
 
+#: Why a failure at the start cannot be rejected.
+_AT_START = (
+    "It is the start, or a probe of its gradient: there is nothing to step back to, so start from "
+    "another point."
+)
 #: What no other point would mend.
 _FINAL = (InvalidValueError, InvalidInputError, BrokenPoolError)
 
@@ -212,7 +223,7 @@ class WaveTaker(Ledger):
                     if (
                         (is_first and row == 0 and is_first_needed)
                         or not self.rejects
-                        or isinstance(error, _FINAL)
+                        or isinstance(error, (*_FINAL, SystemExit))
                     ):
                         raise error
                     block.failures[row] = error
@@ -229,9 +240,9 @@ class WaveTaker(Ledger):
         if missing:
             raise StopRun(StopReason.TIMEOUT)
 
-    def _note(self, block: Block, part: slice, answer: Answer) -> Iterator[tuple[int, Exception]]:
+    def _note(self, block: Block, part: slice, answer: Answer) -> Iterator[tuple[int, Failure]]:
         """Note the values of a part, and yield the rows that have none."""
-        if isinstance(answer, Exception):
+        if isinstance(answer, BaseException):
             for row in range(part.start, part.stop):
                 yield row, answer
             return
@@ -282,9 +293,9 @@ class WaveTaker(Ledger):
         rejects = self.rejects and not isinstance(error, _FINAL)
         stand_in = self.reject(x) if rejects else None
         if stand_in is None:
-            if rejects:
-                error.add_note(
-                    "The start, or a probe of its gradient, fails: nothing to step back to."
-                )
+            if isinstance(error, NonFiniteValueError) and self.anchor is None:
+                error.args = (str(error).replace(REJECT, _AT_START),)
+            elif rejects:
+                error.add_note(_AT_START)
             raise error
         return stand_in

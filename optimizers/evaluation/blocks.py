@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from optimizers._types import Array
 from optimizers.evaluation.stencils import Plan
+from optimizers.evaluation.tasks import Failure
 
 #: Values, or why there are none.
-Answer: TypeAlias = NDArray[Any] | Exception
+Answer: TypeAlias = NDArray[Any] | Failure
 
 
 class Block:

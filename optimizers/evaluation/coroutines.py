@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from optimizers.evaluation.tasks import Form, Outcome, evaluate, known
+from optimizers.evaluation.tasks import FAILURES, Failure, Form, Outcome, evaluate, known
 
 
 class CoroutineExecutor(Executor):
@@ -74,12 +74,12 @@ class _Awaited(Future[Any]):
 
 async def _perform(key: str, form: Form, points: NDArray[Any]) -> Outcome:
     fun = known(key)
-    answers: list[tuple[Any, Exception | None]] = []
+    answers: list[tuple[Any, Failure | None]] = []
     whole = {"flat": points.flatten, "stack": points.copy}
     for point in [whole[form]()] if form in whole else np.copy(points):
         try:
             answers.append((await fun(point), None))
-        except Exception as error:
+        except FAILURES as error:
             answers.append((None, error))
             break
     awaited = iter(answers)

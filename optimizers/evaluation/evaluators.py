@@ -202,7 +202,7 @@ class Evaluator:
         ------
         part : slice
             The rows of ``points``, in any order.
-        answer : ndarray of the points' dtype, shape of the part, or Exception
+        answer : ndarray of the points' dtype, shape of the part, or Exception or SystemExit
             Their values, finite or not, or why they have none.
         """
         answers = self.answers([Block(points)], spare, deadline)
@@ -232,7 +232,7 @@ class Evaluator:
             One of them.
         part : slice
             Some of its rows; blocks and rows come in any order.
-        answer : ndarray, or Exception
+        answer : ndarray, Exception or SystemExit
             Their values, finite or not, or what the gradient returned as dtype object; or why they
             have none.
         """

@@ -9,7 +9,7 @@ import numpy as np
 
 from optimizers.errors import InvalidInputError, InvalidValueError
 from optimizers.evaluation.blocks import Answer, Block
-from optimizers.evaluation.tasks import Caught, Outcome, is_worth_a_retry
+from optimizers.evaluation.tasks import Caught, Failure, Outcome, is_worth_a_retry
 from optimizers.evaluation.values import as_values, precision_of
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def mapped(
         One of them.
     part : slice
         Some of its rows.
-    answer : ndarray or Exception
+    answer : ndarray, Exception or SystemExit
         As in :meth:`Evaluator.answers`; those of failures last, so that no value is lost.
     """
     for _, same in groupby(blocks, lambda block: block.gradient):
@@ -52,7 +52,7 @@ def mapped(
                 break
             for block, _ in rows:
                 evaluator.count(block, 1)
-            failed: list[tuple[_Row, Exception]] = []
+            failed: list[tuple[_Row, Failure]] = []
             for row, outcome in zip(rows, _called(evaluator, mapping, rows), strict=True):
                 evaluator.precision = max(evaluator.precision, outcome.precision)
                 if outcome.error is None:

@@ -100,7 +100,7 @@ class PoolEvaluator(Evaluator):
         wave = Wave(self, [block], spare)
         try:
             for _, _, answer in wave.answers():
-                if isinstance(answer, Exception):
+                if isinstance(answer, BaseException):
                     raise answer
                 return answer[0]
         finally:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from optimizers.errors import BrokenPoolError, EvaluationTimeoutError, WorkerDiedError
 from optimizers.evaluation.blocks import Answer, Block
-from optimizers.evaluation.tasks import Outcome, Unknown, is_worth_a_retry, perform
+from optimizers.evaluation.tasks import Failure, Outcome, Unknown, is_worth_a_retry, perform
 
 if TYPE_CHECKING:
     from optimizers.evaluation.pools import PoolEvaluator
@@ -258,7 +258,7 @@ class Wave:
             self._again.append(rest)
         yield from self._fail(failed, outcome.error)
 
-    def _fail(self, task: _Task, error: Exception) -> Iterator[_Part]:
+    def _fail(self, task: _Task, error: Failure) -> Iterator[_Part]:
         task.failures += 1
         if (
             task.failures <= self._pool.retries

@@ -248,8 +248,8 @@ def test_the_value_of_a_complex_step_goes_first_where_points_wait():
     points = np.ones((1, 3))
     blocks = [Block(points), Block(points + 1j * np.eye(3))]
     found = [(blocks.index(block), part) for block, part, _ in evaluator.answers(blocks)]
-    assert found[0] == (0, slice(0, 1))
-    assert [part.dtype.char for part in parts][:2] == ["d", "D"]
+    assert sorted(found, key=str) == [(0, slice(0, 1)), *((1, slice(i, i + 1)) for i in range(3))]
+    assert [part.dtype.char for part in parts] == ["d", "D", "D", "D"]
 
 
 def test_a_gradient_of_the_users_travels_with_its_value():
@@ -625,6 +625,32 @@ def test_when_time_is_up_nothing_more_is_started(workers, tmp_path):
     assert not result.success
     assert result.fun == rosen(result.x)
     assert_all_count(result, path, workers)
+
+
+@pytest.mark.parametrize("on_failure", ["raise", "reject"])
+def test_an_objective_that_ends_the_program_ends_the_run(workers, on_failure):
+    def fun(x):
+        if x[0] > -1.0:
+            raise SystemExit(3)
+        return float(rosen(x))
+
+    with pytest.raises(SystemExit) as caught:
+        LBFGSB(on_failure=on_failure, retries=2).minimize(fun, START, workers=workers)
+    assert caught.value.code == 3
+    assert caught.value.optimizer_result.best.fun <= rosen(START)
+
+
+def test_a_coroutine_that_ends_the_program_ends_the_run():
+    async def fun(x):
+        await asyncio.sleep(0)
+        if x[0] > -1.0:
+            raise SystemExit(3)
+        return float(rosen(x))
+
+    with pytest.raises(SystemExit) as caught:
+        asyncio.run(LBFGSB().minimize_async(fun, START))
+    assert caught.value.code == 3
+    assert caught.value.optimizer_result.best.fun <= rosen(START)
 
 
 def test_one_failed_probe_of_a_group_fails_its_call(tmp_path):
