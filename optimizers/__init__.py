@@ -25,6 +25,7 @@ from optimizers.errors import (
     OptimizerError,
     OptimizerWarning,
     OptionError,
+    StepperError,
     TooLargeError,
     UnknownOptionError,
     WorkerDiedError,
@@ -69,6 +70,7 @@ from optimizers.scipy import (
     minimize_tnc,
 )
 from optimizers.settings import RunSettings
+from optimizers.stepping import AskData, OptimizerState, Stepper, TellData
 from optimizers.support import OptimizerSupportLevel, SupportLevel
 
 __version__ = "0.1.0"
@@ -93,6 +95,7 @@ __all__ = [
     "RCSTRINGS",
     "SLSQP",
     "TNC",
+    "AskData",
     "Best",
     "BrokenPoolError",
     "CapabilityError",
@@ -114,15 +117,19 @@ __all__ = [
     "Optimizer",
     "OptimizerError",
     "OptimizerResult",
+    "OptimizerState",
     "OptimizerSupportLevel",
     "OptimizerWarning",
     "OptionError",
     "Progress",
     "RunSettings",
     "SciPyOptimizer",
+    "Stepper",
+    "StepperError",
     "StopReason",
     "SupportLevel",
     "Table",
+    "TellData",
     "TooLargeError",
     "TrustConstr",
     "TrustExact",

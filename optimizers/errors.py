@@ -82,6 +82,10 @@ class BrokenPoolError(WorkerDiedError):
     """A pool of workers is broken for good: no point can be evaluated there."""
 
 
+class StepperError(OptimizerError, RuntimeError):
+    """A stepper is asked for what it does not have now, such as the result of a run under way."""
+
+
 class TooLargeError(OptimizerError, MemoryError):
     """What is asked for would not fit in the machine's memory."""
 

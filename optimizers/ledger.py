@@ -30,6 +30,10 @@ class StopRun(BaseException):
         self.reason = reason
 
 
+class PutAside(BaseException):
+    """Leaves a run where it stands, to be entered again: nothing has ended."""
+
+
 class Evaluation(NamedTuple):
     """A point at which the objective is known, and its gradient if that is known too.
 
@@ -103,6 +107,17 @@ class Ledger:
         self.started = time.monotonic()
         self.limit = math.inf if maxfun is None else maxfun
         self.deadline = math.inf if timeout is None else self.started + timeout
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what can be pickled: clocks of two processes need not agree."""
+        now = time.monotonic()
+        return {**vars(self), "started": self.started - now, "deadline": self.deadline - now}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take a state; the time between is not counted."""
+        now = time.monotonic()
+        vars(self).update(state)
+        self.started, self.deadline = state["started"] + now, state["deadline"] + now
 
     def result(self, at: Evaluation | None) -> OptimizerResult:
         """Return the result so far, at a point; at the start if that is None."""

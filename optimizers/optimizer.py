@@ -3,7 +3,7 @@
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from typing_extensions import Unpack
@@ -19,7 +19,7 @@ from optimizers._types import (
 )
 from optimizers.configuration import Configured
 from optimizers.ending import Ending
-from optimizers.errors import OptionError, warn_user
+from optimizers.errors import InvalidInputError, OptionError, warn_user
 from optimizers.evaluation.arguments import WithArguments
 from optimizers.evaluation.coroutines import CoroutineExecutor
 from optimizers.evaluation.differences import SCHEMES, Differences
@@ -27,10 +27,16 @@ from optimizers.evaluation.evaluators import Evaluator
 from optimizers.evaluation.pools import evaluator_for
 from optimizers.observers import as_observer
 from optimizers.problem import Problem
-from optimizers.result import OptimizerResult
+from optimizers.result import OptimizerResult, StopReason
 from optimizers.run import Run
 from optimizers.settings import RunSettings, check_option, check_run_settings
+from optimizers.stepping import Stepper
+from optimizers.stepping.exchange import exchange
+from optimizers.stepping.handover import HandOver, told
 from optimizers.support import Declaring, SupportLevel
+
+# Settings that say how points are evaluated.
+_EVALUATING = ("workers", "eval_timeout", "retries", "hedge")
 
 
 class Minimizer(Protocol):
@@ -122,7 +128,82 @@ class Optimizer(Configured, Declaring):
             Whatever ``fun``, ``jac`` or a callback raises, Ctrl-C included; its attribute
             ``optimizer_result`` holds the result so far.
         """
-        problem = Problem.check(
+        problem = self._problem(fun, x0, jac, bounds, constraints, hess, hessp)
+        return self._executed(self._start_run(problem, dict(settings)), self._solve)
+
+    def stepper(
+        self,
+        x0: ArrayLike,
+        jac: Literal["2-point", "3-point", "cs", True] | Differences | None = None,
+        bounds: BoundsLike = None,
+        *,
+        constraints: ConstraintsLike = (),
+        hess: Any = None,
+        hessp: Callable[..., Any] | None = None,
+        **settings: Any,
+    ) -> Stepper:
+        """Return a run that stands still until it is told what it asks.
+
+        Parameters
+        ----------
+        x0, bounds, constraints, hess, hessp
+            As in :meth:`minimize`. Functions among them are called as there, while the stepper
+            is told something, and in another thread.
+        jac : {"2-point", "3-point", "cs"}, Differences, True or None
+            True: the caller tells gradients. Otherwise the points of a difference scheme are
+            asked for, if the algorithm takes a gradient.
+        **settings
+            As in :meth:`minimize`, except those that say how points are evaluated: that is the
+            caller's matter.
+
+        Returns
+        -------
+        Stepper
+            The run, at its start. It asks the points that :meth:`minimize` would evaluate.
+
+        Raises
+        ------
+        InvalidInputError, CapabilityError, OptionError, UnknownOptionError
+            If an argument cannot be used.
+
+        Examples
+        --------
+        >>> from optimizers import TNC, TellData
+        >>> stepper = TNC().stepper([3.0], jac=True)
+        >>> for ask in stepper:
+        ...     stepper.tell(ask, TellData(ask.x_fun[0] ** 2, 2 * ask.x_jac[0]))
+        >>> stepper.result().success
+        True
+        """
+        if callable(jac):
+            raise InvalidInputError(
+                f"jac is {jac!r}, expected True or a difference scheme: the caller of a stepper "
+                "evaluates gradients, and tells them with jac=True."
+            )
+        for name in _EVALUATING:
+            if settings.get(name):
+                raise OptionError(
+                    f"{name} was given, but the caller of a stepper evaluates its points."
+                )
+        evaluator = HandOver()
+        problem = self._problem(told, x0, jac, bounds, constraints, hess, hessp)
+        run = self._start_run(problem, settings, evaluator)
+        reentrant = self._reentrant(run)
+        solve = functools.partial(self._executed, run, reentrant or self._solve)
+        return Stepper(run, exchange(run, evaluator, solve, is_reentrant=reentrant is not None))
+
+    def _problem(
+        self,
+        fun: Objective,
+        x0: ArrayLike,
+        jac: Jacobian,
+        bounds: BoundsLike,
+        constraints: ConstraintsLike,
+        hess: Any,
+        hessp: Callable[..., Any] | None,
+    ) -> Problem:
+        """Return the problem that the arguments of :meth:`minimize` describe."""
+        return Problem.check(
             type(self).__name__,
             self.get_support_level(),
             fun,
@@ -133,8 +214,10 @@ class Optimizer(Configured, Declaring):
             hess=hess,
             hessp=hessp,
         )
-        run = self._start_run(problem, dict(settings))
-        result = run.execute(self._solve)
+
+    def _executed(self, run: Run, solve: Callable[[Run], Ending]) -> OptimizerResult:
+        """Return what a run ends with."""
+        result = run.execute(solve)
         self._finished(run, result)
         return result
 
@@ -224,8 +307,20 @@ class Optimizer(Configured, Declaring):
             jac = self.wrap_function(jac, args) if callable(jac) else jac
         return self.minimize(fun, x0, jac, bounds, **settings)
 
-    def _start_run(self, problem: Problem, settings: dict[str, Any]) -> Run:
-        """Return a run of the problem with the settings that hold for it."""
+    def _start_run(
+        self, problem: Problem, settings: dict[str, Any], evaluator: Evaluator | None = None
+    ) -> Run:
+        """Return a run of the problem with the settings that hold for it.
+
+        Parameters
+        ----------
+        problem : Problem
+            The problem.
+        settings : dict
+            The settings given for this run.
+        evaluator : Evaluator, optional
+            Who evaluates, if not whom the settings say.
+        """
         check_run_settings(type(self).__name__, settings, self._known_options())
         holding = {**self._run_settings, **settings}
         callback = holding.get("callback")
@@ -235,7 +330,8 @@ class Optimizer(Configured, Declaring):
             noise = None
         return Run(
             problem,
-            evaluator_for(
+            evaluator
+            or evaluator_for(
                 problem.fun,
                 self._max_evals_grouped,
                 holding.get("workers"),
@@ -257,7 +353,22 @@ class Optimizer(Configured, Declaring):
 
     def _solve(self, run: Run) -> Ending:
         """Run the algorithm: ask ``run`` for values and gradients, and say how it ended."""
-        raise TypeError(f"{type(self).__name__} overrides neither _solve nor minimize.")
+        if type(self).minimize is Optimizer.minimize:
+            raise TypeError(f"{type(self).__name__} overrides neither _solve nor minimize.")
+        # A subclass that overrides minimize alone, held from outside: it calls the run's functions.
+        problem, bounds = run.problem, None
+        if problem.lower is not None and problem.upper is not None:
+            bounds = list(zip(problem.lower.tolist(), problem.upper.tolist(), strict=True))
+        jac = None if problem.jac is None else lambda x: run.value_and_gradient(x)[1]
+        raw = self.minimize(run.value, problem.x0.copy(), jac, bounds)
+        stop = raw.get("stop", StopReason.OTHER)
+        status = int(raw.get("status", 0))
+        run.nit = run.nit or int(raw.get("nit") or 0)
+        return Ending(raw.x, bool(raw.success), status, str(raw.message), stop)
+
+    def _reentrant(self, run: Run) -> Callable[[Run], Ending] | None:
+        """Return :meth:`_solve` as a callable that goes on where PutAside left it, if it can."""
+        return None
 
     def _finished(self, run: Run, result: OptimizerResult) -> None:  # optional
         """Look at a result before it is handed out, for instance to print it."""

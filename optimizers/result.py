@@ -40,6 +40,7 @@ class StopReason(Enum):
     MAXFUN = "maxfun", "the budget of function evaluations is used up"
     TIMEOUT = "timeout", "the time limit is reached"
     CALLBACK = "callback", "a callback or the objective asked to stop"
+    CLOSED = "closed", "the caller closed the stepper"
     NO_PROGRESS = "no_progress", "no acceptable step could be found"
     NOISE = "noise", "progress is below the noise of the objective"
     INFEASIBLE = "infeasible", "the constraints or bounds cannot be met"

@@ -16,7 +16,7 @@ from optimizers._types import Array
 from optimizers.ending import Ending, attach, finish, stopped
 from optimizers.evaluation.differences import Differences
 from optimizers.evaluation.evaluators import Evaluator
-from optimizers.ledger import Evaluation, StopRun
+from optimizers.ledger import Evaluation, PutAside, StopRun
 from optimizers.noisy import Stage, solve_in_stages
 from optimizers.observers import Observer
 from optimizers.problem import Problem
@@ -105,6 +105,11 @@ class Run(WaveTaker):
             or self.deadline < math.inf
             or self.stage is not None
         )
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the algorithm is started once, and nothing is started anew."""
+        return self._noise is None and not self.rejects
 
     # What algorithms ask.
 
@@ -282,6 +287,8 @@ class Run(WaveTaker):
                 )
             except StopRun as stop:
                 return stopped(self, stop.reason)
+        except PutAside:
+            raise
         except KeyboardInterrupt as error:
             if self._returns_on_interrupt:
                 return stopped(self, StopReason.INTERRUPTED)

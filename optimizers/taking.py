@@ -22,7 +22,7 @@ from optimizers.evaluation.differences import Differences, Plan
 from optimizers.evaluation.evaluators import Evaluator
 from optimizers.evaluation.tasks import Failure
 from optimizers.evaluation.values import REJECT, as_gradient, as_value, non_finite, unpack
-from optimizers.ledger import Evaluation, Ledger, StopRun
+from optimizers.ledger import Evaluation, Ledger, PutAside, StopRun
 from optimizers.problem import Problem
 from optimizers.result import StopReason
 
@@ -153,7 +153,13 @@ class WaveTaker(Ledger):
         if self.problem.jac is True:
             self.nfev += 1
             self.njev += 1
-            value, gradient = self._unpack(self._evaluator.raw(self.problem.fun, x))
+            try:
+                both = self._evaluator.raw(self.problem.fun, x)
+            except (StopRun, PutAside):  # the caller of a stepper has not answered
+                self.nfev -= 1
+                self.njev -= 1
+                raise
+            value, gradient = self._unpack(both)
         else:
             try:
                 value = self._evaluator.value(x, self.limit - self.nfev - 1)

@@ -21,6 +21,7 @@ BUILT_IN = {
     "WorkerDiedError": RuntimeError,
     "BrokenPoolError": RuntimeError,
     "CrossedBoundsError": ValueError,
+    "StepperError": RuntimeError,
     "TooLargeError": MemoryError,
     "MissingExtraError": ImportError,
 }

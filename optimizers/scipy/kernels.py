@@ -35,7 +35,7 @@ from optimizers.scipy.public import (
 )
 
 # What the L-BFGS-B kernel says in its first task number, and what we answer in it.
-_NEW_X, _EVALUATE, _CONVERGED, _STOP = 1, 3, 4, 5
+_START, _NEW_X, _EVALUATE, _CONVERGED, _STOP = 0, 1, 3, 4, 5
 # The second task number, where the first is to evaluate a step of a line search.
 _IN_LINE_SEARCH = 302
 _EPS = float(np.finfo(np.float64).eps)
@@ -155,6 +155,8 @@ class LbfgsbKernel:
     ) -> None:
         """Iterate until the kernel ends or ``maxiter`` iterations are done.
 
+        What ``evaluate`` raises leaves the kernel where it stands: run again, it asks again.
+
         Parameters
         ----------
         evaluate : callable
@@ -172,9 +174,10 @@ class LbfgsbKernel:
         """
         setulb, arguments = _private("_lbfgsb").setulb, self.arguments
         x, f, g, task = self.x, self.f, self.g, self.task
+        wanted = task.item(0)
+        if wanted != _START:  # entered anew: the first question was answered before
+            first = None
         while True:
-            setulb(*arguments)
-            wanted = task.item(0)
             if wanted == _EVALUATE and search is not None and task.item(1) == _IN_LINE_SEARCH:
                 search(self)
             elif wanted == _EVALUATE:
@@ -189,8 +192,10 @@ class LbfgsbKernel:
                 if self.iterations >= maxiter:
                     task[:] = _STOP, MAXITER
                     return
-            else:
+            elif wanted != _START:
                 return
+            setulb(*arguments)
+            wanted = task.item(0)
 
     def ray(self) -> Ray:
         """Return where the line search goes that begins now."""

@@ -11,7 +11,7 @@ import numpy as np
 from optimizers._types import Array
 from optimizers.direct import direct
 from optimizers.ending import Ending
-from optimizers.ledger import Evaluation
+from optimizers.ledger import Evaluation, PutAside
 from optimizers.problem import Problem
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.run import Run
@@ -89,51 +89,99 @@ def solve_lbfgsb(run: Run, options: LbfgsbOptions) -> Ending:
     Ending
         How it ended. The run's ``extra`` gets ``hess_inv``, however the run ends.
     """
-    problem = run.problem
-    evaluate = direct(run)
-    report = LbfgsbReport(problem, options.iprint)
-    value, gradient = evaluate(problem.x0)
-    run.iterate = run.last
-    report.iteration(0, problem.x0, value, gradient, run.nfev)
-    del gradient  # which may be large; the kernel asks for the start once more
-    if problem.is_fixed:
-        run.extra["hess_inv"] = LbfgsInvHessProduct(*np.zeros((2, 0, problem.n)))
-        return _ended(run, LbfgsbEnd(problem.x0, 0, 0, _STATIONARY_WORDS))
-    on_iteration = _observer(run, report if options.iprint > 0 else None)
-    search = line_search(run, options.speculate, options.maxls)
-    if search is None and options.values_first:
-        search = values_first(run)
-    settings = options.maxcor, options.ftol, options.gtol, options.maxls
-    made: list[kernels.LbfgsbKernel | PublicLbfgsb] = []
+    return LbfgsbSolver(options)(run)
 
-    def solved(start: Array, first: tuple[float, Array] | None) -> LbfgsbEnd:
-        kernel = kernels.lbfgsb(start, problem.lower, problem.upper, *settings)
-        made.append(kernel)
-        before = run.nit
+
+class LbfgsbSolver:
+    """L-BFGS-B on a run. After the run was put aside, a call goes on where the last one stood.
+
+    Its state is arrays and numbers only, so that it can be pickled in between.
+
+    Parameters
+    ----------
+    options : LbfgsbOptions
+        The options.
+    """
+
+    def __init__(self, options: LbfgsbOptions) -> None:
+        self._options = options
+        self._report: LbfgsbReport | None = None
+        # The kernel, and a second one after a restart; and the iterations before each.
+        self._made: list[kernels.LbfgsbKernel | PublicLbfgsb] = []
+        self._before: list[int] = []
+
+    @staticmethod
+    def can_be_entered_anew(run: Run, options: LbfgsbOptions) -> bool:
+        """Return whether all of a run's state is the run's and the kernel's."""
+        has_kernel = kernels.lbfgsb_integer() is not None
+        return run.is_plain and has_kernel and options.speculate == 1
+
+    def __call__(self, run: Run) -> Ending:
+        """Run the algorithm to its end."""
+        problem, options, made = run.problem, self._options, self._made
+        evaluate = direct(run)
+        if not made:
+            self._report = LbfgsbReport(problem, options.iprint)
+            value, gradient = evaluate(problem.x0)
+            run.iterate = run.last
+            self._report.iteration(0, problem.x0, value, gradient, run.nfev)
+            del gradient  # which may be large; the kernel asks for the start once more
+            if problem.is_fixed:
+                run.extra["hess_inv"] = LbfgsInvHessProduct(*np.zeros((2, 0, problem.n)))
+                return _ended(run, LbfgsbEnd(problem.x0, 0, 0, _STATIONARY_WORDS))
+            self._make(run, problem.x0)
+        end = self._solved(0, run, evaluate)
+        if not options.restart:
+            return _ended(run, end)
+        if run.nit < options.maxiter and _is_doubtful(problem, made[0], end, options):
+            value = float(made[0].f)
+            if len(made) == 1:
+                self._make(run, end.x)
+            again = self._solved(1, run, evaluate, (value, made[0].g.copy()))
+            if again.status != _ABNORMAL:
+                end = again
+            elif float(made[1].f) < value:
+                end = replace(end, x=again.x)  # it cannot go on from there: the doubted end stands
+        if _is_doubtful(problem, made[-1], end, options):
+            norm = gradient_norm(problem, end.x, made[-1].g)
+            end = replace(end, message=f"{end.message}, AT |PROJ G| = {norm:.1E}")
+        return _ended(run, end)
+
+    def _make(self, run: Run, start: Array) -> None:
+        options, problem = self._options, run.problem
+        settings = options.maxcor, options.ftol, options.gtol, options.maxls
+        self._made.append(kernels.lbfgsb(start, problem.lower, problem.upper, *settings))
+        self._before.append(run.nit)
+
+    def _solved(
+        self,
+        i: int,
+        run: Run,
+        evaluate: Callable[[Array], tuple[float, Array]],
+        first: tuple[float, Array] | None = None,
+    ) -> LbfgsbEnd:
+        """Run a kernel to its end, whose first question may have an answer already."""
+        options, kernel, before = self._options, self._made[i], self._before[i]
+        search = line_search(run, options.speculate, options.maxls)
+        if search is None and options.values_first:
+            search = values_first(run)
+        on_iteration = _observer(run, self._report if options.iprint > 0 else None)
         try:
             kernel.run(evaluate, options.maxiter - before, on_iteration, first, search)
-        finally:
+        except PutAside:
             run.nit = before + kernel.iterations
-            # Also when stopped.
-            run.extra["hess_inv"] = LbfgsInvHessProduct.later(
-                problem.n, functools.partial(_curved_pairs, tuple(made), options.maxcor)
-            )
+            raise
+        except BaseException:
+            self._keep(run, before + kernel.iterations)
+            raise
+        self._keep(run, before + kernel.iterations)
         return kernel.end()
 
-    end = solved(problem.x0, None)
-    if not options.restart:
-        return _ended(run, end)
-    if run.nit < options.maxiter and _is_doubtful(problem, made[0], end, options):
-        value = float(made[0].f)
-        again = solved(end.x, (value, made[0].g.copy()))
-        if again.status != _ABNORMAL:
-            end = again
-        elif float(made[1].f) < value:
-            end = replace(end, x=again.x)  # it cannot move on from there: what was doubted stands
-    if _is_doubtful(problem, made[-1], end, options):
-        norm = gradient_norm(problem, end.x, made[-1].g)
-        end = replace(end, message=f"{end.message}, AT |PROJ G| = {norm:.1E}")
-    return _ended(run, end)
+    def _keep(self, run: Run, nit: int) -> None:
+        """Let the run have what was learnt, also when it is stopped."""
+        run.nit = nit
+        pairs = functools.partial(_curved_pairs, tuple(self._made), self._options.maxcor)
+        run.extra["hess_inv"] = LbfgsInvHessProduct.later(run.problem.n, pairs)
 
 
 def _is_doubtful(

@@ -28,13 +28,14 @@ from optimizers.errors import (
     nearest_names,
 )
 from optimizers.evaluation.differences import Differences
+from optimizers.evaluation.evaluators import Evaluator
 from optimizers.optimizer import Optimizer
 from optimizers.problem import Problem
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.run import Run
 from optimizers.scipy.faces import differences_for
 from optimizers.scipy.free import FreeVariables
-from optimizers.scipy.lbfgsb import LbfgsbOptions, solve_lbfgsb
+from optimizers.scipy.lbfgsb import LbfgsbOptions, LbfgsbSolver, solve_lbfgsb
 from optimizers.scipy.lbfgsb import report_end as report_lbfgsb
 from optimizers.scipy.methods import CUSTOM, METHODS
 from optimizers.scipy.tnc import report_end as report_tnc
@@ -259,21 +260,16 @@ class SciPyOptimizer(Optimizer):
         return self._info.known
 
     @override
-    def minimize(
+    def _problem(
         self,
         fun: Objective,
         x0: ArrayLike,
-        jac: Jacobian = None,
-        bounds: BoundsLike = None,
-        *,
-        constraints: ConstraintsLike = (),
-        hess: Any = None,
-        hessp: Callable[..., Any] | None = None,
-        **settings: Unpack[RunSettings],
-    ) -> OptimizerResult:
-        if "tol" in settings:
-            name = type(self).__name__
-            raise UnknownOptionError(f"tol belongs to the constructor of {name}: {name}(tol=...).")
+        jac: Jacobian,
+        bounds: BoundsLike,
+        constraints: ConstraintsLike,
+        hess: Any,
+        hessp: Callable[..., Any] | None,
+    ) -> Problem:
         kept = self._problem_settings
         constraints = kept.get("constraints", ()) if constraints == () else constraints
         hess = kept.get("hess") if hess is None else hess
@@ -289,11 +285,16 @@ class SciPyOptimizer(Optimizer):
             jac = self.wrap_function(jac, args) if callable(jac) else jac
             hess = self.wrap_function(hess, args) if callable(hess) else hess
             hessp = self.wrap_function(hessp, args) if callable(hessp) else hessp
-        return super().minimize(
-            fun, x0, jac, bounds, constraints=constraints, hess=hess, hessp=hessp, **settings
-        )
+        return super()._problem(fun, x0, jac, bounds, constraints, hess, hessp)
 
-    minimize.__doc__ = Optimizer.minimize.__doc__
+    @override
+    def _start_run(
+        self, problem: Problem, settings: dict[str, Any], evaluator: Evaluator | None = None
+    ) -> Run:
+        if "tol" in settings:
+            name = type(self).__name__
+            raise UnknownOptionError(f"tol belongs to the constructor of {name}: {name}(tol=...).")
+        return super()._start_run(problem, settings, evaluator)
 
     @override
     def _finished(self, run: Run, result: OptimizerResult) -> None:
@@ -337,17 +338,31 @@ class SciPyOptimizer(Optimizer):
             message = "All variables are fixed by their bounds."
             return Ending(run.problem.x0, True, 0, message, StopReason.FIXED)
         options = self._scipy_options(run)
-        if self._method in ("l-bfgs-b", "tnc") and self._tol is not None:
-            for name in self._info.tol:
-                options.setdefault(name, self._tol)
         if self._method == "l-bfgs-b":
-            options.pop("maxfun", None)  # the run's budget
-            options.setdefault("restart", self._tol is None)
-            options.setdefault("values_first", True)
-            return solve_lbfgsb(run, LbfgsbOptions.checked(**options))
+            return solve_lbfgsb(run, self._lbfgsb_options(run))
         if self._method == "tnc":
+            if self._tol is not None:
+                for name in self._info.tol:
+                    options.setdefault(name, self._tol)
             return solve_tnc(run, options, tnc_messages(options.pop("mesg_num", None)))
         return self._call_scipy(run, options)
+
+    @override
+    def _reentrant(self, run: Run) -> Callable[[Run], Ending] | None:
+        if self._method != "l-bfgs-b" or run.problem.is_fixed:
+            return None
+        options = self._lbfgsb_options(run)
+        return LbfgsbSolver(options) if LbfgsbSolver.can_be_entered_anew(run, options) else None
+
+    def _lbfgsb_options(self, run: Run) -> LbfgsbOptions:
+        options = self._scipy_options(run)
+        options.pop("maxfun", None)  # the run's budget
+        if self._tol is not None:
+            for name in self._info.tol:
+                options.setdefault(name, self._tol)
+        options.setdefault("restart", self._tol is None)
+        options.setdefault("values_first", True)
+        return LbfgsbOptions.checked(**options)
 
     def _call_scipy(self, run: Run, options: dict[str, Any]) -> Ending:
         problem, info = run.problem, self._info
