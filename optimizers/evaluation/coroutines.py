@@ -1,6 +1,7 @@
 """Objectives that are coroutine functions: awaited on the caller's event loop."""
 
 import asyncio
+import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError, Executor, Future
 from typing import Any
@@ -35,9 +36,11 @@ class CoroutineExecutor(Executor):
         if self._is_cancelled:
             raise asyncio.CancelledError
         key, _, form, points = args
-        future = _Awaited(_perform(key, form, points), self._loop)
+        future = _Awaited(lambda: _perform(key, form, points), self._loop)
         self._pending.add(future)
         future.add_done_callback(self._pending.discard)
+        if self._is_cancelled:  # just now, by the loop's thread
+            future.cancel()
         return future
 
     def cancel(self) -> None:
@@ -48,20 +51,32 @@ class CoroutineExecutor(Executor):
 
 
 class _Awaited(Future[Any]):
-    """An evaluation that has started: cancelling ends it, but does not undo that."""
+    """An evaluation that ends when it is cancelled, whether it had begun or not."""
 
     def __init__(
-        self, evaluation: Coroutine[Any, Any, Outcome], loop: asyncio.AbstractEventLoop
+        self, evaluate: Callable[[], Coroutine[Any, Any, Outcome]], loop: asyncio.AbstractEventLoop
     ) -> None:
         super().__init__()
+        self._lock = threading.Lock()
+        self._has_begun = self._is_dropped = False
         self.set_running_or_notify_cancel()
-        self._inner = asyncio.run_coroutine_threadsafe(evaluation, loop)
+        self._inner = asyncio.run_coroutine_threadsafe(self._begin(evaluate), loop)
         self._inner.add_done_callback(self._pass_on)
+
+    async def _begin(self, evaluate: Callable[[], Coroutine[Any, Any, Outcome]]) -> Outcome:
+        with self._lock:
+            if self._is_dropped:
+                raise asyncio.CancelledError
+            self._has_begun = True
+        return await evaluate()
 
     @override
     def cancel(self) -> bool:
+        """End the evaluation; return whether it never begins."""
+        with self._lock:
+            self._is_dropped = True
         self._inner.cancel()
-        return False
+        return not self._has_begun
 
     def _pass_on(self, inner: Future[Any]) -> None:
         if inner.cancelled():

@@ -196,7 +196,7 @@ class Wave:
                 if not self._pool.workers.replace():
                     raise BrokenPoolError(f"The pool is broken: {_HOPELESS}") from error
                 future = self._pool.workers.executor.submit(perform, *arguments)
-        except Exception:
+        except (Exception, asyncio.CancelledError):
             self._pool.count(task.block, -task.size)
             raise
         self._running[future] = task
@@ -221,6 +221,7 @@ class Wave:
             yield task.block, task.part, died
             return
         except CancelledError:  # by somebody else: whoever owns the executor ends the run
+            self._running[future] = task  # to be abandoned with the others
             raise asyncio.CancelledError from None
         except Exception as error:
             outcome = Outcome(error=error)

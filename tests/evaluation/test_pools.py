@@ -32,6 +32,7 @@ from optimizers import (
     WorkerDiedError,
     vectorized,
 )
+from optimizers.errors import OptimizerWarning
 from optimizers.evaluation.blocks import Block
 from optimizers.evaluation.pools import evaluator_for
 from optimizers.evaluation.sending import pickled
@@ -794,6 +795,69 @@ def test_a_point_that_hangs_does_no_harm_to_those_beside_it(tmp_path):
 
     result = SAME().minimize(fun, START, workers=2, eval_timeout=1.0, retries=1)
     assert np.array_equal(result.x, LBFGSB().minimize(rosen, START).x)
+
+
+class Interrupted:
+    """A coroutine function that does something once, after which it has no answer."""
+
+    def __init__(self, act):
+        self._act, self.calls, self.ended = act, 0, 0
+
+    async def __call__(self, x):
+        self.calls += 1
+        if x[0] > -1.0:
+            act, self._act = self._act, lambda: None
+            act()
+            try:
+                await asyncio.sleep(60)
+            finally:
+                self.ended += 1
+        return float(rosen(x))
+
+
+def assert_is_result_so_far(result, fun):
+    assert result.stop is StopReason.INTERRUPTED
+    assert result.nfev == fun.calls
+    assert result.best.fun <= rosen(START)
+    assert fun.ended > 0  # what was in flight is cancelled
+
+
+def test_a_task_that_is_cancelled_has_the_result():
+    async def main():
+        task = asyncio.current_task()
+        fun = Interrupted(lambda: task.cancel())
+        with pytest.raises(asyncio.CancelledError) as error:
+            await LBFGSB().minimize_async(fun, START)
+        assert_is_result_so_far(error.value.optimizer_result, fun)
+
+    asyncio.run(main())
+
+
+def test_ctrl_c_under_asyncio_has_the_result_in_the_cancellation():
+    fun = Interrupted(lambda: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt) as error:
+        asyncio.run(LBFGSB().minimize_async(fun, START))
+    assert_is_result_so_far(error.value.__context__.optimizer_result, fun)
+
+
+def test_ctrl_c_under_asyncio_can_be_caught_by_the_task():
+    fun = Interrupted(lambda: signal.raise_signal(signal.SIGINT))
+
+    async def main():
+        try:
+            return await LBFGSB().minimize_async(fun, START)
+        except asyncio.CancelledError as error:
+            return error.optimizer_result
+
+    assert_is_result_so_far(asyncio.run(main()), fun)
+
+
+def test_a_result_cannot_be_returned_from_a_cancelled_task():
+    async def fun(x):
+        return float(rosen(x))
+
+    with pytest.warns(OptimizerWarning, match="on_interrupt='return' has no effect"):
+        asyncio.run(LBFGSB(on_interrupt="return").minimize_async(fun, START))
 
 
 def test_coroutines_take_no_workers():
