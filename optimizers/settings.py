@@ -23,7 +23,8 @@ class CommonSettings(TypedDict, total=False):
     workers : int, Executor, callable, Dask client or ``"vectorized"``
         Who evaluates a wave of points: so many processes (-1: one a core), an executor, a callable
         without arguments that makes one, a Dask client, or a map-like callable such as
-        ``pool.map``. ``"vectorized"``: the objective takes a stack of points (k, n).
+        ``pool.map`` (one that needs arguments, or takes any number of them). ``"vectorized"``: the
+        objective takes a stack of points (k, n).
     eval_timeout : float
         Seconds after which the evaluation of a point has failed. A process is killed; a thread
         goes on, and nobody waits for it.
@@ -42,8 +43,9 @@ class CommonSettings(TypedDict, total=False):
     on_interrupt : {"raise", "return"}
         What Ctrl-C does: ``"raise"`` (default) raises KeyboardInterrupt with the result so far,
         ``"return"`` returns that result.
-    seed : int or numpy.random.Generator
-        Seeds the run's random numbers, for algorithms that draw any.
+    seed : int, numpy.random.Generator or other
+        Seeds the run's random numbers, for algorithms that draw any: whatever
+        ``numpy.random.default_rng`` takes.
     noise : float or ``"estimate"``
         For differences of values with noise: the standard deviation of a value at the start, or
         ``"estimate"`` to measure it by difference tables. Steps of central differences are then
@@ -173,6 +175,17 @@ _CHECKS: dict[str, Callable[[str, Any], None]] = {
 }
 
 
+def check_seed(seed: Any) -> None:
+    """Raise an OptionError if NumPy makes no generator of a seed."""
+    try:
+        np.random.default_rng(seed)
+    except (TypeError, ValueError) as error:
+        raise OptionError(
+            f"seed is {seed!r}, expected what numpy.random.default_rng takes, such as a whole "
+            f"number >= 0 or a Generator ({error})."
+        ) from error
+
+
 def _are_steps(value: Any) -> bool:
     if type(value) is float:
         return value != 0.0 and math.isfinite(value)
@@ -215,6 +228,7 @@ def check_run_settings(name: str, settings: dict[str, Any], options: Iterable[st
     for name, choices in _CHOICES.items():
         if settings.get(name, choices[0]) not in choices:
             raise OptionError(f"{name} is {settings[name]!r}, expected {choices}.")
+    check_seed(settings.get("seed"))
     noise: Any = settings.get("noise")
     is_deviation = is_number(noise) and 0 < noise < np.inf
     if not (noise is None or is_deviation or (isinstance(noise, str) and noise == "estimate")):

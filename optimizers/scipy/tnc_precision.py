@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from optimizers.ending import Ending
 from optimizers.evaluation.differences import Differences
-from optimizers.run import Ending, Run
+from optimizers.run import Run
 from optimizers.scipy.stationary import is_stationary
 from optimizers.scipy.tnc_codes import FCONVERGED, LSFAIL, NOPROGRESS, XCONVERGED
 
