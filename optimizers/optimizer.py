@@ -1,6 +1,7 @@
 """Optimizer: the configuration of one algorithm, and how it is put to work on a problem."""
 
 import asyncio
+import contextvars
 import functools
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal, Protocol
@@ -260,7 +261,9 @@ class Optimizer(Configured, Declaring):
         asyncio.CancelledError
             If the awaiting task is cancelled: the evaluations in flight are cancelled too, and
             the error's attribute ``optimizer_result`` holds the result so far. Ctrl-C cancels the
-            task that ``asyncio.run`` runs: catch the error there.
+            task that ``asyncio.run`` runs: catch the error there, or the KeyboardInterrupt that
+            ``asyncio.run`` makes of it, whose ``__context__`` it is. ``on_interrupt="return"``
+            has no effect: a task that is cancelled has to end so.
         BaseException
             As from :meth:`minimize`.
 
@@ -280,9 +283,16 @@ class Optimizer(Configured, Declaring):
                 "minimize_async awaits fun on the event loop and takes no workers: in_flight says "
                 "how many evaluations may be in flight."
             )
-        executor = CoroutineExecutor(asyncio.get_running_loop(), in_flight)
+        if {**self._run_settings, **settings}.get("on_interrupt") == "return":
+            warn_user(
+                "on_interrupt='return' has no effect in minimize_async: Ctrl-C cancels the task, "
+                "and the asyncio.CancelledError has the result in its attribute optimizer_result."
+            )
+        loop = asyncio.get_running_loop()
+        executor = CoroutineExecutor(loop, in_flight)
         call = functools.partial(self.minimize, fun, x0, jac, bounds, workers=executor, **settings)
-        run = asyncio.ensure_future(asyncio.to_thread(call))
+        # A future and not a task: SystemExit would end the loop before this coroutine has it.
+        run = loop.run_in_executor(None, contextvars.copy_context().run, call)
         try:
             return await asyncio.shield(run)
         except asyncio.CancelledError:
@@ -450,7 +460,7 @@ class Optimizer(Configured, Declaring):
         evaluator = Evaluator(f, max_evals_grouped)
         center, values = evaluator.value(x), np.empty(len(plan.points))
         for part, answer in evaluator.wave(plan.points):
-            if isinstance(answer, Exception):
+            if isinstance(answer, BaseException):
                 raise answer
             values[part] = answer
         return plan.fold(center, values)

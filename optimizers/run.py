@@ -6,6 +6,7 @@ whatever ends it.
 
 import functools
 import math
+from asyncio import CancelledError
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, overload
@@ -283,8 +284,8 @@ class Run(WaveTaker):
                 return stopped(self, stop.reason)
         except PutAside:
             raise
-        except KeyboardInterrupt as error:
-            if self._returns_on_interrupt:
+        except (KeyboardInterrupt, CancelledError) as error:
+            if self._returns_on_interrupt and isinstance(error, KeyboardInterrupt):
                 return stopped(self, StopReason.INTERRUPTED)
             attach(self, error, StopReason.INTERRUPTED)
             raise

@@ -4,23 +4,36 @@ What arrives is counted and weighed whatever follows it; what fails is an error 
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from optimizers._types import Array
-from optimizers.errors import BrokenPoolError, InvalidValueError, JournalError
+from optimizers.errors import (
+    BrokenPoolError,
+    InvalidInputError,
+    InvalidValueError,
+    JournalError,
+    NonFiniteValueError,
+)
+from optimizers.evaluation.blocks import Answer, Block, Question
 from optimizers.evaluation.differences import Differences, Plan
-from optimizers.evaluation.evaluators import Answer, Evaluator
-from optimizers.evaluation.values import as_gradient, as_value, non_finite, unpack
+from optimizers.evaluation.evaluators import Evaluator
+from optimizers.evaluation.tasks import Failure
+from optimizers.evaluation.values import REJECT, as_gradient, as_value, non_finite, unpack
 from optimizers.ledger import Evaluation, Ledger, PutAside, StopRun
 from optimizers.problem import Problem
 from optimizers.result import StopReason
 
+#: Why a failure at the start cannot be rejected.
+_AT_START = (
+    "It is the start, or a probe of its gradient: there is nothing to step back to, so start from "
+    "another point."
+)
 #: What no other point would mend.
-_FINAL = (InvalidValueError, BrokenPoolError, JournalError)
+_FINAL = (InvalidValueError, InvalidInputError, BrokenPoolError, JournalError)
 
 
 class WaveTaker(Ledger):
@@ -55,6 +68,7 @@ class WaveTaker(Ledger):
         self.differences = differences
         self._evaluator = evaluator
         self._counted = evaluator.started
+        self._counted_gradients = evaluator.gradients
 
     @property
     def calls_points(self) -> bool:
@@ -75,28 +89,29 @@ class WaveTaker(Ledger):
         self, x: Array, unless: Callable[[float], bool] | None = None
     ) -> tuple[float, Array | None]:
         """Evaluate a point and its gradient together; see :meth:`Run.value_and_gradient`."""
-        if callable(self.problem.jac) or self.problem.jac is True:
+        jac = self.problem.jac
+        if jac is True or (callable(jac) and not self._evaluator.has_workers):
             value, gradient = self.call(x)
             if gradient is None and not (unless is not None and unless(value)):
                 gradient = self.call_jac(x)
             return value, gradient
-        plan = self.plan(x)
-        if plan.points.dtype == np.complex128:
-            value, _ = self.call(x)
-            if unless is not None and unless(value):
-                return value, None
-            return value, self.probed(plan, value)
-        if self.nfev + 1 + len(plan.points) > self.limit:
+        question = Question([x], (), jac) if callable(jac) else Question([x], [self.plan(x)])
+        if not callable(jac) and self.nfev + question.cost > self.limit:
+            # Not enough left for the gradient: the budget's last point is spent on the value.
             self._spend_last(x)
         precision = self.precision
-        values, failures = self.try_wave(np.concatenate([x[np.newaxis], plan.points]), unless)
-        value, probes = float(values[0]), values[1:]
+        self.take(question.blocks, unless)
+        value, failures = question.value(0), question.failures(0)
         if unless is not None and unless(value):
             return value, None
-        if self.precision > precision:
+        if callable(jac):
+            for error in failures.values():
+                raise error
+            return value, question.rest(0)[0]
+        if question.is_joint and self.precision > precision:
             # The first answers are coarser than was thought: those probes were too near.
             return value, self.probed(self.plan(x), value)
-        return value, self._mended(plan, value, probes, failures)
+        return value, self._mended(question.plans[0], value, question.rest(0), failures)
 
     def _spend_last(self, x: Array) -> NoReturn:
         """End the run, whose budget is too small for a gradient at ``x``, with the value there."""
@@ -111,24 +126,25 @@ class WaveTaker(Ledger):
 
     def probed(self, plan: Plan, value: float) -> Array:
         """Return the gradient from a wave of probes alone."""
-        probes, failures = self.try_wave(plan.points, is_first_needed=False)
-        failures = {row + 1: error for row, error in failures.items()}
-        return self._mended(plan, value, probes, failures)
+        probes = Block(plan.points)
+        self.take([probes], is_first_needed=False)
+        return self._mended(plan, value, probes.values, probes.failures)
 
     def _mended(
         self, plan: Plan, value: float, probes: NDArray[Any], failures: dict[int, Exception]
     ) -> Array:
-        """Return the gradient, with other probes in the place of those that failed.
-
-        ``failures`` counts the rows from 1: the point itself is row 0.
-        """
+        """Return the gradient, with other probes in the place of those that failed."""
         if failures:
             failed = np.zeros(len(probes), dtype=bool)
-            failed[[row - 1 for row in failures]] = True
+            failed[list(failures)] = True
             again = plan.retry(value, probes, failed)
             if again is None:
                 raise next(iter(failures.values()))
-            plan, probes = again, self._wave(again.points)
+            further = Block(again.points)
+            self.take([further])
+            for error in further.failures.values():
+                raise error
+            plan, probes = again, further.values
         return self.fold(plan, value, probes)
 
     def call(self, x: Array) -> tuple[float, Array | None]:
@@ -136,14 +152,15 @@ class WaveTaker(Ledger):
         self.check_budget(1)
         gradient = None
         if self.problem.jac is True:
-            self.nfev += 1
-            self.njev += 1
+            is_evaluated = True
             try:
                 both = self._evaluator.raw(self.problem.fun, x)
             except (StopRun, PutAside):  # the caller of a stepper has not answered
-                self.nfev -= 1
-                self.njev -= 1
+                is_evaluated = False
                 raise
+            finally:
+                self.nfev += is_evaluated
+                self.njev += is_evaluated
             value, gradient = self._unpack(both)
         else:
             try:
@@ -155,17 +172,19 @@ class WaveTaker(Ledger):
         self.weigh(x, value)
         return value, gradient
 
+    def _gradient(self, raw: Any) -> Array:
+        return as_gradient(raw, self.problem.n, finite=not self.passes)
+
     def _unpack(self, raw: Any) -> tuple[float, Array]:
         value, gradient = unpack(raw)
-        return as_value(value), as_gradient(gradient, self.problem.n, finite=not self.passes)
+        return as_value(value), self._gradient(gradient)
 
     def call_jac(self, x: Array) -> Array:
         """Evaluate the user's own gradient at one point."""
         assert callable(self.problem.jac)
         self.check_clock()
         self.njev += 1
-        gradient = self._evaluator.raw(self.problem.jac, x)
-        return as_gradient(gradient, self.problem.n, finite=not self.passes)
+        return self._gradient(self._evaluator.raw(self.problem.jac, x))
 
     def plan(self, x: Array) -> Plan:
         """Return the probes of the gradient at ``x``."""
@@ -173,83 +192,76 @@ class WaveTaker(Ledger):
         return self.differences.plan(x, lower, upper, self.precision)
 
     def _count(self) -> None:
-        """Count the points at which the evaluator has started evaluations."""
+        """Count the calls that the evaluator has started."""
         self.nfev += self._evaluator.started - self._counted
+        self.njev += self._evaluator.gradients - self._counted_gradients
         self._counted = self._evaluator.started
+        self._counted_gradients = self._evaluator.gradients
 
-    def _wave(self, points: NDArray[Any]) -> NDArray[Any]:
-        """Return the values of a wave, or raise what went wrong with one of its points."""
-        values, failures = self.try_wave(points)
-        for error in failures.values():
-            raise error
-        return values
-
-    def try_wave(
+    def take(
         self,
-        points: NDArray[Any],
+        blocks: Sequence[Block],
         unless: Callable[[float], bool] | None = None,
         *,
         is_first_needed: bool = True,
-    ) -> tuple[NDArray[Any], dict[int, Exception]]:
-        """Evaluate a wave; what arrived is counted and weighed whatever follows it.
+    ) -> None:
+        """Evaluate a wave, and note in its blocks what came of it.
+
+        What arrived is counted and weighed whatever follows it.
 
         Parameters
         ----------
-        points : ndarray of float64 or complex128, shape (k, n)
-            The points.
+        blocks : sequence of Block
+            The blocks of the wave. They get values, and the failures if these are rejected;
+            otherwise the first failure is raised.
         unless : callable, optional
-            ``unless(value)`` tells by the value of the first point that the others are not wanted.
+            ``unless(value)`` tells by the value of the first point that nothing else is wanted.
         is_first_needed : bool, default True
             Whether the others are of no use if the first point fails: then its failure is raised.
-
-        Returns
-        -------
-        values : ndarray of the points' dtype, shape (k,)
-            The values; NaN where there are none.
-        failures : dict of int to Exception
-            Why some have none, by row. Only when failures are rejected: otherwise the first is
-            raised.
         """
-        self.check_budget(len(points))
-        values = np.full(len(points), np.nan, dtype=points.dtype)
-        failures: dict[int, Exception] = {}
-        missing = len(points)
-        spare = self.limit - self.nfev - len(points)
-        answers = self._evaluator.wave(points, spare, self.deadline)
+        cost = sum(block.cost for block in blocks)
+        self.check_budget(cost)
+        missing = sum(len(block.points) for block in blocks)
+        answers = self._evaluator.answers(blocks, self.limit - self.nfev - cost, self.deadline)
         try:
-            for part, answer in answers:
+            for block, part, answer in answers:
                 missing -= part.stop - part.start
-                for row, error in self._take(values, part, answer):
+                is_first = block is blocks[0] and part.start == 0
+                for row, error in self._note(block, part, answer):
                     if (
-                        (row == 0 and is_first_needed)
+                        (is_first and row == 0 and is_first_needed)
                         or not self.rejects
-                        or isinstance(error, _FINAL)
+                        or isinstance(error, (*_FINAL, SystemExit))
                     ):
                         raise error
-                    failures[row] = error
-                if unless is not None and part.start == 0 and unless(float(values[0])):
-                    return values, failures
+                    block.failures[row] = error
+                if unless is not None and is_first and unless(float(block.values[0])):
+                    return
         finally:
             answers.close()
             self._count()
-            if points.dtype != np.complex128:  # probes off the real axis are no candidates
-                finite = np.isfinite(values)
-                self.weigh_part(points[finite], values[finite])
-                for late, there in self._evaluator.late():
-                    self.weigh_part(late[np.isfinite(there)], there[np.isfinite(there)])
+            for block in blocks:
+                if block.is_real:
+                    self._weigh_finite(block.points, block.values)
+            for late, values in self._evaluator.late():
+                self._weigh_finite(late, values)
         if missing:
             raise StopRun(StopReason.TIMEOUT)
-        return values, failures
 
-    def _take(
-        self, values: NDArray[Any], part: slice, answer: Answer
-    ) -> Iterator[tuple[int, Exception]]:
+    def _note(self, block: Block, part: slice, answer: Answer) -> Iterator[tuple[int, Failure]]:
         """Note the values of a part, and yield the rows that have none."""
-        if isinstance(answer, Exception):
+        if isinstance(answer, BaseException):
             for row in range(part.start, part.stop):
                 yield row, answer
             return
-        values[part] = answer
+        if block.gradient is not None:
+            for row, raw in enumerate(answer, part.start):
+                try:
+                    block.values[row] = self._gradient(raw)
+                except Exception as error:
+                    yield row, error
+            return
+        block.values[part] = answer
         if not self.passes and not np.isfinite(answer).all():
             for i in np.flatnonzero(~np.isfinite(answer)):
                 yield part.start + int(i), non_finite(answer[i])
@@ -258,13 +270,19 @@ class WaveTaker(Ledger):
         """Return the values of a wave that no algorithm asked for; NaN where there is none."""
         passes, self.passes = self.passes, True
         try:
-            return self.try_wave(points, is_first_needed=False)[0]
+            wave = Block(points)
+            self.take([wave], is_first_needed=False)
+            return wave.values
         finally:
             self.passes = passes
 
     def fold(self, plan: Plan, value: float, values: NDArray[Any]) -> Array:
         """Return the gradient from its probes; finite values may still differ by too much."""
-        return as_gradient(plan.fold(value, values), self.problem.n, finite=not self.passes)
+        return self._gradient(plan.fold(value, values))
+
+    def _weigh_finite(self, points: Array, values: Array) -> None:
+        finite = np.isfinite(values)
+        self.weigh_part(points[finite], values[finite])
 
     def weigh_part(self, points: Array, values: Array) -> None:
         """Weigh finite values; of many, only the extremes count."""
@@ -283,9 +301,9 @@ class WaveTaker(Ledger):
         rejects = self.rejects and not isinstance(error, _FINAL)
         stand_in = self.reject(x) if rejects else None
         if stand_in is None:
-            if rejects:
-                error.add_note(
-                    "The start, or a probe of its gradient, fails: nothing to step back to."
-                )
+            if isinstance(error, NonFiniteValueError) and self.anchor is None:
+                error.args = (str(error).replace(REJECT, _AT_START),)
+            elif rejects:
+                error.add_note(_AT_START)
             raise error
         return stand_in

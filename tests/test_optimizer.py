@@ -112,6 +112,11 @@ class TestBudgets:
         assert sum(fun.calls) == result.nfev <= 30
         assert result.stop == StopReason.MAXFUN
 
+    @pytest.mark.parametrize("cls", [NELDER_MEAD, POWELL, COBYQA])
+    def test_maxfev_counts_each_point_once(self, cls):
+        result = cls(maxfev=400).minimize(rosen, np.resize([-1.2, 1.0], 20))
+        assert result.nfev == 400  # Powell asks for some twice, which costs nothing
+
     def test_the_budget_of_a_call_wins_over_the_constructors(self):
         assert LBFGSB(maxfun=10).minimize(rosen, START, maxfun=400).nfev > 10
         assert TNC(maxfun=400).minimize(rosen, START, maxfun=10).nfev <= 10
@@ -129,6 +134,23 @@ class TestBudgets:
         # SciPy's TNC checks its limit after an iteration, and evaluates once more at its end.
         assert 5 <= result.nfev <= 7
         assert result.stop == StopReason.MAXFUN
+
+    @pytest.mark.parametrize("seed", [-1, 1.5, "lucky", [1.5], {}], ids=repr)
+    def test_a_seed_that_numpy_does_not_take_is_an_error_before_the_first_evaluation(self, seed):
+        with pytest.raises(OptionError, match=r"seed is .*numpy\.random\.default_rng"):
+            TNC(seed=seed)
+        fun = Recorder(6)
+        with pytest.raises(OptionError, match="seed is"):
+            TNC().minimize(fun, START, seed=seed)
+        assert fun.calls == []
+
+    @pytest.mark.parametrize(
+        "seed",
+        [None, 0, [1, 2], np.int64(3), np.random.SeedSequence(4), np.random.default_rng(5)],
+        ids=repr,
+    )
+    def test_a_seed_is_what_numpy_takes(self, seed):
+        assert LBFGSB(seed=seed).minimize(rosen, START, seed=seed).success
 
     @pytest.mark.parametrize("maxfun", [0, -1, "many", True])
     def test_a_budget_that_allows_nothing_is_an_error(self, maxfun):

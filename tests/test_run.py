@@ -865,6 +865,17 @@ def test_a_start_that_fails_is_an_error_though_failures_are_rejected(failure, at
     assert error.value.optimizer_result.nrejected == 0
 
 
+@pytest.mark.parametrize("on_failure", ["raise", "reject"])
+@pytest.mark.parametrize("at", [1, 3])
+def test_at_the_start_it_is_not_advised_to_reject(on_failure, at):
+    with pytest.raises(NonFiniteValueError, match="start from another point") as error:
+        # The second probe fails too, or the first would do.
+        make(Failing(math.nan, at, at + 1, 5), on_failure=on_failure).execute(descend)
+    assert "reject" not in str(error.value)
+    with pytest.raises(NonFiniteValueError, match='on_failure="reject"'):
+        make(Failing(math.nan, 6)).execute(descend)
+
+
 def test_no_result_ever_shows_a_rejected_value():
     fun = Failing(math.nan, 2, 3)  # also if the ending were evaluated anew
 

@@ -1,6 +1,7 @@
 """Objectives that are coroutine functions: awaited on the caller's event loop."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError, Executor, Future
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from optimizers.evaluation.tasks import Form, Outcome, evaluate, known
+from optimizers.evaluation.tasks import FAILURES, Failure, Form, Outcome, evaluate, known
 
 
 class CoroutineExecutor(Executor):
@@ -36,9 +37,11 @@ class CoroutineExecutor(Executor):
         if self._is_cancelled:
             raise asyncio.CancelledError
         key, _, form, points = args
-        future = _Awaited(_perform(key, form, points), self._loop)
+        future = _Awaited(lambda: _perform(key, form, points), self._loop)
         self._pending.add(future)
         future.add_done_callback(self._pending.discard)
+        if self._is_cancelled:  # just now, by the loop's thread
+            future.cancel()
         return future
 
     def cancel(self) -> None:
@@ -49,20 +52,32 @@ class CoroutineExecutor(Executor):
 
 
 class _Awaited(Future[Any]):
-    """An evaluation that has started: cancelling ends it, but does not undo that."""
+    """An evaluation that ends when it is cancelled, whether it had begun or not."""
 
     def __init__(
-        self, evaluation: Coroutine[Any, Any, Outcome], loop: asyncio.AbstractEventLoop
+        self, evaluate: Callable[[], Coroutine[Any, Any, Outcome]], loop: asyncio.AbstractEventLoop
     ) -> None:
         super().__init__()
+        self._lock = threading.Lock()
+        self._has_begun = self._is_dropped = False
         self.set_running_or_notify_cancel()
-        self._inner = asyncio.run_coroutine_threadsafe(evaluation, loop)
+        self._inner = asyncio.run_coroutine_threadsafe(self._begin(evaluate), loop)
         self._inner.add_done_callback(self._pass_on)
+
+    async def _begin(self, evaluate: Callable[[], Coroutine[Any, Any, Outcome]]) -> Outcome:
+        with self._lock:
+            if self._is_dropped:
+                raise asyncio.CancelledError
+            self._has_begun = True
+        return await evaluate()
 
     @override
     def cancel(self) -> bool:
+        """End the evaluation; return whether it never begins."""
+        with self._lock:
+            self._is_dropped = True
         self._inner.cancel()
-        return False
+        return not self._has_begun
 
     def _pass_on(self, inner: Future[Any]) -> None:
         if inner.cancelled():
@@ -76,12 +91,12 @@ class _Awaited(Future[Any]):
 async def _perform(key: str, form: Form, points: NDArray[Any]) -> Outcome:
     fun = known(key)
     began = time.perf_counter()
-    answers: list[tuple[Any, Exception | None]] = []
+    answers: list[tuple[Any, Failure | None]] = []
     whole = {"flat": points.flatten, "stack": points.copy}
     for point in [whole[form]()] if form in whole else np.copy(points):
         try:
             answers.append((await fun(point), None))
-        except Exception as error:
+        except FAILURES as error:
             answers.append((None, error))
             break
     awaited = iter(answers)

@@ -3,20 +3,19 @@
 import functools
 import math
 import time
-from collections.abc import Callable, Generator
-from typing import Any, TypeAlias, TypeVar, cast
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from optimizers._types import Array, Objective
-from optimizers.errors import InvalidInputError, InvalidValueError, OptionError
-from optimizers.evaluation.tasks import Form, Outcome, evaluate
-from optimizers.evaluation.values import as_value, as_values, precision_of
+from optimizers.errors import InvalidInputError, OptionError
+from optimizers.evaluation.blocks import Answer, Block
+from optimizers.evaluation.mapping import mapped
+from optimizers.evaluation.tasks import Form, evaluate, is_worth_a_retry
+from optimizers.evaluation.values import as_value, precision_of
 from optimizers.evaluation.workers import is_pool
-
-#: Values, or why there are none.
-Answer: TypeAlias = NDArray[Any] | Exception
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _MARK = "__optimizers_vectorized__"
@@ -121,8 +120,8 @@ class Evaluator:
             )
         #: The coarsest machine precision among the values so far: float32 answers raise it.
         self.precision = _EPS
-        #: At how many points evaluations have started.
-        self.started = 0
+        #: At how many points evaluations have started, and how many calls of the gradient.
+        self.started = self.gradients = 0
         self.retries = retries
         #: How many points one call takes; None for as many as there are: a vectorised objective
         #: takes a whole wave at once unless the user limits it.
@@ -181,6 +180,11 @@ class Evaluator:
                     raise
         raise AssertionError("The last attempt returns or raises.")
 
+    @property
+    def has_workers(self) -> bool:
+        """Whether functions are called elsewhere, so that several can be at the same time."""
+        return False
+
     def late(self) -> list[tuple[NDArray[Any], NDArray[Any]]]:
         """Return points and values of waves that were left before these were asked for."""
         return []
@@ -188,12 +192,38 @@ class Evaluator:
     def wave(
         self, points: NDArray[Any], spare: float = math.inf, deadline: float = math.inf
     ) -> Generator[tuple[slice, Answer], None, None]:
-        """Evaluate a wave of points, and yield each part as its values arrive.
+        """Evaluate a wave of points of one type, and yield each part as its values arrive.
 
         Parameters
         ----------
         points : ndarray of float64 or complex128, shape (k, n)
             The points.
+        spare, deadline
+            As in :meth:`answers`.
+
+        Yields
+        ------
+        part : slice
+            The rows of ``points``, in any order.
+        answer : ndarray of the points' dtype, shape of the part, or Exception or SystemExit
+            Their values, finite or not, or why they have none.
+        """
+        answers = self.answers([Block(points)], spare, deadline)
+        try:
+            for _, part, answer in answers:
+                yield part, answer
+        finally:
+            answers.close()
+
+    def answers(
+        self, blocks: Sequence[Block], spare: float = math.inf, deadline: float = math.inf
+    ) -> Generator[tuple[Block, slice, Answer], None, None]:
+        """Evaluate the blocks of one wave, and yield each part as its values arrive.
+
+        Parameters
+        ----------
+        blocks : sequence of Block
+            The blocks; they are not changed.
         spare : float, default inf
             How many evaluations may be made besides, for those that failed.
         deadline : float, default inf
@@ -201,53 +231,59 @@ class Evaluator:
 
         Yields
         ------
+        block : Block
+            One of them.
         part : slice
-            The rows of ``points``, in any order.
-        answer : ndarray of the points' dtype, shape of the part, or Exception
-            Their values, finite or not, or why they have none.
+            Some of its rows; blocks and rows come in any order.
+        answer : ndarray, Exception or SystemExit
+            Their values, finite or not, or what the gradient returned as dtype object; or why they
+            have none.
         """
-        form: Form = "stack" if self.is_stacked else "points" if self.size == 1 else "flat"
-        for part in self.parts(len(points)):
-            for attempt in range(self.retries + 1):
-                if time.monotonic() > deadline:
-                    return
-                self.started += part.stop - part.start
-                outcome = self._mapped(points) if self._map else None
-                outcome = outcome or evaluate(self._fun, form, points[part])
-                self.precision = max(self.precision, outcome.precision)
-                spare -= part.stop - part.start if attempt else 0
-                if outcome.error is None:
-                    yield part, outcome.values
-                elif (
-                    attempt < self.retries
-                    and spare >= part.stop - part.start
-                    and is_worth_a_retry(outcome.error)
-                ):
-                    continue
-                else:
-                    yield part, outcome.error
-                break
+        if self._map is not None:
+            yield from mapped(self, self._map, blocks, spare, deadline)
+            return
+        for block in blocks:
+            fun, form = self.way(block)
+            for part in self.parts(len(block.points)) if block.cost else _each(block):
+                for attempt in range(self.retries + 1):
+                    if time.monotonic() > deadline:
+                        return
+                    self.count(block, part.stop - part.start)
+                    outcome = evaluate(fun, form, block.points[part])
+                    self.precision = max(self.precision, outcome.precision)
+                    cost = part.stop - part.start if block.cost else 0
+                    spare -= cost if attempt else 0
+                    if outcome.error is None:
+                        yield block, part, outcome.values
+                    elif (
+                        attempt < self.retries and spare >= cost and is_worth_a_retry(outcome.error)
+                    ):
+                        continue
+                    else:
+                        yield block, part, outcome.error
+                    break
 
-    def _mapped(self, points: NDArray[Any]) -> Outcome:
-        assert self._map is not None
-        dtype = points.dtype.type
-        try:
-            answers = list(self._map(self._fun, [point.copy() for point in points]))
-            precision = precision_of(answers[0]) if answers else 0.0
-            values = [as_values(answer, 1, dtype)[0] for answer in answers]
-            return Outcome(as_values(values, len(points), dtype), precision)
-        except Exception as error:
-            return Outcome(error=error)
+    def way(self, block: Block) -> tuple[Callable[..., Any], Form]:
+        """Return the function that a block goes to, and how it takes points."""
+        if block.gradient is not None:
+            return block.gradient, "raw"
+        return self._fun, "stack" if self.is_stacked else "points" if self.size == 1 else "flat"
+
+    def count(self, block: Block, calls: int) -> None:
+        """Count points of a block at which a function is called, or, if negative, is not."""
+        if block.gradient is None:
+            self.started += calls
+        else:
+            self.gradients += calls
 
     def parts(self, k: int) -> list[slice]:
         """Return the rows that go together in each call, for a wave of ``k`` points."""
-        size = max(k, 1) if self._map is not None or self.size is None else self.size
+        size = max(k, 1) if self.size is None else self.size
         return [slice(start, min(start + size, k)) for start in range(0, k, size)]
 
 
-def is_worth_a_retry(error: Exception) -> bool:
-    """Return whether a failure may pass: a bug does not, and StopIteration is a wish."""
-    return not isinstance(error, InvalidValueError | StopIteration)
+def _each(block: Block) -> list[slice]:
+    return [slice(row, row + 1) for row in range(len(block.points))]
 
 
 def check_group(group: int | None) -> int:

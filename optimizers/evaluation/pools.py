@@ -1,7 +1,7 @@
 """An evaluator whose waves go to an executor, and the choice of the evaluator for a run."""
 
 import math
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from optimizers.errors import OptionError
-from optimizers.evaluation.evaluators import Answer, Evaluator, check_group, is_vectorized
+from optimizers.evaluation.blocks import Answer, Block
+from optimizers.evaluation.evaluators import Evaluator, check_group, is_vectorized
 from optimizers.evaluation.sending import Function
-from optimizers.evaluation.tasks import Form, withdraw
+from optimizers.evaluation.tasks import withdraw
 from optimizers.evaluation.waves import Wave
 from optimizers.evaluation.workers import DaemonExecutor, Workers, is_pool
 
@@ -85,34 +86,37 @@ class PoolEvaluator(Evaluator):
 
     @override
     def value(self, x: NDArray[Any], spare: float = math.inf) -> float:
-        form: Form = "stack" if self.is_stacked else "points"
-        return float(self._one(self._fun, x, form, spare))
+        return float(self._one(Block(x[np.newaxis]), spare))
 
     @override
     def raw(self, fun: Callable[..., Any], x: NDArray[Any]) -> Any:
-        started = self.started
+        calls = self.gradients
         try:
-            return self._one(fun, x, "raw", math.inf)
+            return self._one(Block(x[np.newaxis], fun), math.inf)
         finally:
-            self.started = started
+            self.gradients = calls
 
-    def _one(self, fun: Callable[..., Any], x: NDArray[Any], form: Form, spare: float) -> Any:
-        wave = Wave(self, self._function(fun), form, x[np.newaxis], spare)
+    def _one(self, block: Block, spare: float) -> Any:
+        wave = Wave(self, [block], spare)
         try:
-            for _, answer in wave.answers():
-                if isinstance(answer, Exception):
+            for _, _, answer in wave.answers():
+                if isinstance(answer, BaseException):
                     raise answer
                 return answer[0]
         finally:
             wave.abandon()
         raise AssertionError("A wave of one point has one answer.")
 
+    @property
     @override
-    def wave(
-        self, points: NDArray[Any], spare: float = math.inf, deadline: float = math.inf
-    ) -> Generator[tuple[slice, Answer], None, None]:
-        form: Form = "stack" if self.is_stacked else "points" if self.size == 1 else "flat"
-        wave = Wave(self, self._function(self._fun), form, points, spare, deadline)
+    def has_workers(self) -> bool:
+        return True
+
+    @override
+    def answers(
+        self, blocks: Sequence[Block], spare: float = math.inf, deadline: float = math.inf
+    ) -> Generator[tuple[Block, slice, Answer], None, None]:
+        wave = Wave(self, blocks, spare, deadline)
         try:
             yield from wave.answers()
         finally:
@@ -123,7 +127,8 @@ class PoolEvaluator(Evaluator):
         late, self._late = self._late, []
         return late
 
-    def _function(self, fun: Callable[..., Any]) -> Function:
+    def function(self, fun: Callable[..., Any]) -> Function:
+        """Return a function on its way to workers."""
         # Made once only: each is published anew, under a key that no worker knows.
         if id(fun) not in self._functions:
             self._functions[id(fun)] = Function(fun)

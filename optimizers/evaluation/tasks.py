@@ -14,17 +14,21 @@ import traceback
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from optimizers.errors import EvaluationError
+from optimizers.errors import EvaluationError, InvalidValueError
 from optimizers.evaluation.values import as_value, as_values, precision_of
 
 #: How the objective takes points: one by one, several in one flat vector, or as a stack; "raw" is
 #: for a function of one point whose answer is handed on as it is.
 Form = Literal["points", "flat", "stack", "raw"]
+
+#: How a call of the user's fails: one that ends its program must not end the worker's instead.
+Failure: TypeAlias = Exception | SystemExit
+FAILURES = (Exception, SystemExit)
 
 _NUMBERS = itertools.count()
 # A process's number is not enough: in containers, the same come up again and again.
@@ -48,7 +52,7 @@ class Outcome:
         The values of the first k points of the task.
     precision : float
         The coarsest machine precision among them.
-    error : Exception, optional
+    error : Exception or SystemExit, optional
         Why the point after those, or with groups all of them, has no value.
     seconds : float, optional
         How long a point took, in the mean.
@@ -58,7 +62,7 @@ class Outcome:
 
     values: NDArray[Any] = field(default_factory=lambda: np.empty(0))
     precision: float = 0.0
-    error: Exception | None = None
+    error: Failure | None = None
     seconds: float | None = None
     worker: str = ""
 
@@ -137,27 +141,55 @@ def evaluate(fun: Callable[..., Any], form: Form, points: NDArray[Any]) -> Outco
         answer = np.empty(1, dtype=object)
         try:
             answer[0] = fun(points[0].copy())
-        except Exception as error:
+        except FAILURES as error:
             return Outcome(error=error)
         return Outcome(answer)
     if form != "points":
         try:
             raw = fun(points.copy() if form == "stack" else points.flatten())
             return Outcome(as_values(raw, len(points), dtype), precision_of(raw))
-        except Exception as error:
+        except FAILURES as error:
             return Outcome(error=error)
     values: list[complex] = []
-    precision, failure = 0.0, None
+    precision = 0.0
+    failure: Failure | None = None
     for point in points:
         try:
             raw = fun(point.copy())
             if type(raw) is not float:
                 precision = max(precision, precision_of(raw))
             values.append(as_value(raw) if dtype is np.float64 else as_values(raw, 1, dtype)[0])
-        except Exception as error:
+        except FAILURES as error:
             failure = error
             break
     return Outcome(np.array(values, dtype=dtype), precision, failure)
+
+
+def is_worth_a_retry(error: Failure) -> bool:
+    """Return whether a failure may pass: a bug does not, and an end is a wish."""
+    return not isinstance(error, InvalidValueError | StopIteration | SystemExit)
+
+
+class Caught:
+    """A function for a map: what goes wrong at a point is its answer there, and ends no other.
+
+    Parameters
+    ----------
+    fun : callable
+        The function.
+    form : {"points", "raw"}
+        How it takes a point.
+    """
+
+    def __init__(self, fun: Callable[..., Any], form: Form) -> None:
+        self._fun, self._form, self._home = fun, form, _origin()
+
+    def __call__(self, point: NDArray[Any]) -> Outcome:
+        """Evaluate one point."""
+        outcome = evaluate(self._fun, self._form, point[np.newaxis])
+        if self._home != _origin():
+            outcome.error = _portable(outcome.error)
+        return outcome
 
 
 def _received(key: str, payload: bytes | None) -> Callable[..., Any] | None:
@@ -175,13 +207,14 @@ def _origin() -> str:
     return f"{os.getpid()}-{_TOKEN}"
 
 
-def _portable(error: Exception | None) -> Exception | None:
+def _portable(error: Failure | None) -> Failure | None:
     """Return an error that survives the way home, with the worker's traceback as a note."""
     if error is None:
         return None
-    error.add_note("In the worker:\n" + "".join(traceback.format_exception(error)).rstrip())
+    note = "In the worker:\n" + "".join(traceback.format_exception(error)).rstrip()
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:  # whatever an error of the user's does when it is pickled
-        return EvaluationError(f"fun raised {type(error).__name__}: {error}")
+        error = EvaluationError(f"fun raised {type(error).__name__}: {error}")
+    error.add_note(note)
     return error

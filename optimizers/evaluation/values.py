@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 from optimizers._types import Array
 from optimizers.errors import InvalidValueError, NonFiniteValueError, NoValueError
 
+#: What the user can do about a value that is not finite, at any point but the start.
+REJECT = 'on_failure="reject" treats such points as worse than all others.'
+
 
 def as_value(raw: Any) -> float:
     """Return the one real number in what an objective returned, finite or not.
@@ -105,7 +108,7 @@ def as_gradient(raw: Any, n: int, *, finite: bool = True) -> Array:
         index = int(np.flatnonzero(~np.isfinite(gradient))[0])
         raise NonFiniteValueError(
             f"jac returned {gradient[index]} in component {index}, expected finite numbers. "
-            'on_failure="reject" treats such points as worse than all others.'
+            f"{REJECT}"
         )
     return gradient
 
@@ -134,10 +137,7 @@ def unpack(raw: Any) -> tuple[Any, Any]:
 
 def non_finite(value: complex) -> NonFiniteValueError:
     """Return the error for an objective value that is NaN or infinite."""
-    return NonFiniteValueError(
-        f"fun returned {value}, expected a finite number. "
-        'on_failure="reject" treats such points as worse than all others.'
-    )
+    return NonFiniteValueError(f"fun returned {value}, expected a finite number. {REJECT}")
 
 
 def _numeric(raw: Any, name: str, dtype: type[np.generic]) -> NDArray[Any]:

@@ -9,21 +9,21 @@ import math
 import statistics
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Future, wait
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from numpy.typing import NDArray
 
 from optimizers.errors import BrokenPoolError, EvaluationTimeoutError, WorkerDiedError
-from optimizers.evaluation.evaluators import Answer, is_worth_a_retry
-from optimizers.evaluation.sending import Function
-from optimizers.evaluation.tasks import Form, Outcome, Unknown, perform
+from optimizers.evaluation.blocks import Answer, Block
+from optimizers.evaluation.tasks import Failure, Outcome, Unknown, is_worth_a_retry, perform
 
 if TYPE_CHECKING:
     from optimizers.evaluation.pools import PoolEvaluator
 
+_Part: TypeAlias = tuple[Block, slice, Answer]
 #: A task is hedged when it has taken this many times the median of those that are done.
 _SLOW = 1.5
 _HOPELESS = (
@@ -40,8 +40,9 @@ _TICK = 0.01
 
 @dataclass
 class _Task:
-    """Rows of a wave that are evaluated together."""
+    """Rows of a block that are evaluated together."""
 
+    block: Block
     part: slice
     began: float = 0.0
     #: How many evaluations of it failed, and how many workers died of it.
@@ -54,6 +55,15 @@ class _Task:
     def size(self) -> int:
         return int(self.part.stop - self.part.start)
 
+    @property
+    def points(self) -> NDArray[Any]:
+        return self.block.points[self.part]
+
+    @property
+    def cost(self) -> int:
+        """How many evaluations of the objective it takes."""
+        return self.size if self.block.gradient is None else 0
+
 
 class Wave:
     """One wave under way.
@@ -62,12 +72,8 @@ class Wave:
     ----------
     pool : PoolEvaluator
         Whose wave it is: its executor, and what it does about failures.
-    function : Function
-        What is evaluated.
-    form : {"points", "flat", "stack", "raw"}
-        How it takes points.
-    points : ndarray of float64 or complex128, shape (k, n)
-        The points.
+    blocks : sequence of Block
+        What is evaluated, the most wanted first.
     spare : float, default inf
         How many evaluations may be made besides.
     deadline : float, default inf
@@ -77,23 +83,23 @@ class Wave:
     def __init__(
         self,
         pool: "PoolEvaluator",
-        function: Function,
-        form: Form,
-        points: NDArray[Any],
+        blocks: Sequence[Block],
         spare: float = math.inf,
         deadline: float = math.inf,
     ) -> None:
-        self._pool, self._function, self._form, self._points = pool, function, form, points
+        self._pool, self._blocks = pool, blocks
         self._spare, self._deadline = spare, deadline
-        self._next = 0  # the first row that is in no task yet
+        self._count = sum(len(block.points) for block in blocks)
+        # What is in no task yet: the rest of a block, and the blocks after it.
+        self._waiting = deque((block, 0) for block in blocks if len(block.points))
         self._again: deque[_Task] = deque()
         self._running: dict[Future[Any], _Task] = {}
         self._times: list[float] = []
         self._has_first = False
         self._chunk: int | None = None
 
-    def answers(self) -> Iterator[tuple[slice, Answer]]:
-        """Yield parts and their answers as they arrive; see :meth:`Evaluator.wave`."""
+    def answers(self) -> Iterator[_Part]:
+        """Yield parts and their answers as they arrive; see :meth:`Evaluator.answers`."""
         while True:
             self._fill()
             if not self._running:
@@ -112,8 +118,8 @@ class Wave:
         for future, task in self._running.items():
             if future.done() and not future.cancelled() and future.exception() is None:
                 outcome = future.result()
-                if isinstance(outcome, Outcome) and len(outcome.values):
-                    late.append((self._points[task.part][: len(outcome.values)], outcome.values))
+                if task.block.is_real and isinstance(outcome, Outcome) and len(outcome.values):
+                    late.append((task.points[: len(outcome.values)], outcome.values))
             else:
                 self._drop(future, task)
         self._running.clear()
@@ -140,35 +146,49 @@ class Wave:
     def _take(self) -> _Task | None:
         if self._again:
             return self._again.popleft()
-        count = len(self._points) - self._next
-        if count == 0:
+        if not self._waiting:
             return None
-        size = min(self._size(count), count)
-        self._next += size
-        return _Task(slice(self._next - size, self._next))
+        block, start = self._waiting.popleft()
+        end = min(start + self._size(block, start), len(block.points))
+        if end < len(block.points):
+            self._waiting.appendleft((block, end))
+        return _Task(block, slice(start, end))
 
-    def _size(self, count: int) -> int:
-        """Return how many of the ``count`` remaining points the next task takes."""
+    def _size(self, block: Block, start: int) -> int:
+        """Return how many points the next task takes, of a block from a row on."""
         pool = self._pool
+        if block.gradient is not None:
+            return 1
         if pool.size is not None and pool.size > 1:
             return pool.size
         if pool.size is None:  # a stack: as many as fill the workers
-            self._chunk = self._chunk or math.ceil(len(self._points) / min(pool.workers.width, 1e9))
+            self._chunk = self._chunk or self._fair(min(pool.workers.width, 1e9))
             return self._chunk
-        if not self._has_first or pool.workers.width >= len(self._points):
+        if not self._has_first or pool.workers.width >= self._count:
             return 1
         # The value has come and the gradient is wanted: the rest in one round. But a task cannot
         # be stopped half-way, nor its points told apart when it hangs: it is kept short.
-        self._chunk = self._chunk or math.ceil(count / pool.workers.width)
+        self._chunk = self._chunk or math.ceil((len(block.points) - start) / pool.workers.width)
         quick = _SHORT / max(statistics.median(self._times), 1e-9) if self._times else 1.0
         return max(1, min(self._chunk, int(quick)))
 
+    def _fair(self, width: float) -> int:
+        """Return the size of tasks that fill the workers in one round."""
+        sizes = [len(block.points) for block in self._blocks if block.gradient is None]
+        chunk = max(1, math.ceil(self._count / width))
+        # Each block's last task may be smaller.
+        while chunk < max(sizes) and sum(math.ceil(size / chunk) for size in sizes) > width:
+            chunk += 1
+        return chunk
+
     def _start(self, task: _Task) -> None:
         task.began = time.monotonic()
-        payload = self._function.payload if task.has_payload else None
-        arguments = self._function.key, payload, self._form, self._points[task.part]
+        fun, form = self._pool.way(task.block)
+        function = self._pool.function(fun)
+        payload = function.payload if task.has_payload else None
+        arguments = function.key, payload, form, task.points
         # Counted before: Ctrl-C may come when it was submitted and is not yet known here.
-        self._pool.started += task.size
+        self._pool.count(task.block, task.size)
         try:
             try:
                 future = self._pool.workers.executor.submit(perform, *arguments)
@@ -176,20 +196,20 @@ class Wave:
                 if not self._pool.workers.replace():
                     raise BrokenPoolError(f"The pool is broken: {_HOPELESS}") from error
                 future = self._pool.workers.executor.submit(perform, *arguments)
-        except Exception:
-            self._pool.started -= task.size
+        except (Exception, asyncio.CancelledError):
+            self._pool.count(task.block, -task.size)
             raise
         self._running[future] = task
 
     def _drop(self, future: Future[Any], task: _Task) -> None:
         if future.cancel():
-            self._pool.started -= task.size
+            self._pool.count(task.block, -task.size)
         elif not future.done():
             self._pool.stale.add(future)
 
     # From futures to answers.
 
-    def _collect(self, future: Future[Any], task: _Task) -> Iterator[tuple[slice, Answer]]:
+    def _collect(self, future: Future[Any], task: _Task) -> Iterator[_Part]:
         try:
             outcome = future.result()
         except BrokenExecutor as error:
@@ -198,58 +218,61 @@ class Wave:
         except WorkerDiedError as error:  # of an executor that sends a task again by itself
             died = WorkerDiedError(f"x = {self._shown(task)} {error}.")
             died.__cause__ = error.__cause__
-            yield task.part, died
+            yield task.block, task.part, died
             return
         except CancelledError:  # by somebody else: whoever owns the executor ends the run
+            self._running[future] = task  # to be abandoned with the others
             raise asyncio.CancelledError from None
         except Exception as error:
             outcome = Outcome(error=error)
         if isinstance(outcome, Unknown):
-            self._pool.started -= task.size
+            self._pool.count(task.block, -task.size)
             self._pool.loading += not task.has_payload
             task.has_payload = True
             self._again.appendleft(task)
             return
         self._pool.loading -= task.has_payload
         self._pool.is_warm = True
-        self._times.append((time.monotonic() - task.began) / task.size)
+        if task.cost:
+            self._times.append((time.monotonic() - task.began) / task.size)
         for twin in [f for f, other in self._running.items() if other is task]:
             self._running.pop(twin)
             self._drop(twin, task)
         yield from self._answer(task, outcome)
 
-    def _answer(self, task: _Task, outcome: Outcome) -> Iterator[tuple[slice, Answer]]:
+    def _answer(self, task: _Task, outcome: Outcome) -> Iterator[_Part]:
         pool, start, count = self._pool, task.part.start, len(outcome.values)
         pool.precision = max(pool.precision, outcome.precision)
         pool.seconds, pool.worker = outcome.seconds, outcome.worker
-        if start == 0:
+        if start == 0 and task.block is self._blocks[0]:
             self._has_first = True
         if count:
-            yield slice(start, start + count), outcome.values
+            yield task.block, slice(start, start + count), outcome.values
         if outcome.error is None:
             return
         # With groups the whole call failed; otherwise one point, and those after it never began.
         size = 1 if pool.size == 1 else task.size
-        failed = _Task(slice(start + count, start + count + size), failures=task.failures)
-        rest = _Task(slice(failed.part.stop, task.part.stop))
+        end = start + count + size
+        failed = _Task(task.block, slice(start + count, end), failures=task.failures)
+        rest = _Task(task.block, slice(end, task.part.stop))
         if rest.size:
-            pool.started -= rest.size
+            pool.count(task.block, -rest.size)
             self._again.append(rest)
         yield from self._fail(failed, outcome.error)
 
-    def _fail(self, task: _Task, error: Exception) -> Iterator[tuple[slice, Answer]]:
+    def _fail(self, task: _Task, error: Failure) -> Iterator[_Part]:
         task.failures += 1
         if (
             task.failures <= self._pool.retries
-            and self._spare >= task.size
+            and self._spare >= task.cost
             and is_worth_a_retry(error)
         ):
-            self._spare -= task.size
+            self._spare -= task.cost
             self._again.append(task)
         else:
-            yield task.part, error
+            yield task.block, task.part, error
 
-    def _give_up_overdue(self) -> Iterator[tuple[slice, Answer]]:
+    def _give_up_overdue(self) -> Iterator[_Part]:
         limit = self._pool.eval_timeout
         if limit == math.inf:
             return
@@ -275,19 +298,20 @@ class Wave:
         took = f"fun took more than eval_timeout = {limit} s"
         for task in again.values():  # they died with the one that was killed
             task.has_payload = False
-            if self._spare >= task.size:
-                self._spare -= task.size
+            if self._spare >= task.cost:
+                self._spare -= task.cost
                 self._again.append(task)
             else:
                 words = f"{took} at another point, and the budget does not allow to evaluate again"
-                yield task.part, EvaluationTimeoutError(f"{words} x = {self._shown(task)}.")
+                late = EvaluationTimeoutError(f"{words} x = {self._shown(task)}.")
+                yield task.block, task.part, late
         for _, task in overdue.values():
             yield from self._fail(
-                _Task(task.part, failures=task.failures),
+                _Task(task.block, task.part, failures=task.failures),
                 EvaluationTimeoutError(f"{took} at x = {self._shown(task)}; {what.words}"),
             )
 
-    def _bury(self, task: _Task, error: BrokenExecutor) -> Iterator[tuple[slice, Answer]]:
+    def _bury(self, task: _Task, error: BrokenExecutor) -> Iterator[_Part]:
         """Send what a broken pool left undone to a new one, or say which point breaks it."""
         victims = [task]
         for future, other in list(self._running.items()):
@@ -304,8 +328,8 @@ class Wave:
         twice = [victim for victim in victims if victim.deaths > 1]
         for victim in victims:
             is_guilty = len(twice) == 1 and victim is twice[0]
-            if can_go_on and not is_guilty and self._spare >= victim.size:
-                self._spare -= victim.size
+            if can_go_on and not is_guilty and self._spare >= victim.cost:
+                self._spare -= victim.cost
                 self._again.append(victim)
                 continue
             cause = (
@@ -318,10 +342,10 @@ class Wave:
             kind = WorkerDiedError if can_go_on else BrokenPoolError
             died = kind(f"A worker that evaluated x = {self._shown(victim)} {cause}.")
             died.__cause__ = error
-            yield victim.part, died
+            yield victim.block, victim.part, died
 
     def _shown(self, task: _Task) -> str:
-        points = self._points[task.part]
+        points = task.points
         return f"{(points[0] if len(points) == 1 else points).tolist()!s:.500}"
 
     # Clocks.
@@ -344,11 +368,11 @@ class Wave:
         pool = self._pool
         return (
             pool.hedges
-            and self._next == len(self._points)
+            and not self._waiting
             and not self._again
             and len(self._times) >= len(self._running)
             and self._idle() > 0
-            and any(not task.is_hedged for task in self._running.values())
+            and any(task.cost and not task.is_hedged for task in self._running.values())
         )
 
     def _hedge(self) -> None:
@@ -357,8 +381,9 @@ class Wave:
         usual = statistics.median(self._times)
         for task in list(self._running.values()):
             slow = time.monotonic() - task.began > _SLOW * usual * task.size
-            if slow and not task.is_hedged and self._idle() > 0 and self._spare >= task.size:
-                self._spare -= task.size
+            may = task.cost and not task.is_hedged and self._spare >= task.cost
+            if slow and may and self._idle() > 0:
+                self._spare -= task.cost
                 task.is_hedged = True
                 began = task.began
                 self._start(task)

@@ -244,11 +244,16 @@ def is_pool(given: Any) -> bool:
 
 
 def _takes_nothing(given: Callable[..., Any]) -> bool:
-    """Return whether a callable can be called without arguments: then it makes executors."""
+    """Return whether a callable is one that makes executors: with no arguments, or named ones.
+
+    One that takes any number of arguments is rather a map in a wrapper.
+    """
     if isinstance(given, type) and issubclass(given, Executor):
         return True
     try:
-        inspect.signature(given).bind()
+        signature = inspect.signature(given)
+        signature.bind()
     except (TypeError, ValueError):
         return False
-    return True
+    kinds = [parameter.kind for parameter in signature.parameters.values()]
+    return inspect.Parameter.VAR_POSITIONAL not in kinds

@@ -163,7 +163,7 @@ def _raise_failure(record: Record) -> None:
         raise failure_of(record)
 
 
-def words_of(error: Exception) -> str:
+def words_of(error: BaseException) -> str:
     """Return a failure as a journal keeps it."""
     return f"{type(error).__name__}: {error}"
 

@@ -64,8 +64,9 @@ class Contents:
         Where among them the part begins that is answered again: behind a fresh start.
     start : dict, optional
         That fresh start: its point, the counts, the next number.
-    left : dict of int to int
-        For waves that were left: how many evaluations had started.
+    left : dict of int to list of int
+        For questions that took another number of evaluations than they have points: how many of
+        the objective, and of the gradient.
     width : float, optional
         How many workers there were, if the run asked for that.
     end : dict, optional
@@ -76,7 +77,7 @@ class Contents:
     records: list[Record] = field(default_factory=list)
     begin: int = 0
     start: dict[str, Any] | None = None
-    left: dict[int, int] = field(default_factory=dict)
+    left: dict[int, list[int]] = field(default_factory=dict)
     width: float | None = None
     end: dict[str, Any] | None = None
 

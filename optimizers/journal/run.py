@@ -42,7 +42,11 @@ class JournaledRun(Run):
     ) -> None:
         super().__init__(*arguments, **settings)
         self._journal = journal
-        self._header = {**header, "serial": self._evaluator.calls_points}
+        self._header = {
+            **header,
+            "serial": self._evaluator.calls_points,
+            "has_workers": self._evaluator.has_workers,
+        }
         self._recorder: Recorder
         self._first_differences = self.differences
 

@@ -40,6 +40,8 @@ class Method:
         counts something else.
     renamed : mapping of str to str
         SciPy's names of options that are called otherwise here.
+    asks_twice : bool
+        Whether it asks for points again and counts that: its own limit would come too early.
     callable_hessian : bool
         Whether the Hessian must be a function, and no difference scheme will do.
     default_hessian : callable, optional
@@ -64,6 +66,7 @@ class Method:
     budget: tuple[str, ...] = ("maxfun",)
     counted_by_run: bool = False
     renamed: Mapping[str, str] = field(default_factory=dict)
+    asks_twice: bool = False
     callable_hessian: bool = False
     strips_fixed: bool = False
     default_hessian: Callable[[], Any] | None = None
@@ -124,6 +127,7 @@ METHODS: dict[str, Method] = {
         bounds=Level.supported,
         tol=("xtol", "ftol"),
         budget=("maxfev", "maxfun"),
+        asks_twice=True,
         stops={0: Stop.CONVERGED, 1: Stop.MAXFUN, 2: Stop.MAXITER, 3: Stop.FAILED},
     ),
     "cg": Method(

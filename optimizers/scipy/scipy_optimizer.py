@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -417,6 +418,8 @@ class SciPyOptimizer(Optimizer):
                     del options[name]
         if "maxfun" in self._info.options and run.maxfun is not None:
             options["maxfun"] = run.maxfun
+        if self._info.asks_twice and options.get("maxfev") is not None:
+            options["maxfev"] = sys.maxsize  # the run's own count comes before
         if self._info.counted_by_run and options.get("maxiter") is not None:
             # Far enough not to come before the run's own count.
             options["maxiter"] = 3 * options["maxiter"] + run.problem.n + 2

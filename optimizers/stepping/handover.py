@@ -1,15 +1,15 @@
 """An evaluator that evaluates nothing: it hands each wave over to whoever can."""
 
 import math
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from typing_extensions import override
 
 from optimizers._types import Array
-from optimizers.evaluation.evaluators import Answer, Evaluator
+from optimizers.evaluation.blocks import Answer, Block
+from optimizers.evaluation.evaluators import Evaluator
 from optimizers.ledger import StopRun
 from optimizers.stepping.asks import AskData, Question
 
@@ -60,22 +60,25 @@ class HandOver(Evaluator):
         return row
 
     @override
-    def wave(
-        self, points: NDArray[Any], spare: float = math.inf, deadline: float = math.inf
-    ) -> Generator[tuple[slice, Answer], None, None]:
-        ask = AskData(points.copy())
-        question, stop = Question(ask), None
-        try:
-            self._ask(ask, question)
-        except StopRun as closed:  # what was told before counts
-            stop = closed
-        for i in range(len(points)):
-            row = question.row(i)
-            if row is not None:
-                answer = row if isinstance(row, Exception) else np.array([row[0]])
-                yield slice(i, i + 1), answer
-        if stop is not None:
-            raise stop
+    def answers(
+        self, blocks: Sequence[Block], spare: float = math.inf, deadline: float = math.inf
+    ) -> Generator[tuple[Block, slice, Answer], None, None]:
+        for block in blocks:  # of more than one type, so not in one question
+            if len(block.points) == 0:
+                continue
+            ask = AskData(block.points.copy())
+            question, stop = Question(ask), None
+            try:
+                self._ask(ask, question)
+            except StopRun as closed:  # what was told before counts
+                stop = closed
+            for i in range(len(block.points)):
+                row = question.row(i)
+                if row is not None:
+                    answer = row if isinstance(row, Exception) else np.array([row[0]])
+                    yield block, slice(i, i + 1), answer
+            if stop is not None:
+                raise stop
 
     def _ask(self, ask: AskData, question: Question | None = None) -> Question:
         question = question or Question(ask)

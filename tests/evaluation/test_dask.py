@@ -159,6 +159,10 @@ def nan(objective, x):
     return float("nan")
 
 
+def leave(objective, x):
+    raise SystemExit(3)
+
+
 def kill(objective, x):
     objective.note("killed", os.getpid())
     time.sleep(0.5)  # so that one that was just replaced has started, and is replaced again
@@ -256,6 +260,7 @@ def test_an_asynchronous_client_is_an_error():
     ("fault", "error", "words"),
     [
         (raise_error, ZeroDivisionError, "this is a fault"),
+        (leave, SystemExit, "3"),
         (nan, NonFiniteValueError, "fun returned nan"),
         (lambda objective, x: [1.0, 2.0], InvalidValueError, "fun returned 2 values"),
     ],

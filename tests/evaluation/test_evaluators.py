@@ -1,5 +1,6 @@
 import math
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
 
 import numpy as np
 import pytest
@@ -11,6 +12,10 @@ from optimizers.evaluation import Evaluator
 
 SIZES = given(k=st.integers(1, 12), n=st.integers(1, 4), group=st.integers(1, 14))
 FEW = settings(deadline=None, max_examples=60)
+
+
+def sphere(x):
+    return float(x @ x)
 
 
 def sums(flat, n):
@@ -126,6 +131,62 @@ def test_a_pool_of_threads_is_a_map():
     with ThreadPoolExecutor(4) as pool:
         evaluator = Evaluator(lambda x: float(x.sum()), workers=pool.map)
         np.testing.assert_array_equal(values_of(evaluator, points_of(9, 2)), np.arange(3, 38, 4))
+
+
+@pytest.mark.parametrize("retries", [0, 2])
+def test_a_point_that_fails_in_a_map_takes_no_other_with_it(retries):
+    calls = []
+
+    def fun(x):
+        calls.append(x[0])
+        if x[0] == 3.0:
+            raise LookupError("mine")
+        return x[0]
+
+    evaluator = Evaluator(fun, workers=map, retries=retries)
+    answers = dict.fromkeys(range(4))
+    for part, answer in evaluator.wave(np.arange(1.0, 5.0)[:, np.newaxis]):
+        answers.update(dict.fromkeys(range(4)[part], answer))
+    assert [answers[i] for i in (0, 1, 3)] == [1.0, 2.0, 4.0]
+    assert isinstance(answers[2], LookupError)
+    assert evaluator.started == len(calls) == 4 + retries
+
+
+def test_a_pool_of_processes_is_a_map_that_says_what_went_wrong_there():
+    with ProcessPoolExecutor(1, get_context("forkserver")) as pool:
+        evaluator = Evaluator(math.sqrt, workers=pool.map)
+        (found,) = [answer for _, answer in evaluator.wave(np.ones((1, 2)))]
+    assert isinstance(found, TypeError)
+    assert found.__notes__[0].startswith("In the worker:")
+
+
+def test_a_map_that_evaluates_by_itself_returns_values():
+    evaluator = Evaluator(np.sum, workers=lambda fun, points: [np.sum(x) for x in points])
+    np.testing.assert_array_equal(values_of(evaluator, points_of(3, 1)), [1.0, 2.0, 3.0])
+
+
+def test_a_map_in_a_wrapper_is_no_factory():
+    with ThreadPoolExecutor(2) as pool:
+        result = LBFGSB().minimize(sphere, [1.0, 2.0], workers=lambda *args: pool.map(*args))
+    assert result.success
+
+
+def test_a_factory_in_a_wrapper_is_told_what_it_was_taken_for():
+    with pytest.raises(InvalidInputError, match="returned an executor: pass a callable without"):
+        LBFGSB(on_failure="reject").minimize(
+            sphere, [1.0, 2.0], workers=lambda *args: ThreadPoolExecutor(2)
+        )
+
+
+def test_a_factory_may_have_options_of_its_own():
+    made = []
+
+    def make(count=2, *, name=""):
+        made.append(count)
+        return ThreadPoolExecutor(count, name)
+
+    assert LBFGSB().minimize(sphere, [1.0, 2.0], workers=make).success
+    assert made == [2]
 
 
 def test_a_map_that_answers_too_little_is_an_error():

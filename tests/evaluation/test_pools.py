@@ -32,6 +32,8 @@ from optimizers import (
     WorkerDiedError,
     vectorized,
 )
+from optimizers.errors import OptimizerWarning
+from optimizers.evaluation.blocks import Block
 from optimizers.evaluation.pools import evaluator_for
 from optimizers.evaluation.sending import pickled
 
@@ -217,6 +219,88 @@ def test_the_value_and_its_probes_are_one_wave(n):
         result = LBFGSB().minimize(fun, start, workers=pool)
     assert result.success
     assert result.nfev == fun.waves * (n + 1)
+
+
+@pytest.mark.parametrize("group", [1, 4])
+def test_the_value_and_its_complex_probes_are_one_wave(group):
+    n, kinds = 8, []
+    start = np.resize([-1.2, 1.0], n)
+    barrier = threading.Barrier(1 + n // group, timeout=30)
+
+    def fun(flat):
+        kinds.append(flat.dtype.char)
+        barrier.wait()
+        values = [rosen(x) for x in flat.reshape(-1, n)]
+        return values if group > 1 else values[0]
+
+    with ThreadPoolExecutor(n + 1) as pool:
+        optimizer = LBFGSB(max_evals_grouped=group, maxiter=5)
+        result = optimizer.minimize(fun, start, "cs", workers=pool)
+    waves = kinds.count("d")  # the point itself is real
+    assert len(kinds) == waves * (1 + n // group)
+    assert result.nfev == waves * (n + 1)
+    serial = LBFGSB(maxiter=5).minimize(rosen, start, "cs")
+    assert np.array_equal(result.x, serial.x)
+
+
+def test_the_value_of_a_complex_step_goes_first_where_points_wait():
+    parts = []
+    evaluator = evaluator_for(lambda x: x.sum(), 1, RecordingExecutor(2, parts))
+    points = np.ones((1, 3))
+    blocks = [Block(points), Block(points + 1j * np.eye(3))]
+    found = [(blocks.index(block), part) for block, part, _ in evaluator.answers(blocks)]
+    assert sorted(found, key=str) == [(0, slice(0, 1)), *((1, slice(i, i + 1)) for i in range(3))]
+    assert [part.dtype.char for part in parts] == ["d", "D", "D", "D"]
+
+
+def test_a_gradient_of_the_users_travels_with_its_value():
+    barrier = threading.Barrier(2, timeout=30)
+    with ThreadPoolExecutor(2) as pool:
+        result = LBFGSB().minimize(
+            lambda x: (barrier.wait(), float(rosen(x)))[1],
+            START,
+            lambda x: (barrier.wait(), rosen_der(x))[1],
+            workers=pool,
+        )
+    serial = LBFGSB().minimize(rosen, START, rosen_der)
+    assert np.array_equal(result.x, serial.x)
+    assert (result.nfev, result.njev) == (serial.nfev, serial.njev)
+
+
+def test_the_gradients_of_speculative_steps_travel_with_their_values():
+    both = threading.Barrier(2, timeout=30), threading.Barrier(6, timeout=30)
+
+    def wait(x):
+        both[0 if np.array_equal(x, START) else 1].wait()
+
+    with ThreadPoolExecutor(6) as pool:
+        optimizer = LBFGSB(speculate=3, maxiter=3)
+        result = optimizer.minimize(
+            lambda x: (wait(x), float(rosen(x)))[1],
+            START,
+            lambda x: (wait(x), rosen_der(x))[1],
+            workers=pool,
+        )
+    serial = LBFGSB(speculate=3, maxiter=3).minimize(rosen, START, rosen_der)
+    assert np.array_equal(result.x, serial.x)
+    assert (result.nfev, result.njev) == (serial.nfev, serial.njev)
+
+
+@pytest.mark.parametrize("speculate", [1, 3])
+def test_a_gradient_that_fails_on_a_worker_rejects_its_point(workers, speculate):
+    def jac(x):
+        if x[0] > -0.7:
+            raise LookupError("mine")
+        return rosen_der(x)
+
+    settings = {"speculate": speculate, "maxiter": 15, "on_failure": "reject"}
+    result = LBFGSB(**settings).minimize(rosen, START, jac, workers=workers)
+    assert result.nrejected > 0
+    assert result.x[0] <= -0.7
+    assert result.best.x[0] <= -0.7
+    with pytest.raises(LookupError, match="mine") as caught:
+        LBFGSB(speculate=speculate).minimize(rosen, START, jac, workers=workers)
+    assert caught.value.optimizer_result.njev > 0
 
 
 def test_with_fewer_workers_than_points_the_value_goes_first_and_the_rest_in_one_round():
@@ -544,6 +628,32 @@ def test_when_time_is_up_nothing_more_is_started(workers, tmp_path):
     assert_all_count(result, path, workers)
 
 
+@pytest.mark.parametrize("on_failure", ["raise", "reject"])
+def test_an_objective_that_ends_the_program_ends_the_run(workers, on_failure):
+    def fun(x):
+        if x[0] > -1.0:
+            raise SystemExit(3)
+        return float(rosen(x))
+
+    with pytest.raises(SystemExit) as caught:
+        LBFGSB(on_failure=on_failure, retries=2).minimize(fun, START, workers=workers)
+    assert caught.value.code == 3
+    assert caught.value.optimizer_result.best.fun <= rosen(START)
+
+
+def test_a_coroutine_that_ends_the_program_ends_the_run():
+    async def fun(x):
+        await asyncio.sleep(0)
+        if x[0] > -1.0:
+            raise SystemExit(3)
+        return float(rosen(x))
+
+    with pytest.raises(SystemExit) as caught:
+        asyncio.run(LBFGSB().minimize_async(fun, START))
+    assert caught.value.code == 3
+    assert caught.value.optimizer_result.best.fun <= rosen(START)
+
+
 def test_one_failed_probe_of_a_group_fails_its_call(tmp_path):
     def fun(flat):
         if (flat.reshape(-1, 3)[:, 2] > 0.5).any():
@@ -685,6 +795,69 @@ def test_a_point_that_hangs_does_no_harm_to_those_beside_it(tmp_path):
 
     result = SAME().minimize(fun, START, workers=2, eval_timeout=1.0, retries=1)
     assert np.array_equal(result.x, LBFGSB().minimize(rosen, START).x)
+
+
+class Interrupted:
+    """A coroutine function that does something once, after which it has no answer."""
+
+    def __init__(self, act):
+        self._act, self.calls, self.ended = act, 0, 0
+
+    async def __call__(self, x):
+        self.calls += 1
+        if x[0] > -1.0:
+            act, self._act = self._act, lambda: None
+            act()
+            try:
+                await asyncio.sleep(60)
+            finally:
+                self.ended += 1
+        return float(rosen(x))
+
+
+def assert_is_result_so_far(result, fun):
+    assert result.stop is StopReason.INTERRUPTED
+    assert result.nfev == fun.calls
+    assert result.best.fun <= rosen(START)
+    assert fun.ended > 0  # what was in flight is cancelled
+
+
+def test_a_task_that_is_cancelled_has_the_result():
+    async def main():
+        task = asyncio.current_task()
+        fun = Interrupted(lambda: task.cancel())
+        with pytest.raises(asyncio.CancelledError) as error:
+            await LBFGSB().minimize_async(fun, START)
+        assert_is_result_so_far(error.value.optimizer_result, fun)
+
+    asyncio.run(main())
+
+
+def test_ctrl_c_under_asyncio_has_the_result_in_the_cancellation():
+    fun = Interrupted(lambda: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt) as error:
+        asyncio.run(LBFGSB().minimize_async(fun, START))
+    assert_is_result_so_far(error.value.__context__.optimizer_result, fun)
+
+
+def test_ctrl_c_under_asyncio_can_be_caught_by_the_task():
+    fun = Interrupted(lambda: signal.raise_signal(signal.SIGINT))
+
+    async def main():
+        try:
+            return await LBFGSB().minimize_async(fun, START)
+        except asyncio.CancelledError as error:
+            return error.optimizer_result
+
+    assert_is_result_so_far(asyncio.run(main()), fun)
+
+
+def test_a_result_cannot_be_returned_from_a_cancelled_task():
+    async def fun(x):
+        return float(rosen(x))
+
+    with pytest.warns(OptimizerWarning, match="on_interrupt='return' has no effect"):
+        asyncio.run(LBFGSB(on_interrupt="return").minimize_async(fun, START))
 
 
 def test_coroutines_take_no_workers():

@@ -4,13 +4,15 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pytest
 
-from optimizers import LBFGSB
+from optimizers import LBFGSB, EvaluationError
 from optimizers.evaluation import tasks
 from optimizers.evaluation.tasks import Unknown, perform, publish, withdraw
 
 POINTS = np.ones((2, 3))
 _LOADED = []
+cloudpickle = pytest.importorskip("cloudpickle", reason="extra workers")
 
 
 class Loaded:
@@ -59,6 +61,47 @@ def test_a_worker_forgets_the_oldest_but_never_what_this_process_gives():
     assert perform("elsewhere-19", None, "points", POINTS).values.tolist() == [3.0, 3.0]
     assert perform(key, None, "points", POINTS).values.tolist() == [3.0, 3.0]
     withdraw(key)
+
+
+@pytest.mark.parametrize("form", ["points", "flat", "stack", "raw"])
+def test_an_objective_that_ends_its_program_does_not_end_the_worker(form):
+    def fun(x):
+        raise SystemExit(3)
+
+    outcome = perform("elsewhere-exits-" + form, cloudpickle.dumps(fun), form, POINTS)
+    assert isinstance(outcome.error, SystemExit)
+    assert outcome.error.code == 3
+    assert outcome.error.__notes__[0].startswith("In the worker:")
+
+
+def test_what_came_before_the_end_of_a_program_stays():
+    def fun(x):
+        if x[0] > 2.0:
+            raise SystemExit(3)
+        return x[0]
+
+    points = np.array([[1.0], [2.0], [3.0], [4.0]])
+    outcome = perform("elsewhere-ends", cloudpickle.dumps(fun), "points", points)
+    assert outcome.values.tolist() == [1.0, 2.0]
+
+
+class OddError(Exception):
+    """An exception that cannot be pickled."""
+
+    def __init__(self, what, where):
+        super().__init__(f"{what} at {where}")
+        self.lock = threading.Lock()
+
+
+def test_an_error_that_cannot_travel_is_named_with_its_text():
+    def fun(x):
+        raise OddError("no field", "the sensor")
+
+    error = perform("elsewhere-odd", cloudpickle.dumps(fun), "points", POINTS).error
+    assert type(error) is EvaluationError
+    assert str(error) == "fun raised OddError: no field at the sensor"
+    assert "OddError" in error.__notes__[0]
+    assert "raise OddError" in error.__notes__[0]
 
 
 def test_a_run_leaves_no_objective_behind():

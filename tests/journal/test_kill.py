@@ -95,7 +95,7 @@ def test_three_kills_cost_at_most_what_was_in_flight(tmp_path, case, name):
     assert recording.result.fun == float(fun)
     assert recording.result.x.tolist() == eval(x)
     there = np.flatnonzero((recording.points == recording.result.x).all(axis=1))
-    assert recording.values[there[-1]] == recording.result.fun
+    assert recording.result.fun in recording.values[there]
 
 
 def _end_workers(process):

@@ -123,7 +123,7 @@ def test_the_users_gradient_is_called_at_each_step() -> None:
     assert set(counted.sizes) <= {1, 2, 3}
 
 
-def test_the_complex_step_has_its_probes_in_a_second_wave() -> None:
+def test_the_complex_step_solves_too() -> None:
     def fun(points: np.ndarray) -> np.ndarray:
         x = points.T
         return (100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2).sum(axis=0)
