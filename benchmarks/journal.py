@@ -4,9 +4,9 @@
 
 L-BFGS-B minimises Rosenbrock's function in pairs of variables with a journal and without, in turn
 in one run; what it takes to open and close one, shown in brackets in milliseconds, is measured by
-a run of one evaluation and taken off. ``fun`` and ``jac`` are two calls and two records, with ``jac=True`` they are one,
-without a gradient each point of the differences is one. An evaluation is a call of the user's. The
-figures are medians over the turns, in microseconds an evaluation; the last column is a run that is
+a run of one evaluation and taken off. ``fun`` and ``jac`` are two calls and two records, with
+``jac=True`` they are one, without a gradient each point of the differences is one. The figures are
+medians over the turns, in microseconds an evaluation; the last column is a run that is
 answered from the journal.
 """
 

@@ -36,12 +36,15 @@ class Recording:
         ``StopReason.INTERRUPTED``.
     is_finished : bool
         Whether the run ended, and not by an error.
+    error : str, optional
+        The error that ended it.
     """
 
     header: dict[str, Any]
     records: list[Record]
     result: OptimizerResult
     is_finished: bool
+    error: str | None = None
 
     @functools.cached_property
     def _real_values(self) -> list[Record]:
@@ -122,8 +125,9 @@ def load(path: str | os.PathLike[str]) -> Recording:
     end = contents.end
     known = None if end is None else end["end"]
     result = _so_far(contents) if known is None else OptimizerResult.from_dict(known)
-    is_finished = end is not None and "error" not in end
-    return Recording(contents.header, contents.records, result, is_finished)
+    error = None if end is None else end.get("error")
+    is_finished = end is not None and error is None
+    return Recording(contents.header, contents.records, result, is_finished, error)
 
 
 def _so_far(contents: Contents) -> OptimizerResult:

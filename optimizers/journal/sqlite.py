@@ -55,6 +55,7 @@ class SqliteLines:
         try:
             # The mode must be set before the first access: then the log needs no shared memory.
             self._execute("PRAGMA locking_mode = EXCLUSIVE")
+            self._execute("PRAGMA page_size = 1024")  # each commit writes whole pages
             self._execute("PRAGMA journal_mode = WAL")
             self._execute(f"PRAGMA synchronous = {'FULL' if interval == 0.0 else 'OFF'}")
             self._execute("BEGIN EXCLUSIVE")
