@@ -19,6 +19,7 @@ from optimizers import (
     SLSQP,
     TNC,
     Differences,
+    Journal,
     TrustConstr,
     available,
     vectorized,
@@ -69,7 +70,7 @@ def check_cuts(tmp_path, minimize, every=1, *, is_ordered=True):
     iterates = []
     counted = []
     whole = tmp_path / "whole.jsonl"
-    expected = minimize(counted, whole, iterates)
+    expected = minimize(counted, Journal(whole, "never"), iterates)
     total = len(counted)
     count = evaluations(whole)
     assert count >= 3
@@ -78,7 +79,7 @@ def check_cuts(tmp_path, minimize, every=1, *, is_ordered=True):
         path = tmp_path / f"{kept}.jsonl"
         cut(whole, path, kept)
         again, steps = [], []
-        assert_same(minimize(again, path, steps), expected)
+        assert_same(minimize(again, Journal(path, "never"), steps), expected)
         assert len(again) == total - kept, kept
         np.testing.assert_array_equal(steps, iterates)
         if is_ordered:
@@ -86,7 +87,7 @@ def check_cuts(tmp_path, minimize, every=1, *, is_ordered=True):
         path.unlink()
     # What has ended is not evaluated again, nor written to.
     again = []
-    assert_same(minimize(again, whole, []), expected)
+    assert_same(minimize(again, Journal(whole, "never"), []), expected)
     assert not again
     assert whole.read_text() == text
 
