@@ -98,13 +98,11 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "on_interrupt": ("raise", "return"),
     "hedge": (False, True),
 }
-_NUMBERS = frozenset(
-    (
-        *("ftol", "xtol", "gtol", "xatol", "fatol", "accuracy", "barrier_tol", "rhobeg", "catol"),
-        *("eta", "stepmx", "minfev", "rescale"),
-    )
+_NUMBERS = (
+    *("ftol", "xtol", "gtol", "xatol", "fatol", "accuracy", "barrier_tol", "rhobeg", "catol"),
+    *("eta", "stepmx", "minfev", "rescale"),
 )
-_LEVELS = frozenset(("iprint", "mesg_num"))
+_LEVELS = ("iprint", "mesg_num")
 _REAL = (int, float, np.integer, np.floating)
 
 
@@ -123,28 +121,23 @@ def check_option(name: str, value: Any) -> None:
     OptionError
         If it is no whole number where that is meant, too small, or no number at all.
     """
-    if name in _WHOLE and value is not None:
-        check_whole(name, value, _WHOLE[name])
-    if name == "maxCGit" and value is not None:
-        check_whole(name, value)
-    if name in _LEVELS:
-        check_level(name, value)
-    if name in _NUMBERS:
-        check_number(name, value)
-    if name == "tol" and value is not None and not (is_number(value) and value >= 0):
-        raise OptionError(f"tol is {value!r}, expected a number >= 0.")
-    if name in ("eps", "finite_diff_rel_step") and value is not None:
-        check_steps(name, value)
+    check = _CHECKS.get(name)
+    # None stands for the default, but not for a number.
+    if check is not None and (value is not None or check is check_number):
+        check(name, value)
 
 
 def check_number(name: str, value: Any) -> None:
     """Raise an OptionError if an option is no number."""
-    if not (is_number(value) and not np.isnan(value)):
+    # NaN is the number that is not equal to itself.
+    if not (is_number(value) and value == value):
         raise OptionError(f"{name} is {value!r}, expected a number.")
 
 
 def check_whole(name: str, value: Any, least: float = -math.inf) -> None:
     """Raise an OptionError if an option is no whole number, or less than ``least``."""
+    if type(value) is int and value >= least:
+        return
     if not (is_number(value) and value >= least and math.isfinite(value) and value == int(value)):
         at_least = f" >= {least}" if least > -math.inf else ""
         raise OptionError(f"{name} is {value!r}, expected a whole number{at_least}.")
@@ -162,6 +155,26 @@ def check_steps(name: str, value: Any) -> None:
         raise OptionError(f"{name} is {value!r}, expected finite numbers other than zero.")
 
 
+def _check_least(name: str, value: Any) -> None:
+    check_whole(name, value, _WHOLE[name])
+
+
+def _check_tolerance(name: str, value: Any) -> None:
+    if not (is_number(value) and value >= 0):
+        raise OptionError(f"{name} is {value!r}, expected a number >= 0.")
+
+
+# A call of a functional face checks a dozen options: one look-up each.
+_CHECKS: dict[str, Callable[[str, Any], None]] = {
+    **dict.fromkeys(_WHOLE, _check_least),
+    **dict.fromkeys(_NUMBERS, check_number),
+    **dict.fromkeys(_LEVELS, check_level),
+    **dict.fromkeys(("eps", "finite_diff_rel_step"), check_steps),
+    "maxCGit": check_whole,
+    "tol": _check_tolerance,
+}
+
+
 def check_seed(seed: Any) -> None:
     """Raise an OptionError if NumPy makes no generator of a seed."""
     try:
@@ -174,6 +187,8 @@ def check_seed(seed: Any) -> None:
 
 
 def _are_steps(value: Any) -> bool:
+    if type(value) is float:
+        return value != 0.0 and math.isfinite(value)
     try:
         steps = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):

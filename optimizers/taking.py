@@ -151,14 +151,15 @@ class WaveTaker(Ledger):
         self.check_budget(1)
         gradient = None
         if self.problem.jac is True:
-            self.nfev += 1
-            self.njev += 1
+            is_evaluated = True
             try:
                 both = self._evaluator.raw(self.problem.fun, x)
             except (StopRun, PutAside):  # the caller of a stepper has not answered
-                self.nfev -= 1
-                self.njev -= 1
+                is_evaluated = False
                 raise
+            finally:
+                self.nfev += is_evaluated
+                self.njev += is_evaluated
             value, gradient = self._unpack(both)
         else:
             try:

@@ -102,8 +102,9 @@ def test_a_problem_knows_its_number_of_variables():
         np.array([[0, None], [None, 5]], dtype=object),
         Bounds([0.0, -INF], [INF, 5.0]),
         [(0, INF), (None, np.float32(5))],
+        [(0, None), [-INF, 5]],
     ],
-    ids=["pairs", "tuples", "lists", "array", "float32", "objects", "Bounds", "mixed"],
+    ids=["pairs", "tuples", "lists", "array", "float32", "objects", "Bounds", "mixed", "both"],
 )
 def test_bounds_may_have_many_forms(bounds):
     problem = check([1.0, 2.0], bounds=bounds)
@@ -166,7 +167,13 @@ def test_bounds_that_bind_nothing_are_none(bounds):
         ([0, 1], r"shape \(2,\), expected \(2, 2\)"),
         (([0, 0, 0], [1, 1, 1]), r"shape \(2, 3\), expected \(2, 2\)"),
         ([], r"expected \(2, 2\)"),
+        ([(None, 1), (np.nan, 1)], "lower bound of variable 1 is NaN"),
+        ([[0, None], [None, np.nan]], "upper bound of variable 1 is NaN"),
         ([(0, 1), (0,)], "expected a list of"),
+        ([(0, 1, 2), (3,)], "expected a list of"),
+        ([(0, 1), "01"], "expected a list of"),
+        ([(0, 1), {0: 0, 1: 1}], "expected a list of"),
+        ([(0, [1]), (0, 1)], "expected a list of"),
         ([(0, 1), 5], "expected a list of"),
         ([("a", "b"), (0, 1)], "expected a list of"),
         ([(1j, 2), (0, 1)], "expected a list of"),
@@ -198,6 +205,8 @@ def test_very_many_bounds_of_each_form_are_read_right():
     upper = lower + 1.0
     forms = [
         list(zip(lower.tolist(), upper.tolist(), strict=True)),
+        np.column_stack([lower, upper]).tolist(),
+        tuple(zip(lower, upper, strict=True)),
         np.column_stack([lower, upper]),
         Bounds(lower, upper),
     ]

@@ -7,7 +7,18 @@ from optimizers.scipy.lbfgsb_faces import _minimize_lbfgsb, fmin_l_bfgs_b, minim
 from optimizers.scipy.newton import Dogleg, NewtonCG, TrustExact, TrustKrylov, TrustNCG
 from optimizers.scipy.reports import MSG_ALL, MSG_EXIT, MSG_INFO, MSG_ITER, MSG_NONE, MSG_VERS
 from optimizers.scipy.scipy_optimizer import SciPyOptimizer
-from optimizers.scipy.tnc import RCSTRINGS
+from optimizers.scipy.tnc_codes import (
+    CONSTANT,
+    FCONVERGED,
+    INFEASIBLE,
+    LOCALMINIMUM,
+    LSFAIL,
+    MAXFUN,
+    NOPROGRESS,
+    RCSTRINGS,
+    USERABORT,
+    XCONVERGED,
+)
 from optimizers.scipy.tnc_faces import MSGS, fmin_tnc, minimize_tnc
 
 __all__ = [
@@ -15,8 +26,14 @@ __all__ = [
     "CG",
     "COBYLA",
     "COBYQA",
+    "CONSTANT",
+    "FCONVERGED",
+    "INFEASIBLE",
     "LBFGSB",
+    "LOCALMINIMUM",
+    "LSFAIL",
     "L_BFGS_B",
+    "MAXFUN",
     "MSGS",
     "MSG_ALL",
     "MSG_EXIT",
@@ -25,10 +42,13 @@ __all__ = [
     "MSG_NONE",
     "MSG_VERS",
     "NELDER_MEAD",
+    "NOPROGRESS",
     "POWELL",
     "RCSTRINGS",
     "SLSQP",
     "TNC",
+    "USERABORT",
+    "XCONVERGED",
     "Dogleg",
     "LbfgsInvHessProduct",
     "NewtonCG",

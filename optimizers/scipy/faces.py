@@ -1,5 +1,6 @@
 """What SciPy's functional faces share: from their arguments to a run."""
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +17,7 @@ from optimizers.problem import Problem
 from optimizers.run import Run
 from optimizers.scipy.methods import METHODS
 from optimizers.settings import check_number, check_option, check_steps
+from optimizers.support import SupportLevels
 
 # What scipy.optimize.minimize hands to a custom method besides its options.
 _PASSED_ON = ("hess", "hessp", "constraints", "tol", "finite_diff_rel_step", "workers")
@@ -76,12 +78,11 @@ def face_run(
         jac = WithArguments(jac, args) if callable(jac) else jac
     if passed_on.get("hess") is not None or passed_on.get("hessp") is not None:
         warn_user(f"{method} ignores hess and hessp: the result does not depend on them.")
-    info = METHODS[method]
     problem = Problem.check(
         method,
-        {"gradient": info.gradient, "bounds": info.bounds, "initial_point": info.gradient},
+        _levels(method),
         fun,
-        np.ravel(np.asarray(x0)),
+        np.asarray(x0).reshape(-1),
         jac,
         bounds,
         constraints=passed_on.get("constraints", ()),
@@ -95,6 +96,12 @@ def face_run(
         on_failure="pass",
         observers=() if callback is None else (as_observer(callback),),
     )
+
+
+@functools.cache
+def _levels(method: str) -> SupportLevels:
+    info = METHODS[method]
+    return {"gradient": info.gradient, "bounds": info.bounds, "initial_point": info.gradient}
 
 
 def check_passed_on(face: Callable[..., Any], options: dict[str, Any]) -> dict[str, Any]:

@@ -23,23 +23,25 @@ class FreeVariables:
     """
 
     def __init__(self, problem: Problem, strip: bool) -> None:
-        self._problem = problem
+        #: The problem with all its variables.
+        self.problem = problem
         #: Which variables are free, shape (n,).
         self.mask: NDArray[np.bool_] = np.ones(problem.n, dtype=bool)
+        #: Whether all are.
+        self.is_all = True
         if strip and problem.lower is not None:
             self.mask = problem.lower != problem.upper
-        #: Whether all are.
-        self.is_all = bool(self.mask.all())
+            self.is_all = bool(self.mask.all())
 
     @property
     def x0(self) -> Array:
         """The start of the free variables, as a new array."""
-        return self._problem.x0[self.mask]
+        return self.problem.x0[self.mask]
 
     @property
     def bounds(self) -> scipy.optimize.Bounds | None:
         """The bounds of the free variables."""
-        lower, upper = self._problem.lower, self._problem.upper
+        lower, upper = self.problem.lower, self.problem.upper
         if lower is None or upper is None:
             return None
         return scipy.optimize.Bounds(lower[self.mask], upper[self.mask])
@@ -48,17 +50,17 @@ class FreeVariables:
     def constraints(self) -> list[Any]:
         """The constraints as functions of the free variables."""
         if self.is_all:
-            return [constraint.for_scipy for constraint in self._problem.constraints]
+            return [constraint.for_scipy for constraint in self.problem.constraints]
         return [
             scipy.optimize.NonlinearConstraint(self.function(c.fun), c.lower, c.upper)
-            for c in self._problem.constraints
+            for c in self.problem.constraints
         ]
 
     def whole(self, x: Array) -> Array:
         """Return all variables, given the free ones."""
         if self.is_all:
             return x
-        whole = self._problem.x0.copy()
+        whole = self.problem.x0.copy()
         whole[self.mask] = x
         return whole
 

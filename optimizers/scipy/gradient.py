@@ -34,7 +34,8 @@ class TNC(SciPyOptimizer):
     accuracy : float, default 0
         Relative step of the gradient differences. 0 stands for what suits the gradient: the
         square root of the machine precision if it is given, as in SciPy; else it follows from the
-        error of the difference scheme, 2e-6 for central differences.
+        error of the difference scheme, 2e-6 for central differences. With values in single
+        precision, this and the three goals below suit these where not given.
     ftol : float, default -1
         Precision goal for the value of f in the stopping criterion; 0 if negative.
     xtol : float, default -1

@@ -68,16 +68,18 @@ class LbfgsInvHessProduct(scipy.optimize.LbfgsInvHessProduct):  # type: ignore[m
             Returns ``sk`` and ``yk``; called once at most.
         """
         operator: LbfgsInvHessProduct = cls.__new__(cls)
-        scipy.sparse.linalg.LinearOperator.__init__(operator, np.float64, (n, n))
-        operator._pairs = pairs
+        # Nor is the base class, whose checks take longer than an evaluation, needed before.
+        operator._size, operator._pairs = n, pairs
         return operator
 
     def __getattr__(self, name: str) -> Any:
-        """Return what comes of the pairs, once they are needed."""
-        if name not in ("sk", "yk", "n_corrs", "rho", "_curvature"):
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        """Return what comes of the size or of the pairs, once they are needed."""
         with _LOCK:
-            pairs = self.__dict__.pop("_pairs", None)
+            n = self.__dict__.pop("_size", None)
+            if n is not None:
+                scipy.sparse.linalg.LinearOperator.__init__(self, np.float64, (n, n))
+            needed = name in ("sk", "yk", "n_corrs", "rho", "_curvature")
+            pairs = self.__dict__.pop("_pairs", None) if needed else None
             if pairs is not None:
                 self._take(*pairs())
         return object.__getattribute__(self, name)

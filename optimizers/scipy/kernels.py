@@ -257,7 +257,7 @@ class LbfgsbKernel:
 
     def end(self) -> LbfgsbEnd:
         """Return how the run ended."""
-        code, detail = (int(number) for number in self.task)
+        code, detail = self.task.tolist()
         status = 0 if code == _CONVERGED else 1 if detail == MAXITER else 2
         message = f"{TASKS.get(code, code)}: {DETAILS.get(detail, detail)}"
         return LbfgsbEnd(self.x.copy(), self.iterations, status, message)
@@ -298,10 +298,10 @@ def _coded(
     if lower is None or upper is None:
         # Some array must stand there, which is not read where the code says that there is no bound.
         return x, x, np.zeros(x.size, dtype=integer)
-    has_lower, has_upper = np.isfinite(lower), np.isfinite(upper)
+    has_lower, has_upper = np.isfinite(lower).view(np.int8), np.isfinite(upper).view(np.int8)
     # 0 no bound, 1 lower, 2 both, 3 upper.
-    codes = np.array([0, 3, 1, 2], dtype=integer)
-    return lower, upper, codes[2 * has_lower.view(np.int8) + has_upper]
+    codes = has_lower + 3 * has_upper - 2 * (has_lower & has_upper)
+    return lower, upper, codes.astype(integer)
 
 
 def _rotate(rows: Array, first: int) -> None:

@@ -3,7 +3,7 @@
 import functools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 import numpy as np
@@ -25,6 +25,7 @@ from optimizers.scipy.values_first import values_first
 from optimizers.settings import check_option
 
 _ABNORMAL = 2
+_WHOLE = ("maxcor", "maxls", "maxiter", "iprint", "speculate")
 _STATIONARY_WORDS = "CONVERGENCE: NORM OF PROJECTED GRADIENT <= PGTOL"
 
 
@@ -65,13 +66,16 @@ class LbfgsbOptions:
         OptionError
             If one has a value that cannot be used.
         """
+        options: dict[str, Any] = {}
         for name, value in given.items():
-            check_option(name, value)
-        options = {name: value for name, value in given.items() if value is not None}
-        for name in ("maxcor", "maxls", "maxiter", "iprint", "speculate"):
-            if name in options:
-                options[name] = int(options[name])
+            if value is not _DEFAULTS.get(name):
+                check_option(name, value)
+                if value is not None:
+                    options[name] = int(value) if name in _WHOLE else value
         return cls(**options)
+
+
+_DEFAULTS = {option.name: option.default for option in fields(LbfgsbOptions)}
 
 
 def solve_lbfgsb(run: Run, options: LbfgsbOptions) -> Ending:
@@ -121,10 +125,12 @@ class LbfgsbSolver:
         problem, options, made = run.problem, self._options, self._made
         evaluate = direct(run)
         if not made:
-            self._report = LbfgsbReport(problem, options.iprint)
+            report = LbfgsbReport(problem, options.iprint) if options.iprint > 0 else None
             value, gradient = evaluate(problem.x0)
             run.iterate = run.last
-            self._report.iteration(0, problem.x0, value, gradient, run.nfev)
+            if report is not None:
+                report.iteration(0, problem.x0, value, gradient, run.nfev)
+            self._report = report
             del gradient  # which may be large; the kernel asks for the start once more
             if problem.is_fixed:
                 run.extra["hess_inv"] = LbfgsInvHessProduct(*np.zeros((2, 0, problem.n)))
@@ -165,7 +171,7 @@ class LbfgsbSolver:
         search = line_search(run, options.speculate, options.maxls)
         if search is None and options.values_first:
             search = values_first(run)
-        on_iteration = _observer(run, self._report if options.iprint > 0 else None)
+        on_iteration = _observer(run, self._report)
         try:
             kernel.run(evaluate, options.maxiter - before, on_iteration, first, search)
         except PutAside:
@@ -202,10 +208,11 @@ def _ended(run: Run, end: LbfgsbEnd) -> Ending:
     if known is not None and not math.isfinite(known.fun):
         words = f"ABNORMAL: THE OBJECTIVE IS {known.fun}".upper()
         return Ending(end.x, False, 2, words, StopReason.FAILED, known)
-    if known is not None and _reason(end) is StopReason.FUN and is_misled(run, known):
+    reason = _reason(end)
+    if known is not None and reason is StopReason.FUN and is_misled(run, known):
         words = "ABNORMAL: NO PROGRESS AFTER VALUES THAT ARE NAN"
         return Ending(end.x, False, 2, words, StopReason.NO_PROGRESS, known)
-    return Ending(end.x, end.status == 0, end.status, end.message, _reason(end), known)
+    return Ending(end.x, end.status == 0, end.status, end.message, reason, known)
 
 
 def _curved_pairs(

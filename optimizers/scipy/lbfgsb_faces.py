@@ -16,6 +16,8 @@ from optimizers.settings import check_level, check_number, check_whole
 
 _EPS = float(np.finfo(np.float64).eps)
 
+_TOLERANCES = {"ftol": LbfgsbOptions.ftol, "gtol": LbfgsbOptions.gtol}
+
 _STOPPED = {
     StopReason.MAXFUN: (1, "STOP: TOTAL NO. OF F,G EVALUATIONS EXCEEDS LIMIT"),
     StopReason.MAXITER: (1, "STOP: TOTAL NO. OF ITERATIONS REACHED LIMIT"),
@@ -31,8 +33,8 @@ def minimize_lbfgsb(
     bounds: BoundsLike = None,
     disp: int | bool | None = None,
     maxcor: int = 10,
-    ftol: float = 2.220446049250313e-09,
-    gtol: float = 1e-5,
+    ftol: float = LbfgsbOptions.ftol,
+    gtol: float = LbfgsbOptions.gtol,
     eps: ArrayLike = 1e-8,
     maxfun: int = 15000,
     maxiter: int = 15000,
@@ -116,8 +118,7 @@ def minimize_lbfgsb(
         "iprint": iprint if disp is None else disp or -1,
         "restart": restart,
     }
-    defaults = {"ftol": LbfgsbOptions.ftol, "gtol": LbfgsbOptions.gtol}
-    set_tolerance(passed_on.get("tol"), given, defaults)
+    set_tolerance(passed_on.get("tol"), given, _TOLERANCES)
     options = LbfgsbOptions.checked(**given)
     run = face_run(
         "l-bfgs-b",

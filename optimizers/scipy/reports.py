@@ -109,9 +109,7 @@ class TncReport:
         self._active = ActiveSet(problem)
 
     def start(self) -> None:
-        """Print the version and the table's head."""
-        if self._messages & MSG_VERS:
-            print(f"tnc: truncated Newton, the C implementation in SciPy {scipy.__version__}")
+        """Print the table's head."""
         if self._messages & MSG_ITER:
             print("  NIT   NF   F                       GTG")
 
@@ -131,6 +129,12 @@ class TncReport:
         if lower is None or upper is None:
             return g
         return np.where(((x <= lower) & (g > 0)) | ((x >= upper) & (g < 0)), 0.0, g)
+
+
+def report_version(messages: int) -> None:
+    """Print TNC's version, before anything else, if the mask asks for it."""
+    if messages & MSG_VERS:
+        print(f"tnc: truncated Newton, the C implementation in SciPy {scipy.__version__}")
 
 
 def _vector(x: Array) -> str:

@@ -11,9 +11,8 @@ from optimizers._types import Array
 from optimizers.direct import direct
 from optimizers.ending import Ending
 from optimizers.errors import OptionError
-from optimizers.evaluation.differences import Differences
 from optimizers.ledger import Evaluation
-from optimizers.result import StopReason
+from optimizers.problem import Problem
 from optimizers.run import Run
 from optimizers.scipy import kernels
 from optimizers.scipy.free import FreeVariables
@@ -25,42 +24,22 @@ from optimizers.scipy.reports import (
     MSG_NONE,
     MSG_VERS,
     TncReport,
+    report_version,
 )
 from optimizers.scipy.stationary import is_misled
+from optimizers.scipy.tnc_codes import (
+    CONSTANT,
+    LOCALMINIMUM,
+    NOPROGRESS,
+    RCSTRINGS,
+    REASONS,
+    XCONVERGED,
+)
+from optimizers.scipy.tnc_precision import Coarse, gradient_error, is_coarse, set_accuracy
 
-INFEASIBLE = -1
-LOCALMINIMUM = 0
-FCONVERGED = 1
-XCONVERGED = 2
-MAXFUN = 3
-LSFAIL = 4
-CONSTANT = 5
-NOPROGRESS = 6
-USERABORT = 7
-
-RCSTRINGS = {
-    INFEASIBLE: "Infeasible (lower bound > upper bound)",
-    LOCALMINIMUM: "Local minimum reached (|pg| ~= 0)",
-    FCONVERGED: "Converged (|f_n-f_(n-1)| ~= 0)",
-    XCONVERGED: "Converged (|x_n-x_(n-1)| ~= 0)",
-    MAXFUN: "Max. number of function evaluations reached",
-    LSFAIL: "Linear search failed",
-    CONSTANT: "All lower bounds are equal to the upper bounds",
-    NOPROGRESS: "Unable to progress",
-    USERABORT: "User requested end of minimization",
-}
-
-_REASONS = {
-    INFEASIBLE: StopReason.INFEASIBLE,
-    LOCALMINIMUM: StopReason.GRADIENT,
-    FCONVERGED: StopReason.FUN,
-    XCONVERGED: StopReason.STEP,
-    MAXFUN: StopReason.MAXFUN,
-    LSFAIL: StopReason.NO_PROGRESS,
-    CONSTANT: StopReason.FIXED,
-    NOPROGRESS: StopReason.NO_PROGRESS,
-    USERABORT: StopReason.CALLBACK,
-}
+_FLOAT = np.finfo(np.float64)
+#: Of smaller scales, and of larger ones, steps of the machine precision's size are no numbers.
+_LEAST, _MOST = float(_FLOAT.tiny / _FLOAT.eps), float(_FLOAT.max * _FLOAT.eps)
 
 
 def solve_tnc(run: Run, options: dict[str, Any], messages: int = MSG_NONE) -> Ending:
@@ -83,42 +62,23 @@ def solve_tnc(run: Run, options: dict[str, Any], messages: int = MSG_NONE) -> En
     """
     problem = run.problem
     report = TncReport(problem, messages) if messages else None
-    lower = np.full(problem.n, -np.inf) if problem.lower is None else problem.lower
-    upper = np.full(problem.n, np.inf) if problem.upper is None else problem.upper
     # The kernel stumbles over a variable without room: such variables are kept from it.
     free = FreeVariables(problem, strip=True)
-    mask = free.mask
-    given = {
-        name: value for name, value in options.items() if value is not None or name == "accuracy"
-    }
-    options = {**kernels.TNC_DEFAULTS, "maxfun": max(100, 10 * problem.n), **given}
-    for name in ("maxfun", "maxCGit"):
-        options[name] = int(options[name])
-    for name in ("scale", "offset"):
-        options[name] = _vector(name, options[name], problem.n, mask)
-    if options["scale"] is not None and not options["scale"].all():
-        raise OptionError(
-            f"scale is {given['scale']!r}, expected numbers other than zero: equal bounds fix a "
-            "variable."
-        )
-    if options["scale"] is not None and options["offset"] is None:
-        # The kernel leaves it to chance then: the documented default.
-        boxed = np.isfinite(lower) & np.isfinite(upper)
-        middle = np.where(boxed, lower, 0.0) / 2 + np.where(boxed, upper, 0.0) / 2
-        options["offset"] = np.where(boxed, middle, problem.x0)[mask]
+    options = _checked(options, problem, free)
+    report_version(messages)
     evaluate = direct(run)
     value, gradient = evaluate(problem.x0)
     run.iterate = run.last
-    if options["accuracy"] is None:  # the first value tells the precision
-        error = _gradient_error(run, value)
-        # Balances noise and curvature of the products; the kernel multiplies it by 1 + norm(x).
-        options["accuracy"] = error**0.5 / 3
-        if options["gtol"] < 0:
-            # The kernel's own, 1e-2 sqrt(accuracy), supposes a gradient no better than accuracy.
-            options["gtol"] = error ** (2 / 3)
+    # The first value tells the precision.
+    coarse = Coarse(run, options) if is_coarse(run) else None
+    if coarse is not None:
+        coarse.set_options(options)
+    elif options["accuracy"] is None:
+        set_accuracy(options, gradient_error(run, value))
     if report is not None:
         report.start()
         report.iteration(0, problem.x0, value, gradient, run.nfev)
+    del gradient  # which may be large; the kernel asks for the start once more
 
     def note(x: Array) -> None:
         run.nit += 1
@@ -130,36 +90,77 @@ def solve_tnc(run: Run, options: dict[str, Any], messages: int = MSG_NONE) -> En
             report.iteration(run.nit + 1, known.x, known.fun, known.jac, run.nfev)
         run.iteration(known.x, known)
 
-    code, x = CONSTANT, problem.x0
-    if mask.any():
-        start = free.x0, lower[mask], upper[mask]
-        on_iteration = observe if run.is_watched or report is not None else note
-        code, x = kernels.tnc(_on_free(evaluate, free), *start, options, on_iteration)
-        x = problem.clip(free.whole(x))
-    if run.recall(x) is None:  # scaling may move the last point by a rounding error
-        run.value_and_gradient(x)
+    if not free.mask.any():
+        return _ended(run, CONSTANT, problem.x0)
+    on_iteration = observe if run.is_watched or report is not None else note
+    evaluate_free = _on_free(evaluate, free)
+    start, lower, upper = _box(free)
+    if coarse is None:
+        code, x = kernels.tnc(evaluate_free, start, lower, upper, options, on_iteration)
+        return _ended(run, code, problem.clip(free.whole(x)))
+    asked = 0
+
+    def counted(x: Array) -> tuple[float, Array]:
+        nonlocal asked
+        asked += 1
+        return evaluate_free(x)
+
+    code, x = kernels.tnc(counted, start, lower, upper, options, on_iteration)
+    ending = _ended(run, code, problem.clip(free.whole(x)))
+    left = options["maxfun"] - asked
+    if left > 0 and coarse.is_doubtful(ending):
+        # Directions that noise spoiled: from here, with an empty memory, there may be a way on.
+        again = {**options, "maxfun": left}
+        code, x = kernels.tnc(counted, ending.x[free.mask], lower, upper, again, on_iteration)
+        ending = _ended(run, code, problem.clip(free.whole(x)))
+    code = coarse.verdict(ending)
+    return ending if code == ending.status else _as_ending(code, ending.x, ending.known)
+
+
+def _ended(run: Run, code: int, x: Array) -> Ending:
+    """Return the ending in the run's terms."""
     known = run.recall(x)
-    success = LOCALMINIMUM <= code <= XCONVERGED
-    if success and known is not None:
+    if known is None:  # scaling may move the last point by a rounding error
+        run.value_and_gradient(x)
+        known = run.recall(x)
+    if LOCALMINIMUM <= code <= XCONVERGED and known is not None:
         lacks_progress = code != LOCALMINIMUM
         if not math.isfinite(known.fun) or (lacks_progress and is_misled(run, known)):
-            code, success = NOPROGRESS, False
-    return Ending(x, success, code, RCSTRINGS[code], _REASONS[code], known)
+            code = NOPROGRESS
+    return _as_ending(code, x, known)
+
+
+def _as_ending(code: int, x: Array, known: Evaluation | None) -> Ending:
+    success = LOCALMINIMUM <= code <= XCONVERGED
+    return Ending(x, success, code, RCSTRINGS[code], REASONS[code], known)
+
+
+def _checked(options: dict[str, Any], problem: Problem, free: FreeVariables) -> dict[str, Any]:
+    """Return all options of the kernel; ``accuracy`` may still be None."""
+    given = {
+        name: value for name, value in options.items() if value is not None or name == "accuracy"
+    }
+    options = {**kernels.TNC_DEFAULTS, "maxfun": max(100, 10 * problem.n), **given}
+    options["maxfun"], options["maxCGit"] = int(options["maxfun"]), int(options["maxCGit"])
+    for name in ("scale", "offset"):
+        options[name] = _vector(name, options[name], problem.n, free.mask)
+    if options["scale"] is not None and not options["scale"].all():
+        raise OptionError(
+            f"scale is {given['scale']!r}, expected numbers other than zero: equal bounds fix a "
+            "variable."
+        )
+    if options["scale"] is not None:
+        _check_resolution(options["scale"], problem.x0[free.mask], given["scale"])
+    if options["scale"] is not None and options["offset"] is None:
+        # The kernel leaves it to chance then: the documented default.
+        options["offset"] = _default_offset(problem)[free.mask]
+    return options
 
 
 def tnc_messages(level: int | None) -> int:
     """Return the bit mask for SciPy's integer interface: 0 none, …, 5 all messages."""
     levels = {0: MSG_NONE, 1: MSG_ITER, 2: MSG_INFO, 3: MSG_VERS, 4: MSG_EXIT}
     return MSG_NONE if level is None else levels.get(level, MSG_ALL)
-
-
-def _gradient_error(run: Run, value: float) -> float:
-    """Return the relative error of gradients by the run's differences, noise included."""
-    if run.stage is None:
-        error = run.differences.relative_error(run.precision)
-    else:
-        error = Differences("3-point").relative_error(run.stage.sigma / max(1.0, abs(value)))
-    return min(error, 1.0)
 
 
 def _vector(name: str, given: Any, n: int, mask: NDArray[np.bool_]) -> Array | None:
@@ -175,6 +176,40 @@ def _vector(name: str, given: Any, n: int, mask: NDArray[np.bool_]) -> Array | N
         raise OptionError(f"{name} is {given!r}, expected one finite number or {n} of them.")
     chosen: Array = vector[mask]
     return chosen
+
+
+def _check_resolution(scale: Array, start: Array, given: Any) -> None:
+    """Raise an OptionError if the kernel could not move a variable, or not stay finite."""
+    size = np.abs(scale)
+    # Otherwise a variable stays where it is, and its gradient, which is scaled too, counts as zero.
+    lost = (start + size == start) | (size < _LEAST) | (size > _MOST)
+    if lost.any():
+        i = int(np.flatnonzero(lost)[0])
+        raise OptionError(
+            f"scale is {given!r:.200}: a variable at {start[i]} cannot move in steps of "
+            f"{scale[i]}. Expected about how much each variable changes."
+        )
+
+
+def _default_offset(problem: Problem) -> Array:
+    """Return the middle between two bounds, and the start where there are no two."""
+    lower, upper = problem.lower, problem.upper
+    if lower is None or upper is None:
+        return problem.x0
+    boxed = np.isfinite(lower) & np.isfinite(upper)
+    middle = np.where(boxed, lower, 0.0) / 2 + np.where(boxed, upper, 0.0) / 2
+    return np.where(boxed, middle, problem.x0)
+
+
+def _box(free: FreeVariables) -> tuple[Array, Array, Array]:
+    """Return start and bounds of the free variables, without copies, which may be large."""
+    problem, mask = free.problem, free.mask
+    lower, upper = problem.lower, problem.upper
+    if lower is None or upper is None:
+        return problem.x0, np.full(problem.n, -np.inf), np.full(problem.n, np.inf)
+    if free.is_all:
+        return problem.x0, lower, upper
+    return problem.x0[mask], lower[mask], upper[mask]
 
 
 def _on_free(

@@ -11,16 +11,17 @@ from optimizers.evaluation.arguments import as_arguments
 from optimizers.problem import as_start
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.scipy.faces import check_passed_on, face_run, gradient_of, set_tolerance
-from optimizers.scipy.reports import MSG_ALL, MSG_EXIT, MSG_INFO, MSG_ITER, MSG_NONE, MSG_VERS
-from optimizers.scipy.tnc import (
-    INFEASIBLE,
-    MAXFUN,
-    RCSTRINGS,
-    USERABORT,
-    report_end,
-    solve_tnc,
-    tnc_messages,
+from optimizers.scipy.reports import (
+    MSG_ALL,
+    MSG_EXIT,
+    MSG_INFO,
+    MSG_ITER,
+    MSG_NONE,
+    MSG_VERS,
+    report_version,
 )
+from optimizers.scipy.tnc import report_end, solve_tnc, tnc_messages
+from optimizers.scipy.tnc_codes import INFEASIBLE, MAXFUN, RCSTRINGS, USERABORT
 from optimizers.settings import check_level, check_number, check_option
 
 MSGS = {
@@ -96,6 +97,9 @@ def minimize_tnc(
         Maximum step of the line search; if too small, 10.
     accuracy : float, default 0
         Relative precision of the Hessian's differences; at most the machine precision: its root.
+        Where gradients are differences of values in single precision, the default of this and of
+        the goals below suits these, and a success is claimed only if the gradient there may be
+        zero.
     minfev : float, default 0
         Estimate of the minimum.
     ftol, xtol, gtol : float, default -1
@@ -295,6 +299,7 @@ def _minimize(
             passed_on=passed_on,
         )
     except CrossedBoundsError:
+        report_version(messages)
         report_end(RCSTRINGS[INFEASIBLE], messages)
         return _infeasible(x0)
     try:

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from typing_extensions import override
 
 from optimizers.errors import StepperError
-from optimizers.ledger import PutAside, StopRun
+from optimizers.ledger import Evaluation, PutAside, StopRun
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.run import Run
 from optimizers.stepping.asks import Question
@@ -212,9 +212,15 @@ class ReentrantExchange(Exchange):
     def __init__(self, run: Run, evaluator: HandOver, solve: Callable[[], OptimizerResult]) -> None:
         super().__init__(evaluator, solve)
         self._held = run
+        self._evaluator = evaluator
         self._answered: list[Question] = []
         self._position = 0
-        self._counted = run.nfev, run.njev, run.last
+        self._before = self._standing()
+
+    def _standing(self) -> tuple[int, int, float, Evaluation]:
+        """Return what answers change before the point that they are for is done with."""
+        run = self._held
+        return run.nfev, run.njev, self._evaluator.precision, run.last
 
     @override
     def advance(self) -> Question | None:
@@ -223,11 +229,10 @@ class ReentrantExchange(Exchange):
         try:
             self._run()
         except PutAside:
-            nfev, njev, last = self._counted
-            if run.last is last:  # not yet done with the point
-                run.nfev, run.njev = nfev, njev
+            if run.last is self._before[-1]:  # not yet done with the point
+                run.nfev, run.njev, self._evaluator.precision, _ = self._before
             else:
-                self._counted = run.nfev, run.njev, run.last
+                self._before = self._standing()
                 del self._answered[:-1]
             return self._answered[-1]
         return None

@@ -1,7 +1,7 @@
 """Stepper: a run that is held from outside, by asking and telling."""
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
@@ -22,17 +22,17 @@ class OptimizerState:
     ----------
     x : ndarray of float64, shape (n,)
         The point of the last iteration, the best point before the first, or else the start.
-    fun : float or None
-        The objective there, if it is known.
-    jac : ndarray of float64, shape (n,), or None
-        The gradient there, if it is known.
+    fun : float, callable or None
+        The objective there, if it is known; of a :class:`SteppableOptimizer`, the function.
+    jac : ndarray of float64, shape (n,), callable or None
+        The gradient there, if it is known; of a :class:`SteppableOptimizer`, the function.
     nfev, njev, nit : int
         Points and gradients that were told, and iterations.
     """
 
     x: Array
-    fun: float | None
-    jac: Array | None
+    fun: float | Callable[..., Any] | None
+    jac: Array | Callable[..., Any] | None
     nfev: int
     njev: int
     nit: int
@@ -184,9 +184,21 @@ class Stepper:
         """
         if not self.done:
             raise StepperError(
-                "The run has not ended: answer its questions, or close() it for the result so far."
+                "The run has not ended: answer its questions. so_far() gives the result so far."
             )
         return self._exchange.result()
+
+    def so_far(self) -> OptimizerResult:
+        """Return the result so far: the best point, and what was spent.
+
+        Returns
+        -------
+        OptimizerResult
+            With ``success`` False, and ``stop`` OTHER while the run goes on.
+        """
+        result = self._run.result(self._run.best)
+        result.message = "The run has not ended."
+        return result
 
     def close(self) -> None:
         """End the run; what was told of its last question counts."""

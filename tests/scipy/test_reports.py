@@ -238,6 +238,26 @@ def test_msg_vers_is_the_version(capsys: pytest.CaptureFixture) -> None:
     assert out == f"tnc: truncated Newton, the C implementation in SciPy {scipy.__version__}\n"
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"func": lambda x: None},
+        {"bounds": [(1, 0), (0, 1)]},
+        {"bounds": [(-1.2, -1.2), (1, 1)]},
+        {"maxfun": 1},
+    ],
+    ids=["none", "infeasible", "fixed", "maxfun"],
+)
+def test_the_version_comes_first_however_soon_the_run_ends(
+    options: dict, capsys: pytest.CaptureFixture
+) -> None:
+    fmin_tnc(**{"func": rosen, "x0": X0, "fprime": rosen_der, **options})
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("tnc: truncated Newton")
+    assert sum(line.startswith("tnc: truncated Newton") for line in lines) == 1
+    assert lines[-1].startswith("tnc: ")
+
+
 def test_msg_exit_is_the_reason(capsys: pytest.CaptureFixture) -> None:
     _, _, rc = tnc(MSG_EXIT)
     assert capsys.readouterr().out == f"tnc: {RCSTRINGS[rc]}\n"

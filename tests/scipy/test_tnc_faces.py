@@ -110,6 +110,20 @@ def test_the_constants_are_scipys() -> None:
         0: "No messages", 1: "One line per iteration", 2: "Informational messages",
         4: "Version info", 8: "Exit reasons", 15: "All messages",
     }  # fmt: skip
+    names = {
+        "INFEASIBLE": -1,
+        "LOCALMINIMUM": 0,
+        "FCONVERGED": 1,
+        "XCONVERGED": 2,
+        "MAXFUN": 3,
+        "LSFAIL": 4,
+        "CONSTANT": 5,
+        "NOPROGRESS": 6,
+        "USERABORT": 7,
+    }
+    for module in (optimizers, optimizers.scipy, scipy.optimize._tnc):
+        assert {name: getattr(module, name) for name in names} == names
+    assert set(RCSTRINGS) == set(names.values())
     assert RCSTRINGS == {
         -1: "Infeasible (lower bound > upper bound)",
         0: "Local minimum reached (|pg| ~= 0)",
@@ -555,6 +569,33 @@ def test_a_scale_that_does_not_fit_is_an_error_that_names_it(name: str, given) -
     with pytest.raises(OptionError, match=name):
         quiet(fun, X0, rosen_der, **{name: given})
     assert not fun.points
+
+
+@pytest.mark.parametrize(
+    ("scale", "x0"),
+    [
+        ([1e-300, 1.0], X0),
+        ([1.0, -1e-300], [0.0, 0.0]),
+        ([1e-17, 1.0], X0),
+        (1e300, X0),
+        (1.0, [0.0, 1e20]),
+    ],
+    ids=str,
+)
+def test_a_scale_that_would_hold_a_variable_fast_is_an_error(scale, x0) -> None:
+    # SciPy says at the start that a local minimum was reached.
+    calls: list = []
+    with pytest.raises(OptionError, match="cannot move in steps of"):
+        quiet(calls.append, x0, lambda x: x, scale=scale)
+    assert not calls
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1e-3, 1e3, 1e9])
+def test_a_scale_that_is_only_far_off_is_taken(scale) -> None:
+    quiet(rosen, X0, rosen_der, scale=[scale, 1.0])
+    x, _, code = quiet(lambda x: (x[0] ** 2, 2 * x), [1e-30], scale=1e-30)
+    assert code in (0, 1, 2)
+    assert abs(x[0]) <= 1e-30
 
 
 def test_scale_and_offset_belong_to_all_variables_also_beside_fixed_ones() -> None:

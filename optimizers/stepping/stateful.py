@@ -1,0 +1,163 @@
+"""Qiskit's stateful face: an optimizer that is started, and then goes step by step."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from typing_extensions import override
+
+from optimizers._types import Array, ArrayLike, BoundsLike, Jacobian, Objective
+from optimizers.errors import InvalidInputError, StepperError
+from optimizers.evaluation.evaluators import Evaluator
+from optimizers.evaluation.values import as_gradient, unpack
+from optimizers.optimizer import Optimizer
+from optimizers.result import OptimizerResult
+from optimizers.stepping.asks import AskData, TellData
+from optimizers.stepping.stepper import OptimizerState, Stepper
+from optimizers.support import SupportLevels
+
+
+class SteppableOptimizer(Optimizer):
+    """Any optimizer, with the face that Qiskit gives to those that go step by step.
+
+    Unlike other optimizers it holds the state of a run: one object serves one run at a time.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        The optimizer. Options that are set are set there.
+
+    Examples
+    --------
+    >>> from optimizers import LBFGSB
+    >>> steppable = SteppableOptimizer(LBFGSB())
+    >>> steppable.start(lambda x: (x[0] - 1) ** 2, [3.0])
+    >>> while steppable.continue_condition():
+    ...     steppable.step()
+    >>> steppable.create_result().x.round(4)
+    array([1.])
+    """
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        if not isinstance(optimizer, Optimizer):
+            raise InvalidInputError(f"optimizer is {optimizer!r}, expected an Optimizer.")
+        super().__init__()
+        self._optimizer = optimizer
+        self._held: Stepper | None = None
+        self._fun: Callable[..., Any] | None = None
+        self._jac: Jacobian = None
+
+    @override
+    def get_support_level(self) -> SupportLevels:
+        return self._optimizer.get_support_level()
+
+    @property
+    @override
+    def settings(self) -> dict[str, Any]:
+        return {"optimizer": self._optimizer}
+
+    @override
+    def set_options(self, **kwargs: Any) -> None:
+        self._optimizer.set_options(**kwargs)
+
+    @override
+    def set_max_evals_grouped(self, limit: int | None) -> None:
+        self._optimizer.set_max_evals_grouped(limit)
+
+    @override
+    def minimize(self, *args: Any, **kwargs: Any) -> OptimizerResult:
+        return self._optimizer.minimize(*args, **kwargs)
+
+    @override
+    def stepper(self, *args: Any, **kwargs: Any) -> Stepper:
+        return self._optimizer.stepper(*args, **kwargs)
+
+    def start(
+        self, fun: Objective, x0: ArrayLike, jac: Jacobian = None, bounds: BoundsLike = None
+    ) -> None:
+        """Start a run; one that is under way is closed.
+
+        Parameters
+        ----------
+        fun, x0, jac, bounds
+            As in :meth:`minimize`.
+
+        Raises
+        ------
+        InvalidInputError, CapabilityError, OptionError
+            If an argument cannot be used.
+        """
+        Evaluator(fun)  # raises if it cannot be called
+        held = self.stepper(x0, True if callable(jac) else jac, bounds)
+        if self._held is not None:
+            self._held.close()
+        self._held, self._fun, self._jac = held, fun, jac
+
+    @property
+    def _stepper(self) -> Stepper:
+        if self._held is None:
+            raise StepperError("No run is under way: call start(fun, x0, jac, bounds) first.")
+        return self._held
+
+    @property
+    def state(self) -> OptimizerState:
+        """Where the run stands; ``fun`` and ``jac`` are the functions, as in Qiskit."""
+        jac: Any = self._jac if callable(self._jac) else None
+        return replace(self._stepper.state, fun=self._fun, jac=jac)
+
+    def ask(self) -> AskData:
+        """Return what is wanted next; a single point has shape (n,), as in Qiskit."""
+        ask = self._stepper.ask()
+        if ask.x_fun is None or len(ask.x_fun) > 1:
+            return ask
+        return replace(ask, x_fun=ask.x_fun[0], x_jac=None if ask.x_jac is None else ask.x_jac[0])
+
+    def evaluate(self, ask_data: AskData) -> TellData:
+        """Return the values and gradients that are asked for.
+
+        Parameters
+        ----------
+        ask_data : AskData
+            What :meth:`ask` returned.
+        """
+        assert self._fun is not None
+        points = np.atleast_2d(np.asarray(ask_data.x_fun))
+        if ask_data.x_jac is None:
+            values = np.empty(len(points), dtype=points.dtype)
+            evaluator = Evaluator(self._fun, self._optimizer._max_evals_grouped)
+            for part, answer in evaluator.wave(points):
+                if isinstance(answer, Exception):
+                    raise answer
+                values[part] = answer
+            # Coarse values are told as such: the steps of differences depend on it.
+            is_coarse = evaluator.precision >= np.finfo(np.float32).eps
+            return TellData(values.astype(np.float32) if is_coarse else values)
+        both = [self._both(point) for point in points]
+        return TellData([value for value, _ in both], [gradient for _, gradient in both])
+
+    def _both(self, x: Array) -> tuple[Any, Array]:
+        assert self._fun is not None
+        value, gradient = (
+            (self._fun(x.copy()), self._jac(x.copy()))
+            if callable(self._jac)
+            else unpack(self._fun(x.copy()))
+        )
+        return value, as_gradient(gradient, x.size, finite=False)
+
+    def tell(self, ask_data: AskData, tell_data: TellData) -> None:
+        """Answer a question; see :meth:`Stepper.tell`."""
+        self._stepper.tell(ask_data, tell_data)
+
+    def step(self) -> None:
+        """Ask, evaluate and tell."""
+        ask_data = self.ask()
+        self.tell(ask_data=ask_data, tell_data=self.evaluate(ask_data))
+
+    def continue_condition(self) -> bool:
+        """Return whether there is anything to ask."""
+        return not self._stepper.done
+
+    def create_result(self) -> OptimizerResult:
+        """Return the result, or the result so far; see :class:`Stepper`."""
+        return self._stepper.result() if self._stepper.done else self._stepper.so_far()
