@@ -13,7 +13,7 @@ from optimizers.evaluation.blocks import Answer, Block
 from optimizers.evaluation.evaluators import Evaluator
 from optimizers.evaluation.values import as_gradient
 from optimizers.journal.functions import failure_of, recorded_jac, value_of, words_of
-from optimizers.journal.recorder import Recorder
+from optimizers.journal.recorder import Diverged, Recorder
 from optimizers.journal.records import Kind, Record
 
 _EPS = float(np.finfo(np.float64).eps)
@@ -102,7 +102,7 @@ class JournaledEvaluator(Evaluator):
     @override
     def value(self, x: NDArray[Any], spare: float = math.inf) -> float:
         seq = self._begin(1)
-        known = self._recorder.recall(seq, "fun", x)
+        known = self._recall(seq, [(Block(x[np.newaxis]), 0)]).get(0)
         if known is not None:
             self._replay([known])
             self._settle(seq, [1, 0])
@@ -211,13 +211,18 @@ class JournaledEvaluator(Evaluator):
     def _recall(self, first: int, rows: Sequence[tuple[Block, int]]) -> dict[int, Record]:
         """Return what is recorded of a wave, by row, as it arrived."""
         pending = self._recorder.pending
+        kept = {seq: pending[seq] for seq in pending if first <= seq < first + len(rows)}
         found = {}
-        for seq in [seq for seq in pending if first <= seq < first + len(rows)]:
-            block, row = rows[seq - first]
-            kind: Kind = "fun" if block.gradient is None else "jac"
-            record = self._recorder.recall(seq, kind, block.points[row])
-            assert record is not None
-            found[seq - first] = record
+        try:
+            for seq in kept:
+                block, row = rows[seq - first]
+                kind: Kind = "fun" if block.gradient is None else "jac"
+                record = self._recorder.recall(seq, kind, block.points[row])
+                assert record is not None
+                found[seq - first] = record
+        except Diverged:
+            pending.update(kept)  # nobody has counted them yet
+            raise
         return found
 
     def _replay(self, part: Sequence[Record]) -> None:

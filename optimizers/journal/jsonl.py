@@ -13,6 +13,8 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
+# Windows would write other line ends to a file that is not binary.
+_FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
 #: Where Windows locks: behind the end of any file, since what is locked there cannot be read.
 _FAR = 1 << 62
 
@@ -45,7 +47,7 @@ class JsonLines:
         self._interval = interval
         self._synced = time.monotonic()
         try:
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+            self._file = os.open(path, _FLAGS, 0o666)
         except OSError as error:
             raise JournalError(f"The journal {path} cannot be opened: {error.strerror}.") from error
         _OPEN.add(self)

@@ -1,6 +1,8 @@
 """A journal goes with one run: another is refused, its seed is kept, a divergence is reported."""
 
+import dataclasses
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -168,7 +170,7 @@ def shifted(path, seq, by):
     for i, entry in enumerate(lines):
         if entry.get("seq") == seq:
             record = optimizers.journal.Record.from_entry(entry)
-            moved = optimizers.journal.Record(seq, record.kind, record.x + by, record.fun)
+            moved = dataclasses.replace(record, x=record.x + by)
             lines[i] = json.loads(moved.text())
     write(path, lines)
 
@@ -216,6 +218,27 @@ def test_another_way_goes_on_from_the_best_point(tmp_path, cls):
     again = cls(maxfun=400).minimize(fun, START, journal=path)
     assert (again.fun, again.nfev) == (result.fun, result.nfev)
     assert len(points) < rest
+
+
+@pytest.mark.parametrize("seq", [0, 16, 30, 33])
+@pytest.mark.parametrize("form", ["serial", "threads", "jac", "both", "jac in threads"])
+def test_all_that_is_recorded_counts_on_another_way(tmp_path, form, seq):
+    path = tmp_path / "run.jsonl"
+    jac = {"both": True}.get(form, rosen_der if "jac" in form else None)
+    fun = (lambda x: (rosen(x), rosen_der(x))) if form == "both" else rosen
+    with ThreadPoolExecutor(4) as pool:
+        workers = pool if "threads" in form else None
+        LBFGSB(maxfun=60).minimize(fun, START, jac, journal=path, workers=workers)
+        before = optimizers.load(path)
+        shifted(path, seq, 1e-3)
+        kinds = [record.kind for record in before.records]
+        with pytest.warns(OptimizerWarning, match=f"at evaluation {seq}"):
+            result = LBFGSB().minimize(fun, START, jac, journal=path, workers=workers)
+    records = optimizers.load(path).records
+    assert len(records) > len(kinds)
+    kinds = [record.kind for record in records]
+    assert result.nfev == kinds.count("fun") + kinds.count("both")
+    assert result.njev == kinds.count("jac") + kinds.count("both")
 
 
 def test_another_way_counts_against_the_budget(tmp_path):
