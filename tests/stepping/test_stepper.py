@@ -1,5 +1,6 @@
 """Ask and tell: the same iterates as minimize, for every class; no thread is left."""
 
+import asyncio
 import gc
 import pickle
 import threading
@@ -114,6 +115,27 @@ def test_asking_and_telling_gives_the_iterates_of_minimize(cls, way, kind):
     if way != "budget":
         assert np.array_equal(iterates["stepper"], iterates["minimize"])
         assert {x.tobytes() for x in asked} >= {x.tobytes() for x in points}
+
+
+@pytest.mark.parametrize("cls", available().values(), ids=lambda cls: cls.__name__)
+def test_awaiting_gives_the_iterates_of_minimize(cls):
+    optimizer = cls()
+    is_given = optimizer.is_gradient_required
+    jac = True if is_given else None
+
+    async def awaited(x):
+        await asyncio.sleep(0)
+        return (rosen(x), rosen_der(x)) if is_given else rosen(x)
+
+    seen, direct = [], []
+    both = (lambda x: (rosen(x), rosen_der(x))) if is_given else rosen
+    keep = {"callback": lambda xk: direct.append(np.array(xk))}
+    expected = optimizer.minimize(both, X0, jac, **keep, **hessian(cls))
+    keep = {"callback": lambda xk: seen.append(np.array(xk))}
+    result = asyncio.run(optimizer.minimize_async(awaited, X0, jac, **keep, **hessian(cls)))
+    assert np.array_equal(seen, direct)
+    assert np.array_equal(result.x, expected.x)
+    assert result.message == expected.message
 
 
 @pytest.mark.parametrize("scheme", ["2-point", "3-point", "cs", Differences("3-point", step=1e-3)])
