@@ -23,7 +23,7 @@ def seed_entry(seed: Any) -> dict[str, Any]:
         ``given``, if it can be compared, or ``drawn``, or the ``state`` of a generator.
     """
     if seed is None:
-        return {"drawn": int(np.random.SeedSequence().generate_state(1, np.uint64)[0] >> 1)}
+        return {"drawn": int(np.random.SeedSequence().generate_state(1, np.uint64)[0]) >> 1}
     if isinstance(seed, int | np.integer):
         return {"given": int(seed)}
     if isinstance(seed, list | tuple | np.ndarray):
