@@ -18,6 +18,9 @@ from optimizers.errors import (
     EvaluationTimeoutError,
     InvalidInputError,
     InvalidValueError,
+    JournalError,
+    JournalLockedError,
+    JournalMismatchError,
     MisplacedBoundsError,
     MissingExtraError,
     NonFiniteValueError,
@@ -31,6 +34,7 @@ from optimizers.errors import (
     WorkerDiedError,
 )
 from optimizers.evaluation import Differences, vectorized
+from optimizers.journal import Journal, load
 from optimizers.observers import History, Progress, Table
 from optimizers.optimizer import Minimizer, Optimizer
 from optimizers.plots import plot_convergence
@@ -137,6 +141,10 @@ __all__ = [
     "History",
     "InvalidInputError",
     "InvalidValueError",
+    "Journal",
+    "JournalError",
+    "JournalLockedError",
+    "JournalMismatchError",
     "LbfgsInvHessProduct",
     "Minimizer",
     "Minimum",
@@ -177,6 +185,7 @@ __all__ = [
     "find",
     "fmin_l_bfgs_b",
     "fmin_tnc",
+    "load",
     "minimize_lbfgsb",
     "minimize_tnc",
     "multistart",

@@ -1,4 +1,4 @@
-"""The command line: minimise a problem, list the optimizers, show one's options."""
+"""The command line: minimise a problem, go on from a journal, list and show the optimizers."""
 
 import argparse
 import ast
@@ -19,6 +19,10 @@ from optimizers._types import Array as Vector
 from optimizers.describe import capability_table, option_table
 from optimizers.errors import InvalidInputError, OptimizerError
 from optimizers.evaluation.differences import SCHEMES
+from optimizers.journal import Journal, load
+from optimizers.journal.again import rebuilt
+from optimizers.journal.header import bounds_of, start_of
+from optimizers.journal.table import write_csv, write_table
 from optimizers.observers import History, Table
 from optimizers.optimizer import Optimizer
 from optimizers.plots import plot_convergence
@@ -27,6 +31,8 @@ from optimizers.registry import find
 from optimizers.result import OptimizerResult
 from optimizers.settings import RUN_SETTINGS, check_run_settings
 
+#: What of a command line decides about the run.
+_COMMAND = ("fun", "x0", "bounds", "jac", "optimizer", "options", "shots")
 CONVERGED, ERROR, USAGE, STOPPED = 0, 1, 2, 3  # 2 is what argparse itself exits with
 INTERRUPTED = 130  # what shells report for Ctrl-C
 
@@ -91,9 +97,10 @@ def _show_error(error: BaseException) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m optimizers",
-        description="Interchangeable minimisers: run one, list them, show what one can do.",
+        description="Interchangeable minimisers: run one, go on with a run, list them, show what "
+        "one can do.",
     )
-    commands = parser.add_subparsers(required=True, metavar="{minimize,list,show}")
+    commands = parser.add_subparsers(required=True, metavar="{minimize,resume,history,list,show}")
 
     run = commands.add_parser(
         "minimize",
@@ -125,9 +132,38 @@ def _parser() -> argparse.ArgumentParser:
         help="an option or a setting of the run, such as maxfun=200; may be repeated",
     )
     run.add_argument("--shots", type=int, help="H2 only: measure with so many shots")
+    run.add_argument(
+        "--journal", metavar="FILE", help="record each evaluation there; see resume and history"
+    )
     run.add_argument("--plot", metavar="FILE.png", help="draw the run (extra: plot)")
     run.add_argument("--quiet", action="store_true", help="no table of iterations")
     run.set_defaults(run=_minimize)
+
+    again = commands.add_parser(
+        "resume",
+        help="go on with a run that has a journal",
+        description="Go on with a run from its journal: what is recorded is not evaluated again. "
+        "Exit codes are those of minimize.",
+    )
+    again.add_argument("journal", metavar="JOURNAL")
+    again.add_argument("--fun", metavar="FILE.py:NAME", help="the objective, if it moved")
+    again.add_argument("--jac", metavar="FILE.py:NAME", help="the gradient, if it moved")
+    again.add_argument(
+        "-o",
+        dest="options",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="another budget, such as maxfun=400; may be repeated",
+    )
+    again.add_argument("--plot", metavar="FILE.png", help="draw the run (extra: plot)")
+    again.add_argument("--quiet", action="store_true", help="no table of iterations")
+    again.set_defaults(run=_resume)
+
+    past = commands.add_parser("history", help="what a journal has recorded")
+    past.add_argument("journal", metavar="JOURNAL")
+    past.add_argument("--csv", action="store_true", help="as comma-separated values")
+    past.set_defaults(run=_history)
 
     table = commands.add_parser("list", help="what each optimizer can take")
     table.set_defaults(run=_list)
@@ -155,10 +191,25 @@ def _minimize(given: argparse.Namespace, out: TextIO) -> int:
         fun, x0, jac, exact = _problem(given, optimizer, settings)
         bounds = None if given.bounds is None else _bounds(given.bounds, x0.size)
         _check_picture(given.plot)
+        path = given.journal or settings.get("journal")
+        if path is not None:
+            settings["journal"] = Journal(path, notes={"command": _command(given)})
     except (OptimizerError, ValueError) as error:
         raise UsageError(str(error)) from error
     if exact is not None:
         print(f"{fun!r}, {x0.size} parameters, {type(optimizer).__name__}", file=out)
+    return _run(given, out, optimizer, (fun, x0, jac, bounds), settings, exact)
+
+
+def _run(
+    given: argparse.Namespace,
+    out: TextIO,
+    optimizer: Optimizer,
+    problem: tuple[Any, ...],
+    settings: dict[str, Any],
+    exact: float | None = None,
+) -> int:
+    """Minimise, show the iterations and the result, and return the exit code."""
     history, table = History(), None if given.quiet else Table(file=out)
 
     def callback(intermediate_result: OptimizerResult) -> None:
@@ -168,11 +219,56 @@ def _minimize(given: argparse.Namespace, out: TextIO) -> int:
 
     if table is not None or given.plot is not None:
         settings["callback"] = callback
-    result = optimizer.minimize(fun, x0, jac, bounds, **settings)
+    result = optimizer.minimize(*problem, **settings)
     _report(result, exact, out)
     if given.plot is not None:
         plot_convergence(history).figure.savefig(given.plot)
     return CONVERGED if result.success else STOPPED
+
+
+def _command(given: argparse.Namespace) -> dict[str, Any]:
+    """Return what a journal keeps of the command line, for ``resume`` from any folder."""
+    command = {name: getattr(given, name) for name in _COMMAND}
+    for name in ("fun", "jac"):
+        path, colon, function = (command[name] or "").rpartition(":")
+        if colon:
+            command[name] = f"{Path(path).resolve()}:{function}"
+    return command
+
+
+def _resume(given: argparse.Namespace, out: TextIO) -> int:
+    header = load(given.journal).header
+    command = header.get("notes", {}).get("command")
+    if command is not None:
+        options = [*command["options"], *given.options]
+        named = {"fun": given.fun or command["fun"], "jac": given.jac or command["jac"]}
+        return _minimize(
+            argparse.Namespace(**{**command, **vars(given), **named, "options": options}), out
+        )
+    try:
+        optimizer, jac = rebuilt(header)
+        fun = given.fun or header["functions"]["fun"]
+        if fun is None:
+            raise UsageError(
+                "The journal does not know the objective, which is no function at the top of a "
+                "file: name one by --fun file.py:name, or run the same call in Python again."
+            )
+        if header["problem"]["jac"] == "function":
+            jac = _jacobian(given.jac or header["functions"]["jac"], fun.rpartition(":")[0])
+            if jac is None:
+                raise UsageError("The run had a gradient: name it by --jac file.py:name.")
+        settings = dict(_option(text) for text in given.options)
+        settings["journal"] = given.journal
+        problem = _function(fun), start_of(header), jac, bounds_of(header)
+        _check_picture(given.plot)
+    except (OptimizerError, ValueError) as error:
+        raise UsageError(str(error)) from error
+    return _run(given, out, optimizer, problem, settings)
+
+
+def _history(given: argparse.Namespace, out: TextIO) -> int:
+    (write_csv if given.csv else write_table)(load(given.journal), out)
+    return CONVERGED
 
 
 def _check_picture(path: str | None) -> None:

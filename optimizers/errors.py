@@ -82,6 +82,18 @@ class BrokenPoolError(WorkerDiedError):
     """A pool of workers is broken for good: no point can be evaluated there."""
 
 
+class JournalError(OptimizerError, OSError):
+    """A journal cannot be opened, read or written: its file is no journal, the disk is full."""
+
+
+class JournalLockedError(JournalError, BlockingIOError):
+    """A journal is being written by another run."""
+
+
+class JournalMismatchError(JournalError, ValueError):
+    """A journal is that of another run: the message shows what differs."""
+
+
 class StepperError(OptimizerError, RuntimeError):
     """A stepper is asked for what it does not have now, such as the result of a run under way."""
 

@@ -26,6 +26,9 @@ from optimizers.evaluation.coroutines import CoroutineExecutor
 from optimizers.evaluation.differences import SCHEMES, Differences
 from optimizers.evaluation.evaluators import Evaluator
 from optimizers.evaluation.pools import evaluator_for
+from optimizers.journal.header import header_of
+from optimizers.journal.journal import as_journal
+from optimizers.journal.run import JournaledRun
 from optimizers.observers import as_observer
 from optimizers.problem import Problem
 from optimizers.result import OptimizerResult, StopReason
@@ -191,7 +194,8 @@ class Optimizer(Configured, Declaring):
         evaluator = HandOver()
         problem = self._problem(told, x0, jac, bounds, constraints, hess, hessp)
         run = self._start_run(problem, settings, evaluator)
-        reentrant = self._reentrant(run)
+        # A journal answers what was asked before by itself; nobody needs to enter anew.
+        reentrant = None if isinstance(run, JournaledRun) else self._reentrant(run)
         executed = functools.partial(self._executed, run, reentrant or self._solve)
         solve = held(self._alone(), run, executed)
         return Stepper(run, exchange(run, evaluator, solve, is_reentrant=reentrant is not None))
@@ -402,7 +406,11 @@ class Optimizer(Configured, Declaring):
         if noise is not None and not self._takes_differences(problem):
             warn_user(f"{type(self).__name__} takes no differences here: noise has no effect.")
             noise = None
-        return Run(
+        journal = as_journal(holding.get("journal"))
+        kind: Callable[..., Run] = Run
+        if journal is not None:
+            kind = functools.partial(JournaledRun, journal, header_of(self, problem, settings))
+        return kind(
             problem,
             evaluator or self._evaluator(problem.fun, settings),
             self._differences(problem),

@@ -284,13 +284,7 @@ class Run(WaveTaker):
         """
         try:
             try:
-                if self._noise is None:
-                    return finish(self, self._solved(solve))
-                given = None if isinstance(self._noise, str) else self._noise
-                steps = self._keeps_steps
-                return finish(
-                    self, solve_in_stages(self, lambda run: run._solved(solve), given, steps)
-                )
+                return self._outcome(solve)
             except StopRun as stop:
                 return stopped(self, stop.reason)
         except PutAside:
@@ -305,6 +299,14 @@ class Run(WaveTaker):
             raise
         finally:
             self._evaluator.close()
+
+    def _outcome(self, solve: Callable[["Run"], Ending]) -> OptimizerResult:
+        """Run the algorithm to an end of its own."""
+        if self._noise is None:
+            return finish(self, self._solved(solve))
+        given = None if isinstance(self._noise, str) else self._noise
+        steps = self._keeps_steps
+        return finish(self, solve_in_stages(self, lambda run: run._solved(solve), given, steps))
 
     def _solved(self, solve: Callable[["Run"], Ending]) -> Ending:
         """Run the algorithm, again from where it ended while rejected points may have misled it.

@@ -1,12 +1,14 @@
 """Settings of a run and the values that they and the common options may have."""
 
 import math
+import os
 from collections.abc import Callable, Iterable
 from typing import Any, TypedDict
 
 import numpy as np
 
 from optimizers.errors import OptionError, UnknownOptionError, nearest_names
+from optimizers.journal.journal import Journal, as_journal
 from optimizers.observers import as_observer
 
 
@@ -53,6 +55,10 @@ class CommonSettings(TypedDict, total=False):
         measured anew and the algorithm goes on from there; the run is a success only if no
         visibly better point is around its end, else its reason is ``StopReason.NOISE``. The
         result's ``noise`` is the standard deviation there. Steps that you give stay.
+    journal : str, PathLike or Journal
+        A file in which each evaluation is recorded as it arrives (``.db``: an SQLite database,
+        else lines of JSON). The same run begun again on it goes on where it ended: what is
+        recorded is not evaluated again. See :class:`Journal`.
     """
 
     callback: Callable[..., Any] | None
@@ -65,6 +71,7 @@ class CommonSettings(TypedDict, total=False):
     on_interrupt: str
     seed: Any
     noise: float | str | None
+    journal: str | os.PathLike[str] | Journal | None
 
 
 class RunSettings(CommonSettings, total=False):
@@ -233,6 +240,7 @@ def check_run_settings(name: str, settings: dict[str, Any], options: Iterable[st
     is_deviation = is_number(noise) and 0 < noise < np.inf
     if not (noise is None or is_deviation or (isinstance(noise, str) and noise == "estimate")):
         raise OptionError(f"noise is {noise!r}, expected a standard deviation > 0 or 'estimate'.")
+    as_journal(settings.get("journal"))
     if settings.get("callback") is not None:
         as_observer(settings["callback"])
 

@@ -15,6 +15,7 @@ from optimizers.errors import (
     BrokenPoolError,
     InvalidInputError,
     InvalidValueError,
+    JournalError,
     NonFiniteValueError,
 )
 from optimizers.evaluation.blocks import Answer, Block, Question
@@ -32,7 +33,7 @@ _AT_START = (
     "another point."
 )
 #: What no other point would mend.
-_FINAL = (InvalidValueError, InvalidInputError, BrokenPoolError)
+_FINAL = (InvalidValueError, InvalidInputError, BrokenPoolError, JournalError)
 
 
 class WaveTaker(Ledger):

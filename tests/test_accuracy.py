@@ -101,6 +101,8 @@ def solve(cls: type[Optimizer], problem: ReferenceProblem):
     optimizer = cls()
     if cls.__name__ in ("CG", "TNC", "SLSQP"):
         optimizer.set_options(maxiter=1000)  # their defaults are meant for circuits
+    if cls.__name__ == "POWELL":
+        optimizer.set_options(maxfev=DEFAULT_BUDGET)  # likewise
     takes = {w: optimizer.get_support_level()[w] >= 2 for w in ("gradient", "hessian")}
     with warnings.catch_warnings():
         # The problems overflow far from their minima, which is what "reject" is for.

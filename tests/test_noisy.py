@@ -118,6 +118,25 @@ def test_a_plateau_is_no_success():
     assert "noise" in result.message
 
 
+@pytest.mark.parametrize("how", [1.0, "estimate"])
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_nothing_but_noise_is_no_success(how, n):
+    for seed in range(10):
+        fun = Noisy(lambda x: 0.0, 1.0, seed=seed)
+        result = LBFGSB(noise=how, seed=seed).minimize(fun, np.zeros(n))
+        assert not result.success, seed
+        assert result.stop is StopReason.NOISE
+
+
+def test_a_narrow_well_is_seen_though_all_around_it_is_flat():
+    def well(x):
+        return -float(np.exp(-1e6 * (x @ x)))
+
+    result = LBFGSB(noise=1e-3, seed=0).minimize(Noisy(well, 1e-3), [8e-4])
+    assert result.success
+    assert well(result.x) < -0.99
+
+
 def test_the_budget_is_hard_and_points_stay_inside_the_bounds():
     bounds = [(0.0, 5.0), (-0.25, 2.0)]
     for maxfun in (1, 10, 30, 50, 100, 3000):

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError, Executor, Future
 from typing import Any
@@ -89,6 +90,7 @@ class _Awaited(Future[Any]):
 
 async def _perform(key: str, form: Form, points: NDArray[Any]) -> Outcome:
     fun = known(key)
+    began = time.perf_counter()
     answers: list[tuple[Any, Failure | None]] = []
     whole = {"flat": points.flatten, "stack": points.copy}
     for point in [whole[form]()] if form in whole else np.copy(points):
@@ -105,4 +107,7 @@ async def _perform(key: str, form: Form, points: NDArray[Any]) -> Outcome:
             raise error
         return answer
 
-    return evaluate(replay, form, points)
+    seconds = (time.perf_counter() - began) / max(1, len(answers))
+    outcome = evaluate(replay, form, points)
+    outcome.seconds = seconds
+    return outcome

@@ -97,6 +97,9 @@ class Evaluator:
 
     #: How many points the workers evaluate at the same time; infinite where there are no workers.
     width: float = math.inf
+    #: How long each of the latest points took, in the mean, if a worker measured it; and which did.
+    seconds: float | None = None
+    worker: str = ""
 
     def __init__(
         self,

@@ -18,6 +18,8 @@ from optimizers.evaluation.stencils import room
 _REACHES = (1.0, 0.25, 0.0625, 0.015625, 0.00390625)
 #: By how many standard deviations two values differ that differ visibly, many being compared.
 VISIBLE = 5.0
+#: The standard deviation of normal values, in units of their median distance from their median.
+_NORMAL = 1.4826
 #: A second difference of so many standard deviations is a good unit.
 UNIT = 30.0
 
@@ -131,9 +133,19 @@ class Outlook:
         return None if best is None or finite[best] >= f0 - VISIBLE * sigma else best
 
     def is_flat(self, f0: float, values: Array, sigma: float) -> bool:
-        """Return whether no value differs visibly from the present one: nothing is to be seen."""
+        """Return whether no value differs visibly from most others: nothing is to be seen.
+
+        The present value is the lowest of many, by its noise if nothing else, so it must be lower
+        by more than that. And the noise may be more than was estimated from a few values: of
+        values that are nothing but noise, most are as far from their median as it is large.
+        """
         known = values[np.isfinite(values)]
-        return bool((np.abs(known - f0) < VISIBLE * sigma).all())
+        if len(known) == 0:
+            return True
+        middle = np.median(known)
+        away = np.abs(known - middle)
+        visible = VISIBLE * max(sigma, _NORMAL * float(np.median(away)))
+        return bool((away < visible).all() and middle - f0 < 2 * visible)
 
     def units(self, f0: float, values: Array, sigma: float) -> Array:
         """Return moves along the directions whose curvature shows well, and no more than that.

@@ -9,6 +9,7 @@ import os
 import pickle
 import signal
 import threading
+import time
 import traceback
 import uuid
 from collections.abc import Callable
@@ -54,11 +55,17 @@ class Outcome:
         The coarsest machine precision among them.
     error : Exception or SystemExit, optional
         Why the point after those, or with groups all of them, has no value.
+    seconds : float, optional
+        How long a point took, in the mean.
+    worker : str
+        The process, or the thread, that did it.
     """
 
     values: NDArray[Any] = field(default_factory=lambda: np.empty(0))
     precision: float = 0.0
     error: Failure | None = None
+    seconds: float | None = None
+    worker: str = ""
 
 
 class Unknown:
@@ -118,7 +125,11 @@ def perform(key: str, payload: bytes | None, form: Form, points: NDArray[Any]) -
         fun = _received(key, payload)
         if fun is None:
             return Unknown()
+    began = time.perf_counter()
     outcome = evaluate(fun, form, points)
+    tried = min(len(outcome.values) + (outcome.error is not None), len(points))
+    outcome.seconds = (time.perf_counter() - began) / max(1, tried)
+    outcome.worker = f"{os.getpid()}/{threading.current_thread().name}"
     if not key.startswith(_origin()):
         outcome.error = _portable(outcome.error)
     return outcome

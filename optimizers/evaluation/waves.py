@@ -247,6 +247,7 @@ class Wave:
     def _answer(self, task: _Task, outcome: Outcome) -> Iterator[_Part]:
         pool, start, count = self._pool, task.part.start, len(outcome.values)
         pool.precision = max(pool.precision, outcome.precision)
+        pool.seconds, pool.worker = outcome.seconds, outcome.worker
         if start == 0 and task.block is self._blocks[0]:
             self._has_first = True
         if count:

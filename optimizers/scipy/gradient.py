@@ -37,7 +37,8 @@ class TNC(SciPyOptimizer):
         error of the difference scheme, 2e-6 for central differences. With values in single
         precision, this and the three goals below suit these where not given.
     ftol : float, default -1
-        Precision goal for the value of f in the stopping criterion; 0 if negative.
+        Precision goal for the value of f in the stopping criterion. If negative, ``accuracy``: so
+        SciPy's kernel has it, whatever SciPy's document says.
     xtol : float, default -1
         Precision goal for the value of x in the stopping criterion, after scaling; the square
         root of the machine precision if negative.

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from optimizers.ending import stopped
+from optimizers.errors import OptionError
 from optimizers.evaluation.evaluators import Evaluator
 from optimizers.problem import Problem
 from optimizers.result import OptimizerResult, StopReason
@@ -51,6 +52,11 @@ class Member:
         shared: Evaluator,
         number: int,
     ) -> None:
+        if optimizer._holding(settings).get("journal") is not None:
+            raise OptionError(
+                "journal was given, but a journal is of one run, and these are many: leave it out, "
+                "or run them one by one, each with its own."
+            )
         share = Share(shared)
         self.number = number
         self.run = optimizer._start_run(problem, settings, share)

@@ -12,7 +12,6 @@ from optimizers.evaluation.tasks import Unknown, perform, publish, withdraw
 
 POINTS = np.ones((2, 3))
 _LOADED = []
-cloudpickle = pytest.importorskip("cloudpickle", reason="extra workers")
 
 
 class Loaded:
@@ -65,24 +64,26 @@ def test_a_worker_forgets_the_oldest_but_never_what_this_process_gives():
 
 @pytest.mark.parametrize("form", ["points", "flat", "stack", "raw"])
 def test_an_objective_that_ends_its_program_does_not_end_the_worker(form):
-    def fun(x):
-        raise SystemExit(3)
-
-    outcome = perform("elsewhere-exits-" + form, cloudpickle.dumps(fun), form, POINTS)
+    outcome = perform("elsewhere-exits-" + form, pickle.dumps(ends), form, 3 * POINTS)
     assert isinstance(outcome.error, SystemExit)
     assert outcome.error.code == 3
     assert outcome.error.__notes__[0].startswith("In the worker:")
 
 
 def test_what_came_before_the_end_of_a_program_stays():
-    def fun(x):
-        if x[0] > 2.0:
-            raise SystemExit(3)
-        return x[0]
-
     points = np.array([[1.0], [2.0], [3.0], [4.0]])
-    outcome = perform("elsewhere-ends", cloudpickle.dumps(fun), "points", points)
+    outcome = perform("elsewhere-ends", pickle.dumps(ends), "points", points)
     assert outcome.values.tolist() == [1.0, 2.0]
+
+
+def ends(x):
+    if np.ravel(x)[0] > 2.0:
+        raise SystemExit(3)
+    return x[0]
+
+
+def raises(x):
+    raise OddError("no field", "the sensor")
 
 
 class OddError(Exception):
@@ -94,10 +95,7 @@ class OddError(Exception):
 
 
 def test_an_error_that_cannot_travel_is_named_with_its_text():
-    def fun(x):
-        raise OddError("no field", "the sensor")
-
-    error = perform("elsewhere-odd", cloudpickle.dumps(fun), "points", POINTS).error
+    error = perform("elsewhere-odd", pickle.dumps(raises), "points", POINTS).error
     assert type(error) is EvaluationError
     assert str(error) == "fun raised OddError: no field at the sensor"
     assert "OddError" in error.__notes__[0]

@@ -1,0 +1,60 @@
+"""The call that a journal was begun with, rebuilt from its header."""
+
+from typing import Any
+
+from optimizers.errors import InvalidInputError
+from optimizers.evaluation.differences import SCHEMES, Differences
+from optimizers.registry import find
+
+#: Settings that are functions, executors and the like: a header only knows that there were some.
+_LIVING = ("callback", "workers", "journal")
+
+
+def rebuilt(header: dict[str, Any]) -> tuple[Any, Any]:
+    """Return the optimizer that a header describes, and the gradient.
+
+    Parameters
+    ----------
+    header : dict
+        The header of a journal.
+
+    Returns
+    -------
+    optimizer : Optimizer
+        As the run had it, but for its callback and its workers.
+    jac : Differences, scheme name, True or None
+        The gradient, if that is no function.
+
+    Raises
+    ------
+    InvalidInputError
+        If something of the call cannot be had from a header: then the same call in Python goes on.
+    """
+    problem = header["problem"]
+    missing = [name for name in ("constraints", "hess", "hessp") if problem[name]]
+    arguments = {k: v for k, v in header["settings"].items() if k not in _LIVING}
+    missing += [name for name, value in arguments.items() if _has_object(value)]
+    if missing:
+        raise InvalidInputError(
+            f"{', '.join(missing)} cannot be had from a journal: run the same call in Python again."
+        )
+    cls = find(header["optimizer"])
+    seed = header["seed"]
+    if "state" in seed:
+        raise InvalidInputError(
+            "The seed is a generator: run the same call in Python again to go on."
+        )
+    arguments["seed"] = seed.get("given")
+    return cls(**arguments), _jac(problem["jac"])
+
+
+def _jac(kept: Any) -> Any:
+    if isinstance(kept, dict):
+        return Differences(**{name: value for name, value in kept.items() if name != "object"})
+    return kept if kept is None or kept is True or kept in SCHEMES else None
+
+
+def _has_object(value: Any) -> bool:
+    if isinstance(value, dict):
+        return "object" in value or any(map(_has_object, value.values()))
+    return isinstance(value, list) and any(map(_has_object, value))

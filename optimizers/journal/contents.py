@@ -1,0 +1,83 @@
+"""What is in a journal: its lines, understood."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from optimizers.journal.journal import Journal
+from optimizers.journal.jsonl import not_a_journal, read_lines
+from optimizers.journal.records import Record
+from optimizers.journal.sqlite import read_rows
+
+
+@dataclass
+class Contents:
+    """What is in a journal.
+
+    Parameters
+    ----------
+    header : dict
+        Which run it is of.
+    records : list of Record
+        The evaluations, as they arrived.
+    begin : int
+        Where among them the part begins that is answered again: behind a fresh start.
+    start : dict, optional
+        That fresh start: its point, the counts, the next number.
+    left : dict of int to list of int
+        For questions that took another number of evaluations than they have points: how many of
+        the objective, and of the gradient.
+    width : float, optional
+        How many workers there were, if the run asked for that.
+    end : dict, optional
+        The result, if the run ended, and ``error`` if by an exception.
+    """
+
+    header: dict[str, Any]
+    records: list[Record] = field(default_factory=list)
+    begin: int = 0
+    start: dict[str, Any] | None = None
+    left: dict[int, list[int]] = field(default_factory=dict)
+    width: float | None = None
+    end: dict[str, Any] | None = None
+
+
+def read(path: str) -> Contents | None:
+    """Return what is in a journal, also while a run writes it; None for an empty one."""
+    journal = Journal(path)
+    return parsed(path, read_rows(path) if journal.is_database else read_lines(path)[0])
+
+
+def parsed(path: str, lines: Sequence[str]) -> Contents | None:
+    """Return what the lines of a journal say; None if there are none."""
+    contents: Contents | None = None
+    for number, text in enumerate(lines, 1):
+        try:
+            entry = json.loads(text)
+            if contents is None:
+                entry["journal"]
+                contents = Contents(entry)
+            else:
+                _take(contents, entry)
+        except (ValueError, KeyError, TypeError) as error:
+            words = not_a_journal(path)
+            words.add_note(f"Line {number} is {text!r:.200} ({type(error).__name__}: {error}).")
+            raise words from None
+    return contents
+
+
+def _take(contents: Contents, entry: dict[str, Any]) -> None:
+    if "seq" in entry:
+        contents.records.append(Record.from_entry(entry))
+        contents.end = None
+    elif "left" in entry:
+        contents.left[entry["left"]] = entry["started"]
+    elif "width" in entry:
+        contents.width = math.inf if entry["width"] is None else entry["width"]
+    elif "restart" in entry:
+        contents.start, contents.begin = entry["restart"], len(contents.records)
+        contents.left, contents.end = {}, None
+    elif "end" in entry:
+        contents.end = entry

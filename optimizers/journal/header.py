@@ -1,0 +1,213 @@
+"""The header of a journal: which run it is of, and what differs from another run."""
+
+import inspect
+import platform
+import sys
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy
+
+from optimizers._types import Array
+from optimizers.errors import JournalMismatchError
+from optimizers.journal.records import decoded, encoded
+from optimizers.problem import Problem
+
+#: The format that is written and read.
+FORMAT = 1
+#: Settings and options that do not change the way of a run, only who walks it, how far it gets, or
+#: what is shown of it. A journal may be gone on with under other ones.
+FREE = frozenset(
+    (
+        *("callback", "workers", "eval_timeout", "retries", "hedge", "timeout", "journal"),
+        *("on_failure", "on_interrupt", "maxfun", "maxfev", "maxiter"),
+        *("disp", "iprint", "mesg_num", "return_all", "verbose", "seed"),
+    )
+)
+#: How many differences a message shows.
+_SHOWN = 5
+
+
+def header_of(optimizer: Any, problem: Problem, settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the header of a run's journal, of JSON's types; without the seed.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        The algorithm.
+    problem : Problem
+        What is minimised.
+    settings : dict
+        The settings that ``minimize`` was given.
+
+    Returns
+    -------
+    dict
+        ``journal`` (the format), ``created``, ``optimizer``, ``settings``, ``problem``,
+        ``functions`` and ``versions``.
+    """
+    return {
+        "journal": FORMAT,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "optimizer": type(optimizer).__name__,
+        "settings": plain({**optimizer.settings, **settings}),
+        "problem": {
+            "n": problem.n,
+            "x0": encoded(problem.x0),
+            "lower": None if problem.lower is None else encoded(problem.lower),
+            "upper": None if problem.upper is None else encoded(problem.upper),
+            "jac": _gradient(problem.jac),
+            "constraints": len(problem.constraints),
+            "hess": plain(problem.hess),
+            "hessp": problem.hessp is not None,
+        },
+        "functions": {"fun": _reference(problem.fun), "jac": _reference(problem.jac)},
+        "versions": versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that may decide about a run's last digits."""
+    from optimizers import __version__
+
+    return {
+        "optimizers": __version__,
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def check_header(path: str, found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Raise an error if a journal is that of another run.
+
+    Raises
+    ------
+    JournalMismatchError
+        With what differs.
+    """
+    if found["journal"] != FORMAT:
+        raise JournalMismatchError(
+            f"The journal {path} has the format {found['journal']!r}, expected {FORMAT}: it was "
+            "written by another version of optimizers, which can go on with it."
+        )
+    differences = list(_differences(found, wanted))
+    if not differences:
+        return
+    shown = [f"  {text}" for text in differences[:_SHOWN]]
+    if len(differences) > _SHOWN:
+        shown.append(f"  and {len(differences) - _SHOWN} more")
+    raise JournalMismatchError(
+        f"The journal {path} is that of another run:\n"
+        + "\n".join(shown)
+        + "\nName another file as journal, or run what it was begun with to go on."
+    )
+
+
+def _differences(found: dict[str, Any], wanted: dict[str, Any]) -> Iterator[str]:
+    """Yield what differs, in words."""
+    yield from _entries("optimizer", found["optimizer"], wanted["optimizer"])
+    yield from _entries("", _determining(found["settings"]), _determining(wanted["settings"]))
+    then, now = found["problem"], wanted["problem"]
+    if then["n"] != now["n"]:
+        yield _words("the number of variables", then["n"], now["n"])
+        return
+    for name in ("x0", "lower", "upper"):
+        yield from _vectors(name, then[name], now[name])
+    for name in ("jac", "constraints", "hess", "hessp"):
+        yield from _entries(name, then[name], now[name])
+    yield from _entries("seed", found["seed"], wanted["seed"])
+
+
+def _determining(settings: dict[str, Any]) -> dict[str, Any]:
+    # Options at their place in the constructor or in ``options`` are the same.
+    flat = {**settings, **(settings.get("options") or {})}
+    # What belongs to the problem is compared there.
+    outside = {*FREE, "options", "constraints", "hess", "hessp"}
+    return {name: value for name, value in flat.items() if name not in outside}
+
+
+def _entries(name: str, then: Any, now: Any) -> Iterator[str]:
+    if isinstance(then, dict) and isinstance(now, dict):
+        for key in sorted({*then, *now}):
+            yield from _entries(f"{name}.{key}" if name else key, then.get(key), now.get(key))
+    elif then != now:
+        yield _words(name, then, now)
+
+
+def _vectors(name: str, then: str | None, now: str | None) -> Iterator[str]:
+    if then == now:
+        return
+    if then is None or now is None:
+        side = "no bound" if then is None else "bounds"
+        yield f"{name} has {side} in the journal, and {'bounds' if then is None else 'none'} now"
+        return
+    old, new = decoded(then), decoded(now)
+    changed = np.flatnonzero(old.view(np.int64) != new.view(np.int64))
+    for i in changed[:2]:
+        yield _words(f"{name}[{i}]", float(old[i]), float(new[i]))
+    if len(changed) > 2:
+        yield f"so do {len(changed) - 2} more components of {name}"
+
+
+def _words(name: str, then: Any, now: Any) -> str:
+    return f"{name} is {then!r} in the journal, and {now!r} now"
+
+
+def plain(value: Any) -> Any:
+    """Return what stands for a value in JSON: itself, or the name of its type.
+
+    Numbers, strings, lists and dicts are themselves; so is an array, as a list. A dataclass of the
+    package's, such as Differences, is a dict of its fields.
+    """
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, float | np.floating):
+        return float(value) if np.isfinite(value) else {"number": str(float(value))}
+    if isinstance(value, int | np.integer):
+        return int(value)
+    if isinstance(value, np.bool_):
+        return bool(value)
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        known = {f.name: plain(getattr(value, f.name)) for f in fields(value)}
+        return {"object": type(value).__name__, **known}
+    named = value if inspect.isroutine(value) or isinstance(value, type) else type(value)
+    return {"object": f"{named.__module__}.{getattr(named, '__qualname__', named.__name__)}"}
+
+
+def _gradient(jac: Any) -> Any:
+    return "function" if callable(jac) else plain(jac)
+
+
+def _reference(function: Any) -> str | None:
+    """Return ``path.py:name`` of a function at the top of a module; None for any other."""
+    name, module = getattr(function, "__qualname__", None), getattr(function, "__module__", None)
+    path = getattr(sys.modules.get(str(module)), "__file__", None)
+    if name is None or path is None or getattr(sys.modules[str(module)], name, None) != function:
+        return None
+    return f"{Path(path).resolve()}:{name}"
+
+
+def bounds_of(header: dict[str, Any]) -> list[tuple[float, float]] | None:
+    """Return the bounds that a header keeps."""
+    lower, upper = (header["problem"][name] for name in ("lower", "upper"))
+    if lower is None:
+        return None
+    pairs = zip(decoded(lower).tolist(), decoded(upper).tolist(), strict=True)
+    return list(pairs)
+
+
+def start_of(header: dict[str, Any]) -> Array:
+    """Return the start that a header keeps."""
+    return decoded(header["problem"]["x0"])

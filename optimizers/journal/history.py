@@ -1,0 +1,161 @@
+"""What is in a journal, as arrays and as a result, for looking at it."""
+
+import functools
+import math
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optimizers._types import Array
+from optimizers.errors import JournalError
+from optimizers.journal.contents import Contents, read
+from optimizers.journal.header import start_of
+from optimizers.journal.records import Record
+from optimizers.result import Best, OptimizerResult, StopReason
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What is in a journal; what :func:`load` returns.
+
+    The arrays have a row for each evaluation of the objective, as they arrived. Probes of the
+    complex step are not among them, nor calls of ``hess``: ``records`` has all.
+
+    Parameters
+    ----------
+    header : dict
+        Which run it is of: ``optimizer``, ``settings``, ``problem``, ``seed``, ``versions``,
+        ``created``.
+    records : list of Record
+        All that was evaluated, as it arrived; a second attempt after a failure besides the first.
+    result : OptimizerResult
+        The result of a run that ended; else the best point so far, with the counts, and
+        ``StopReason.INTERRUPTED``.
+    is_finished : bool
+        Whether the run ended, and not by an error.
+    error : str, optional
+        The error that ended it.
+    """
+
+    header: dict[str, Any]
+    records: list[Record]
+    result: OptimizerResult
+    is_finished: bool
+    error: str | None = None
+
+    @functools.cached_property
+    def _real_values(self) -> list[Record]:
+        return [r for r in self.records if r.kind in ("fun", "both") and r.x.dtype == np.float64]
+
+    @property
+    def points(self) -> Array:
+        """The points, shape (k, n)."""
+        n = self.header["problem"]["n"]
+        return np.array([r.x for r in self._real_values], dtype=np.float64).reshape(-1, n)
+
+    @property
+    def values(self) -> Array:
+        """The values, shape (k,); NaN where an evaluation failed."""
+        values = [math.nan if r.fun is None else r.fun for r in self._real_values]
+        return np.array(values, dtype=np.float64)
+
+    @property
+    def gradients(self) -> Array:
+        """The gradients that the user's ``jac`` gave at the points, shape (k, n); NaN elsewhere."""
+        known = {r.x.tobytes(): r.jac for r in self.records if r.kind == "jac"}
+        absent = np.full(self.header["problem"]["n"], math.nan)
+        rows = [r.jac if r.kind == "both" else known.get(r.x.tobytes()) for r in self._real_values]
+        return np.array([absent if row is None else row for row in rows]).reshape(-1, absent.size)
+
+    @property
+    def seconds(self) -> Array:
+        """How long each took, shape (k,); NaN where it is not known."""
+        seconds = [r.seconds for r in self._real_values]
+        return np.array([math.nan if s is None else s for s in seconds], dtype=np.float64)
+
+    @property
+    def workers(self) -> list[str]:
+        """Which process or thread did each; empty for the run's own."""
+        return [r.worker for r in self._real_values]
+
+    @property
+    def failures(self) -> list[str | None]:
+        """Why each has no value; None where it has one."""
+        return [r.failure for r in self._real_values]
+
+
+def load(path: str | os.PathLike[str]) -> Recording:
+    """Return what is in a journal, also while a run writes it (``.jsonl``) or after its death.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        The journal; it is not changed.
+
+    Returns
+    -------
+    Recording
+        The history as arrays, and a result.
+
+    Raises
+    ------
+    JournalError
+        If there is no such file, or it is no journal.
+    JournalLockedError
+        If it is an SQLite database that a run has open.
+
+    Examples
+    --------
+    >>> import tempfile, optimizers
+    >>> path = tempfile.mkdtemp() + "/run.jsonl"
+    >>> result = optimizers.BFGS().minimize(lambda x: x @ x, [1.0, 2.0], journal=path)
+    >>> recording = optimizers.load(path)
+    >>> recording.points.shape == (result.nfev, 2), recording.values[0].item()
+    (True, 5.0)
+    >>> recording.result.x == result.x
+    array([ True,  True])
+    """
+    name = os.fspath(path)
+    contents = read(name)
+    if contents is None:
+        raise JournalError(f"The journal {name} is empty: no run has begun on it.")
+    end = contents.end
+    known = None if end is None else end["end"]
+    result = _so_far(contents) if known is None else OptimizerResult.from_dict(known)
+    error = None if end is None else end.get("error")
+    is_finished = end is not None and error is None
+    return Recording(contents.header, contents.records, result, is_finished, error)
+
+
+def _so_far(contents: Contents) -> OptimizerResult:
+    """Return a result for a run that has not ended: of what was recorded, each question once."""
+    asked = {(r.seq, r.is_late, r.x.tobytes()): r for r in contents.records}.values()
+    kinds = [r.kind for r in asked]
+    real = [r for r in asked if r.kind in ("fun", "both") and r.x.dtype == np.float64]
+    finite = [r for r in real if isinstance(r.fun, float) and math.isfinite(r.fun)]
+    best = min(finite, key=_value, default=None)
+    x: NDArray[Any] = start_of(contents.header) if best is None else best.x
+    return OptimizerResult(
+        x=x,
+        fun=None if best is None else best.fun,
+        jac=None if best is None else best.jac,
+        nfev=kinds.count("fun") + kinds.count("both"),
+        njev=kinds.count("jac") + kinds.count("both"),
+        nhev=kinds.count("hess") + kinds.count("hessp"),
+        nit=0,
+        nrejected=0,
+        success=False,
+        status=-1,
+        message="The run has not ended, or was killed: this is the best point recorded.",
+        stop=StopReason.INTERRUPTED,
+        best=None if best is None else Best(best.x, _value(best)),
+        elapsed=float(sum(r.seconds or 0.0 for r in asked)),
+    )
+
+
+def _value(record: Record) -> float:
+    assert isinstance(record.fun, float)
+    return record.fun

@@ -1,0 +1,204 @@
+"""A journal as lines of JSON in a file: appended, locked, and mended if a write was cut short."""
+
+import contextlib
+import os
+import time
+import weakref
+from pathlib import Path
+
+from optimizers.errors import JournalError, JournalLockedError, warn_user
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+# Windows would write other line ends to a file that is not binary.
+_FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
+#: Where Windows locks: behind the end of any file, since what is locked there cannot be read.
+_FAR = 1 << 62
+
+
+class JsonLines:
+    """The lines of a journal file, open for appending by this process alone.
+
+    Parameters
+    ----------
+    path : str
+        The file; it is made if it does not exist.
+    interval : float
+        The seconds after which lines are forced to the disk: 0 for always, inf for never.
+
+    Attributes
+    ----------
+    lines : list of str
+        What it held when it was opened.
+
+    Raises
+    ------
+    JournalLockedError
+        If another run has it open.
+    JournalError
+        If the file cannot be opened or is no journal.
+    """
+
+    def __init__(self, path: str, interval: float) -> None:
+        self.path = path
+        self._interval = interval
+        self._synced = time.monotonic()
+        try:
+            self._file = os.open(path, _FLAGS, 0o666)
+        except OSError as error:
+            raise JournalError(f"The journal {path} cannot be opened: {error.strerror}.") from error
+        _OPEN.add(self)
+        try:
+            _lock(self._file, path)
+            self.lines, self._size = read_lines(path)
+            self._mend()
+        except BaseException:
+            self.close()
+            raise
+
+    def _mend(self) -> None:
+        """Cut off what a write that was cut short left behind the last whole line."""
+        excess = os.fstat(self._file).st_size - self._size
+        if excess:
+            os.ftruncate(self._file, self._size)
+            warn_user(
+                f"The journal {self.path} ended in the middle of a record: its last {excess} bytes "
+                "were cut off, and that evaluation is made again."
+            )
+
+    def append(self, text: str) -> None:
+        """Write lines, durable when this returns as far as ``interval`` says.
+
+        Parameters
+        ----------
+        text : str
+            One line, or several with line ends between them.
+
+        Raises
+        ------
+        JournalError
+            If they cannot be written, for instance because the disk is full.
+        """
+        data = text.encode() + b"\n"
+        try:
+            if os.write(self._file, data) != len(data):
+                self._write_rest(data)
+            if self._interval < float("inf"):
+                self._sync_if_due()
+        except OSError as error:
+            # Half a line is no record.
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._file, self._size)
+            raise not_written(self.path, error) from error
+        self._size += len(data)
+
+    def _write_rest(self, data: bytes) -> None:
+        # A disk that has become full takes a part, and refuses the rest with the reason.
+        os.ftruncate(self._file, self._size)
+        while data:
+            data = data[os.write(self._file, data) :]
+
+    def _sync_if_due(self) -> None:
+        now = time.monotonic()
+        if now - self._synced >= self._interval:
+            os.fsync(self._file)
+            self._synced = now
+
+    def close(self) -> None:
+        """Close the file, and with it give the lock back."""
+        if self._file >= 0:
+            if self._interval < float("inf"):
+                with contextlib.suppress(OSError):
+                    os.fsync(self._file)
+            self.forget()
+
+    def forget(self) -> None:
+        """Close the file without touching it."""
+        file, self._file = self._file, -1
+        if file >= 0:
+            os.close(file)
+
+
+def read_lines(path: str) -> tuple[list[str], int]:
+    """Return the whole lines of a file, and how many bytes they take.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+
+    Returns
+    -------
+    lines : list of str
+        The lines; what is behind the last line end is not among them.
+    size : int
+        The bytes up to there.
+
+    Raises
+    ------
+    JournalError
+        If it cannot be read, or is not text.
+    """
+    try:
+        data = Path(path).read_bytes()
+        size = data.rfind(b"\n") + 1
+        lines = data[:size].decode().split("\n")[:-1]
+    except OSError as error:
+        raise JournalError(f"The journal {path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError:
+        raise not_a_journal(path) from None
+    if not lines and data and not data.startswith(b'{"journal":'[: len(data)]):
+        raise not_a_journal(path)  # and it is left as it is
+    return lines, size
+
+
+def not_written(path: str, error: Exception) -> JournalError:
+    """Return the error for a record that could not be written."""
+    return JournalError(
+        f"The journal {path} cannot be written: {error}. The run ended there, with all evaluations "
+        "before this one recorded: make room, and run the same again to go on."
+    )
+
+
+def not_a_journal(path: str) -> JournalError:
+    """Return the error for a file that is something else."""
+    return JournalError(
+        f"{path} is no journal of a run, and was left as it is: name another file as journal."
+    )
+
+
+def locked(path: str) -> JournalLockedError:
+    """Return the error for a journal that is in use."""
+    return JournalLockedError(
+        f"The journal {path} is being written by another run: wait for its end, or name another "
+        "file as journal."
+    )
+
+
+def _lock(file: int, path: str) -> None:
+    try:
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        else:
+            import msvcrt
+
+            os.lseek(file, _FAR, os.SEEK_SET)
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+    except OSError as error:
+        raise locked(path) from error
+
+
+_OPEN: "weakref.WeakSet[JsonLines]" = weakref.WeakSet()
+
+
+def _forget_all() -> None:
+    for lines in list(_OPEN):
+        lines.forget()
+
+
+# A worker process that was forked would hold the lock after the death of the run's process.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)

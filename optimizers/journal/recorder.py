@@ -1,0 +1,227 @@
+"""Recorder: answers what is recorded, in the order of asking, and records what is not."""
+
+import json
+import math
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optimizers.errors import warn_user
+from optimizers.journal.contents import Contents, parsed
+from optimizers.journal.header import check_header, versions
+from optimizers.journal.journal import Journal
+from optimizers.journal.jsonl import JsonLines
+from optimizers.journal.records import Kind, Record, decoded, encoded
+from optimizers.journal.seeds import compared_seed, seed_entry, seed_of
+from optimizers.journal.sqlite import SqliteLines
+
+#: A point that was asked for is the recorded one if no component differs by more than so much of
+#: max(1, abs(x)): below the usual steps of differences, above what another BLAS does to a sum.
+TOLERANCE = 1e-9
+
+
+class Diverged(BaseException):
+    """A run asks for other points than the recorded ones; never leaves the run.
+
+    A BaseException, so that no ``except Exception`` of a solver's can swallow it.
+    """
+
+    def __init__(self, seq: int, words: str) -> None:
+        super().__init__(words)
+        self.seq = seq
+
+
+class Lines(Protocol):
+    """Where a journal's lines are kept: a file or a database."""
+
+    lines: list[str]
+
+    def append(self, text: str) -> None:
+        """Write lines."""
+
+    def close(self) -> None:
+        """Give the lock back."""
+
+
+class Recorder:
+    """An open journal: answers what is recorded, in the order of asking, and records the rest.
+
+    Parameters
+    ----------
+    journal : Journal
+        Where.
+    header : dict
+        Which run it is.
+    seed : object
+        The seed that the user gave.
+
+    Raises
+    ------
+    JournalError, JournalLockedError, JournalMismatchError
+        If it cannot be used for this run.
+    """
+
+    def __init__(self, journal: Journal, header: dict[str, Any], seed: Any) -> None:
+        self.path = journal.path
+        store = SqliteLines if journal.is_database else JsonLines
+        self._lines: Lines = store(journal.path, journal.interval)
+        try:
+            contents = parsed(journal.path, self._lines.lines)
+            self._lines.lines = []
+            wanted = {**header, "seed": compared_seed(seed_entry(seed))}
+            if contents is None:
+                kept = {**header, "seed": seed_entry(seed)}
+                if journal.notes:
+                    kept["notes"] = journal.notes
+                contents = Contents(json.loads(json.dumps(kept)))
+                self.write(json.dumps(kept, separators=(",", ":")))
+            else:
+                found = {**contents.header, "seed": compared_seed(contents.header["seed"])}
+                check_header(journal.path, found, json.loads(json.dumps(wanted)))
+        except BaseException:
+            self.close()
+            raise
+        self.contents = contents
+        #: The run's seed: the one that it was begun with.
+        self.seed = seed_of(contents.header["seed"])
+        #: What is still to be answered, by number; as it arrived.
+        self.pending: dict[int, Record] = {}
+        #: The number of the next question.
+        self.next = 0 if contents.start is None else contents.start["next"]
+        self._late: dict[int, list[Record]] = {}
+        self._is_noted = not contents.records and contents.end is None
+        self._has_warned = False
+        self._prepare(contents.records[contents.begin :])
+
+    def _prepare(self, records: Iterable[Record]) -> None:
+        last = -1
+        for record in records:
+            if record.is_late:
+                self._late.setdefault(record.ask, []).append(record)
+                continue
+            self.pending.pop(record.seq, None)  # a second attempt, in the order of its own arrival
+            self.pending[record.seq] = record
+            last = max(last, record.ask)
+        end = self.contents.end
+        if end is None or "error" in end:
+            # What failed at the very end is evaluated again: its cause may be mended.
+            for record in list(self.pending.values()):
+                if record.ask == last and record.is_failed:
+                    del self.pending[record.seq]
+
+    # Answers.
+
+    def recall(self, seq: int, kind: Kind, x: NDArray[Any]) -> Record | None:
+        """Return the record of a question, and strike it out; None if it is to be evaluated.
+
+        Parameters
+        ----------
+        seq : int
+            The number of the question.
+        kind : {"fun", "jac", "both", "hess", "hessp"}
+            What is asked for.
+        x : ndarray of float64 or complex128
+            Where.
+
+        Raises
+        ------
+        Diverged
+            If another question is recorded there.
+        """
+        record = self.pending.pop(seq, None)
+        if record is None:
+            return None
+        if record.kind != kind or record.x.shape != x.shape or record.x.dtype != x.dtype:
+            raise Diverged(
+                seq, f"{kind} was asked for where {record.kind} is recorded, or another shape"
+            )
+        if record.x.tobytes() == x.tobytes():
+            return record
+        gap = np.abs(record.x - x) / np.maximum(1.0, np.abs(x))
+        worst = float(gap.max(initial=0.0))
+        if not worst <= TOLERANCE:
+            raise Diverged(seq, f"the point differs by {worst:.1e} from the recorded one")
+        if not self._has_warned and worst > 0.0:
+            self._has_warned = True
+            warn_user(
+                f"Evaluation {seq} of the journal {self.path} is at a point that differs by "
+                f"{worst:.1e} from the one asked for ({self._other_versions()}): the recorded "
+                "answers are used."
+            )
+        return record
+
+    def _other_versions(self) -> str:
+        now, then = versions(), self.contents.header["versions"]
+        changed = [name for name in now if then.get(name) != now[name]]
+        words = [f"{name} {then.get(name)} then, {now[name]} now" for name in changed]
+        return ", ".join(words) or "the same versions"
+
+    def late(self, ask: int) -> list[Record]:
+        """Return the records that arrived after a wave was left, and strike them out."""
+        return self._late.pop(ask, [])
+
+    def unused(self) -> list[Record]:
+        """Return what is still to be answered."""
+        return [*self.pending.values(), *(known for late in self._late.values() for known in late)]
+
+    # Records.
+
+    def write(self, text: str) -> None:
+        """Write lines; what is written durable before anybody goes on."""
+        self._lines.append(text)
+
+    def put(self, text: str) -> None:
+        """Write lines of this run; before the first of a resumed one, that it was resumed."""
+        if not self._is_noted:
+            self._is_noted = True
+            note = {"at": self.next, "versions": versions()}
+            self.write(json.dumps({"resumed": note}, separators=(",", ":")))
+        self.write(text)
+
+    def restart(self, x: NDArray[Any], fun: float | None, counts: dict[str, int]) -> None:
+        """Forget what is still to be answered: the run begins anew, from ``x``.
+
+        Parameters
+        ----------
+        x : ndarray of float64, shape (n,)
+            Where it begins.
+        fun : float or None
+            The value there, if it is known.
+        counts : dict of str to int
+            What it has counted until there.
+        """
+        self.next = max([self.next, *(seq + 1 for seq in self.pending)])
+        self.pending.clear()
+        self._late.clear()
+        self.contents.left.clear()
+        start = {"x": encoded(x), "fun": fun, "next": self.next, **counts}
+        self.put(json.dumps({"restart": start}, separators=(",", ":")))
+
+    @property
+    def start(self) -> NDArray[Any] | None:
+        """The point of a fresh start, if there was one."""
+        start = self.contents.start
+        return None if start is None else decoded(start["x"])
+
+    def end(self, result: dict[str, Any] | None, error: str | None = None) -> None:
+        """Write how the run ended, unless that is what the journal says already."""
+        known = self.contents.end
+        if known is not None and not self._is_noted and ("error" in known) == (error is not None):
+            return
+        failed = {} if error is None else {"error": error}
+        self.write(json.dumps({"end": _strict(result), **failed}, separators=(",", ":")))
+
+    def close(self) -> None:
+        """Give the journal back."""
+        self._lines.close()
+
+
+def _strict(value: Any) -> Any:
+    """Return a result's entries without NaN and infinities, which JSON has not."""
+    if isinstance(value, dict):
+        return {key: _strict(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_strict(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

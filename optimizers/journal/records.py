@@ -1,0 +1,168 @@
+"""Records: one evaluation each, as a line of JSON that gives every number back to the last bit.
+
+Vectors are base64 of their bytes, float64 or complex128 in little-endian order: exact, and some
+thirty times as quick to write as decimal digits.
+"""
+
+import json
+import math
+import sys
+from binascii import a2b_base64, b2a_base64
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optimizers._types import Array
+
+#: What was evaluated: ``fun``, ``jac``, both in one call (``jac=True``), ``hess`` or ``hessp``.
+Kind = Literal["fun", "jac", "both", "hess", "hessp"]
+
+_IS_LITTLE = sys.byteorder == "little"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One evaluation.
+
+    Parameters
+    ----------
+    seq : int
+        Its number in the order of asking, from 0.
+    kind : {"fun", "jac", "both", "hess", "hessp"}
+        What was evaluated; "both" is ``fun`` with ``jac=True``.
+    x : ndarray of float64 or complex128, shape (n,)
+        The point, exact; for "hessp" the point and the vector, shape (2n,).
+    fun : float or complex, optional
+        The value, finite or not.
+    jac : ndarray of float64, optional
+        The gradient, shape (n,); for "hess" (n * n,), for "hessp" the product, shape (n,).
+    failure : str, optional
+        Why there is neither.
+    seconds : float, optional
+        How long it took; the mean over its points for a call that took several.
+    worker : str
+        Which process or thread did it; empty for the caller's own.
+    precision : float
+        The machine precision of the value, if it is coarser than float64's; else 0.0.
+    ask : int
+        The ``seq`` of the first point that was asked for at the same time.
+    part : int
+        The ``seq`` of the first point whose answer arrived at the same time.
+    is_late : bool
+        Whether nobody waited for it any more.
+
+    Examples
+    --------
+    >>> record = Record(0, "fun", np.array([0.1, 0.2]), 0.3)
+    >>> record.text()
+    '{"seq":0,"kind":"fun","x":"mpmZmZmZuT+amZmZmZnJPw==","f":0.3}'
+    >>> Record.from_entry(json.loads(record.text())).x.tolist()
+    [0.1, 0.2]
+    """
+
+    seq: int
+    kind: Kind
+    x: NDArray[Any]
+    fun: float | complex | None = None
+    jac: Array | None = None
+    failure: str | None = None
+    seconds: float | None = None
+    worker: str = ""
+    precision: float = 0.0
+    ask: int = -1
+    part: int = -1
+    is_late: bool = False
+
+    @property
+    def is_failed(self) -> bool:
+        """Whether it gave nothing, or a number that is not finite."""
+        if self.failure is not None or (self.fun is not None and not np.isfinite(self.fun)):
+            return True
+        return self.jac is not None and not np.isfinite(self.jac).all()
+
+    def text(self) -> str:
+        """Return the record as a line of JSON, without the end of the line."""
+        further = ""
+        if self.failure is not None:
+            further += f',"error":{json.dumps(self.failure)}'
+        if self.worker:
+            further += f',"worker":{json.dumps(self.worker)}'
+        if self.precision:
+            further += f',"eps":{self.precision!r}'
+        for name, value in (("ask", self.ask), ("part", self.part)):
+            if value not in (self.seq, -1):
+                further += f',"{name}":{value}'
+        if self.is_late:
+            further += ',"late":true'
+        x = encoded(self.x)
+        if self.x.dtype == np.complex128:
+            further += ',"complex":true'
+        return line(self.seq, self.kind, x, self.fun, self.jac, self.seconds, further)
+
+    @classmethod
+    def from_entry(cls, entry: dict[str, Any]) -> "Record":
+        """Return the record of a line of JSON that was read."""
+        is_complex = bool(entry.get("complex"))
+        gradient = entry.get("g")
+        return cls(
+            entry["seq"],
+            entry["kind"],
+            decoded(entry["x"], np.complex128 if is_complex else np.float64),
+            _number(entry.get("f")),
+            None if gradient is None else decoded(gradient),
+            entry.get("error"),
+            entry.get("t"),
+            entry.get("worker", ""),
+            entry.get("eps", 0.0),
+            entry.get("ask", entry["seq"]),
+            entry.get("part", entry["seq"]),
+            entry.get("late", False),
+        )
+
+
+def line(
+    seq: int,
+    kind: str,
+    x: str,
+    fun: float | complex | None,
+    jac: Array | None,
+    seconds: float | None,
+    further: str = "",
+) -> str:
+    """Return a record as a line of JSON; what is usual goes the quickest way."""
+    text = f'{{"seq":{seq},"kind":"{kind}","x":"{x}"'
+    if fun is not None:
+        text += f',"f":{_digits(fun)}'
+    if jac is not None:
+        text += f',"g":"{encoded(jac)}"'
+    if seconds is not None:
+        text += f',"t":{seconds:.3g}'
+    return text + further + "}"
+
+
+def encoded(x: NDArray[Any]) -> str:
+    """Return the exact text of a vector."""
+    return b2a_base64((x if _IS_LITTLE else x.byteswap()).data, newline=False).decode()
+
+
+def decoded(text: str, dtype: type[np.generic] = np.float64) -> NDArray[Any]:
+    """Return the vector of a text, as an array of its own."""
+    little = np.dtype(dtype).newbyteorder("<")
+    return np.frombuffer(a2b_base64(text), little).astype(dtype)
+
+
+def _digits(value: float | complex) -> str:
+    if isinstance(value, complex):
+        return f"[{_digits(value.real)},{_digits(value.imag)}]"
+    # JSON has no NaN and no infinity. A NumPy number prints its type.
+    return float.__repr__(value) if math.isfinite(value) else f'"{float(value)}"'
+
+
+def _number(value: Any) -> float | complex | None:
+    if value is None:
+        return None
+    if isinstance(value, list):
+        return complex(float(value[0]), float(value[1]))
+    return float(value)

@@ -1,0 +1,81 @@
+"""A journal to look at: as a table of text, or as comma-separated values."""
+
+import csv
+from collections.abc import Iterator
+from typing import TextIO
+
+import numpy as np
+
+from optimizers.journal.history import Recording
+from optimizers.journal.records import Record
+
+#: More variables than these are not all shown in the table.
+_SHOWN = 6
+
+
+def write_table(recording: Recording, file: TextIO) -> None:
+    """Write a line for each evaluation, between what the run is and how it ended.
+
+    Parameters
+    ----------
+    recording : Recording
+        The journal.
+    file : file
+        Where to write.
+    """
+    header, result = recording.header, recording.result
+    n = header["problem"]["n"]
+    print(f"{header['optimizer']}, {n} variables, begun {header['created']}", file=file)
+    workers = any(record.worker for record in recording.records)
+    named = f"{'worker':<20} " if workers else ""
+    print(f"{'':>6} {'':<5} {'f':>22} {'seconds':>9} {named}x", file=file)
+    for record in recording.records:
+        seconds = "" if record.seconds is None else f"{record.seconds:.3g}"
+        who = f"{record.worker:<20} " if workers else ""
+        x = np.array2string(record.x[:n], precision=6, threshold=_SHOWN, edgeitems=2)
+        late = " (late)" if record.is_late else ""
+        print(
+            f"{record.seq:>6} {record.kind:<5} {_value(record):>22} {seconds:>9} {who}"
+            f"{' '.join(x.split())}{late}",
+            file=file,
+        )
+        if record.failure is not None:
+            print(f"{'':>13}{record.failure}", file=file)
+    words = f"Ended: {result.stop.sentence}." if recording.is_finished else "Not ended."
+    if recording.error is not None:
+        words = f"Ended by an error: {recording.error}"
+    print(words, file=file)
+    found = "" if result.fun is None else f", f(x) = {result.fun!r}"
+    print(f"{result.nfev} points, {result.njev} gradients{found}", file=file)
+
+
+def write_csv(recording: Recording, file: TextIO) -> None:
+    """Write a row for each evaluation: ``seq, kind, f, seconds, worker, failure, x0, …, g0, …``.
+
+    Parameters
+    ----------
+    recording : Recording
+        The journal. Of ``hess`` and ``hessp`` only the point is written.
+    file : file
+        Where to write.
+    """
+    n = recording.header["problem"]["n"]
+    has_gradients = any(record.kind in ("jac", "both") for record in recording.records)
+    columns = ["seq", "kind", "f", "seconds", "worker", "failure", *(f"x{i}" for i in range(n))]
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(columns + [f"g{i}" for i in range(n)] * has_gradients)
+    for record in recording.records:
+        known = [record.seq, record.kind, record.fun, record.seconds, record.worker, record.failure]
+        writer.writerow([*known, *record.x[:n].tolist(), *_gradient(record, n, has_gradients)])
+
+
+def _gradient(record: Record, n: int, has_gradients: bool) -> Iterator[float | None]:
+    if has_gradients:
+        is_known = record.kind in ("jac", "both") and record.jac is not None
+        yield from record.jac.tolist() if is_known and record.jac is not None else [None] * n
+
+
+def _value(record: Record) -> str:
+    if record.failure is not None:
+        return "failed"
+    return "" if record.fun is None else repr(record.fun)

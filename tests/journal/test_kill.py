@@ -1,0 +1,104 @@
+"""Runs that are killed, as real processes by SIGKILL at any moment, lose what was in flight."""
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import optimizers
+
+ROOT = Path(optimizers.__file__).parent.parent
+
+#: Each evaluation is noted in a file of its own before it begins, whatever becomes of it.
+RUN = """
+import os, sys, time
+from concurrent.futures import ThreadPoolExecutor
+from optimizers import COBYLA, LBFGSB, NELDER_MEAD
+from optimizers.problems import h2
+
+journal, log, case = sys.argv[1:]
+energy = h2(shots=200, noise_seed=os.getpid())
+
+def fun(x):
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.write(file, b"x")
+    os.close(file)
+    time.sleep(1e-3)
+    return energy(x)
+
+def jac(x):
+    return energy.jac(x)
+
+optimizer, gradient, workers = {
+    "serial": (LBFGSB(maxfun=120, eps=0.1), None, None),
+    "gradient": (LBFGSB(maxfun=60), jac, None),
+    "values": (NELDER_MEAD(maxfun=120), None, None),
+    "threads": (LBFGSB(maxfun=120, eps=0.1), None, lambda: ThreadPoolExecutor(3)),
+    "processes": (LBFGSB(maxfun=120, eps=0.1), None, 2),
+}[case]
+if __name__ == "__main__":
+    result = optimizer.minimize(fun, energy.x0, gradient, workers=workers, journal=journal)
+    print(result.nfev, repr(result.fun), result.x.tolist())
+"""
+
+#: A process gets up to three points in one task, whose answers arrive together.
+IN_FLIGHT = {"serial": 1, "gradient": 1, "values": 1, "threads": 3, "processes": 2 * 3}
+CASES = [*((case, "run.jsonl") for case in IN_FLIGHT), ("serial", "run.db"), ("threads", "run.db")]
+
+
+def start(script, path, log, case):
+    return subprocess.Popen(
+        [sys.executable, script, path, log, case],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+@pytest.mark.parametrize(("case", "name"), CASES)
+def test_three_kills_cost_at_most_what_was_in_flight(tmp_path, case, name):
+    script, log, path = tmp_path / "run.py", tmp_path / "log", tmp_path / name
+    script.write_text(RUN)
+    log.touch()
+    rng = random.Random(f"{case} {name}")
+    for _ in range(3):
+        target = log.stat().st_size + rng.randint(1, 15)
+        process = start(script, path, log, case)
+        try:
+            while log.stat().st_size < target and process.poll() is None:
+                time.sleep(1e-3)
+            time.sleep(rng.uniform(0, 3e-3))
+        finally:
+            process.kill()
+            process.wait()
+            _end_workers(process)  # which hold its standard output open
+            process.stdout.close()
+    process = start(script, path, log, case)
+    out, _ = process.communicate()
+    _end_workers(process)
+    nfev, fun, x = out.split(maxsplit=2)
+    evaluated = log.stat().st_size
+    assert int(nfev) <= evaluated <= int(nfev) + 3 * IN_FLIGHT[case]
+    recording = optimizers.load(path)
+    # Each question has one answer, which is what the run went on with to its end.
+    seqs = [record.seq for record in recording.records if not record.is_late]
+    assert len(set(seqs)) == len(seqs)
+    assert recording.is_finished
+    assert recording.result.fun == float(fun)
+    assert recording.result.x.tolist() == eval(x)
+    there = np.flatnonzero((recording.points == recording.result.x).all(axis=1))
+    assert recording.result.fun in recording.values[there]
+
+
+def _end_workers(process):
+    """End what a killed process left behind."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
