@@ -38,7 +38,8 @@ from optimizers.stepping import Stepper
 from optimizers.stepping.exchange import exchange
 from optimizers.stepping.exclusive import held
 from optimizers.stepping.handover import HandOver, told
-from optimizers.stepping.many import OptimizerResults, as_starts, minimize_many
+from optimizers.stepping.many import OptimizerResults, minimize_many
+from optimizers.stepping.starts import as_starts
 from optimizers.support import Declaring, SupportLevel
 
 # Settings that say how points are evaluated.

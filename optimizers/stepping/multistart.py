@@ -20,8 +20,8 @@ from optimizers.stepping.many import (
     attached,
     members_of,
     raise_if_ended,
-    seeds_from,
 )
+from optimizers.stepping.starts import seeds_from
 
 if TYPE_CHECKING:
     from scipy.stats import qmc
