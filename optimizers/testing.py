@@ -13,11 +13,13 @@ import asyncio
 import copy
 import json
 import math
+import tempfile
 import threading
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -455,6 +457,25 @@ def check_lockstep(make: Factory) -> None:
                 assert result[name] == alone[name], name
 
 
+def check_journal(make: Factory) -> None:
+    """Check that a run goes on from its journal: nothing is evaluated twice, nothing differs."""
+    whole = Bowl()
+    expected = run(make(), whole)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "run.jsonl"
+        run(make(), Bowl(), journal=path)
+        lines = path.read_text().splitlines(keepends=True)
+        for kept in (1, 2, len(lines) // 2, len(lines)):  # the header is the first
+            path.write_text("".join(lines[:kept]))
+            bowl = Bowl()
+            result = run(make(), bowl, journal=path)
+            assert np.array_equal(result.x, expected.x)
+            assert result.nfev == expected.nfev
+            rest = whole.points[len(whole.points) - len(bowl.points) :]
+            assert np.array_equal(bowl.points, rest)
+        assert not bowl.points
+
+
 def _raised(kind: type[BaseException], attempt: Callable[[], Any]) -> Any:
     """Return the exception of a kind that an attempt raises; anything else is a failure."""
     try:
@@ -494,6 +515,7 @@ CHECKS: tuple[Callable[[Factory], None], ...] = (
     check_workers,
     check_stepper,
     check_lockstep,
+    check_journal,
 )
 
 

@@ -60,9 +60,9 @@ def header_of(optimizer: Any, problem: Problem, settings: dict[str, Any]) -> dic
             "x0": encoded(problem.x0),
             "lower": None if problem.lower is None else encoded(problem.lower),
             "upper": None if problem.upper is None else encoded(problem.upper),
-            "jac": _gradient(problem.jac),
+            "jac": _kind(problem.jac),
             "constraints": len(problem.constraints),
-            "hess": plain(problem.hess),
+            "hess": _kind(problem.hess),
             "hessp": problem.hessp is not None,
         },
         "functions": {"fun": _reference(problem.fun), "jac": _reference(problem.jac)},
@@ -186,8 +186,8 @@ def plain(value: Any) -> Any:
     return {"object": f"{named.__module__}.{getattr(named, '__qualname__', named.__name__)}"}
 
 
-def _gradient(jac: Any) -> Any:
-    return "function" if callable(jac) else plain(jac)
+def _kind(derivative: Any) -> Any:
+    return "function" if callable(derivative) else plain(derivative)
 
 
 def _reference(function: Any) -> str | None:

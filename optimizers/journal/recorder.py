@@ -84,8 +84,6 @@ class Recorder:
             self.close()
             raise
         self.contents = contents
-        #: The run's seed: the one that it was begun with.
-        self.seed = seed_of(contents.header["seed"])
         #: What is still to be answered, by number; as it arrived.
         self.pending: dict[int, Record] = {}
         #: The number of the next question.
@@ -110,6 +108,11 @@ class Recorder:
             for record in list(self.pending.values()):
                 if record.ask == last and record.is_failed:
                     del self.pending[record.seq]
+
+    @property
+    def seed(self) -> Any:
+        """The run's seed: the one that it was begun with; a generator is made anew each time."""
+        return seed_of(self.contents.header["seed"])
 
     # Answers.
 

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from optimizers._types import Array
 from optimizers.ending import Ending
-from optimizers.errors import warn_user
+from optimizers.errors import JournalError, warn_user
 from optimizers.evaluation.evaluators import Evaluator
 from optimizers.journal.evaluator import JournaledEvaluator
 from optimizers.journal.functions import recorded_fun, recorded_hessian, recorded_jac
@@ -72,10 +72,17 @@ class JournaledRun(Run):
                 error.add_note(f"The journal has no record of this end: {second}")
             raise
         else:
-            self._recorder.end(result.to_dict())
+            self._record_end(result)
             return result
         finally:
             self._recorder.close()
+
+    def _record_end(self, result: OptimizerResult) -> None:
+        try:
+            self._recorder.end(result.to_dict())
+        except JournalError as error:
+            error.optimizer_result = result  # type: ignore[attr-defined]  # documented attribute
+            raise
 
     def _record_calls(self) -> None:
         """Put the journal between the run and the user's functions."""
@@ -137,6 +144,9 @@ class JournaledRun(Run):
         self.last, self.anchor, self.iterate, self._orphan, self.stage = NOWHERE, *[None] * 4
         self.recent.clear()
         self.differences = self._first_differences
+        # The random numbers of a start are the same when it is resumed.
+        self._seed = recorder.seed
+        vars(self).pop("rng", None)
         counts = {name: getattr(self, name) for name in _COUNTS}
         recorder.restart(self.problem.x0, fun, counts)
         found = "its start" if fun is None else f"f(x) = {fun!r}"

@@ -241,6 +241,19 @@ def test_all_that_is_recorded_counts_on_another_way(tmp_path, form, seq):
     assert result.njev == kinds.count("jac") + kinds.count("both")
 
 
+@pytest.mark.parametrize("seed", [3, np.random.default_rng(3)])
+def test_another_way_under_noise_can_be_resumed(tmp_path, seed):
+    # Its random numbers begin again with the fresh start, then and later.
+    path = tmp_path / "run.jsonl"
+    optimizer = LBFGSB(noise="estimate", seed=seed)
+    optimizer.minimize(rosen, START, journal=path)
+    shifted(path, 40, 1e-3)
+    with pytest.warns(OptimizerWarning, match="at evaluation 40"):
+        expected = optimizer.minimize(rosen, START, journal=path)
+    result = optimizer.minimize(never, START, journal=path)
+    assert (result.fun, result.nfev) == (expected.fun, expected.nfev)
+
+
 def test_another_way_counts_against_the_budget(tmp_path):
     path = tmp_path / "run.jsonl"
     LBFGSB(maxfun=50).minimize(rosen, START, journal=path)

@@ -2,13 +2,16 @@
 
 import asyncio
 import contextlib
+import functools
 import json
 import math
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from scipy.optimize import NonlinearConstraint, rosen, rosen_der
+import scipy.sparse
+from scipy.optimize import NonlinearConstraint, rosen, rosen_der, rosen_hess
 
 import optimizers
 from optimizers import (
@@ -19,6 +22,7 @@ from optimizers import (
     SLSQP,
     TNC,
     Differences,
+    Journal,
     TrustConstr,
     available,
     vectorized,
@@ -69,7 +73,7 @@ def check_cuts(tmp_path, minimize, every=1, *, is_ordered=True):
     iterates = []
     counted = []
     whole = tmp_path / "whole.jsonl"
-    expected = minimize(counted, whole, iterates)
+    expected = minimize(counted, Journal(whole, "never"), iterates)
     total = len(counted)
     count = evaluations(whole)
     assert count >= 3
@@ -78,7 +82,7 @@ def check_cuts(tmp_path, minimize, every=1, *, is_ordered=True):
         path = tmp_path / f"{kept}.jsonl"
         cut(whole, path, kept)
         again, steps = [], []
-        assert_same(minimize(again, path, steps), expected)
+        assert_same(minimize(again, Journal(path, "never"), steps), expected)
         assert len(again) == total - kept, kept
         np.testing.assert_array_equal(steps, iterates)
         if is_ordered:
@@ -86,7 +90,7 @@ def check_cuts(tmp_path, minimize, every=1, *, is_ordered=True):
         path.unlink()
     # What has ended is not evaluated again, nor written to.
     again = []
-    assert_same(minimize(again, whole, []), expected)
+    assert_same(minimize(again, Journal(whole, "never"), []), expected)
     assert not again
     assert whole.read_text() == text
 
@@ -346,3 +350,37 @@ def test_a_problem_without_variables_is_recorded_too(tmp_path):
     path = tmp_path / "run.jsonl"
     expected = LBFGSB().minimize(lambda x: 7.0, [], journal=path)
     assert_same(LBFGSB().minimize(unreachable, [], journal=path), expected)
+
+
+@pytest.mark.parametrize("jac", [None, rosen_der])
+@pytest.mark.parametrize("cls", [LBFGSB, TNC, BFGS, SLSQP, NELDER_MEAD])
+def test_a_serial_run_goes_on_with_workers_or_says_why_not(tmp_path, cls, jac):
+    path, points = tmp_path / "run.jsonl", []
+    jac = None if cls().is_gradient_ignored else jac
+    first = cls(maxfun=25).minimize(rosen, START, jac, journal=path)
+
+    def fun(x):
+        points.append(x)
+        return rosen(x)
+
+    with ThreadPoolExecutor(4) as pool, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = cls(maxfun=2000).minimize(fun, START, jac, workers=pool, journal=path)
+    assert all("cannot be followed" in str(warning.message) for warning in caught)
+    assert result.nfev == first.nfev + len(points)  # either way, nothing is evaluated twice
+    assert result.fun < first.fun
+
+
+def test_a_sparse_hessian_is_asked_for_again(tmp_path):
+    def hess(x):
+        calls.append(x)
+        return scipy.sparse.csr_array(rosen_hess(x))
+
+    calls = []
+    path = tmp_path / "run.jsonl"
+    minimize = functools.partial(TrustConstr().minimize, x0=START, jac=rosen_der, hess=hess)
+    expected = minimize(rosen, journal=path)
+    count = len(calls)
+    again = TrustConstr().minimize(unreachable, START, unreachable, hess=hess, journal=path)
+    assert (again.fun, again.nfev, again.nhev) == (expected.fun, expected.nfev, expected.nhev)
+    assert len(calls) == 2 * count

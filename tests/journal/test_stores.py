@@ -316,6 +316,39 @@ def test_a_full_disk_ends_the_run_with_its_result(tmp_path, name, limit, kwargs)
     assert len(calls) == result.nfev - len(recording.records)
 
 
+def test_a_disk_that_is_full_at_the_very_end_does_not_cost_the_result(tmp_path, monkeypatch):
+    write = os.write
+
+    def full(file, data):
+        if data.startswith(b'{"end"'):
+            raise OSError(28, "No space left on device")
+        return write(file, data)
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(JournalError, match="No space left on device") as caught:
+        LBFGSB().minimize(rosen, START, journal=tmp_path / "run.jsonl")
+    assert caught.value.optimizer_result.success
+    monkeypatch.undo()
+    assert LBFGSB().minimize(rosen, START, journal=tmp_path / "run.jsonl").success
+
+
+def test_an_error_of_the_users_is_not_hidden_by_a_full_disk(tmp_path, monkeypatch):
+    write = os.write
+
+    def fun(x):
+        raise ZeroDivisionError("mine")
+
+    def full(file, data):
+        if data.startswith(b'{"end"'):
+            raise OSError(28, "No space left on device")
+        return write(file, data)
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(ZeroDivisionError) as caught:
+        LBFGSB().minimize(fun, START, journal=tmp_path / "run.jsonl")
+    assert any("No space left" in note for note in caught.value.__notes__)
+
+
 def test_a_write_that_the_system_cuts_short_is_made_whole(tmp_path, monkeypatch):
     write, sizes = os.write, []
 

@@ -1,5 +1,7 @@
 """Ask and tell: the same iterates as minimize, for every class; no thread is left."""
 
+import asyncio
+import contextvars
 import gc
 import pickle
 import threading
@@ -81,17 +83,23 @@ def kind(request, monkeypatch):
     return request.param
 
 
-@pytest.mark.parametrize("cls", available().values(), ids=lambda cls: cls.__name__)
-@pytest.mark.parametrize("way", ["values", "gradients", "bounds", "budget"])
+def ways(cls: type[Optimizer]) -> list[str]:
+    """Return the ways in which a class can be asked."""
+    levels = cls().get_support_level()
+    found = ["values", "budget"]
+    found += ["gradients"] if levels["gradient"] >= SupportLevel.supported else []
+    return found + (["bounds"] if levels["bounds"] >= SupportLevel.supported else [])
+
+
+@pytest.mark.parametrize(
+    ("cls", "way"),
+    [(cls, way) for cls in available().values() for way in ways(cls)],
+    ids=lambda value: getattr(value, "__name__", value),
+)
 def test_asking_and_telling_gives_the_iterates_of_minimize(cls, way, kind):
     optimizer = cls(maxfun=37) if way == "budget" else cls()
     is_given = way == "gradients" or optimizer.is_gradient_required
-    takes = optimizer.get_support_level()["gradient"] >= SupportLevel.supported
-    if way == "gradients" and not takes:
-        pytest.skip("takes no gradient")
     bounds = BOUNDS if way == "bounds" else None
-    if bounds and optimizer.bounds_support_level < SupportLevel.supported:
-        pytest.skip("takes no bounds")
     x0 = [-0.7, 0.5, 0.4]
     points: list = []
     iterates: dict[str, list] = {"minimize": [], "stepper": []}
@@ -114,6 +122,27 @@ def test_asking_and_telling_gives_the_iterates_of_minimize(cls, way, kind):
     if way != "budget":
         assert np.array_equal(iterates["stepper"], iterates["minimize"])
         assert {x.tobytes() for x in asked} >= {x.tobytes() for x in points}
+
+
+@pytest.mark.parametrize("cls", available().values(), ids=lambda cls: cls.__name__)
+def test_awaiting_gives_the_iterates_of_minimize(cls):
+    optimizer = cls()
+    is_given = optimizer.is_gradient_required
+    jac = True if is_given else None
+
+    async def awaited(x):
+        await asyncio.sleep(0)
+        return (rosen(x), rosen_der(x)) if is_given else rosen(x)
+
+    seen, direct = [], []
+    both = (lambda x: (rosen(x), rosen_der(x))) if is_given else rosen
+    keep = {"callback": lambda xk: direct.append(np.array(xk))}
+    expected = optimizer.minimize(both, X0, jac, **keep, **hessian(cls))
+    keep = {"callback": lambda xk: seen.append(np.array(xk))}
+    result = asyncio.run(optimizer.minimize_async(awaited, X0, jac, **keep, **hessian(cls)))
+    assert np.array_equal(seen, direct)
+    assert np.array_equal(result.x, expected.x)
+    assert result.message == expected.message
 
 
 @pytest.mark.parametrize("scheme", ["2-point", "3-point", "cs", Differences("3-point", step=1e-3)])
@@ -392,14 +421,17 @@ def test_a_callback_sees_and_may_end_the_run(kind):
 
 
 def test_the_context_of_the_caller_holds_for_the_solver(kind):
+    # As that of numpy.errstate, from NumPy 2 on.
+    setting = contextvars.ContextVar("setting", default="none")
     seen = []
 
     def callback(x):
-        seen.append(np.geterr()["over"])
+        seen.append(setting.get())
 
-    with np.errstate(over="raise"):
-        told(TNC(callback=callback).stepper(X0))
-    assert set(seen) == {"raise"}
+    token = setting.set("of the caller")
+    told(TNC(callback=callback).stepper(X0))
+    setting.reset(token)
+    assert set(seen) == {"of the caller"}
 
 
 @pytest.mark.parametrize("name", ["workers", "eval_timeout", "retries", "hedge"])
