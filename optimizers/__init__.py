@@ -83,7 +83,18 @@ from optimizers.scipy import (
     minimize_tnc,
 )
 from optimizers.settings import RunSettings
-from optimizers.stepping import AskData, OptimizerState, Stepper, TellData
+from optimizers.stepping import (
+    AskData,
+    Minimum,
+    MultistartResult,
+    OptimizerResults,
+    OptimizerState,
+    RaceResults,
+    Stepper,
+    TellData,
+    multistart,
+    race,
+)
 from optimizers.stepping.stateful import SteppableOptimizer
 from optimizers.support import OptimizerSupportLevel, SupportLevel
 
@@ -136,19 +147,23 @@ __all__ = [
     "JournalMismatchError",
     "LbfgsInvHessProduct",
     "Minimizer",
+    "Minimum",
     "MisplacedBoundsError",
     "MissingExtraError",
+    "MultistartResult",
     "NewtonCG",
     "NoValueError",
     "NonFiniteValueError",
     "Optimizer",
     "OptimizerError",
     "OptimizerResult",
+    "OptimizerResults",
     "OptimizerState",
     "OptimizerSupportLevel",
     "OptimizerWarning",
     "OptionError",
     "Progress",
+    "RaceResults",
     "RunSettings",
     "SciPyOptimizer",
     "SteppableOptimizer",
@@ -173,6 +188,8 @@ __all__ = [
     "load",
     "minimize_lbfgsb",
     "minimize_tnc",
+    "multistart",
     "plot_convergence",
+    "race",
     "vectorized",
 ]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from optimizers._types import Array
+from optimizers.evaluation.evaluators import is_vectorized
 from optimizers.evaluation.values import as_gradient, as_value, non_finite, unpack
 from optimizers.ledger import NOWHERE, Evaluation, StopRun
 from optimizers.result import StopReason
@@ -38,6 +39,8 @@ def direct(run: Run) -> Callable[[Array], tuple[float, Array]]:
     """
     problem = run.problem
     if not run.calls_points or problem.constraints or problem.n == 0 or run.stage is not None:
+        return run.value_and_gradient
+    if is_vectorized(problem.jac):
         return run.value_and_gradient
     if not (callable(problem.jac) or problem.jac is True):
         return _forward(run)

@@ -36,7 +36,10 @@ from optimizers.run import Run
 from optimizers.settings import RunSettings, check_option, check_run_settings
 from optimizers.stepping import Stepper
 from optimizers.stepping.exchange import exchange
+from optimizers.stepping.exclusive import held
 from optimizers.stepping.handover import HandOver, told
+from optimizers.stepping.many import OptimizerResults, minimize_many
+from optimizers.stepping.starts import as_starts
 from optimizers.support import Declaring, SupportLevel
 
 # Settings that say how points are evaluated.
@@ -194,8 +197,70 @@ class Optimizer(Configured, Declaring):
         run = self._start_run(problem, settings, evaluator)
         # A journal answers what was asked before by itself; nobody needs to enter anew.
         reentrant = None if isinstance(run, JournaledRun) else self._reentrant(run)
-        solve = functools.partial(self._executed, run, reentrant or self._solve)
+        executed = functools.partial(self._executed, run, reentrant or self._solve)
+        solve = held(self._alone(), run, executed)
         return Stepper(run, exchange(run, evaluator, solve, is_reentrant=reentrant is not None))
+
+    def minimize_many(
+        self,
+        fun: Objective,
+        X0: ArrayLike,  # noqa: N803  # an array of two dimensions
+        jac: Jacobian = None,
+        bounds: BoundsLike = None,
+        *,
+        constraints: ConstraintsLike = (),
+        hess: Any = None,
+        hessp: Callable[..., Any] | None = None,
+        on_error: Literal["return", "raise"] = "return",
+        **settings: Unpack[RunSettings],
+    ) -> OptimizerResults:
+        """Minimise from many starts, whose runs advance together.
+
+        What all runs want next, values and probes and gradients, is one wave: one call of a
+        vectorised objective, or one round of the workers. Each result is that of
+        :meth:`minimize` from the same start, with the same settings.
+
+        Parameters
+        ----------
+        fun, jac, bounds, constraints, hess, hessp
+            As in :meth:`minimize`, for all runs. ``hess`` and ``hessp`` are called in turn.
+        X0 : array_like of shape (B, n)
+            The starts.
+        on_error : {"return", "raise"}, default "return"
+            What an error that ends a run does, when all have ended: ``"return"`` leaves it in
+            the attribute ``error`` of that run's result; ``"raise"`` raises the first. If all
+            runs fail, the first is raised in any case.
+        **settings
+            As in :meth:`minimize`, for each run; but ``timeout`` is for the whole call, and of
+            ``seed`` the first run gets what is given, the others streams spawned from it. To a
+            callback that takes ``intermediate_result``, its entry ``run`` tells which run it is.
+
+        Returns
+        -------
+        OptimizerResults
+            The results in the order of the starts, and the best of them.
+
+        Raises
+        ------
+        InvalidInputError, CapabilityError, OptionError, UnknownOptionError
+            Before the first evaluation, if an argument cannot be used.
+        BaseException
+            What ends all runs, such as Ctrl-C or a broken pool of workers, and what ``on_error``
+            says; its attribute ``optimizer_results`` holds the results so far.
+
+        Examples
+        --------
+        >>> from optimizers import LBFGSB, vectorized
+        >>> @vectorized
+        ... def fun(points):  # of all runs
+        ...     return ((points**2 - 1) ** 2).sum(axis=1)
+        >>> results = LBFGSB().minimize_many(fun, [[0.5, 2.0], [-3.0, 0.1], [1.5, 1.5]])
+        >>> [result.x.round(3).tolist() for result in results]
+        [[1.0, 1.0], [-1.0, 1.0], [1.0, 1.0]]
+        """
+        starts = as_starts(X0)
+        problem = self._problem(fun, starts[0], jac, bounds, constraints, hess, hessp)
+        return minimize_many(self, problem, starts, dict(settings), on_error)
 
     def _problem(
         self,
@@ -336,7 +401,7 @@ class Optimizer(Configured, Declaring):
             Who evaluates, if not whom the settings say.
         """
         check_run_settings(type(self).__name__, settings, self._known_options())
-        holding = {**self._run_settings, **settings}
+        holding = self._holding(settings)
         callback = holding.get("callback")
         noise = holding.get("noise")
         if noise is not None and not self._takes_differences(problem):
@@ -348,15 +413,7 @@ class Optimizer(Configured, Declaring):
             kind = functools.partial(JournaledRun, journal, header_of(self, problem, settings))
         return kind(
             problem,
-            evaluator
-            or evaluator_for(
-                problem.fun,
-                self._max_evals_grouped,
-                holding.get("workers"),
-                eval_timeout=holding.get("eval_timeout"),
-                retries=holding.get("retries") or 0,
-                hedge=bool(holding.get("hedge")),
-            ),
+            evaluator or self._evaluator(problem.fun, settings),
             self._differences(problem),
             maxfun=self._budget(holding.get("maxfun")),
             maxiter=self._iteration_limit(),
@@ -367,6 +424,22 @@ class Optimizer(Configured, Declaring):
             observers=() if callback is None else (as_observer(callback),),
             noise=noise,
             keeps_steps=self._keeps_steps(problem),
+        )
+
+    def _holding(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """Return the settings that hold for a run: those given for it win."""
+        return {**self._run_settings, **settings}
+
+    def _evaluator(self, fun: Objective, settings: dict[str, Any]) -> Evaluator:
+        """Return who evaluates an objective, by the settings given for a run."""
+        holding = self._holding(settings)
+        return evaluator_for(
+            fun,
+            self._max_evals_grouped,
+            holding.get("workers"),
+            eval_timeout=holding.get("eval_timeout"),
+            retries=holding.get("retries") or 0,
+            hedge=bool(holding.get("hedge")),
         )
 
     def _solve(self, run: Run) -> Ending:
@@ -386,6 +459,10 @@ class Optimizer(Configured, Declaring):
 
     def _reentrant(self, run: Run) -> Callable[[Run], Ending] | None:
         """Return :meth:`_solve` as a callable that goes on where PutAside left it, if it can."""
+        return None
+
+    def _alone(self) -> str | None:
+        """Return what only one run at a time may use, such as a library; None if there is none."""
         return None
 
     def _finished(self, run: Run, result: OptimizerResult) -> None:  # optional

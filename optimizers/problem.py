@@ -12,6 +12,7 @@ from optimizers._types import Array, ArrayLike, BoundsLike, ConstraintsLike, Jac
 from optimizers.constraints import Constraint, as_constraints
 from optimizers.errors import CapabilityError, CrossedBoundsError, InvalidInputError, warn_user
 from optimizers.evaluation.differences import SCHEMES, Differences
+from optimizers.evaluation.evaluators import is_vectorized, vectorized
 from optimizers.evaluation.values import unpack
 from optimizers.support import SupportLevel, SupportLevels
 
@@ -101,7 +102,7 @@ class Problem:
         }
         used = {what: _is_used(name, what, levels, is_given) for what, is_given in given.items()}
         if jac is True and not used["gradient"]:
-            fun = _value_alone(fun)
+            fun = value_alone(fun)
         start = as_start(x0)
         lower, upper = as_bounds(bounds, start.size) if used["bounds"] else (None, None)
         return cls(
@@ -319,9 +320,13 @@ def _is_given(constraints: ConstraintsLike) -> bool:
 _ARGUMENTS = {"gradient": "jac", "initial_point": "x0", "hessian": "hess or hessp"}
 
 
-def _value_alone(fun: Objective) -> Objective:
+def value_alone(fun: Objective) -> Objective:
     """Return an objective without the gradient that comes with its value and is of no use."""
-    return lambda x: unpack(fun(x))[0]
+
+    def alone(x: Array) -> Any:
+        return unpack(fun(x))[0]
+
+    return vectorized(alone) if is_vectorized(fun) else alone
 
 
 def _is_used(name: str, what: str, levels: SupportLevels, is_given: bool) -> bool:

@@ -39,6 +39,7 @@ class StopReason(Enum):
     MAXITER = "maxiter", "the budget of iterations is used up"
     MAXFUN = "maxfun", "the budget of function evaluations is used up"
     TIMEOUT = "timeout", "the time limit is reached"
+    AGREED = "agreed", "the minima found so far are all that are to be expected"
     CALLBACK = "callback", "a callback or the objective asked to stop"
     CLOSED = "closed", "the caller closed the stepper"
     NO_PROGRESS = "no_progress", "no acceptable step could be found"

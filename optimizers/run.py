@@ -108,6 +108,11 @@ class Run(WaveTaker):
         )
 
     @property
+    def is_noisy(self) -> bool:
+        """Whether the noise of the values is reckoned with."""
+        return self._noise is not None
+
+    @property
     def is_plain(self) -> bool:
         """Whether the algorithm is started once, and nothing is started anew."""
         return self._noise is None and not self.rejects

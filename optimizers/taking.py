@@ -76,6 +76,11 @@ class WaveTaker(Ledger):
         return self._evaluator.calls_points
 
     @property
+    def calls_singly(self) -> bool:
+        """Whether each point costs a call of its own, so that one not asked for is saved."""
+        return self._evaluator.calls_singly
+
+    @property
     def is_narrow(self) -> bool:
         """Whether points wait for workers: a gradient by differences is more than one round."""
         return self._evaluator.width < self.problem.n + 1
@@ -184,7 +189,12 @@ class WaveTaker(Ledger):
         assert callable(self.problem.jac)
         self.check_clock()
         self.njev += 1
-        return self._gradient(self._evaluator.raw(self.problem.jac, x))
+        try:
+            gradient = self._evaluator.raw(self.problem.jac, x)
+        except (StopRun, PutAside):  # it was not evaluated
+            self.njev -= 1
+            raise
+        return self._gradient(gradient)
 
     def plan(self, x: Array) -> Plan:
         """Return the probes of the gradient at ``x``."""
@@ -222,6 +232,7 @@ class WaveTaker(Ledger):
         cost = sum(block.cost for block in blocks)
         self.check_budget(cost)
         missing = sum(len(block.points) for block in blocks)
+        self._evaluator.essential = int(is_first_needed) if self.rejects else missing
         answers = self._evaluator.answers(blocks, self.limit - self.nfev - cost, self.deadline)
         try:
             for block, part, answer in answers:

@@ -35,6 +35,7 @@ from optimizers.errors import (
 from optimizers.evaluation import vectorized
 from optimizers.optimizer import Optimizer
 from optimizers.result import OptimizerResult, StopReason
+from optimizers.stepping import TellData
 from optimizers.support import SupportLevel
 
 #: Makes the optimizer under test from settings of a run: a class, or a function around one.
@@ -420,6 +421,42 @@ def check_workers(make: Factory) -> None:
     assert np.array_equal(result.x, serial.x)
 
 
+def check_stepper(make: Factory) -> None:
+    """Check that a loop of ask and tell gives the result of ``minimize`` to the last bit."""
+    optimizer = make()
+    levels = optimizer.get_support_level()
+    jac: Any = True if levels.get("gradient") == SupportLevel.required else None
+    needed: dict[str, Any] = {"hess": Bowl.hess} if _requires_hessian(optimizer) else {}
+    stack = vectorized(lambda points: np.array([Bowl.exact(point) for point in points]))
+    given = Bowl().jac if jac else None
+    alone = optimizer.minimize(stack, list(START), given, seed=7, **needed)
+    with optimizer.stepper(list(START), jac, seed=7, **needed) as stepper:
+        for ask in stepper:
+            gradients = None if ask.x_jac is None else [Bowl().jac(x) for x in ask.x_jac]
+            points = ask.x_fun if ask.x_fun is not None else ()
+            stepper.tell(ask, TellData([Bowl.exact(x) for x in points], gradients))
+        result = stepper.result()
+    assert np.array_equal(result.x, alone.x)
+    assert (result.fun, result.success, result.stop) == (alone.fun, alone.success, alone.stop)
+
+
+def check_lockstep(make: Factory) -> None:
+    """Check that runs in lock-step give the results of each alone to the last bit."""
+    optimizer = make()
+    levels = optimizer.get_support_level()
+    jac = Bowl().jac if levels.get("gradient") == SupportLevel.required else None
+    needed: dict[str, Any] = {"hess": Bowl.hess} if _requires_hessian(optimizer) else {}
+    starts = np.array([START, (0.9, -1.1, 0.2), (0.0, 0.0, 0.0)])
+    stack = vectorized(lambda points: np.array([Bowl.exact(point) for point in points]))
+    for fun in (Bowl.exact, stack):
+        together = optimizer.minimize_many(fun, starts, jac, maxfun=200, **needed)
+        for start, result in zip(starts, together, strict=True):
+            alone = optimizer.minimize(fun, start, jac, maxfun=200, **needed)
+            assert np.array_equal(result.x, alone.x)
+            for name in ("fun", "nfev", "njev", "nit", "success", "message", "stop"):
+                assert result[name] == alone[name], name
+
+
 def check_journal(make: Factory) -> None:
     """Check that a run goes on from its journal: nothing is evaluated twice, nothing differs."""
     whole = Bowl()
@@ -448,6 +485,10 @@ def _raised(kind: type[BaseException], attempt: Callable[[], Any]) -> Any:
     raise AssertionError(f"expected {kind.__name__}, and nothing was raised")
 
 
+def _requires_hessian(optimizer: Optimizer) -> bool:
+    return optimizer.get_support_level().get("hessian") == SupportLevel.required
+
+
 def _takes(optimizer: Optimizer, what: str) -> bool:
     level = optimizer.get_support_level().get(what, SupportLevel.not_supported)
     return level >= SupportLevel.supported
@@ -472,6 +513,8 @@ CHECKS: tuple[Callable[[Factory], None], ...] = (
     check_nothing_in_silence,
     check_groups,
     check_workers,
+    check_stepper,
+    check_lockstep,
     check_journal,
 )
 

@@ -38,6 +38,14 @@ class Block:
         self.failures: dict[int, Exception] = {}
 
     @property
+    def owners(self) -> NDArray[np.intp]:
+        """Whose each row is, where the points of several runs go together."""
+        return np.zeros(len(self.points), dtype=np.intp)
+
+    def count(self, part: slice, sign: int) -> None:
+        """Note that a function is called at rows, or with the sign -1 that it is not after all."""
+
+    @property
     def cost(self) -> int:
         """How many evaluations of the objective it takes."""
         return len(self.points) if self.gradient is None else 0

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from optimizers._types import Array, Objective
 from optimizers.errors import InvalidInputError, OptionError
+from optimizers.evaluation.accounts import Account, account_of
 from optimizers.evaluation.blocks import Answer, Block
 from optimizers.evaluation.mapping import mapped
 from optimizers.evaluation.tasks import Form, evaluate, is_worth_a_retry
@@ -28,7 +29,9 @@ def vectorized(fun: _F) -> _F:
     Parameters
     ----------
     fun : callable
-        The objective. It gets a (k, n) array of float64, also for a single point (k = 1).
+        The objective. It gets a (k, n) array of float64, also for a single point (k = 1). With
+        ``jac=True`` it returns (k,) values and (k, n) gradients. A gradient function may be
+        marked too, and returns (k, n) gradients then.
 
     Returns
     -------
@@ -123,6 +126,9 @@ class Evaluator:
         #: At how many points evaluations have started, and how many calls of the gradient.
         self.started = self.gradients = 0
         self.retries = retries
+        #: How many of the first points of the next wave are such that, should one of them fail,
+        #: the rest is not wanted. For those who evaluate for others.
+        self.essential = 0
         #: How many points one call takes; None for as many as there are: a vectorised objective
         #: takes a whole wave at once unless the user limits it.
         self.size = None if self.is_stacked and check_group(group) == 1 else check_group(group)
@@ -130,7 +136,24 @@ class Evaluator:
     @property
     def calls_points(self) -> bool:
         """Whether the objective is called in this thread with one point at a time, and once."""
-        return self.size == 1 and self._map is None and not self.is_stacked and not self.retries
+        return self.is_serial and not self.retries
+
+    @property
+    def is_serial(self) -> bool:
+        """Whether the objective is called in this thread with one point at a time."""
+        return self.size == 1 and self._map is None and not self.is_stacked
+
+    @property
+    def calls_singly(self) -> bool:
+        """Whether each point costs a call of its own, so that one that is not asked for is saved.
+
+        The same as :attr:`calls_points`, unless somebody else does the calling.
+        """
+        return self.calls_points
+
+    def takes_stacks(self, fun: Callable[..., Any]) -> bool:
+        """Return whether a function, the objective or another, takes a stack of points."""
+        return is_vectorized(fun) or (self.is_stacked and fun is self._fun)
 
     def close(self) -> None:
         """Give back what the evaluator holds."""
@@ -172,9 +195,10 @@ class Evaluator:
         x : ndarray of float64, shape (n,)
             The point; the function gets a copy.
         """
+        is_stacked = self.takes_stacks(fun)
         for attempt in range(self.retries + 1):
             try:
-                return fun(x.copy())
+                return fun(x.reshape(1, -1).copy() if is_stacked else x.copy())
             except Exception as error:
                 if attempt == self.retries or not is_worth_a_retry(error):
                     raise
@@ -216,7 +240,7 @@ class Evaluator:
             answers.close()
 
     def answers(
-        self, blocks: Sequence[Block], spare: float = math.inf, deadline: float = math.inf
+        self, blocks: Sequence[Block], spare: float | Account = math.inf, deadline: float = math.inf
     ) -> Generator[tuple[Block, slice, Answer], None, None]:
         """Evaluate the blocks of one wave, and yield each part as its values arrive.
 
@@ -224,7 +248,7 @@ class Evaluator:
         ----------
         blocks : sequence of Block
             The blocks; they are not changed.
-        spare : float, default inf
+        spare : float or Account, default inf
             How many evaluations may be made besides, for those that failed.
         deadline : float, default inf
             The time of ``time.monotonic`` after which nothing is started.
@@ -239,24 +263,25 @@ class Evaluator:
             Their values, finite or not, or what the gradient returned as dtype object; or why they
             have none.
         """
+        account = account_of(spare)
         if self._map is not None:
-            yield from mapped(self, self._map, blocks, spare, deadline)
+            yield from mapped(self, self._map, blocks, account, deadline)
             return
         for block in blocks:
             fun, form = self.way(block)
-            for part in self.parts(len(block.points)) if block.cost else _each(block):
+            for part in self._calls(block, form):
                 for attempt in range(self.retries + 1):
                     if time.monotonic() > deadline:
                         return
-                    self.count(block, part.stop - part.start)
+                    self.count(block, part)
                     outcome = evaluate(fun, form, block.points[part])
                     self.precision = max(self.precision, outcome.precision)
-                    cost = part.stop - part.start if block.cost else 0
-                    spare -= cost if attempt else 0
                     if outcome.error is None:
                         yield block, part, outcome.values
                     elif (
-                        attempt < self.retries and spare >= cost and is_worth_a_retry(outcome.error)
+                        attempt < self.retries
+                        and is_worth_a_retry(outcome.error)
+                        and account.grants(block, part)
                     ):
                         continue
                     else:
@@ -266,11 +291,18 @@ class Evaluator:
     def way(self, block: Block) -> tuple[Callable[..., Any], Form]:
         """Return the function that a block goes to, and how it takes points."""
         if block.gradient is not None:
-            return block.gradient, "raw"
+            return block.gradient, "rows" if self.takes_stacks(block.gradient) else "raw"
         return self._fun, "stack" if self.is_stacked else "points" if self.size == 1 else "flat"
 
-    def count(self, block: Block, calls: int) -> None:
-        """Count points of a block at which a function is called, or, if negative, is not."""
+    def _calls(self, block: Block, form: Form) -> list[slice]:
+        if form == "raw":
+            return [slice(row, row + 1) for row in range(len(block.points))]
+        return [slice(0, len(block.points))] if form == "rows" else self.parts(len(block.points))
+
+    def count(self, block: Block, part: slice, sign: int = 1) -> None:
+        """Count rows of a block at which a function is called, or with the sign -1 is not."""
+        calls = sign * (part.stop - part.start)
+        block.count(part, sign)
         if block.gradient is None:
             self.started += calls
         else:
@@ -280,10 +312,6 @@ class Evaluator:
         """Return the rows that go together in each call, for a wave of ``k`` points."""
         size = max(k, 1) if self.size is None else self.size
         return [slice(start, min(start + size, k)) for start in range(0, k, size)]
-
-
-def _each(block: Block) -> list[slice]:
-    return [slice(row, row + 1) for row in range(len(block.points))]
 
 
 def check_group(group: int | None) -> int:

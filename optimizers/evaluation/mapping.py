@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from optimizers.errors import InvalidInputError, InvalidValueError
+from optimizers.evaluation.accounts import Account
 from optimizers.evaluation.blocks import Answer, Block
 from optimizers.evaluation.tasks import Caught, Failure, Outcome, is_worth_a_retry
 from optimizers.evaluation.values import as_values, precision_of
@@ -22,7 +23,7 @@ def mapped(
     evaluator: "Evaluator",
     mapping: Callable[..., Any],
     blocks: Sequence[Block],
-    spare: float,
+    account: Account,
     deadline: float,
 ) -> Generator[tuple[Block, slice, Answer], None, None]:
     """Evaluate the blocks of one wave, in one call of the map for each function.
@@ -33,8 +34,10 @@ def mapped(
         Whose wave it is.
     mapping : callable
         The map.
-    blocks, spare, deadline
+    blocks, deadline
         As in :meth:`Evaluator.answers`.
+    account : Account
+        What may be spent on those that failed.
 
     Yields
     ------
@@ -50,8 +53,8 @@ def mapped(
         for attempt in range(evaluator.retries + 1):
             if not rows or time.monotonic() > deadline:
                 break
-            for block, _ in rows:
-                evaluator.count(block, 1)
+            for block, i in rows:
+                evaluator.count(block, slice(i, i + 1))
             failed: list[tuple[_Row, Failure]] = []
             for row, outcome in zip(rows, _called(evaluator, mapping, rows), strict=True):
                 evaluator.precision = max(evaluator.precision, outcome.precision)
@@ -61,12 +64,11 @@ def mapped(
                     failed.append((row, outcome.error))
             rows = []
             for (block, i), error in failed:
-                cost = 1 if block.cost else 0
-                if attempt < evaluator.retries and spare >= cost and is_worth_a_retry(error):
-                    spare -= cost
+                one, may = slice(i, i + 1), attempt < evaluator.retries
+                if may and is_worth_a_retry(error) and account.grants(block, one):
                     rows.append((block, i))
                 else:
-                    yield block, slice(i, i + 1), error
+                    yield block, one, error
 
 
 def _called(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from optimizers.errors import OptionError
+from optimizers.evaluation.accounts import Account
 from optimizers.evaluation.blocks import Answer, Block
 from optimizers.evaluation.evaluators import Evaluator, check_group, is_vectorized
 from optimizers.evaluation.sending import Function
@@ -73,7 +74,7 @@ class PoolEvaluator(Evaluator):
 
     @property
     @override
-    def calls_points(self) -> bool:
+    def is_serial(self) -> bool:
         return False
 
     @override
@@ -114,7 +115,7 @@ class PoolEvaluator(Evaluator):
 
     @override
     def answers(
-        self, blocks: Sequence[Block], spare: float = math.inf, deadline: float = math.inf
+        self, blocks: Sequence[Block], spare: float | Account = math.inf, deadline: float = math.inf
     ) -> Generator[tuple[Block, slice, Answer], None, None]:
         wave = Wave(self, blocks, spare, deadline)
         try:

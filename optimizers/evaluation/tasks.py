@@ -23,8 +23,9 @@ from optimizers.errors import EvaluationError, InvalidValueError
 from optimizers.evaluation.values import as_value, as_values, precision_of
 
 #: How the objective takes points: one by one, several in one flat vector, or as a stack; "raw" is
-#: for a function of one point whose answer is handed on as it is.
-Form = Literal["points", "flat", "stack", "raw"]
+#: for a function of one point whose answer is handed on as it is, "rows" for one of a stack of
+#: points that returns a row for each, or values and rows.
+Form = Literal["points", "flat", "stack", "raw", "rows"]
 
 #: How a call of the user's fails: one that ends its program must not end the worker's instead.
 Failure: TypeAlias = Exception | SystemExit
@@ -109,7 +110,7 @@ def perform(key: str, payload: bytes | None, form: Form, points: NDArray[Any]) -
         Names the objective.
     payload : bytes, optional
         The pickled objective, for a worker that does not know it.
-    form : {"points", "flat", "stack", "raw"}
+    form : Form
         How the objective takes points.
     points : ndarray of float64 or complex128, shape (k, n)
         The points.
@@ -144,6 +145,11 @@ def evaluate(fun: Callable[..., Any], form: Form, points: NDArray[Any]) -> Outco
         except FAILURES as error:
             return Outcome(error=error)
         return Outcome(answer)
+    if form == "rows":
+        try:
+            return Outcome(_rows(fun(points.copy()), len(points)))
+        except FAILURES as error:
+            return Outcome(error=error)
     if form != "points":
         try:
             raw = fun(points.copy() if form == "stack" else points.flatten())
@@ -163,6 +169,22 @@ def evaluate(fun: Callable[..., Any], form: Form, points: NDArray[Any]) -> Outco
             failure = error
             break
     return Outcome(np.array(values, dtype=dtype), precision, failure)
+
+
+def _rows(answer: Any, count: int) -> NDArray[Any]:
+    """Return what a function of a stack returned as an array of objects, one for each point."""
+    is_pair = isinstance(answer, tuple) and len(answer) == 2 and np.ndim(answer[1]) == 2
+    if is_pair and len(answer[1]) == count:
+        answer = list(zip(as_values(answer[0], count), answer[1], strict=True))
+    elif is_pair or not hasattr(answer, "__len__") or len(answer) != count:
+        raise InvalidValueError(
+            f"A vectorised function returned {answer!r:.200}, expected a row for each of {count} "
+            "points."
+        )
+    rows = np.empty(count, dtype=object)
+    for i, row in enumerate(answer):  # one by one: an array would be spread over the others
+        rows[i] = row
+    return rows
 
 
 def is_worth_a_retry(error: Failure) -> bool:

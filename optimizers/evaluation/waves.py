@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from numpy.typing import NDArray
 
 from optimizers.errors import BrokenPoolError, EvaluationTimeoutError, WorkerDiedError
+from optimizers.evaluation.accounts import Account, account_of
 from optimizers.evaluation.blocks import Answer, Block
 from optimizers.evaluation.tasks import Failure, Outcome, Unknown, is_worth_a_retry, perform
 
@@ -74,7 +75,7 @@ class Wave:
         Whose wave it is: its executor, and what it does about failures.
     blocks : sequence of Block
         What is evaluated, the most wanted first.
-    spare : float, default inf
+    spare : float or Account, default inf
         How many evaluations may be made besides.
     deadline : float, default inf
         The time of ``time.monotonic`` after which nothing is started.
@@ -84,11 +85,11 @@ class Wave:
         self,
         pool: "PoolEvaluator",
         blocks: Sequence[Block],
-        spare: float = math.inf,
+        spare: float | Account = math.inf,
         deadline: float = math.inf,
     ) -> None:
         self._pool, self._blocks = pool, blocks
-        self._spare, self._deadline = spare, deadline
+        self._account, self._deadline = account_of(spare), deadline
         self._count = sum(len(block.points) for block in blocks)
         # What is in no task yet: the rest of a block, and the blocks after it.
         self._waiting = deque((block, 0) for block in blocks if len(block.points))
@@ -157,8 +158,11 @@ class Wave:
     def _size(self, block: Block, start: int) -> int:
         """Return how many points the next task takes, of a block from a row on."""
         pool = self._pool
-        if block.gradient is not None:
+        form = pool.way(block)[1]
+        if form == "raw":
             return 1
+        if form == "rows":
+            return math.ceil(len(block.points) / min(pool.workers.width, 1e9))
         if pool.size is not None and pool.size > 1:
             return pool.size
         if pool.size is None:  # a stack: as many as fill the workers
@@ -188,7 +192,7 @@ class Wave:
         payload = function.payload if task.has_payload else None
         arguments = function.key, payload, form, task.points
         # Counted before: Ctrl-C may come when it was submitted and is not yet known here.
-        self._pool.count(task.block, task.size)
+        self._pool.count(task.block, task.part)
         try:
             try:
                 future = self._pool.workers.executor.submit(perform, *arguments)
@@ -197,13 +201,13 @@ class Wave:
                     raise BrokenPoolError(f"The pool is broken: {_HOPELESS}") from error
                 future = self._pool.workers.executor.submit(perform, *arguments)
         except (Exception, asyncio.CancelledError):
-            self._pool.count(task.block, -task.size)
+            self._pool.count(task.block, task.part, -1)
             raise
         self._running[future] = task
 
     def _drop(self, future: Future[Any], task: _Task) -> None:
         if future.cancel():
-            self._pool.count(task.block, -task.size)
+            self._pool.count(task.block, task.part, -1)
         elif not future.done():
             self._pool.stale.add(future)
 
@@ -226,7 +230,7 @@ class Wave:
         except Exception as error:
             outcome = Outcome(error=error)
         if isinstance(outcome, Unknown):
-            self._pool.count(task.block, -task.size)
+            self._pool.count(task.block, task.part, -1)
             self._pool.loading += not task.has_payload
             task.has_payload = True
             self._again.appendleft(task)
@@ -251,12 +255,12 @@ class Wave:
         if outcome.error is None:
             return
         # With groups the whole call failed; otherwise one point, and those after it never began.
-        size = 1 if pool.size == 1 else task.size
+        size = 1 if pool.way(task.block)[1] in ("points", "raw") else task.size
         end = start + count + size
         failed = _Task(task.block, slice(start + count, end), failures=task.failures)
         rest = _Task(task.block, slice(end, task.part.stop))
         if rest.size:
-            pool.count(task.block, -rest.size)
+            pool.count(task.block, rest.part, -1)
             self._again.append(rest)
         yield from self._fail(failed, outcome.error)
 
@@ -264,10 +268,9 @@ class Wave:
         task.failures += 1
         if (
             task.failures <= self._pool.retries
-            and self._spare >= task.cost
             and is_worth_a_retry(error)
+            and self._account.grants(task.block, task.part)
         ):
-            self._spare -= task.cost
             self._again.append(task)
         else:
             yield task.block, task.part, error
@@ -298,8 +301,7 @@ class Wave:
         took = f"fun took more than eval_timeout = {limit} s"
         for task in again.values():  # they died with the one that was killed
             task.has_payload = False
-            if self._spare >= task.cost:
-                self._spare -= task.cost
+            if self._account.grants(task.block, task.part):
                 self._again.append(task)
             else:
                 words = f"{took} at another point, and the budget does not allow to evaluate again"
@@ -328,8 +330,7 @@ class Wave:
         twice = [victim for victim in victims if victim.deaths > 1]
         for victim in victims:
             is_guilty = len(twice) == 1 and victim is twice[0]
-            if can_go_on and not is_guilty and self._spare >= victim.cost:
-                self._spare -= victim.cost
+            if can_go_on and not is_guilty and self._account.grants(victim.block, victim.part):
                 self._again.append(victim)
                 continue
             cause = (
@@ -381,9 +382,8 @@ class Wave:
         usual = statistics.median(self._times)
         for task in list(self._running.values()):
             slow = time.monotonic() - task.began > _SLOW * usual * task.size
-            may = task.cost and not task.is_hedged and self._spare >= task.cost
-            if slow and may and self._idle() > 0:
-                self._spare -= task.cost
+            may = slow and task.cost and not task.is_hedged and self._idle() > 0
+            if may and self._account.grants(task.block, task.part):
                 task.is_hedged = True
                 began = task.began
                 self._start(task)

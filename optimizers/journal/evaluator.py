@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from optimizers.evaluation.accounts import Account
 from optimizers.evaluation.blocks import Answer, Block
 from optimizers.evaluation.evaluators import Evaluator
 from optimizers.evaluation.values import as_gradient
@@ -141,7 +142,7 @@ class JournaledEvaluator(Evaluator):
 
     @override
     def answers(
-        self, blocks: Sequence[Block], spare: float = math.inf, deadline: float = math.inf
+        self, blocks: Sequence[Block], spare: float | Account = math.inf, deadline: float = math.inf
     ) -> Generator[_Part, None, None]:
         rows = [(block, row) for block in blocks for row in range(len(block.points))]
         first = self._last = self._begin(len(rows))
@@ -171,7 +172,7 @@ class JournaledEvaluator(Evaluator):
         first: int,
         blocks: Sequence[Block],
         missing: Sequence[int],
-        spare: float,
+        spare: float | Account,
         deadline: float,
     ) -> Iterator[_Part]:
         """Evaluate the rows of a wave that are not recorded, and record them."""

@@ -37,6 +37,7 @@ from optimizers.scipy.faces import differences_for
 from optimizers.scipy.free import FreeVariables
 from optimizers.scipy.lbfgsb import LbfgsbOptions, LbfgsbSolver, solve_lbfgsb
 from optimizers.scipy.lbfgsb import report_end as report_lbfgsb
+from optimizers.scipy.locks import is_exclusive, unlocked
 from optimizers.scipy.methods import CUSTOM, METHODS
 from optimizers.scipy.tnc import report_end as report_tnc
 from optimizers.scipy.tnc import solve_tnc, tnc_messages
@@ -47,6 +48,7 @@ from optimizers.settings import (
     check_option,
     check_run_settings,
 )
+from optimizers.stepping.exclusive import check_free
 from optimizers.support import SupportLevel, SupportLevels
 
 
@@ -297,6 +299,10 @@ class SciPyOptimizer(Optimizer):
         return super()._start_run(problem, settings, evaluator)
 
     @override
+    def _alone(self) -> str | None:
+        return str(self._method) if is_exclusive(self._method) else None
+
+    @override
     def _finished(self, run: Run, result: OptimizerResult) -> None:
         if self._method == "l-bfgs-b":
             iprint = self._options.get("iprint")
@@ -370,12 +376,15 @@ class SciPyOptimizer(Optimizer):
         # asks for, or where calls are fewer for it; and where a bad gradient must be known before
         # the value is accepted.
         joint = info.gradient >= SupportLevel.supported and (
-            ((info.joint or not run.calls_points) and not callable(problem.jac)) or run.rejects
+            ((info.joint or not run.calls_singly) and not callable(problem.jac)) or run.rejects
         )
         gradient = (lambda x: run.value_and_gradient(x)[1]) if joint else run.gradient
         free = FreeVariables(problem, info.strips_fixed)
+        if is_exclusive(self._method):
+            check_free(str(self._method), run)
+        value = (lambda x: run.value_and_gradient(x)[0]) if joint else run.value
         raw = scipy.optimize.minimize(
-            free.function((lambda x: run.value_and_gradient(x)[0]) if joint else run.value),
+            free.function(unlocked(self._method, value)),
             free.x0,
             method=self._method,
             jac=gradient if info.gradient >= SupportLevel.supported else None,

@@ -63,6 +63,7 @@ class Exchange(ABC):
         self._result: OptimizerResult | None = None
         self._error: BaseException | None = None
         self.is_closed = False
+        self._reason = StopReason.CLOSED
 
     @abstractmethod
     def advance(self) -> Question | None:
@@ -71,6 +72,14 @@ class Exchange(ABC):
     @abstractmethod
     def close(self) -> None:
         """End the solver where it stands."""
+
+    def stop(self, reason: StopReason) -> None:
+        """Let the solver end, for a reason, at the first question that has no answer.
+
+        The next :meth:`advance` does that; what was answered is not lost.
+        """
+        self.is_closed = True
+        self._reason = reason
 
     def result(self) -> OptimizerResult:
         """Return what the solver ended with, or raise its error."""
@@ -92,8 +101,8 @@ class Exchange(ABC):
     def _hand(self, question: Question) -> None:
         if not self.is_closed:
             self._pass(question)
-        if self.is_closed:
-            raise StopRun(StopReason.CLOSED)
+        if self.is_closed and question.missing:
+            raise StopRun(self._reason)
 
     def _pass(self, question: Question) -> None:
         """Let the caller have a question, and return when it is answered."""
@@ -247,7 +256,7 @@ class ReentrantExchange(Exchange):
         elif not self.is_closed:
             self._answered.append(question)
             raise PutAside
-        raise StopRun(StopReason.CLOSED)
+        raise StopRun(self._reason)
 
     @override
     def close(self) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from typing_extensions import override
 
 from optimizers._types import Array
+from optimizers.evaluation.accounts import Account
 from optimizers.evaluation.blocks import Answer, Block
 from optimizers.evaluation.evaluators import Evaluator
 from optimizers.ledger import StopRun
@@ -61,7 +62,7 @@ class HandOver(Evaluator):
 
     @override
     def answers(
-        self, blocks: Sequence[Block], spare: float = math.inf, deadline: float = math.inf
+        self, blocks: Sequence[Block], spare: float | Account = math.inf, deadline: float = math.inf
     ) -> Generator[tuple[Block, slice, Answer], None, None]:
         for block in blocks:  # of more than one type, so not in one question
             if len(block.points) == 0:

@@ -1,0 +1,51 @@
+"""Locks that SciPy holds while a method runs, and what to do about a run that stands still then.
+
+A run that is held from outside waits in the middle of its method, for as long as its caller likes.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from scipy.optimize import _cobyla_py
+
+try:
+    from scipy.optimize._cobyqa_py import COBYQA_LOCK
+except ImportError:  # a SciPy without it needs nothing done
+    COBYQA_LOCK = None
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def is_exclusive(method: object) -> bool:
+    """Return whether only one run of a method may be under way, even if it stands still.
+
+    COBYLA before SciPy 1.16 is compiled code with state of its own.
+    """
+    return method == "cobyla" and hasattr(_cobyla_py, "_module_lock")
+
+
+def unlocked(method: object, function: _F) -> _F:
+    """Return a function that lets other runs of a method go on while it is at work.
+
+    COBYQA is Python and keeps all of a run in that run's objects: its lock is needed by the method,
+    if at all, and not by the objective that it calls.
+
+    Parameters
+    ----------
+    method : str or callable
+        The method that calls it.
+    function : callable
+        The function.
+    """
+    lock = COBYQA_LOCK if method == "cobyqa" else None
+    if lock is None:
+        return function
+
+    def call(*given: Any) -> Any:
+        lock.release()
+        try:
+            return function(*given)
+        finally:
+            lock.acquire()
+
+    return call  # type: ignore[return-value]  # it is called in the same way
