@@ -6,6 +6,8 @@ import functools
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -796,6 +798,64 @@ def test_a_point_that_hangs_does_no_harm_to_those_beside_it(tmp_path):
 
     result = SAME().minimize(fun, START, workers=2, eval_timeout=1.0, retries=1)
     assert np.array_equal(result.x, LBFGSB().minimize(rosen, START).x)
+
+
+KILLED = """
+import os, sys, time
+from optimizers import LBFGSB
+
+def fun(x):
+    with open(sys.argv[1], "a") as file:
+        print(os.getpid(), file=file)
+    time.sleep(0.2)
+    return float(x @ x)
+
+if __name__ == "__main__":
+    LBFGSB().minimize(fun, [1.0, 2.0], workers=2)
+"""
+
+
+def is_running(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_processes_end_with_a_run_that_is_killed(tmp_path):
+    script, pids = tmp_path / "script.py", tmp_path / "pids"
+    script.write_text(KILLED)
+    run = subprocess.Popen([sys.executable, str(script), str(pids)])
+    deadline = time.monotonic() + 60
+    while not pids.exists() or len(set(pids.read_text().split())) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    run.kill()
+    run.wait()
+    workers = {int(pid) for pid in pids.read_text().split()}
+    while any(map(is_running, workers)):
+        assert time.monotonic() < deadline, "a worker outlives its run"
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("in_flight", [None, 4, 1])
+def test_no_more_coroutines_are_in_flight_than_may_be(in_flight):
+    now, most, calls = 0, 0, 0
+
+    async def fun(x):
+        nonlocal now, most, calls
+        now, calls = now + 1, calls + 1
+        most = max(most, now)
+        await asyncio.sleep(0.001)
+        now -= 1
+        return float(rosen(x))
+
+    start = np.resize([-1.2, 1.0], 8)
+    result = asyncio.run(SAME(maxiter=5).minimize_async(fun, start, in_flight=in_flight))
+    assert most == (in_flight or 9)
+    assert result.nfev == calls
+    assert np.array_equal(result.x, LBFGSB(maxiter=5).minimize(rosen, start).x)
 
 
 class Loading(Executor):
