@@ -60,10 +60,9 @@ class PoolEvaluator(Evaluator):
         self.hedges = hedge
         self._functions: dict[int, Function] = {}
         self._late: list[tuple[NDArray[Any], NDArray[Any]]] = []
-        #: How many workers are loading the objective.
-        self.loading = 0
-        #: Whether a worker has answered, or needs no time to start.
-        self.is_warm = False
+        #: The workers that have answered, and how many were at work at a time, at most.
+        self.answered: set[str] = set()
+        self.busiest = 0
         #: What was given up and still occupies a worker.
         self.stale: set[Future[Any]] = set()
 
@@ -71,6 +70,16 @@ class PoolEvaluator(Evaluator):
     def width(self) -> float:  # type: ignore[override]  # known when the executor is there
         """How many points the workers evaluate at the same time."""
         return math.inf if self.workers.is_alone else self.workers.width
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether no worker is left that may have to start, and load the objective, first."""
+        if self.workers.is_local:
+            return True
+        width = self.workers.width
+        # Those that are given up will not answer; of an executor that does not tell, one is enough.
+        expected = min(width, self.busiest) - len(self.stale) if width < math.inf else 1
+        return len(self.answered) >= max(1, expected)
 
     @property
     @override

@@ -14,6 +14,7 @@ import traceback
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from multiprocessing import parent_process
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -92,13 +93,23 @@ def withdraw(key: str) -> None:
 def begin(ready: Any) -> None:
     """Start a worker process: say that it is ready, and leave Ctrl-C to the caller's process.
 
+    It ends with the caller's process, also if that is killed: nobody else would end it.
+
     Parameters
     ----------
     ready : multiprocessing.Semaphore
         Released once.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True, name="optimizers-parent").start()
     ready.release()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def perform(key: str, payload: bytes | None, form: Form, points: NDArray[Any]) -> Outcome | Unknown:

@@ -204,6 +204,7 @@ class Wave:
             self._pool.count(task.block, task.part, -1)
             raise
         self._running[future] = task
+        self._pool.busiest = max(self._pool.busiest, len(self._running))
 
     def _drop(self, future: Future[Any], task: _Task) -> None:
         if future.cancel():
@@ -231,12 +232,10 @@ class Wave:
             outcome = Outcome(error=error)
         if isinstance(outcome, Unknown):
             self._pool.count(task.block, task.part, -1)
-            self._pool.loading += not task.has_payload
             task.has_payload = True
             self._again.appendleft(task)
             return
-        self._pool.loading -= task.has_payload
-        self._pool.is_warm = True
+        self._pool.answered.add(outcome.worker)
         if task.cost:
             self._times.append((time.monotonic() - task.began) / task.size)
         for twin in [f for f, other in self._running.items() if other is task]:
@@ -279,17 +278,18 @@ class Wave:
         limit = self._pool.eval_timeout
         if limit == math.inf:
             return
-        now = time.monotonic()
+        now, loading = time.monotonic(), self._loading()
         overdue = {
             id(task): (future, task)
             for future, task in self._running.items()
-            if now > self._end(task) and not future.done()
+            if now > self._end(task, loading) and not future.done()
         }
         if not overdue:
             return
         unfinished = {future for future in self._running if not future.done()}
         what = self._pool.workers.kill()
-        self._pool.is_warm, self._pool.loading = self._pool.is_warm and not what.kills, 0
+        if what.kills:
+            self._pool.answered.clear()
         again: dict[int, _Task] = {}
         for future, task in list(self._running.items()):
             if id(task) in overdue or (what.kills and future in unfinished):
@@ -323,7 +323,7 @@ class Wave:
             if all(other is not victim for victim in victims):
                 victims.append(other)
         can_go_on = self._pool.workers.replace()
-        self._pool.loading = 0
+        self._pool.answered.clear()
         for victim in victims:
             victim.deaths += 1
             victim.has_payload = False  # the workers are new
@@ -353,16 +353,18 @@ class Wave:
 
     def _patience(self) -> float | None:
         if self._pool.eval_timeout < math.inf:
-            end = min(self._end(task) for task in self._running.values())
+            loading = self._loading()
+            end = min(self._end(task, loading) for task in self._running.values())
             return max(_TICK, end - time.monotonic())
         return _TICK if self._may_hedge() else None
 
-    def _end(self, task: _Task) -> float:
+    def _loading(self) -> float:
+        """Return the seconds that a task may have to wait for a worker that is loading."""
+        is_loading = any(task.has_payload for task in self._running.values())
+        return _LOADING if is_loading or not self._pool.is_warm else 0.0
+
+    def _end(self, task: _Task, loading: float) -> float:
         """Return when a task has run for too long."""
-        # A task may have to wait for a worker that is loading.
-        is_warm = self._pool.is_warm or self._pool.workers.is_local
-        is_ready = is_warm and not task.has_payload and self._pool.loading <= 0
-        loading = 0.0 if is_ready else _LOADING
         return task.began + self._pool.eval_timeout * task.size + loading
 
     def _may_hedge(self) -> bool:

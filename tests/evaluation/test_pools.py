@@ -6,6 +6,8 @@ import functools
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -36,6 +38,7 @@ from optimizers.errors import OptimizerWarning
 from optimizers.evaluation.blocks import Block
 from optimizers.evaluation.pools import evaluator_for
 from optimizers.evaluation.sending import pickled
+from optimizers.evaluation.tasks import Unknown
 
 cloudpickle = pytest.importorskip("cloudpickle", reason="extra workers")
 
@@ -795,6 +798,140 @@ def test_a_point_that_hangs_does_no_harm_to_those_beside_it(tmp_path):
 
     result = SAME().minimize(fun, START, workers=2, eval_timeout=1.0, retries=1)
     assert np.array_equal(result.x, LBFGSB().minimize(rosen, START).x)
+
+
+KILLED = """
+import os, sys, time
+from optimizers import LBFGSB
+
+def fun(x):
+    with open(sys.argv[1], "a") as file:
+        print(os.getpid(), file=file)
+    time.sleep(0.2)
+    return float(x @ x)
+
+if __name__ == "__main__":
+    LBFGSB().minimize(fun, [1.0, 2.0], workers=2)
+"""
+
+
+def is_running(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_processes_end_with_a_run_that_is_killed(tmp_path):
+    script, pids = tmp_path / "script.py", tmp_path / "pids"
+    script.write_text(KILLED)
+    run = subprocess.Popen([sys.executable, str(script), str(pids)])
+    deadline = time.monotonic() + 60
+    while not pids.exists() or len(set(pids.read_text().split())) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    run.kill()
+    run.wait()
+    workers = {int(pid) for pid in pids.read_text().split()}
+    while any(map(is_running, workers)):
+        assert time.monotonic() < deadline, "a worker outlives its run"
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("in_flight", [None, 4, 1])
+def test_no_more_coroutines_are_in_flight_than_may_be(in_flight):
+    now, most, calls = 0, 0, 0
+
+    async def fun(x):
+        nonlocal now, most, calls
+        now, calls = now + 1, calls + 1
+        most = max(most, now)
+        await asyncio.sleep(0.001)
+        now -= 1
+        return float(rosen(x))
+
+    start = np.resize([-1.2, 1.0], 8)
+    result = asyncio.run(SAME(maxiter=5).minimize_async(fun, start, in_flight=in_flight))
+    assert most == (in_flight or 9)
+    assert result.nfev == calls
+    assert np.array_equal(result.x, LBFGSB(maxiter=5).minimize(rosen, start).x)
+
+
+class Loading(Executor):
+    """Two threads in the place of processes: each must be sent the objective, and may load it."""
+
+    def __init__(self, load):
+        self._max_workers = 2
+        self._threads = ThreadPoolExecutor(2)
+        self._load, self._local = load, threading.local()
+        both = threading.Barrier(2, timeout=30)
+        list(self._threads.map(lambda _: both.wait(), range(2)))  # both threads are there
+
+    def submit(self, fn, /, *args):
+        return self._threads.submit(self._call, fn, *args)
+
+    def _call(self, fn, key, payload, form, points):
+        if not getattr(self._local, "has_begun", False):
+            self._local.has_begun = True
+            self._load()
+        if not getattr(self._local, "knows", False):
+            if payload is None:
+                return Unknown()
+            self._local.knows = True
+        return fn(key, payload, form, points)
+
+    def shutdown(self, wait=True, *, cancel_futures=False):
+        self._threads.shutdown(wait)
+
+
+def slow_rosen(x):
+    time.sleep(0.05)  # so that no thread takes all
+    return float(rosen(x))
+
+
+def test_a_worker_that_is_still_starting_does_not_hang():
+    starts = iter([0.0, 1.0])
+    with Loading(lambda: time.sleep(next(starts))) as pool:
+        evaluator = evaluator_for(slow_rosen, 1, pool, eval_timeout=0.5)
+        values = np.empty(4)
+        for part, answer in evaluator.wave(np.ones((4, 3))):
+            values[part] = answer
+    assert not values.any()
+
+
+def test_a_wave_that_is_left_while_a_worker_loads_leaves_the_limit_as_it_is():
+    starts, loads = iter([0, 1]), threading.Event()
+    both, ends = threading.Barrier(2, timeout=30), threading.Event()
+
+    def load():
+        if next(starts):
+            loads.wait(30)
+
+    class Sent:
+        def __call__(self, x):
+            if x[0] == 1.0:
+                both.wait()
+            elif x[0] == 2.0:
+                ends.wait(5.0)
+            return slow_rosen(x)
+
+        def __reduce__(self):
+            return int, ()  # is never unpickled: the threads find it by its key
+
+    with Loading(load) as pool:
+        evaluator = evaluator_for(Sent(), 1, pool, eval_timeout=0.5)
+        left = evaluator.wave(np.zeros((4, 3)))
+        next(left)
+        left.close()
+        loads.set()
+        while evaluator.stale and not all(future.done() for future in evaluator.stale):
+            time.sleep(0.001)
+        for _, answer in evaluator.wave(np.ones((2, 3))):
+            assert answer == 0.0
+        found = [answer for _, answer in evaluator.wave(np.full((1, 3), 2.0))]
+        ends.set()
+    assert isinstance(found[0], EvaluationTimeoutError)
 
 
 class Interrupted:
