@@ -188,13 +188,24 @@ class JournaledEvaluator(Evaluator):
                 asked.append(block if len(rows) == k else Block(block.points[rows], block.gradient))
                 origins[id(asked[-1])] = block, rows, number
             number += k
+        heard: set[int] = set()
+
+        def hear(one: Block, there: int, answer: Answer) -> None:
+            _, rows, number = origins[id(one)]
+            seq = number + rows[there]
+            heard.add(seq)  # also if it cannot be recorded: its value may be the best
+            part = slice(there, there + 1)
+            self._record(first, [seq], one, answer, perf_counter() - began, part)
+
+        self._inner.heard = hear
         answers, began = self._inner.answers(asked, spare, deadline), perf_counter()
         try:
             for one, part, answer in answers:
                 block, rows, number = origins[id(one)]
                 there = rows[part]
                 seqs = [number + row for row in there]
-                self._record(first, seqs, one, answer, perf_counter() - began, part)
+                if seqs[0] not in heard:
+                    self._record(first, seqs, one, answer, perf_counter() - began, part)
                 kind = block.gradient is not None
                 if there[-1] - there[0] == len(there) - 1:
                     self._handed_on[kind] += len(there)

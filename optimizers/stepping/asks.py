@@ -81,6 +81,8 @@ class Question:
         self._failures: dict[int, Exception] = {}
         #: The coarsest machine precision among the values told.
         self.precision = 0.0
+        #: Whether whoever asked wants to know of each part of the answer, and not only of the last.
+        self.is_followed = False
 
     @property
     def missing(self) -> list[int]:
