@@ -7,8 +7,7 @@ import pytest
 from scipy.optimize import rosen
 
 from optimizers import BFGS, LBFGSB, SLSQP, TNC, JournalError, StopReason, TellData, load
-from optimizers.journal.jsonl import JsonLines
-from optimizers.journal.jsonl import not_written as failure
+from optimizers.journal.jsonl import JsonLines, not_written
 from optimizers.stepping import exchange
 
 START = [-0.8, 1.3, 0.4]
@@ -115,7 +114,7 @@ def test_a_full_disk_ends_the_run_with_all_that_was_told(tmp_path, monkeypatch):
     stepper.tell(ask, TellData(-3.0, rows=[3]))
 
     def append(self, text):
-        raise failure(self.path, OSError(28, "No space left on device"))
+        raise not_written(self.path, OSError(28, "No space left on device"))
 
     with monkeypatch.context() as patch:
         patch.setattr(JsonLines, "append", append)
