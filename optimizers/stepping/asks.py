@@ -98,6 +98,10 @@ class Question:
             return None
         return value, gradient
 
+    def value(self, row: int) -> Any:
+        """Return the value told at a row, be its gradient told or not; None if there is none."""
+        return self._values[row]
+
     def fill(self, data: TellData) -> None:
         """Take answers; if they cannot be used, none is taken.
 

@@ -55,7 +55,12 @@ class HandOver(Evaluator):
             self.started = started
 
     def _one(self, ask: AskData) -> Any:
-        question = self._ask(Question(ask))
+        question = Question(ask)
+        try:
+            self._ask(question)
+        except StopRun as closed:
+            closed.value = question.value(0)
+            raise
         row = question.row(0)
         if isinstance(row, Exception):
             raise row
@@ -80,7 +85,7 @@ class HandOver(Evaluator):
             if stop is not None:
                 raise stop
 
-    def _ask(self, question: Question, block: Block | None = None) -> Question:
+    def _ask(self, question: Question, block: Block | None = None) -> None:
         known: set[int] = set()
         question.is_followed = block is not None and self.heard is not None
         try:
@@ -96,7 +101,6 @@ class HandOver(Evaluator):
         finally:
             self.started += len(question.points) - len(question.missing)
             self.precision = max(self.precision, question.precision)
-        return question
 
 
 def _answered(question: Question) -> Iterator[tuple[int, Answer]]:
