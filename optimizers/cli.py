@@ -3,6 +3,7 @@
 import argparse
 import ast
 import functools
+import importlib
 import importlib.util
 import inspect
 import os
@@ -393,6 +394,12 @@ def _function(reference: str) -> Callable[..., Any]:
 @functools.cache
 def _module(path: Path) -> ModuleType:
     """Run a user's file once, however many functions are taken from it."""
+    names, folder = [path.stem], path.parent
+    while (folder / "__init__.py").is_file():
+        names, folder = [folder.name, *names], folder.parent
+    if len(names) > 1:  # of a package, whose modules import each other
+        sys.path.insert(0, str(folder))
+        return importlib.import_module(".".join(names))
     # Under a name of its own, so that a file called numpy.py hides nothing.
     name = f"_optimizers_user_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)

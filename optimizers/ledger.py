@@ -28,6 +28,8 @@ class StopRun(BaseException):
     def __init__(self, reason: StopReason) -> None:
         super().__init__(reason.sentence)
         self.reason = reason
+        #: The value at the point that was asked for, if only its gradient is missing.
+        self.value: float | None = None
 
 
 class PutAside(BaseException):

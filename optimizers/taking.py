@@ -160,8 +160,11 @@ class WaveTaker(Ledger):
             is_evaluated = True
             try:
                 both = self._evaluator.raw(self.problem.fun, x)
-            except (StopRun, PutAside):  # the caller of a stepper has not answered
+            except (StopRun, PutAside) as end:  # the caller of a stepper has not answered
                 is_evaluated = False
+                if isinstance(end, StopRun) and end.value is not None:  # or not wholly
+                    self.nfev += 1
+                    self._weigh_finite(x[np.newaxis], np.array([end.value]))
                 raise
             finally:
                 self.nfev += is_evaluated

@@ -100,6 +100,9 @@ class Evaluator:
     #: How long each of the latest points took, in the mean, if a worker measured it; and which did.
     seconds: float | None = None
     worker: str = ""
+    #: ``heard(block, row, answer)`` takes answers that arrive while their wave is held back until
+    #: it is whole, as it is for the caller of a stepper; for a journal.
+    heard: Callable[[Block, int, Answer], None] | None = None
 
     def __init__(
         self,

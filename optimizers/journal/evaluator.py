@@ -45,6 +45,8 @@ class JournaledEvaluator(Evaluator):
         # Evaluations of the objective, and of its gradient, that are answered from the journal.
         self._replayed = [0, 0]
         self._coarsest = _EPS
+        # How many answers of the wave were handed on: values, and gradients.
+        self._handed_on = [0, 0]
         # The number of the wave whose late answers have not been asked for.
         self._last = -1
 
@@ -149,10 +151,12 @@ class JournaledEvaluator(Evaluator):
         known = self._recall(first, rows)
         missing = [i for i in range(len(rows)) if i not in known]
         replayed, before = [0, 0], self._started()
+        self._handed_on = [0, 0]
         try:
             for part in _parts(known):
                 block, row = rows[part[0].seq - first]
                 replayed[block.gradient is not None] += len(part)
+                self._handed_on[block.gradient is not None] += len(part)
                 self._replay(part)
                 yield block, slice(row, row + len(part)), _answer(part, block)
             if missing:
@@ -160,10 +164,8 @@ class JournaledEvaluator(Evaluator):
         finally:
             since = self._since(before)
             if any(since):
-                counts = [sum(block.gradient is None for block, _ in rows), 0]
-                counts[1] = len(rows) - counts[0]
                 took = [old + new for old, new in zip(replayed, since, strict=True)]
-                self._note_started(first, counts, took)
+                self._note_started(first, self._handed_on, took)
             else:
                 self._settle(first, replayed)
 
@@ -186,18 +188,32 @@ class JournaledEvaluator(Evaluator):
                 asked.append(block if len(rows) == k else Block(block.points[rows], block.gradient))
                 origins[id(asked[-1])] = block, rows, number
             number += k
+        heard: set[int] = set()
+
+        def hear(one: Block, there: int, answer: Answer) -> None:
+            _, rows, number = origins[id(one)]
+            seq = number + rows[there]
+            heard.add(seq)  # also if it cannot be recorded: its value may be the best
+            part = slice(there, there + 1)
+            self._record(first, [seq], one, answer, perf_counter() - began, part)
+
+        self._inner.heard = hear
         answers, began = self._inner.answers(asked, spare, deadline), perf_counter()
         try:
             for one, part, answer in answers:
                 block, rows, number = origins[id(one)]
                 there = rows[part]
                 seqs = [number + row for row in there]
-                self._record(first, seqs, one, answer, perf_counter() - began, part)
+                if seqs[0] not in heard:
+                    self._record(first, seqs, one, answer, perf_counter() - began, part)
+                kind = block.gradient is not None
                 if there[-1] - there[0] == len(there) - 1:
+                    self._handed_on[kind] += len(there)
                     yield block, slice(there[0], there[-1] + 1), answer
                 else:
                     for i, row in enumerate(there):
                         own = answer if isinstance(answer, BaseException) else answer[i : i + 1]
+                        self._handed_on[kind] += 1
                         yield block, slice(row, row + 1), own
                 began = perf_counter()
         finally:
@@ -230,8 +246,8 @@ class JournaledEvaluator(Evaluator):
         self._replayed[part[0].kind == "jac"] += len(part)
         self._coarsest = max(self._coarsest, *(record.precision for record in part))
 
-    # How many evaluations a question took, if not one for each of its points: retries take more,
-    # a wave that is left takes less.
+    # How many evaluations a question took, if not one for each answer that was handed on: retries
+    # take more, and so does a wave that is left while others are under way.
 
     def _started(self) -> list[int]:
         return [self._inner.started, self._inner.gradients]

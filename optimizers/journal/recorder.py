@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from optimizers.errors import warn_user
+from optimizers.errors import JournalError, warn_user
 from optimizers.journal.contents import Contents, parsed
 from optimizers.journal.header import check_header, versions
 from optimizers.journal.journal import Journal
@@ -65,6 +65,7 @@ class Recorder:
 
     def __init__(self, journal: Journal, header: dict[str, Any], seed: Any) -> None:
         self.path = journal.path
+        self._refused: list[str] = []
         store = SqliteLines if journal.is_database else JsonLines
         self._lines: Lines = store(journal.path, journal.interval)
         try:
@@ -173,7 +174,17 @@ class Recorder:
 
     def write(self, text: str) -> None:
         """Write lines; what is written durable before anybody goes on."""
-        self._lines.append(text)
+        try:
+            self._lines.append(text)
+        except JournalError:
+            self._refused += text.split("\n")
+            raise
+
+    @property
+    def refused(self) -> list[Record]:
+        """The records that could not be written."""
+        entries = [json.loads(text) for text in self._refused]
+        return [Record.from_entry(entry) for entry in entries if "seq" in entry]
 
     def put(self, text: str) -> None:
         """Write lines of this run; before the first of a resumed one, that it was resumed."""

@@ -123,10 +123,14 @@ class JournaledRun(Run):
     @override
     def _outcome(self, solve: Callable[[Run], Ending]) -> OptimizerResult:
         try:
-            return super()._outcome(solve)
-        except Diverged as diverged:
-            self._begin_anew(diverged)
-        return super()._outcome(solve)  # nothing is left to be answered, nor to diverge from
+            try:
+                return super()._outcome(solve)
+            except Diverged as diverged:
+                self._begin_anew(diverged)
+            return super()._outcome(solve)  # nothing is left to be answered, nor to diverge from
+        except JournalError:
+            self._weigh_records(self._recorder.refused)  # they were evaluated: one may be the best
+            raise
 
     def _begin_anew(self, diverged: Diverged) -> None:
         """Start from the best recorded point; all that is recorded counts."""

@@ -81,6 +81,8 @@ class Question:
         self._failures: dict[int, Exception] = {}
         #: The coarsest machine precision among the values told.
         self.precision = 0.0
+        #: Whether whoever asked wants to know of each part of the answer, and not only of the last.
+        self.is_followed = False
 
     @property
     def missing(self) -> list[int]:
@@ -95,6 +97,10 @@ class Question:
         if value is None or (gradient is None and self.ask.x_jac is not None):
             return None
         return value, gradient
+
+    def value(self, row: int) -> Any:
+        """Return the value told at a row, be its gradient told or not; None if there is none."""
+        return self._values[row]
 
     def fill(self, data: TellData) -> None:
         """Take answers; if they cannot be used, none is taken.

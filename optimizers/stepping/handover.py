@@ -1,13 +1,14 @@
 """An evaluator that evaluates nothing: it hands each wave over to whoever can."""
 
 import math
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from typing_extensions import override
 
 from optimizers._types import Array
+from optimizers.errors import JournalError
 from optimizers.evaluation.accounts import Account
 from optimizers.evaluation.blocks import Answer, Block
 from optimizers.evaluation.evaluators import Evaluator
@@ -29,8 +30,9 @@ class HandOver(Evaluator):
 
     def __init__(self) -> None:
         super().__init__(told)
-        #: ``hand(question)`` returns when the question is answered; it may raise
-        #: :class:`optimizers.run.StopRun` instead, and what was answered until then counts.
+        #: ``hand(question)`` returns when the question is answered, or when a part of one that is
+        #: followed is; it may raise :class:`optimizers.run.StopRun` instead, and what was answered
+        #: until then counts.
         self.hand: Callable[[Question], Any] = _nobody
 
     @property
@@ -53,7 +55,12 @@ class HandOver(Evaluator):
             self.started = started
 
     def _one(self, ask: AskData) -> Any:
-        question = self._ask(ask)
+        question = Question(ask)
+        try:
+            self._ask(question)
+        except StopRun as closed:
+            closed.value = question.value(0)
+            raise
         row = question.row(0)
         if isinstance(row, Exception):
             raise row
@@ -67,25 +74,38 @@ class HandOver(Evaluator):
         for block in blocks:  # of more than one type, so not in one question
             if len(block.points) == 0:
                 continue
-            ask = AskData(block.points.copy())
-            question, stop = Question(ask), None
+            question = Question(AskData(block.points.copy()))
+            stop: StopRun | JournalError | None = None
             try:
-                self._ask(ask, question)
-            except StopRun as closed:  # what was told before counts
-                stop = closed
-            for i in range(len(block.points)):
-                row = question.row(i)
-                if row is not None:
-                    answer = row if isinstance(row, Exception) else np.array([row[0]])
-                    yield block, slice(i, i + 1), answer
+                self._ask(question, block)
+            except (StopRun, JournalError) as error:  # what was told before counts
+                stop = error
+            for row, answer in _answered(question):
+                yield block, slice(row, row + 1), answer
             if stop is not None:
                 raise stop
 
-    def _ask(self, ask: AskData, question: Question | None = None) -> Question:
-        question = question or Question(ask)
+    def _ask(self, question: Question, block: Block | None = None) -> None:
+        known: set[int] = set()
+        question.is_followed = block is not None and self.heard is not None
         try:
-            self.hand(question)
+            while not known or question.missing:
+                self.hand(question)
+                if block is None or self.heard is None:
+                    break
+                self.precision = max(self.precision, question.precision)
+                for row, answer in _answered(question):
+                    if row not in known:
+                        known.add(row)
+                        self.heard(block, row, answer)
         finally:
             self.started += len(question.points) - len(question.missing)
             self.precision = max(self.precision, question.precision)
-        return question
+
+
+def _answered(question: Question) -> Iterator[tuple[int, Answer]]:
+    """Yield the rows that are answered, as evaluators answer."""
+    for number in range(len(question.points)):
+        row = question.row(number)
+        if row is not None:
+            yield number, row if isinstance(row, Exception) else np.array([row[0]])

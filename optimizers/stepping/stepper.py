@@ -62,6 +62,7 @@ class Stepper:
         self._run = run
         self._exchange = exchange
         self._question: Question | None = None
+        self._last: Question | None = None
         self._is_over = False
         self._count = 0
         # A stepper that is dropped leaves no thread.
@@ -80,10 +81,10 @@ class Stepper:
         self._question = None
         question = self._exchange.advance()
         self._is_over = question is None
-        if question is not None:
+        if question is not None and question is not self._last:  # or it was told a part
             question.ask = replace(question.ask, id=self._count)
             self._count += 1
-            self._question = question
+        self._question = self._last = question
 
     @property
     def done(self) -> bool:
@@ -164,7 +165,7 @@ class Stepper:
             question.fill(data)
         else:
             raise InvalidInputError(f"data is {data!r}, expected a TellData or an exception.")
-        if not question.missing:
+        if question.is_followed or not question.missing:
             self._advance()
 
     def result(self) -> OptimizerResult:

@@ -1,7 +1,12 @@
 """``minimize --journal``, ``resume`` and ``history`` of the command line."""
 
 import contextlib
+import importlib
 import io
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +14,7 @@ import optimizers
 from optimizers import BFGS, LBFGSB, Differences
 from optimizers.cli import CONVERGED, ERROR, STOPPED, USAGE, main
 
+ROOT = Path(optimizers.__file__).parent.parent
 BOWL = """
 def bowl(x):
     return (x[0] - 1) ** 2 + 10 * (x[1] + x[0] ** 2) ** 2
@@ -87,6 +93,24 @@ def test_a_run_of_python_is_gone_on_with(bowl, tmp_path, capsys):
     assert code in (CONVERGED, STOPPED)
     assert optimizers.load(path).result.nfev > 10
     assert "nfev" in out or "f(x)" in out
+
+
+def test_a_function_of_a_package_is_gone_on_with(tmp_path, monkeypatch):
+    package = tmp_path / "shapes" / "round"
+    package.mkdir(parents=True)
+    (package.parent / "__init__.py").touch()
+    (package / "__init__.py").touch()
+    (package / "bowls.py").write_text("from ..shared import bowl as own\n\n" + BOWL)
+    (package.parent / "shared.py").write_text(BOWL)
+    monkeypatch.syspath_prepend(tmp_path)
+    path = tmp_path / "run.jsonl"
+    bowl = importlib.import_module("shapes.round.bowls").bowl
+    BFGS(maxfun=10).minimize(bowl, [-1.0, 1.0], journal=path)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "optimizers", "resume", path, "-o", "maxfun=500"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert not done.stderr
+    assert done.returncode == CONVERGED
 
 
 def test_a_gradient_of_python_must_be_named(bowl, tmp_path, capsys):

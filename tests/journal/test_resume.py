@@ -1,10 +1,14 @@
 """A run that is begun again on its journal goes on as if it had never been interrupted."""
 
 import asyncio
+import collections
 import contextlib
 import functools
+import itertools
 import json
 import math
+import threading
+import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
@@ -251,6 +255,29 @@ def test_a_wave_that_was_left_counts_what_had_started(tmp_path):
             LBFGSB(maxfun=150).minimize(unreachable, START * 3, workers=pool, journal=path),
             expected,
         )
+
+
+def test_a_wave_whose_first_point_fails_counts_what_had_started(tmp_path):
+    together = threading.Barrier(4)
+    calls, waves = itertools.count(), collections.defaultdict(list)
+
+    def holed(x):
+        number = next(calls) // 4
+        waves[number].append(x)
+        if number == 2:
+            together.wait(30)  # all of it have started before one is done
+            if np.array_equal(x, np.median(waves[2], axis=0)):  # the others are probes
+                return math.nan
+            time.sleep(0.05)
+        return rosen(x)
+
+    path = tmp_path / "run.jsonl"
+    optimizer = LBFGSB(on_failure="reject", maxiter=12)
+    with ThreadPoolExecutor(4) as pool:
+        expected = optimizer.minimize(holed, START, workers=pool, journal=path)
+        assert expected.nfev == next(calls)
+        assert expected.nrejected
+        assert_same(optimizer.minimize(unreachable, START, workers=pool, journal=path), expected)
 
 
 def test_retries_count_again(tmp_path):

@@ -25,7 +25,7 @@ from optimizers import (
     OptimizerWarning,
     OptionError,
 )
-from optimizers.journal.jsonl import JsonLines
+from optimizers.journal.jsonl import JsonLines, not_written
 from optimizers.journal.records import Record
 from optimizers.journal.sqlite import SqliteLines
 
@@ -275,17 +275,17 @@ from scipy.optimize import rosen
 limit = int(sys.argv[2])
 kwargs = eval(sys.argv[3])
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-evaluated = 0
+evaluated, lowest = 0, float("inf")
 def fun(x):
-    global evaluated
-    evaluated += 1
+    global evaluated, lowest
+    evaluated, lowest = evaluated + 1, min(lowest, rosen(x))
     return rosen(x)
 try:
     LBFGSB().minimize(fun, [-1.2, 1.0, 0.5], journal=sys.argv[1], **kwargs)
 except JournalError as error:
     print(type(error).__name__, error)
     result = error.optimizer_result
-    print(evaluated, result.nfev, result.fun, result.stop.name)
+    print(evaluated, lowest, result.nfev, result.fun, result.stop.name)
 """
 
 
@@ -298,11 +298,11 @@ def test_a_full_disk_ends_the_run_with_its_result(tmp_path, name, limit, kwargs)
     assert not error
     words, figures = out.splitlines()
     assert words.startswith(f"JournalError The journal {path} cannot be written")
-    evaluated, nfev, fun, stop = figures.split()
+    evaluated, lowest, nfev, fun, stop = figures.split()
     recording = optimizers.load(path)
-    # The one that could not be recorded was evaluated, and nobody saw it.
+    # The one that could not be recorded was evaluated, and may be the best.
     assert int(evaluated) == int(nfev) == len(recording.records) + 1
-    assert float(fun) == recording.values.min()
+    assert float(fun) == float(lowest) <= recording.values.min()
     assert stop == "FAILED"
     # With room again, the run goes on.
     calls = []
@@ -314,6 +314,34 @@ def test_a_full_disk_ends_the_run_with_its_result(tmp_path, name, limit, kwargs)
     result = LBFGSB().minimize(counted, START, journal=path, **eval(kwargs))
     assert result.success
     assert len(calls) == result.nfev - len(recording.records)
+
+
+@pytest.mark.parametrize("workers", [None, "vectorized"])
+@pytest.mark.parametrize("jac", [None, True])
+def test_the_best_point_is_returned_though_it_could_not_be_recorded(
+    tmp_path, monkeypatch, workers, jac
+):
+    def refuse(self, text):
+        if '"f":-7.0' in text:
+            raise not_written(self.path, OSError(28, "No space left on device"))
+        append(self, text)
+
+    def best(points):
+        counted.append(points)
+        values = np.array([rosen(x) for x in np.atleast_2d(points)])
+        if len(counted) == 3:
+            values[-1] = -7.0
+        values = values if workers else float(values[0])
+        return values if jac is None else (values, np.ones_like(points))
+
+    append, counted = JsonLines.append, []
+    monkeypatch.setattr(JsonLines, "append", refuse)
+    with pytest.raises(JournalError, match="No space left on device") as caught:
+        LBFGSB(workers=workers).minimize(best, START, jac, journal=tmp_path / "run.jsonl")
+    result = caught.value.optimizer_result
+    assert result.fun == -7.0
+    assert result.nfev == sum(len(np.atleast_2d(points)) for points in counted)
+    assert np.array_equal(result.x, np.atleast_2d(counted[-1])[-1])
 
 
 def test_a_disk_that_is_full_at_the_very_end_does_not_cost_the_result(tmp_path, monkeypatch):

@@ -303,6 +303,20 @@ def test_closing_keeps_what_was_told(cls, kind):
         assert result.fun == -7.0
 
 
+@pytest.mark.parametrize("cls", [LBFGSB, TNC, SLSQP])
+@pytest.mark.parametrize("journal", [False, True])
+def test_closing_keeps_a_value_whose_gradient_is_missing(cls, journal, kind, tmp_path):
+    stepper = cls().stepper(X0, True, journal=tmp_path / "run.jsonl" if journal else None)
+    ask = stepper.ask()
+    stepper.tell(ask, TellData(rosen(ask.x_fun[0]), rosen_der(ask.x_jac[0])))
+    ask = stepper.ask()
+    stepper.tell(ask, TellData(-7.0))
+    stepper.close()
+    result = stepper.result()
+    assert (result.nfev, result.njev, result.fun) == (2, 1, -7.0)
+    assert np.array_equal(result.x, ask.x_fun[0])
+
+
 def test_a_stepper_that_was_never_asked_has_a_result_when_closed(kind):
     for cls in (LBFGSB, TNC):
         stepper = cls().stepper(X0)
