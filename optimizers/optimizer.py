@@ -6,12 +6,9 @@ import functools
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal, Protocol
 
-import numpy as np
 from typing_extensions import Unpack
 
 from optimizers._types import (
-    POINT,
-    Array,
     ArrayLike,
     BoundsLike,
     ConstraintsLike,
@@ -21,11 +18,11 @@ from optimizers._types import (
 from optimizers.configuration import Configured
 from optimizers.ending import Ending
 from optimizers.errors import InvalidInputError, OptionError, warn_user
-from optimizers.evaluation.arguments import WithArguments
 from optimizers.evaluation.coroutines import CoroutineExecutor
 from optimizers.evaluation.differences import SCHEMES, Differences
 from optimizers.evaluation.evaluators import Evaluator
 from optimizers.evaluation.pools import evaluator_for
+from optimizers.helpers import StaticHelpers
 from optimizers.journal.header import header_of
 from optimizers.journal.journal import as_journal
 from optimizers.journal.run import JournaledRun
@@ -60,7 +57,7 @@ class Minimizer(Protocol):
         ...
 
 
-class Optimizer(Configured, Declaring):
+class Optimizer(Configured, Declaring, StaticHelpers):
     """The configuration of one algorithm: its options and declared capabilities.
 
     It holds no state of a run: one object may serve many runs, in many threads. A subclass
@@ -490,77 +487,3 @@ class Optimizer(Configured, Declaring):
     def _iteration_limit(self) -> int | None:
         """Return the most iterations, if the run and not the algorithm has to count them."""
         return None
-
-    # Qiskit's static helpers.
-
-    @staticmethod
-    def gradient_num_diff(
-        x_center: POINT,
-        f: Objective,
-        epsilon: float,
-        max_evals_grouped: int | None = None,
-    ) -> Array:
-        """Compute a gradient by forward differences, several points in one call.
-
-        Parameters
-        ----------
-        x_center : ndarray of shape (n,)
-            The point around which the gradient is computed.
-        f : callable
-            The function of which the gradient is computed. With groups, it gets several points
-            concatenated to one flat vector and returns as many values.
-        epsilon : float
-            The step.
-        max_evals_grouped : int, optional
-            How many points one call takes, defaults to 1 (i.e. no batching). The value at
-            ``x_center`` is computed in a call of its own.
-
-        Returns
-        -------
-        ndarray of float64, shape (n,)
-            The gradient computed.
-
-        Raises
-        ------
-        OptionError
-            If ``epsilon`` or ``max_evals_grouped`` cannot be used.
-        InvalidValueError
-            If ``f`` returns the wrong number of values.
-
-        Examples
-        --------
-        >>> Optimizer.gradient_num_diff(np.array([1.0, 2.0]), lambda x: x @ x, 1e-6).round(4)
-        array([2., 4.])
-        """
-        x = np.array(x_center, dtype=np.float64, ndmin=1)
-        plan = Differences("2-point", step=epsilon).plan(x)
-        evaluator = Evaluator(f, max_evals_grouped)
-        center, values = evaluator.value(x), np.empty(len(plan.points))
-        for part, answer in evaluator.wave(plan.points):
-            if isinstance(answer, BaseException):
-                raise answer
-            values[part] = answer
-        return plan.fold(center, values)
-
-    @staticmethod
-    def wrap_function(function: Callable[..., Any], args: tuple[Any, ...]) -> Callable[..., Any]:
-        """Wrap a function to implicitly inject the args at each call.
-
-        Parameters
-        ----------
-        function : callable
-            The target function.
-        args : tuple
-            The args to be injected, after those of the call.
-
-        Returns
-        -------
-        callable
-            The wrapper. It can be pickled if the function and the args can.
-
-        Examples
-        --------
-        >>> Optimizer.wrap_function(pow, (2,))(5)
-        25
-        """
-        return WithArguments(function, args)

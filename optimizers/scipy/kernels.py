@@ -396,6 +396,16 @@ def _tnc_minimize(
     )
 
 
+# Where SciPy keeps the lock of a method, in those versions that have it.
+_LOCKS = {"cobyla": ("_cobyla_py", "_module_lock"), "cobyqa": ("_cobyqa_py", "COBYQA_LOCK")}
+
+
+def method_lock(method: str) -> Any:
+    """Return the lock that SciPy holds while a method runs; None if it has none."""
+    module, name = _LOCKS[method]
+    return getattr(getattr(scipy.optimize, module, None), name, None)
+
+
 def _private(name: str) -> Any:
     return getattr(scipy.optimize, name)
 

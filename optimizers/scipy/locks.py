@@ -6,12 +6,7 @@ A run that is held from outside waits in the middle of its method, for as long a
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from scipy.optimize import _cobyla_py
-
-try:
-    from scipy.optimize._cobyqa_py import COBYQA_LOCK
-except ImportError:  # a SciPy without it needs nothing done
-    COBYQA_LOCK = None
+from optimizers.scipy.kernels import method_lock
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -21,7 +16,7 @@ def is_exclusive(method: object) -> bool:
 
     COBYLA before SciPy 1.16 is compiled code with state of its own.
     """
-    return method == "cobyla" and hasattr(_cobyla_py, "_module_lock")
+    return method == "cobyla" and method_lock("cobyla") is not None
 
 
 def unlocked(method: object, function: _F) -> _F:
@@ -37,7 +32,7 @@ def unlocked(method: object, function: _F) -> _F:
     function : callable
         The function.
     """
-    lock = COBYQA_LOCK if method == "cobyqa" else None
+    lock = method_lock("cobyqa") if method == "cobyqa" else None
     if lock is None:
         return function
 
