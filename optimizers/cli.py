@@ -26,7 +26,7 @@ from optimizers.journal.header import bounds_of, start_of
 from optimizers.journal.table import write_csv, write_table
 from optimizers.observers import History, Table
 from optimizers.optimizer import Optimizer
-from optimizers.plots import plot_convergence
+from optimizers.plots import check_matplotlib, plot_convergence
 from optimizers.problems import h2
 from optimizers.registry import find
 from optimizers.result import OptimizerResult
@@ -34,6 +34,8 @@ from optimizers.settings import RUN_SETTINGS, check_run_settings
 
 #: What of a command line decides about the run.
 _COMMAND = ("fun", "x0", "bounds", "jac", "optimizer", "options", "shots")
+# What modules made of a user's files are called.
+_OWN = "_optimizers_user_"
 CONVERGED, ERROR, USAGE, STOPPED = 0, 1, 2, 3  # 2 is what argparse itself exits with
 INTERRUPTED = 130  # what shells report for Ctrl-C
 
@@ -280,6 +282,7 @@ def _check_picture(path: str | None) -> None:
         raise UsageError(f"--plot {path}: name a file that ends in .png, .pdf or .svg.")
     if not Path(path).resolve().parent.is_dir():
         raise UsageError(f"--plot {path}: there is no folder {Path(path).parent}.")
+    check_matplotlib()
 
 
 def _configured(given: argparse.Namespace) -> tuple[Optimizer, dict[str, Any]]:
@@ -388,7 +391,22 @@ def _function(reference: str) -> Callable[..., Any]:
     if not callable(getattr(module, name)):
         raise UsageError(f"{name} in {path} is {getattr(module, name)!r}, expected a function.")
     function: Callable[..., Any] = getattr(module, name)
-    return function
+    return _FromFile(path, name) if module.__name__.startswith(_OWN) else function
+
+
+class _FromFile:
+    """A function of a user's file, which other processes look up there."""
+
+    def __init__(self, path: str, name: str) -> None:
+        self._function = getattr(_module(Path(path).resolve()), name)
+        self._reference = str(Path(path).resolve()), name
+        functools.update_wrapper(self, self._function)
+
+    def __call__(self, *given: Any) -> Any:
+        return self._function(*given)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _FromFile, self._reference
 
 
 @functools.cache
@@ -401,7 +419,7 @@ def _module(path: Path) -> ModuleType:
         sys.path.insert(0, str(folder))
         return importlib.import_module(".".join(names))
     # Under a name of its own, so that a file called numpy.py hides nothing.
-    name = f"_optimizers_user_{path.stem}"
+    name = f"{_OWN}{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise UsageError(f"{path} cannot be read as Python: its name must end in .py.")

@@ -196,7 +196,8 @@ class Optimizer(Configured, Declaring, StaticHelpers):
         reentrant = None if isinstance(run, JournaledRun) else self._reentrant(run)
         executed = functools.partial(self._executed, run, reentrant or self._solve)
         solve = held(self._alone(), run, executed)
-        return Stepper(run, exchange(run, evaluator, solve, is_reentrant=reentrant is not None))
+        ways = {"is_reentrant": reentrant is not None, "needs_thread": self._needs_thread()}
+        return Stepper(run, exchange(run, evaluator, solve, **ways))
 
     def minimize_many(
         self,
@@ -457,6 +458,10 @@ class Optimizer(Configured, Declaring, StaticHelpers):
     def _reentrant(self, run: Run) -> Callable[[Run], Ending] | None:
         """Return :meth:`_solve` as a callable that goes on where PutAside left it, if it can."""
         return None
+
+    def _needs_thread(self) -> bool:
+        """Return whether a run that is held from outside is to be in a thread of its own."""
+        return False
 
     def _alone(self) -> str | None:
         """Return what only one run at a time may use, such as a library; None if there is none."""

@@ -9,6 +9,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+def check_matplotlib() -> None:
+    """Raise a MissingExtraError if nothing can be drawn."""
+    try:
+        import matplotlib.figure  # noqa: F401  # whether it is there
+    except ImportError as error:
+        raise MissingExtraError(
+            "plot_convergence needs matplotlib: pip install 'variational-optimizers[plot]'."
+        ) from error
+
+
 def plot_convergence(
     history: History, ax: "Axes | None" = None, *, minimum: float | None = None
 ) -> Any:
@@ -35,12 +45,9 @@ def plot_convergence(
     InvalidInputError
         If the history is empty.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError(
-            "plot_convergence needs matplotlib: pip install 'variational-optimizers[plot]'."
-        ) from error
+    check_matplotlib()
+    from matplotlib.figure import Figure
+
     if not len(history.fun):
         raise InvalidInputError(
             "The history is empty: pass it to minimize as callback, and plot it after the run."

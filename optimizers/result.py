@@ -185,11 +185,7 @@ class OptimizerResult(OptimizeResult):  # type: ignore[misc]  # SciPy is untyped
             An equal result.
         """
         result = cls(
-            {
-                name: np.array(value, dtype=np.float64) if isinstance(value, list) else value
-                for name, value in plain.items()
-                if name != "omitted"
-            }
+            {name: _from_json(value) for name, value in plain.items() if name != "omitted"}
         )
         if "omitted" in plain:
             result["omitted"] = list(plain["omitted"])
@@ -209,6 +205,15 @@ def _shown(value: object) -> str:
     if isinstance(value, np.ndarray):
         return np.array2string(value, precision=6, threshold=20).replace("\n", "")
     return str(value)
+
+
+def _from_json(value: object) -> object:
+    if not isinstance(value, list):
+        return value
+    try:
+        return np.array(value, dtype=np.float64)
+    except ValueError:  # of several arrays, as a simplex and its values
+        return tuple(_from_json(item) for item in value)
 
 
 def _to_json(value: object) -> object:

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypedDict
 
 import numpy as np
@@ -87,6 +87,17 @@ class RunSettings(CommonSettings, total=False):
     maxfun: int | None
 
 
+# What SciPy's minimize takes, and where it goes here.
+_ELSEWHERE = {
+    "args": "wrap the function, Optimizer.wrap_function(fun, args), or call the optimizer itself, "
+    "optimizer(fun, x0, args=args).",
+    "options": "options belong to the constructor.",
+    "method": "the class is the method.",
+    **dict.fromkeys(
+        ("fun", "x0", "jac", "hess", "hessp"), "it belongs to the problem, minimize(fun, x0, jac)."
+    ),
+}
+
 RUN_SETTINGS = (*CommonSettings.__annotations__, "maxfun")
 
 # The least value of options that are whole numbers; None stands for the default.
@@ -132,6 +143,13 @@ def check_option(name: str, value: Any) -> None:
     # None stands for the default, but not for a number.
     if check is not None and (value is not None or check is check_number):
         check(name, value)
+
+
+def as_options(name: str, given: Any) -> dict[str, Any]:
+    """Return a dict of the options given to an optimizer of that name; None stands for none."""
+    if not (given is None or isinstance(given, Mapping)):
+        raise OptionError(f"options of {name} is {given!r}, expected a dict of options by name.")
+    return dict(given or {})
 
 
 def check_number(name: str, value: Any) -> None:
@@ -223,6 +241,8 @@ def check_run_settings(name: str, settings: dict[str, Any], options: Iterable[st
                 f"{setting} is an option of {name}: give it to the constructor or to set_options, "
                 "not to minimize."
             )
+        if setting in _ELSEWHERE:
+            raise UnknownOptionError(f"{name} has no setting {setting!r}: {_ELSEWHERE[setting]}")
         raise UnknownOptionError(
             f"{name} has no setting {setting!r}. {nearest_names(setting, RUN_SETTINGS)}"
         )

@@ -1,6 +1,7 @@
 """Objectives that are coroutine functions: awaited on the caller's event loop."""
 
 import asyncio
+import inspect
 import threading
 import time
 from collections.abc import Callable, Coroutine
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from optimizers.errors import InvalidValueError
 from optimizers.evaluation.tasks import FAILURES, Failure, Form, Outcome, evaluate, known
 
 
@@ -95,7 +97,13 @@ async def _perform(key: str, form: Form, points: NDArray[Any]) -> Outcome:
     whole = {"flat": points.flatten, "stack": points.copy}
     for point in [whole[form]()] if form in whole else np.copy(points):
         try:
-            answers.append((await fun(point), None))
+            answer = fun(point)
+            if not inspect.isawaitable(answer):
+                raise InvalidValueError(
+                    f"{fun!r} returned {answer!r:.200}, expected an awaitable: minimize_async "
+                    "takes coroutine functions, and minimize all others."
+                )
+            answers.append((await answer, None))
         except FAILURES as error:
             answers.append((None, error))
             break

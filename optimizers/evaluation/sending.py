@@ -13,13 +13,24 @@ class Function:
     """A function that workers know by its key, and its bytes for those that do not."""
 
     def __init__(self, fun: Callable[..., Any]) -> None:
-        self._fun = fun
+        self.fun = fun
         self.key = publish(fun)
 
     @functools.cached_property
     def payload(self) -> bytes:
         """The function, pickled when it is first needed."""
-        return pickled(self._fun)
+        return pickled(self.fun)
+
+
+def not_loaded(fun: Callable[..., Any], error: BaseException | None) -> InvalidInputError:
+    """Return the error for an objective that a worker process could not load."""
+    failure = InvalidInputError(
+        f"fun is {fun!r}, which a worker process cannot load ({error}): define it at the top level "
+        "of a file, outside of 'if __name__ == \"__main__\":', or pip install "
+        "'variational-optimizers[workers]'."
+    )
+    failure.__cause__ = error
+    return failure
 
 
 def pickled(fun: Callable[..., Any]) -> bytes:

@@ -60,6 +60,8 @@ class Outcome:
         How long a point took, in the mean.
     worker : str
         The process, or the thread, that did it.
+    is_loaded : bool, default True
+        Whether the objective could be loaded there: if not, ``error`` says why.
     """
 
     values: NDArray[Any] = field(default_factory=lambda: np.empty(0))
@@ -67,6 +69,7 @@ class Outcome:
     error: Failure | None = None
     seconds: float | None = None
     worker: str = ""
+    is_loaded: bool = True
 
 
 class Unknown:
@@ -133,7 +136,10 @@ def perform(key: str, payload: bytes | None, form: Form, points: NDArray[Any]) -
     """
     fun = _PUBLISHED.get(key)
     if fun is None:  # not "or": an objective may be false, for instance one that has a length
-        fun = _received(key, payload)
+        try:
+            fun = _received(key, payload)
+        except Exception as error:
+            return Outcome(error=_portable(error), is_loaded=False)
         if fun is None:
             return Unknown()
     began = time.perf_counter()

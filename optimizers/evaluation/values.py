@@ -1,5 +1,6 @@
 """What a user function returned, checked and made a float64 number or array."""
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -145,6 +146,12 @@ def _numeric(raw: Any, name: str, dtype: type[np.generic]) -> NDArray[Any]:
         missing = NoValueError(f"{name} returned None, expected real numbers: no return in it?")
         missing.function = name
         raise missing
+    if inspect.iscoroutine(raw):
+        raw.close()
+        raise InvalidValueError(
+            f"{name} returned a coroutine, expected real numbers: await coroutine functions by "
+            "minimize_async."
+        )
     try:
         array = np.asarray(raw)
     except ValueError as error:  # a ragged list

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from optimizers.errors import BrokenPoolError, EvaluationTimeoutError, WorkerDiedError
 from optimizers.evaluation.accounts import Account, account_of
 from optimizers.evaluation.blocks import Answer, Block
+from optimizers.evaluation.sending import not_loaded
 from optimizers.evaluation.tasks import Failure, Outcome, Unknown, is_worth_a_retry, perform
 
 if TYPE_CHECKING:
@@ -235,6 +236,9 @@ class Wave:
             task.has_payload = True
             self._again.appendleft(task)
             return
+        if not outcome.is_loaded:
+            self._pool.count(task.block, task.part, -1)
+            raise not_loaded(self._pool.way(task.block)[0], outcome.error)
         self._pool.answered.add(outcome.worker)
         if task.cost:
             self._times.append((time.monotonic() - task.began) / task.size)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from optimizers.errors import JournalError
 from optimizers.journal.journal import Journal
 from optimizers.journal.jsonl import not_a_journal, read_lines
 from optimizers.journal.records import Record
@@ -62,9 +63,13 @@ def parsed(path: str, lines: Sequence[str]) -> Contents | None:
             else:
                 _take(contents, entry)
         except (ValueError, KeyError, TypeError) as error:
-            words = not_a_journal(path)
-            words.add_note(f"Line {number} is {text!r:.200} ({type(error).__name__}: {error}).")
-            raise words from None
+            if contents is None:
+                raise not_a_journal(path) from None
+            raise JournalError(
+                f"The journal {path} is damaged: its line {number} is {text!r:.200} "
+                f"({type(error).__name__}: {error}). With that line and those behind it taken "
+                "out, the run goes on from what is before."
+            ) from None
     return contents
 
 

@@ -19,6 +19,14 @@ def is_exclusive(method: object) -> bool:
     return method == "cobyla" and method_lock("cobyla") is not None
 
 
+def holds_lock(method: object) -> bool:
+    """Return whether SciPy holds a lock while a method runs.
+
+    To close such a run from the thread of another that has the lock would wait for ever.
+    """
+    return method in ("cobyla", "cobyqa") and method_lock(str(method)) is not None
+
+
 def unlocked(method: object, function: _F) -> _F:
     """Return a function that lets other runs of a method go on while it is at work.
 

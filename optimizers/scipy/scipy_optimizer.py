@@ -37,7 +37,7 @@ from optimizers.scipy.faces import differences_for
 from optimizers.scipy.free import FreeVariables
 from optimizers.scipy.lbfgsb import LbfgsbOptions, LbfgsbSolver, solve_lbfgsb
 from optimizers.scipy.lbfgsb import report_end as report_lbfgsb
-from optimizers.scipy.locks import is_exclusive, unlocked
+from optimizers.scipy.locks import holds_lock, is_exclusive, unlocked
 from optimizers.scipy.methods import CUSTOM, METHODS
 from optimizers.scipy.tnc import report_end as report_tnc
 from optimizers.scipy.tnc import solve_tnc, tnc_messages
@@ -45,6 +45,7 @@ from optimizers.settings import (
     RUN_SETTINGS,
     CommonSettings,
     RunSettings,
+    as_options,
     check_option,
     check_run_settings,
 )
@@ -136,13 +137,17 @@ class SciPyOptimizer(Optimizer):
     ) -> None:
         name = type(self).__name__
         self._method = method.lower() if isinstance(method, str) else method
+        if not (isinstance(method, str) or callable(method)):
+            raise InvalidInputError(
+                f"method is {method!r}, expected the name of a method of SciPy's, or a callable."
+            )
         if isinstance(self._method, str) and self._method not in METHODS:
             raise InvalidInputError(
                 f"SciPy has no method {method!r}. {nearest_names(str(method), METHODS)}"
             )
         self._info = METHODS[self._method] if isinstance(self._method, str) else CUSTOM
         given: dict[str, Any] = dict(kwargs)
-        options = copy.deepcopy(dict(options or {}))
+        options = copy.deepcopy(as_options(name, options))
         for where in (given, options):
             if "bounds" in where:
                 raise MisplacedBoundsError(
@@ -204,7 +209,7 @@ class SciPyOptimizer(Optimizer):
         dict
             A new dict of options.
         """
-        options = dict(arguments["options"] or {})
+        options = as_options(cls.__name__, arguments["options"])
         for name, default in cls._named_parameters().items():
             value = arguments[name]
             if name in options and not same(value, default):
@@ -299,6 +304,10 @@ class SciPyOptimizer(Optimizer):
         return super()._start_run(problem, settings, evaluator)
 
     @override
+    def _needs_thread(self) -> bool:
+        return holds_lock(self._method)
+
+    @override
     def _alone(self) -> str | None:
         return str(self._method) if is_exclusive(self._method) else None
 
@@ -366,6 +375,9 @@ class SciPyOptimizer(Optimizer):
         if self._tol is not None:
             for name in self._info.tol:
                 options.setdefault(name, self._tol)
+        for name in ("ftol", "gtol"):
+            if options.get(name) is not None and not options[name] >= 0:
+                raise OptionError(f"{name} is {options[name]!r}, expected a number >= 0.")
         options.setdefault("restart", self._tol is None)
         options.setdefault("values_first", True)
         return LbfgsbOptions.checked(**options)

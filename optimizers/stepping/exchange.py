@@ -25,7 +25,12 @@ _PATIENCE = 5.0
 
 
 def exchange(
-    run: Run, evaluator: HandOver, solve: Callable[[], OptimizerResult], *, is_reentrant: bool
+    run: Run,
+    evaluator: HandOver,
+    solve: Callable[[], OptimizerResult],
+    *,
+    is_reentrant: bool,
+    needs_thread: bool,
 ) -> "Exchange":
     """Return the quickest exchange for a run.
 
@@ -39,11 +44,14 @@ def exchange(
         Executes it.
     is_reentrant : bool
         Whether ``solve`` goes on where :class:`PutAside` left it.
+    needs_thread : bool
+        Whether it must not be put aside in a greenlet.
     """
     if is_reentrant:
         return ReentrantExchange(run, evaluator, solve)
-    kind = ThreadExchange if find_spec("greenlet") is None else GreenletExchange
-    return kind(evaluator, solve)
+    if needs_thread or find_spec("greenlet") is None:
+        return ThreadExchange(evaluator, solve)
+    return GreenletExchange(evaluator, solve)
 
 
 class Exchange(ABC):

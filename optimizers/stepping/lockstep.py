@@ -71,8 +71,8 @@ class Member:
         reentrant = optimizer._reentrant(self.run)
         executed = functools.partial(optimizer._executed, self.run, reentrant or optimizer._solve)
         solve = held(self.alone, self.run, executed)
-        is_reentrant = reentrant is not None
-        self._exchange = exchange(self.run, share, solve, is_reentrant=is_reentrant)
+        ways = {"is_reentrant": reentrant is not None, "needs_thread": optimizer._needs_thread()}
+        self._exchange = exchange(self.run, share, solve, **ways)
 
     def advance(self) -> bool:
         """Go on to the next question; return whether there is one."""

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 _DRAWN = 64
 #: How many runs may fail, if all do, before that is taken for a bug.
 _FAILURES = 8
+#: How many minima are printed.
+_SHOWN = 10
 _SAMPLERS = {"sobol": "Sobol", "halton": "Halton", "lhs": "LatinHypercube"}
 
 
@@ -137,11 +139,17 @@ class MultistartResult:
     @override
     def __repr__(self) -> str:
         rows = [[f"{m.fun:.8g}", str(m.count), np.array2string(m.x, precision=4, threshold=8)]
-                for m in self.minima]  # fmt: skip
-        return (
+                for m in self.minima[:_SHOWN]]  # fmt: skip
+        head = (
             f"{len(self.runs)} runs, {self.nfev} evaluations in {self.runs.rounds} rounds; "
-            f"{self.stop.sentence}\n{as_table(('fun', 'count', 'x'), rows)}"
+            f"{self.stop.sentence}"
         )
+        if not rows:
+            best = None if self.best is None else self.best.fun
+            return f"{head}\nno run converged; best f(x) = {best}"
+        more = len(self.minima) - len(rows)
+        tail = f"\n... and {more} more" if more else ""
+        return f"{head}\n{as_table(('fun', 'count', 'x'), rows)}{tail}"
 
 
 def multistart(
@@ -227,6 +235,10 @@ def multistart(
 
         optimizer = LBFGSB()
     lower, upper = _box(bounds)
+    if isinstance(optimizer, type) or not hasattr(optimizer, "_start_run"):
+        raise InvalidInputError(
+            f"optimizer is {optimizer!r}, expected an Optimizer: an object, and not its class."
+        )
     holding = optimizer._holding(settings)
     seeds = seeds_from(holding.get("seed"))
     next(seeds)

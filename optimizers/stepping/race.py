@@ -136,6 +136,10 @@ def race(
 
 
 def _named(optimizers: Any) -> "dict[str, Optimizer]":
+    if hasattr(optimizers, "_start_run") or not isinstance(optimizers, Iterable):
+        raise InvalidInputError(
+            f"optimizers is {optimizers!r}, expected a sequence of Optimizers, or a dict of them."
+        )
     if isinstance(optimizers, Mapping):
         named = {str(name): optimizer for name, optimizer in optimizers.items()}
     else:
@@ -153,7 +157,8 @@ def _named(optimizers: Any) -> "dict[str, Optimizer]":
 def _check(name: str, optimizer: Any) -> None:
     if isinstance(optimizer, type) or not hasattr(optimizer, "_start_run"):
         raise InvalidInputError(
-            f"{name} is {optimizer!r}, expected an Optimizer: an object, and not its class."
+            f"optimizer {name!r} is {optimizer!r}, expected an Optimizer: an object, and not its "
+            "class."
         )
     own = optimizer.settings
     for setting in _EVALUATING:

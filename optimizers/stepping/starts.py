@@ -40,7 +40,7 @@ def as_starts(given: ArrayLike) -> Array:
 
 
 def inside_all(starts: Array, problem: Problem) -> list[Array]:
-    """Return the starts inside the bounds; one warning says if any but the first was outside.
+    """Return the starts inside the bounds; one warning says if others than the first were outside.
 
     The first is the problem's own, and was looked at with it.
     """
@@ -52,8 +52,8 @@ def inside_all(starts: Array, problem: Problem) -> list[Array]:
     if len(moved):
         i, j = moved[0]
         warn_user(
-            f"{len(np.unique(moved[:, 0]))} of the starts are outside the bounds, first "
-            f"X0[{i}, {j}] = {starts[i, j]}; they were clipped to them, "
+            f"Outside the bounds, besides X0[0] if that was: {len(np.unique(moved[:, 0]))} of the "
+            f"other starts, first X0[{i}, {j}] = {starts[i, j]}; they were clipped to them, "
             f"X0[{i}, {j}] = {clipped[i, j]}."
         )
     return list(clipped)
