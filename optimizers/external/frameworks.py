@@ -11,9 +11,10 @@ from optimizers.external.backend import Backend
 #: The module and the name in it of what makes a framework's backend.
 BACKENDS = {
     "numpy": ("optimizers.external.numpy", "NumpyBackend"),
+    "tensorflow": ("optimizers.external.tensorflow", "make_backend"),
 }
 #: The framework that the classes of a top-level module belong to.
-ROOTS = {"numpy": "numpy"}
+ROOTS = {"numpy": "numpy", "tensorflow": "tensorflow"}
 
 
 def backend_for(
@@ -41,9 +42,8 @@ def backend_for(
     """
     name = framework_of([loss, *(var_list or ())])
     if name is None and callable(loss) and var_list is None:
-        # A function tells nothing by its type; one of these must have made its variables.
-        loaded = [name for name in BACKENDS if name != "numpy" and name in sys.modules]
-        name = loaded[0] if len(loaded) == 1 else None
+        # A function tells nothing by its type. TensorFlow alone knows which variables one reads.
+        name = "tensorflow" if "tensorflow" in sys.modules else None
     if name is None:
         raise InvalidInputError(
             f"loss is {loss!r:.100} and var_list {var_list!r:.100}: expected a tensor, or a "
