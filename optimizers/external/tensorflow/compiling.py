@@ -12,8 +12,9 @@ from optimizers.external.sameness import Sameness
 class Call:
     """A concrete function, called directly.
 
-    The operation that runs it is called, and not the function itself: that is the same at a third
-    of the cost, which for small models is most of an evaluation.
+    The operation that runs it is called, and not the function itself: what is inside is then run
+    one by one, each on all threads. Handing it out to threads that have to wake is most of what an
+    evaluation of a small model costs.
 
     Parameters
     ----------
