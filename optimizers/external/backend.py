@@ -58,8 +58,8 @@ class Backend(ABC):
         Parameters
         ----------
         session, feed_dict, run_kwargs
-            As in :meth:`~optimizers.external.ExternalOptimizerInterface.minimize`. They are TensorFlow's, in graph
-            mode; elsewhere they are errors.
+            As in :meth:`~optimizers.external.ExternalOptimizerInterface.minimize`. They are
+            TensorFlow's, in graph mode; elsewhere they are errors.
         fetches : sequence
             What to evaluate with the loss, each time.
         """

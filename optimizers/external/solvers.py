@@ -185,7 +185,8 @@ class OptimizerInterface(_Driving):
     optimizer : Optimizer
         The algorithm with its options.
     **settings
-        Settings of each run, as for :meth:`~optimizers.Optimizer.minimize`; ``hess`` and ``hessp`` too.
+        Settings of each run, as for :meth:`~optimizers.Optimizer.minimize`; ``hess`` and
+        ``hessp`` too.
 
     Raises
     ------
