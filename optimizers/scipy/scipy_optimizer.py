@@ -228,6 +228,11 @@ class SciPyOptimizer(Optimizer):
         }
 
     @property
+    def needs_matrix(self) -> bool:
+        """Whether the method needs the Hessian itself, and its product with a vector won't do."""
+        return self._info.callable_hessian
+
+    @property
     @override
     def settings(self) -> dict[str, Any]:
         named = [name for name in self._named_parameters() if name in self._options]

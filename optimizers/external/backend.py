@@ -1,0 +1,175 @@
+"""Backend: what a framework has to offer so that solvers can work on its variables.
+
+Solvers see flat NumPy vectors only. A backend is made once for a loss and its variables, and all
+that is compiled or built is built then; :meth:`Backend.bind` ties it to one minimisation.
+"""
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optimizers._types import Array
+from optimizers.errors import InvalidInputError, OptimizerError
+from optimizers.external.bounds import Matched, as_pairs
+from optimizers.external.packing import Packing
+
+
+class NoSecondDerivativeError(OptimizerError, NotImplementedError):
+    """The loss has no exact product of its Hessian and a vector."""
+
+
+class Backend(ABC):
+    """A loss, its constraints and its variables in one framework.
+
+    Vectors ``x`` that its methods are given have shape (n,) and any float type; they are not
+    changed or kept. What they return is the caller's.
+
+    A framework's module has a class for it, or a function that makes one, with the arguments
+    ``(loss, var_list, constraints, second_order)``: the loss; the variables or None; a list of
+    constraints, equalities first; and whether :meth:`hessp` will be asked for.
+
+    Attributes
+    ----------
+    variables : list
+        The variables, in order, as the framework has them.
+    packing : Packing
+        How they lie in a vector.
+    limits : tuple of two ndarray of float64, shape (n,), or None
+        The bounds, for a backend that has to probe around a point.
+    """
+
+    variables: list[Any]
+    packing: Packing
+    limits: tuple[Array, Array] | None = None
+
+    def bind(
+        self,
+        session: Any,
+        feed_dict: Mapping[Any, Any] | None,
+        fetches: Sequence[Any],
+        run_kwargs: Mapping[str, Any],
+    ) -> Self:
+        """Return this backend for one minimisation; the original stays as it is.
+
+        Parameters
+        ----------
+        session, feed_dict, run_kwargs
+            As in :meth:`~optimizers.external.ExternalOptimizerInterface.minimize`. They are
+            TensorFlow's, in graph mode; elsewhere they are errors.
+        fetches : sequence
+            What to evaluate with the loss, each time.
+        """
+        given = {"session": session, "feed_dict": feed_dict, **run_kwargs}
+        for name, value in given.items():
+            if value is not None and value != {}:
+                raise InvalidInputError(
+                    f"{name} was given, but it belongs to TensorFlow's graph mode, where the loss "
+                    "is a tensor and no function: leave it out."
+                )
+        bound = copy.copy(self)
+        bound.prepare(list(fetches))
+        return bound
+
+    def prepare(self, fetches: list[Any]) -> None:
+        """Make ready for one minimisation, with these fetches; on the copy that is bound."""
+        if fetches:
+            raise InvalidInputError(
+                f"fetches was given, but {type(self).__name__} evaluates nothing but the loss."
+            )
+
+    @abstractmethod
+    def initial(self) -> NDArray[Any]:
+        """Return what the variables hold, as a vector of the packing's type."""
+
+    @abstractmethod
+    def loss_grad(self, x: NDArray[Any]) -> tuple[Any, ...]:
+        """Return the loss at ``x``, its gradient, and the values of the fetches.
+
+        Returns
+        -------
+        loss : float or NumPy scalar
+            The loss.
+        gradient : ndarray of shape (n,)
+            Of the packing's type; zero where the loss does not depend on a variable.
+        fetched : one for each fetch
+            Its value; they follow one by one.
+        """
+
+    def constraint_values(self, x: NDArray[Any]) -> list[NDArray[Any]]:
+        """Return the values of each constraint at ``x``, of shape (m,)."""
+        return []
+
+    def constraint_jacobians(self, x: NDArray[Any]) -> list[NDArray[Any]]:
+        """Return the Jacobian of each constraint at ``x``, of shape (m, n)."""
+        return []
+
+    def hessp(self, x: NDArray[Any], p: NDArray[Any]) -> NDArray[Any]:
+        """Return the loss's Hessian at ``x`` times the vector ``p``, exactly.
+
+        Raises
+        ------
+        NoSecondDerivativeError
+            If there is none. Then :attr:`has_hessp` is False.
+        """
+        raise NoSecondDerivativeError(f"{type(self).__name__} has no Hessian-vector products.")
+
+    @property
+    def has_hessp(self) -> bool:
+        """Whether :meth:`hessp` can be called."""
+        return False
+
+    def match(self, bounds: Any) -> Matched:
+        """Return the bounds of each variable, or None for one that has none.
+
+        Parameters
+        ----------
+        bounds : dict or sequence of pairs
+            From a variable, or ``variable.ref()``, to (low, high).
+
+        Raises
+        ------
+        InvalidInputError
+            If a key is none of the variables, or two are the same one.
+        """
+        matched: list[Any] = [None] * len(self.variables)
+        for key, pair in as_pairs(bounds):
+            variable = self.resolve(key.deref() if hasattr(key, "deref") else key)
+            found = [i for i, known in enumerate(self.variables) if known is variable]
+            if not found:
+                raise InvalidInputError(
+                    f"Bounds were given for {key!r:.200}, which is none of the "
+                    f"{len(self.variables)} variables that are optimised: list it in var_list."
+                )
+            if matched[found[0]] is not None:
+                raise InvalidInputError(f"Bounds were given twice for {key!r:.200}.")
+            matched[found[0]] = pair
+        return matched
+
+    def resolve(self, variable: Any) -> Any:
+        """Return the framework's own variable for what a user names it by."""
+        return variable
+
+    @abstractmethod
+    def commit(self, x: NDArray[Any]) -> None:
+        """Write ``x`` to the variables."""
+
+    @abstractmethod
+    def rollback(self, x: NDArray[Any]) -> None:
+        """Write ``x``, which they held at the start, to variables that hold anything else.
+
+        Must not fail: an error is on its way to the user.
+        """
+
+
+def scalar(loss: Any) -> Any:
+    """Return a loss as a NumPy scalar of its own type, which tells solvers its precision."""
+    value = np.asarray(loss)
+    if value.size != 1:
+        raise InvalidInputError(
+            f"The loss has shape {value.shape}, expected a scalar: sum it or take its mean."
+        )
+    return value.reshape(())[()]

@@ -1,0 +1,112 @@
+"""Bounds of variables, broadcast to their shapes and packed as the variables are."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from optimizers._types import Array
+from optimizers.errors import CrossedBoundsError, InvalidInputError
+from optimizers.external.packing import Packing
+
+#: A pair of bounds for each variable, or None for one that has none.
+Matched = Sequence[tuple[Any, Any] | None]
+
+
+def as_pairs(bounds: Any) -> Iterable[tuple[Any, Any]]:
+    """Return the (variable, bounds) pairs of ``var_to_bounds``, a mapping or a sequence of them.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is neither.
+    """
+    if isinstance(bounds, Mapping):
+        return list(bounds.items())
+    try:
+        pairs = list(bounds)
+        if all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in pairs):
+            return pairs
+    except TypeError:
+        pass
+    raise InvalidInputError(
+        f"The bounds are {bounds!r:.200}, expected a dict of variable (or variable.ref()) to "
+        "(low, high), or a list of (variable, (low, high)) pairs."
+    )
+
+
+def pack_bounds(packing: Packing, matched: Matched) -> tuple[Array, Array]:
+    """Return the bounds of all variables as two flat vectors.
+
+    Parameters
+    ----------
+    packing : Packing
+        Where the variables lie.
+    matched : sequence of (low, high) or None
+        One pair for each variable. Each side is a number or what broadcasts to the variable's
+        shape; None or an infinity for no bound.
+
+    Returns
+    -------
+    lower, upper : ndarray of float64, shape (n,)
+        Infinite where there is none.
+
+    Raises
+    ------
+    InvalidInputError
+        If bounds do not broadcast, or are no numbers.
+    CrossedBoundsError
+        If a lower bound is above the upper one.
+
+    Examples
+    --------
+    >>> pack_bounds(Packing([(2, 2), ()], [np.float64] * 2), [(0, [1, None]), None])
+    (array([  0.,   0.,   0.,   0., -inf]), array([ 1., inf,  1., inf, inf]))
+    """
+    lower, upper = np.full(packing.size, -np.inf), np.full(packing.size, np.inf)
+    for i, (part, shape, pair) in enumerate(
+        zip(packing.slices, packing.shapes, matched, strict=True)
+    ):
+        if pair is None:
+            continue
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise InvalidInputError(
+                f"The bounds of variable {i} are {pair!r:.200}, expected a pair (low, high)."
+            )
+        lower[part] = _side(pair[0], shape, i, -np.inf)
+        upper[part] = _side(pair[1], shape, i, np.inf)
+        crossed = (lower[part] > upper[part]) | (lower[part] == np.inf) | (upper[part] == -np.inf)
+        if crossed.any():
+            k = int(np.flatnonzero(crossed)[0])
+            raise CrossedBoundsError(
+                f"The bounds of element {k} of variable {i} are ({lower[part][k]}, "
+                f"{upper[part][k]}): the lower bound is above the upper one or no number lies "
+                "between them."
+            )
+    return lower, upper
+
+
+def _side(given: Any, shape: tuple[int, ...], i: int, absent: float) -> Array:
+    """Return one side of a variable's bounds, flat."""
+    if given is None:
+        return np.full(int(np.prod(shape, dtype=np.int64)), absent)
+    try:
+        values = np.asarray(given, dtype=np.float64)  # None becomes NaN
+    except (TypeError, ValueError):
+        raise InvalidInputError(
+            f"A bound of variable {i} is {given!r:.200}, expected numbers or None."
+        ) from None
+    missing = np.isnan(values)
+    if missing.any():
+        if any(value is not None for value in np.asarray(given, dtype=object)[missing]):
+            raise InvalidInputError(
+                f"A bound of variable {i} is NaN; write None or an infinity for no bound."
+            )
+        values = np.where(missing, absent, values)
+    try:
+        return np.broadcast_to(values, shape).ravel()
+    except ValueError:
+        raise InvalidInputError(
+            f"A bound of variable {i} has shape {values.shape}, expected one that broadcasts to "
+            f"the variable's shape {shape}."
+        ) from None

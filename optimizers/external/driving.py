@@ -1,0 +1,213 @@
+"""Driving: one of this package's optimizers on the functions that an interface hands out."""
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import Bounds, NonlinearConstraint
+
+from optimizers._types import Array
+from optimizers.errors import CapabilityError, OptionError
+from optimizers.external.calls import CallbackStop, no_step
+from optimizers.observers import as_observer
+from optimizers.optimizer import Optimizer
+from optimizers.result import OptimizerResult, StopReason
+from optimizers.scipy.methods import QuietBFGS
+from optimizers.scipy.scipy_optimizer import SciPyOptimizer
+from optimizers.support import SupportLevel
+
+# There is one set of variables: no two points can be evaluated at the same time.
+_PARALLEL = ("workers", "eval_timeout", "hedge")
+
+
+def check_able(optimizer: Optimizer, name: str, is_bounded: bool, is_constrained: bool) -> None:
+    """Raise an error if an optimizer cannot honour what it is given, or needs what it cannot have.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        The optimizer.
+    name : str
+        What to call it.
+    is_bounded, is_constrained : bool
+        Whether there are bounds and constraints.
+
+    Raises
+    ------
+    CapabilityError, OptionError
+        Named errors that say what to do.
+    """
+    levels = optimizer.get_support_level()
+    for what, given, argument in (
+        ("bounds", is_bounded, "var_to_bounds"),
+        ("constraints", is_constrained, "equalities or inequalities"),
+    ):
+        if given and levels.get(what, SupportLevel.not_supported) < SupportLevel.supported:
+            raise CapabilityError(
+                f"{name} cannot honour {what}, and {argument} were given: leave them out, or take "
+                "a method that does, such as L-BFGS-B for bounds and SLSQP for both."
+            )
+    settings = optimizer.settings
+    check_serial({key: settings.get(key) for key in (*_PARALLEL, "max_evals_grouped")})
+
+
+def check_serial(settings: dict[str, Any]) -> None:
+    """Raise an OptionError if settings ask for several evaluations at the same time."""
+    given = [name for name in _PARALLEL if settings.get(name)]
+    if (settings.get("max_evals_grouped") or 1) > 1:
+        given.append("max_evals_grouped")
+    if given:
+        raise OptionError(
+            f"{given[0]} was given, but the loss is a function of one set of variables, which "
+            "hold one point at a time: leave it out. The framework's own threads are used."
+        )
+
+
+def wants_hessian(optimizer: Optimizer) -> bool:
+    """Return whether an optimizer makes use of second derivatives."""
+    level = optimizer.get_support_level().get("hessian", SupportLevel.not_supported)
+    return level >= SupportLevel.supported
+
+
+def drive(
+    optimizer: Optimizer,
+    *,
+    initial_val: NDArray[Any],
+    loss_grad_func: Callable[..., Any],
+    equalities: list[tuple[Callable[..., Any], Callable[..., Any]]],
+    inequalities: list[tuple[Callable[..., Any], Callable[..., Any]]],
+    packed_bounds: Any,
+    step_callback: Callable[..., Any],
+    settings: dict[str, Any],
+) -> OptimizerResult:
+    """Run an optimizer on what :meth:`ExternalOptimizerInterface._minimize` is given.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        The optimizer.
+    initial_val, loss_grad_func, packed_bounds, step_callback
+        As there.
+    equalities, inequalities : list of (function, jacobian)
+        The constraints.
+    settings : dict
+        Settings of the run, ``hess`` and ``hessp`` among them.
+
+    Returns
+    -------
+    OptimizerResult
+        Where it ended; at the best point if a callback asked to stop.
+    """
+    level = optimizer.get_support_level().get("gradient", SupportLevel.not_supported)
+    takes_gradient = level >= SupportLevel.supported
+    both = _Deferring(loss_grad_func, step_callback)
+    settings = {**_second_derivatives(optimizer, loss_grad_func, initial_val.size), **settings}
+    callback = _callback(settings.pop("callback", None) or optimizer.settings.get("callback"), both)
+    if callback is not None:
+        settings["callback"] = callback
+    constraints = _constraints(optimizer, equalities, inequalities)
+    if constraints:
+        settings["constraints"] = constraints
+    result = optimizer.minimize(
+        both.evaluate if takes_gradient else (lambda x: both.evaluate(x)[0]),
+        initial_val,
+        True if takes_gradient else None,
+        _bounds(packed_bounds, initial_val.size),
+        **settings,
+    )
+    if result.stop is StopReason.CALLBACK and result.best is not None:
+        if not np.array_equal(result.x, result.best.x):
+            result.jac = None
+        result.x, result.fun = result.best.x.copy(), result.best.fun
+    return result
+
+
+class _Deferring:
+    """The loss and the step callback, either of which may ask to stop.
+
+    A stop that ``loss_callback`` asks for waits for the next call, so that the run has the value
+    that was just computed.
+    """
+
+    def __init__(self, loss_grad: Callable[..., Any], step: Callable[..., Any]) -> None:
+        self._loss_grad = loss_grad
+        self._step = step
+        self._is_stopping = False
+        self.has_step = step is not no_step
+
+    def evaluate(self, x: Array) -> tuple[Any, NDArray[Any]]:
+        if self._is_stopping:
+            raise StopIteration
+        try:
+            answer: tuple[Any, NDArray[Any]] = self._loss_grad(x)
+        except CallbackStop as stop:
+            self._is_stopping = True
+            answer = stop.answer
+        return answer
+
+    def step(self, xk: Array) -> Any:
+        if self._is_stopping:
+            raise StopIteration
+        return self._step(xk)
+
+
+def _callback(given: Callable[..., Any] | None, both: _Deferring) -> Callable[..., Any] | None:
+    """Return one callback for the optimizer's own and the user's ``step_callback``."""
+    if not both.has_step:
+        return given
+    if given is None:
+        return both.step
+    observers = as_observer(given), as_observer(both.step)
+
+    def callback(intermediate_result: OptimizerResult) -> bool:
+        return any([observe(intermediate_result) for observe in observers])
+
+    return callback
+
+
+def _second_derivatives(
+    optimizer: Optimizer, loss_grad_func: Callable[..., Any], n: int
+) -> dict[str, Any]:
+    """Return what the optimizer takes of exact second derivatives, if there are any."""
+    hessp = getattr(loss_grad_func, "hessp", None)
+    if hessp is None or not wants_hessian(optimizer):
+        return {}
+    if isinstance(optimizer, SciPyOptimizer) and optimizer.needs_matrix:
+        return {"hess": lambda x: np.stack([hessp(x, row) for row in np.eye(n)])}
+    return {"hessp": hessp}
+
+
+def _constraints(
+    optimizer: Optimizer,
+    equalities: list[tuple[Callable[..., Any], Callable[..., Any]]],
+    inequalities: list[tuple[Callable[..., Any], Callable[..., Any]]],
+) -> list[Any]:
+    """Return constraints in the form that suits the optimizer."""
+    if wants_hessian(optimizer):
+        # SciPy's own choice warns of every constraint that is linear.
+        return [
+            NonlinearConstraint(function, 0.0, upper, jac=jacobian, hess=QuietBFGS())
+            for given, upper in ((equalities, 0.0), (inequalities, np.inf))
+            for function, jacobian in given
+        ]
+    return [
+        {"type": kind, "fun": function, "jac": jacobian}
+        for kind, given in (("eq", equalities), ("ineq", inequalities))
+        for function, jacobian in given
+    ]
+
+
+def _bounds(packed: Any, n: int) -> Bounds | None:
+    """Return bounds as two vectors, or None where there are none: an algorithm may take none."""
+    if packed is None:
+        return None
+    if isinstance(packed, Bounds):
+        lower, upper = packed.lb, packed.ub
+    else:
+        flat = np.fromiter(itertools.chain.from_iterable(packed), np.float64, count=2 * n)
+        lower, upper = flat.reshape(n, 2).T
+    if not np.isfinite(lower).any() and not np.isfinite(upper).any():
+        return None
+    return Bounds(lower, upper)

@@ -1,0 +1,107 @@
+"""Which framework a loss and its variables are of. Nothing is imported before it is used."""
+
+import importlib
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from optimizers.errors import InvalidInputError, MissingExtraError
+from optimizers.external.backend import Backend
+
+#: The module and the name in it of what makes a framework's backend.
+BACKENDS = {
+    "numpy": ("optimizers.external.numpy", "NumpyBackend"),
+    "tensorflow": ("optimizers.external.tensorflow", "make_backend"),
+}
+#: The framework that the classes of a top-level module belong to.
+ROOTS = {"numpy": "numpy", "tensorflow": "tensorflow"}
+
+
+def backend_for(
+    loss: Any, var_list: Sequence[Any] | None, constraints: Sequence[Any], second_order: bool
+) -> Backend:
+    """Return the backend of the framework that a loss and its variables are of.
+
+    Parameters
+    ----------
+    loss : tensor or callable
+        The loss.
+    var_list : sequence of variables, optional
+        The variables.
+    constraints : sequence of tensors or callables
+        The constraints, equalities first.
+    second_order : bool
+        Whether Hessian-vector products will be asked for.
+
+    Raises
+    ------
+    InvalidInputError
+        If none is recognised.
+    MissingExtraError
+        If its framework is not installed.
+    """
+    name = framework_of([loss, *(var_list or ())])
+    if name is None and callable(loss) and var_list is None:
+        # A function tells nothing by its type. TensorFlow alone knows which variables one reads.
+        name = "tensorflow" if "tensorflow" in sys.modules else None
+    if name is None:
+        raise InvalidInputError(
+            f"loss is {loss!r:.100} and var_list {var_list!r:.100}: expected a tensor, or a "
+            f"function and its variables in var_list, of one of {', '.join(sorted(BACKENDS))}."
+        )
+    module, attribute = BACKENDS[name]
+    make: Callable[..., Backend] = getattr(importlib.import_module(module), attribute)
+    return make(loss, var_list, list(constraints), second_order)
+
+
+def framework_of(objects: Iterable[Any]) -> str | None:
+    """Return the name of the framework that the first object of any framework's is of.
+
+    NumPy's arrays count only where nothing else is found.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> framework_of([len, np.zeros(2)])
+    'numpy'
+    """
+    found = [name for name in map(_framework, objects) if name is not None]
+    return next((name for name in found if name != "numpy"), found[0] if found else None)
+
+
+def _framework(thing: Any) -> str | None:
+    if is_keras(thing):  # its variables are those of the framework that it runs on
+        return _framework(thing.value)
+    roots = (cls.__module__.partition(".")[0] for cls in type(thing).__mro__)
+    return next((ROOTS[root] for root in roots if root in ROOTS), None)
+
+
+def is_keras(thing: Any) -> bool:
+    """Return whether something is a variable of Keras 3."""
+    classes = type(thing).__mro__
+    return any(c.__module__.partition(".")[0] == "keras" for c in classes) and hasattr(
+        thing, "value"
+    )
+
+
+def require(framework: str, extra: str | None = None) -> Any:
+    """Return a framework's module.
+
+    Parameters
+    ----------
+    framework : str
+        The module's name.
+    extra : str, optional
+        The extra that installs it, if it is called otherwise.
+
+    Raises
+    ------
+    MissingExtraError
+        If it is not installed; the message names the extra.
+    """
+    try:
+        return importlib.import_module(framework)
+    except ImportError as error:
+        raise MissingExtraError(
+            f"This needs {framework}: pip install 'variational-optimizers[{extra or framework}]'."
+        ) from error

@@ -1,0 +1,226 @@
+"""ExternalOptimizerInterface: the base of what minimises a framework's loss in its variables."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optimizers.errors import InvalidValueError
+from optimizers.external.bounds import pack_bounds
+from optimizers.external.calls import Constraints, LossGradient, step_function
+from optimizers.external.frameworks import backend_for
+from optimizers.result import OptimizerResult
+
+
+class ExternalOptimizerInterface:
+    """Base class of interfaces with optimization algorithms outside of the framework.
+
+    Subclass it and implement :meth:`_minimize` to wrap an algorithm; to use one, take
+    :class:`ScipyOptimizerInterface` or :class:`OptimizerInterface`.
+
+    Parameters
+    ----------
+    loss : tensor or callable
+        What to minimise. A symbolic scalar tensor of TensorFlow's graph mode; or a function
+        without arguments, ``loss() -> scalar``, that reads the variables.
+    var_list : list of variables, optional
+        What to minimise it in. By default, TensorFlow's trainable variables: in graph mode those
+        of the graph's collection, else those that the loss reads.
+    equalities, inequalities : list of tensors or callables, optional
+        What to hold at zero, and what not to let become negative; each a scalar or an array.
+    var_to_bounds : dict or sequence of pairs, optional
+        From a variable (or ``variable.ref()``) to ``(low, high)``. Either side is a number or
+        what broadcasts to the variable's shape; None or an infinity for no bound. Variables that
+        cannot be keys of a dict go into a list of ``(variable, (low, high))``.
+    **optimizer_kwargs
+        Further arguments, for :meth:`_minimize`; they are copied.
+
+    Attributes
+    ----------
+    optimizer_kwargs : dict
+        The copy.
+    result_ : OptimizerResult or None
+        What the last :meth:`minimize` found, where the algorithm leaves a result.
+
+    Raises
+    ------
+    InvalidInputError
+        If an argument cannot be used: bounds that do not broadcast or are for a variable that is
+        not in ``var_list``, for instance.
+    MissingExtraError
+        If the framework is not installed.
+
+    Examples
+    --------
+    A walk of ten steps downhill, on arrays of NumPy:
+
+    >>> class Descent(ExternalOptimizerInterface):
+    ...     def _minimize(self, initial_val, loss_grad_func, optimizer_kwargs, **kwargs):
+    ...         x = initial_val
+    ...         for _ in range(10):
+    ...             loss, gradient = loss_grad_func(x)
+    ...             x = x - optimizer_kwargs["rate"] * gradient
+    ...         return x
+    >>> w = np.array([3.0, 4.0])
+    >>> Descent(lambda: (w @ w, [2 * w]), [w], rate=0.4).minimize()
+    >>> w
+    array([3.072e-07, 4.096e-07])
+    """
+
+    # Whether the solver remembers its best point, or the base has to, for one that is cut off.
+    _keeps_best = False
+
+    def __init__(
+        self,
+        loss: Any,
+        var_list: Sequence[Any] | None = None,
+        equalities: Sequence[Any] | None = None,
+        inequalities: Sequence[Any] | None = None,
+        var_to_bounds: Any = None,
+        **optimizer_kwargs: Any,
+    ) -> None:
+        self.optimizer_kwargs = _copied(optimizer_kwargs)
+        self.result_: OptimizerResult | None = None
+        self._equalities = list(equalities or ())
+        self._inequalities = list(inequalities or ())
+        variables = None if var_list is None else list(var_list)
+        constraints = [*self._equalities, *self._inequalities]
+        self._backend = backend_for(loss, variables, constraints, self._uses_hessp())
+        if var_to_bounds is not None:
+            matched = self._backend.match(var_to_bounds)
+            self._backend.limits = pack_bounds(self._backend.packing, matched)
+
+    def _packed_bounds(self) -> Any:
+        """Return the bounds as :meth:`_minimize` gets them."""
+        if self._backend.limits is None:
+            return None
+        lower, upper = self._backend.limits
+        return list(zip(lower.tolist(), upper.tolist(), strict=True))
+
+    def _uses_hessp(self) -> bool:
+        """Return whether :meth:`_minimize` calls ``loss_grad_func.hessp``, which costs to build.
+
+        With it, ``loss_grad_func.hessp(x, p)`` is the exact product of the Hessian at ``x`` and
+        the vector ``p``, or None where the framework has none.
+        """
+        return False
+
+    def minimize(
+        self,
+        session: Any = None,
+        feed_dict: Mapping[Any, Any] | None = None,
+        fetches: Sequence[Any] | None = None,
+        step_callback: Callable[..., Any] | None = None,
+        loss_callback: Callable[..., Any] | None = None,
+        **run_kwargs: Any,
+    ) -> None:
+        """Minimise the loss; the variables are updated in place at the end.
+
+        An exception leaves them as they were. In the meantime TensorFlow's graph mode leaves them
+        alone; elsewhere they hold whatever is being tried.
+
+        Parameters
+        ----------
+        session : tf.compat.v1.Session, optional
+            Where to run, in graph mode; the default session if not given.
+        feed_dict : dict, optional
+            Fed to every evaluation, in graph mode.
+        fetches : list, optional
+            What to evaluate with the loss and hand to ``loss_callback``: tensors in graph mode,
+            else functions without arguments, or variables.
+        step_callback : callable, optional
+            ``step_callback(xk)``, called at each step with the flat vector of the variables.
+        loss_callback : callable, optional
+            ``loss_callback(*fetched)``, called after each evaluation of the loss and its gradient.
+            StopIteration in either ends the run, and the best point so far is written.
+        **run_kwargs
+            For the ``session.run`` that writes the result, in graph mode.
+        """
+        backend = self._backend.bind(session, feed_dict, list(fetches or ()), run_kwargs)
+        initial = backend.initial()
+        loss_grad = LossGradient(backend, loss_callback, keeps_best=not self._keeps_best)
+        constraints = Constraints(backend)
+        count = len(self._equalities)
+        equalities = range(count)
+        inequalities = range(count, count + len(self._inequalities))
+        self.result_ = None
+        try:
+            try:
+                x = self._minimize(
+                    initial_val=initial.copy(),
+                    loss_grad_func=loss_grad,
+                    equality_funcs=constraints.functions(equalities),
+                    equality_grad_funcs=constraints.jacobians(equalities),
+                    inequality_funcs=constraints.functions(inequalities),
+                    inequality_grad_funcs=constraints.jacobians(inequalities),
+                    packed_bounds=self._packed_bounds(),
+                    step_callback=step_function(step_callback),
+                    optimizer_kwargs=_copied(self.optimizer_kwargs),
+                )
+            except StopIteration:  # of a callback's, through a solver that does not catch it
+                x = initial if loss_grad.best is None else loss_grad.best
+            backend.commit(_checked(x, initial.size))
+        except BaseException:
+            backend.rollback(initial)
+            raise
+
+    def _minimize(
+        self,
+        initial_val: NDArray[Any],
+        loss_grad_func: Callable[..., Any],
+        equality_funcs: list[Callable[..., Any]],
+        equality_grad_funcs: list[Callable[..., Any]],
+        inequality_funcs: list[Callable[..., Any]],
+        inequality_grad_funcs: list[Callable[..., Any]],
+        packed_bounds: list[tuple[float, float]] | None,
+        step_callback: Callable[..., Any],
+        optimizer_kwargs: dict[str, Any],
+    ) -> NDArray[Any]:
+        """Run an algorithm; what a subclass implements.
+
+        It is called with these keywords. What it cannot honour should be an error of its own.
+
+        Parameters
+        ----------
+        initial_val : ndarray of shape (n,)
+            The start, in the variables' type; float64 if they have several.
+        loss_grad_func : callable
+            ``loss_grad_func(x) -> (loss, gradient)``.
+        equality_funcs, inequality_funcs : list of callables
+            ``function(x) -> (m,)``, one for each constraint; m is 1 for a scalar.
+        equality_grad_funcs, inequality_grad_funcs : list of callables
+            ``jacobian(x) -> (m, n)``.
+        packed_bounds : list of (low, high), or None
+            One pair for each element of ``x``, infinite where there is no bound.
+        step_callback : callable
+            ``step_callback(xk)``, to be called at each step.
+        optimizer_kwargs : dict
+            The further arguments of the constructor.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            What to write to the variables.
+        """
+        raise NotImplementedError(
+            "To use ExternalOptimizerInterface, subclass it and implement _minimize; or take "
+            "ScipyOptimizerInterface or OptimizerInterface."
+        )
+
+
+def _copied(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return a copy of keyword arguments, dicts of options in it included."""
+    return {
+        name: dict(value) if isinstance(value, dict) else value for name, value in kwargs.items()
+    }
+
+
+def _checked(x: Any, n: int) -> NDArray[Any]:
+    """Return what a solver ended on, if it can be written to the variables."""
+    found = np.asarray(x)
+    if found.shape != (n,) or found.dtype.kind not in "biuf":
+        raise InvalidValueError(
+            f"_minimize returned {x!r:.200}, expected a vector of {n} numbers: nothing was written."
+        )
+    return found

@@ -1,0 +1,130 @@
+"""Arrays of NumPy as variables, which are updated in place: the interfaces with no framework."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import override
+
+from optimizers.errors import InvalidInputError
+from optimizers.evaluation.differences import Differences
+from optimizers.external.backend import Backend, scalar
+from optimizers.external.packing import Packing
+
+
+class NumpyBackend(Backend):
+    """Functions of arrays that they read, with gradients of their own or by differences.
+
+    Parameters
+    ----------
+    loss : callable
+        ``loss() -> value``, or ``loss() -> (value, gradients)`` with a gradient for each array.
+        Without gradients, central differences are taken.
+    var_list : list of ndarray
+        The arrays: of floats, and not read-only. They hold the point that is evaluated.
+    constraints : list of callables
+        Each ``constraint() -> values``, or ``-> (values, jacobians)``, where ``jacobians`` has for
+        each array one of shape (m, *shape of the array).
+    second_order : bool
+        Of no use here.
+
+    Raises
+    ------
+    InvalidInputError
+        If an argument is of another kind.
+    """
+
+    def __init__(
+        self,
+        loss: Callable[[], Any],
+        var_list: Sequence[NDArray[Any]] | None,
+        constraints: list[Callable[[], Any]],
+        second_order: bool = False,
+    ) -> None:
+        for function in (loss, *constraints):
+            if not callable(function):
+                raise InvalidInputError(
+                    f"{function!r:.100} was given as a loss or constraint of NumPy arrays, "
+                    "expected a function without arguments that reads them."
+                )
+        for i, variable in enumerate(var_list or ()):
+            is_array = isinstance(variable, np.ndarray) and variable.dtype.kind == "f"
+            if not (is_array and variable.flags.writeable):
+                raise InvalidInputError(
+                    f"var_list[{i}] is {variable!r:.100}, expected an array of floats that can be "
+                    "written to."
+                )
+        self.variables = list(var_list or ())
+        self.packing = Packing([v.shape for v in self.variables], [v.dtype for v in self.variables])
+        self._loss, self._constraints = loss, constraints
+        self._fetches: list[Any] = []
+
+    @override
+    def prepare(self, fetches: list[Any]) -> None:
+        self._fetches = fetches
+
+    @override
+    def initial(self) -> NDArray[Any]:
+        return self.packing.join(self.variables)
+
+    @override
+    def loss_grad(self, x: NDArray[Any]) -> tuple[Any, ...]:
+        self.commit(x)
+        raw = self._loss()
+        fetched = [np.copy(fetch() if callable(fetch) else fetch) for fetch in self._fetches]
+        if isinstance(raw, tuple):
+            value, gradients = raw
+            return scalar(value), self.packing.join(gradients), *fetched
+        value = scalar(raw)
+        slopes = self._differences(x, self._loss, np.reshape(value, 1))
+        return value, slopes[0].astype(self.packing.dtype), *fetched
+
+    @override
+    def constraint_values(self, x: NDArray[Any]) -> list[NDArray[Any]]:
+        self.commit(x)
+        return [_values(constraint()) for constraint in self._constraints]
+
+    @override
+    def constraint_jacobians(self, x: NDArray[Any]) -> list[NDArray[Any]]:
+        found = []
+        for constraint in self._constraints:
+            self.commit(x)
+            raw = constraint()
+            values = _values(raw)
+            if isinstance(raw, tuple):
+                parts = [np.reshape(part, (values.size, -1)) for part in raw[1]]
+                found.append(np.concatenate(parts, axis=1).astype(np.float64))
+            else:
+                found.append(self._differences(x, lambda c=constraint: _values(c()), values))
+        return found
+
+    def _differences(
+        self, x: NDArray[Any], function: Callable[..., Any], center: NDArray[Any]
+    ) -> NDArray[np.float64]:
+        """Return the Jacobian by central differences, inside the bounds; shape (m, n)."""
+        lower, upper = self.limits or (None, None)
+        precision = float(np.finfo(self.packing.dtype).eps)
+        plan = Differences("3-point").plan(np.asarray(x, np.float64), lower, upper, precision)
+        rows = []
+        for point in plan.points:
+            self.commit(point)
+            rows.append(np.reshape(function(), -1))
+        values = np.asarray(rows, dtype=np.float64).reshape(len(plan.points), center.size)
+        folded = [plan.fold(float(c), column) for c, column in zip(center, values.T, strict=True)]
+        return np.asarray(folded, dtype=np.float64)
+
+    @override
+    def commit(self, x: NDArray[Any]) -> None:
+        for variable, part in zip(self.variables, self.packing.split(x), strict=True):
+            variable[...] = part
+
+    @override
+    def rollback(self, x: NDArray[Any]) -> None:
+        self.commit(x)
+
+
+def _values(raw: Any) -> NDArray[np.float64]:
+    """Return the values in what a constraint returned, as a vector."""
+    values = raw[0] if isinstance(raw, tuple) else raw
+    return np.ravel(np.asarray(values, dtype=np.float64))

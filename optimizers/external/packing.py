@@ -1,0 +1,102 @@
+"""Packing: a list of arrays as one flat vector, row-major and in list order, and back."""
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optimizers.errors import InvalidInputError, InvalidValueError
+
+
+class Packing:
+    """How the variables of a model lie in one flat vector.
+
+    Parameters
+    ----------
+    shapes : sequence of tuple of int
+        The shape of each variable, in order.
+    dtypes : sequence of dtype
+        The type of each variable: any that NumPy has as a float.
+
+    Attributes
+    ----------
+    size : int
+        The length of the vector.
+    dtype : dtype
+        Its type: that of the variables if they share one, else float64, which holds all of them.
+    shapes, dtypes : tuple
+        As given.
+    slices : tuple of slice
+        Where each variable lies.
+
+    Examples
+    --------
+    >>> packing = Packing([(), (2, 2)], [np.float32, np.float32])
+    >>> x = packing.join([np.float32(1), np.array([[2, 3], [4, 5]])])
+    >>> x
+    array([1., 2., 3., 4., 5.], dtype=float32)
+    >>> packing.split(x)[1]
+    array([[2., 3.],
+           [4., 5.]], dtype=float32)
+    """
+
+    def __init__(self, shapes: Sequence[tuple[int, ...]], dtypes: Sequence[Any]) -> None:
+        self.shapes = tuple(tuple(int(length) for length in shape) for shape in shapes)
+        self.dtypes = tuple(np.dtype(dtype) for dtype in dtypes)
+        sizes = [int(np.prod(shape, dtype=np.int64)) for shape in self.shapes]
+        ends = np.cumsum([0, *sizes]).tolist()
+        self.slices = tuple(itertools.starmap(slice, itertools.pairwise(ends)))
+        self.size: int = ends[-1]
+        kinds = set(self.dtypes)
+        is_one = len(kinds) == 1 and self.dtypes[0].kind == "f"  # bfloat16 is not of NumPy
+        self.dtype: np.dtype[Any] = self.dtypes[0] if is_one else np.dtype(np.float64)
+
+    def vector(self, x: Any) -> NDArray[Any]:
+        """Return a flat vector in ``dtype``, without a copy where it has that already.
+
+        Raises
+        ------
+        InvalidInputError
+            If it is not a vector of real numbers of the right length.
+        """
+        given: NDArray[Any] = np.asarray(x)
+        if given.shape != (self.size,) or given.dtype.kind not in "biuf":
+            raise InvalidInputError(
+                f"The packed vector has shape {given.shape} and dtype {given.dtype}, expected "
+                f"({self.size},) real numbers, one for each element of the variables."
+            )
+        return given.astype(self.dtype, copy=False)
+
+    def split(self, x: Any) -> list[NDArray[Any]]:
+        """Return the variables' values in a flat vector, each in its shape and type.
+
+        Parameters
+        ----------
+        x : array_like of shape (size,)
+            The vector; the values may be views of it.
+        """
+        x = self.vector(x)
+        parts = [x[s].reshape(shape) for s, shape in zip(self.slices, self.shapes, strict=True)]
+        return [
+            part.astype(dtype, copy=False) for part, dtype in zip(parts, self.dtypes, strict=True)
+        ]
+
+    def join(self, arrays: Sequence[Any]) -> NDArray[Any]:
+        """Return the variables' values as one new flat vector.
+
+        Raises
+        ------
+        InvalidValueError
+            If there are not as many as variables, or one has another number of elements.
+        """
+        flat = [np.ravel(np.asarray(array, dtype=self.dtype)) for array in arrays]
+        sizes = [part.size for part in flat]
+        expected = [s.stop - s.start for s in self.slices]
+        if sizes != expected:
+            raise InvalidValueError(
+                f"Arrays of {sizes} elements were given for variables of {expected}: expected one "
+                "array for each variable, of its shape."
+            )
+        return np.concatenate(flat) if flat else np.empty(0, self.dtype)

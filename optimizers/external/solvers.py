@@ -1,0 +1,229 @@
+"""The interfaces to use: SciPy's methods as TensorFlow 1 had them, and any Optimizer."""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import Bounds
+from typing_extensions import override
+
+from optimizers.errors import InvalidInputError
+from optimizers.evaluation.evaluators import Evaluator
+from optimizers.external.driving import check_able, check_serial, drive, wants_hessian
+from optimizers.external.interface import ExternalOptimizerInterface
+from optimizers.optimizer import Optimizer
+from optimizers.problem import Problem
+from optimizers.run import Run
+from optimizers.scipy.scipy_optimizer import SciPyOptimizer
+
+_LOG = logging.getLogger("optimizers.external")
+_DEFAULT_METHOD, _CONSTRAINED_METHOD = "L-BFGS-B", "SLSQP"
+# What the interface sets itself, and what to use instead.
+_OURS = {
+    "jac": "the gradient is the framework's own: leave it out",
+    "callback": "pass step_callback to minimize",
+    "constraints": "pass equalities and inequalities to the constructor",
+    "bounds": "pass var_to_bounds to the constructor",
+    "args": "the loss reads its data itself: leave it out, or use feed_dict",
+}
+
+
+class ScipyMethod(SciPyOptimizer):
+    """A method of SciPy's that goes where SciPy's own would, NaN included."""
+
+    @override
+    def _start_run(
+        self, problem: Problem, settings: dict[str, Any], evaluator: Evaluator | None = None
+    ) -> Run:
+        run = super()._start_run(problem, settings, evaluator)
+        # As SciPy's functions, unless the user says what a failure is to do.
+        run.passes = not ({**self._run_settings, **settings}).get("on_failure")
+        return run
+
+
+class _Driving(ExternalOptimizerInterface):
+    """What the two interfaces share: the run, its log entry and its result."""
+
+    _keeps_best = True
+
+    def __init__(
+        self,
+        loss: Any,
+        var_list: Sequence[Any] | None = None,
+        equalities: Sequence[Any] | None = None,
+        inequalities: Sequence[Any] | None = None,
+        var_to_bounds: Any = None,
+        **optimizer_kwargs: Any,
+    ) -> None:
+        super().__init__(
+            loss, var_list, equalities, inequalities, var_to_bounds, **optimizer_kwargs
+        )
+        limits = self._backend.limits
+        is_bounded = limits is not None and bool(np.isfinite(limits).any())
+        optimizer, name, _ = self._chosen(self.optimizer_kwargs)
+        check_able(optimizer, name, is_bounded, bool(self._equalities or self._inequalities))
+
+    def _chosen(self, optimizer_kwargs: dict[str, Any]) -> tuple[Optimizer, str, dict[str, Any]]:
+        """Return the optimizer, what to call it, and the settings of the run."""
+        raise NotImplementedError
+
+    @override
+    def _packed_bounds(self) -> Any:
+        # A list of pairs takes longer than all else, and only a subclass's own method needs it.
+        if self._backend.limits is None or type(self)._minimize is not _Driving._minimize:
+            return super()._packed_bounds()
+        return Bounds(*self._backend.limits)
+
+    @override
+    def _uses_hessp(self) -> bool:
+        optimizer, _, settings = self._chosen(self.optimizer_kwargs)
+        return wants_hessian(optimizer) and not {"hess", "hessp"} & settings.keys()
+
+    @override
+    def _minimize(
+        self,
+        initial_val: NDArray[Any],
+        loss_grad_func: Callable[..., Any],
+        equality_funcs: list[Callable[..., Any]],
+        equality_grad_funcs: list[Callable[..., Any]],
+        inequality_funcs: list[Callable[..., Any]],
+        inequality_grad_funcs: list[Callable[..., Any]],
+        packed_bounds: list[tuple[float, float]] | None,
+        step_callback: Callable[..., Any],
+        optimizer_kwargs: dict[str, Any],
+    ) -> NDArray[Any]:
+        optimizer, _, settings = self._chosen(optimizer_kwargs)
+        result = drive(
+            optimizer,
+            initial_val=initial_val,
+            loss_grad_func=loss_grad_func,
+            equalities=list(zip(equality_funcs, equality_grad_funcs, strict=True)),
+            inequalities=list(zip(inequality_funcs, inequality_grad_funcs, strict=True)),
+            packed_bounds=packed_bounds,
+            step_callback=step_callback,
+            settings=settings,
+        )
+        self.result_ = result
+        _LOG.info(
+            "Optimization terminated with:\n  Message: %s\n  Objective function value: %s\n"
+            "  Number of iterations: %d\n  Number of functions evaluations: %d",
+            result.message,
+            result.fun,
+            result.nit,
+            result.nfev,
+        )
+        return result.x
+
+
+class ScipyOptimizerInterface(_Driving):
+    """Minimise a framework's loss by a method of :func:`scipy.optimize.minimize`.
+
+    The methods run on this package's :class:`SciPyOptimizer`: at the same points, in the same
+    order as SciPy's, with budgets and a result besides.
+
+    Parameters
+    ----------
+    loss, var_list, equalities, inequalities, var_to_bounds
+        As in :class:`ExternalOptimizerInterface`.
+    **optimizer_kwargs
+        ``method``: SciPy's name of one; by default ``"L-BFGS-B"``, with constraints ``"SLSQP"``.
+        ``options``: its options. ``tol``, ``hess`` and ``hessp`` as SciPy takes them, and the
+        settings of :class:`RunSettings`. Methods that take second derivatives get exact ones.
+
+    Raises
+    ------
+    InvalidInputError
+        If an argument cannot be used, such as ``jac``, ``callback``, ``bounds`` or
+        ``constraints``, which the interface sets.
+    CapabilityError
+        If a method that was named cannot honour bounds or constraints.
+
+    Examples
+    --------
+    >>> w, b = np.array([3.0, 4.0]), np.array(1.0)
+    >>> def loss():
+    ...     return w @ w + (b - 2) ** 2, [2 * w, 2 * (b - 2)]
+    >>> optimizer = ScipyOptimizerInterface(loss, [w, b], var_to_bounds=[(w, (1, None))])
+    >>> optimizer.minimize()
+    >>> w, b
+    (array([1., 1.]), array(2.))
+    >>> optimizer.result_.success
+    True
+    """
+
+    @override
+    def _chosen(self, optimizer_kwargs: dict[str, Any]) -> tuple[Optimizer, str, dict[str, Any]]:
+        for argument, instead in _OURS.items():
+            if argument in optimizer_kwargs:
+                raise InvalidInputError(
+                    f"{argument} was given, but the interface sets it itself: {instead}."
+                )
+        given = dict(optimizer_kwargs)
+        is_constrained = bool(self._equalities or self._inequalities)
+        method = given.pop("method", None) or (
+            _CONSTRAINED_METHOD if is_constrained else _DEFAULT_METHOD
+        )
+        options = dict(given.pop("options", None) or {})
+        if isinstance(method, str) and method.lower() == "l-bfgs-b":
+            options.setdefault("restart", False)  # SciPy has no such thing
+        second: dict[str, Any] = {}
+        for name in ("hess", "hessp"):
+            if given.get(name) is not None:
+                second[name] = given.pop(name)
+        return ScipyMethod(method, options, **given), str(method), second
+
+
+class OptimizerInterface(_Driving):
+    """Minimise a framework's loss by any :class:`Optimizer` of this package.
+
+    Parameters
+    ----------
+    loss, var_list, equalities, inequalities, var_to_bounds
+        As in :class:`ExternalOptimizerInterface`.
+    optimizer : Optimizer
+        The algorithm with its options.
+    **settings
+        Settings of each run, as for :meth:`~optimizers.Optimizer.minimize`; ``hess`` and
+        ``hessp`` too.
+
+    Raises
+    ------
+    InvalidInputError
+        If an argument cannot be used.
+    CapabilityError
+        If the optimizer cannot honour bounds or constraints.
+
+    Examples
+    --------
+    >>> from optimizers import TNC
+    >>> w = np.array([3.0, 4.0])
+    >>> interface = OptimizerInterface(lambda: (w @ w, [2 * w]), [w], optimizer=TNC(), maxfun=100)
+    >>> interface.minimize()
+    >>> interface.result_.success, bool(abs(w).max() < 1e-6)
+    (True, True)
+    """
+
+    def __init__(
+        self,
+        loss: Any,
+        var_list: Sequence[Any] | None = None,
+        equalities: Sequence[Any] | None = None,
+        inequalities: Sequence[Any] | None = None,
+        var_to_bounds: Any = None,
+        *,
+        optimizer: Optimizer,
+        **settings: Any,
+    ) -> None:
+        if not isinstance(optimizer, Optimizer):
+            raise InvalidInputError(
+                f"optimizer is {optimizer!r}, expected an Optimizer, such as LBFGSB()."
+            )
+        self._optimizer = optimizer
+        super().__init__(loss, var_list, equalities, inequalities, var_to_bounds, **settings)
+
+    @override
+    def _chosen(self, optimizer_kwargs: dict[str, Any]) -> tuple[Optimizer, str, dict[str, Any]]:
+        check_serial(optimizer_kwargs)
+        return self._optimizer, type(self._optimizer).__name__, dict(optimizer_kwargs)
