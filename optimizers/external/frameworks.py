@@ -11,9 +11,10 @@ from optimizers.external.backend import Backend
 #: The module and the name in it of what makes a framework's backend.
 BACKENDS = {
     "numpy": ("optimizers.external.numpy", "NumpyBackend"),
+    "torch": ("optimizers.external.torch.backend", "TorchBackend"),
 }
 #: The framework that the classes of a top-level module belong to.
-ROOTS = {"numpy": "numpy"}
+ROOTS = {"numpy": "numpy", "torch": "torch"}
 
 
 def backend_for(
@@ -21,9 +22,11 @@ def backend_for(
 ) -> Backend:
     """Return the backend of the framework that a loss and its variables are of.
 
+    A loss that is a backend already, as a framework's own call makes it, is returned.
+
     Parameters
     ----------
-    loss : tensor or callable
+    loss : tensor, callable or Backend
         The loss.
     var_list : sequence of variables, optional
         The variables.
@@ -39,11 +42,12 @@ def backend_for(
     MissingExtraError
         If its framework is not installed.
     """
+    if isinstance(loss, Backend):
+        return loss
     name = framework_of([loss, *(var_list or ())])
     if name is None and callable(loss) and var_list is None:
-        # A function tells nothing by its type; one of these must have made its variables.
-        loaded = [name for name in BACKENDS if name != "numpy" and name in sys.modules]
-        name = loaded[0] if len(loaded) == 1 else None
+        # A function tells nothing by its type. TensorFlow alone knows which variables one reads.
+        name = "tensorflow" if "tensorflow" in BACKENDS and "tensorflow" in sys.modules else None
     if name is None:
         raise InvalidInputError(
             f"loss is {loss!r:.100} and var_list {var_list!r:.100}: expected a tensor, or a "
