@@ -10,11 +10,12 @@ from optimizers.external.backend import Backend
 
 #: The module and the name in it of what makes a framework's backend.
 BACKENDS = {
+    "jax": ("optimizers.external.jax.variables", "refuse"),
     "numpy": ("optimizers.external.numpy", "NumpyBackend"),
     "torch": ("optimizers.external.torch.backend", "TorchBackend"),
 }
 #: The framework that the classes of a top-level module belong to.
-ROOTS = {"numpy": "numpy", "torch": "torch"}
+ROOTS = {"jax": "jax", "jaxlib": "jax", "numpy": "numpy", "torch": "torch"}
 
 
 def backend_for(
