@@ -12,10 +12,17 @@ from optimizers.external.backend import Backend
 BACKENDS = {
     "jax": ("optimizers.external.jax.variables", "refuse"),
     "numpy": ("optimizers.external.numpy", "NumpyBackend"),
+    "tensorflow": ("optimizers.external.tensorflow", "make_backend"),
     "torch": ("optimizers.external.torch.backend", "TorchBackend"),
 }
 #: The framework that the classes of a top-level module belong to.
-ROOTS = {"jax": "jax", "jaxlib": "jax", "numpy": "numpy", "torch": "torch"}
+ROOTS = {
+    "jax": "jax",
+    "jaxlib": "jax",
+    "numpy": "numpy",
+    "tensorflow": "tensorflow",
+    "torch": "torch",
+}
 
 
 def backend_for(
@@ -48,7 +55,7 @@ def backend_for(
     name = framework_of([loss, *(var_list or ())])
     if name is None and callable(loss) and var_list is None:
         # A function tells nothing by its type. TensorFlow alone knows which variables one reads.
-        name = "tensorflow" if "tensorflow" in BACKENDS and "tensorflow" in sys.modules else None
+        name = "tensorflow" if "tensorflow" in sys.modules else None
     if name is None:
         raise InvalidInputError(
             f"loss is {loss!r:.100} and var_list {var_list!r:.100}: expected a tensor, or a "

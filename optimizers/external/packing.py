@@ -49,10 +49,9 @@ class Packing:
         ends = np.cumsum([0, *sizes]).tolist()
         self.slices = tuple(itertools.starmap(slice, itertools.pairwise(ends)))
         self.size: int = ends[-1]
-        self.is_uniform = len(set(self.dtypes)) <= 1
-        self.dtype: np.dtype[Any] = np.dtype(np.float64)
-        if self.is_uniform and self.dtypes and self.dtypes[0].kind == "f":
-            self.dtype = self.dtypes[0]
+        kinds = set(self.dtypes)
+        is_one = len(kinds) == 1 and self.dtypes[0].kind == "f"  # bfloat16 is not of NumPy
+        self.dtype: np.dtype[Any] = self.dtypes[0] if is_one else np.dtype(np.float64)
 
     def vector(self, x: Any) -> NDArray[Any]:
         """Return a flat vector in :attr:`dtype`, without a copy where it has that already.
@@ -80,8 +79,6 @@ class Packing:
         """
         x = self.vector(x)
         parts = [x[s].reshape(shape) for s, shape in zip(self.slices, self.shapes, strict=True)]
-        if self.is_uniform:
-            return parts
         return [
             part.astype(dtype, copy=False) for part, dtype in zip(parts, self.dtypes, strict=True)
         ]

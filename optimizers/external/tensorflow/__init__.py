@@ -1,0 +1,87 @@
+"""TensorFlow: losses in graph mode, losses that are functions, and models of Keras 3."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from optimizers.external.backend import Backend
+from optimizers.external.frameworks import require
+from optimizers.external.solvers import OptimizerInterface, ScipyOptimizerInterface
+from optimizers.optimizer import Optimizer
+from optimizers.result import OptimizerResult
+
+__all__ = ["minimize"]
+
+
+def minimize(
+    closure: Callable[[], Any],
+    variables: Sequence[Any],
+    bounds: Any = None,
+    *,
+    optimizer: Optimizer | None = None,
+    equalities: Sequence[Callable[[], Any]] | None = None,
+    inequalities: Sequence[Callable[[], Any]] | None = None,
+    fetches: Sequence[Any] | None = None,
+    step_callback: Callable[..., Any] | None = None,
+    loss_callback: Callable[..., Any] | None = None,
+    **kwargs: Any,
+) -> OptimizerResult:
+    """Minimise a function of TensorFlow's variables, which are updated in place.
+
+    The closure is compiled once, also over several calls: one with the same code that refers to
+    the same objects is known again.
+
+    Parameters
+    ----------
+    closure : callable
+        ``closure() -> scalar tensor``.
+    variables : sequence of tf.Variable or of Keras variables
+        What to minimise it in; for instance ``model.trainable_variables``.
+    bounds : dict or sequence of pairs, optional
+        As ``var_to_bounds`` in :class:`ExternalOptimizerInterface`.
+    optimizer : Optimizer, optional
+        The algorithm; by default, that of :class:`ScipyOptimizerInterface`.
+    equalities, inequalities : sequence of callables, optional
+        Functions to hold at zero, and not to let become negative.
+    fetches, step_callback, loss_callback
+        As in :meth:`ExternalOptimizerInterface.minimize`.
+    **kwargs
+        As in :class:`ScipyOptimizerInterface`, such as ``method`` and ``options``; with an
+        optimizer, as in :class:`OptimizerInterface`.
+
+    Returns
+    -------
+    OptimizerResult
+        The result, with the packed vector as ``x``.
+
+    Raises
+    ------
+    MissingExtraError
+        If TensorFlow is not installed.
+    OptimizerError
+        As from the interfaces.
+    """
+    require("tensorflow")
+    given = (closure, variables, equalities, inequalities, bounds)
+    interface = (
+        ScipyOptimizerInterface(*given, **kwargs)
+        if optimizer is None
+        else OptimizerInterface(*given, optimizer=optimizer, **kwargs)
+    )
+    interface.minimize(fetches=fetches, step_callback=step_callback, loss_callback=loss_callback)
+    assert interface.result_ is not None
+    return interface.result_
+
+
+def make_backend(
+    loss: Any, var_list: Sequence[Any] | None, constraints: Sequence[Any], second_order: bool
+) -> Backend:
+    """Return the backend for a loss that is a tensor of a graph, or a function."""
+    tf = require("tensorflow")
+    if tf.is_symbolic_tensor(loss) or not tf.executing_eagerly():
+        from optimizers.external.tensorflow.graph import GraphBackend
+
+        symbolic = [f() if callable(f) else f for f in (loss, *constraints)]
+        return GraphBackend(symbolic[0], var_list, symbolic[1:], second_order)
+    from optimizers.external.tensorflow.eager import EagerBackend
+
+    return EagerBackend(loss, var_list, constraints, second_order)

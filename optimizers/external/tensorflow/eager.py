@@ -1,0 +1,217 @@
+"""TensorFlow's eager mode: the loss is a function of the variables that it reads."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+from typing_extensions import override
+
+from optimizers.errors import InvalidInputError
+from optimizers.external.backend import Backend, NoSecondDerivativeError
+from optimizers.external.frameworks import require
+from optimizers.external.tensorflow.compiling import compiled
+from optimizers.external.tensorflow.variables import (
+    checked,
+    no_second_derivative,
+    own,
+    packed,
+    packing_of,
+    unpacked,
+    watched,
+)
+
+
+class EagerBackend(Backend):
+    """A function of variables, compiled once.
+
+    Parameters
+    ----------
+    loss : callable
+        ``loss() -> scalar tensor``; a ``tf.function`` too.
+    var_list : list of tf.Variable or of Keras variables, optional
+        By default, the trainable variables that the loss reads.
+    constraints : list of callables
+        Each ``constraint() -> tensor``, a scalar or an array.
+    second_order : bool
+        Whether Hessian-vector products will be asked for.
+
+    Raises
+    ------
+    InvalidInputError
+        If an argument is of another kind.
+    """
+
+    def __init__(
+        self,
+        loss: Callable[[], Any],
+        var_list: Sequence[Any] | None,
+        constraints: Sequence[Callable[[], Any]],
+        second_order: bool = False,
+    ) -> None:
+        for function in (loss, *constraints):
+            if not callable(function):
+                raise InvalidInputError(
+                    f"{function!r:.200} was given as a loss or constraint, expected a function "
+                    "without arguments: TensorFlow runs eagerly, and a tensor is but a value."
+                )
+        self.variables = checked(watched(loss) if var_list is None else var_list)
+        self.packing = packing_of(self.variables)
+        self._loss, self._constraints = loss, list(constraints)
+        self._second_order = second_order
+        self._product: Any = None
+        self._why = "Hessian-vector products were not asked for when the interface was made."
+
+    @override
+    def prepare(self, fetches: list[Any]) -> None:
+        self._fetches = fetches
+        functions = [self._loss, *(own(fetch) for fetch in fetches)]
+        self._both = compiled("both", self.variables, functions, self._trace_both)
+        if self._second_order:
+            try:
+                self._product = compiled(
+                    "product", self.variables, [self._loss], self._trace_product
+                )
+            except (LookupError, NotImplementedError, TypeError) as error:
+                self._why = no_second_derivative(error)
+
+    @override
+    def resolve(self, variable: Any) -> Any:
+        return own(variable)
+
+    @override
+    def initial(self) -> NDArray[Any]:
+        return self.packing.join([variable.numpy() for variable in self.variables])
+
+    @override
+    def loss_grad(self, x: NDArray[Any]) -> tuple[Any, ...]:
+        tf = require("tensorflow")
+        loss, gradient, *fetched = self._both(tf.constant(self.packing.vector(x)))
+        values = [tf.nest.map_structure(_value, fetch) for fetch in fetched]
+        return loss.numpy(), gradient.numpy(), *values
+
+    @override
+    def constraint_values(self, x: NDArray[Any]) -> list[NDArray[Any]]:
+        return self._evaluated("values", x, self._trace_values)
+
+    @override
+    def constraint_jacobians(self, x: NDArray[Any]) -> list[NDArray[Any]]:
+        return self._evaluated("jacobians", x, self._trace_jacobians)
+
+    def _evaluated(
+        self, kind: str, x: NDArray[Any], build: Callable[[], Any]
+    ) -> list[NDArray[Any]]:
+        function = vars(self).get(kind)
+        if function is None:
+            function = compiled(kind, self.variables, self._constraints, build)
+            setattr(self, kind, function)
+        tensors = function(require("tensorflow").constant(self.packing.vector(x)))
+        return [tensor.numpy() for tensor in tensors]
+
+    @property
+    @override
+    def has_hessp(self) -> bool:
+        return self._product is not None
+
+    @override
+    def hessp(self, x: NDArray[Any], p: NDArray[Any]) -> NDArray[Any]:
+        if self._product is None:
+            raise NoSecondDerivativeError(self._why)
+        constant = require("tensorflow").constant
+        vectors = constant(self.packing.vector(x)), constant(self.packing.vector(p))
+        product: NDArray[Any] = self._product(*vectors).numpy()
+        return product
+
+    @override
+    def commit(self, x: NDArray[Any]) -> None:
+        for variable, part in zip(self.variables, self.packing.split(x), strict=True):
+            variable.assign(part)
+
+    @override
+    def rollback(self, x: NDArray[Any]) -> None:
+        self.commit(x)
+
+    # What is compiled. Each function puts the trial point in the variables first.
+
+    def _trace(self, function: Callable[..., Any], count: int = 1) -> Any:
+        """Return a function of packed vectors, compiled."""
+        tf = require("tensorflow")
+        spec = tf.TensorSpec([self.packing.size], tf.as_dtype(self.packing.dtype))
+
+        def at(x: Any, *others: Any) -> Any:
+            parts = unpacked(x, self.variables, self.packing)
+            for variable, part in zip(self.variables, parts, strict=True):
+                variable.assign(part, read_value=False)
+            return function(*others)
+
+        return tf.function(at, autograph=False).get_concrete_function(*[spec] * count)
+
+    def _trace_both(self) -> Any:
+        tf = require("tensorflow")
+        dtype = tf.as_dtype(self.packing.dtype)
+
+        def both() -> Any:
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(self.variables)
+                loss = _scalar(self._loss())
+            gradients = tape.gradient(loss, self.variables, unconnected_gradients="zero")
+            fetched = [fetch() if callable(fetch) else own(fetch) for fetch in self._fetches]
+            return loss, packed(gradients, dtype), *tf.nest.map_structure(tf.identity, fetched)
+
+        return self._trace(both)
+
+    def _trace_product(self) -> Any:
+        tf = require("tensorflow")
+        dtype = tf.as_dtype(self.packing.dtype)
+
+        def product(p: Any) -> Any:
+            with tf.GradientTape(watch_accessed_variables=False) as outer:
+                outer.watch(self.variables)
+                with tf.GradientTape(watch_accessed_variables=False) as inner:
+                    inner.watch(self.variables)
+                    loss = _scalar(self._loss())
+                gradients = inner.gradient(loss, self.variables, unconnected_gradients="zero")
+                slope = tf.reduce_sum(packed(gradients, dtype) * p)
+            curvatures = outer.gradient(slope, self.variables, unconnected_gradients="zero")
+            return packed(curvatures, dtype)
+
+        return self._trace(product, 2)
+
+    def _trace_values(self) -> Any:
+        tf = require("tensorflow")
+        return self._trace(lambda: [tf.reshape(c(), [-1]) for c in self._constraints])
+
+    def _trace_jacobians(self) -> Any:
+        tf = require("tensorflow")
+        dtype = tf.as_dtype(self.packing.dtype)
+
+        def jacobian(constraint: Callable[[], Any]) -> Any:
+            with tf.GradientTape(watch_accessed_variables=False, persistent=True) as tape:
+                tape.watch(self.variables)
+                values = tf.reshape(constraint(), [-1])
+            blocks = tape.jacobian(values, self.variables, unconnected_gradients="zero")
+            count = tf.size(values)
+            flat = [tf.reshape(tf.cast(block, dtype), [count, -1]) for block in blocks]
+            return tf.concat(flat, 1)
+
+        return self._trace(lambda: [jacobian(c) for c in self._constraints])
+
+
+def _scalar(loss: Any) -> Any:
+    """Return a loss as a scalar tensor.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is none.
+    """
+    tf = require("tensorflow")
+    tensor = tf.convert_to_tensor(loss)
+    if tensor.shape.num_elements() not in (1, None):
+        raise InvalidInputError(
+            f"The loss has shape {tensor.shape}, expected a scalar: tf.reduce_sum or reduce_mean."
+        )
+    return tf.reshape(tensor, [])
+
+
+def _value(tensor: Any) -> Any:
+    return tensor.numpy() if hasattr(tensor, "numpy") else tensor

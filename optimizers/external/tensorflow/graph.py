@@ -1,0 +1,222 @@
+"""TensorFlow's graph mode: the loss is a tensor, and a session evaluates it."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+from numpy.typing import NDArray
+from typing_extensions import override
+
+from optimizers.errors import InvalidInputError
+from optimizers.external.backend import Backend, NoSecondDerivativeError, scalar
+from optimizers.external.frameworks import require
+from optimizers.external.tensorflow.feeding import Feeding
+from optimizers.external.tensorflow.variables import (
+    checked,
+    no_second_derivative,
+    own,
+    packed,
+    packing_of,
+    unpacked,
+)
+
+#: Up to this many values of a constraint, each gradient has operations of its own.
+_UNROLLED = 16
+
+
+class GraphBackend(Backend):
+    """A symbolic loss. All operations are built here; nothing else ever adds one.
+
+    Parameters
+    ----------
+    loss : tf.Tensor
+        A scalar of a graph.
+    var_list : list of tf.Variable, optional
+        By default, the graph's trainable variables.
+    constraints : list of tf.Tensor
+        Scalars or arrays of the same graph.
+    second_order : bool
+        Whether to build Hessian-vector products.
+
+    Raises
+    ------
+    InvalidInputError
+        If a tensor is no such one, or there are no variables.
+    """
+
+    def __init__(
+        self,
+        loss: Any,
+        var_list: Sequence[Any] | None,
+        constraints: Sequence[Any],
+        second_order: bool = False,
+    ) -> None:
+        tf = require("tensorflow")
+        v1 = tf.compat.v1
+        for tensor in (loss, *constraints):
+            if not tf.is_symbolic_tensor(tensor):
+                raise InvalidInputError(
+                    f"{tensor!r:.200} was given as a loss or constraint, expected a tensor of a "
+                    "graph, as the others are; or functions, where the loss is one."
+                )
+        if loss.shape.num_elements() not in (1, None):
+            raise InvalidInputError(
+                f"The loss has shape {loss.shape}, expected a scalar: tf.reduce_sum or reduce_mean."
+            )
+        # Control dependencies of the caller's must not become the solver's.
+        with loss.graph.as_default(), loss.graph.control_dependencies(None):
+            if var_list is None:
+                var_list = v1.trainable_variables()
+            self.variables = checked(var_list)
+            self.packing = packing_of(self.variables)
+            with v1.name_scope("external_optimizer"):
+                self._build(loss, constraints, second_order)
+        self._feeding = Feeding(
+            loss.graph,
+            self.variables,
+            [*self._both, *self._values, *self._jacobians, *self._products],
+        )
+        self._session: Any = None
+        self._user_feed: dict[Any, Any] = {}
+        self._fetches: list[Any] = []
+        self._run_kwargs: dict[str, Any] = {}
+
+    def _build(self, loss: Any, constraints: Sequence[Any], second_order: bool) -> None:
+        tf = require("tensorflow")
+        variables, dtype = self.variables, tf.as_dtype(self.packing.dtype)
+        self._packed = packed(variables, dtype)
+        self._placeholders = [
+            tf.compat.v1.placeholder(v.dtype.base_dtype, v.shape) for v in variables
+        ]
+        self._updates = [
+            tf.compat.v1.assign(variable, new)
+            for variable, new in zip(variables, self._placeholders, strict=True)
+        ]
+        gradients = _gradients(loss, variables)
+        self._both = [loss, packed(gradients, dtype)]
+        self._values = [tf.reshape(constraint, [-1]) for constraint in constraints]
+        self._jacobians = [_jacobian(values, variables, dtype) for values in self._values]
+        self._products: list[Any] = []
+        self._why = "Hessian-vector products were not asked for when the interface was made."
+        if second_order:
+            self._vector = tf.compat.v1.placeholder(dtype, [self.packing.size])
+            parts = unpacked(self._vector, variables, self.packing)
+            terms = [
+                tf.reduce_sum(tf.cast(gradient * part, dtype))
+                for gradient, part in zip(gradients, parts, strict=True)
+            ]
+            try:
+                self._products = [packed(_gradients(tf.add_n(terms), variables), dtype)]
+            except (LookupError, NotImplementedError, TypeError) as error:
+                self._why = no_second_derivative(error)
+
+    @override
+    def bind(
+        self,
+        session: Any,
+        feed_dict: Mapping[Any, Any] | None,
+        fetches: Sequence[Any],
+        run_kwargs: Mapping[str, Any],
+    ) -> Self:
+        session = session or require("tensorflow").compat.v1.get_default_session()
+        if session is None:
+            raise InvalidInputError(
+                "The loss is a tensor of a graph and there is no session: pass session, or call "
+                "minimize inside `with tf.compat.v1.Session():`."
+            )
+        bound = copy.copy(self)
+        bound._session = session
+        bound._fetches = list(fetches)
+        bound._run_kwargs = dict(run_kwargs)
+        bound._feeding = self._feeding.bound(dict(feed_dict or {}), bound._fetches)
+        return bound
+
+    @override
+    def resolve(self, variable: Any) -> Any:
+        return own(variable)
+
+    def _run(self, tensors: list[Any], x: NDArray[Any], extra: Mapping[Any, Any]) -> Any:
+        """Evaluate tensors at a trial point: the variables keep their values."""
+        parts = self.packing.split(x)
+        if self._feeding.assigned:
+            self._write([(i, parts[i]) for i in self._feeding.assigned])
+        feed = self._feeding.feed(parts)
+        feed.update(extra)
+        return self._session.run(tensors, feed_dict=feed)
+
+    def _write(self, parts: Sequence[tuple[int, Any]], **run_kwargs: Any) -> None:
+        self._session.run(
+            [self._updates[i].op for i, _ in parts],
+            feed_dict={self._placeholders[i]: part for i, part in parts},
+            **run_kwargs,
+        )
+
+    @override
+    def initial(self) -> NDArray[Any]:
+        value: NDArray[Any] = self._session.run(self._packed, feed_dict=self._feeding.user)
+        return value
+
+    @override
+    def loss_grad(self, x: NDArray[Any]) -> tuple[Any, ...]:
+        loss, gradient, *fetched = self._run([*self._both, *self._fetches], x, {})
+        return scalar(loss), gradient, *fetched
+
+    @override
+    def constraint_values(self, x: NDArray[Any]) -> list[NDArray[Any]]:
+        values: list[NDArray[Any]] = self._run(self._values, x, {})
+        return values
+
+    @override
+    def constraint_jacobians(self, x: NDArray[Any]) -> list[NDArray[Any]]:
+        jacobians: list[NDArray[Any]] = self._run(self._jacobians, x, {})
+        return jacobians
+
+    @property
+    @override
+    def has_hessp(self) -> bool:
+        return bool(self._products)
+
+    @override
+    def hessp(self, x: NDArray[Any], p: NDArray[Any]) -> NDArray[Any]:
+        if not self._products:
+            raise NoSecondDerivativeError(self._why)
+        product: NDArray[Any] = self._run(
+            self._products, x, {self._vector: self.packing.vector(p)}
+        )[0]
+        return product
+
+    @override
+    def commit(self, x: NDArray[Any]) -> None:
+        self._write(list(enumerate(self.packing.split(x))), **self._run_kwargs)
+
+    @override
+    def rollback(self, x: NDArray[Any]) -> None:
+        parts = self.packing.split(x)
+        if self._feeding.assigned:
+            self._write([(i, parts[i]) for i in self._feeding.assigned])
+
+
+def _gradients(target: Any, variables: Sequence[Any]) -> list[Any]:
+    """Return the gradient with respect to each variable, zero where there is none."""
+    tf = require("tensorflow")
+    return [
+        tf.zeros(v.shape, v.dtype.base_dtype) if g is None else tf.convert_to_tensor(g)
+        for g, v in zip(tf.gradients(target, list(variables)), variables, strict=True)
+    ]
+
+
+def _jacobian(values: Any, variables: Sequence[Any], dtype: Any) -> Any:
+    """Return the Jacobian of a vector, shape (m, n)."""
+    tf = require("tensorflow")
+    count = values.shape.num_elements()
+    if count is not None and count <= _UNROLLED:
+        rows = [packed(_gradients(values[i], variables), dtype) for i in range(count)]
+        size = sum(v.shape.num_elements() for v in variables)
+        return tf.stack(rows) if rows else tf.zeros([0, size], dtype)
+    m = tf.size(values)
+    rows = tf.TensorArray(dtype, m)
+    return tf.while_loop(
+        lambda i, _: i < m,
+        lambda i, rows: (i + 1, rows.write(i, packed(_gradients(values[i], variables), dtype))),
+        [tf.constant(0), rows],
+    )[1].stack()

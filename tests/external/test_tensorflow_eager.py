@@ -1,0 +1,327 @@
+"""TensorFlow's eager mode: losses that are functions, and models of Keras 3."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from optimizers import (
+    LBFGSB,
+    InvalidInputError,
+    MissingExtraError,
+    OptimizerWarning,
+    StopReason,
+)
+from optimizers.external import (
+    ExternalOptimizerInterface,
+    OptimizerInterface,
+    ScipyOptimizerInterface,
+)
+from optimizers.external.tensorflow import minimize
+
+
+def test_without_tensorflow_the_error_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    with pytest.raises(MissingExtraError, match=r"variational-optimizers\[tensorflow\]"):
+        minimize(lambda: 0.0, [])
+
+
+@pytest.fixture(scope="module")
+def tf():
+    return pytest.importorskip("tensorflow", reason="needs the extra: tensorflow")
+
+
+METHODS = {  # to which accuracy each one minimises Rosenbrock's function in single precision
+    **dict.fromkeys(["L-BFGS-B", "BFGS", "Powell"], 1e-5),
+    **dict.fromkeys(["CG", "SLSQP", "Newton-CG"], 1e-3),
+    **dict.fromkeys(["trust-ncg", "trust-krylov", "trust-exact", "trust-constr"], 1e-3),
+    "Nelder-Mead": 1e-4,
+    "TNC": 1e-1,
+    "COBYLA": 1e-1,
+    "COBYQA": 1e-3,
+}
+OPTIONS = {
+    "Newton-CG": {"maxiter": 1000, "xtol": 1e-7},
+    "TNC": {"maxiter": 1000},
+    "COBYLA": {"maxiter": 10000, "tol": 5e-5},
+    "COBYQA": {"maxiter": 10000},
+    "Nelder-Mead": {"maxiter": 10000, "maxfev": 10000, "xatol": 1e-6, "fatol": 1e-8},
+    "Powell": {"maxiter": 10000, "ftol": 1e-8},
+}
+
+
+@pytest.fixture
+def rosen(tf):
+    def rosen(x):
+        return tf.reduce_sum(100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2)
+
+    return rosen
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_minimises_in_single_precision(tf, rosen, method):
+    x = tf.Variable(np.zeros(2 if method == "COBYLA" else 5, np.float32))
+    options = OPTIONS.get(method, {"maxiter": 1000})
+    ScipyOptimizerInterface(lambda: rosen(x), [x], method=method, options=options).minimize()
+    np.testing.assert_allclose(x.numpy(), 1.0, atol=METHODS[method])
+
+
+def test_variables_of_any_shape_and_float(tf):
+    a, b = tf.Variable(5.0), tf.Variable([1.0, 2.0], dtype=tf.float64)
+    c, d = tf.Variable(tf.ones((2, 3), tf.float16)), tf.Variable([3.0], dtype=tf.bfloat16)
+    unused = tf.Variable([7.0])
+
+    def loss():
+        parts = [(a - 1) ** 2, (b - [3, 4]) ** 2, (c - 2) ** 2, (d - 1) ** 2]
+        return tf.add_n([tf.reduce_sum(tf.cast(part, tf.float64)) for part in parts])
+
+    interface = ScipyOptimizerInterface(loss, [a, b, c, d, unused])
+    interface.minimize()
+    assert interface.result_.x.dtype == np.float64
+    np.testing.assert_allclose(a.numpy(), 1, atol=1e-5)
+    np.testing.assert_allclose(b.numpy(), [3, 4], atol=1e-5)
+    np.testing.assert_allclose(c.numpy(), np.full((2, 3), 2), atol=1e-2)
+    assert abs(float(d[0]) - 1) < 0.1
+    assert unused.numpy().tolist() == [7.0]
+
+
+def test_by_default_the_variables_are_those_that_the_loss_reads(tf):
+    x, other = tf.Variable([3.0]), tf.Variable([4.0])
+    fixed = tf.Variable([1.0], trainable=False)
+    ScipyOptimizerInterface(lambda: tf.reduce_sum((x - fixed) ** 2)).minimize()
+    np.testing.assert_allclose([*x, *fixed, *other], [1.0, 1.0, 4.0], atol=1e-5)
+
+
+class Recorder(ExternalOptimizerInterface):
+    def _minimize(self, **given):
+        self.given = given
+        return given["initial_val"]
+
+
+def test_the_hook(tf):
+    x = tf.Variable([3.0, 4.0])
+    recorder = Recorder(lambda: tf.reduce_sum(x**2), [x], inequalities=[lambda: x[0], lambda: x**2])
+    recorder.minimize()
+    given = recorder.given
+    assert given["initial_val"].dtype == np.float32
+    loss, gradient = given["loss_grad_func"](np.array([1.0, 2.0]))
+    assert isinstance(loss, np.float32)
+    gradient += 1  # the caller's own
+    assert (loss, gradient.tolist()) == (5.0, [3.0, 5.0])
+    scalar, vector = given["inequality_funcs"]
+    assert scalar(np.ones(2)).tolist() == [1.0]
+    assert vector(np.array([2.0, 3.0])).tolist() == [4.0, 9.0]
+    scalar, vector = given["inequality_grad_funcs"]
+    assert scalar(np.ones(2)).tolist() == [[1.0, 0.0]]
+    assert vector(np.array([2.0, 3.0])).tolist() == [[4.0, 0.0], [0.0, 6.0]]
+
+
+def test_callbacks_in_their_order_and_fetches(tf):
+    x, seen = tf.Variable([3.0, 4.0]), []
+    interface = ScipyOptimizerInterface(lambda: tf.reduce_sum(x**2), [x])
+    interface.minimize(
+        fetches=[x, lambda: {"double": 2 * x}],
+        step_callback=lambda xk: seen.append(("S", xk)),
+        loss_callback=lambda *fetched: seen.append(("L", *fetched)),
+    )
+    assert "".join(event[0] for event in seen) == "LLSLS"
+    assert seen[0][1].tolist() == [3.0, 4.0]
+    assert seen[0][2]["double"].tolist() == [6.0, 8.0]
+
+
+def test_the_loss_is_traced_once_also_over_fresh_lambdas(tf):
+    x, traces, data = tf.Variable([3.0, 4.0]), [], np.array([1.0, 2.0], np.float32)
+
+    class Model:
+        calls = 0
+
+        def loss(self, target):
+            self.calls += 1
+            traces.append(self)
+            return tf.reduce_sum((x - target) ** 2)
+
+    model = Model()
+    interface = ScipyOptimizerInterface(lambda: model.loss(data), [x])
+    for _ in range(3):
+        x.assign([3.0, 4.0])
+        interface.minimize()
+        np.testing.assert_allclose(x.numpy(), data, atol=1e-5)
+    assert len(traces) == 1
+    for _ in range(3):
+        minimize(lambda: model.loss(data), [x])
+        minimize(lambda: model.loss(data), [x], bounds=[(x, (0, None))], method="SLSQP")
+    assert len(traces) == 3  # two lambdas, of two lines
+    data[:] = [5.0, 6.0]  # the same array, but a trace has its values
+    minimize(lambda: model.loss(data), [x])
+    np.testing.assert_allclose(x.numpy(), [5, 6], atol=1e-5)
+
+
+def test_other_data_is_not_the_same_loss(tf):
+    x = tf.Variable([3.0])
+    for target in (1.0, 2.0, 1.0):
+        for data in (target, tf.constant([target]), np.array([target], np.float32), [target]):
+            minimize(lambda: tf.reduce_sum((x - data) ** 2), [x])  # noqa: B023  # called at once
+            np.testing.assert_allclose(x.numpy(), target, atol=1e-5)
+
+
+def test_models_of_keras(tf):
+    import keras
+
+    keras.utils.set_random_seed(0)
+    inputs = np.linspace(-1, 1, 40, dtype=np.float32)[:, None]
+    targets = tf.constant(np.sin(3 * inputs))
+    model = keras.Sequential([keras.layers.Dense(8, activation="tanh"), keras.layers.Dense(1)])
+    model.build((None, 1))
+
+    def loss():
+        return tf.reduce_mean((model(inputs) - targets) ** 2)
+
+    kernel = model.layers[0].kernel
+    result = minimize(loss, model.trainable_variables, bounds=[(kernel, (-2, 2))])
+    assert result.fun < 1e-3
+    assert np.abs(kernel.numpy()).max() <= 2.0
+    assert float(loss()) == pytest.approx(result.fun, rel=1e-3)
+
+
+@pytest.mark.parametrize("key", ["pair", "ref"])
+@pytest.mark.parametrize("method", ["L-BFGS-B", "TNC", "SLSQP"])
+def test_bounds(tf, key, method):
+    a, b = tf.Variable(2.0), tf.Variable([[3.0, 3.0], [3.0, 3.0]])
+    bounds = {"a": (1, np.inf), "b": ([[1.5], [2.5]], None)}
+    pairs = [(a, bounds["a"]), (b, bounds["b"])]
+    given = pairs if key == "pair" else {v.ref(): pair for v, pair in pairs}
+    minimize(lambda: a**2 + tf.reduce_sum(b**2), [a, b], given, method=method)
+    np.testing.assert_allclose(a.numpy(), 1, atol=1e-5)
+    np.testing.assert_allclose(b.numpy(), [[1.5, 1.5], [2.5, 2.5]], atol=1e-5)
+
+
+def test_equality_and_inequality(tf):
+    x = tf.Variable(np.zeros(3))
+    result = minimize(
+        lambda: tf.reduce_sum((x - 1) ** 2),
+        [x],
+        equalities=[lambda: x[0] + x[1] - 1],
+        inequalities=[lambda: 0.25 - x[1:]],
+    )
+    np.testing.assert_allclose(x.numpy(), [0.75, 0.25, 0.25], atol=1e-6)
+    assert result.maxcv < 1e-6
+
+
+@pytest.mark.parametrize("where", ["loss", "loss_callback", "step_callback", "constraint"])
+@pytest.mark.parametrize("call", [1, 3])
+def test_an_exception_leaves_the_variables_as_they_were(tf, where, call):
+    x, calls = tf.Variable([3.0, 4.0]), []
+
+    def check(value):
+        calls.append(1)
+        if len(calls) >= call:
+            raise ZeroDivisionError
+        return value
+
+    def checked(name, tensor):
+        if name != where:
+            return tensor
+        with tf.control_dependencies([tf.numpy_function(check, [tensor], tensor.dtype)]):
+            return tf.identity(tensor)
+
+    interface = ScipyOptimizerInterface(
+        lambda: checked("loss", tf.reduce_sum((x - 1) ** 4)),
+        [x],
+        inequalities=[lambda: checked("constraint", x[0] + 2 - tf.reduce_sum(x**2) / 9)],
+    )
+    callbacks = {where: lambda *args: check(0)} if where.endswith("callback") else {}
+    with pytest.raises((ZeroDivisionError, tf.errors.OpError)):
+        interface.minimize(**callbacks)
+    assert len(calls) >= call
+    assert x.numpy().tolist() == [3.0, 4.0]
+
+
+def test_stop_iteration_commits_the_best_point(tf, rosen):
+    x, seen = tf.Variable([-1.2, 1.0]), []
+
+    def stop(value, point):
+        seen.append((value, point.tolist()))
+        if len(seen) == 6:
+            raise StopIteration
+
+    result = minimize(lambda: rosen(x), [x], fetches=[lambda: rosen(x), x], loss_callback=stop)
+    assert len(seen) == 6
+    assert result.stop is StopReason.CALLBACK
+    assert x.numpy().tolist() == min(seen)[1]
+
+
+def test_any_optimizer_with_its_budget(tf, rosen):
+    x = tf.Variable([0.0, 0.0])
+    result = minimize(lambda: rosen(x), [x], optimizer=LBFGSB(), maxfun=5)
+    assert (result.nfev, result.stop) == (5, StopReason.MAXFUN)
+    np.testing.assert_array_equal(x.numpy(), result.best.x.astype(np.float32))
+    OptimizerInterface(lambda: rosen(x), [x], optimizer=LBFGSB()).minimize()
+    np.testing.assert_allclose(x.numpy(), 1, atol=1e-3)
+
+
+@pytest.mark.parametrize("method", ["Newton-CG", "trust-ncg", "trust-krylov", "trust-exact"])
+def test_second_derivatives_are_exact(tf, method):
+    x = tf.Variable([3.0, 4.0], dtype=tf.float64)
+    scale = np.array([1.0, 10.0])
+    result = minimize(lambda: tf.reduce_sum(scale * x**2), [x], method=method)
+    assert result.nhev > 0
+    np.testing.assert_allclose(x.numpy(), 0, atol=1e-6)
+
+
+def test_without_second_derivatives_there_is_a_warning(tf):
+    x = tf.Variable([3.0, 4.0], dtype=tf.float64)
+
+    @tf.custom_gradient
+    def square(x):
+        def backward(upstream):
+            return upstream * tf.raw_ops.PreventGradient(input=2 * x, message="not twice")
+
+        return x**2, backward
+
+    def loss():
+        return tf.reduce_sum(square(tf.convert_to_tensor(x)))
+
+    with pytest.warns(OptimizerWarning, match="not twice"):
+        minimize(loss, [x], method="Newton-CG")
+    np.testing.assert_allclose(x.numpy(), 0, atol=1e-4)
+
+
+def test_a_function_of_tensorflow_is_a_loss(tf):
+    x = tf.Variable([3.0])
+
+    @tf.function
+    def loss():
+        total = tf.constant(0.0)
+        for i in tf.range(3):
+            if i > 0:
+                total += tf.reduce_sum(x**2)
+        return total
+
+    minimize(loss, [x])
+    np.testing.assert_allclose(x.numpy(), 0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (lambda tf, x: (x[0] ** 2, [x]), "a tensor is but a value"),
+        (lambda tf, x: (lambda: x, [x]), "expected a scalar"),
+        (lambda tf, x: (lambda: 0.0, [x, x]), "there twice"),
+        (lambda tf, x: (lambda: 0.0, [x, tf.constant(1.0)]), "expected a tf.Variable"),
+        (lambda tf, x: (lambda: 0.0, [tf.Variable(1)]), "expected real floats"),
+        (lambda tf, x: (lambda: 0.0, []), "expected a tensor"),
+        (lambda tf, x: (lambda: 0.0, [x], [x[0]]), "a tensor is but a value"),
+    ],
+)
+def test_what_cannot_be_used_is_an_error(tf, arguments, words):
+    x = tf.Variable([3.0, 4.0])
+    with pytest.raises(InvalidInputError, match=words):
+        ScipyOptimizerInterface(*arguments(tf, x)).minimize()
+    assert x.numpy().tolist() == [3.0, 4.0]
+
+
+def test_what_belongs_to_graph_mode_is_an_error(tf):
+    x = tf.Variable([3.0])
+    interface = ScipyOptimizerInterface(lambda: tf.reduce_sum(x**2), [x])
+    with pytest.raises(InvalidInputError, match="feed_dict was given"):
+        interface.minimize(feed_dict={"a": 1})
