@@ -58,8 +58,8 @@ class Backend(ABC):
         Parameters
         ----------
         session, feed_dict, run_kwargs
-            As in :meth:`ExternalOptimizerInterface.minimize`. They are TensorFlow's, in graph
-            mode; elsewhere they are errors.
+            As in :meth:`~optimizers.external.ExternalOptimizerInterface.minimize`. They are
+            TensorFlow's, in graph mode; elsewhere they are errors.
         fetches : sequence
             What to evaluate with the loss, each time.
         """
@@ -95,8 +95,8 @@ class Backend(ABC):
             The loss.
         gradient : ndarray of shape (n,)
             Of the packing's type; zero where the loss does not depend on a variable.
-        *fetches
-            One value for each.
+        fetched : one for each fetch
+            Its value; they follow one by one.
         """
 
     def constraint_values(self, x: NDArray[Any]) -> list[NDArray[Any]]:

@@ -84,14 +84,19 @@ class ExternalOptimizerInterface:
         self.result_: OptimizerResult | None = None
         self._equalities = list(equalities or ())
         self._inequalities = list(inequalities or ())
-        self._packed_bounds: list[tuple[float, float]] | None = None
         variables = None if var_list is None else list(var_list)
         constraints = [*self._equalities, *self._inequalities]
         self._backend = backend_for(loss, variables, constraints, self._uses_hessp())
         if var_to_bounds is not None:
-            lower, upper = pack_bounds(self._backend.packing, self._backend.match(var_to_bounds))
-            self._backend.limits = lower, upper
-            self._packed_bounds = list(zip(lower.tolist(), upper.tolist(), strict=True))
+            matched = self._backend.match(var_to_bounds)
+            self._backend.limits = pack_bounds(self._backend.packing, matched)
+
+    def _packed_bounds(self) -> Any:
+        """Return the bounds as :meth:`_minimize` gets them."""
+        if self._backend.limits is None:
+            return None
+        lower, upper = self._backend.limits
+        return list(zip(lower.tolist(), upper.tolist(), strict=True))
 
     def _uses_hessp(self) -> bool:
         """Return whether :meth:`_minimize` calls ``loss_grad_func.hessp``, which costs to build.
@@ -149,7 +154,7 @@ class ExternalOptimizerInterface:
                     equality_grad_funcs=constraints.jacobians(equalities),
                     inequality_funcs=constraints.functions(inequalities),
                     inequality_grad_funcs=constraints.jacobians(inequalities),
-                    packed_bounds=None if self._packed_bounds is None else [*self._packed_bounds],
+                    packed_bounds=self._packed_bounds(),
                     step_callback=step_function(step_callback),
                     optimizer_kwargs=_copied(self.optimizer_kwargs),
                 )

@@ -54,7 +54,7 @@ class Packing:
         self.dtype: np.dtype[Any] = self.dtypes[0] if is_one else np.dtype(np.float64)
 
     def vector(self, x: Any) -> NDArray[Any]:
-        """Return a flat vector in :attr:`dtype`, without a copy where it has that already.
+        """Return a flat vector in ``dtype``, without a copy where it has that already.
 
         Raises
         ------

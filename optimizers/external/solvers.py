@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import Bounds
 from typing_extensions import override
 
 from optimizers.errors import InvalidInputError
@@ -59,13 +60,21 @@ class _Driving(ExternalOptimizerInterface):
         super().__init__(
             loss, var_list, equalities, inequalities, var_to_bounds, **optimizer_kwargs
         )
-        is_bounded = any(low > -np.inf or high < np.inf for low, high in self._packed_bounds or ())
+        limits = self._backend.limits
+        is_bounded = limits is not None and bool(np.isfinite(limits).any())
         optimizer, name, _ = self._chosen(self.optimizer_kwargs)
         check_able(optimizer, name, is_bounded, bool(self._equalities or self._inequalities))
 
     def _chosen(self, optimizer_kwargs: dict[str, Any]) -> tuple[Optimizer, str, dict[str, Any]]:
         """Return the optimizer, what to call it, and the settings of the run."""
         raise NotImplementedError
+
+    @override
+    def _packed_bounds(self) -> Any:
+        # A list of pairs takes longer than all else, and only a subclass's own method needs it.
+        if self._backend.limits is None or type(self)._minimize is not _Driving._minimize:
+            return super()._packed_bounds()
+        return Bounds(*self._backend.limits)
 
     @override
     def _uses_hessp(self) -> bool:
@@ -176,7 +185,8 @@ class OptimizerInterface(_Driving):
     optimizer : Optimizer
         The algorithm with its options.
     **settings
-        Settings of each run, as for :meth:`Optimizer.minimize`; ``hess`` and ``hessp`` too.
+        Settings of each run, as for :meth:`~optimizers.Optimizer.minimize`; ``hess`` and
+        ``hessp`` too.
 
     Raises
     ------

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
 from optimizers.errors import InvalidInputError
 from optimizers.external.backend import Backend, NoSecondDerivativeError
 from optimizers.external.frameworks import require
-from optimizers.external.tensorflow.compiling import compiled
+from optimizers.external.tensorflow.compiling import Call, compiled
 from optimizers.external.tensorflow.variables import (
     checked,
     no_second_derivative,
@@ -19,6 +20,10 @@ from optimizers.external.tensorflow.variables import (
     unpacked,
     watched,
 )
+
+#: Up to this many elements, joining gradients in the function is cheaper than after it: there are
+#: fewer calls for it, but the framework's own copying is shared out to threads that have to wake.
+_SMALL = 10_000
 
 
 class EagerBackend(Backend):
@@ -56,6 +61,7 @@ class EagerBackend(Backend):
                 )
         self.variables = checked(watched(loss) if var_list is None else var_list)
         self.packing = packing_of(self.variables)
+        self._is_small = self.packing.size <= _SMALL
         self._loss, self._constraints = loss, list(constraints)
         self._second_order = second_order
         self._product: Any = None
@@ -85,9 +91,20 @@ class EagerBackend(Backend):
     @override
     def loss_grad(self, x: NDArray[Any]) -> tuple[Any, ...]:
         tf = require("tensorflow")
-        loss, gradient, *fetched = self._both(tf.constant(self.packing.vector(x)))
-        values = [tf.nest.map_structure(_value, fetch) for fetch in fetched]
-        return loss.numpy(), gradient.numpy(), *values
+        flat = self._both(tf.constant(self.packing.vector(x)))
+        loss, count = flat[0].numpy(), 1 if self._is_small else len(self.variables)
+        gradient = flat[1].numpy() if self._is_small else self._joined(flat[1 : 1 + count])
+        if not self._fetches:
+            return loss, gradient
+        fetched = self._both.structured(flat)[1 + count :]
+        return loss, gradient, *(tf.nest.map_structure(_value, fetch) for fetch in fetched)
+
+    def _joined(self, tensors: list[Any]) -> NDArray[Any]:
+        """Return tensors as one vector, copied once."""
+        joined = np.empty(self.packing.size, self.packing.dtype)
+        for part, tensor in zip(self.packing.slices, tensors, strict=True):
+            joined[part] = np.ravel(memoryview(tensor))
+        return joined
 
     @override
     def constraint_values(self, x: NDArray[Any]) -> list[NDArray[Any]]:
@@ -118,7 +135,7 @@ class EagerBackend(Backend):
             raise NoSecondDerivativeError(self._why)
         constant = require("tensorflow").constant
         vectors = constant(self.packing.vector(x)), constant(self.packing.vector(p))
-        product: NDArray[Any] = self._product(*vectors).numpy()
+        product: NDArray[Any] = self._product(*vectors)[0].numpy()
         return product
 
     @override
@@ -143,7 +160,7 @@ class EagerBackend(Backend):
                 variable.assign(part, read_value=False)
             return function(*others)
 
-        return tf.function(at, autograph=False).get_concrete_function(*[spec] * count)
+        return Call(tf.function(at, autograph=False).get_concrete_function(*[spec] * count))
 
     def _trace_both(self) -> Any:
         tf = require("tensorflow")
@@ -155,7 +172,10 @@ class EagerBackend(Backend):
                 loss = _scalar(self._loss())
             gradients = tape.gradient(loss, self.variables, unconnected_gradients="zero")
             fetched = [fetch() if callable(fetch) else own(fetch) for fetch in self._fetches]
-            return loss, packed(gradients, dtype), *tf.nest.map_structure(tf.identity, fetched)
+            fetched = tf.nest.map_structure(tf.identity, fetched)
+            if self._is_small:
+                return loss, packed(gradients, dtype), *fetched
+            return loss, *(tf.cast(tf.convert_to_tensor(g), dtype) for g in gradients), *fetched
 
         return self._trace(both)
 
