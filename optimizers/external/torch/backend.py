@@ -64,15 +64,18 @@ class TorchBackend(Backend):
             [tuple(v.shape) for v in self.variables],
             [np.float64 if v.dtype == double else np.float32 for v in self.variables],
         )
-        # The way to the variables: a solver's vector is cast into `staged`; `vector` is the same
-        # memory, or its copy on the device; `parts` are views of that.
-        self._device = self.variables[0].device if self.variables else self._torch.device("cpu")
+        devices = {variable.device for variable in self.variables}
+        self._device = self.variables[0].device
+        self._is_spread = len(devices) > 1
+        # The way to a device: a vector is cast into `staged`, which `source` shares; `vector` is
+        # that, or its copy on the device; `parts` are views of it.
         self._staged = np.empty(self.packing.size, self.packing.dtype)
         self._source = self._torch.from_numpy(self._staged)
         self._vector = self._source.to(self._device)
         self._parts = self._views(self._vector)
         #: The point and the differentiable gradient that Hessian-vector products are taken of.
         self._slopes: tuple[NDArray[Any], list[Any]] | None = None
+        self.prepare([])
 
     def _checked(self, var_list: Sequence[Any] | None) -> list[Any]:
         """Return the variables, if they are such that autograd and ``copy_`` can be used."""
@@ -104,6 +107,19 @@ class TorchBackend(Backend):
     @override
     def prepare(self, fetches: list[Any]) -> None:
         self._fetches = fetches
+        # The variables' memory, which can be written to whether gradients are recorded or not. Not
+        # sooner than now: a model may have got other memory since this was made.
+        self._targets = [variable.detach() for variable in self.variables]
+        self._memory: list[NDArray[Any]] | None = None
+        known = (self._torch.float32, self._torch.float64)
+        if all(
+            type(t) is self._torch.Tensor
+            and t.device.type == "cpu"
+            and t.is_contiguous()
+            and t.dtype in known
+            for t in self._targets
+        ):
+            self._memory = [target.numpy().reshape(-1) for target in self._targets]
 
     @override
     def initial(self) -> NDArray[Any]:
@@ -116,11 +132,11 @@ class TorchBackend(Backend):
         with self._torch.enable_grad():
             loss, slopes = self._evaluate()
             fetched = [self._fetched(fetch) for fetch in self._fetches]
-        packed = self._packed([loss.detach(), *slopes])
-        value = packed[0]
+        packed = self._packed([*slopes, loss.detach()])
+        value = packed[-1]
         if packed.dtype != np.float32 and loss.dtype != self._torch.float64:
             value = np.float32(value)  # its own type: it tells solvers its precision
-        return value, packed[1:].astype(self.packing.dtype, copy=False), *fetched
+        return value, packed[:-1].astype(self.packing.dtype, copy=False), *fetched
 
     def _evaluate(self) -> tuple[Any, list[Any]]:
         """Return the loss where the variables are, and its gradient by each of them."""
@@ -173,11 +189,18 @@ class TorchBackend(Backend):
     @override
     def commit(self, x: NDArray[Any]) -> None:
         self._slopes = None  # what it was computed from is overwritten
+        if self._memory is not None:  # NumPy casts on the way, without a vector in between
+            changed = self._torch.autograd.graph.increment_version
+            for target, memory, part in zip(
+                self._targets, self._memory, self.packing.slices, strict=True
+            ):
+                np.copyto(memory, x[part], casting="same_kind")
+                changed(target)  # so that autograd knows, as of PyTorch's own copies
+            return
         np.copyto(self._staged, x, casting="same_kind")
-        with self._torch.no_grad():
-            if self._vector is not self._source:
-                self._vector.copy_(self._source)
-            self._torch._foreach_copy_(self.variables, self._parts)
+        if self._vector is not self._source:
+            self._vector.copy_(self._source)
+        self._torch._foreach_copy_(self._targets, self._parts)
 
     @override
     def rollback(self, x: NDArray[Any]) -> None:
@@ -200,7 +223,7 @@ class TorchBackend(Backend):
             if "second time" in str(error):
                 error.add_note("The function must return the loss, and not call backward().")
             raise
-        return [g.to_dense() if g.layout != self._torch.strided else g for g in found]
+        return [gradient.to_dense() if gradient.is_sparse else gradient for gradient in found]
 
     def _scalar(self, loss: Any) -> Any:
         tensor = self._tensor(loss)
@@ -224,7 +247,9 @@ class TorchBackend(Backend):
 
     def _packed(self, tensors: Sequence[Any]) -> NDArray[Any]:
         """Return tensors as one new vector on the host, float64 if any of them is."""
-        flat = self._torch.cat([self._on_device(tensor).reshape(-1) for tensor in tensors])
+        if self._is_spread:
+            tensors = [self._on_device(tensor) for tensor in tensors]
+        flat = self._torch.cat([tensor.reshape(-1) for tensor in tensors])
         if flat.dtype != self._torch.float64:
             flat = flat.float()
         vector: NDArray[Any] = flat.detach().cpu().numpy()

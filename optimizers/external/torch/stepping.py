@@ -158,7 +158,7 @@ class ClosureBackend(TorchBackend):
             torch.zeros_like(variable)
             if slope is None
             else slope.detach().to_dense()
-            if slope.layout != torch.strided
+            if slope.is_sparse
             else slope.detach()
             for variable, slope in zip(self.variables, slopes, strict=True)
         ]
