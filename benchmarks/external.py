@@ -75,8 +75,9 @@ def ours(
 def bounds_time(loss: Any, variables: list[Any], pairs: list[Any]) -> float:
     """Return the seconds that bounds take, packed and in the form that the solver takes."""
     backend = backend_for(loss, variables, [], False)
+    given = list(zip(variables, pairs, strict=True)) if variables else pairs  # a pytree, of JAX's
     began = time.process_time()
-    lower, upper = pack_bounds(backend.packing, backend.match(zip(variables, pairs, strict=True)))
+    lower, upper = pack_bounds(backend.packing, backend.match(given))
     as_bounds(Bounds(lower, upper), backend.packing.size)
     return time.process_time() - began
 
@@ -137,8 +138,88 @@ def graph(n: int) -> tuple[dict[str, Turn], float]:
         return turns, bounds_time(loss, variables, pairs)
 
 
+def torch(n: int) -> tuple[dict[str, Turn], float]:
+    import torch
+
+    torch.set_num_threads(1)
+    variables = [torch.zeros(shape, requires_grad=True) for shape in shapes(n)]
+
+    def loss() -> Any:
+        x = torch.cat([variable.reshape(-1) for variable in variables])
+        return torch.sum(100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2)
+
+    def reset() -> None:
+        with torch.no_grad():
+            for variable in variables:
+                variable.zero_()
+
+    turns = {"raw": repeated(lambda: torch.autograd.grad(loss(), variables))}
+    turns |= ours(loss, variables, reset)
+    try:
+        from torchmin import ScipyMinimizer
+    except ImportError:
+        pass
+    else:
+        options: dict[str, Any] = dict(OPTIONS)
+        theirs = ScipyMinimizer(variables, method="l-bfgs-b", options=options)
+
+        def closure() -> Any:
+            theirs.zero_grad()
+            value = loss()
+            value.backward()
+            return value
+
+        def solve(count: int) -> int:
+            reset()
+            options["maxfun"] = count
+            theirs.step(closure)
+            return int(theirs._result.nfev)
+
+        turns["pytorch-minimize"] = solve
+    pairs = [(np.full(shape, -9.0), np.full(shape, 9.0)) for shape in shapes(n)]
+    return turns, bounds_time(loss, variables, pairs)
+
+
+def jax(n: int) -> tuple[dict[str, Turn], float]:
+    import jax
+    import jax.numpy as jnp
+
+    from optimizers.external.jax.backend import JaxBackend
+
+    params = [jnp.zeros(shape) for shape in shapes(n)]
+
+    def loss(params: Any) -> Any:
+        x = jnp.concatenate([leaf.reshape(-1) for leaf in params])
+        return jnp.sum(100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2)
+
+    compiled = jax.jit(jax.value_and_grad(loss))
+    turns = {"raw": repeated(lambda: jax.block_until_ready(compiled(params)))}
+    backend = JaxBackend(loss, params, (), False, [])
+    turns |= ours(backend, [], lambda: None)
+    try:
+        from jaxopt import ScipyMinimize
+    except ImportError:
+        pass
+    else:
+        options = {name: value for name, value in OPTIONS.items() if name != "maxiter"}
+        maxiter = OPTIONS["maxiter"]
+        made: dict[int, Any] = {}
+
+        def solve(count: int) -> int:
+            if count not in made:  # each compiles anew
+                given = {**options, "maxfun": count}
+                made[count] = ScipyMinimize(
+                    fun=loss, method="L-BFGS-B", maxiter=maxiter, options=given
+                )
+            return int(made[count].run(params).state.num_fun_eval)
+
+        turns["jaxopt"] = solve
+    bounds = [(np.full(shape, -9.0), np.full(shape, 9.0)) for shape in shapes(n)]
+    return turns, bounds_time(backend, [], bounds)
+
+
 #: A line for each framework: its name and what makes its contestants.
-FRAMEWORKS = {"tensorflow": tensorflow, "tensorflow graph": graph}
+FRAMEWORKS = {"tensorflow": tensorflow, "tensorflow graph": graph, "torch": torch, "jax": jax}
 
 
 def measured(turns: dict[str, Turn], count: int, repeats: int) -> dict[str, list[float]]:

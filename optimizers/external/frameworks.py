@@ -10,11 +10,19 @@ from optimizers.external.backend import Backend
 
 #: The module and the name in it of what makes a framework's backend.
 BACKENDS = {
+    "jax": ("optimizers.external.jax.variables", "refuse"),
     "numpy": ("optimizers.external.numpy", "NumpyBackend"),
     "tensorflow": ("optimizers.external.tensorflow", "make_backend"),
+    "torch": ("optimizers.external.torch.backend", "TorchBackend"),
 }
 #: The framework that the classes of a top-level module belong to.
-ROOTS = {"numpy": "numpy", "tensorflow": "tensorflow"}
+ROOTS = {
+    "jax": "jax",
+    "jaxlib": "jax",
+    "numpy": "numpy",
+    "tensorflow": "tensorflow",
+    "torch": "torch",
+}
 
 
 def backend_for(
@@ -22,9 +30,11 @@ def backend_for(
 ) -> Backend:
     """Return the backend of the framework that a loss and its variables are of.
 
+    A loss that is a backend already, as a framework's own call makes it, is returned.
+
     Parameters
     ----------
-    loss : tensor or callable
+    loss : tensor, callable or Backend
         The loss.
     var_list : sequence of variables, optional
         The variables.
@@ -40,6 +50,8 @@ def backend_for(
     MissingExtraError
         If its framework is not installed.
     """
+    if isinstance(loss, Backend):
+        return loss
     name = framework_of([loss, *(var_list or ())])
     if name is None and callable(loss) and var_list is None:
         # A function tells nothing by its type. TensorFlow alone knows which variables one reads.

@@ -1,0 +1,128 @@
+"""Functions of JAX's pytrees as functions of one vector, compiled once."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import override
+
+from optimizers.errors import InvalidInputError
+from optimizers.external.backend import Backend
+from optimizers.external.bounds import Matched
+from optimizers.external.jax.compiling import compiled_for
+from optimizers.external.jax.tree import Tree
+
+
+class JaxBackend(Backend):
+    """A function of a pytree of parameters and of further arguments.
+
+    Nothing is updated in place: JAX's arrays cannot be.
+
+    Parameters
+    ----------
+    fun : callable
+        ``fun(params, *args) -> loss``, or with `has_aux` ``-> (loss, aux)``.
+    params : pytree
+        Where to start.
+    args : tuple of pytrees
+        Data, which may differ from call to call without compiling anew.
+    has_aux : bool
+        Whether the function returns something besides the loss.
+    constraints : sequence of callables
+        Each ``constraint(params, *args) -> array``, or a pytree of them.
+
+    Attributes
+    ----------
+    tree : Tree
+        How the parameters lie in a vector.
+    """
+
+    def __init__(
+        self,
+        fun: Callable[..., Any],
+        params: Any,
+        args: tuple[Any, ...],
+        has_aux: bool,
+        constraints: Sequence[Callable[..., Any]],
+    ) -> None:
+        for function in (fun, *constraints):
+            if not callable(function):
+                raise InvalidInputError(
+                    f"{function!r:.100} was given as a loss or constraint, expected a function of "
+                    "the parameters."
+                )
+        self.tree = Tree.of(params)
+        self.packing = self.tree.packing
+        self.variables = list(self.tree.paths)
+        self._has_aux = has_aux
+        self._jax, self._args = self.tree.jax, self.tree.jax.device_put(args)
+        self._start = self.tree.pack(params)
+        self._compiled = compiled_for(fun, tuple(constraints), has_aux, self.tree)
+        self._passes_aux = False
+        # The last point and the lowest, with loss and aux: a result is one of them. Shared with
+        # what is bound.
+        self._known: dict[str, tuple[NDArray[Any], Any, Any]] = {}
+
+    def hand_over_aux(self) -> None:
+        """Give `aux` to ``loss_callback``, as its one argument."""
+        self._passes_aux = self._has_aux
+
+    @override
+    def initial(self) -> NDArray[Any]:
+        return self._start.copy()
+
+    @override
+    def loss_grad(self, x: NDArray[Any]) -> tuple[Any, ...]:
+        x = self.packing.vector(x)
+        loss, slopes, aux = self._compiled.loss_grad(x, self._args)
+        value: Any = np.asarray(loss)[()]
+        if value.dtype not in (np.float32, np.float64):  # bfloat16, which is no scalar of NumPy's
+            value = np.float32(value)
+        if self._has_aux:
+            self._known["last"] = x.copy(), value, aux
+            if "lowest" not in self._known or value < self._known["lowest"][1]:
+                self._known["lowest"] = self._known["last"]
+        gradient = np.array(slopes)
+        return (value, gradient, aux) if self._passes_aux else (value, gradient)
+
+    def aux_at(self, x: NDArray[Any]) -> Any:
+        """Return what the function returns besides the loss at ``x``."""
+        x = self.packing.vector(x)
+        for known, _, aux in self._known.values():
+            if np.array_equal(known, x):
+                return aux
+        return self._compiled.loss_grad(x, self._args)[2]
+
+    @override
+    def constraint_values(self, x: NDArray[Any]) -> list[NDArray[Any]]:
+        found = self._compiled.constraint_values(self.packing.vector(x), self._args)
+        return [np.array(values, np.float64) for values in found]
+
+    @override
+    def constraint_jacobians(self, x: NDArray[Any]) -> list[NDArray[Any]]:
+        found = self._compiled.constraint_jacobians(self.packing.vector(x), self._args)
+        return [np.array(rows, np.float64) for rows in found]
+
+    @override
+    def hessp(self, x: NDArray[Any], p: NDArray[Any]) -> NDArray[Any]:
+        vector = self.packing.vector
+        return np.array(self._compiled.hessp(vector(x), vector(p), self._args))
+
+    @property
+    @override
+    def has_hessp(self) -> bool:
+        return True
+
+    @override
+    def match(self, bounds: Any) -> Matched:
+        """Return the bounds of each leaf, from a pytree with (low, high) or None at the leaves."""
+        return self.tree.bounds(bounds)
+
+    @override
+    def commit(self, x: NDArray[Any]) -> None:
+        """Do nothing: the caller gets a new pytree."""
+
+    @override
+    def rollback(self, x: NDArray[Any]) -> None:
+        """Do nothing: nothing was changed."""

@@ -1,0 +1,128 @@
+"""What is compiled of a function and its constraints; once, also over several calls."""
+
+from collections.abc import Callable
+from functools import cached_property, lru_cache
+from typing import Any
+
+from optimizers.errors import InvalidInputError
+from optimizers.external.jax.tree import Tree
+
+#: How many functions stay compiled between calls; they, and what they refer to, stay in memory.
+_KEPT = 32
+
+
+class Compiled:
+    """The functions of a packed vector ``x`` and the further arguments ``args``, compiled.
+
+    Parameters
+    ----------
+    fun : callable
+        ``fun(params, *args)``.
+    constraints : tuple of callables
+        Each ``constraint(params, *args)``.
+    has_aux : bool
+        Whether the function returns something besides the loss.
+    tree : Tree
+        How the parameters lie in ``x``.
+    """
+
+    def __init__(
+        self,
+        fun: Callable[..., Any],
+        constraints: tuple[Callable[..., Any], ...],
+        has_aux: bool,
+        tree: Tree,
+    ) -> None:
+        self._fun, self._constraints, self._has_aux, self._tree = fun, constraints, has_aux, tree
+        self._jax = tree.jax
+
+    @cached_property
+    def loss_grad(self) -> Any:
+        """``loss_grad(x, args) -> (loss, gradient, aux)``."""
+        differentiated = self._jax.value_and_grad(self._with_aux, has_aux=True)
+
+        def loss_grad(x: Any, args: Any) -> Any:
+            (loss, aux), slopes = differentiated(self._tree.traced(x), args)
+            return loss, self._tree.flat(slopes), aux
+
+        return self._jax.jit(loss_grad)
+
+    @cached_property
+    def hessp(self) -> Any:
+        """``hessp(x, p, args)``, the Hessian's product with ``p``."""
+        gradient = self._jax.grad(self._with_aux, has_aux=True)
+
+        def hessp(x: Any, p: Any, args: Any) -> Any:
+            def slopes(params: Any) -> Any:
+                return gradient(params, args)[0]
+
+            point, along = self._tree.traced(x), self._tree.traced(p)
+            return self._tree.flat(self._jax.jvp(slopes, (point,), (along,))[1])
+
+        return self._jax.jit(hessp)
+
+    @cached_property
+    def constraint_values(self) -> Any:
+        """``constraint_values(x, args)``, a vector for each constraint."""
+
+        def values(x: Any, args: Any) -> Any:
+            params = self._tree.traced(x)
+            return [self._vector(constraint(params, *args)) for constraint in self._constraints]
+
+        return self._jax.jit(values)
+
+    @cached_property
+    def constraint_jacobians(self) -> Any:
+        """``constraint_jacobians(x, args)``, an (m, n) matrix for each constraint."""
+
+        def jacobian(constraint: Callable[..., Any], params: Any, args: Any) -> Any:
+            def values(params: Any) -> Any:
+                return self._vector(constraint(params, *args))
+
+            m = self._jax.eval_shape(values, params).size
+            backward = m <= self._tree.packing.size
+            differentiate = self._jax.jacrev if backward else self._jax.jacfwd
+            return self._tree.flat_rows(differentiate(values)(params), m)
+
+        def jacobians(x: Any, args: Any) -> Any:
+            params = self._tree.traced(x)
+            return [jacobian(constraint, params, args) for constraint in self._constraints]
+
+        return self._jax.jit(jacobians)
+
+    def _with_aux(self, params: Any, args: Any) -> tuple[Any, Any]:
+        found = self._fun(params, *args)
+        loss, aux = found if self._has_aux else (found, None)
+        size = self._jax.numpy.size(loss) if self._jax.numpy.ndim(loss) else 1
+        if size != 1:
+            raise InvalidInputError(
+                f"The loss has shape {self._jax.numpy.shape(loss)}, expected a scalar: sum it or "
+                "take its mean."
+            )
+        return self._jax.numpy.reshape(loss, ()), aux
+
+    def _vector(self, values: Any) -> Any:
+        leaves = self._jax.tree_util.tree_leaves(values)
+        return self._jax.numpy.concatenate([self._jax.numpy.ravel(leaf) for leaf in leaves])
+
+
+_remembered = lru_cache(maxsize=_KEPT)(Compiled)
+
+
+def compiled_for(
+    fun: Callable[..., Any],
+    constraints: tuple[Callable[..., Any], ...],
+    has_aux: bool,
+    tree: Tree,
+) -> Compiled:
+    """Return what is compiled of a function, known from an earlier call if it is the same one.
+
+    Parameters
+    ----------
+    fun, constraints, has_aux, tree
+        As for :class:`Compiled`.
+    """
+    try:
+        return _remembered(fun, constraints, has_aux, tree)
+    except TypeError:  # one that has no hash, such as an object with arrays in it
+        return Compiled(fun, constraints, has_aux, tree)

@@ -1,0 +1,107 @@
+"""minimize: a function of a pytree."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from optimizers.external.frameworks import require
+from optimizers.external.jax.backend import JaxBackend
+from optimizers.external.solvers import OptimizerInterface, ScipyOptimizerInterface
+from optimizers.optimizer import Optimizer
+from optimizers.result import OptimizerResult
+
+
+def minimize(
+    fun: Callable[..., Any],
+    params: Any,
+    *args: Any,
+    has_aux: bool = False,
+    bounds: Any = None,
+    optimizer: Optimizer | None = None,
+    equalities: Sequence[Callable[..., Any]] | None = None,
+    inequalities: Sequence[Callable[..., Any]] | None = None,
+    step_callback: Callable[..., Any] | None = None,
+    loss_callback: Callable[..., Any] | None = None,
+    **kwargs: Any,
+) -> tuple[Any, OptimizerResult]:
+    """Minimise a function of a pytree of JAX's.
+
+    The function is compiled once for each structure, shape and type of its arguments, also over
+    several calls with the same function object. As under :func:`jax.jit`, what it refers to
+    besides its arguments is a constant from the first call on: pass what changes in `args`.
+
+    Parameters
+    ----------
+    fun : callable
+        ``fun(params, *args) -> loss``.
+    params : pytree
+        Where to start: arrays of floats, of any types together. They stay as they are.
+    *args : pytrees
+        Further arguments of the function and of the constraints, such as data. Other values of the
+        same shapes and types compile nothing.
+    has_aux : bool, default False
+        Whether the function returns ``(loss, aux)``.
+    bounds : pytree, optional
+        Of the structure of `params`, with ``(low, high)`` or None in the place of each leaf. Either
+        side is a number or what broadcasts to the leaf's shape; None or an infinity for no bound.
+    optimizer : Optimizer, optional
+        The algorithm; by default, that of :class:`ScipyOptimizerInterface`.
+    equalities, inequalities : sequence of callables, optional
+        Functions to hold at zero, and not to let become negative, each
+        ``constraint(params, *args) -> array``.
+    step_callback : callable, optional
+        ``step_callback(params)``, called at each step.
+    loss_callback : callable, optional
+        ``loss_callback()``, called after each evaluation; with `has_aux`, ``loss_callback(aux)``.
+        StopIteration in either ends the run, and the best point so far is returned.
+    **kwargs
+        As in :class:`ScipyOptimizerInterface`, such as ``method`` and ``options``; with an
+        optimizer, as in :class:`OptimizerInterface`.
+
+    Returns
+    -------
+    params : pytree
+        Where it ended, of the same structure and types.
+    result : OptimizerResult
+        The result, with the packed vector as ``x``; with `has_aux`, `aux` at that point as ``aux``.
+
+    Raises
+    ------
+    MissingExtraError
+        If JAX is not installed.
+    OptimizerError
+        As from the interfaces.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> def loss(params, target):
+    ...     return jnp.sum((params["w"] - target) ** 2) + params["b"] ** 2
+    >>> start = {"w": jnp.zeros(2), "b": 1.0}
+    >>> bounds = {"w": (None, [2.0, None]), "b": None}
+    >>> found, result = minimize(loss, start, jnp.array([3.0, 4.0]), bounds=bounds)
+    >>> found["w"].round(3)
+    Array([2., 4.], dtype=float32)
+    >>> result.success
+    True
+    """
+    require("jax")
+    equalities, inequalities = list(equalities or ()), list(inequalities or ())
+    backend = JaxBackend(fun, params, args, has_aux, [*equalities, *inequalities])
+    if loss_callback is not None:
+        backend.hand_over_aux()
+    given = (backend, None, equalities, inequalities, bounds)
+    interface = (
+        ScipyOptimizerInterface(*given, **kwargs)
+        if optimizer is None
+        else OptimizerInterface(*given, optimizer=optimizer, **kwargs)
+    )
+    unpack = backend.tree.unpack
+    interface.minimize(
+        step_callback=None if step_callback is None else lambda x: step_callback(unpack(x)),
+        loss_callback=loss_callback,
+    )
+    result = interface.result_
+    assert result is not None
+    if has_aux:
+        result.aux = backend.aux_at(result.x)
+    return unpack(result.x), result

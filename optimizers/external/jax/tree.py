@@ -1,0 +1,137 @@
+"""Tree: a pytree of JAX's as one vector, on the host and in what is compiled."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optimizers.errors import InvalidInputError
+from optimizers.external.bounds import Matched
+from optimizers.external.frameworks import require
+from optimizers.external.packing import Packing
+
+
+class Tree:
+    """How the leaves of a pytree lie in one vector.
+
+    Trees of the same structure, shapes and types are equal.
+
+    Parameters
+    ----------
+    structure : PyTreeDef
+        The structure.
+    paths : sequence of str
+        What to call each leaf.
+    shapes, dtypes : sequence
+        The shape and type of each leaf, as JAX has them.
+
+    Attributes
+    ----------
+    jax : module
+        JAX.
+    packing : Packing
+        The leaves in a vector of the host's: float64 if any leaf is, else float32.
+    """
+
+    def __init__(
+        self,
+        structure: Any,
+        paths: Sequence[str],
+        shapes: Sequence[tuple[int, ...]],
+        dtypes: Sequence[Any],
+    ) -> None:
+        self.jax = require("jax")
+        self.paths = tuple(paths)
+        self._structure, self._dtypes = structure, tuple(dtypes)
+        # NumPy has no bfloat16, and float16 is no precision for a solver: float32 holds both.
+        host = [np.float64 if dtype == np.float64 else np.float32 for dtype in dtypes]
+        self.packing = Packing(shapes, host)
+        self._key = structure, self.packing.shapes, self._dtypes
+
+    @classmethod
+    def of(cls, params: Any) -> "Tree":
+        """Return the tree of parameters.
+
+        Raises
+        ------
+        InvalidInputError
+            If a leaf is no array of real floats, or there is none.
+        """
+        jax = require("jax")
+        leaves, structure = jax.tree_util.tree_flatten_with_path(params)
+        paths = [jax.tree_util.keystr(path) for path, _ in leaves]
+        arrays = []
+        for path, (_, leaf) in zip(paths, leaves, strict=True):
+            try:
+                # A string might be the name of a type.
+                array = None if isinstance(leaf, str) else jax.numpy.asarray(leaf)
+            except TypeError:
+                array = None
+            if array is None or not jax.numpy.issubdtype(array.dtype, jax.numpy.floating):
+                raise InvalidInputError(
+                    f"params{path} is {leaf!r:.100}, expected real floats: pass what is not to be "
+                    "fitted in args."
+                )
+            arrays.append(array)
+        if not arrays:
+            raise InvalidInputError(f"params is {params!r:.100}, which has no arrays in it.")
+        return cls(structure, paths, [a.shape for a in arrays], [a.dtype for a in arrays])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Tree) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def pack(self, params: Any) -> NDArray[Any]:
+        """Return a pytree as a new vector of the host's."""
+        return self.packing.join(self.jax.tree_util.tree_leaves(params))
+
+    def unpack(self, x: NDArray[Any]) -> Any:
+        """Return a vector of the host's as a pytree of JAX's arrays."""
+        leaves = [
+            self.jax.numpy.array(part, dtype)
+            for part, dtype in zip(self.packing.split(x), self._dtypes, strict=True)
+        ]
+        return self._structure.unflatten(leaves)
+
+    def traced(self, x: Any) -> Any:
+        """Return a vector as a pytree, in what is compiled."""
+        parts = zip(self.packing.slices, self.packing.shapes, self._dtypes, strict=True)
+        leaves = [x[part].reshape(shape).astype(dtype) for part, shape, dtype in parts]
+        return self._structure.unflatten(leaves)
+
+    def flat(self, params: Any) -> Any:
+        """Return a pytree like the parameters as a vector, in what is compiled."""
+        numpy = self.jax.numpy
+        leaves = self._structure.flatten_up_to(params)
+        return numpy.concatenate([leaf.reshape(-1).astype(self.packing.dtype) for leaf in leaves])
+
+    def flat_rows(self, params: Any, m: int) -> Any:
+        """Return Jacobians, a pytree of (m, *shape of the leaf), as an (m, n) matrix."""
+        numpy = self.jax.numpy
+        leaves = self._structure.flatten_up_to(params)
+        return numpy.concatenate([leaf.reshape(m, -1) for leaf in leaves], axis=1)
+
+    def bounds(self, given: Any) -> Matched:
+        """Return the bounds of each leaf, or None for one that has none.
+
+        Parameters
+        ----------
+        given : pytree
+            Of the parameters' structure, with (low, high) or None in the place of each leaf.
+
+        Raises
+        ------
+        InvalidInputError
+            If it has another structure.
+        """
+        try:
+            found: list[Any] = self._structure.flatten_up_to(given)
+        except (TypeError, ValueError, KeyError) as error:
+            raise InvalidInputError(
+                f"The bounds are {given!r:.200}, expected the structure of params with "
+                f"(low, high) or None at the leaves {', '.join(self.paths)}: {error}"
+            ) from error
+        return found

@@ -1,0 +1,263 @@
+"""Tensors of PyTorch as variables: the loss is a function that reads them."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import override
+
+from optimizers.errors import InvalidInputError
+from optimizers.external.backend import Backend
+from optimizers.external.bounds import Matched
+from optimizers.external.frameworks import require
+from optimizers.external.packing import Packing
+from optimizers.external.torch.bounds import as_keyed
+
+
+class TorchBackend(Backend):
+    """Functions of tensors that they read, differentiated by autograd.
+
+    The tensors' ``.grad`` is not touched. Tensors on a device get a point in one copy to the
+    device, and give loss and gradient in one copy from it.
+
+    Parameters
+    ----------
+    loss : callable
+        ``loss() -> scalar tensor``.
+    var_list : list of tensors
+        Leaf tensors of floats that require gradients, as a model's parameters do. They hold the
+        point that is evaluated.
+    constraints : list of callables
+        Each ``constraint() -> tensor``.
+    second_order : bool
+        Of no use: Hessian-vector products need no preparation.
+
+    Raises
+    ------
+    InvalidInputError
+        If an argument is of another kind.
+    MissingExtraError
+        If PyTorch is not installed.
+    """
+
+    def __init__(
+        self,
+        loss: Callable[[], Any],
+        var_list: Sequence[Any] | None,
+        constraints: list[Callable[[], Any]],
+        second_order: bool = False,
+    ) -> None:
+        self._torch: Any = require("torch")
+        for function in (loss, *constraints):
+            if not callable(function) or self._torch.is_tensor(function):
+                raise InvalidInputError(
+                    f"{function!r:.100} was given as a loss or constraint of PyTorch, expected a "
+                    "function without arguments that computes it from the parameters."
+                )
+        self.variables = self._checked(var_list)
+        self._loss, self._constraints = loss, constraints
+        self._fetches: list[Any] = []
+        double = self._torch.float64
+        # NumPy has no bfloat16, and float16 is no precision for a solver: float32 holds both.
+        self.packing = Packing(
+            [tuple(v.shape) for v in self.variables],
+            [np.float64 if v.dtype == double else np.float32 for v in self.variables],
+        )
+        devices = {variable.device for variable in self.variables}
+        self._device = self.variables[0].device
+        self._is_spread = len(devices) > 1
+        # The way to a device: a vector is cast into `staged`, which `source` shares; `vector` is
+        # that, or its copy on the device; `parts` are views of it.
+        self._staged = np.empty(self.packing.size, self.packing.dtype)
+        self._source = self._torch.from_numpy(self._staged)
+        self._vector = self._source.to(self._device)
+        self._parts = self._views(self._vector)
+        #: The point and the differentiable gradient that Hessian-vector products are taken of.
+        self._slopes: tuple[NDArray[Any], list[Any]] | None = None
+        self.prepare([])
+
+    def _checked(self, var_list: Sequence[Any] | None) -> list[Any]:
+        """Return the variables, if they are such that autograd and ``copy_`` can be used."""
+        for i, variable in enumerate(var_list or ()):
+            if not self._torch.is_tensor(variable) or not variable.dtype.is_floating_point:
+                raise InvalidInputError(
+                    f"var_list[{i}] is {variable!r:.100}, expected a tensor of real floats."
+                )
+            if not (variable.requires_grad and variable.is_leaf):
+                raise InvalidInputError(
+                    f"var_list[{i}] is {variable!r:.100}, expected a leaf tensor that requires "
+                    "gradients: call requires_grad_() on one that holds the values itself."
+                )
+        found = list(var_list or ())
+        if not found:
+            raise InvalidInputError(
+                "No tensors were given to minimise in: list them in var_list, for instance "
+                "list(model.parameters())."
+            )
+        if len({id(variable) for variable in found}) < len(found):
+            raise InvalidInputError("var_list has a tensor twice: list each once.")
+        return found
+
+    @override
+    def match(self, bounds: Any) -> Matched:
+        """Return the bounds of each variable; further ways to write them: see `as_keyed`."""
+        return super().match(as_keyed(self.variables, bounds))
+
+    @override
+    def prepare(self, fetches: list[Any]) -> None:
+        self._fetches = fetches
+        # The variables' memory, which can be written to whether gradients are recorded or not. Not
+        # sooner than now: a model may have got other memory since this was made.
+        self._targets = [variable.detach() for variable in self.variables]
+        self._memory: list[NDArray[Any]] | None = None
+        known = (self._torch.float32, self._torch.float64)
+        if all(
+            type(t) is self._torch.Tensor
+            and t.device.type == "cpu"
+            and t.is_contiguous()
+            and t.dtype in known
+            for t in self._targets
+        ):
+            self._memory = [target.numpy().reshape(-1) for target in self._targets]
+
+    @override
+    def initial(self) -> NDArray[Any]:
+        with self._torch.no_grad():
+            return self._packed(self.variables).astype(self.packing.dtype, copy=False)
+
+    @override
+    def loss_grad(self, x: NDArray[Any]) -> tuple[Any, ...]:
+        self.commit(x)
+        with self._torch.enable_grad():
+            loss, slopes = self._evaluate()
+            fetched = [self._fetched(fetch) for fetch in self._fetches]
+        packed = self._packed([*slopes, loss.detach()])
+        value = packed[-1]
+        if packed.dtype != np.float32 and loss.dtype != self._torch.float64:
+            value = np.float32(value)  # its own type: it tells solvers its precision
+        return value, packed[:-1].astype(self.packing.dtype, copy=False), *fetched
+
+    def _evaluate(self) -> tuple[Any, list[Any]]:
+        """Return the loss where the variables are, and its gradient by each of them."""
+        loss = self._scalar(self._loss())
+        return loss, self._gradients(loss)
+
+    @override
+    def constraint_values(self, x: NDArray[Any]) -> list[NDArray[Any]]:
+        self.commit(x)
+        with self._torch.enable_grad():
+            values = [self._tensor(constraint()).detach() for constraint in self._constraints]
+        return [self._packed([value]).astype(np.float64) for value in values]
+
+    @override
+    def constraint_jacobians(self, x: NDArray[Any]) -> list[NDArray[Any]]:
+        self.commit(x)
+        return [self._jacobian(constraint) for constraint in self._constraints]
+
+    def _jacobian(self, constraint: Callable[[], Any]) -> NDArray[Any]:
+        with self._torch.enable_grad():
+            values = self._tensor(constraint()).reshape(-1)
+            rows = [s for value in values for s in self._gradients(value, retain_graph=True)]
+        return self._packed(rows).astype(np.float64).reshape(len(values), self.packing.size)
+
+    @override
+    def hessp(self, x: NDArray[Any], p: NDArray[Any]) -> NDArray[Any]:
+        if self._slopes is None or not np.array_equal(self._slopes[0], x):
+            self.commit(x)
+            with self._torch.enable_grad():
+                loss = self._scalar(self._loss())
+                self._slopes = np.array(x), self._gradients(loss, create_graph=True)
+        along = self._views(self._on_device(self._torch.from_numpy(self.packing.vector(p).copy())))
+        # A gradient that is constant has no graph, and nothing to add.
+        chosen = [
+            (slope, part.to(slope))
+            for slope, part in zip(self._slopes[1], along, strict=True)
+            if slope.requires_grad
+        ]
+        if not chosen:
+            return np.zeros(self.packing.size, self.packing.dtype)
+        slopes, parts = zip(*chosen, strict=True)
+        products = self._gradients(slopes, grad_outputs=parts, retain_graph=True)
+        return self._packed(products).astype(self.packing.dtype, copy=False)
+
+    @property
+    @override
+    def has_hessp(self) -> bool:
+        return True
+
+    @override
+    def commit(self, x: NDArray[Any]) -> None:
+        self._slopes = None  # what it was computed from is overwritten
+        if self._memory is not None:  # NumPy casts on the way, without a vector in between
+            changed = self._torch.autograd.graph.increment_version
+            for target, memory, part in zip(
+                self._targets, self._memory, self.packing.slices, strict=True
+            ):
+                np.copyto(memory, x[part], casting="same_kind")
+                changed(target)  # so that autograd knows, as of PyTorch's own copies
+            return
+        np.copyto(self._staged, x, casting="same_kind")
+        if self._vector is not self._source:
+            self._vector.copy_(self._source)
+        self._torch._foreach_copy_(self._targets, self._parts)
+
+    @override
+    def rollback(self, x: NDArray[Any]) -> None:
+        self.commit(x)
+
+    def _gradients(self, outputs: Any, **options: Any) -> list[Any]:
+        """Return the gradient by each variable: zero for one that the outputs do not depend on."""
+        if not isinstance(outputs, tuple) and not outputs.requires_grad:
+            if not outputs.isfinite().all():  # "not here", as a constant
+                return [self._torch.zeros_like(variable) for variable in self.variables]
+            raise InvalidInputError(
+                f"The loss or a constraint is {outputs!r:.100}, which depends on no parameter at "
+                "all: compute it without detach(), item() or numpy()."
+            )
+        try:
+            found = self._torch.autograd.grad(
+                outputs, self.variables, allow_unused=True, materialize_grads=True, **options
+            )
+        except RuntimeError as error:
+            if "second time" in str(error):
+                error.add_note("The function must return the loss, and not call backward().")
+            raise
+        return [gradient.to_dense() if gradient.is_sparse else gradient for gradient in found]
+
+    def _scalar(self, loss: Any) -> Any:
+        tensor = self._tensor(loss)
+        if tensor.numel() != 1:
+            raise InvalidInputError(
+                f"The loss has shape {tuple(tensor.shape)}, expected a scalar: sum it or take its "
+                "mean."
+            )
+        return tensor
+
+    def _tensor(self, value: Any) -> Any:
+        """Return what a function returned as a tensor; a number is a constant."""
+        return value if self._torch.is_tensor(value) else self._torch.as_tensor(value)
+
+    def _fetched(self, fetch: Any) -> Any:
+        value = fetch() if callable(fetch) and not self._torch.is_tensor(fetch) else fetch
+        if not self._torch.is_tensor(value):
+            return np.copy(value)
+        value = value.detach().cpu()
+        return (value.float() if value.dtype == self._torch.bfloat16 else value).numpy().copy()
+
+    def _packed(self, tensors: Sequence[Any]) -> NDArray[Any]:
+        """Return tensors as one new vector on the host, float64 if any of them is."""
+        if self._is_spread:
+            tensors = [self._on_device(tensor) for tensor in tensors]
+        flat = self._torch.cat([tensor.reshape(-1) for tensor in tensors])
+        if flat.dtype != self._torch.float64:
+            flat = flat.float()
+        vector: NDArray[Any] = flat.detach().cpu().numpy()
+        return vector
+
+    def _on_device(self, tensor: Any) -> Any:
+        return tensor if tensor.device == self._device else tensor.to(self._device)
+
+    def _views(self, vector: Any) -> list[Any]:
+        shapes = zip(self.packing.slices, self.packing.shapes, strict=True)
+        return [vector[part].view(shape) for part, shape in shapes]

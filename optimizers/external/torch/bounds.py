@@ -1,0 +1,56 @@
+"""Bounds as PyTorch's users write them: by parameter, or in the order of the parameters."""
+
+from collections.abc import Mapping, Sequence
+from numbers import Real
+from typing import Any
+
+from optimizers.errors import InvalidInputError
+
+
+def as_keyed(variables: Sequence[Any], bounds: Any) -> Any:
+    """Return bounds by variable, as a dict or pairs, whichever way they are written.
+
+    Parameters
+    ----------
+    variables : sequence
+        The variables.
+    bounds : dict or sequence
+        From a variable to (low, high), as a dict or as pairs: returned as they are. Or one
+        (low, high) or None for each variable, in order; or one (low, high) of numbers for all.
+
+    Raises
+    ------
+    InvalidInputError
+        If there are not as many as variables.
+
+    Examples
+    --------
+    >>> as_keyed(["a", "b"], [(0, 1), None])
+    [('a', (0, 1))]
+    >>> as_keyed(["a", "b"], (0, None))
+    [('a', (0, None)), ('b', (0, None))]
+    >>> as_keyed(["a", "b"], [("b", (0, 1))])
+    [('b', (0, 1))]
+    """
+    if isinstance(bounds, Mapping) or not isinstance(bounds, Sequence):
+        return bounds
+    if any(_names(entry, variables) for entry in bounds):
+        return bounds
+    if len(bounds) == 2 and all(side is None or isinstance(side, Real) for side in bounds):
+        return [(variable, tuple(bounds)) for variable in variables]
+    if len(bounds) != len(variables):
+        raise InvalidInputError(
+            f"There are {len(bounds)} bounds for {len(variables)} parameters, expected one "
+            "(low, high) or None for each, one (low, high) of numbers for all, or a dict of "
+            "parameter to (low, high)."
+        )
+    return [(v, pair) for v, pair in zip(variables, bounds, strict=True) if pair is not None]
+
+
+def _names(entry: Any, variables: Sequence[Any]) -> bool:
+    """Return whether an entry is one of a variable and its bounds."""
+    return (
+        isinstance(entry, Sequence)
+        and len(entry) == 2
+        and any(entry[0] is variable for variable in variables)
+    )

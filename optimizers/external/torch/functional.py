@@ -1,0 +1,85 @@
+"""minimize: a function of PyTorch's tensors."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from optimizers.external.frameworks import require
+from optimizers.external.solvers import OptimizerInterface, ScipyOptimizerInterface
+from optimizers.external.torch.backend import TorchBackend
+from optimizers.optimizer import Optimizer
+from optimizers.result import OptimizerResult
+
+
+def minimize(
+    closure: Callable[[], Any],
+    params: Iterable[Any],
+    bounds: Any = None,
+    *,
+    optimizer: Optimizer | None = None,
+    equalities: Sequence[Callable[[], Any]] | None = None,
+    inequalities: Sequence[Callable[[], Any]] | None = None,
+    fetches: Sequence[Any] | None = None,
+    step_callback: Callable[..., Any] | None = None,
+    loss_callback: Callable[..., Any] | None = None,
+    **kwargs: Any,
+) -> OptimizerResult:
+    """Minimise a function of PyTorch's tensors, which are updated in place.
+
+    Their ``.grad`` is not touched. An exception leaves them as they were.
+
+    Parameters
+    ----------
+    closure : callable
+        ``closure() -> scalar tensor``. It does not call ``backward``.
+    params : tensor or iterable of tensors
+        What to minimise it in: leaf tensors that require gradients, of any types of float
+        together; for instance ``model.parameters()``.
+    bounds : dict or sequence, optional
+        From a parameter to ``(low, high)``, as a dict or as pairs; or one ``(low, high)`` or None
+        for each parameter, in order; or one ``(low, high)`` of numbers for all. Either side is a
+        number or what broadcasts to the parameter's shape; None or an infinity for no bound.
+    optimizer : Optimizer, optional
+        The algorithm; by default, that of :class:`ScipyOptimizerInterface`.
+    equalities, inequalities : sequence of callables, optional
+        Functions to hold at zero, and not to let become negative.
+    fetches, step_callback, loss_callback
+        As in :meth:`ExternalOptimizerInterface.minimize`.
+    **kwargs
+        As in :class:`ScipyOptimizerInterface`, such as ``method`` and ``options``; with an
+        optimizer, as in :class:`OptimizerInterface`.
+
+    Returns
+    -------
+    OptimizerResult
+        The result, with the packed vector as ``x``.
+
+    Raises
+    ------
+    MissingExtraError
+        If PyTorch is not installed.
+    OptimizerError
+        As from the interfaces.
+
+    Examples
+    --------
+    >>> import torch
+    >>> w = torch.tensor([3.0, 4.0], requires_grad=True)
+    >>> result = minimize(lambda: (w - 1).square().sum(), [w], bounds={w: (2, None)})
+    >>> w
+    tensor([2., 2.], requires_grad=True)
+    >>> result.success, result.fun
+    (True, 2.0)
+    """
+    torch = require("torch")
+    variables = [params] if torch.is_tensor(params) else list(params)
+    equalities, inequalities = list(equalities or ()), list(inequalities or ())
+    backend = TorchBackend(closure, variables, [*equalities, *inequalities])
+    given = (backend, variables, equalities, inequalities, bounds)
+    interface = (
+        ScipyOptimizerInterface(*given, **kwargs)
+        if optimizer is None
+        else OptimizerInterface(*given, optimizer=optimizer, **kwargs)
+    )
+    interface.minimize(fetches=fetches, step_callback=step_callback, loss_callback=loss_callback)
+    assert interface.result_ is not None
+    return interface.result_

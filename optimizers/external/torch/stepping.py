@@ -1,0 +1,179 @@
+"""TorchOptimizer: the package's algorithms in the place of one of ``torch.optim``."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from typing_extensions import override
+
+from optimizers.errors import InvalidInputError
+from optimizers.external.frameworks import require
+from optimizers.external.solvers import OptimizerInterface, ScipyOptimizerInterface
+from optimizers.external.torch.backend import TorchBackend
+from optimizers.optimizer import Optimizer
+from optimizers.result import OptimizerResult
+
+_Base: Any = object
+try:
+    import torch
+
+    _Base = torch.optim.Optimizer
+except ImportError:  # told when the class is used
+    pass
+
+
+class TorchOptimizer(_Base):  # type: ignore[misc]  # untyped, as it may be absent
+    """An optimizer for PyTorch's own loop, in the place of :class:`torch.optim.LBFGS`.
+
+    Each :meth:`step` is a whole run from where the parameters are; limit it, by ``maxiter`` for
+    instance, to see to something else between steps.
+
+    Parameters
+    ----------
+    params : iterable
+        Parameters, or dicts of groups as ``torch.optim`` takes them. A group may have ``bounds`` of
+        its own, and nothing else.
+    optimizer : Optimizer, optional
+        The algorithm; by default, that of :class:`ScipyOptimizerInterface`.
+    bounds : dict or sequence, optional
+        As for :func:`minimize`; for each group that has none of its own.
+    **kwargs
+        As in :class:`ScipyOptimizerInterface`, such as ``method`` and ``options``; with an
+        optimizer, as in :class:`OptimizerInterface`.
+
+    Attributes
+    ----------
+    result_ : OptimizerResult or None
+        What the last step found.
+
+    Raises
+    ------
+    OptimizerError
+        As from the interfaces.
+
+    Examples
+    --------
+    >>> import torch
+    >>> model = torch.nn.Linear(2, 1, dtype=torch.float64)
+    >>> data = torch.tensor([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], dtype=torch.float64)
+    >>> wanted = data @ torch.tensor([[2.0], [3.0]], dtype=torch.float64) + 1
+    >>> optimizer = TorchOptimizer(model.parameters(), bounds={model.weight: (None, 2.5)})
+    >>> def closure():
+    ...     optimizer.zero_grad()
+    ...     loss = torch.nn.functional.mse_loss(model(data), wanted)
+    ...     loss.backward()
+    ...     return loss
+    >>> loss = optimizer.step(closure)
+    >>> optimizer.result_.success, round(model.weight.max().item(), 6)
+    (True, 2.5)
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        optimizer: Optimizer | None = None,
+        *,
+        bounds: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        require("torch")
+        self._optimizer, self._kwargs = optimizer, kwargs
+        self.result_: OptimizerResult | None = None
+        super().__init__(params, {"bounds": bounds})
+        self._interface(_unset)  # what cannot be used is an error here
+
+    @override
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add parameters; see :meth:`torch.optim.Optimizer.add_param_group`."""
+        unknown = param_group.keys() - {"params", "bounds", "param_names"}
+        if unknown:
+            raise InvalidInputError(
+                f"A group of parameters has {sorted(unknown)}, expected params and bounds only: "
+                "there is one algorithm for all of them."
+            )
+        super().add_param_group(param_group)
+        group = self.param_groups[-1]
+        # Kept by position, so that a checkpoint has no parameters in it.
+        if group["bounds"] is not None:
+            backend = ClosureBackend(_unset, group["params"], [])
+            group["bounds"] = list(backend.match(group["bounds"]))
+
+    @override
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Run the algorithm; the parameters are updated in place at the end.
+
+        An exception leaves them as they were; ``.grad`` is what the closure's last call left.
+
+        Parameters
+        ----------
+        closure : callable
+            ``closure() -> loss``, which calls ``backward``. Gradients are set to zero before each
+            call.
+
+        Returns
+        -------
+        tensor
+            The loss at the first evaluation, as :class:`torch.optim.LBFGS` does.
+        """
+        if not callable(closure):
+            raise InvalidInputError(
+                f"closure is {closure!r:.100}, expected a function that evaluates the model again, "
+                "calls backward and returns the loss."
+            )
+        losses: list[Any] = []
+        interface = self._interface(lambda: _first(losses, closure()))
+        interface.minimize()
+        self.result_ = interface.result_
+        return losses[0]
+
+    def _interface(self, closure: Callable[[], Any]) -> Any:
+        parameters = [p for group in self.param_groups for p in group["params"]]
+        bounds = [
+            (p, pair)
+            for group in self.param_groups
+            for p, pair in zip(group["params"], group["bounds"] or (), strict=False)
+            if pair is not None
+        ]
+        backend = ClosureBackend(closure, parameters, [])
+        given: Sequence[Any] = (backend, parameters, None, None, bounds or None)
+        if self._optimizer is None:
+            return ScipyOptimizerInterface(*given, **self._kwargs)
+        return OptimizerInterface(*given, optimizer=self._optimizer, **self._kwargs)
+
+
+class ClosureBackend(TorchBackend):
+    """A loss that leaves its gradient in the parameters' ``.grad``."""
+
+    @override
+    def _evaluate(self) -> tuple[Any, list[Any]]:
+        for variable in self.variables:
+            variable.grad = None
+        loss = self._scalar(self._loss()).detach()
+        slopes = [variable.grad for variable in self.variables]
+        if all(slope is None for slope in slopes) and loss.isfinite().all():
+            raise InvalidInputError(
+                "After closure() no parameter has a gradient: the closure must call "
+                "loss.backward()."
+            )
+        return loss, [
+            torch.zeros_like(variable)
+            if slope is None
+            else slope.detach().to_dense()
+            if slope.is_sparse
+            else slope.detach()
+            for variable, slope in zip(self.variables, slopes, strict=True)
+        ]
+
+    @property
+    @override
+    def has_hessp(self) -> bool:
+        return False  # what backward() has used up is no function of the parameters any more
+
+
+def _unset() -> Any:
+    raise AssertionError("this closure is never called")
+
+
+def _first(losses: list[Any], loss: Any) -> Any:
+    if not losses:
+        losses.append(loss.detach() if torch.is_tensor(loss) else loss)
+    return loss

@@ -1,0 +1,392 @@
+"""JAX: minimize, of functions of pytrees."""
+
+import contextlib
+import gc
+import sys
+import weakref
+from collections import namedtuple
+
+import numpy as np
+import pytest
+import scipy.optimize
+
+from optimizers import (
+    CG,
+    LBFGSB,
+    TNC,
+    CapabilityError,
+    History,
+    InvalidInputError,
+    MissingExtraError,
+    StopReason,
+)
+from optimizers.external import ScipyOptimizerInterface
+from optimizers.external.jax import minimize
+from tests.external.methods import METHODS, SECOND_ORDER, assert_at_ones, rosenbrock
+
+
+def test_without_jax_the_error_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "jax", None)
+    with pytest.raises(MissingExtraError, match=r"variational-optimizers\[jax\]"):
+        minimize(lambda params: None, [])
+
+
+jax = pytest.importorskip("jax", reason="needs the extra: jax")
+jnp = jax.numpy
+
+Pair = namedtuple("Pair", ["first", "second"])
+
+
+@contextlib.contextmanager
+def x64(on=True):
+    before = jax.config.jax_enable_x64
+    jax.config.update("jax_enable_x64", on)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_enable_x64", before)
+
+
+@contextlib.contextmanager
+def compilations():
+    """Count what XLA compiles."""
+    names = []
+
+    def listen(name, seconds, **_):
+        if name.endswith("backend_compile_duration"):
+            names.append(name)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        yield names
+    finally:
+        jax.monitoring.clear_event_listeners()
+
+
+def bowl(params):
+    flat = jnp.concatenate([jnp.ravel(leaf) for leaf in jax.tree.leaves(params)])
+    return jnp.sum((flat - jnp.arange(1.0, flat.size + 1)) ** 2)
+
+
+# Accuracy.
+
+
+@pytest.mark.parametrize(("method", "options", "n", "accuracy"), METHODS)
+def test_rosenbrock_in_single_precision(method, options, n, accuracy):
+    start = jnp.zeros(n)
+    assert start.dtype == jnp.float32
+    found, result = minimize(rosenbrock, start, method=method, options=options)
+    assert found.dtype == jnp.float32
+    assert_at_ones(found, accuracy)
+    np.testing.assert_array_equal(found, result.x.astype(np.float32))
+    assert (result.nhev > 0) == (method in SECOND_ORDER)
+
+
+@pytest.mark.parametrize("method", ["L-BFGS-B", "Newton-CG", "SLSQP"])
+def test_in_double_precision(method):
+    with x64():
+        found, result = minimize(rosenbrock, jnp.zeros(5), method=method, tol=1e-12)
+        assert found.dtype == jnp.float64
+    np.testing.assert_allclose(result.x, 1, rtol=1e-6)
+    np.testing.assert_array_equal(found, result.x)
+
+
+@pytest.mark.parametrize(
+    ("dtypes", "packed"),
+    [
+        (["float64"] * 3, np.float64),
+        (["float32"] * 3, np.float32),
+        (["float32", "float64", "float32"], np.float64),
+        (["bfloat16", "float32", "float16"], np.float32),
+    ],
+)
+def test_structures_and_types_together(dtypes, packed):
+    with x64():
+        a, b, c = (jnp.zeros(s, d) for s, d in zip([(), (2,), (2, 2)], dtypes, strict=True))
+        params = {"a": [a, Pair(b, None)], "c": (c,)}
+        found, result = minimize(bowl, params)
+        assert jax.tree.structure(found) == jax.tree.structure(params)
+        assert [leaf.dtype.name for leaf in jax.tree.leaves(found)] == dtypes
+    assert result.jac.shape == (7,)
+    np.testing.assert_allclose(found["c"][0].astype(float), [[4, 5], [6, 7]], rtol=1e-2)
+
+
+@pytest.mark.parametrize("start", [1.0, np.zeros(()), np.zeros(3), [0.5, np.ones(2)]])
+def test_numbers_and_arrays_of_numpy(start):
+    found, _ = minimize(bowl, start)
+    leaves = jax.tree.leaves(found)
+    assert all(isinstance(leaf, jax.Array) for leaf in leaves)
+    flat = np.concatenate([np.ravel(leaf) for leaf in leaves])
+    np.testing.assert_allclose(flat, np.arange(1, flat.size + 1), rtol=1e-5)
+
+
+def test_the_start_stays_as_it_is():
+    start = {"w": np.array([3.0, 4.0])}
+    minimize(lambda p: jnp.sum(p["w"] ** 2), start)
+    assert start["w"].tolist() == [3.0, 4.0]
+
+
+def test_the_points_are_those_of_scipy():
+    theirs, ours = [], []
+
+    def fun(x):
+        theirs.append(x.tolist())
+        return scipy.optimize.rosen(x), scipy.optimize.rosen_der(x)
+
+    scipy.optimize.minimize(fun, np.zeros(3), jac=True, method="L-BFGS-B")
+    with x64():
+        minimize(
+            lambda x: (rosenbrock(x), x),
+            jnp.zeros(3),
+            has_aux=True,
+            loss_callback=lambda x: ours.append(x.tolist()),
+        )
+    assert len(ours) == len(theirs)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-9)
+
+
+# What is compiled.
+
+
+def test_compiled_once_whatever_the_data():
+    traces = []
+
+    def loss(params, data, scale):
+        traces.append(1)
+        return scale * jnp.sum((params["w"] - data) ** 2)
+
+    start = {"w": jnp.zeros(3)}
+    data = [np.full(3, value, np.float32) for value in (1.0, 2.0, 3.0)]
+    found, _ = minimize(loss, start, data[0], 1.0)  # and whatever else is compiled on the way
+    assert len(traces) == 1
+    with compilations() as compiled:
+        for target, scale in [(data[1], 2.0), (data[2], 3.0), (data[1], 4.0)]:
+            found, result = minimize(loss, start, target, scale)
+            np.testing.assert_allclose(found["w"], target, rtol=1e-5)
+            assert result.nfev > 1
+    assert (len(traces), compiled) == (1, [])
+    with compilations() as compiled:
+        minimize(loss, start, np.ones(1, np.float32), 1.0)  # of another shape
+    assert (len(traces), len(compiled)) == (2, 1)
+
+
+def test_one_compilation_for_a_new_function():
+    minimize(lambda x: jnp.sum(x**2), jnp.ones(3))
+    for method, programs in [("L-BFGS-B", 1), ("Newton-CG", 2), ("SLSQP", 1)]:
+        with compilations() as compiled:
+            minimize(lambda x: jnp.sum(x**4), jnp.ones(3), method=method)
+        assert len(compiled) == programs, method
+    with compilations() as compiled:
+        minimize(lambda x: jnp.sum(x**4), jnp.ones(3), equalities=[lambda x: x[0] - 1])
+    assert len(compiled) == 3
+
+
+def test_each_precision_has_its_own():
+    traces = []
+
+    def loss(x):
+        traces.append(x.dtype)
+        return jnp.sum(x**2)
+
+    for on in (False, True, False, True):
+        with x64(on):
+            minimize(loss, np.ones(2))
+    assert traces == [jnp.float32, jnp.float64]
+
+
+def test_functions_that_have_no_hash_are_compiled_for_each_call():
+    class Loss:
+        __hash__ = None
+
+        def __call__(self, x):
+            return jnp.sum((x - 2) ** 2)
+
+    found, _ = minimize(Loss(), 0.0)
+    assert found == 2
+
+
+def test_what_is_kept_is_limited():
+    def loss(x):
+        return jnp.sum(x**2)
+
+    kept = weakref.ref(loss)
+    minimize(loss, 1.0, options={"maxiter": 1})
+    del loss
+    from optimizers.external.jax import compiling
+
+    compiling._remembered.cache_clear()
+    gc.collect()
+    jax.clear_caches()
+    gc.collect()
+    assert kept() is None
+    assert compiling._remembered.cache_info().maxsize == 32
+
+
+# Derivatives.
+
+
+def test_hessian_vector_products_are_exact():
+    from optimizers.external.jax.backend import JaxBackend
+
+    with x64():
+        params = {"a": jnp.zeros(2), "b": jnp.zeros(1, jnp.float32)}
+        backend = JaxBackend(
+            lambda p: rosenbrock(jnp.concatenate([p["a"], p["b"]])), params, (), False, []
+        )
+        x, p = np.array([0.8, -0.2, 1.5]), np.array([1.0, -2.0, 3.0])
+        found = backend.hessp(x, p)
+    np.testing.assert_allclose(found, scipy.optimize.rosen_hess_prod(x, p), rtol=1e-6)
+
+
+def test_a_leaf_that_the_loss_does_not_depend_on_stays():
+    found, result = minimize(
+        lambda p: jnp.sum(p["used"] ** 2), {"unused": jnp.full(2, 3.0), "used": jnp.ones(2)}
+    )
+    assert found["unused"].tolist() == [3.0, 3.0]
+    assert result.jac[:2].tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("method", [None, "SLSQP", "trust-constr", "COBYLA", "COBYQA"])
+def test_equality_and_inequality_with_bounds(method):
+    def loss(p, shift):
+        return jnp.sum((p["w"] - shift) ** 2) + jnp.sum(p["b"] ** 2)
+
+    found, result = minimize(
+        loss,
+        {"w": jnp.array([3.0, 1.0]), "b": jnp.full((1, 2), 4.0)},
+        jnp.zeros(2),
+        bounds={"w": None, "b": (0.5, [[None, 9.0]])},
+        equalities=[lambda p, shift: jnp.sum(p["w"] - shift) - 3],
+        inequalities=[lambda p, shift: {"one": p["w"][0] - 2, "two": p["w"][1:] - shift[:1]}],
+        method=method,
+    )
+    np.testing.assert_allclose(found["w"], [2, 1], atol=3e-3)
+    np.testing.assert_allclose(found["b"], [[0.5, 0.5]], atol=3e-3)
+    assert result.maxcv < 1e-2
+
+
+@pytest.mark.parametrize("m", [1, 2, 7])
+def test_jacobians_are_exact(m):
+    from optimizers.external.jax.backend import JaxBackend
+
+    matrix = np.arange(3.0 * m, dtype=np.float32).reshape(m, 3)
+    params = {"a": jnp.zeros(2), "b": jnp.zeros((1, 1))}
+    backend = JaxBackend(
+        lambda p, a: p["b"].sum(),
+        params,
+        (matrix,),
+        False,
+        [lambda p, a: a @ jnp.concatenate([p["a"], p["b"][0]]), lambda p, a: p["a"][1] ** 2],
+    )
+    x = np.array([1.0, 2.0, 3.0])
+    values, jacobians = backend.constraint_values(x), backend.constraint_jacobians(x)
+    np.testing.assert_allclose(values[0], matrix @ x)
+    np.testing.assert_allclose(jacobians[0], matrix)
+    assert values[1].tolist() == [4.0]
+    assert jacobians[1].tolist() == [[0.0, 4.0, 0.0]]
+
+
+# aux, callbacks.
+
+
+@pytest.mark.parametrize("method", ["L-BFGS-B", "CG", "Nelder-Mead"])
+def test_aux_belongs_to_the_point_that_is_returned(method):
+    found, result = minimize(
+        lambda x: (rosenbrock(x), {"twice": 2 * x}), jnp.zeros(2), has_aux=True, method=method
+    )
+    np.testing.assert_array_equal(result.aux["twice"], 2 * found)
+
+
+def test_callbacks():
+    steps, seen = [], []
+    minimize(
+        lambda p: (jnp.sum(p["w"] ** 2), "not" and p["w"][0]),
+        {"w": jnp.array([3.0, 4.0])},
+        has_aux=True,
+        step_callback=steps.append,
+        loss_callback=seen.append,
+    )
+    assert [step["w"].shape for step in steps] == [(2,)] * len(steps)
+    assert seen[0] == 3.0
+    calls = []
+    minimize(lambda x: x**2, 2.0, loss_callback=lambda: calls.append(1))
+    assert calls
+
+
+def test_stop_iteration_ends_on_the_best_point():
+    values = []
+
+    def stop(value):
+        values.append(float(value))
+        if len(values) == 5:
+            raise StopIteration
+
+    found, result = minimize(
+        lambda x: (rosenbrock(x),) * 2, jnp.array([-1.2, 1.0]), has_aux=True, loss_callback=stop
+    )
+    assert result.stop is StopReason.CALLBACK
+    assert result.fun == min(values) == float(result.aux)
+    np.testing.assert_array_equal(found, result.x.astype(np.float32))
+
+
+@pytest.mark.parametrize("which", ["step_callback", "loss_callback"])
+def test_exceptions_reach_the_caller(which):
+    with pytest.raises(KeyError):
+        minimize(lambda x: x**2, 2.0, **{which: lambda *_: {}["key"]})
+
+
+def test_any_optimizer_with_callback_budget_and_time():
+    history = History()
+    found, result = minimize(rosenbrock, jnp.zeros(3), optimizer=TNC(callback=history), maxfun=6)
+    assert (result.nfev, result.stop) == (6, StopReason.MAXFUN)
+    assert len(history.x) > 0
+    np.testing.assert_array_equal(found, result.best.x.astype(np.float32))
+    _, result = minimize(rosenbrock, jnp.zeros(3), optimizer=LBFGSB(), timeout=1e-9)
+    assert result.stop is StopReason.TIMEOUT
+
+
+# Bounds and errors.
+
+
+def test_bounds_in_the_structure_of_the_parameters():
+    params = Pair(jnp.zeros((2, 2)), [jnp.full(3, 7.0), 0.0])
+    bounds = Pair((None, [[1.0], [2.5]]), [(jnp.array([2.0, 7.0, 0.0]), None), None])
+    found, _ = minimize(bowl, params, bounds=bounds)
+    np.testing.assert_allclose(found.first, [[1, 1], [2.5, 2.5]], rtol=1e-5)
+    np.testing.assert_allclose(found.second[0], [5, 7, 7], rtol=1e-5)
+    found, _ = minimize(bowl, jnp.zeros(2), bounds=(None, 1.5))
+    np.testing.assert_allclose(found, [1, 1.5], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "bounds", [(0, 1), {"w": (0, 1)}, {"w": (0, 1), "c": (0, 1)}, [(0, 1), (0, 1)]]
+)
+def test_bounds_of_another_structure(bounds):
+    with pytest.raises(InvalidInputError, match=r"at the leaves \['b'\], \['w'\]"):
+        minimize(bowl, {"w": jnp.zeros(2), "b": 0.0}, bounds=bounds)
+
+
+@pytest.mark.parametrize("leaf", [3, np.arange(2), "a", True, 1j, np.array(["a"]), object()])
+def test_parameters_that_cannot_be_fitted(leaf):
+    with pytest.raises(InvalidInputError, match=r"params\['w'\] is .* real floats"):
+        minimize(bowl, {"w": leaf})
+
+
+def test_further_errors():
+    with pytest.raises(InvalidInputError, match="no arrays"):
+        minimize(bowl, {})
+    with pytest.raises(InvalidInputError, match="sum it"):
+        minimize(lambda x: x, jnp.zeros(2))
+    with pytest.raises(InvalidInputError, match="expected a function"):
+        minimize(3.0, jnp.zeros(2))
+    with pytest.raises(InvalidInputError, match="expected a function"):
+        minimize(bowl, jnp.zeros(2), equalities=[jnp.zeros(2)])
+    with pytest.raises(CapabilityError, match="CG cannot honour bounds"):
+        minimize(bowl, jnp.zeros(2), bounds=(0, 1), optimizer=CG())
+    with pytest.raises(InvalidInputError, match=r"optimizers\.external\.jax\.minimize"):
+        ScipyOptimizerInterface(lambda: 0.0, [jnp.zeros(2)])
+
+
+def test_a_loss_of_one_element_is_a_scalar():
+    found, _ = minimize(lambda x: (x - 1) ** 2, jnp.zeros(1))
+    np.testing.assert_allclose(found, 1, rtol=1e-5)
