@@ -38,8 +38,8 @@ class CoroutineExecutor(Executor):
         """Start a task on the loop, given as :func:`optimizers.evaluation.tasks.perform` is."""
         if self._is_cancelled:
             raise asyncio.CancelledError
-        key, _, form, points = args
-        future = _Awaited(lambda: _perform(key, form, points), self._loop)
+        key, _, form, points, seconds = args
+        future = _Awaited(lambda: _perform(key, form, points, seconds), self._loop)
         self._pending.add(future)
         future.add_done_callback(self._pending.discard)
         if self._is_cancelled:  # just now, by the loop's thread
@@ -90,12 +90,15 @@ class _Awaited(Future[Any]):
             self.set_result(inner.result())
 
 
-async def _perform(key: str, form: Form, points: NDArray[Any]) -> Outcome:
+async def _perform(key: str, form: Form, points: NDArray[Any], seconds: float) -> Outcome:
     fun = known(key)
     began = time.perf_counter()
     answers: list[tuple[Any, Failure | None]] = []
     whole = {"flat": points.flatten, "stack": points.copy}
     for point in [whole[form]()] if form in whole else np.copy(points):
+        if answers and time.perf_counter() - began > seconds:
+            points = points[: len(answers)]
+            break
         try:
             answer = fun(point)
             if not inspect.isawaitable(answer):
@@ -115,7 +118,7 @@ async def _perform(key: str, form: Form, points: NDArray[Any]) -> Outcome:
             raise error
         return answer
 
-    seconds = (time.perf_counter() - began) / max(1, len(answers))
+    taken = (time.perf_counter() - began) / max(1, len(answers))
     outcome = evaluate(replay, form, points)
-    outcome.seconds = seconds
+    outcome.seconds = taken
     return outcome

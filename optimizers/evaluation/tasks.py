@@ -5,6 +5,7 @@ key says so. In a thread the objective is known at once, since caller and worker
 """
 
 import itertools
+import math
 import os
 import pickle
 import signal
@@ -115,7 +116,13 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def perform(key: str, payload: bytes | None, form: Form, points: NDArray[Any]) -> Outcome | Unknown:
+def perform(
+    key: str,
+    payload: bytes | None,
+    form: Form,
+    points: NDArray[Any],
+    seconds: float = math.inf,
+) -> Outcome | Unknown:
     """Evaluate the points of a task.
 
     Parameters
@@ -128,11 +135,13 @@ def perform(key: str, payload: bytes | None, form: Form, points: NDArray[Any]) -
         How the objective takes points.
     points : ndarray of float64 or complex128, shape (k, n)
         The points.
+    seconds : float, default inf
+        After how many seconds no point but the first is begun.
 
     Returns
     -------
     Outcome or Unknown
-        The values up to the first failure.
+        The values up to the first failure, or until time is up.
     """
     fun = _PUBLISHED.get(key)
     if fun is None:  # not "or": an objective may be false, for instance one that has a length
@@ -143,7 +152,7 @@ def perform(key: str, payload: bytes | None, form: Form, points: NDArray[Any]) -
         if fun is None:
             return Unknown()
     began = time.perf_counter()
-    outcome = evaluate(fun, form, points)
+    outcome = evaluate(fun, form, points, seconds)
     tried = min(len(outcome.values) + (outcome.error is not None), len(points))
     outcome.seconds = (time.perf_counter() - began) / max(1, tried)
     outcome.worker = f"{os.getpid()}/{threading.current_thread().name}"
@@ -152,7 +161,9 @@ def perform(key: str, payload: bytes | None, form: Form, points: NDArray[Any]) -
     return outcome
 
 
-def evaluate(fun: Callable[..., Any], form: Form, points: NDArray[Any]) -> Outcome:
+def evaluate(
+    fun: Callable[..., Any], form: Form, points: NDArray[Any], seconds: float = math.inf
+) -> Outcome:
     """Evaluate points in this thread, up to the first failure; see :func:`perform`."""
     dtype = points.dtype.type
     if form == "raw":
@@ -176,7 +187,10 @@ def evaluate(fun: Callable[..., Any], form: Form, points: NDArray[Any]) -> Outco
     values: list[complex] = []
     precision = 0.0
     failure: Failure | None = None
+    end = time.perf_counter() + seconds
     for point in points:
+        if values and end < math.inf and time.perf_counter() > end:
+            break
         try:
             raw = fun(point.copy())
             if type(raw) is not float:

@@ -172,7 +172,7 @@ class Wave:
         if not self._has_first or pool.workers.width >= self._count:
             return 1
         # The value has come and the gradient is wanted: the rest in one round. But a task cannot
-        # be stopped half-way, nor its points told apart when it hangs: it is kept short.
+        # be taken back half-way, nor its points told apart when it hangs: it is kept short.
         self._chunk = self._chunk or math.ceil((len(block.points) - start) / pool.workers.width)
         quick = _SHORT / max(statistics.median(self._times), 1e-9) if self._times else 1.0
         return max(1, min(self._chunk, int(quick)))
@@ -191,7 +191,8 @@ class Wave:
         fun, form = self._pool.way(task.block)
         function = self._pool.function(fun)
         payload = function.payload if task.has_payload else None
-        arguments = function.key, payload, form, task.points
+        left = self._deadline - task.began
+        arguments = function.key, payload, form, task.points, left
         # Counted before: Ctrl-C may come when it was submitted and is not yet known here.
         self._pool.count(task.block, task.part)
         try:
@@ -256,6 +257,9 @@ class Wave:
         if count:
             yield task.block, slice(start, start + count), outcome.values
         if outcome.error is None:
+            late = slice(start + count, task.part.stop)
+            if late.start < late.stop:  # the run's time was up before these
+                pool.count(task.block, late, -1)
             return
         # With groups the whole call failed; otherwise one point, and those after it never began.
         size = 1 if pool.way(task.block)[1] in ("points", "raw") else task.size

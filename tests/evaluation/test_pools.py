@@ -330,7 +330,7 @@ class RecordingExecutor(Executor):
         self.parts = parts
 
     def submit(self, fn, /, *args):
-        self.parts.append(args[-1])
+        self.parts.append(args[3])
         future = Future()
         future.set_result(fn(*args))
         return future
@@ -871,7 +871,7 @@ class Loading(Executor):
     def submit(self, fn, /, *args):
         return self._threads.submit(self._call, fn, *args)
 
-    def _call(self, fn, key, payload, form, points):
+    def _call(self, fn, key, payload, form, points, seconds):
         if not getattr(self._local, "has_begun", False):
             self._local.has_begun = True
             self._load()
@@ -879,7 +879,7 @@ class Loading(Executor):
             if payload is None:
                 return Unknown()
             self._local.knows = True
-        return fn(key, payload, form, points)
+        return fn(key, payload, form, points, seconds)
 
     def shutdown(self, wait=True, *, cancel_futures=False):
         self._threads.shutdown(wait)
@@ -1010,3 +1010,21 @@ def test_noise_on_a_small_budget_evaluates_the_start():
     assert result.fun == rosen(START)
     assert result.nfev == 1
     assert result.stop is StopReason.MAXFUN
+
+
+def test_a_chunk_ends_when_the_runs_time_is_up():
+    began, end = [], []
+
+    def fun(x):
+        began.append(time.monotonic())
+        time.sleep(0.002)
+        return float(x @ x)
+
+    with ThreadPoolExecutor(2) as pool:
+        start = time.monotonic()
+        result = LBFGSB().minimize(fun, np.ones(400), workers=pool, timeout=0.4)
+    end = start + 0.4
+    assert result.stop is StopReason.TIMEOUT
+    assert result.nfev == len(began)
+    # One evaluation a thread may be at its beginning when time is up; chunks hold some 20.
+    assert sum(moment > end + 0.01 for moment in began) <= 2

@@ -107,3 +107,10 @@ def test_a_run_leaves_no_objective_behind():
     with ThreadPoolExecutor(2) as pool:
         LBFGSB(workers=pool).minimize(lambda x: float(x @ x), [1.0, 2.0])
     assert known == tasks._PUBLISHED
+
+
+def test_no_further_point_is_begun_when_time_is_up():
+    key = publish(lambda x: float(x.sum()))
+    assert perform(key, None, "points", POINTS, -1.0).values.tolist() == [3.0]
+    assert perform(key, None, "points", POINTS, 60.0).values.tolist() == [3.0, 3.0]
+    withdraw(key)
