@@ -7,11 +7,13 @@ import pickle
 from concurrent.futures import ProcessPoolExecutor
 from decimal import Decimal
 from fractions import Fraction
+from multiprocessing import get_context
 
 import numpy as np
 import pytest
 import scipy.optimize
 from scipy.optimize import rosen, rosen_der
+from scipy.spatial.distance import sqeuclidean
 
 from optimizers import (
     COBYLA,
@@ -84,13 +86,15 @@ def test_a_function_with_args_can_be_pickled() -> None:
 
 
 def test_args_and_the_map_of_a_process_pool_go_together() -> None:
-    alone = [face(shifted, X0, args=(0.5,)) for face in MINIMIZE]
-    class_alone = LBFGSB(args=(0.5,)).minimize(shifted, X0)
-    with ProcessPoolExecutor(1) as pool:
+    # A function that any process can import; and none is forked, as threads may run by now.
+    args = (np.full(len(X0), 0.5),)
+    alone = [face(sqeuclidean, X0, args=args) for face in MINIMIZE]
+    class_alone = LBFGSB(args=args).minimize(sqeuclidean, X0)
+    with ProcessPoolExecutor(1, get_context("forkserver")) as pool:
         for face, expected in zip(MINIMIZE, alone, strict=True):
-            result = face(shifted, X0, args=(0.5,), workers=pool.map)
+            result = face(sqeuclidean, X0, args=args, workers=pool.map)
             assert np.array_equal(result.x, expected.x)
-        result = LBFGSB(args=(0.5,)).minimize(shifted, X0, workers=pool.map)
+        result = LBFGSB(args=args).minimize(sqeuclidean, X0, workers=pool.map)
         assert np.array_equal(result.x, class_alone.x)
 
 
