@@ -81,7 +81,7 @@ class SteppableOptimizer(Optimizer):
         Parameters
         ----------
         fun, x0, jac, bounds
-            As in :meth:`minimize`.
+            As in :meth:`Optimizer.minimize`.
 
         Raises
         ------
