@@ -1013,18 +1013,15 @@ def test_noise_on_a_small_budget_evaluates_the_start():
 
 
 def test_a_chunk_ends_when_the_runs_time_is_up():
-    began, end = [], []
+    # How late it may be, test_tasks tells; here, that what was not begun is not counted.
+    began = []
 
     def fun(x):
-        began.append(time.monotonic())
+        began.append(1)
         time.sleep(0.002)
         return float(x @ x)
 
     with ThreadPoolExecutor(2) as pool:
-        start = time.monotonic()
         result = LBFGSB().minimize(fun, np.ones(400), workers=pool, timeout=0.4)
-    end = start + 0.4
     assert result.stop is StopReason.TIMEOUT
     assert result.nfev == len(began)
-    # One evaluation a thread may be at its beginning when time is up; chunks hold some 20.
-    assert sum(moment > end + 0.01 for moment in began) <= 2
