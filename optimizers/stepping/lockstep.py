@@ -193,11 +193,6 @@ class LockStep:
             self._live.clear()
             self._evaluator.close()
 
-    @property
-    def is_spent(self) -> bool:
-        """Whether the budget was too small for what a run asked."""
-        return self._is_spent
-
     def stop(self, reason: StopReason) -> None:
         """Let all runs end, and start no other."""
         self.stopped = self.stopped or reason
