@@ -15,6 +15,7 @@ from optimizers.external.driving import check_able, check_serial, drive, wants_h
 from optimizers.external.interface import ExternalOptimizerInterface
 from optimizers.optimizer import Optimizer
 from optimizers.problem import Problem
+from optimizers.result import OptimizerResult
 from optimizers.run import Run
 from optimizers.scipy.scipy_optimizer import SciPyOptimizer
 
@@ -227,3 +228,32 @@ class OptimizerInterface(_Driving):
     def _chosen(self, optimizer_kwargs: dict[str, Any]) -> tuple[Optimizer, str, dict[str, Any]]:
         check_serial(optimizer_kwargs)
         return self._optimizer, type(self._optimizer).__name__, dict(optimizer_kwargs)
+
+
+def minimized(
+    given: tuple[Any, ...],
+    optimizer: Optimizer | None,
+    kwargs: dict[str, Any],
+    watching: dict[str, Any],
+) -> OptimizerResult:
+    """Return what an interface ends with: SciPy's methods, or an optimizer.
+
+    Parameters
+    ----------
+    given : tuple
+        The interface's arguments, from ``loss`` to ``var_to_bounds``.
+    optimizer : Optimizer, optional
+        The algorithm; a method of SciPy's without.
+    kwargs : dict
+        The interface's further arguments.
+    watching : dict
+        Arguments of its ``minimize``.
+    """
+    interface: _Driving = (
+        ScipyOptimizerInterface(*given, **kwargs)
+        if optimizer is None
+        else OptimizerInterface(*given, optimizer=optimizer, **kwargs)
+    )
+    interface.minimize(**watching)
+    assert interface.result_ is not None
+    return interface.result_

@@ -5,7 +5,7 @@ from typing import Any
 
 from optimizers.external.backend import Backend
 from optimizers.external.frameworks import require
-from optimizers.external.solvers import OptimizerInterface, ScipyOptimizerInterface
+from optimizers.external.solvers import minimized
 from optimizers.optimizer import Optimizer
 from optimizers.result import OptimizerResult
 
@@ -62,14 +62,12 @@ def minimize(
     """
     require("tensorflow")
     given = (closure, variables, equalities, inequalities, bounds)
-    interface = (
-        ScipyOptimizerInterface(*given, **kwargs)
-        if optimizer is None
-        else OptimizerInterface(*given, optimizer=optimizer, **kwargs)
-    )
-    interface.minimize(fetches=fetches, step_callback=step_callback, loss_callback=loss_callback)
-    assert interface.result_ is not None
-    return interface.result_
+    watching = {
+        "fetches": fetches,
+        "step_callback": step_callback,
+        "loss_callback": loss_callback,
+    }
+    return minimized(given, optimizer, kwargs, watching)
 
 
 def make_backend(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from optimizers.external.frameworks import require
-from optimizers.external.solvers import OptimizerInterface, ScipyOptimizerInterface
+from optimizers.external.solvers import minimized
 from optimizers.external.torch.backend import TorchBackend
 from optimizers.optimizer import Optimizer
 from optimizers.result import OptimizerResult
@@ -75,11 +75,9 @@ def minimize(
     equalities, inequalities = list(equalities or ()), list(inequalities or ())
     backend = TorchBackend(closure, variables, [*equalities, *inequalities])
     given = (backend, variables, equalities, inequalities, bounds)
-    interface = (
-        ScipyOptimizerInterface(*given, **kwargs)
-        if optimizer is None
-        else OptimizerInterface(*given, optimizer=optimizer, **kwargs)
-    )
-    interface.minimize(fetches=fetches, step_callback=step_callback, loss_callback=loss_callback)
-    assert interface.result_ is not None
-    return interface.result_
+    watching = {
+        "fetches": fetches,
+        "step_callback": step_callback,
+        "loss_callback": loss_callback,
+    }
+    return minimized(given, optimizer, kwargs, watching)
