@@ -48,7 +48,7 @@ class Run(WaveTaker):
         The most seconds that may have passed when an evaluation starts.
     on_failure : {"raise", "reject", "pass"}, default "raise"
         What a failed evaluation does. ``"pass"`` hands NaN and infinities on to the algorithm,
-        as SciPy's functions do; no Optimizer does that.
+        as SciPy's functions do, and TensorFlow 1's interfaces.
     on_interrupt : {"raise", "return"}, default "raise"
         What Ctrl-C does.
     seed : int or other, optional

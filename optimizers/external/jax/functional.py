@@ -5,7 +5,7 @@ from typing import Any
 
 from optimizers.external.frameworks import require
 from optimizers.external.jax.backend import JaxBackend
-from optimizers.external.solvers import OptimizerInterface, ScipyOptimizerInterface
+from optimizers.external.solvers import minimized
 from optimizers.optimizer import Optimizer
 from optimizers.result import OptimizerResult
 
@@ -90,18 +90,12 @@ def minimize(
     if loss_callback is not None:
         backend.hand_over_aux()
     given = (backend, None, equalities, inequalities, bounds)
-    interface = (
-        ScipyOptimizerInterface(*given, **kwargs)
-        if optimizer is None
-        else OptimizerInterface(*given, optimizer=optimizer, **kwargs)
-    )
     unpack = backend.tree.unpack
-    interface.minimize(
-        step_callback=None if step_callback is None else lambda x: step_callback(unpack(x)),
-        loss_callback=loss_callback,
-    )
-    result = interface.result_
-    assert result is not None
+    watching = {
+        "step_callback": None if step_callback is None else lambda x: step_callback(unpack(x)),
+        "loss_callback": loss_callback,
+    }
+    result = minimized(given, optimizer, kwargs, watching)
     if has_aux:
         result.aux = backend.aux_at(result.x)
     return unpack(result.x), result
