@@ -34,6 +34,7 @@ from optimizers.errors import (
     WorkerDiedError,
 )
 from optimizers.evaluation import Differences, vectorized
+from optimizers.flow import FlowOptimizer
 from optimizers.journal import Journal, load
 from optimizers.observers import History, Progress, Table
 from optimizers.optimizer import Minimizer, Optimizer
@@ -97,6 +98,7 @@ from optimizers.stepping import (
 )
 from optimizers.stepping.stateful import SteppableOptimizer
 from optimizers.support import OptimizerSupportLevel, SupportLevel
+from optimizers.variational import GradientDescent
 
 __version__ = "0.1.0"
 
@@ -138,6 +140,8 @@ __all__ = [
     "Dogleg",
     "EvaluationError",
     "EvaluationTimeoutError",
+    "FlowOptimizer",
+    "GradientDescent",
     "History",
     "InvalidInputError",
     "InvalidValueError",
