@@ -39,7 +39,7 @@ def several(run: "Run", points: Sequence[Array]) -> list[Evaluation | None]:
     # At least one: if the budget does not even allow that, it ends the run.
     count = max(1, int(np.searchsorted(np.cumsum(costs), run.limit - run.nfev, side="right")))
     xs, misled = xs[:count], run.nmisled
-    if run.calls_points or run.problem.jac is True or count == 1:
+    if run.calls_singly or run.problem.jac is True or count == 1:
         found = [_alone(run, x) for x in xs]
     else:
         found = _together(run, xs, plans[:count])
