@@ -1,5 +1,7 @@
 """Optimizers made for circuits, noise and shots."""
 
 from optimizers.variational.gradient_descent import GradientDescent
+from optimizers.variational.gsls import GSLS
+from optimizers.variational.umda import UMDA
 
-__all__ = ["GradientDescent"]
+__all__ = ["GSLS", "UMDA", "GradientDescent"]
