@@ -63,6 +63,7 @@ from optimizers.scipy import (
     MSGS,
     NELDER_MEAD,
     NOPROGRESS,
+    P_BFGS,
     POWELL,
     RCSTRINGS,
     SLSQP,
@@ -98,7 +99,7 @@ from optimizers.stepping import (
 )
 from optimizers.stepping.stateful import SteppableOptimizer
 from optimizers.support import OptimizerSupportLevel, SupportLevel
-from optimizers.variational import GradientDescent
+from optimizers.variational import GSLS, UMDA, GradientDescent
 
 __version__ = "0.1.0"
 
@@ -109,6 +110,7 @@ __all__ = [
     "COBYQA",
     "CONSTANT",
     "FCONVERGED",
+    "GSLS",
     "INFEASIBLE",
     "LBFGSB",
     "LOCALMINIMUM",
@@ -126,9 +128,11 @@ __all__ = [
     "NOPROGRESS",
     "POINT",
     "POWELL",
+    "P_BFGS",
     "RCSTRINGS",
     "SLSQP",
     "TNC",
+    "UMDA",
     "USERABORT",
     "XCONVERGED",
     "AskData",
