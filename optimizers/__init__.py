@@ -33,7 +33,7 @@ from optimizers.errors import (
     UnknownOptionError,
     WorkerDiedError,
 )
-from optimizers.evaluation import Differences, vectorized
+from optimizers.evaluation import Differences, GradientSource, ParameterShift, vectorized
 from optimizers.journal import Journal, load
 from optimizers.observers import History, Progress, Table
 from optimizers.optimizer import Minimizer, Optimizer
@@ -138,6 +138,7 @@ __all__ = [
     "Dogleg",
     "EvaluationError",
     "EvaluationTimeoutError",
+    "GradientSource",
     "History",
     "InvalidInputError",
     "InvalidValueError",
@@ -162,6 +163,7 @@ __all__ = [
     "OptimizerSupportLevel",
     "OptimizerWarning",
     "OptionError",
+    "ParameterShift",
     "Progress",
     "RaceResults",
     "RunSettings",

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from optimizers._types import Array
+from optimizers.evaluation.differences import Differences
 from optimizers.evaluation.evaluators import is_vectorized
 from optimizers.evaluation.values import as_gradient, as_value, non_finite, unpack
 from optimizers.ledger import NOWHERE, Evaluation, StopRun
@@ -142,6 +143,8 @@ def _retired(run: Run) -> tuple[Array, ...]:
 def _forward(run: Run) -> Callable[[Array], tuple[float, Array]]:
     """Return the quickest equivalent where the gradient is by one-sided absolute steps."""
     problem, differences = run.problem, run.differences
+    if not isinstance(differences, Differences):
+        return run.value_and_gradient
     h = np.asarray(0.0 if differences.step is None else differences.step, dtype=np.float64)
     if differences.scheme != "2-point" or h.ndim or not h > 0.0:
         return run.value_and_gradient

@@ -10,7 +10,7 @@ import numpy as np
 
 from optimizers._types import Array
 from optimizers.evaluation.blocks import Question
-from optimizers.evaluation.differences import Plan
+from optimizers.evaluation.stencils import Plan
 from optimizers.ledger import Evaluation
 
 if TYPE_CHECKING:
@@ -67,7 +67,8 @@ def _together(run: "Run", xs: list[Array], plans: list[Plan]) -> list[Evaluation
     question = Question(xs, plans, run.problem.jac if callable(run.problem.jac) else None)
     run.take(question.blocks, is_first_needed=False)
     # Answers that are coarser than was thought: those probes were too near.
-    is_coarse = question.is_joint and run.precision > precision
+    is_coarse = run.precision > precision and run.differences.heeds_precision
+    is_coarse = is_coarse and question.is_joint
     found = [_evaluation(run, question, i, x, is_coarse) for i, x in enumerate(xs)]
     if None in found:
         run.best, run.best_violation = kept

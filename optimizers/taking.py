@@ -3,6 +3,7 @@
 What arrives is counted and weighed whatever follows it; what fails is an error or a rejection.
 """
 
+import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
@@ -19,8 +20,9 @@ from optimizers.errors import (
     NonFiniteValueError,
 )
 from optimizers.evaluation.blocks import Answer, Block, Question
-from optimizers.evaluation.differences import Differences, Plan
 from optimizers.evaluation.evaluators import Evaluator
+from optimizers.evaluation.sources import GradientSource
+from optimizers.evaluation.stencils import Plan
 from optimizers.evaluation.tasks import Failure
 from optimizers.evaluation.values import REJECT, as_gradient, as_value, non_finite, unpack
 from optimizers.ledger import Evaluation, Ledger, PutAside, StopRun
@@ -45,22 +47,25 @@ class WaveTaker(Ledger):
         What is minimised.
     evaluator : Evaluator
         Calls the objective.
-    differences : Differences
-        The scheme for gradients that the user does not give.
+    differences : GradientSource
+        The source of gradients that the user does not give.
     maxfun, timeout
         As in :class:`Ledger`.
     on_failure : {"raise", "reject", "pass"}
         As in :class:`Run`.
+    seed : int or other, optional
+        Seeds :attr:`rng`.
     """
 
     def __init__(
         self,
         problem: Problem,
         evaluator: Evaluator,
-        differences: Differences,
+        differences: GradientSource,
         maxfun: int | None,
         timeout: float | None,
         on_failure: str,
+        seed: Any = None,
     ) -> None:
         super().__init__(problem, maxfun, timeout)
         self.rejects = on_failure == "reject"
@@ -69,6 +74,12 @@ class WaveTaker(Ledger):
         self._evaluator = evaluator
         self._counted = evaluator.started
         self._counted_gradients = evaluator.gradients
+        self._seed = seed
+
+    @functools.cached_property
+    def rng(self) -> np.random.Generator:
+        """The run's random numbers, from its seed; made when first drawn from."""
+        return np.random.default_rng(self._seed)
 
     @property
     def calls_points(self) -> bool:
@@ -113,7 +124,8 @@ class WaveTaker(Ledger):
             for error in failures.values():
                 raise error
             return value, question.rest(0)[0]
-        if question.is_joint and self.precision > precision:
+        is_coarser = self.precision > precision and self.differences.heeds_precision
+        if question.is_joint and is_coarser:
             # The first answers are coarser than was thought: those probes were too near.
             return value, self.probed(self.plan(x), value)
         return value, self._mended(question.plans[0], value, question.rest(0), failures)
@@ -202,7 +214,7 @@ class WaveTaker(Ledger):
     def plan(self, x: Array) -> Plan:
         """Return the probes of the gradient at ``x``."""
         lower, upper = self.problem.lower, self.problem.upper
-        return self.differences.plan(x, lower, upper, self.precision)
+        return self.differences.plan(x, lower, upper, self.precision, lambda: self.rng)
 
     def _count(self) -> None:
         """Count the calls that the evaluator has started."""
