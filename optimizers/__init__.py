@@ -33,7 +33,13 @@ from optimizers.errors import (
     UnknownOptionError,
     WorkerDiedError,
 )
-from optimizers.evaluation import Differences, GradientSource, ParameterShift, vectorized
+from optimizers.evaluation import (
+    Differences,
+    GradientSource,
+    ParameterShift,
+    SPSAGradient,
+    vectorized,
+)
 from optimizers.journal import Journal, load
 from optimizers.observers import History, Progress, Table
 from optimizers.optimizer import Minimizer, Optimizer
@@ -167,6 +173,7 @@ __all__ = [
     "Progress",
     "RaceResults",
     "RunSettings",
+    "SPSAGradient",
     "SciPyOptimizer",
     "SteppableOptimizer",
     "Stepper",

@@ -39,7 +39,9 @@ def several(run: "Run", points: Sequence[Array]) -> list[Evaluation | None]:
     # At least one: if the budget does not even allow that, it ends the run.
     count = max(1, int(np.searchsorted(np.cumsum(costs), run.limit - run.nfev, side="right")))
     xs, misled = xs[:count], run.nmisled
-    if run.calls_points or run.problem.jac is True or count == 1:
+    # A random plan is drawn once, here: one more would be another run than on workers.
+    is_serial = run.calls_points and not run.differences.is_random
+    if is_serial or run.problem.jac is True or count == 1:
         found = [_alone(run, x) for x in xs]
     else:
         found = _together(run, xs, plans[:count])

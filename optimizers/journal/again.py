@@ -6,13 +6,14 @@ from optimizers.errors import InvalidInputError
 from optimizers.evaluation.differences import SCHEMES, Differences
 from optimizers.evaluation.parameter_shift import ParameterShift
 from optimizers.evaluation.sources import GradientSource
+from optimizers.evaluation.spsa_gradient import SPSAGradient
 from optimizers.registry import find
 
 #: Settings that are functions, executors and the like: a header only knows that there were some.
 _LIVING = ("callback", "workers", "journal")
 #: What a header names by its class and fields.
 _SOURCES: dict[str, type[GradientSource]] = {
-    source.__name__: source for source in (Differences, ParameterShift)
+    source.__name__: source for source in (Differences, ParameterShift, SPSAGradient)
 }
 
 

@@ -391,9 +391,12 @@ class SciPyOptimizer(Optimizer):
         problem, info = run.problem, self._info
         # Value and gradient in one evaluation, where that costs no gradient more than the method
         # asks for, or where calls are fewer for it; and where a bad gradient must be known before
-        # the value is accepted.
+        # the value is accepted. A random gradient is asked for alike wherever it is evaluated.
+        is_drawn = run.differences.is_random and not (problem.jac is True or callable(problem.jac))
         joint = info.gradient >= SupportLevel.supported and (
-            ((info.joint or not run.calls_singly) and not callable(problem.jac)) or run.rejects
+            ((info.joint or not run.calls_singly) and not callable(problem.jac))
+            or run.rejects
+            or is_drawn
         )
         gradient = (lambda x: run.value_and_gradient(x)[1]) if joint else run.gradient
         free = FreeVariables(problem, info.strips_fixed)
