@@ -13,6 +13,7 @@ import numpy as np
 from optimizers._types import Array
 from optimizers.evaluation.differences import Differences
 from optimizers.evaluation.evaluators import is_vectorized
+from optimizers.evaluation.uncertainty import as_measure
 from optimizers.evaluation.values import as_gradient, as_value, non_finite, unpack
 from optimizers.ledger import NOWHERE, Evaluation, StopRun
 from optimizers.result import StopReason
@@ -86,7 +87,7 @@ def direct(run: Run) -> Callable[[Array], tuple[float, Array]]:
             else:
                 value = fun(x.copy())
             if type(value) is not float:
-                value = as_value(value)
+                value = as_value(value) if is_joint else as_measure(value, n)[0]
             if value - value != 0.0:
                 if not passes:
                     raise non_finite(value)
@@ -180,7 +181,7 @@ def _forward(run: Run) -> Callable[[Array], tuple[float, Array]]:
                 count += 1
                 value = fun(point)
                 if type(value) is not float:
-                    value = as_value(value)
+                    value, _ = as_measure(value, n)
                 values.append(value)
                 if value - value != 0.0 and not passes:
                     raise non_finite(value)

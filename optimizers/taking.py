@@ -24,6 +24,7 @@ from optimizers.evaluation.evaluators import Evaluator
 from optimizers.evaluation.sources import GradientSource
 from optimizers.evaluation.stencils import Plan
 from optimizers.evaluation.tasks import Failure
+from optimizers.evaluation.uncertainty import values_of
 from optimizers.evaluation.values import REJECT, as_gradient, as_value, non_finite, unpack
 from optimizers.ledger import Evaluation, Ledger, PutAside, StopRun
 from optimizers.problem import Problem
@@ -184,7 +185,7 @@ class WaveTaker(Ledger):
             value, gradient = self._unpack(both)
         else:
             try:
-                value = self._evaluator.value(x, self.limit - self.nfev - 1)
+                value, _ = self._evaluator.measure(x, self.limit - self.nfev - 1)
             finally:
                 self._count()
         if not (math.isfinite(value) or self.passes):
@@ -269,8 +270,8 @@ class WaveTaker(Ledger):
             for block in blocks:
                 if block.is_real:
                     self._weigh_finite(block.points, block.values)
-            for late, values in self._evaluator.late():
-                self._weigh_finite(late, values)
+            for late, answer in self._evaluator.late():
+                self._weigh_finite(late, values_of(answer))
         if missing:
             raise StopRun(StopReason.TIMEOUT)
 
@@ -287,6 +288,9 @@ class WaveTaker(Ledger):
                 except Exception as error:
                     yield row, error
             return
+        if answer.ndim > 1:
+            block.errors[part] = answer[:, 1]
+            answer = answer[:, 0]
         block.values[part] = answer
         if not self.passes and not np.isfinite(answer).all():
             for i in np.flatnonzero(~np.isfinite(answer)):
