@@ -100,7 +100,8 @@ class Optimizer(Configured, Declaring, StaticHelpers):
         ----------
         fun : callable
             The objective, ``fun(x) -> float`` with ``x`` of shape (n,); with ``jac=True``,
-            ``fun(x) -> (float, gradient)``. It gets a copy of ``x`` that it may change.
+            ``fun(x) -> (float, gradient)``. It gets a copy of ``x`` that it may change. Without
+            ``jac=True`` it may return ``(value, standard_error)``, of which the value is minimised.
         x0 : float or array_like of shape (n,)
             The start. It is not changed.
         jac : callable, {"2-point", "3-point", "cs"}, GradientSource, True or None, default None

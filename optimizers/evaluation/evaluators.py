@@ -31,7 +31,8 @@ def vectorized(fun: _F) -> _F:
     ----------
     fun : callable
         The objective. It gets a (k, n) array of float64, also for a single point (k = 1). With
-        ``jac=True`` it returns (k,) values and (k, n) gradients. A gradient function may be
+        ``jac=True`` it returns (k,) values and (k, n) gradients; without, it may return a tuple of
+        (k,) values and (k,) standard errors. A gradient function may be
         marked too, and returns (k, n) gradients then.
 
     Returns

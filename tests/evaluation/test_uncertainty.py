@@ -1,3 +1,4 @@
+import asyncio
 import math
 import warnings
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -16,6 +17,7 @@ from optimizers import (
     ParameterShift,
     available,
     find,
+    load,
     vectorized,
 )
 from optimizers.evaluation.blocks import Block
@@ -260,6 +262,19 @@ def test_no_value_is_rejected_whatever_its_error():
     result = NELDER_MEAD().minimize(fun, START, on_failure="reject")
     assert result.nrejected > 0
     assert np.isfinite(result.fun)
+
+
+@pytest.mark.parametrize("group", [1, 2])
+def test_coroutines_may_tell_them_too(tmp_path, group):
+    async def fun(points):
+        await asyncio.sleep(0)
+        return pair(points) if group == 1 else flat(points)
+
+    path = str(tmp_path / "run.jsonl")
+    optimizer = LBFGSB(max_evals_grouped=group, maxfun=30)
+    asyncio.run(optimizer.minimize_async(fun, START, journal=path))
+    recording = load(path)
+    np.testing.assert_array_equal(recording.errors, [error_at(x) for x in recording.points])
 
 
 def test_the_static_helper_takes_them_too():
