@@ -29,7 +29,8 @@ class ParameterShift(GradientSource):
     Along each variable the objective is a sum of sinusoids of known frequencies: the differences
     of the eigenvalues of the gate's generator. Then a few values tell the derivative without any
     error of truncation, and with little noise since the probes are far away. The same values tell
-    the second derivative along each variable, :meth:`Plan.curvature`.
+    the second derivative along each variable:
+    :meth:`~optimizers.evaluation.stencils.Plan.curvature`.
 
     Parameters
     ----------
@@ -50,8 +51,8 @@ class ParameterShift(GradientSource):
     Notes
     -----
     No probe leaves the bounds. Where the usual ones would, they are moved by a period, or others
-    between the bounds take their place: the rule stays exact, and is noisier as :attr:`Plan.noise`
-    tells.
+    between the bounds take their place: the rule stays exact, and is noisier, as
+    :attr:`~optimizers.evaluation.stencils.Plan.noise` tells.
 
     References
     ----------

@@ -39,9 +39,9 @@ class SPSAGradient(GradientSource):
     Notes
     -----
     Directions are drawn from the run's own generator: the same ``seed`` gives the same run, on
-    serial and parallel evaluators alike. :attr:`Plan.noise` is what noise of the values adds; the
-    choice of directions itself scatters each component by about the norm of the others, divided by
-    the root of ``samples``.
+    serial and parallel evaluators alike. What the noise of values adds to the gradient, tells
+    :attr:`~optimizers.evaluation.stencils.Plan.noise`; the choice of directions itself scatters
+    each component by about the norm of the others, divided by the root of ``samples``.
 
     References
     ----------

@@ -209,8 +209,10 @@ def evaluate(
         except FAILURES as error:
             failure = error
             break
-    errors += [math.nan] * (len(values) - len(errors)) if errors else []
-    return Outcome(joined_answer(values, errors, dtype), precision, failure)
+    if errors:
+        errors += [math.nan] * (len(values) - len(errors))
+        return Outcome(joined_answer(values, errors), precision, failure)
+    return Outcome(np.array(values, dtype=dtype), precision, failure)
 
 
 def _rows(answer: Any, count: int) -> NDArray[Any]:

@@ -2,6 +2,7 @@ import itertools
 import math
 import pickle
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -12,13 +13,17 @@ from optimizers import (
     BFGS,
     LBFGSB,
     TNC,
+    Differences,
     GradientSource,
     InvalidInputError,
     ParameterShift,
+    SPSAGradient,
     TellData,
+    load,
     vectorized,
 )
 from optimizers.evaluation.shift_rules import usual_rule
+from optimizers.journal.again import rebuilt
 from optimizers.problems import h2
 
 EPS = np.finfo(np.float64).eps
@@ -379,6 +384,38 @@ def test_a_journal_knows_it_again(tmp_path):
     np.testing.assert_array_equal(again.x, first.x)
     with pytest.raises(Exception, match="shift"):
         LBFGSB().minimize(never, energy.x0, ParameterShift(1.0), journal=path)
+
+
+@pytest.mark.parametrize(
+    "source", [ParameterShift(frequencies=[(1,), (2,)]), SPSAGradient(2, [1, 2])]
+)
+def test_a_journals_header_gives_it_back(tmp_path, source):
+    path = str(tmp_path / "run.jsonl")
+    LBFGSB().minimize(lambda x: x @ x, [1.0, 2.0], source, journal=path, maxfun=9)
+    assert rebuilt(load(path).header)[1] == source
+
+
+@dataclass(frozen=True, eq=False)
+class Foreign(GradientSource):
+    """A source of somebody else's."""
+
+    step: float = 0.1
+
+    def plan(self, x, lower=None, upper=None, precision=EPS, rng=None):
+        return Differences("2-point", step=self.step).plan(x, lower, upper)
+
+    def relative_error(self, precision=EPS):
+        return self.step
+
+
+def test_a_source_of_a_users_own_works_and_a_header_says_that_it_does_not_have_it(tmp_path):
+    path = str(tmp_path / "run.jsonl")
+    fun = np.linalg.norm
+    ours = LBFGSB().minimize(fun, [1.0, 2.0], Differences("2-point", step=0.1), maxfun=30)
+    theirs = LBFGSB().minimize(fun, [1.0, 2.0], Foreign(), journal=path, maxfun=30)
+    np.testing.assert_array_equal(ours.x, theirs.x)
+    with pytest.raises(InvalidInputError, match="Foreign cannot be had from a journal"):
+        rebuilt(load(path).header)
 
 
 def test_bounds_hold_in_a_run():
