@@ -132,10 +132,10 @@ def joined_answer(values: Any, errors: Any, dtype: Any = np.float64) -> NDArray[
 
 
 def element(found: Any) -> tuple[Any, float]:
-    """Return value and standard error in what one row of an answer is."""
+    """Return value and standard error in what one row of an answer is, as Python's numbers."""
     if isinstance(found, np.ndarray) and found.ndim == 1:
         return found.item(0), found.item(1)
-    return found, math.nan
+    return found.item() if isinstance(found, np.generic) else found, math.nan
 
 
 def _checked(error: float) -> float:

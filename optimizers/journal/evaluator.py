@@ -323,8 +323,7 @@ def _error_of(record: Record) -> float:
 def _value_and_error(found: Any) -> tuple[Any, float | None]:
     """Return the value in a row of an answer, and its standard error, None if it is not known."""
     value, error = element(found)
-    number = value.item() if isinstance(value, np.generic) else value
-    return number, None if math.isnan(error) else error
+    return value, None if math.isnan(error) else error
 
 
 def _answer(part: Sequence[Record], block: Block) -> Answer:

@@ -211,9 +211,22 @@ def test_every_evaluator_hands_on_the_same_errors(name):
         for x in POINTS:
             np.testing.assert_array_equal(evaluator.measure(x), pair(x))
             assert evaluator.value(x) == value_at(x)
-        assert evaluator.started == 3 * len(POINTS)
+        # Python's own numbers, which print as such.
+        assert [type(part) for part in evaluator.measure(POINTS[0])] == [float, float]
+        assert evaluator.started == 3 * len(POINTS) + 1
     finally:
         evaluator.close()
+
+
+@pytest.mark.parametrize("workers", [None, map, ThreadPoolExecutor])
+def test_a_value_alone_is_a_number_of_pythons(workers):
+    evaluator = evaluator_for(value_at, workers=workers)
+    try:
+        value, error = evaluator.measure(START)
+    finally:
+        evaluator.close()
+    assert (type(value), type(error)) == (float, float)
+    assert math.isnan(error)
 
 
 def test_single_precision_shows_in_any_form():
