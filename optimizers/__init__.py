@@ -40,6 +40,7 @@ from optimizers.evaluation import (
     SPSAGradient,
     vectorized,
 )
+from optimizers.flow import FlowOptimizer
 from optimizers.journal import Journal, load
 from optimizers.observers import History, Progress, Table
 from optimizers.optimizer import Minimizer, Optimizer
@@ -103,6 +104,7 @@ from optimizers.stepping import (
 )
 from optimizers.stepping.stateful import SteppableOptimizer
 from optimizers.support import OptimizerSupportLevel, SupportLevel
+from optimizers.variational import GradientDescent
 
 __version__ = "0.1.0"
 
@@ -144,6 +146,8 @@ __all__ = [
     "Dogleg",
     "EvaluationError",
     "EvaluationTimeoutError",
+    "FlowOptimizer",
+    "GradientDescent",
     "GradientSource",
     "History",
     "InvalidInputError",

@@ -29,7 +29,7 @@ from optimizers.journal.journal import as_journal
 from optimizers.journal.run import JournaledRun
 from optimizers.observers import as_observer
 from optimizers.problem import Problem
-from optimizers.result import OptimizerResult, StopReason
+from optimizers.result import OptimizerResult, StopReason, in_words
 from optimizers.run import Run
 from optimizers.settings import RunSettings, check_option, check_run_settings
 from optimizers.stepping import Stepper
@@ -400,7 +400,8 @@ class Optimizer(Configured, Declaring, StaticHelpers):
         evaluator : Evaluator, optional
             Who evaluates, if not whom the settings say.
         """
-        check_run_settings(type(self).__name__, settings, self._known_options())
+        form = self._callback_form
+        check_run_settings(type(self).__name__, settings, self._known_options(), form)
         holding = self._holding(settings)
         callback = holding.get("callback")
         noise = holding.get("noise")
@@ -421,7 +422,7 @@ class Optimizer(Configured, Declaring, StaticHelpers):
             on_failure=holding.get("on_failure") or "raise",
             on_interrupt=holding.get("on_interrupt") or "raise",
             seed=holding.get("seed"),
-            observers=() if callback is None else (as_observer(callback),),
+            observers=() if callback is None else (as_observer(callback, form),),
             noise=noise,
             keeps_steps=self._keeps_steps(problem),
         )
@@ -469,8 +470,10 @@ class Optimizer(Configured, Declaring, StaticHelpers):
         """Return what only one run at a time may use, such as a library; None if there is none."""
         return None
 
-    def _finished(self, run: Run, result: OptimizerResult) -> None:  # optional
-        """Look at a result before it is handed out, for instance to print it."""
+    def _finished(self, run: Run, result: OptimizerResult) -> None:
+        """Look at a result before it is handed out; print it if the option ``disp`` says so."""
+        if self._options.get("disp"):
+            print(in_words(type(self).__name__, result))
 
     def _differences(self, problem: Problem) -> GradientSource:
         """Return the source of gradients that the user does not give."""

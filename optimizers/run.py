@@ -101,6 +101,11 @@ class Run(WaveTaker):
         )
 
     @property
+    def wants_values(self) -> bool:
+        """Whether an observer needs the value at each iterate, evaluated for it if need be."""
+        return any(getattr(observe, "wants_value", False) for observe in self._observers)
+
+    @property
     def is_noisy(self) -> bool:
         """Whether the noise of the values is reckoned with."""
         return self._noise is not None
@@ -218,7 +223,7 @@ class Run(WaveTaker):
             self.remember(known._replace(jac=gradient))
         return gradient.copy()
 
-    def iteration(self, x: Array, known: Evaluation | None = None) -> None:
+    def iteration(self, x: Array, known: Evaluation | None = None, **extra: Any) -> None:
         """Tell the observers that an iteration ended on ``x``; may end the run.
 
         Parameters
@@ -227,6 +232,8 @@ class Run(WaveTaker):
             The iterate.
         known : Evaluation, optional
             What is known of it, for algorithms that remember it themselves.
+        **extra
+            What else observers see of it.
         """
         self.nit += 1
         x = self.problem.clip(x)
@@ -235,6 +242,7 @@ class Run(WaveTaker):
         if self._observers:
             state = self.result(known)
             state.x = x
+            state.update(extra)
             if any([observe(state) for observe in self._observers]):
                 self.halted = known
                 raise StopRun(StopReason.CALLBACK)

@@ -323,8 +323,7 @@ class SciPyOptimizer(Optimizer):
             report_lbfgsb(run, result, -1 if iprint is None else int(iprint))
         if self._method == "tnc":
             report_tnc(result.message, tnc_messages(self._options.get("mesg_num")))
-        if self._options.get("disp"):
-            print(_summary(type(self).__name__, result))
+        super()._finished(run, result)
 
     @override
     def _budget(self, maxfun: int | None) -> int | None:
@@ -471,13 +470,3 @@ class SciPyOptimizer(Optimizer):
             # end before SciPy 1.16, and any that gave up. What is feasible, the method knows best.
             x = raw.x if success and run.problem.constraints else run.best.x
         return Ending(x, success, status, message, stop)
-
-
-def _summary(name: str, result: OptimizerResult) -> str:
-    return (
-        f"{name}: {result.message}\n"
-        f"    stop: {result.stop.name}\n"
-        f"    fun: {result.fun!r}\n"
-        f"    iterations: {result.nit}, points evaluated: {result.nfev}, "
-        f"gradients: {result.njev}"
-    )
