@@ -12,6 +12,9 @@ from optimizers.external import (
 from tests.external.methods import METHODS, assert_at_ones
 
 tf = pytest.importorskip("tensorflow", reason="needs the extra: tensorflow")
+from optimizers.external.tensorflow.graph import GraphBackend  # noqa: E402
+from optimizers.external.tensorflow.running import PATIENCE, Direct  # noqa: E402
+
 v1 = tf.compat.v1
 
 
@@ -364,3 +367,129 @@ def test_control_flow(version):
                 np.testing.assert_allclose(session.run(w), 0.5, atol=1e-4)
     finally:
         (v1.enable_control_flow_v2 if was_v2 else v1.disable_control_flow_v2)()
+
+
+def loss_with_feed():
+    """Return a variable, a placeholder, and the sum of (variable - placeholder)^2."""
+    x, target = variable([3.0, 4.0]), v1.placeholder(tf.float32, [2])
+    return x, target, tf.reduce_sum((x - target) ** 2)
+
+
+def counting(monkeypatch):
+    """Return a list that gets an entry for each faster way that is made."""
+    made, of = [], Direct.of
+    monkeypatch.setattr(Direct, "of", lambda *given: made.append(of(*given)) or made[-1])
+    return made
+
+
+@pytest.mark.parametrize("number", [3, 3.0, True, np.float64(3), np.array(3)])
+def test_numbers_are_fed_on_the_faster_way(graph, monkeypatch, number):
+    x, target, loss = loss_with_feed()
+    scale = v1.placeholder(tf.float32, [])
+    backend, made = GraphBackend(loss * scale, [x], []), counting(monkeypatch)
+    with started() as session:
+        bound = backend.bind(session, {target: np.zeros(2), scale: number}, [], {})
+        values = [bound.loss_grad(np.array([1.0, 2.0]))[0] for _ in range(2 * PATIENCE)]
+    assert values == [5 * number] * len(values)
+    assert made[0] is not None
+
+
+def test_a_feed_that_run_refuses_is_refused(graph):
+    x, target, loss = loss_with_feed()
+    scale = v1.placeholder(tf.int8, [])
+    backend = GraphBackend(loss * tf.cast(scale, tf.float32), [x], [])
+    with started() as session:
+        wrong = [{target: np.zeros(3), scale: 3}, {target: np.zeros(2), scale: 300}]
+        assert not any(Direct.of(session, backend._both, feed) for feed in wrong)
+        assert Direct.of(session, backend._both, {target: np.zeros(2), scale: 100})
+
+
+@pytest.mark.parametrize("more", [False, True])
+def test_many_evaluations_take_the_faster_way_to_the_same_values(graph, monkeypatch, more):
+    x, target, loss = loss_with_feed()
+    wanted = np.array([1.0, 2.0])  # of another type than the placeholder, and changed on the way
+    backend = GraphBackend(loss, [x], [])
+    made = counting(monkeypatch)
+    fetches = [loss, target, target + 0.0] if more else []
+    with started() as session:
+        graph.finalize()
+        bound = backend.bind(session, {target: wanted}, fetches if not more else fetches[::2], {})
+        point = np.array([0.5, -1.0])
+        for i in range(2 * PATIENCE):
+            wanted[0] = i
+            value, slope, *fetched = bound.loss_grad(point)
+            assert isinstance(value, np.float32)
+            assert slope.dtype == np.float32
+            assert value == np.float32((0.5 - i) ** 2 + 9)
+            assert slope.tolist() == [1 - 2 * i, -6]
+            if more:
+                assert fetched[0] == value
+                assert fetched[1].tolist() == [i, 2]
+            slope[:] = 0  # it is the caller's
+            assert point.tolist() == [0.5, -1.0]
+        assert session.run(x).tolist() == [3.0, 4.0]
+    assert [direct is not None for direct in made] == [True]
+
+
+class Counted(v1.Session):
+    count = 0
+
+    def run(self, *args, **kwargs):
+        self.count += 1
+        return super().run(*args, **kwargs)
+
+
+@pytest.mark.parametrize("kind", ["wrapper", "subclass", "instance", "patched", "old"])
+def test_sessions_of_another_kind_are_run_each_time(graph, monkeypatch, kind):
+    x, target, loss = loss_with_feed()
+    backend, made = GraphBackend(loss, [x], []), counting(monkeypatch)
+    with started() as started_session:
+        session, runs, run = started_session, [], started_session.run
+        if kind == "wrapper":
+            session = Session(started_session)
+        elif kind == "subclass":
+            session = Counted(graph=graph)
+            session.run(v1.global_variables_initializer())
+        elif kind == "instance":
+            session.run = lambda *args, **kwargs: runs.append(0) or run(*args, **kwargs)
+        elif kind == "patched":
+            monkeypatch.setattr(
+                v1.Session, "run", lambda self, *a, **k: runs.append(0) or run(*a, **k)
+            )
+        else:
+            monkeypatch.delattr(v1.Session.__bases__[0], "_make_callable_from_options")
+        bound = backend.bind(session, {target: np.zeros(2)}, [], {})
+        for _ in range(2 * PATIENCE):
+            assert bound.loss_grad(np.ones(2))[0] == 2
+        assert kind not in ("instance", "patched") or len(runs) == 2 * PATIENCE
+        assert kind != "subclass" or session.count == 2 * PATIENCE + 1
+    assert made == [None]
+
+
+@pytest.mark.parametrize("kind", ["list", "fetched itself", "structure", "operation"])
+def test_what_only_run_takes_goes_through_run(graph, monkeypatch, kind):
+    x, target, loss = loss_with_feed()
+    scale = v1.placeholder(tf.float32, [])
+    scaled = loss * scale
+    backend, made = GraphBackend(scaled, [x], []), counting(monkeypatch)
+    feed = {target: [1, 2] if kind == "list" else np.zeros(2, np.float32), scale: 3}
+    fetches = {"fetched itself": [target], "structure": [{"a": loss}], "operation": [loss.op]}
+    with started() as session:
+        bound = backend.bind(session, feed, fetches.get(kind, []), {})
+        answers = [bound.loss_grad(np.array([1.0, 2.0])) for _ in range(2 * PATIENCE)]
+    assert {answer[0] for answer in answers} == {0 if kind == "list" else 15}
+    assert made == [None]
+
+
+def test_an_error_on_the_faster_way_is_that_of_run(graph, monkeypatch):
+    x, target, _ = loss_with_feed()
+    checked = v1.debugging.check_numerics(tf.reduce_sum(1 / (x - target)), "no number")
+    backend, made = GraphBackend(checked, [x], []), counting(monkeypatch)
+    with started() as session:
+        bound = backend.bind(session, {target: np.zeros(2)}, [], {})
+        for _ in range(PATIENCE):
+            bound.loss_grad(np.ones(2))
+        with pytest.raises(tf.errors.InvalidArgumentError, match="defined at"):
+            bound.loss_grad(np.zeros(2))
+        assert bound.loss_grad(np.ones(2))[0] == 2
+    assert made[0] is not None

@@ -25,6 +25,7 @@ from optimizers.external import (
     ScipyOptimizerInterface,
 )
 from optimizers.external.torch import TorchOptimizer, minimize
+from optimizers.external.torch.backend import TorchBackend
 from tests.external.methods import METHODS, SECOND_ORDER, assert_at_ones, rosenbrock
 
 
@@ -483,8 +484,12 @@ def test_fetches_are_arrays_of_their_own():
 
 
 def test_one_vector_leaves_the_device_for_each_evaluation(monkeypatch):
-    # Without a device at hand: what is copied to the host goes through `cpu`.
-    moved, cpu = [], torch.Tensor.cpu
+    # Without a device at hand: what is copied to the host goes through `cpu`, also from memory
+    # that NumPy cannot have.
+    moved, cpu, prepare = [], torch.Tensor.cpu, TorchBackend.prepare
+    monkeypatch.setattr(
+        TorchBackend, "prepare", lambda self, f: prepare(self, f) or setattr(self, "_memory", None)
+    )
     monkeypatch.setattr(torch.Tensor, "cpu", lambda self: moved.append(self.shape) or cpu(self))
     bowl = Bowl()
     result = minimize(bowl, bowl.variables)

@@ -11,6 +11,7 @@ from optimizers.errors import InvalidInputError
 from optimizers.external.backend import Backend, NoSecondDerivativeError, scalar
 from optimizers.external.frameworks import require
 from optimizers.external.tensorflow.feeding import Feeding
+from optimizers.external.tensorflow.running import PATIENCE, Direct
 from optimizers.external.tensorflow.variables import (
     checked,
     for_host,
@@ -81,6 +82,9 @@ class GraphBackend(Backend):
         self._user_feed: dict[Any, Any] = {}
         self._fetches: list[Any] = []
         self._run_kwargs: dict[str, Any] = {}
+        #: How many evaluations of the loss there were, and the faster way to more.
+        self._count = 0
+        self._direct: Direct | None = None
 
     def _build(self, loss: Any, constraints: Sequence[Any], second_order: bool) -> None:
         tf = require("tensorflow")
@@ -129,6 +133,7 @@ class GraphBackend(Backend):
         bound._session = session
         bound._fetches = list(fetches)
         bound._run_kwargs = dict(run_kwargs)
+        bound._count, bound._direct = 0, None
         bound._feeding = self._feeding.bound(dict(feed_dict or {}), bound._fetches)
         return bound
 
@@ -138,12 +143,14 @@ class GraphBackend(Backend):
 
     def _run(self, tensors: list[Any], x: NDArray[Any], extra: Mapping[Any, Any]) -> Any:
         """Evaluate tensors at a trial point: the variables keep their values."""
+        return self._session.run(tensors, feed_dict={**self._fed(x), **extra})
+
+    def _fed(self, x: NDArray[Any]) -> dict[Any, Any]:
+        """Return the feed of a trial point; what cannot be fed is assigned."""
         parts = self.packing.split(x)
         if self._feeding.assigned:
             self._write([(i, parts[i]) for i in self._feeding.assigned])
-        feed = self._feeding.feed(parts)
-        feed.update(extra)
-        return self._session.run(tensors, feed_dict=feed)
+        return self._feeding.feed(parts)
 
     def _write(self, parts: Sequence[tuple[int, Any]], **run_kwargs: Any) -> None:
         self._session.run(
@@ -159,8 +166,22 @@ class GraphBackend(Backend):
 
     @override
     def loss_grad(self, x: NDArray[Any]) -> tuple[Any, ...]:
-        loss, gradient, *fetched = self._run([*self._both, *self._fetches], x, {})
+        loss, gradient, *fetched = self._evaluated(x)
         return scalar(loss), gradient, *fetched
+
+    def _evaluated(self, x: NDArray[Any]) -> list[Any]:
+        """Return the loss, its gradient and what is fetched, the fastest way that there is."""
+        tensors, feed = [*self._both, *self._fetches], self._fed(x)
+        self._count += 1
+        if self._count == PATIENCE:
+            self._direct = Direct.of(self._session, tensors, feed)
+        if self._direct is not None:
+            try:
+                return self._direct(feed)
+            except require("tensorflow").errors.OpError:
+                self._direct = None  # `run` says of an error where the operation was made
+        values: list[Any] = self._session.run(tensors, feed_dict=feed)
+        return values
 
     @override
     def constraint_values(self, x: NDArray[Any]) -> list[NDArray[Any]]:

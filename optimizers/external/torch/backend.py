@@ -132,6 +132,9 @@ class TorchBackend(Backend):
         with self._torch.enable_grad():
             loss, slopes = self._evaluate()
             fetched = [self._fetched(fetch) for fetch in self._fetches]
+        if self._memory is not None:  # each on the host: nothing is gained by one copy for both
+            value = (np.float64 if loss.dtype == self._torch.float64 else np.float32)(loss.item())
+            return value, self._packed(slopes), *fetched
         packed = self._packed([*slopes, loss.detach()])
         value = packed[-1]
         if packed.dtype != np.float32 and loss.dtype != self._torch.float64:
@@ -190,12 +193,10 @@ class TorchBackend(Backend):
     def commit(self, x: NDArray[Any]) -> None:
         self._slopes = None  # what it was computed from is overwritten
         if self._memory is not None:  # NumPy casts on the way, without a vector in between
-            changed = self._torch.autograd.graph.increment_version
-            for target, memory, part in zip(
-                self._targets, self._memory, self.packing.slices, strict=True
-            ):
+            for memory, part in zip(self._memory, self.packing.slices, strict=True):
                 np.copyto(memory, x[part], casting="same_kind")
-                changed(target)  # so that autograd knows, as of PyTorch's own copies
+            # So that autograd knows, as of PyTorch's own copies.
+            self._torch.autograd.graph.increment_version(self._targets)
             return
         np.copyto(self._staged, x, casting="same_kind")
         if self._vector is not self._source:
