@@ -53,6 +53,33 @@ def check_able(optimizer: Optimizer, name: str, is_bounded: bool, is_constrained
     check_serial({key: settings.get(key) for key in (*_PARALLEL, "max_evals_grouped")})
 
 
+def check_curvature(
+    optimizer: Optimizer, name: str, has_products: bool, settings: dict[str, Any]
+) -> None:
+    """Raise a CapabilityError if an optimizer requires second derivatives and there are none.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        The optimizer.
+    name : str
+        What to call it.
+    has_products : bool
+        Whether the framework has exact Hessian-vector products.
+    settings : dict
+        Settings of the run, ``hess`` and ``hessp`` among them.
+    """
+    level = optimizer.get_support_level().get("hessian", SupportLevel.not_supported)
+    given = {**optimizer.settings, **settings}
+    has_any = has_products or given.get("hess") is not None or given.get("hessp") is not None
+    if level == SupportLevel.required and not has_any:
+        raise CapabilityError(
+            f"{name} requires second derivatives, and of this loss there are none that are exact: "
+            "give the interface hess or hessp, or take a method that does without, such as "
+            "trust-constr."
+        )
+
+
 def check_serial(settings: dict[str, Any]) -> None:
     """Raise an OptionError if settings ask for several evaluations at the same time."""
     given = [name for name in _PARALLEL if settings.get(name)]

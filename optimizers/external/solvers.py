@@ -11,7 +11,13 @@ from typing_extensions import override
 
 from optimizers.errors import InvalidInputError
 from optimizers.evaluation.evaluators import Evaluator
-from optimizers.external.driving import check_able, check_serial, drive, wants_hessian
+from optimizers.external.driving import (
+    check_able,
+    check_curvature,
+    check_serial,
+    drive,
+    wants_hessian,
+)
 from optimizers.external.interface import ExternalOptimizerInterface
 from optimizers.optimizer import Optimizer
 from optimizers.problem import Problem
@@ -42,6 +48,29 @@ class ScipyMethod(SciPyOptimizer):
         # As SciPy's functions, unless the user says what a failure is to do.
         run.passes = not ({**self._run_settings, **settings}).get("on_failure")
         return run
+
+    def suit(self, dtype: np.dtype[Any], has_products: bool) -> None:
+        """Set what is not given where SciPy's default is made for double precision alone.
+
+        Parameters
+        ----------
+        dtype : dtype
+            The type of the variables.
+        has_products : bool
+            Whether there are exact Hessian-vector products.
+        """
+        if dtype.itemsize >= np.dtype(np.float64).itemsize:
+            return
+        suited = {}
+        if self._method == "newton-cg" and not has_products:
+            # With a step of 1e-8 most differences of gradients are zero, and so called curvatures.
+            suited["eps"] = float(np.sqrt(np.finfo(dtype).eps))
+        if self._method == "nelder-mead" and self._tol is None:
+            # SciPy keeps a simplex in the type of the start, and so gets nearer than it asks for.
+            # Here it is in double precision, which can shrink wherever the variables are large.
+            suited["xatol"] = 5e-5
+        given = {name for name, value in self._options.items() if value is not None}
+        self.set_options(**{name: suited[name] for name in suited.keys() - given})
 
 
 class _Driving(ExternalOptimizerInterface):
@@ -95,7 +124,11 @@ class _Driving(ExternalOptimizerInterface):
         step_callback: Callable[..., Any],
         optimizer_kwargs: dict[str, Any],
     ) -> NDArray[Any]:
-        optimizer, _, settings = self._chosen(optimizer_kwargs)
+        optimizer, name, settings = self._chosen(optimizer_kwargs)
+        has_products = getattr(loss_grad_func, "hessp", None) is not None
+        check_curvature(optimizer, name, has_products, settings)
+        if isinstance(optimizer, ScipyMethod):
+            optimizer.suit(initial_val.dtype, has_products)
         result = drive(
             optimizer,
             initial_val=initial_val,
@@ -132,6 +165,8 @@ class ScipyOptimizerInterface(_Driving):
         ``method``: SciPy's name of one; by default ``"L-BFGS-B"``, with constraints ``"SLSQP"``.
         ``options``: its options. ``tol``, ``hess`` and ``hessp`` as SciPy takes them, and the
         settings of :class:`RunSettings`. Methods that take second derivatives get exact ones.
+        On variables in single precision, the default of Nelder-Mead's ``xatol`` is 5e-5, and that
+        of Newton-CG's ``eps``, where there are no exact second derivatives, 3.5e-4.
 
     Raises
     ------

@@ -28,6 +28,7 @@ from optimizers.external import (
     OptimizerInterface,
     ScipyOptimizerInterface,
 )
+from tests.external.methods import METHODS, NEED_HESSIANS, assert_at_ones
 
 KEYWORDS = {
     *("initial_val", "loss_grad_func", "equality_funcs", "equality_grad_funcs"),
@@ -183,6 +184,30 @@ def rosenbrock(w):
     return lambda: (scipy.optimize.rosen(w), [scipy.optimize.rosen_der(w)])
 
 
+@pytest.mark.parametrize(
+    ("method", "options", "n", "accuracy"), [row for row in METHODS if row[0] not in NEED_HESSIANS]
+)
+def test_rosenbrock_in_single_precision(method, options, n, accuracy):
+    w = np.zeros(n, np.float32)
+
+    def loss():
+        x = w.astype(np.float64)
+        return np.float32(scipy.optimize.rosen(x)), [scipy.optimize.rosen_der(x)]
+
+    ScipyOptimizerInterface(loss, [w], method=method, options=options).minimize()
+    assert_at_ones(w, accuracy)
+
+
+@pytest.mark.parametrize("method", NEED_HESSIANS)
+def test_second_derivatives_that_are_needed_and_missing_are_an_error(method):
+    bowl, hess = Bowl(), 2 * np.eye(7)
+    with pytest.raises(CapabilityError, match=f"{method} requires second .* hess or hessp"):
+        ScipyOptimizerInterface(bowl, bowl.variables, method=method).minimize()
+    assert bowl.calls == 0
+    ScipyOptimizerInterface(bowl, bowl.variables, method=method, hess=lambda x: hess).minimize()
+    np.testing.assert_allclose(bowl.x(), bowl.target)
+
+
 @pytest.mark.parametrize("method", ["L-BFGS-B", "BFGS", "CG", "SLSQP", "TNC", "Nelder-Mead"])
 def test_the_points_are_those_of_scipy(method):
     theirs, ours = [], []
@@ -298,7 +323,10 @@ def test_what_the_method_cannot_honour_is_an_error_before_anything_is_evaluated(
     assert bowl.calls == 0
 
 
-@pytest.mark.parametrize("method", ["L-BFGS-B", "SLSQP", "Nelder-Mead", "trust-constr", "COBYLA"])
+@pytest.mark.parametrize(
+    "method",
+    ["L-BFGS-B", "SLSQP", "Nelder-Mead", "trust-constr", "COBYLA", "COBYQA", "TNC", "Newton-CG"],
+)
 @pytest.mark.parametrize("which", ["step_callback", "loss_callback"])
 def test_stop_iteration_ends_cleanly_on_the_best_point(method, which):
     w, seen, steps = np.array([-1.2, 1.0]), [], []

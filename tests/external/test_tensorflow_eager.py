@@ -18,6 +18,7 @@ from optimizers.external import (
     ScipyOptimizerInterface,
 )
 from optimizers.external.tensorflow import minimize
+from tests.external.methods import METHODS, assert_at_ones
 
 
 def test_without_tensorflow_the_error_names_the_extra(monkeypatch):
@@ -31,25 +32,6 @@ def tf():
     return pytest.importorskip("tensorflow", reason="needs the extra: tensorflow")
 
 
-METHODS = {  # to which accuracy each one minimises Rosenbrock's function in single precision
-    **dict.fromkeys(["L-BFGS-B", "BFGS", "Powell"], 1e-5),
-    **dict.fromkeys(["CG", "SLSQP", "Newton-CG"], 1e-3),
-    **dict.fromkeys(["trust-ncg", "trust-krylov", "trust-exact", "trust-constr"], 1e-3),
-    "Nelder-Mead": 1e-4,
-    "TNC": 1e-1,
-    "COBYLA": 1e-1,
-    "COBYQA": 1e-3,
-}
-OPTIONS = {
-    "Newton-CG": {"maxiter": 1000, "xtol": 1e-7},
-    "TNC": {"maxiter": 1000},
-    "COBYLA": {"maxiter": 10000, "tol": 5e-5},
-    "COBYQA": {"maxiter": 10000},
-    "Nelder-Mead": {"maxiter": 10000, "maxfev": 10000, "xatol": 1e-6, "fatol": 1e-8},
-    "Powell": {"maxiter": 10000, "ftol": 1e-8},
-}
-
-
 @pytest.fixture
 def rosen(tf):
     def rosen(x):
@@ -58,12 +40,11 @@ def rosen(tf):
     return rosen
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_every_method_minimises_in_single_precision(tf, rosen, method):
-    x = tf.Variable(np.zeros(2 if method == "COBYLA" else 5, np.float32))
-    options = OPTIONS.get(method, {"maxiter": 1000})
+@pytest.mark.parametrize(("method", "options", "n", "accuracy"), METHODS)
+def test_every_method_minimises_in_single_precision(tf, rosen, method, options, n, accuracy):
+    x = tf.Variable(np.zeros(n, np.float32))
     ScipyOptimizerInterface(lambda: rosen(x), [x], method=method, options=options).minimize()
-    np.testing.assert_allclose(x.numpy(), 1.0, atol=METHODS[method])
+    assert_at_ones(x.numpy(), accuracy)
 
 
 def test_variables_of_any_shape_and_float(tf):
@@ -83,6 +64,12 @@ def test_variables_of_any_shape_and_float(tf):
     np.testing.assert_allclose(c.numpy(), np.full((2, 3), 2), atol=1e-2)
     assert abs(float(d[0]) - 1) < 0.1
     assert unused.numpy().tolist() == [7.0]
+
+
+def test_a_loss_of_a_type_that_numpy_has_not(tf):
+    x = tf.Variable(tf.zeros(2, tf.bfloat16))
+    ScipyOptimizerInterface(lambda: tf.reduce_sum((x - 3) ** 2), [x]).minimize()
+    assert [float(value) for value in x.numpy()] == [3.0, 3.0]
 
 
 def test_by_default_the_variables_are_those_that_the_loss_reads(tf):

@@ -9,30 +9,13 @@ from optimizers.external import (
     OptimizerInterface,
     ScipyOptimizerInterface,
 )
+from tests.external.methods import METHODS, assert_at_ones
 
 tf = pytest.importorskip("tensorflow", reason="needs the extra: tensorflow")
 from optimizers.external.tensorflow.graph import GraphBackend  # noqa: E402
 from optimizers.external.tensorflow.running import PATIENCE, Direct  # noqa: E402
 
 v1 = tf.compat.v1
-
-METHODS = {  # to which accuracy each one minimises Rosenbrock's function in single precision
-    **dict.fromkeys(["L-BFGS-B", "BFGS", "Powell"], 1e-5),
-    **dict.fromkeys(["CG", "SLSQP", "Newton-CG"], 1e-3),
-    **dict.fromkeys(["trust-ncg", "trust-krylov", "trust-exact", "trust-constr"], 1e-3),
-    "Nelder-Mead": 1e-4,
-    "TNC": 1e-1,
-    "COBYLA": 1e-1,
-    "COBYQA": 1e-3,
-}
-OPTIONS = {
-    "Newton-CG": {"maxiter": 1000, "xtol": 1e-7},
-    "TNC": {"maxiter": 1000},
-    "COBYLA": {"maxiter": 10000, "tol": 5e-5},
-    "COBYQA": {"maxiter": 10000},
-    "Nelder-Mead": {"maxiter": 10000, "maxfev": 10000, "xatol": 1e-6, "fatol": 1e-8},
-    "Powell": {"maxiter": 10000, "ftol": 1e-8},
-}
 
 
 @pytest.fixture(params=["resource", "ref"])
@@ -64,21 +47,19 @@ class Recorder(ExternalOptimizerInterface):
 
 
 @pytest.mark.parametrize(
-    ("graph", "method"),
+    ("graph", "method", "options", "n", "accuracy"),
     [
-        *(("resource", method) for method in METHODS),
-        *(("ref", method) for method in ("L-BFGS-B", "SLSQP", "trust-ncg")),
+        *(("resource", *row) for row in METHODS),
+        *(("ref", *row) for row in METHODS if row[0] in ("L-BFGS-B", "SLSQP", "trust-ncg")),
     ],
     indirect=["graph"],
 )
-def test_every_method_minimises_in_single_precision(graph, method):
-    x = variable(np.zeros(2 if method == "COBYLA" else 5))
-    interface = ScipyOptimizerInterface(
-        rosenbrock(x), method=method, options=OPTIONS.get(method, {"maxiter": 1000})
-    )
+def test_every_method_minimises_in_single_precision(graph, method, options, n, accuracy):
+    x = variable(np.zeros(n))
+    interface = ScipyOptimizerInterface(rosenbrock(x), method=method, options=options)
     with started() as session:
         interface.minimize(session)
-        np.testing.assert_allclose(session.run(x), 1.0, atol=METHODS[method])
+        assert_at_ones(session.run(x), accuracy)
 
 
 def test_scalar_vector_and_matrix_together(graph):
@@ -111,6 +92,14 @@ def test_mixed_types_are_cast_one_by_one(graph):
         assert recorder.given["initial_val"].dtype == np.float64
         interface.minimize(session)
         np.testing.assert_allclose(session.run(b), 1 / 3, rtol=1e-12)
+
+
+def test_a_loss_of_a_type_that_numpy_has_not(graph):
+    x = v1.Variable(tf.zeros(2, tf.bfloat16), use_resource=graph.use_resource)
+    interface = ScipyOptimizerInterface(tf.reduce_sum((x - 3) ** 2))
+    with started() as session:
+        interface.minimize(session)
+        assert [float(value) for value in session.run(x)] == [3.0, 3.0]
 
 
 def test_trial_points_are_fed_and_the_variables_keep_their_values(graph):

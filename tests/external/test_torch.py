@@ -644,8 +644,9 @@ def test_closures_that_cannot_be_used():
     assert optimizer.result_ is None
 
 
-def test_second_order_methods_do_with_first_derivatives():
-    w = parameter([-1.2, 1.0])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_second_order_methods_do_with_first_derivatives(dtype):
+    w = parameter([0.0] * 5, dtype)
     optimizer = TorchOptimizer([w], method="Newton-CG")
 
     def closure():

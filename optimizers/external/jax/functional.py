@@ -26,7 +26,7 @@ def minimize(
     """Minimise a function of a pytree of JAX's.
 
     The function is compiled once for each structure, shape and type of its arguments, also over
-    several calls with the same function object. As under :func:`jax.jit`, what it refers to
+    several calls with the same function object. As under ``jax.jit``, what it refers to
     besides its arguments is a constant from the first call on: pass what changes in `args`.
 
     Parameters

@@ -13,6 +13,7 @@ from optimizers.external.frameworks import require
 from optimizers.external.tensorflow.compiling import Call, compiled
 from optimizers.external.tensorflow.variables import (
     checked,
+    for_host,
     no_second_derivative,
     own,
     packed,
@@ -171,6 +172,7 @@ class EagerBackend(Backend):
                 tape.watch(self.variables)
                 loss = _scalar(self._loss())
             gradients = tape.gradient(loss, self.variables, unconnected_gradients="zero")
+            loss = for_host(loss)
             fetched = [fetch() if callable(fetch) else own(fetch) for fetch in self._fetches]
             fetched = tf.nest.map_structure(tf.identity, fetched)
             if self._is_small:

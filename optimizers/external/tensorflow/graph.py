@@ -14,6 +14,7 @@ from optimizers.external.tensorflow.feeding import Feeding
 from optimizers.external.tensorflow.running import PATIENCE, Direct
 from optimizers.external.tensorflow.variables import (
     checked,
+    for_host,
     no_second_derivative,
     own,
     packed,
@@ -97,7 +98,7 @@ class GraphBackend(Backend):
             for variable, new in zip(variables, self._placeholders, strict=True)
         ]
         gradients = _gradients(loss, variables)
-        self._both = [loss, packed(gradients, dtype)]
+        self._both = [for_host(loss), packed(gradients, dtype)]
         self._values = [tf.reshape(constraint, [-1]) for constraint in constraints]
         self._jacobians = [_jacobian(values, variables, dtype) for values in self._values]
         self._products: list[Any] = []

@@ -67,6 +67,12 @@ def packed(tensors: Sequence[Any], dtype: Any) -> Any:
     return flat[0] if len(flat) == 1 else tf.concat(flat, 0)
 
 
+def for_host(loss: Any) -> Any:
+    """Return a loss in a type that NumPy has as a float, inside a graph or function."""
+    tf = require("tensorflow")
+    return tf.cast(loss, tf.float32) if loss.dtype == tf.bfloat16 else loss
+
+
 def unpacked(vector: Any, variables: Sequence[Any], packing: Packing) -> list[Any]:
     """Return the parts of a flat tensor in the shapes and types of variables."""
     tf = require("tensorflow")

@@ -43,7 +43,7 @@ def minimize(
     equalities, inequalities : sequence of callables, optional
         Functions to hold at zero, and not to let become negative.
     fetches, step_callback, loss_callback
-        As in :meth:`ExternalOptimizerInterface.minimize`.
+        As in :meth:`~optimizers.external.ExternalOptimizerInterface.minimize`.
     **kwargs
         As in :class:`ScipyOptimizerInterface`, such as ``method`` and ``options``; with an
         optimizer, as in :class:`OptimizerInterface`.

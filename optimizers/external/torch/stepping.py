@@ -22,7 +22,7 @@ except ImportError:  # told when the class is used
 
 
 class TorchOptimizer(_Base):  # type: ignore[misc]  # untyped, as it may be absent
-    """An optimizer for PyTorch's own loop, in the place of :class:`torch.optim.LBFGS`.
+    """An optimizer for PyTorch's own loop, in the place of ``torch.optim.LBFGS``.
 
     Each :meth:`step` is a whole run from where the parameters are; limit it, by ``maxiter`` for
     instance, to see to something else between steps.
@@ -112,7 +112,7 @@ class TorchOptimizer(_Base):  # type: ignore[misc]  # untyped, as it may be abse
         Returns
         -------
         tensor
-            The loss at the first evaluation, as :class:`torch.optim.LBFGS` does.
+            The loss at the first evaluation, as ``torch.optim.LBFGS`` does.
         """
         if not callable(closure):
             raise InvalidInputError(
