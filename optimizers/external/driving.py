@@ -144,6 +144,9 @@ def drive(
         _bounds(packed_bounds, initial_val.size),
         **settings,
     )
+    if both.refused:  # asked, and so counted, but not evaluated
+        result.nfev -= both.refused
+        result.njev -= both.refused * takes_gradient
     if result.stop is StopReason.CALLBACK and result.best is not None:
         if not np.array_equal(result.x, result.best.x):
             result.jac = None
@@ -162,10 +165,13 @@ class _Deferring:
         self._loss_grad = loss_grad
         self._step = step
         self._is_stopping = False
+        #: How many evaluations were asked for after the wish to stop.
+        self.refused = 0
         self.has_step = step is not no_step
 
     def evaluate(self, x: Array) -> tuple[Any, NDArray[Any]]:
         if self._is_stopping:
+            self.refused += 1
             raise StopIteration
         try:
             answer: tuple[Any, NDArray[Any]] = self._loss_grad(x)

@@ -521,3 +521,34 @@ def test_no_framework_is_imported_before_it_is_used():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+@pytest.mark.parametrize(
+    "method", ["L-BFGS-B", "TNC", "CG", "SLSQP", "Nelder-Mead", "Powell", "COBYLA", "trust-constr"]
+)
+@pytest.mark.parametrize("stop_at", [1, 2, 5])
+def test_what_is_asked_after_a_stop_is_not_counted(method, stop_at):
+    w, calls = np.array([3.0, 4.0, 1.0]), []
+
+    def stop():
+        calls.append(w.copy())
+        if len(calls) == stop_at:
+            raise StopIteration
+
+    def loss():
+        return 100 * (w[1] - w[0] ** 2) ** 2 + (1 - w[0]) ** 2 + w[2] ** 2, [
+            np.array(
+                [
+                    -400 * w[0] * (w[1] - w[0] ** 2) - 2 * (1 - w[0]),
+                    200 * (w[1] - w[0] ** 2),
+                    2 * w[2],
+                ]
+            )
+        ]
+
+    interface = ScipyOptimizerInterface(loss, [w], method=method)
+    interface.minimize(loss_callback=stop)
+    assert interface.result_.stop is StopReason.CALLBACK
+    assert interface.result_.nfev == len(calls) == stop_at
+    takes_gradient = method in ("L-BFGS-B", "TNC", "CG", "SLSQP", "trust-constr")
+    assert interface.result_.njev == takes_gradient * stop_at
