@@ -137,11 +137,12 @@ def drive(
     constraints = _constraints(optimizer, equalities, inequalities)
     if constraints:
         settings["constraints"] = constraints
+    bounds = _bounds(packed_bounds, initial_val.size)
     result = optimizer.minimize(
         both.evaluate if takes_gradient else (lambda x: both.evaluate(x)[0]),
-        initial_val,
+        _start(initial_val, bounds),
         True if takes_gradient else None,
-        _bounds(packed_bounds, initial_val.size),
+        bounds,
         **settings,
     )
     if both.refused:  # asked, and so counted, but not evaluated
@@ -244,3 +245,12 @@ def _bounds(packed: Any, n: int) -> Bounds | None:
     if not np.isfinite(lower).any() and not np.isfinite(upper).any():
         return None
     return Bounds(lower, upper)
+
+
+def _start(initial: NDArray[Any], bounds: Bounds | None) -> NDArray[Any]:
+    """Return the start; on its bound where it is outside by no more than its type's rounding."""
+    if bounds is None:
+        return initial
+    clipped = np.clip(initial, bounds.lb, bounds.ub, dtype=np.float64)
+    away = np.abs(clipped - initial)
+    return np.where(away <= np.spacing(np.abs(initial)), clipped, initial) if away.any() else initial

@@ -28,6 +28,8 @@ from optimizers.external import (
     OptimizerInterface,
     ScipyOptimizerInterface,
 )
+from optimizers.external.bounds import pack_bounds
+from optimizers.external.packing import Packing
 from tests.external.methods import METHODS, NEED_HESSIANS, assert_at_ones
 
 KEYWORDS = {
@@ -552,3 +554,50 @@ def test_what_is_asked_after_a_stop_is_not_counted(method, stop_at):
     assert interface.result_.nfev == len(calls) == stop_at
     takes_gradient = method in ("L-BFGS-B", "TNC", "CG", "SLSQP", "trust-constr")
     assert interface.result_.njev == takes_gradient * stop_at
+
+
+@pytest.mark.parametrize("method", ["L-BFGS-B", "TNC", "SLSQP", "trust-constr", "Nelder-Mead"])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("side", [1, -1])
+def test_variables_of_few_digits_stay_inside_bounds_that_they_cannot_hold(method, dtype, side):
+    low = 0.7 if side > 0 else 0.3  # one type rounds it up, another down
+    w, other = np.array([side * 2.0, side * 2.0], dtype), np.array(1.0)
+    pair = (low, None) if side > 0 else (None, -low)
+    seen = []
+
+    def loss():
+        seen.append(side * float(w[0]))
+        return float(w @ w + other**2), [2 * w, 2 * other]
+
+    kwargs = {"var_to_bounds": [(w, pair)], "method": method}
+    interface = ScipyOptimizerInterface(loss, [w, other], **kwargs)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        interface.minimize()
+        interface.minimize()
+    assert min(seen) >= low
+    assert side * float(w[0]) >= low
+    np.testing.assert_allclose(float(w[0]), side * low, rtol=2e-3)
+
+
+def test_a_start_on_a_bound_that_its_type_cannot_hold_is_no_start_outside():
+    w = np.array([0.7], np.float32)
+    assert float(w[0]) < 0.7
+    interface = ScipyOptimizerInterface(lambda: (w @ w, [2 * w]), [w], var_to_bounds=[(w, (0.7, 1))])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        interface.minimize()
+    assert float(w[0]) >= 0.7
+
+
+@pytest.mark.parametrize("pair", [(0.7, 0.7), (0.7, 0.7 + 1e-12), (-0.7, -0.7)])
+def test_bounds_that_fix_a_variable_still_do(pair):
+    lower, upper = pack_bounds(Packing([(2,)], [np.float32]), [pair])
+    assert lower.tolist() == upper.tolist() == [float(np.float32(pair[0]))] * 2
+
+
+def test_bounds_beyond_what_a_type_holds():
+    lower, upper = pack_bounds(Packing([(2,)], [np.float32]), [(-1e300, [1e300, None])])
+    most = float(np.finfo(np.float32).max)
+    assert lower.tolist() == [-most] * 2
+    assert upper.tolist() == [most, np.inf]

@@ -3,6 +3,7 @@
 import contextlib
 import gc
 import sys
+import warnings
 import weakref
 from collections import namedtuple
 
@@ -390,3 +391,20 @@ def test_further_errors():
 def test_a_loss_of_one_element_is_a_scalar():
     found, _ = minimize(lambda x: (x - 1) ** 2, jnp.zeros(1))
     np.testing.assert_allclose(found, 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+def test_leaves_of_few_digits_stay_inside_bounds_that_they_cannot_hold(dtype):
+    start = {"a": jnp.array([2.0, -2.0], dtype), "b": jnp.array(2.0, "float32")}
+    bounds = {"a": ([0.7, None], [None, -0.3]), "b": (0.7, None)}
+
+    def loss(params):
+        return jnp.sum(params["a"].astype("float32") ** 2) + params["b"] ** 2
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found, _ = minimize(loss, start, bounds=bounds)
+        found, _ = minimize(loss, found, bounds=bounds)
+    assert float(found["a"][0]) >= 0.7
+    assert float(found["a"][1]) <= -0.3
+    assert float(found["b"]) >= 0.7

@@ -46,7 +46,7 @@ class Tree:
         self._structure, self._dtypes = structure, tuple(dtypes)
         # NumPy has no bfloat16, and float16 is no precision for a solver: float32 holds both.
         host = [np.float64 if dtype == np.float64 else np.float32 for dtype in dtypes]
-        self.packing = Packing(shapes, host)
+        self.packing = Packing(shapes, host, dtypes)
         self._key = structure, self.packing.shapes, self._dtypes
 
     @classmethod

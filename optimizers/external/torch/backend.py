@@ -14,6 +14,9 @@ from optimizers.external.frameworks import require
 from optimizers.external.packing import Packing
 from optimizers.external.torch.bounds import as_keyed
 
+#: What NumPy calls the types that it has.
+_HELD = {"torch.float16": np.float16, "torch.float64": np.float64}
+
 
 class TorchBackend(Backend):
     """Functions of tensors that they read, differentiated by autograd.
@@ -63,6 +66,7 @@ class TorchBackend(Backend):
         self.packing = Packing(
             [tuple(v.shape) for v in self.variables],
             [np.float64 if v.dtype == double else np.float32 for v in self.variables],
+            [_HELD.get(str(v.dtype), np.float32) for v in self.variables],
         )
         devices = {variable.device for variable in self.variables}
         self._device = self.variables[0].device
