@@ -408,3 +408,30 @@ def test_leaves_of_few_digits_stay_inside_bounds_that_they_cannot_hold(dtype):
     assert float(found["a"][0]) >= 0.7
     assert float(found["a"][1]) <= -0.3
     assert float(found["b"]) >= 0.7
+
+
+@pytest.mark.parametrize(
+    "given",
+    [[(0, 1), (2, 3)], ((0, 1), (2, 3)), [[0, 1], [2, 3]], [(None, 1.0), (np.float64(2), np.inf)]],
+)
+def test_bounds_that_may_be_scipys_are_refused(given):
+    calls = []
+    for params, bounds in ((jnp.zeros(2), given), ({"w": np.zeros(2)}, {"w": given})):
+        with pytest.raises(InvalidInputError, match="as SciPy writes them.*np.array"):
+            minimize(calls.append, params, bounds=bounds)
+    assert not calls
+
+
+@pytest.mark.parametrize(
+    "given",
+    [(np.array([0, 1]), np.array([2, 3])), ([0, 1], [2, 3]), [np.array([0, 1]), np.array([2, 3])]],
+)
+def test_bounds_that_are_sides(given):
+    found, _ = minimize(lambda x: jnp.sum((x + 1) ** 2), jnp.ones(2), bounds=given)
+    assert found.tolist() == [0.0, 1.0]
+
+
+def test_bounds_of_two_leaves_are_pairs():
+    start = [jnp.array(0.5), jnp.array(2.5)]
+    found, _ = minimize(lambda x: x[0] ** 2 + x[1] ** 2, start, bounds=[(0.25, 1), (2, 3)])
+    assert [float(leaf) for leaf in found] == [0.25, 2.0]

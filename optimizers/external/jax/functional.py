@@ -43,6 +43,7 @@ def minimize(
     bounds : pytree, optional
         Of the structure of `params`, with ``(low, high)`` or None in the place of each leaf. Either
         side is a number or what broadcasts to the leaf's shape; None or an infinity for no bound.
+        Two pairs of numbers for a leaf of two are an error: they might be SciPy's, one for each.
     optimizer : Optimizer, optional
         The algorithm; by default, that of :class:`ScipyOptimizerInterface`.
     equalities, inequalities : sequence of callables, optional
