@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.optimize import Bounds, NonlinearConstraint
 
 from optimizers._types import Array
-from optimizers.errors import CapabilityError, OptionError
+from optimizers.errors import CapabilityError, InvalidInputError, OptionError
 from optimizers.external.calls import CallbackStop, no_step
 from optimizers.observers import as_observer
 from optimizers.optimizer import Optimizer
@@ -129,7 +129,7 @@ def drive(
     """
     level = optimizer.get_support_level().get("gradient", SupportLevel.not_supported)
     takes_gradient = level >= SupportLevel.supported
-    both = _Deferring(loss_grad_func, step_callback)
+    both = _Deferring(loss_grad_func, step_callback, takes_gradient)
     settings = {**_second_derivatives(optimizer, loss_grad_func, initial_val.size), **settings}
     callback = _callback(settings.pop("callback", None) or optimizer.settings.get("callback"), both)
     if callback is not None:
@@ -162,8 +162,12 @@ class _Deferring:
     that was just computed.
     """
 
-    def __init__(self, loss_grad: Callable[..., Any], step: Callable[..., Any]) -> None:
+    def __init__(
+        self, loss_grad: Callable[..., Any], step: Callable[..., Any], takes_gradient: bool
+    ) -> None:
         self._loss_grad = loss_grad
+        self._is_unchecked = takes_gradient
+        _check_connected(loss_grad, takes_gradient)
         self._step = step
         self._is_stopping = False
         #: How many evaluations were asked for after the wish to stop.
@@ -179,12 +183,26 @@ class _Deferring:
         except CallbackStop as stop:
             self._is_stopping = True
             answer = stop.answer
+        if self._is_unchecked:
+            # A loss that is infinite or NaN whatever the variables are says "not here".
+            self._is_unchecked = False
+            _check_connected(self._loss_grad, np.isfinite(answer[0]))
         return answer
 
     def step(self, xk: Array) -> Any:
         if self._is_stopping:
             raise StopIteration
         return self._step(xk)
+
+
+def _check_connected(loss_grad: Callable[..., Any], is_needed: bool) -> None:
+    """Raise an InvalidInputError if a gradient is needed and the loss has none."""
+    if is_needed and getattr(loss_grad, "is_unconnected", False):
+        raise InvalidInputError(
+            "The loss depends on none of the variables, or only through what has no gradient, such "
+            "as rounding, integers or values taken out of the framework: compute it from the "
+            "variables, or take a method without gradients, such as Nelder-Mead."
+        )
 
 
 def _callback(given: Callable[..., Any] | None, both: _Deferring) -> Callable[..., Any] | None:

@@ -19,6 +19,7 @@ from optimizers import (
     History,
     InvalidInputError,
     InvalidValueError,
+    NoValueError,
     OptionError,
     StopReason,
     UnknownOptionError,
@@ -601,3 +602,11 @@ def test_bounds_beyond_what_a_type_holds():
     most = float(np.finfo(np.float32).max)
     assert lower.tolist() == [-most] * 2
     assert upper.tolist() == [most, np.inf]
+
+
+def test_functions_without_a_return():
+    w = np.ones(2)
+    with pytest.raises(NoValueError, match="The loss returned None: no return in it"):
+        ScipyOptimizerInterface(lambda: None, [w]).minimize()
+    with pytest.raises(NoValueError, match="A constraint returned None"):
+        ScipyOptimizerInterface(lambda: w @ w, [w], equalities=[lambda: None]).minimize()

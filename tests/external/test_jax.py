@@ -19,6 +19,7 @@ from optimizers import (
     History,
     InvalidInputError,
     MissingExtraError,
+    NoValueError,
     StopReason,
 )
 from optimizers.external import ScipyOptimizerInterface
@@ -435,3 +436,71 @@ def test_bounds_of_two_leaves_are_pairs():
     start = [jnp.array(0.5), jnp.array(2.5)]
     found, _ = minimize(lambda x: x[0] ** 2 + x[1] ** 2, start, bounds=[(0.25, 1), (2, 3)])
     assert [float(leaf) for leaf in found] == [0.25, 2.0]
+
+
+def square(params):
+    return jnp.sum(params**2)
+
+
+@pytest.mark.parametrize(
+    ("fun", "has_aux", "words"),
+    [
+        (lambda x: (square(x), x), False, r"a tuple of 2, .*has_aux=True"),
+        (lambda x: (square(x), 1.0), False, r"a tuple of 2, .*has_aux=True"),
+        (jax.value_and_grad(square), False, r"jax.value_and_grad\(f\), pass f itself"),
+        (square, True, r"one value, expected \(loss, aux\): leave out has_aux=True"),
+        (lambda x: (square(x), x, x), True, "a tuple of 3, expected"),
+        (lambda x: {"loss": square(x)}, False, "a dict, expected a loss"),
+        (lambda x: jnp.sum(x > 0), False, "type int32, expected a real float"),
+        (lambda x: 3, False, "type int32, expected a real float"),
+        (lambda x: square(x) + 1j, False, "type complex64, expected a real float"),
+        (lambda x: 3.0, False, "depends on none of the variables"),
+        (lambda x: jnp.sum(jnp.round(x)), False, "rounding"),
+        (lambda x: jax.lax.stop_gradient(square(x)), False, "depends on none"),
+        (jax.jit(lambda x: jnp.cos(1.0)), False, "depends on none"),
+    ],
+)
+def test_what_a_loss_returns_by_mistake(fun, has_aux, words):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(InvalidInputError, match=words):
+            minimize(fun, jnp.ones(2), has_aux=has_aux)
+
+
+def test_functions_without_a_return():
+    for has_aux in (False, True):
+        with pytest.raises(NoValueError, match="The loss returned None: no return in it"):
+            minimize(lambda x: None, jnp.ones(2), has_aux=has_aux)
+    with pytest.raises(NoValueError, match="A constraint returned None: no return in it"):
+        minimize(square, jnp.ones(2), equalities=[lambda x: None])
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        jax.jit,
+        jax.checkpoint,
+        lambda f: lambda x: jax.lax.scan(lambda c, y: (c + y**2, None), 0.0, x)[0],
+        lambda f: lambda x: jnp.sum(jax.vmap(lambda y: f(y[None]))(x)),
+        lambda f: lambda x: jax.lax.cond(x[0] > 0, f, lambda y: f(y), x),
+        lambda f: lambda x: jax.lax.fori_loop(0, 2, lambda i, s: s + x[i] ** 2, 0.0),
+        lambda f: lambda x: jnp.array([f(x), 1.0])[0],
+    ],
+)
+@pytest.mark.parametrize("method", ["L-BFGS-B", "Newton-CG", "Nelder-Mead"])
+def test_losses_that_are_connected_in_other_ways(around, method):
+    found, _ = minimize(around(square), jnp.ones(2), method=method)
+    np.testing.assert_allclose(found, [0, 0], atol=1e-3)
+
+
+def test_a_method_without_gradients_needs_none():
+    found, _ = minimize(
+        lambda x: jnp.sum(jnp.round(x * 1e4) ** 2), jnp.ones(2), method="Nelder-Mead"
+    )
+    np.testing.assert_allclose(found, [0, 0], atol=1e-3)
+
+
+def test_infinity_whatever_the_parameters_says_not_here():
+    found, result = minimize(lambda x: jnp.inf, jnp.ones(2))
+    assert found.tolist() == [1.0, 1.0]
+    assert not result.success

@@ -493,3 +493,23 @@ def test_an_error_on_the_faster_way_is_that_of_run(graph, monkeypatch):
             bound.loss_grad(np.zeros(2))
         assert bound.loss_grad(np.ones(2))[0] == 2
     assert made[0] is not None
+
+
+def test_a_loss_without_a_gradient_is_an_error(graph):
+    x, y = variable([1.0, 2.0]), variable(1.0)
+    interface = ScipyOptimizerInterface(tf.constant(3.0) + tf.stop_gradient(y), [x, y])
+    with started() as session, pytest.raises(InvalidInputError, match="depends on none"):
+        interface.minimize(session)
+
+
+def test_a_hook_gets_zeros_for_a_loss_without_a_gradient(graph):
+    x = variable([1.0, 2.0])
+
+    class Hook(ExternalOptimizerInterface):
+        def _minimize(self, initial_val, loss_grad_func, **given):
+            assert loss_grad_func(initial_val)[1].tolist() == [0.0, 0.0]
+            return initial_val
+
+    interface = Hook(tf.constant(3.0), [x])
+    with started() as session:
+        interface.minimize(session)

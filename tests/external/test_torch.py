@@ -17,6 +17,7 @@ from optimizers import (
     History,
     InvalidInputError,
     MissingExtraError,
+    NoValueError,
     StopReason,
 )
 from optimizers.external import (
@@ -672,3 +673,13 @@ def test_a_parameter_that_the_closure_does_not_use():
     optimizer.step(closure)
     assert unused.item() == 2.0
     assert unused.grad is None
+
+
+def test_functions_without_a_return():
+    w = torch.ones(2, requires_grad=True)
+    with pytest.raises(NoValueError, match="The loss returned None: no return in it"):
+        minimize(lambda: None, [w])
+    with pytest.raises(NoValueError, match="A constraint returned None"):
+        minimize(lambda: w @ w, [w], equalities=[lambda: None])
+    with pytest.raises(NoValueError, match="The loss returned None: no return in it"):
+        TorchOptimizer([w]).step(lambda: (w @ w).backward())

@@ -68,6 +68,11 @@ class JaxBackend(Backend):
         """Give `aux` to ``loss_callback``, as its one argument."""
         self._passes_aux = self._has_aux
 
+    @property
+    @override
+    def is_unconnected(self) -> bool:
+        return self._compiled.is_unconnected
+
     @override
     def initial(self) -> NDArray[Any]:
         return self._start.copy()

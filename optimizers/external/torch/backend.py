@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from optimizers.errors import InvalidInputError
-from optimizers.external.backend import Backend
+from optimizers.external.backend import Backend, returned
 from optimizers.external.bounds import Matched
 from optimizers.external.frameworks import require
 from optimizers.external.packing import Packing
@@ -231,7 +231,7 @@ class TorchBackend(Backend):
         return [gradient.to_dense() if gradient.is_sparse else gradient for gradient in found]
 
     def _scalar(self, loss: Any) -> Any:
-        tensor = self._tensor(loss)
+        tensor = self._tensor(loss, "The loss")
         if tensor.numel() != 1:
             raise InvalidInputError(
                 f"The loss has shape {tuple(tensor.shape)}, expected a scalar: sum it or take its "
@@ -239,9 +239,11 @@ class TorchBackend(Backend):
             )
         return tensor
 
-    def _tensor(self, value: Any) -> Any:
+    def _tensor(self, value: Any, what: str = "A constraint") -> Any:
         """Return what a function returned as a tensor; a number is a constant."""
-        return value if self._torch.is_tensor(value) else self._torch.as_tensor(value)
+        if self._torch.is_tensor(value):
+            return value
+        return self._torch.as_tensor(returned(value, what))
 
     def _fetched(self, fetch: Any) -> Any:
         value = fetch() if callable(fetch) and not self._torch.is_tensor(fetch) else fetch
