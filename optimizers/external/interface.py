@@ -6,12 +6,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from optimizers.errors import InvalidValueError
+from optimizers.errors import InvalidInputError, InvalidValueError
 from optimizers.external.bounds import pack_bounds
 from optimizers.external.calls import Constraints, LossGradient, step_function
 from optimizers.external.frameworks import backend_for
 from optimizers.result import OptimizerResult
+from optimizers.settings import RUN_SETTINGS
 
+_CONSTRUCTORS = {
+    *("optimizer", "method", "tol", "hess", "hessp", "bounds", "var_to_bounds"),
+    *("equalities", "inequalities", "constraints"),
+}
 
 class ExternalOptimizerInterface:
     """Base class of interfaces with optimization algorithms outside of the framework.
@@ -136,7 +141,14 @@ class ExternalOptimizerInterface:
             StopIteration in either ends the run, and the best point so far is written.
         **run_kwargs
             For the ``session.run`` that writes the result, in graph mode.
+
+        Raises
+        ------
+        InvalidInputError
+            If something belongs elsewhere: settings of the run, such as ``timeout``, are the
+            constructor's.
         """
+        _refuse_misplaced(run_kwargs)
         backend = self._backend.bind(session, feed_dict, list(fetches or ()), run_kwargs)
         initial = backend.initial()
         loss_grad = LossGradient(backend, loss_callback, keeps_best=not self._keeps_best)
@@ -207,6 +219,17 @@ class ExternalOptimizerInterface:
             "To use ExternalOptimizerInterface, subclass it and implement _minimize; or take "
             "ScipyOptimizerInterface or OptimizerInterface."
         )
+
+
+def _refuse_misplaced(run_kwargs: Mapping[str, Any]) -> None:
+    """Raise an InvalidInputError for what belongs to the constructor."""
+    for name in run_kwargs:
+        if name in RUN_SETTINGS or name in _CONSTRUCTORS:
+            kind = "a setting of the run" if name in RUN_SETTINGS else "the interface's own"
+            instead = "; or pass step_callback here" if name == "callback" else ""
+            raise InvalidInputError(
+                f"{name} is {kind}: give it to the interface's constructor{instead}."
+            )
 
 
 def _copied(kwargs: dict[str, Any]) -> dict[str, Any]:

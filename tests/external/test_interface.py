@@ -610,3 +610,15 @@ def test_functions_without_a_return():
         ScipyOptimizerInterface(lambda: None, [w]).minimize()
     with pytest.raises(NoValueError, match="A constraint returned None"):
         ScipyOptimizerInterface(lambda: w @ w, [w], equalities=[lambda: None]).minimize()
+
+
+@pytest.mark.parametrize("name", ["timeout", "journal", "maxfun", "seed", "callback", "workers"])
+def test_settings_of_the_run_are_the_constructors(name):
+    w, calls = np.ones(2), []
+    interface = OptimizerInterface(lambda: calls.append(1), [w], optimizer=LBFGSB())
+    words = f"{name} is a setting of the run: give it to the interface's constructor"
+    with pytest.raises(InvalidInputError, match=words):
+        interface.minimize(**{name: None})
+    with pytest.raises(InvalidInputError, match="method is the interface's own: give it to"):
+        interface.minimize(method="BFGS")
+    assert not calls

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from optimizers import CapabilityError, InvalidInputError, StopReason
+from optimizers import LBFGSB, CapabilityError, InvalidInputError, StopReason
 from optimizers.external import (
     ExternalOptimizerInterface,
     OptimizerInterface,
@@ -513,3 +513,10 @@ def test_a_hook_gets_zeros_for_a_loss_without_a_gradient(graph):
     interface = Hook(tf.constant(3.0), [x])
     with started() as session:
         interface.minimize(session)
+
+
+def test_settings_of_the_run_are_the_constructors(graph):
+    x = variable([1.0, 2.0])
+    interface = OptimizerInterface(tf.reduce_sum(x**2), [x], optimizer=LBFGSB())
+    with started() as session, pytest.raises(InvalidInputError, match="setting of the run"):
+        interface.minimize(session, timeout=3)

@@ -683,3 +683,11 @@ def test_functions_without_a_return():
         minimize(lambda: w @ w, [w], equalities=[lambda: None])
     with pytest.raises(NoValueError, match="The loss returned None: no return in it"):
         TorchOptimizer([w]).step(lambda: (w @ w).backward())
+
+
+def test_a_journal_is_of_one_run_and_a_step_is_one_each(tmp_path):
+    w, path = torch.ones(2, requires_grad=True), tmp_path / "steps.jsonl"
+    for given in ({"journal": path}, {"optimizer": LBFGSB(journal=path)}):
+        with pytest.raises(InvalidInputError, match="each step is a run of its own"):
+            TorchOptimizer([w], **given)
+    assert not path.exists()

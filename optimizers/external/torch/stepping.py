@@ -76,6 +76,11 @@ class TorchOptimizer(_Base):  # type: ignore[misc]  # untyped, as it may be abse
         **kwargs: Any,
     ) -> None:
         require("torch")
+        if {**getattr(optimizer, "settings", {}), **kwargs}.get("journal"):
+            raise InvalidInputError(
+                "journal was given, but each step is a run of its own, from other parameters, and a "
+                "journal is of one run: leave it out, or take minimize."
+            )
         self._optimizer, self._kwargs = optimizer, kwargs
         self.result_: OptimizerResult | None = None
         super().__init__(params, {"bounds": bounds})
