@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from optimizers._types import Array
 from optimizers.errors import InvalidInputError, NoValueError, OptimizerError
-from optimizers.external.bounds import Matched, as_pairs
+from optimizers.external.bounds import Matched, as_pairs, form_error
 from optimizers.external.packing import Packing
 
 
@@ -145,6 +145,8 @@ class Backend(ABC):
         """
         matched: list[Any] = [None] * len(self.variables)
         for key, pair in as_pairs(bounds):
+            if key is None or isinstance(key, int | float):
+                raise form_error(bounds)
             variable = self.resolve(key.deref() if hasattr(key, "deref") else key)
             found = [i for i, known in enumerate(self.variables) if known is variable]
             if not found:

@@ -29,7 +29,12 @@ def as_pairs(bounds: Any) -> Iterable[tuple[Any, Any]]:
             return pairs
     except TypeError:
         pass
-    raise InvalidInputError(
+    raise form_error(bounds)
+
+
+def form_error(bounds: Any) -> InvalidInputError:
+    """Return the error for bounds that do not say for which variables they are."""
+    return InvalidInputError(
         f"The bounds are {bounds!r:.200}, expected a dict of variable (or variable.ref()) to "
         "(low, high), or a list of (variable, (low, high)) pairs."
     )

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.optimize import Bounds, NonlinearConstraint
 
 from optimizers._types import Array
-from optimizers.errors import CapabilityError, InvalidInputError, OptionError
+from optimizers.errors import CapabilityError, InvalidInputError, NonFiniteValueError, OptionError
 from optimizers.external.calls import CallbackStop, no_step
 from optimizers.observers import as_observer
 from optimizers.optimizer import Optimizer
@@ -41,7 +41,7 @@ def check_able(optimizer: Optimizer, name: str, is_bounded: bool, is_constrained
     """
     levels = optimizer.get_support_level()
     for what, given, argument in (
-        ("bounds", is_bounded, "var_to_bounds"),
+        ("bounds", is_bounded, "bounds (var_to_bounds)"),
         ("constraints", is_constrained, "equalities or inequalities"),
     ):
         if given and levels.get(what, SupportLevel.not_supported) < SupportLevel.supported:
@@ -138,13 +138,21 @@ def drive(
     if constraints:
         settings["constraints"] = constraints
     bounds = _bounds(packed_bounds, initial_val.size)
-    result = optimizer.minimize(
-        both.evaluate if takes_gradient else (lambda x: both.evaluate(x)[0]),
-        _start(initial_val, bounds),
-        True if takes_gradient else None,
-        bounds,
-        **settings,
-    )
+    try:
+        result = optimizer.minimize(
+            both.evaluate if takes_gradient else (lambda x: both.evaluate(x)[0]),
+            _start(initial_val, bounds),
+            True if takes_gradient else None,
+            bounds,
+            **settings,
+        )
+    except NonFiniteValueError as error:
+        if str(error).startswith("jac"):
+            error.add_note(
+                "That is the gradient that the framework computed of the loss, by the variables as "
+                "one vector; sqrt or a norm at zero, for instance, has none."
+            )
+        raise
     if both.refused:  # asked, and so counted, but not evaluated
         result.nfev -= both.refused
         result.njev -= both.refused * takes_gradient
@@ -271,4 +279,6 @@ def _start(initial: NDArray[Any], bounds: Bounds | None) -> NDArray[Any]:
         return initial
     clipped = np.clip(initial, bounds.lb, bounds.ub, dtype=np.float64)
     away = np.abs(clipped - initial)
-    return np.where(away <= np.spacing(np.abs(initial)), clipped, initial) if away.any() else initial
+    return (
+        np.where(away <= np.spacing(np.abs(initial)), clipped, initial) if away.any() else initial
+    )

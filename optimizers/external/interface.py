@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from optimizers.errors import InvalidInputError, InvalidValueError
 from optimizers.external.bounds import pack_bounds
 from optimizers.external.calls import Constraints, LossGradient, step_function
-from optimizers.external.frameworks import backend_for
+from optimizers.external.frameworks import as_list, as_variables, backend_for
 from optimizers.result import OptimizerResult
 from optimizers.settings import RUN_SETTINGS
 
@@ -17,6 +17,7 @@ _CONSTRUCTORS = {
     *("optimizer", "method", "tol", "hess", "hessp", "bounds", "var_to_bounds"),
     *("equalities", "inequalities", "constraints"),
 }
+
 
 class ExternalOptimizerInterface:
     """Base class of interfaces with optimization algorithms outside of the framework.
@@ -87,9 +88,9 @@ class ExternalOptimizerInterface:
     ) -> None:
         self.optimizer_kwargs = _copied(optimizer_kwargs)
         self.result_: OptimizerResult | None = None
-        self._equalities = list(equalities or ())
-        self._inequalities = list(inequalities or ())
-        variables = None if var_list is None else list(var_list)
+        self._equalities = as_list(equalities)
+        self._inequalities = as_list(inequalities)
+        variables = None if var_list is None else as_variables(var_list)
         constraints = [*self._equalities, *self._inequalities]
         self._backend = backend_for(loss, variables, constraints, self._uses_hessp())
         if var_to_bounds is not None:
@@ -149,7 +150,7 @@ class ExternalOptimizerInterface:
             constructor's.
         """
         _refuse_misplaced(run_kwargs)
-        backend = self._backend.bind(session, feed_dict, list(fetches or ()), run_kwargs)
+        backend = self._backend.bind(session, feed_dict, as_list(fetches), run_kwargs)
         initial = backend.initial()
         loss_grad = LossGradient(backend, loss_callback, keeps_best=not self._keeps_best)
         constraints = Constraints(backend)

@@ -143,8 +143,10 @@ class SciPyOptimizer(Optimizer):
                 f"method is {method!r}, expected the name of a method of SciPy's, or a callable."
             )
         if isinstance(self._method, str) and self._method not in METHODS:
+            letters = self._method.replace("-", "").replace("_", "")
+            meant = "l-bfgs-b" if letters == "lbfgs" else self._method
             raise InvalidInputError(
-                f"SciPy has no method {method!r}. {nearest_names(str(method), METHODS)}"
+                f"SciPy has no method {method!r}. {nearest_names(meant, METHODS)}"
             )
         self._info = METHODS[self._method] if isinstance(self._method, str) else CUSTOM
         given: dict[str, Any] = dict(kwargs)

@@ -19,6 +19,7 @@ from optimizers import (
     History,
     InvalidInputError,
     InvalidValueError,
+    NonFiniteValueError,
     NoValueError,
     OptionError,
     StopReason,
@@ -584,7 +585,9 @@ def test_variables_of_few_digits_stay_inside_bounds_that_they_cannot_hold(method
 def test_a_start_on_a_bound_that_its_type_cannot_hold_is_no_start_outside():
     w = np.array([0.7], np.float32)
     assert float(w[0]) < 0.7
-    interface = ScipyOptimizerInterface(lambda: (w @ w, [2 * w]), [w], var_to_bounds=[(w, (0.7, 1))])
+    interface = ScipyOptimizerInterface(
+        lambda: (w @ w, [2 * w]), [w], var_to_bounds=[(w, (0.7, 1))]
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         interface.minimize()
@@ -622,3 +625,47 @@ def test_settings_of_the_run_are_the_constructors(name):
     with pytest.raises(InvalidInputError, match="method is the interface's own: give it to"):
         interface.minimize(method="BFGS")
     assert not calls
+
+
+@pytest.mark.parametrize("method", ["LBFGS", "lbfgs", "L-BFGS", "l_bfgs", "LBFGSB"])
+def test_the_method_that_is_meant(method):
+    w = np.ones(2)
+    with pytest.raises(InvalidInputError, match="Did you mean 'l-bfgs-b'"):
+        ScipyOptimizerInterface(lambda: w @ w, [w], method=method)
+
+
+def test_messages_name_the_method(capsys):
+    w = np.ones(2)
+    with pytest.raises(UnknownOptionError, match="^Nelder-Mead has no option 'xatl'"):
+        ScipyOptimizerInterface(lambda: w @ w, [w], method="Nelder-Mead", options={"xatl": 1})
+    ScipyOptimizerInterface(lambda: w @ w, [w], options={"disp": True}).minimize()
+    assert capsys.readouterr().out.startswith("L-BFGS-B: ")
+
+
+def test_one_constraint_and_one_fetch_need_no_list():
+    w, seen = np.array([3.0, 4.0]), []
+    interface = ScipyOptimizerInterface(lambda: (w @ w, [2 * w]), [w], equalities=lambda: w[0] - 1)
+    interface.minimize(fetches=w, loss_callback=seen.append)
+    np.testing.assert_allclose(w, [1, 0], atol=1e-6)
+    assert seen[0].tolist() == [3.0, 4.0]
+
+
+def test_a_variable_in_the_place_of_a_list():
+    w = np.ones(2)
+    with pytest.raises(InvalidInputError, match=r"One variable, array.*\[variable\]"):
+        ScipyOptimizerInterface(lambda: w @ w, w)
+
+
+def test_bounds_without_variables_are_an_error_of_form():
+    w = np.ones(2)
+    for bounds in ([(0, 1)], [(2.0, None)], [(None, 2.0)]):
+        with pytest.raises(InvalidInputError, match=r"or a list of \(variable, \(low, high\)\)"):
+            ScipyOptimizerInterface(lambda: w @ w, [w], var_to_bounds=bounds)
+
+
+def test_a_gradient_that_is_nan_is_said_to_be_that_of_the_framework():
+    w = np.zeros(2)
+    interface = OptimizerInterface(lambda: (0.0, [w * np.nan]), [w], optimizer=LBFGSB())
+    with pytest.raises(NonFiniteValueError) as caught:
+        interface.minimize()
+    assert any("the framework computed" in note for note in caught.value.__notes__)

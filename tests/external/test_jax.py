@@ -504,3 +504,18 @@ def test_infinity_whatever_the_parameters_says_not_here():
     found, result = minimize(lambda x: jnp.inf, jnp.ones(2))
     assert found.tolist() == [1.0, 1.0]
     assert not result.success
+
+
+def test_args_follow_the_parameters():
+    with pytest.raises(InvalidInputError, match=r"minimize\(fun, params, \*args\)"):
+        minimize(square, jnp.ones(2), args=(3,))
+
+
+@pytest.mark.parametrize(
+    "around", [jax.jit, jax.vmap, lambda f: jax.grad(lambda x: jnp.sum(f(x)[0]))]
+)
+def test_it_is_not_to_be_traced(around):
+    with pytest.raises(InvalidInputError, match=r"outside of jax.jit, grad and vmap"):
+        around(lambda x: minimize(square, x))(jnp.ones((2, 2)))
+    with pytest.raises(InvalidInputError, match=r"outside of jax.jit, grad and vmap"):
+        around(lambda x: minimize(lambda p, x: square(p - x), jnp.ones(2), x))(jnp.ones((2, 2)))

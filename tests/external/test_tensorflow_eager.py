@@ -343,3 +343,18 @@ def test_functions_without_a_return(tf):
         minimize(lambda: None, [x])
     with pytest.raises(NoValueError, match="A constraint returned None"):
         minimize(lambda: tf.reduce_sum(x**2), [x], equalities=[lambda: None])
+
+
+def test_a_model_or_a_variable_in_the_place_of_a_list(tf):
+    x = tf.Variable([1.0, 2.0])
+    model = tf.keras.Sequential([tf.keras.layers.Dense(1)])
+    with pytest.raises(InvalidInputError, match="pass model.trainable_variables"):
+        minimize(lambda: tf.reduce_sum(x**2), model)
+    with pytest.raises(InvalidInputError, match=r"put it in one, \[variable\]"):
+        minimize(lambda: tf.reduce_sum(x**2), x)
+
+
+def test_a_tensor_is_no_fetch(tf):
+    x = tf.Variable([1.0, 2.0])
+    with pytest.raises(InvalidInputError, match="a tensor is but a value"):
+        minimize(lambda: tf.reduce_sum(x**2), [x], fetches=[x + 1])

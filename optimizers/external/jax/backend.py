@@ -53,6 +53,12 @@ class JaxBackend(Backend):
                     "the parameters."
                 )
         self.tree = Tree.of(params)
+        jax = self.tree.jax
+        if any(isinstance(x, jax.core.Tracer) for x in jax.tree_util.tree_leaves((params, args))):
+            raise InvalidInputError(
+                "params or args are traced, and have no values: minimize runs a solver on the "
+                "host. Call it outside of jax.jit, grad and vmap."
+            )
         self.packing = self.tree.packing
         self.variables = list(self.tree.paths)
         self._has_aux = has_aux

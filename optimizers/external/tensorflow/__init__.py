@@ -78,9 +78,7 @@ def make_backend(
     if tf.is_symbolic_tensor(loss) or not tf.executing_eagerly():
         from optimizers.external.tensorflow.graph import GraphBackend
 
-        symbolic = [
-            returned(f(), "A function") if callable(f) else f for f in (loss, *constraints)
-        ]
+        symbolic = [returned(f(), "A function") if callable(f) else f for f in (loss, *constraints)]
         return GraphBackend(symbolic[0], var_list, symbolic[1:], second_order)
     from optimizers.external.tensorflow.eager import EagerBackend
 

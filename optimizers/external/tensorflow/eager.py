@@ -71,6 +71,13 @@ class EagerBackend(Backend):
 
     @override
     def prepare(self, fetches: list[Any]) -> None:
+        tf = require("tensorflow")
+        for fetch in fetches:
+            if tf.is_tensor(fetch) and not isinstance(own(fetch), tf.Variable):
+                raise InvalidInputError(
+                    f"{fetch!r:.200} was given in fetches, but TensorFlow runs eagerly, and a "
+                    "tensor is but a value: pass a function without arguments that computes it."
+                )
         self._fetches = fetches
         functions = [self._loss, *(own(fetch) for fetch in fetches)]
         self._both = compiled("both", self.variables, functions, self._trace_both)
@@ -211,7 +218,9 @@ class EagerBackend(Backend):
 
     def _trace_values(self) -> Any:
         tf = require("tensorflow")
-        return self._trace(lambda: [tf.reshape(returned(c(), "A constraint"), [-1]) for c in self._constraints])
+        return self._trace(
+            lambda: [tf.reshape(returned(c(), "A constraint"), [-1]) for c in self._constraints]
+        )
 
     def _trace_jacobians(self) -> Any:
         tf = require("tensorflow")
