@@ -16,20 +16,25 @@ from optimizers.result import OptimizerResult
 Observer: TypeAlias = Callable[[OptimizerResult], bool]
 
 
-def as_observer(callback: Callable[..., Any]) -> Observer:
-    """Return a user's callback of either of SciPy's two conventions as an observer.
+def as_observer(callback: Callable[..., Any], form: tuple[str, ...] = ()) -> Observer:
+    """Return a user's callback of either of SciPy's two conventions, or Qiskit's, as an observer.
 
     Parameters
     ----------
     callback : callable
         ``callback(xk)`` gets a copy of the iterate; ``callback(intermediate_result)``, with
         exactly that parameter name, gets an :class:`OptimizerResult` with ``x``, ``fun``,
-        ``jac`` (if known), ``nit``, ``nfev`` and ``njev``.
+        ``jac`` (if known), ``nit``, ``nfev`` and ``njev``. ``fun`` is None where an algorithm
+        has not evaluated the iterate.
+    form : tuple of str, optional
+        What Qiskit's class of the same name passes, as entries of that result: a callback with
+        so many parameters gets them in order. Then ``fun`` is always evaluated.
 
     Returns
     -------
     Observer
-        Returns True when the callback returned True or raised StopIteration.
+        Returns True when the callback returned True or raised StopIteration. Its attribute
+        ``wants_value`` says whether the iterate's value has to be known.
 
     Raises
     ------
@@ -44,39 +49,48 @@ def as_observer(callback: Callable[..., Any]) -> Observer:
     >>> len(steps) == result.nit
     True
     """
-    by_name = _wants_state(callback)
+    style = _style(callback, form)
 
     def observe(state: OptimizerResult) -> bool:
         try:
-            answer = callback(intermediate_result=state) if by_name else callback(state.x)
+            if style == "state":
+                answer = callback(intermediate_result=state)
+            elif style == "form":
+                answer = callback(*(state[name] for name in form))
+            else:
+                answer = callback(state.x)
         except StopIteration:
             return True
         # Only a genuine True stops: a callback such as `list.append` or one that
         # returns its last value must not end a run by accident.
         return isinstance(answer, bool | np.bool_) and bool(answer)
 
+    observe.wants_value = style == "form"  # type: ignore[attr-defined]  # documented attribute
     return observe
 
 
-def _wants_state(callback: Callable[..., Any]) -> bool:
+def _style(callback: Callable[..., Any], form: tuple[str, ...]) -> str:
+    """Return how a callback is called: with "x", the "state" or what the "form" names."""
+    options = ["callback(xk)", "callback(intermediate_result)"]
+    if form:
+        options.insert(0, f"callback({', '.join(form)})")
+    expected = f"{', '.join(options[:-1])} or {options[-1]}"
     if not callable(callback):
-        raise InvalidInputError(
-            f"callback is {callback!r}, expected callback(xk) or callback(intermediate_result)."
-        )
+        raise InvalidInputError(f"callback is {callback!r}, expected {expected}.")
     try:
         signature = inspect.signature(callback)
     except (TypeError, ValueError):  # a built-in without a signature, such as list.append
-        return False
+        return "x"
     if set(signature.parameters) == {"intermediate_result"}:
-        return True
-    try:
-        signature.bind(None)
-    except TypeError:
-        raise InvalidInputError(
-            f"callback has the parameters {signature}, expected callback(xk) or "
-            "callback(intermediate_result)."
-        ) from None
-    return False
+        return "state"
+    for style, arguments in (("x", (None,)), ("form", form)):
+        try:
+            signature.bind(*arguments)
+        except TypeError:
+            continue
+        if arguments:
+            return style
+    raise InvalidInputError(f"callback has the parameters {signature}, expected {expected}.")
 
 
 class Table:

@@ -198,6 +198,17 @@ class OptimizerResult(OptimizeResult):  # type: ignore[misc]  # SciPy is untyped
         return result
 
 
+def in_words(name: str, result: OptimizerResult) -> str:
+    """Return how a run of an optimizer of that name ended, in a few lines."""
+    return (
+        f"{name}: {result.message}\n"
+        f"    stop: {result.stop.name}\n"
+        f"    fun: {result.fun!r}\n"
+        f"    iterations: {result.nit}, points evaluated: {result.nfev}, "
+        f"gradients: {result.njev}"
+    )
+
+
 def _shown(value: object) -> str:
     if isinstance(value, StopReason):
         return f"{value.name} ({value.sentence})"

@@ -28,8 +28,8 @@ from optimizers.errors import (
     UnknownOptionError,
     nearest_names,
 )
-from optimizers.evaluation.differences import Differences
 from optimizers.evaluation.evaluators import Evaluator
+from optimizers.evaluation.sources import GradientSource
 from optimizers.optimizer import Optimizer
 from optimizers.problem import Problem
 from optimizers.result import OptimizerResult, StopReason
@@ -326,8 +326,7 @@ class SciPyOptimizer(Optimizer):
             report_lbfgsb(run, result, -1 if iprint is None else int(iprint))
         if self._method == "tnc":
             report_tnc(result.message, tnc_messages(self._options.get("mesg_num")))
-        if self._options.get("disp"):
-            print(_summary(type(self).__name__, result))
+        super()._finished(run, result)
 
     @override
     def _budget(self, maxfun: int | None) -> int | None:
@@ -342,7 +341,7 @@ class SciPyOptimizer(Optimizer):
         return self._options.get("maxiter") if self._info.counted_by_run else None
 
     @override
-    def _differences(self, problem: Problem) -> Differences:
+    def _differences(self, problem: Problem) -> GradientSource:
         step, relative = (self._options.get(name) for name in ("eps", "finite_diff_rel_step"))
         return differences_for(problem.jac, step, relative)
 
@@ -402,9 +401,12 @@ class SciPyOptimizer(Optimizer):
         problem, info = run.problem, self._info
         # Value and gradient in one evaluation, where that costs no gradient more than the method
         # asks for, or where calls are fewer for it; and where a bad gradient must be known before
-        # the value is accepted.
+        # the value is accepted. A random gradient is asked for alike wherever it is evaluated.
+        is_drawn = run.differences.is_random and not (problem.jac is True or callable(problem.jac))
         joint = info.gradient >= SupportLevel.supported and (
-            ((info.joint or not run.calls_singly) and not callable(problem.jac)) or run.rejects
+            ((info.joint or not run.calls_singly) and not callable(problem.jac))
+            or run.rejects
+            or is_drawn
         )
         gradient = (lambda x: run.value_and_gradient(x)[1]) if joint else run.gradient
         free = FreeVariables(problem, info.strips_fixed)
@@ -479,13 +481,3 @@ class SciPyOptimizer(Optimizer):
             # end before SciPy 1.16, and any that gave up. What is feasible, the method knows best.
             x = raw.x if success and run.problem.constraints else run.best.x
         return Ending(x, success, status, message, stop)
-
-
-def _summary(name: str, result: OptimizerResult) -> str:
-    return (
-        f"{name}: {result.message}\n"
-        f"    stop: {result.stop.name}\n"
-        f"    fun: {result.fun!r}\n"
-        f"    iterations: {result.nit}, points evaluated: {result.nfev}, "
-        f"gradients: {result.njev}"
-    )

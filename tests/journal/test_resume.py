@@ -32,6 +32,7 @@ from optimizers import (
     vectorized,
 )
 from optimizers.testing import Bowl
+from tests.making import make
 
 START = [-1.2, 1.0, 0.5]
 
@@ -111,13 +112,13 @@ CASES = [
     (cls, form)
     for cls in available().values()
     for form in ("values", "jac", "joint")
-    if not (form == "values" and cls().is_gradient_required)
+    if not (form == "values" and make(cls).is_gradient_required)
 ]
 
 
 @pytest.mark.parametrize(("cls", "form"), CASES, ids=lambda part: getattr(part, "__name__", part))
 def test_every_class_goes_on_from_each_evaluation(tmp_path, cls, form):
-    levels = cls().get_support_level()
+    levels = make(cls).get_support_level()
 
     def minimize(counted, path, iterates):
         settings = {"callback": lambda xk: iterates.append(xk.copy()), "journal": path}
@@ -130,9 +131,9 @@ def test_every_class_goes_on_from_each_evaluation(tmp_path, cls, form):
         if form == "joint":
             jac, fun = True, noted(lambda x: (Bowl.exact(x), Bowl().jac(x)), counted)
         with contextlib.ExitStack() as stack:
-            if form != "values" and cls().is_gradient_ignored:
+            if form != "values" and make(cls).is_gradient_ignored:
                 stack.enter_context(pytest.warns(optimizers.OptimizerWarning, match="ignores jac"))
-            return cls().minimize(fun, [-0.8, 1.3, 0.4], jac, **settings)
+            return make(cls).minimize(fun, [-0.8, 1.3, 0.4], jac, **settings)
 
     check_cuts(tmp_path, minimize, every=1 if cls in (LBFGSB, BFGS) else 7)
 
@@ -322,7 +323,7 @@ def holed(x):
 @pytest.mark.parametrize("cls", [LBFGSB, TNC, BFGS, NELDER_MEAD, COBYLA])
 @pytest.mark.parametrize("jac", [None, rosen_der])
 def test_rejected_points_are_rejected_again(tmp_path, cls, jac):
-    if cls().is_gradient_ignored:
+    if make(cls).is_gradient_ignored:
         jac = None
     minimize = on(cls, holed, jac, on_failure="reject", maxfun=80)
     counted, path = [], tmp_path / "run.jsonl"
@@ -383,8 +384,8 @@ def test_a_problem_without_variables_is_recorded_too(tmp_path):
 @pytest.mark.parametrize("cls", [LBFGSB, TNC, BFGS, SLSQP, NELDER_MEAD])
 def test_a_serial_run_goes_on_with_workers_or_says_why_not(tmp_path, cls, jac):
     path, points = tmp_path / "run.jsonl", []
-    jac = None if cls().is_gradient_ignored else jac
-    first = cls(maxfun=25).minimize(rosen, START, jac, journal=path)
+    jac = None if make(cls).is_gradient_ignored else jac
+    first = make(cls, maxfun=25).minimize(rosen, START, jac, journal=path)
 
     def fun(x):
         points.append(x)
@@ -392,7 +393,7 @@ def test_a_serial_run_goes_on_with_workers_or_says_why_not(tmp_path, cls, jac):
 
     with ThreadPoolExecutor(4) as pool, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        result = cls(maxfun=2000).minimize(fun, START, jac, workers=pool, journal=path)
+        result = make(cls, maxfun=2000).minimize(fun, START, jac, workers=pool, journal=path)
     assert all("cannot be followed" in str(warning.message) for warning in caught)
     assert result.nfev == first.nfev + len(points)  # either way, nothing is evaluated twice
     assert result.fun < first.fun
