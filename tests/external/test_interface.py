@@ -636,7 +636,7 @@ def test_the_method_that_is_meant(method):
 
 def test_messages_name_the_method(capsys):
     w = np.ones(2)
-    with pytest.raises(UnknownOptionError, match="^Nelder-Mead has no option 'xatl'"):
+    with pytest.raises(UnknownOptionError, match=r"^Nelder-Mead has no option 'xatl'"):
         ScipyOptimizerInterface(lambda: w @ w, [w], method="Nelder-Mead", options={"xatl": 1})
     ScipyOptimizerInterface(lambda: w @ w, [w], options={"disp": True}).minimize()
     assert capsys.readouterr().out.startswith("L-BFGS-B: ")

@@ -418,7 +418,7 @@ def test_leaves_of_few_digits_stay_inside_bounds_that_they_cannot_hold(dtype):
 def test_bounds_that_may_be_scipys_are_refused(given):
     calls = []
     for params, bounds in ((jnp.zeros(2), given), ({"w": np.zeros(2)}, {"w": given})):
-        with pytest.raises(InvalidInputError, match="as SciPy writes them.*np.array"):
+        with pytest.raises(InvalidInputError, match=r"as SciPy writes them.*np\.array"):
             minimize(calls.append, params, bounds=bounds)
     assert not calls
 

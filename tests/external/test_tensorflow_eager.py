@@ -348,7 +348,7 @@ def test_functions_without_a_return(tf):
 def test_a_model_or_a_variable_in_the_place_of_a_list(tf):
     x = tf.Variable([1.0, 2.0])
     model = tf.keras.Sequential([tf.keras.layers.Dense(1)])
-    with pytest.raises(InvalidInputError, match="pass model.trainable_variables"):
+    with pytest.raises(InvalidInputError, match=r"pass model\.trainable_variables"):
         minimize(lambda: tf.reduce_sum(x**2), model)
     with pytest.raises(InvalidInputError, match=r"put it in one, \[variable\]"):
         minimize(lambda: tf.reduce_sum(x**2), x)

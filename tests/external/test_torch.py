@@ -728,7 +728,7 @@ def test_frozen_parameters_in_a_step(bounds):
 
 
 def test_a_model_in_the_place_of_its_parameters():
-    with pytest.raises(InvalidInputError, match="pass model.parameters"):
+    with pytest.raises(InvalidInputError, match=r"pass model\.parameters"):
         minimize(lambda: torch.zeros(()), torch.nn.Linear(2, 1))
     listed = torch.nn.ParameterList([torch.ones(2)])
     minimize(lambda: listed[0].square().sum(), listed)
