@@ -1,5 +1,6 @@
 """The interfaces to use: SciPy's methods as TensorFlow 1 had them, and any Optimizer."""
 
+import functools
 import logging
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -71,6 +72,12 @@ class ScipyMethod(SciPyOptimizer):
             suited["xatol"] = 5e-5
         given = {name for name, value in self._options.items() if value is not None}
         self.set_options(**{name: suited[name] for name in suited.keys() - given})
+
+
+@functools.lru_cache(maxsize=64)
+def _class_for(method: str) -> type[ScipyMethod]:
+    """Return :class:`ScipyMethod` under the name of a method, for messages."""
+    return type(method, (ScipyMethod,), {"__module__": __name__})
 
 
 class _Driving(ExternalOptimizerInterface):
@@ -189,6 +196,9 @@ class ScipyOptimizerInterface(_Driving):
     True
     """
 
+    # The callback of a framework's own call, which takes one with any algorithm.
+    _observer: Callable[..., Any] | None = None
+
     @override
     def _chosen(self, optimizer_kwargs: dict[str, Any]) -> tuple[Optimizer, str, dict[str, Any]]:
         for argument, instead in _OURS.items():
@@ -208,7 +218,10 @@ class ScipyOptimizerInterface(_Driving):
         for name in ("hess", "hessp"):
             if given.get(name) is not None:
                 second[name] = given.pop(name)
-        return ScipyMethod(method, options, **given), str(method), second
+        if self._observer is not None:
+            second["callback"] = self._observer
+        kind = _class_for(method) if isinstance(method, str) else ScipyMethod
+        return kind(method, options, **given), str(method), second
 
 
 class OptimizerInterface(_Driving):
@@ -284,11 +297,14 @@ def minimized(
     watching : dict
         Arguments of its ``minimize``.
     """
-    interface: _Driving = (
-        ScipyOptimizerInterface(*given, **kwargs)
-        if optimizer is None
-        else OptimizerInterface(*given, optimizer=optimizer, **kwargs)
-    )
+    interface: _Driving
+    if optimizer is None:
+        kwargs = dict(kwargs)
+        observer = kwargs.pop("callback", None)
+        interface = ScipyOptimizerInterface(*given, **kwargs)
+        interface._observer = observer
+    else:
+        interface = OptimizerInterface(*given, optimizer=optimizer, **kwargs)
     interface.minimize(**watching)
     assert interface.result_ is not None
     return interface.result_

@@ -9,6 +9,7 @@ from optimizers import (
     LBFGSB,
     InvalidInputError,
     MissingExtraError,
+    NoValueError,
     OptimizerWarning,
     StopReason,
 )
@@ -312,3 +313,48 @@ def test_what_belongs_to_graph_mode_is_an_error(tf):
     interface = ScipyOptimizerInterface(lambda: tf.reduce_sum(x**2), [x])
     with pytest.raises(InvalidInputError, match="feed_dict was given"):
         interface.minimize(feed_dict={"a": 1})
+
+
+@pytest.mark.parametrize("kind", ["constant", "numpy", "count", "round"])
+def test_a_loss_without_a_gradient_is_an_error(tf, kind):
+    x, y = tf.Variable([1.0, 2.0]), tf.Variable(1.0)
+    losses = {
+        "constant": lambda: tf.constant(3.0),
+        "numpy": lambda: tf.reduce_sum(tf.constant([1.0, 2.0]) ** 2),
+        "count": lambda: tf.math.count_nonzero(x > 0),
+        "round": lambda: tf.reduce_sum(tf.stop_gradient(x) ** 2) + tf.stop_gradient(y),
+    }
+    called = []
+    with pytest.raises(InvalidInputError, match="depends on none of the variables"):
+        minimize(losses[kind], [x, y], loss_callback=lambda: called.append(1))
+    assert not called
+    assert x.numpy().tolist() == [1.0, 2.0]
+
+
+def test_a_method_without_gradients_needs_none(tf):
+    x = tf.Variable([1.0, 2.0])
+    minimize(lambda: tf.stop_gradient(tf.reduce_sum(x**2)), [x], method="Nelder-Mead")
+    np.testing.assert_allclose(x.numpy(), [0, 0], atol=1e-3)
+
+
+def test_functions_without_a_return(tf):
+    x = tf.Variable([1.0, 2.0])
+    with pytest.raises(NoValueError, match="The loss returned None: no return in it"):
+        minimize(lambda: None, [x])
+    with pytest.raises(NoValueError, match="A constraint returned None"):
+        minimize(lambda: tf.reduce_sum(x**2), [x], equalities=[lambda: None])
+
+
+def test_a_model_or_a_variable_in_the_place_of_a_list(tf):
+    x = tf.Variable([1.0, 2.0])
+    model = tf.keras.Sequential([tf.keras.layers.Dense(1)])
+    with pytest.raises(InvalidInputError, match=r"pass model\.trainable_variables"):
+        minimize(lambda: tf.reduce_sum(x**2), model)
+    with pytest.raises(InvalidInputError, match=r"put it in one, \[variable\]"):
+        minimize(lambda: tf.reduce_sum(x**2), x)
+
+
+def test_a_tensor_is_no_fetch(tf):
+    x = tf.Variable([1.0, 2.0])
+    with pytest.raises(InvalidInputError, match="a tensor is but a value"):
+        minimize(lambda: tf.reduce_sum(x**2), [x], fetches=[x + 1])

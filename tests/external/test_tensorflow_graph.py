@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from optimizers import CapabilityError, InvalidInputError, StopReason
+from optimizers import LBFGSB, CapabilityError, InvalidInputError, StopReason
 from optimizers.external import (
     ExternalOptimizerInterface,
     OptimizerInterface,
@@ -493,3 +493,30 @@ def test_an_error_on_the_faster_way_is_that_of_run(graph, monkeypatch):
             bound.loss_grad(np.zeros(2))
         assert bound.loss_grad(np.ones(2))[0] == 2
     assert made[0] is not None
+
+
+def test_a_loss_without_a_gradient_is_an_error(graph):
+    x, y = variable([1.0, 2.0]), variable(1.0)
+    interface = ScipyOptimizerInterface(tf.constant(3.0) + tf.stop_gradient(y), [x, y])
+    with started() as session, pytest.raises(InvalidInputError, match="depends on none"):
+        interface.minimize(session)
+
+
+def test_a_hook_gets_zeros_for_a_loss_without_a_gradient(graph):
+    x = variable([1.0, 2.0])
+
+    class Hook(ExternalOptimizerInterface):
+        def _minimize(self, initial_val, loss_grad_func, **given):
+            assert loss_grad_func(initial_val)[1].tolist() == [0.0, 0.0]
+            return initial_val
+
+    interface = Hook(tf.constant(3.0), [x])
+    with started() as session:
+        interface.minimize(session)
+
+
+def test_settings_of_the_run_are_the_constructors(graph):
+    x = variable([1.0, 2.0])
+    interface = OptimizerInterface(tf.reduce_sum(x**2), [x], optimizer=LBFGSB())
+    with started() as session, pytest.raises(InvalidInputError, match="setting of the run"):
+        interface.minimize(session, timeout=3)

@@ -14,6 +14,7 @@ from optimizers.external.tensorflow.feeding import Feeding
 from optimizers.external.tensorflow.running import PATIENCE, Direct
 from optimizers.external.tensorflow.variables import (
     checked,
+    filled,
     for_host,
     no_second_derivative,
     own,
@@ -97,7 +98,7 @@ class GraphBackend(Backend):
             tf.compat.v1.assign(variable, new)
             for variable, new in zip(variables, self._placeholders, strict=True)
         ]
-        gradients = _gradients(loss, variables)
+        gradients, self._is_unconnected = filled(tf.gradients(loss, list(variables)), variables)
         self._both = [for_host(loss), packed(gradients, dtype)]
         self._values = [tf.reshape(constraint, [-1]) for constraint in constraints]
         self._jacobians = [_jacobian(values, variables, dtype) for values in self._values]
@@ -195,6 +196,11 @@ class GraphBackend(Backend):
 
     @property
     @override
+    def is_unconnected(self) -> bool:
+        return self._is_unconnected
+
+    @property
+    @override
     def has_hessp(self) -> bool:
         return bool(self._products)
 
@@ -221,10 +227,7 @@ class GraphBackend(Backend):
 def _gradients(target: Any, variables: Sequence[Any]) -> list[Any]:
     """Return the gradient with respect to each variable, zero where there is none."""
     tf = require("tensorflow")
-    return [
-        tf.zeros(v.shape, v.dtype.base_dtype) if g is None else tf.convert_to_tensor(g)
-        for g, v in zip(tf.gradients(target, list(variables)), variables, strict=True)
-    ]
+    return filled(tf.gradients(target, list(variables)), variables)[0]
 
 
 def _jacobian(values: Any, variables: Sequence[Any], dtype: Any) -> Any:
