@@ -33,7 +33,13 @@ from optimizers.errors import (
     UnknownOptionError,
     WorkerDiedError,
 )
-from optimizers.evaluation import Differences, vectorized
+from optimizers.evaluation import (
+    Differences,
+    GradientSource,
+    ParameterShift,
+    SPSAGradient,
+    vectorized,
+)
 from optimizers.flow import FlowOptimizer
 from optimizers.journal import Journal, load
 from optimizers.observers import History, Progress, Table
@@ -146,6 +152,7 @@ __all__ = [
     "EvaluationTimeoutError",
     "FlowOptimizer",
     "GradientDescent",
+    "GradientSource",
     "History",
     "InvalidInputError",
     "InvalidValueError",
@@ -170,9 +177,11 @@ __all__ = [
     "OptimizerSupportLevel",
     "OptimizerWarning",
     "OptionError",
+    "ParameterShift",
     "Progress",
     "RaceResults",
     "RunSettings",
+    "SPSAGradient",
     "SciPyOptimizer",
     "SteppableOptimizer",
     "Stepper",

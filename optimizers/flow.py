@@ -61,11 +61,14 @@ class Told:
     known : ndarray of bool, shape (k,), or None
         Of a wave: which points were evaluated. The others were rejected; their values are
         stand-ins, worse than all others, or NaN where gradients were asked for.
+    errors : ndarray of float64, shape (k,), or None
+        Of a wave of values: their standard errors, as the objective told them; NaN elsewhere.
     """
 
     fun: Any
     jac: Any = None
     known: NDArray[np.bool_] | None = None
+    errors: Array | None = None
 
 
 #: What an algorithm is: it yields questions and the ends of iterations, and is sent the answers.
@@ -293,7 +296,7 @@ def _values(run: Run, points: Array) -> Told:
         values[row] = run.rejected(points[row], error).fun
     if is_last:
         raise StopRun(StopReason.MAXFUN)
-    return Told(values, known=known)
+    return Told(values, known=known, errors=block.errors)
 
 
 def _call_each(run: Run, block: Block) -> None:
