@@ -239,7 +239,8 @@ class Sphere:
             accepted = np.concatenate([accepted, drawn[self._is_inside(x, drawn)]])
         # In a corner only one in 2^n directions leads inside.
         drawn = self._drawn(count, rng)
-        below, above = (self._lower - x) / self._radius, (self._upper - x) / self._radius
+        with np.errstate(over="ignore"):  # so far away is as good as no bound
+            below, above = (self._lower - x) / self._radius, (self._upper - x) / self._radius
         flipped = np.where((drawn < below) | (drawn > above), -drawn, drawn)
         return np.concatenate([accepted, np.clip(flipped, below, above)])[:count]
 

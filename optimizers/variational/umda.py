@@ -105,7 +105,7 @@ class UMDA(FlowOptimizer):
     def _flow(self, problem: Problem, run: Run) -> Flow:
         mean, spread = problem.x0, np.full(problem.n, _SPREAD)
         if problem.lower is not None and problem.upper is not None:
-            spread = np.minimum(spread, _ROOM * (problem.upper - problem.lower))
+            spread = np.minimum(spread, _ROOM * problem.upper - _ROOM * problem.lower)
         least = _LEAST_SPREAD / _SPREAD * spread
         selected = max(1, int(self.alpha * self.size_gen))
         elite, values = np.empty((0, problem.n)), np.empty(0)
