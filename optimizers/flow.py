@@ -73,7 +73,7 @@ class Told:
 
 #: What an algorithm is: it yields questions and the ends of iterations, and is sent the answers.
 #: ``AskData(points)`` asks for values, shape (k, n) or (n,), in one wave; ``AskData(x, x)`` for
-#: value and gradient too, at a point or at each of several, with all probes in the same wave.
+#: value and gradient at a point, or at each of several, with the gradients' probes in that wave.
 Flow: TypeAlias = Generator[AskData | Step, Told, Ending]
 
 #: Reasons for which an algorithm is done.
