@@ -104,7 +104,7 @@ from optimizers.stepping import (
 )
 from optimizers.stepping.stateful import SteppableOptimizer
 from optimizers.support import OptimizerSupportLevel, SupportLevel
-from optimizers.variational import GradientDescent
+from optimizers.variational import GradientDescent, NoisyLBFGSB
 
 __version__ = "0.1.0"
 
@@ -164,6 +164,7 @@ __all__ = [
     "MultistartResult",
     "NewtonCG",
     "NoValueError",
+    "NoisyLBFGSB",
     "NonFiniteValueError",
     "Optimizer",
     "OptimizerError",
