@@ -105,7 +105,7 @@ from optimizers.stepping import (
 )
 from optimizers.stepping.stateful import SteppableOptimizer
 from optimizers.support import OptimizerSupportLevel, SupportLevel
-from optimizers.variational import GSLS, UMDA, GradientDescent
+from optimizers.variational import GSLS, UMDA, GradientDescent, NoisyLBFGSB
 
 __version__ = "0.1.0"
 
@@ -168,6 +168,7 @@ __all__ = [
     "MultistartResult",
     "NewtonCG",
     "NoValueError",
+    "NoisyLBFGSB",
     "NonFiniteValueError",
     "Optimizer",
     "OptimizerError",

@@ -282,10 +282,14 @@ def _values(run: Run, points: Array) -> Told:
     if is_last:  # what the budget allows: the most wanted come first
         points = points[: int(left)]
     block = Block(points)
-    if problem.jac is True:
-        _call_each(run, block)
-    else:
-        run.take([block], is_first_needed=False)
+    try:
+        if problem.jac is True:
+            _call_each(run, block)
+        else:
+            run.take([block], is_first_needed=False)
+    except Exception as failure:
+        run.rejected(points[0], failure)  # raises: it says more, and knows a wish to stop
+        raise
     values = block.values
     known = np.ones(len(values), dtype=bool)
     known[list(block.failures)] = False

@@ -210,3 +210,16 @@ def test_standard_errors_that_the_objective_tells_reach_the_flow():
     Listening().minimize(bowl, [2.0, 0.0])
     assert errors[0].tolist() == [1.5, 1.0]
     assert np.isnan(errors[1]).all()
+
+
+def test_an_objective_may_ask_to_stop_in_the_middle_of_a_wave():
+    calls = []
+
+    def fun(x):
+        calls.append(x)
+        if len(calls) == 6:
+            raise StopIteration
+        return bowl(x)
+
+    result = Waves().minimize(fun, [1.0, 2.0], seed=1)
+    assert (result.stop, result.nfev) == (StopReason.CALLBACK, 6)

@@ -2,6 +2,7 @@
 
 from optimizers.variational.gradient_descent import GradientDescent
 from optimizers.variational.gsls import GSLS
+from optimizers.variational.noisy_lbfgsb import NoisyLBFGSB
 from optimizers.variational.umda import UMDA
 
-__all__ = ["GSLS", "UMDA", "GradientDescent"]
+__all__ = ["GSLS", "UMDA", "GradientDescent", "NoisyLBFGSB"]
