@@ -27,7 +27,7 @@ PROBLEMS: dict[str, Callable[..., VQE]] = {"ising": ising, "h2": h2}
 SIGMAS = (1e-1, 3e-2, 1e-2, 1e-3, 1e-4)
 
 
-class Spent(Exception):
+class SpentError(Exception):
     """The waves are used up."""
 
 
@@ -44,7 +44,7 @@ class Noisy:
         """Return the values of a stack of points, or of one."""
         stack = np.atleast_2d(points)
         if self.left == 0:
-            raise Spent
+            raise SpentError
         self.left -= 1
         self.last = stack[0]
         values = self.energy(stack) + self.sigma * self.rng.normal(size=len(stack))
@@ -60,7 +60,7 @@ def ours(optimizer: optimizers.Optimizer, jac: Any = None) -> Callable[[Noisy, i
     def run(fun: Noisy, seed: int) -> Any:
         try:
             return optimizer.minimize(fun, fun.energy.x0, jac, seed=seed).x
-        except Spent as spent:
+        except SpentError as spent:
             return spent.optimizer_result.x  # type: ignore[attr-defined]  # documented
 
     return run
@@ -79,7 +79,7 @@ def scipys(method: str, uses_shift: bool) -> Callable[[Noisy, int], Any]:
             if uses_shift:
                 return minimize(fun.both, fun.energy.x0, jac=True, method=method).x
             return minimize(fun, fun.energy.x0, method=method).x
-        except Spent:
+        except SpentError:
             return fun.last
 
     return run
@@ -103,7 +103,7 @@ def qiskits(name: str) -> Callable[[Noisy, int], Any]:
 
         try:
             return optimizer.minimize(flat, fun.energy.x0).x
-        except Spent:
+        except SpentError:
             return fun.last
 
     return run

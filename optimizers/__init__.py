@@ -69,7 +69,6 @@ from optimizers.scipy import (
     MSGS,
     NELDER_MEAD,
     NOPROGRESS,
-    P_BFGS,
     POWELL,
     RCSTRINGS,
     SLSQP,
@@ -105,7 +104,7 @@ from optimizers.stepping import (
 )
 from optimizers.stepping.stateful import SteppableOptimizer
 from optimizers.support import OptimizerSupportLevel, SupportLevel
-from optimizers.variational import GSLS, UMDA, GradientDescent, NoisyLBFGSB
+from optimizers.variational import GSLS, P_BFGS, UMDA, GradientDescent, NoisyLBFGSB
 
 __version__ = "0.1.0"
 

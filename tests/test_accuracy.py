@@ -122,10 +122,12 @@ def solve(cls: type[Optimizer], problem: ReferenceProblem):
         )
 
 
+LIKE_LBFGSB = ("NoisyLBFGSB", "P_BFGS")
 CASES = [
     pytest.param(cls, problem, id=f"{name}-{problem.name}")
     for name, cls in available().items()
-    if not cls.__module__.startswith("optimizers.variational")  # they have problems of their own
+    # The others of the variational family have problems of their own.
+    if not cls.__module__.startswith("optimizers.variational") or name in LIKE_LBFGSB
     for problem in all_problems()
     if problem.bounds is None or cls().bounds_support_level >= 2
 ]

@@ -5,7 +5,6 @@ from optimizers.scipy.gradient import BFGS, CG, L_BFGS_B, LBFGSB, SLSQP, TNC, Tr
 from optimizers.scipy.inverse_hessian import LbfgsInvHessProduct
 from optimizers.scipy.lbfgsb_faces import _minimize_lbfgsb, fmin_l_bfgs_b, minimize_lbfgsb
 from optimizers.scipy.newton import Dogleg, NewtonCG, TrustExact, TrustKrylov, TrustNCG
-from optimizers.scipy.p_bfgs import P_BFGS
 from optimizers.scipy.reports import MSG_ALL, MSG_EXIT, MSG_INFO, MSG_ITER, MSG_NONE, MSG_VERS
 from optimizers.scipy.scipy_optimizer import SciPyOptimizer
 from optimizers.scipy.tnc_codes import (
@@ -45,7 +44,6 @@ __all__ = [
     "NELDER_MEAD",
     "NOPROGRESS",
     "POWELL",
-    "P_BFGS",
     "RCSTRINGS",
     "SLSQP",
     "TNC",
