@@ -47,6 +47,9 @@ UNSOLVED = {
         variably_dimensioned brown_almost_linear linear_full_rank hs25
         powell_badly_scaled_bounded helical_valley_bounded wood_bounded
     """,
+    "NoisyLBFGSB": """
+        meyer hs25
+    """,
     "NewtonCG": """
         powell_badly_scaled meyer gulf osborne_1
     """,
@@ -107,7 +110,7 @@ def solve(cls: type[Optimizer], problem: ReferenceProblem):
         optimizer.set_options(maxiter=1000)  # their defaults are meant for circuits
     if cls.__name__ == "POWELL":
         optimizer.set_options(maxfev=DEFAULT_BUDGET)  # likewise
-    takes = {w: optimizer.get_support_level()[w] >= 2 for w in ("gradient", "hessian")}
+    takes = {w: optimizer.get_support_level().get(w, 0) >= 2 for w in ("gradient", "hessian")}
     with warnings.catch_warnings():
         # The problems overflow far from their minima, which is what "reject" is for.
         warnings.simplefilter("ignore", RuntimeWarning)
