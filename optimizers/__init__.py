@@ -33,7 +33,13 @@ from optimizers.errors import (
     UnknownOptionError,
     WorkerDiedError,
 )
-from optimizers.evaluation import Differences, vectorized
+from optimizers.evaluation import (
+    Differences,
+    GradientSource,
+    ParameterShift,
+    SPSAGradient,
+    vectorized,
+)
 from optimizers.flow import FlowOptimizer
 from optimizers.journal import Journal, load
 from optimizers.observers import History, Progress, Table
@@ -142,6 +148,7 @@ __all__ = [
     "EvaluationTimeoutError",
     "FlowOptimizer",
     "GradientDescent",
+    "GradientSource",
     "History",
     "InvalidInputError",
     "InvalidValueError",
@@ -166,9 +173,11 @@ __all__ = [
     "OptimizerSupportLevel",
     "OptimizerWarning",
     "OptionError",
+    "ParameterShift",
     "Progress",
     "RaceResults",
     "RunSettings",
+    "SPSAGradient",
     "SciPyOptimizer",
     "SteppableOptimizer",
     "Stepper",

@@ -22,6 +22,7 @@ from optimizers.evaluation.coroutines import CoroutineExecutor
 from optimizers.evaluation.differences import SCHEMES, Differences
 from optimizers.evaluation.evaluators import Evaluator
 from optimizers.evaluation.pools import evaluator_for
+from optimizers.evaluation.sources import GradientSource
 from optimizers.helpers import StaticHelpers
 from optimizers.journal.header import header_of
 from optimizers.journal.journal import as_journal
@@ -99,13 +100,14 @@ class Optimizer(Configured, Declaring, StaticHelpers):
         ----------
         fun : callable
             The objective, ``fun(x) -> float`` with ``x`` of shape (n,); with ``jac=True``,
-            ``fun(x) -> (float, gradient)``. It gets a copy of ``x`` that it may change.
+            ``fun(x) -> (float, gradient)``. It gets a copy of ``x`` that it may change. Without
+            ``jac=True`` it may return ``(value, standard_error)``, of which the value is minimised.
         x0 : float or array_like of shape (n,)
             The start. It is not changed.
-        jac : callable, {"2-point", "3-point", "cs"}, Differences, True or None, default None
-            The gradient, ``jac(x) -> (n,)``; a difference scheme, as :class:`Differences` or by
-            its name; or True when ``fun`` returns both. None means the algorithm's default:
-            one-sided differences, for :class:`TNC` central ones.
+        jac : callable, {"2-point", "3-point", "cs"}, GradientSource, True or None, default None
+            The gradient, ``jac(x) -> (n,)``; a difference scheme by its name, or a source such as
+            :class:`Differences` or :class:`ParameterShift`; or True when ``fun`` returns both. None
+            means the algorithm's default: one-sided differences, for :class:`TNC` central ones.
         bounds : sequence of (low, high), array_like of shape (n, 2), Bounds or None
             Bounds of the variables; None or an infinity for no bound on that side.
         constraints : dict, LinearConstraint, NonlinearConstraint, or a sequence of them
@@ -138,7 +140,7 @@ class Optimizer(Configured, Declaring, StaticHelpers):
     def stepper(
         self,
         x0: ArrayLike,
-        jac: Literal["2-point", "3-point", "cs", True] | Differences | None = None,
+        jac: Literal["2-point", "3-point", "cs", True] | GradientSource | None = None,
         bounds: BoundsLike = None,
         *,
         constraints: ConstraintsLike = (),
@@ -153,8 +155,8 @@ class Optimizer(Configured, Declaring, StaticHelpers):
         x0, bounds, constraints, hess, hessp
             As in :meth:`minimize`. Functions among them are called as there, while the stepper
             is told something, and in another thread.
-        jac : {"2-point", "3-point", "cs"}, Differences, True or None
-            True: the caller tells gradients. Otherwise the points of a difference scheme are
+        jac : {"2-point", "3-point", "cs"}, GradientSource, True or None
+            True: the caller tells gradients. Otherwise the probes of a gradient source are
             asked for, if the algorithm takes a gradient.
         **settings
             As in :meth:`minimize`, except those that say how points are evaluated: that is the
@@ -181,7 +183,7 @@ class Optimizer(Configured, Declaring, StaticHelpers):
         """
         if callable(jac):
             raise InvalidInputError(
-                f"jac is {jac!r}, expected True or a difference scheme: the caller of a stepper "
+                f"jac is {jac!r}, expected True or a gradient source: the caller of a stepper "
                 "evaluates gradients, and tells them with jac=True."
             )
         for name in _EVALUATING:
@@ -473,9 +475,9 @@ class Optimizer(Configured, Declaring, StaticHelpers):
         if self._options.get("disp"):
             print(in_words(type(self).__name__, result))
 
-    def _differences(self, problem: Problem) -> Differences:
-        """Return the scheme for gradients that the user does not give."""
-        if isinstance(problem.jac, Differences):
+    def _differences(self, problem: Problem) -> GradientSource:
+        """Return the source of gradients that the user does not give."""
+        if isinstance(problem.jac, GradientSource):
             return problem.jac
         return Differences(problem.jac if problem.jac in SCHEMES else "2-point")
 
@@ -486,7 +488,7 @@ class Optimizer(Configured, Declaring, StaticHelpers):
 
     def _keeps_steps(self, problem: Problem) -> bool:
         """Return whether the user chose the steps of differences, whatever the noise."""
-        return isinstance(problem.jac, Differences) or problem.jac == "cs"
+        return isinstance(problem.jac, GradientSource) or problem.jac == "cs"
 
     def _budget(self, maxfun: int | None) -> int | None:
         """Return the most points that may be evaluated, given the setting of the run."""

@@ -4,7 +4,6 @@ It answers from what is known or by taking waves, tells the observers, and ends 
 whatever ends it.
 """
 
-import functools
 import math
 from asyncio import CancelledError
 from collections.abc import Callable, Sequence
@@ -15,8 +14,8 @@ import numpy as np
 
 from optimizers._types import Array
 from optimizers.ending import Ending, attach, finish, stopped
-from optimizers.evaluation.differences import Differences
 from optimizers.evaluation.evaluators import Evaluator
+from optimizers.evaluation.sources import GradientSource
 from optimizers.ledger import Evaluation, PutAside, StopRun
 from optimizers.noisy import Stage, solve_in_stages
 from optimizers.observers import Observer
@@ -38,8 +37,8 @@ class Run(WaveTaker):
         What is minimised.
     evaluator : Evaluator
         Calls the objective.
-    differences : Differences
-        The scheme for gradients that the user does not give.
+    differences : GradientSource
+        The source of gradients that the user does not give.
     maxfun : int, optional
         The most points that may be evaluated.
     maxiter : int, optional
@@ -66,7 +65,7 @@ class Run(WaveTaker):
         self,
         problem: Problem,
         evaluator: Evaluator,
-        differences: Differences,
+        differences: GradientSource,
         *,
         maxfun: int | None = None,
         maxiter: int | None = None,
@@ -78,8 +77,7 @@ class Run(WaveTaker):
         noise: float | str | None = None,
         keeps_steps: bool = False,
     ) -> None:
-        super().__init__(problem, evaluator, differences, maxfun, timeout, on_failure)
-        self._seed = seed
+        super().__init__(problem, evaluator, differences, maxfun, timeout, on_failure, seed)
         self._returns_on_interrupt = on_interrupt == "return"
         self._maxiter = maxiter
         self._observers = observers
@@ -91,11 +89,6 @@ class Run(WaveTaker):
         self.stage: Stage | None = None
         # A gradient that was asked for before the value at its point.
         self._orphan: tuple[Array, Array] | None = None
-
-    @functools.cached_property
-    def rng(self) -> np.random.Generator:
-        """The run's random numbers, from its seed; made when first drawn from."""
-        return np.random.default_rng(self._seed)
 
     @property
     def is_watched(self) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 
 from optimizers._types import Array
 from optimizers.evaluation.blocks import Question
-from optimizers.evaluation.differences import Plan
+from optimizers.evaluation.stencils import Plan
 from optimizers.ledger import Evaluation
 
 if TYPE_CHECKING:
@@ -39,7 +39,9 @@ def several(run: "Run", points: Sequence[Array]) -> list[Evaluation | None]:
     # At least one: if the budget does not even allow that, it ends the run.
     count = max(1, int(np.searchsorted(np.cumsum(costs), run.limit - run.nfev, side="right")))
     xs, misled = xs[:count], run.nmisled
-    if run.calls_points or run.problem.jac is True or count == 1:
+    # A random plan is drawn once, here: one more would be another run than on workers.
+    is_serial = run.calls_points and not run.differences.is_random
+    if is_serial or run.problem.jac is True or count == 1:
         found = [_alone(run, x) for x in xs]
     else:
         found = _together(run, xs, plans[:count])
@@ -67,7 +69,8 @@ def _together(run: "Run", xs: list[Array], plans: list[Plan]) -> list[Evaluation
     question = Question(xs, plans, run.problem.jac if callable(run.problem.jac) else None)
     run.take(question.blocks, is_first_needed=False)
     # Answers that are coarser than was thought: those probes were too near.
-    is_coarse = question.is_joint and run.precision > precision
+    is_coarse = run.precision > precision and run.differences.heeds_precision
+    is_coarse = is_coarse and question.is_joint
     found = [_evaluation(run, question, i, x, is_coarse) for i, x in enumerate(xs)]
     if None in found:
         run.best, run.best_violation = kept

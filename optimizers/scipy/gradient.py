@@ -6,6 +6,7 @@ import numpy as np
 from typing_extensions import Unpack, override
 
 from optimizers.evaluation.differences import Differences
+from optimizers.evaluation.sources import GradientSource
 from optimizers.problem import Problem
 from optimizers.run import Run
 from optimizers.scipy.scipy_optimizer import BudgetedSettings, SciPyOptimizer, SciPySettings
@@ -87,7 +88,7 @@ class TNC(SciPyOptimizer):
         super().__init__("TNC", self._gathered(locals()), max_evals_grouped, tol=tol, **kwargs)
 
     @override
-    def _differences(self, problem: Problem) -> Differences:
+    def _differences(self, problem: Problem) -> GradientSource:
         given = super()._differences(problem)
         if problem.jac is None and given == Differences("2-point", step=_NO_STEP):
             return Differences("3-point")

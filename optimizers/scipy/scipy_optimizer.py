@@ -27,8 +27,8 @@ from optimizers.errors import (
     UnknownOptionError,
     nearest_names,
 )
-from optimizers.evaluation.differences import Differences
 from optimizers.evaluation.evaluators import Evaluator
+from optimizers.evaluation.sources import GradientSource
 from optimizers.optimizer import Optimizer
 from optimizers.problem import Problem
 from optimizers.result import OptimizerResult, StopReason
@@ -338,7 +338,7 @@ class SciPyOptimizer(Optimizer):
         return self._options.get("maxiter") if self._info.counted_by_run else None
 
     @override
-    def _differences(self, problem: Problem) -> Differences:
+    def _differences(self, problem: Problem) -> GradientSource:
         step, relative = (self._options.get(name) for name in ("eps", "finite_diff_rel_step"))
         return differences_for(problem.jac, step, relative)
 
@@ -390,9 +390,12 @@ class SciPyOptimizer(Optimizer):
         problem, info = run.problem, self._info
         # Value and gradient in one evaluation, where that costs no gradient more than the method
         # asks for, or where calls are fewer for it; and where a bad gradient must be known before
-        # the value is accepted.
+        # the value is accepted. A random gradient is asked for alike wherever it is evaluated.
+        is_drawn = run.differences.is_random and not (problem.jac is True or callable(problem.jac))
         joint = info.gradient >= SupportLevel.supported and (
-            ((info.joint or not run.calls_singly) and not callable(problem.jac)) or run.rejects
+            ((info.joint or not run.calls_singly) and not callable(problem.jac))
+            or run.rejects
+            or is_drawn
         )
         gradient = (lambda x: run.value_and_gradient(x)[1]) if joint else run.gradient
         free = FreeVariables(problem, info.strips_fixed)

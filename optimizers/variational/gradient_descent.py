@@ -7,6 +7,7 @@ import numpy as np
 from typing_extensions import Unpack, override
 
 from optimizers.evaluation.differences import Differences
+from optimizers.evaluation.sources import GradientSource
 from optimizers.flow import Flow, FlowOptimizer, FlowSettings, Step, check_range, ended
 from optimizers.problem import Problem
 from optimizers.result import StopReason
@@ -94,7 +95,7 @@ class GradientDescent(FlowOptimizer):
         }
 
     @override
-    def _differences(self, problem: Problem) -> Differences:
+    def _differences(self, problem: Problem) -> GradientSource:
         if problem.jac is None:
             return Differences(step=self.perturbation or _PERTURBATION)
         return super()._differences(problem)
