@@ -57,6 +57,8 @@ def evaluations(path):
 
 
 def same(left, right):
+    if isinstance(right, dict):
+        return left.keys() == right.keys() and all(same(left[name], right[name]) for name in right)
     if isinstance(right, list | tuple):
         return len(left) == len(right) and all(map(same, left, right))
     return np.array_equal(left, right, equal_nan=np.asarray(right).dtype.kind == "f")
