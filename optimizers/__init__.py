@@ -104,11 +104,14 @@ from optimizers.stepping import (
 )
 from optimizers.stepping.stateful import SteppableOptimizer
 from optimizers.support import OptimizerSupportLevel, SupportLevel
-from optimizers.variational import GradientDescent
+from optimizers.variational import ADAM, AMSGRAD, AQGD, NFT, GradientDescent, Rotosolve
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "ADAM",
+    "AMSGRAD",
+    "AQGD",
     "BFGS",
     "CG",
     "COBYLA",
@@ -129,6 +132,7 @@ __all__ = [
     "MSG_NONE",
     "MSG_VERS",
     "NELDER_MEAD",
+    "NFT",
     "NOPROGRESS",
     "POINT",
     "POWELL",
@@ -176,6 +180,7 @@ __all__ = [
     "ParameterShift",
     "Progress",
     "RaceResults",
+    "Rotosolve",
     "RunSettings",
     "SPSAGradient",
     "SciPyOptimizer",
