@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 from typing_extensions import Unpack, override
 
 from optimizers._types import Array
@@ -56,17 +57,24 @@ class Told:
     ----------
     fun : float, or ndarray of float64 of shape (k,)
         The value, or one for each of k points.
-    jac : ndarray of float64, shape (n,), or None
+    jac : ndarray of float64, shape (n,) or (k, n), or None
         The gradient, if that was asked for.
+    known : ndarray of bool, shape (k,), or None
+        Of a wave: which points were evaluated. The others were rejected; their values are
+        stand-ins, worse than all others, or NaN where gradients were asked for.
+    errors : ndarray of float64, shape (k,), or None
+        Of a wave of values: their standard errors, as the objective told them; NaN elsewhere.
     """
 
     fun: Any
     jac: Any = None
+    known: NDArray[np.bool_] | None = None
+    errors: Array | None = None
 
 
 #: What an algorithm is: it yields questions and the ends of iterations, and is sent the answers.
 #: ``AskData(points)`` asks for values, shape (k, n) or (n,), in one wave; ``AskData(x, x)`` for
-#: value and gradient at a point, with the gradient's probes in the same wave.
+#: value and gradient at a point, or at each of several, with the gradients' probes in that wave.
 Flow: TypeAlias = Generator[AskData | Step, Told, Ending]
 
 #: Reasons for which an algorithm is done.
@@ -238,7 +246,7 @@ def _note(run: Run, step: Step) -> None:
     if known is not None and _is_stand_in(run, known):
         known = None
     elif known is None and run.wants_values:
-        known = Evaluation(step.x, float(_values(run, step.x[np.newaxis])[0]))
+        known = Evaluation(step.x, float(_values(run, step.x[np.newaxis]).fun[0]))
     run.iteration(step.x, known, **step.extra)
 
 
@@ -259,14 +267,28 @@ def _answered(run: Run, ask: AskData) -> Told:
     """Return what a flow asks."""
     points = ask.x_fun
     assert points is not None
-    if ask.x_jac is not None:
-        return Told(*run.value_and_gradient(points))
     if points.ndim == 1:
-        return Told(float(_values(run, points[np.newaxis])[0]))
-    return Told(_values(run, points))
+        if ask.x_jac is not None:
+            return Told(*run.value_and_gradient(points))
+        return Told(float(_values(run, points[np.newaxis]).fun[0]))
+    return _values(run, points) if ask.x_jac is None else _gradients(run, points)
 
 
-def _values(run: Run, points: Array) -> Array:
+def _gradients(run: Run, points: Array) -> Told:
+    """Return values and gradients of a wave; NaN where an evaluation is rejected."""
+    misled = run.nmisled
+    found = run.values_and_gradients(list(points))
+    if len(found) < len(points):  # the budget allows no more
+        raise StopRun(StopReason.MAXFUN)
+    run.nmisled = misled  # it is told which were rejected
+    told = Told(np.full(len(points), np.nan), np.full(points.shape, np.nan))
+    for row, known in enumerate(found):
+        if known is not None:
+            told.fun[row], told.jac[row] = known.fun, known.jac
+    return replace(told, known=np.array([known is not None for known in found]))
+
+
+def _values(run: Run, points: Array) -> Told:
     """Return the values of a wave; stand-ins where an evaluation is rejected."""
     problem = run.problem
     points = np.array([problem.clip(x) for x in points])
@@ -289,7 +311,7 @@ def _values(run: Run, points: Array) -> Array:
         values[row] = run.rejected(points[row], error).fun
     if is_last:
         raise StopRun(StopReason.MAXFUN)
-    return values
+    return Told(values, known=known, errors=block.errors)
 
 
 def _call_each(run: Run, block: Block) -> None:

@@ -115,7 +115,8 @@ class OptimizerResult(OptimizeResult):  # type: ignore[misc]  # SciPy is untyped
         The standard deviation of the objective's noise where the run ended; only where the
         setting ``noise`` is used.
     maxcv : float
-        By how much ``x`` fails the worst constraint; only where there are constraints.
+        By how much ``x`` fails the worst constraint; only where there are constraints. NaN where
+        an error ended the run, and a constraint raises one at ``x`` too.
 
     Examples
     --------

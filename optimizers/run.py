@@ -292,7 +292,7 @@ class Run(WaveTaker):
             raise
         except (KeyboardInterrupt, CancelledError) as error:
             if self._returns_on_interrupt and isinstance(error, KeyboardInterrupt):
-                return stopped(self, StopReason.INTERRUPTED)
+                return stopped(self, StopReason.INTERRUPTED, is_broken=True)
             attach(self, error, StopReason.INTERRUPTED)
             raise
         except BaseException as error:

@@ -71,7 +71,16 @@ def _together(run: "Run", xs: list[Array], plans: list[Plan]) -> list[Evaluation
     # Answers that are coarser than was thought: those probes were too near.
     is_coarse = run.precision > precision and run.differences.heeds_precision
     is_coarse = is_coarse and question.is_joint
-    found = [_evaluation(run, question, i, x, is_coarse) for i, x in enumerate(xs)]
+    answers = [_evaluation(run, question, i, x, is_coarse) for i, x in enumerate(xs)]
+    found: list[Evaluation | None] = []
+    for x, answer in zip(xs, answers, strict=True):
+        if isinstance(answer, Exception):
+            run.rejected(x, answer)
+            found.append(None)
+            continue
+        if run.anchor is None:
+            run.remember(answer)  # what those behind it step back to, if they are rejected
+        found.append(answer)
     if None in found:
         run.best, run.best_violation = kept
         for i, known in enumerate(found):
@@ -85,8 +94,8 @@ def _together(run: "Run", xs: list[Array], plans: list[Plan]) -> list[Evaluation
 
 def _evaluation(
     run: "Run", question: Question, i: int, x: Array, is_coarse: bool
-) -> Evaluation | None:
-    """Return what came of one point; None if it is rejected."""
+) -> Evaluation | Exception:
+    """Return what came of one point, or why there is nothing."""
     value = question.value(i)
     try:
         failure = question.failure(i)
@@ -99,6 +108,5 @@ def _evaluation(
         else:
             gradient = run.fold(question.plans[i], value, question.rest(i))
     except Exception as error:
-        run.rejected(x, error)
-        return None
+        return error
     return Evaluation(x, value, gradient)

@@ -123,3 +123,18 @@ def test_an_error_in_a_flow_comes_out_and_the_generator_is_closed():
     with pytest.raises(ValueError, match="no"):
         Broken().minimize(lambda x: (_ for _ in ()).throw(ValueError("no")), [1.0])
     assert closed == [True, True]
+
+
+def test_standard_errors_that_the_objective_tells_reach_the_flow():
+    errors = []
+
+    class Listening(Waves):
+        def _flow(self, problem, run):
+            told = yield AskData(problem.x0 + np.eye(2))
+            errors.append(told.errors)
+            return ended(problem.x0, StopReason.MAXITER)
+
+    Listening().minimize(lambda x: (bowl(x), 0.5 * x[0]), [2.0, 0.0])
+    Listening().minimize(bowl, [2.0, 0.0])
+    assert errors[0].tolist() == [1.5, 1.0]
+    assert np.isnan(errors[1]).all()

@@ -29,7 +29,8 @@ class TNC(SciPyOptimizer):
     maxiter : int, default 100
         Maximum number of function evaluations as SciPy's TNC counts them: one for the value and
         its gradient together, whatever they cost. It looks at the limit now and then, and may
-        pass it by one or two. The hard limit in points is ``maxfun``.
+        pass it by one or two. The hard limit in points is ``maxfun``, and whichever comes first
+        ends the run: to allow more, raise both.
     disp : bool, default False
         Print the result's message and counts at the end.
     accuracy : float, default 0

@@ -4,6 +4,7 @@ import copy
 import inspect
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import scipy.optimize
@@ -142,8 +143,10 @@ class SciPyOptimizer(Optimizer):
                 f"method is {method!r}, expected the name of a method of SciPy's, or a callable."
             )
         if isinstance(self._method, str) and self._method not in METHODS:
+            letters = self._method.replace("-", "").replace("_", "")
+            meant = "l-bfgs-b" if letters == "lbfgs" else self._method
             raise InvalidInputError(
-                f"SciPy has no method {method!r}. {nearest_names(str(method), METHODS)}"
+                f"SciPy has no method {method!r}. {nearest_names(meant, METHODS)}"
             )
         self._info = METHODS[self._method] if isinstance(self._method, str) else CUSTOM
         given: dict[str, Any] = dict(kwargs)
@@ -363,7 +366,15 @@ class SciPyOptimizer(Optimizer):
             if self._tol is not None:
                 for name in self._info.tol:
                     options.setdefault(name, self._tol)
-            return solve_tnc(run, options, tnc_messages(options.pop("mesg_num", None)))
+            messages = tnc_messages(options.pop("mesg_num", None))
+            ending = solve_tnc(run, options, messages)
+            if ending.stop is StopReason.MAXFUN:
+                # Whoever gave maxfun must see that it was another limit.
+                limit = self._options.get("maxiter")
+                limit = max(100, 10 * run.problem.n) if limit is None else limit
+                words = f"maxiter={limit}, which counts value and gradient as one"
+                ending = replace(ending, message=f"{ending.message} ({words})")
+            return ending
         return self._call_scipy(run, options)
 
     @override
