@@ -126,7 +126,7 @@ class NFT(FlowOptimizer):
         maxiter = math.inf if self.maxiter is None else self.maxiter
         low, high = _sides(problem)
         free = np.flatnonzero(low < high)
-        home, known, stop = (x, math.nan), None, StopReason.MAXITER
+        evaluated, known, stop = (x, math.nan), None, StopReason.MAXITER
         for k in count():
             if k >= maxiter:
                 break
@@ -140,17 +140,19 @@ class NFT(FlowOptimizer):
             at = probes(*sides)
             points = np.array([x, *(_moved(x, i, offset, low, high) for offset in at)])
             told = yield AskData(points if known is None else points[1:])
-            values = told.fun if known is None else np.array([known, *told.fun])
-            is_lost = values > run.worst
-            if is_lost.any():  # a stand-in tells no sinusoid: the best that is known stands
-                best = int(np.argmin(values))
-                x, known = home if is_lost[best] else (points[best], float(values[best]))
-            else:
+            reckoned: list[float] = [] if known is None else [float(known)]
+            values = np.array([*reckoned, *told.fun])
+            best = int(np.argmin(values))  # of those that are known, if any is
+            is_whole = bool(np.all(told.known))
+            if not reckoned and np.any(told.known) and not values[best] > evaluated[1]:
+                evaluated = points[best], float(values[best])
+            if is_whole:
                 found = lowest(values.tolist(), at, *sides)
                 x, known = _moved(x, i, found.offset, low, high), found.value
-            if len(told.fun) > 2 and not is_lost.all():
-                best = int(np.argmin(values))
-                home = points[best], float(values[best])
+            elif reckoned:  # a stand-in tells no sinusoid: the best that is known stands
+                x, known = points[best], float(values[best])
+            else:
+                x, known = evaluated
             yield Step(x, extra={"estimate": known})
         return ended(x, stop)
 
