@@ -111,7 +111,7 @@ def ended(
 class FlowOptimizer(Optimizer):
     """An optimizer whose algorithm is a flow.
 
-    A subclass implements :meth:`_flow` and :meth:`get_support_level`, and gives its options to
+    A subclass implements ``_flow`` and :meth:`get_support_level`, and gives its options to
     this constructor. Everything else, from ask and tell to journals, is here. Options are
     attributes too.
 
