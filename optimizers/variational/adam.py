@@ -238,10 +238,11 @@ class ADAM(FlowOptimizer):
             if k > 0:
                 yield Step(x, told.fun, told.jac)
             gradient, t = told.jac, t + 1
-            m = beta_1 * m + (1 - beta_1) * gradient
-            v = beta_2 * v + (1 - beta_2) * gradient**2
+            # Written in PyTorch's order, so that steps are rounded alike.
+            m = m + (1 - beta_1) * (gradient - m)
+            v = beta_2 * v + (1 - beta_2) * gradient * gradient
             largest = np.maximum(largest, v) if amsgrad else v
-            below = np.sqrt(largest / (1 - beta_2**t)) + noise_factor
+            below = np.sqrt(largest) / np.sqrt(1 - beta_2**t) + noise_factor
             # Where no gradient was ever seen, nothing moves, whatever the noise factor.
             ratio = np.divide(m, below, out=np.zeros_like(m), where=below > 0)
             new, is_held = stepped(problem, x, lr / (1 - beta_1**t) * ratio, gradient)
