@@ -42,7 +42,7 @@ class Configured:
             A copy; changing it changes nothing.
         """
         settings: dict[str, Any] = {"max_evals_grouped": self._max_evals_grouped}
-        settings.update(copy.copy(self._options))
+        settings.update(own(self._options))
         settings.update(self._run_settings)
         return settings
 
@@ -72,8 +72,12 @@ class Configured:
                 f"{nearest_names(unknown[0], self._known_options())}"
             )
         for name, value in kwargs.items():
-            check_option(name, value)
+            self._check_option(name, value)
         self._options.update(copy.deepcopy(kwargs))
+
+    def _check_option(self, name: str, value: Any) -> None:
+        """Raise an OptionError if an option has a value that none of that name can have."""
+        check_option(name, value)
 
     def _known_options(self) -> tuple[str, ...]:
         return tuple(self._options)
@@ -107,6 +111,14 @@ class Configured:
     def __repr__(self) -> str:
         arguments = ", ".join(f"{name}={value!r}" for name, value in self.settings.items())
         return f"{type(self).__name__}({arguments})"
+
+
+def own(options: dict[str, Any]) -> dict[str, Any]:
+    """Return options whose lists, dicts and arrays are copies; functions are themselves."""
+    return {
+        name: copy.deepcopy(value) if isinstance(value, list | dict | np.ndarray) else value
+        for name, value in options.items()
+    }
 
 
 def same(left: Any, right: Any) -> bool:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from optimizers._types import Array
 from optimizers.ending import Ending
 from optimizers.flow import Flow, Step, Told, ended
-from optimizers.ledger import Evaluation
+from optimizers.ledger import StopRun
 from optimizers.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run import Run
@@ -90,15 +90,18 @@ class NoisySearch:
         margin = _BELIEVED * np.hypot(current.fun_error, left.fun_error)
         return left if left.fun < current.fun - margin else current
 
-    def note(self) -> Measured | None:
-        """Let the result have the errors of the estimate, and return it."""
-        found = self.estimate
-        if found is not None:
-            self._extra.update(fun_error=found.fun_error, noise=self._measuring.sigma)
-        return found
-
     def flow(self) -> Flow:
-        """Return the search as a flow."""
+        """Return the search as a flow; it ends on the best estimate also when it is stopped."""
+        try:
+            return (yield from self._searching())
+        except StopRun as stop:
+            if self._current is None:
+                raise
+            ending = self._ended(stop.reason)
+            ending.status, ending.message = -1, f"Stopped: {stop.reason.sentence}."
+            return ending
+
+    def _searching(self) -> Flow:
         measuring = self._measuring
         # Of the user's own gradient nobody knows the noise until it is had twice.
         twice = 1 if measuring.source is not None else 2
@@ -235,8 +238,9 @@ class NoisySearch:
 
     def _ended(self, stop: StopReason) -> Ending:
         """Return the ending at the point with the best estimate."""
-        found = self.note()
+        found = self.estimate
         assert found is not None
+        self._extra.update(fun_error=found.fun_error, noise=self._measuring.sigma)
         ending = ended(found.x, stop, found.fun, found.jac, self._words(found, stop))
         if stop is StopReason.NOISE:
             ending.success = self._is_minimum(found)
@@ -274,8 +278,3 @@ def _is_clear(at: Measured) -> NDArray[np.bool_]:
     beyond = 1.0 + np.sqrt(2.0 * np.log(at.x.size))
     clear: NDArray[np.bool_] = np.abs(at.jac) > beyond * at.jac_error
     return clear
-
-
-def known_of(found: Measured) -> Evaluation:
-    """Return a measured point as an evaluation."""
-    return Evaluation(found.x, found.fun, found.jac)
