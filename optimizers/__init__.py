@@ -104,7 +104,7 @@ from optimizers.stepping import (
 )
 from optimizers.stepping.stateful import SteppableOptimizer
 from optimizers.support import OptimizerSupportLevel, SupportLevel
-from optimizers.variational import GradientDescent
+from optimizers.variational import SPSA, GradientDescent
 
 __version__ = "0.1.0"
 
@@ -134,6 +134,7 @@ __all__ = [
     "POWELL",
     "RCSTRINGS",
     "SLSQP",
+    "SPSA",
     "TNC",
     "USERABORT",
     "XCONVERGED",

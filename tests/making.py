@@ -7,6 +7,7 @@ from optimizers import Optimizer
 #: Short runs, with steps that suit steep functions; and a seed where random numbers are drawn.
 SHORT: dict[str, dict[str, Any]] = {
     "GradientDescent": {"learning_rate": 1e-3, "maxiter": 30, "perturbation": 1e-5},
+    "SPSA": {"maxiter": 10, "seed": 7},
 }
 
 
