@@ -104,7 +104,7 @@ from optimizers.stepping import (
 )
 from optimizers.stepping.stateful import SteppableOptimizer
 from optimizers.support import OptimizerSupportLevel, SupportLevel
-from optimizers.variational import SPSA, GradientDescent
+from optimizers.variational import QNSPSA, SPSA, GradientDescent
 
 __version__ = "0.1.0"
 
@@ -132,6 +132,7 @@ __all__ = [
     "NOPROGRESS",
     "POINT",
     "POWELL",
+    "QNSPSA",
     "RCSTRINGS",
     "SLSQP",
     "SPSA",

@@ -2,11 +2,20 @@
 
 from typing import Any
 
+import numpy as np
+
 from optimizers import Optimizer
+
+
+def fidelity(x: Any, y: Any) -> float:
+    """Return the overlap of product states of qubits, one a variable, each turned about Y."""
+    return float(np.prod(np.cos((np.asarray(x) - np.asarray(y)) / 2) ** 2))
+
 
 #: Short runs, with steps that suit steep functions; and a seed where random numbers are drawn.
 SHORT: dict[str, dict[str, Any]] = {
     "GradientDescent": {"learning_rate": 1e-3, "maxiter": 30, "perturbation": 1e-5},
+    "QNSPSA": {"fidelity": fidelity, "maxiter": 10, "seed": 7},
     "SPSA": {"maxiter": 10, "seed": 7},
 }
 
