@@ -1,10 +1,10 @@
 """Simultaneous perturbations: random probes of all variables at once, and what they tell."""
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from typing_extensions import Self
 
 from optimizers._types import Array
 from optimizers.problem import Problem
