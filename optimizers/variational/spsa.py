@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from typing_extensions import Unpack, override
 
 from optimizers._types import Array, Objective
+from optimizers.errors import OptionError
 from optimizers.flow import Flow, FlowOptimizer, FlowSettings, Step, ended
 from optimizers.problem import Problem, as_start
 from optimizers.result import StopReason
@@ -176,6 +177,11 @@ class SPSA(FlowOptimizer):
         problem = super()._problem(*arguments, **named)
         check_rates(self._options)
         check_initial_hessian(self.initial_hessian, problem.n)
+        if self.perturbation_dims is not None and self.perturbation_dims > problem.n:
+            raise OptionError(
+                f"perturbation_dims is {self.perturbation_dims}, expected at most the number of "
+                f"variables, {problem.n}."
+            )
         return problem
 
     @override
@@ -191,6 +197,10 @@ class SPSA(FlowOptimizer):
             hessian = SmoothedHessian(problem.n, *options)
         for k in range(1, self.maxiter + 1):
             size, rate = start.sizes.next(), start.rates.next()
+            if size <= 0:
+                raise OptionError(
+                    f"perturbation gave {size} in iteration {k}, expected numbers > 0."
+                )
             step, mean = yield from self._step(problem, run, x, size, k, hessian)
             proposed = problem.clip(x - rate * step)
             moved = float(np.linalg.norm(proposed - x))
