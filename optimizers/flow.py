@@ -75,8 +75,8 @@ class Told:
 #: What an algorithm is: it yields questions and the ends of iterations, and is sent the answers.
 #: ``AskData(points)`` asks for values, shape (k, n) or (n,), in one wave; ``AskData(x, x)`` for
 #: value and gradient at a point, or at each of several, with the gradients' probes in that wave.
-#: Where the run is stopped, a StopRun is raised at the yield: a flow that has a better estimate than
-#: the best point evaluated catches it, and returns that.
+#: Where the run is stopped, a StopRun is raised at the yield: a flow that has a better estimate
+#: than the best point evaluated catches it, and returns that.
 Flow: TypeAlias = Generator[AskData | Step, Told, Ending]
 
 #: Reasons for which an algorithm is done.

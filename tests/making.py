@@ -2,7 +2,15 @@
 
 from typing import Any
 
+import numpy as np
+
 from optimizers import Optimizer
+
+
+def fidelity(x: Any, y: Any) -> float:
+    """Return the overlap of product states of qubits, one a variable, each turned about Y."""
+    return float(np.prod(np.cos((np.asarray(x) - np.asarray(y)) / 2) ** 2))
+
 
 #: Short runs, with steps that suit steep functions; and a seed where random numbers are drawn.
 SHORT: dict[str, dict[str, Any]] = {
@@ -10,6 +18,8 @@ SHORT: dict[str, dict[str, Any]] = {
     "AMSGRAD": {"lr": 0.05, "maxiter": 30, "eps": 1e-7},
     "AQGD": {"eta": 1e-3, "maxiter": 30},
     "GradientDescent": {"learning_rate": 1e-3, "maxiter": 30, "perturbation": 1e-5},
+    "QNSPSA": {"fidelity": fidelity, "maxiter": 10, "seed": 7},
+    "SPSA": {"maxiter": 10, "seed": 7},
     "GSLS": {"maxiter": 60, "seed": 5},
     "P_BFGS": {"max_processes": 2, "seed": 5},
     "UMDA": {"maxiter": 8, "size_gen": 8, "seed": 5},

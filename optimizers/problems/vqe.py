@@ -201,6 +201,34 @@ class VQE:
         gradients = (energies[:, 0] - energies[:, 1]) / 2.0
         return np.asarray(gradients[0] if single else gradients)
 
+    def states(self, x: ArrayLike) -> Array:
+        """Return the trial state, exactly, with `shots` too.
+
+        Parameters
+        ----------
+        x : array_like, shape (n,), (k, n) or (k * n,)
+            One point or several, as for the energy.
+
+        Returns
+        -------
+        ndarray, shape (2**num_qubits,) or (k, 2**num_qubits)
+            One state or one for each point: its real amplitudes, qubit 0 the lowest bit.
+
+        Raises
+        ------
+        ValueError
+            If `x` has another shape.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> VQE({"Z": 1.0}, reps=0).states(np.array([np.pi])).round(6)
+        array([0., 1.])
+        """
+        points, single = self._points(x)
+        states = self._states(points)
+        return np.asarray(states[0] if single else states)
+
     def __repr__(self) -> str:
         """Return the size of the problem and whether its energies are exact."""
         noise = "exact" if self._shots is None else f"shots={self._shots}"

@@ -7,6 +7,8 @@ from optimizers.variational.gsls import GSLS
 from optimizers.variational.nft import NFT, Rotosolve
 from optimizers.variational.noisy_lbfgsb import NoisyLBFGSB
 from optimizers.variational.p_bfgs import P_BFGS
+from optimizers.variational.qnspsa import QNSPSA
+from optimizers.variational.spsa import SPSA
 from optimizers.variational.umda import UMDA
 
 __all__ = [
@@ -16,6 +18,8 @@ __all__ = [
     "GSLS",
     "NFT",
     "P_BFGS",
+    "QNSPSA",
+    "SPSA",
     "UMDA",
     "GradientDescent",
     "NoisyLBFGSB",

@@ -31,6 +31,7 @@ from optimizers.evaluation.uncertainty import (
     joined_answer,
     values_of,
 )
+from tests.making import make
 
 NAN = math.nan
 START = np.array([1.0, -2.0, 0.5])
@@ -242,13 +243,13 @@ def test_single_precision_shows_in_any_form():
 @pytest.mark.parametrize("name", available())
 def test_every_optimizer_uses_the_value(name):
     cls = find(name)
-    arguments = {"jac": "3-point"} if cls().is_gradient_required else {}
+    arguments = {"jac": "3-point"} if make(cls).is_gradient_required else {}
     if name in ("Dogleg", "TrustExact", "TrustKrylov", "TrustNCG"):
         arguments["hess"] = lambda x: 2 * np.eye(3)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", OptimizerWarning)
-        plain = cls().minimize(value_at, START, **arguments)
-        told = cls().minimize(pair, START, **arguments)
+        plain = make(cls).minimize(value_at, START, **arguments)
+        told = make(cls).minimize(pair, START, **arguments)
     np.testing.assert_array_equal(told.x, plain.x)
     assert told.fun == plain.fun
     assert told.nfev == plain.nfev

@@ -1,0 +1,120 @@
+"""The calibration of simultaneous perturbation: rates such that the first step has a given size."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optimizers._types import Array
+from optimizers.errors import warn_user
+from optimizers.evaluation.evaluators import Evaluator
+from optimizers.evaluation.uncertainty import values_of
+from optimizers.variational.perturbations import Probes
+
+#: How many pairs tell the slope at the start, and how many values their own deviation.
+PAIRS = 25
+#: The first step moves the variables by about that, as in Qiskit.
+TARGET = 2 * np.pi / 10
+#: A rate below that is that of no slope that means anything.
+_LEAST = 1e-10
+
+
+@dataclass(frozen=True)
+class PowerSeries:
+    """Numbers that fall by a power law; what ``learning_rate`` and ``perturbation`` take.
+
+    The k-th number, from 0, is ``scale / (k + 1 + offset) ** exponent``.
+
+    Parameters
+    ----------
+    scale, exponent : float
+        The law.
+    offset : float, default 0
+        By how much the first numbers are held back.
+
+    Examples
+    --------
+    >>> numbers = PowerSeries(0.2, 0.5)()
+    >>> next(numbers), next(numbers)
+    (0.2, 0.1414...)
+    """
+
+    scale: float
+    exponent: float
+    offset: float = 0.0
+
+    def __call__(self) -> Iterator[float]:
+        """Return the numbers, from the first."""
+        return (self.scale / (k + self.offset) ** self.exponent for k in count(1))
+
+
+@dataclass(frozen=True)
+class Law:
+    r"""How rates and perturbations fall: :math:`a/(A+k+1)^\alpha` and :math:`c/(k+1)^\gamma`.
+
+    Parameters
+    ----------
+    c, stability_constant, target_magnitude, alpha, gamma, modelspace
+        As in :meth:`SPSA.calibrate`.
+    """
+
+    c: float = 0.2
+    stability_constant: float = 0
+    target_magnitude: float | None = None
+    alpha: float = 0.602
+    gamma: float = 0.101
+    modelspace: bool = False
+
+    def series(
+        self, probes: Probes, values: Array, known: NDArray[np.bool_]
+    ) -> tuple[PowerSeries, PowerSeries]:
+        """Return rates and perturbations by the values of pairs of probes.
+
+        Parameters
+        ----------
+        probes : Probes
+            The pairs.
+        values : ndarray of float64, shape (k, 2)
+            Their values.
+        known : ndarray of bool, shape (k, 2)
+            Which were evaluated; a pair without one tells nothing.
+        """
+        target = TARGET if self.target_magnitude is None else self.target_magnitude
+        moved = (probes.ahead != probes.back).sum(axis=1)
+        # A pair tells one slope, that of its direction, unless bounds shorten some of its moves.
+        slopes = np.abs(probes.slopes(values)).sum(axis=1) / np.maximum(1, moved)
+        good = known.all(axis=1)
+        slope = float(slopes[good].mean()) if good.any() else 0.0
+        scale = target / (slope**2 if self.modelspace else slope) if slope > 0 else np.inf
+        if not _LEAST <= scale < np.inf:
+            warn_user(
+                f"The calibration found the slope {slope:g} at the start, of which no learning "
+                f"rate can be made: {target:g} is taken instead. Give learning_rate and "
+                "perturbation, or another start."
+            )
+            scale = target
+        rates = PowerSeries(float(scale), self.alpha, self.stability_constant)
+        return rates, PowerSeries(self.c, self.gamma)
+
+
+def evaluated(loss: Callable[..., Any], points: Array, max_evals_grouped: int | None) -> Array:
+    """Return the values of an objective outside a run, in groups as they are asked for.
+
+    Parameters
+    ----------
+    loss : callable
+        The objective.
+    points : ndarray of float64, shape (k, n)
+        The points.
+    max_evals_grouped : int or None
+        How many points one call takes.
+    """
+    values = np.empty(len(points))
+    for part, answer in Evaluator(loss, max_evals_grouped).wave(points):
+        if isinstance(answer, BaseException):
+            raise answer
+        values[part] = values_of(answer)
+    return values

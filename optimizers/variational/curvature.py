@@ -1,0 +1,91 @@
+"""Curvature that is sampled: the running mean of Hessians, and steps that it conditions."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from optimizers._types import Array
+from optimizers.errors import OptionError
+
+#: What is added to the diagonal, as in Qiskit.
+REGULARIZATION = 0.01
+
+
+class SmoothedHessian:
+    """The running mean of sampled Hessians in one run.
+
+    Parameters
+    ----------
+    n : int
+        The number of variables.
+    initial : array_like of shape (n, n), optional
+        What the mean begins with; the identity by default.
+    regularization : float, optional
+        What is added to the diagonal; 0.01 by default.
+    solver : callable, optional
+        ``solver(matrix, gradient) -> step``; by default ``numpy.linalg.solve``.
+
+    Examples
+    --------
+    >>> hessian = SmoothedHessian(2, regularization=0.0)
+    >>> hessian.add(np.diag([3.0, -1.0]), 1)  # the mean with the identity
+    >>> hessian.matrix.tolist()
+    [[2.0, 0.0], [0.0, 0.0]]
+    """
+
+    def __init__(
+        self,
+        n: int,
+        initial: Any = None,
+        regularization: float | None = None,
+        solver: Callable[[Array, Array], Any] | None = None,
+    ) -> None:
+        #: The mean, shape (n, n).
+        self.matrix: Array = np.eye(n) if initial is None else np.array(initial, np.float64)
+        self._regularization = REGULARIZATION if regularization is None else regularization
+        self._solver = solver or np.linalg.solve
+
+    def add(self, sample: Array, k: int) -> None:
+        """Take a sample into the mean, that of iteration ``k`` from 1."""
+        self.matrix = (k * self.matrix + sample) / (k + 1)
+
+    def conditioned(self, gradient: Array) -> Array:
+        """Return the step that the curvature makes of a gradient, shape (n,).
+
+        The mean's eigenvalues are taken by their amounts, and the regularization is added, so that
+        the step is downhill.
+        """
+        values, vectors = np.linalg.eigh(self.matrix)
+        positive = (vectors * np.abs(values)) @ vectors.T
+        positive[np.diag_indices_from(positive)] += self._regularization
+        step = np.real(np.asarray(self._solver(positive, gradient)))
+        if step.shape != gradient.shape:
+            raise OptionError(
+                f"lse_solver returned the shape {step.shape}, expected that of the gradient, "
+                f"{gradient.shape}."
+            )
+        return np.asarray(step, dtype=np.float64)
+
+
+def check_initial_hessian(given: Any, n: int | None = None) -> None:
+    """Raise an OptionError if an option is no symmetric matrix, of the right size if it is known.
+
+    Parameters
+    ----------
+    given : object
+        The option's value; None is none.
+    n : int, optional
+        The number of variables.
+    """
+    if given is None:
+        return
+    try:
+        matrix = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        matrix = np.array(np.nan)
+    expected = f"expected a symmetric matrix of shape ({'n, n' if n is None else f'{n}, {n}'})"
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or n not in (None, len(matrix)):
+        raise OptionError(f"initial_hessian has shape {matrix.shape}, {expected}.")
+    if not (np.isfinite(matrix).all() and np.allclose(matrix, matrix.T)):
+        raise OptionError(f"initial_hessian is {given!r:.200}, {expected}.")

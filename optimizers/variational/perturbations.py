@@ -1,0 +1,150 @@
+"""Simultaneous perturbations: random probes of all variables at once, and what they tell."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optimizers._types import Array
+from optimizers.problem import Problem
+
+
+@dataclass(frozen=True, eq=False)
+class Probes:
+    """Pairs of probes around a point, k of them, and perhaps the same pairs shifted.
+
+    Parameters
+    ----------
+    ahead, back : ndarray of float64, shape (k, n)
+        The probes of each pair, inside the bounds.
+    shifts : ndarray of float64, shape (k, n), optional
+        By how much each pair is shifted, inside the bounds too, for curvature.
+    """
+
+    ahead: Array
+    back: Array
+    shifts: Array | None = None
+
+    @classmethod
+    def drawn(
+        cls,
+        problem: Problem,
+        rng: np.random.Generator,
+        x: Array,
+        size: float,
+        count: int,
+        dims: int | None = None,
+        *,
+        is_shifted: bool = False,
+    ) -> Self:
+        """Return probes in random directions, drawn from Bernoulli's distribution.
+
+        Parameters
+        ----------
+        problem : Problem
+            Has the bounds. Probes that would leave them are moved to them; a variable that is
+            fixed stays.
+        rng : Generator
+            What is drawn from.
+        x : ndarray of float64, shape (n,)
+            The point.
+        size : float
+            How far each variable is moved.
+        count : int
+            How many pairs.
+        dims : int, optional
+            How many variables are moved, chosen anew for each pair; all by default.
+        is_shifted : bool, default False
+            Whether each pair is to be shifted, in a further random direction.
+        """
+        # Of a step that is lost in rounding nothing would be left to divide by.
+        sizes = np.maximum(size, np.spacing(np.abs(x)))
+        moves = _directions(problem, rng, count, dims) * sizes
+        if problem.lower is None or problem.upper is None:
+            ahead, back = x + moves, x - moves
+            shifts = _directions(problem, rng, count, dims) * sizes if is_shifted else None
+            return cls(ahead, back, shifts)
+        low, high = problem.lower, problem.upper
+        ahead, back = np.clip(x + moves, low, high), np.clip(x - moves, low, high)
+        if not is_shifted:
+            return cls(ahead, back)
+        # Both probes of a pair are shifted by the same, or their difference would tell of slopes.
+        up, down = high - np.maximum(ahead, back), np.minimum(ahead, back) - low
+        shifts = _directions(problem, rng, count, dims) * sizes
+        room = np.where(shifts > 0, up, down)
+        turned = (room < np.abs(shifts)) & (np.where(shifts > 0, down, up) > room)
+        return cls(ahead, back, np.clip(np.where(turned, -shifts, shifts), -down, up))
+
+    @property
+    def pairs(self) -> Array:
+        """The probes, shape (k, 2, n)."""
+        return np.stack([self.ahead, self.back], axis=1)
+
+    @property
+    def all(self) -> Array:
+        """The probes and the shifted ones, shape (k, 4, n)."""
+        assert self.shifts is not None
+        probes = [self.ahead, self.back, self.ahead + self.shifts, self.back + self.shifts]
+        return np.stack(probes, axis=1)
+
+    def slopes(self, values: Array) -> Array:
+        """Return the gradient that each pair tells.
+
+        Parameters
+        ----------
+        values : ndarray of float64, shape (k, 2) or more columns
+            The values at the probes, ahead and back.
+
+        Returns
+        -------
+        ndarray of float64, shape (k, n)
+        """
+        differences = values[:, 0] - values[:, 1]
+        slopes: Array = differences[:, np.newaxis] * _inverse(self.ahead - self.back)
+        return slopes
+
+    def mean_curvature(self, values: Array, good: NDArray[np.bool_]) -> Array:
+        """Return the mean of the Hessians that some of the shifted pairs tell.
+
+        Parameters
+        ----------
+        values : ndarray of float64, shape (k, 4)
+            The values at the probes and the shifted ones.
+        good : ndarray of bool, shape (k,)
+            Which of them to use; at least one.
+
+        Returns
+        -------
+        ndarray of float64, shape (n, n)
+            Symmetric.
+        """
+        assert self.shifts is not None
+        values = values[good]
+        differences = (values[:, 2] - values[:, 0]) - (values[:, 3] - values[:, 1])
+        first, second = _inverse((self.ahead - self.back)[good]), _inverse(self.shifts[good])
+        # The sum of k outer products is one product of matrices.
+        summed = (differences[:, np.newaxis] * first).T @ second
+        mean: Array = (summed + summed.T) / (2 * len(values))
+        return mean
+
+
+def _directions(problem: Problem, rng: np.random.Generator, count: int, dims: int | None) -> Array:
+    """Return random signs, shape (count, n); zero for variables that are not moved."""
+    free = np.arange(problem.n)
+    if problem.lower is not None and problem.upper is not None:
+        free = np.flatnonzero(problem.lower < problem.upper)
+    signs = 2.0 * rng.integers(0, 2, size=(count, free.size)) - 1.0
+    if dims is not None and dims < free.size:
+        ranks = rng.random((count, free.size)).argsort(axis=1).argsort(axis=1)
+        signs[ranks >= dims] = 0.0
+    directions = np.zeros((count, problem.n))
+    directions[:, free] = signs
+    return directions
+
+
+def _inverse(moves: Array) -> Array:
+    """Return one divided by each number, zero where that is zero: nothing was moved there."""
+    inverse = np.zeros_like(moves)
+    np.divide(1.0, moves, out=inverse, where=moves != 0)
+    return inverse

@@ -1,0 +1,345 @@
+"""Simultaneous perturbation stochastic approximation, of first and second order."""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+from typing_extensions import Unpack, override
+
+from optimizers._types import Array, Objective
+from optimizers.errors import OptionError
+from optimizers.flow import Flow, FlowOptimizer, FlowSettings, Step, ended
+from optimizers.problem import Problem, as_start
+from optimizers.result import StopReason
+from optimizers.run import Run
+from optimizers.support import SupportLevel, SupportLevels
+from optimizers.variational.calibration import PAIRS, Law, PowerSeries, evaluated
+from optimizers.variational.curvature import SmoothedHessian, check_initial_hessian
+from optimizers.variational.perturbations import Probes
+from optimizers.variational.series import SeriesLike
+from optimizers.variational.spsa_options import check_rates, check_spsa, own
+from optimizers.variational.spsa_start import Asking, Start, heeded, measured
+
+
+class SPSA(FlowOptimizer):
+    r"""Simultaneous perturbation stochastic approximation, for values with noise.
+
+    All variables are moved at the same time in a random direction :math:`\Delta_k` of signs, once
+    forward and once back; this pair of values tells a gradient that is right on average, whatever
+    the number of variables [1]_:
+
+    .. math:: x_{k+1} = x_k - a_k \frac{f(x_k + c_k \Delta_k) - f(x_k - c_k \Delta_k)}{2 c_k}
+              \Delta_k^{-1}
+
+    With ``second_order``, two more values tell a sample of the Hessian, whose running mean
+    conditions the step (2-SPSA, [2]_). With bounds, probes and steps are projected to them, and
+    differences are divided by the distance that is left.
+
+    Parameters
+    ----------
+    maxiter : int, default 100
+        Maximum number of steps.
+    blocking : bool, default False
+        Whether a step is taken only if the value at its end, which is evaluated then, is less than
+        the last plus ``allowed_increase``.
+    allowed_increase : float, optional
+        By default twice the standard deviation of 25 values at the start, measured in each run.
+    trust_region : bool, default False
+        Whether a step longer than 1, before it is multiplied by the rate, is shortened to 1.
+    learning_rate : float, sequence of float or callable, optional
+        The rate of all steps, one for each, or a function that returns an iterator of them; it is
+        called once a run. By default it is calibrated in each run, by 25 pairs of values [3]_;
+        see :meth:`calibrate`.
+    perturbation : float, sequence of float or callable, optional
+        How far each variable is moved, likewise. Give both or none.
+    last_avg : int, default 1
+        The run ends on the mean of so many last accepted points.
+    resamplings : int or dict of int to int, default 1
+        How many directions each gradient is the mean of; or for some iterations, counted from 1,
+        and a single one for the others.
+    perturbation_dims : int, optional
+        How many variables are moved at a time, chosen at random; all by default.
+    second_order : bool, default False
+        Whether steps are conditioned by the Hessian.
+    regularization : float, optional
+        What is added to the diagonal of the Hessian, made positive definite; 0.01 by default.
+    hessian_delay : int, default 0
+        After how many iterations the Hessian, sampled from the first, conditions steps.
+    lse_solver : callable, optional
+        ``lse_solver(hessian, gradient) -> step``; by default ``numpy.linalg.solve``.
+    initial_hessian : array_like of shape (n, n), optional
+        What the mean of Hessians begins with; the identity by default.
+    callback : callable, optional
+        As for all optimizers; or Qiskit's, ``callback(nfev, x, fun, stepsize, accepted)``, for
+        which each proposed point is evaluated.
+    termination_checker : callable, optional
+        ``termination_checker(nfev, x, fun, stepsize, accepted)``, called after each step, accepted
+        or not, with the proposed point and its value; if it was not evaluated, the mean of the
+        values that led to it. If it returns true the run ends on the last accepted point.
+    **settings
+        Settings of each run; see :class:`~optimizers.flow.FlowSettings`.
+
+    Raises
+    ------
+    OptionError
+        If an option has a value that cannot be used.
+
+    Notes
+    -----
+    A wave is one iteration's probes, those of all resamplings; with ``blocking`` the proposed point
+    is a second. What is measured at the start is one wave: 50 points for the calibration, with
+    blocking the value at the start and 25 more for its deviation. A pair with a rejected point
+    (``on_failure="reject"``) is left out; where none is left, the step is zero.
+
+    Random numbers come from the run's ``seed``: the same seed gives the same run, on serial and
+    parallel evaluators alike. Nothing of a run stays in the object.
+
+    References
+    ----------
+    .. [1] J. C. Spall, "Multivariate stochastic approximation using a simultaneous perturbation
+       gradient approximation", IEEE Transactions on Automatic Control 37 (1992) 332-341.
+    .. [2] J. C. Spall, "Adaptive stochastic approximation by the simultaneous perturbation
+       method", IEEE Transactions on Automatic Control 45 (2000) 1839-1853.
+    .. [3] A. Kandala et al., "Hardware-efficient variational quantum eigensolver for small
+       molecules and quantum magnets", Nature 549 (2017) 242-246.
+
+    Examples
+    --------
+    >>> from optimizers.problems import h2
+    >>> energy = h2(shots=1000, noise_seed=1)
+    >>> result = SPSA(maxiter=200, seed=7).minimize(energy, energy.x0)
+    >>> result.nfev  # 50 for the calibration, 2 an iteration, and the end
+    451
+    >>> bool(h2()(result.x) - h2().ground_energy < 0.05)
+    True
+    """
+
+    _callback_form = ("nfev", "x", "fun", "stepsize", "accepted")
+    #: Whether values at shifted pairs tell the curvature; else :meth:`_other_curvature` does.
+    _shifts_are_asked: ClassVar[bool] = True
+
+    def __init__(  # type: ignore[misc]  # callback, a setting of each run, has Qiskit's place
+        self,
+        maxiter: int = 100,
+        blocking: bool = False,
+        allowed_increase: float | None = None,
+        trust_region: bool = False,
+        learning_rate: SeriesLike | None = None,
+        perturbation: SeriesLike | None = None,
+        last_avg: int = 1,
+        resamplings: int | dict[int, int] = 1,
+        perturbation_dims: int | None = None,
+        second_order: bool = False,
+        regularization: float | None = None,
+        hessian_delay: int = 0,
+        lse_solver: Callable[[Array, Array], Array] | None = None,
+        initial_hessian: ArrayLike | None = None,
+        callback: Callable[..., Any] | None = None,
+        termination_checker: Callable[[int, Array, float, float, bool], bool] | None = None,
+        **settings: Unpack[FlowSettings],
+    ) -> None:
+        options = {
+            "maxiter": maxiter,
+            "blocking": blocking,
+            "allowed_increase": allowed_increase,
+            "trust_region": trust_region,
+            "learning_rate": learning_rate,
+            "perturbation": perturbation,
+            "last_avg": last_avg,
+            "resamplings": resamplings,
+            "perturbation_dims": perturbation_dims,
+            "second_order": second_order,
+            "regularization": regularization,
+            "hessian_delay": hessian_delay,
+            "lse_solver": lse_solver,
+            "initial_hessian": initial_hessian,
+            "termination_checker": termination_checker,
+        }
+        check_rates(options)
+        super().__init__(own(options), callback=callback, **settings)
+
+    @override
+    def _check_options(self, options: dict[str, Any]) -> None:
+        check_spsa(options)
+
+    @override
+    def get_support_level(self) -> SupportLevels:
+        return {
+            "gradient": SupportLevel.ignored,
+            "bounds": SupportLevel.supported,
+            "initial_point": SupportLevel.required,
+        }
+
+    @override
+    def _problem(self, *arguments: Any, **named: Any) -> Problem:
+        problem = super()._problem(*arguments, **named)
+        check_rates(self._options)
+        check_initial_hessian(self.initial_hessian, problem.n)
+        if self.perturbation_dims is not None and self.perturbation_dims > problem.n:
+            raise OptionError(
+                f"perturbation_dims is {self.perturbation_dims}, expected at most the number of "
+                f"variables, {problem.n}."
+            )
+        return problem
+
+    @override
+    def _flow(self, problem: Problem, run: Run) -> Flow:
+        x = problem.x0
+        if self.maxiter == 0:
+            return ended(x, StopReason.MAXITER)
+        start: Start = yield from measured(problem, run, self.settings)
+        fun, stop, tail = start.fun, StopReason.MAXITER, deque([x], maxlen=self.last_avg)
+        hessian = None
+        if self.second_order:
+            options = (self.initial_hessian, self.regularization, self.lse_solver)
+            hessian = SmoothedHessian(problem.n, *options)
+        for k in range(1, self.maxiter + 1):
+            size, rate = start.sizes.next(), start.rates.next()
+            if size <= 0:
+                raise OptionError(
+                    f"perturbation gave {size} in iteration {k}, expected numbers > 0."
+                )
+            step, mean = yield from self._step(problem, run, x, size, k, hessian)
+            proposed = problem.clip(x - rate * step)
+            moved = float(np.linalg.norm(proposed - x))
+            there, accepted = None, True
+            if self.blocking or run.wants_values:
+                told = yield from heeded(run, proposed[np.newaxis])
+                there = float(told.fun[0]) if told.known[0] else np.nan
+                # A point that was rejected is worse than all others.
+                limit = np.inf if fun is None or not self.blocking else fun + start.allowed_increase
+                accepted = there < limit
+            yield Step(proposed, there, None, {"stepsize": moved, "accepted": accepted})
+            if accepted:
+                x, fun = proposed, there
+                tail.append(x)
+            seen = mean if there is None or np.isnan(there) else there
+            if self._is_enough(run.nfev, proposed.copy(), seen, moved, accepted):
+                stop = StopReason.CALLBACK
+                break
+        if self.last_avg > 1:
+            return ended(np.mean(tail, axis=0), stop)
+        return ended(x, stop, fun)
+
+    def _step(
+        self,
+        problem: Problem,
+        run: Run,
+        x: Array,
+        size: float,
+        k: int,
+        hessian: SmoothedHessian | None,
+    ) -> Asking:
+        """Return the step of iteration k before its rate, and the mean of the values."""
+        given = self.resamplings
+        count = given.get(k, 1) if isinstance(given, dict) else given
+        drawn = (run.rng, x, size, count, self.perturbation_dims)
+        probes = Probes.drawn(problem, *drawn, is_shifted=hessian is not None)
+        are_shifts_asked = hessian is not None and self._shifts_are_asked
+        points = probes.all if are_shifts_asked else probes.pairs
+        told = yield from heeded(run, points.reshape(-1, x.size))
+        assert told.known is not None
+        values, known = told.fun.reshape(count, -1), told.known.reshape(count, -1)
+        good = known[:, :2].all(axis=1)
+        slopes = probes.slopes(values)[good]
+        step = slopes.mean(axis=0) if good.any() else np.zeros_like(x)
+        if hessian is not None:
+            if not are_shifts_asked:
+                hessian.add(self._other_curvature(run, x, probes), k)
+            elif known.all(axis=1).any():
+                hessian.add(probes.mean_curvature(values, known.all(axis=1)), k)
+            if k > self.hessian_delay:
+                step = hessian.conditioned(step)
+        norm = float(np.linalg.norm(step))
+        if self.trust_region and norm > 1:
+            step = step / norm
+        return step, float(values[known].mean()) if known.any() else np.nan
+
+    def _other_curvature(self, run: Run, x: Array, probes: Probes) -> Array:
+        """Return a sample of the Hessian that is not made of values; for a subclass."""
+        raise NotImplementedError
+
+    def _is_enough(self, *state: Any) -> bool:
+        return self.termination_checker is not None and bool(self.termination_checker(*state))
+
+    @staticmethod
+    def calibrate(
+        loss: Objective,
+        initial_point: ArrayLike,
+        c: float = 0.2,
+        stability_constant: float = 0,
+        target_magnitude: float | None = None,
+        alpha: float = 0.602,
+        gamma: float = 0.101,
+        modelspace: bool = False,
+        max_evals_grouped: int | None = 1,
+        seed: Any = None,
+    ) -> tuple[PowerSeries, PowerSeries]:
+        r"""Return learning rates and perturbations that suit an objective near a point.
+
+        .. math:: a_k = \frac{a}{(A + k + 1)^\alpha}, \quad c_k = \frac{c}{(k + 1)^\gamma}
+
+        Parameters
+        ----------
+        loss : callable
+            The objective. It is evaluated at 50 points, in one wave.
+        initial_point : array_like of shape (n,)
+            The point, usually the start.
+        c : float, default 0.2
+            The first perturbation.
+        stability_constant : float, default 0
+            :math:`A`, which holds back the first steps.
+        target_magnitude : float, optional
+            By how much the first step is to move each variable; :math:`2\pi/10` by default.
+        alpha, gamma : float, default 0.602 and 0.101
+            The exponents.
+        modelspace : bool, default False
+            Whether the target is a difference of values instead.
+        max_evals_grouped : int, default 1
+            How many points one call of the objective takes.
+        seed : int or other, optional
+            Seeds the directions. A run with the same seed finds the same.
+
+        Returns
+        -------
+        learning_rate, perturbation : callable
+            Functions that return an iterator, for the options of these names.
+
+        Examples
+        --------
+        >>> rates, sizes = SPSA.calibrate(lambda x: 3 * x[0], [1.0], seed=1)
+        >>> round(3 * next(rates()), 4), next(sizes())  # the first step is 2 pi / 10
+        (0.6283, 0.2)
+        """
+        x = as_start(initial_point)
+        law = Law(c, stability_constant, target_magnitude, alpha, gamma, modelspace)
+        probes = Probes.drawn(Problem(loss, x), np.random.default_rng(seed), x, c, PAIRS)
+        values = evaluated(loss, probes.pairs.reshape(-1, x.size), max_evals_grouped)
+        return law.series(probes, values.reshape(-1, 2), np.ones((PAIRS, 2), dtype=bool))
+
+    @staticmethod
+    def estimate_stddev(
+        loss: Objective, initial_point: ArrayLike, avg: int = 25, max_evals_grouped: int | None = 1
+    ) -> float:
+        """Return the standard deviation of an objective's values at a point.
+
+        Parameters
+        ----------
+        loss : callable
+            The objective.
+        initial_point : array_like of shape (n,)
+            The point.
+        avg : int, default 25
+            How often it is evaluated there, in one wave.
+        max_evals_grouped : int, default 1
+            How many points one call of the objective takes.
+
+        Examples
+        --------
+        >>> SPSA.estimate_stddev(lambda x: 3 * x[0], [1.0])
+        0.0
+        """
+        x = as_start(initial_point)
+        return float(np.std(evaluated(loss, np.tile(x, (avg, 1)), max_evals_grouped)))
