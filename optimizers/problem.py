@@ -95,7 +95,6 @@ class Problem:
         jac = None if jac is False else jac
         given = {
             "gradient": jac is not None,
-            "bounds": bounds is not None,
             "initial_point": x0 is not None,
             "constraints": _is_given(constraints),
             "hessian": hess is not None or hessp is not None,
@@ -104,7 +103,11 @@ class Problem:
         if jac is True and not used["gradient"]:
             fun = value_alone(fun)
         start = as_start(x0)
-        lower, upper = as_bounds(bounds, start.size) if used["bounds"] else (None, None)
+        # Read before anything is said of them: Qiskit's VQE gives (None, None) for each variable,
+        # which is no bounds, and nothing to warn of.
+        lower, upper = as_bounds(bounds, start.size)
+        if not _is_used(name, "bounds", levels, lower is not None):
+            lower = upper = None
         return cls(
             fun=fun,
             x0=inside(start, lower, upper),
