@@ -17,14 +17,15 @@ Observer: TypeAlias = Callable[[OptimizerResult], bool]
 
 
 def as_observer(callback: Callable[..., Any]) -> Observer:
-    """Return a user's callback of either of SciPy's two conventions as an observer.
+    """Return a user's callback of any of three conventions as an observer.
 
     Parameters
     ----------
     callback : callable
-        ``callback(xk)`` gets a copy of the iterate; ``callback(intermediate_result)``, with
-        exactly that parameter name, gets an :class:`OptimizerResult` with ``x``, ``fun``,
-        ``jac`` (if known), ``nit``, ``nfev`` and ``njev``.
+        SciPy's two: ``callback(xk)`` gets a copy of the iterate; ``callback(intermediate_result)``,
+        with exactly that parameter name, gets an :class:`OptimizerResult` with ``x``, ``fun``,
+        ``jac`` (if known), ``nit``, ``nfev`` and ``njev``. And that of Qiskit's classifiers and
+        regressors: what needs two arguments gets the iterate and its value, NaN if not known.
 
     Returns
     -------
@@ -44,11 +45,11 @@ def as_observer(callback: Callable[..., Any]) -> Observer:
     >>> len(steps) == result.nit
     True
     """
-    by_name = _wants_state(callback)
+    call = _CALLS[_wanted(callback)]
 
     def observe(state: OptimizerResult) -> bool:
         try:
-            answer = callback(intermediate_result=state) if by_name else callback(state.x)
+            answer = call(callback, state)
         except StopIteration:
             return True
         # Only a genuine True stops: a callback such as `list.append` or one that
@@ -58,25 +59,36 @@ def as_observer(callback: Callable[..., Any]) -> Observer:
     return observe
 
 
-def _wants_state(callback: Callable[..., Any]) -> bool:
+_CALLS: dict[str, Callable[[Callable[..., Any], OptimizerResult], Any]] = {
+    "state": lambda callback, state: callback(intermediate_result=state),
+    "point": lambda callback, state: callback(state.x),
+    "point and value": lambda callback, state: callback(state.x, _value(state)),
+}
+_EXPECTED = "expected callback(xk), callback(xk, fun) or callback(intermediate_result)."
+
+
+def _wanted(callback: Callable[..., Any]) -> str:
+    """Return what a callback wants to be called with."""
     if not callable(callback):
-        raise InvalidInputError(
-            f"callback is {callback!r}, expected callback(xk) or callback(intermediate_result)."
-        )
+        raise InvalidInputError(f"callback is {callback!r}, {_EXPECTED}")
     try:
         signature = inspect.signature(callback)
     except (TypeError, ValueError):  # a built-in without a signature, such as list.append
-        return False
+        return "point"
     if set(signature.parameters) == {"intermediate_result"}:
-        return True
-    try:
-        signature.bind(None)
-    except TypeError:
-        raise InvalidInputError(
-            f"callback has the parameters {signature}, expected callback(xk) or "
-            "callback(intermediate_result)."
-        ) from None
-    return False
+        return "state"
+    # One argument before two: a second one with a default is the caller's own.
+    for wanted, arguments in (("point", (None,)), ("point and value", (None, None))):
+        try:
+            signature.bind(*arguments)
+        except TypeError:
+            continue
+        return wanted
+    raise InvalidInputError(f"callback has the parameters {signature}, {_EXPECTED}")
+
+
+def _value(state: OptimizerResult) -> float:
+    return float("nan") if state.fun is None else state.fun
 
 
 class Table:
@@ -146,7 +158,7 @@ class History:
     @property
     def fun(self) -> Array:
         """The objective at each iterate, shape (nit,); NaN where it is not known."""
-        return np.array([np.nan if s.fun is None else s.fun for s in self._states], np.float64)
+        return np.array([_value(state) for state in self._states], np.float64)
 
     @property
     def x(self) -> Array:
