@@ -13,6 +13,7 @@ from optimizers.constraints import Constraint, as_constraints
 from optimizers.errors import CapabilityError, CrossedBoundsError, InvalidInputError, warn_user
 from optimizers.evaluation.differences import SCHEMES, Differences
 from optimizers.evaluation.evaluators import is_vectorized, vectorized
+from optimizers.evaluation.pennylane import trainable
 from optimizers.evaluation.values import unpack
 from optimizers.support import SupportLevel, SupportLevels
 
@@ -111,7 +112,7 @@ class Problem:
         return cls(
             fun=fun,
             x0=inside(start, lower, upper),
-            jac=jac if used["gradient"] else None,
+            jac=trainable(jac) if used["gradient"] else None,
             lower=lower,
             upper=upper,
             constraints=as_constraints(constraints) if used["constraints"] else (),
