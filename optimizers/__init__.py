@@ -33,7 +33,14 @@ from optimizers.errors import (
     UnknownOptionError,
     WorkerDiedError,
 )
-from optimizers.evaluation import Differences, vectorized
+from optimizers.evaluation import (
+    Differences,
+    GradientSource,
+    ParameterShift,
+    SPSAGradient,
+    vectorized,
+)
+from optimizers.flow import FlowOptimizer
 from optimizers.journal import Journal, load
 from optimizers.observers import History, Progress, Table
 from optimizers.optimizer import Minimizer, Optimizer
@@ -97,6 +104,7 @@ from optimizers.stepping import (
 )
 from optimizers.stepping.stateful import SteppableOptimizer
 from optimizers.support import OptimizerSupportLevel, SupportLevel
+from optimizers.variational import GSLS, P_BFGS, UMDA, GradientDescent, NoisyLBFGSB
 
 __version__ = "0.1.0"
 
@@ -107,6 +115,7 @@ __all__ = [
     "COBYQA",
     "CONSTANT",
     "FCONVERGED",
+    "GSLS",
     "INFEASIBLE",
     "LBFGSB",
     "LOCALMINIMUM",
@@ -124,9 +133,11 @@ __all__ = [
     "NOPROGRESS",
     "POINT",
     "POWELL",
+    "P_BFGS",
     "RCSTRINGS",
     "SLSQP",
     "TNC",
+    "UMDA",
     "USERABORT",
     "XCONVERGED",
     "AskData",
@@ -138,6 +149,9 @@ __all__ = [
     "Dogleg",
     "EvaluationError",
     "EvaluationTimeoutError",
+    "FlowOptimizer",
+    "GradientDescent",
+    "GradientSource",
     "History",
     "InvalidInputError",
     "InvalidValueError",
@@ -153,6 +167,7 @@ __all__ = [
     "MultistartResult",
     "NewtonCG",
     "NoValueError",
+    "NoisyLBFGSB",
     "NonFiniteValueError",
     "Optimizer",
     "OptimizerError",
@@ -162,9 +177,11 @@ __all__ = [
     "OptimizerSupportLevel",
     "OptimizerWarning",
     "OptionError",
+    "ParameterShift",
     "Progress",
     "RaceResults",
     "RunSettings",
+    "SPSAGradient",
     "SciPyOptimizer",
     "SteppableOptimizer",
     "Stepper",

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 if TYPE_CHECKING:
-    from optimizers.evaluation.differences import Differences
+    from optimizers.evaluation.sources import GradientSource
 
 #: A vector, or a stack of vectors, of double precision numbers.
 Array: TypeAlias = NDArray[np.float64]
@@ -18,9 +18,9 @@ POINT: TypeAlias = float | NDArray[Any]
 #: What is minimised: ``fun(x) -> float``, or ``fun(x) -> (float, gradient)`` with ``jac=True``.
 Objective: TypeAlias = Callable[..., Any]
 
-#: How a gradient is had: a callable, a difference scheme or its name, True, or None: the default.
+#: How a gradient is had: a callable, a source or a scheme's name, True, or None: the default.
 Jacobian: TypeAlias = Union[  # the name in quotes is imported for types only
-    Callable[..., Any], "Differences", Literal["2-point", "3-point", "cs"], bool, None
+    Callable[..., Any], "GradientSource", Literal["2-point", "3-point", "cs"], bool, None
 ]
 
 #: Bounds as users write them: pairs with None or infinities, an (n, 2) array, or SciPy's Bounds.

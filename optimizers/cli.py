@@ -20,6 +20,7 @@ from optimizers._types import Array as Vector
 from optimizers.describe import capability_table, option_table
 from optimizers.errors import InvalidInputError, OptimizerError
 from optimizers.evaluation.differences import SCHEMES
+from optimizers.evaluation.sources import GradientSource
 from optimizers.journal import Journal, load
 from optimizers.journal.again import rebuilt
 from optimizers.journal.header import bounds_of, start_of
@@ -370,16 +371,17 @@ def _bounds(text: str, n: int) -> list[tuple[float | None, float | None]]:
 
 
 def _jacobian(given: Any, path: str | None) -> Any:
-    if given is None or callable(given) or given in SCHEMES:
+    if given is None or callable(given) or isinstance(given, GradientSource) or given in SCHEMES:
         return given
     if given.lower() == "true":
         return True
     if ":" not in given and path is None:
         raise UsageError(f"--jac {given} is no function: write --jac file.py:name.")
-    return _function(given if ":" in given else f"{path}:{given}")
+    reference = given if ":" in given else f"{path}:{given}"
+    return _function(reference, or_source=True)
 
 
-def _function(reference: str) -> Callable[..., Any]:
+def _function(reference: str, *, or_source: bool = False) -> Any:
     path, colon, name = reference.rpartition(":")
     if not colon:
         raise UsageError(f"{reference!r} is no function in a file: write path.py:name.")
@@ -388,6 +390,8 @@ def _function(reference: str) -> Callable[..., Any]:
     module = _module(Path(path).resolve())
     if not hasattr(module, name):
         raise UsageError(f"{path} has nothing called {name!r}.")
+    if or_source and isinstance(getattr(module, name), GradientSource):
+        return getattr(module, name)
     if not callable(getattr(module, name)):
         raise UsageError(f"{name} in {path} is {getattr(module, name)!r}, expected a function.")
     function: Callable[..., Any] = getattr(module, name)

@@ -23,11 +23,14 @@ class Configured:
         Settings of each run.
     """
 
+    #: What callbacks of Qiskit's class of the same name get, as entries of the intermediate result.
+    _callback_form: tuple[str, ...] = ()
+
     def __init__(self, max_evals_grouped: int | None = 1, **settings: Unpack[RunSettings]) -> None:
         self._max_evals_grouped = max_evals_grouped
         self._options: dict[str, Any] = {}
         self._run_settings: dict[str, Any] = dict(settings)
-        check_run_settings(type(self).__name__, self._run_settings)
+        check_run_settings(type(self).__name__, self._run_settings, (), self._callback_form)
         check_workers(max_evals_grouped, settings.get("workers"))
 
     @property
@@ -89,7 +92,7 @@ class Configured:
 
     @callback.setter
     def callback(self, callback: Callable[..., Any] | None) -> None:
-        check_run_settings(type(self).__name__, {"callback": callback})
+        check_run_settings(type(self).__name__, {"callback": callback}, (), self._callback_form)
         if callback is None:
             self._run_settings.pop("callback", None)  # as if it had never been set
         else:

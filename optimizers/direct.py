@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from optimizers._types import Array
+from optimizers.evaluation.differences import Differences
 from optimizers.evaluation.evaluators import is_vectorized
+from optimizers.evaluation.uncertainty import as_measure
 from optimizers.evaluation.values import as_gradient, as_value, non_finite, unpack
 from optimizers.ledger import NOWHERE, Evaluation, StopRun
 from optimizers.result import StopReason
@@ -85,7 +87,7 @@ def direct(run: Run) -> Callable[[Array], tuple[float, Array]]:
             else:
                 value = fun(x.copy())
             if type(value) is not float:
-                value = as_value(value)
+                value = as_value(value) if is_joint else as_measure(value, n)[0]
             if value - value != 0.0:
                 if not passes:
                     raise non_finite(value)
@@ -142,6 +144,8 @@ def _retired(run: Run) -> tuple[Array, ...]:
 def _forward(run: Run) -> Callable[[Array], tuple[float, Array]]:
     """Return the quickest equivalent where the gradient is by one-sided absolute steps."""
     problem, differences = run.problem, run.differences
+    if not isinstance(differences, Differences):
+        return run.value_and_gradient
     h = np.asarray(0.0 if differences.step is None else differences.step, dtype=np.float64)
     if differences.scheme != "2-point" or h.ndim or not h > 0.0:
         return run.value_and_gradient
@@ -177,7 +181,7 @@ def _forward(run: Run) -> Callable[[Array], tuple[float, Array]]:
                 count += 1
                 value = fun(point)
                 if type(value) is not float:
-                    value = as_value(value)
+                    value, _ = as_measure(value, n)
                 values.append(value)
                 if value - value != 0.0 and not passes:
                     raise non_finite(value)

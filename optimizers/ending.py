@@ -65,17 +65,20 @@ def finish(run: "Run", ending: Ending) -> OptimizerResult:
     return result
 
 
-def stopped(run: "Run", reason: StopReason) -> OptimizerResult:
-    """Return the result of a run that was stopped: its best point."""
+def stopped(run: "Run", reason: StopReason, *, is_broken: bool = False) -> OptimizerResult:
+    """Return the result of a run that was stopped: its best point.
+
+    With `is_broken`, an error ended it, and no other is raised here; see :meth:`Ledger.result`.
+    """
     # SciPy's functions end on the iterate that the callback was shown.
-    result = run.result((run.halted if run.passes else None) or run.best)
+    result = run.result((run.halted if run.passes else None) or run.best, is_broken=is_broken)
     result.update(success=False, status=-1, message=f"Stopped: {reason.sentence}.", stop=reason)
     return result
 
 
 def attach(run: "Run", error: BaseException, reason: StopReason) -> None:
     """Give the result so far to an error that ends the run, as an attribute and in a note."""
-    result = stopped(run, reason)
+    result = stopped(run, reason, is_broken=True)
     found = "none with a value" if result.best is None else f"best f(x) = {result.fun!r}"
     note = (
         f"The run ended after {run.nfev} evaluations, {found}; "

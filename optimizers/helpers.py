@@ -9,6 +9,7 @@ from optimizers._types import POINT, Array, Objective
 from optimizers.evaluation.arguments import WithArguments
 from optimizers.evaluation.differences import Differences
 from optimizers.evaluation.evaluators import Evaluator
+from optimizers.evaluation.uncertainty import values_of
 
 
 class StaticHelpers:
@@ -61,7 +62,7 @@ class StaticHelpers:
         for part, answer in evaluator.wave(plan.points):
             if isinstance(answer, BaseException):
                 raise answer
-            values[part] = answer
+            values[part] = values_of(answer)
         return plan.fold(center, values)
 
     @staticmethod

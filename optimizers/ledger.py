@@ -121,8 +121,17 @@ class Ledger:
         vars(self).update(state)
         self.started, self.deadline = state["started"] + now, state["deadline"] + now
 
-    def result(self, at: Evaluation | None) -> OptimizerResult:
-        """Return the result so far, at a point; at the start if that is None."""
+    def result(self, at: Evaluation | None, *, is_broken: bool = False) -> OptimizerResult:
+        """Return the result so far, at a point.
+
+        Parameters
+        ----------
+        at : Evaluation or None
+            The point; None stands for the start.
+        is_broken : bool, default False
+            Whether an error is on its way to the user, which no other may replace: where a
+            constraint cannot be evaluated, ``maxcv`` is NaN.
+        """
         best = None if self.best is None else Best(self.best.x.copy(), self.best.fun)
         x = self.problem.x0.copy() if at is None else at.x.copy()
         return OptimizerResult(
@@ -140,9 +149,17 @@ class Ledger:
             stop=StopReason.OTHER,
             best=best,
             elapsed=time.monotonic() - self.started,
-            **({"maxcv": self.problem.violation(x)} if self.problem.constraints else {}),
+            **({"maxcv": self._violation(x, is_broken)} if self.problem.constraints else {}),
             **self.extra,
         )
+
+    def _violation(self, x: Array, is_broken: bool) -> float:
+        try:
+            return self.problem.violation(x)
+        except BaseException:
+            if not is_broken:
+                raise
+            return math.nan
 
     def check_budget(self, count: int) -> None:
         """End the run if ``count`` more points are more than it may evaluate, or time is up."""

@@ -16,21 +16,27 @@ from optimizers.result import OptimizerResult
 Observer: TypeAlias = Callable[[OptimizerResult], bool]
 
 
-def as_observer(callback: Callable[..., Any]) -> Observer:
-    """Return a user's callback of any of three conventions as an observer.
+def as_observer(callback: Callable[..., Any], form: tuple[str, ...] = ()) -> Observer:
+    """Return a user's callback of SciPy's two conventions, or of Qiskit's, as an observer.
 
     Parameters
     ----------
     callback : callable
-        SciPy's two: ``callback(xk)`` gets a copy of the iterate; ``callback(intermediate_result)``,
-        with exactly that parameter name, gets an :class:`OptimizerResult` with ``x``, ``fun``,
-        ``jac`` (if known), ``nit``, ``nfev`` and ``njev``. And that of Qiskit's classifiers and
-        regressors: what needs two arguments gets the iterate and its value, NaN if not known.
+        ``callback(xk)`` gets a copy of the iterate; ``callback(intermediate_result)``, with
+        exactly that parameter name, gets an :class:`OptimizerResult` with ``x``, ``fun``,
+        ``jac`` (if known), ``nit``, ``nfev`` and ``njev``. ``fun`` is None where an algorithm
+        has not evaluated the iterate. ``callback(xk, fun)``, that of Qiskit's classifiers and
+        regressors, is what needs two arguments; NaN stands for a value that is not known.
+    form : tuple of str, optional
+        What Qiskit's class of the same name passes, as entries of that result: a callback with
+        so many parameters gets them in order. Then ``fun`` is always evaluated, as it is for
+        ``callback(xk, fun)``, by an algorithm that can.
 
     Returns
     -------
     Observer
-        Returns True when the callback returned True or raised StopIteration.
+        Returns True when the callback returned True or raised StopIteration. Its attribute
+        ``wants_value`` says whether the iterate's value has to be known.
 
     Raises
     ------
@@ -45,50 +51,51 @@ def as_observer(callback: Callable[..., Any]) -> Observer:
     >>> len(steps) == result.nit
     True
     """
-    call = _CALLS[_wanted(callback)]
+    names = _wanted(callback, form)
 
     def observe(state: OptimizerResult) -> bool:
         try:
-            answer = call(callback, state)
+            if names:
+                answer = callback(*(_entry(state, name) for name in names))
+            else:
+                answer = callback(intermediate_result=state)
         except StopIteration:
             return True
         # Only a genuine True stops: a callback such as `list.append` or one that
         # returns its last value must not end a run by accident.
         return isinstance(answer, bool | np.bool_) and bool(answer)
 
+    observe.wants_value = len(names) > 1  # type: ignore[attr-defined]  # documented attribute
     return observe
 
 
-_CALLS: dict[str, Callable[[Callable[..., Any], OptimizerResult], Any]] = {
-    "state": lambda callback, state: callback(intermediate_result=state),
-    "point": lambda callback, state: callback(state.x),
-    "point and value": lambda callback, state: callback(state.x, _value(state)),
-}
-_EXPECTED = "expected callback(xk), callback(xk, fun) or callback(intermediate_result)."
-
-
-def _wanted(callback: Callable[..., Any]) -> str:
-    """Return what a callback wants to be called with."""
+def _wanted(callback: Callable[..., Any], form: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the entries of a state that a callback is called with; none if with the state."""
+    options = ["callback(xk)", "callback(xk, fun)", "callback(intermediate_result)"]
+    if form:
+        options.insert(0, f"callback({', '.join(form)})")
+    expected = f"{', '.join(options[:-1])} or {options[-1]}"
     if not callable(callback):
-        raise InvalidInputError(f"callback is {callback!r}, {_EXPECTED}")
+        raise InvalidInputError(f"callback is {callback!r}, expected {expected}.")
     try:
         signature = inspect.signature(callback)
     except (TypeError, ValueError):  # a built-in without a signature, such as list.append
-        return "point"
+        return ("x",)
     if set(signature.parameters) == {"intermediate_result"}:
-        return "state"
-    # One argument before two: a second one with a default is the caller's own.
-    for wanted, arguments in (("point", (None,)), ("point and value", (None, None))):
+        return ()
+    # One argument first: a second one with a default is the caller's own.
+    for names in filter(None, (("x",), form, ("x", "fun"))):
         try:
-            signature.bind(*arguments)
+            signature.bind(*names)
         except TypeError:
             continue
-        return wanted
-    raise InvalidInputError(f"callback has the parameters {signature}, {_EXPECTED}")
+        return names
+    raise InvalidInputError(f"callback has the parameters {signature}, expected {expected}.")
 
 
-def _value(state: OptimizerResult) -> float:
-    return float("nan") if state.fun is None else state.fun
+def _entry(state: OptimizerResult, name: str) -> Any:
+    value = state[name]
+    return np.nan if name == "fun" and value is None else value
 
 
 class Table:
@@ -158,7 +165,7 @@ class History:
     @property
     def fun(self) -> Array:
         """The objective at each iterate, shape (nit,); NaN where it is not known."""
-        return np.array([_value(state) for state in self._states], np.float64)
+        return np.array([np.nan if s.fun is None else s.fun for s in self._states], np.float64)
 
     @property
     def x(self) -> Array:

@@ -22,13 +22,14 @@ from optimizers.evaluation.coroutines import CoroutineExecutor
 from optimizers.evaluation.differences import SCHEMES, Differences
 from optimizers.evaluation.evaluators import Evaluator
 from optimizers.evaluation.pools import evaluator_for
+from optimizers.evaluation.sources import GradientSource
 from optimizers.helpers import StaticHelpers
 from optimizers.journal.header import header_of
 from optimizers.journal.journal import as_journal
 from optimizers.journal.run import JournaledRun
 from optimizers.observers import as_observer
 from optimizers.problem import Problem
-from optimizers.result import OptimizerResult, StopReason
+from optimizers.result import OptimizerResult, StopReason, in_words
 from optimizers.run import Run
 from optimizers.settings import RunSettings, check_option, check_run_settings
 from optimizers.stepping import Stepper
@@ -79,6 +80,9 @@ class Optimizer(Configured, Declaring, StaticHelpers):
         If a setting has a value that cannot be used.
     """
 
+    #: Whether the algorithm itself reckons with noise; any other is run in stages if there is some.
+    _reckons_with_noise = False
+
     # How it runs.
 
     def minimize(
@@ -99,13 +103,14 @@ class Optimizer(Configured, Declaring, StaticHelpers):
         ----------
         fun : callable
             The objective, ``fun(x) -> float`` with ``x`` of shape (n,); with ``jac=True``,
-            ``fun(x) -> (float, gradient)``. It gets a copy of ``x`` that it may change.
+            ``fun(x) -> (float, gradient)``. It gets a copy of ``x`` that it may change. Without
+            ``jac=True`` it may return ``(value, standard_error)``, of which the value is minimised.
         x0 : float or array_like of shape (n,)
             The start. It is not changed.
-        jac : callable, {"2-point", "3-point", "cs"}, Differences, True or None, default None
-            The gradient, ``jac(x) -> (n,)``; a difference scheme, as :class:`Differences` or by
-            its name; or True when ``fun`` returns both. None means the algorithm's default:
-            one-sided differences, for :class:`TNC` central ones.
+        jac : callable, {"2-point", "3-point", "cs"}, GradientSource, True or None, default None
+            The gradient, ``jac(x) -> (n,)``; a difference scheme by its name, or a source such as
+            :class:`Differences` or :class:`ParameterShift`; or True when ``fun`` returns both. None
+            means the algorithm's default: one-sided differences, for :class:`TNC` central ones.
         bounds : sequence of (low, high), array_like of shape (n, 2), Bounds or None
             Bounds of the variables; None or an infinity for no bound on that side.
         constraints : dict, LinearConstraint, NonlinearConstraint, or a sequence of them
@@ -138,7 +143,7 @@ class Optimizer(Configured, Declaring, StaticHelpers):
     def stepper(
         self,
         x0: ArrayLike,
-        jac: Literal["2-point", "3-point", "cs", True] | Differences | None = None,
+        jac: Literal["2-point", "3-point", "cs", True] | GradientSource | None = None,
         bounds: BoundsLike = None,
         *,
         constraints: ConstraintsLike = (),
@@ -153,8 +158,8 @@ class Optimizer(Configured, Declaring, StaticHelpers):
         x0, bounds, constraints, hess, hessp
             As in :meth:`minimize`. Functions among them are called as there, while the stepper
             is told something, and in another thread.
-        jac : {"2-point", "3-point", "cs"}, Differences, True or None
-            True: the caller tells gradients. Otherwise the points of a difference scheme are
+        jac : {"2-point", "3-point", "cs"}, GradientSource, True or None
+            True: the caller tells gradients. Otherwise the probes of a gradient source are
             asked for, if the algorithm takes a gradient.
         **settings
             As in :meth:`minimize`, except those that say how points are evaluated: that is the
@@ -181,7 +186,7 @@ class Optimizer(Configured, Declaring, StaticHelpers):
         """
         if callable(jac):
             raise InvalidInputError(
-                f"jac is {jac!r}, expected True or a difference scheme: the caller of a stepper "
+                f"jac is {jac!r}, expected True or a gradient source: the caller of a stepper "
                 "evaluates gradients, and tells them with jac=True."
             )
         for name in _EVALUATING:
@@ -398,11 +403,13 @@ class Optimizer(Configured, Declaring, StaticHelpers):
         evaluator : Evaluator, optional
             Who evaluates, if not whom the settings say.
         """
-        check_run_settings(type(self).__name__, settings, self._known_options())
+        form = self._callback_form
+        check_run_settings(type(self).__name__, settings, self._known_options(), form)
         holding = self._holding(settings)
         callback = holding.get("callback")
         noise = holding.get("noise")
-        if noise is not None and not self._takes_differences(problem):
+        takes_noise = self._reckons_with_noise or self._takes_differences(problem)
+        if noise is not None and not takes_noise:
             warn_user(f"{type(self).__name__} takes no differences here: noise has no effect.")
             noise = None
         journal = as_journal(holding.get("journal"))
@@ -419,8 +426,9 @@ class Optimizer(Configured, Declaring, StaticHelpers):
             on_failure=holding.get("on_failure") or "raise",
             on_interrupt=holding.get("on_interrupt") or "raise",
             seed=holding.get("seed"),
-            observers=() if callback is None else (as_observer(callback),),
+            observers=() if callback is None else (as_observer(callback, form),),
             noise=noise,
+            in_stages=not self._reckons_with_noise,
             keeps_steps=self._keeps_steps(problem),
         )
 
@@ -467,12 +475,14 @@ class Optimizer(Configured, Declaring, StaticHelpers):
         """Return what only one run at a time may use, such as a library; None if there is none."""
         return None
 
-    def _finished(self, run: Run, result: OptimizerResult) -> None:  # optional
-        """Look at a result before it is handed out, for instance to print it."""
+    def _finished(self, run: Run, result: OptimizerResult) -> None:
+        """Look at a result before it is handed out; print it if the option ``disp`` says so."""
+        if self._options.get("disp"):
+            print(in_words(type(self).__name__, result))
 
-    def _differences(self, problem: Problem) -> Differences:
-        """Return the scheme for gradients that the user does not give."""
-        if isinstance(problem.jac, Differences):
+    def _differences(self, problem: Problem) -> GradientSource:
+        """Return the source of gradients that the user does not give."""
+        if isinstance(problem.jac, GradientSource):
             return problem.jac
         return Differences(problem.jac if problem.jac in SCHEMES else "2-point")
 
@@ -483,7 +493,7 @@ class Optimizer(Configured, Declaring, StaticHelpers):
 
     def _keeps_steps(self, problem: Problem) -> bool:
         """Return whether the user chose the steps of differences, whatever the noise."""
-        return isinstance(problem.jac, Differences) or problem.jac == "cs"
+        return isinstance(problem.jac, GradientSource) or problem.jac == "cs"
 
     def _budget(self, maxfun: int | None) -> int | None:
         """Return the most points that may be evaluated, given the setting of the run."""

@@ -11,9 +11,10 @@ from scipy.optimize import Bounds
 from optimizers._types import Array, ArrayLike, BoundsLike, ConstraintsLike, Jacobian, Objective
 from optimizers.constraints import Constraint, as_constraints
 from optimizers.errors import CapabilityError, CrossedBoundsError, InvalidInputError, warn_user
-from optimizers.evaluation.differences import SCHEMES, Differences
+from optimizers.evaluation.differences import SCHEMES
 from optimizers.evaluation.evaluators import is_vectorized, vectorized
 from optimizers.evaluation.pennylane import trainable
+from optimizers.evaluation.sources import GradientSource
 from optimizers.evaluation.values import unpack
 from optimizers.support import SupportLevel, SupportLevels
 
@@ -30,7 +31,7 @@ class Problem:
         The objective.
     x0 : ndarray of float64, shape (n,)
         The start, inside the bounds; an array of the problem's own.
-    jac : callable, Differences, scheme name, True or None
+    jac : callable, GradientSource, scheme name, True or None
         How the gradient is had.
     lower, upper : ndarray of float64, shape (n,), or None
         The bounds, infinite where there is none; None when no variable has any.
@@ -88,10 +89,11 @@ class Problem:
         """
         if not callable(fun):
             raise InvalidInputError(f"fun is {fun!r}, expected a callable fun(x) -> float.")
-        is_scheme = isinstance(jac, Differences) or (isinstance(jac, str) and jac in SCHEMES)
+        is_scheme = isinstance(jac, GradientSource) or (isinstance(jac, str) and jac in SCHEMES)
         if not (jac is None or isinstance(jac, bool) or callable(jac) or is_scheme):
             raise InvalidInputError(
-                f"jac is {jac!r}, expected a callable, True, Differences or one of {SCHEMES}."
+                f"jac is {jac!r}, expected a callable, True, a GradientSource such as Differences, "
+                f"or one of {SCHEMES}."
             )
         jac = None if jac is False else jac
         given = {
@@ -104,6 +106,8 @@ class Problem:
         if jac is True and not used["gradient"]:
             fun = value_alone(fun)
         start = as_start(x0)
+        if isinstance(jac, GradientSource) and used["gradient"]:
+            jac.check(start.size)
         # Read before anything is said of them: Qiskit's VQE gives (None, None) for each variable,
         # which is no bounds, and nothing to warn of.
         lower, upper = as_bounds(bounds, start.size)

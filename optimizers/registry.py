@@ -1,6 +1,6 @@
 """The optimizers by name."""
 
-from optimizers import scipy
+from optimizers import scipy, variational
 from optimizers.errors import InvalidInputError, nearest_names
 from optimizers.optimizer import Optimizer
 
@@ -18,7 +18,8 @@ def available() -> dict[str, type[Optimizer]]:
     >>> list(available())[:3]
     ['BFGS', 'CG', 'COBYLA']
     """
-    public = [getattr(scipy, name) for name in scipy.__all__]
+    folders = (scipy, variational)
+    public = [getattr(folder, name) for folder in folders for name in folder.__all__]
     classes = {c.__name__: c for c in public if isinstance(c, type) and issubclass(c, Optimizer)}
     del classes["SciPyOptimizer"]
     return dict(sorted(classes.items()))

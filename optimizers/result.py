@@ -115,7 +115,8 @@ class OptimizerResult(OptimizeResult):  # type: ignore[misc]  # SciPy is untyped
         The standard deviation of the objective's noise where the run ended; only where the
         setting ``noise`` is used.
     maxcv : float
-        By how much ``x`` fails the worst constraint; only where there are constraints.
+        By how much ``x`` fails the worst constraint; only where there are constraints. NaN where
+        an error ended the run, and a constraint raises one at ``x`` too.
 
     Examples
     --------
@@ -195,6 +196,17 @@ class OptimizerResult(OptimizeResult):  # type: ignore[misc]  # SciPy is untyped
             best = plain["best"]
             result.best = Best(np.array(best["x"], dtype=np.float64), best["fun"])
         return result
+
+
+def in_words(name: str, result: OptimizerResult) -> str:
+    """Return how a run of an optimizer of that name ended, in a few lines."""
+    return (
+        f"{name}: {result.message}\n"
+        f"    stop: {result.stop.name}\n"
+        f"    fun: {result.fun!r}\n"
+        f"    iterations: {result.nit}, points evaluated: {result.nfev}, "
+        f"gradients: {result.njev}"
+    )
 
 
 def _shown(value: object) -> str:

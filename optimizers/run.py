@@ -4,7 +4,6 @@ It answers from what is known or by taking waves, tells the observers, and ends 
 whatever ends it.
 """
 
-import functools
 import math
 from asyncio import CancelledError
 from collections.abc import Callable, Sequence
@@ -15,8 +14,8 @@ import numpy as np
 
 from optimizers._types import Array
 from optimizers.ending import Ending, attach, finish, stopped
-from optimizers.evaluation.differences import Differences
 from optimizers.evaluation.evaluators import Evaluator
+from optimizers.evaluation.sources import GradientSource
 from optimizers.ledger import Evaluation, PutAside, StopRun
 from optimizers.noisy import Stage, solve_in_stages
 from optimizers.observers import Observer
@@ -38,8 +37,8 @@ class Run(WaveTaker):
         What is minimised.
     evaluator : Evaluator
         Calls the objective.
-    differences : Differences
-        The scheme for gradients that the user does not give.
+    differences : GradientSource
+        The source of gradients that the user does not give.
     maxfun : int, optional
         The most points that may be evaluated.
     maxiter : int, optional
@@ -60,13 +59,15 @@ class Run(WaveTaker):
         :class:`CommonSettings`.
     keeps_steps : bool, default False
         Whether the steps of the differences hold whatever the noise.
+    in_stages : bool, default True
+        Whether an algorithm that knows nothing of noise is run in stages if there is some.
     """
 
     def __init__(
         self,
         problem: Problem,
         evaluator: Evaluator,
-        differences: Differences,
+        differences: GradientSource,
         *,
         maxfun: int | None = None,
         maxiter: int | None = None,
@@ -77,25 +78,22 @@ class Run(WaveTaker):
         observers: tuple[Observer, ...] = (),
         noise: float | str | None = None,
         keeps_steps: bool = False,
+        in_stages: bool = True,
     ) -> None:
-        super().__init__(problem, evaluator, differences, maxfun, timeout, on_failure)
-        self._seed = seed
+        super().__init__(problem, evaluator, differences, maxfun, timeout, on_failure, seed)
         self._returns_on_interrupt = on_interrupt == "return"
         self._maxiter = maxiter
         self._observers = observers
         #: The iterate at which a callback ended the run.
         self.halted: Evaluation | None = None
-        self._noise = noise
+        #: The standard deviation of the values' noise, or "estimate", as the user gave it.
+        self.noise = noise
+        self._in_stages = in_stages
         self._keeps_steps = keeps_steps
         #: Ends the algorithm when its progress falls below the noise.
         self.stage: Stage | None = None
         # A gradient that was asked for before the value at its point.
         self._orphan: tuple[Array, Array] | None = None
-
-    @functools.cached_property
-    def rng(self) -> np.random.Generator:
-        """The run's random numbers, from its seed; made when first drawn from."""
-        return np.random.default_rng(self._seed)
 
     @property
     def is_watched(self) -> bool:
@@ -108,14 +106,19 @@ class Run(WaveTaker):
         )
 
     @property
+    def wants_values(self) -> bool:
+        """Whether an observer needs the value at each iterate, evaluated for it if need be."""
+        return any(getattr(observe, "wants_value", False) for observe in self._observers)
+
+    @property
     def is_noisy(self) -> bool:
         """Whether the noise of the values is reckoned with."""
-        return self._noise is not None
+        return self.noise is not None
 
     @property
     def is_plain(self) -> bool:
         """Whether the algorithm is started once, and nothing is started anew."""
-        return self._noise is None and not self.rejects
+        return self.noise is None and not self.rejects
 
     # What algorithms ask.
 
@@ -225,7 +228,7 @@ class Run(WaveTaker):
             self.remember(known._replace(jac=gradient))
         return gradient.copy()
 
-    def iteration(self, x: Array, known: Evaluation | None = None) -> None:
+    def iteration(self, x: Array, known: Evaluation | None = None, **extra: Any) -> None:
         """Tell the observers that an iteration ended on ``x``; may end the run.
 
         Parameters
@@ -234,6 +237,8 @@ class Run(WaveTaker):
             The iterate.
         known : Evaluation, optional
             What is known of it, for algorithms that remember it themselves.
+        **extra
+            What else observers see of it.
         """
         self.nit += 1
         x = self.problem.clip(x)
@@ -242,6 +247,7 @@ class Run(WaveTaker):
         if self._observers:
             state = self.result(known)
             state.x = x
+            state.update(extra)
             if any([observe(state) for observe in self._observers]):
                 self.halted = known
                 raise StopRun(StopReason.CALLBACK)
@@ -291,7 +297,7 @@ class Run(WaveTaker):
             raise
         except (KeyboardInterrupt, CancelledError) as error:
             if self._returns_on_interrupt and isinstance(error, KeyboardInterrupt):
-                return stopped(self, StopReason.INTERRUPTED)
+                return stopped(self, StopReason.INTERRUPTED, is_broken=True)
             attach(self, error, StopReason.INTERRUPTED)
             raise
         except BaseException as error:
@@ -302,9 +308,9 @@ class Run(WaveTaker):
 
     def _outcome(self, solve: Callable[["Run"], Ending]) -> OptimizerResult:
         """Run the algorithm to an end of its own."""
-        if self._noise is None:
+        if self.noise is None or not self._in_stages:
             return finish(self, self._solved(solve))
-        given = None if isinstance(self._noise, str) else self._noise
+        given = None if isinstance(self.noise, str) else self.noise
         steps = self._keeps_steps
         return finish(self, solve_in_stages(self, lambda run: run._solved(solve), given, steps))
 

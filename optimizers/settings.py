@@ -221,7 +221,12 @@ def _are_steps(value: Any) -> bool:
     return bool(np.isfinite(steps).all() and steps.all())
 
 
-def check_run_settings(name: str, settings: dict[str, Any], options: Iterable[str] = ()) -> None:
+def check_run_settings(
+    name: str,
+    settings: dict[str, Any],
+    options: Iterable[str] = (),
+    callback_form: tuple[str, ...] = (),
+) -> None:
     """Raise an error if a setting of a run is unknown or has a value that cannot be used.
 
     Parameters
@@ -232,6 +237,8 @@ def check_run_settings(name: str, settings: dict[str, Any], options: Iterable[st
         What was given.
     options : iterable of str
         The optimizer's options: one of them among the settings belongs to the constructor.
+    callback_form : tuple of str
+        What Qiskit's callbacks get, as in :func:`as_observer`.
     """
     for setting in settings:
         if setting in RUN_SETTINGS:
@@ -262,7 +269,7 @@ def check_run_settings(name: str, settings: dict[str, Any], options: Iterable[st
         raise OptionError(f"noise is {noise!r}, expected a standard deviation > 0 or 'estimate'.")
     as_journal(settings.get("journal"))
     if settings.get("callback") is not None:
-        as_observer(settings["callback"])
+        as_observer(settings["callback"], callback_form)
 
 
 def is_number(value: object) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 
 from optimizers._types import Array
 from optimizers.evaluation.blocks import Question
-from optimizers.evaluation.differences import Plan
+from optimizers.evaluation.stencils import Plan
 from optimizers.ledger import Evaluation
 
 if TYPE_CHECKING:
@@ -39,7 +39,9 @@ def several(run: "Run", points: Sequence[Array]) -> list[Evaluation | None]:
     # At least one: if the budget does not even allow that, it ends the run.
     count = max(1, int(np.searchsorted(np.cumsum(costs), run.limit - run.nfev, side="right")))
     xs, misled = xs[:count], run.nmisled
-    if run.calls_points or run.problem.jac is True or count == 1:
+    # A random plan is drawn once, here: one more would be another run than on workers.
+    is_serial = run.calls_singly and not run.differences.is_random
+    if is_serial or run.problem.jac is True or count == 1:
         found = [_alone(run, x) for x in xs]
     else:
         found = _together(run, xs, plans[:count])
@@ -67,8 +69,18 @@ def _together(run: "Run", xs: list[Array], plans: list[Plan]) -> list[Evaluation
     question = Question(xs, plans, run.problem.jac if callable(run.problem.jac) else None)
     run.take(question.blocks, is_first_needed=False)
     # Answers that are coarser than was thought: those probes were too near.
-    is_coarse = question.is_joint and run.precision > precision
-    found = [_evaluation(run, question, i, x, is_coarse) for i, x in enumerate(xs)]
+    is_coarse = run.precision > precision and run.differences.heeds_precision
+    is_coarse = is_coarse and question.is_joint
+    answers = [_evaluation(run, question, i, x, is_coarse) for i, x in enumerate(xs)]
+    found: list[Evaluation | None] = []
+    for x, answer in zip(xs, answers, strict=True):
+        if isinstance(answer, Exception):
+            run.rejected(x, answer)
+            found.append(None)
+            continue
+        if run.anchor is None:
+            run.remember(answer)  # what those behind it step back to, if they are rejected
+        found.append(answer)
     if None in found:
         run.best, run.best_violation = kept
         for i, known in enumerate(found):
@@ -82,8 +94,8 @@ def _together(run: "Run", xs: list[Array], plans: list[Plan]) -> list[Evaluation
 
 def _evaluation(
     run: "Run", question: Question, i: int, x: Array, is_coarse: bool
-) -> Evaluation | None:
-    """Return what came of one point; None if it is rejected."""
+) -> Evaluation | Exception:
+    """Return what came of one point, or why there is nothing."""
     value = question.value(i)
     try:
         failure = question.failure(i)
@@ -96,6 +108,5 @@ def _evaluation(
         else:
             gradient = run.fold(question.plans[i], value, question.rest(i))
     except Exception as error:
-        run.rejected(x, error)
-        return None
+        return error
     return Evaluation(x, value, gradient)

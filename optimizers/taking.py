@@ -3,6 +3,7 @@
 What arrives is counted and weighed whatever follows it; what fails is an error or a rejection.
 """
 
+import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
@@ -19,9 +20,11 @@ from optimizers.errors import (
     NonFiniteValueError,
 )
 from optimizers.evaluation.blocks import Answer, Block, Question
-from optimizers.evaluation.differences import Differences, Plan
 from optimizers.evaluation.evaluators import Evaluator
+from optimizers.evaluation.sources import GradientSource
+from optimizers.evaluation.stencils import Plan
 from optimizers.evaluation.tasks import Failure
+from optimizers.evaluation.uncertainty import values_of
 from optimizers.evaluation.values import REJECT, as_gradient, as_value, non_finite, unpack
 from optimizers.ledger import Evaluation, Ledger, PutAside, StopRun
 from optimizers.problem import Problem
@@ -45,22 +48,25 @@ class WaveTaker(Ledger):
         What is minimised.
     evaluator : Evaluator
         Calls the objective.
-    differences : Differences
-        The scheme for gradients that the user does not give.
+    differences : GradientSource
+        The source of gradients that the user does not give.
     maxfun, timeout
         As in :class:`Ledger`.
     on_failure : {"raise", "reject", "pass"}
         As in :class:`Run`.
+    seed : int or other, optional
+        Seeds :attr:`rng`.
     """
 
     def __init__(
         self,
         problem: Problem,
         evaluator: Evaluator,
-        differences: Differences,
+        differences: GradientSource,
         maxfun: int | None,
         timeout: float | None,
         on_failure: str,
+        seed: Any = None,
     ) -> None:
         super().__init__(problem, maxfun, timeout)
         self.rejects = on_failure == "reject"
@@ -69,6 +75,12 @@ class WaveTaker(Ledger):
         self._evaluator = evaluator
         self._counted = evaluator.started
         self._counted_gradients = evaluator.gradients
+        self._seed = seed
+
+    @functools.cached_property
+    def rng(self) -> np.random.Generator:
+        """The run's random numbers, from its seed; made when first drawn from."""
+        return np.random.default_rng(self._seed)
 
     @property
     def calls_points(self) -> bool:
@@ -113,7 +125,8 @@ class WaveTaker(Ledger):
             for error in failures.values():
                 raise error
             return value, question.rest(0)[0]
-        if question.is_joint and self.precision > precision:
+        is_coarser = self.precision > precision and self.differences.heeds_precision
+        if question.is_joint and is_coarser:
             # The first answers are coarser than was thought: those probes were too near.
             return value, self.probed(self.plan(x), value)
         return value, self._mended(question.plans[0], value, question.rest(0), failures)
@@ -172,7 +185,7 @@ class WaveTaker(Ledger):
             value, gradient = self._unpack(both)
         else:
             try:
-                value = self._evaluator.value(x, self.limit - self.nfev - 1)
+                value, _ = self._evaluator.measure(x, self.limit - self.nfev - 1)
             finally:
                 self._count()
         if not (math.isfinite(value) or self.passes):
@@ -202,7 +215,7 @@ class WaveTaker(Ledger):
     def plan(self, x: Array) -> Plan:
         """Return the probes of the gradient at ``x``."""
         lower, upper = self.problem.lower, self.problem.upper
-        return self.differences.plan(x, lower, upper, self.precision)
+        return self.differences.plan(x, lower, upper, self.precision, lambda: self.rng)
 
     def _count(self) -> None:
         """Count the calls that the evaluator has started."""
@@ -257,8 +270,8 @@ class WaveTaker(Ledger):
             for block in blocks:
                 if block.is_real:
                     self._weigh_finite(block.points, block.values)
-            for late, values in self._evaluator.late():
-                self._weigh_finite(late, values)
+            for late, answer in self._evaluator.late():
+                self._weigh_finite(late, values_of(answer))
         if missing:
             raise StopRun(StopReason.TIMEOUT)
 
@@ -275,6 +288,9 @@ class WaveTaker(Ledger):
                 except Exception as error:
                     yield row, error
             return
+        if answer.ndim > 1:
+            block.errors[part] = answer[:, 1]
+            answer = answer[:, 0]
         block.values[part] = answer
         if not self.passes and not np.isfinite(answer).all():
             for i in np.flatnonzero(~np.isfinite(answer)):

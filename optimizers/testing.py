@@ -36,6 +36,7 @@ from optimizers.evaluation import vectorized
 from optimizers.optimizer import Optimizer
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.stepping import TellData
+from optimizers.stepping.starts import seeds_from
 from optimizers.support import SupportLevel
 
 #: Makes the optimizer under test from settings of a run: a class, or a function around one.
@@ -310,7 +311,7 @@ def check_callback(make: Factory) -> None:
     assert [state.nit for state in states] == list(range(1, result.nit + 1))
     for iterate, state in zip(iterates, states, strict=True):
         assert np.array_equal(iterate, state.x)
-        assert state.fun == Bowl.exact(state.x)
+        assert state.fun in (None, Bowl.exact(state.x))
 
     def stop(xk: Array) -> None:
         raise StopIteration
@@ -449,9 +450,9 @@ def check_lockstep(make: Factory) -> None:
     starts = np.array([START, (0.9, -1.1, 0.2), (0.0, 0.0, 0.0)])
     stack = vectorized(lambda points: np.array([Bowl.exact(point) for point in points]))
     for fun in (Bowl.exact, stack):
-        together = optimizer.minimize_many(fun, starts, jac, maxfun=200, **needed)
-        for start, result in zip(starts, together, strict=True):
-            alone = optimizer.minimize(fun, start, jac, maxfun=200, **needed)
+        together = optimizer.minimize_many(fun, starts, jac, maxfun=200, seed=7, **needed)
+        for start, seed, result in zip(starts, seeds_from(7), together, strict=False):
+            alone = optimizer.minimize(fun, start, jac, maxfun=200, seed=seed, **needed)
             assert np.array_equal(result.x, alone.x)
             for name in ("fun", "nfev", "njev", "nit", "success", "message", "stop"):
                 assert result[name] == alone[name], name

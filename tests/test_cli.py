@@ -197,6 +197,19 @@ def test_the_gradient_may_be_a_function_a_scheme_or_true(run, user, fun, jac, gr
     assert (count > 0) == gradients
 
 
+def test_the_gradient_may_be_a_source_in_the_file(run, tmp_path):
+    path = tmp_path / "shifted.py"
+    path.write_text(
+        "import math, optimizers\n"
+        "shift = optimizers.ParameterShift()\n"
+        "def fun(x): return 2 - math.cos(x[0] - 1) - math.cos(x[1] - 1)\n"
+    )
+    done = run("minimize", "--fun", f"{path}:fun", "--x0", "2,0", "--jac", "shift")
+    assert done.code == 0, done.err
+    np.testing.assert_allclose(point(done.out), [1.0, 1.0], atol=1e-4)
+    assert int(told(done.out, "evaluated").split()[0]) % 5 == 0
+
+
 def test_a_users_file_is_loaded_once_though_it_holds_both_functions(run, user):
     done = run("minimize", "--fun", f"{user}:sphere", "--x0", "3,0", "--jac", "gradient")
     assert done.std.count("loaded") == 1

@@ -8,7 +8,7 @@ from scipy.optimize import (
     minimize,
 )
 
-from optimizers import SLSQP, InvalidInputError, TrustConstr
+from optimizers import SLSQP, InvalidInputError, SciPyOptimizer, StopReason, TrustConstr
 from optimizers.constraints import as_constraints
 
 X = np.array([1.0, 2.0])
@@ -141,3 +141,46 @@ def test_what_is_no_constraint_is_an_error_before_the_first_evaluation(constrain
     with pytest.raises(InvalidInputError):
         SLSQP().minimize(calls.append, [1.0], constraints=[constraint])
     assert calls == []
+
+
+@pytest.mark.parametrize("method", ["SLSQP", "trust-constr", "COBYLA", "COBYQA"])
+@pytest.mark.parametrize("error", [RuntimeError("no licence"), KeyboardInterrupt()])
+def test_the_first_error_of_a_constraint_is_the_one_that_is_raised(method, error):
+    calls = 0
+
+    def constraint(x):
+        nonlocal calls
+        calls += 1
+        if calls == 4:
+            raise error
+        if calls > 4:
+            raise ValueError("a later one")
+        return x[0] - 1.5
+
+    optimizer = SciPyOptimizer(method)
+    with pytest.raises(type(error)) as caught:
+        optimizer.minimize(
+            lambda x: float((x**4).sum()),
+            [1.0, 2.0],
+            jac=(lambda x: 4 * x**3) if method in ("SLSQP", "trust-constr") else None,
+            constraints=[{"type": "ineq", "fun": constraint}],
+        )
+    assert caught.value is error
+    assert np.isnan(error.optimizer_result.maxcv)
+    assert "'optimizer_result'" in error.__notes__[-1]
+
+
+def test_an_interrupt_returns_a_result_though_a_constraint_fails():
+    calls = 0
+
+    def constraint(x):
+        nonlocal calls
+        calls += 1
+        if calls >= 4:
+            raise KeyboardInterrupt if calls == 4 else ValueError("a later one")
+        return x[0] - 1.5
+
+    given = {"constraints": {"type": "ineq", "fun": constraint}, "on_interrupt": "return"}
+    result = SLSQP().minimize(distance, [1.0, 2.0], **given)
+    assert result.stop is StopReason.INTERRUPTED
+    assert np.isnan(result.maxcv)

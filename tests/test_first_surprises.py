@@ -4,8 +4,9 @@ import asyncio
 import subprocess
 import sys
 
+import numpy as np
 import pytest
-from scipy.optimize import rosen
+from scipy.optimize import rosen, rosen_der
 
 import optimizers
 from optimizers import (
@@ -18,6 +19,7 @@ from optimizers import (
     OptimizerResult,
     OptionError,
     SciPyOptimizer,
+    StopReason,
     UnknownOptionError,
     load,
     multistart,
@@ -152,3 +154,17 @@ def test_starts_outside_the_bounds_are_counted():
     with pytest.warns(optimizers.OptimizerWarning) as warned:
         LBFGSB().minimize_many(rosen, [[2.0, 0.0], [0.0, 3.0], [0.0, 0.0]], bounds=BOX * 2)
     assert "1 of the other starts" in str(warned[-1].message)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "words"),
+    [
+        (TNC(maxfun=2000), "(maxiter=100, "),
+        (TNC(maxiter=20, maxfun=2000), "(maxiter=20, "),
+        (SciPyOptimizer("TNC", options={"ftol": 0, "xtol": 0, "gtol": 0}), "(maxiter=300, "),
+    ],
+)
+def test_tnc_names_the_limit_that_ended_it(optimizer, words):
+    result = optimizer.minimize(rosen, np.full(30, -1.2), rosen_der)
+    assert result.stop is StopReason.MAXFUN
+    assert result.message.startswith("Max. number of function evaluations reached " + words)

@@ -439,7 +439,9 @@ def test_no_gradient_is_none(jac):
     "jac", ["4-point", 1, [1.0, 2.0], np.zeros(2), np.zeros((2, 2)), {}], ids=str
 )
 def test_what_is_no_gradient_is_an_error(jac):
-    with pytest.raises(InvalidInputError, match="expected a callable, True, Differences or one of"):
+    with pytest.raises(
+        InvalidInputError, match="expected a callable, True, a GradientSource such as"
+    ):
         check(jac=jac)
 
 

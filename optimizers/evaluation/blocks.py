@@ -1,5 +1,6 @@
 """What a wave is made of: blocks of points, each for one function and of one type."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
@@ -36,6 +37,11 @@ class Block:
         )
         #: Why some have none, by row.
         self.failures: dict[int, Exception] = {}
+
+    @functools.cached_property
+    def errors(self) -> Array:
+        """The values' standard errors as the objective told them, shape (k,); NaN elsewhere."""
+        return np.full(len(self.points), np.nan)
 
     @property
     def owners(self) -> NDArray[np.intp]:
@@ -107,6 +113,14 @@ class Question:
     def rest(self, i: int) -> NDArray[Any]:
         """Return the values of a point's probes, shape (k,), or its gradient, shape (1, n)."""
         return self.blocks[-1].values[self._rest[i]]
+
+    def error(self, i: int) -> float:
+        """Return the standard error of the value at a point; NaN if it was not told."""
+        return float(self.blocks[0].errors[self._rows[i]])
+
+    def rest_errors(self, i: int) -> Array:
+        """Return the standard errors of the values of a point's probes, shape (k,)."""
+        return self.blocks[-1].errors[self._rest[i]]
 
     def failures(self, i: int) -> dict[int, Exception]:
         """Return why some of a point's probes, or its gradient, have no value, by their number."""

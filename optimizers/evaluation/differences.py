@@ -20,6 +20,7 @@ from typing_extensions import override
 
 from optimizers._types import Array
 from optimizers.errors import InvalidInputError
+from optimizers.evaluation.sources import GradientSource, Rng
 from optimizers.evaluation.stencils import Plan, central, complex_step, one_sided, richardson
 
 Scheme = Literal["2-point", "3-point", "cs"]
@@ -33,7 +34,7 @@ _ORDER = {"2-point": 1, "3-point": 2, "richardson": 4, "cs": 1}
 
 
 @dataclass(frozen=True, eq=False)
-class Differences:
+class Differences(GradientSource):
     """A difference scheme with its steps; what ``jac=`` takes besides a scheme's name.
 
     Parameters
@@ -99,8 +100,8 @@ class Differences:
     def __post_init__(self) -> None:
         if self.scheme not in SCHEMES:
             raise InvalidInputError(
-                f"jac is {self.scheme!r}, expected a callable, True, Differences or one of "
-                f"{SCHEMES}."
+                f"jac is {self.scheme!r}, expected a callable, True, a GradientSource such as "
+                f"Differences, or one of {SCHEMES}."
             )
         if self.richardson and self.scheme != "3-point":
             raise InvalidInputError(
@@ -124,20 +125,12 @@ class Differences:
                 "> 0."
             )
 
-    @override
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Differences):
-            return NotImplemented
-        mine, others = vars(self), vars(other)
-        return all(np.array_equal(mine[name], others[name]) for name in mine)
-
-    __hash__ = None  # type: ignore[assignment]  # its steps may be arrays
-
     @property
     def kind(self) -> str:
         """The scheme's name, or ``"richardson"``."""
         return "richardson" if self.richardson else self.scheme
 
+    @override
     def relative_error(self, precision: float = _EPS) -> float:
         """Return about by how much the gradient errs, for a function whose derivatives are near 1.
 
@@ -168,12 +161,14 @@ class Differences:
         h = np.abs(_numbers(given))
         return float(np.max(np.maximum(h**order, precision / h), initial=precision))
 
+    @override
     def plan(
         self,
         x: Array,
         lower: Array | None = None,
         upper: Array | None = None,
         precision: float = _EPS,
+        rng: Rng | None = None,
     ) -> Plan:
         """Return the probes for the gradient at ``x`` and the way to fold their values.
 
@@ -187,6 +182,8 @@ class Differences:
             The relative precision of the objective's values. When they are coarser than double
             precision, one-sided differences become central and no step is shorter than the
             default for that precision.
+        rng : callable, optional
+            Without effect: nothing is drawn.
 
         Returns
         -------

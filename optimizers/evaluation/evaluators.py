@@ -15,7 +15,8 @@ from optimizers.evaluation.accounts import Account, account_of
 from optimizers.evaluation.blocks import Answer, Block
 from optimizers.evaluation.mapping import mapped
 from optimizers.evaluation.tasks import Form, evaluate, is_worth_a_retry
-from optimizers.evaluation.values import as_value, precision_of
+from optimizers.evaluation.uncertainty import as_measure
+from optimizers.evaluation.values import precision_of
 from optimizers.evaluation.workers import is_pool
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -30,7 +31,8 @@ def vectorized(fun: _F) -> _F:
     ----------
     fun : callable
         The objective. It gets a (k, n) array of float64, also for a single point (k = 1). With
-        ``jac=True`` it returns (k,) values and (k, n) gradients. A gradient function may be
+        ``jac=True`` it returns (k,) values and (k, n) gradients; without, it may return a tuple of
+        (k,) values and (k,) standard errors. A gradient function may be
         marked too, and returns (k, n) gradients then.
 
     Returns
@@ -162,7 +164,11 @@ class Evaluator:
         """Give back what the evaluator holds."""
 
     def value(self, x: Array, spare: float = math.inf) -> float:
-        """Return the objective's value at one point, finite or not.
+        """Return the objective's value at one point, finite or not; see :meth:`measure`."""
+        return self.measure(x, spare)[0]
+
+    def measure(self, x: Array, spare: float = math.inf) -> tuple[float, float]:
+        """Return the objective's value at one point, finite or not, and its standard error.
 
         Parameters
         ----------
@@ -173,16 +179,17 @@ class Evaluator:
 
         Returns
         -------
-        float
-            The value.
+        value, error : float
+            The value, and its standard error if the objective told it, else NaN.
         """
         for attempt in range(self.retries + 1):
             self.started += 1
             try:
                 raw = self._fun(x.reshape(1, -1).copy() if self.is_stacked else x.copy())
-                if type(raw) is not float:
-                    self.precision = max(self.precision, precision_of(raw))
-                return as_value(raw)
+                if type(raw) is float:
+                    return raw, math.nan
+                self.precision = max(self.precision, precision_of(raw))
+                return as_measure(raw, x.size)
             except Exception as error:
                 if attempt >= min(self.retries, spare) or not is_worth_a_retry(error):
                     raise
@@ -232,8 +239,9 @@ class Evaluator:
         ------
         part : slice
             The rows of ``points``, in any order.
-        answer : ndarray of the points' dtype, shape of the part, or Exception or SystemExit
-            Their values, finite or not, or why they have none.
+        answer : ndarray of the points' dtype, shape (k,) or (k, 2), or Exception or SystemExit
+            Their values, finite or not, with their standard errors in a second column if the
+            objective told them; or why they have none.
         """
         answers = self.answers([Block(points)], spare, deadline)
         try:
@@ -263,8 +271,8 @@ class Evaluator:
         part : slice
             Some of its rows; blocks and rows come in any order.
         answer : ndarray, Exception or SystemExit
-            Their values, finite or not, or what the gradient returned as dtype object; or why they
-            have none.
+            Their values as in :meth:`wave`, or what the gradient returned as dtype object; or why
+            they have none.
         """
         account = account_of(spare)
         if self._map is not None:

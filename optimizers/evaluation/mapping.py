@@ -11,7 +11,8 @@ from optimizers.errors import InvalidInputError, InvalidValueError
 from optimizers.evaluation.accounts import Account
 from optimizers.evaluation.blocks import Answer, Block
 from optimizers.evaluation.tasks import Caught, Failure, Outcome, is_worth_a_retry
-from optimizers.evaluation.values import as_values, precision_of
+from optimizers.evaluation.uncertainty import as_answer
+from optimizers.evaluation.values import precision_of
 
 if TYPE_CHECKING:
     from optimizers.evaluation.evaluators import Evaluator
@@ -103,6 +104,8 @@ def _outcome(answer: Any, block: Block) -> Outcome:
         gradient[0] = answer
         return Outcome(gradient)
     try:
-        return Outcome(as_values(answer, 1, block.points.dtype.type), precision_of(answer))
+        points = block.points
+        values = as_answer(answer, 1, points.shape[1], points.dtype.type)
+        return Outcome(values, precision_of(answer))
     except Exception as error:
         return Outcome(error=error)

@@ -15,6 +15,7 @@ from optimizers.evaluation.blocks import Answer, Block
 from optimizers.evaluation.evaluators import Evaluator, check_group, is_vectorized
 from optimizers.evaluation.sending import Function
 from optimizers.evaluation.tasks import withdraw
+from optimizers.evaluation.uncertainty import element
 from optimizers.evaluation.waves import Wave
 from optimizers.evaluation.workers import DaemonExecutor, Workers, is_pool
 
@@ -95,8 +96,8 @@ class PoolEvaluator(Evaluator):
         self.workers.close(is_idle=all(future.done() for future in self.stale))
 
     @override
-    def value(self, x: NDArray[Any], spare: float = math.inf) -> float:
-        return float(self._one(Block(x[np.newaxis]), spare))
+    def measure(self, x: NDArray[Any], spare: float = math.inf) -> tuple[float, float]:
+        return element(self._one(Block(x[np.newaxis]), spare))
 
     @override
     def raw(self, fun: Callable[..., Any], x: NDArray[Any]) -> Any:

@@ -35,6 +35,8 @@ class Plan:
     fold: Callable[[float, NDArray[Any]], Array]
     _noise: Callable[[], Array]
     _retry: _Retry | None = None
+    _curvature: Callable[[float, NDArray[Any]], Array] | None = None
+    _curvature_noise: Callable[[], Array] | None = None
 
     @property
     def noise(self) -> Array:
@@ -44,6 +46,41 @@ class Plan:
         """
         with np.errstate(over="ignore"):  # of a step next to nothing
             return self._noise()
+
+    def curvature(self, f0: float, values: NDArray[Any]) -> Array | None:
+        """Return the second derivative along each variable: the diagonal of the Hessian.
+
+        Parameters
+        ----------
+        f0 : float
+            The value at the point itself.
+        values : ndarray, shape (k,)
+            The values at ``points``.
+
+        Returns
+        -------
+        ndarray of float64, shape (n,), or None
+            Zero where there is no probe, or too few; None if these values do not tell it.
+
+        Examples
+        --------
+        >>> from optimizers import Differences
+        >>> plan = Differences("3-point").plan(np.array([2.0, 3.0]))
+        >>> values = (plan.points**3).sum(axis=1)
+        >>> plan.curvature(35.0, values).round(3)
+        array([12., 18.])
+        >>> Differences("2-point").plan(np.array([2.0])).curvature(8.0, np.array([8.1])) is None
+        True
+        """
+        return None if self._curvature is None else self._curvature(f0, values)
+
+    @property
+    def curvature_noise(self) -> Array | None:
+        """The standard deviation of each component of :meth:`curvature`, as :attr:`noise`."""
+        if self._curvature_noise is None:
+            return None
+        with np.errstate(over="ignore"):
+            return self._curvature_noise()
 
     def retry(
         self, f0: float, values: NDArray[Any], failed: NDArray[np.bool_] | None = None
@@ -196,6 +233,19 @@ class Pairs:
         noise[self.two] = np.where(central, np.sqrt(2) / abs(d2 - d1), ahead)
         return noise
 
+    def curvature(self, f0: float, values: Array) -> Array:
+        """Return the second derivatives of the moved variables; zero with one probe only."""
+        near, far = self.slopes(f0, values)
+        bent = 2 * (far - near) / (self.d2 - self.d1)
+        return np.where(self.two, bent, 0.0)
+
+    @property
+    def curvature_noise(self) -> Array:
+        """The second derivatives' standard deviation for values of standard deviation 1."""
+        w1, w2 = 1 / self.d1, 1 / self.d2
+        noise = 2 * np.sqrt(w1**2 + w2**2 + (w2 - w1) ** 2) / np.abs(self.d2 - self.d1)
+        return np.where(self.two, noise, 0.0)
+
     def retry(self, f0: float, values: Array, failed: NDArray[np.bool_]) -> Array | None:
         """Return the derivatives with the slope to the good probe where the other failed."""
         count = int(self.two.sum())
@@ -242,7 +292,13 @@ def central(x: Array, h: Array, lower: Array | None, upper: Array | None) -> Pla
     def noise() -> Array:
         return _spread(x, pair.moved, pair.noise)
 
-    return Plan(pair.points, fold, noise, retry)
+    def curvature(f0: float, values: Array) -> Array:
+        return _spread(x, pair.moved, pair.curvature(f0, values))
+
+    def curvature_noise() -> Array:
+        return _spread(x, pair.moved, pair.curvature_noise)
+
+    return Plan(pair.points, fold, noise, retry, curvature, curvature_noise)
 
 
 def richardson(x: Array, h: Array, lower: Array | None, upper: Array | None) -> Plan:
@@ -296,7 +352,14 @@ def richardson(x: Array, h: Array, lower: Array | None, upper: Array | None) -> 
         alone[halved] = np.hypot(weight * fine.noise, (weight - 1) * alone[halved])
         return _spread(x, coarse.moved, alone)
 
-    return Plan(np.concatenate([coarse.points, fine.points]), fold, noise, retry)
+    def curvature(f0: float, values: Array) -> Array:
+        return _spread(x, coarse.moved, coarse.curvature(f0, values[:count]))
+
+    def curvature_noise() -> Array:
+        return _spread(x, coarse.moved, coarse.curvature_noise)
+
+    points = np.concatenate([coarse.points, fine.points])
+    return Plan(points, fold, noise, retry, curvature, curvature_noise)
 
 
 def probe_pairs(x: Array, h: Array, lower: Array | None, upper: Array | None) -> Pairs:

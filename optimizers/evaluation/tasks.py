@@ -22,7 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizers.errors import EvaluationError, InvalidValueError
-from optimizers.evaluation.values import as_value, as_values, precision_of
+from optimizers.evaluation.uncertainty import as_answer, as_measure, joined_answer
+from optimizers.evaluation.values import as_values, precision_of
 
 #: How the objective takes points: one by one, several in one flat vector, or as a stack; "raw" is
 #: for a function of one point whose answer is handed on as it is, "rows" for one of a stack of
@@ -51,8 +52,8 @@ class Outcome:
 
     Parameters
     ----------
-    values : ndarray of float64 or complex128 (object for "raw"), shape (k,)
-        The values of the first k points of the task.
+    values : ndarray of float64 or complex128 (object for "raw"), shape (k,) or (k, 2)
+        The values of the first k points of the task, with their standard errors if such were told.
     precision : float
         The coarsest machine precision among them.
     error : Exception or SystemExit, optional
@@ -181,10 +182,11 @@ def evaluate(
     if form != "points":
         try:
             raw = fun(points.copy() if form == "stack" else points.flatten())
-            return Outcome(as_values(raw, len(points), dtype), precision_of(raw))
+            return Outcome(as_answer(raw, len(points), points.shape[1], dtype), precision_of(raw))
         except FAILURES as error:
             return Outcome(error=error)
     values: list[complex] = []
+    errors: list[float] = []
     precision = 0.0
     failure: Failure | None = None
     end = time.perf_counter() + seconds
@@ -193,12 +195,23 @@ def evaluate(
             break
         try:
             raw = fun(point.copy())
-            if type(raw) is not float:
-                precision = max(precision, precision_of(raw))
-            values.append(as_value(raw) if dtype is np.float64 else as_values(raw, 1, dtype)[0])
+            if type(raw) is float and dtype is np.float64:
+                values.append(raw)
+                continue
+            precision = max(precision, precision_of(raw))
+            if dtype is np.float64:
+                value, spread = as_measure(raw, len(point))
+                if not math.isnan(spread):
+                    errors += [math.nan] * (len(values) - len(errors)) + [spread]
+                values.append(value)
+            else:
+                values.append(as_values(raw, 1, dtype)[0])
         except FAILURES as error:
             failure = error
             break
+    if errors:
+        errors += [math.nan] * (len(values) - len(errors))
+        return Outcome(joined_answer(values, errors), precision, failure)
     return Outcome(np.array(values, dtype=dtype), precision, failure)
 
 

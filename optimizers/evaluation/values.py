@@ -65,7 +65,7 @@ def as_values(raw: Any, count: int, dtype: type[np.generic] = np.float64) -> NDA
     InvalidValueError
         If the number of values, or their type, is wrong.
     """
-    values = _numeric(raw, "fun", dtype)
+    values = as_numeric(raw, "fun", dtype)
     if values.size != count:
         what = "one number" if count == 1 else f"{count} numbers, one for each point of the group"
         raise InvalidValueError(
@@ -98,7 +98,7 @@ def as_gradient(raw: Any, n: int, *, finite: bool = True) -> Array:
     NonFiniteValueError
         If a component is NaN or infinite.
     """
-    gradient = _numeric(raw, "jac", np.float64)
+    gradient = as_numeric(raw, "jac", np.float64)
     if gradient.shape != (n,):
         if gradient.size != n or gradient.ndim > 2:
             raise InvalidValueError(f"jac returned shape {gradient.shape}, expected ({n},).")
@@ -117,6 +117,7 @@ def as_gradient(raw: Any, n: int, *, finite: bool = True) -> Array:
 def precision_of(raw: Any) -> float:
     """Return the machine precision of the numbers that an objective returned; 0.0 for Python's."""
     first = raw[0] if isinstance(raw, list | tuple) and raw else raw
+    first = first[0] if isinstance(first, list | tuple) and first else first  # with its error
     dtype = getattr(first, "dtype", None)
     if isinstance(dtype, np.dtype) and dtype.kind == "f":
         return float(np.finfo(dtype).eps)
@@ -141,7 +142,14 @@ def non_finite(value: complex) -> NonFiniteValueError:
     return NonFiniteValueError(f"fun returned {value}, expected a finite number. {REJECT}")
 
 
-def _numeric(raw: Any, name: str, dtype: type[np.generic]) -> NDArray[Any]:
+def as_numeric(raw: Any, name: str, dtype: type[np.generic]) -> NDArray[Any]:
+    """Return what a user function returned as an array of numbers of its own, of any shape.
+
+    Raises
+    ------
+    InvalidValueError
+        If it is no array of numbers, or of complex ones where real ones are expected.
+    """
     if raw is None:
         missing = NoValueError(f"{name} returned None, expected real numbers: no return in it?")
         missing.function = name

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizers._types import Array
-from optimizers.errors import InvalidInputError, OptimizerError
-from optimizers.external.bounds import Matched, as_pairs
+from optimizers.errors import InvalidInputError, NoValueError, OptimizerError
+from optimizers.external.bounds import Matched, as_pairs, form_error
 from optimizers.external.packing import Packing
 
 
@@ -45,6 +45,14 @@ class Backend(ABC):
     variables: list[Any]
     packing: Packing
     limits: tuple[Array, Array] | None = None
+
+    @property
+    def is_unconnected(self) -> bool:
+        """Whether the loss is known to have no gradient by any variable.
+
+        A framework that cannot say so before the first evaluation says so after it.
+        """
+        return False
 
     def bind(
         self,
@@ -137,6 +145,8 @@ class Backend(ABC):
         """
         matched: list[Any] = [None] * len(self.variables)
         for key, pair in as_pairs(bounds):
+            if key is None or isinstance(key, int | float):
+                raise form_error(bounds)
             variable = self.resolve(key.deref() if hasattr(key, "deref") else key)
             found = [i for i, known in enumerate(self.variables) if known is variable]
             if not found:
@@ -165,9 +175,22 @@ class Backend(ABC):
         """
 
 
+def returned(value: Any, what: str) -> Any:
+    """Return what a function of the user's returned, if it did.
+
+    Raises
+    ------
+    NoValueError
+        If it is None.
+    """
+    if value is None:
+        raise NoValueError(f"{what} returned None: no return in it?")
+    return value
+
+
 def scalar(loss: Any) -> Any:
     """Return a loss as a NumPy scalar of its own type, which tells solvers its precision."""
-    value = np.asarray(loss)
+    value = np.asarray(returned(loss, "The loss"))
     if value.size != 1:
         raise InvalidInputError(
             f"The loss has shape {value.shape}, expected a scalar: sum it or take its mean."

@@ -29,7 +29,12 @@ def as_pairs(bounds: Any) -> Iterable[tuple[Any, Any]]:
             return pairs
     except TypeError:
         pass
-    raise InvalidInputError(
+    raise form_error(bounds)
+
+
+def form_error(bounds: Any) -> InvalidInputError:
+    """Return the error for bounds that do not say for which variables they are."""
+    return InvalidInputError(
         f"The bounds are {bounds!r:.200}, expected a dict of variable (or variable.ref()) to "
         "(low, high), or a list of (variable, (low, high)) pairs."
     )
@@ -49,7 +54,8 @@ def pack_bounds(packing: Packing, matched: Matched) -> tuple[Array, Array]:
     Returns
     -------
     lower, upper : ndarray of float64, shape (n,)
-        Infinite where there is none.
+        Infinite where there is none. Numbers that the variable's type has: what it would round to
+        the outside is the next one inside, so that no variable is ever left outside its bounds.
 
     Raises
     ------
@@ -62,6 +68,9 @@ def pack_bounds(packing: Packing, matched: Matched) -> tuple[Array, Array]:
     --------
     >>> pack_bounds(Packing([(2, 2), ()], [np.float64] * 2), [(0, [1, None]), None])
     (array([  0.,   0.,   0.,   0., -inf]), array([ 1., inf,  1., inf, inf]))
+    >>> lower, _ = pack_bounds(Packing([()], [np.float32]), [(0.7, None)])
+    >>> bool(lower[0] >= 0.7 > float(np.float32(0.7)))
+    True
     """
     lower, upper = np.full(packing.size, -np.inf), np.full(packing.size, np.inf)
     for i, (part, shape, pair) in enumerate(
@@ -83,7 +92,23 @@ def pack_bounds(packing: Packing, matched: Matched) -> tuple[Array, Array]:
                 f"{upper[part][k]}): the lower bound is above the upper one or no number lies "
                 "between them."
             )
+        if packing.held[i] != np.float64:
+            lower[part], upper[part] = _inward(lower[part], upper[part], packing.held[i])
     return lower, upper
+
+
+def _inward(lower: Array, upper: Array, dtype: Any) -> tuple[Array, Array]:
+    """Return bounds as numbers of a type with fewer digits, not outside of what they were."""
+    with np.errstate(over="ignore", under="ignore"):
+        low, high = lower.astype(dtype), upper.astype(dtype)
+        low = np.where(low.astype(np.float64) < lower, np.nextafter(low, dtype.type(np.inf)), low)
+        up = dtype.type(-np.inf)
+        high = np.where(high.astype(np.float64) > upper, np.nextafter(high, up), high)
+        # Bounds with no such number between them fix the variable, at the nearest.
+        fixed = lower.astype(dtype).astype(np.float64)
+    low, high = low.astype(np.float64), high.astype(np.float64)
+    crossed = low > high
+    return np.where(crossed, fixed, low), np.where(crossed, fixed, high)
 
 
 def _side(given: Any, shape: tuple[int, ...], i: int, absent: float) -> Array:

@@ -65,6 +65,11 @@ class LossGradient:
         return loss, gradient
 
     @property
+    def is_unconnected(self) -> bool:
+        """Whether the loss is known to have no gradient by any variable."""
+        return self._backend.is_unconnected
+
+    @property
     def hessp(self) -> Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]] | None:
         """The exact product of the Hessian at ``x`` and ``p``, ``hessp(x, p)``; None without."""
         return self._backend.hessp if self._backend.has_hessp else None

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.optimize import Bounds, NonlinearConstraint
 
 from optimizers._types import Array
-from optimizers.errors import CapabilityError, OptionError
+from optimizers.errors import CapabilityError, InvalidInputError, NonFiniteValueError, OptionError
 from optimizers.external.calls import CallbackStop, no_step
 from optimizers.observers import as_observer
 from optimizers.optimizer import Optimizer
@@ -41,7 +41,7 @@ def check_able(optimizer: Optimizer, name: str, is_bounded: bool, is_constrained
     """
     levels = optimizer.get_support_level()
     for what, given, argument in (
-        ("bounds", is_bounded, "var_to_bounds"),
+        ("bounds", is_bounded, "bounds (var_to_bounds)"),
         ("constraints", is_constrained, "equalities or inequalities"),
     ):
         if given and levels.get(what, SupportLevel.not_supported) < SupportLevel.supported:
@@ -51,6 +51,33 @@ def check_able(optimizer: Optimizer, name: str, is_bounded: bool, is_constrained
             )
     settings = optimizer.settings
     check_serial({key: settings.get(key) for key in (*_PARALLEL, "max_evals_grouped")})
+
+
+def check_curvature(
+    optimizer: Optimizer, name: str, has_products: bool, settings: dict[str, Any]
+) -> None:
+    """Raise a CapabilityError if an optimizer requires second derivatives and there are none.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        The optimizer.
+    name : str
+        What to call it.
+    has_products : bool
+        Whether the framework has exact Hessian-vector products.
+    settings : dict
+        Settings of the run, ``hess`` and ``hessp`` among them.
+    """
+    level = optimizer.get_support_level().get("hessian", SupportLevel.not_supported)
+    given = {**optimizer.settings, **settings}
+    has_any = has_products or given.get("hess") is not None or given.get("hessp") is not None
+    if level == SupportLevel.required and not has_any:
+        raise CapabilityError(
+            f"{name} requires second derivatives, and of this loss there are none that are exact: "
+            "give the interface hess or hessp, or take a method that does without, such as "
+            "trust-constr."
+        )
 
 
 def check_serial(settings: dict[str, Any]) -> None:
@@ -102,7 +129,7 @@ def drive(
     """
     level = optimizer.get_support_level().get("gradient", SupportLevel.not_supported)
     takes_gradient = level >= SupportLevel.supported
-    both = _Deferring(loss_grad_func, step_callback)
+    both = _Deferring(loss_grad_func, step_callback, takes_gradient)
     settings = {**_second_derivatives(optimizer, loss_grad_func, initial_val.size), **settings}
     callback = _callback(settings.pop("callback", None) or optimizer.settings.get("callback"), both)
     if callback is not None:
@@ -110,13 +137,25 @@ def drive(
     constraints = _constraints(optimizer, equalities, inequalities)
     if constraints:
         settings["constraints"] = constraints
-    result = optimizer.minimize(
-        both.evaluate if takes_gradient else (lambda x: both.evaluate(x)[0]),
-        initial_val,
-        True if takes_gradient else None,
-        _bounds(packed_bounds, initial_val.size),
-        **settings,
-    )
+    bounds = _bounds(packed_bounds, initial_val.size)
+    try:
+        result = optimizer.minimize(
+            both.evaluate if takes_gradient else (lambda x: both.evaluate(x)[0]),
+            _start(initial_val, bounds),
+            True if takes_gradient else None,
+            bounds,
+            **settings,
+        )
+    except NonFiniteValueError as error:
+        if str(error).startswith("jac"):
+            error.add_note(
+                "That is the gradient that the framework computed of the loss, by the variables as "
+                "one vector; sqrt or a norm at zero, for instance, has none."
+            )
+        raise
+    if both.refused:  # asked, and so counted, but not evaluated
+        result.nfev -= both.refused
+        result.njev -= both.refused * takes_gradient
     if result.stop is StopReason.CALLBACK and result.best is not None:
         if not np.array_equal(result.x, result.best.x):
             result.jac = None
@@ -131,26 +170,47 @@ class _Deferring:
     that was just computed.
     """
 
-    def __init__(self, loss_grad: Callable[..., Any], step: Callable[..., Any]) -> None:
+    def __init__(
+        self, loss_grad: Callable[..., Any], step: Callable[..., Any], takes_gradient: bool
+    ) -> None:
         self._loss_grad = loss_grad
+        self._is_unchecked = takes_gradient
+        _check_connected(loss_grad, takes_gradient)
         self._step = step
         self._is_stopping = False
+        #: How many evaluations were asked for after the wish to stop.
+        self.refused = 0
         self.has_step = step is not no_step
 
     def evaluate(self, x: Array) -> tuple[Any, NDArray[Any]]:
         if self._is_stopping:
+            self.refused += 1
             raise StopIteration
         try:
             answer: tuple[Any, NDArray[Any]] = self._loss_grad(x)
         except CallbackStop as stop:
             self._is_stopping = True
             answer = stop.answer
+        if self._is_unchecked:
+            # A loss that is infinite or NaN whatever the variables are says "not here".
+            self._is_unchecked = False
+            _check_connected(self._loss_grad, np.isfinite(answer[0]))
         return answer
 
     def step(self, xk: Array) -> Any:
         if self._is_stopping:
             raise StopIteration
         return self._step(xk)
+
+
+def _check_connected(loss_grad: Callable[..., Any], is_needed: bool) -> None:
+    """Raise an InvalidInputError if a gradient is needed and the loss has none."""
+    if is_needed and getattr(loss_grad, "is_unconnected", False):
+        raise InvalidInputError(
+            "The loss depends on none of the variables, or only through what has no gradient, such "
+            "as rounding, integers or values taken out of the framework: compute it from the "
+            "variables, or take a method without gradients, such as Nelder-Mead."
+        )
 
 
 def _callback(given: Callable[..., Any] | None, both: _Deferring) -> Callable[..., Any] | None:
@@ -211,3 +271,14 @@ def _bounds(packed: Any, n: int) -> Bounds | None:
     if not np.isfinite(lower).any() and not np.isfinite(upper).any():
         return None
     return Bounds(lower, upper)
+
+
+def _start(initial: NDArray[Any], bounds: Bounds | None) -> NDArray[Any]:
+    """Return the start; on its bound where it is outside by no more than its type's rounding."""
+    if bounds is None:
+        return initial
+    clipped = np.clip(initial, bounds.lb, bounds.ub, dtype=np.float64)
+    away = np.abs(clipped - initial)
+    return (
+        np.where(away <= np.spacing(np.abs(initial)), clipped, initial) if away.any() else initial
+    )

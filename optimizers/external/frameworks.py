@@ -88,6 +88,49 @@ def _framework(thing: Any) -> str | None:
     return next((ROOTS[root] for root in roots if root in ROOTS), None)
 
 
+def as_list(given: Any) -> list[Any]:
+    """Return constraints or fetches as a list: one alone is a list of one, and None of none.
+
+    Examples
+    --------
+    >>> as_list(None), as_list(len), as_list((len, max)) == [len, max]
+    ([], [<built-in function len>], True)
+    """
+    if given is None:
+        return []
+    return [given] if callable(given) or _is_one(given) else list(given)
+
+
+def as_variables(given: Any) -> list[Any]:
+    """Return a list of variables.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is a variable alone or a model: the message says what to pass.
+    """
+    if hasattr(given, "trainable_variables"):
+        raise InvalidInputError(
+            f"A model, {given!r:.100}, was given as variables: pass model.trainable_variables."
+        )
+    if callable(getattr(given, "parameters", None)) and not hasattr(given, "__iter__"):
+        raise InvalidInputError(
+            f"A model, {given!r:.100}, was given as variables: pass model.parameters()."
+        )
+    if _is_one(given):
+        raise InvalidInputError(
+            f"One variable, {given!r:.100}, was given in the place of a list of them: put it in "
+            "one, [variable]."
+        )
+    return list(given)
+
+
+def _is_one(given: Any) -> bool:
+    """Return whether something is one thing of a framework's, and no container of them."""
+    is_container = isinstance(given, list | tuple | dict) or hasattr(given, "parameters")
+    return not is_container and framework_of([given]) is not None
+
+
 def is_keras(thing: Any) -> bool:
     """Return whether something is a variable of Keras 3."""
     classes = type(thing).__mro__

@@ -6,11 +6,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from optimizers.errors import InvalidValueError
+from optimizers.errors import InvalidInputError, InvalidValueError
 from optimizers.external.bounds import pack_bounds
 from optimizers.external.calls import Constraints, LossGradient, step_function
-from optimizers.external.frameworks import backend_for
+from optimizers.external.frameworks import as_list, as_variables, backend_for
 from optimizers.result import OptimizerResult
+from optimizers.settings import RUN_SETTINGS
+
+_CONSTRUCTORS = {
+    *("optimizer", "method", "tol", "hess", "hessp", "bounds", "var_to_bounds"),
+    *("equalities", "inequalities", "constraints"),
+}
 
 
 class ExternalOptimizerInterface:
@@ -82,9 +88,9 @@ class ExternalOptimizerInterface:
     ) -> None:
         self.optimizer_kwargs = _copied(optimizer_kwargs)
         self.result_: OptimizerResult | None = None
-        self._equalities = list(equalities or ())
-        self._inequalities = list(inequalities or ())
-        variables = None if var_list is None else list(var_list)
+        self._equalities = as_list(equalities)
+        self._inequalities = as_list(inequalities)
+        variables = None if var_list is None else as_variables(var_list)
         constraints = [*self._equalities, *self._inequalities]
         self._backend = backend_for(loss, variables, constraints, self._uses_hessp())
         if var_to_bounds is not None:
@@ -136,8 +142,15 @@ class ExternalOptimizerInterface:
             StopIteration in either ends the run, and the best point so far is written.
         **run_kwargs
             For the ``session.run`` that writes the result, in graph mode.
+
+        Raises
+        ------
+        InvalidInputError
+            If something belongs elsewhere: settings of the run, such as ``timeout``, are the
+            constructor's.
         """
-        backend = self._backend.bind(session, feed_dict, list(fetches or ()), run_kwargs)
+        _refuse_misplaced(run_kwargs)
+        backend = self._backend.bind(session, feed_dict, as_list(fetches), run_kwargs)
         initial = backend.initial()
         loss_grad = LossGradient(backend, loss_callback, keeps_best=not self._keeps_best)
         constraints = Constraints(backend)
@@ -207,6 +220,17 @@ class ExternalOptimizerInterface:
             "To use ExternalOptimizerInterface, subclass it and implement _minimize; or take "
             "ScipyOptimizerInterface or OptimizerInterface."
         )
+
+
+def _refuse_misplaced(run_kwargs: Mapping[str, Any]) -> None:
+    """Raise an InvalidInputError for what belongs to the constructor."""
+    for name in run_kwargs:
+        if name in RUN_SETTINGS or name in _CONSTRUCTORS:
+            kind = "a setting of the run" if name in RUN_SETTINGS else "the interface's own"
+            instead = "; or pass step_callback here" if name == "callback" else ""
+            raise InvalidInputError(
+                f"{name} is {kind}: give it to the interface's constructor{instead}."
+            )
 
 
 def _copied(kwargs: dict[str, Any]) -> dict[str, Any]:

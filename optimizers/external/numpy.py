@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from optimizers.errors import InvalidInputError
 from optimizers.evaluation.differences import Differences
-from optimizers.external.backend import Backend, scalar
+from optimizers.external.backend import Backend, returned, scalar
 from optimizers.external.packing import Packing
 
 
@@ -71,7 +71,7 @@ class NumpyBackend(Backend):
     @override
     def loss_grad(self, x: NDArray[Any]) -> tuple[Any, ...]:
         self.commit(x)
-        raw = self._loss()
+        raw = returned(self._loss(), "The loss")
         fetched = [np.copy(fetch() if callable(fetch) else fetch) for fetch in self._fetches]
         if isinstance(raw, tuple):
             value, gradients = raw
@@ -126,5 +126,5 @@ class NumpyBackend(Backend):
 
 def _values(raw: Any) -> NDArray[np.float64]:
     """Return the values in what a constraint returned, as a vector."""
-    values = raw[0] if isinstance(raw, tuple) else raw
+    values = raw[0] if isinstance(returned(raw, "A constraint"), tuple) else raw
     return np.ravel(np.asarray(values, dtype=np.float64))

@@ -19,6 +19,8 @@ class Packing:
         The shape of each variable, in order.
     dtypes : sequence of dtype
         The type of each variable: any that NumPy has as a float.
+    held : sequence of dtype, optional
+        The types in which the framework holds them, where it has fewer digits than `dtypes`.
 
     Attributes
     ----------
@@ -26,7 +28,7 @@ class Packing:
         The length of the vector.
     dtype : dtype
         Its type: that of the variables if they share one, else float64, which holds all of them.
-    shapes, dtypes : tuple
+    shapes, dtypes, held : tuple
         As given.
     slices : tuple of slice
         Where each variable lies.
@@ -42,9 +44,15 @@ class Packing:
            [4., 5.]], dtype=float32)
     """
 
-    def __init__(self, shapes: Sequence[tuple[int, ...]], dtypes: Sequence[Any]) -> None:
+    def __init__(
+        self,
+        shapes: Sequence[tuple[int, ...]],
+        dtypes: Sequence[Any],
+        held: Sequence[Any] | None = None,
+    ) -> None:
         self.shapes = tuple(tuple(int(length) for length in shape) for shape in shapes)
         self.dtypes = tuple(np.dtype(dtype) for dtype in dtypes)
+        self.held = self.dtypes if held is None else tuple(np.dtype(dtype) for dtype in held)
         sizes = [int(np.prod(shape, dtype=np.int64)) for shape in self.shapes]
         ends = np.cumsum([0, *sizes]).tolist()
         self.slices = tuple(itertools.starmap(slice, itertools.pairwise(ends)))

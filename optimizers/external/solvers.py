@@ -1,5 +1,6 @@
 """The interfaces to use: SciPy's methods as TensorFlow 1 had them, and any Optimizer."""
 
+import functools
 import logging
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,7 +12,13 @@ from typing_extensions import override
 
 from optimizers.errors import InvalidInputError
 from optimizers.evaluation.evaluators import Evaluator
-from optimizers.external.driving import check_able, check_serial, drive, wants_hessian
+from optimizers.external.driving import (
+    check_able,
+    check_curvature,
+    check_serial,
+    drive,
+    wants_hessian,
+)
 from optimizers.external.interface import ExternalOptimizerInterface
 from optimizers.optimizer import Optimizer
 from optimizers.problem import Problem
@@ -42,6 +49,35 @@ class ScipyMethod(SciPyOptimizer):
         # As SciPy's functions, unless the user says what a failure is to do.
         run.passes = not ({**self._run_settings, **settings}).get("on_failure")
         return run
+
+    def suit(self, dtype: np.dtype[Any], has_products: bool) -> None:
+        """Set what is not given where SciPy's default is made for double precision alone.
+
+        Parameters
+        ----------
+        dtype : dtype
+            The type of the variables.
+        has_products : bool
+            Whether there are exact Hessian-vector products.
+        """
+        if dtype.itemsize >= np.dtype(np.float64).itemsize:
+            return
+        suited = {}
+        if self._method == "newton-cg" and not has_products:
+            # With a step of 1e-8 most differences of gradients are zero, and so called curvatures.
+            suited["eps"] = float(np.sqrt(np.finfo(dtype).eps))
+        if self._method == "nelder-mead" and self._tol is None:
+            # SciPy keeps a simplex in the type of the start, and so gets nearer than it asks for.
+            # Here it is in double precision, which can shrink wherever the variables are large.
+            suited["xatol"] = 5e-5
+        given = {name for name, value in self._options.items() if value is not None}
+        self.set_options(**{name: suited[name] for name in suited.keys() - given})
+
+
+@functools.lru_cache(maxsize=64)
+def _class_for(method: str) -> type[ScipyMethod]:
+    """Return :class:`ScipyMethod` under the name of a method, for messages."""
+    return type(method, (ScipyMethod,), {"__module__": __name__})
 
 
 class _Driving(ExternalOptimizerInterface):
@@ -95,7 +131,11 @@ class _Driving(ExternalOptimizerInterface):
         step_callback: Callable[..., Any],
         optimizer_kwargs: dict[str, Any],
     ) -> NDArray[Any]:
-        optimizer, _, settings = self._chosen(optimizer_kwargs)
+        optimizer, name, settings = self._chosen(optimizer_kwargs)
+        has_products = getattr(loss_grad_func, "hessp", None) is not None
+        check_curvature(optimizer, name, has_products, settings)
+        if isinstance(optimizer, ScipyMethod):
+            optimizer.suit(initial_val.dtype, has_products)
         result = drive(
             optimizer,
             initial_val=initial_val,
@@ -132,6 +172,8 @@ class ScipyOptimizerInterface(_Driving):
         ``method``: SciPy's name of one; by default ``"L-BFGS-B"``, with constraints ``"SLSQP"``.
         ``options``: its options. ``tol``, ``hess`` and ``hessp`` as SciPy takes them, and the
         settings of :class:`RunSettings`. Methods that take second derivatives get exact ones.
+        On variables in single precision, the default of Nelder-Mead's ``xatol`` is 5e-5, and that
+        of Newton-CG's ``eps``, where there are no exact second derivatives, 3.5e-4.
 
     Raises
     ------
@@ -154,6 +196,9 @@ class ScipyOptimizerInterface(_Driving):
     True
     """
 
+    # The callback of a framework's own call, which takes one with any algorithm.
+    _observer: Callable[..., Any] | None = None
+
     @override
     def _chosen(self, optimizer_kwargs: dict[str, Any]) -> tuple[Optimizer, str, dict[str, Any]]:
         for argument, instead in _OURS.items():
@@ -173,7 +218,10 @@ class ScipyOptimizerInterface(_Driving):
         for name in ("hess", "hessp"):
             if given.get(name) is not None:
                 second[name] = given.pop(name)
-        return ScipyMethod(method, options, **given), str(method), second
+        if self._observer is not None:
+            second["callback"] = self._observer
+        kind = _class_for(method) if isinstance(method, str) else ScipyMethod
+        return kind(method, options, **given), str(method), second
 
 
 class OptimizerInterface(_Driving):
@@ -249,11 +297,14 @@ def minimized(
     watching : dict
         Arguments of its ``minimize``.
     """
-    interface: _Driving = (
-        ScipyOptimizerInterface(*given, **kwargs)
-        if optimizer is None
-        else OptimizerInterface(*given, optimizer=optimizer, **kwargs)
-    )
+    interface: _Driving
+    if optimizer is None:
+        kwargs = dict(kwargs)
+        observer = kwargs.pop("callback", None)
+        interface = ScipyOptimizerInterface(*given, **kwargs)
+        interface._observer = observer
+    else:
+        interface = OptimizerInterface(*given, optimizer=optimizer, **kwargs)
     interface.minimize(**watching)
     assert interface.result_ is not None
     return interface.result_

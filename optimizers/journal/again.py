@@ -4,10 +4,17 @@ from typing import Any
 
 from optimizers.errors import InvalidInputError
 from optimizers.evaluation.differences import SCHEMES, Differences
+from optimizers.evaluation.parameter_shift import ParameterShift
+from optimizers.evaluation.sources import GradientSource
+from optimizers.evaluation.spsa_gradient import SPSAGradient
 from optimizers.registry import find
 
 #: Settings that are functions, executors and the like: a header only knows that there were some.
 _LIVING = ("callback", "workers", "journal")
+#: What a header names by its class and fields.
+_SOURCES: dict[str, type[GradientSource]] = {
+    source.__name__: source for source in (Differences, ParameterShift, SPSAGradient)
+}
 
 
 def rebuilt(header: dict[str, Any]) -> tuple[Any, Any]:
@@ -22,7 +29,7 @@ def rebuilt(header: dict[str, Any]) -> tuple[Any, Any]:
     -------
     optimizer : Optimizer
         As the run had it, but for its callback and its workers.
-    jac : Differences, scheme name, True or None
+    jac : GradientSource, scheme name, True or None
         The gradient, if that is no function.
 
     Raises
@@ -50,7 +57,13 @@ def rebuilt(header: dict[str, Any]) -> tuple[Any, Any]:
 
 def _jac(kept: Any) -> Any:
     if isinstance(kept, dict):
-        return Differences(**{name: value for name, value in kept.items() if name != "object"})
+        cls = _SOURCES.get(kept["object"])
+        if cls is None:
+            raise InvalidInputError(
+                f"The gradient source {kept['object']} cannot be had from a journal: run the same "
+                "call in Python again."
+            )
+        return cls(**{name: value for name, value in kept.items() if name != "object"})
     return kept if kept is None or kept is True or kept in SCHEMES else None
 
 

@@ -12,6 +12,7 @@ from typing_extensions import override
 from optimizers.evaluation.accounts import Account
 from optimizers.evaluation.blocks import Answer, Block
 from optimizers.evaluation.evaluators import Evaluator
+from optimizers.evaluation.uncertainty import element, joined_answer
 from optimizers.evaluation.values import as_gradient
 from optimizers.journal.functions import failure_of, recorded_jac, value_of, words_of
 from optimizers.journal.recorder import Diverged, Recorder
@@ -103,18 +104,18 @@ class JournaledEvaluator(Evaluator):
         self._inner.close()
 
     @override
-    def value(self, x: NDArray[Any], spare: float = math.inf) -> float:
+    def measure(self, x: NDArray[Any], spare: float = math.inf) -> tuple[float, float]:
         seq = self._begin(1)
         known = self._recall(seq, [(Block(x[np.newaxis]), 0)]).get(0)
         if known is not None:
             self._replay([known])
             self._settle(seq, [1, 0])
-            return float(value_of(known))
+            return float(value_of(known)), _error_of(known)
         before, began = self._started(), perf_counter()
         answer: Answer = np.empty(0)
         try:
-            value = self._inner.value(x, spare)
-            answer = np.array([value])
+            value, spread = self._inner.measure(x, spare)
+            answer = joined_answer([value], [spread])
         except Exception as error:
             answer = error
             raise
@@ -122,7 +123,7 @@ class JournaledEvaluator(Evaluator):
             if isinstance(answer, BaseException) or len(answer):
                 self._record(seq, [seq], Block(x[np.newaxis]), answer, perf_counter() - began)
                 self._note_started(seq, [1, 0], self._since(before))
-        return value
+        return value, spread
 
     @override
     def raw(self, fun: Callable[[NDArray[Any]], Any], x: NDArray[Any]) -> Any:
@@ -133,13 +134,13 @@ class JournaledEvaluator(Evaluator):
     def late(self) -> list[tuple[NDArray[Any], NDArray[Any]]]:
         late = []
         for record in self._recorder.late(self._last):
-            late.append((record.x[np.newaxis], np.array([record.fun])))
-        for points, values in self._inner.late():
-            for x, value in zip(points, values, strict=True):
-                ask = self._last
-                record = Record(ask, "fun", x, value.item(), ask=ask, is_late=True)
+            late.append((record.x[np.newaxis], joined_answer([record.fun], [_error_of(record)])))
+        for points, answer in self._inner.late():
+            for x, found in zip(points, answer, strict=True):
+                ask, (value, error) = self._last, _value_and_error(found)
+                record = Record(ask, "fun", x, value, ask=ask, is_late=True, error=error)
                 self._recorder.put(record.text())
-            late.append((points, values))
+            late.append((points, answer))
         return late
 
     @override
@@ -286,21 +287,19 @@ class JournaledEvaluator(Evaluator):
         eps = inner.precision if inner.precision > _EPS else 0.0
         lines = []
         for i, (seq, x) in enumerate(zip(seqs, block.points[part], strict=True)):
-            value, gradient, failure = None, None, None
+            value, gradient, failure, error_told = None, None, None, None
             if isinstance(answer, BaseException):
                 failure = words_of(answer)
             elif block.gradient is None:
-                value = answer[i].item()
+                value, error_told = _value_and_error(answer[i])
             else:
                 try:
                     gradient = as_gradient(answer[i], x.size, finite=False)
                 except Exception as error:  # raised again by who asked
                     failure = words_of(error)
             kind: Kind = "fun" if block.gradient is None else "jac"
-            record = Record(
-                seq, kind, x, value, gradient, failure, share, inner.worker, eps, ask, seqs[0]
-            )
-            lines.append(record.text())
+            told = seq, kind, x, value, gradient, failure, share, inner.worker, eps, ask, seqs[0]
+            lines.append(Record(*told, error=error_told).text())
         self._recorder.put("\n".join(lines))
 
 
@@ -317,11 +316,22 @@ def _parts(known: dict[int, Record]) -> Iterator[list[Record]]:
         yield part
 
 
+def _error_of(record: Record) -> float:
+    return math.nan if record.error is None else record.error
+
+
+def _value_and_error(found: Any) -> tuple[Any, float | None]:
+    """Return the value in a row of an answer, and its standard error, None if it is not known."""
+    value, error = element(found)
+    return value, None if math.isnan(error) else error
+
+
 def _answer(part: Sequence[Record], block: Block) -> Answer:
     if part[0].failure is not None:
         return failure_of(part[0])
     if block.gradient is None:
-        return np.array([record.fun for record in part], dtype=block.points.dtype)
+        errors = [_error_of(record) for record in part]
+        return joined_answer([record.fun for record in part], errors, block.points.dtype)
     gradients = np.empty(len(part), dtype=object)
     for i, record in enumerate(part):
         gradients[i] = record.jac

@@ -3,6 +3,7 @@
 A compiled solver may call them every few microseconds, so what is usual goes the quickest way here.
 """
 
+import math
 from collections.abc import Callable
 from time import perf_counter
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizers.errors import EvaluationError, InvalidValueError
+from optimizers.evaluation.uncertainty import as_measure
 from optimizers.evaluation.values import (
     as_gradient,
     as_value,
@@ -43,7 +45,8 @@ def recorded_fun(recorder: Recorder, fun: Callable[..., Any]) -> Callable[[NDArr
         if pending:
             known = recorder.recall(seq, "fun", x)
             if known is not None:
-                return value_of(known)
+                value = value_of(known)
+                return value if known.error is None else (value, known.error)
         if x.dtype is not _FLOAT64:
             return _complex(recorder, seq, fun, x)
         point, began = encoded(x), clock()
@@ -56,12 +59,14 @@ def recorded_fun(recorder: Recorder, fun: Callable[..., Any]) -> Callable[[NDArr
         value = raw
         if type(raw) is not float:
             try:
-                value = as_value(raw)
+                value, spread = as_measure(raw, x.size)
             except InvalidValueError as error:  # raised again by who asked, with its words
                 _failed(recorder, seq, "fun", point, seconds, error)
                 return raw
+            if not math.isnan(spread):
+                further = f',"se":{spread!r}'
             if precision_of(raw) > _EPS:
-                further = f',"eps":{precision_of(raw)!r}'
+                further += f',"eps":{precision_of(raw)!r}'
         put(line(seq, "fun", point, value, None, seconds, further))
         return raw
 

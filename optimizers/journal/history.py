@@ -63,6 +63,12 @@ class Recording:
         return np.array(values, dtype=np.float64)
 
     @property
+    def errors(self) -> Array:
+        """The values' standard errors, shape (k,); NaN where the objective did not tell them."""
+        errors = [math.nan if r.error is None else r.error for r in self._real_values]
+        return np.array(errors, dtype=np.float64)
+
+    @property
     def gradients(self) -> Array:
         """The gradients that the user's ``jac`` gave at the points, shape (k, n); NaN elsewhere."""
         known = {r.x.tobytes(): r.jac for r in self.records if r.kind == "jac"}

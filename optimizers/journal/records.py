@@ -52,6 +52,8 @@ class Record:
         The ``seq`` of the first point whose answer arrived at the same time.
     is_late : bool
         Whether nobody waited for it any more.
+    error : float, optional
+        The value's standard error, if the objective told it.
 
     Examples
     --------
@@ -74,6 +76,7 @@ class Record:
     ask: int = -1
     part: int = -1
     is_late: bool = False
+    error: float | None = None
 
     @property
     def is_failed(self) -> bool:
@@ -91,6 +94,8 @@ class Record:
             further += f',"worker":{json.dumps(self.worker)}'
         if self.precision:
             further += f',"eps":{self.precision!r}'
+        if self.error is not None:
+            further += f',"se":{self.error!r}'
         for name, value in (("ask", self.ask), ("part", self.part)):
             if value not in (self.seq, -1):
                 further += f',"{name}":{value}'
@@ -119,6 +124,7 @@ class Record:
             entry.get("ask", entry["seq"]),
             entry.get("part", entry["seq"]),
             entry.get("late", False),
+            entry.get("se"),
         )
 
 

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import pauli
 
-__all__ = ["VQE", "h2"]
+__all__ = ["VQE", "h2", "ising"]
 
 Array = NDArray[np.float64]
 
@@ -41,6 +41,9 @@ class VQE:
     noise_seed : int, optional
         Seed of the samples; without `shots` it has no effect. Default None: the noise differs from
         instance to instance.
+    errors : bool, optional
+        Whether an energy comes with its standard error, estimated from the samples; without `shots`
+        it has no effect. Default False.
 
     Raises
     ------
@@ -51,6 +54,7 @@ class VQE:
     See Also
     --------
     h2 : The hydrogen molecule.
+    ising : A chain of spins.
 
     Notes
     -----
@@ -84,6 +88,7 @@ class VQE:
         seed: int = 0,
         shots: int | None = None,
         noise_seed: int | None = None,
+        errors: bool = False,
     ) -> None:
         if reps < 0:
             raise ValueError(f"reps={reps} given, expected 0 or more")
@@ -93,6 +98,7 @@ class VQE:
         self._num_qubits = len(next(iter(self._hamiltonian)))
         self._reps = reps
         self._shots = shots
+        self._tells_errors = errors and shots is not None
         self._x0 = np.random.default_rng(seed).uniform(-np.pi, np.pi, self.n)
         self._rng = np.random.default_rng(noise_seed)
         self._bases = pauli.measurement_bases(self._hamiltonian)
@@ -133,7 +139,7 @@ class VQE:
         """How often each measurement basis is sampled for one energy; None if it is exact."""
         return self._shots
 
-    def __call__(self, x: ArrayLike) -> float | Array:
+    def __call__(self, x: ArrayLike) -> float | Array | tuple[float, float] | tuple[Array, Array]:
         """Return the energy at one point, or at each of a stack of points.
 
         Parameters
@@ -145,7 +151,9 @@ class VQE:
         Returns
         -------
         float or ndarray, shape (k,)
-            A float for one point, an array for several: in the units of the Hamiltonian.
+            A float for one point, an array for several: in the units of the Hamiltonian. With
+            `errors` and `shots` a tuple of two such: energies and standard errors, which are NaN
+            with a single shot.
 
         Raises
         ------
@@ -153,7 +161,9 @@ class VQE:
             If `x` has another shape.
         """
         points, single = self._points(x)
-        energies = self._energies(points)
+        energies, errors = self._energies(points)
+        if self._tells_errors:
+            return (float(energies[0]), float(errors[0])) if single else (energies, errors)
         return float(energies[0]) if single else energies
 
     def jac(self, x: ArrayLike) -> Array:
@@ -187,7 +197,7 @@ class VQE:
         points, single = self._points(x)
         shift = np.pi / 2.0 * np.eye(self.n)
         shifted = points[:, None, :] + np.concatenate([shift, -shift])
-        energies = self._energies(shifted.reshape(-1, self.n)).reshape(-1, 2, self.n)
+        energies = self._energies(shifted.reshape(-1, self.n))[0].reshape(-1, 2, self.n)
         gradients = (energies[:, 0] - energies[:, 1]) / 2.0
         return np.asarray(gradients[0] if single else gradients)
 
@@ -210,10 +220,11 @@ class VQE:
             )
         return array.reshape(-1, self.n), array.shape == (self.n,)
 
-    def _energies(self, points: Array) -> Array:
-        states = self._states(points)
+    def _energies(self, points: Array) -> tuple[Array, Array]:
+        """Return the energies, and with `errors` the standard errors of sampled ones."""
+        states, errors = self._states(points), np.zeros(len(points))
         if self._shots is None:
-            return np.asarray(np.einsum("ki,ki->k", states @ self._matrix, states))
+            return np.asarray(np.einsum("ki,ki->k", states @ self._matrix, states)), errors
         constant = self._hamiltonian.get("I" * self._num_qubits, 0.0)
         energies = np.full(len(points), constant)
         if self._bases:
@@ -222,7 +233,19 @@ class VQE:
             values = np.array([basis.values for basis in self._bases])
             counts = self._rng.multinomial(self._shots, chances)
             energies += np.einsum("kbo,bo->k", counts, values) / self._shots
-        return energies
+            if self._tells_errors:
+                errors = self._standard_errors(counts, values)
+        return energies, errors
+
+    def _standard_errors(self, counts: NDArray[np.int64], values: Array) -> Array:
+        """Return the standard error of each energy; the bases are sampled independently."""
+        assert self._shots is not None
+        if self._shots == 1:  # which does not show how much the next would differ
+            return np.full(len(counts), np.nan)
+        means = np.einsum("kbo,bo->kb", counts, values) / self._shots
+        squares = (values - means[:, :, None]) ** 2
+        variances = np.einsum("kbo,kbo->kb", counts, squares) / (self._shots - 1)
+        return np.asarray(np.sqrt(variances.sum(axis=1) / self._shots))
 
     def _states(self, points: Array) -> Array:
         """Return the trial state of each point, shape (k, 2**qubits)."""
@@ -255,7 +278,11 @@ def _rotate_y(states: Array, half_angles: Array, qubit: int) -> Array:
 
 
 def h2(
-    reps: int = 2, seed: int = 7, shots: int | None = None, noise_seed: int | None = None
+    reps: int = 2,
+    seed: int = 7,
+    shots: int | None = None,
+    noise_seed: int | None = None,
+    errors: bool = False,
 ) -> VQE:
     """Return the eigensolver of the hydrogen molecule at 0.735 angstrom, on two qubits.
 
@@ -270,6 +297,8 @@ def h2(
         Samples per measurement basis. Default None: exact energies.
     noise_seed : int, optional
         Seed of the samples. Default None: different noise each time.
+    errors : bool, optional
+        Whether sampled energies come with their standard errors. Default False.
 
     Returns
     -------
@@ -296,4 +325,66 @@ def h2(
         "ZZ": -0.01128010425623538,
         "XX": 0.18093119978423156,
     }
-    return VQE(hamiltonian, reps=reps, seed=seed, shots=shots, noise_seed=noise_seed)
+    return VQE(hamiltonian, reps=reps, seed=seed, shots=shots, noise_seed=noise_seed, errors=errors)
+
+
+def ising(
+    num_qubits: int = 4,
+    field: float = 1.0,
+    reps: int = 5,
+    seed: int = 0,
+    shots: int | None = None,
+    noise_seed: int | None = None,
+    errors: bool = False,
+) -> VQE:
+    r"""Return the eigensolver of the Ising chain in a transverse field.
+
+    .. math:: H = -\sum_{i=0}^{q-2} Z_i Z_{i+1} - h \sum_{i=0}^{q-1} X_i
+
+    Parameters
+    ----------
+    num_qubits : int, optional
+        The length q of the chain, with open ends; 2 or more. Default 4.
+    field : float, optional
+        The field h; at 1, the default, the infinite chain is critical.
+    reps : int, optional
+        Depth of the circuit; it has ``num_qubits * (reps + 1)`` angles, by default 24. There, the
+        trial states reach the ground energy.
+    seed, shots, noise_seed, errors
+        As in :class:`VQE`.
+
+    Returns
+    -------
+    VQE
+        Energies are in units of the coupling.
+
+    Raises
+    ------
+    ValueError
+        If ``num_qubits`` is less than 2.
+
+    Notes
+    -----
+    The ground energy is known: :math:`-\sum_k \varepsilon_k` over the singular values of the
+    bidiagonal matrix with h on its diagonal and 1 beside it [1]_.
+
+    References
+    ----------
+    .. [1] P. Pfeuty, "The one-dimensional Ising model with a transverse field", Annals of Physics
+       57 (1970) 79-90.
+
+    Examples
+    --------
+    >>> problem = ising()
+    >>> problem.n, round(problem.ground_energy, 6)
+    (24, -4.75877)
+    """
+    if num_qubits < 2:
+        raise ValueError(f"num_qubits={num_qubits} given, expected 2 or more")
+
+    def string(axes: Mapping[int, str]) -> str:
+        return "".join(axes.get(qubit, "I") for qubit in reversed(range(num_qubits)))
+
+    hamiltonian = {string({i: "Z", i + 1: "Z"}): -1.0 for i in range(num_qubits - 1)}
+    hamiltonian |= {string({i: "X"}): -field for i in range(num_qubits)}
+    return VQE(hamiltonian, reps=reps, seed=seed, shots=shots, noise_seed=noise_seed, errors=errors)

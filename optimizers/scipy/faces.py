@@ -12,6 +12,7 @@ from optimizers.errors import InvalidInputError, UnknownOptionError, nearest_nam
 from optimizers.evaluation.arguments import WithArguments
 from optimizers.evaluation.differences import SCHEMES, Differences
 from optimizers.evaluation.pools import evaluator_for
+from optimizers.evaluation.sources import GradientSource
 from optimizers.observers import as_observer
 from optimizers.problem import Problem
 from optimizers.run import Run
@@ -28,12 +29,12 @@ _MEANT = {"maxiter": "maxfun", "maxfev": "maxfun"}
 
 def differences_for(
     jac: Jacobian, step: ArrayLike | None, relative: ArrayLike | None
-) -> Differences:
-    """Return the scheme that SciPy's options mean; with a gradient of the user's own, any.
+) -> GradientSource:
+    """Return the source that SciPy's options mean; with a gradient of the user's own, any.
 
     Parameters
     ----------
-    jac : Differences, scheme name or other
+    jac : GradientSource, scheme name or other
         A named scheme takes relative steps, as in SciPy; one of the user's own has its steps.
     step : float or array_like of shape (n,), optional
         ``eps``: the absolute step where no scheme is named.
@@ -42,7 +43,7 @@ def differences_for(
     """
     if jac is True or callable(jac):
         return _UNUSED
-    if isinstance(jac, Differences):
+    if isinstance(jac, GradientSource):
         return jac
     check_option("eps", step)
     check_option("finite_diff_rel_step", relative)

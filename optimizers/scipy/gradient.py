@@ -6,6 +6,7 @@ import numpy as np
 from typing_extensions import Unpack, override
 
 from optimizers.evaluation.differences import Differences
+from optimizers.evaluation.sources import GradientSource
 from optimizers.problem import Problem
 from optimizers.run import Run
 from optimizers.scipy.scipy_optimizer import BudgetedSettings, SciPyOptimizer, SciPySettings
@@ -28,7 +29,8 @@ class TNC(SciPyOptimizer):
     maxiter : int, default 100
         Maximum number of function evaluations as SciPy's TNC counts them: one for the value and
         its gradient together, whatever they cost. It looks at the limit now and then, and may
-        pass it by one or two. The hard limit in points is ``maxfun``.
+        pass it by one or two. The hard limit in points is ``maxfun``, and whichever comes first
+        ends the run: to allow more, raise both.
     disp : bool, default False
         Print the result's message and counts at the end.
     accuracy : float, default 0
@@ -87,7 +89,7 @@ class TNC(SciPyOptimizer):
         super().__init__("TNC", self._gathered(locals()), max_evals_grouped, tol=tol, **kwargs)
 
     @override
-    def _differences(self, problem: Problem) -> Differences:
+    def _differences(self, problem: Problem) -> GradientSource:
         given = super()._differences(problem)
         if problem.jac is None and given == Differences("2-point", step=_NO_STEP):
             return Differences("3-point")

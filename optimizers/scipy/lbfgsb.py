@@ -118,7 +118,9 @@ class LbfgsbSolver:
     def can_be_entered_anew(run: Run, options: LbfgsbOptions) -> bool:
         """Return whether all of a run's state is the run's and the kernel's."""
         has_kernel = kernels.lbfgsb_integer() is not None
-        return run.is_plain and has_kernel and options.speculate == 1
+        # Entered anew, a run would draw other random numbers than it asked points by.
+        is_same = not run.differences.is_random
+        return run.is_plain and is_same and has_kernel and options.speculate == 1
 
     def __call__(self, run: Run) -> Ending:
         """Run the algorithm to its end."""

@@ -145,10 +145,9 @@ METHODS: dict[str, Method] = {
         stops=_LINE_SEARCH_STOPS,
     ),
     "newton-cg": Method(
-        options=("maxiter", "xtol", "return_all", "c1", "c2"),
+        options=("maxiter", "xtol", "eps", "return_all", "c1", "c2"),
         gradient=Level.required,
         hessian=Level.supported,
-        differences=("eps",),
         tol=("xtol",),
         stops={**_LINE_SEARCH_STOPS, 0: Stop.STEP},
     ),

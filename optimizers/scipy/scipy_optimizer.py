@@ -4,6 +4,7 @@ import copy
 import inspect
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import scipy.optimize
@@ -27,8 +28,8 @@ from optimizers.errors import (
     UnknownOptionError,
     nearest_names,
 )
-from optimizers.evaluation.differences import Differences
 from optimizers.evaluation.evaluators import Evaluator
+from optimizers.evaluation.sources import GradientSource
 from optimizers.optimizer import Optimizer
 from optimizers.problem import Problem
 from optimizers.result import OptimizerResult, StopReason
@@ -142,8 +143,10 @@ class SciPyOptimizer(Optimizer):
                 f"method is {method!r}, expected the name of a method of SciPy's, or a callable."
             )
         if isinstance(self._method, str) and self._method not in METHODS:
+            letters = self._method.replace("-", "").replace("_", "")
+            meant = "l-bfgs-b" if letters == "lbfgs" else self._method
             raise InvalidInputError(
-                f"SciPy has no method {method!r}. {nearest_names(str(method), METHODS)}"
+                f"SciPy has no method {method!r}. {nearest_names(meant, METHODS)}"
             )
         self._info = METHODS[self._method] if isinstance(self._method, str) else CUSTOM
         given: dict[str, Any] = dict(kwargs)
@@ -323,8 +326,7 @@ class SciPyOptimizer(Optimizer):
             report_lbfgsb(run, result, -1 if iprint is None else int(iprint))
         if self._method == "tnc":
             report_tnc(result.message, tnc_messages(self._options.get("mesg_num")))
-        if self._options.get("disp"):
-            print(_summary(type(self).__name__, result))
+        super()._finished(run, result)
 
     @override
     def _budget(self, maxfun: int | None) -> int | None:
@@ -339,7 +341,7 @@ class SciPyOptimizer(Optimizer):
         return self._options.get("maxiter") if self._info.counted_by_run else None
 
     @override
-    def _differences(self, problem: Problem) -> Differences:
+    def _differences(self, problem: Problem) -> GradientSource:
         step, relative = (self._options.get(name) for name in ("eps", "finite_diff_rel_step"))
         return differences_for(problem.jac, step, relative)
 
@@ -364,7 +366,15 @@ class SciPyOptimizer(Optimizer):
             if self._tol is not None:
                 for name in self._info.tol:
                     options.setdefault(name, self._tol)
-            return solve_tnc(run, options, tnc_messages(options.pop("mesg_num", None)))
+            messages = tnc_messages(options.pop("mesg_num", None))
+            ending = solve_tnc(run, options, messages)
+            if ending.stop is StopReason.MAXFUN:
+                # Whoever gave maxfun must see that it was another limit.
+                limit = self._options.get("maxiter")
+                limit = max(100, 10 * run.problem.n) if limit is None else limit
+                words = f"maxiter={limit}, which counts value and gradient as one"
+                ending = replace(ending, message=f"{ending.message} ({words})")
+            return ending
         return self._call_scipy(run, options)
 
     @override
@@ -391,9 +401,12 @@ class SciPyOptimizer(Optimizer):
         problem, info = run.problem, self._info
         # Value and gradient in one evaluation, where that costs no gradient more than the method
         # asks for, or where calls are fewer for it; and where a bad gradient must be known before
-        # the value is accepted.
+        # the value is accepted. A random gradient is asked for alike wherever it is evaluated.
+        is_drawn = run.differences.is_random and not (problem.jac is True or callable(problem.jac))
         joint = info.gradient >= SupportLevel.supported and (
-            ((info.joint or not run.calls_singly) and not callable(problem.jac)) or run.rejects
+            ((info.joint or not run.calls_singly) and not callable(problem.jac))
+            or run.rejects
+            or is_drawn
         )
         gradient = (lambda x: run.value_and_gradient(x)[1]) if joint else run.gradient
         free = FreeVariables(problem, info.strips_fixed)
@@ -468,13 +481,3 @@ class SciPyOptimizer(Optimizer):
             # end before SciPy 1.16, and any that gave up. What is feasible, the method knows best.
             x = raw.x if success and run.problem.constraints else run.best.x
         return Ending(x, success, status, message, stop)
-
-
-def _summary(name: str, result: OptimizerResult) -> str:
-    return (
-        f"{name}: {result.message}\n"
-        f"    stop: {result.stop.name}\n"
-        f"    fun: {result.fun!r}\n"
-        f"    iterations: {result.nit}, points evaluated: {result.nfev}, "
-        f"gradients: {result.njev}"
-    )

@@ -73,7 +73,7 @@ def minimize_tnc(
         The start.
     args : tuple, default ()
         Further arguments of ``fun`` and ``jac``.
-    jac : callable, {"2-point", "3-point", "cs"}, Differences, True or None
+    jac : callable, {"2-point", "3-point", "cs"}, GradientSource, True or None
         The gradient. None means one-sided differences with the step ``eps``. Name a scheme in a
         direct call: :func:`scipy.optimize.minimize` hands a custom method None in its place.
     bounds : sequence of (low, high), array_like of shape (n, 2), Bounds or None

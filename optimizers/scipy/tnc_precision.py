@@ -35,13 +35,16 @@ def gradient_error(run: Run, value: float) -> float:
     value : float
         The value at the start.
     """
+    source = run.differences
+    is_scheme = isinstance(source, Differences)
     if run.stage is not None:
-        error = Differences("3-point").relative_error(run.stage.sigma / max(1.0, abs(value)))
-    elif is_coarse(run) and run.differences.scheme != "cs":
+        scheme = Differences("3-point") if is_scheme else source
+        error = scheme.relative_error(run.stage.sigma / max(1.0, abs(value)))
+    elif is_coarse(run) and isinstance(source, Differences) and source.scheme != "cs":
         # They are central then whatever was asked for, with steps that suit the precision.
         error = Differences("3-point").relative_error(run.precision)
     else:
-        error = run.differences.relative_error(run.precision)
+        error = source.relative_error(run.precision)
     return min(error, 1.0)
 
 

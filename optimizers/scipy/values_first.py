@@ -22,9 +22,11 @@ def values_first(run: Run) -> Callable[[kernels.LbfgsbKernel], None] | None:
     -------
     callable or None
         None where nothing is gained by it, as there is a worker for each point or no probes, or
-        where this SciPy's kernel does not step back by values.
+        where this SciPy's kernel does not step back by values; and for random probes, which are
+        to be the same on any number of workers.
     """
     has_probes = not (run.problem.jac is True or callable(run.problem.jac))
+    has_probes = has_probes and not run.differences.is_random
     if not (has_probes and run.is_narrow and kernels.steps_back_by_value()):
         return None
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from optimizers._types import ArrayLike
 from optimizers.errors import InvalidInputError
+from optimizers.evaluation.uncertainty import as_answer
 from optimizers.evaluation.values import as_gradient, as_values, precision_of
 
 
@@ -38,7 +39,8 @@ class TellData:
     Parameters
     ----------
     eval_fun : float or array_like of shape (k,), optional
-        The objective's values.
+        The objective's values; or a tuple ``(values, errors)`` with their standard errors, or k
+        pairs, where only values are asked for.
     eval_jac : array_like of shape (k, n), optional
         The gradients; shape (n,) for a single point.
     rows : sequence of int, optional
@@ -50,7 +52,8 @@ class TellData:
     rows: Sequence[int] | None = None
 
 
-#: What one row of a question has come to: value and gradient (None: not asked for), or a failure.
+#: What one row of a question has come to: value, or value and standard error as an array, and
+#: gradient (None: not asked for); or a failure.
 Row: TypeAlias = tuple[Any, NDArray[Any] | None] | Exception
 
 
@@ -127,7 +130,12 @@ class Question:
         gradients: Sequence[NDArray[Any] | None] = [None] * len(rows)
         if data.eval_fun is not None:
             self._check_new(rows, self._values, "eval_fun")
-            values = as_values(data.eval_fun, len(rows), self.points.dtype.type)
+            # With a gradient, as of an objective that returns both, there is the value alone.
+            told, k, dtype = data.eval_fun, len(rows), self.points.dtype.type
+            if self.ask.x_jac is None:
+                values = as_answer(told, k, self.points.shape[1], dtype)
+            else:
+                values = as_values(told, k, dtype)
         if data.eval_jac is not None:
             self._check_new(rows, self._gradients, "eval_jac")
             gradients = self._as_gradients(data.eval_jac, len(rows))

@@ -120,7 +120,8 @@ class Exchange(ABC):
         """Say that a solver under way cannot be pickled."""
         raise StepperError(
             "This stepper cannot be pickled: its solver is under way. LBFGSB's steppers can, "
-            "without noise, on_failure='reject' and speculate; others resume from a journal."
+            "without noise, on_failure='reject', speculate and a random gradient; others resume "
+            "from a journal."
         )
 
 

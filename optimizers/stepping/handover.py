@@ -12,6 +12,7 @@ from optimizers.errors import JournalError
 from optimizers.evaluation.accounts import Account
 from optimizers.evaluation.blocks import Answer, Block
 from optimizers.evaluation.evaluators import Evaluator
+from optimizers.evaluation.uncertainty import element
 from optimizers.ledger import StopRun
 from optimizers.stepping.asks import AskData, Question
 
@@ -41,8 +42,8 @@ class HandOver(Evaluator):
         return False
 
     @override
-    def value(self, x: Array, spare: float = math.inf) -> float:
-        return float(self._one(AskData(x[np.newaxis].copy()))[0])
+    def measure(self, x: Array, spare: float = math.inf) -> tuple[float, float]:
+        return element(self._one(AskData(x[np.newaxis].copy()))[0])
 
     @override
     def raw(self, fun: Callable[[Array], Any], x: Array) -> Any:

@@ -103,7 +103,7 @@ class Member:
         """What it ended with; with the attribute ``error`` if it failed."""
         if self._result is None:
             assert self.error is not None
-            self._result = stopped(self.run, interruption(self.error))
+            self._result = stopped(self.run, interruption(self.error), is_broken=True)
             self._result["error"] = self.error
         self._result["rounds"] = self.rounds
         return self._result

@@ -12,6 +12,7 @@ from optimizers.evaluation.accounts import Account
 from optimizers.evaluation.blocks import Answer, Block
 from optimizers.evaluation.evaluators import Evaluator
 from optimizers.evaluation.tasks import Failure
+from optimizers.evaluation.uncertainty import element
 from optimizers.ledger import StopRun
 from optimizers.result import StopReason
 from optimizers.stepping.asks import AskData, Question
@@ -66,7 +67,7 @@ class Request(Question):
         self.answers[block, row] = answer
         first = sum(len(before.points) for before in self.blocks[:block])
         has_failed = isinstance(answer, BaseException) or (
-            self.blocks[block].gradient is None and not np.isfinite(answer)
+            self.blocks[block].gradient is None and not np.isfinite(element(answer)[0])
         )
         self.is_over = self.is_over or (has_failed and first + row < self.essential)
 
@@ -101,8 +102,8 @@ class Share(HandOver):
         return self._shared.has_workers
 
     @override
-    def value(self, x: Array, spare: float = math.inf) -> float:
-        return float(self._single(Block(x[np.newaxis]), spare))
+    def measure(self, x: Array, spare: float = math.inf) -> tuple[float, float]:
+        return element(self._single(Block(x[np.newaxis]), spare))
 
     @override
     def raw(self, fun: Callable[[Array], Any], x: Array) -> Any:
@@ -146,6 +147,8 @@ def _as_answer(found: Any, block: Block) -> Answer:
     if isinstance(found, BaseException):
         failure: Failure = found  # type: ignore[assignment]  # of those that evaluators catch
         return failure
+    if block.gradient is None and np.ndim(found):  # with its standard error
+        return np.array([found])
     answer = np.empty(1, dtype=block.points.dtype if block.gradient is None else object)
     answer[0] = found
     return answer

@@ -429,3 +429,19 @@ def test_the_example_prints_what_the_docs_show():
     run = [sys.executable, str(examples / "dask_cluster.py")]
     printed = subprocess.run(run, capture_output=True, text=True, check=True).stdout
     assert printed == (examples / "dask_cluster.txt").read_text()
+
+
+def test_standard_errors_come_back_with_the_values(client):
+    def pair(x):
+        return quadratic(x), abs(float(x[0]))
+
+    points = np.array([[1.0, 2.0], [-3.0, 0.5], [0.0, 1.0]])
+    evaluator = evaluator_for(pair, workers=client)
+    found = np.full((3, 2), np.nan)
+    try:
+        for part, answer in evaluator.wave(points):
+            found[part] = answer
+        assert evaluator.measure(points[1]) == (quadratic(points[1]), 3.0)
+    finally:
+        evaluator.close()
+    np.testing.assert_array_equal(found, [pair(x) for x in points])

@@ -599,6 +599,59 @@ def test_a_plan_knows_how_noise_passes_into_the_gradient():
         assert np.std(found, axis=0)[0] == pytest.approx(plan.noise[0], rel=0.03)
 
 
+CURVED = (
+    Differences("3-point", step=0.1),
+    Differences("3-point", step=0.1, richardson=True),
+)
+
+
+@pytest.mark.parametrize("scheme", CURVED)
+def test_central_differences_tell_the_second_derivatives(scheme):
+    x, lower, upper = (
+        np.array([0.0, 1.0, 2.0]),
+        np.array([-9.0, 1.0, 0.0]),
+        np.array([9.0, 4, 2.05]),
+    )
+    plan = scheme.plan(x, lower, upper)
+
+    def fun(point):
+        return 3.0 + point @ [1.0, -2.0, 0.5] + 0.5 * point**2 @ [4.0, 7.0, -1.0]
+
+    found = plan.curvature(fun(x), np.array([fun(point) for point in plan.points]))
+    np.testing.assert_allclose(found, [4.0, 7.0, -1.0], atol=1e-10)
+    fixed = scheme.plan(x, np.array([0.0, 1.0, 0.0]), np.array([0.0, 4.0, 2.0]))
+    values = np.array([fun(point) for point in fixed.points])
+    np.testing.assert_allclose(fixed.curvature(fun(x), values), [0.0, 7.0, -1.0], atol=1e-10)
+    assert fixed.curvature_noise[0] == 0.0
+
+
+@pytest.mark.parametrize("scheme", CURVED)
+def test_a_plan_knows_how_noise_passes_into_them(scheme):
+    rng = np.random.default_rng(6)
+    x, lower, upper = np.array([0.0, 1.0]), np.array([-9.0, 1.0]), np.array([9.0, 4])
+    plan = scheme.plan(x, lower, upper)
+    draws = rng.normal(size=(20000, len(plan.points)))
+    found = [plan.curvature(f0, v) for f0, v in zip(rng.normal(size=20000), draws, strict=True)]
+    np.testing.assert_allclose(np.std(found, axis=0), plan.curvature_noise, rtol=0.03)
+
+
+def test_other_schemes_tell_none():
+    for scheme in (Differences("2-point"), Differences("cs")):
+        plan = scheme.plan(np.array([1.0]))
+        assert plan.curvature(0.0, np.zeros(1)) is None
+        assert plan.curvature_noise is None
+
+
+@given(boxes(), differences("3-point"))
+@FEW
+def test_a_constant_function_has_no_curvature(box, scheme):
+    x, lower, upper = box
+    plan = scheme.plan(x, lower, upper)
+    with np.errstate(all="ignore"):
+        found = plan.curvature(3.0, np.full(len(plan.points), 3.0))
+    np.testing.assert_array_equal(found, 0.0)
+
+
 @pytest.mark.parametrize("noise", [0.0, -1.0, math.nan, INF, "much", [1e-6, 1e-6]])
 def test_what_is_no_standard_deviation_is_an_error(noise):
     with pytest.raises(InvalidInputError, match="noise"):

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-#: (method, options, dimension, accuracy), from zeros. SciPy's own Nelder-Mead is 2e-4 away in five
-#: dimensions, in double precision too; and its COBYLA 0.2 in two.
+#: (method, options, dimension, accuracy), from zeros: what TensorFlow 1's own tests ask, where they
+#: have the method. SciPy's COBYLA is 0.2 away in two dimensions, in double precision too.
 METHODS = [
     ("L-BFGS-B", {}, 5, 1e-5),
     ("BFGS", {}, 5, 1e-5),
@@ -11,10 +11,10 @@ METHODS = [
     ("CG", {}, 5, 1e-3),
     ("SLSQP", {}, 5, 1e-3),
     ("Newton-CG", {}, 5, 1e-3),
-    ("Nelder-Mead", {}, 2, 1e-4),
+    ("Nelder-Mead", {}, 5, 1e-4),
     ("TNC", {"maxiter": 1000}, 5, 1e-1),
     ("COBYLA", {}, 2, 1e-1),
-    ("COBYQA", {}, 2, 1e-3),
+    ("COBYQA", {}, 5, 1e-3),
     ("trust-constr", {}, 5, 1e-3),
     ("trust-ncg", {}, 5, 1e-3),
     ("trust-krylov", {}, 5, 1e-3),
@@ -23,6 +23,8 @@ METHODS = [
 
 #: Those that make use of exact second derivatives.
 SECOND_ORDER = ["Newton-CG", "trust-constr", "trust-ncg", "trust-krylov", "trust-exact", "dogleg"]
+#: Those that cannot do without.
+NEED_HESSIANS = ["trust-ncg", "trust-krylov", "trust-exact"]
 
 
 def rosenbrock(x):

@@ -19,6 +19,8 @@ from optimizers import (
     History,
     InvalidInputError,
     InvalidValueError,
+    NonFiniteValueError,
+    NoValueError,
     OptionError,
     StopReason,
     UnknownOptionError,
@@ -28,6 +30,9 @@ from optimizers.external import (
     OptimizerInterface,
     ScipyOptimizerInterface,
 )
+from optimizers.external.bounds import pack_bounds
+from optimizers.external.packing import Packing
+from tests.external.methods import METHODS, NEED_HESSIANS, assert_at_ones
 
 KEYWORDS = {
     *("initial_val", "loss_grad_func", "equality_funcs", "equality_grad_funcs"),
@@ -183,6 +188,30 @@ def rosenbrock(w):
     return lambda: (scipy.optimize.rosen(w), [scipy.optimize.rosen_der(w)])
 
 
+@pytest.mark.parametrize(
+    ("method", "options", "n", "accuracy"), [row for row in METHODS if row[0] not in NEED_HESSIANS]
+)
+def test_rosenbrock_in_single_precision(method, options, n, accuracy):
+    w = np.zeros(n, np.float32)
+
+    def loss():
+        x = w.astype(np.float64)
+        return np.float32(scipy.optimize.rosen(x)), [scipy.optimize.rosen_der(x)]
+
+    ScipyOptimizerInterface(loss, [w], method=method, options=options).minimize()
+    assert_at_ones(w, accuracy)
+
+
+@pytest.mark.parametrize("method", NEED_HESSIANS)
+def test_second_derivatives_that_are_needed_and_missing_are_an_error(method):
+    bowl, hess = Bowl(), 2 * np.eye(7)
+    with pytest.raises(CapabilityError, match=f"{method} requires second .* hess or hessp"):
+        ScipyOptimizerInterface(bowl, bowl.variables, method=method).minimize()
+    assert bowl.calls == 0
+    ScipyOptimizerInterface(bowl, bowl.variables, method=method, hess=lambda x: hess).minimize()
+    np.testing.assert_allclose(bowl.x(), bowl.target)
+
+
 @pytest.mark.parametrize("method", ["L-BFGS-B", "BFGS", "CG", "SLSQP", "TNC", "Nelder-Mead"])
 def test_the_points_are_those_of_scipy(method):
     theirs, ours = [], []
@@ -298,7 +327,10 @@ def test_what_the_method_cannot_honour_is_an_error_before_anything_is_evaluated(
     assert bowl.calls == 0
 
 
-@pytest.mark.parametrize("method", ["L-BFGS-B", "SLSQP", "Nelder-Mead", "trust-constr", "COBYLA"])
+@pytest.mark.parametrize(
+    "method",
+    ["L-BFGS-B", "SLSQP", "Nelder-Mead", "trust-constr", "COBYLA", "COBYQA", "TNC", "Newton-CG"],
+)
 @pytest.mark.parametrize("which", ["step_callback", "loss_callback"])
 def test_stop_iteration_ends_cleanly_on_the_best_point(method, which):
     w, seen, steps = np.array([-1.2, 1.0]), [], []
@@ -493,3 +525,147 @@ def test_no_framework_is_imported_before_it_is_used():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+@pytest.mark.parametrize(
+    "method", ["L-BFGS-B", "TNC", "CG", "SLSQP", "Nelder-Mead", "Powell", "COBYLA", "trust-constr"]
+)
+@pytest.mark.parametrize("stop_at", [1, 2, 5])
+def test_what_is_asked_after_a_stop_is_not_counted(method, stop_at):
+    w, calls = np.array([3.0, 4.0, 1.0]), []
+
+    def stop():
+        calls.append(w.copy())
+        if len(calls) == stop_at:
+            raise StopIteration
+
+    def loss():
+        return 100 * (w[1] - w[0] ** 2) ** 2 + (1 - w[0]) ** 2 + w[2] ** 2, [
+            np.array(
+                [
+                    -400 * w[0] * (w[1] - w[0] ** 2) - 2 * (1 - w[0]),
+                    200 * (w[1] - w[0] ** 2),
+                    2 * w[2],
+                ]
+            )
+        ]
+
+    interface = ScipyOptimizerInterface(loss, [w], method=method)
+    interface.minimize(loss_callback=stop)
+    assert interface.result_.stop is StopReason.CALLBACK
+    assert interface.result_.nfev == len(calls) == stop_at
+    takes_gradient = method in ("L-BFGS-B", "TNC", "CG", "SLSQP", "trust-constr")
+    assert interface.result_.njev == takes_gradient * stop_at
+
+
+@pytest.mark.parametrize("method", ["L-BFGS-B", "TNC", "SLSQP", "trust-constr", "Nelder-Mead"])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("side", [1, -1])
+def test_variables_of_few_digits_stay_inside_bounds_that_they_cannot_hold(method, dtype, side):
+    low = 0.7 if side > 0 else 0.3  # one type rounds it up, another down
+    w, other = np.array([side * 2.0, side * 2.0], dtype), np.array(1.0)
+    pair = (low, None) if side > 0 else (None, -low)
+    seen = []
+
+    def loss():
+        seen.append(side * float(w[0]))
+        return float(w @ w + other**2), [2 * w, 2 * other]
+
+    kwargs = {"var_to_bounds": [(w, pair)], "method": method}
+    interface = ScipyOptimizerInterface(loss, [w, other], **kwargs)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        interface.minimize()
+        interface.minimize()
+    assert min(seen) >= low
+    assert side * float(w[0]) >= low
+    np.testing.assert_allclose(float(w[0]), side * low, rtol=2e-3)
+
+
+def test_a_start_on_a_bound_that_its_type_cannot_hold_is_no_start_outside():
+    w = np.array([0.7], np.float32)
+    assert float(w[0]) < 0.7
+    interface = ScipyOptimizerInterface(
+        lambda: (w @ w, [2 * w]), [w], var_to_bounds=[(w, (0.7, 1))]
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        interface.minimize()
+    assert float(w[0]) >= 0.7
+
+
+@pytest.mark.parametrize("pair", [(0.7, 0.7), (0.7, 0.7 + 1e-12), (-0.7, -0.7)])
+def test_bounds_that_fix_a_variable_still_do(pair):
+    lower, upper = pack_bounds(Packing([(2,)], [np.float32]), [pair])
+    assert lower.tolist() == upper.tolist() == [float(np.float32(pair[0]))] * 2
+
+
+def test_bounds_beyond_what_a_type_holds():
+    lower, upper = pack_bounds(Packing([(2,)], [np.float32]), [(-1e300, [1e300, None])])
+    most = float(np.finfo(np.float32).max)
+    assert lower.tolist() == [-most] * 2
+    assert upper.tolist() == [most, np.inf]
+
+
+def test_functions_without_a_return():
+    w = np.ones(2)
+    with pytest.raises(NoValueError, match="The loss returned None: no return in it"):
+        ScipyOptimizerInterface(lambda: None, [w]).minimize()
+    with pytest.raises(NoValueError, match="A constraint returned None"):
+        ScipyOptimizerInterface(lambda: w @ w, [w], equalities=[lambda: None]).minimize()
+
+
+@pytest.mark.parametrize("name", ["timeout", "journal", "maxfun", "seed", "callback", "workers"])
+def test_settings_of_the_run_are_the_constructors(name):
+    w, calls = np.ones(2), []
+    interface = OptimizerInterface(lambda: calls.append(1), [w], optimizer=LBFGSB())
+    words = f"{name} is a setting of the run: give it to the interface's constructor"
+    with pytest.raises(InvalidInputError, match=words):
+        interface.minimize(**{name: None})
+    with pytest.raises(InvalidInputError, match="method is the interface's own: give it to"):
+        interface.minimize(method="BFGS")
+    assert not calls
+
+
+@pytest.mark.parametrize("method", ["LBFGS", "lbfgs", "L-BFGS", "l_bfgs", "LBFGSB"])
+def test_the_method_that_is_meant(method):
+    w = np.ones(2)
+    with pytest.raises(InvalidInputError, match="Did you mean 'l-bfgs-b'"):
+        ScipyOptimizerInterface(lambda: w @ w, [w], method=method)
+
+
+def test_messages_name_the_method(capsys):
+    w = np.ones(2)
+    with pytest.raises(UnknownOptionError, match=r"^Nelder-Mead has no option 'xatl'"):
+        ScipyOptimizerInterface(lambda: w @ w, [w], method="Nelder-Mead", options={"xatl": 1})
+    ScipyOptimizerInterface(lambda: w @ w, [w], options={"disp": True}).minimize()
+    assert capsys.readouterr().out.startswith("L-BFGS-B: ")
+
+
+def test_one_constraint_and_one_fetch_need_no_list():
+    w, seen = np.array([3.0, 4.0]), []
+    interface = ScipyOptimizerInterface(lambda: (w @ w, [2 * w]), [w], equalities=lambda: w[0] - 1)
+    interface.minimize(fetches=w, loss_callback=seen.append)
+    np.testing.assert_allclose(w, [1, 0], atol=1e-6)
+    assert seen[0].tolist() == [3.0, 4.0]
+
+
+def test_a_variable_in_the_place_of_a_list():
+    w = np.ones(2)
+    with pytest.raises(InvalidInputError, match=r"One variable, array.*\[variable\]"):
+        ScipyOptimizerInterface(lambda: w @ w, w)
+
+
+def test_bounds_without_variables_are_an_error_of_form():
+    w = np.ones(2)
+    for bounds in ([(0, 1)], [(2.0, None)], [(None, 2.0)]):
+        with pytest.raises(InvalidInputError, match=r"or a list of \(variable, \(low, high\)\)"):
+            ScipyOptimizerInterface(lambda: w @ w, [w], var_to_bounds=bounds)
+
+
+def test_a_gradient_that_is_nan_is_said_to_be_that_of_the_framework():
+    w = np.zeros(2)
+    interface = OptimizerInterface(lambda: (0.0, [w * np.nan]), [w], optimizer=LBFGSB())
+    with pytest.raises(NonFiniteValueError) as caught:
+        interface.minimize()
+    assert any("the framework computed" in note for note in caught.value.__notes__)

@@ -3,6 +3,7 @@
 import contextlib
 import gc
 import sys
+import warnings
 import weakref
 from collections import namedtuple
 
@@ -18,6 +19,7 @@ from optimizers import (
     History,
     InvalidInputError,
     MissingExtraError,
+    NoValueError,
     StopReason,
 )
 from optimizers.external import ScipyOptimizerInterface
@@ -390,3 +392,130 @@ def test_further_errors():
 def test_a_loss_of_one_element_is_a_scalar():
     found, _ = minimize(lambda x: (x - 1) ** 2, jnp.zeros(1))
     np.testing.assert_allclose(found, 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+def test_leaves_of_few_digits_stay_inside_bounds_that_they_cannot_hold(dtype):
+    start = {"a": jnp.array([2.0, -2.0], dtype), "b": jnp.array(2.0, "float32")}
+    bounds = {"a": ([0.7, None], [None, -0.3]), "b": (0.7, None)}
+
+    def loss(params):
+        return jnp.sum(params["a"].astype("float32") ** 2) + params["b"] ** 2
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found, _ = minimize(loss, start, bounds=bounds)
+        found, _ = minimize(loss, found, bounds=bounds)
+    assert float(found["a"][0]) >= 0.7
+    assert float(found["a"][1]) <= -0.3
+    assert float(found["b"]) >= 0.7
+
+
+@pytest.mark.parametrize(
+    "given",
+    [[(0, 1), (2, 3)], ((0, 1), (2, 3)), [[0, 1], [2, 3]], [(None, 1.0), (np.float64(2), np.inf)]],
+)
+def test_bounds_that_may_be_scipys_are_refused(given):
+    calls = []
+    for params, bounds in ((jnp.zeros(2), given), ({"w": np.zeros(2)}, {"w": given})):
+        with pytest.raises(InvalidInputError, match=r"as SciPy writes them.*np\.array"):
+            minimize(calls.append, params, bounds=bounds)
+    assert not calls
+
+
+@pytest.mark.parametrize(
+    "given",
+    [(np.array([0, 1]), np.array([2, 3])), ([0, 1], [2, 3]), [np.array([0, 1]), np.array([2, 3])]],
+)
+def test_bounds_that_are_sides(given):
+    found, _ = minimize(lambda x: jnp.sum((x + 1) ** 2), jnp.ones(2), bounds=given)
+    assert found.tolist() == [0.0, 1.0]
+
+
+def test_bounds_of_two_leaves_are_pairs():
+    start = [jnp.array(0.5), jnp.array(2.5)]
+    found, _ = minimize(lambda x: x[0] ** 2 + x[1] ** 2, start, bounds=[(0.25, 1), (2, 3)])
+    assert [float(leaf) for leaf in found] == [0.25, 2.0]
+
+
+def square(params):
+    return jnp.sum(params**2)
+
+
+@pytest.mark.parametrize(
+    ("fun", "has_aux", "words"),
+    [
+        (lambda x: (square(x), x), False, r"a tuple of 2, .*has_aux=True"),
+        (lambda x: (square(x), 1.0), False, r"a tuple of 2, .*has_aux=True"),
+        (jax.value_and_grad(square), False, r"jax.value_and_grad\(f\), pass f itself"),
+        (square, True, r"one value, expected \(loss, aux\): leave out has_aux=True"),
+        (lambda x: (square(x), x, x), True, "a tuple of 3, expected"),
+        (lambda x: {"loss": square(x)}, False, "a dict, expected a loss"),
+        (lambda x: jnp.sum(x > 0), False, "type int32, expected a real float"),
+        (lambda x: 3, False, "type int32, expected a real float"),
+        (lambda x: square(x) + 1j, False, "type complex64, expected a real float"),
+        (lambda x: 3.0, False, "depends on none of the variables"),
+        (lambda x: jnp.sum(jnp.round(x)), False, "rounding"),
+        (lambda x: jax.lax.stop_gradient(square(x)), False, "depends on none"),
+        (jax.jit(lambda x: jnp.cos(1.0)), False, "depends on none"),
+    ],
+)
+def test_what_a_loss_returns_by_mistake(fun, has_aux, words):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(InvalidInputError, match=words):
+            minimize(fun, jnp.ones(2), has_aux=has_aux)
+
+
+def test_functions_without_a_return():
+    for has_aux in (False, True):
+        with pytest.raises(NoValueError, match="The loss returned None: no return in it"):
+            minimize(lambda x: None, jnp.ones(2), has_aux=has_aux)
+    with pytest.raises(NoValueError, match="A constraint returned None: no return in it"):
+        minimize(square, jnp.ones(2), equalities=[lambda x: None])
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        jax.jit,
+        jax.checkpoint,
+        lambda f: lambda x: jax.lax.scan(lambda c, y: (c + y**2, None), 0.0, x)[0],
+        lambda f: lambda x: jnp.sum(jax.vmap(lambda y: f(y[None]))(x)),
+        lambda f: lambda x: jax.lax.cond(x[0] > 0, f, lambda y: f(y), x),
+        lambda f: lambda x: jax.lax.fori_loop(0, 2, lambda i, s: s + x[i] ** 2, 0.0),
+        lambda f: lambda x: jnp.array([f(x), 1.0])[0],
+    ],
+)
+@pytest.mark.parametrize("method", ["L-BFGS-B", "Newton-CG", "Nelder-Mead"])
+def test_losses_that_are_connected_in_other_ways(around, method):
+    found, _ = minimize(around(square), jnp.ones(2), method=method)
+    np.testing.assert_allclose(found, [0, 0], atol=1e-3)
+
+
+def test_a_method_without_gradients_needs_none():
+    found, _ = minimize(
+        lambda x: jnp.sum(jnp.round(x * 1e4) ** 2), jnp.ones(2), method="Nelder-Mead"
+    )
+    np.testing.assert_allclose(found, [0, 0], atol=1e-3)
+
+
+def test_infinity_whatever_the_parameters_says_not_here():
+    found, result = minimize(lambda x: jnp.inf, jnp.ones(2))
+    assert found.tolist() == [1.0, 1.0]
+    assert not result.success
+
+
+def test_args_follow_the_parameters():
+    with pytest.raises(InvalidInputError, match=r"minimize\(fun, params, \*args\)"):
+        minimize(square, jnp.ones(2), args=(3,))
+
+
+@pytest.mark.parametrize(
+    "around", [jax.jit, jax.vmap, lambda f: jax.grad(lambda x: jnp.sum(f(x)[0]))]
+)
+def test_it_is_not_to_be_traced(around):
+    with pytest.raises(InvalidInputError, match=r"outside of jax.jit, grad and vmap"):
+        around(lambda x: minimize(square, x))(jnp.ones((2, 2)))
+    with pytest.raises(InvalidInputError, match=r"outside of jax.jit, grad and vmap"):
+        around(lambda x: minimize(lambda p, x: square(p - x), jnp.ones(2), x))(jnp.ones((2, 2)))

@@ -9,6 +9,7 @@ from optimizers import (
     LBFGSB,
     InvalidInputError,
     MissingExtraError,
+    NoValueError,
     OptimizerWarning,
     StopReason,
 )
@@ -18,6 +19,7 @@ from optimizers.external import (
     ScipyOptimizerInterface,
 )
 from optimizers.external.tensorflow import minimize
+from tests.external.methods import METHODS, assert_at_ones
 
 
 def test_without_tensorflow_the_error_names_the_extra(monkeypatch):
@@ -31,25 +33,6 @@ def tf():
     return pytest.importorskip("tensorflow", reason="needs the extra: tensorflow")
 
 
-METHODS = {  # to which accuracy each one minimises Rosenbrock's function in single precision
-    **dict.fromkeys(["L-BFGS-B", "BFGS", "Powell"], 1e-5),
-    **dict.fromkeys(["CG", "SLSQP", "Newton-CG"], 1e-3),
-    **dict.fromkeys(["trust-ncg", "trust-krylov", "trust-exact", "trust-constr"], 1e-3),
-    "Nelder-Mead": 1e-4,
-    "TNC": 1e-1,
-    "COBYLA": 1e-1,
-    "COBYQA": 1e-3,
-}
-OPTIONS = {
-    "Newton-CG": {"maxiter": 1000, "xtol": 1e-7},
-    "TNC": {"maxiter": 1000},
-    "COBYLA": {"maxiter": 10000, "tol": 5e-5},
-    "COBYQA": {"maxiter": 10000},
-    "Nelder-Mead": {"maxiter": 10000, "maxfev": 10000, "xatol": 1e-6, "fatol": 1e-8},
-    "Powell": {"maxiter": 10000, "ftol": 1e-8},
-}
-
-
 @pytest.fixture
 def rosen(tf):
     def rosen(x):
@@ -58,12 +41,11 @@ def rosen(tf):
     return rosen
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_every_method_minimises_in_single_precision(tf, rosen, method):
-    x = tf.Variable(np.zeros(2 if method == "COBYLA" else 5, np.float32))
-    options = OPTIONS.get(method, {"maxiter": 1000})
+@pytest.mark.parametrize(("method", "options", "n", "accuracy"), METHODS)
+def test_every_method_minimises_in_single_precision(tf, rosen, method, options, n, accuracy):
+    x = tf.Variable(np.zeros(n, np.float32))
     ScipyOptimizerInterface(lambda: rosen(x), [x], method=method, options=options).minimize()
-    np.testing.assert_allclose(x.numpy(), 1.0, atol=METHODS[method])
+    assert_at_ones(x.numpy(), accuracy)
 
 
 def test_variables_of_any_shape_and_float(tf):
@@ -83,6 +65,12 @@ def test_variables_of_any_shape_and_float(tf):
     np.testing.assert_allclose(c.numpy(), np.full((2, 3), 2), atol=1e-2)
     assert abs(float(d[0]) - 1) < 0.1
     assert unused.numpy().tolist() == [7.0]
+
+
+def test_a_loss_of_a_type_that_numpy_has_not(tf):
+    x = tf.Variable(tf.zeros(2, tf.bfloat16))
+    ScipyOptimizerInterface(lambda: tf.reduce_sum((x - 3) ** 2), [x]).minimize()
+    assert [float(value) for value in x.numpy()] == [3.0, 3.0]
 
 
 def test_by_default_the_variables_are_those_that_the_loss_reads(tf):
@@ -325,3 +313,48 @@ def test_what_belongs_to_graph_mode_is_an_error(tf):
     interface = ScipyOptimizerInterface(lambda: tf.reduce_sum(x**2), [x])
     with pytest.raises(InvalidInputError, match="feed_dict was given"):
         interface.minimize(feed_dict={"a": 1})
+
+
+@pytest.mark.parametrize("kind", ["constant", "numpy", "count", "round"])
+def test_a_loss_without_a_gradient_is_an_error(tf, kind):
+    x, y = tf.Variable([1.0, 2.0]), tf.Variable(1.0)
+    losses = {
+        "constant": lambda: tf.constant(3.0),
+        "numpy": lambda: tf.reduce_sum(tf.constant([1.0, 2.0]) ** 2),
+        "count": lambda: tf.math.count_nonzero(x > 0),
+        "round": lambda: tf.reduce_sum(tf.stop_gradient(x) ** 2) + tf.stop_gradient(y),
+    }
+    called = []
+    with pytest.raises(InvalidInputError, match="depends on none of the variables"):
+        minimize(losses[kind], [x, y], loss_callback=lambda: called.append(1))
+    assert not called
+    assert x.numpy().tolist() == [1.0, 2.0]
+
+
+def test_a_method_without_gradients_needs_none(tf):
+    x = tf.Variable([1.0, 2.0])
+    minimize(lambda: tf.stop_gradient(tf.reduce_sum(x**2)), [x], method="Nelder-Mead")
+    np.testing.assert_allclose(x.numpy(), [0, 0], atol=1e-3)
+
+
+def test_functions_without_a_return(tf):
+    x = tf.Variable([1.0, 2.0])
+    with pytest.raises(NoValueError, match="The loss returned None: no return in it"):
+        minimize(lambda: None, [x])
+    with pytest.raises(NoValueError, match="A constraint returned None"):
+        minimize(lambda: tf.reduce_sum(x**2), [x], equalities=[lambda: None])
+
+
+def test_a_model_or_a_variable_in_the_place_of_a_list(tf):
+    x = tf.Variable([1.0, 2.0])
+    model = tf.keras.Sequential([tf.keras.layers.Dense(1)])
+    with pytest.raises(InvalidInputError, match=r"pass model\.trainable_variables"):
+        minimize(lambda: tf.reduce_sum(x**2), model)
+    with pytest.raises(InvalidInputError, match=r"put it in one, \[variable\]"):
+        minimize(lambda: tf.reduce_sum(x**2), x)
+
+
+def test_a_tensor_is_no_fetch(tf):
+    x = tf.Variable([1.0, 2.0])
+    with pytest.raises(InvalidInputError, match="a tensor is but a value"):
+        minimize(lambda: tf.reduce_sum(x**2), [x], fetches=[x + 1])

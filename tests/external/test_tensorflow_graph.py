@@ -3,33 +3,19 @@
 import numpy as np
 import pytest
 
-from optimizers import CapabilityError, InvalidInputError, StopReason
+from optimizers import LBFGSB, CapabilityError, InvalidInputError, StopReason
 from optimizers.external import (
     ExternalOptimizerInterface,
     OptimizerInterface,
     ScipyOptimizerInterface,
 )
+from tests.external.methods import METHODS, assert_at_ones
 
 tf = pytest.importorskip("tensorflow", reason="needs the extra: tensorflow")
-v1 = tf.compat.v1
+from optimizers.external.tensorflow.graph import GraphBackend  # noqa: E402
+from optimizers.external.tensorflow.running import PATIENCE, Direct  # noqa: E402
 
-METHODS = {  # to which accuracy each one minimises Rosenbrock's function in single precision
-    **dict.fromkeys(["L-BFGS-B", "BFGS", "Powell"], 1e-5),
-    **dict.fromkeys(["CG", "SLSQP", "Newton-CG"], 1e-3),
-    **dict.fromkeys(["trust-ncg", "trust-krylov", "trust-exact", "trust-constr"], 1e-3),
-    "Nelder-Mead": 1e-4,
-    "TNC": 1e-1,
-    "COBYLA": 1e-1,
-    "COBYQA": 1e-3,
-}
-OPTIONS = {
-    "Newton-CG": {"maxiter": 1000, "xtol": 1e-7},
-    "TNC": {"maxiter": 1000},
-    "COBYLA": {"maxiter": 10000, "tol": 5e-5},
-    "COBYQA": {"maxiter": 10000},
-    "Nelder-Mead": {"maxiter": 10000, "maxfev": 10000, "xatol": 1e-6, "fatol": 1e-8},
-    "Powell": {"maxiter": 10000, "ftol": 1e-8},
-}
+v1 = tf.compat.v1
 
 
 @pytest.fixture(params=["resource", "ref"])
@@ -61,21 +47,19 @@ class Recorder(ExternalOptimizerInterface):
 
 
 @pytest.mark.parametrize(
-    ("graph", "method"),
+    ("graph", "method", "options", "n", "accuracy"),
     [
-        *(("resource", method) for method in METHODS),
-        *(("ref", method) for method in ("L-BFGS-B", "SLSQP", "trust-ncg")),
+        *(("resource", *row) for row in METHODS),
+        *(("ref", *row) for row in METHODS if row[0] in ("L-BFGS-B", "SLSQP", "trust-ncg")),
     ],
     indirect=["graph"],
 )
-def test_every_method_minimises_in_single_precision(graph, method):
-    x = variable(np.zeros(2 if method == "COBYLA" else 5))
-    interface = ScipyOptimizerInterface(
-        rosenbrock(x), method=method, options=OPTIONS.get(method, {"maxiter": 1000})
-    )
+def test_every_method_minimises_in_single_precision(graph, method, options, n, accuracy):
+    x = variable(np.zeros(n))
+    interface = ScipyOptimizerInterface(rosenbrock(x), method=method, options=options)
     with started() as session:
         interface.minimize(session)
-        np.testing.assert_allclose(session.run(x), 1.0, atol=METHODS[method])
+        assert_at_ones(session.run(x), accuracy)
 
 
 def test_scalar_vector_and_matrix_together(graph):
@@ -108,6 +92,14 @@ def test_mixed_types_are_cast_one_by_one(graph):
         assert recorder.given["initial_val"].dtype == np.float64
         interface.minimize(session)
         np.testing.assert_allclose(session.run(b), 1 / 3, rtol=1e-12)
+
+
+def test_a_loss_of_a_type_that_numpy_has_not(graph):
+    x = v1.Variable(tf.zeros(2, tf.bfloat16), use_resource=graph.use_resource)
+    interface = ScipyOptimizerInterface(tf.reduce_sum((x - 3) ** 2))
+    with started() as session:
+        interface.minimize(session)
+        assert [float(value) for value in session.run(x)] == [3.0, 3.0]
 
 
 def test_trial_points_are_fed_and_the_variables_keep_their_values(graph):
@@ -375,3 +367,156 @@ def test_control_flow(version):
                 np.testing.assert_allclose(session.run(w), 0.5, atol=1e-4)
     finally:
         (v1.enable_control_flow_v2 if was_v2 else v1.disable_control_flow_v2)()
+
+
+def loss_with_feed():
+    """Return a variable, a placeholder, and the sum of (variable - placeholder)^2."""
+    x, target = variable([3.0, 4.0]), v1.placeholder(tf.float32, [2])
+    return x, target, tf.reduce_sum((x - target) ** 2)
+
+
+def counting(monkeypatch):
+    """Return a list that gets an entry for each faster way that is made."""
+    made, of = [], Direct.of
+    monkeypatch.setattr(Direct, "of", lambda *given: made.append(of(*given)) or made[-1])
+    return made
+
+
+@pytest.mark.parametrize("number", [3, 3.0, True, np.float64(3), np.array(3)])
+def test_numbers_are_fed_on_the_faster_way(graph, monkeypatch, number):
+    x, target, loss = loss_with_feed()
+    scale = v1.placeholder(tf.float32, [])
+    backend, made = GraphBackend(loss * scale, [x], []), counting(monkeypatch)
+    with started() as session:
+        bound = backend.bind(session, {target: np.zeros(2), scale: number}, [], {})
+        values = [bound.loss_grad(np.array([1.0, 2.0]))[0] for _ in range(2 * PATIENCE)]
+    assert values == [5 * number] * len(values)
+    assert made[0] is not None
+
+
+def test_a_feed_that_run_refuses_is_refused(graph):
+    x, target, loss = loss_with_feed()
+    scale = v1.placeholder(tf.int8, [])
+    backend = GraphBackend(loss * tf.cast(scale, tf.float32), [x], [])
+    with started() as session:
+        wrong = [{target: np.zeros(3), scale: 3}, {target: np.zeros(2), scale: 300}]
+        assert not any(Direct.of(session, backend._both, feed) for feed in wrong)
+        assert Direct.of(session, backend._both, {target: np.zeros(2), scale: 100})
+
+
+@pytest.mark.parametrize("more", [False, True])
+def test_many_evaluations_take_the_faster_way_to_the_same_values(graph, monkeypatch, more):
+    x, target, loss = loss_with_feed()
+    wanted = np.array([1.0, 2.0])  # of another type than the placeholder, and changed on the way
+    backend = GraphBackend(loss, [x], [])
+    made = counting(monkeypatch)
+    fetches = [loss, target, target + 0.0] if more else []
+    with started() as session:
+        graph.finalize()
+        bound = backend.bind(session, {target: wanted}, fetches if not more else fetches[::2], {})
+        point = np.array([0.5, -1.0])
+        for i in range(2 * PATIENCE):
+            wanted[0] = i
+            value, slope, *fetched = bound.loss_grad(point)
+            assert isinstance(value, np.float32)
+            assert slope.dtype == np.float32
+            assert value == np.float32((0.5 - i) ** 2 + 9)
+            assert slope.tolist() == [1 - 2 * i, -6]
+            if more:
+                assert fetched[0] == value
+                assert fetched[1].tolist() == [i, 2]
+            slope[:] = 0  # it is the caller's
+            assert point.tolist() == [0.5, -1.0]
+        assert session.run(x).tolist() == [3.0, 4.0]
+    assert [direct is not None for direct in made] == [True]
+
+
+class Counted(v1.Session):
+    count = 0
+
+    def run(self, *args, **kwargs):
+        self.count += 1
+        return super().run(*args, **kwargs)
+
+
+@pytest.mark.parametrize("kind", ["wrapper", "subclass", "instance", "patched", "old"])
+def test_sessions_of_another_kind_are_run_each_time(graph, monkeypatch, kind):
+    x, target, loss = loss_with_feed()
+    backend, made = GraphBackend(loss, [x], []), counting(monkeypatch)
+    with started() as started_session:
+        session, runs, run = started_session, [], started_session.run
+        if kind == "wrapper":
+            session = Session(started_session)
+        elif kind == "subclass":
+            session = Counted(graph=graph)
+            session.run(v1.global_variables_initializer())
+        elif kind == "instance":
+            session.run = lambda *args, **kwargs: runs.append(0) or run(*args, **kwargs)
+        elif kind == "patched":
+            monkeypatch.setattr(
+                v1.Session, "run", lambda self, *a, **k: runs.append(0) or run(*a, **k)
+            )
+        else:
+            monkeypatch.delattr(v1.Session.__bases__[0], "_make_callable_from_options")
+        bound = backend.bind(session, {target: np.zeros(2)}, [], {})
+        for _ in range(2 * PATIENCE):
+            assert bound.loss_grad(np.ones(2))[0] == 2
+        assert kind not in ("instance", "patched") or len(runs) == 2 * PATIENCE
+        assert kind != "subclass" or session.count == 2 * PATIENCE + 1
+    assert made == [None]
+
+
+@pytest.mark.parametrize("kind", ["list", "fetched itself", "structure", "operation"])
+def test_what_only_run_takes_goes_through_run(graph, monkeypatch, kind):
+    x, target, loss = loss_with_feed()
+    scale = v1.placeholder(tf.float32, [])
+    scaled = loss * scale
+    backend, made = GraphBackend(scaled, [x], []), counting(monkeypatch)
+    feed = {target: [1, 2] if kind == "list" else np.zeros(2, np.float32), scale: 3}
+    fetches = {"fetched itself": [target], "structure": [{"a": loss}], "operation": [loss.op]}
+    with started() as session:
+        bound = backend.bind(session, feed, fetches.get(kind, []), {})
+        answers = [bound.loss_grad(np.array([1.0, 2.0])) for _ in range(2 * PATIENCE)]
+    assert {answer[0] for answer in answers} == {0 if kind == "list" else 15}
+    assert made == [None]
+
+
+def test_an_error_on_the_faster_way_is_that_of_run(graph, monkeypatch):
+    x, target, _ = loss_with_feed()
+    checked = v1.debugging.check_numerics(tf.reduce_sum(1 / (x - target)), "no number")
+    backend, made = GraphBackend(checked, [x], []), counting(monkeypatch)
+    with started() as session:
+        bound = backend.bind(session, {target: np.zeros(2)}, [], {})
+        for _ in range(PATIENCE):
+            bound.loss_grad(np.ones(2))
+        with pytest.raises(tf.errors.InvalidArgumentError, match="defined at"):
+            bound.loss_grad(np.zeros(2))
+        assert bound.loss_grad(np.ones(2))[0] == 2
+    assert made[0] is not None
+
+
+def test_a_loss_without_a_gradient_is_an_error(graph):
+    x, y = variable([1.0, 2.0]), variable(1.0)
+    interface = ScipyOptimizerInterface(tf.constant(3.0) + tf.stop_gradient(y), [x, y])
+    with started() as session, pytest.raises(InvalidInputError, match="depends on none"):
+        interface.minimize(session)
+
+
+def test_a_hook_gets_zeros_for_a_loss_without_a_gradient(graph):
+    x = variable([1.0, 2.0])
+
+    class Hook(ExternalOptimizerInterface):
+        def _minimize(self, initial_val, loss_grad_func, **given):
+            assert loss_grad_func(initial_val)[1].tolist() == [0.0, 0.0]
+            return initial_val
+
+    interface = Hook(tf.constant(3.0), [x])
+    with started() as session:
+        interface.minimize(session)
+
+
+def test_settings_of_the_run_are_the_constructors(graph):
+    x = variable([1.0, 2.0])
+    interface = OptimizerInterface(tf.reduce_sum(x**2), [x], optimizer=LBFGSB())
+    with started() as session, pytest.raises(InvalidInputError, match="setting of the run"):
+        interface.minimize(session, timeout=3)

@@ -17,6 +17,7 @@ from optimizers import (
     History,
     InvalidInputError,
     MissingExtraError,
+    NoValueError,
     StopReason,
 )
 from optimizers.external import (
@@ -25,6 +26,7 @@ from optimizers.external import (
     ScipyOptimizerInterface,
 )
 from optimizers.external.torch import TorchOptimizer, minimize
+from optimizers.external.torch.backend import TorchBackend
 from tests.external.methods import METHODS, SECOND_ORDER, assert_at_ones, rosenbrock
 
 
@@ -483,8 +485,12 @@ def test_fetches_are_arrays_of_their_own():
 
 
 def test_one_vector_leaves_the_device_for_each_evaluation(monkeypatch):
-    # Without a device at hand: what is copied to the host goes through `cpu`.
-    moved, cpu = [], torch.Tensor.cpu
+    # Without a device at hand: what is copied to the host goes through `cpu`, also from memory
+    # that NumPy cannot have.
+    moved, cpu, prepare = [], torch.Tensor.cpu, TorchBackend.prepare
+    monkeypatch.setattr(
+        TorchBackend, "prepare", lambda self, f: prepare(self, f) or setattr(self, "_memory", None)
+    )
     monkeypatch.setattr(torch.Tensor, "cpu", lambda self: moved.append(self.shape) or cpu(self))
     bowl = Bowl()
     result = minimize(bowl, bowl.variables)
@@ -639,8 +645,9 @@ def test_closures_that_cannot_be_used():
     assert optimizer.result_ is None
 
 
-def test_second_order_methods_do_with_first_derivatives():
-    w = parameter([-1.2, 1.0])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_second_order_methods_do_with_first_derivatives(dtype):
+    w = parameter([0.0] * 5, dtype)
     optimizer = TorchOptimizer([w], method="Newton-CG")
 
     def closure():
@@ -666,3 +673,70 @@ def test_a_parameter_that_the_closure_does_not_use():
     optimizer.step(closure)
     assert unused.item() == 2.0
     assert unused.grad is None
+
+
+def test_functions_without_a_return():
+    w = torch.ones(2, requires_grad=True)
+    with pytest.raises(NoValueError, match="The loss returned None: no return in it"):
+        minimize(lambda: None, [w])
+    with pytest.raises(NoValueError, match="A constraint returned None"):
+        minimize(lambda: w @ w, [w], equalities=[lambda: None])
+    with pytest.raises(NoValueError, match="The loss returned None: no return in it"):
+        TorchOptimizer([w]).step(lambda: (w @ w).backward())
+
+
+def test_a_journal_is_of_one_run_and_a_step_is_one_each(tmp_path):
+    w, path = torch.ones(2, requires_grad=True), tmp_path / "steps.jsonl"
+    for given in ({"journal": path}, {"optimizer": LBFGSB(journal=path)}):
+        with pytest.raises(InvalidInputError, match="each step is a run of its own"):
+            TorchOptimizer([w], **given)
+    assert not path.exists()
+
+
+def test_frozen_parameters_stay_as_torchs_own_optimizers_leave_them():
+    free, frozen = parameter([3.0, 4.0]), torch.tensor([5.0], dtype=torch.float64)
+
+    def loss():
+        return (free - frozen).square().sum()
+
+    for bounds in ([(None, 4.5), (0, 1)], {free: (None, 4.5), frozen: (0, 1)}, (None, 4.5)):
+        result = minimize(loss, [free, frozen], bounds=bounds)
+        assert result.x.tolist() == [4.5, 4.5]
+        assert frozen.tolist() == [5.0]
+    with pytest.raises(InvalidInputError, match="requires_grad_"):
+        minimize(loss, [frozen])
+
+
+@pytest.mark.parametrize("bounds", [None, (None, 4.5), [(None, 4.5), None]])
+def test_frozen_parameters_in_a_step(bounds):
+    free, other = parameter([3.0, 4.0]), parameter([2.0])
+    optimizer = TorchOptimizer([{"params": [free, other], "bounds": bounds}])
+    other.requires_grad_(False)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = (free - 5).square().sum() + other.square().sum()
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    assert other.tolist() == [2.0]
+    np.testing.assert_allclose(free.detach(), 5.0 if bounds is None else 4.5)
+    again = TorchOptimizer([free, other], bounds=bounds)
+    again.step(closure)
+    assert other.tolist() == [2.0]
+
+
+def test_a_model_in_the_place_of_its_parameters():
+    with pytest.raises(InvalidInputError, match=r"pass model\.parameters"):
+        minimize(lambda: torch.zeros(()), torch.nn.Linear(2, 1))
+    listed = torch.nn.ParameterList([torch.ones(2)])
+    minimize(lambda: listed[0].square().sum(), listed)
+    assert listed[0].abs().max() < 1e-4
+
+
+def test_a_callback_goes_with_any_algorithm():
+    w, seen = parameter([3.0, 4.0]), []
+    minimize(lambda: w @ w, [w], callback=lambda intermediate_result: seen.append(1))
+    minimize(lambda: w @ w, [w], callback=seen.append, method="BFGS", step_callback=seen.append)
+    assert seen

@@ -228,3 +228,37 @@ def test_bad_arguments_are_named(arguments, message):
 def test_repr():
     assert repr(h2(shots=10)) == "<VQE: 2 qubits, 5 terms, reps=2, n=6, shots=10>"
     assert h2(shots=10).shots == 10
+
+
+# Standard errors.
+
+
+def test_errors_come_with_sampled_energies_only():
+    assert isinstance(h2(errors=True)(h2().x0), float)
+    plain, told = h2(shots=50, noise_seed=3), h2(shots=50, noise_seed=3, errors=True)
+    value, error = told(told.x0)
+    assert value == plain(plain.x0)
+    assert type(value) is type(error) is float
+    stack = np.tile(told.x0, (4, 1)) + np.arange(4)[:, None]
+    values, errors = told(stack)
+    assert values.shape == errors.shape == (4,)
+    np.testing.assert_array_equal(values, plain(stack))
+    np.testing.assert_array_equal(told(stack.ravel())[0], plain(stack.ravel()))
+    np.testing.assert_array_equal(told.jac(told.x0), plain.jac(plain.x0))
+
+
+def test_errors_are_the_deviation_of_repeated_energies():
+    energy = h2(shots=200, noise_seed=5, errors=True)
+    values, errors = energy(np.tile(energy.x0, (4000, 1)))
+    # The deviation of 4000 normal numbers is known to about 1.1 %.
+    assert np.sqrt((errors**2).mean()) == pytest.approx(values.std(), rel=0.05)
+
+
+def test_a_single_shot_does_not_know_its_error():
+    value, error = h2(shots=1, errors=True)(h2().x0)
+    assert np.isfinite(value)
+    assert np.isnan(error)
+
+
+def test_an_energy_without_scatter_has_no_error():
+    assert VQE({"ZZ": 1.0}, reps=0, shots=10, errors=True)(np.zeros(2)) == (1.0, 0.0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.optimize
 
-from optimizers import BFGS, CG, LBFGSB, TNC, NonFiniteValueError, Optimizer
+from optimizers import BFGS, CG, LBFGSB, TNC, NewtonCG, NonFiniteValueError, Optimizer
 from optimizers.problems import ReferenceProblem, all_problems, get_problem
 
 EPS = float(np.finfo(float).eps)
@@ -96,3 +96,13 @@ def test_absolute_forward_differences_are_scipys(name) -> None:
     result = LBFGSB().minimize(problem.fun, problem.x0, bounds=problem.bounds)
     assert np.array_equal(result.x, expected.x)
     assert result.nfev == expected.nfev
+
+
+@pytest.mark.parametrize("eps", [1.4901161193847656e-08, 1e-2])
+def test_newton_cg_takes_the_step_of_its_hessians_differences(eps: float) -> None:
+    problem = get_problem("rosenbrock")
+    expected = scipy.optimize.minimize(
+        problem.fun, problem.x0, jac=problem.jac, method="Newton-CG", options={"eps": eps}
+    )
+    result = NewtonCG(eps=eps).minimize(problem.fun, problem.x0, problem.jac)
+    np.testing.assert_array_equal(result.x, expected.x)

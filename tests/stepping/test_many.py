@@ -24,6 +24,8 @@ from optimizers import (
     available,
     vectorized,
 )
+from optimizers.stepping.starts import seeds_from
+from tests.making import make
 
 STARTS = np.array([[-1.2, 1.0, 0.3], [0.5, 0.5, 0.5], [2.0, 2.0, -1.0], [0.0, 0.0, 0.0]])
 COMPARED = (
@@ -66,13 +68,13 @@ def sphere(points):
 
 
 def needed(cls):
-    if cls().get_support_level()["hessian"] == SupportLevel.required:
+    if make(cls).get_support_level().get("hessian") == SupportLevel.required:
         return {"hess": hessian}
     return {}
 
 
 def takes_gradient(cls):
-    return cls().gradient_support_level >= SupportLevel.supported
+    return make(cls).gradient_support_level >= SupportLevel.supported
 
 
 def assert_same(result, solo):
@@ -83,7 +85,9 @@ def assert_same(result, solo):
 def assert_equals_solo(optimizer, fun, jac=None, bounds=None, starts=STARTS, **settings):
     results = optimizer.minimize_many(fun, starts, jac, bounds, **settings)
     assert [result.run for result in results] == list(range(len(starts)))
+    seeds = seeds_from(optimizer.settings.get("seed"))
     for start, result in zip(starts, results, strict=True):
+        settings["seed"] = next(seeds)
         assert_same(result, optimizer.minimize(fun, start, jac, bounds, **settings))
     return results
 
@@ -96,10 +100,10 @@ every_class = pytest.mark.parametrize("cls", available().values(), ids=lambda cl
 def test_each_result_is_that_of_the_run_alone(cls, jac):
     if jac is not None and not takes_gradient(cls):
         return
-    if cls().is_gradient_required and not (jac is True or callable(jac)):
+    if make(cls).is_gradient_required and not (jac is True or callable(jac)):
         return
     fun = both if jac is True else value
-    assert_equals_solo(cls(), fun, jac, maxfun=60, **needed(cls))
+    assert_equals_solo(make(cls), fun, jac, maxfun=60, **needed(cls))
 
 
 @every_class
@@ -107,21 +111,21 @@ def test_each_result_is_that_of_the_run_alone(cls, jac):
 def test_each_result_of_a_vectorised_objective_is_that_of_the_run_alone(cls, jac):
     if jac is not None and not takes_gradient(cls):
         return
-    if cls().is_gradient_required and jac is None:
+    if make(cls).is_gradient_required and jac is None:
         return
     fun = pairs if jac is True else values
-    assert_equals_solo(cls(), fun, jac, maxfun=60, **needed(cls))
+    assert_equals_solo(make(cls), fun, jac, maxfun=60, **needed(cls))
 
 
 @every_class
 def test_each_result_within_bounds_is_that_of_the_run_alone(cls):
-    if cls().bounds_support_level < SupportLevel.supported:
+    if make(cls).bounds_support_level < SupportLevel.supported:
         return
     bounds = [(-1.5, 0.8), (-2, 3), (0, None)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", OptimizerWarning)  # a start is clipped
         for fun in (value, values):
-            assert_equals_solo(cls(), fun, None, bounds, maxfun=60)
+            assert_equals_solo(make(cls), fun, None, bounds, maxfun=60)
 
 
 @every_class
@@ -133,11 +137,11 @@ def test_each_result_with_rejections_is_that_of_the_run_alone(cls):
     def partials(points):
         return np.array([partial(point) for point in points])
 
-    jac = gradient if cls().is_gradient_required else None
+    jac = gradient if make(cls).is_gradient_required else None
     starts = STARTS[[0, 1, 3]]
     for fun in (partial, partials):
         settings = {"maxfun": 80, "on_failure": "reject", **needed(cls)}
-        assert_equals_solo(cls(), fun, jac, starts=starts, **settings)
+        assert_equals_solo(make(cls), fun, jac, starts=starts, **settings)
 
 
 @pytest.mark.parametrize("maxfun", [1, 4, 5, 9, 13, 26])
@@ -261,16 +265,16 @@ def failing_near(point, error):
 def test_one_failed_run_does_not_end_the_others(cls):
     failure = ZeroDivisionError("here")
     fun = failing_near(STARTS[1], failure)
-    results = cls().minimize_many(fun, STARTS)
+    results = make(cls).minimize_many(fun, STARTS)
     assert results.failures == {1: failure}
     assert results[1].error is failure
     assert results[1].stop is StopReason.FAILED
     assert not results[1].success
     for i in (0, 2, 3):
-        assert_same(results[i], cls().minimize(value, STARTS[i]))
+        assert_same(results[i], make(cls).minimize(value, STARTS[i]))
         assert "error" not in results[i]
     with pytest.raises(ZeroDivisionError) as caught:
-        cls().minimize_many(fun, STARTS, on_error="raise")
+        make(cls).minimize_many(fun, STARTS, on_error="raise")
     assert len(caught.value.optimizer_results) == 4
 
 
@@ -311,7 +315,7 @@ def test_ctrl_c_ends_all_runs_and_loses_nothing(cls, workers):
 
     settings = {"workers": pool if workers == "threads" else workers}
     with pytest.raises(KeyboardInterrupt) as caught:
-        cls().minimize_many(interrupted, STARTS, **settings)
+        make(cls).minimize_many(interrupted, STARTS, **settings)
     results = caught.value.optimizer_results
     assert [result.stop for result in results] == [StopReason.INTERRUPTED] * 4
     if workers is None:
@@ -319,7 +323,7 @@ def test_ctrl_c_ends_all_runs_and_loses_nothing(cls, workers):
         # The last had no value.
         assert caught.value.optimizer_result.fun == min(map(value, np.array(seen[:-1])))
     seen.clear()
-    returned = cls().minimize_many(interrupted, STARTS, on_interrupt="return", **settings)
+    returned = make(cls).minimize_many(interrupted, STARTS, on_interrupt="return", **settings)
     assert [result.stop for result in returned] == [StopReason.INTERRUPTED] * 4
     pool.shutdown()
 
@@ -395,10 +399,10 @@ def test_a_callback_is_told_which_run_it_sees_and_ends_that_one():
     for cls in (LBFGSB, SLSQP):
         for iterates in seen.values():
             iterates.clear()
-        results = cls().minimize_many(value, STARTS, callback=callback)
+        results = make(cls).minimize_many(value, STARTS, callback=callback)
         assert [len(seen[i]) for i in range(4)] == [result.nit for result in results]
         assert results[2].stop is StopReason.CALLBACK
-        assert_same(results[0], cls().minimize(value, STARTS[0]))
+        assert_same(results[0], make(cls).minimize(value, STARTS[0]))
 
 
 def test_a_callback_that_fails_ends_its_run_alone():

@@ -35,6 +35,7 @@ from optimizers import (
     vectorized,
 )
 from optimizers.stepping import exchange
+from tests.making import make
 
 X0 = [-0.7, 0.9, 0.4]
 BOUNDS = [(-1.0, 2.0), (None, 0.8), (0.0, None)]
@@ -68,7 +69,7 @@ def recorded(points):
 
 
 def hessian(cls: type[Optimizer]) -> dict:
-    levels = cls().get_support_level()
+    levels = make(cls).get_support_level()
     wants = levels.get("hessian", SupportLevel.not_supported) == SupportLevel.required
     return {"hess": rosen_hess} if wants else {}
 
@@ -85,7 +86,7 @@ def kind(request, monkeypatch):
 
 def ways(cls: type[Optimizer]) -> list[str]:
     """Return the ways in which a class can be asked."""
-    levels = cls().get_support_level()
+    levels = make(cls).get_support_level()
     found = ["values", "budget"]
     found += ["gradients"] if levels["gradient"] >= SupportLevel.supported else []
     return found + (["bounds"] if levels["bounds"] >= SupportLevel.supported else [])
@@ -97,7 +98,7 @@ def ways(cls: type[Optimizer]) -> list[str]:
     ids=lambda value: getattr(value, "__name__", value),
 )
 def test_asking_and_telling_gives_the_iterates_of_minimize(cls, way, kind):
-    optimizer = cls(maxfun=37) if way == "budget" else cls()
+    optimizer = make(cls, maxfun=37) if way == "budget" else make(cls)
     is_given = way == "gradients" or optimizer.is_gradient_required
     bounds = BOUNDS if way == "bounds" else None
     x0 = [-0.7, 0.5, 0.4]
@@ -126,7 +127,7 @@ def test_asking_and_telling_gives_the_iterates_of_minimize(cls, way, kind):
 
 @pytest.mark.parametrize("cls", available().values(), ids=lambda cls: cls.__name__)
 def test_awaiting_gives_the_iterates_of_minimize(cls):
-    optimizer = cls()
+    optimizer = make(cls)
     is_given = optimizer.is_gradient_required
     jac = True if is_given else None
 
@@ -242,7 +243,7 @@ def test_a_gradient_of_the_wrong_shape_is_refused(gradient):
 @pytest.mark.parametrize("cls", [LBFGSB, TNC, NELDER_MEAD, SLSQP])
 @pytest.mark.parametrize("failure", [ZeroDivisionError("no"), float("nan")])
 def test_a_failure_ends_the_run_and_the_result_raises_it(cls, failure, kind):
-    stepper = cls().stepper(X0)
+    stepper = make(cls).stepper(X0)
     for ask in stepper:
         if stepper.state.nfev < 8:
             stepper.tell(ask, TellData([rosen(x) for x in ask.x_fun]))
@@ -266,7 +267,7 @@ def test_a_failure_is_rejected_where_that_is_asked_for(cls, kind):
 
         return fun
 
-    optimizer = cls(on_failure="reject", maxfun=3000)
+    optimizer = make(cls, on_failure="reject", maxfun=3000)
     stepper, fun = optimizer.stepper(X0), at([])
     for ask in stepper:
         for row, x in enumerate(ask.x_fun):
@@ -281,7 +282,7 @@ def test_a_failure_is_rejected_where_that_is_asked_for(cls, kind):
 
 @pytest.mark.parametrize("cls", available().values(), ids=lambda cls: cls.__name__)
 def test_closing_keeps_what_was_told(cls, kind):
-    optimizer = cls()
+    optimizer = make(cls)
     stepper = optimizer.stepper(
         X0, True if optimizer.is_gradient_required else None, **hessian(cls)
     )
@@ -306,7 +307,7 @@ def test_closing_keeps_what_was_told(cls, kind):
 @pytest.mark.parametrize("cls", [LBFGSB, TNC, SLSQP])
 @pytest.mark.parametrize("journal", [False, True])
 def test_closing_keeps_a_value_whose_gradient_is_missing(cls, journal, kind, tmp_path):
-    stepper = cls().stepper(X0, True, journal=tmp_path / "run.jsonl" if journal else None)
+    stepper = make(cls).stepper(X0, True, journal=tmp_path / "run.jsonl" if journal else None)
     ask = stepper.ask()
     stepper.tell(ask, TellData(rosen(ask.x_fun[0]), rosen_der(ask.x_jac[0])))
     ask = stepper.ask()
@@ -319,7 +320,7 @@ def test_closing_keeps_a_value_whose_gradient_is_missing(cls, journal, kind, tmp
 
 def test_a_stepper_that_was_never_asked_has_a_result_when_closed(kind):
     for cls in (LBFGSB, TNC):
-        stepper = cls().stepper(X0)
+        stepper = make(cls).stepper(X0)
         stepper.close()
         assert stepper.result().nfev == 0
         assert stepper.result().stop is StopReason.CLOSED
@@ -342,7 +343,7 @@ def test_a_result_before_the_end_is_an_error_but_so_far():
 def test_a_thousand_opened_and_dropped_leave_no_thread(cls, kind):
     before = threading.active_count()
     for _ in range(1000):
-        cls().stepper(X0).ask()
+        make(cls).stepper(X0).ask()
     gc.collect()
     assert threading.active_count() == before
 
@@ -428,7 +429,7 @@ def test_a_callback_sees_and_may_end_the_run(kind):
 
     for cls in (LBFGSB, TNC):
         seen.clear()
-        stepper = cls(callback=callback).stepper(X0)
+        stepper = make(cls, callback=callback).stepper(X0)
         told(stepper)
         assert seen == [1, 2, 3]
         assert stepper.result().stop is StopReason.CALLBACK
@@ -508,7 +509,7 @@ class Held(RuleBasedStateMachine):
     def begin(self, cls, jac):
         self.threads = threading.active_count()
         self.jac = jac if cls is not NELDER_MEAD else None
-        self.optimizer = cls(maxfun=40)
+        self.optimizer = make(cls, maxfun=40)
         self.stepper = self.optimizer.stepper(X0, self.jac)
         self.open = {}
         self.counted = 0

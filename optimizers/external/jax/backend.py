@@ -53,6 +53,12 @@ class JaxBackend(Backend):
                     "the parameters."
                 )
         self.tree = Tree.of(params)
+        jax = self.tree.jax
+        if any(isinstance(x, jax.core.Tracer) for x in jax.tree_util.tree_leaves((params, args))):
+            raise InvalidInputError(
+                "params or args are traced, and have no values: minimize runs a solver on the "
+                "host. Call it outside of jax.jit, grad and vmap."
+            )
         self.packing = self.tree.packing
         self.variables = list(self.tree.paths)
         self._has_aux = has_aux
@@ -67,6 +73,11 @@ class JaxBackend(Backend):
     def hand_over_aux(self) -> None:
         """Give `aux` to ``loss_callback``, as its one argument."""
         self._passes_aux = self._has_aux
+
+    @property
+    @override
+    def is_unconnected(self) -> bool:
+        return self._compiled.is_unconnected
 
     @override
     def initial(self) -> NDArray[Any]:

@@ -5,6 +5,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from optimizers.errors import InvalidInputError
+from optimizers.external.backend import returned
 from optimizers.external.jax.tree import Tree
 
 #: How many functions stay compiled between calls; they, and what they refer to, stay in memory.
@@ -24,6 +25,11 @@ class Compiled:
         Whether the function returns something besides the loss.
     tree : Tree
         How the parameters lie in ``x``.
+
+    Attributes
+    ----------
+    is_unconnected : bool
+        Whether the loss, as it was traced last, has no derivative by any parameter.
     """
 
     def __init__(
@@ -35,11 +41,21 @@ class Compiled:
     ) -> None:
         self._fun, self._constraints, self._has_aux, self._tree = fun, constraints, has_aux, tree
         self._jax = tree.jax
+        self.is_unconnected = False
 
     @cached_property
     def loss_grad(self) -> Any:
         """``loss_grad(x, args) -> (loss, gradient, aux)``."""
-        differentiated = self._jax.value_and_grad(self._with_aux, has_aux=True)
+        tracer = self._jax.core.Tracer
+
+        def noted(params: Any, args: Any) -> tuple[Any, Any]:
+            loss, aux = self._with_aux(params, args)
+            # What is differentiated is traced by another kind of tracer than what is not.
+            leaf = self._jax.tree_util.tree_leaves(params)[0]
+            self.is_unconnected = not isinstance(loss, tracer) or type(loss) is not type(leaf)
+            return loss, aux
+
+        differentiated = self._jax.value_and_grad(noted, has_aux=True)
 
         def loss_grad(x: Any, args: Any) -> Any:
             (loss, aux), slopes = differentiated(self._tree.traced(x), args)
@@ -92,18 +108,44 @@ class Compiled:
 
     def _with_aux(self, params: Any, args: Any) -> tuple[Any, Any]:
         found = self._fun(params, *args)
-        loss, aux = found if self._has_aux else (found, None)
-        size = self._jax.numpy.size(loss) if self._jax.numpy.ndim(loss) else 1
-        if size != 1:
+        found = returned(found, "The loss")
+        if self._has_aux and not (isinstance(found, tuple | list) and len(found) == 2):
             raise InvalidInputError(
-                f"The loss has shape {self._jax.numpy.shape(loss)}, expected a scalar: sum it or "
-                "take its mean."
+                f"The function returned {_kind(found)}, expected (loss, aux): leave out "
+                "has_aux=True, if it returns the loss alone."
             )
-        return self._jax.numpy.reshape(loss, ()), aux
+        loss, aux = found if self._has_aux else (found, None)
+        if isinstance(returned(loss, "The loss"), tuple | list | dict):
+            words = f"The function returned {_kind(loss)}, expected a loss that is a scalar"
+            if isinstance(loss, tuple) and not self._has_aux:
+                words += (
+                    ": has_aux=True, if it returns (loss, aux)? Of jax.value_and_grad(f), pass f "
+                    "itself: the gradient is taken here"
+                )
+            raise InvalidInputError(f"{words}.")
+        numpy = self._jax.numpy
+        loss = numpy.asarray(loss)
+        if loss.size != 1:
+            raise InvalidInputError(
+                f"The loss has shape {loss.shape}, expected a scalar: sum it or take its mean."
+            )
+        if not numpy.issubdtype(loss.dtype, numpy.floating):
+            raise InvalidInputError(
+                f"The loss is of type {loss.dtype}, expected a real float, which it can be "
+                "differentiated in: a count, such as jnp.sum(x > 0), has no gradient."
+            )
+        return numpy.reshape(loss, ()), aux
 
     def _vector(self, values: Any) -> Any:
-        leaves = self._jax.tree_util.tree_leaves(values)
+        leaves = self._jax.tree_util.tree_leaves(returned(values, "A constraint"))
         return self._jax.numpy.concatenate([self._jax.numpy.ravel(leaf) for leaf in leaves])
+
+
+def _kind(value: Any) -> str:
+    """Return what to call something that a function returned."""
+    if isinstance(value, tuple):
+        return f"a tuple of {len(value)}"
+    return f"a {type(value).__name__}" if isinstance(value, list | dict) else "one value"
 
 
 _remembered = lru_cache(maxsize=_KEPT)(Compiled)

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from optimizers.external.frameworks import require
+from optimizers.errors import InvalidInputError
+from optimizers.external.frameworks import as_list, require
 from optimizers.external.jax.backend import JaxBackend
 from optimizers.external.solvers import minimized
 from optimizers.optimizer import Optimizer
@@ -26,7 +27,7 @@ def minimize(
     """Minimise a function of a pytree of JAX's.
 
     The function is compiled once for each structure, shape and type of its arguments, also over
-    several calls with the same function object. As under :func:`jax.jit`, what it refers to
+    several calls with the same function object. As under ``jax.jit``, what it refers to
     besides its arguments is a constant from the first call on: pass what changes in `args`.
 
     Parameters
@@ -43,6 +44,7 @@ def minimize(
     bounds : pytree, optional
         Of the structure of `params`, with ``(low, high)`` or None in the place of each leaf. Either
         side is a number or what broadcasts to the leaf's shape; None or an infinity for no bound.
+        Two pairs of numbers for a leaf of two are an error: they might be SciPy's, one for each.
     optimizer : Optimizer, optional
         The algorithm; by default, that of :class:`ScipyOptimizerInterface`.
     equalities, inequalities : sequence of callables, optional
@@ -85,7 +87,12 @@ def minimize(
     True
     """
     require("jax")
-    equalities, inequalities = list(equalities or ()), list(inequalities or ())
+    if "args" in kwargs:
+        raise InvalidInputError(
+            "args was given by name: further arguments follow the parameters, "
+            "minimize(fun, params, *args)."
+        )
+    equalities, inequalities = as_list(equalities), as_list(inequalities)
     backend = JaxBackend(fun, params, args, has_aux, [*equalities, *inequalities])
     if loss_callback is not None:
         backend.hand_over_aux()

@@ -46,7 +46,7 @@ class Tree:
         self._structure, self._dtypes = structure, tuple(dtypes)
         # NumPy has no bfloat16, and float16 is no precision for a solver: float32 holds both.
         host = [np.float64 if dtype == np.float64 else np.float32 for dtype in dtypes]
-        self.packing = Packing(shapes, host)
+        self.packing = Packing(shapes, host, dtypes)
         self._key = structure, self.packing.shapes, self._dtypes
 
     @classmethod
@@ -125,7 +125,7 @@ class Tree:
         Raises
         ------
         InvalidInputError
-            If it has another structure.
+            If it has another structure, or may mean two things.
         """
         try:
             found: list[Any] = self._structure.flatten_up_to(given)
@@ -134,4 +134,30 @@ class Tree:
                 f"The bounds are {given!r:.200}, expected the structure of params with "
                 f"(low, high) or None at the leaves {', '.join(self.paths)}: {error}"
             ) from error
+        for path, shape, bounds in zip(self.paths, self.packing.shapes, found, strict=True):
+            if shape == (2,) and _is_ambiguous(bounds):
+                (a, b), (c, d) = bounds
+                raise InvalidInputError(
+                    f"The bounds of params{path}, two numbers, are {bounds!r:.200}: a (low, high) "
+                    "for each, as SciPy writes them, or all that is low and all that is high? "
+                    f"Write the first as (np.array([{a}, {c}]), np.array([{b}, {d}])) and the "
+                    f"second as (np.array([{a}, {b}]), np.array([{c}, {d}])), with infinities in "
+                    "the place of None."
+                )
         return found
+
+
+def _is_ambiguous(bounds: Any) -> bool:
+    """Return whether bounds of two numbers may be two pairs, or two sides.
+
+    A tuple of lists is one of sides.
+    """
+    if not isinstance(bounds, list | tuple) or len(bounds) != 2:
+        return False
+    kinds = tuple if isinstance(bounds, tuple) else (list, tuple)
+    return all(
+        isinstance(side, kinds)
+        and len(side) == 2
+        and all(number is None or np.ndim(number) == 0 for number in side)
+        for side in bounds
+    )

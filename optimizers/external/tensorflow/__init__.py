@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from optimizers.external.backend import Backend
+from optimizers.external.backend import Backend, returned
 from optimizers.external.frameworks import require
 from optimizers.external.solvers import minimized
 from optimizers.optimizer import Optimizer
@@ -78,7 +78,7 @@ def make_backend(
     if tf.is_symbolic_tensor(loss) or not tf.executing_eagerly():
         from optimizers.external.tensorflow.graph import GraphBackend
 
-        symbolic = [f() if callable(f) else f for f in (loss, *constraints)]
+        symbolic = [returned(f(), "A function") if callable(f) else f for f in (loss, *constraints)]
         return GraphBackend(symbolic[0], var_list, symbolic[1:], second_order)
     from optimizers.external.tensorflow.eager import EagerBackend
 

@@ -20,7 +20,14 @@ class Call:
     ----------
     concrete : tf.types.experimental.ConcreteFunction
         The function, of tensors.
+
+    Attributes
+    ----------
+    is_unconnected : bool
+        Whether gradients that it returns are all zero, as there are none.
     """
+
+    is_unconnected = False
 
     def __init__(self, concrete: Any) -> None:
         self._concrete = concrete  # lives as long as this

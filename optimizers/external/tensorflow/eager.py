@@ -8,11 +8,13 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from optimizers.errors import InvalidInputError
-from optimizers.external.backend import Backend, NoSecondDerivativeError
+from optimizers.external.backend import Backend, NoSecondDerivativeError, returned
 from optimizers.external.frameworks import require
 from optimizers.external.tensorflow.compiling import Call, compiled
 from optimizers.external.tensorflow.variables import (
     checked,
+    filled,
+    for_host,
     no_second_derivative,
     own,
     packed,
@@ -69,6 +71,13 @@ class EagerBackend(Backend):
 
     @override
     def prepare(self, fetches: list[Any]) -> None:
+        tf = require("tensorflow")
+        for fetch in fetches:
+            if tf.is_tensor(fetch) and not isinstance(own(fetch), tf.Variable):
+                raise InvalidInputError(
+                    f"{fetch!r:.200} was given in fetches, but TensorFlow runs eagerly, and a "
+                    "tensor is but a value: pass a function without arguments that computes it."
+                )
         self._fetches = fetches
         functions = [self._loss, *(own(fetch) for fetch in fetches)]
         self._both = compiled("both", self.variables, functions, self._trace_both)
@@ -166,18 +175,29 @@ class EagerBackend(Backend):
         tf = require("tensorflow")
         dtype = tf.as_dtype(self.packing.dtype)
 
+        is_unconnected = False
+
         def both() -> Any:
+            nonlocal is_unconnected
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(self.variables)
                 loss = _scalar(self._loss())
-            gradients = tape.gradient(loss, self.variables, unconnected_gradients="zero")
+            gradients, is_unconnected = filled(tape.gradient(loss, self.variables), self.variables)
+            loss = for_host(loss)
             fetched = [fetch() if callable(fetch) else own(fetch) for fetch in self._fetches]
             fetched = tf.nest.map_structure(tf.identity, fetched)
             if self._is_small:
                 return loss, packed(gradients, dtype), *fetched
             return loss, *(tf.cast(tf.convert_to_tensor(g), dtype) for g in gradients), *fetched
 
-        return self._trace(both)
+        call = self._trace(both)
+        call.is_unconnected = is_unconnected
+        return call
+
+    @property
+    @override
+    def is_unconnected(self) -> bool:
+        return bool(self._both.is_unconnected)
 
     def _trace_product(self) -> Any:
         tf = require("tensorflow")
@@ -198,7 +218,9 @@ class EagerBackend(Backend):
 
     def _trace_values(self) -> Any:
         tf = require("tensorflow")
-        return self._trace(lambda: [tf.reshape(c(), [-1]) for c in self._constraints])
+        return self._trace(
+            lambda: [tf.reshape(returned(c(), "A constraint"), [-1]) for c in self._constraints]
+        )
 
     def _trace_jacobians(self) -> Any:
         tf = require("tensorflow")
@@ -207,7 +229,7 @@ class EagerBackend(Backend):
         def jacobian(constraint: Callable[[], Any]) -> Any:
             with tf.GradientTape(watch_accessed_variables=False, persistent=True) as tape:
                 tape.watch(self.variables)
-                values = tf.reshape(constraint(), [-1])
+                values = tf.reshape(returned(constraint(), "A constraint"), [-1])
             blocks = tape.jacobian(values, self.variables, unconnected_gradients="zero")
             count = tf.size(values)
             flat = [tf.reshape(tf.cast(block, dtype), [count, -1]) for block in blocks]
@@ -225,7 +247,7 @@ def _scalar(loss: Any) -> Any:
         If it is none.
     """
     tf = require("tensorflow")
-    tensor = tf.convert_to_tensor(loss)
+    tensor = tf.convert_to_tensor(returned(loss, "The loss"))
     if tensor.shape.num_elements() not in (1, None):
         raise InvalidInputError(
             f"The loss has shape {tensor.shape}, expected a scalar: tf.reduce_sum or reduce_mean."

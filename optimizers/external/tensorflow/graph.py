@@ -11,8 +11,11 @@ from optimizers.errors import InvalidInputError
 from optimizers.external.backend import Backend, NoSecondDerivativeError, scalar
 from optimizers.external.frameworks import require
 from optimizers.external.tensorflow.feeding import Feeding
+from optimizers.external.tensorflow.running import PATIENCE, Direct
 from optimizers.external.tensorflow.variables import (
     checked,
+    filled,
+    for_host,
     no_second_derivative,
     own,
     packed,
@@ -80,6 +83,9 @@ class GraphBackend(Backend):
         self._user_feed: dict[Any, Any] = {}
         self._fetches: list[Any] = []
         self._run_kwargs: dict[str, Any] = {}
+        #: How many evaluations of the loss there were, and the faster way to more.
+        self._count = 0
+        self._direct: Direct | None = None
 
     def _build(self, loss: Any, constraints: Sequence[Any], second_order: bool) -> None:
         tf = require("tensorflow")
@@ -92,8 +98,8 @@ class GraphBackend(Backend):
             tf.compat.v1.assign(variable, new)
             for variable, new in zip(variables, self._placeholders, strict=True)
         ]
-        gradients = _gradients(loss, variables)
-        self._both = [loss, packed(gradients, dtype)]
+        gradients, self._is_unconnected = filled(tf.gradients(loss, list(variables)), variables)
+        self._both = [for_host(loss), packed(gradients, dtype)]
         self._values = [tf.reshape(constraint, [-1]) for constraint in constraints]
         self._jacobians = [_jacobian(values, variables, dtype) for values in self._values]
         self._products: list[Any] = []
@@ -128,6 +134,7 @@ class GraphBackend(Backend):
         bound._session = session
         bound._fetches = list(fetches)
         bound._run_kwargs = dict(run_kwargs)
+        bound._count, bound._direct = 0, None
         bound._feeding = self._feeding.bound(dict(feed_dict or {}), bound._fetches)
         return bound
 
@@ -137,12 +144,14 @@ class GraphBackend(Backend):
 
     def _run(self, tensors: list[Any], x: NDArray[Any], extra: Mapping[Any, Any]) -> Any:
         """Evaluate tensors at a trial point: the variables keep their values."""
+        return self._session.run(tensors, feed_dict={**self._fed(x), **extra})
+
+    def _fed(self, x: NDArray[Any]) -> dict[Any, Any]:
+        """Return the feed of a trial point; what cannot be fed is assigned."""
         parts = self.packing.split(x)
         if self._feeding.assigned:
             self._write([(i, parts[i]) for i in self._feeding.assigned])
-        feed = self._feeding.feed(parts)
-        feed.update(extra)
-        return self._session.run(tensors, feed_dict=feed)
+        return self._feeding.feed(parts)
 
     def _write(self, parts: Sequence[tuple[int, Any]], **run_kwargs: Any) -> None:
         self._session.run(
@@ -158,8 +167,22 @@ class GraphBackend(Backend):
 
     @override
     def loss_grad(self, x: NDArray[Any]) -> tuple[Any, ...]:
-        loss, gradient, *fetched = self._run([*self._both, *self._fetches], x, {})
+        loss, gradient, *fetched = self._evaluated(x)
         return scalar(loss), gradient, *fetched
+
+    def _evaluated(self, x: NDArray[Any]) -> list[Any]:
+        """Return the loss, its gradient and what is fetched, the fastest way that there is."""
+        tensors, feed = [*self._both, *self._fetches], self._fed(x)
+        self._count += 1
+        if self._count == PATIENCE:
+            self._direct = Direct.of(self._session, tensors, feed)
+        if self._direct is not None:
+            try:
+                return self._direct(feed)
+            except require("tensorflow").errors.OpError:
+                self._direct = None  # `run` says of an error where the operation was made
+        values: list[Any] = self._session.run(tensors, feed_dict=feed)
+        return values
 
     @override
     def constraint_values(self, x: NDArray[Any]) -> list[NDArray[Any]]:
@@ -170,6 +193,11 @@ class GraphBackend(Backend):
     def constraint_jacobians(self, x: NDArray[Any]) -> list[NDArray[Any]]:
         jacobians: list[NDArray[Any]] = self._run(self._jacobians, x, {})
         return jacobians
+
+    @property
+    @override
+    def is_unconnected(self) -> bool:
+        return self._is_unconnected
 
     @property
     @override
@@ -199,10 +227,7 @@ class GraphBackend(Backend):
 def _gradients(target: Any, variables: Sequence[Any]) -> list[Any]:
     """Return the gradient with respect to each variable, zero where there is none."""
     tf = require("tensorflow")
-    return [
-        tf.zeros(v.shape, v.dtype.base_dtype) if g is None else tf.convert_to_tensor(g)
-        for g, v in zip(tf.gradients(target, list(variables)), variables, strict=True)
-    ]
+    return filled(tf.gradients(target, list(variables)), variables)[0]
 
 
 def _jacobian(values: Any, variables: Sequence[Any], dtype: Any) -> Any:

@@ -67,6 +67,22 @@ def packed(tensors: Sequence[Any], dtype: Any) -> Any:
     return flat[0] if len(flat) == 1 else tf.concat(flat, 0)
 
 
+def for_host(loss: Any) -> Any:
+    """Return a loss in a type that NumPy has as a float, inside a graph or function."""
+    tf = require("tensorflow")
+    return tf.cast(loss, tf.float32) if loss.dtype == tf.bfloat16 else loss
+
+
+def filled(gradients: Sequence[Any], variables: Sequence[Any]) -> tuple[list[Any], bool]:
+    """Return gradients with zeros in the place of those that are None, and whether all are."""
+    tf = require("tensorflow")
+    dense = [
+        tf.zeros(v.shape, v.dtype.base_dtype) if g is None else tf.convert_to_tensor(g)
+        for g, v in zip(gradients, variables, strict=True)
+    ]
+    return dense, all(gradient is None for gradient in gradients)
+
+
 def unpacked(vector: Any, variables: Sequence[Any], packing: Packing) -> list[Any]:
     """Return the parts of a flat tensor in the shapes and types of variables."""
     tf = require("tensorflow")

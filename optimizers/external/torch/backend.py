@@ -8,11 +8,14 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from optimizers.errors import InvalidInputError
-from optimizers.external.backend import Backend
+from optimizers.external.backend import Backend, returned
 from optimizers.external.bounds import Matched
 from optimizers.external.frameworks import require
 from optimizers.external.packing import Packing
 from optimizers.external.torch.bounds import as_keyed
+
+#: What NumPy calls the types that it has.
+_HELD = {"torch.float16": np.float16, "torch.float64": np.float64}
 
 
 class TorchBackend(Backend):
@@ -63,6 +66,7 @@ class TorchBackend(Backend):
         self.packing = Packing(
             [tuple(v.shape) for v in self.variables],
             [np.float64 if v.dtype == double else np.float32 for v in self.variables],
+            [_HELD.get(str(v.dtype), np.float32) for v in self.variables],
         )
         devices = {variable.device for variable in self.variables}
         self._device = self.variables[0].device
@@ -132,6 +136,9 @@ class TorchBackend(Backend):
         with self._torch.enable_grad():
             loss, slopes = self._evaluate()
             fetched = [self._fetched(fetch) for fetch in self._fetches]
+        if self._memory is not None:  # each on the host: nothing is gained by one copy for both
+            value = (np.float64 if loss.dtype == self._torch.float64 else np.float32)(loss.item())
+            return value, self._packed(slopes), *fetched
         packed = self._packed([*slopes, loss.detach()])
         value = packed[-1]
         if packed.dtype != np.float32 and loss.dtype != self._torch.float64:
@@ -190,12 +197,10 @@ class TorchBackend(Backend):
     def commit(self, x: NDArray[Any]) -> None:
         self._slopes = None  # what it was computed from is overwritten
         if self._memory is not None:  # NumPy casts on the way, without a vector in between
-            changed = self._torch.autograd.graph.increment_version
-            for target, memory, part in zip(
-                self._targets, self._memory, self.packing.slices, strict=True
-            ):
+            for memory, part in zip(self._memory, self.packing.slices, strict=True):
                 np.copyto(memory, x[part], casting="same_kind")
-                changed(target)  # so that autograd knows, as of PyTorch's own copies
+            # So that autograd knows, as of PyTorch's own copies.
+            self._torch.autograd.graph.increment_version(self._targets)
             return
         np.copyto(self._staged, x, casting="same_kind")
         if self._vector is not self._source:
@@ -226,7 +231,7 @@ class TorchBackend(Backend):
         return [gradient.to_dense() if gradient.is_sparse else gradient for gradient in found]
 
     def _scalar(self, loss: Any) -> Any:
-        tensor = self._tensor(loss)
+        tensor = self._tensor(loss, "The loss")
         if tensor.numel() != 1:
             raise InvalidInputError(
                 f"The loss has shape {tuple(tensor.shape)}, expected a scalar: sum it or take its "
@@ -234,9 +239,11 @@ class TorchBackend(Backend):
             )
         return tensor
 
-    def _tensor(self, value: Any) -> Any:
+    def _tensor(self, value: Any, what: str = "A constraint") -> Any:
         """Return what a function returned as a tensor; a number is a constant."""
-        return value if self._torch.is_tensor(value) else self._torch.as_tensor(value)
+        if self._torch.is_tensor(value):
+            return value
+        return self._torch.as_tensor(returned(value, what))
 
     def _fetched(self, fetch: Any) -> Any:
         value = fetch() if callable(fetch) and not self._torch.is_tensor(fetch) else fetch

@@ -47,6 +47,20 @@ def as_keyed(variables: Sequence[Any], bounds: Any) -> Any:
     return [(v, pair) for v, pair in zip(variables, bounds, strict=True) if pair is not None]
 
 
+def unfrozen(variables: Sequence[Any], bounds: Any) -> tuple[list[Any], Any]:
+    """Return the tensors that require gradients, and bounds for those.
+
+    Where none does, all are returned: that is an error of its own.
+    """
+    free = [v for v in variables if getattr(v, "requires_grad", True)]
+    if not free or len(free) == len(variables):
+        return list(variables), bounds
+    keyed = as_keyed(variables, bounds)
+    pairs = list(keyed.items() if isinstance(keyed, Mapping) else keyed or ())
+    frozen = [v for v in variables if not getattr(v, "requires_grad", True)]
+    return free, [pair for pair in pairs if not _names(pair, frozen)] or None
+
+
 def _names(entry: Any, variables: Sequence[Any]) -> bool:
     """Return whether an entry is one of a variable and its bounds."""
     return (

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from optimizers.external.frameworks import require
+from optimizers.external.frameworks import as_list, as_variables, require
 from optimizers.external.solvers import minimized
 from optimizers.external.torch.backend import TorchBackend
+from optimizers.external.torch.bounds import unfrozen
 from optimizers.optimizer import Optimizer
 from optimizers.result import OptimizerResult
 
@@ -33,7 +34,8 @@ def minimize(
         ``closure() -> scalar tensor``. It does not call ``backward``.
     params : tensor or iterable of tensors
         What to minimise it in: leaf tensors that require gradients, of any types of float
-        together; for instance ``model.parameters()``.
+        together; for instance ``model.parameters()``. Those that do not require gradients stay as
+        they are, as with ``torch.optim``; but not all may be such.
     bounds : dict or sequence, optional
         From a parameter to ``(low, high)``, as a dict or as pairs; or one ``(low, high)`` or None
         for each parameter, in order; or one ``(low, high)`` of numbers for all. Either side is a
@@ -43,7 +45,7 @@ def minimize(
     equalities, inequalities : sequence of callables, optional
         Functions to hold at zero, and not to let become negative.
     fetches, step_callback, loss_callback
-        As in :meth:`ExternalOptimizerInterface.minimize`.
+        As in :meth:`~optimizers.external.ExternalOptimizerInterface.minimize`.
     **kwargs
         As in :class:`ScipyOptimizerInterface`, such as ``method`` and ``options``; with an
         optimizer, as in :class:`OptimizerInterface`.
@@ -71,8 +73,9 @@ def minimize(
     (True, 2.0)
     """
     torch = require("torch")
-    variables = [params] if torch.is_tensor(params) else list(params)
-    equalities, inequalities = list(equalities or ()), list(inequalities or ())
+    given_params = [params] if torch.is_tensor(params) else as_variables(params)
+    variables, bounds = unfrozen(given_params, bounds)
+    equalities, inequalities = as_list(equalities), as_list(inequalities)
     backend = TorchBackend(closure, variables, [*equalities, *inequalities])
     given = (backend, variables, equalities, inequalities, bounds)
     watching = {

@@ -9,6 +9,7 @@ from optimizers.errors import InvalidInputError
 from optimizers.external.frameworks import require
 from optimizers.external.solvers import OptimizerInterface, ScipyOptimizerInterface
 from optimizers.external.torch.backend import TorchBackend
+from optimizers.external.torch.bounds import unfrozen
 from optimizers.optimizer import Optimizer
 from optimizers.result import OptimizerResult
 
@@ -22,7 +23,7 @@ except ImportError:  # told when the class is used
 
 
 class TorchOptimizer(_Base):  # type: ignore[misc]  # untyped, as it may be absent
-    """An optimizer for PyTorch's own loop, in the place of :class:`torch.optim.LBFGS`.
+    """An optimizer for PyTorch's own loop, in the place of ``torch.optim.LBFGS``.
 
     Each :meth:`step` is a whole run from where the parameters are; limit it, by ``maxiter`` for
     instance, to see to something else between steps.
@@ -31,7 +32,7 @@ class TorchOptimizer(_Base):  # type: ignore[misc]  # untyped, as it may be abse
     ----------
     params : iterable
         Parameters, or dicts of groups as ``torch.optim`` takes them. A group may have ``bounds`` of
-        its own, and nothing else.
+        its own, and nothing else. Parameters that do not require gradients stay as they are.
     optimizer : Optimizer, optional
         The algorithm; by default, that of :class:`ScipyOptimizerInterface`.
     bounds : dict or sequence, optional
@@ -76,6 +77,11 @@ class TorchOptimizer(_Base):  # type: ignore[misc]  # untyped, as it may be abse
         **kwargs: Any,
     ) -> None:
         require("torch")
+        if {**getattr(optimizer, "settings", {}), **kwargs}.get("journal"):
+            raise InvalidInputError(
+                "journal was given, but each step is a run of its own, from other parameters, and "
+                "a journal is of one run: leave it out, or take minimize."
+            )
         self._optimizer, self._kwargs = optimizer, kwargs
         self.result_: OptimizerResult | None = None
         super().__init__(params, {"bounds": bounds})
@@ -94,8 +100,10 @@ class TorchOptimizer(_Base):  # type: ignore[misc]  # untyped, as it may be abse
         group = self.param_groups[-1]
         # Kept by position, so that a checkpoint has no parameters in it.
         if group["bounds"] is not None:
-            backend = ClosureBackend(_unset, group["params"], [])
-            group["bounds"] = list(backend.match(group["bounds"]))
+            free, bounds = unfrozen(group["params"], group["bounds"])
+            matched = ClosureBackend(_unset, free, []).match(bounds or {})
+            found = {id(p): pair for p, pair in zip(free, matched, strict=True)}
+            group["bounds"] = [found.get(id(p)) for p in group["params"]]
 
     @override
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -112,7 +120,7 @@ class TorchOptimizer(_Base):  # type: ignore[misc]  # untyped, as it may be abse
         Returns
         -------
         tensor
-            The loss at the first evaluation, as :class:`torch.optim.LBFGS` does.
+            The loss at the first evaluation, as ``torch.optim.LBFGS`` does.
         """
         if not callable(closure):
             raise InvalidInputError(
@@ -133,6 +141,7 @@ class TorchOptimizer(_Base):  # type: ignore[misc]  # untyped, as it may be abse
             for p, pair in zip(group["params"], group["bounds"] or (), strict=False)
             if pair is not None
         ]
+        parameters, bounds = unfrozen(parameters, bounds or None)
         backend = ClosureBackend(closure, parameters, [])
         given: Sequence[Any] = (backend, parameters, None, None, bounds or None)
         if self._optimizer is None:

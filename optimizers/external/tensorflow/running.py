@@ -1,0 +1,108 @@
+"""Evaluating the same tensors of a graph many times, with the same tensors fed."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from optimizers.external.frameworks import require
+
+#: So many evaluations go through ``Session.run`` first: what is faster has to be made by then, for
+#: as long as some of them take.
+PATIENCE = 50
+
+
+class Direct:
+    """Tensors of a session, evaluated without all that ``Session.run`` looks up at each call.
+
+    On a small model that is most of the time. TensorFlow has a public way for tensors without a
+    feed only; this one is what Keras took for its functions. :meth:`of` returns None wherever
+    ``run`` could do anything else, and where there is no such way.
+
+    Parameters
+    ----------
+    session : tf.compat.v1.Session
+        The session.
+    tensors, fed : sequence of tf.Tensor
+        What to evaluate, and what is fed, each once.
+    """
+
+    def __init__(self, session: Any, tensors: Sequence[Any], fed: Sequence[Any]) -> None:
+        from tensorflow.core.protobuf import config_pb2
+
+        names = list(dict.fromkeys(tensor.name for tensor in tensors))
+        self._places = [names.index(tensor.name) for tensor in tensors]
+        self._types = [tensor.dtype.as_numpy_dtype for tensor in fed]
+        options = config_pb2.CallableOptions(feed=[tensor.name for tensor in fed], fetch=names)
+        self._call = session._make_callable_from_options(options)
+
+    @classmethod
+    def of(cls, session: Any, tensors: Sequence[Any], feed: Mapping[Any, Any]) -> Self | None:
+        """Return the way to evaluate tensors with such a feed in a session, or None.
+
+        Parameters
+        ----------
+        session : object
+            The session, of any kind.
+        tensors : sequence
+            What to evaluate.
+        feed : mapping
+            An example of what will be fed.
+        """
+        if not _is_plain(session):
+            return None
+        fed = list(feed)
+        if not all(_is_array(session.graph, key, value) for key, value in feed.items()):
+            return None
+        is_tensor = require("tensorflow").is_symbolic_tensor
+        if not all(is_tensor(t) and t.graph is session.graph for t in tensors):
+            return None
+        names = {tensor.name for tensor in tensors}
+        if any(tensor.dtype.as_numpy_dtype is np.object_ for tensor in tensors) or any(
+            key.name in names for key in fed
+        ):
+            return None
+        try:
+            return cls(session, tensors, fed)
+        except Exception:  # it is no public way: whatever it may be, there is the other
+            return None
+
+    def __call__(self, feed: Mapping[Any, Any]) -> list[Any]:
+        """Return the values. Those fed are copied, as by ``run``: what is fetched may be they."""
+        values = [
+            np.asarray(value).astype(dtype)
+            for value, dtype in zip(feed.values(), self._types, strict=True)
+        ]
+        found = self._call(*values)
+        return [found[place] for place in self._places]
+
+
+def _is_plain(session: Any) -> bool:
+    """Return whether a session is TensorFlow's own, and its ``run`` is neither replaced."""
+    v1 = require("tensorflow").compat.v1
+    run = getattr(type(session), "run", None)
+    return (
+        type(session) in (v1.Session, v1.InteractiveSession)
+        and "run" not in vars(session)
+        and getattr(run, "__qualname__", "") == "BaseSession.run"
+        and not hasattr(run, "__wrapped__")
+    )
+
+
+def _is_array(graph: Any, key: Any, value: Any) -> bool:
+    """Return whether a feed is an array or number for a tensor of such, which ``run`` would take.
+
+    A list is none: it may have any other shape the next time.
+    """
+    if not (
+        require("tensorflow").is_symbolic_tensor(key)
+        and key.graph is graph
+        and graph.is_feedable(key)
+        and (key.dtype.is_floating or key.dtype.is_integer or key.dtype.is_bool)
+        and isinstance(value, np.ndarray | np.generic | float | int)
+    ):
+        return False
+    array = np.asarray(value)
+    if array.dtype.kind in "OSU" or not key.shape.is_compatible_with(array.shape):
+        return False
+    return not isinstance(value, int) or bool(array.astype(key.dtype.as_numpy_dtype) == value)

@@ -1,0 +1,9 @@
+"""Optimizers made for circuits, noise and shots."""
+
+from optimizers.variational.gradient_descent import GradientDescent
+from optimizers.variational.gsls import GSLS
+from optimizers.variational.noisy_lbfgsb import NoisyLBFGSB
+from optimizers.variational.p_bfgs import P_BFGS
+from optimizers.variational.umda import UMDA
+
+__all__ = ["GSLS", "P_BFGS", "UMDA", "GradientDescent", "NoisyLBFGSB"]

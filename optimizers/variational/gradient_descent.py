@@ -1,0 +1,119 @@
+"""Gradient descent with a rate for each step."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from typing_extensions import Unpack, override
+
+from optimizers.evaluation.differences import Differences
+from optimizers.evaluation.sources import GradientSource
+from optimizers.flow import Flow, FlowOptimizer, FlowSettings, Step, check_range, ended
+from optimizers.problem import Problem
+from optimizers.result import StopReason
+from optimizers.run import Run
+from optimizers.stepping.asks import AskData
+from optimizers.support import SupportLevel, SupportLevels
+from optimizers.variational.series import Series, SeriesLike, check_series
+
+#: The step of the differences that stand for a gradient that is not given, as in Qiskit.
+_PERTURBATION = 1e-2
+
+
+class GradientDescent(FlowOptimizer):
+    r"""Gradient descent: steps of a given rate against the gradient.
+
+    .. math:: x_{k+1} = x_k - \eta_k \nabla f(x_k)
+
+    With bounds, each step is projected to them.
+
+    Parameters
+    ----------
+    maxiter : int, default 100
+        Maximum number of steps.
+    learning_rate : float, sequence of float or callable, default 0.01
+        The rate of all steps, one for each, or a function that returns an iterator of them; it is
+        called once a run.
+    tol : float, default 1e-7
+        The run converges when the norm of the gradient is at most that.
+    callback : callable, optional
+        As for all optimizers; or Qiskit's, ``callback(nfev, x, fun, stepsize)``, where the
+        stepsize is the norm of the gradient that led to ``x``.
+    perturbation : float, optional
+        The step of the one-sided differences that stand for a gradient that is not given; 0.01 by
+        default, which suits values with shot noise. Where values are exact, give
+        ``jac="3-point"`` to ``minimize`` instead.
+    **settings
+        Settings of each run; see :class:`~optimizers.flow.FlowSettings`.
+
+    Raises
+    ------
+    OptionError
+        If an option has a value that cannot be used.
+
+    Examples
+    --------
+    >>> def rates():
+    ...     return (0.5 / k**0.1 for k in range(1, 1000))
+    >>> fun, jac = lambda x: float(x @ x), lambda x: 2 * x
+    >>> result = GradientDescent(learning_rate=rates, tol=1e-6).minimize(fun, [3.0, 4.0], jac)
+    >>> result.success, result.x.round(5) + 0.0
+    (True, array([0., 0.]))
+    """
+
+    _callback_form = ("nfev", "x", "fun", "stepsize")
+
+    def __init__(  # type: ignore[misc]  # callback, a setting of each run, has Qiskit's place
+        self,
+        maxiter: int = 100,
+        learning_rate: SeriesLike = 0.01,
+        tol: float = 1e-7,
+        callback: Callable[..., Any] | None = None,
+        perturbation: float | None = None,
+        **settings: Unpack[FlowSettings],
+    ) -> None:
+        options = {
+            "maxiter": maxiter,
+            "learning_rate": learning_rate,
+            "tol": tol,
+            "perturbation": perturbation,
+        }
+        super().__init__(options, callback=callback, **settings)
+
+    @override
+    def _check_options(self, options: dict[str, Any]) -> None:
+        check_series("learning_rate", options["learning_rate"], options["maxiter"])
+        if options["perturbation"] is not None:
+            check_range("perturbation", options["perturbation"], 0, closed=False)
+
+    @override
+    def get_support_level(self) -> SupportLevels:
+        return {
+            "gradient": SupportLevel.supported,
+            "bounds": SupportLevel.supported,
+            "initial_point": SupportLevel.required,
+        }
+
+    @override
+    def _differences(self, problem: Problem) -> GradientSource:
+        if problem.jac is None:
+            return Differences(step=self.perturbation or _PERTURBATION)
+        return super()._differences(problem)
+
+    @override
+    def _flow(self, problem: Problem, run: Run) -> Flow:
+        x, maxiter, norm = problem.x0, self.maxiter, np.nan
+        rates = Series("learning_rate", self.learning_rate)
+        for k in range(maxiter):
+            told = yield AskData(x, x)
+            fun, gradient = told.fun, told.jac
+            if k > 0:
+                yield Step(x, fun, gradient, {"stepsize": norm})
+            norm = float(np.linalg.norm(gradient))
+            if norm <= self.tol:
+                return ended(x, StopReason.GRADIENT, fun, gradient)
+            x = problem.clip(x - rates.next() * gradient)
+        told = yield AskData(x)  # its gradient would lead nowhere
+        if maxiter > 0:
+            yield Step(x, told.fun, None, {"stepsize": norm})
+        return ended(x, StopReason.MAXITER, told.fun)

@@ -1,0 +1,95 @@
+"""Series: numbers that an algorithm takes one of in each iteration, such as learning rates."""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import repeat
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from optimizers._types import Array
+from optimizers.errors import OptionError
+from optimizers.settings import is_number
+
+#: A number for all iterations, one for each, or a function that returns an iterator of them.
+SeriesLike: TypeAlias = float | Sequence[float] | Array | Callable[[], Iterator[float]]
+
+
+class Series:
+    """The numbers of one run, one an iteration.
+
+    Parameters
+    ----------
+    name : str
+        The option, for messages.
+    given : float, sequence of float or callable
+        A number for all iterations, one for each, or a function that returns an iterator.
+
+    Examples
+    --------
+    >>> rates = Series("learning_rate", [0.1, 0.05])
+    >>> rates.next(), rates.next()
+    (0.1, 0.05)
+    """
+
+    def __init__(self, name: str, given: SeriesLike) -> None:
+        self._name = name
+        self._count = 0
+        self._numbers: Iterator[Any]
+        if callable(given):
+            self._numbers = iter(given())
+        elif isinstance(given, Sequence | np.ndarray):
+            self._numbers = iter(given)
+        else:
+            self._numbers = repeat(given)
+
+    def next(self) -> float:
+        """Return the number of the next iteration.
+
+        Raises
+        ------
+        OptionError
+            If there is none, or it is no number.
+        """
+        number = next(self._numbers, None)
+        if number is None:
+            raise OptionError(
+                f"{self._name} ended after {self._count} numbers, expected one for each iteration: "
+                "let it go on, or lower maxiter."
+            )
+        self._count += 1
+        if not is_number(number) or not np.isfinite(number):
+            raise OptionError(
+                f"{self._name} gave {number!r} in iteration {self._count}, expected finite numbers."
+            )
+        return float(number)
+
+
+def check_series(name: str, given: Any, maxiter: int) -> None:
+    """Raise an OptionError if an option cannot be a series of ``maxiter`` numbers.
+
+    Parameters
+    ----------
+    name : str
+        The option.
+    given : object
+        Its value; a function is not called.
+    maxiter : int
+        How many numbers are needed.
+    """
+    if callable(given):
+        return
+    expected = f"{name} is {given!r:.200}, expected a number, {maxiter} of them (maxiter), or a "
+    if isinstance(given, Iterator):
+        raise OptionError(
+            f"{expected}function that returns an iterator: an iterator itself is used up by the "
+            "first run."
+        )
+    numbers = given if isinstance(given, Sequence | np.ndarray) else [given]
+    if isinstance(given, str) or np.ndim(numbers) != 1 or not all(map(is_number, numbers)):
+        raise OptionError(f"{expected}function that returns an iterator.")
+    if not np.isfinite(numbers).all():
+        raise OptionError(f"{expected}function that returns an iterator; all of them finite.")
+    if numbers is given and len(numbers) < maxiter:
+        raise OptionError(
+            f"{name} has {len(numbers)} numbers, expected at least maxiter = {maxiter}."
+        )

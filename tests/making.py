@@ -1,0 +1,23 @@
+"""Optimizers for the tests that every class is put through."""
+
+from typing import Any
+
+from optimizers import Optimizer
+
+#: Short runs, with steps that suit steep functions; and a seed where random numbers are drawn.
+SHORT: dict[str, dict[str, Any]] = {
+    "GradientDescent": {"learning_rate": 1e-3, "maxiter": 30, "perturbation": 1e-5},
+    "GSLS": {"maxiter": 60, "seed": 5},
+    "P_BFGS": {"max_processes": 2, "seed": 5},
+    "UMDA": {"maxiter": 8, "size_gen": 8, "seed": 5},
+}
+
+
+def make(cls: type[Optimizer], **settings: Any) -> Optimizer:
+    """Return an optimizer of a class."""
+    return cls(**{**SHORT.get(cls.__name__, {}), **settings})
+
+
+def makes_seeded(cls: type[Optimizer]) -> bool:
+    """Return whether the class draws random numbers."""
+    return "seed" in SHORT.get(cls.__name__, {})
