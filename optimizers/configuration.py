@@ -1,6 +1,7 @@
 """How an optimizer is configured: its options and settings, to look at, change and compare."""
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -86,6 +87,20 @@ class Configured:
         """Print the algorithm's options to standard output, sorted, one ``name = value`` a line."""
         for name, value in sorted({**self._options, **self._run_settings}.items()):
             print(f"{name} = {value}")
+
+    @property
+    def callback(self) -> Callable[..., Any] | None:
+        """The callback of each run; it can be set, as Qiskit's classifiers and regressors do."""
+        callback: Callable[..., Any] | None = self._run_settings.get("callback")
+        return callback
+
+    @callback.setter
+    def callback(self, callback: Callable[..., Any] | None) -> None:
+        check_run_settings(type(self).__name__, {"callback": callback}, (), self._callback_form)
+        if callback is None:
+            self._run_settings.pop("callback", None)  # as if it had never been set
+        else:
+            self._run_settings["callback"] = callback
 
     def set_max_evals_grouped(self, limit: int | None) -> None:
         """Set how many points one call of the objective takes.

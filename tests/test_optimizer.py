@@ -383,6 +383,21 @@ class TestOptions:
         assert SciPyOptimizer(**optimizer.settings) == optimizer
         assert optimizer.settings["method"] == "bfgs"
 
+    @pytest.mark.parametrize("cls", [COBYLA, LBFGSB, TNC])
+    def test_the_callback_can_be_read_and_set(self, cls):
+        optimizer, seen = cls(maxiter=30), []
+        assert optimizer.callback is None
+        optimizer.callback = seen.append
+        assert optimizer.callback == optimizer.settings["callback"] == seen.append
+        assert len(seen) == 0
+        assert optimizer.minimize(rosen, START).nit == len(seen) > 0
+        with pytest.raises(InvalidInputError, match="callback is 3"):
+            optimizer.callback = 3
+        assert optimizer.callback == seen.append
+        optimizer.callback = None
+        assert optimizer.callback is None
+        assert optimizer == cls(maxiter=30)
+
     def test_changing_the_returned_settings_changes_nothing(self):
         optimizer = TNC(options={"scale": [1.0, 2.0]})
         optimizer.settings["options"]["scale"].append(3.0)
