@@ -3,7 +3,24 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from optimizers import CG, COBYLA, LBFGSB, NELDER_MEAD, POWELL, SLSQP, TNC, Optimizer
+from optimizers import (
+    CG,
+    COBYLA,
+    GSLS,
+    LBFGSB,
+    NELDER_MEAD,
+    P_BFGS,
+    POWELL,
+    SLSQP,
+    TNC,
+    UMDA,
+    GradientDescent,
+    NoisyLBFGSB,
+    Optimizer,
+)
+
+#: The standard deviation of a value drawn by shots here, about.
+SIGMA = 0.03
 
 
 @dataclass(frozen=True)
@@ -17,14 +34,20 @@ class Row:
     exact : dict
         Its options where values have no noise.
     noisy : dict
-        Its options where they are drawn.
+        Its options where they are drawn; None if it is not meant for that.
+    budget : int
+        The points that it needs there.
+    accuracy : float
+        How near to a ground state's energy it ends where values have no noise.
     takes_gradient : bool
         Whether a gradient has effect; where it has none, a warning says so.
     """
 
     cls: type[Optimizer]
     exact: dict[str, Any] = field(default_factory=dict)
-    noisy: dict[str, Any] = field(default_factory=dict)
+    noisy: dict[str, Any] | None = field(default_factory=dict)
+    budget: int = 120
+    accuracy: float = 1e-4
     takes_gradient: bool = False
 
     def make(self, **settings: Any) -> Optimizer:
@@ -33,7 +56,7 @@ class Row:
 
     def make_noisy(self, **settings: Any) -> Optimizer:
         """Return one for values with noise."""
-        return self.cls(**{**self.noisy, **settings})
+        return self.cls(**{**(self.noisy or {}), **settings})
 
 
 _BY_DIFFERENCES: dict[str, Any] = {"noisy": {"eps": 0.1}, "takes_gradient": True}
@@ -43,10 +66,22 @@ ROWS = {
     for row in (
         Row(CG, **_BY_DIFFERENCES),
         Row(COBYLA),
+        Row(
+            GradientDescent,
+            {"learning_rate": 0.5, "tol": 1e-2, "maxiter": 300},
+            {"learning_rate": 0.5, "perturbation": 0.1},
+            accuracy=1e-3,
+            takes_gradient=True,
+        ),
+        Row(GSLS, {"seed": 1}, None),
         Row(LBFGSB, **_BY_DIFFERENCES),
-        Row(NELDER_MEAD),
+        Row(NELDER_MEAD, noisy=None),
+        Row(NoisyLBFGSB, noisy={"noise": SIGMA}, budget=400, takes_gradient=True),
+        Row(P_BFGS, {"max_processes": 2}, None, takes_gradient=True),
         Row(POWELL),
         Row(SLSQP, {"ftol": 1e-9}, **_BY_DIFFERENCES),
         Row(TNC, **_BY_DIFFERENCES),
+        Row(UMDA, {"seed": 1}, {"seed": 1}, accuracy=1e-2),
     )
 }
+NOISY_ROWS = {name: row for name, row in ROWS.items() if row.noisy is not None}
