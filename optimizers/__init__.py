@@ -104,7 +104,15 @@ from optimizers.stepping import (
 )
 from optimizers.stepping.stateful import SteppableOptimizer
 from optimizers.support import OptimizerSupportLevel, SupportLevel
-from optimizers.variational import QNSPSA, SPSA, GradientDescent
+from optimizers.variational import (
+    GSLS,
+    P_BFGS,
+    QNSPSA,
+    SPSA,
+    UMDA,
+    GradientDescent,
+    NoisyLBFGSB,
+)
 
 __version__ = "0.1.0"
 
@@ -115,6 +123,7 @@ __all__ = [
     "COBYQA",
     "CONSTANT",
     "FCONVERGED",
+    "GSLS",
     "INFEASIBLE",
     "LBFGSB",
     "LOCALMINIMUM",
@@ -132,11 +141,13 @@ __all__ = [
     "NOPROGRESS",
     "POINT",
     "POWELL",
+    "P_BFGS",
     "QNSPSA",
     "RCSTRINGS",
     "SLSQP",
     "SPSA",
     "TNC",
+    "UMDA",
     "USERABORT",
     "XCONVERGED",
     "AskData",
@@ -166,6 +177,7 @@ __all__ = [
     "MultistartResult",
     "NewtonCG",
     "NoValueError",
+    "NoisyLBFGSB",
     "NonFiniteValueError",
     "Optimizer",
     "OptimizerError",

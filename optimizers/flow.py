@@ -73,7 +73,7 @@ class Told:
 
 #: What an algorithm is: it yields questions and the ends of iterations, and is sent the answers.
 #: ``AskData(points)`` asks for values, shape (k, n) or (n,), in one wave; ``AskData(x, x)`` for
-#: value and gradient at a point, or at each of several, with the gradients' probes in the same wave.
+#: value and gradient at a point, or at each of several, with the gradients' probes in that wave.
 Flow: TypeAlias = Generator[AskData | Step, Told, Ending]
 
 #: Reasons for which an algorithm is done.
@@ -110,7 +110,7 @@ def ended(
 class FlowOptimizer(Optimizer):
     """An optimizer whose algorithm is a flow.
 
-    A subclass implements :meth:`_flow` and :meth:`get_support_level`, and gives its options to
+    A subclass implements ``_flow`` and :meth:`get_support_level`, and gives its options to
     this constructor. Everything else, from ask and tell to journals, is here. Options are
     attributes too.
 
@@ -282,10 +282,14 @@ def _values(run: Run, points: Array) -> Told:
     if is_last:  # what the budget allows: the most wanted come first
         points = points[: int(left)]
     block = Block(points)
-    if problem.jac is True:
-        _call_each(run, block)
-    else:
-        run.take([block], is_first_needed=False)
+    try:
+        if problem.jac is True:
+            _call_each(run, block)
+        else:
+            run.take([block], is_first_needed=False)
+    except Exception as failure:
+        run.rejected(points[0], failure)  # raises: it says more, and knows a wish to stop
+        raise
     values = block.values
     known = np.ones(len(values), dtype=bool)
     known[list(block.failures)] = False

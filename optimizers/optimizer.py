@@ -80,6 +80,9 @@ class Optimizer(Configured, Declaring, StaticHelpers):
         If a setting has a value that cannot be used.
     """
 
+    #: Whether the algorithm itself reckons with noise; any other is run in stages if there is some.
+    _reckons_with_noise = False
+
     # How it runs.
 
     def minimize(
@@ -405,7 +408,8 @@ class Optimizer(Configured, Declaring, StaticHelpers):
         holding = self._holding(settings)
         callback = holding.get("callback")
         noise = holding.get("noise")
-        if noise is not None and not self._takes_differences(problem):
+        takes_noise = self._reckons_with_noise or self._takes_differences(problem)
+        if noise is not None and not takes_noise:
             warn_user(f"{type(self).__name__} takes no differences here: noise has no effect.")
             noise = None
         journal = as_journal(holding.get("journal"))
@@ -424,6 +428,7 @@ class Optimizer(Configured, Declaring, StaticHelpers):
             seed=holding.get("seed"),
             observers=() if callback is None else (as_observer(callback, form),),
             noise=noise,
+            in_stages=not self._reckons_with_noise,
             keeps_steps=self._keeps_steps(problem),
         )
 

@@ -59,6 +59,8 @@ class Run(WaveTaker):
         :class:`CommonSettings`.
     keeps_steps : bool, default False
         Whether the steps of the differences hold whatever the noise.
+    in_stages : bool, default True
+        Whether an algorithm that knows nothing of noise is run in stages if there is some.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Run(WaveTaker):
         observers: tuple[Observer, ...] = (),
         noise: float | str | None = None,
         keeps_steps: bool = False,
+        in_stages: bool = True,
     ) -> None:
         super().__init__(problem, evaluator, differences, maxfun, timeout, on_failure, seed)
         self._returns_on_interrupt = on_interrupt == "return"
@@ -83,7 +86,9 @@ class Run(WaveTaker):
         self._observers = observers
         #: The iterate at which a callback ended the run.
         self.halted: Evaluation | None = None
-        self._noise = noise
+        #: The standard deviation of the values' noise, or "estimate", as the user gave it.
+        self.noise = noise
+        self._in_stages = in_stages
         self._keeps_steps = keeps_steps
         #: Ends the algorithm when its progress falls below the noise.
         self.stage: Stage | None = None
@@ -108,12 +113,12 @@ class Run(WaveTaker):
     @property
     def is_noisy(self) -> bool:
         """Whether the noise of the values is reckoned with."""
-        return self._noise is not None
+        return self.noise is not None
 
     @property
     def is_plain(self) -> bool:
         """Whether the algorithm is started once, and nothing is started anew."""
-        return self._noise is None and not self.rejects
+        return self.noise is None and not self.rejects
 
     # What algorithms ask.
 
@@ -303,9 +308,9 @@ class Run(WaveTaker):
 
     def _outcome(self, solve: Callable[["Run"], Ending]) -> OptimizerResult:
         """Run the algorithm to an end of its own."""
-        if self._noise is None:
+        if self.noise is None or not self._in_stages:
             return finish(self, self._solved(solve))
-        given = None if isinstance(self._noise, str) else self._noise
+        given = None if isinstance(self.noise, str) else self.noise
         steps = self._keeps_steps
         return finish(self, solve_in_stages(self, lambda run: run._solved(solve), given, steps))
 

@@ -40,7 +40,7 @@ def several(run: "Run", points: Sequence[Array]) -> list[Evaluation | None]:
     count = max(1, int(np.searchsorted(np.cumsum(costs), run.limit - run.nfev, side="right")))
     xs, misled = xs[:count], run.nmisled
     # A random plan is drawn once, here: one more would be another run than on workers.
-    is_serial = run.calls_points and not run.differences.is_random
+    is_serial = run.calls_singly and not run.differences.is_random
     if is_serial or run.problem.jac is True or count == 1:
         found = [_alone(run, x) for x in xs]
     else:

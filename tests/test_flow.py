@@ -74,6 +74,78 @@ def test_a_rejected_point_is_worse_than_all_others():
         assert told[0][row] > max(told[0][1:3])
 
 
+class Pairs(Waves):
+    """Asks values and gradients at three points at once, the start first."""
+
+    def _flow(self, problem, run):
+        points = problem.x0 + np.arange(3.0)[:, np.newaxis]
+        for _ in range(2):
+            told = yield AskData(points, points)
+            yield Step(problem.x0, extra={"told": told})
+            points = points + 1
+        return ended(problem.x0, StopReason.CONVERGED)
+
+
+def both_told(fun, jac=None, **settings):
+    """Return the answers that the flow gets, and the result."""
+    told = []
+    result = Pairs(**settings).minimize(
+        fun,
+        [1.0, 2.0],
+        jac,
+        callback=lambda intermediate_result: told.append(intermediate_result.told),
+    )
+    return told, result
+
+
+def test_gradients_of_several_points_are_one_wave_with_their_probes():
+    sizes, gradients = [], []
+
+    @vectorized
+    def fun(points):
+        sizes.append(len(points))
+        return (points**2).sum(axis=1)
+
+    told, result = both_told(fun)
+    assert sizes == [9, 9]
+    assert (result.nfev, result.njev) == (18, 0)
+    at = np.array([[1.0, 2.0], [2.0, 3.0], [3.0, 4.0]])
+    assert np.array_equal(told[0].fun, (at**2).sum(axis=1))
+    assert told[0].jac == pytest.approx(2 * at, abs=1e-6)
+    assert told[0].known.all()
+    told, result = both_told(fun, lambda x: gradients.append(x) or 2 * x)
+    assert (sizes[2:], result.nfev, result.njev, len(gradients)) == ([3, 3], 6, 6, 6)
+    assert np.array_equal(told[1].jac, 2 * (at + 1))
+    told, result = both_told(lambda x: (bowl(x), 2 * x), True)
+    assert (result.nfev, result.njev) == (6, 6)
+    assert np.array_equal(told[1].jac, 2 * (at + 1))
+
+
+@pytest.mark.parametrize("maxfun", range(1, 19))
+def test_a_budget_holds_for_gradients_of_several_points(maxfun):
+    points = []
+    told, result = both_told(lambda x: points.append(x) or bowl(x), maxfun=maxfun)
+    assert len(points) == result.nfev <= maxfun
+    assert len(told) == maxfun // 9
+    assert result.stop is (StopReason.CONVERGED if maxfun == 18 else StopReason.MAXFUN)
+
+
+@pytest.mark.parametrize("stacked", [False, True])
+def test_of_several_points_with_gradients_a_rejected_one_is_not_a_number(stacked):
+    def fun(x):
+        return np.nan if x[0] == 2.0 else bowl(x)  # the second, and then the first
+
+    stack = vectorized(lambda points: np.array([fun(x) for x in points]))
+    told, result = both_told(stack if stacked else fun, on_failure="reject")
+    assert [answer.known.tolist() for answer in told] == [[True, False, True], [False, True, True]]
+    assert np.isnan(told[0].fun).tolist() == [False, True, False]
+    assert np.isnan(told[0].jac[1]).all()
+    # What a flow knows does not mislead it: no fresh start confirms the end.
+    assert (result.nrejected, result.nit, result.success) == (2, 2, True)
+    with pytest.raises(ArithmeticError):  # at the start there is nothing to step back to
+        both_told(lambda x: fun(x + 1), on_failure="reject")
+
+
 def test_values_are_evaluated_for_watchers_only_if_they_want_them():
     class Watched(Waves):
         _callback_form = ("nfev", "fun")
@@ -138,3 +210,16 @@ def test_standard_errors_that_the_objective_tells_reach_the_flow():
     Listening().minimize(bowl, [2.0, 0.0])
     assert errors[0].tolist() == [1.5, 1.0]
     assert np.isnan(errors[1]).all()
+
+
+def test_an_objective_may_ask_to_stop_in_the_middle_of_a_wave():
+    calls = []
+
+    def fun(x):
+        calls.append(x)
+        if len(calls) == 6:
+            raise StopIteration
+        return bowl(x)
+
+    result = Waves().minimize(fun, [1.0, 2.0], seed=1)
+    assert (result.stop, result.nfev) == (StopReason.CALLBACK, 6)

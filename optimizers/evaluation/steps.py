@@ -22,7 +22,7 @@ from optimizers.evaluation.stencils import Plan, central
 RUNGS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
 #: Longer ones, for variables whose effect does not show above the noise.
 LONG_RUNGS = (1e4, 1e3, 1e2, 1e1, 1e0)
-#: Two differences agree if they differ by no more than so many standard deviations.
+#: By how many standard deviations two differences that agree may differ.
 _AGREEMENT = 2.0
 #: Values differ visibly if they do so by this many standard deviations.
 _VISIBLE = 6.0
@@ -49,7 +49,9 @@ class Ladder:
     steps: list[Array]
     plans: list[Plan]
 
-    def choose(self, f0: float, values: Array, sigma: float) -> Array:
+    def choose(
+        self, f0: float, values: Array, sigma: float, agreement: float = _AGREEMENT
+    ) -> Array:
         """Return the step of each variable.
 
         Parameters
@@ -60,6 +62,9 @@ class Ladder:
             The values at ``points``; what is not finite rules its step out.
         sigma : float
             The standard deviation of the values' noise.
+        agreement : float, default 2.0
+            Two differences agree if they differ by no more than so many standard deviations. The
+            more steps and variables, the more often one of them differs by chance.
 
         Returns
         -------
@@ -78,7 +83,7 @@ class Ladder:
             fits = known[i].copy()
             for j in range(i + 1, len(slopes)):
                 with np.errstate(invalid="ignore"):
-                    far = np.abs(slopes[i] - slopes[j]) > _AGREEMENT * (errors[i] + errors[j])
+                    far = np.abs(slopes[i] - slopes[j]) > agreement * (errors[i] + errors[j])
                 fits &= ~(known[j] & far)
             chosen = np.where(fits, self.steps[i], chosen)
         return chosen

@@ -1,8 +1,8 @@
-"""Reference problems with gradients and known minima, and the variational eigensolver of H2."""
+"""Reference problems with gradients and known minima, and variational eigensolvers."""
 
 from .catalogue import all_problems, bounded_problems, get_problem, mgh_problems
 from .reference import ReferenceProblem
-from .vqe import VQE, h2
+from .vqe import VQE, h2, ising
 
 __all__ = [
     "VQE",
@@ -11,5 +11,6 @@ __all__ = [
     "bounded_problems",
     "get_problem",
     "h2",
+    "ising",
     "mgh_problems",
 ]

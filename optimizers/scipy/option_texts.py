@@ -10,6 +10,7 @@ FURTHER_OPTIONS: dict[str, tuple[str, str]] = {
     "catol": ("1e-4 (before SciPy 1.16: 2e-4)", "accepted violation of constraints"),
     "direc": ("None", "initial directions, shape (n, n)"),
     "disp": ("False", "print the result's message and counts at the end"),
+    "eps": ("1e-8", "absolute step of finite differences"),
     "eta": (
         "-1: 0.25 (trust region: 0.15)",
         "line search's severity; accepted part of a fall",
@@ -30,6 +31,7 @@ FURTHER_OPTIONS: dict[str, tuple[str, str]] = {
     "initial_tr_radius": ("1.0", "initial trust-region radius"),
     "maxCGit": ("-1: max(1, min(50, n / 2))", "products of Hessian and vector an iteration"),
     "maxcor": ("10", "how many steps stand in for the Hessian"),
+    "maxiter": ("15000", "maximum number of iterations"),
     "maxls": ("20", "evaluations of one line search"),
     "mesg_num": ("None", "what is printed: 0 nothing, 1 a line an iteration, ... 5 all"),
     "minfev": ("0", "estimate of the minimum"),

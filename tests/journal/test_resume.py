@@ -56,16 +56,23 @@ def evaluations(path):
     return sum("seq" in entry for entry in entries(path))
 
 
+#: What is not the same each time, or is no number.
+UNEQUAL = {"elapsed", "execution_time", "hess_inv"}
+
+
 def same(left, right):
     if isinstance(right, list | tuple):
         return len(left) == len(right) and all(map(same, left, right))
+    if isinstance(right, dict):
+        names = right.keys() - UNEQUAL
+        return left.keys() == right.keys() and all(same(left[k], right[k]) for k in names)
     return np.array_equal(left, right, equal_nan=np.asarray(right).dtype.kind == "f")
 
 
 def assert_same(result, expected):
     """All of a result is the same, but for the time it took."""
     assert result.keys() == expected.keys()
-    for name in expected.keys() - {"elapsed", "execution_time", "hess_inv"}:
+    for name in expected.keys() - UNEQUAL:
         assert same(result[name], expected[name]), name
 
 

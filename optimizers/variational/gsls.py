@@ -1,0 +1,266 @@
+"""Line search along gradients that are estimated from random samples."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import Unpack, override
+
+from optimizers._types import Array
+from optimizers.flow import Flow, FlowOptimizer, FlowSettings, Step, check_range, ended
+from optimizers.problem import Problem
+from optimizers.result import StopReason
+from optimizers.run import Run
+from optimizers.settings import check_whole
+from optimizers.stepping.asks import AskData
+from optimizers.support import SupportLevel, SupportLevels
+
+
+class GSLS(FlowOptimizer):
+    r"""Gaussian-smoothed line search: descent along a gradient estimated on a small sphere.
+
+    From directions :math:`u_i` drawn evenly from the unit sphere in n dimensions, the gradient is
+
+    .. math:: g = \frac{n}{N \sigma} \sum_{i=1}^N (f(x + \sigma u_i) - f(x)) \, u_i
+
+    and the step from x to :math:`x - \alpha g` is taken if f falls by
+    :math:`c \alpha \lVert g \rVert^2`. If it is not, the next samples, around the same x, are
+    added to those that are there, and the step is shorter. All samples of an iteration are one
+    wave; the candidate is the next, since where to sample depends on its value.
+
+    Within bounds, directions that lead out are drawn again, then flipped where they lead out, and
+    cut short at the other bound where a variable has less room than the sampling radius. The
+    candidate is projected, and has to gain a part of what the gradient promises there. A variable
+    that its bounds fix takes no part.
+
+    Parameters
+    ----------
+    maxiter : int, default 10000
+        Maximum number of iterations.
+    max_eval : int, default 10000
+        Maximum number of points at which the objective is evaluated: a hard limit. Where
+        ``maxfun`` is given too, the smaller holds.
+    disp : bool, default False
+        Print the result's message and counts at the end.
+    sampling_radius : float, default 1e-6
+        The radius of the sphere. Where values have noise, it has to be much larger.
+    sample_size_factor : int, default 1
+        Samples of an iteration for each variable that is free; a fraction is rounded to a whole
+        number of samples, at least one.
+    initial_step_size : float, default 1e-2
+        The first step size.
+    min_step_size : float, default 1e-10
+        The run converges when the step size is at most that.
+    step_size_multiplier : float, default 0.4
+        What the step size is multiplied by after a step that is not taken, between 0 and 1; after
+        one that is, it is divided by twice that.
+    armijo_parameter : float, default 0.1
+        What part of the decrease that the gradient promises a step has to bring, between 0 and 1.
+    min_gradient_norm : float, default 1e-8
+        The run converges when the norm of the estimated gradient is at most that.
+    max_failed_rejection_sampling : int, default 50
+        How often samples are drawn anew within bounds, before they are flipped.
+    **settings
+        Settings of each run; see :class:`~optimizers.flow.FlowSettings`.
+
+    Raises
+    ------
+    OptionError
+        If an option has a value that cannot be used.
+
+    References
+    ----------
+    .. [1] A. S. Berahas, L. Cao, K. Choromanski and K. Scheinberg, "A theoretical and empirical
+       comparison of gradient approximations in derivative-free optimization", Foundations of
+       Computational Mathematics 22 (2022) 507-560, https://arxiv.org/abs/1905.01332.
+
+    Examples
+    --------
+    >>> result = GSLS().minimize(lambda x: float(x @ x), [3.0, 4.0], seed=1)
+    >>> result.stop.name, result.x.round(3) + 0.0
+    ('STEP', array([0., 0.]))
+    """
+
+    def __init__(
+        self,
+        maxiter: int = 10000,
+        max_eval: int = 10000,
+        disp: bool = False,
+        sampling_radius: float = 1.0e-6,
+        sample_size_factor: float = 1,
+        initial_step_size: float = 1.0e-2,
+        min_step_size: float = 1.0e-10,
+        step_size_multiplier: float = 0.4,
+        armijo_parameter: float = 1.0e-1,
+        min_gradient_norm: float = 1e-8,
+        max_failed_rejection_sampling: int = 50,
+        **settings: Unpack[FlowSettings],
+    ) -> None:
+        options = {
+            "maxiter": maxiter,
+            "max_eval": max_eval,
+            "disp": disp,
+            "sampling_radius": sampling_radius,
+            "sample_size_factor": sample_size_factor,
+            "initial_step_size": initial_step_size,
+            "min_step_size": min_step_size,
+            "step_size_multiplier": step_size_multiplier,
+            "armijo_parameter": armijo_parameter,
+            "min_gradient_norm": min_gradient_norm,
+            "max_failed_rejection_sampling": max_failed_rejection_sampling,
+        }
+        super().__init__(options, **settings)
+
+    @override
+    def _check_options(self, options: dict[str, Any]) -> None:
+        check_whole("maxiter", options["maxiter"], 0)
+        check_whole("max_eval", options["max_eval"], 1)
+        name = "max_failed_rejection_sampling"
+        check_whole(name, options[name], 0)
+        for name in ("sampling_radius", "sample_size_factor", "initial_step_size"):
+            check_range(name, options[name], 0, closed=False)
+        for name in ("step_size_multiplier", "armijo_parameter"):
+            check_range(name, options[name], 0, 1, closed=False)
+        for name in ("min_step_size", "min_gradient_norm"):
+            check_range(name, options[name], 0)
+
+    @override
+    def get_support_level(self) -> SupportLevels:
+        return {
+            "gradient": SupportLevel.ignored,
+            "bounds": SupportLevel.supported,
+            "initial_point": SupportLevel.required,
+        }
+
+    @override
+    def _budget(self, maxfun: int | None) -> int | None:
+        limit = int(self.max_eval)
+        return limit if maxfun is None else min(maxfun, limit)
+
+    @override
+    def _flow(self, problem: Problem, run: Run) -> Flow:
+        x, alpha = problem.x0, self.initial_step_size
+        sphere = Sphere(problem, self.sampling_radius, self.max_failed_rejection_sampling)
+        size = max(1, round(self.sample_size_factor * sphere.n))
+        value = (yield AskData(x)).fun
+        directions, values = np.empty((0, x.size)), np.empty(0)
+        for _ in range(self.maxiter):
+            drawn = sphere.directions(x, size, run.rng)
+            points = problem.clip(x + self.sampling_radius * drawn)
+            if (points == x).all():
+                words = f"Rounding makes samples at x of radius {self.sampling_radius:g} x itself."
+                return ended(x, StopReason.NO_PROGRESS, value, words=words)
+            told = yield AskData(points)
+            # Stand-ins for samples that were rejected say nothing of the slope.
+            directions = np.concatenate([directions, drawn[told.known]])
+            values = np.concatenate([values, told.fun[told.known]])
+            gradient = sphere.gradient(directions, values - value)
+            norm = float(np.linalg.norm(gradient))
+            if len(values) and norm <= self.min_gradient_norm:
+                return ended(x, StopReason.GRADIENT, value)
+            candidate = problem.clip(x - alpha * gradient)
+            is_better = False
+            if not np.array_equal(candidate, x):
+                promised = self.armijo_parameter * float(gradient @ (x - candidate))
+                found = (yield AskData(candidate)).fun
+                is_better = found <= value - promised
+            if is_better:
+                x, value = candidate, found
+                alpha /= 2 * self.step_size_multiplier
+                directions, values = directions[:0], values[:0]
+            else:
+                alpha *= self.step_size_multiplier
+            yield Step(x, value, None, {"gradient_norm": norm, "step_size": alpha})
+            if alpha <= self.min_step_size:
+                return ended(x, StopReason.STEP, value)
+        return ended(x, StopReason.MAXITER, value)
+
+
+class Sphere:
+    """Draws directions from the unit sphere of the variables that are free.
+
+    Parameters
+    ----------
+    problem : Problem
+        The problem.
+    radius : float
+        How far samples are from their centre.
+    attempts : int
+        How often samples are drawn anew within bounds.
+
+    Examples
+    --------
+    >>> problem = Problem(len, np.zeros(3), None, np.zeros(3), np.array([1.0, 0.0, 1.0]))
+    >>> drawn = Sphere(problem, 0.1, 50).directions(np.zeros(3), 4, np.random.default_rng(1))
+    >>> np.linalg.norm(drawn, axis=1).round(6), bool((drawn >= 0).all()), drawn[:, 1]
+    (array([1., 1., 1., 1.]), True, array([0., 0., 0., 0.]))
+    """
+
+    def __init__(self, problem: Problem, radius: float, attempts: int) -> None:
+        self._radius, self._attempts = radius, attempts
+        self._has_bounds = problem.lower is not None
+        self._lower = np.full(problem.n, -np.inf) if problem.lower is None else problem.lower
+        self._upper = np.full(problem.n, np.inf) if problem.upper is None else problem.upper
+        self._free: NDArray[np.bool_] = self._lower < self._upper
+        #: How many variables are free.
+        self.n = int(self._free.sum())
+
+    def _drawn(self, count: int, rng: np.random.Generator) -> Array:
+        normal = rng.normal(size=(count, self.n))
+        directions = np.zeros((count, self._free.size))
+        directions[:, self._free] = normal / np.linalg.norm(normal, axis=1, keepdims=True)
+        return directions
+
+    def directions(self, x: Array, count: int, rng: np.random.Generator) -> Array:
+        """Return directions in which samples around ``x`` are within the bounds.
+
+        Parameters
+        ----------
+        x : ndarray of float64, shape (n,)
+            The centre, within the bounds.
+        count : int
+            How many.
+        rng : Generator
+            Random numbers.
+
+        Returns
+        -------
+        ndarray of float64, shape (count, n)
+            Of length 1, or less where a variable has not enough room.
+        """
+        drawn = self._drawn(count, rng)
+        if not self._has_bounds:
+            return drawn
+        accepted = drawn[self._is_inside(x, drawn)]
+        for _ in range(self._attempts):
+            if len(accepted) >= count:
+                return accepted[:count]
+            drawn = self._drawn(count, rng)
+            accepted = np.concatenate([accepted, drawn[self._is_inside(x, drawn)]])
+        # In a corner only one in 2^n directions leads inside.
+        drawn = self._drawn(count, rng)
+        with np.errstate(over="ignore"):  # so far away is as good as no bound
+            below, above = (self._lower - x) / self._radius, (self._upper - x) / self._radius
+        flipped = np.where((drawn < below) | (drawn > above), -drawn, drawn)
+        return np.concatenate([accepted, np.clip(flipped, below, above)])[:count]
+
+    def _is_inside(self, x: Array, directions: Array) -> NDArray[np.bool_]:
+        points = x + self._radius * directions
+        inside: NDArray[np.bool_] = np.all(
+            (points >= self._lower) & (points <= self._upper), axis=1
+        )
+        return inside
+
+    def gradient(self, directions: Array, differences: Array) -> Array:
+        """Return the gradient estimated from samples; zero if there are none.
+
+        Parameters
+        ----------
+        directions : ndarray of float64, shape (k, n)
+            The directions of the samples.
+        differences : ndarray of float64, shape (k,)
+            Their values less that of the centre.
+        """
+        factor = self.n / (max(1, len(differences)) * self._radius)
+        estimate: Array = factor * (differences @ directions)
+        return estimate

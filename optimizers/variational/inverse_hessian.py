@@ -1,0 +1,74 @@
+"""The inverse Hessian of limited-memory BFGS in compact form, whose diagonal is known too."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optimizers._types import Array
+
+
+class CompactInverse:
+    r"""A limited-memory inverse Hessian on the variables that are free to move.
+
+    With the pairs as columns of S and Y, the initial inverse D, the upper triangle R of
+    :math:`S^T Y` and its diagonal E, it is [1]_
+
+    .. math:: H = D + \begin{pmatrix} S & DY \end{pmatrix}
+        \begin{pmatrix} R^{-T} (E + Y^T D Y) R^{-1} & -R^{-T} \\ -R^{-1} & 0 \end{pmatrix}
+        \begin{pmatrix} S^T \\ Y^T D \end{pmatrix} .
+
+    Parameters
+    ----------
+    initial : ndarray of float64, shape (n,)
+        The diagonal D; positive.
+    pairs : sequence of (s, y)
+        Steps and differences of gradients, oldest first; those without curvature along the free
+        variables are left out.
+    free : ndarray of bool, shape (n,)
+        Which variables may move; the others have zeros.
+
+    References
+    ----------
+    .. [1] R. H. Byrd, J. Nocedal and R. B. Schnabel, "Representations of quasi-Newton matrices and
+       their use in limited memory methods", Mathematical Programming 63 (1994) 129-156, eq. 3.1.
+
+    Examples
+    --------
+    >>> inverse = CompactInverse(np.ones(2), [(np.array([1.0, 0.0]), np.array([4.0, 0.0]))],
+    ...                          np.array([True, True]))
+    >>> inverse.product(np.array([4.0, 1.0])), inverse.diagonal
+    (array([1., 1.]), array([0.25, 1.  ]))
+    """
+
+    def __init__(
+        self, initial: Array, pairs: Sequence[tuple[Array, Array]], free: NDArray[np.bool_]
+    ) -> None:
+        self._initial = np.where(free, initial, 0.0)
+        kept = [(s * free, y * free) for s, y in pairs]
+        kept = [(s, y) for s, y in kept if s @ y > 0.0]
+        self._wings = np.zeros((initial.size, 0))
+        self._middle = np.zeros((0, 0))
+        if not kept:
+            return
+        steps, bends = (np.stack(part, axis=1) for part in zip(*kept, strict=True))
+        products = steps.T @ bends
+        inverse = np.linalg.inv(np.triu(products))
+        scaled = self._initial[:, np.newaxis] * bends
+        core = np.diag(np.diag(products)) + bends.T @ scaled
+        zeros = np.zeros_like(core)
+        self._wings = np.concatenate([steps, scaled], axis=1)
+        self._middle = np.block([[inverse.T @ core @ inverse, -inverse.T], [-inverse, zeros]])
+
+    def product(self, vector: Array) -> Array:
+        """Return its product with a vector."""
+        product: Array = self._initial * vector
+        product += self._wings @ (self._middle @ (self._wings.T @ vector))
+        return product
+
+    @property
+    def diagonal(self) -> Array:
+        """Its diagonal, shape (n,)."""
+        further = np.einsum("ij,ij->i", self._wings @ self._middle, self._wings)
+        diagonal: Array = np.maximum(self._initial + further, 0.0)
+        return diagonal

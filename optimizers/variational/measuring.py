@@ -1,0 +1,204 @@
+"""Measuring a noisy objective: values and gradients with their errors, better the more often."""
+
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from optimizers._types import Array
+from optimizers.evaluation.sources import GradientSource
+from optimizers.flow import Told
+from optimizers.run import Run
+from optimizers.stepping.asks import AskData
+
+#: How much a level that was given or measured before weighs, in measurements, and at the most:
+#: noise is another elsewhere.
+_GIVEN, _MOST = 50.0, 100.0
+#: How often the start is measured to tell whether there is noise, and again to tell how much.
+_FIRST, _AGAIN = 2, 6
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What is known of a point, with standard errors.
+
+    Parameters
+    ----------
+    x : ndarray of float64, shape (n,)
+        The point.
+    fun, fun_error : float
+        The mean of the values there, and its standard error.
+    jac, jac_error : ndarray of float64, shape (n,)
+        The gradient, and the standard error of each component.
+    curvature, curvature_error : ndarray of float64, shape (n,), or None
+        The second derivatives along each variable, if the gradient's probes tell them.
+    values : ndarray of float64, shape (k,)
+        The means of the values at the point and its probes.
+    count : int
+        How often they were evaluated.
+    waves : int
+        In how many waves.
+    is_rejected : bool
+        Whether an evaluation was rejected: nothing else of it is of use.
+    """
+
+    x: Array
+    fun: float
+    fun_error: float
+    jac: Array
+    jac_error: Array
+    curvature: Array | None
+    curvature_error: Array | None
+    values: Array
+    count: int = 1
+    waves: int = 1
+    is_rejected: bool = False
+
+
+class Measuring:
+    """How points of one run are measured.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    sigma : float
+        The standard deviation of a value, as far as that is known.
+    is_told : bool
+        Whether the objective tells the errors of its values.
+    """
+
+    def __init__(self, run: Run, sigma: float, is_told: bool) -> None:
+        self._run = run
+        #: The standard deviation of a value.
+        self.sigma = sigma
+        self._is_told = is_told
+        self._weight = _GIVEN
+        jac = run.problem.jac
+        #: How the gradient is had from values; None if it is the user's own.
+        self.source: GradientSource | None = (
+            None if jac is True or callable(jac) else run.differences
+        )
+        #: The standard deviation of a component of the user's own gradient.
+        self.slope_sigma = 0.0
+
+    def at(self, x: Array, repeats: int = 1) -> Generator[AskData, Told, Measured]:
+        """Measure a point: it, and all probes of its gradient, so many times in one wave."""
+        if self.source is None:
+            return (yield from self._given(x, repeats))
+        problem, run = self._run.problem, self._run
+        plan = self.source.plan(x, problem.lower, problem.upper, run.precision, lambda: run.rng)
+        points = np.concatenate([x[np.newaxis], plan.points])
+        told = yield AskData(np.tile(points, (repeats, 1)))
+        rows = told.fun.reshape(repeats, len(points))
+        values = rows.mean(axis=0)
+        sigma = self._told_sigma(told) if self._is_told else self.sigma
+        if repeats > 1:
+            self._learn(float(np.sum((rows - values) ** 2)), (repeats - 1) * len(points))
+        error = sigma / np.sqrt(repeats)
+        bent, noise = plan.curvature(values[0], values[1:]), plan.curvature_noise
+        return Measured(
+            x,
+            float(values[0]),
+            error,
+            plan.fold(values[0], values[1:]),
+            error * plan.noise,
+            bent,
+            None if bent is None or noise is None else error * noise,
+            values,
+            repeats,
+            is_rejected=told.known is not None and not told.known.all(),
+        )
+
+    def _given(self, x: Array, repeats: int) -> Generator[AskData, Told, Measured]:
+        """Measure a point whose gradient is the user's own."""
+        points = np.tile(x, (repeats, 1))
+        told = yield AskData(points, points)
+        fun, jac = told.fun.mean(keepdims=True), told.jac.mean(axis=0)
+        if repeats > 1:
+            slopes = float(np.sum((told.jac - jac) ** 2)) / ((repeats - 1) * x.size)
+            self.slope_sigma = self.slope_sigma or float(np.sqrt(slopes))
+        root = np.sqrt(repeats)
+        slope_error = np.full(x.size, self.slope_sigma / root)
+        lost = told.known is not None and not told.known.all()
+        return Measured(
+            x,
+            float(fun[0]),
+            self.sigma / root,
+            jac,
+            slope_error,
+            None,
+            None,
+            fun,
+            repeats,
+            is_rejected=lost,
+        )
+
+    def again(self, known: Measured, repeats: int = 1) -> Generator[AskData, Told, Measured]:
+        """Measure a point once more, and return what both measurements tell together."""
+        new = yield from self.at(known.x, repeats)
+        if new.is_rejected:
+            return replace(known, waves=known.waves + 1)
+        count = known.count + new.count
+        old_part, new_part = known.count / count, new.count / count
+        if self.source is None or not self.source.is_random:
+            spread = known.count * new_part * float(np.sum((known.values - new.values) ** 2))
+            self._learn(spread, len(new.values))
+
+        def mean(name: str) -> Any:
+            one, other = getattr(known, name), getattr(new, name)
+            return None if one is None else old_part * one + new_part * other
+
+        def error(name: str) -> Any:
+            one, other = getattr(known, name), getattr(new, name)
+            return None if one is None else np.hypot(old_part * one, new_part * other)
+
+        return Measured(
+            known.x,
+            mean("fun"),
+            float(error("fun_error")),
+            mean("jac"),
+            error("jac_error"),
+            mean("curvature"),
+            error("curvature_error"),
+            mean("values"),
+            count,
+            known.waves + 1,
+        )
+
+    def _learn(self, squares: float, freedom: int) -> None:
+        """Mend the level of the noise by how much repeated values differ."""
+        if self._is_told or squares == 0.0:  # the same again: noise that is a function of the point
+            return
+        variance = self._weight * self.sigma**2 + squares
+        self._weight += freedom
+        self.sigma = float(np.sqrt(variance / self._weight))
+        self._weight = min(self._weight, _MOST)
+
+    def _told_sigma(self, told: Told) -> float:
+        sigma = told_error(told)
+        return self.sigma if sigma is None else sigma
+
+
+def told_error(told: Told) -> float | None:
+    """Return the standard error of the values of a wave, as the objective told it; None if not."""
+    if told.errors is None or np.isnan(told.errors).all():
+        return None
+    return float(np.sqrt(np.nanmean(told.errors**2)))
+
+
+def first_look(x: Array) -> Generator[AskData, Told, tuple[float, bool]]:
+    """Return the standard deviation of the values at a point, and whether the objective tells it.
+
+    It is 0.0 where the same value comes again.
+    """
+    told = yield AskData(np.tile(x, (_FIRST, 1)))
+    sigma = told_error(told)
+    if sigma is not None:
+        return sigma, True
+    values = told.fun
+    if np.ptp(values) == 0.0:
+        return 0.0, False
+    told = yield AskData(np.tile(x, (_AGAIN, 1)))
+    return float(np.std(np.concatenate([values, told.fun]), ddof=1)), False

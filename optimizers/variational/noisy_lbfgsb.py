@@ -1,0 +1,208 @@
+"""L-BFGS-B for objectives with noise."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from typing_extensions import Unpack, override
+
+from optimizers.ending import Ending
+from optimizers.errors import InvalidInputError, OptionError
+from optimizers.evaluation.differences import SCHEMES, Differences
+from optimizers.evaluation.noise import plan_noise
+from optimizers.evaluation.steps import ladder
+from optimizers.flow import Flow, FlowOptimizer, FlowSettings, check_range, drive
+from optimizers.ledger import StopRun
+from optimizers.problem import Problem
+from optimizers.run import Run
+from optimizers.scipy import LBFGSB
+from optimizers.settings import check_whole, is_number
+from optimizers.stepping.asks import AskData
+from optimizers.support import SupportLevel, SupportLevels
+from optimizers.variational.measuring import Measuring, first_look, told_error
+from optimizers.variational.noisy_search import NoisySearch, known_of
+
+#: Steps of differences that are tried at the start, relative to ``max(1, abs(x))``.
+_RUNGS = (1.0, 0.3, 0.1, 0.03, 1e-2, 1e-3, 1e-4)
+#: By how many standard deviations two of them may differ: with some 20 pairs for each of many
+#: variables, chance must not choose a step so short that its noise hides all others.
+_AGREEMENT = 3.5
+#: Noise below this part of the values is their rounding.
+_ROUNDING = 1e-13
+
+
+class NoisyLBFGSB(FlowOptimizer):
+    """A quasi-Newton method with bounds that holds under noise.
+
+    Steps of L-BFGS with projected bounds, made for values with errors: a step is taken only if the
+    gradient is told from its noise, and accepted if it is not visibly uphill [2]_; only pairs with
+    curvature beyond noise are learnt from [1]_. Where the gradient drowns in noise, the point is
+    measured again and all its measurements are averaged. When that tells nothing either, the run
+    ends. It ends on the point with the best *estimate*, not the luckiest sample.
+
+    Where there is no noise, it is :class:`LBFGSB`.
+
+    Parameters
+    ----------
+    maxiter : int, default 15000
+        Maximum number of steps.
+    maxcor : int, default 10
+        How many pairs of steps and differences of gradients are remembered.
+    gtol : float, default 1e-05
+        The run converges when no component of the projected gradient is larger.
+    max_resamplings : int, default 1
+        How often each point may be evaluated in one wave where the gradient falls below its
+        noise: as often as the norm test of [3]_ asks, at the most so often. It stands for more
+        shots.
+    shots : int, optional
+        How many shots an evaluation takes: then the setting ``noise`` is the standard deviation
+        of a single shot.
+    callback : callable, optional
+        As for all optimizers; ``intermediate_result`` has ``fun_error`` too.
+    **settings
+        Settings of each run; see :class:`~optimizers.flow.FlowSettings`.
+
+    Raises
+    ------
+    OptionError
+        If an option has a value that cannot be used.
+
+    Notes
+    -----
+    The noise is known in one of these ways, the first that there is: the objective returns
+    ``(value, standard error)``; the setting ``noise`` tells the standard deviation of a value; with
+    ``noise="estimate"`` a difference table is measured, which also finds noise that is a function
+    of the point, as a simulator's; otherwise the start is evaluated twice, and if the values
+    differ, six times more. Points that are measured again mend it.
+
+    The gradient is the user's; or that of a source such as :class:`ParameterShift`, whose second
+    derivatives then scale the first steps for nothing; or, by default, central differences with
+    steps that suit the noise.
+
+    The result has ``fun_error``, the standard error of ``fun``, which is the mean of all values at
+    ``x``; and ``noise``, the standard deviation of one value. The reason ``StopReason.NOISE`` is a
+    success where the value has visibly fallen and no curvature is visibly negative.
+
+    References
+    ----------
+    .. [1] Y. Xie, R. H. Byrd and J. Nocedal, "Analysis of the BFGS method with errors", SIAM
+       Journal on Optimization 30 (2020) 182-209.
+    .. [2] H.-J. M. Shi, Y. Xie, R. Byrd and J. Nocedal, "A noise-tolerant quasi-Newton algorithm
+       for unconstrained optimization", SIAM Journal on Optimization 32 (2022) 29-55.
+    .. [3] R. Bollapragada, R. Byrd and J. Nocedal, "Adaptive sampling strategies for stochastic
+       optimization", SIAM Journal on Optimization 28 (2018) 3312-3343.
+
+    Examples
+    --------
+    >>> from optimizers import ParameterShift
+    >>> from optimizers.problems import h2
+    >>> energy = h2(shots=1000, noise_seed=1)
+    >>> result = NoisyLBFGSB(seed=1).minimize(energy, energy.x0, ParameterShift())
+    >>> result.stop.name, abs(h2()(result.x) - energy.ground_energy) < 1e-2
+    ('NOISE', True)
+    >>> abs(result.fun - h2()(result.x)) < 4 * result.fun_error
+    True
+    """
+
+    _reckons_with_noise = True
+
+    def __init__(  # type: ignore[misc]  # callback, a setting of each run, is named for its place
+        self,
+        maxiter: int = 15000,
+        maxcor: int = 10,
+        gtol: float = 1e-5,
+        max_resamplings: int = 1,
+        shots: int | None = None,
+        callback: Callable[..., Any] | None = None,
+        **settings: Unpack[FlowSettings],
+    ) -> None:
+        options = {
+            "maxiter": maxiter,
+            "maxcor": maxcor,
+            "gtol": gtol,
+            "max_resamplings": max_resamplings,
+            "shots": shots,
+        }
+        super().__init__(options, callback=callback, **settings)
+
+    @override
+    def _check_options(self, options: dict[str, Any]) -> None:
+        check_range("gtol", options["gtol"], 0)
+        check_whole("max_resamplings", options["max_resamplings"], 1)
+        if options["shots"] is not None:
+            check_whole("shots", options["shots"], 1)
+
+    @override
+    def get_support_level(self) -> SupportLevels:
+        return {
+            "gradient": SupportLevel.supported,
+            "bounds": SupportLevel.supported,
+            "initial_point": SupportLevel.required,
+        }
+
+    @override
+    def _solve(self, run: Run) -> Ending:
+        if run.problem.is_fixed:
+            return super()._solve(run)
+        noise = run.noise
+        if self.shots is not None and not is_number(noise):
+            raise OptionError(
+                f"shots is {self.shots!r} and noise is {noise!r}: with shots, give the standard "
+                "deviation of a single shot as noise."
+            )
+        found: list[NoisySearch] = []
+        try:
+            ending = drive(run, self._flow(run.problem, run, found))
+        except StopRun as stop:
+            best = found[0].note() if found else None
+            if best is None:
+                raise
+            words = f"Stopped: {stop.reason.sentence}."
+            return Ending(best.x, False, -1, words, stop.reason, known_of(best))
+        if found:
+            return ending
+        # The algorithm for exact values is a library's.
+        exact = LBFGSB(maxiter=self.maxiter, options={"maxcor": self.maxcor, "gtol": self.gtol})
+        return exact._solve(run)
+
+    @override
+    def _flow(self, problem: Problem, run: Run, found: list[NoisySearch] | None = None) -> Flow:
+        """Return the algorithm; it adds its search to ``found`` if there is noise."""
+        sigma, is_told = 0.0, False
+        x = problem.x0
+        if is_number(run.noise):
+            sigma = float(run.noise) / np.sqrt(self.shots or 1)  # type: ignore[arg-type]  # a number
+        elif run.noise is None:
+            sigma, is_told = yield from first_look(x)
+        else:
+            table = plan_noise(x, run.rng, problem.lower, problem.upper)
+            told = yield AskData(np.concatenate([x[np.newaxis], table.points]))
+            error, measured = told_error(told), table.fold(told.fun[1:])
+            is_told = error is not None
+            sigma = error if error is not None else measured.sigma if measured.is_known else 0.0
+            sigma = sigma if sigma > _ROUNDING * float(np.max(np.abs(told.fun))) else 0.0
+        if sigma == 0.0:
+            return None  # type: ignore[return-value]  # nothing to reckon with: see _solve
+        if problem.jac == "cs":
+            raise InvalidInputError(
+                f"jac is 'cs', but values have noise of {sigma:.1e}: complex steps are as short as "
+                "rounding allows. Give '3-point', whose steps are chosen to suit the noise."
+            )
+        if problem.jac == "2-point":
+            run.differences = Differences("2-point", noise=sigma)
+        elif problem.jac is None or problem.jac in SCHEMES:
+            tried = ladder(x, problem.lower, problem.upper, _RUNGS)
+            told = yield AskData(np.concatenate([x[np.newaxis], tried.points]))
+            steps = tried.choose(float(told.fun[0]), told.fun[1:], sigma, _AGREEMENT)
+            run.differences = Differences("3-point", step=steps)
+        search = NoisySearch(
+            run,
+            Measuring(run, sigma, is_told),
+            maxiter=self.maxiter,
+            maxcor=self.maxcor,
+            gtol=self.gtol,
+            max_resamplings=self.max_resamplings,
+        )
+        if found is not None:
+            found.append(search)
+        return (yield from search.flow())

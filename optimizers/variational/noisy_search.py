@@ -1,0 +1,250 @@
+"""The search of NoisyLBFGSB: quasi-Newton steps as far as they can be told from noise.
+
+A step is taken where the gradient is larger than its noise. Where it is not, the point is measured
+again, until the mean of its measurements tells a step or there is none to tell.
+"""
+
+from collections.abc import Generator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optimizers._types import Array
+from optimizers.ending import Ending
+from optimizers.flow import Flow, Step, Told, ended
+from optimizers.ledger import Evaluation
+from optimizers.problem import Problem
+from optimizers.result import StopReason
+from optimizers.run import Run
+from optimizers.stepping.asks import AskData
+from optimizers.variational.inverse_hessian import CompactInverse
+from optimizers.variational.measuring import Measured, Measuring
+
+#: The gradient is told from its noise if the decrease that it promises is so many times the one
+#: that its noise alone would.
+_TOLD = 2.0
+#: In how many waves a point is measured, at the most, before the search gives up telling a step.
+_PATIENCE = 8
+#: How much of the promised decrease a step has to keep, and how many standard errors it may miss
+#: that by.
+_ARMIJO, _RELAXED = 1e-4, 1.5
+#: How often a step is shortened, and by how much at least and at most.
+_TRIALS, _SHRINK = 20, (0.1, 0.5)
+#: By how many standard errors a curvature has to differ from zero to be believed.
+_BELIEVED = 3.0
+#: The least curvature that a step is scaled by, relative to the largest.
+_LEAST_CURVATURE = 0.1
+#: A decrease of so many standard errors is beyond doubt.
+_VISIBLE = 4.0
+
+
+class NoisySearch:
+    """One run of NoisyLBFGSB where there is noise.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    measuring : Measuring
+        How its points are measured.
+    maxiter, maxcor, gtol, max_resamplings
+        As in :class:`NoisyLBFGSB`.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        measuring: Measuring,
+        *,
+        maxiter: int,
+        maxcor: int,
+        gtol: float,
+        max_resamplings: int,
+    ) -> None:
+        self._problem: Problem = run.problem
+        self._extra = run.extra
+        self._measuring = measuring
+        self._maxiter, self._maxcor, self._gtol = maxiter, maxcor, gtol
+        self._max_resamplings = max_resamplings
+        self._pairs: list[tuple[Array, Array]] = []
+        # How long a step along the gradient is where nothing tells the curvature.
+        self._scale: float | None = None
+        self._repeats = 1
+        self._first: Measured | None = None
+        #: The point where it stands, and the best that it left.
+        self._current: Measured | None = None
+        self._left: Measured | None = None
+
+    @property
+    def estimate(self) -> Measured | None:
+        """The point with the best estimate: where it stands, if none before is visibly better."""
+        current, left = self._current, self._left
+        if current is None or left is None:
+            return current
+        margin = _BELIEVED * np.hypot(current.fun_error, left.fun_error)
+        return left if left.fun < current.fun - margin else current
+
+    def note(self) -> Measured | None:
+        """Let the result have the errors of the estimate, and return it."""
+        found = self.estimate
+        if found is not None:
+            self._extra.update(fun_error=found.fun_error, noise=self._measuring.sigma)
+        return found
+
+    def flow(self) -> Flow:
+        """Return the search as a flow."""
+        measuring = self._measuring
+        # Of the user's own gradient nobody knows the noise until it is had twice.
+        twice = 1 if measuring.source is not None else 2
+        current = self._first = self._current = yield from measuring.at(self._problem.x0, twice)
+        iterations = 0
+        while iterations < self._maxiter:
+            free = self._free(current)
+            if np.max(np.abs(current.jac[free]), initial=0.0) <= self._gtol:
+                return self._ended(StopReason.GRADIENT)
+            inverse = CompactInverse(self._initial(current), self._pairs, free)
+            step = -inverse.product(current.jac)
+            promised = -float(current.jac @ step)
+            blurred = _TOLD * float(inverse.diagonal @ current.jac_error**2)
+            new = None
+            if promised > blurred:
+                new = yield from self._searched(current, step)
+            if new is None:
+                if current.waves >= _PATIENCE:
+                    return self._ended(StopReason.NOISE)
+                before = current
+                self._grow(current, promised, blurred)
+                current = self._current = yield from measuring.again(current, self._repeats)
+                if np.array_equal(current.values, before.values):
+                    return self._ended(StopReason.NOISE)  # measuring again tells nothing new
+                continue
+            self._learn(current, new)
+            if self._left is None or current.fun < self._left.fun:
+                self._left = current
+            current = self._current = new
+            iterations += 1
+            yield Step(current.x, current.fun, current.jac, {"fun_error": current.fun_error})
+        return self._ended(StopReason.MAXITER)
+
+    def _free(self, at: Measured) -> NDArray[np.bool_]:
+        """Return which variables may move: those at a bound only away from it."""
+        lower, upper = self._problem.lower, self._problem.upper
+        if lower is None or upper is None:
+            return np.ones(at.x.size, dtype=bool)
+        return ((at.x > lower) | (at.jac < 0)) & ((at.x < upper) | (at.jac > 0)) & (lower < upper)
+
+    def _initial(self, at: Measured) -> Array:
+        """Return the diagonal that the inverse Hessian begins with."""
+        if at.curvature is not None and at.curvature_error is not None:
+            size = np.abs(at.curvature)
+            seen = size > _BELIEVED * at.curvature_error
+            if 2 * np.count_nonzero(seen) >= size.size:
+                size = np.where(seen, size, np.median(size[seen]))
+                diagonal: Array = 1 / np.maximum(size, _LEAST_CURVATURE * size.max())
+                return diagonal
+        if self._pairs:
+            s, y = self._pairs[-1]
+            return np.full(at.x.size, float(s @ y) / float(y @ y))
+        if self._scale is None:
+            self._scale = 1 / max(float(np.linalg.norm(at.jac)), 1e-300)
+        return np.full(at.x.size, self._scale)
+
+    def _searched(
+        self, current: Measured, step: Array
+    ) -> Generator[AskData | Step, Told, Measured | None]:
+        """Return what is at the end of a step that is not visibly too long; None if none is found.
+
+        The relaxed line search of [1]_: values are compared as far as noise lets one compare them.
+
+        References
+        ----------
+        .. [1] H.-J. M. Shi, Y. Xie, R. Byrd and J. Nocedal, "A noise-tolerant quasi-Newton
+           algorithm for unconstrained optimization", SIAM Journal on Optimization 32 (2022) 29-55.
+        """
+        length = 1.0
+        for _ in range(_TRIALS):
+            x = self._problem.clip(current.x + length * step)
+            moved = x - current.x
+            if not moved.any():
+                break
+            slope = float(current.jac @ moved)
+            new = yield from self._measuring.at(x, self._repeats)
+            slack = _RELAXED * np.hypot(current.fun_error, new.fun_error)
+            if not new.is_rejected and new.fun <= current.fun + _ARMIJO * slope + slack:
+                if self._scale is not None:
+                    self._scale *= 2.0 if length == 1.0 else length
+                return new
+            bend = new.fun - current.fun - slope
+            ratio = -slope / (2 * bend) if bend > 0 and not new.is_rejected else 0.0
+            length *= float(np.clip(ratio, *_SHRINK))
+        if self._scale is not None:
+            self._scale *= length
+        return None
+
+    def _learn(self, old: Measured, new: Measured) -> None:
+        """Keep a pair whose curvature is told from noise.
+
+        As the noise control of [1]_ asks, but for the lengthening of steps: a pair that is too
+        short is left out.
+
+        References
+        ----------
+        .. [1] Y. Xie, R. H. Byrd and J. Nocedal, "Analysis of the BFGS method with errors", SIAM
+           Journal on Optimization 30 (2020) 182-209.
+        """
+        s, y = new.x - old.x, new.jac - old.jac
+        error = float(np.linalg.norm(s * np.hypot(old.jac_error, new.jac_error)))
+        if s @ y > _BELIEVED * error and s @ y > 1e-8 * float(s @ s):
+            self._pairs = [*self._pairs, (s, y)][-self._maxcor :]
+
+    def _grow(self, at: Measured, promised: float, blurred: float) -> None:
+        """Choose how often each point is measured in a wave: as the norm test of [1]_ asks.
+
+        References
+        ----------
+        .. [1] R. Bollapragada, R. Byrd and J. Nocedal, "Adaptive sampling strategies for stochastic
+           optimization", SIAM Journal on Optimization 28 (2018) 3312-3343.
+        """
+        if promised < blurred:
+            wanted = np.ceil(at.count * blurred / max(promised, 1e-300))
+            self._repeats = int(np.clip(wanted, self._repeats, self._max_resamplings))
+
+    def _ended(self, stop: StopReason) -> Ending:
+        """Return the ending at the point with the best estimate."""
+        found = self.note()
+        assert found is not None
+        ending = ended(found.x, stop, found.fun, found.jac, self._words(found, stop))
+        if stop is StopReason.NOISE:
+            ending.success = self._is_minimum(found)
+            ending.status = 0 if ending.success else 1
+        return ending
+
+    def _words(self, found: Measured, stop: StopReason) -> str:
+        if stop is not StopReason.NOISE:
+            return ""
+        verdict = (
+            "a minimum as far as one can tell"
+            if self._is_minimum(found)
+            else "whether it is a minimum cannot be told"
+        )
+        return (
+            f"The gradient cannot be told from its noise: {verdict}; "
+            f"f = {found.fun:.8g} +- {found.fun_error:.1g}."
+        )
+
+    def _is_minimum(self, found: Measured) -> bool:
+        """Return whether a point is below the start beyond doubt, and no curvature speaks against.
+
+        A gradient within its noise alone may be that of a plateau.
+        """
+        assert self._first is not None
+        bent, error = found.curvature, found.curvature_error
+        if bent is not None and error is not None and (bent < -_BELIEVED * error).any():
+            return False
+        fallen = self._first.fun - found.fun
+        return fallen > _VISIBLE * float(np.hypot(self._first.fun_error, found.fun_error))
+
+
+def known_of(found: Measured) -> Evaluation:
+    """Return a measured point as an evaluation."""
+    return Evaluation(found.x, found.fun, found.jac)

@@ -1,0 +1,234 @@
+"""L-BFGS-B from several starts at a time."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from typing_extensions import Unpack, override
+
+from optimizers._types import Array
+from optimizers.ending import Ending
+from optimizers.errors import EvaluationError
+from optimizers.flow import Flow, Step, drive
+from optimizers.ledger import Evaluation
+from optimizers.problem import Problem
+from optimizers.result import OptimizerResult, StopReason
+from optimizers.run import Run
+from optimizers.scipy.scipy_optimizer import BudgetedSettings, SciPyOptimizer
+from optimizers.settings import check_whole
+from optimizers.stepping.asks import AskData, TellData
+from optimizers.stepping.many import OptimizerResults
+from optimizers.stepping.stepper import Stepper
+
+#: How many further starts there are by default, whatever the machine.
+_FURTHER = 3
+#: How far from x0 they are where there is no bound.
+_REACH = np.pi
+#: The step of the differences that stand for a gradient that is not given.
+_STEP = 1e-8
+#: What is not the single runs'.
+_SHARED = ("maxfun", "iprint", "max_processes", "eps", "finite_diff_rel_step", "disp")
+
+
+class P_BFGS(SciPyOptimizer):  # noqa: N801  # Qiskit's name
+    """L-BFGS-B from several starts at a time, which advance together (P-BFGS).
+
+    One run starts at ``x0``, the others at random. What all of them want next, values and
+    gradients with their probes, is one wave: so workers that one run would leave idle do not only
+    shorten the way to a minimum but may find a lower one. The result is that of the run with the
+    lowest value; ``run`` is its number, and ``results`` has those of all, ``x0``'s first.
+
+    The other starts are drawn evenly from within the bounds; where a side has none, as far as pi
+    from ``x0``. That is where runs start only: no bounds are added.
+
+    Parameters
+    ----------
+    maxfun : int, default 1000
+        Maximum number of points at which the objective is evaluated, by all runs together and
+        probes of finite differences included: a hard limit.
+    ftol : float, default 10 times the machine precision
+        A run stops when ``(f_k - f_{k+1}) / max(|f_k|, |f_{k+1}|, 1) <= ftol``.
+    iprint : int, default -1
+        What is printed at the end: negative, nothing; else one line of the best run.
+    max_processes : int, optional
+        How many runs there are besides that from ``x0``; 3 by default. That many points and
+        gradients can be evaluated besides its own at a time; who does so ``workers`` says.
+    options : dict, optional
+        Further options of :class:`LBFGSB`, by name; ``eps`` is 1e-8 by default.
+    max_evals_grouped : int, default 1
+        How many points one call of the objective takes: the values and the probes of finite
+        differences, of all runs, travel together.
+    **kwargs
+        Settings of each run and further arguments; see :class:`BudgetedSettings`.
+
+    Notes
+    -----
+    Iterations are those of all runs. Callbacks see each of them; their ``intermediate_result`` has
+    the number of the run in its entry ``run``. In ``results``, a wave's evaluations are shared out
+    evenly among the runs that took part. ``noise`` has no effect.
+
+    References
+    ----------
+    .. [1] R. H. Byrd, P. Lu, J. Nocedal and C. Zhu, "A limited memory algorithm for bound
+       constrained optimization", SIAM Journal on Scientific Computing 16 (1995) 1190-1208.
+
+    Examples
+    --------
+    >>> def fun(x):  # two minima in each variable, the lower on the left
+    ...     return float(np.sum((x**2 - 1) ** 2 + 0.1 * x))
+    >>> result = P_BFGS(max_processes=7).minimize(fun, [1.0, 1.0], seed=2)
+    >>> result.x.round(1), len(result.results), result.nfev == result.results.nfev
+    (array([-1., -1.]), 8, True)
+    """
+
+    def __init__(
+        self,
+        maxfun: int = 1000,
+        ftol: float = 10 * float(np.finfo(np.float64).eps),
+        iprint: int = -1,
+        max_processes: int | None = None,
+        options: dict[str, Any] | None = None,
+        max_evals_grouped: int | None = 1,
+        **kwargs: Unpack[BudgetedSettings],
+    ) -> None:
+        gathered = self._gathered(locals())
+        gathered.setdefault("eps", _STEP)  # as LBFGSB's constructor names it
+        super().__init__("L-BFGS-B", gathered, max_evals_grouped, **kwargs)
+
+    @override
+    def set_options(self, **kwargs: Any) -> None:
+        if kwargs.get("max_processes") is not None:
+            check_whole("max_processes", kwargs["max_processes"], 0)
+        super().set_options(**kwargs)
+
+    @override
+    def _known_options(self) -> tuple[str, ...]:
+        return (*super()._known_options(), "max_processes")
+
+    @override
+    def _takes_differences(self, problem: Problem) -> bool:
+        return False  # whose noise could be reckoned with
+
+    @override
+    def _reentrant(self, run: Run) -> Callable[[Run], Ending] | None:
+        return None
+
+    @override
+    def _solve(self, run: Run) -> Ending:
+        if run.problem.is_fixed:
+            return super()._solve(run)
+        return drive(run, self._flow(run))
+
+    def _flow(self, run: Run) -> Flow:
+        """Return all runs as one flow."""
+        options = {k: copy.copy(v) for k, v in self._options.items() if k not in _SHARED}
+        single = SciPyOptimizer("L-BFGS-B", options, tol=self._tol)
+        runs = [_Single(single, run, start, i) for i, start in enumerate(self._starts(run))]
+        asking: list[_Single] = []
+        counted = run.nfev
+        try:
+            while asking := [one for one in runs if not one.stepper.done]:
+                points = np.array([one.point for one in asking])
+                told = yield AskData(points, points)
+                _share_out(run.nfev - counted, asking)
+                counted = run.nfev
+                assert told.known is not None
+                for one, fun, jac, known in zip(
+                    asking, told.fun, told.jac, told.known, strict=True
+                ):
+                    one.tell(fun, jac, known)
+                    yield from one.steps
+                    one.steps.clear()
+        finally:
+            _share_out(run.nfev - counted, asking)
+            results = OptimizerResults(one.result() for one in runs)
+            run.extra["results"] = results
+        best = results.best
+        assert best is not None  # the start is known, or the run has ended with its error
+        assert best.fun is not None
+        run.extra.update({k: best[k] for k in ("run", "hess_inv") if k in best})
+        known = Evaluation(best.x, best.fun, best.jac)
+        return Ending(best.x, best.success, best.status, best.message, best.stop, known)
+
+    def _starts(self, run: Run) -> list[Array]:
+        """Return where the runs start."""
+        problem, further = run.problem, self._options.get("max_processes")
+        x0 = problem.x0
+        low, high = x0 - _REACH, x0 + _REACH
+        if problem.lower is not None and problem.upper is not None:
+            low = np.where(np.isfinite(problem.lower), problem.lower, low)
+            high = np.where(np.isfinite(problem.upper), problem.upper, high)
+        part = run.rng.random(size=(_FURTHER if further is None else int(further), x0.size))
+        # Each part for itself: the room between bounds may be more than a float holds.
+        return [x0, *(problem.clip(x) for x in (1 - part) * low + part * high)]
+
+
+def _share_out(spent: int, among: "list[_Single]") -> None:
+    """Count the evaluations of a wave, evenly."""
+    for i, one in enumerate(among):
+        one.nfev += spent // len(among) + (i < spent % len(among))
+
+
+class _Single:
+    """One of the runs.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        Its algorithm.
+    whole : Run
+        What it is a part of.
+    start : ndarray of float64, shape (n,)
+        Where it starts.
+    number : int
+        Its number.
+    """
+
+    def __init__(self, optimizer: SciPyOptimizer, whole: Run, start: Array, number: int) -> None:
+        problem = whole.problem
+        bounds = None
+        if problem.lower is not None and problem.upper is not None:
+            bounds = np.column_stack([problem.lower, problem.upper])
+        self._number = number
+        self._has_jac = problem.jac is True or callable(problem.jac)
+        #: The iterations that ended.
+        self.steps: list[Step] = []
+        #: The evaluations that were spent on it.
+        self.nfev = 0
+        self.stepper: Stepper = optimizer.stepper(
+            start,
+            True,
+            bounds,
+            callback=self._note,
+            on_failure="reject" if whole.rejects else "raise",
+        )
+
+    def _note(self, intermediate_result: OptimizerResult) -> None:
+        state = intermediate_result
+        self.steps.append(Step(state.x, state.fun, state.jac, {"run": self._number}))
+
+    @property
+    def point(self) -> Array:
+        """The point that it asks for."""
+        points = self.stepper.ask().x_fun
+        assert points is not None
+        point: Array = points[0]
+        return point
+
+    def tell(self, fun: float, jac: Array, known: bool) -> None:
+        """Answer; a point that is not known was rejected."""
+        answer = TellData([fun], [jac]) if known else EvaluationError("The point was rejected.")
+        self.stepper.tell(self.stepper.ask(), answer)
+
+    def result(self) -> OptimizerResult:
+        """Return its result, or that so far."""
+        try:
+            result = self.stepper.result() if self.stepper.done else self.stepper.so_far()
+        except EvaluationError as error:  # where it started was rejected
+            result = self.stepper.so_far()
+            result.update(stop=StopReason.FAILED, message=str(error), error=error)
+        self.stepper.close()
+        result.update(run=self._number, nfev=self.nfev)
+        result.njev = result.njev if self._has_jac else 0
+        return result

@@ -1,0 +1,135 @@
+"""Univariate marginal distributions that the best of each generation are fitted by."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from typing_extensions import Unpack, override
+
+from optimizers.flow import Flow, FlowOptimizer, FlowSettings, Step, check_range, ended
+from optimizers.problem import Problem
+from optimizers.result import StopReason
+from optimizers.run import Run
+from optimizers.settings import check_whole
+from optimizers.stepping.asks import AskData
+from optimizers.support import SupportLevel, SupportLevels
+
+#: The standard deviation of the first generation, and the least of all others.
+_SPREAD = 0.5
+_LEAST_SPREAD = 0.3
+#: The spread within bounds is at most so much of the room between them.
+_ROOM = 0.25
+#: What part of the selected, the best of them, is in the next generation too.
+_ELITE = 0.4
+#: What part of the generations in a row may bring no better individual.
+_IDLE = 5
+
+
+class UMDA(FlowOptimizer):
+    r"""Continuous univariate marginal distribution algorithm (UMDA), a search by populations.
+
+    A generation is drawn from a normal distribution for each variable, and evaluated in one wave.
+    The best of it, and of those kept from the last, give the next mean and standard deviation;
+    the best of these are kept. The first generation is ``x0`` and what is drawn around it.
+
+    The standard deviation is 0.5 at first, and at least 0.3 afterwards, which suits angles: the
+    search goes on rather than settle, so let an optimizer that does go on from its result. Within
+    bounds it is at most a quarter of the room at first, and three fifths of that at least; what is
+    drawn outside is put on the bound. The run converges when ``maxiter / 5`` generations in a row
+    bring nothing better. It ends on the best individual of all; individuals that are kept are not
+    evaluated again.
+
+    Parameters
+    ----------
+    maxiter : int, default 100
+        Maximum number of generations, at least 1.
+    size_gen : int, default 20
+        How many individuals of a generation are new, at least 1.
+    alpha : float, default 0.5
+        What part of ``size_gen`` is selected, above 0 and at most 1.
+    callback : callable, optional
+        As for all optimizers; or Qiskit's, ``callback(nfev, x, fun)``, with the best individual so
+        far. It is called after each generation.
+    **settings
+        Settings of each run; see :class:`~optimizers.flow.FlowSettings`.
+
+    Raises
+    ------
+    OptionError
+        If an option has a value that cannot be used.
+
+    References
+    ----------
+    .. [1] P. Larranaga and J. A. Lozano (eds.), "Estimation of Distribution Algorithms: A New Tool
+       for Evolutionary Computation", Kluwer (2002).
+    .. [2] V. P. Soloviev, P. Larranaga and C. Bielza, "Quantum parametric circuit optimization
+       with estimation of distribution algorithms", GECCO Companion (2022) 2247-2250.
+
+    Examples
+    --------
+    >>> def fun(x):
+    ...     return float(np.sum(1 - np.cos(x - 1)))
+    >>> result = UMDA(size_gen=40).minimize(fun, [0.0, 3.0], seed=1)
+    >>> result.stop.name, result.x.round(1)
+    ('FUN', array([1., 1.]))
+    """
+
+    _callback_form = ("nfev", "x", "fun")
+
+    def __init__(  # type: ignore[misc]  # callback, a setting of each run, has Qiskit's place
+        self,
+        maxiter: int = 100,
+        size_gen: int = 20,
+        alpha: float = 0.5,
+        callback: Callable[..., Any] | None = None,
+        **settings: Unpack[FlowSettings],
+    ) -> None:
+        options = {"maxiter": maxiter, "size_gen": size_gen, "alpha": alpha}
+        super().__init__(options, callback=callback, **settings)
+
+    @override
+    def _check_options(self, options: dict[str, Any]) -> None:
+        check_whole("maxiter", options["maxiter"], 1)
+        check_whole("size_gen", options["size_gen"], 1)
+        check_range("alpha", options["alpha"], np.nextafter(0, 1), 1)
+
+    @override
+    def get_support_level(self) -> SupportLevels:
+        return {
+            "gradient": SupportLevel.ignored,
+            "bounds": SupportLevel.supported,
+            "initial_point": SupportLevel.required,
+        }
+
+    @override
+    def _flow(self, problem: Problem, run: Run) -> Flow:
+        mean, spread = problem.x0, np.full(problem.n, _SPREAD)
+        if problem.lower is not None and problem.upper is not None:
+            spread = np.minimum(spread, _ROOM * problem.upper - _ROOM * problem.lower)
+        least = _LEAST_SPREAD / _SPREAD * spread
+        selected = max(1, int(self.alpha * self.size_gen))
+        elite, values = np.empty((0, problem.n)), np.empty(0)
+        best, fun, idle, allowed = problem.x0, np.inf, 0, max(1, self.maxiter // _IDLE)
+        for k in range(self.maxiter):
+            drawn = problem.clip(mean + spread * run.rng.normal(size=(self.size_gen, problem.n)))
+            if k == 0:
+                drawn[0] = problem.x0
+            told = yield AskData(drawn)
+            # Stand-ins for individuals that were rejected are not selected.
+            pool = np.concatenate([elite, drawn[told.known]])
+            values = np.concatenate([values, told.fun[told.known]])
+            order = np.argsort(values, kind="stable")[:selected]
+            pool, values = pool[order], values[order]
+            idle += 1
+            if len(values):
+                mean, spread = pool.mean(axis=0), np.maximum(pool.std(axis=0), least)
+                if values[0] < fun:
+                    best, fun, idle = pool[0], float(values[0]), 0
+            kept = int(_ELITE * len(values))
+            elite, values = pool[:kept], values[:kept]
+            known = fun if fun < np.inf else None
+            yield Step(best, known)
+            if idle >= allowed:
+                words = f"No better individual in {idle} generations."
+                return ended(best, StopReason.FUN, known, words=words)
+        return ended(best, StopReason.MAXITER, known)
