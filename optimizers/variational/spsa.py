@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike
 from typing_extensions import Unpack, override
 
 from optimizers._types import Array, Objective
-from optimizers.flow import Flow, FlowOptimizer, FlowSettings, Step, Told, ended
+from optimizers.errors import OptionError
+from optimizers.flow import Flow, FlowOptimizer, FlowSettings, Products, Step, Told, ended
 from optimizers.problem import Problem, as_start
 from optimizers.result import StopReason
 from optimizers.run import Run
@@ -23,7 +24,7 @@ from optimizers.variational.series import Series, SeriesLike
 from optimizers.variational.spsa_options import check_rates, check_spsa, own
 
 #: Answers a wave.
-_Asking = Generator[AskData | Step, Told, Any]
+Asking = Generator[AskData | Products | Step, Told, Any]
 
 
 @dataclass
@@ -206,6 +207,10 @@ class SPSA(FlowOptimizer):
             hessian = SmoothedHessian(problem.n, *options)
         for k in range(1, self.maxiter + 1):
             size, rate = start.sizes.next(), start.rates.next()
+            if size <= 0:
+                raise OptionError(
+                    f"perturbation gave {size!r} in iteration {k}, expected numbers > 0."
+                )
             step, mean = yield from self._step(problem, run, x, size, k, hessian)
             proposed = problem.clip(x - rate * step)
             moved = float(np.linalg.norm(proposed - x))
@@ -228,7 +233,7 @@ class SPSA(FlowOptimizer):
             return ended(np.mean(tail, axis=0), stop)
         return ended(x, stop, fun)
 
-    def _measured(self, problem: Problem, run: Run) -> _Asking:
+    def _measured(self, problem: Problem, run: Run) -> Asking:
         """Measure in one wave what a run has to know before its first iteration."""
         x, law = problem.x0, Law()
         at_start = 0
@@ -264,7 +269,7 @@ class SPSA(FlowOptimizer):
         size: float,
         k: int,
         hessian: SmoothedHessian | None,
-    ) -> _Asking:
+    ) -> Asking:
         """Return the step of iteration k before its rate, and the mean of the values."""
         given = self.resamplings
         count = given.get(k, 1) if isinstance(given, dict) else given
@@ -280,7 +285,7 @@ class SPSA(FlowOptimizer):
         step = slopes.mean(axis=0) if good.any() else np.zeros_like(x)
         if hessian is not None:
             if not are_shifts_asked:
-                hessian.add(self._other_curvature(run, x, probes), k)
+                hessian.add((yield from self._other_curvature(probes)), k)
             elif known.all(axis=1).any():
                 hessian.add(probes.mean_curvature(values, known.all(axis=1)), k)
             if k > self.hessian_delay:
@@ -290,12 +295,16 @@ class SPSA(FlowOptimizer):
             step = step / norm
         return step, float(values[known].mean()) if known.any() else np.nan
 
-    def _other_curvature(self, run: Run, x: Array, probes: Probes) -> Array:
+    def _other_curvature(self, probes: Probes) -> Asking:
         """Return a sample of the Hessian that is not made of values; for a subclass."""
         raise NotImplementedError
 
     def _is_enough(self, *state: Any) -> bool:
-        return self.termination_checker is not None and bool(self.termination_checker(*state))
+        """Return whether the user's checker ends the run, by its answer or as callbacks may."""
+        try:
+            return self.termination_checker is not None and bool(self.termination_checker(*state))
+        except StopIteration:  # which a generator must not let through
+            return True
 
     @staticmethod
     def calibrate(
@@ -308,6 +317,7 @@ class SPSA(FlowOptimizer):
         gamma: float = 0.101,
         modelspace: bool = False,
         max_evals_grouped: int | None = 1,
+        *,
         seed: Any = None,
     ) -> tuple[PowerSeries, PowerSeries]:
         r"""Return learning rates and perturbations that suit an objective near a point.
@@ -378,7 +388,7 @@ class SPSA(FlowOptimizer):
         return float(np.std(evaluated(loss, np.tile(x, (avg, 1)), max_evals_grouped)))
 
 
-def _heeded(run: Run, points: Array) -> _Asking:
+def _heeded(run: Run, points: Array) -> Asking:
     """Ask for the values of a wave; rejected points do not mislead who heeds which they are."""
     misled = run.nmisled
     told = yield AskData(points)
