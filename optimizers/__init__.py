@@ -104,15 +104,7 @@ from optimizers.stepping import (
 )
 from optimizers.stepping.stateful import SteppableOptimizer
 from optimizers.support import OptimizerSupportLevel, SupportLevel
-from optimizers.variational import (
-    GSLS,
-    P_BFGS,
-    QNSPSA,
-    SPSA,
-    UMDA,
-    GradientDescent,
-    NoisyLBFGSB,
-)
+from optimizers.variational import GSLS, P_BFGS, QNSPSA, SPSA, UMDA, GradientDescent, NoisyLBFGSB
 
 __version__ = "0.1.0"
 

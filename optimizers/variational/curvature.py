@@ -24,7 +24,7 @@ class SmoothedHessian:
     regularization : float, optional
         What is added to the diagonal; 0.01 by default.
     solver : callable, optional
-        ``solver(matrix, gradient) -> step``; by default :func:`numpy.linalg.solve`.
+        ``solver(matrix, gradient) -> step``; by default ``numpy.linalg.solve``.
 
     Examples
     --------

@@ -20,8 +20,9 @@ from optimizers.variational.fidelity import (
 )
 from optimizers.variational.perturbations import Probes
 from optimizers.variational.series import SeriesLike
-from optimizers.variational.spsa import SPSA, Asking
+from optimizers.variational.spsa import SPSA
 from optimizers.variational.spsa_options import check_rates, own
+from optimizers.variational.spsa_start import Asking
 
 
 class QNSPSA(SPSA):
@@ -60,7 +61,7 @@ class QNSPSA(SPSA):
     hessian_delay : int, default 0
         After how many iterations the metric, sampled from the first, conditions steps.
     lse_solver : callable, optional
-        ``lse_solver(metric, gradient) -> step``; by default :func:`numpy.linalg.solve`.
+        ``lse_solver(metric, gradient) -> step``; by default ``numpy.linalg.solve``.
     initial_hessian : array_like of shape (n, n), optional
         What the mean of metrics begins with; the identity by default.
     callback : callable, optional

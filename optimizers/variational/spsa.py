@@ -1,8 +1,7 @@
 """Simultaneous perturbation stochastic approximation, of first and second order."""
 
 from collections import deque
-from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,31 +10,17 @@ from typing_extensions import Unpack, override
 
 from optimizers._types import Array, Objective
 from optimizers.errors import OptionError
-from optimizers.flow import Flow, FlowOptimizer, FlowSettings, Products, Step, Told, ended
+from optimizers.flow import Flow, FlowOptimizer, FlowSettings, Step, ended
 from optimizers.problem import Problem, as_start
 from optimizers.result import StopReason
 from optimizers.run import Run
-from optimizers.stepping.asks import AskData
 from optimizers.support import SupportLevel, SupportLevels
 from optimizers.variational.calibration import PAIRS, Law, PowerSeries, evaluated
 from optimizers.variational.curvature import SmoothedHessian, check_initial_hessian
 from optimizers.variational.perturbations import Probes
-from optimizers.variational.series import Series, SeriesLike
+from optimizers.variational.series import SeriesLike
 from optimizers.variational.spsa_options import check_rates, check_spsa, own
-
-#: Answers a wave.
-Asking = Generator[AskData | Products | Step, Told, Any]
-
-
-@dataclass
-class _Start:
-    """What a run measures before its first iteration."""
-
-    rates: Series
-    sizes: Series
-    #: The value at the start, if it was measured.
-    fun: float | None
-    allowed_increase: float
+from optimizers.variational.spsa_start import Asking, Start, heeded, measured
 
 
 class SPSA(FlowOptimizer):
@@ -83,7 +68,7 @@ class SPSA(FlowOptimizer):
     hessian_delay : int, default 0
         After how many iterations the Hessian, sampled from the first, conditions steps.
     lse_solver : callable, optional
-        ``lse_solver(hessian, gradient) -> step``; by default :func:`numpy.linalg.solve`.
+        ``lse_solver(hessian, gradient) -> step``; by default ``numpy.linalg.solve``.
     initial_hessian : array_like of shape (n, n), optional
         What the mean of Hessians begins with; the identity by default.
     callback : callable, optional
@@ -132,7 +117,7 @@ class SPSA(FlowOptimizer):
     """
 
     _callback_form = ("nfev", "x", "fun", "stepsize", "accepted")
-    #: How many columns of a row of probes have values: pairs, or pairs and shifted pairs.
+    #: Whether values at shifted pairs tell the curvature; else :meth:`_other_curvature` does.
     _shifts_are_asked: ClassVar[bool] = True
 
     def __init__(  # type: ignore[misc]  # callback, a setting of each run, has Qiskit's place
@@ -199,7 +184,7 @@ class SPSA(FlowOptimizer):
         x = problem.x0
         if self.maxiter == 0:
             return ended(x, StopReason.MAXITER)
-        start: _Start = yield from self._measured(problem, run)
+        start: Start = yield from measured(problem, run, self.settings)
         fun, stop, tail = start.fun, StopReason.MAXITER, deque([x], maxlen=self.last_avg)
         hessian = None
         if self.second_order:
@@ -216,7 +201,7 @@ class SPSA(FlowOptimizer):
             moved = float(np.linalg.norm(proposed - x))
             there, accepted = None, True
             if self.blocking or run.wants_values:
-                told = yield from _heeded(run, proposed[np.newaxis])
+                told = yield from heeded(run, proposed[np.newaxis])
                 there = float(told.fun[0]) if told.known[0] else np.nan
                 # A point that was rejected is worse than all others.
                 limit = np.inf if fun is None or not self.blocking else fun + start.allowed_increase
@@ -232,34 +217,6 @@ class SPSA(FlowOptimizer):
         if self.last_avg > 1:
             return ended(np.mean(tail, axis=0), stop)
         return ended(x, stop, fun)
-
-    def _measured(self, problem: Problem, run: Run) -> Asking:
-        """Measure in one wave what a run has to know before its first iteration."""
-        x, law = problem.x0, Law()
-        at_start = 0
-        if self.blocking:
-            at_start = 1 if self.allowed_increase is not None else 1 + PAIRS
-        is_calibrated = self.learning_rate is None
-        pairs = PAIRS if is_calibrated else 0
-        probes = Probes.drawn(problem, run.rng, x, law.c, pairs)
-        points = np.concatenate([np.tile(x, (at_start, 1)), probes.pairs.reshape(-1, x.size)])
-        told, fun, allowed_increase = Told(np.zeros(0)), None, self.allowed_increase
-        if len(points):
-            told = yield from _heeded(run, points)
-            assert told.known is not None
-        if self.blocking:
-            assert told.known is not None
-            fun = float(told.fun[0]) if told.known[0] else None
-            if allowed_increase is None:
-                same = told.fun[1:at_start][told.known[1:at_start]]
-                allowed_increase = 2 * float(np.std(same)) if same.size else 0.0
-        rates, sizes = self.learning_rate, self.perturbation
-        if is_calibrated:
-            assert told.known is not None
-            values, known = told.fun[at_start:], told.known[at_start:]
-            rates, sizes = law.series(probes, values.reshape(-1, 2), known.reshape(-1, 2))
-        named = Series("learning_rate", rates), Series("perturbation", sizes)
-        return _Start(*named, fun, np.inf if allowed_increase is None else allowed_increase)
 
     def _step(
         self,
@@ -277,7 +234,7 @@ class SPSA(FlowOptimizer):
         probes = Probes.drawn(problem, *drawn, is_shifted=hessian is not None)
         are_shifts_asked = hessian is not None and self._shifts_are_asked
         points = probes.all if are_shifts_asked else probes.pairs
-        told = yield from _heeded(run, points.reshape(-1, x.size))
+        told = yield from heeded(run, points.reshape(-1, x.size))
         assert told.known is not None
         values, known = told.fun.reshape(count, -1), told.known.reshape(count, -1)
         good = known[:, :2].all(axis=1)
@@ -386,11 +343,3 @@ class SPSA(FlowOptimizer):
         """
         x = as_start(initial_point)
         return float(np.std(evaluated(loss, np.tile(x, (avg, 1)), max_evals_grouped)))
-
-
-def _heeded(run: Run, points: Array) -> Asking:
-    """Ask for the values of a wave; rejected points do not mislead who heeds which they are."""
-    misled = run.nmisled
-    told = yield AskData(points)
-    run.nmisled = misled
-    return told
