@@ -35,7 +35,8 @@ class SPSA(FlowOptimizer):
 
     With ``second_order``, two more values tell a sample of the Hessian, whose running mean
     conditions the step (2-SPSA, [2]_). With bounds, probes and steps are projected to them, and
-    differences are divided by the distance that is left.
+    differences are divided by the distance that is left; with ``second_order``, all probes of an
+    iteration are moved inside together.
 
     Parameters
     ----------
