@@ -178,6 +178,11 @@ class SPSA(FlowOptimizer):
         problem = super()._problem(*arguments, **named)
         check_rates(self._options)
         check_initial_hessian(self.initial_hessian, problem.n)
+        if self.perturbation_dims is not None and self.perturbation_dims > problem.n:
+            raise OptionError(
+                f"perturbation_dims is {self.perturbation_dims}, expected at most the number of "
+                f"variables, {problem.n}."
+            )
         return problem
 
     @override
