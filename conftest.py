@@ -4,15 +4,22 @@ import importlib.util
 
 import pytest
 
-FRAMEWORKS = ("jax", "tensorflow", "torch")
+# Of each extra, a module that it brings: qiskit alone is not enough for VQE.
+EXTRAS = {
+    "jax": "jax",
+    "pennylane": "pennylane",
+    "qiskit": "qiskit_algorithms",
+    "tensorflow": "tensorflow",
+    "torch": "torch",
+}
 
 
 def pytest_collection_modifyitems(items):
     """Mark the examples that cannot run."""
-    missing = [name for name in FRAMEWORKS if importlib.util.find_spec(name) is None]
+    missing = [name for name, module in EXTRAS.items() if not importlib.util.find_spec(module)]
     for item in items:
         if isinstance(item, pytest.DoctestItem):
             for name in missing:
-                # optimizers/external/<framework>/ and docs/external_<framework>.rst
+                # optimizers/external/<extra>/, docs/external_<extra>.rst, docs/gallery_<extra>.rst
                 if name in item.path.parts or item.path.stem.endswith(f"_{name}"):
                     item.add_marker(pytest.mark.skip(reason=f"needs the extra: {name}"))

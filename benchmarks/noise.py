@@ -56,8 +56,14 @@ class Noisy:
         return values[0], ParameterShift().plan(x).fold(values[0], values[1:])
 
 
-def ours(optimizer: optimizers.Optimizer, jac: Any = None) -> Callable[[Noisy, int], Any]:
+Contestant = Callable[[Noisy, int], Any]
+
+
+def ours(make: Callable[[int, int], optimizers.Optimizer], jac: Any = None) -> Contestant:
+    """Return a contestant of ours, made from its waves and the points of a gradient."""
+
     def run(fun: Noisy, seed: int) -> Any:
+        optimizer = make(fun.left, 2 * fun.energy.n + 1)
         try:
             return optimizer.minimize(fun, fun.energy.x0, jac, seed=seed).x
         except SpentError as spent:
@@ -66,35 +72,28 @@ def ours(optimizer: optimizers.Optimizer, jac: Any = None) -> Callable[[Noisy, i
     return run
 
 
-def estimates(fun: Noisy, seed: int) -> Any:
-    """NoisyLBFGSB, which knows its best estimate also when it is stopped."""
-    points = 2 * fun.energy.n + 1
-    optimizer = NoisyLBFGSB(maxfun=points * (fun.left - 2) + 8, seed=seed)
-    return optimizer.minimize(fun, fun.energy.x0, ParameterShift()).x
-
-
-def scipys(method: str, uses_shift: bool) -> Callable[[Noisy, int], Any]:
+def scipys(method: str, limit: str, uses_shift: bool) -> Contestant:
     def run(fun: Noisy, seed: int) -> Any:
+        options = {limit: fun.left}
         try:
             if uses_shift:
-                return minimize(fun.both, fun.energy.x0, jac=True, method=method).x
-            return minimize(fun, fun.energy.x0, method=method).x
+                return minimize(fun.both, fun.energy.x0, jac=True, method=method, options=options).x
+            return minimize(fun, fun.energy.x0, method=method, options=options).x
         except SpentError:
             return fun.last
 
     return run
 
 
-def qiskits(name: str) -> Callable[[Noisy, int], Any]:
+def qiskits(name: str, make: Callable[[int], dict[str, int]]) -> Contestant:
     def run(fun: Noisy, seed: int) -> Any:
         from qiskit_algorithms import optimizers as theirs
         from qiskit_algorithms.utils import algorithm_globals
 
         algorithm_globals.random_seed = seed
-        options = {"maxiter": 10_000} if name == "SPSA" else {}
-        optimizer = getattr(theirs, name)(**options)
-        optimizer.set_max_evals_grouped(2 * fun.energy.n + 1)
+        optimizer = getattr(theirs, name)(**make(fun.left))
         n = fun.energy.n
+        optimizer.set_max_evals_grouped(2 * n + 1)
 
         def flat(points: Any) -> Any:
             stack = np.reshape(points, (-1, n))
@@ -109,18 +108,27 @@ def qiskits(name: str) -> Callable[[Noisy, int], Any]:
     return run
 
 
-CONTESTANTS: dict[str, Callable[[Noisy, int], Any]] = {
-    "NoisyLBFGSB, parameter shift": estimates,
-    "NoisyLBFGSB, differences": ours(NoisyLBFGSB()),
-    "LBFGSB, parameter shift": ours(LBFGSB(), ParameterShift()),
-    "SPSA": ours(SPSA(maxiter=10_000)),
-    "NFT": ours(NFT(maxfev=10_000)),
-    "SciPy L-BFGS-B, parameter shift": scipys("L-BFGS-B", True),
-    "SciPy L-BFGS-B": scipys("L-BFGS-B", False),
-    "SciPy COBYLA": scipys("COBYLA", False),
-    "Qiskit L_BFGS_B": qiskits("L_BFGS_B"),
-    "Qiskit SPSA": qiskits("SPSA"),
-    "Qiskit NFT": qiskits("NFT"),
+#: Each ends by itself within the waves, as far as it can be told how many it may take: an
+#: algorithm that is cut off has but its last point to show. NoisyLBFGSB's waves are about a
+#: gradient's points each; SPSA and NFT take one wave an iteration, and a few besides.
+CONTESTANTS: dict[str, Contestant] = {
+    "NoisyLBFGSB, parameter shift": ours(
+        lambda waves, points: NoisyLBFGSB(maxfun=points * (waves - 2) + 8), ParameterShift()
+    ),
+    "NoisyLBFGSB, differences": ours(
+        lambda waves, points: NoisyLBFGSB(maxfun=points * (waves + 3))
+    ),
+    "LBFGSB, parameter shift": ours(
+        lambda waves, points: LBFGSB(maxfun=points * waves), ParameterShift()
+    ),
+    "SPSA": ours(lambda waves, points: SPSA(maxiter=waves - 2)),
+    "NFT": ours(lambda waves, points: NFT(maxfev=100_000, maxiter=waves - waves // 32 - 2)),
+    "SciPy L-BFGS-B, parameter shift": scipys("L-BFGS-B", "maxfun", True),
+    "SciPy L-BFGS-B": scipys("L-BFGS-B", "maxfun", False),
+    "SciPy COBYLA": scipys("COBYLA", "maxiter", False),
+    "Qiskit L_BFGS_B": qiskits("L_BFGS_B", lambda waves: {}),
+    "Qiskit SPSA": qiskits("SPSA", lambda waves: {"maxiter": waves - 6}),
+    "Qiskit NFT": qiskits("NFT", lambda waves: {"maxfev": waves - 4}),
 }
 
 

@@ -104,11 +104,27 @@ from optimizers.stepping import (
 )
 from optimizers.stepping.stateful import SteppableOptimizer
 from optimizers.support import OptimizerSupportLevel, SupportLevel
-from optimizers.variational import GSLS, P_BFGS, QNSPSA, SPSA, UMDA, GradientDescent, NoisyLBFGSB
+from optimizers.variational import (
+    ADAM,
+    AMSGRAD,
+    AQGD,
+    GSLS,
+    NFT,
+    P_BFGS,
+    QNSPSA,
+    SPSA,
+    UMDA,
+    GradientDescent,
+    NoisyLBFGSB,
+    Rotosolve,
+)
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "ADAM",
+    "AMSGRAD",
+    "AQGD",
     "BFGS",
     "CG",
     "COBYLA",
@@ -130,6 +146,7 @@ __all__ = [
     "MSG_NONE",
     "MSG_VERS",
     "NELDER_MEAD",
+    "NFT",
     "NOPROGRESS",
     "POINT",
     "POWELL",
@@ -182,6 +199,7 @@ __all__ = [
     "ParameterShift",
     "Progress",
     "RaceResults",
+    "Rotosolve",
     "RunSettings",
     "SPSAGradient",
     "SciPyOptimizer",

@@ -1,6 +1,7 @@
 """How an optimizer is configured: its options and settings, to look at, change and compare."""
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,7 @@ class Configured:
             A copy; changing it changes nothing.
         """
         settings: dict[str, Any] = {"max_evals_grouped": self._max_evals_grouped}
-        settings.update(copy.copy(self._options))
+        settings.update(own(self._options))
         settings.update(self._run_settings)
         return settings
 
@@ -72,8 +73,12 @@ class Configured:
                 f"{nearest_names(unknown[0], self._known_options())}"
             )
         for name, value in kwargs.items():
-            check_option(name, value)
+            self._check_option(name, value)
         self._options.update(copy.deepcopy(kwargs))
+
+    def _check_option(self, name: str, value: Any) -> None:
+        """Raise an OptionError if an option has a value that none of that name can have."""
+        check_option(name, value)
 
     def _known_options(self) -> tuple[str, ...]:
         return tuple(self._options)
@@ -82,6 +87,20 @@ class Configured:
         """Print the algorithm's options to standard output, sorted, one ``name = value`` a line."""
         for name, value in sorted({**self._options, **self._run_settings}.items()):
             print(f"{name} = {value}")
+
+    @property
+    def callback(self) -> Callable[..., Any] | None:
+        """The callback of each run; it can be set, as Qiskit's classifiers and regressors do."""
+        callback: Callable[..., Any] | None = self._run_settings.get("callback")
+        return callback
+
+    @callback.setter
+    def callback(self, callback: Callable[..., Any] | None) -> None:
+        check_run_settings(type(self).__name__, {"callback": callback}, (), self._callback_form)
+        if callback is None:
+            self._run_settings.pop("callback", None)  # as if it had never been set
+        else:
+            self._run_settings["callback"] = callback
 
     def set_max_evals_grouped(self, limit: int | None) -> None:
         """Set how many points one call of the objective takes.
@@ -107,6 +126,14 @@ class Configured:
     def __repr__(self) -> str:
         arguments = ", ".join(f"{name}={value!r}" for name, value in self.settings.items())
         return f"{type(self).__name__}({arguments})"
+
+
+def own(options: dict[str, Any]) -> dict[str, Any]:
+    """Return options whose lists, dicts and arrays are copies; functions are themselves."""
+    return {
+        name: copy.deepcopy(value) if isinstance(value, list | dict | np.ndarray) else value
+        for name, value in options.items()
+    }
 
 
 def same(left: Any, right: Any) -> bool:

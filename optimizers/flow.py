@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from typing_extensions import Unpack, override
 
 from optimizers._types import Array
+from optimizers.configuration import own
 from optimizers.ending import Ending
 from optimizers.errors import OptionError
 from optimizers.evaluation.blocks import Block
@@ -22,7 +23,7 @@ from optimizers.optimizer import Optimizer
 from optimizers.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run import Run
-from optimizers.settings import RunSettings, check_option, is_number
+from optimizers.settings import RunSettings, is_number
 from optimizers.stepping.asks import AskData
 
 
@@ -92,6 +93,8 @@ class Told:
 #: ``AskData(points)`` asks for values, shape (k, n) or (n,), in one wave; ``AskData(x, x)`` for
 #: value and gradient at a point, or at each of several, with the gradients' probes in that wave.
 #: ``Products(x, p)`` asks for a call of ``hessp``.
+#: Where the run is stopped, a StopRun is raised at the yield: a flow that has a better estimate
+#: than the best point evaluated catches it, and returns that.
 Flow: TypeAlias = Generator[AskData | Products | Step, Told, Ending]
 
 #: Reasons for which an algorithm is done.
@@ -179,11 +182,11 @@ class FlowOptimizer(Optimizer):
         """Raise an OptionError if an option has a value that cannot be used; for a subclass."""
 
     def _checked(self, options: dict[str, Any]) -> dict[str, Any]:
-        """Return options if all can be used."""
+        """Return the options, as copies, if all can be used."""
         for name, value in options.items():
-            check_option(name, value)
+            self._check_option(name, value)
         self._check_options(options)
-        return options
+        return own(options)
 
     @override
     def set_options(self, **kwargs: Any) -> None:
@@ -242,18 +245,21 @@ def drive(run: Run, flow: Flow) -> Ending:
         What it returns.
     """
     answer: Any = None
+    stop: StopRun | None = None
     try:
         while True:
             try:
-                asked = flow.send(answer)
+                asked = flow.send(answer) if stop is None else flow.throw(stop)
             except StopIteration as end:
-                ending: Ending = end.value
-                return ending
-            answer = None
-            if isinstance(asked, Step):
-                _note(run, asked)
-            else:
-                answer = _answered(run, asked)
+                return _without_stand_in(run, end.value)
+            answer = stop = None
+            try:
+                if isinstance(asked, Step):
+                    _note(run, asked)
+                else:
+                    answer = _answered(run, asked)
+            except StopRun as reason:  # a flow that knows better than the best sample catches it
+                stop = reason
     finally:
         flow.close()
 
@@ -261,9 +267,24 @@ def drive(run: Run, flow: Flow) -> Ending:
 def _note(run: Run, step: Step) -> None:
     """Tell the observers of a step."""
     known = run.recall(step.x) if step.fun is None else Evaluation(step.x, step.fun, step.jac)
-    if known is None and run.wants_values:
+    if known is not None and _is_stand_in(run, known):
+        known = None
+    elif known is None and run.wants_values:
         known = Evaluation(step.x, float(_values(run, step.x[np.newaxis]).fun[0]))
     run.iteration(step.x, known, **step.extra)
+
+
+def _without_stand_in(run: Run, ending: Ending) -> Ending:
+    """Return an ending on a point that was rejected as one on the best that was not."""
+    known, anchor = ending.known, run.anchor
+    if known is None or anchor is None or not _is_stand_in(run, known):
+        return ending
+    return replace(ending, x=anchor.x, known=anchor)
+
+
+def _is_stand_in(run: Run, known: Evaluation) -> bool:
+    """Return whether an answer stands for an evaluation that was rejected: it is above all."""
+    return known.fun > run.worst
 
 
 def _answered(run: Run, ask: AskData | Products) -> Told:

@@ -17,7 +17,7 @@ Observer: TypeAlias = Callable[[OptimizerResult], bool]
 
 
 def as_observer(callback: Callable[..., Any], form: tuple[str, ...] = ()) -> Observer:
-    """Return a user's callback of either of SciPy's two conventions, or Qiskit's, as an observer.
+    """Return a user's callback of SciPy's two conventions, or of Qiskit's, as an observer.
 
     Parameters
     ----------
@@ -25,10 +25,12 @@ def as_observer(callback: Callable[..., Any], form: tuple[str, ...] = ()) -> Obs
         ``callback(xk)`` gets a copy of the iterate; ``callback(intermediate_result)``, with
         exactly that parameter name, gets an :class:`OptimizerResult` with ``x``, ``fun``,
         ``jac`` (if known), ``nit``, ``nfev`` and ``njev``. ``fun`` is None where an algorithm
-        has not evaluated the iterate.
+        has not evaluated the iterate. ``callback(xk, fun)``, that of Qiskit's classifiers and
+        regressors, is what needs two arguments; NaN stands for a value that is not known.
     form : tuple of str, optional
         What Qiskit's class of the same name passes, as entries of that result: a callback with
-        so many parameters gets them in order. Then ``fun`` is always evaluated.
+        so many parameters gets them in order. Then ``fun`` is always evaluated, as it is for
+        ``callback(xk, fun)``, by an algorithm that can.
 
     Returns
     -------
@@ -49,29 +51,27 @@ def as_observer(callback: Callable[..., Any], form: tuple[str, ...] = ()) -> Obs
     >>> len(steps) == result.nit
     True
     """
-    style = _style(callback, form)
+    names = _wanted(callback, form)
 
     def observe(state: OptimizerResult) -> bool:
         try:
-            if style == "state":
-                answer = callback(intermediate_result=state)
-            elif style == "form":
-                answer = callback(*(state[name] for name in form))
+            if names:
+                answer = callback(*(_entry(state, name) for name in names))
             else:
-                answer = callback(state.x)
+                answer = callback(intermediate_result=state)
         except StopIteration:
             return True
         # Only a genuine True stops: a callback such as `list.append` or one that
         # returns its last value must not end a run by accident.
         return isinstance(answer, bool | np.bool_) and bool(answer)
 
-    observe.wants_value = style == "form"  # type: ignore[attr-defined]  # documented attribute
+    observe.wants_value = len(names) > 1  # type: ignore[attr-defined]  # documented attribute
     return observe
 
 
-def _style(callback: Callable[..., Any], form: tuple[str, ...]) -> str:
-    """Return how a callback is called: with "x", the "state" or what the "form" names."""
-    options = ["callback(xk)", "callback(intermediate_result)"]
+def _wanted(callback: Callable[..., Any], form: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the entries of a state that a callback is called with; none if with the state."""
+    options = ["callback(xk)", "callback(xk, fun)", "callback(intermediate_result)"]
     if form:
         options.insert(0, f"callback({', '.join(form)})")
     expected = f"{', '.join(options[:-1])} or {options[-1]}"
@@ -80,17 +80,22 @@ def _style(callback: Callable[..., Any], form: tuple[str, ...]) -> str:
     try:
         signature = inspect.signature(callback)
     except (TypeError, ValueError):  # a built-in without a signature, such as list.append
-        return "x"
+        return ("x",)
     if set(signature.parameters) == {"intermediate_result"}:
-        return "state"
-    for style, arguments in (("x", (None,)), ("form", form)):
+        return ()
+    # One argument first: a second one with a default is the caller's own.
+    for names in filter(None, (("x",), form, ("x", "fun"))):
         try:
-            signature.bind(*arguments)
+            signature.bind(*names)
         except TypeError:
             continue
-        if arguments:
-            return style
+        return names
     raise InvalidInputError(f"callback has the parameters {signature}, expected {expected}.")
+
+
+def _entry(state: OptimizerResult, name: str) -> Any:
+    value = state[name]
+    return np.nan if name == "fun" and value is None else value
 
 
 class Table:

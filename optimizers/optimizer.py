@@ -27,7 +27,7 @@ from optimizers.helpers import StaticHelpers
 from optimizers.journal.header import header_of
 from optimizers.journal.journal import as_journal
 from optimizers.journal.run import JournaledRun
-from optimizers.observers import as_observer
+from optimizers.observers import Observer, as_observer
 from optimizers.problem import Problem
 from optimizers.result import OptimizerResult, StopReason, in_words
 from optimizers.run import Run
@@ -426,11 +426,18 @@ class Optimizer(Configured, Declaring, StaticHelpers):
             on_failure=holding.get("on_failure") or "raise",
             on_interrupt=holding.get("on_interrupt") or "raise",
             seed=holding.get("seed"),
-            observers=() if callback is None else (as_observer(callback, form),),
+            observers=(
+                *self._watchers(),
+                *(() if callback is None else (as_observer(callback, form),)),
+            ),
             noise=noise,
             in_stages=not self._reckons_with_noise,
             keeps_steps=self._keeps_steps(problem),
         )
+
+    def _watchers(self) -> tuple[Observer, ...]:
+        """Return who else than the callback sees each iteration of a run that starts."""
+        return ()
 
     def _holding(self, settings: dict[str, Any]) -> dict[str, Any]:
         """Return the settings that hold for a run: those given for it win."""

@@ -13,6 +13,7 @@ from optimizers.constraints import Constraint, as_constraints
 from optimizers.errors import CapabilityError, CrossedBoundsError, InvalidInputError, warn_user
 from optimizers.evaluation.differences import SCHEMES
 from optimizers.evaluation.evaluators import is_vectorized, vectorized
+from optimizers.evaluation.pennylane import trainable
 from optimizers.evaluation.sources import GradientSource
 from optimizers.evaluation.values import unpack
 from optimizers.support import SupportLevel, SupportLevels
@@ -97,7 +98,6 @@ class Problem:
         jac = None if jac is False else jac
         given = {
             "gradient": jac is not None,
-            "bounds": bounds is not None,
             "initial_point": x0 is not None,
             "constraints": _is_given(constraints),
             "hessian": hess is not None or hessp is not None,
@@ -108,11 +108,15 @@ class Problem:
         start = as_start(x0)
         if isinstance(jac, GradientSource) and used["gradient"]:
             jac.check(start.size)
-        lower, upper = as_bounds(bounds, start.size) if used["bounds"] else (None, None)
+        # Read before anything is said of them: Qiskit's VQE gives (None, None) for each variable,
+        # which is no bounds, and nothing to warn of.
+        lower, upper = as_bounds(bounds, start.size)
+        if not _is_used(name, "bounds", levels, lower is not None):
+            lower = upper = None
         return cls(
             fun=fun,
             x0=inside(start, lower, upper),
-            jac=jac if used["gradient"] else None,
+            jac=trainable(jac) if used["gradient"] else None,
             lower=lower,
             upper=upper,
             constraints=as_constraints(constraints) if used["constraints"] else (),

@@ -16,13 +16,18 @@ def available() -> dict[str, type[Optimizer]]:
     Examples
     --------
     >>> list(available())[:3]
-    ['BFGS', 'CG', 'COBYLA']
+    ['ADAM', 'AMSGRAD', 'AQGD']
     """
+    return dict(sorted((cls.__name__, cls) for cls in _named().values()))
+
+
+def _named() -> dict[str, type[Optimizer]]:
+    """Return every optimizer class by each of its names."""
     folders = (scipy, variational)
-    public = [getattr(folder, name) for folder in folders for name in folder.__all__]
-    classes = {c.__name__: c for c in public if isinstance(c, type) and issubclass(c, Optimizer)}
+    public = {name: getattr(folder, name) for folder in folders for name in folder.__all__}
+    classes = {k: c for k, c in public.items() if isinstance(c, type) and issubclass(c, Optimizer)}
     del classes["SciPyOptimizer"]
-    return dict(sorted(classes.items()))
+    return classes
 
 
 def find(name: str) -> type[Optimizer]:
@@ -49,7 +54,7 @@ def find(name: str) -> type[Optimizer]:
     >>> find("l-bfgs-b").__name__
     'LBFGSB'
     """
-    classes = {_plain(key): cls for key, cls in available().items()}
+    classes = {_plain(key): cls for key, cls in _named().items()}
     if _plain(name) not in classes:
         raise InvalidInputError(
             f"No optimizer is called {name!r}. {nearest_names(name, available())}"

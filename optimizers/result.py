@@ -220,6 +220,8 @@ def _shown(value: object) -> str:
 
 
 def _from_json(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _from_json(item) for name, item in value.items()}
     if not isinstance(value, list):
         return value
     try:
@@ -240,4 +242,6 @@ def _to_json(value: object) -> object:
         return value.tolist()
     if isinstance(value, list | tuple):
         return [_to_json(item) for item in value]
+    if isinstance(value, dict) and all(isinstance(name, str) for name in value):
+        return {name: _to_json(item) for name, item in value.items()}
     raise TypeError(type(value).__name__)

@@ -20,8 +20,8 @@ class CommonSettings(TypedDict, total=False):
     Parameters
     ----------
     callback : callable
-        ``callback(xk)`` or ``callback(intermediate_result)``, called once an iteration; raising
-        StopIteration or returning True ends the run with its result.
+        ``callback(xk)``, ``callback(xk, fun)`` or ``callback(intermediate_result)``, called once an
+        iteration; raising StopIteration or returning True ends the run with its result.
     workers : int, Executor, callable, Dask client or ``"vectorized"``
         Who evaluates a wave of points: so many processes (-1: one a core), an executor, a callable
         without arguments that makes one, a Dask client, or a map-like callable such as

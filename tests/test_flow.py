@@ -223,3 +223,35 @@ def test_an_objective_may_ask_to_stop_in_the_middle_of_a_wave():
 
     result = Waves().minimize(fun, [1.0, 2.0], seed=1)
     assert (result.stop, result.nfev) == (StopReason.CALLBACK, 6)
+
+
+def test_a_rejected_point_is_never_shown_with_its_stand_in():
+    class Straight(Waves):
+        def _flow(self, problem, run):
+            x = problem.x0
+            for _ in range(3):
+                told = yield AskData(x, x)
+                yield Step(x, told.fun, told.jac)
+                x = x + 1
+            return ended(x - 1, StopReason.MAXITER, told.fun, told.jac)
+
+    def fun(x):
+        return bowl(x) if x[0] < 2.5 else np.nan
+
+    states = []
+    result = Straight(on_failure="reject").minimize(
+        fun,
+        [1.0],
+        lambda x: 2 * x,
+        callback=lambda intermediate_result: states.append(intermediate_result),
+    )
+    assert [(state.x[0], state.fun) for state in states] == [(1.0, 1.0), (2.0, 4.0), (3.0, None)]
+    assert (result.x[0], result.fun, result.stop) == (1.0, 1.0, StopReason.MAXITER)
+
+
+def test_options_are_copies():
+    sizes = [4, 4]
+    optimizer = Waves(sizes)
+    sizes[0] = 7
+    optimizer.settings["sizes"][0] = 8
+    assert optimizer.sizes == [4, 4]

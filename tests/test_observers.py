@@ -67,6 +67,15 @@ def test_any_other_single_parameter_gets_the_point():
     assert all(one is given.x for one in seen + counting.seen)
 
 
+def test_two_parameters_get_the_point_and_its_value():
+    seen, given = [], state()
+    assert as_observer(lambda weights, loss: seen.append((weights, loss)))(given) is False
+    assert as_observer(lambda xk, fun: fun == 5.0)(given) is True
+    assert as_observer(lambda x, f: seen.append((x, f)))(state(x=given.x, fun=None)) is False
+    assert all(x is given.x for x, _ in seen)
+    np.testing.assert_array_equal([value for _, value in seen], [5.0, np.nan])
+
+
 def test_builtins_without_a_signature_get_the_point():
     assert as_observer(print)(state(x="shown")) is False
     assert as_observer(max)(state()) is False
@@ -108,8 +117,8 @@ def test_what_cannot_be_called_is_an_error(callback):
 
 @pytest.mark.parametrize(
     "callback",
-    [lambda: None, lambda x, f: None, lambda intermediate_result, x: None, lambda *, x: None],
-    ids=["none", "two", "state and point", "another keyword"],
+    [lambda: None, lambda x, f, step: None, lambda result, *, x: None, lambda *, x: None],
+    ids=["none", "three", "state and keyword", "another keyword"],
 )
 def test_a_wrong_signature_is_an_error_that_shows_it(callback):
     with pytest.raises(InvalidInputError, match=r"parameters \(.*expected callback\(xk\)"):
@@ -119,7 +128,7 @@ def test_a_wrong_signature_is_an_error_that_shows_it(callback):
 def test_a_wrong_signature_is_an_error_before_the_first_evaluation():
     calls = []
     with pytest.raises(InvalidInputError, match="callback"):
-        LBFGSB().minimize(calls.append, [1.0], callback=lambda x, f: None)
+        LBFGSB().minimize(calls.append, [1.0], callback=lambda x, f, step: None)
     with pytest.raises(InvalidInputError, match="callback"):
         LBFGSB(callback=lambda: None)
     assert calls == []

@@ -388,6 +388,14 @@ def test_what_is_required_and_missing_is_an_error(what, argument):
         check(levels={**ALL, what: SupportLevel.required})
 
 
+@pytest.mark.parametrize("bounds", [[(None, None)] * 2, Bounds(), [(-INF, INF)] * 2], ids=repr)
+def test_bounds_that_bind_nothing_are_none_given(bounds):
+    for level in (SupportLevel.not_supported, SupportLevel.ignored):
+        assert check(levels={**ALL, "bounds": level}, bounds=bounds).lower is None
+    with pytest.raises(CapabilityError, match="Method requires bounds"):
+        check(levels={**ALL, "bounds": SupportLevel.required}, bounds=bounds)
+
+
 def test_the_start_has_levels_too():
     with pytest.raises(CapabilityError, match="requires x0"):
         check(None, levels={**ALL, "initial_point": SupportLevel.required})

@@ -25,7 +25,7 @@ FREE = frozenset(
     (
         *("callback", "workers", "eval_timeout", "retries", "hedge", "timeout", "journal"),
         *("on_failure", "on_interrupt", "maxfun", "maxfev", "maxiter"),
-        *("disp", "iprint", "mesg_num", "return_all", "verbose", "seed"),
+        *("disp", "iprint", "mesg_num", "return_all", "verbose", "seed", "snapshot_dir"),
     )
 )
 #: How many differences a message shows.

@@ -64,16 +64,15 @@ class Measuring:
     run : Run
         The run.
     sigma : float
-        The standard deviation of a value, as far as that is known.
-    is_told : bool
-        Whether the objective tells the errors of its values.
+        The standard deviation of a value, as far as that is known; what the objective tells of
+        its values is believed instead.
     """
 
-    def __init__(self, run: Run, sigma: float, is_told: bool) -> None:
+    def __init__(self, run: Run, sigma: float) -> None:
         self._run = run
         #: The standard deviation of a value.
         self.sigma = sigma
-        self._is_told = is_told
+        self._is_told = False
         self._weight = _GIVEN
         jac = run.problem.jac
         #: How the gradient is had from values; None if it is the user's own.
@@ -93,10 +92,12 @@ class Measuring:
         told = yield AskData(np.tile(points, (repeats, 1)))
         rows = told.fun.reshape(repeats, len(points))
         values = rows.mean(axis=0)
-        sigma = self._told_sigma(told) if self._is_told else self.sigma
+        known = told_error(told)
+        if known is not None:
+            self.sigma, self._is_told = known, True
         if repeats > 1:
             self._learn(float(np.sum((rows - values) ** 2)), (repeats - 1) * len(points))
-        error = sigma / np.sqrt(repeats)
+        error = self.sigma / np.sqrt(repeats)
         bent, noise = plan.curvature(values[0], values[1:]), plan.curvature_noise
         return Measured(
             x,
@@ -176,10 +177,6 @@ class Measuring:
         self.sigma = float(np.sqrt(variance / self._weight))
         self._weight = min(self._weight, _MOST)
 
-    def _told_sigma(self, told: Told) -> float:
-        sigma = told_error(told)
-        return self.sigma if sigma is None else sigma
-
 
 def told_error(told: Told) -> float | None:
     """Return the standard error of the values of a wave, as the objective told it; None if not."""
@@ -188,17 +185,14 @@ def told_error(told: Told) -> float | None:
     return float(np.sqrt(np.nanmean(told.errors**2)))
 
 
-def first_look(x: Array) -> Generator[AskData, Told, tuple[float, bool]]:
-    """Return the standard deviation of the values at a point, and whether the objective tells it.
-
-    It is 0.0 where the same value comes again.
-    """
+def first_look(x: Array) -> Generator[AskData, Told, float]:
+    """Return the standard deviation of the values at a point; 0.0 where the same comes again."""
     told = yield AskData(np.tile(x, (_FIRST, 1)))
-    sigma = told_error(told)
-    if sigma is not None:
-        return sigma, True
+    known = told_error(told)
+    if known is not None:
+        return known
     values = told.fun
     if np.ptp(values) == 0.0:
-        return 0.0, False
+        return 0.0
     told = yield AskData(np.tile(x, (_AGAIN, 1)))
-    return float(np.std(np.concatenate([values, told.fun]), ddof=1)), False
+    return float(np.std(np.concatenate([values, told.fun]), ddof=1))

@@ -11,8 +11,7 @@ from optimizers.errors import InvalidInputError, OptionError
 from optimizers.evaluation.differences import SCHEMES, Differences
 from optimizers.evaluation.noise import plan_noise
 from optimizers.evaluation.steps import ladder
-from optimizers.flow import Flow, FlowOptimizer, FlowSettings, check_range, drive
-from optimizers.ledger import StopRun
+from optimizers.flow import Flow, FlowOptimizer, FlowSettings, check_range
 from optimizers.problem import Problem
 from optimizers.run import Run
 from optimizers.scipy import LBFGSB
@@ -20,7 +19,7 @@ from optimizers.settings import check_whole, is_number
 from optimizers.stepping.asks import AskData
 from optimizers.support import SupportLevel, SupportLevels
 from optimizers.variational.measuring import Measuring, first_look, told_error
-from optimizers.variational.noisy_search import NoisySearch, known_of
+from optimizers.variational.noisy_search import NoisySearch
 
 #: Steps of differences that are tried at the start, relative to ``max(1, abs(x))``.
 _RUNGS = (1.0, 0.3, 0.1, 0.03, 1e-2, 1e-3, 1e-4)
@@ -29,6 +28,10 @@ _RUNGS = (1.0, 0.3, 0.1, 0.03, 1e-2, 1e-3, 1e-4)
 _AGREEMENT = 3.5
 #: Noise below this part of the values is their rounding.
 _ROUNDING = 1e-13
+
+
+class _ExactError(Exception):
+    """There is no noise to reckon with."""
 
 
 class NoisyLBFGSB(FlowOptimizer):
@@ -142,47 +145,32 @@ class NoisyLBFGSB(FlowOptimizer):
 
     @override
     def _solve(self, run: Run) -> Ending:
-        if run.problem.is_fixed:
-            return super()._solve(run)
-        noise = run.noise
-        if self.shots is not None and not is_number(noise):
+        if self.shots is not None and not is_number(run.noise):
             raise OptionError(
-                f"shots is {self.shots!r} and noise is {noise!r}: with shots, give the standard "
-                "deviation of a single shot as noise."
+                f"shots is {self.shots!r} and noise is {run.noise!r}: with shots, give the "
+                "standard deviation of a single shot as noise."
             )
-        found: list[NoisySearch] = []
         try:
-            ending = drive(run, self._flow(run.problem, run, found))
-        except StopRun as stop:
-            best = found[0].note() if found else None
-            if best is None:
-                raise
-            words = f"Stopped: {stop.reason.sentence}."
-            return Ending(best.x, False, -1, words, stop.reason, known_of(best))
-        if found:
-            return ending
-        # The algorithm for exact values is a library's.
-        exact = LBFGSB(maxiter=self.maxiter, options={"maxcor": self.maxcor, "gtol": self.gtol})
-        return exact._solve(run)
+            return super()._solve(run)
+        except _ExactError:  # the algorithm for exact values is a library's
+            exact = LBFGSB(maxiter=self.maxiter, options={"maxcor": self.maxcor, "gtol": self.gtol})
+            return exact._solve(run)
 
     @override
-    def _flow(self, problem: Problem, run: Run, found: list[NoisySearch] | None = None) -> Flow:
-        """Return the algorithm; it adds its search to ``found`` if there is noise."""
-        sigma, is_told = 0.0, False
-        x = problem.x0
+    def _flow(self, problem: Problem, run: Run) -> Flow:
+        x, sigma = problem.x0, 0.0
         if is_number(run.noise):
             sigma = float(run.noise) / np.sqrt(self.shots or 1)  # type: ignore[arg-type]  # a number
         elif run.noise is None:
-            sigma, is_told = yield from first_look(x)
+            sigma = yield from first_look(x)
         else:
             table = plan_noise(x, run.rng, problem.lower, problem.upper)
             told = yield AskData(np.concatenate([x[np.newaxis], table.points]))
             error, measured = told_error(told), table.fold(told.fun[1:])
-            is_told = error is not None
             sigma = error if error is not None else measured.sigma if measured.is_known else 0.0
             sigma = sigma if sigma > _ROUNDING * float(np.max(np.abs(told.fun))) else 0.0
         if sigma == 0.0:
-            return None  # type: ignore[return-value]  # nothing to reckon with: see _solve
+            raise _ExactError
         if problem.jac == "cs":
             raise InvalidInputError(
                 f"jac is 'cs', but values have noise of {sigma:.1e}: complex steps are as short as "
@@ -197,12 +185,10 @@ class NoisyLBFGSB(FlowOptimizer):
             run.differences = Differences("3-point", step=steps)
         search = NoisySearch(
             run,
-            Measuring(run, sigma, is_told),
+            Measuring(run, sigma),
             maxiter=self.maxiter,
             maxcor=self.maxcor,
             gtol=self.gtol,
             max_resamplings=self.max_resamplings,
         )
-        if found is not None:
-            found.append(search)
         return (yield from search.flow())

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from optimizers._types import Array
 from optimizers.ending import Ending
 from optimizers.flow import Flow, Step, Told, ended
-from optimizers.ledger import Evaluation
+from optimizers.ledger import StopRun
 from optimizers.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run import Run
@@ -25,6 +25,8 @@ from optimizers.variational.measuring import Measured, Measuring
 _TOLD = 2.0
 #: In how many waves a point is measured, at the most, before the search gives up telling a step.
 _PATIENCE = 8
+#: How many steps of single variables may bring no visible decrease.
+_PARTIAL = 20
 #: How much of the promised decrease a step has to keep, and how many standard errors it may miss
 #: that by.
 _ARMIJO, _RELAXED = 1e-4, 1.5
@@ -70,6 +72,10 @@ class NoisySearch:
         # How long a step along the gradient is where nothing tells the curvature.
         self._scale: float | None = None
         self._repeats = 1
+        # How many steps of single variables there were since the value has visibly fallen, and
+        # where it had.
+        self._partial = 0
+        self._mark: Measured | None = None
         self._first: Measured | None = None
         #: The point where it stands, and the best that it left.
         self._current: Measured | None = None
@@ -84,15 +90,18 @@ class NoisySearch:
         margin = _BELIEVED * np.hypot(current.fun_error, left.fun_error)
         return left if left.fun < current.fun - margin else current
 
-    def note(self) -> Measured | None:
-        """Let the result have the errors of the estimate, and return it."""
-        found = self.estimate
-        if found is not None:
-            self._extra.update(fun_error=found.fun_error, noise=self._measuring.sigma)
-        return found
-
     def flow(self) -> Flow:
-        """Return the search as a flow."""
+        """Return the search as a flow; it ends on the best estimate also when it is stopped."""
+        try:
+            return (yield from self._searching())
+        except StopRun as stop:
+            if self._current is None:
+                raise
+            ending = self._ended(stop.reason)
+            ending.status, ending.message = -1, f"Stopped: {stop.reason.sentence}."
+            return ending
+
+    def _searching(self) -> Flow:
         measuring = self._measuring
         # Of the user's own gradient nobody knows the noise until it is had twice.
         twice = 1 if measuring.source is not None else 2
@@ -102,10 +111,12 @@ class NoisySearch:
             free = self._free(current)
             if np.max(np.abs(current.jac[free]), initial=0.0) <= self._gtol:
                 return self._ended(StopReason.GRADIENT)
-            inverse = CompactInverse(self._initial(current), self._pairs, free)
-            step = -inverse.product(current.jac)
-            promised = -float(current.jac @ step)
-            blurred = _TOLD * float(inverse.diagonal @ current.jac_error**2)
+            step, promised, blurred = self._step(current, free)
+            if promised <= blurred and self._is_worth_it(current):
+                clear = free & _is_clear(current)
+                if clear.any():  # what is hidden in the noise of all may show in one
+                    self._partial += 1
+                    step, promised, blurred = self._step(current, clear)
             new = None
             if promised > blurred:
                 new = yield from self._searched(current, step)
@@ -132,6 +143,22 @@ class NoisySearch:
         if lower is None or upper is None:
             return np.ones(at.x.size, dtype=bool)
         return ((at.x > lower) | (at.jac < 0)) & ((at.x < upper) | (at.jac > 0)) & (lower < upper)
+
+    def _is_worth_it(self, at: Measured) -> bool:
+        """Return whether steps of single variables are to go on: a few without visible success."""
+        mark = self._mark or at
+        if self._mark is None or mark.fun - at.fun > _BELIEVED * np.hypot(
+            mark.fun_error, at.fun_error
+        ):
+            self._mark, self._partial = at, 0
+        return self._partial < _PARTIAL
+
+    def _step(self, at: Measured, moving: NDArray[np.bool_]) -> tuple[Array, float, float]:
+        """Return a step of some variables, the decrease that it promises, and that of noise."""
+        inverse = CompactInverse(self._initial(at), self._pairs, moving)
+        step = -inverse.product(at.jac * moving)
+        blurred = _TOLD * float(inverse.diagonal @ at.jac_error**2)
+        return step, -float(at.jac @ step), blurred
 
     def _initial(self, at: Measured) -> Array:
         """Return the diagonal that the inverse Hessian begins with."""
@@ -211,8 +238,9 @@ class NoisySearch:
 
     def _ended(self, stop: StopReason) -> Ending:
         """Return the ending at the point with the best estimate."""
-        found = self.note()
+        found = self.estimate
         assert found is not None
+        self._extra.update(fun_error=found.fun_error, noise=self._measuring.sigma)
         ending = ended(found.x, stop, found.fun, found.jac, self._words(found, stop))
         if stop is StopReason.NOISE:
             ending.success = self._is_minimum(found)
@@ -245,6 +273,8 @@ class NoisySearch:
         return fallen > _VISIBLE * float(np.hypot(self._first.fun_error, found.fun_error))
 
 
-def known_of(found: Measured) -> Evaluation:
-    """Return a measured point as an evaluation."""
-    return Evaluation(found.x, found.fun, found.jac)
+def _is_clear(at: Measured) -> NDArray[np.bool_]:
+    """Return which components of a gradient are beyond what chance makes of noise in any of n."""
+    beyond = 1.0 + np.sqrt(2.0 * np.log(at.x.size))
+    clear: NDArray[np.bool_] = np.abs(at.jac) > beyond * at.jac_error
+    return clear

@@ -1,0 +1,338 @@
+"""ADAM and AMSGRAD: steps scaled by moving averages of the gradient and its square."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from typing_extensions import Unpack, override
+
+from optimizers._types import Array
+from optimizers.errors import OptionError
+from optimizers.evaluation.differences import Differences
+from optimizers.evaluation.sources import GradientSource
+from optimizers.flow import Flow, FlowOptimizer, FlowSettings, Step, check_range, ended
+from optimizers.observers import Observer
+from optimizers.problem import Problem
+from optimizers.result import StopReason
+from optimizers.run import Run
+from optimizers.stepping.asks import AskData
+from optimizers.support import SupportLevel, SupportLevels
+from optimizers.variational.projection import check_fraction, stepped
+from optimizers.variational.snapshots import (
+    Moments,
+    Snapshots,
+    append,
+    check_moments,
+    columns_of,
+    read,
+)
+
+#: The default step of the differences, as in Qiskit.
+_EPS = 1e-10
+
+
+class ADAM(FlowOptimizer):
+    r"""Adam: steps scaled by moving averages of the gradient and of its square.
+
+    With :math:`g` the gradient at :math:`x_{t-1}`,
+
+    .. math::
+        m_t &= \beta_1 m_{t-1} + (1 - \beta_1) g, \qquad
+        v_t = \beta_2 v_{t-1} + (1 - \beta_2) g^2, \\
+        x_t &= x_{t-1} - \eta \frac{m_t / (1 - \beta_1^t)}
+        {\sqrt{v_t / (1 - \beta_2^t)} + \epsilon}
+
+    which is Algorithm 1 of [1]_, and what PyTorch computes. With ``amsgrad`` the largest
+    :math:`v` so far takes the place of :math:`v_t` [2]_. With bounds, each step is projected to
+    them.
+
+    Parameters
+    ----------
+    maxiter : int, default 10000
+        Maximum number of steps.
+    tol : float, default 1e-06
+        The run converges when the norm of a step is less than that.
+    lr : float, default 0.001
+        The learning rate, :math:`\eta`.
+    beta_1 : float, default 0.9
+        How much of the average of gradients is kept in a step, in [0, 1).
+    beta_2 : float, default 0.99
+        How much of the average of squares is kept in a step, in [0, 1).
+    noise_factor : float, default 1e-08
+        What is added to the denominator, :math:`\epsilon`; PyTorch's ``eps``.
+    eps : float, default 1e-10
+        The step of the one-sided differences that stand for a gradient that is not given. Where
+        values have noise, give ``jac=ParameterShift()`` or a longer step.
+    amsgrad : bool, default False
+        Whether to take AMSGrad's steps.
+    snapshot_dir : str, optional
+        A directory: the moments after every step are written to its file ``adam_params.csv``,
+        which each run begins anew; so it is for one run at a time. To go on with a run that was
+        killed, give ``journal=`` to ``minimize`` instead: it needs no further evaluation.
+    moments : dict, optional
+        What a run starts from, as another one left it in its result's ``moments`` or as
+        :meth:`load_params` reads it: the averages ``m`` and ``v``, with ``amsgrad`` also
+        ``v_eff``, each of shape (n,), and the number of steps ``t``. Zeros by default.
+    **settings
+        Settings of each run; see :class:`~optimizers.flow.FlowSettings`.
+
+    Raises
+    ------
+    OptionError
+        If an option has a value that cannot be used.
+
+    Notes
+    -----
+    The result's ``moments`` are those after the last step, and ``intermediate_result.moments``
+    in a callback those that led to its ``x``.
+
+    References
+    ----------
+    .. [1] D. P. Kingma and J. Ba, "Adam: A method for stochastic optimization", ICLR 2015,
+       arXiv:1412.6980.
+    .. [2] S. J. Reddi, S. Kale and S. Kumar, "On the convergence of Adam and beyond", ICLR 2018,
+       arXiv:1904.09237.
+
+    Examples
+    --------
+    >>> fun, jac = lambda x: float(x @ x), lambda x: 2 * x
+    >>> ADAM(maxiter=300, lr=0.1).minimize(fun, [3.0, 4.0], jac).x.round(3) + 0.0
+    array([0., 0.])
+
+    A run in two parts is the same as a whole one:
+
+    >>> whole = ADAM(maxiter=20, lr=0.1).minimize(fun, [3.0, 4.0], jac)
+    >>> first = ADAM(maxiter=10, lr=0.1).minimize(fun, [3.0, 4.0], jac)
+    >>> rest = ADAM(maxiter=10, lr=0.1, moments=first.moments).minimize(fun, first.x, jac)
+    >>> rest.x.tolist() == whole.x.tolist()
+    True
+    """
+
+    def __init__(
+        self,
+        maxiter: int = 10000,
+        tol: float = 1e-6,
+        lr: float = 1e-3,
+        beta_1: float = 0.9,
+        beta_2: float = 0.99,
+        noise_factor: float = 1e-8,
+        eps: float = _EPS,
+        amsgrad: bool = False,
+        snapshot_dir: str | os.PathLike[str] | None = None,
+        *,
+        moments: Moments | None = None,
+        **settings: Unpack[FlowSettings],
+    ) -> None:
+        options = {
+            "maxiter": maxiter,
+            "tol": tol,
+            "lr": lr,
+            "beta_1": beta_1,
+            "beta_2": beta_2,
+            "noise_factor": noise_factor,
+            "eps": eps,
+            "amsgrad": amsgrad,
+            "snapshot_dir": snapshot_dir,
+            "moments": moments,
+        }
+        super().__init__(options, **settings)
+
+    @override
+    def _check_options(self, options: dict[str, Any]) -> None:
+        for name in ("lr", "noise_factor"):
+            check_range(name, options[name], 0)
+        check_fraction("beta_1", options["beta_1"])
+        check_fraction("beta_2", options["beta_2"])
+        check_range("eps", options["eps"], 0, closed=False)
+        if not isinstance(options["amsgrad"], bool | np.bool_):
+            raise OptionError(f"amsgrad is {options['amsgrad']!r}, expected True or False.")
+        folder = options["snapshot_dir"]
+        if folder is not None and not (
+            isinstance(folder, str | os.PathLike) and Path(folder).is_dir()
+        ):
+            raise OptionError(f"snapshot_dir is {folder!r}, expected a directory that exists.")
+        if options["moments"] is not None:
+            check_moments(options["moments"], _vectors(bool(options["amsgrad"])))
+
+    @override
+    def get_support_level(self) -> SupportLevels:
+        return {
+            "gradient": SupportLevel.supported,
+            "bounds": SupportLevel.supported,
+            "initial_point": SupportLevel.required,
+        }
+
+    @override
+    def _differences(self, problem: Problem) -> GradientSource:
+        return Differences(step=self.eps) if problem.jac is None else super()._differences(problem)
+
+    @override
+    def _keeps_steps(self, problem: Problem) -> bool:
+        is_chosen = problem.jac is None and self.eps != _EPS
+        return is_chosen or super()._keeps_steps(problem)
+
+    def save_params(self, snapshot_dir: str | os.PathLike[str]) -> None:
+        """Append the moments that runs start from to the file ``adam_params.csv``.
+
+        Parameters
+        ----------
+        snapshot_dir : str or PathLike
+            The directory of the file.
+
+        Raises
+        ------
+        OptionError
+            If there are none. An optimizer keeps no state of a run: give ``snapshot_dir`` to the
+            constructor to save the moments of one, or set the option ``moments`` to those of its
+            result.
+        """
+        if self.moments is None:
+            raise OptionError(
+                f"{type(self).__name__} has no moments to save: it keeps no state of a run. Give "
+                "snapshot_dir to the constructor, or set_options(moments=result.moments)."
+            )
+        append(snapshot_dir, self.moments, columns_of(self.moments))
+
+    def load_params(self, load_dir: str | os.PathLike[str]) -> None:
+        """Set the option ``moments`` to the last ones in the file ``adam_params.csv``.
+
+        Every run from now on starts from them; the point that it starts from is its ``x0``.
+
+        Parameters
+        ----------
+        load_dir : str or PathLike
+            The directory of the file, as Qiskit's ``ADAM`` or this one wrote it.
+
+        Raises
+        ------
+        OptionError
+            If the file has no moments that can be used.
+        """
+        self.set_options(moments=read(load_dir))
+
+    @override
+    def _watchers(self) -> tuple[Observer, ...]:
+        if self.snapshot_dir is None:
+            return ()
+        columns = columns_of(dict.fromkeys((*_vectors(self.amsgrad), "t")))
+        return (Snapshots(self.snapshot_dir, columns),)
+
+    def _start(self, n: int) -> tuple[Array, Array, Array, int]:
+        """Return the moments that a run of n variables starts from: m, v, the largest v, and t."""
+        if self.moments is None:
+            return np.zeros(n), np.zeros(n), np.zeros(n), 0
+        m, v, *largest = (np.array(self.moments[k], np.float64) for k in _vectors(self.amsgrad))
+        if m.size != n:
+            raise OptionError(f"moments are those of {m.size} variables, and x0 has {n}.")
+        return m, v, largest[0] if largest else v, int(self.moments["t"])
+
+    @override
+    def _flow(self, problem: Problem, run: Run) -> Flow:
+        x, maxiter, tol, stop = problem.x0, self.maxiter, self.tol, StopReason.MAXITER
+        beta_1, beta_2, amsgrad = self.beta_1, self.beta_2, self.amsgrad
+        lr, noise_factor = self.lr, self.noise_factor
+        m, v, largest, t = self._start(problem.n)
+        for k in range(maxiter):
+            told = yield AskData(x, x)
+            if k > 0:
+                yield Step(x, told.fun, told.jac)
+            gradient, t = told.jac, t + 1
+            # Written in PyTorch's order, so that steps are rounded alike.
+            m = m + (1 - beta_1) * (gradient - m)
+            v = beta_2 * v + (1 - beta_2) * gradient * gradient
+            largest = np.maximum(largest, v) if amsgrad else v
+            below = np.sqrt(largest) / np.sqrt(1 - beta_2**t) + noise_factor
+            # Where no gradient was ever seen, nothing moves, whatever the noise factor.
+            ratio = np.divide(m, below, out=np.zeros_like(m), where=below > 0)
+            new, is_held = stepped(problem, x, lr / (1 - beta_1**t) * ratio, gradient)
+            length, x = float(np.linalg.norm(new - x)), new
+            run.extra["moments"] = _moments(m, v, largest if amsgrad else None, t)
+            if length < tol and not is_held:
+                stop = StopReason.STEP
+                break
+        told = yield AskData(x)  # its gradient would lead nowhere
+        if maxiter > 0:
+            yield Step(x, told.fun)
+        return ended(x, stop, told.fun)
+
+
+class AMSGRAD(ADAM):
+    """AMSGrad: Adam, with steps that a small gradient does not lengthen again.
+
+    The largest of the averages of squares so far is in the denominator [1]_; see :class:`ADAM`
+    for the formula.
+
+    Parameters
+    ----------
+    maxiter : int, default 10000
+        Maximum number of steps.
+    tol : float, default 1e-06
+        The run converges when the norm of a step is less than that.
+    lr : float, default 0.001
+        The learning rate.
+    beta_1 : float, default 0.9
+        How much of the average of gradients is kept in a step, in [0, 1).
+    beta_2 : float, default 0.99
+        How much of the average of squares is kept in a step, in [0, 1).
+    noise_factor : float, default 1e-08
+        What is added to the denominator; PyTorch's ``eps``.
+    eps : float, default 1e-10
+        The step of the one-sided differences that stand for a gradient that is not given.
+    amsgrad : bool, default True
+        Whether to take AMSGrad's steps; False makes it :class:`ADAM`.
+    snapshot_dir : str, optional
+        As in :class:`ADAM`.
+    moments : dict, optional
+        As in :class:`ADAM`.
+    **settings
+        Settings of each run; see :class:`~optimizers.flow.FlowSettings`.
+
+    Raises
+    ------
+    OptionError
+        If an option has a value that cannot be used.
+
+    References
+    ----------
+    .. [1] S. J. Reddi, S. Kale and S. Kumar, "On the convergence of Adam and beyond", ICLR 2018,
+       arXiv:1904.09237.
+
+    Examples
+    --------
+    >>> fun, jac = lambda x: float(x @ x), lambda x: 2 * x
+    >>> AMSGRAD(maxiter=500, lr=0.1).minimize(fun, [3.0, 4.0], jac).x.round(3) + 0.0
+    array([0., 0.])
+    """
+
+    def __init__(
+        self,
+        maxiter: int = 10000,
+        tol: float = 1e-6,
+        lr: float = 1e-3,
+        beta_1: float = 0.9,
+        beta_2: float = 0.99,
+        noise_factor: float = 1e-8,
+        eps: float = _EPS,
+        amsgrad: bool = True,
+        snapshot_dir: str | os.PathLike[str] | None = None,
+        *,
+        moments: Moments | None = None,
+        **settings: Unpack[FlowSettings],
+    ) -> None:
+        super().__init__(
+            *(maxiter, tol, lr, beta_1, beta_2, noise_factor, eps, amsgrad, snapshot_dir),
+            moments=moments,
+            **settings,
+        )
+
+
+def _vectors(amsgrad: bool) -> tuple[str, ...]:
+    """Return the names of the vectors that moments have."""
+    return ("m", "v", "v_eff") if amsgrad else ("m", "v")
+
+
+def _moments(m: Array, v: Array, largest: Array | None, t: int) -> Moments:
+    """Return moments for those who watch: copies that they may keep or spoil."""
+    kept: Moments = {"m": m.copy(), "v": v.copy(), "t": t}
+    return kept if largest is None else {**kept, "v_eff": largest.copy()}

@@ -1,0 +1,175 @@
+"""AQGD: gradient descent with momentum on parameter-shift gradients, in epochs."""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from typing_extensions import Unpack, override
+
+from optimizers.errors import OptionError
+from optimizers.evaluation.parameter_shift import ParameterShift
+from optimizers.evaluation.sources import GradientSource
+from optimizers.flow import Flow, FlowOptimizer, Step, check_range, ended
+from optimizers.problem import Problem
+from optimizers.result import StopReason
+from optimizers.run import Run
+from optimizers.settings import RunSettings, check_number, check_whole
+from optimizers.stepping.asks import AskData
+from optimizers.support import SupportLevel, SupportLevels
+from optimizers.variational.projection import check_fraction, stepped
+
+#: The options of which there is one for each epoch.
+_EPOCHS = ("maxiter", "eta", "momentum")
+
+
+class AQGD(FlowOptimizer):
+    r"""Analytic quantum gradient descent: momentum, epochs, and gradients by parameter shift.
+
+    .. math:: m_k = (1 - \mu) \nabla f(x_k) + \mu m_{k-1}, \qquad x_{k+1} = x_k - \eta m_k
+
+    A gradient that is not given is that of :class:`~optimizers.ParameterShift` [1]_ [2]_: the
+    value and the 2 n shifted ones travel in one wave. It is exact for circuits whose parameters
+    are angles of Pauli rotations; for other functions give another ``jac``. With bounds, each
+    step is projected to them.
+
+    Parameters
+    ----------
+    maxiter : int or sequence of int, default 1000
+        Maximum number of steps, or one for each epoch.
+    eta : float or sequence of float, default 1.0
+        The rate of the steps, or one for each epoch.
+    tol : float, default 1e-06
+        The run converges when the average of the last ``averaging`` values differs by less than
+        that from the average one step before.
+    momentum : float or sequence of float, default 0.25
+        How much of the last direction is kept, in [0, 1), or one for each epoch.
+    param_tol : float, default 1e-06
+        The run converges when a step changes no variable by that or more.
+    averaging : int, default 10
+        How many values are averaged.
+    max_evals_grouped : int, default 1
+        How many points one call of the objective takes.
+    **settings
+        Settings of each run; see :class:`~optimizers.RunSettings`.
+
+    Raises
+    ------
+    OptionError
+        If an option has a value that cannot be used, or the numbers of epochs differ.
+
+    References
+    ----------
+    .. [1] K. Mitarai, M. Negoro, M. Kitagawa and K. Fujii, "Quantum circuit learning", Physical
+       Review A 98 (2018) 032309.
+    .. [2] M. Schuld, V. Bergholm, C. Gogolin, J. Izaac and N. Killoran, "Evaluating analytic
+       gradients on quantum hardware", Physical Review A 99 (2019) 032331.
+
+    Examples
+    --------
+    >>> from optimizers.problems import h2
+    >>> energy = h2()
+    >>> optimizer = AQGD(maxiter=[40, 200], eta=[0.5, 0.3], momentum=[0.5, 0.25])
+    >>> result = optimizer.minimize(energy, energy.x0)
+    >>> result.success, round(result.fun, 3)
+    (True, -1.857)
+    """
+
+    def __init__(
+        self,
+        maxiter: int | Sequence[int] = 1000,
+        eta: float | Sequence[float] = 1.0,
+        tol: float = 1e-6,
+        momentum: float | Sequence[float] = 0.25,
+        param_tol: float = 1e-6,
+        averaging: int = 10,
+        max_evals_grouped: int | None = 1,
+        **settings: Unpack[RunSettings],
+    ) -> None:
+        options = {
+            "maxiter": maxiter,
+            "eta": eta,
+            "tol": tol,
+            "momentum": momentum,
+            "param_tol": param_tol,
+            "averaging": averaging,
+        }
+        super().__init__(options, max_evals_grouped=max_evals_grouped, **settings)
+
+    @override
+    def _check_option(self, name: str, value: Any) -> None:
+        if name not in _EPOCHS:  # those are no plain numbers
+            super()._check_option(name, value)
+
+    @override
+    def _check_options(self, options: dict[str, Any]) -> None:
+        epochs = {name: _listed(name, options[name]) for name in _EPOCHS}
+        if len({len(values) for values in epochs.values()}) > 1:
+            raise OptionError(
+                "maxiter, eta and momentum have one number for each epoch, and are "
+                f"{', '.join(repr(options[name]) for name in _EPOCHS)}: give equally many."
+            )
+        for steps, rate, momentum in zip(*epochs.values(), strict=True):
+            check_whole("maxiter", steps, 0)
+            check_number("eta", rate)
+            check_fraction("momentum", momentum)
+        check_range("param_tol", options["param_tol"], 0)
+        check_whole("averaging", options["averaging"], 1)
+
+    @override
+    def get_support_level(self) -> SupportLevels:
+        return {
+            "gradient": SupportLevel.supported,
+            "bounds": SupportLevel.supported,
+            "initial_point": SupportLevel.required,
+        }
+
+    @override
+    def _differences(self, problem: Problem) -> GradientSource:
+        return ParameterShift() if problem.jac is None else super()._differences(problem)
+
+    @override
+    def _keeps_steps(self, problem: Problem) -> bool:
+        return problem.jac is None or super()._keeps_steps(problem)
+
+    def _schedule(self) -> Iterator[tuple[float, float]]:
+        """Yield the rate and the momentum of each step."""
+        epochs = (_listed(name, getattr(self, name)) for name in _EPOCHS)
+        for steps, rate, momentum in zip(*epochs, strict=True):
+            for _ in range(int(steps)):
+                yield float(rate), float(momentum)
+
+    @override
+    def _flow(self, problem: Problem, run: Run) -> Flow:
+        x, averaging, stop = problem.x0, self.averaging, StopReason.MAXITER
+        direction, is_held, is_first = np.zeros(problem.n), False, True
+        values: deque[float] = deque(maxlen=averaging + 1)
+        for rate, momentum in self._schedule():
+            told = yield AskData(x, x)
+            if not is_first:
+                yield Step(x, told.fun, told.jac)
+            is_first = False
+            values.append(told.fun)
+            # The two averages have all values in common but the first and the last.
+            change = abs(values[-1] - values[0]) / averaging
+            if len(values) > averaging and change < self.tol and not is_held:
+                return ended(x, StopReason.FUN, told.fun, told.jac)
+            direction = (1 - momentum) * told.jac + momentum * direction
+            new, is_held = stepped(problem, x, rate * direction, told.jac)
+            length, x = float(np.max(np.abs(new - x))), new
+            if length < self.param_tol and not is_held:
+                stop = StopReason.STEP
+                break
+        told = yield AskData(x)  # its gradient would lead nowhere
+        if not is_first:
+            yield Step(x, told.fun)
+        return ended(x, stop, told.fun)
+
+
+def _listed(name: str, given: Any) -> list[Any]:
+    """Return the numbers of all epochs."""
+    if not isinstance(given, Sequence | np.ndarray):
+        return [given]
+    if isinstance(given, str) or len(given) == 0:
+        raise OptionError(f"{name} is {given!r}, expected a number, or one for each epoch.")
+    return list(given)

@@ -1,0 +1,194 @@
+"""NFT, or Rotosolve: one variable after another, each to the minimum of its sinusoid."""
+
+import math
+from itertools import count
+from typing import Any
+
+import numpy as np
+from typing_extensions import Unpack, override
+
+from optimizers._types import Array
+from optimizers.configuration import same
+from optimizers.errors import OptionError, UnknownOptionError, nearest_names
+from optimizers.flow import Flow, FlowOptimizer, FlowSettings, Step, ended
+from optimizers.problem import Problem
+from optimizers.result import StopReason
+from optimizers.run import Run
+from optimizers.settings import as_options, check_whole
+from optimizers.stepping.asks import AskData
+from optimizers.support import SupportLevel, SupportLevels
+from optimizers.variational.sinusoid import lowest, probes
+
+_DEFAULTS = {"maxiter": None, "maxfev": 1024, "disp": False, "reset_interval": 32}
+
+
+class NFT(FlowOptimizer):
+    """Nakanishi-Fujii-Todo, or Rotosolve: each variable in turn to the minimum of its sinusoid.
+
+    The objective is taken to be a sinusoid of frequency 1 along each variable, as the energy of
+    a circuit is whose parameters are angles of Pauli rotations. Then its value and those at
+    ``x ± pi / 2`` tell its minimum along a variable [1]_ [2]_. The pair travels in one wave; the
+    value is known from the minimum before, and evaluated anew, in the same wave, once in
+    ``reset_interval`` iterations.
+
+    With bounds, probes are moved between them, and the sinusoid is minimised there.
+
+    Parameters
+    ----------
+    maxiter : int, optional
+        Maximum number of iterations: updates of one variable. No limit by default.
+    maxfev : int, default 1024
+        Maximum number of points at which the objective is evaluated: a hard limit, or None for
+        none. The last point is spent on the value at the end.
+    disp : bool, default False
+        Print the result's message and counts at the end.
+    reset_interval : int, default 32
+        The value is evaluated and not reckoned once in so many iterations; 0 for at the start
+        only. Errors of the reckoned values add up in between, of noise above all.
+    options : dict, optional
+        The same options by name; they win over the defaults of the arguments above.
+    **settings
+        Settings of each run; see :class:`~optimizers.flow.FlowSettings`.
+
+    Raises
+    ------
+    OptionError
+        If an option has a value that cannot be used, or is given twice with different ones.
+    UnknownOptionError
+        If ``options`` has one that there is not; the message names the nearest one.
+
+    Notes
+    -----
+    There is no test of convergence: a run ends by a limit or a callback. To a callback that takes
+    ``intermediate_result``, its entry ``estimate`` tells the value reckoned for ``x``.
+
+    A limit of the optimizer's own ends the run on the last ``x``; ``maxfun``, ``timeout`` and
+    what else stops a run from outside, on the best point evaluated, as for all optimizers.
+
+    References
+    ----------
+    .. [1] K. M. Nakanishi, K. Fujii and S. Todo, "Sequential minimal optimization for
+       quantum-classical hybrid algorithms", Physical Review Research 2 (2020) 043158.
+    .. [2] M. Ostaszewski, E. Grant and M. Benedetti, "Structure optimization for parameterized
+       quantum circuits", Quantum 5 (2021) 391.
+
+    Examples
+    --------
+    >>> from optimizers.problems import h2
+    >>> energy = h2()
+    >>> result = NFT(maxiter=60).minimize(energy, energy.x0)
+    >>> round(result.fun, 6), result.nfev  # two an iteration, two resets, and the end
+    (-1.857275, 123)
+    """
+
+    def __init__(
+        self,
+        maxiter: int | None = None,
+        maxfev: int | None = 1024,
+        disp: bool = False,
+        reset_interval: int = 32,
+        options: dict[str, Any] | None = None,
+        **settings: Unpack[FlowSettings],
+    ) -> None:
+        given = {
+            "maxiter": maxiter,
+            "maxfev": maxfev,
+            "disp": disp,
+            "reset_interval": reset_interval,
+        }
+        super().__init__(_gathered(type(self).__name__, given, options), **settings)
+
+    @override
+    def _check_options(self, options: dict[str, Any]) -> None:
+        check_whole("reset_interval", options["reset_interval"], 0)
+
+    @override
+    def get_support_level(self) -> SupportLevels:
+        return {
+            "gradient": SupportLevel.ignored,
+            "bounds": SupportLevel.supported,
+            "initial_point": SupportLevel.required,
+        }
+
+    @override
+    def _budget(self, maxfun: int | None) -> int | None:
+        limits = [limit for limit in (maxfun, self.maxfev) if limit is not None]
+        return min(limits, default=None)
+
+    def _has_ended(self, run: Run, cost: int) -> bool:
+        """Return whether the own limit leaves no points for a wave and the value at the end."""
+        own = math.inf if self.maxfev is None else self.maxfev
+        return bool(own <= run.limit and own - run.nfev < cost + 1)
+
+    @override
+    def _flow(self, problem: Problem, run: Run) -> Flow:
+        x, interval = problem.x0, self.reset_interval
+        maxiter = math.inf if self.maxiter is None else self.maxiter
+        low, high = _sides(problem)
+        free = np.flatnonzero(low < high)
+        evaluated, known, stop = (x, math.nan), None, StopReason.MAXITER
+        for k in count():
+            if k >= maxiter:
+                break
+            i = free[k % len(free)]
+            if (interval > 0 and k % interval == 0) or run.limit - run.nfev <= 2:
+                known = None  # evaluated again; and first, if it is the last point of the run
+            if self._has_ended(run, 3 if known is None else 2):
+                stop = StopReason.MAXFUN
+                break
+            sides = float(low[i] - x[i]), float(high[i] - x[i])
+            at = probes(*sides)
+            points = np.array([x, *(_moved(x, i, offset, low, high) for offset in at)])
+            told = yield AskData(points if known is None else points[1:])
+            reckoned: list[float] = [] if known is None else [float(known)]
+            values = np.array([*reckoned, *told.fun])
+            best = int(np.argmin(values))  # of those that are known, if any is
+            is_whole = bool(np.all(told.known))
+            if not reckoned and np.any(told.known) and not values[best] > evaluated[1]:
+                evaluated = points[best], float(values[best])
+            if is_whole:
+                found = lowest(values.tolist(), at, *sides)
+                x, known = _moved(x, i, found.offset, low, high), found.value
+            elif reckoned:  # a stand-in tells no sinusoid: the best that is known stands
+                x, known = points[best], float(values[best])
+            else:
+                x, known = evaluated
+            yield Step(x, extra={"estimate": known})
+        return ended(x, stop)
+
+
+def _gathered(
+    name: str, arguments: dict[str, Any], options: dict[str, Any] | None
+) -> dict[str, Any]:
+    """Return the options of a constructor call: what is in ``options`` beats a default."""
+    gathered = dict(arguments)
+    for option, value in as_options(name, options).items():
+        if option not in arguments:
+            raise UnknownOptionError(
+                f"{name} has no option {option!r}. {nearest_names(option, arguments)}"
+            )
+        argument = arguments[option]
+        if not (same(argument, _DEFAULTS[option]) or same(argument, value)):
+            raise OptionError(
+                f"{name} was given {option} twice, as {argument!r} and as {value!r}: give it once."
+            )
+        gathered[option] = value
+    return gathered
+
+
+def _sides(problem: Problem) -> tuple[Array, Array]:
+    """Return the bounds, infinite where there are none."""
+    if problem.lower is None or problem.upper is None:
+        return np.full(problem.n, -np.inf), np.full(problem.n, np.inf)
+    return problem.lower, problem.upper
+
+
+def _moved(x: Array, i: int, offset: float, low: Array, high: Array) -> Array:
+    """Return a point that differs in one variable, inside the bounds whatever rounding does."""
+    moved = x.copy()
+    moved[i] = min(max(x[i] + offset, low[i]), high[i])
+    return moved
+
+
+#: The name that Ostaszewski et al. gave :class:`NFT`.
+Rotosolve = NFT

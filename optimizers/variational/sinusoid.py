@@ -1,0 +1,107 @@
+"""Sinusoids through three values: where to probe one between bounds, and its minimum."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+_HALF_PI = math.pi / 2
+_THIRD = 2 * math.pi / 3
+#: An amplitude below so many roundings of the values is none.
+_ROUNDINGS = 8 * 2.0**-52
+
+
+class Lowest(NamedTuple):
+    """The minimum of a sinusoid in an interval.
+
+    Parameters
+    ----------
+    offset : float
+        Where it is, from the point that offsets are counted from.
+    value : float
+        The sinusoid there.
+    """
+
+    offset: float
+    value: float
+
+
+def probes(low: float, high: float) -> tuple[float, float]:
+    """Return the offsets of two probes that, with the value at 0, tell a sinusoid best.
+
+    Parameters
+    ----------
+    low, high : float
+        The interval that offsets may be in: ``low <= 0 <= high``, and not both are 0.
+
+    Returns
+    -------
+    tuple of float
+        ``pi / 2`` and ``-pi / 2`` where the interval has them; otherwise the best of a few pairs.
+
+    Examples
+    --------
+    >>> probes(-2.0, 9.0) == (math.pi / 2, -math.pi / 2)
+    True
+    >>> probes(0.0, 2.0)
+    (1.0, 2.0)
+    """
+    if low <= -_HALF_PI and high >= _HALF_PI:
+        return _HALF_PI, -_HALF_PI
+    pairs = (
+        (min(_HALF_PI, high), max(-_HALF_PI, low)),
+        (min(_THIRD, high / 2), min(2 * _THIRD, high)),
+        (max(-_THIRD, low / 2), max(-2 * _THIRD, low)),
+    )
+    return max(pairs, key=lambda pair: abs(_determinant(*pair)))
+
+
+def lowest(values: Sequence[float], at: tuple[float, float], low: float, high: float) -> Lowest:
+    """Return the minimum of the sinusoid of frequency 1 through three values.
+
+    Parameters
+    ----------
+    values : sequence of float
+        The values at 0 and at the two probes.
+    at : tuple of float
+        The offsets of the probes.
+    low, high : float
+        The interval that the minimum is sought in, which 0 belongs to.
+
+    Returns
+    -------
+    Lowest
+        Of the minima that are equal the one nearest to 0; 0 itself where the values tell no
+        sinusoid from a constant.
+
+    Examples
+    --------
+    >>> points = (0.0, math.pi / 2, -math.pi / 2)
+    >>> found = lowest([3 + 2 * math.cos(x - 1) for x in points], points[1:], -9.0, 9.0)
+    >>> round(found.offset - 1 + math.pi, 12), round(found.value, 12)
+    (0.0, 1.0)
+    """
+    value, first, second = values
+    p, q = at
+    rise, other = first - value, second - value
+    determinant = _determinant(p, q)
+    largest = max(abs(value), abs(first), abs(second))
+    if not max(abs(rise), abs(other)) > _ROUNDINGS * largest or determinant == 0:
+        return Lowest(0.0, value)
+    # f(d) = value + cosine (cos d - 1) + sine sin d
+    cosine = (rise * math.sin(q) - other * math.sin(p)) / determinant
+    sine = ((math.cos(p) - 1) * other - (math.cos(q) - 1) * rise) / determinant
+
+    def at_offset(offset: float) -> Lowest:
+        drop = cosine * (math.cos(offset) - 1) + sine * math.sin(offset)
+        return Lowest(offset, value + drop)
+
+    offset = math.atan2(-sine, -cosine)
+    inside = [d for d in (offset, offset - 2 * math.pi, offset + 2 * math.pi) if low <= d <= high]
+    if inside:
+        return Lowest(min(inside, key=abs), value - cosine - math.hypot(cosine, sine))
+    return min(Lowest(0.0, value), at_offset(low), at_offset(high), key=lambda found: found.value)
+
+
+def _determinant(p: float, q: float) -> float:
+    """Return how independent two probes are: zero if they tell no sinusoid."""
+    return (math.cos(p) - 1) * math.sin(q) - (math.cos(q) - 1) * math.sin(p)
