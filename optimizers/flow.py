@@ -50,13 +50,30 @@ class Step:
 
 
 @dataclass(frozen=True, eq=False)
+class Products:
+    """A question for one call of the problem's ``hessp``; told is what it returns, as ``fun``.
+
+    It is counted in ``nhev`` and recorded in journals. An algorithm that needs another function of
+    two points, such as a fidelity, puts it in the place of ``hessp`` in its ``_problem``.
+
+    Parameters
+    ----------
+    x, p : ndarray of float64 of one dimension
+        The arguments.
+    """
+
+    x: Array
+    p: Array
+
+
+@dataclass(frozen=True, eq=False)
 class Told:
     """The answer to a flow's question; its arrays are the flow's own.
 
     Parameters
     ----------
     fun : float, or ndarray of float64 of shape (k,)
-        The value, or one for each of k points.
+        The value, or one for each of k points; what ``hessp`` returned.
     jac : ndarray of float64, shape (n,) or (k, n), or None
         The gradient, if that was asked for.
     known : ndarray of bool, shape (k,), or None
@@ -75,9 +92,10 @@ class Told:
 #: What an algorithm is: it yields questions and the ends of iterations, and is sent the answers.
 #: ``AskData(points)`` asks for values, shape (k, n) or (n,), in one wave; ``AskData(x, x)`` for
 #: value and gradient at a point, or at each of several, with the gradients' probes in that wave.
+#: ``Products(x, p)`` asks for a call of ``hessp``.
 #: Where the run is stopped, a StopRun is raised at the yield: a flow that has a better estimate
 #: than the best point evaluated catches it, and returns that.
-Flow: TypeAlias = Generator[AskData | Step, Told, Ending]
+Flow: TypeAlias = Generator[AskData | Products | Step, Told, Ending]
 
 #: Reasons for which an algorithm is done.
 _SUCCESSES = (
@@ -269,8 +287,14 @@ def _is_stand_in(run: Run, known: Evaluation) -> bool:
     return known.fun > run.worst
 
 
-def _answered(run: Run, ask: AskData) -> Told:
+def _answered(run: Run, ask: AskData | Products) -> Told:
     """Return what a flow asks."""
+    if isinstance(ask, Products):
+        assert run.problem.hessp is not None
+        try:
+            return Told(run.counted_hessian(run.problem.hessp)(ask.x, ask.p))
+        except StopIteration:  # as from the objective
+            raise StopRun(StopReason.CALLBACK) from None
     points = ask.x_fun
     assert points is not None
     if points.ndim == 1:

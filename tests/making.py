@@ -18,10 +18,10 @@ SHORT: dict[str, dict[str, Any]] = {
     "AMSGRAD": {"lr": 0.05, "maxiter": 30, "eps": 1e-7},
     "AQGD": {"eta": 1e-3, "maxiter": 30},
     "GradientDescent": {"learning_rate": 1e-3, "maxiter": 30, "perturbation": 1e-5},
-    "QNSPSA": {"fidelity": fidelity, "maxiter": 10, "seed": 7},
-    "SPSA": {"maxiter": 10, "seed": 7},
     "GSLS": {"maxiter": 60, "seed": 5},
     "P_BFGS": {"max_processes": 2, "seed": 5},
+    "QNSPSA": {"fidelity": fidelity, "maxiter": 10, "seed": 7},
+    "SPSA": {"maxiter": 10, "seed": 7},
     "UMDA": {"maxiter": 8, "size_gen": 8, "seed": 5},
     "NFT": {"maxiter": 30, "reset_interval": 4},
 }

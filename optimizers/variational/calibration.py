@@ -12,14 +12,13 @@ from optimizers._types import Array
 from optimizers.errors import warn_user
 from optimizers.evaluation.evaluators import Evaluator
 from optimizers.evaluation.uncertainty import values_of
+from optimizers.evaluation.values import non_finite
 from optimizers.variational.perturbations import Probes
 
 #: How many pairs tell the slope at the start, and how many values their own deviation.
 PAIRS = 25
 #: The first step moves the variables by about that, as in Qiskit.
 TARGET = 2 * np.pi / 10
-#: A rate below that is that of no slope that means anything.
-_LEAST = 1e-10
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ class Law:
         good = known.all(axis=1)
         slope = float(slopes[good].mean()) if good.any() else 0.0
         scale = target / (slope**2 if self.modelspace else slope) if slope > 0 else np.inf
-        if not _LEAST <= scale < np.inf:
+        if not 0.0 < scale < np.inf:
             warn_user(
                 f"The calibration found the slope {slope:g} at the start, of which no learning "
                 f"rate can be made: {target:g} is taken instead. Give learning_rate and "
@@ -117,4 +116,6 @@ def evaluated(loss: Callable[..., Any], points: Array, max_evals_grouped: int | 
         if isinstance(answer, BaseException):
             raise answer
         values[part] = values_of(answer)
+    for value in values[~np.isfinite(values)]:
+        raise non_finite(value)
     return values

@@ -59,11 +59,11 @@ class SmoothedHessian:
         values, vectors = np.linalg.eigh(self.matrix)
         positive = (vectors * np.abs(values)) @ vectors.T
         positive[np.diag_indices_from(positive)] += self._regularization
-        step = np.real(np.asarray(self._solver(positive, gradient)))
-        if step.shape != gradient.shape:
+        step = np.real(np.asarray(self._solver(positive, gradient.copy())))
+        if step.shape != gradient.shape or not np.isfinite(step).all():
             raise OptionError(
-                f"lse_solver returned the shape {step.shape}, expected that of the gradient, "
-                f"{gradient.shape}."
+                f"lse_solver returned {step!r:.200}, expected finite numbers in the shape of the "
+                f"gradient, {gradient.shape}."
             )
         return np.asarray(step, dtype=np.float64)
 

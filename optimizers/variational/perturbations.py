@@ -16,12 +16,15 @@ class Probes:
 
     Parameters
     ----------
+    centre : ndarray of float64, shape (n,)
+        The point.
     ahead, back : ndarray of float64, shape (k, n)
         The probes of each pair, inside the bounds.
     shifts : ndarray of float64, shape (k, n), optional
         By how much each pair is shifted, inside the bounds too, for curvature.
     """
 
+    centre: Array
     ahead: Array
     back: Array
     shifts: Array | None = None
@@ -44,7 +47,10 @@ class Probes:
         ----------
         problem : Problem
             Has the bounds. Probes that would leave them are moved to them; a variable that is
-            fixed stays.
+            fixed stays. With shifts, the centre is moved instead, by no more than all probes need,
+            and the probes are nearer where bounds leave no room: were some signs of a shift ruled
+            out, those of several variables at their bounds would go together, and the Hessian
+            would have the sum of their entries in the place of each.
         rng : Generator
             What is drawn from.
         x : ndarray of float64, shape (n,)
@@ -60,21 +66,15 @@ class Probes:
         """
         # Of a step that is lost in rounding nothing would be left to divide by.
         sizes = np.maximum(size, np.spacing(np.abs(x)))
+        low = np.full_like(x, -np.inf) if problem.lower is None else problem.lower
+        high = np.full_like(x, np.inf) if problem.upper is None else problem.upper
+        if is_shifted:
+            sizes = np.minimum(sizes, high / 4 - low / 4)  # whose difference may be too large
+            x = np.clip(x, low + 2 * sizes, high - 2 * sizes)
         moves = _directions(problem, rng, count, dims) * sizes
-        if problem.lower is None or problem.upper is None:
-            ahead, back = x + moves, x - moves
-            shifts = _directions(problem, rng, count, dims) * sizes if is_shifted else None
-            return cls(ahead, back, shifts)
-        low, high = problem.lower, problem.upper
         ahead, back = np.clip(x + moves, low, high), np.clip(x - moves, low, high)
-        if not is_shifted:
-            return cls(ahead, back)
-        # Both probes of a pair are shifted by the same, or their difference would tell of slopes.
-        up, down = high - np.maximum(ahead, back), np.minimum(ahead, back) - low
-        shifts = _directions(problem, rng, count, dims) * sizes
-        room = np.where(shifts > 0, up, down)
-        turned = (room < np.abs(shifts)) & (np.where(shifts > 0, down, up) > room)
-        return cls(ahead, back, np.clip(np.where(turned, -shifts, shifts), -down, up))
+        shifts = _directions(problem, rng, count, dims) * sizes if is_shifted else None
+        return cls(x, ahead, back, shifts)
 
     @property
     def pairs(self) -> Array:

@@ -10,9 +10,8 @@ from typing_extensions import Unpack, override
 
 from optimizers._types import Array
 from optimizers.errors import OptionError
-from optimizers.flow import FlowOptimizer, FlowSettings
+from optimizers.flow import FlowOptimizer, FlowSettings, Products
 from optimizers.problem import Problem
-from optimizers.run import Run
 from optimizers.variational.fidelity import (
     Fidelity,
     circuit_fidelity,
@@ -23,6 +22,7 @@ from optimizers.variational.perturbations import Probes
 from optimizers.variational.series import SeriesLike
 from optimizers.variational.spsa import SPSA
 from optimizers.variational.spsa_options import check_rates, own
+from optimizers.variational.spsa_start import Asking
 
 
 class QNSPSA(SPSA):
@@ -164,12 +164,12 @@ class QNSPSA(SPSA):
         return replace(problem, hessp=flat_fidelity(self.fidelity, problem.n))
 
     @override
-    def _other_curvature(self, run: Run, x: Array, probes: Probes) -> Array:
-        fidelities = run.counted_hessian(run.problem.hessp)  # type: ignore[arg-type]  # see _problem
+    def _other_curvature(self, probes: Probes) -> Asking:
         points = probes.all
-        overlaps = fidelities(np.tile(x, points.size // x.size), points.ravel())
+        centres = np.tile(probes.centre, points.size // probes.centre.size)
+        told = yield Products(centres, points.ravel())
         every = np.ones(len(points), dtype=bool)
-        return -0.5 * probes.mean_curvature(overlaps.reshape(len(points), -1), every)
+        return -0.5 * probes.mean_curvature(told.fun.reshape(len(points), -1), every)
 
     @staticmethod
     def get_fidelity(

@@ -35,7 +35,8 @@ class SPSA(FlowOptimizer):
 
     With ``second_order``, two more values tell a sample of the Hessian, whose running mean
     conditions the step (2-SPSA, [2]_). With bounds, probes and steps are projected to them, and
-    differences are divided by the distance that is left.
+    differences are divided by the distance that is left; with ``second_order``, all probes of an
+    iteration are moved inside together.
 
     Parameters
     ----------
@@ -199,7 +200,7 @@ class SPSA(FlowOptimizer):
             size, rate = start.sizes.next(), start.rates.next()
             if size <= 0:
                 raise OptionError(
-                    f"perturbation gave {size} in iteration {k}, expected numbers > 0."
+                    f"perturbation gave {size!r} in iteration {k}, expected numbers > 0."
                 )
             step, mean = yield from self._step(problem, run, x, size, k, hessian)
             proposed = problem.clip(x - rate * step)
@@ -247,7 +248,7 @@ class SPSA(FlowOptimizer):
         step = slopes.mean(axis=0) if good.any() else np.zeros_like(x)
         if hessian is not None:
             if not are_shifts_asked:
-                hessian.add(self._other_curvature(run, x, probes), k)
+                hessian.add((yield from self._other_curvature(probes)), k)
             elif known.all(axis=1).any():
                 hessian.add(probes.mean_curvature(values, known.all(axis=1)), k)
             if k > self.hessian_delay:
@@ -257,12 +258,16 @@ class SPSA(FlowOptimizer):
             step = step / norm
         return step, float(values[known].mean()) if known.any() else np.nan
 
-    def _other_curvature(self, run: Run, x: Array, probes: Probes) -> Array:
+    def _other_curvature(self, probes: Probes) -> Asking:
         """Return a sample of the Hessian that is not made of values; for a subclass."""
         raise NotImplementedError
 
     def _is_enough(self, *state: Any) -> bool:
-        return self.termination_checker is not None and bool(self.termination_checker(*state))
+        """Return whether the user's checker ends the run, by its answer or as callbacks may."""
+        try:
+            return self.termination_checker is not None and bool(self.termination_checker(*state))
+        except StopIteration:  # which a generator must not let through
+            return True
 
     @staticmethod
     def calibrate(
@@ -275,6 +280,7 @@ class SPSA(FlowOptimizer):
         gamma: float = 0.101,
         modelspace: bool = False,
         max_evals_grouped: int | None = 1,
+        *,
         seed: Any = None,
     ) -> tuple[PowerSeries, PowerSeries]:
         r"""Return learning rates and perturbations that suit an objective near a point.

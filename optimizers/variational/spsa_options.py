@@ -37,6 +37,7 @@ def check_rates(options: dict[str, Any]) -> None:
 
 def check_spsa(options: dict[str, Any]) -> None:
     """Raise an OptionError if an option of SPSA, or those of them that QNSPSA has, is unusable."""
+    check_whole("maxiter", options["maxiter"], 0)
     for name in ("blocking", "trust_region", "second_order"):
         if not isinstance(options.get(name, False), bool | np.bool_):
             raise OptionError(f"{name} is {options[name]!r}, expected True or False.")

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from optimizers._types import Array
-from optimizers.flow import Step, Told
+from optimizers.flow import Products, Step, Told
 from optimizers.problem import Problem
 from optimizers.run import Run
 from optimizers.stepping.asks import AskData
@@ -16,7 +16,7 @@ from optimizers.variational.perturbations import Probes
 from optimizers.variational.series import Series
 
 #: A part of a flow.
-Asking: TypeAlias = Generator[AskData | Step, Told, Any]
+Asking: TypeAlias = Generator[AskData | Products | Step, Told, Any]
 
 
 @dataclass(frozen=True, eq=False)

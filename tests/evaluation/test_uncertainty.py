@@ -240,7 +240,8 @@ def test_single_precision_shows_in_any_form():
 # All optimizers.
 
 
-@pytest.mark.parametrize("name", available())
+# NoisyLBFGSB reckons with the error: its own tests show how.
+@pytest.mark.parametrize("name", [name for name in available() if name != "NoisyLBFGSB"])
 def test_every_optimizer_uses_the_value(name):
     cls = find(name)
     arguments = {"jac": "3-point"} if make(cls).is_gradient_required else {}
