@@ -26,7 +26,8 @@ class GSLS(FlowOptimizer):
     and the step from x to :math:`x - \alpha g` is taken if f falls by
     :math:`c \alpha \lVert g \rVert^2`. If it is not, the next samples, around the same x, are
     added to those that are there, and the step is shorter. All samples of an iteration are one
-    wave; the candidate is the next, since where to sample depends on its value.
+    wave, the first with the value at the start; the candidate is the next, since where to sample
+    depends on its value.
 
     Within bounds, directions that lead out are drawn again, then flipped where they lead out, and
     cut short at the other bound where a variable has less room than the sampling radius. The
@@ -142,7 +143,7 @@ class GSLS(FlowOptimizer):
         x, alpha = problem.x0, self.initial_step_size
         sphere = Sphere(problem, self.sampling_radius, self.max_failed_rejection_sampling)
         size = max(1, round(self.sample_size_factor * sphere.n))
-        value = (yield AskData(x)).fun
+        value: float | None = None
         directions, values = np.empty((0, x.size)), np.empty(0)
         for _ in range(self.maxiter):
             drawn = sphere.directions(x, size, run.rng)
@@ -150,10 +151,19 @@ class GSLS(FlowOptimizer):
             if (points == x).all():
                 words = f"Rounding makes samples at x of radius {self.sampling_radius:g} x itself."
                 return ended(x, StopReason.NO_PROGRESS, value, words=words)
-            told = yield AskData(points)
+            # The first samples do not wait for the value at the start.
+            told = yield AskData(points if value is not None else np.array([x, *points]))
+            fun, known = told.fun, np.asarray(told.known)
+            if value is None:
+                value, is_start_known = float(fun[0]), bool(known[0])
+                fun, known = fun[1:], known[1:]
+                if not is_start_known:  # where it was rejected, the best sample is the start
+                    best = int(np.argmin(fun))
+                    x, value = points[best], float(fun[best])
+                    continue
             # Stand-ins for samples that were rejected say nothing of the slope.
-            directions = np.concatenate([directions, drawn[told.known]])
-            values = np.concatenate([values, told.fun[told.known]])
+            directions = np.concatenate([directions, drawn[known]])
+            values = np.concatenate([values, fun[known]])
             gradient = sphere.gradient(directions, values - value)
             norm = float(np.linalg.norm(gradient))
             if len(values) and norm <= self.min_gradient_norm:

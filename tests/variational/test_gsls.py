@@ -32,14 +32,14 @@ def waves_of(optimizer, x0, fun=bowl, **settings):
 def test_an_iteration_is_a_wave_of_samples_and_a_candidate(factor, size):
     optimizer = GSLS(maxiter=4, sample_size_factor=factor)
     waves, result = waves_of(optimizer, [3.0, 4.0, 5.0], seed=1)
-    assert [len(wave) for wave in waves] == [1, *[size, 1] * 4]
+    assert [len(wave) for wave in waves] == [1 + size, 1, *[size, 1] * 3]
     assert result.nfev == 1 + 4 * (size + 1)
     assert result.nit == 4
 
 
 def test_samples_are_on_the_sphere():
     waves, _ = waves_of(GSLS(maxiter=1, sampling_radius=0.25), [3.0, 4.0, 5.0], seed=1)
-    distances = np.linalg.norm(waves[1] - [3.0, 4.0, 5.0], axis=1)
+    distances = np.linalg.norm(waves[0][1:] - [3.0, 4.0, 5.0], axis=1)
     assert distances == pytest.approx([0.25] * 3, rel=1e-12)
 
 
@@ -67,12 +67,12 @@ def test_the_step_is_that_of_the_estimate_and_failed_samples_stay():
     directions, values = np.empty((0, 2)), np.empty(0)
     rng = np.random.default_rng(3)
     with GSLS(maxiter=3, sampling_radius=radius).stepper(x, seed=8) as stepper:
-        stepper.tell(stepper.ask(), TellData([10.0]))
-        for _ in range(3):
+        for k in range(3):
             ask = stepper.ask()
             told = rng.normal(size=2)
-            stepper.tell(ask, TellData(told))
-            directions = np.concatenate([directions, (ask.x_fun - x) / radius])
+            # The first samples come with the start.
+            stepper.tell(ask, TellData(told if k else [10.0, *told]))
+            directions = np.concatenate([directions, (ask.x_fun[-2:] - x) / radius])
             values = np.concatenate([values, told])
             g = 2 / len(values) * ((values - 10.0) / radius) @ directions
             ask = stepper.ask()
@@ -87,7 +87,8 @@ def test_the_step_is_that_of_the_estimate_and_failed_samples_stay():
 
 def test_a_step_that_is_taken_lengthens_the_next_and_forgets_the_samples():
     waves, result = waves_of(GSLS(maxiter=2, sampling_radius=1e-3), [3.0, 4.0], seed=1)
-    center, samples, candidate, again, last = waves
+    first, candidate, again, last = waves
+    center, samples = first[:1], first[1:]
     g = 1e3 * (np.array([bowl(x) for x in samples]) - bowl(center[0]))
     g = g @ (samples - center) / 1e-3
     assert candidate[0] == pytest.approx(center[0] - 0.01 * g, rel=1e-9)
@@ -145,7 +146,7 @@ def test_all_points_are_within_the_bounds(pairs, radius, attempts):
 def test_a_fixed_variable_takes_no_part():
     bounds = [(None, None), (2.0, 2.0), (0.0, None)]
     waves, result = waves_of(GSLS(), [3.0, 2.0, 0.5], bounds=bounds, seed=1)
-    assert len(waves[1]) == 2
+    assert len(waves[0]) == 1 + 2
     assert all((wave[:, 1] == 2.0).all() for wave in waves)
     assert result.x == pytest.approx([1.0, 2.0, 1.0], abs=1e-4)
     # The estimate is that of the two variables alone.
@@ -185,7 +186,8 @@ def test_samples_that_are_rejected_are_left_out_of_the_estimate():
 
     optimizer = GSLS(maxiter=1, sampling_radius=1e-3, sample_size_factor=6)
     waves, result = waves_of(optimizer, [3.0, 4.0], walled, seed=1, on_failure="reject")
-    center, samples, candidate = waves[:3]
+    first, candidate = waves[:2]
+    center, samples = first[:1], first[1:]
     known = samples[samples[:, 0] <= 3.0]
     assert 0 < len(known) < len(samples) == 12
     differences = np.array([walled(x) for x in known]) - 25.0
@@ -204,6 +206,17 @@ def test_a_wave_that_is_rejected_as_a_whole_is_a_step_that_failed():
     result = GSLS(maxiter=2).minimize(first_only, [1.0, 2.0], seed=1, on_failure="reject")
     assert (result.fun, result.success) == (1.0, False)
     assert result.x.tolist() == [1.0, 2.0]
+
+
+def test_a_start_that_is_rejected_gives_way_to_the_best_sample():
+    def but_the_start(x):
+        return np.nan if x.tolist() == [3.0, 4.0, 5.0] else bowl(x)
+
+    options = {"seed": 1, "on_failure": "reject"}
+    waves, _ = waves_of(GSLS(maxiter=50), [3.0, 4.0, 5.0], **options)
+    other = GSLS(maxiter=50).minimize(but_the_start, [3.0, 4.0, 5.0], **options)
+    assert np.isfinite(other.fun)
+    assert other.fun < min(bowl(x) for x in waves[0])
 
 
 def test_a_seed_is_a_run():
