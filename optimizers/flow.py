@@ -16,14 +16,14 @@ from typing_extensions import Unpack, override
 from optimizers._types import Array
 from optimizers.configuration import own
 from optimizers.ending import Ending
-from optimizers.errors import OptionError
+from optimizers.errors import OptionError, UnknownOptionError, nearest_names
 from optimizers.evaluation.blocks import Block
 from optimizers.ledger import Evaluation, StopRun
 from optimizers.optimizer import Optimizer
 from optimizers.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run import Run
-from optimizers.settings import RunSettings, is_number
+from optimizers.settings import RUN_SETTINGS, RunSettings, is_number
 from optimizers.stepping.asks import AskData
 
 
@@ -163,6 +163,11 @@ class FlowOptimizer(Optimizer):
     """
 
     def __init__(self, options: dict[str, Any], /, **settings: Unpack["FlowSettings"]) -> None:
+        known = (*RUN_SETTINGS, "max_evals_grouped")
+        for name in settings:
+            if name not in known:
+                nearest = nearest_names(name, (*options, *known))
+                raise UnknownOptionError(f"{type(self).__name__} has no option {name!r}. {nearest}")
         super().__init__(**settings)
         self._options = self._checked(options)
 

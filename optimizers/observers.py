@@ -83,6 +83,9 @@ def _wanted(callback: Callable[..., Any], form: tuple[str, ...]) -> tuple[str, .
         return ("x",)
     if set(signature.parameters) == {"intermediate_result"}:
         return ()
+    kinds = {parameter.kind for parameter in signature.parameters.values()}
+    if form and inspect.Parameter.VAR_POSITIONAL in kinds:
+        return form  # as Qiskit's class passes, to one that takes all there is
     # One argument first: a second one with a default is the caller's own.
     for names in filter(None, (("x",), form, ("x", "fun"))):
         try:

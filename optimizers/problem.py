@@ -89,6 +89,8 @@ class Problem:
         """
         if not callable(fun):
             raise InvalidInputError(f"fun is {fun!r}, expected a callable fun(x) -> float.")
+        if isinstance(jac, type) and issubclass(jac, GradientSource):
+            raise InvalidInputError(f"jac is a class, expected an instance: {jac.__name__}().")
         is_scheme = isinstance(jac, GradientSource) or (isinstance(jac, str) and jac in SCHEMES)
         if not (jac is None or isinstance(jac, bool) or callable(jac) or is_scheme):
             raise InvalidInputError(

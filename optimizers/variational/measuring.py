@@ -179,8 +179,11 @@ class Measuring:
 
 
 def told_error(told: Told) -> float | None:
-    """Return the standard error of the values of a wave, as the objective told it; None if not."""
-    if told.errors is None or np.isnan(told.errors).all():
+    """Return the standard error of the values of a wave, as the objective told it; None if not.
+
+    Zeros tell nothing: some that draw their values return them with every one.
+    """
+    if told.errors is None or not (told.errors > 0).any():
         return None
     return float(np.sqrt(np.nanmean(told.errors**2)))
 

@@ -1,6 +1,7 @@
 """L-BFGS-B for objectives with noise."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from optimizers.evaluation.noise import plan_noise
 from optimizers.evaluation.steps import ladder
 from optimizers.flow import Flow, FlowOptimizer, FlowSettings, check_range
 from optimizers.problem import Problem
+from optimizers.result import StopReason
 from optimizers.run import Run
 from optimizers.scipy import LBFGSB
 from optimizers.settings import check_whole, is_number
@@ -153,8 +155,9 @@ class NoisyLBFGSB(FlowOptimizer):
         try:
             return super()._solve(run)
         except _ExactError:  # the algorithm for exact values is a library's
+            run.extra.update(fun_error=0.0, noise=0.0)
             exact = LBFGSB(maxiter=self.maxiter, options={"maxcor": self.maxcor, "gtol": self.gtol})
-            return exact._solve(run)
+            return _doubted(run, exact._solve(run))
 
     @override
     def _flow(self, problem: Problem, run: Run) -> Flow:
@@ -192,3 +195,21 @@ class NoisyLBFGSB(FlowOptimizer):
             max_resamplings=self.max_resamplings,
         )
         return (yield from search.flow())
+
+
+def _doubted(run: Run, ending: Ending) -> Ending:
+    """Return an ending at the start, where no probe of the gradient differed, as no success.
+
+    The values are then constant around it. So are those that a simulator draws with the same random
+    numbers in each call.
+    """
+    known = ending.known or run.recall(ending.x)
+    is_given = run.problem.jac is True or callable(run.problem.jac)
+    is_flat = known is not None and known.jac is not None and not known.jac.any()
+    if not (ending.success and is_flat and run.nit == 0 and not is_given):
+        return ending
+    words = (
+        "The objective has the same value at the start and at all probes of its gradient. If it "
+        "draws the same random numbers in each call, give noise=, the standard deviation of one."
+    )
+    return replace(ending, success=False, status=1, message=words, stop=StopReason.NO_PROGRESS)

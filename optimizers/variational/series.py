@@ -36,7 +36,13 @@ class Series:
         self._count = 0
         self._numbers: Iterator[Any]
         if callable(given):
-            self._numbers = iter(given())
+            try:
+                self._numbers = iter(given())
+            except TypeError as error:
+                raise OptionError(
+                    f"{name} is {given!r:.200}, expected a function without arguments that returns "
+                    f"an iterator, a number for each iteration ({error})."
+                ) from error
         elif isinstance(given, Sequence | np.ndarray):
             self._numbers = iter(given)
         else:

@@ -4,14 +4,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from optimizers import (
+    ADAM,
+    AQGD,
     CG,
     COBYLA,
     GSLS,
     LBFGSB,
     NELDER_MEAD,
+    NFT,
     P_BFGS,
     POWELL,
     SLSQP,
+    SPSA,
     TNC,
     UMDA,
     GradientDescent,
@@ -41,6 +45,8 @@ class Row:
         How near to a ground state's energy it ends where values have no noise.
     takes_gradient : bool
         Whether a gradient has effect; where it has none, a warning says so.
+    is_limited : bool
+        Whether only a limit ends it, which is no success.
     """
 
     cls: type[Optimizer]
@@ -49,6 +55,7 @@ class Row:
     budget: int = 120
     accuracy: float = 1e-4
     takes_gradient: bool = False
+    is_limited: bool = False
 
     def make(self, **settings: Any) -> Optimizer:
         """Return one for values without noise."""
@@ -64,6 +71,21 @@ _BY_DIFFERENCES: dict[str, Any] = {"noisy": {"eps": 0.1}, "takes_gradient": True
 ROWS = {
     row.cls.__name__: row
     for row in (
+        Row(
+            ADAM,
+            {"lr": 0.1, "maxiter": 300},
+            {"lr": 0.1, "eps": 0.1},
+            accuracy=1e-3,
+            takes_gradient=True,
+            is_limited=True,
+        ),
+        Row(
+            AQGD,
+            {"eta": 0.5, "maxiter": 300},
+            {"eta": 0.5, "maxiter": 100},
+            accuracy=1e-3,
+            takes_gradient=True,
+        ),
         Row(CG, **_BY_DIFFERENCES),
         Row(COBYLA),
         Row(
@@ -76,10 +98,19 @@ ROWS = {
         Row(GSLS, {"seed": 1}, None),
         Row(LBFGSB, **_BY_DIFFERENCES),
         Row(NELDER_MEAD, noisy=None),
+        Row(NFT, is_limited=True),
         Row(NoisyLBFGSB, noisy={"noise": SIGMA}, budget=400, takes_gradient=True),
         Row(P_BFGS, {"max_processes": 2}, None, takes_gradient=True),
         Row(POWELL),
         Row(SLSQP, {"ftol": 1e-9}, **_BY_DIFFERENCES),
+        Row(
+            SPSA,
+            {"seed": 1, "maxiter": 300},
+            {"seed": 1},
+            budget=400,
+            accuracy=1e-2,
+            is_limited=True,
+        ),
         Row(TNC, **_BY_DIFFERENCES),
         Row(UMDA, {"seed": 1}, {"seed": 1}, accuracy=1e-2),
     )
