@@ -26,6 +26,11 @@ def gradient(x: np.ndarray) -> np.ndarray:
     return SCALE * (x - TARGET)
 
 
+#: What Python's own objects take, in vectors: some kilobytes, of which SciPy's run has fewer when it
+#: is not the first in its process.
+OBJECTS = 0.01
+
+
 def both(x: np.ndarray) -> tuple[float, np.ndarray]:
     return value(x), gradient(x)
 
@@ -69,4 +74,4 @@ def scipys() -> dict[str, float]:
 def test_a_large_run_takes_no_more_than_scipy_and_three_vectors(
     scipys: dict[str, float], method: str, run: Callable[[Any], Any], bounds: Any
 ) -> None:
-    assert peak(lambda: run(bounds)) <= scipys[method] + 3
+    assert peak(lambda: run(bounds)) <= scipys[method] + 3 + OBJECTS
