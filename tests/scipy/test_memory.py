@@ -26,7 +26,7 @@ def gradient(x: np.ndarray) -> np.ndarray:
     return SCALE * (x - TARGET)
 
 
-#: What Python's own objects take, in vectors: some kilobytes, of which SciPy's run has fewer when it
+#: What objects of Python take, in vectors: some kilobytes, of which SciPy has fewer when its run
 #: is not the first in its process.
 OBJECTS = 0.01
 
