@@ -4,11 +4,11 @@ import importlib.util
 
 import pytest
 
-# Of each extra, a module that it brings: qiskit alone is not enough for VQE.
+# Of each extra, a module that it brings, and no other extra: the one `bench` brings part of qiskit.
 EXTRAS = {
     "jax": "jax",
     "pennylane": "pennylane",
-    "qiskit": "qiskit_algorithms",
+    "qiskit": "qiskit_machine_learning",
     "tensorflow": "tensorflow",
     "torch": "torch",
 }
