@@ -42,9 +42,11 @@ from optimizers.evaluation import (
 )
 from optimizers.flow import FlowOptimizer
 from optimizers.journal import Journal, load
+from optimizers.multistart import Minimum, MultistartResult, multistart
 from optimizers.observers import History, Progress, Table
 from optimizers.optimizer import Minimizer, Optimizer
 from optimizers.plots import plot_convergence
+from optimizers.race import RaceResults, race
 from optimizers.registry import available, find
 from optimizers.result import Best, OptimizerResult, StopReason
 from optimizers.scipy import (
@@ -90,19 +92,8 @@ from optimizers.scipy import (
     minimize_tnc,
 )
 from optimizers.settings import RunSettings
-from optimizers.stepping import (
-    AskData,
-    Minimum,
-    MultistartResult,
-    OptimizerResults,
-    OptimizerState,
-    RaceResults,
-    Stepper,
-    TellData,
-    multistart,
-    race,
-)
-from optimizers.stepping.stateful import SteppableOptimizer
+from optimizers.steppable import SteppableOptimizer
+from optimizers.stepping import AskData, OptimizerResults, OptimizerState, Stepper, TellData
 from optimizers.support import OptimizerSupportLevel, SupportLevel
 from optimizers.variational import (
     ADAM,

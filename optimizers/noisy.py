@@ -9,7 +9,6 @@ cannot see, and only where nothing better shows is the run a success.
 import contextlib
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,9 +20,7 @@ from optimizers.evaluation.steps import LONG_RUNGS, ladder
 from optimizers.evaluation.survey import UNIT, VISIBLE, outlook, survey, survey_size, units
 from optimizers.ledger import Evaluation, StopRun
 from optimizers.result import StopReason
-
-if TYPE_CHECKING:
-    from optimizers.run import Run
+from optimizers.run import Run
 
 _EPS = float(np.finfo(np.float64).eps)
 #: The most stages of a run.
@@ -85,7 +82,7 @@ class StageOver(StopRun):
 
 
 def solve_in_stages(
-    run: "Run", solve: Callable[["Run"], Ending], noise: float | None, keeps_steps: bool
+    run: Run, solve: Callable[[Run], Ending], noise: float | None, keeps_steps: bool
 ) -> Ending:
     """Run an algorithm on a noisy objective.
 
@@ -146,7 +143,7 @@ def solve_in_stages(
     return surroundings.ending(start)
 
 
-def _end_of(run: "Run", ending: Ending | None, start: Evaluation) -> Evaluation:
+def _end_of(run: Run, ending: Ending | None, start: Evaluation) -> Evaluation:
     """Return what a stage ended on: nothing worse than its start."""
     known = run.iterate if ending is None else ending.known or run.recall(ending.x)
     if known is None or not known.fun <= start.fun:
@@ -154,7 +151,7 @@ def _end_of(run: "Run", ending: Ending | None, start: Evaluation) -> Evaluation:
     return start if known is None or not known.fun <= start.fun else known
 
 
-def _best_of(run: "Run", end: Evaluation, sigma: float) -> Evaluation:
+def _best_of(run: Run, end: Evaluation, sigma: float) -> Evaluation:
     """Return the best point of the run if it is visibly better: a probe may have met it."""
     best = run.best
     margin = max(VISIBLE * sigma, _negligible(end.fun))
@@ -179,7 +176,7 @@ class _Surroundings:
         Whether the steps of the run's differences are the user's.
     """
 
-    def __init__(self, run: "Run", noise: float | None, keeps_steps: bool) -> None:
+    def __init__(self, run: Run, noise: float | None, keeps_steps: bool) -> None:
         self._run = run
         self._given = noise
         self._keeps_steps = keeps_steps

@@ -16,6 +16,7 @@ from optimizers._types import (
     Objective,
 )
 from optimizers.configuration import Configured
+from optimizers.confirming import Solve, confirmed
 from optimizers.ending import Ending
 from optimizers.errors import InvalidInputError, OptionError, warn_user
 from optimizers.evaluation.coroutines import CoroutineExecutor
@@ -27,17 +28,18 @@ from optimizers.helpers import StaticHelpers
 from optimizers.journal.header import header_of
 from optimizers.journal.journal import as_journal
 from optimizers.journal.run import JournaledRun
+from optimizers.noisy import solve_in_stages
 from optimizers.observers import Observer, as_observer
+from optimizers.prepared import Prepared
 from optimizers.problem import Problem
 from optimizers.result import OptimizerResult, StopReason, in_words
 from optimizers.run import Run
 from optimizers.settings import RunSettings, check_option, check_run_settings
-from optimizers.stepping import Stepper
 from optimizers.stepping.exchange import exchange
-from optimizers.stepping.exclusive import held
 from optimizers.stepping.handover import HandOver, told
 from optimizers.stepping.many import OptimizerResults, minimize_many
 from optimizers.stepping.starts import as_starts
+from optimizers.stepping.stepper import Stepper
 from optimizers.support import Declaring, SupportLevel
 
 # Settings that say how points are evaluated.
@@ -196,13 +198,8 @@ class Optimizer(Configured, Declaring, StaticHelpers):
                 )
         evaluator = HandOver()
         problem = self._problem(told, x0, jac, bounds, constraints, hess, hessp)
-        run = self._start_run(problem, settings, evaluator)
-        # A journal answers what was asked before by itself; nobody needs to enter anew.
-        reentrant = None if isinstance(run, JournaledRun) else self._reentrant(run)
-        executed = functools.partial(self._executed, run, reentrant or self._solve)
-        solve = held(self._alone(), run, executed)
-        ways = {"is_reentrant": reentrant is not None, "needs_thread": self._needs_thread()}
-        return Stepper(run, exchange(run, evaluator, solve, **ways))
+        prepared = self._prepared(problem, settings, evaluator)
+        return Stepper(prepared.run, exchange(prepared, evaluator))
 
     def minimize_many(
         self,
@@ -263,7 +260,9 @@ class Optimizer(Configured, Declaring, StaticHelpers):
         """
         starts = as_starts(X0)
         problem = self._problem(fun, starts[0], jac, bounds, constraints, hess, hessp)
-        return minimize_many(self, problem, starts, dict(settings), on_error)
+        given = dict(settings)
+        evaluator, holding = self._evaluator(problem.fun, given), self._holding(given)
+        return minimize_many(self._prepared, evaluator, problem, starts, given, holding, on_error)
 
     def _problem(
         self,
@@ -290,9 +289,29 @@ class Optimizer(Configured, Declaring, StaticHelpers):
 
     def _executed(self, run: Run, solve: Callable[[Run], Ending]) -> OptimizerResult:
         """Return what a run ends with."""
-        result = run.execute(solve)
+        result = run.execute(self._surrounded(run, solve))
         self._finished(run, result)
         return result
+
+    def _prepared(
+        self, problem: Problem, settings: dict[str, Any], evaluator: Evaluator
+    ) -> Prepared:
+        """Return a run that is to be held from outside, by whoever evaluates."""
+        run = self._start_run(problem, settings, evaluator)
+        # A journal answers what was asked before by itself; nobody needs to enter anew.
+        reentrant = None if isinstance(run, JournaledRun) else self._reentrant(run)
+        execute = functools.partial(self._executed, run, reentrant or self._solve)
+        return Prepared(run, execute, self._alone(), reentrant is not None, self._needs_thread())
+
+    def _surrounded(self, run: Run, solve: Solve) -> Solve:
+        """Return a solve with what the settings put around it."""
+        if run.rejects:
+            solve = confirmed(solve)
+        if run.noise is None or self._reckons_with_noise:
+            return solve
+        noise = None if isinstance(run.noise, str) else run.noise
+        steps = self._keeps_steps(run.problem)
+        return lambda run: solve_in_stages(run, solve, noise, steps)
 
     async def minimize_async(
         self,
@@ -431,8 +450,6 @@ class Optimizer(Configured, Declaring, StaticHelpers):
                 *(() if callback is None else (as_observer(callback, form),)),
             ),
             noise=noise,
-            in_stages=not self._reckons_with_noise,
-            keeps_steps=self._keeps_steps(problem),
         )
 
     def _watchers(self) -> tuple[Observer, ...]:

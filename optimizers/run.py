@@ -4,28 +4,36 @@ It answers from what is known or by taking waves, tells the observers, and ends 
 whatever ends it.
 """
 
+import contextlib
 import math
 from asyncio import CancelledError
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import Any, overload
+from typing import Any, Protocol, overload
 
 import numpy as np
 
 from optimizers._types import Array
-from optimizers.ending import Ending, attach, finish, stopped
+from optimizers.ending import Ending
 from optimizers.evaluation.evaluators import Evaluator
 from optimizers.evaluation.sources import GradientSource
 from optimizers.ledger import Evaluation, PutAside, StopRun
-from optimizers.noisy import Stage, solve_in_stages
 from optimizers.observers import Observer
 from optimizers.problem import Problem
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.several import several
 from optimizers.taking import WaveTaker
 
-#: How often a run that rejected points starts again from its best point, to confirm its end.
-_CONFIRMATIONS = 5
+
+class Stage(Protocol):
+    """Follows what an algorithm asks, and may end it; see :mod:`optimizers.noisy`."""
+
+    sigma: float
+
+    def asked(self, value: float) -> None:
+        """Note a value that was asked for."""
+
+    def iterated(self, value: float) -> None:
+        """Note the value at the end of an iteration."""
 
 
 class Run(WaveTaker):
@@ -55,12 +63,7 @@ class Run(WaveTaker):
     observers : sequence of Observer
         Told after each iteration.
     noise : float or "estimate", optional
-        The standard deviation of the objective's noise, for differences; see
-        :class:`CommonSettings`.
-    keeps_steps : bool, default False
-        Whether the steps of the differences hold whatever the noise.
-    in_stages : bool, default True
-        Whether an algorithm that knows nothing of noise is run in stages if there is some.
+        The standard deviation of the objective's noise; see :class:`CommonSettings`.
     """
 
     def __init__(
@@ -77,8 +80,6 @@ class Run(WaveTaker):
         seed: Any = None,
         observers: tuple[Observer, ...] = (),
         noise: float | str | None = None,
-        keeps_steps: bool = False,
-        in_stages: bool = True,
     ) -> None:
         super().__init__(problem, evaluator, differences, maxfun, timeout, on_failure, seed)
         self._returns_on_interrupt = on_interrupt == "return"
@@ -88,8 +89,6 @@ class Run(WaveTaker):
         self.halted: Evaluation | None = None
         #: The standard deviation of the values' noise, or "estimate", as the user gave it.
         self.noise = noise
-        self._in_stages = in_stages
-        self._keeps_steps = keeps_steps
         #: Ends the algorithm when its progress falls below the noise.
         self.stage: Stage | None = None
         # A gradient that was asked for before the value at its point.
@@ -308,27 +307,53 @@ class Run(WaveTaker):
 
     def _outcome(self, solve: Callable[["Run"], Ending]) -> OptimizerResult:
         """Run the algorithm to an end of its own."""
-        if self.noise is None or not self._in_stages:
-            return finish(self, self._solved(solve))
-        given = None if isinstance(self.noise, str) else self.noise
-        steps = self._keeps_steps
-        return finish(self, solve_in_stages(self, lambda run: run._solved(solve), given, steps))
+        return finish(self, solve(self))
 
-    def _solved(self, solve: Callable[["Run"], Ending]) -> Ending:
-        """Run the algorithm, again from where it ended while rejected points may have misled it.
 
-        A stand-in is not the objective: an end that rejections led to is believed when a fresh
-        start from there comes to the same without any, or at the latest after a few.
-        """
-        for _ in range(_CONFIRMATIONS):
-            misled = self.nmisled
-            ending = solve(self)
-            if self.nmisled == misled or ending.stop.is_budget or self.anchor is None:
-                return ending
-            self.problem = replace(self.problem, x0=self.anchor.x.copy())
-        misled = self.nmisled
-        ending = solve(self)
-        if ending.success and self.nmisled > misled:
-            words = "Rejected points may have misled the algorithm."
-            return replace(ending, success=False, message=f"{ending.message} {words}")
-        return ending
+def finish(run: Run, ending: Ending) -> OptimizerResult:
+    """Return the result of an algorithm that ended by itself."""
+    x = run.problem.clip(np.asarray(ending.x, dtype=np.float64))
+    last = ending.known or run.recall(x)
+    if last is None:
+        # A solver may end on a point that it computed anew and never evaluated.
+        try:
+            run.value(x)
+        except StopRun as stop:
+            return stopped(run, stop.reason)
+        last = run.recall(x)
+    if last is None:  # the evaluation was rejected
+        return stopped(run, StopReason.FAILED)
+    result = run.result(last)
+    result.update(
+        success=ending.success,
+        status=ending.status,
+        message=ending.message,
+        stop=ending.stop,
+    )
+    return result
+
+
+def stopped(run: Run, reason: StopReason, *, is_broken: bool = False) -> OptimizerResult:
+    """Return the result of a run that was stopped: its best point.
+
+    With `is_broken`, an error ended it, and no other is raised here; see :meth:`Ledger.result`.
+    """
+    # SciPy's functions end on the iterate that the callback was shown.
+    result = run.result((run.halted if run.passes else None) or run.best, is_broken=is_broken)
+    result.update(success=False, status=-1, message=f"Stopped: {reason.sentence}.", stop=reason)
+    return result
+
+
+def attach(run: Run, error: BaseException, reason: StopReason) -> None:
+    """Give the result so far to an error that ends the run, as an attribute and in a note."""
+    result = stopped(run, reason, is_broken=True)
+    found = "none with a value" if result.best is None else f"best f(x) = {result.fun!r}"
+    note = (
+        f"The run ended after {run.nfev} evaluations, {found}; "
+        "the result so far is in this exception's attribute 'optimizer_result'."
+    )
+    # A class of the user's may refuse both; that must not hide the error itself.
+    with contextlib.suppress(Exception):
+        error.optimizer_result = result  # type: ignore[attr-defined]  # documented attribute
+    with contextlib.suppress(Exception):
+        error.add_note(note)

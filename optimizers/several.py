@@ -4,25 +4,21 @@ None of them is needed: with ``on_failure="reject"`` one that fails is left out.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from optimizers._types import Array
-from optimizers.evaluation.blocks import Question
 from optimizers.evaluation.stencils import Plan
 from optimizers.ledger import Evaluation
-
-if TYPE_CHECKING:
-    from optimizers.run import Run
+from optimizers.taking import WaveTaker
 
 
-def several(run: "Run", points: Sequence[Array]) -> list[Evaluation | None]:
+def several(run: WaveTaker, points: Sequence[Array]) -> list[Evaluation | None]:
     """Evaluate points with their gradients; see :meth:`Run.values_and_gradients`.
 
     Parameters
     ----------
-    run : Run
+    run : WaveTaker
         The run.
     points : sequence of ndarray of float64, shape (n,)
         The points, the most wanted first.
@@ -50,7 +46,7 @@ def several(run: "Run", points: Sequence[Array]) -> list[Evaluation | None]:
     return found
 
 
-def _alone(run: "Run", x: Array) -> Evaluation | None:
+def _alone(run: WaveTaker, x: Array) -> Evaluation | None:
     """Evaluate one point in a wave of its own."""
     kept = run.best, run.best_violation
     try:
@@ -63,15 +59,10 @@ def _alone(run: "Run", x: Array) -> Evaluation | None:
     return known
 
 
-def _together(run: "Run", xs: list[Array], plans: list[Plan]) -> list[Evaluation | None]:
+def _together(run: WaveTaker, xs: list[Array], plans: list[Plan]) -> list[Evaluation | None]:
     """Evaluate points in one wave."""
-    kept, precision = (run.best, run.best_violation), run.precision
-    question = Question(xs, plans, run.problem.jac if callable(run.problem.jac) else None)
-    run.take(question.blocks, is_first_needed=False)
-    # Answers that are coarser than was thought: those probes were too near.
-    is_coarse = run.precision > precision and run.differences.heeds_precision
-    is_coarse = is_coarse and question.is_joint
-    answers = [_evaluation(run, question, i, x, is_coarse) for i, x in enumerate(xs)]
+    kept = run.best, run.best_violation
+    question, answers = run.together(xs, plans)
     found: list[Evaluation | None] = []
     for x, answer in zip(xs, answers, strict=True):
         if isinstance(answer, Exception):
@@ -90,23 +81,3 @@ def _together(run: "Run", xs: list[Array], plans: list[Plan]) -> list[Evaluation
         if known is not None:
             run.remember(known)
     return found
-
-
-def _evaluation(
-    run: "Run", question: Question, i: int, x: Array, is_coarse: bool
-) -> Evaluation | Exception:
-    """Return what came of one point, or why there is nothing."""
-    value = question.value(i)
-    try:
-        failure = question.failure(i)
-        if failure is not None:
-            raise failure
-        if not question.plans:
-            gradient = question.rest(i)[0].copy()
-        elif is_coarse:
-            gradient = run.probed(run.plan(x), value)
-        else:
-            gradient = run.fold(question.plans[i], value, question.rest(i))
-    except Exception as error:
-        return error
-    return Evaluation(x, value, gradient)

@@ -112,24 +112,51 @@ class WaveTaker(Ledger):
             if gradient is None and not (unless is not None and unless(value)):
                 gradient = self.call_jac(x)
             return value, gradient
-        question = Question([x], (), jac) if callable(jac) else Question([x], [self.plan(x)])
-        if not callable(jac) and self.nfev + question.cost > self.limit:
+        plans = [] if callable(jac) else [self.plan(x)]
+        if plans and self.nfev + 1 + len(plans[0].points) > self.limit:
             # Not enough left for the gradient: the budget's last point is spent on the value.
             self._spend_last(x)
-        precision = self.precision
-        self.take(question.blocks, unless)
-        value, failures = question.value(0), question.failures(0)
-        if unless is not None and unless(value):
-            return value, None
-        if callable(jac):
-            for error in failures.values():
-                raise error
-            return value, question.rest(0)[0]
-        is_coarser = self.precision > precision and self.differences.heeds_precision
-        if question.is_joint and is_coarser:
-            # The first answers are coarser than was thought: those probes were too near.
-            return value, self.probed(self.plan(x), value)
-        return value, self._mended(question.plans[0], value, question.rest(0), failures)
+        _, (known,) = self.together([x], plans, unless)
+        if isinstance(known, Exception):
+            raise known
+        return known.fun, known.jac
+
+    def together(
+        self,
+        xs: Sequence[Array],
+        plans: Sequence[Plan],
+        unless: Callable[[float], bool] | None = None,
+    ) -> tuple[Question, list[Evaluation | Exception]]:
+        """Evaluate points with their gradients in one wave: what came of each, or why nothing."""
+        precision, jac = self.precision, self.problem.jac
+        question = Question(list(xs), plans, jac if callable(jac) else None)
+        self.take(question.blocks, unless, is_first_needed=len(xs) == 1)
+        if unless is not None and unless(question.value(0)):
+            return question, [Evaluation(xs[0], question.value(0))]
+        # Answers that are coarser than was thought: those probes were too near.
+        is_coarse = self.precision > precision and self.differences.heeds_precision
+        is_coarse = is_coarse and question.is_joint
+        return question, [self._evaluation(question, i, x, is_coarse) for i, x in enumerate(xs)]
+
+    def _evaluation(
+        self, question: Question, i: int, x: Array, is_coarse: bool
+    ) -> Evaluation | Exception:
+        value, failures = question.value(i), question.failures(i)
+        try:
+            failure = question.own_failure(i)
+            if failure is not None:
+                raise failure
+            if not question.plans:
+                for error in failures.values():
+                    raise error
+                gradient = question.rest(i)[0].copy()
+            elif is_coarse:
+                gradient = self.probed(self.plan(x), value)
+            else:
+                gradient = self._mended(question.plans[i], value, question.rest(i), failures)
+        except Exception as error:
+            return error
+        return Evaluation(x, value, gradient)
 
     def _spend_last(self, x: Array) -> NoReturn:
         """End the run, whose budget is too small for a gradient at ``x``, with the value there."""

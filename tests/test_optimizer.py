@@ -151,7 +151,7 @@ class TestBudgets:
     @pytest.mark.parametrize(
         "seed",
         [None, 0, [1, 2], np.int64(3), np.random.SeedSequence(4), np.random.default_rng(5)],
-        ids=repr,
+        ids=lambda seed: type(seed).__name__,
     )
     def test_a_seed_is_what_numpy_takes(self, seed):
         assert LBFGSB(seed=seed).minimize(rosen, START, seed=seed).success

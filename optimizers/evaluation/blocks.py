@@ -127,10 +127,9 @@ class Question:
         rest, found = self._rest[i], self.blocks[-1].failures
         return {row - rest.start: found[row] for row in found if rest.start <= row < rest.stop}
 
-    def failure(self, i: int) -> Exception | None:
-        """Return why anything is missing of a point; None if all is there."""
-        own = self.blocks[0].failures.get(self._rows[i])
-        return own or next(iter(self.failures(i).values()), None)
+    def own_failure(self, i: int) -> Exception | None:
+        """Return why a point has no value; None if it has one."""
+        return self.blocks[0].failures.get(self._rows[i])
 
     def candidates(self, i: int) -> tuple[Array, Array]:
         """Return the points that were evaluated for one, and may be the solution, and their values.

@@ -15,41 +15,24 @@ from typing_extensions import override
 
 from optimizers.errors import StepperError
 from optimizers.ledger import Evaluation, PutAside, StopRun
+from optimizers.prepared import Prepared
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.run import Run
 from optimizers.stepping.asks import Question
+from optimizers.stepping.exclusive import held
 from optimizers.stepping.handover import HandOver
 
 #: How long closing waits for a solver's thread to end, in seconds.
 _PATIENCE = 5.0
 
 
-def exchange(
-    run: Run,
-    evaluator: HandOver,
-    solve: Callable[[], OptimizerResult],
-    *,
-    is_reentrant: bool,
-    needs_thread: bool,
-) -> "Exchange":
-    """Return the quickest exchange for a run.
-
-    Parameters
-    ----------
-    run : Run
-        The run.
-    evaluator : HandOver
-        Its evaluator.
-    solve : callable
-        Executes it.
-    is_reentrant : bool
-        Whether ``solve`` goes on where :class:`PutAside` left it.
-    needs_thread : bool
-        Whether it must not be put aside in a greenlet.
-    """
-    if is_reentrant:
+def exchange(prepared: Prepared, evaluator: HandOver) -> "Exchange":
+    """Return the quickest exchange for a run, whose evaluator is given."""
+    run = prepared.run
+    solve = held(prepared.exclusive, run, prepared.execute)
+    if prepared.is_reentrant:
         return ReentrantExchange(run, evaluator, solve)
-    if needs_thread or find_spec("greenlet") is None:
+    if prepared.needs_thread or find_spec("greenlet") is None:
         return ThreadExchange(evaluator, solve)
     return GreenletExchange(evaluator, solve)
 

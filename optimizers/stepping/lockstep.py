@@ -1,24 +1,18 @@
 """Lock-step: many runs advance together, and all that they ask in a round is one wave."""
 
-import functools
 import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from optimizers.ending import stopped
-from optimizers.errors import OptionError
 from optimizers.evaluation.evaluators import Evaluator
-from optimizers.problem import Problem
+from optimizers.prepared import Prepared
 from optimizers.result import OptimizerResult, StopReason
+from optimizers.run import stopped
 from optimizers.stepping.exchange import exchange
-from optimizers.stepping.exclusive import held
 from optimizers.stepping.rounds import Rounds
 from optimizers.stepping.shares import Request, Share
-
-if TYPE_CHECKING:
-    from optimizers.optimizer import Optimizer
 
 
 def interruption(error: BaseException) -> StopReason:
@@ -32,47 +26,26 @@ class Member:
 
     Parameters
     ----------
-    optimizer : Optimizer
-        Its algorithm.
-    problem : Problem
-        What it minimises.
-    settings : dict
-        The settings given for it.
-    shared : Evaluator
-        The evaluator of all.
+    prepared : Prepared
+        The run, whose evaluator is ``share``.
+    share : Share
+        Its share in the evaluator of all.
     number : int
         Its number, which its results and its callback see as ``run``.
     """
 
-    def __init__(
-        self,
-        optimizer: "Optimizer",
-        problem: Problem,
-        settings: dict[str, Any],
-        shared: Evaluator,
-        number: int,
-    ) -> None:
-        if optimizer._holding(settings).get("journal") is not None:
-            raise OptionError(
-                "journal was given, but a journal is of one run, and these are many: leave it out, "
-                "or run them one by one, each with its own."
-            )
-        share = Share(shared)
+    def __init__(self, prepared: Prepared, share: Share, number: int) -> None:
         self.number = number
-        self.run = optimizer._start_run(problem, settings, share)
+        self.run = prepared.run
         self.run.extra["run"] = number
         #: What only one run at a time may use, if there is such a thing.
-        self.alone = optimizer._alone()
+        self.alone = prepared.exclusive
         #: In how many rounds it took part.
         self.rounds = 0
         self.request: Request | None = None
         self._result: OptimizerResult | None = None
         self.error: BaseException | None = None
-        reentrant = optimizer._reentrant(self.run)
-        executed = functools.partial(optimizer._executed, self.run, reentrant or optimizer._solve)
-        solve = held(self.alone, self.run, executed)
-        ways = {"is_reentrant": reentrant is not None, "needs_thread": optimizer._needs_thread()}
-        self._exchange = exchange(self.run, share, solve, **ways)
+        self._exchange = exchange(prepared, share)
 
     def advance(self) -> bool:
         """Go on to the next question; return whether there is one."""
@@ -124,17 +97,6 @@ class LockStep:
         The most points that may be evaluated, by all runs together.
     slots : float, default inf
         How many runs may be under way.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from optimizers import LBFGSB
-    >>> from optimizers.evaluation.evaluators import Evaluator
-    >>> evaluator, optimizer = Evaluator(lambda x: x @ x), LBFGSB()
-    >>> problems = [Problem(lambda x: x @ x, np.array([float(i)])) for i in range(3)]
-    >>> members = (Member(optimizer, p, {}, evaluator, i) for i, p in enumerate(problems))
-    >>> [member.number for member in LockStep(evaluator).ended(members)]
-    [0, 1, 2]
     """
 
     def __init__(

@@ -1,8 +1,8 @@
 """Many runs of one optimizer from different starts, in lock-step, and their results."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, SupportsIndex, overload
+from typing import Any, SupportsIndex, TypeAlias, overload
 
 import numpy as np
 from typing_extensions import override
@@ -10,13 +10,15 @@ from typing_extensions import override
 from optimizers._types import Array
 from optimizers.errors import OptionError
 from optimizers.evaluation.evaluators import Evaluator
+from optimizers.prepared import Prepared
 from optimizers.problem import Problem
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.stepping.lockstep import LockStep, Member
+from optimizers.stepping.shares import Share
 from optimizers.stepping.starts import inside_all, seeds_from
 
-if TYPE_CHECKING:
-    from optimizers.optimizer import Optimizer
+#: Makes a run on a problem with settings and an evaluator.
+Prepare: TypeAlias = Callable[[Problem, dict[str, Any], Evaluator], Prepared]
 
 #: A constraint missed by less than this does not make a result worse than another.
 _FEASIBLE = 1e-6
@@ -122,43 +124,58 @@ def _rank(result: OptimizerResult) -> tuple[float, bool, float]:
 
 
 def minimize_many(
-    optimizer: "Optimizer",
+    prepare: Prepare,
+    evaluator: Evaluator,
     problem: Problem,
     starts: Array,
     settings: dict[str, Any],
+    holding: dict[str, Any],
     on_error: str,
 ) -> OptimizerResults:
     """Minimise from many starts; see :meth:`Optimizer.minimize_many`.
 
     Parameters
     ----------
-    optimizer : Optimizer
-        The algorithm.
+    prepare : callable
+        Makes each run.
+    evaluator : Evaluator
+        Calls the objective for all.
     problem : Problem
         What is minimised, from the first of the starts.
     starts : ndarray of float64, shape (B, n)
         The starts.
-    settings : dict
-        The settings of each run.
+    settings, holding : dict
+        The settings given for these runs, and those that hold.
     on_error : {"return", "raise"}
         What the error of one run does.
     """
+    check_no_journal(holding)
     if on_error not in ("return", "raise"):
         raise OptionError(f"on_error is {on_error!r}, expected 'return' or 'raise'.")
-    evaluator = optimizer._evaluator(problem.fun, settings)
     problems = [replace(problem, x0=start) for start in inside_all(starts, problem)]
-    members = list(members_of(optimizer, problems, settings, evaluator))
-    timeout = optimizer._holding(settings).get("timeout")
+    members = list(
+        members_of(prepare, problems, settings, evaluator, seeds_from(holding.get("seed")))
+    )
+    timeout = holding.get("timeout")
     lockstep = LockStep(evaluator, timeout=timeout)
     for _ in lockstep.ended(members):
         pass
     reason = lockstep.stopped or StopReason.CLOSED
     results = OptimizerResults((member.finish(reason) for member in members), lockstep.rounds)
-    raise_if_ended(lockstep.error, results, optimizer._holding(settings))
+    raise_if_ended(lockstep.error, results, holding)
     failures = list(results.failures.values())
     if failures and (on_error == "raise" or len(failures) == len(results)):
         raise attached(failures[0], results)
     return results
+
+
+def check_no_journal(holding: dict[str, Any]) -> None:
+    """Raise an OptionError if a journal was given for many runs."""
+    if holding.get("journal") is not None:
+        raise OptionError(
+            "journal was given, but a journal is of one run, and these are many: leave it out, "
+            "or run them one by one, each with its own."
+        )
 
 
 def raise_if_ended(
@@ -185,18 +202,18 @@ def attached(error: BaseException, results: Sequence[OptimizerResult]) -> BaseEx
 
 
 def members_of(
-    optimizer: "Optimizer",
+    prepare: Prepare,
     problems: Iterable[Problem],
     settings: dict[str, Any],
     evaluator: Evaluator,
-    seeds: Iterator[Any] | None = None,
+    seeds: Iterator[Any],
 ) -> Iterator[Member]:
     """Yield the runs of one optimizer on problems; the first has the seed as it was given."""
     settings = dict(settings)
-    seeds = seeds_from(optimizer._holding(settings).get("seed")) if seeds is None else seeds
     for number, problem in enumerate(problems):
         settings["seed"] = next(seeds)
-        member = Member(optimizer, problem, settings, evaluator, number)
+        share = Share(evaluator)
+        member = Member(prepare(problem, settings, share), share, number)
         if number == 0 and not member.run.is_noisy:
             settings["noise"] = None  # a warning has said that it has no effect
         yield member

@@ -16,7 +16,7 @@ from optimizers import (
     multistart,
     vectorized,
 )
-from optimizers.stepping.multistart import Minima
+from optimizers.multistart import Minima
 
 BOX = [(-2.0, 2.0), (-2.0, 2.0)]
 

@@ -10,14 +10,17 @@ from typing_extensions import override
 
 from optimizers._types import Array, BoundsLike, Jacobian, Objective
 from optimizers.errors import InvalidInputError, OptionError
+from optimizers.optimizer import Optimizer
 from optimizers.problem import as_bounds
 from optimizers.result import OptimizerResult, StopReason
+from optimizers.scipy import LBFGSB
 from optimizers.settings import check_whole, is_number
 from optimizers.stepping.lockstep import LockStep
 from optimizers.stepping.many import (
     OptimizerResults,
     as_table,
     attached,
+    check_no_journal,
     members_of,
     raise_if_ended,
 )
@@ -25,8 +28,6 @@ from optimizers.stepping.starts import seeds_from
 
 if TYPE_CHECKING:
     from scipy.stats import qmc
-
-    from optimizers.optimizer import Optimizer
 
 #: How many starts are drawn at a time: a power of 2, as Sobol's points are balanced then.
 _DRAWN = 64
@@ -157,7 +158,7 @@ def multistart(
     bounds: BoundsLike,
     budget: int,
     *,
-    optimizer: "Optimizer | None" = None,
+    optimizer: Optimizer | None = None,
     sampler: "Literal['sobol', 'halton', 'lhs'] | qmc.QMCEngine" = "sobol",
     slots: int = 16,
     jac: Jacobian = None,
@@ -231,8 +232,6 @@ def multistart(
     if not (is_number(tolerance) and 0 <= tolerance < 1):
         raise OptionError(f"tolerance is {tolerance!r}, expected a number from 0 to 1.")
     if optimizer is None:
-        from optimizers.scipy import LBFGSB  # which knows this module
-
         optimizer = LBFGSB()
     lower, upper = _box(bounds)
     if isinstance(optimizer, type) or not hasattr(optimizer, "_start_run"):
@@ -240,6 +239,7 @@ def multistart(
             f"optimizer is {optimizer!r}, expected an Optimizer: an object, and not its class."
         )
     holding = optimizer._holding(settings)
+    check_no_journal(holding)
     seeds = seeds_from(holding.get("seed"))
     next(seeds)
     starts = _starts(sampler, lower, upper, next(seeds))
@@ -257,7 +257,7 @@ def multistart(
     )
     minima = Minima(tolerance * (upper - lower))
     ended: dict[int, OptimizerResult] = {}
-    members = members_of(optimizer, problems, settings, evaluator, seeds)
+    members = members_of(optimizer._prepared, problems, settings, evaluator, seeds)
     for member in lockstep.ended(members):
         result = ended[member.number] = member.result
         if result.success and result.fun is not None:

@@ -13,7 +13,16 @@ from optimizers.evaluation.pools import evaluator_for
 from optimizers.problem import Problem, value_alone
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.stepping.lockstep import LockStep, Member
-from optimizers.stepping.many import SUMMARY, as_table, attached, best_of, raise_if_ended, summary
+from optimizers.stepping.many import (
+    SUMMARY,
+    as_table,
+    attached,
+    best_of,
+    check_no_journal,
+    raise_if_ended,
+    summary,
+)
+from optimizers.stepping.shares import Share
 from optimizers.support import SupportLevel
 
 if TYPE_CHECKING:
@@ -122,7 +131,9 @@ def race(
         problem: Problem = optimizer._problem(fun, x0, given[0], bounds, constraints, *given[1:])
         if problem.fun is not fun:
             raise OptionError(f"{name} was made with args: in a race, all have the same objective.")
-        members.append(Member(optimizer, problem, settings, evaluator, number))
+        check_no_journal(optimizer._holding(settings))
+        share = Share(evaluator)
+        members.append(Member(optimizer._prepared(problem, settings, share), share, number))
     lockstep = LockStep(evaluator, timeout=settings.get("timeout"))
     for _ in lockstep.ended(members):
         pass
