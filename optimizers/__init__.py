@@ -10,6 +10,7 @@ True
 """
 
 from optimizers._types import POINT
+from optimizers.asktell import AskData, OptimizerResults, OptimizerState, Stepper, TellData
 from optimizers.errors import (
     BrokenPoolError,
     CapabilityError,
@@ -42,13 +43,14 @@ from optimizers.evaluation import (
 )
 from optimizers.flow import FlowOptimizer
 from optimizers.journal import Journal, load
-from optimizers.multistart import Minimum, MultistartResult, multistart
-from optimizers.observers import History, Progress, Table
 from optimizers.optimizer import Minimizer, Optimizer
+from optimizers.options.settings import RunSettings
 from optimizers.plots import plot_convergence
-from optimizers.race import RaceResults, race
+from optimizers.portfolio.multistart import Minimum, MultistartResult, multistart
+from optimizers.portfolio.race import RaceResults, race
 from optimizers.registry import available, find
 from optimizers.result import Best, OptimizerResult, StopReason
+from optimizers.run.observers import History, Progress, Table
 from optimizers.scipy import (
     BFGS,
     CG,
@@ -91,9 +93,7 @@ from optimizers.scipy import (
     minimize_lbfgsb,
     minimize_tnc,
 )
-from optimizers.settings import RunSettings
 from optimizers.steppable import SteppableOptimizer
-from optimizers.stepping import AskData, OptimizerResults, OptimizerState, Stepper, TellData
 from optimizers.support import OptimizerSupportLevel, SupportLevel
 from optimizers.variational import (
     ADAM,

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 if TYPE_CHECKING:
-    from optimizers.evaluation.sources import GradientSource
+    from optimizers.gradients.source import GradientSource
 
 #: A vector, or a stack of vectors, of double precision numbers.
 Array: TypeAlias = NDArray[np.float64]

@@ -5,9 +5,9 @@ import re
 from typing import NamedTuple
 
 from optimizers.optimizer import Optimizer
+from optimizers.options.settings import CommonSettings, RunSettings
 from optimizers.registry import available
 from optimizers.scipy.option_texts import FURTHER_OPTIONS
-from optimizers.settings import CommonSettings, RunSettings
 from optimizers.support import CAPABILITIES, SupportLevel
 
 

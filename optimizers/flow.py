@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 from typing_extensions import Unpack, override
 
 from optimizers._types import Array
-from optimizers.configuration import own
-from optimizers.ending import Ending
+from optimizers.asktell.messages import AskData
 from optimizers.errors import OptionError, UnknownOptionError, nearest_names
-from optimizers.evaluation.blocks import Block
-from optimizers.ledger import Evaluation, StopRun
+from optimizers.evaluation.wave import Block
 from optimizers.optimizer import Optimizer
-from optimizers.problem import Problem
+from optimizers.options.configured import own
+from optimizers.options.settings import RUN_SETTINGS, RunSettings, is_number
+from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
-from optimizers.run import Run
-from optimizers.settings import RUN_SETTINGS, RunSettings, is_number
-from optimizers.stepping.asks import AskData
+from optimizers.run.memory import Evaluation, StopRun
+from optimizers.run.outcome import Ending
+from optimizers.run.run import Run
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,31 +15,31 @@ from optimizers._types import (
     Jacobian,
     Objective,
 )
-from optimizers.configuration import Configured
-from optimizers.confirming import Solve, confirmed
-from optimizers.ending import Ending
+from optimizers.asktell.drivers import exchange
+from optimizers.asktell.evaluator import HandOver, told
+from optimizers.asktell.stepper import Stepper
 from optimizers.errors import InvalidInputError, OptionError, warn_user
 from optimizers.evaluation.coroutines import CoroutineExecutor
-from optimizers.evaluation.differences import SCHEMES, Differences
-from optimizers.evaluation.evaluators import Evaluator
-from optimizers.evaluation.pools import evaluator_for
-from optimizers.evaluation.sources import GradientSource
-from optimizers.helpers import StaticHelpers
+from optimizers.evaluation.evaluator import Evaluator
+from optimizers.evaluation.pool import evaluator_for
+from optimizers.evaluation.static_helpers import StaticHelpers
+from optimizers.gradients.differences import SCHEMES, Differences
+from optimizers.gradients.source import GradientSource
 from optimizers.journal.header import header_of
 from optimizers.journal.journal import as_journal
-from optimizers.journal.run import JournaledRun
-from optimizers.noisy import solve_in_stages
-from optimizers.observers import Observer, as_observer
-from optimizers.prepared import Prepared
-from optimizers.problem import Problem
+from optimizers.journal.replay import JournaledRun
+from optimizers.lockstep.many import OptimizerResults, minimize_many
+from optimizers.lockstep.starts import as_starts
+from optimizers.noise.stages import solve_in_stages
+from optimizers.options.configured import Configured
+from optimizers.options.settings import RunSettings, check_option, check_run_settings
+from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult, StopReason, in_words
-from optimizers.run import Run
-from optimizers.settings import RunSettings, check_option, check_run_settings
-from optimizers.stepping.exchange import exchange
-from optimizers.stepping.handover import HandOver, told
-from optimizers.stepping.many import OptimizerResults, minimize_many
-from optimizers.stepping.starts import as_starts
-from optimizers.stepping.stepper import Stepper
+from optimizers.run.observers import Observer, as_observer
+from optimizers.run.outcome import Ending
+from optimizers.run.prepared import Prepared
+from optimizers.run.run import Run
+from optimizers.run.solve import Solve, confirmed
 from optimizers.support import Declaring, SupportLevel
 
 # Settings that say how points are evaluated.

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from optimizers.errors import InvalidInputError, MissingExtraError
-from optimizers.observers import History
+from optimizers.run.observers import History
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

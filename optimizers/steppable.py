@@ -8,13 +8,13 @@ import numpy as np
 from typing_extensions import override
 
 from optimizers._types import Array, ArrayLike, BoundsLike, Jacobian, Objective
+from optimizers.asktell.messages import AskData, TellData
+from optimizers.asktell.stepper import OptimizerState, Stepper
 from optimizers.errors import InvalidInputError, StepperError
-from optimizers.evaluation.evaluators import Evaluator
-from optimizers.evaluation.values import as_gradient, unpack
+from optimizers.evaluation.answers import as_gradient, unpack
+from optimizers.evaluation.evaluator import Evaluator
 from optimizers.optimizer import Optimizer
 from optimizers.result import OptimizerResult
-from optimizers.stepping.asks import AskData, TellData
-from optimizers.stepping.stepper import OptimizerState, Stepper
 from optimizers.support import SupportLevels
 
 

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from optimizers._types import Array
+from optimizers.asktell import TellData
 from optimizers.errors import (
     CapabilityError,
     MissingExtraError,
@@ -33,10 +34,9 @@ from optimizers.errors import (
     UnknownOptionError,
 )
 from optimizers.evaluation import vectorized
+from optimizers.lockstep.starts import seeds_from
 from optimizers.optimizer import Optimizer
 from optimizers.result import OptimizerResult, StopReason
-from optimizers.stepping import TellData
-from optimizers.stepping.starts import seeds_from
 from optimizers.support import SupportLevel
 
 #: Makes the optimizer under test from settings of a run: a class, or a function around one.

@@ -12,7 +12,7 @@ from optimizers.describe import (
     further_options,
     option_table,
 )
-from optimizers.settings import RUN_SETTINGS, CommonSettings, RunSettings
+from optimizers.options.settings import RUN_SETTINGS, CommonSettings, RunSettings
 from optimizers.support import CAPABILITIES
 
 CLASSES = pytest.mark.parametrize("cls", available().values(), ids=lambda cls: cls.__name__)

@@ -26,7 +26,7 @@ from optimizers import (
     race,
     vectorized,
 )
-from optimizers.cli import main
+from optimizers.cli.main import main
 
 BOX = [(-1.0, 1.0)]
 

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from typing_extensions import override
 
 if TYPE_CHECKING:
-    from optimizers.evaluation.blocks import Block
+    from optimizers.evaluation.wave import Block
 
 
 class Account:
@@ -21,7 +21,7 @@ class Account:
 
     Examples
     --------
-    >>> from optimizers.evaluation.blocks import Block
+    >>> from optimizers.evaluation.wave import Block
     >>> account, block = Account(3), Block(np.zeros((4, 1)))
     >>> account.grants(block, slice(0, 2)), account.grants(block, slice(2, 4))
     (True, False)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from optimizers.errors import InvalidInputError
-from optimizers.evaluation.evaluators import is_vectorized, vectorized
+from optimizers.evaluation.evaluator import is_vectorized, vectorized
 
 
 class WithArguments:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from optimizers.errors import InvalidValueError
-from optimizers.evaluation.tasks import FAILURES, Failure, Form, Outcome, evaluate, known
+from optimizers.evaluation.task import FAILURES, Failure, Form, Outcome, evaluate, known
 
 
 class CoroutineExecutor(Executor):
@@ -35,7 +35,7 @@ class CoroutineExecutor(Executor):
 
     @override
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Start a task on the loop, given as :func:`optimizers.evaluation.tasks.perform` is."""
+        """Start a task on the loop, given as :func:`optimizers.evaluation.task.perform` is."""
         if self._is_cancelled:
             raise asyncio.CancelledError
         key, _, form, points, seconds = args

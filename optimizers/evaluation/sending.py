@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from optimizers.errors import InvalidInputError, MissingExtraError
-from optimizers.evaluation.tasks import publish
+from optimizers.evaluation.task import publish
 
 
 class Function:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from optimizers._types import Array
 from optimizers.errors import InvalidValueError
-from optimizers.evaluation.values import as_numeric, as_value, as_values
+from optimizers.evaluation.answers import as_numeric, as_value, as_values
 
 
 def as_measure(raw: Any, n: int) -> tuple[float, float]:

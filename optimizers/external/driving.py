@@ -11,9 +11,9 @@ from scipy.optimize import Bounds, NonlinearConstraint
 from optimizers._types import Array
 from optimizers.errors import CapabilityError, InvalidInputError, NonFiniteValueError, OptionError
 from optimizers.external.calls import CallbackStop, no_step
-from optimizers.observers import as_observer
 from optimizers.optimizer import Optimizer
 from optimizers.result import OptimizerResult, StopReason
+from optimizers.run.observers import as_observer
 from optimizers.scipy.methods import QuietBFGS
 from optimizers.scipy.scipy_optimizer import SciPyOptimizer
 from optimizers.support import SupportLevel

@@ -10,8 +10,8 @@ from optimizers.errors import InvalidInputError, InvalidValueError
 from optimizers.external.bounds import pack_bounds
 from optimizers.external.calls import Constraints, LossGradient, step_function
 from optimizers.external.frameworks import as_list, as_variables, backend_for
+from optimizers.options.settings import RUN_SETTINGS
 from optimizers.result import OptimizerResult
-from optimizers.settings import RUN_SETTINGS
 
 _CONSTRUCTORS = {
     *("optimizer", "method", "tol", "hess", "hessp", "bounds", "var_to_bounds"),

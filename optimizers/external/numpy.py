@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from optimizers.errors import InvalidInputError
-from optimizers.evaluation.differences import Differences
 from optimizers.external.backend import Backend, returned, scalar
 from optimizers.external.packing import Packing
+from optimizers.gradients.differences import Differences
 
 
 class NumpyBackend(Backend):

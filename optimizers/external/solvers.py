@@ -11,7 +11,7 @@ from scipy.optimize import Bounds
 from typing_extensions import override
 
 from optimizers.errors import InvalidInputError
-from optimizers.evaluation.evaluators import Evaluator
+from optimizers.evaluation.evaluator import Evaluator
 from optimizers.external.driving import (
     check_able,
     check_curvature,
@@ -21,9 +21,9 @@ from optimizers.external.driving import (
 )
 from optimizers.external.interface import ExternalOptimizerInterface
 from optimizers.optimizer import Optimizer
-from optimizers.problem import Problem
+from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult
-from optimizers.run import Run
+from optimizers.run.run import Run
 from optimizers.scipy.scipy_optimizer import SciPyOptimizer
 
 _LOG = logging.getLogger("optimizers.external")

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from optimizers.evaluation.accounts import Account
-from optimizers.evaluation.blocks import Answer, Block
-from optimizers.evaluation.evaluators import Evaluator
+from optimizers.evaluation.answers import as_gradient
+from optimizers.evaluation.evaluator import Evaluator
 from optimizers.evaluation.uncertainty import element, joined_answer
-from optimizers.evaluation.values import as_gradient
+from optimizers.evaluation.wave import Answer, Block
 from optimizers.journal.functions import failure_of, recorded_jac, value_of, words_of
 from optimizers.journal.recorder import Diverged, Recorder
 from optimizers.journal.records import Kind, Record

@@ -15,7 +15,7 @@ import scipy
 from optimizers._types import Array
 from optimizers.errors import JournalMismatchError
 from optimizers.journal.records import decoded, encoded
-from optimizers.problem import Problem
+from optimizers.problem.problem import Problem
 
 #: The format that is written and read.
 FORMAT = 1

@@ -1,13 +1,14 @@
 """The algorithms of SciPy as Optimizers."""
 
 from optimizers.scipy.derivative_free import COBYLA, COBYQA, NELDER_MEAD, POWELL
+from optimizers.scipy.fmin_l_bfgs_b import _minimize_lbfgsb, fmin_l_bfgs_b, minimize_lbfgsb
+from optimizers.scipy.fmin_tnc import MSGS, fmin_tnc, minimize_tnc
 from optimizers.scipy.gradient import BFGS, CG, L_BFGS_B, LBFGSB, SLSQP, TNC, TrustConstr
-from optimizers.scipy.inverse_hessian import LbfgsInvHessProduct
-from optimizers.scipy.lbfgsb_faces import _minimize_lbfgsb, fmin_l_bfgs_b, minimize_lbfgsb
+from optimizers.scipy.lbfgsb.inverse_hessian import LbfgsInvHessProduct
+from optimizers.scipy.lbfgsb.report import MSG_ALL, MSG_EXIT, MSG_INFO, MSG_ITER, MSG_NONE, MSG_VERS
 from optimizers.scipy.newton import Dogleg, NewtonCG, TrustExact, TrustKrylov, TrustNCG
-from optimizers.scipy.reports import MSG_ALL, MSG_EXIT, MSG_INFO, MSG_ITER, MSG_NONE, MSG_VERS
 from optimizers.scipy.scipy_optimizer import SciPyOptimizer
-from optimizers.scipy.tnc_codes import (
+from optimizers.scipy.tnc.codes import (
     CONSTANT,
     FCONVERGED,
     INFEASIBLE,
@@ -19,7 +20,6 @@ from optimizers.scipy.tnc_codes import (
     USERABORT,
     XCONVERGED,
 )
-from optimizers.scipy.tnc_faces import MSGS, fmin_tnc, minimize_tnc
 
 __all__ = [
     "BFGS",

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 from typing_extensions import Unpack, override
 
-from optimizers.evaluation.differences import Differences
-from optimizers.evaluation.sources import GradientSource
-from optimizers.problem import Problem
-from optimizers.run import Run
+from optimizers.gradients.differences import Differences
+from optimizers.gradients.source import GradientSource
+from optimizers.problem.problem import Problem
+from optimizers.run.run import Run
 from optimizers.scipy.scipy_optimizer import BudgetedSettings, SciPyOptimizer, SciPySettings
 
 #: The step that TNC's constructor names by default, as Qiskit's: it stands for none given.

@@ -6,7 +6,7 @@ A run that is held from outside waits in the middle of its method, for as long a
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from optimizers.scipy.kernels import method_lock
+from optimizers.scipy.lbfgsb.kernel import method_lock
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 

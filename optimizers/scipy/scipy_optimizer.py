@@ -18,8 +18,7 @@ from optimizers._types import (
     Jacobian,
     Objective,
 )
-from optimizers.configuration import same
-from optimizers.ending import Ending
+from optimizers.asktell.exclusive import check_free
 from optimizers.errors import (
     CapabilityError,
     InvalidInputError,
@@ -28,21 +27,11 @@ from optimizers.errors import (
     UnknownOptionError,
     nearest_names,
 )
-from optimizers.evaluation.evaluators import Evaluator
-from optimizers.evaluation.sources import GradientSource
+from optimizers.evaluation.evaluator import Evaluator
+from optimizers.gradients.source import GradientSource
 from optimizers.optimizer import Optimizer
-from optimizers.problem import Problem
-from optimizers.result import OptimizerResult, StopReason
-from optimizers.run import Run
-from optimizers.scipy.faces import differences_for
-from optimizers.scipy.free import FreeVariables
-from optimizers.scipy.lbfgsb import LbfgsbOptions, LbfgsbSolver, solve_lbfgsb
-from optimizers.scipy.lbfgsb import report_end as report_lbfgsb
-from optimizers.scipy.locks import holds_lock, is_exclusive, unlocked
-from optimizers.scipy.methods import CUSTOM, METHODS
-from optimizers.scipy.tnc import report_end as report_tnc
-from optimizers.scipy.tnc import solve_tnc, tnc_messages
-from optimizers.settings import (
+from optimizers.options.configured import same
+from optimizers.options.settings import (
     RUN_SETTINGS,
     CommonSettings,
     RunSettings,
@@ -50,7 +39,18 @@ from optimizers.settings import (
     check_option,
     check_run_settings,
 )
-from optimizers.stepping.exclusive import check_free
+from optimizers.problem.problem import Problem
+from optimizers.result import OptimizerResult, StopReason
+from optimizers.run.outcome import Ending
+from optimizers.run.run import Run
+from optimizers.scipy.free_variables import FreeVariables
+from optimizers.scipy.functions import differences_for
+from optimizers.scipy.lbfgsb.solver import LbfgsbOptions, LbfgsbSolver, solve_lbfgsb
+from optimizers.scipy.lbfgsb.solver import report_end as report_lbfgsb
+from optimizers.scipy.locks import holds_lock, is_exclusive, unlocked
+from optimizers.scipy.methods import CUSTOM, METHODS
+from optimizers.scipy.tnc.solver import report_end as report_tnc
+from optimizers.scipy.tnc.solver import solve_tnc, tnc_messages
 from optimizers.support import SupportLevel, SupportLevels
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 
 from optimizers._types import Array
-from optimizers.ledger import Evaluation
-from optimizers.problem import Problem
-from optimizers.run import Run
+from optimizers.problem.problem import Problem
+from optimizers.run.memory import Evaluation
+from optimizers.run.run import Run
 
 #: A projected gradient above this part of max(1, |f|) belies a stop for lack of progress.
 _STATIONARY = 1e-4

@@ -8,15 +8,15 @@ import numpy as np
 from typing_extensions import Unpack, override
 
 from optimizers._types import Array
+from optimizers.asktell.messages import AskData
 from optimizers.errors import OptionError
-from optimizers.evaluation.differences import Differences
-from optimizers.evaluation.sources import GradientSource
 from optimizers.flow import Flow, FlowOptimizer, FlowSettings, Step, check_range, ended
-from optimizers.observers import Observer
-from optimizers.problem import Problem
+from optimizers.gradients.differences import Differences
+from optimizers.gradients.source import GradientSource
+from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
-from optimizers.run import Run
-from optimizers.stepping.asks import AskData
+from optimizers.run.observers import Observer
+from optimizers.run.run import Run
 from optimizers.support import SupportLevel, SupportLevels
 from optimizers.variational.projection import check_fraction, stepped
 from optimizers.variational.snapshots import (

@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 from typing_extensions import Unpack, override
 
+from optimizers.asktell.messages import AskData
 from optimizers.errors import OptionError
-from optimizers.evaluation.parameter_shift import ParameterShift
-from optimizers.evaluation.sources import GradientSource
 from optimizers.flow import Flow, FlowOptimizer, Step, check_range, ended
-from optimizers.problem import Problem
+from optimizers.gradients.parameter_shift import ParameterShift
+from optimizers.gradients.source import GradientSource
+from optimizers.options.settings import RunSettings, check_number, check_whole
+from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
-from optimizers.run import Run
-from optimizers.settings import RunSettings, check_number, check_whole
-from optimizers.stepping.asks import AskData
+from optimizers.run.run import Run
 from optimizers.support import SupportLevel, SupportLevels
 from optimizers.variational.projection import check_fraction, stepped
 

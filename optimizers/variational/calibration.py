@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from optimizers._types import Array
 from optimizers.errors import warn_user
-from optimizers.evaluation.evaluators import Evaluator
+from optimizers.evaluation.answers import non_finite
+from optimizers.evaluation.evaluator import Evaluator
 from optimizers.evaluation.uncertainty import values_of
-from optimizers.evaluation.values import non_finite
 from optimizers.variational.perturbations import Probes
 
 #: How many pairs tell the slope at the start, and how many values their own deviation.

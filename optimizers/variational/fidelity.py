@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from optimizers._types import Array
 from optimizers.errors import InvalidValueError, MissingExtraError, NonFiniteValueError, OptionError
-from optimizers.evaluation.evaluators import is_vectorized, vectorized
-from optimizers.evaluation.values import as_value, as_values
+from optimizers.evaluation.answers import as_value, as_values
+from optimizers.evaluation.evaluator import is_vectorized, vectorized
 
 #: ``fidelity(x, y)``: of arrays (n,) a number; if it is vectorised, of stacks (k, n) as many.
 Fidelity = Callable[[NDArray[Any], NDArray[Any]], Any]

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 from typing_extensions import Unpack, override
 
-from optimizers.evaluation.differences import Differences
-from optimizers.evaluation.sources import GradientSource
+from optimizers.asktell.messages import AskData
 from optimizers.flow import Flow, FlowOptimizer, FlowSettings, Step, check_range, ended
-from optimizers.problem import Problem
+from optimizers.gradients.differences import Differences
+from optimizers.gradients.source import GradientSource
+from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
-from optimizers.run import Run
-from optimizers.stepping.asks import AskData
+from optimizers.run.run import Run
 from optimizers.support import SupportLevel, SupportLevels
 from optimizers.variational.series import Series, SeriesLike, check_series
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from optimizers._types import Array
-from optimizers.evaluation.sources import GradientSource
+from optimizers.asktell.messages import AskData
 from optimizers.flow import Told
-from optimizers.run import Run
-from optimizers.stepping.asks import AskData
+from optimizers.gradients.source import GradientSource
+from optimizers.run.run import Run
 
 #: How much a level that was given or measured before weighs, in measurements, and at the most:
 #: noise is another elsewhere.

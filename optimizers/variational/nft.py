@@ -8,14 +8,14 @@ import numpy as np
 from typing_extensions import Unpack, override
 
 from optimizers._types import Array
-from optimizers.configuration import same
+from optimizers.asktell.messages import AskData
 from optimizers.errors import OptionError, UnknownOptionError, nearest_names
 from optimizers.flow import Flow, FlowOptimizer, FlowSettings, Step, ended
-from optimizers.problem import Problem
+from optimizers.options.configured import same
+from optimizers.options.settings import as_options, check_whole
+from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
-from optimizers.run import Run
-from optimizers.settings import as_options, check_whole
-from optimizers.stepping.asks import AskData
+from optimizers.run.run import Run
 from optimizers.support import SupportLevel, SupportLevels
 from optimizers.variational.sinusoid import lowest, probes
 

@@ -7,18 +7,18 @@ from typing import Any
 import numpy as np
 from typing_extensions import Unpack, override
 
-from optimizers.ending import Ending
+from optimizers.asktell.messages import AskData
 from optimizers.errors import InvalidInputError, OptionError
-from optimizers.evaluation.differences import SCHEMES, Differences
-from optimizers.evaluation.noise import plan_noise
-from optimizers.evaluation.steps import ladder
 from optimizers.flow import Flow, FlowOptimizer, FlowSettings, check_range
-from optimizers.problem import Problem
+from optimizers.gradients.differences import SCHEMES, Differences
+from optimizers.noise.level import plan_noise
+from optimizers.noise.steps import ladder
+from optimizers.options.settings import check_whole, is_number
+from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
-from optimizers.run import Run
+from optimizers.run.outcome import Ending
+from optimizers.run.run import Run
 from optimizers.scipy import LBFGSB
-from optimizers.settings import check_whole, is_number
-from optimizers.stepping.asks import AskData
 from optimizers.support import SupportLevel, SupportLevels
 from optimizers.variational.measuring import Measuring, first_look, told_error
 from optimizers.variational.noisy_search import NoisySearch

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizers._types import Array
-from optimizers.ending import Ending
+from optimizers.asktell.messages import AskData
 from optimizers.flow import Flow, Step, Told, ended
-from optimizers.ledger import StopRun
-from optimizers.problem import Problem
+from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
-from optimizers.run import Run
-from optimizers.stepping.asks import AskData
+from optimizers.run.memory import StopRun
+from optimizers.run.outcome import Ending
+from optimizers.run.run import Run
 from optimizers.variational.inverse_hessian import CompactInverse
 from optimizers.variational.measuring import Measured, Measuring
 

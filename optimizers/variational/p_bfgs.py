@@ -8,18 +8,18 @@ import numpy as np
 from typing_extensions import Unpack, override
 
 from optimizers._types import Array
-from optimizers.ending import Ending
+from optimizers.asktell.messages import AskData, TellData
+from optimizers.asktell.stepper import Stepper
 from optimizers.errors import EvaluationError
 from optimizers.flow import Flow, Step, drive
-from optimizers.ledger import Evaluation
-from optimizers.problem import Problem
+from optimizers.lockstep.many import OptimizerResults
+from optimizers.options.settings import check_whole
+from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult, StopReason
-from optimizers.run import Run
+from optimizers.run.memory import Evaluation
+from optimizers.run.outcome import Ending
+from optimizers.run.run import Run
 from optimizers.scipy.scipy_optimizer import BudgetedSettings, SciPyOptimizer
-from optimizers.settings import check_whole
-from optimizers.stepping.asks import AskData, TellData
-from optimizers.stepping.many import OptimizerResults
-from optimizers.stepping.stepper import Stepper
 
 #: How many further starts there are by default, whatever the machine.
 _FURTHER = 3

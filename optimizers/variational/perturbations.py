@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizers._types import Array
-from optimizers.problem import Problem
+from optimizers.problem.problem import Problem
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,8 +6,8 @@ import numpy as np
 
 from optimizers._types import Array
 from optimizers.errors import OptionError
-from optimizers.problem import Problem
-from optimizers.settings import is_number
+from optimizers.options.settings import is_number
+from optimizers.problem.problem import Problem
 
 
 def stepped(problem: Problem, x: Array, step: Array, gradient: Array) -> tuple[Array, bool]:

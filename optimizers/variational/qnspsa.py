@@ -11,7 +11,7 @@ from typing_extensions import Unpack, override
 from optimizers._types import Array
 from optimizers.errors import OptionError
 from optimizers.flow import FlowOptimizer, FlowSettings, Products
-from optimizers.problem import Problem
+from optimizers.problem.problem import Problem
 from optimizers.variational.fidelity import (
     Fidelity,
     circuit_fidelity,

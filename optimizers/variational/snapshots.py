@@ -10,8 +10,8 @@ import numpy as np
 
 from optimizers._types import Array
 from optimizers.errors import OptionError
+from optimizers.options.settings import check_whole
 from optimizers.result import OptimizerResult
-from optimizers.settings import check_whole
 
 #: Averages of gradients ``m``, of their squares ``v`` and the largest of these ``v_eff``, each of
 #: shape (n,), after ``t`` steps.

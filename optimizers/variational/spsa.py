@@ -11,9 +11,9 @@ from typing_extensions import Unpack, override
 from optimizers._types import Array, Objective
 from optimizers.errors import OptionError
 from optimizers.flow import Flow, FlowOptimizer, FlowSettings, Step, ended
-from optimizers.problem import Problem, as_start
+from optimizers.problem.problem import Problem, as_start
 from optimizers.result import StopReason
-from optimizers.run import Run
+from optimizers.run.run import Run
 from optimizers.support import SupportLevel, SupportLevels
 from optimizers.variational.calibration import PAIRS, Law, PowerSeries, evaluated
 from optimizers.variational.curvature import SmoothedHessian, check_initial_hessian

@@ -7,7 +7,7 @@ import numpy as np
 
 from optimizers.errors import OptionError
 from optimizers.flow import check_range
-from optimizers.settings import check_number, check_whole
+from optimizers.options.settings import check_number, check_whole
 from optimizers.variational.curvature import check_initial_hessian
 from optimizers.variational.series import check_series
 

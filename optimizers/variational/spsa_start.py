@@ -7,10 +7,10 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from optimizers._types import Array
+from optimizers.asktell.messages import AskData
 from optimizers.flow import Products, Step, Told
-from optimizers.problem import Problem
-from optimizers.run import Run
-from optimizers.stepping.asks import AskData
+from optimizers.problem.problem import Problem
+from optimizers.run.run import Run
 from optimizers.variational.calibration import PAIRS, Law
 from optimizers.variational.perturbations import Probes
 from optimizers.variational.series import Series

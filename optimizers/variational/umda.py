@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 from typing_extensions import Unpack, override
 
+from optimizers.asktell.messages import AskData
 from optimizers.flow import Flow, FlowOptimizer, FlowSettings, Step, check_range, ended
-from optimizers.problem import Problem
+from optimizers.options.settings import check_whole
+from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
-from optimizers.run import Run
-from optimizers.settings import check_whole
-from optimizers.stepping.asks import AskData
+from optimizers.run.run import Run
 from optimizers.support import SupportLevel, SupportLevels
 
 #: The standard deviation of the first generation, and the least of all others.

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from optimizers import COBYLA, LBFGSB, InvalidValueError, vectorized
-from optimizers.problem import Problem
+from optimizers.problem.problem import Problem
 from tests.clients.table import NOISY_ROWS, ROWS
 
 qml = pytest.importorskip("pennylane", reason="needs the extra: pennylane")

@@ -3,8 +3,8 @@ import pytest
 
 from optimizers import LBFGSB, InvalidValueError, vectorized
 from optimizers.evaluation.accounts import Account, SharedAccount
-from optimizers.evaluation.blocks import Block
-from optimizers.stepping.rounds import Joined
+from optimizers.evaluation.wave import Block
+from optimizers.lockstep.merge import Joined
 
 
 def test_a_purse_is_spent_once():

@@ -24,7 +24,7 @@ from optimizers import (
     StopReason,
     WorkerDiedError,
 )
-from optimizers.evaluation.pools import evaluator_for
+from optimizers.evaluation.pool import evaluator_for
 
 distributed = pytest.importorskip("distributed", reason="needs the extra: dask")
 import cloudpickle  # noqa: E402  # comes with it
@@ -206,7 +206,7 @@ def test_the_objective_is_unpickled_once_a_process(client, tmp_path):
 
 
 def test_workers_are_filled_in_one_round_by_chunks(client, monkeypatch):
-    monkeypatch.setattr("optimizers.evaluation.waves._SHORT", 60.0)  # a busy machine is slow
+    monkeypatch.setattr("optimizers.evaluation.pool_wave._SHORT", 60.0)  # a busy machine is slow
     evaluator = evaluator_for(quadratic, 1, client)
     assert evaluator.width == 2
     points = np.arange(36.0).reshape(9, 4)

@@ -20,9 +20,8 @@ from optimizers import (
     load,
     vectorized,
 )
-from optimizers.evaluation.blocks import Block
-from optimizers.evaluation.evaluators import Evaluator
-from optimizers.evaluation.pools import evaluator_for
+from optimizers.evaluation.evaluator import Evaluator
+from optimizers.evaluation.pool import evaluator_for
 from optimizers.evaluation.uncertainty import (
     as_answer,
     as_measure,
@@ -31,6 +30,7 @@ from optimizers.evaluation.uncertainty import (
     joined_answer,
     values_of,
 )
+from optimizers.evaluation.wave import Block
 from tests.making import make
 
 NAN = math.nan

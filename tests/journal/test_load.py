@@ -12,7 +12,7 @@ from scipy.optimize import rosen, rosen_der
 
 import optimizers
 from optimizers import LBFGSB, TNC, Journal, StopReason, TellData, load
-from optimizers.journal.table import write_csv, write_table
+from optimizers.cli.history import write_csv, write_table
 
 START = [-1.2, 1.0, 0.5]
 

@@ -7,8 +7,8 @@ import pytest
 from scipy.optimize import rosen
 
 from optimizers import BFGS, LBFGSB, SLSQP, TNC, JournalError, StopReason, TellData, load
+from optimizers.asktell import exchange
 from optimizers.journal.jsonl import JsonLines, not_written
-from optimizers.stepping import exchange
 
 START = [-0.8, 1.3, 0.4]
 

@@ -8,7 +8,7 @@ import pytest
 
 from optimizers import BFGS, LBFGSB, NELDER_MEAD, load, vectorized
 from optimizers.journal.records import Record
-from optimizers.taking import WaveTaker
+from optimizers.run.questions import WaveTaker
 
 START = np.array([1.0, -2.0, 0.5])
 

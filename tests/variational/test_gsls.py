@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimizers import GSLS, OptionError, StopReason, TellData, vectorized
-from optimizers.problem import Problem
+from optimizers.problem.problem import Problem
 from optimizers.variational.gsls import Sphere
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from optimizers import SPSA, OptimizerWarning, OptionError, StopReason, vectorized
-from optimizers.problem import Problem
+from optimizers.problem.problem import Problem
 from optimizers.problems import h2
 from optimizers.variational.perturbations import Probes
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from optimizers import QNSPSA, SPSA
-from optimizers.problem import Problem
+from optimizers.problem.problem import Problem
 from optimizers.variational.perturbations import _directions
 from tests.making import fidelity
 

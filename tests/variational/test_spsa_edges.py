@@ -5,7 +5,7 @@ import pytest
 
 from optimizers import QNSPSA, SPSA, NonFiniteValueError, OptionError, StopReason, vectorized
 from optimizers.flow import Products, ended
-from optimizers.problem import Problem
+from optimizers.problem.problem import Problem
 from optimizers.problems import h2
 from optimizers.variational.perturbations import Probes
 from tests.making import fidelity

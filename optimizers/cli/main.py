@@ -1,0 +1,434 @@
+"""The command line: minimise a problem, go on from a journal, list and show the optimizers."""
+
+import argparse
+import ast
+import functools
+import importlib
+import importlib.util
+import inspect
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TextIO
+
+import numpy as np
+
+from optimizers._types import Array as Vector
+from optimizers.cli.history import write_csv, write_table
+from optimizers.cli.resume import rebuilt
+from optimizers.describe import capability_table, option_table
+from optimizers.errors import InvalidInputError, OptimizerError
+from optimizers.gradients.differences import SCHEMES
+from optimizers.gradients.source import GradientSource
+from optimizers.journal import Journal, load
+from optimizers.journal.header import bounds_of, start_of
+from optimizers.optimizer import Optimizer
+from optimizers.options.settings import RUN_SETTINGS, check_run_settings
+from optimizers.plots import check_matplotlib, plot_convergence
+from optimizers.problems import h2
+from optimizers.registry import find
+from optimizers.result import OptimizerResult
+from optimizers.run.observers import History, Table
+
+#: What of a command line decides about the run.
+_COMMAND = ("fun", "x0", "bounds", "jac", "optimizer", "options", "shots")
+# What modules made of a user's files are called.
+_OWN = "_optimizers_user_"
+CONVERGED, ERROR, USAGE, STOPPED = 0, 1, 2, 3  # 2 is what argparse itself exits with
+INTERRUPTED = 130  # what shells report for Ctrl-C
+
+
+def main(arguments: Sequence[str] | None = None, out: TextIO | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        The arguments after the program's name; those of the process by default.
+    out : file, optional
+        Where to print; standard output by default.
+
+    Returns
+    -------
+    int
+        The exit code: 0 when the run converged, 3 when a budget or something else stopped it
+        before, 1 for an error, 2 if what is asked for cannot be done, 130 for Ctrl-C.
+
+    Examples
+    --------
+    >>> main(["show", "CG"])
+    CG: Nonlinear conjugate gradients (CG), the variant of Polak and Ribiere.
+    ...
+    0
+    """
+    out = out or sys.stdout
+    given = _parser().parse_args(_glued(sys.argv[1:] if arguments is None else arguments))
+    try:
+        code: int = given.run(given, out)
+        out.flush()
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ERROR
+    except (Exception, KeyboardInterrupt) as error:
+        _show_error(error)
+        result = getattr(error, "optimizer_result", None)
+        if isinstance(error, OptimizerError) and result is None:
+            return USAGE  # nothing was evaluated: what was asked for cannot be done
+        if result is not None:
+            _report(result, None, out)
+        return INTERRUPTED if isinstance(error, KeyboardInterrupt) else ERROR
+    return code
+
+
+class UsageError(InvalidInputError):
+    """The command line itself cannot be used."""
+
+
+def _show_error(error: BaseException) -> None:
+    """Print an error, with the lines of the user's own that led to it."""
+    package = str(Path(__file__).parent) + os.sep
+    frames = traceback.extract_tb(error.__traceback__)
+    user = [f for f in frames if not f.filename.startswith((package, "<"))]
+    if user and not isinstance(error, OptimizerError):
+        print("".join(traceback.format_list(user)), end="", file=sys.stderr)
+    words = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
+    print(f"error: {type(error).__name__}: {words}", file=sys.stderr)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m optimizers",
+        description="Interchangeable minimisers: run one, go on with a run, list them, show what "
+        "one can do.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="{minimize,resume,history,list,show}")
+
+    run = commands.add_parser(
+        "minimize",
+        help="minimise the H2 energy, or a function of yours",
+        description="Minimise the energy of the H2 molecule (two qubits, 0.735 angstrom), or a "
+        "function of yours. Exit code: 0 converged, 3 stopped by a budget or before "
+        "convergence, 1 error, 2 nothing could be evaluated, 130 interrupted.",
+    )
+    run.add_argument("--fun", metavar="FILE.py:NAME", help="the objective; without it: H2")
+    run.add_argument("--x0", metavar="1,2,…", help="the start; required with --fun")
+    run.add_argument(
+        "--bounds",
+        metavar="LOW:HIGH,…",
+        help="one pair for all variables or one for each; leave a side empty for no bound: 0:,-1:1",
+    )
+    run.add_argument(
+        "--jac",
+        metavar="FILE.py:NAME",
+        help="the gradient: a function (NAME alone: from the file of --fun), 2-point, 3-point, "
+        "cs, or 'true' when the objective returns both",
+    )
+    run.add_argument("--optimizer", default="LBFGSB", metavar="NAME", help="default: %(default)s")
+    run.add_argument(
+        "-o",
+        dest="options",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="an option or a setting of the run, such as maxfun=200; may be repeated",
+    )
+    run.add_argument("--shots", type=int, help="H2 only: measure with so many shots")
+    run.add_argument(
+        "--journal", metavar="FILE", help="record each evaluation there; see resume and history"
+    )
+    run.add_argument("--plot", metavar="FILE.png", help="draw the run (extra: plot)")
+    run.add_argument("--quiet", action="store_true", help="no table of iterations")
+    run.set_defaults(run=_minimize)
+
+    again = commands.add_parser(
+        "resume",
+        help="go on with a run that has a journal",
+        description="Go on with a run from its journal: what is recorded is not evaluated again. "
+        "Exit codes are those of minimize.",
+    )
+    again.add_argument("journal", metavar="JOURNAL")
+    again.add_argument("--fun", metavar="FILE.py:NAME", help="the objective, if it moved")
+    again.add_argument("--jac", metavar="FILE.py:NAME", help="the gradient, if it moved")
+    again.add_argument(
+        "-o",
+        dest="options",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="another budget, such as maxfun=400; may be repeated",
+    )
+    again.add_argument("--plot", metavar="FILE.png", help="draw the run (extra: plot)")
+    again.add_argument("--quiet", action="store_true", help="no table of iterations")
+    again.set_defaults(run=_resume)
+
+    past = commands.add_parser("history", help="what a journal has recorded")
+    past.add_argument("journal", metavar="JOURNAL")
+    past.add_argument("--csv", action="store_true", help="as comma-separated values")
+    past.set_defaults(run=_history)
+
+    table = commands.add_parser("list", help="what each optimizer can take")
+    table.set_defaults(run=_list)
+
+    show = commands.add_parser("show", help="an optimizer's options")
+    show.add_argument("optimizer", metavar="NAME")
+    show.set_defaults(run=_show)
+    return parser
+
+
+def _glued(arguments: Sequence[str]) -> list[str]:
+    """Join ``--x0 -1,2`` to ``--x0=-1,2``: argparse takes such a value for an option."""
+    glued: list[str] = []
+    for argument in arguments:
+        if glued and glued[-1] in ("--x0", "--bounds"):
+            glued[-1] += "=" + argument
+        else:
+            glued.append(argument)
+    return glued
+
+
+def _minimize(given: argparse.Namespace, out: TextIO) -> int:
+    try:
+        optimizer, settings = _configured(given)
+        fun, x0, jac, exact = _problem(given, optimizer, settings)
+        bounds = None if given.bounds is None else _bounds(given.bounds, x0.size)
+        _check_picture(given.plot)
+        path = given.journal or settings.get("journal")
+        if path is not None:
+            settings["journal"] = Journal(path, notes={"command": _command(given)})
+    except (OptimizerError, ValueError) as error:
+        raise UsageError(str(error)) from error
+    if exact is not None:
+        print(f"{fun!r}, {x0.size} parameters, {type(optimizer).__name__}", file=out)
+    return _run(given, out, optimizer, (fun, x0, jac, bounds), settings, exact)
+
+
+def _run(
+    given: argparse.Namespace,
+    out: TextIO,
+    optimizer: Optimizer,
+    problem: tuple[Any, ...],
+    settings: dict[str, Any],
+    exact: float | None = None,
+) -> int:
+    """Minimise, show the iterations and the result, and return the exit code."""
+    history, table = History(), None if given.quiet else Table(file=out)
+
+    def callback(intermediate_result: OptimizerResult) -> None:
+        history(intermediate_result)
+        if table is not None:
+            table(intermediate_result)
+
+    if table is not None or given.plot is not None:
+        settings["callback"] = callback
+    result = optimizer.minimize(*problem, **settings)
+    _report(result, exact, out)
+    if given.plot is not None:
+        plot_convergence(history).figure.savefig(given.plot)
+    return CONVERGED if result.success else STOPPED
+
+
+def _command(given: argparse.Namespace) -> dict[str, Any]:
+    """Return what a journal keeps of the command line, for ``resume`` from any folder."""
+    command = {name: getattr(given, name) for name in _COMMAND}
+    for name in ("fun", "jac"):
+        path, colon, function = (command[name] or "").rpartition(":")
+        if colon:
+            command[name] = f"{Path(path).resolve()}:{function}"
+    return command
+
+
+def _resume(given: argparse.Namespace, out: TextIO) -> int:
+    header = load(given.journal).header
+    command = header.get("notes", {}).get("command")
+    if command is not None:
+        options = [*command["options"], *given.options]
+        named = {"fun": given.fun or command["fun"], "jac": given.jac or command["jac"]}
+        return _minimize(
+            argparse.Namespace(**{**command, **vars(given), **named, "options": options}), out
+        )
+    try:
+        optimizer, jac = rebuilt(header)
+        fun = given.fun or header["functions"]["fun"]
+        if fun is None:
+            raise UsageError(
+                "The journal does not know the objective, which is no function at the top of a "
+                "file: name one by --fun file.py:name, or run the same call in Python again."
+            )
+        if header["problem"]["jac"] == "function":
+            jac = _jacobian(given.jac or header["functions"]["jac"], fun.rpartition(":")[0])
+            if jac is None:
+                raise UsageError("The run had a gradient: name it by --jac file.py:name.")
+        settings = dict(_option(text) for text in given.options)
+        settings["journal"] = given.journal
+        problem = _function(fun), start_of(header), jac, bounds_of(header)
+        _check_picture(given.plot)
+    except (OptimizerError, ValueError) as error:
+        raise UsageError(str(error)) from error
+    return _run(given, out, optimizer, problem, settings)
+
+
+def _history(given: argparse.Namespace, out: TextIO) -> int:
+    (write_csv if given.csv else write_table)(load(given.journal), out)
+    return CONVERGED
+
+
+def _check_picture(path: str | None) -> None:
+    """Raise an error now if the picture could not be kept after the run."""
+    if path is None:
+        return
+    if Path(path).suffix.lower() not in (".png", ".pdf", ".svg"):
+        raise UsageError(f"--plot {path}: name a file that ends in .png, .pdf or .svg.")
+    if not Path(path).resolve().parent.is_dir():
+        raise UsageError(f"--plot {path}: there is no folder {Path(path).parent}.")
+    check_matplotlib()
+
+
+def _configured(given: argparse.Namespace) -> tuple[Optimizer, dict[str, Any]]:
+    """Return the optimizer, and the settings of the run among the options."""
+    cls = find(given.optimizer)
+    options = dict(_option(text) for text in given.options)
+    settings = {name: options.pop(name) for name in RUN_SETTINGS if name in options}
+    check_run_settings(cls.__name__, settings)
+    named = (*inspect.signature(cls).parameters, "tol")
+    arguments = {name: options.pop(name) for name in list(options) if name in named}
+    if options:
+        arguments["options"] = options
+    return cls(**arguments), settings
+
+
+def _problem(
+    given: argparse.Namespace, optimizer: Optimizer, settings: dict[str, Any]
+) -> tuple[Callable[..., Any], Vector, Any, float | None]:
+    """Return the objective, the start, the gradient, and the exact minimum if it is known."""
+    if given.fun is None:
+        molecule = h2(shots=given.shots, noise_seed=settings.get("seed"))
+        x0 = molecule.x0 if given.x0 is None else _numbers(given.x0)
+        jac = molecule.jac if given.jac is None and optimizer.is_gradient_required else given.jac
+        return molecule, x0, _jacobian(jac, None), molecule.ground_energy
+    if given.x0 is None:
+        raise UsageError("--fun needs a start: pass --x0 1,2,… with one number each.")
+    if given.shots is not None:
+        raise UsageError("--shots goes with the bundled H2 problem, not with --fun.")
+    jac = _jacobian(given.jac, given.fun.rpartition(":")[0])
+    return _function(given.fun), _numbers(given.x0), jac, None
+
+
+def _report(result: OptimizerResult, exact: float | None, out: TextIO) -> None:
+    verdict = "Converged" if result.success else "Stopped before convergence"
+    print(f"{verdict}: {result.stop.sentence}.", file=out)
+    print(f"  message    {result.message}", file=out)
+    if result.fun is not None:
+        print(f"  f(x)       {result.fun!r}", file=out)
+    if exact is not None and result.fun is not None:
+        print(f"  exact      {exact!r} (error {result.fun - exact:.2e})", file=out)
+    print(f"  x          {np.array2string(result.x, precision=8, threshold=20)}", file=out)
+    print(f"  iterations {result.nit}", file=out)
+    print(f"  evaluated  {result.nfev} points, {result.njev} gradients", file=out)
+    print(f"  time       {result.elapsed:.3g} s", file=out)
+
+
+def _list(given: argparse.Namespace, out: TextIO) -> int:
+    print(capability_table(), file=out)
+    return CONVERGED
+
+
+def _show(given: argparse.Namespace, out: TextIO) -> int:
+    print(option_table(find(given.optimizer)), file=out)
+    return CONVERGED
+
+
+def _option(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise UsageError(f"-o {text} is no option: write -o name=value.")
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, value  # a bare word, such as on_failure=reject
+
+
+def _numbers(text: str) -> Vector:
+    try:
+        return np.array([float(number) for number in text.strip("[]() ").split(",")])
+    except ValueError:
+        raise UsageError(f"{text!r} is no vector: write numbers with commas, 1,2.5.") from None
+
+
+def _bounds(text: str, n: int) -> list[tuple[float | None, float | None]]:
+    pairs = []
+    for pair in text.split(","):
+        low, colon, high = pair.partition(":")
+        try:
+            if not colon:
+                raise ValueError
+            pairs.append((float(low) if low else None, float(high) if high else None))
+        except ValueError:
+            raise UsageError(f"{pair!r} is no pair of bounds: write low:high.") from None
+    return pairs * n if len(pairs) == 1 else pairs
+
+
+def _jacobian(given: Any, path: str | None) -> Any:
+    if given is None or callable(given) or isinstance(given, GradientSource) or given in SCHEMES:
+        return given
+    if given.lower() == "true":
+        return True
+    if ":" not in given and path is None:
+        raise UsageError(f"--jac {given} is no function: write --jac file.py:name.")
+    reference = given if ":" in given else f"{path}:{given}"
+    return _function(reference, or_source=True)
+
+
+def _function(reference: str, *, or_source: bool = False) -> Any:
+    path, colon, name = reference.rpartition(":")
+    if not colon:
+        raise UsageError(f"{reference!r} is no function in a file: write path.py:name.")
+    if not Path(path).is_file():
+        raise UsageError(f"{path} does not exist.")
+    module = _module(Path(path).resolve())
+    if not hasattr(module, name):
+        raise UsageError(f"{path} has nothing called {name!r}.")
+    if or_source and isinstance(getattr(module, name), GradientSource):
+        return getattr(module, name)
+    if not callable(getattr(module, name)):
+        raise UsageError(f"{name} in {path} is {getattr(module, name)!r}, expected a function.")
+    function: Callable[..., Any] = getattr(module, name)
+    return _FromFile(path, name) if module.__name__.startswith(_OWN) else function
+
+
+class _FromFile:
+    """A function of a user's file, which other processes look up there."""
+
+    def __init__(self, path: str, name: str) -> None:
+        self._function = getattr(_module(Path(path).resolve()), name)
+        self._reference = str(Path(path).resolve()), name
+        functools.update_wrapper(self, self._function)
+
+    def __call__(self, *given: Any) -> Any:
+        return self._function(*given)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _FromFile, self._reference
+
+
+@functools.cache
+def _module(path: Path) -> ModuleType:
+    """Run a user's file once, however many functions are taken from it."""
+    names, folder = [path.stem], path.parent
+    while (folder / "__init__.py").is_file():
+        names, folder = [folder.name, *names], folder.parent
+    if len(names) > 1:  # of a package, whose modules import each other
+        sys.path.insert(0, str(folder))
+        return importlib.import_module(".".join(names))
+    # Under a name of its own, so that a file called numpy.py hides nothing.
+    name = f"{_OWN}{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"{path} cannot be read as Python: its name must end in .py.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up
+    sys.path.insert(0, str(path.parent))  # as for a script: its neighbours can be imported
+    spec.loader.exec_module(module)
+    return module

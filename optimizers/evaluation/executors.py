@@ -1,0 +1,259 @@
+"""From ``workers=`` to an executor: which kinds there are, how wide each is, who ends it."""
+
+import inspect
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import (
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+)
+from dataclasses import dataclass
+from multiprocessing import get_all_start_methods, get_context
+from typing import Any
+
+import numpy as np
+from typing_extensions import override
+
+from optimizers.errors import BrokenPoolError, OptionError
+from optimizers.evaluation.coroutines import CoroutineExecutor
+from optimizers.evaluation.dask import DaskExecutor, dask_executor, is_dask
+from optimizers.evaluation.task import begin
+
+#: The most seconds that are waited for a process to start, once another has.
+_START = 5.0
+_EXPECTED = (
+    "None, a number of processes (-1: one a core), 'vectorized', a map-like callable such as "
+    "concurrent.futures' executor.map, an executor, a callable that makes one, or a Dask client"
+)
+
+
+@dataclass(frozen=True)
+class Killed:
+    """What became of the workers when an evaluation was given up.
+
+    Parameters
+    ----------
+    kills : bool
+        Whether they were killed; otherwise the evaluation goes on and nobody waits for it.
+    words : str
+        The same in words.
+    """
+
+    kills: bool
+    words: str
+
+
+class Workers:
+    """An executor for the time of a run.
+
+    Parameters
+    ----------
+    given : int, Executor, callable without arguments, or Dask client
+        What the user gave.
+    is_stacked : bool, default False
+        Whether the objective takes a stack of points.
+    """
+
+    def __init__(self, given: Any, is_stacked: bool = False) -> None:
+        self.is_stacked = is_stacked
+        self._is_own = not isinstance(given, Executor) and not is_dask(given)
+        self._make: Callable[[], Executor] = _maker(given)
+        self._executor: Executor | None = None
+        self._is_alone = given is DaemonExecutor
+        self._width: float | None = None
+        if is_count(given):
+            self._width = count_of(given)
+
+    @property
+    def executor(self) -> Executor:
+        """The executor; made when first needed."""
+        if self._executor is None:
+            self._executor = self._make()
+        return self._executor
+
+    @property
+    def width(self) -> float:
+        """How many tasks run at the same time; infinite if the executor does not tell."""
+        if self._width is None:
+            executor = self.executor
+            told = getattr(executor, "_max_workers", None) or getattr(executor, "num_workers", None)
+            self._width = float("inf") if told is None else int(told)
+        return self._width
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the executor's workers are threads or coroutines, which need no time to start."""
+        return isinstance(self.executor, ThreadPoolExecutor | DaemonExecutor | CoroutineExecutor)
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether it stands for no workers, only for a clock on the caller's own evaluations."""
+        return self._is_alone
+
+    def replace(self) -> bool:
+        """Put a new executor in the place of a broken one; False for one that is the user's."""
+        if not self._is_own:
+            return False
+        self._end(is_idle=False)
+        return True
+
+    def kill(self) -> Killed:
+        """Stop what runs, if it runs in processes of the run's own."""
+        if self._is_own and _processes(self._executor):
+            self._end(is_idle=False)
+            return Killed(True, "its process was killed.")
+        if isinstance(self._executor, CoroutineExecutor):
+            return Killed(False, "it was cancelled.")
+        if self._is_own:
+            self._end(is_idle=False)
+        return Killed(
+            False,
+            "a thread, or another's process, cannot be killed: it was abandoned, and occupies its "
+            "worker until it ends.",
+        )
+
+    def close(self, is_idle: bool = True) -> None:
+        """End the executor if it is the run's own; leave nothing of the run's on a cluster."""
+        if self._is_own:
+            self._end(is_idle)
+        elif isinstance(self._executor, DaskExecutor):
+            self._executor.cancel()
+
+    def _end(self, is_idle: bool) -> None:
+        executor, self._executor = self._executor, None
+        if executor is None:
+            return
+        processes = _processes(executor)
+        known = inspect.signature(executor.shutdown).parameters
+        if "kill_workers" in known:  # loky: its processes cannot be killed one by one
+            executor.shutdown(kill_workers=not is_idle)  # type: ignore[call-arg]  # as looked up
+            return
+        if not is_idle:
+            for process in processes:
+                process.kill()
+        executor.shutdown(wait=is_idle or bool(processes), cancel_futures=True)
+
+
+def _processes(executor: Executor | None) -> list[Any]:
+    return list((getattr(executor, "_processes", None) or {}).values())
+
+
+def _maker(given: Any) -> Callable[[], Executor]:
+    if is_count(given):
+        return lambda: process_pool(count_of(given))
+    if is_dask(given):
+        return lambda: dask_executor(given)
+    if isinstance(given, Executor):
+        return lambda: given
+    return _checked(given)
+
+
+def _checked(factory: Callable[[], Any]) -> Callable[[], Executor]:
+    def make() -> Executor:
+        made = factory()
+        if is_dask(made):
+            return dask_executor(made)
+        if not callable(getattr(made, "submit", None)):
+            raise OptionError(
+                f"workers is a callable that returned {made!r}, expected an executor. workers "
+                f"may be {_EXPECTED}."
+            )
+        return made  # type: ignore[no-any-return]  # duck typed: loky's is no subclass
+
+    return make
+
+
+def process_pool(count: int) -> Executor:
+    """Return a pool of so many processes that are ready, and leave Ctrl-C to this one."""
+    # Not by fork: the caller may run threads, whose locks a forked process would inherit.
+    context = get_context("forkserver" if "forkserver" in get_all_start_methods() else "spawn")
+    ready = context.Semaphore(0)
+    executor = ProcessPoolExecutor(count, context, initializer=begin, initargs=(ready,))
+    # A process takes a second to start, which is no part of an evaluation's time.
+    try:
+        for future in [executor.submit(os.getpid) for _ in range(count)]:
+            future.result()
+    except BrokenExecutor as error:
+        raise BrokenPoolError(
+            "The processes do not start: each imports the main module, which must be a file, with "
+            'what it runs under if __name__ == "__main__". Elsewhere, pass threads or a pool of '
+            "loky's."
+        ) from error
+    for _ in range(count):
+        ready.acquire(timeout=_START)
+    return executor
+
+
+class DaemonExecutor(Executor):
+    """A thread for each task, which nobody waits for at the interpreter's end."""
+
+    _max_workers = 1
+
+    @override
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Start a thread for a call; see :class:`concurrent.futures.Executor`."""
+        future: Future[Any] = Future()
+        future.set_running_or_notify_cancel()
+
+        def call() -> None:
+            try:
+                future.set_result(fn(*args, **kwargs))
+            except BaseException as error:
+                future.set_exception(error)
+
+        threading.Thread(target=call, daemon=True, name="optimizers-evaluation").start()
+        return future
+
+
+def is_count(given: Any) -> bool:
+    """Return whether ``workers`` is a number of processes."""
+    return isinstance(given, int | np.integer) and not isinstance(given, bool)
+
+
+def count_of(given: int) -> int:
+    """Return how many processes are meant; -1 is one for each core that this process may use."""
+    if given != -1:
+        return int(given)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def is_pool(given: Any) -> bool:
+    """Return whether ``workers`` needs an executor; raise an error if it is of no known kind.
+
+    Raises
+    ------
+    OptionError
+        If it cannot be used.
+    """
+    if given is None or (isinstance(given, str) and given == "vectorized"):
+        return False
+    if is_count(given):
+        if given == -1 or given >= 1:
+            return True
+    elif isinstance(given, Executor) or is_dask(given):
+        return True
+    elif callable(given):
+        return _takes_nothing(given)
+    raise OptionError(f"workers is {given!r}, expected {_EXPECTED}.")
+
+
+def _takes_nothing(given: Callable[..., Any]) -> bool:
+    """Return whether a callable is one that makes executors: with no arguments, or named ones.
+
+    One that takes any number of arguments is rather a map in a wrapper.
+    """
+    if isinstance(given, type) and issubclass(given, Executor):
+        return True
+    try:
+        signature = inspect.signature(given)
+        signature.bind()
+    except (TypeError, ValueError):
+        return False
+    kinds = [parameter.kind for parameter in signature.parameters.values()]
+    return inspect.Parameter.VAR_POSITIONAL not in kinds

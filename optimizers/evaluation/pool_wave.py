@@ -1,0 +1,400 @@
+"""One wave on an executor: its tasks are submitted, collected, retried, hedged and given up.
+
+No more tasks are handed to the executor than it has workers, so that a task runs as soon as it is
+submitted: what has not started can be taken back, and a clock per task means something.
+"""
+
+import asyncio
+import math
+import statistics
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Future, wait
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from numpy.typing import NDArray
+
+from optimizers.errors import BrokenPoolError, EvaluationTimeoutError, WorkerDiedError
+from optimizers.evaluation.accounts import Account, account_of
+from optimizers.evaluation.sending import not_loaded
+from optimizers.evaluation.task import Failure, Outcome, Unknown, is_worth_a_retry, perform
+from optimizers.evaluation.wave import Answer, Block
+
+if TYPE_CHECKING:
+    from optimizers.evaluation.pool import PoolEvaluator
+
+_Part: TypeAlias = tuple[Block, slice, Answer]
+#: A task is hedged when it has taken this many times the median of those that are done.
+_SLOW = 1.5
+_HOPELESS = (
+    "the pool is the caller's own: pass a factory that makes one, or a number of workers, to go on "
+    "with a new one"
+)
+#: The most seconds that a task of several points should take.
+_SHORT = 0.05
+#: Seconds that a worker may take to load the objective, imports included, the first time.
+_LOADING = 10.0
+#: Seconds between two looks at tasks that may be overdue.
+_TICK = 0.01
+
+
+@dataclass
+class _Task:
+    """Rows of a block that are evaluated together."""
+
+    block: Block
+    part: slice
+    began: float = 0.0
+    #: How many evaluations of it failed, and how many workers died of it.
+    failures: int = 0
+    deaths: int = 0
+    is_hedged: bool = False
+    has_payload: bool = False
+
+    @property
+    def size(self) -> int:
+        return int(self.part.stop - self.part.start)
+
+    @property
+    def points(self) -> NDArray[Any]:
+        return self.block.points[self.part]
+
+    @property
+    def cost(self) -> int:
+        """How many evaluations of the objective it takes."""
+        return self.size if self.block.gradient is None else 0
+
+
+class Wave:
+    """One wave under way.
+
+    Parameters
+    ----------
+    pool : PoolEvaluator
+        Whose wave it is: its executor, and what it does about failures.
+    blocks : sequence of Block
+        What is evaluated, the most wanted first.
+    spare : float or Account, default inf
+        How many evaluations may be made besides.
+    deadline : float, default inf
+        The time of ``time.monotonic`` after which nothing is started.
+    """
+
+    def __init__(
+        self,
+        pool: "PoolEvaluator",
+        blocks: Sequence[Block],
+        spare: float | Account = math.inf,
+        deadline: float = math.inf,
+    ) -> None:
+        self._pool, self._blocks = pool, blocks
+        self._account, self._deadline = account_of(spare), deadline
+        self._count = sum(len(block.points) for block in blocks)
+        # What is in no task yet: the rest of a block, and the blocks after it.
+        self._waiting = deque((block, 0) for block in blocks if len(block.points))
+        self._again: deque[_Task] = deque()
+        self._running: dict[Future[Any], _Task] = {}
+        self._times: list[float] = []
+        self._has_first = False
+        self._chunk: int | None = None
+
+    def answers(self) -> Iterator[_Part]:
+        """Yield parts and their answers as they arrive; see :meth:`Evaluator.answers`."""
+        while True:
+            self._fill()
+            if not self._running:
+                return
+            done, _ = wait(self._running, self._patience(), return_when=FIRST_COMPLETED)
+            for future in done:
+                task = self._running.pop(future, None)
+                if task is not None:
+                    yield from self._collect(future, task)
+            yield from self._give_up_overdue()
+            self._hedge()
+
+    def abandon(self) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+        """Take back what has not started, leave the rest to itself, return what is there."""
+        late = []
+        for future, task in self._running.items():
+            if future.done() and not future.cancelled() and future.exception() is None:
+                outcome = future.result()
+                if task.block.is_real and isinstance(outcome, Outcome) and len(outcome.values):
+                    late.append((task.points[: len(outcome.values)], outcome.values))
+            else:
+                self._drop(future, task)
+        self._running.clear()
+        return late
+
+    # From points to tasks.
+
+    def _fill(self) -> None:
+        while self._idle() > 0 and time.monotonic() <= self._deadline:
+            task = self._take()
+            if task is None:
+                return
+            self._start(task)
+
+    def _idle(self) -> float:
+        stale = self._pool.stale
+        for future in [future for future in stale if future.done()]:
+            stale.discard(future)
+        suspects = any(task.deaths > 1 for task in (*self._running.values(), *self._again))
+        # Those with whom workers died twice run alone, to find the one that kills.
+        width = 1 if suspects else max(1, self._pool.workers.width - len(stale))
+        return width - len(self._running)
+
+    def _take(self) -> _Task | None:
+        if self._again:
+            return self._again.popleft()
+        if not self._waiting:
+            return None
+        block, start = self._waiting.popleft()
+        end = min(start + self._size(block, start), len(block.points))
+        if end < len(block.points):
+            self._waiting.appendleft((block, end))
+        return _Task(block, slice(start, end))
+
+    def _size(self, block: Block, start: int) -> int:
+        """Return how many points the next task takes, of a block from a row on."""
+        pool = self._pool
+        form = pool.way(block)[1]
+        if form == "raw":
+            return 1
+        if form == "rows":
+            return math.ceil(len(block.points) / min(pool.workers.width, 1e9))
+        if pool.size is not None and pool.size > 1:
+            return pool.size
+        if pool.size is None:  # a stack: as many as fill the workers
+            self._chunk = self._chunk or self._fair(min(pool.workers.width, 1e9))
+            return self._chunk
+        if not self._has_first or pool.workers.width >= self._count:
+            return 1
+        # The value has come and the gradient is wanted: the rest in one round. But a task cannot
+        # be taken back half-way, nor its points told apart when it hangs: it is kept short.
+        self._chunk = self._chunk or math.ceil((len(block.points) - start) / pool.workers.width)
+        quick = _SHORT / max(statistics.median(self._times), 1e-9) if self._times else 1.0
+        return max(1, min(self._chunk, int(quick)))
+
+    def _fair(self, width: float) -> int:
+        """Return the size of tasks that fill the workers in one round."""
+        sizes = [len(block.points) for block in self._blocks if block.gradient is None]
+        chunk = max(1, math.ceil(self._count / width))
+        # Each block's last task may be smaller.
+        while chunk < max(sizes) and sum(math.ceil(size / chunk) for size in sizes) > width:
+            chunk += 1
+        return chunk
+
+    def _start(self, task: _Task) -> None:
+        task.began = time.monotonic()
+        fun, form = self._pool.way(task.block)
+        function = self._pool.function(fun)
+        payload = function.payload if task.has_payload else None
+        left = self._deadline - task.began
+        arguments = function.key, payload, form, task.points, left
+        # Counted before: Ctrl-C may come when it was submitted and is not yet known here.
+        self._pool.count(task.block, task.part)
+        try:
+            try:
+                future = self._pool.workers.executor.submit(perform, *arguments)
+            except BrokenExecutor as error:  # it broke while it was idle
+                if not self._pool.workers.replace():
+                    raise BrokenPoolError(f"The pool is broken: {_HOPELESS}") from error
+                future = self._pool.workers.executor.submit(perform, *arguments)
+        except (Exception, asyncio.CancelledError):
+            self._pool.count(task.block, task.part, -1)
+            raise
+        self._running[future] = task
+        self._pool.busiest = max(self._pool.busiest, len(self._running))
+
+    def _drop(self, future: Future[Any], task: _Task) -> None:
+        if future.cancel():
+            self._pool.count(task.block, task.part, -1)
+        elif not future.done():
+            self._pool.stale.add(future)
+
+    # From futures to answers.
+
+    def _collect(self, future: Future[Any], task: _Task) -> Iterator[_Part]:
+        try:
+            outcome = future.result()
+        except BrokenExecutor as error:
+            yield from self._bury(task, error)
+            return
+        except WorkerDiedError as error:  # of an executor that sends a task again by itself
+            died = WorkerDiedError(f"x = {self._shown(task)} {error}.")
+            died.__cause__ = error.__cause__
+            yield task.block, task.part, died
+            return
+        except CancelledError:  # by somebody else: whoever owns the executor ends the run
+            self._running[future] = task  # to be abandoned with the others
+            raise asyncio.CancelledError from None
+        except Exception as error:
+            outcome = Outcome(error=error)
+        if isinstance(outcome, Unknown):
+            self._pool.count(task.block, task.part, -1)
+            task.has_payload = True
+            self._again.appendleft(task)
+            return
+        if not outcome.is_loaded:
+            self._pool.count(task.block, task.part, -1)
+            raise not_loaded(self._pool.way(task.block)[0], outcome.error)
+        self._pool.answered.add(outcome.worker)
+        if task.cost:
+            self._times.append((time.monotonic() - task.began) / task.size)
+        for twin in [f for f, other in self._running.items() if other is task]:
+            self._running.pop(twin)
+            self._drop(twin, task)
+        yield from self._answer(task, outcome)
+
+    def _answer(self, task: _Task, outcome: Outcome) -> Iterator[_Part]:
+        pool, start, count = self._pool, task.part.start, len(outcome.values)
+        pool.precision = max(pool.precision, outcome.precision)
+        pool.seconds, pool.worker = outcome.seconds, outcome.worker
+        if start == 0 and task.block is self._blocks[0]:
+            self._has_first = True
+        if count:
+            yield task.block, slice(start, start + count), outcome.values
+        if outcome.error is None:
+            late = slice(start + count, task.part.stop)
+            if late.start < late.stop:  # the run's time was up before these
+                pool.count(task.block, late, -1)
+            return
+        # With groups the whole call failed; otherwise one point, and those after it never began.
+        size = 1 if pool.way(task.block)[1] in ("points", "raw") else task.size
+        end = start + count + size
+        failed = _Task(task.block, slice(start + count, end), failures=task.failures)
+        rest = _Task(task.block, slice(end, task.part.stop))
+        if rest.size:
+            pool.count(task.block, rest.part, -1)
+            self._again.append(rest)
+        yield from self._fail(failed, outcome.error)
+
+    def _fail(self, task: _Task, error: Failure) -> Iterator[_Part]:
+        task.failures += 1
+        if (
+            task.failures <= self._pool.retries
+            and is_worth_a_retry(error)
+            and self._account.grants(task.block, task.part)
+        ):
+            self._again.append(task)
+        else:
+            yield task.block, task.part, error
+
+    def _give_up_overdue(self) -> Iterator[_Part]:
+        limit = self._pool.eval_timeout
+        if limit == math.inf:
+            return
+        now, loading = time.monotonic(), self._loading()
+        overdue = {
+            id(task): (future, task)
+            for future, task in self._running.items()
+            if now > self._end(task, loading) and not future.done()
+        }
+        if not overdue:
+            return
+        unfinished = {future for future in self._running if not future.done()}
+        what = self._pool.workers.kill()
+        if what.kills:
+            self._pool.answered.clear()
+        again: dict[int, _Task] = {}
+        for future, task in list(self._running.items()):
+            if id(task) in overdue or (what.kills and future in unfinished):
+                self._running.pop(future)
+                if not what.kills:
+                    self._drop(future, task)
+                elif id(task) not in overdue:
+                    again[id(task)] = task
+        took = f"fun took more than eval_timeout = {limit} s"
+        for task in again.values():  # they died with the one that was killed
+            task.has_payload = False
+            if self._account.grants(task.block, task.part):
+                self._again.append(task)
+            else:
+                words = f"{took} at another point, and the budget does not allow to evaluate again"
+                late = EvaluationTimeoutError(f"{words} x = {self._shown(task)}.")
+                yield task.block, task.part, late
+        for _, task in overdue.values():
+            yield from self._fail(
+                _Task(task.block, task.part, failures=task.failures),
+                EvaluationTimeoutError(f"{took} at x = {self._shown(task)}; {what.words}"),
+            )
+
+    def _bury(self, task: _Task, error: BrokenExecutor) -> Iterator[_Part]:
+        """Send what a broken pool left undone to a new one, or say which point breaks it."""
+        victims = [task]
+        for future, other in list(self._running.items()):
+            if future.done() and not isinstance(future.exception(), BrokenExecutor):
+                continue
+            self._running.pop(future)
+            if all(other is not victim for victim in victims):
+                victims.append(other)
+        can_go_on = self._pool.workers.replace()
+        self._pool.answered.clear()
+        for victim in victims:
+            victim.deaths += 1
+            victim.has_payload = False  # the workers are new
+        twice = [victim for victim in victims if victim.deaths > 1]
+        for victim in victims:
+            is_guilty = len(twice) == 1 and victim is twice[0]
+            if can_go_on and not is_guilty and self._account.grants(victim.block, victim.part):
+                self._again.append(victim)
+                continue
+            cause = (
+                "died twice"
+                if is_guilty
+                else f"died, and {_HOPELESS}"
+                if not can_go_on
+                else "died, and the budget does not allow to evaluate again"
+            )
+            kind = WorkerDiedError if can_go_on else BrokenPoolError
+            died = kind(f"A worker that evaluated x = {self._shown(victim)} {cause}.")
+            died.__cause__ = error
+            yield victim.block, victim.part, died
+
+    def _shown(self, task: _Task) -> str:
+        points = task.points
+        return f"{(points[0] if len(points) == 1 else points).tolist()!s:.500}"
+
+    # Clocks.
+
+    def _patience(self) -> float | None:
+        if self._pool.eval_timeout < math.inf:
+            loading = self._loading()
+            end = min(self._end(task, loading) for task in self._running.values())
+            return max(_TICK, end - time.monotonic())
+        return _TICK if self._may_hedge() else None
+
+    def _loading(self) -> float:
+        """Return the seconds that a task may have to wait for a worker that is loading."""
+        is_loading = any(task.has_payload for task in self._running.values())
+        return _LOADING if is_loading or not self._pool.is_warm else 0.0
+
+    def _end(self, task: _Task, loading: float) -> float:
+        """Return when a task has run for too long."""
+        return task.began + self._pool.eval_timeout * task.size + loading
+
+    def _may_hedge(self) -> bool:
+        pool = self._pool
+        return (
+            pool.hedges
+            and not self._waiting
+            and not self._again
+            and len(self._times) >= len(self._running)
+            and self._idle() > 0
+            and any(task.cost and not task.is_hedged for task in self._running.values())
+        )
+
+    def _hedge(self) -> None:
+        if not self._may_hedge():
+            return
+        usual = statistics.median(self._times)
+        for task in list(self._running.values()):
+            slow = time.monotonic() - task.began > _SLOW * usual * task.size
+            may = slow and task.cost and not task.is_hedged and self._idle() > 0
+            if may and self._account.grants(task.block, task.part):
+                task.is_hedged = True
+                began = task.began
+                self._start(task)
+                task.began = began

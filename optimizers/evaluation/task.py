@@ -1,0 +1,286 @@
+"""What runs in a worker: the objective, kept from task to task, on the points of one task.
+
+The objective reaches each worker once: tasks name it by a key, and a worker that does not know the
+key says so. In a thread the objective is known at once, since caller and worker share it.
+"""
+
+import itertools
+import math
+import os
+import pickle
+import signal
+import threading
+import time
+import traceback
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from multiprocessing import parent_process
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optimizers.errors import EvaluationError, InvalidValueError
+from optimizers.evaluation.answers import as_values, precision_of
+from optimizers.evaluation.uncertainty import as_answer, as_measure, joined_answer
+
+#: How the objective takes points: one by one, several in one flat vector, or as a stack; "raw" is
+#: for a function of one point whose answer is handed on as it is, "rows" for one of a stack of
+#: points that returns a row for each, or values and rows.
+Form = Literal["points", "flat", "stack", "raw", "rows"]
+
+#: How a call of the user's fails: one that ends its program must not end the worker's instead.
+Failure: TypeAlias = Exception | SystemExit
+FAILURES = (Exception, SystemExit)
+
+_NUMBERS = itertools.count()
+# A process's number is not enough: in containers, the same come up again and again.
+_TOKEN = uuid.uuid4().hex
+# The objectives that this process gives, by key.
+_PUBLISHED: dict[str, Callable[..., Any]] = {}
+# Those that it was given as a worker. Of these it forgets the oldest beyond a few.
+_RECEIVED: dict[str, Callable[..., Any]] = {}
+_KEPT = 8
+# A worker process may have several threads; reentrant, since to unpickle runs code of the user's.
+_RECEIVING = threading.RLock()
+
+
+@dataclass
+class Outcome:
+    """What came of a task.
+
+    Parameters
+    ----------
+    values : ndarray of float64 or complex128 (object for "raw"), shape (k,) or (k, 2)
+        The values of the first k points of the task, with their standard errors if such were told.
+    precision : float
+        The coarsest machine precision among them.
+    error : Exception or SystemExit, optional
+        Why the point after those, or with groups all of them, has no value.
+    seconds : float, optional
+        How long a point took, in the mean.
+    worker : str
+        The process, or the thread, that did it.
+    is_loaded : bool, default True
+        Whether the objective could be loaded there: if not, ``error`` says why.
+    """
+
+    values: NDArray[Any] = field(default_factory=lambda: np.empty(0))
+    precision: float = 0.0
+    error: Failure | None = None
+    seconds: float | None = None
+    worker: str = ""
+    is_loaded: bool = True
+
+
+class Unknown:
+    """A worker's answer to a key that it does not know."""
+
+
+def publish(fun: Callable[..., Any]) -> str:
+    """Make an objective known in this process and return its key."""
+    key = f"{_origin()}-{next(_NUMBERS)}"
+    _PUBLISHED[key] = fun
+    return key
+
+
+def known(key: str) -> Callable[..., Any]:
+    """Return the objective of a key that was made known in this process."""
+    return _PUBLISHED[key]
+
+
+def withdraw(key: str) -> None:
+    """Forget an objective in this process."""
+    _PUBLISHED.pop(key, None)
+
+
+def begin(ready: Any) -> None:
+    """Start a worker process: say that it is ready, and leave Ctrl-C to the caller's process.
+
+    It ends with the caller's process, also if that is killed: nobody else would end it.
+
+    Parameters
+    ----------
+    ready : multiprocessing.Semaphore
+        Released once.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True, name="optimizers-parent").start()
+    ready.release()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def perform(
+    key: str,
+    payload: bytes | None,
+    form: Form,
+    points: NDArray[Any],
+    seconds: float = math.inf,
+) -> Outcome | Unknown:
+    """Evaluate the points of a task.
+
+    Parameters
+    ----------
+    key : str
+        Names the objective.
+    payload : bytes, optional
+        The pickled objective, for a worker that does not know it.
+    form : Form
+        How the objective takes points.
+    points : ndarray of float64 or complex128, shape (k, n)
+        The points.
+    seconds : float, default inf
+        After how many seconds no point but the first is begun.
+
+    Returns
+    -------
+    Outcome or Unknown
+        The values up to the first failure, or until time is up.
+    """
+    fun = _PUBLISHED.get(key)
+    if fun is None:  # not "or": an objective may be false, for instance one that has a length
+        try:
+            fun = _received(key, payload)
+        except Exception as error:
+            return Outcome(error=_portable(error), is_loaded=False)
+        if fun is None:
+            return Unknown()
+    began = time.perf_counter()
+    outcome = evaluate(fun, form, points, seconds)
+    tried = min(len(outcome.values) + (outcome.error is not None), len(points))
+    outcome.seconds = (time.perf_counter() - began) / max(1, tried)
+    outcome.worker = f"{os.getpid()}/{threading.current_thread().name}"
+    if not key.startswith(_origin()):
+        outcome.error = _portable(outcome.error)
+    return outcome
+
+
+def evaluate(
+    fun: Callable[..., Any], form: Form, points: NDArray[Any], seconds: float = math.inf
+) -> Outcome:
+    """Evaluate points in this thread, up to the first failure; see :func:`perform`."""
+    dtype = points.dtype.type
+    if form == "raw":
+        answer = np.empty(1, dtype=object)
+        try:
+            answer[0] = fun(points[0].copy())
+        except FAILURES as error:
+            return Outcome(error=error)
+        return Outcome(answer)
+    if form == "rows":
+        try:
+            return Outcome(_rows(fun(points.copy()), len(points)))
+        except FAILURES as error:
+            return Outcome(error=error)
+    if form != "points":
+        try:
+            raw = fun(points.copy() if form == "stack" else points.flatten())
+            return Outcome(as_answer(raw, len(points), points.shape[1], dtype), precision_of(raw))
+        except FAILURES as error:
+            return Outcome(error=error)
+    values: list[complex] = []
+    errors: list[float] = []
+    precision = 0.0
+    failure: Failure | None = None
+    end = time.perf_counter() + seconds
+    for point in points:
+        if values and end < math.inf and time.perf_counter() > end:
+            break
+        try:
+            raw = fun(point.copy())
+            if type(raw) is float and dtype is np.float64:
+                values.append(raw)
+                continue
+            precision = max(precision, precision_of(raw))
+            if dtype is np.float64:
+                value, spread = as_measure(raw, len(point))
+                if not math.isnan(spread):
+                    errors += [math.nan] * (len(values) - len(errors)) + [spread]
+                values.append(value)
+            else:
+                values.append(as_values(raw, 1, dtype)[0])
+        except FAILURES as error:
+            failure = error
+            break
+    if errors:
+        errors += [math.nan] * (len(values) - len(errors))
+        return Outcome(joined_answer(values, errors), precision, failure)
+    return Outcome(np.array(values, dtype=dtype), precision, failure)
+
+
+def _rows(answer: Any, count: int) -> NDArray[Any]:
+    """Return what a function of a stack returned as an array of objects, one for each point."""
+    is_pair = isinstance(answer, tuple) and len(answer) == 2 and np.ndim(answer[1]) == 2
+    if is_pair and len(answer[1]) == count:
+        answer = list(zip(as_values(answer[0], count), answer[1], strict=True))
+    elif is_pair or not hasattr(answer, "__len__") or len(answer) != count:
+        raise InvalidValueError(
+            f"A vectorised function returned {answer!r:.200}, expected a row for each of {count} "
+            "points."
+        )
+    rows = np.empty(count, dtype=object)
+    for i, row in enumerate(answer):  # one by one: an array would be spread over the others
+        rows[i] = row
+    return rows
+
+
+def is_worth_a_retry(error: Failure) -> bool:
+    """Return whether a failure may pass: a bug does not, and an end is a wish."""
+    return not isinstance(error, InvalidValueError | StopIteration | SystemExit)
+
+
+class Caught:
+    """A function for a map: what goes wrong at a point is its answer there, and ends no other.
+
+    Parameters
+    ----------
+    fun : callable
+        The function.
+    form : {"points", "raw"}
+        How it takes a point.
+    """
+
+    def __init__(self, fun: Callable[..., Any], form: Form) -> None:
+        self._fun, self._form, self._home = fun, form, _origin()
+
+    def __call__(self, point: NDArray[Any]) -> Outcome:
+        """Evaluate one point."""
+        outcome = evaluate(self._fun, self._form, point[np.newaxis])
+        if self._home != _origin():
+            outcome.error = _portable(outcome.error)
+        return outcome
+
+
+def _received(key: str, payload: bytes | None) -> Callable[..., Any] | None:
+    """Return the objective that this process was given, now or before; None if it was not."""
+    with _RECEIVING:
+        if key not in _RECEIVED and payload is not None:
+            while len(_RECEIVED) >= _KEPT:
+                _RECEIVED.pop(next(iter(_RECEIVED)))
+            _RECEIVED[key] = pickle.loads(payload)
+        return _RECEIVED.get(key)
+
+
+def _origin() -> str:
+    """Return how the keys of this process begin, and those of no other on any machine."""
+    return f"{os.getpid()}-{_TOKEN}"
+
+
+def _portable(error: Failure | None) -> Failure | None:
+    """Return an error that survives the way home, with the worker's traceback as a note."""
+    if error is None:
+        return None
+    note = "In the worker:\n" + "".join(traceback.format_exception(error)).rstrip()
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # whatever an error of the user's does when it is pickled
+        error = EvaluationError(f"fun raised {type(error).__name__}: {error}")
+    error.add_note(note)
+    return error

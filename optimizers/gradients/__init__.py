@@ -1,0 +1,1 @@
+"""How a gradient that is not given is had from values."""

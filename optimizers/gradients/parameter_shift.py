@@ -1,0 +1,260 @@
+"""Parameter shift: exact derivatives of circuits, from values far away from the point."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import override
+
+from optimizers._types import Array
+from optimizers.errors import InvalidInputError
+from optimizers.gradients.shift_rules import Frequencies, Rule, rule_inside, usual_rule
+from optimizers.gradients.source import GradientSource, Rng
+from optimizers.gradients.stencils import Plan
+
+_EPS = float(np.finfo(np.float64).eps)
+#: A shift whose sine is smaller than this is a multiple of pi.
+_LEAST_SINE = 1e-8
+#: Rounding moves the probes of points up to here by nothing that matters to the weights.
+_SMALL = 1e5
+
+
+@dataclass(frozen=True, eq=False)
+class ParameterShift(GradientSource):
+    """The parameter-shift rule: what ``jac=`` takes for the energy of a circuit.
+
+    Along each variable the objective is a sum of sinusoids of known frequencies: the differences
+    of the eigenvalues of the gate's generator. Then a few values tell the derivative without any
+    error of truncation, and with little noise since the probes are far away. The same values tell
+    the second derivative along each variable:
+    :meth:`~optimizers.gradients.stencils.Plan.curvature`.
+
+    Parameters
+    ----------
+    shift : float, default pi / 2
+        The phase by which the probes of a variable of one frequency are shifted: they are at
+        ``x ± shift / frequency``. No multiple of pi. pi / 2 is the best under noise.
+    frequencies : sequence of float, or sequence of sequences, optional
+        The frequencies, all positive: one sequence for all variables, or one for each. Default:
+        the one frequency 1, of rotations by Pauli matrices, and the two-term rule [1]_ [2]_. R
+        frequencies take 2 R probes a variable. Frequencies that are the first multiples of one
+        number have the shifts and coefficients of [3]_; others have shifts of least noise.
+
+    Raises
+    ------
+    InvalidInputError
+        If a number cannot be used.
+
+    Notes
+    -----
+    No probe leaves the bounds. Where the usual ones would, they are moved by a period, or others
+    between the bounds take their place: the rule stays exact, and is noisier, as
+    :attr:`~optimizers.gradients.stencils.Plan.noise` tells.
+
+    References
+    ----------
+    .. [1] K. Mitarai, M. Negoro, M. Kitagawa and K. Fujii, "Quantum circuit learning", Physical
+       Review A 98 (2018) 032309.
+    .. [2] M. Schuld, V. Bergholm, C. Gogolin, J. Izaac and N. Killoran, "Evaluating analytic
+       gradients on quantum hardware", Physical Review A 99 (2019) 032331.
+    .. [3] D. Wierichs, J. Izaac, C. Wang and C. Y.-Y. Lin, "General parameter-shift rules for
+       quantum gradients", Quantum 6 (2022) 677.
+
+    Examples
+    --------
+    >>> from optimizers import LBFGSB, ParameterShift
+    >>> from optimizers.problems import h2
+    >>> energy = h2()
+    >>> result = LBFGSB().minimize(energy, energy.x0, jac=ParameterShift())
+    >>> round(result.fun, 6)
+    -1.857275
+
+    Gradient and second derivatives, of a function of two frequencies:
+
+    >>> plan = ParameterShift(frequencies=(1, 2)).plan(np.array([0.0]))
+    >>> values = np.array([np.sin(x) + np.cos(2 * x) for x in plan.points[:, 0]])
+    >>> plan.fold(1.0, values).round(9), plan.curvature(1.0, values).round(9)
+    (array([1.]), array([-4.]))
+    """
+
+    heeds_precision: ClassVar[bool] = False
+
+    shift: float = math.pi / 2
+    frequencies: Sequence[float] | Sequence[Sequence[float]] | None = None
+
+    def __post_init__(self) -> None:
+        shift = _number(self.shift)
+        if shift is None or not abs(math.sin(shift)) >= _LEAST_SINE:
+            raise InvalidInputError(
+                f"The parameter shift is {self.shift!r}, expected a number that is no multiple of "
+                "pi: there, both probes tell the same."
+            )
+        # What is kept is the object's own, and the same whatever sequences were given.
+        object.__setattr__(self, "shift", shift)
+        object.__setattr__(self, "frequencies", _as_frequencies(self.frequencies))
+        if shift != math.pi / 2 and any(len(row) > 1 for row in self._rows(1)):
+            raise InvalidInputError(
+                f"shift={self.shift!r} was given with several frequencies, which have shifts of "
+                "their own: leave it out."
+            )
+
+    @override
+    def check(self, n: int) -> None:
+        if self._is_nested and len(self._rows(n)) != n:
+            raise InvalidInputError(
+                f"ParameterShift has frequencies for {len(self._rows(n))} variables, expected one "
+                f"sequence for all, or one for each of {n}."
+            )
+
+    @property
+    def _is_nested(self) -> bool:
+        return bool(self.frequencies) and isinstance(self.frequencies[0], tuple)  # type: ignore[index]
+
+    def _rows(self, n: int) -> tuple[Frequencies, ...]:
+        """Return the frequencies of each of n variables."""
+        kept: Any = (1.0,) if self.frequencies is None else self.frequencies
+        rows: tuple[Frequencies, ...] = kept if self._is_nested else (kept,) * n
+        return rows
+
+    @override
+    def relative_error(self, precision: float = _EPS) -> float:
+        """Return about by how much the gradient errs: by the noise of the values alone.
+
+        Parameters
+        ----------
+        precision : float, optional
+            The precision of the objective's values: of the machine, or their noise.
+
+        Returns
+        -------
+        float
+            The error of the usual rule, away from bounds.
+
+        Examples
+        --------
+        >>> ParameterShift().relative_error(1e-6)
+        1e-06
+        """
+        worst = max(usual_rule(row, self.shift).noise for row in set(self._rows(1)))
+        return precision * max(1.0, worst)
+
+    @override
+    def plan(
+        self,
+        x: Array,
+        lower: Array | None = None,
+        upper: Array | None = None,
+        precision: float = _EPS,
+        rng: Rng | None = None,
+    ) -> Plan:
+        """Return the probes for the gradient at ``x`` and the way to fold their values.
+
+        Parameters
+        ----------
+        x : ndarray of float64, shape (n,)
+            The point, inside the bounds.
+        lower, upper : ndarray of float64, shape (n,), optional
+            The bounds; infinite where there is none.
+        precision, rng : optional
+            Without effect: nothing is drawn, and the shifts suit any precision.
+
+        Returns
+        -------
+        Plan
+            2 R probes for each variable of R frequencies, variable by variable; none, and a zero
+            in the gradient, where the bounds are equal.
+
+        Raises
+        ------
+        InvalidInputError
+            If there are frequencies for another number of variables.
+        """
+        self.check(x.size)
+        rows = self._rows(x.size)
+        low = np.full_like(x, -np.inf) if lower is None else lower
+        high = np.full_like(x, np.inf) if upper is None else upper
+        shapes = {row: usual_rule(row, self.shift) for row in set(rows)}
+        reach = np.array([shapes[row].reach for row in rows])
+        is_usual = (x - reach >= low) & (x + reach <= high) & (np.abs(x) <= _SMALL)
+        rules: list[Rule | None] = [shapes[row] for row in rows]
+        for i in np.flatnonzero(~is_usual):
+            rules[i] = rule_inside(rows[i], self.shift, *(float(v[i]) for v in (x, low, high)))
+        return _assembled(x, rules, low, high)
+
+
+def _assembled(x: Array, rules: Sequence[Rule | None], lower: Array, upper: Array) -> Plan:
+    """Return the plan that the rules of all variables make."""
+    known = [(i, rule) for i, rule in enumerate(rules) if rule is not None]
+    scales = np.ones_like(x)
+    scales[[i for i, _ in known]] = [rule.scale for _, rule in known]
+    columns = np.repeat([i for i, _ in known], [len(rule.offsets) for _, rule in known]).astype(int)
+    empty = [np.empty(0)]
+    offsets, slope, bend = (
+        np.concatenate([*empty, *(getattr(rule, name) for _, rule in known)])
+        for name in ("offsets", "slope", "bend")
+    )
+    points = np.repeat(x[np.newaxis], len(columns), axis=0)
+    moved = np.clip(x[columns] + offsets, lower[columns], upper[columns])
+    points[np.arange(len(columns)), columns] = moved
+
+    def total(weights: Array) -> Array:
+        # One after another: weights that cancel leave nothing.
+        return np.asarray(np.bincount(columns, weights, minlength=x.size), dtype=np.float64)
+
+    def noise(weights: Array) -> Array:
+        deviation: Array = np.sqrt(total(weights**2) + total(weights) ** 2)
+        return deviation
+
+    def fold(f0: float, values: NDArray[Any]) -> Array:
+        derivative: Array = total(slope * (values - f0)) / scales
+        return derivative
+
+    def curvature(f0: float, values: NDArray[Any]) -> Array:
+        derivative: Array = total(bend * (values - f0)) / scales / scales
+        return derivative
+
+    return Plan(
+        points,
+        fold,
+        lambda: noise(slope) / scales,
+        None,
+        curvature,
+        lambda: noise(bend) / scales / scales,
+    )
+
+
+def _as_frequencies(given: Any) -> Any:
+    """Return frequencies as a rising tuple, or a tuple of such, one for each variable."""
+    if given is None:
+        return None
+    try:
+        rows = list(given)
+        if rows and all(np.ndim(row) == 1 for row in rows):
+            return tuple(_row(row) for row in rows)
+        return _row(rows)
+    except (TypeError, ValueError):
+        raise InvalidInputError(
+            f"The frequencies are {given!r}, expected a sequence of different positive numbers, "
+            "or one such sequence for each variable."
+        ) from None
+
+
+def _row(given: Any) -> Frequencies:
+    row = tuple(sorted(float(number) for number in given))
+    if not row or not all(0 < number < math.inf for number in row) or len(set(row)) < len(row):
+        raise ValueError
+    return row
+
+
+def _number(given: Any) -> float | None:
+    try:
+        number = float(given)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+__all__ = ["ParameterShift"]

@@ -1,0 +1,125 @@
+"""Gradient sources: how a gradient that is not given is had from values of the objective.
+
+A source expands a point into probes, which travel in one wave with the point itself, and folds
+their values back. It calls nothing and keeps nothing of a run.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeAlias
+
+import numpy as np
+from typing_extensions import override
+
+from optimizers._types import Array
+from optimizers.gradients.stencils import Plan
+
+_EPS = float(np.finfo(np.float64).eps)
+
+#: Returns the run's random numbers, which are made when they are first asked for.
+Rng: TypeAlias = Callable[[], np.random.Generator]
+
+
+class GradientSource(ABC):
+    """How a gradient is had from values: what ``jac=`` takes besides functions and names.
+
+    A subclass of your own works with every optimizer that takes a gradient. Make it a frozen
+    dataclass with ``eq=False``: a journal then tells by its fields whether a run is the same.
+
+    See Also
+    --------
+    Differences, ParameterShift, SPSAGradient : The sources that there are.
+
+    Examples
+    --------
+    The derivative along each variable from one probe at a fixed distance:
+
+    >>> from dataclasses import dataclass
+    >>> from optimizers import LBFGSB, GradientSource
+    >>> @dataclass(frozen=True, eq=False)
+    ... class Ahead(GradientSource):
+    ...     step: float = 1e-7
+    ...
+    ...     def plan(self, x, lower=None, upper=None, precision=2e-16, rng=None):
+    ...         def fold(f0, values):
+    ...             return (values - f0) / self.step
+    ...
+    ...         noise = np.full(x.size, 2**0.5 / self.step)
+    ...         return Plan(x + self.step * np.eye(x.size), fold, lambda: noise)
+    ...
+    ...     def relative_error(self, precision=2e-16):
+    ...         return self.step
+    >>> LBFGSB().minimize(lambda x: x @ x, [1.0, 2.0], jac=Ahead()).x.round(4) + 0.0
+    array([0., 0.])
+    """
+
+    #: Whether a point may get another gradient each time; the random numbers are the run's.
+    is_random: ClassVar[bool] = False
+    #: Whether :meth:`plan` depends on the precision of the values.
+    heeds_precision: ClassVar[bool] = True
+
+    @abstractmethod
+    def plan(
+        self,
+        x: Array,
+        lower: Array | None = None,
+        upper: Array | None = None,
+        precision: float = _EPS,
+        rng: Rng | None = None,
+    ) -> Plan:
+        """Return the probes for the gradient at ``x`` and the way to fold their values.
+
+        Parameters
+        ----------
+        x : ndarray of float64, shape (n,)
+            The point, inside the bounds.
+        lower, upper : ndarray of float64, shape (n,), optional
+            The bounds; infinite where there is none. No probe may be outside.
+        precision : float, optional
+            The relative precision of the objective's values.
+        rng : callable, optional
+            ``rng()`` returns the run's numpy Generator; a source that draws nothing leaves it.
+
+        Returns
+        -------
+        Plan
+            A variable whose bounds are equal gets no probe and a zero in the gradient.
+        """
+
+    @abstractmethod
+    def relative_error(self, precision: float = _EPS) -> float:
+        """Return about by how much the gradient errs, for a function whose derivatives are near 1.
+
+        Parameters
+        ----------
+        precision : float, optional
+            The precision of the objective's values: of the machine, or their noise.
+        """
+
+    def check(self, n: int) -> None:  # noqa: B027  # most sources suit any number
+        """Check that the source suits a problem of ``n`` variables, before anything is evaluated.
+
+        Raises
+        ------
+        InvalidInputError
+            If it does not.
+        """
+
+    @override
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        mine, others = vars(self), vars(other)
+        return mine.keys() == others.keys() and all(_same(mine[k], others[k]) for k in mine)
+
+    __hash__ = None  # type: ignore[assignment]  # its numbers may be in arrays
+
+
+def _same(one: Any, other: Any) -> bool:
+    try:
+        return bool(np.array_equal(one, other))
+    except ValueError:  # sequences of unequal lengths
+        return bool(one == other)
+
+
+__all__ = ["GradientSource", "Rng"]

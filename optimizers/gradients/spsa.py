@@ -1,0 +1,193 @@
+"""Simultaneous perturbation: a gradient from two values, whatever the number of variables."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from typing_extensions import override
+
+from optimizers._types import Array
+from optimizers.errors import InvalidInputError
+from optimizers.gradients.source import GradientSource, Rng
+from optimizers.gradients.stencils import Plan
+
+_EPS = float(np.finfo(np.float64).eps)
+
+
+@dataclass(frozen=True, eq=False)
+class SPSAGradient(GradientSource):
+    """The gradient by simultaneous perturbation; what ``jac=`` takes where probes are dear.
+
+    All variables are moved at the same time, each by the step in a random direction, once forward
+    and once back [1]_. The mean over many such pairs is the gradient, up to the error of central
+    differences; a single pair points in about the right direction, at the cost of two evaluations
+    for any number of variables.
+
+    Parameters
+    ----------
+    samples : int, default 1
+        How many pairs of probes the gradient is the mean of.
+    step : float or array_like of shape (n,), default 0.01
+        How far each variable is moved, all by the same or each by its own.
+
+    Raises
+    ------
+    InvalidInputError
+        If a number cannot be used.
+
+    Notes
+    -----
+    Directions are drawn from the run's own generator: the same ``seed`` gives the same run, on
+    serial and parallel evaluators alike. What the noise of values adds to the gradient, tells
+    :attr:`~optimizers.gradients.stencils.Plan.noise`; the choice of directions itself scatters
+    each component by about the norm of the others, divided by the root of ``samples``.
+
+    References
+    ----------
+    .. [1] J. C. Spall, "Multivariate stochastic approximation using a simultaneous perturbation
+       gradient approximation", IEEE Transactions on Automatic Control 37 (1992) 332-341.
+
+    Examples
+    --------
+    >>> from optimizers import LBFGSB, SPSAGradient
+    >>> source = SPSAGradient(samples=3)
+    >>> source.plan(np.zeros(50)).points.shape
+    (6, 50)
+    >>> result = LBFGSB().minimize(lambda x: x @ x, [1.0], jac=source, seed=1)
+    >>> result.x.round(6) + 0.0, result.nfev
+    (array([0.]), 14)
+    """
+
+    is_random: ClassVar[bool] = True
+    heeds_precision: ClassVar[bool] = False
+
+    samples: int = 1
+    step: ArrayLike = 0.01
+
+    def __post_init__(self) -> None:
+        samples = self.samples
+        is_whole = isinstance(samples, int | np.integer) and not isinstance(samples, bool)
+        if not is_whole or samples < 1:
+            raise InvalidInputError(f"samples is {samples!r}, expected a whole number >= 1.")
+        try:
+            step = np.array(self.step, dtype=np.float64)
+        except (TypeError, ValueError):
+            step = np.array(np.nan)
+        if step.ndim > 1 or not ((step > 0) & (step < np.inf)).all():
+            raise InvalidInputError(
+                f"The step of the simultaneous perturbation is {self.step!r}, expected a positive "
+                "number, or one for each variable."
+            )
+        object.__setattr__(self, "samples", int(samples))
+        object.__setattr__(self, "step", step if step.ndim else float(step))
+
+    @override
+    def check(self, n: int) -> None:
+        if np.shape(self.step) not in ((), (1,), (n,)):
+            raise InvalidInputError(
+                f"The steps of the simultaneous perturbation have shape {np.shape(self.step)}, "
+                f"expected one number or ({n},)."
+            )
+
+    @override
+    def relative_error(self, precision: float = _EPS) -> float:
+        """Return about by how much the gradient errs: by the choice of directions, above all.
+
+        Parameters
+        ----------
+        precision : float, optional
+            The precision of the objective's values: of the machine, or their noise.
+
+        Returns
+        -------
+        float
+            One divided by the root of ``samples``, or what noise makes of the values if that is
+            more.
+        """
+        noise = precision / float(np.min(self.step, initial=np.inf))
+        return float(max(1.0, noise) / self.samples**0.5)
+
+    @override
+    def plan(
+        self,
+        x: Array,
+        lower: Array | None = None,
+        upper: Array | None = None,
+        precision: float = _EPS,
+        rng: Rng | None = None,
+    ) -> Plan:
+        """Return the probes for the gradient at ``x`` and the way to fold their values.
+
+        Parameters
+        ----------
+        x : ndarray of float64, shape (n,)
+            The point, inside the bounds.
+        lower, upper : ndarray of float64, shape (n,), optional
+            The bounds; infinite where there is none. A probe that would leave them is moved to
+            the bound, and the distance that is left divides the difference.
+        precision : float, optional
+            Without effect: the step is the user's.
+        rng : callable, optional
+            ``rng()`` returns what directions are drawn from; by default a new generator.
+
+        Returns
+        -------
+        Plan
+            ``2 * samples`` probes, pair by pair: forward, back. None if no variable is free; a
+            zero in the gradient where the bounds are equal.
+
+        Raises
+        ------
+        InvalidInputError
+            If there are steps for another number of variables.
+        """
+        self.check(x.size)
+        generator = np.random.default_rng() if rng is None else rng()
+        signs = 2.0 * generator.integers(0, 2, size=(self.samples, x.size)) - 1.0
+        # Of a step that is lost in rounding nothing would be left to divide by.
+        moves = signs * np.maximum(self.step, np.spacing(np.abs(x)))
+        low = np.full_like(x, -np.inf) if lower is None else lower
+        high = np.full_like(x, np.inf) if upper is None else upper
+        ahead, back = np.clip(x + moves, low, high), np.clip(x - moves, low, high)
+        spans = ahead - back
+        if not spans.any():
+            ahead, back, spans = ahead[:0], back[:0], spans[:0]
+        return _plan(x, np.stack([ahead, back], axis=1).reshape(-1, x.size), spans)
+
+
+def _plan(x: Array, points: Array, spans: Array) -> Plan:
+    """Return the plan of pairs of probes, whose variables differ by ``spans``."""
+    free = spans != 0
+
+    def mean(pairs: Array, good: NDArray[np.bool_]) -> Array:
+        slopes = np.zeros_like(spans[good])
+        np.divide(pairs[good, np.newaxis], spans[good], out=slopes, where=free[good])
+        gradient: Array = slopes.sum(axis=0) / max(1, len(slopes))
+        return gradient
+
+    def noise(good: NDArray[np.bool_]) -> Array:
+        variances = np.zeros_like(spans[good])
+        np.divide(2.0, spans[good] ** 2, out=variances, where=free[good])
+        deviation: Array = np.sqrt(variances.sum(axis=0)) / max(1, len(variances))
+        return deviation
+
+    def differences(values: NDArray[Any]) -> Array:
+        pairs: Array = values[::2] - values[1::2]
+        return pairs
+
+    def retry(f0: float, values: NDArray[Any], failed: NDArray[np.bool_]) -> Plan | None:
+        # The pairs that are whole are enough, if there is one.
+        good: NDArray[np.bool_] = np.logical_not(failed[::2] | failed[1::2])
+        if not good.any():
+            return None
+        gradient = mean(differences(np.where(failed, f0, values)), good)
+        return Plan(points[:0], lambda _, __: gradient.copy(), lambda: noise(good))
+
+    whole = np.ones(len(spans), dtype=bool)
+    return Plan(
+        points, lambda _, values: mean(differences(values), whole), lambda: noise(whole), retry
+    )
+
+
+__all__ = ["SPSAGradient"]

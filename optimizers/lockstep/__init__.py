@@ -1,0 +1,1 @@
+"""Many runs that advance together."""

@@ -1,0 +1,234 @@
+"""Lock-step: many runs advance together, and all that they ask in a round is one wave."""
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from optimizers.asktell.drivers import exchange
+from optimizers.evaluation.evaluator import Evaluator
+from optimizers.lockstep.member import Request, Share
+from optimizers.lockstep.merge import Rounds
+from optimizers.result import OptimizerResult, StopReason
+from optimizers.run.prepared import Prepared
+from optimizers.run.run import stopped
+
+
+def interruption(error: BaseException) -> StopReason:
+    """Return why runs end that wait while this is raised."""
+    is_interrupt = isinstance(error, KeyboardInterrupt)
+    return StopReason.INTERRUPTED if is_interrupt else StopReason.FAILED
+
+
+class Member:
+    """A run that takes part.
+
+    Parameters
+    ----------
+    prepared : Prepared
+        The run, whose evaluator is ``share``.
+    share : Share
+        Its share in the evaluator of all.
+    number : int
+        Its number, which its results and its callback see as ``run``.
+    """
+
+    def __init__(self, prepared: Prepared, share: Share, number: int) -> None:
+        self.number = number
+        self.run = prepared.run
+        self.run.extra["run"] = number
+        #: What only one run at a time may use, if there is such a thing.
+        self.alone = prepared.exclusive
+        #: In how many rounds it took part.
+        self.rounds = 0
+        self.request: Request | None = None
+        self._result: OptimizerResult | None = None
+        self.error: BaseException | None = None
+        self._exchange = exchange(prepared, share)
+
+    def advance(self) -> bool:
+        """Go on to the next question; return whether there is one."""
+        question = self._exchange.advance()
+        assert question is None or isinstance(question, Request)
+        self.request = question
+        if question is None:
+            try:
+                self._result = self._exchange.result()
+            except BaseException as error:
+                self.error = error
+            self._exchange.close()
+        return question is not None
+
+    def stop(self, reason: StopReason) -> None:
+        """Let it end, when it advances, at the first point that has no answer."""
+        self._exchange.stop(reason)
+
+    def finish(self, reason: StopReason) -> OptimizerResult:
+        """Return its result, also if it never began, for a reason that the others ended for."""
+        if self._result is None and self.error is None:
+            self.stop(reason)
+            self.advance()
+        return self.result
+
+    @property
+    def result(self) -> OptimizerResult:
+        """What it ended with; with the attribute ``error`` if it failed."""
+        if self._result is None:
+            assert self.error is not None
+            self._result = stopped(self.run, interruption(self.error), is_broken=True)
+            self._result["error"] = self.error
+        self._result["rounds"] = self.rounds
+        return self._result
+
+
+class LockStep:
+    """Runs that advance together.
+
+    Parameters
+    ----------
+    evaluator : Evaluator
+        Calls the objective; closed at the end.
+    both : callable, optional
+        What returns value and gradient: each call is an evaluation, as one of the objective is.
+    timeout : float, optional
+        The most seconds that may have passed when an evaluation starts.
+    budget : float, default inf
+        The most points that may be evaluated, by all runs together.
+    slots : float, default inf
+        How many runs may be under way.
+    """
+
+    def __init__(
+        self,
+        evaluator: Evaluator,
+        *,
+        both: Callable[..., Any] | None = None,
+        timeout: float | None = None,
+        budget: float = math.inf,
+        slots: float = math.inf,
+    ) -> None:
+        self._evaluator = evaluator
+        self._evaluating = Rounds(evaluator, both)
+        self._budget, self._slots = budget, slots
+        self._deadline = math.inf if timeout is None else time.monotonic() + timeout
+        self._live: list[Member] = []
+        # Whether the budget was too small for what a run asked.
+        self._is_spent = False
+        #: What ended all runs, other than a failure at a point: Ctrl-C, for instance.
+        self.error: BaseException | None = None
+        #: Why all runs were stopped, if they were.
+        self.stopped: StopReason | None = None
+        #: How many rounds there were.
+        self.rounds = 0
+
+    def ended(self, members: Iterable[Member]) -> Iterator[Member]:
+        """Run members to their ends, and yield each when it has ended.
+
+        Parameters
+        ----------
+        members : iterable of Member
+            The runs; each is taken when there is a slot for it.
+
+        Yields
+        ------
+        Member
+            The run. See :attr:`error` after the last.
+        """
+        source, waiting = iter(members), deque[Member]()
+        try:
+            while True:
+                yield from self._fill(source, waiting)
+                if not self._live:
+                    return
+                try:
+                    if self.stopped is None:
+                        self._round()
+                except BaseException as error:
+                    self._end_all(error)
+                for member in list(self._live):
+                    yield from self._advanced(member)
+        finally:
+            for member in self._live:  # left by whoever wanted them
+                member.stop(StopReason.CLOSED)
+                member.advance()
+            self._live.clear()
+            self._evaluator.close()
+
+    def stop(self, reason: StopReason) -> None:
+        """Let all runs end, and start no other."""
+        self.stopped = self.stopped or reason
+        for member in self._live:
+            member.stop(reason)
+
+    def _fill(self, source: Iterator[Member], waiting: deque[Member]) -> Iterator[Member]:
+        """Give free slots to the next runs; yield those that end at once."""
+        blocked: deque[Member] = deque()
+        while len(self._live) + len(blocked) < self._slots or waiting:
+            member = waiting.popleft() if waiting else self._next(source)
+            if member is None:
+                break
+            if member.alone is not None and member.alone in [m.alone for m in self._live]:
+                blocked.append(member)
+                continue
+            self._live.append(member)
+            if self.stopped is not None:
+                member.stop(self.stopped)
+            yield from self._advanced(member)
+            if member not in self._live:  # it has ended: others may have waited for that
+                waiting.extendleft(reversed(blocked))
+                blocked.clear()
+        waiting.extend(blocked)
+
+    def _next(self, source: Iterator[Member]) -> Member | None:
+        if time.monotonic() > self._deadline:
+            self.stop(StopReason.TIMEOUT)
+        is_over = self.stopped is not None or self._is_spent
+        member = None if is_over else next(source, None)
+        if member is not None:
+            member.run.deadline = min(member.run.deadline, self._deadline)
+        return member
+
+    def _advanced(self, member: Member) -> Iterator[Member]:
+        try:
+            goes_on = member.advance()
+        except BaseException as interrupt:  # Ctrl-C while its thread is waited for
+            self._end_all(interrupt)
+            goes_on = member.advance()
+        if goes_on:
+            return
+        self._live.remove(member)
+        error = member.error
+        if error is not None and not isinstance(error, Exception):
+            self._end_all(error)
+        elif member.result.stop is StopReason.INTERRUPTED and self.stopped is None:
+            self._end_all(KeyboardInterrupt())
+        yield member
+
+    def _end_all(self, error: BaseException) -> None:
+        self.error = self.error or error
+        self.stop(interruption(error))
+
+    def _round(self) -> None:
+        """Evaluate what the runs ask, as far as the budget allows."""
+        left = self._budget - self._evaluating.started
+        requests = []
+        for member in self._live:
+            assert member.request is not None
+            cost = self._evaluating.cost(member.request)
+            if cost > left:
+                member.stop(StopReason.MAXFUN)
+                self._is_spent = True
+                continue
+            left -= cost
+            member.rounds += 1
+            requests.append(member.request)
+        if not requests:
+            return
+        self.rounds += 1
+        self._evaluating.evaluate(requests, self._budget, self._deadline)
+        for member in self._live:
+            if member.request in requests and member.request.missing:
+                member.stop(StopReason.TIMEOUT)
+        if time.monotonic() > self._deadline:
+            self.stop(StopReason.TIMEOUT)

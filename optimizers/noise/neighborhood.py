@@ -1,0 +1,251 @@
+"""Whether a point can be told from a minimum through noise: its neighbourhood, looked over.
+
+First the Hessian by differences; then the values along its eigenvectors, on both sides and as far
+as each variable's own size, and at the Newton point. In units of steps along the axes the noise may
+hide which way a long valley runs: what the values along the eigenvectors tell of their curvature
+gives better units, for a second Hessian and its eigenvectors. Where no value is lower by more than
+noise can explain, no progress can be seen. Pure functions of arrays.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from optimizers._types import Array
+from optimizers.gradients.stencils import room
+
+#: How far values are looked at along each direction, relative to the variables' size.
+_REACHES = (1.0, 0.25, 0.0625, 0.015625, 0.00390625)
+#: By how many standard deviations two values differ that differ visibly, many being compared.
+VISIBLE = 5.0
+#: The standard deviation of normal values, in units of their median distance from their median.
+_NORMAL = 1.4826
+#: A second difference of so many standard deviations is a good unit.
+UNIT = 30.0
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Probes that tell gradient and Hessian along some moves.
+
+    Parameters
+    ----------
+    moves : ndarray of float64, shape (m, n)
+        The moves: with their opposites, and with each other, they stay inside the bounds.
+    points : ndarray of float64, shape (2 m + m (m - 1) / 2, n)
+        The points that they lead to.
+    """
+
+    moves: Array
+    points: Array
+
+    def fold(self, f0: float, values: Array) -> tuple[Array, Array]:
+        """Return gradient and Hessian in units of the moves.
+
+        Parameters
+        ----------
+        f0 : float
+            The value at the point itself.
+        values : ndarray of float64, shape (k,)
+            The values at ``points``; where one is not finite its derivatives are zero.
+
+        Returns
+        -------
+        gradient : ndarray of float64, shape (m,)
+            The slopes.
+        hessian : ndarray of float64, shape (m, m)
+            The second derivatives.
+        """
+        m = len(self.moves)
+        ahead, behind, both = values[:m], values[m : 2 * m], values[2 * m :]
+        first, second = np.triu_indices(m, 1)
+        with np.errstate(invalid="ignore", over="ignore"):
+            gradient = (ahead - behind) / 2
+            hessian = np.diag(ahead - 2 * f0 + behind)
+            hessian[first, second] = both - ahead[first] - ahead[second] + f0
+        hessian[second, first] = hessian[first, second]
+        gradient[~np.isfinite(gradient)] = 0.0
+        hessian[~np.isfinite(hessian)] = 0.0
+        return gradient, hessian
+
+
+def survey(x: Array, moves: Array, lower: Array | None, upper: Array | None) -> Survey:
+    """Return the probes that tell gradient and Hessian along some moves from ``x``.
+
+    Parameters
+    ----------
+    x : ndarray of float64, shape (n,)
+        The point.
+    moves : ndarray of float64, shape (m, n)
+        The moves; they are shortened where the bounds are too near, and left out where they
+        leave no room.
+    lower, upper : ndarray of float64, shape (n,), or None
+        The bounds.
+
+    Returns
+    -------
+    Survey
+        The probes.
+
+    Examples
+    --------
+    >>> def fun(x):
+    ...     return x[0] ** 2 + 3 * x[0] * x[1] + 5 * x[1] ** 2
+    >>> looked = survey(np.zeros(2), np.eye(2), None, None)
+    >>> looked.fold(0.0, np.array([fun(point) for point in looked.points]))[1]
+    array([[ 2.,  3.],
+           [ 3., 10.]])
+    """
+    space = np.minimum(*room(x, lower, upper)) / 2
+    sizes = np.abs(moves)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        fits = np.where(sizes > 0, space / sizes, np.inf).min(axis=1, initial=1.0)
+    moves = moves[fits > 1e-3] * fits[fits > 1e-3, np.newaxis]
+    first, second = np.triu_indices(len(moves), 1)
+    points = np.concatenate([x + moves, x - moves, x + moves[first] + moves[second]])
+    return Survey(moves, _clip(points, lower, upper))
+
+
+def survey_size(n: int) -> int:
+    """Return how many points a survey of ``n`` variables and its outlook take, at most."""
+    return 2 * n + n * (n - 1) // 2 + 2 * n * len(_REACHES) + 2
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """Points along directions, as far as the variables are large.
+
+    Parameters
+    ----------
+    directions : ndarray of float64, shape (m, n)
+        The longest moves.
+    points : ndarray of float64, shape (k, n)
+        The points.
+    """
+
+    directions: Array
+    points: Array
+
+    def better(self, f0: float, values: Array, sigma: float) -> int | None:
+        """Return the number of the best point, if it is visibly better than the present one."""
+        finite = np.where(np.isfinite(values), values, np.inf)
+        best = int(np.argmin(finite)) if len(finite) else None
+        return None if best is None or finite[best] >= f0 - VISIBLE * sigma else best
+
+    def is_flat(self, f0: float, values: Array, sigma: float) -> bool:
+        """Return whether no value differs visibly from most others: nothing is to be seen.
+
+        The present value is the lowest of many, by its noise if nothing else, so it must be lower
+        by more than that. And the noise may be more than was estimated from a few values: of
+        values that are nothing but noise, most are as far from their median as it is large.
+        """
+        known = values[np.isfinite(values)]
+        if len(known) == 0:
+            return True
+        middle = np.median(known)
+        away = np.abs(known - middle)
+        visible = VISIBLE * max(sigma, _NORMAL * float(np.median(away)))
+        return bool((away < visible).all() and middle - f0 < 2 * visible)
+
+    def units(self, f0: float, values: Array, sigma: float) -> Array:
+        """Return moves along the directions whose curvature shows well, and no more than that.
+
+        Parameters
+        ----------
+        f0 : float
+            The value at the point itself.
+        values : ndarray of float64, shape (k,)
+            The values at ``points``.
+        sigma : float
+            The standard deviation of the values' noise.
+
+        Returns
+        -------
+        ndarray of float64, shape (m, n)
+            The moves.
+        """
+        m = len(self.directions)
+        sides = values[: 2 * m * len(_REACHES)].reshape(m, len(_REACHES), 2)
+        bent = np.abs(sides.sum(axis=2) - 2 * f0).T
+        reaches = np.repeat(np.array(_REACHES)[:, np.newaxis], m, axis=1)
+        return self.directions * units(reaches, bent, sigma)[:, np.newaxis]
+
+
+def outlook(
+    x: Array,
+    looked: Survey,
+    gradient: Array,
+    hessian: Array,
+    lower: Array | None,
+    upper: Array | None,
+) -> Outlook:
+    """Return the points whose values show whether there is progress to be made.
+
+    Parameters
+    ----------
+    x : ndarray of float64, shape (n,)
+        The point.
+    looked : Survey
+        What was surveyed.
+    gradient : ndarray of float64, shape (m,)
+        What it told.
+    hessian : ndarray of float64, shape (m, m)
+        What it told.
+    lower, upper : ndarray of float64, shape (n,), or None
+        The bounds.
+
+    Returns
+    -------
+    Outlook
+        Points on both sides along each eigenvector and each variable that was not surveyed, and
+        two along the Newton step.
+    """
+    size = np.maximum(1.0, np.abs(x))
+    curvatures, vectors = np.linalg.eigh(hessian)
+    directions = vectors.T @ looked.moves
+    missed = np.flatnonzero(~np.any(looked.moves != 0, axis=0))
+    if lower is not None and upper is not None:
+        missed = missed[lower[missed] < upper[missed]]
+    directions = np.concatenate([directions, np.eye(x.size)[missed]])
+    with np.errstate(divide="ignore"):
+        scale = np.min(size / np.abs(directions), axis=1, initial=np.inf)
+    directions *= scale[:, np.newaxis]
+    reaches = np.outer(_REACHES, (1.0, -1.0)).ravel()
+    moves = (directions[:, np.newaxis] * reaches[:, np.newaxis]).reshape(-1, x.size)
+    if len(looked.moves):
+        # A saddle point is left along its negative curvature as if it were positive.
+        sizes = np.abs(curvatures)
+        inverse = 1 / np.maximum(sizes, 1e-12 * sizes.max() + 1e-300)
+        newton: Array = -(vectors @ (inverse * (vectors.T @ gradient))) @ looked.moves
+        newton *= min(1.0, float(np.min(size / np.maximum(np.abs(newton), 1e-300))))
+        moves = np.concatenate([moves, [newton, 0.25 * newton]])
+    return Outlook(directions, _clip(x + moves, lower, upper))
+
+
+def units(steps: Array, bent: Array, sigma: float) -> Array:
+    """Return steps whose second differences show well, and hold little of higher orders.
+
+    Parameters
+    ----------
+    steps : ndarray of float64, shape (k, m)
+        Steps that were tried for each of m directions, longest first.
+    bent : ndarray of float64, shape (k, m)
+        The sizes of their second differences.
+    sigma : float
+        The standard deviation of the values' noise.
+
+    Returns
+    -------
+    ndarray of float64, shape (m,)
+        From the shortest step that shows; the longest if none does.
+    """
+    chosen: Array = steps[0].copy()
+    for step, size in zip(steps, bent, strict=True):
+        with np.errstate(invalid="ignore", divide="ignore"):
+            shorter = step * np.minimum(1.0, np.sqrt(UNIT * sigma / size))
+        chosen = np.where(np.isfinite(size) & (size >= UNIT * sigma), shorter, chosen)
+    return chosen
+
+
+def _clip(points: Array, lower: Array | None, upper: Array | None) -> Array:
+    return points if lower is None or upper is None else np.clip(points, lower, upper)

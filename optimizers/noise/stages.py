@@ -1,0 +1,272 @@
+"""A run on a noisy objective: in stages, each with steps that suit the noise where it is.
+
+A stage is a start of the algorithm from where the last one ended. It ends where its progress falls
+below the noise. Then noise and steps are measured anew, for both change on the way; when a stage
+gains nothing more, the neighbourhood of its end is looked over for what the algorithm's own test
+cannot see, and only where nothing better shows is the run a success.
+"""
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from optimizers._types import Array
+from optimizers.gradients.differences import Differences
+from optimizers.noise.level import plan_noise
+from optimizers.noise.neighborhood import UNIT, VISIBLE, outlook, survey, survey_size, units
+from optimizers.noise.steps import LONG_RUNGS, ladder
+from optimizers.result import StopReason
+from optimizers.run.memory import Evaluation, StopRun
+from optimizers.run.outcome import Ending
+from optimizers.run.run import Run
+
+_EPS = float(np.finfo(np.float64).eps)
+#: The most stages of a run.
+_STAGES = 20
+#: A stage that gained more than so many standard deviations is worth another one.
+_GAIN = 10.0
+#: And more than this part of max(1, abs(f)): noise that falls with the value never ends.
+_NEGLIGIBLE = 1e-8
+#: What was given or measured before holds if a new measurement is within this factor of it.
+_TRUSTED = 3.0
+#: How often the neighbourhood is looked over, each time in better units.
+_LOOKS = 3
+#: That may take as many points as the run has taken, or this many.
+_AFFORDABLE = 1000
+#: And what part of its points must have a finite value.
+_SEEN = 0.5
+#: So many iterations in a row, or evaluations in one, without visible progress end a stage.
+_IDLE_ITERATIONS = 2
+_IDLE_ASKS = 8
+
+
+class Stage:
+    """Ends the algorithm when its progress falls below the noise.
+
+    Parameters
+    ----------
+    sigma : float
+        The standard deviation of the values' noise.
+    start : float
+        The value that it starts from.
+    """
+
+    def __init__(self, sigma: float, start: float) -> None:
+        #: The standard deviation of the values' noise.
+        self.sigma = sigma
+        self._last = start
+        self._idle = 0
+        self._asked = 0
+
+    def asked(self, value: float) -> None:
+        """Note a value that the algorithm asked for; may end the stage."""
+        self._asked = self._asked + 1 if abs(value - self._last) <= 4 * self.sigma else 0
+        if self._asked >= _IDLE_ASKS:
+            raise StageOver
+
+    def iterated(self, value: float) -> None:
+        """Note the value at the end of an iteration; may end the stage."""
+        self._idle = self._idle + 1 if self._last - value <= self.sigma else 0
+        self._last, self._asked = value, 0
+        if self._idle >= _IDLE_ITERATIONS:
+            raise StageOver
+
+
+class StageOver(StopRun):
+    """Ends a stage; it never leaves :func:`solve_in_stages`."""
+
+    def __init__(self) -> None:
+        super().__init__(StopReason.NOISE)
+
+
+def solve_in_stages(
+    run: Run, solve: Callable[[Run], Ending], noise: float | None, keeps_steps: bool
+) -> Ending:
+    """Run an algorithm on a noisy objective.
+
+    Parameters
+    ----------
+    run : Run
+        The run; its ``extra`` gets ``noise``, the standard deviation where it ended.
+    solve : callable
+        ``solve(run) -> Ending``: the algorithm.
+    noise : float or None
+        The standard deviation at the start; None if it is to be measured.
+    keeps_steps : bool
+        Whether the steps of the run's differences are the user's.
+
+    Returns
+    -------
+    Ending
+        Where the last stage ended: a success only if nothing better can be seen from there.
+    """
+    if run.problem.is_fixed:
+        return solve(run)
+    surroundings = _Surroundings(run, noise, keeps_steps)
+    start = surroundings.measure(run.problem.x0, None)
+    if run.problem.constraints:
+        # Better values may break the constraints: the algorithm's own end stands, unchecked.
+        only = solve(run)
+        if not only.success:
+            return only
+        message = f"{only.message} With constraints, noise leaves this end unchecked."
+        return replace(only, success=False, message=message, stop=StopReason.NOISE)
+    first = start.fun
+    for _ in range(_STAGES):
+        run.stage = Stage(surroundings.sigma, start.fun)
+        ending: Ending | None = None
+        try:
+            with contextlib.suppress(StageOver):
+                ending = solve(run)
+        finally:
+            run.stage = None
+        if ending is not None and ending.stop.is_budget:
+            return ending
+        end = _end_of(run, ending, start)
+        before = surroundings.sigma
+        end = surroundings.measure(end.x, end)
+        sigma = surroundings.sigma
+        changed = not before / _TRUSTED <= sigma <= before * _TRUSTED
+        gained = start.fun - end.fun
+        start = end
+        better = _best_of(run, end, sigma)
+        is_idle = gained <= _negligible(end.fun) or (gained <= _GAIN * sigma and not changed)
+        if better is end and is_idle:
+            if not surroundings.shows_better(end, first):
+                break
+            better = _best_of(run, end, sigma)
+        if better is not end:
+            start = surroundings.measure(better.x, better)
+        run.problem = replace(run.problem, x0=start.x.copy())
+    return surroundings.ending(start)
+
+
+def _end_of(run: Run, ending: Ending | None, start: Evaluation) -> Evaluation:
+    """Return what a stage ended on: nothing worse than its start."""
+    known = run.iterate if ending is None else ending.known or run.recall(ending.x)
+    if known is None or not known.fun <= start.fun:
+        known = run.anchor
+    return start if known is None or not known.fun <= start.fun else known
+
+
+def _best_of(run: Run, end: Evaluation, sigma: float) -> Evaluation:
+    """Return the best point of the run if it is visibly better: a probe may have met it."""
+    best = run.best
+    margin = max(VISIBLE * sigma, _negligible(end.fun))
+    return best if best is not None and best.fun < end.fun - margin else end
+
+
+def _negligible(value: float) -> float:
+    """Return how much less than ``value`` is not worth another stage."""
+    return _NEGLIGIBLE * max(1.0, abs(value))
+
+
+class _Surroundings:
+    """What is measured around the ends of stages.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    noise : float or None
+        The standard deviation at the start; None if it is to be measured.
+    keeps_steps : bool
+        Whether the steps of the run's differences are the user's.
+    """
+
+    def __init__(self, run: Run, noise: float | None, keeps_steps: bool) -> None:
+        self._run = run
+        self._given = noise
+        self._keeps_steps = keeps_steps
+        self.sigma = noise or 0.0
+        self._verdict = "the neighbourhood was not looked over"
+        self._is_minimum = False
+        self._units = np.empty(0)
+
+    def measure(self, x: Array, known: Evaluation | None) -> Evaluation:
+        """Measure noise and steps at a point, in one wave; return what is known of it.
+
+        The noise that was given for the start is believed there.
+        """
+        run, problem = self._run, self._run.problem
+        lower, upper = problem.lower, problem.upper
+        believed = known is None and self._given is not None
+        table = plan_noise(x, run.rng, lower, upper)
+        line = np.empty((0, x.size)) if believed else table.points
+        tried = ladder(x, lower, upper)
+        center = np.empty((0, x.size)) if known is not None else x[np.newaxis]
+        wave = np.concatenate([center, line, tried.points])
+        if known is None and len(wave) > run.limit - run.nfev:
+            run.value(x)  # what the budget allows: the start alone
+        values = run.measured(wave)
+        if known is None:
+            known = Evaluation(x, float(values[0]))
+            values = values[1:]
+            if not np.isfinite(known.fun):  # with the words, and what else a failed start does
+                known = Evaluation(x, run.value(x))
+        if not believed:
+            estimate = table.fold(values[: len(line)])
+            rounding = _EPS * max(abs(known.fun), 1e-300)
+            measured = max(estimate.sigma, rounding) if estimate.is_known else rounding
+            if not (estimate.is_known or self.sigma == 0.0):
+                measured = self.sigma
+            close = self.sigma / _TRUSTED <= measured <= self.sigma * _TRUSTED
+            self.sigma = self.sigma if close else measured
+        run.extra["noise"] = self.sigma
+        values = values[len(line) :]
+        bent = tried.second_differences(known.fun, values)
+        self._units = units(np.array(tried.steps), bent, self.sigma)
+        steps = tried.choose(known.fun, values, self.sigma)
+        flat = tried.is_flat(known.fun, values, self.sigma)
+        if lower is not None and upper is not None:
+            flat &= lower < upper
+        if flat.any():
+            far = ladder(x, lower, upper, LONG_RUNGS, flat)
+            values = run.measured(far.points)
+            steps = np.where(flat, far.choose(known.fun, values, self.sigma), steps)
+            self._units = np.where(flat, steps, self._units)
+        if problem.jac == "2-point":
+            # The units' second differences are known, and with them the step of Moré and Wild.
+            steps = 8**0.25 / UNIT**0.5 * self._units
+        if not self._keeps_steps:
+            run.differences = Differences(
+                "2-point" if problem.jac == "2-point" else "3-point", step=steps
+            )
+        return known
+
+    def shows_better(self, end: Evaluation, first: float) -> bool:
+        """Look over what is around the end of a stage; a better point becomes the run's best."""
+        run, x = self._run, end.x
+        bounds = run.problem.lower, run.problem.upper
+        if _LOOKS * survey_size(run.problem.n) > max(run.nfev, _AFFORDABLE):
+            self._verdict = "its neighbourhood, of so many variables, was not looked over"
+            return False
+        moves, is_flat = np.diag(self._units), True
+        for _ in range(_LOOKS):
+            looked = survey(x, moves, *bounds)
+            told = looked.fold(end.fun, run.measured(looked.points))
+            ahead = outlook(x, looked, *told, *bounds)
+            values = run.measured(ahead.points)
+            best = ahead.better(end.fun, values, self.sigma)
+            if best is not None and values[best] < end.fun - _negligible(end.fun):
+                return True
+            if np.isfinite(values).mean() < _SEEN:
+                self._verdict = "too few points of its neighbourhood have a finite value"
+                return False
+            is_flat &= ahead.is_flat(end.fun, values, self.sigma)
+            moves = ahead.units(end.fun, values, self.sigma)
+        self._is_minimum = not is_flat or first - end.fun > _GAIN * self.sigma
+        self._verdict = (
+            "nothing better shows around this point"
+            if self._is_minimum
+            else "the objective shows nothing but noise here"
+        )
+        return False
+
+    def ending(self, end: Evaluation) -> Ending:
+        """Return the ending of the run."""
+        stop = StopReason.CONVERGED if self._is_minimum else StopReason.NOISE
+        message = f"Progress is below the noise of {self.sigma:.1e}: {self._verdict}."
+        return Ending(end.x, self._is_minimum, 0 if self._is_minimum else 1, message, stop, end)

@@ -1,0 +1,153 @@
+"""Which steps of differences suit an objective with noise: measured, not assumed.
+
+Central differences with steps from short to long err ever less by the noise and ever more by
+truncation. The longest step whose difference agrees with all shorter ones, as far as noise lets
+one tell, balances both without any derivative being known [1]_. Pure functions of arrays.
+
+References
+----------
+.. [1] O. V. Lepskii, "On a problem of adaptive estimation in Gaussian white noise", Theory of
+   Probability and Its Applications 35 (1991) 454-466.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optimizers._types import Array
+from optimizers.gradients.stencils import Plan, central
+
+#: Steps relative to ``max(1, abs(x))``, longest first.
+RUNGS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
+#: Longer ones, for variables whose effect does not show above the noise.
+LONG_RUNGS = (1e4, 1e3, 1e2, 1e1, 1e0)
+#: By how many standard deviations two differences that agree may differ.
+_AGREEMENT = 2.0
+#: Values differ visibly if they do so by this many standard deviations.
+_VISIBLE = 6.0
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """Probes that tell the steps, in one wave.
+
+    Parameters
+    ----------
+    x : ndarray of float64, shape (n,)
+        The point.
+    points : ndarray of float64, shape (k, n)
+        The probes of one central difference after the other.
+    steps : list of ndarray of float64, shape (n,)
+        Their steps, longest first.
+    plans : list of Plan
+        The differences.
+    """
+
+    x: Array
+    points: Array
+    steps: list[Array]
+    plans: list[Plan]
+
+    def choose(
+        self, f0: float, values: Array, sigma: float, agreement: float = _AGREEMENT
+    ) -> Array:
+        """Return the step of each variable.
+
+        Parameters
+        ----------
+        f0 : float
+            The value at the point itself.
+        values : ndarray of float64, shape (k,)
+            The values at ``points``; what is not finite rules its step out.
+        sigma : float
+            The standard deviation of the values' noise.
+        agreement : float, default 2.0
+            Two differences agree if they differ by no more than so many standard deviations. The
+            more steps and variables, the more often one of them differs by chance.
+
+        Returns
+        -------
+        ndarray of float64, shape (n,)
+            The steps, all positive.
+        """
+        ends = np.cumsum([len(plan.points) for plan in self.plans])
+        parts = np.split(values, ends[:-1])
+        with np.errstate(invalid="ignore", over="ignore"):
+            slopes = [plan.fold(f0, part) for plan, part in zip(self.plans, parts, strict=True)]
+        errors = [sigma * plan.noise for plan in self.plans]
+        chosen = self.steps[-1].copy()
+        # A step is taken if its difference agrees with those of all that are shorter.
+        known = [np.isfinite(slope) for slope in slopes]
+        for i in reversed(range(len(slopes) - 1)):
+            fits = known[i].copy()
+            for j in range(i + 1, len(slopes)):
+                with np.errstate(invalid="ignore"):
+                    far = np.abs(slopes[i] - slopes[j]) > agreement * (errors[i] + errors[j])
+                fits &= ~(known[j] & far)
+            chosen = np.where(fits, self.steps[i], chosen)
+        return chosen
+
+    def second_differences(self, f0: float, values: Array) -> Array:
+        """Return their sizes, shape (len(steps), n), one row for each step; nan where unknown."""
+        found = np.full((len(self.plans), len(self.x)), np.nan)
+        start = 0
+        for row, plan in zip(found, self.plans, strict=True):
+            rise = values[start : start + len(plan.points)] - f0
+            start += len(plan.points)
+            moved = plan.points != self.x
+            two = moved.sum(axis=0) == 2
+            with np.errstate(invalid="ignore", over="ignore"):
+                row[two] = np.abs(np.where(moved, rise[:, np.newaxis], 0.0).sum(axis=0))[two]
+        return found
+
+    def is_flat(self, f0: float, values: Array, sigma: float) -> NDArray[np.bool_]:
+        """Return for which variables no probe differs from the point by more than noise does."""
+        flat = np.ones(len(self.steps[0]), dtype=bool)
+        start = 0
+        for plan in self.plans:
+            part = values[start : start + len(plan.points)]
+            start += len(plan.points)
+            seen = ~(np.abs(part - f0) < _VISIBLE * sigma)
+            flat &= ~np.any((plan.points != self.x) & seen[:, np.newaxis], axis=0)
+        return flat
+
+
+def ladder(
+    x: Array,
+    lower: Array | None = None,
+    upper: Array | None = None,
+    rungs: tuple[float, ...] = RUNGS,
+    wanted: NDArray[np.bool_] | None = None,
+) -> Ladder:
+    """Return the probes that tell which steps suit central differences at ``x``.
+
+    Parameters
+    ----------
+    x : ndarray of float64, shape (n,)
+        The point, inside the bounds.
+    lower, upper : ndarray of float64, shape (n,), optional
+        The bounds.
+    rungs : tuple of float, optional
+        The steps to try, relative to ``max(1, abs(x))``, longest first.
+    wanted : ndarray of bool, shape (n,), optional
+        The variables to probe; by default all.
+
+    Returns
+    -------
+    Ladder
+        Two probes for each variable and step.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(1)
+    >>> tried = ladder(np.zeros(1))
+    >>> values = np.exp(tried.points[:, 0]) + 1e-6 * rng.normal(size=len(tried.points))
+    >>> tried.choose(1.0, values, sigma=1e-6)
+    array([0.01])
+    """
+    size = np.maximum(1.0, np.abs(x))
+    moved = size if wanted is None else np.where(wanted, size, 0.0)
+    plans = [central(x, rung * moved, lower, upper) for rung in rungs]
+    points = np.concatenate([plan.points for plan in plans])
+    return Ladder(x, points, [rung * size for rung in rungs], plans)

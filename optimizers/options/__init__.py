@@ -1,0 +1,1 @@
+"""Options and settings: declared, checked, shown."""

@@ -1,0 +1,317 @@
+"""Multistart: minima from many starts, as many runs at a time as keep the batches full."""
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from typing_extensions import override
+
+from optimizers._types import Array, BoundsLike, Jacobian, Objective
+from optimizers.errors import InvalidInputError, OptionError
+from optimizers.lockstep.lockstep import LockStep
+from optimizers.lockstep.many import (
+    OptimizerResults,
+    as_table,
+    attached,
+    check_no_journal,
+    members_of,
+    raise_if_ended,
+)
+from optimizers.lockstep.starts import seeds_from
+from optimizers.optimizer import Optimizer
+from optimizers.options.settings import check_whole, is_number
+from optimizers.problem.problem import as_bounds
+from optimizers.result import OptimizerResult, StopReason
+from optimizers.scipy import LBFGSB
+
+if TYPE_CHECKING:
+    from scipy.stats import qmc
+
+#: How many starts are drawn at a time: a power of 2, as Sobol's points are balanced then.
+_DRAWN = 64
+#: How many runs may fail, if all do, before that is taken for a bug.
+_FAILURES = 8
+#: How many minima are printed.
+_SHOWN = 10
+_SAMPLERS = {"sobol": "Sobol", "halton": "Halton", "lhs": "LatinHypercube"}
+
+
+@dataclass(eq=False)
+class Minimum:
+    """A minimum that one or more runs ended in.
+
+    Parameters
+    ----------
+    x : ndarray of float64, shape (n,)
+        The lowest of their ends.
+    fun : float
+        The objective there.
+    runs : list of int
+        Which runs, by their numbers.
+    """
+
+    x: Array
+    fun: float
+    runs: list[int] = field(default_factory=list)
+
+    @property
+    def count(self) -> int:
+        """How many runs ended in it."""
+        return len(self.runs)
+
+
+class Minima:
+    """The distinct minima among the ends of runs.
+
+    An end that is nearer to a minimum than the tolerance, in each variable, is the same.
+
+    Parameters
+    ----------
+    tolerance : ndarray of float64, shape (n,)
+        The tolerances.
+
+    Examples
+    --------
+    >>> minima = Minima(np.array([0.1]))
+    >>> for run, (x, fun) in enumerate([(1.0, 2.0), (3.0, 0.0), (1.01, 1.9)]):
+    ...     minima.add(np.array([x]), fun, run)
+    >>> [(minimum.fun, minimum.runs) for minimum in minima.sorted()]
+    [(0.0, [1]), (1.9, [0, 2])]
+    """
+
+    def __init__(self, tolerance: Array) -> None:
+        self._tolerance = tolerance
+        self._found: list[Minimum] = []
+        self._ends = 0
+
+    def add(self, x: Array, fun: float, run: int) -> None:
+        """Note where a run ended."""
+        self._ends += 1
+        for known in self._found:
+            if (np.abs(known.x - x) <= self._tolerance).all():
+                known.runs.append(run)
+                if fun < known.fun:
+                    known.x, known.fun = x, fun
+                return
+        self._found.append(Minimum(x, fun, [run]))
+
+    @property
+    def are_all(self) -> bool:
+        """Whether by the rule of :func:`multistart` no further minimum is to be expected."""
+        s, w = self._ends, len(self._found)
+        return s > w + 2 and w * (s - 1) / (s - w - 2) < w + 0.5
+
+    def sorted(self) -> list[Minimum]:
+        """Return the minima, the lowest first."""
+        return sorted(self._found, key=lambda minimum: minimum.fun)
+
+
+class MultistartResult:
+    """What :func:`multistart` found.
+
+    Attributes
+    ----------
+    minima : list of Minimum
+        The distinct minima in which runs ended by themselves, the lowest first.
+    runs : OptimizerResults
+        The results of all runs in the order of their starts; of one that was cut short, its
+        result so far.
+    stop : StopReason
+        Why no further run was started: ``MAXFUN``, ``TIMEOUT``, ``AGREED`` or ``INTERRUPTED``.
+    """
+
+    def __init__(self, minima: list[Minimum], runs: OptimizerResults, stop: StopReason) -> None:
+        self.minima = minima
+        self.runs = runs
+        self.stop = stop
+
+    @property
+    def best(self) -> OptimizerResult | None:
+        """The result with the lowest value, of a run that was cut short too."""
+        return self.runs.best
+
+    @property
+    def nfev(self) -> int:
+        """The points at which the objective was evaluated, in all runs."""
+        return self.runs.nfev
+
+    @override
+    def __repr__(self) -> str:
+        rows = [[f"{m.fun:.8g}", str(m.count), np.array2string(m.x, precision=4, threshold=8)]
+                for m in self.minima[:_SHOWN]]  # fmt: skip
+        head = (
+            f"{len(self.runs)} runs, {self.nfev} evaluations in {self.runs.rounds} rounds; "
+            f"{self.stop.sentence}"
+        )
+        if not rows:
+            best = None if self.best is None else self.best.fun
+            return f"{head}\nno run converged; best f(x) = {best}"
+        more = len(self.minima) - len(rows)
+        tail = f"\n... and {more} more" if more else ""
+        return f"{head}\n{as_table(('fun', 'count', 'x'), rows)}{tail}"
+
+
+def multistart(
+    fun: Objective,
+    bounds: BoundsLike,
+    budget: int,
+    *,
+    optimizer: Optimizer | None = None,
+    sampler: "Literal['sobol', 'halton', 'lhs'] | qmc.QMCEngine" = "sobol",
+    slots: int = 16,
+    jac: Jacobian = None,
+    tolerance: float = 1e-3,
+    agreement: bool = True,
+    **settings: Any,
+) -> MultistartResult:
+    """Find the minima in a box from many starts, whose runs advance together.
+
+    As soon as a run ends, the next start has its slot, so that the waves stay full.
+
+    Parameters
+    ----------
+    fun, jac
+        As in :meth:`Optimizer.minimize`.
+    bounds : sequence of (low, high), array_like of shape (n, 2) or Bounds
+        The box, all of whose sides are finite.
+    budget : int
+        The most points that may be evaluated, by all runs together: a hard limit.
+    optimizer : Optimizer, optional
+        The algorithm of the runs; ``LBFGSB()`` by default.
+    sampler : {"sobol", "halton", "lhs"} or scipy.stats.qmc.QMCEngine, default "sobol"
+        Where the starts come from. An engine is copied, and not changed.
+    slots : int, default 16
+        How many runs are under way.
+    tolerance : float, default 1e-3
+        Ends of runs that differ by no more than this part of the box's width, in each variable,
+        are the same minimum.
+    agreement : bool, default True
+        Whether the search ends when the minima agree. By the Bayesian rule of Boender and Rinnooy
+        Kan [1]_: when of s runs that ended by themselves in w different minima the expected
+        number of minima, ``w * (s - 1) / (s - w - 2)``, is less than w + 0.5. Runs that are under
+        way then are cut short.
+    **settings
+        As in :meth:`Optimizer.minimize_many`; ``timeout`` is for the whole call, and ``seed`` for
+        the starts too.
+
+    Returns
+    -------
+    MultistartResult
+        The minima, the runs, and why the search ended. A run that fails is one of the runs, with
+        its error, and no minimum.
+
+    Raises
+    ------
+    InvalidInputError, CapabilityError, OptionError, UnknownOptionError
+        Before the first evaluation, if an argument cannot be used.
+    BaseException
+        What ends all runs, such as Ctrl-C; and the error of the first run if the first eight (or
+        ``slots``, if that is fewer) fail. Its attribute ``optimizer_results`` holds the results.
+
+    References
+    ----------
+    .. [1] C. G. E. Boender and A. H. G. Rinnooy Kan, "Bayesian stopping rules for multistart
+       global optimization methods", Mathematical Programming 37 (1987) 59-80.
+
+    Examples
+    --------
+    >>> from optimizers import multistart, vectorized
+    >>> @vectorized
+    ... def fun(points):  # four minima, the lowest at (-1, -1)
+    ...     return ((points**2 - 1) ** 2 + 0.1 * points).sum(axis=1)
+    >>> found = multistart(fun, [(-2, 2)] * 2, budget=5000, seed=1)
+    >>> [minimum.x.round(1).tolist() for minimum in found.minima]
+    [[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]]
+    >>> found.stop.name, found.nfev <= 5000
+    ('AGREED', True)
+    """
+    check_whole("budget", budget, 1)
+    check_whole("slots", slots, 1)
+    if not (is_number(tolerance) and 0 <= tolerance < 1):
+        raise OptionError(f"tolerance is {tolerance!r}, expected a number from 0 to 1.")
+    if optimizer is None:
+        optimizer = LBFGSB()
+    lower, upper = _box(bounds)
+    if isinstance(optimizer, type) or not hasattr(optimizer, "_start_run"):
+        raise InvalidInputError(
+            f"optimizer is {optimizer!r}, expected an Optimizer: an object, and not its class."
+        )
+    holding = optimizer._holding(settings)
+    check_no_journal(holding)
+    seeds = seeds_from(holding.get("seed"))
+    next(seeds)
+    starts = _starts(sampler, lower, upper, next(seeds))
+    problem = optimizer._problem(
+        fun, next(starts), jac, np.column_stack([lower, upper]), (), None, None
+    )
+    evaluator = optimizer._evaluator(problem.fun, settings)
+    problems = (replace(problem, x0=start) for start in _chained(problem.x0, starts))
+    lockstep = LockStep(
+        evaluator,
+        both=problem.fun if problem.jac is True else None,
+        timeout=holding.get("timeout"),
+        budget=int(budget),
+        slots=int(slots),
+    )
+    minima = Minima(tolerance * (upper - lower))
+    ended: dict[int, OptimizerResult] = {}
+    members = members_of(optimizer._prepared, problems, settings, evaluator, seeds)
+    for member in lockstep.ended(members):
+        result = ended[member.number] = member.result
+        if result.success and result.fun is not None:
+            minima.add(result.x.copy(), result.fun, member.number)
+        if agreement and minima.are_all:
+            lockstep.stop(StopReason.AGREED)
+        first = range(min(_FAILURES, int(slots)))
+        if member.number in first and all("error" in ended.get(i, ()) for i in first):
+            lockstep.stop(StopReason.FAILED)
+    runs = OptimizerResults((ended[number] for number in sorted(ended)), lockstep.rounds)
+    raise_if_ended(lockstep.error, runs, holding)
+    if lockstep.stopped is StopReason.FAILED:
+        raise attached(next(iter(runs.failures.values())), runs)
+    return MultistartResult(minima.sorted(), runs, lockstep.stopped or StopReason.MAXFUN)
+
+
+def _box(bounds: BoundsLike) -> tuple[Array, Array]:
+    pairs: Any = bounds
+    count = len(np.atleast_1d(bounds.lb)) if hasattr(bounds, "lb") else None
+    if count is None:
+        pairs = bounds if hasattr(bounds, "__len__") else list(bounds or ())
+        count = len(pairs)
+    lower, upper = as_bounds(pairs, count)
+    if lower is None or upper is None or not np.isfinite([lower, upper]).all():
+        raise InvalidInputError(
+            f"bounds is {bounds!r:.200}, expected finite ones on both sides of each variable: "
+            "starts are drawn between them."
+        )
+    return lower, upper
+
+
+def _starts(sampler: Any, lower: Array, upper: Array, seed: Any) -> Iterator[Array]:
+    """Yield starts between bounds without an end."""
+    from scipy.stats import qmc  # which takes longer to import than all of this package
+
+    if isinstance(sampler, qmc.QMCEngine):
+        engine = copy.deepcopy(sampler)
+        if engine.d != len(lower):
+            raise InvalidInputError(
+                f"sampler draws points of {engine.d} variables, expected {len(lower)}, as many "
+                "as there are bounds."
+            )
+    elif isinstance(sampler, str) and sampler in _SAMPLERS:
+        engine = getattr(qmc, _SAMPLERS[sampler])(len(lower), rng=seed)
+    else:
+        raise InvalidInputError(
+            f"sampler is {sampler!r}, expected one of {tuple(_SAMPLERS)} or a QMCEngine."
+        )
+    while True:
+        points = np.asarray(engine.random(_DRAWN), dtype=np.float64)
+        yield from np.clip(lower + points * (upper - lower), lower, upper)
+
+
+def _chained(first: Array, others: Iterator[Array]) -> Iterator[Array]:
+    yield first
+    for other in others:
+        yield np.ascontiguousarray(other)

@@ -1,0 +1,189 @@
+"""Race: different optimizers on one problem, in one batch."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import override
+
+from optimizers._types import ArrayLike, BoundsLike, ConstraintsLike, Jacobian, Objective
+from optimizers.errors import InvalidInputError, OptionError
+from optimizers.evaluation.arguments import WithArguments
+from optimizers.evaluation.evaluator import vectorized
+from optimizers.evaluation.pool import evaluator_for
+from optimizers.lockstep.lockstep import LockStep, Member
+from optimizers.lockstep.many import (
+    SUMMARY,
+    as_table,
+    attached,
+    best_of,
+    check_no_journal,
+    raise_if_ended,
+    summary,
+)
+from optimizers.lockstep.member import Share
+from optimizers.problem.problem import Problem, value_alone
+from optimizers.result import OptimizerResult, StopReason
+from optimizers.support import SupportLevel
+
+if TYPE_CHECKING:
+    from optimizers.optimizer import Optimizer
+
+# Settings that say how points are evaluated: the same for all.
+_EVALUATING = ("workers", "eval_timeout", "retries", "hedge")
+
+
+class RaceResults(dict[str, OptimizerResult]):
+    """The results of a race by the names of the optimizers; it prints as a table."""
+
+    @property
+    def winner(self) -> str | None:
+        """The name of the optimizer with the best result."""
+        best = self.best
+        return next((name for name, result in self.items() if result is best), None)
+
+    @property
+    def best(self) -> OptimizerResult | None:
+        """The result with the lowest value, of those that meet the constraints if any does."""
+        return best_of(self.values())
+
+    @override
+    def __repr__(self) -> str:
+        rows = []
+        for name, result in self.items():
+            *numbers, stop = summary(result)
+            rows.append([name, *numbers, str(result.rounds), stop])
+        return as_table(("optimizer", *SUMMARY[:-1], "rounds", SUMMARY[-1]), rows)
+
+
+def race(
+    optimizers: "Iterable[Optimizer] | Mapping[str, Optimizer]",
+    fun: Objective,
+    x0: ArrayLike,
+    jac: Jacobian = None,
+    bounds: BoundsLike = None,
+    *,
+    budget: int | None = None,
+    constraints: ConstraintsLike = (),
+    hess: Any = None,
+    hessp: Callable[..., Any] | None = None,
+    max_evals_grouped: int | None = 1,
+    **settings: Any,
+) -> RaceResults:
+    """Let optimizers minimise the same from the same start, with all they ask in one batch a round.
+
+    Parameters
+    ----------
+    optimizers : iterable of Optimizer, or mapping of str to Optimizer
+        The optimizers; by default the name of each is that of its class.
+    fun, x0, bounds, constraints
+        As in :meth:`Optimizer.minimize`.
+    jac, hess, hessp
+        As there, for those that take them; the others run without.
+    budget : int, optional
+        The most points that each may evaluate; what its own settings say by default.
+    max_evals_grouped : int, default 1
+        How many points one call takes; see :meth:`Optimizer.set_max_evals_grouped`.
+    **settings
+        As in :meth:`Optimizer.minimize`, for each. ``timeout`` is for the whole race.
+
+    Returns
+    -------
+    RaceResults
+        The results by name. One that failed has the attribute ``error``.
+
+    Raises
+    ------
+    InvalidInputError, CapabilityError, OptionError, UnknownOptionError
+        Before the first evaluation, if an argument cannot be used.
+    BaseException
+        What ends all runs, such as Ctrl-C; and the first error if all fail. Its attribute
+        ``optimizer_results`` holds the results.
+
+    Examples
+    --------
+    >>> from optimizers import LBFGSB, NELDER_MEAD, race
+    >>> print(race([LBFGSB(), NELDER_MEAD()], lambda x: x @ x + 1, [3.0, 4.0], budget=100))
+      optimizer       fun  nfev  nit  rounds  stop
+         LBFGSB         1     9    2       3  gradient
+    NELDER_MEAD ...
+    """
+    settings = dict(settings)
+    if budget is not None:
+        if settings.get("maxfun") is not None:
+            raise OptionError("budget and maxfun were given: they are the same, give one.")
+        settings["maxfun"] = budget
+    named = _named(optimizers)
+    evaluating = {name: settings.pop(name) for name in _EVALUATING if name in settings}
+    if jac is True and isinstance(evaluating.get("workers"), str):
+        fun = vectorized(WithArguments(fun, ()))
+    evaluator = evaluator_for(
+        value_alone(fun) if jac is True else fun,  # for those that take no gradient
+        max_evals_grouped,
+        evaluating.get("workers"),
+        eval_timeout=evaluating.get("eval_timeout"),
+        retries=evaluating.get("retries") or 0,
+        hedge=bool(evaluating.get("hedge")),
+    )
+    members = []
+    for number, (name, optimizer) in enumerate(named.items()):
+        _check(name, optimizer)
+        given = _given(optimizer, jac, hess, hessp)
+        problem: Problem = optimizer._problem(fun, x0, given[0], bounds, constraints, *given[1:])
+        if problem.fun is not fun:
+            raise OptionError(f"{name} was made with args: in a race, all have the same objective.")
+        check_no_journal(optimizer._holding(settings))
+        share = Share(evaluator)
+        members.append(Member(optimizer._prepared(problem, settings, share), share, number))
+    lockstep = LockStep(evaluator, timeout=settings.get("timeout"))
+    for _ in lockstep.ended(members):
+        pass
+    reason = lockstep.stopped or StopReason.CLOSED
+    results = RaceResults(zip(named, (member.finish(reason) for member in members), strict=True))
+    raise_if_ended(lockstep.error, list(results.values()), settings)
+    errors = [result.error for result in results.values() if "error" in result]
+    if len(errors) == len(results):
+        raise attached(errors[0], list(results.values()))
+    return results
+
+
+def _named(optimizers: Any) -> "dict[str, Optimizer]":
+    if hasattr(optimizers, "_start_run") or not isinstance(optimizers, Iterable):
+        raise InvalidInputError(
+            f"optimizers is {optimizers!r}, expected a sequence of Optimizers, or a dict of them."
+        )
+    if isinstance(optimizers, Mapping):
+        named = {str(name): optimizer for name, optimizer in optimizers.items()}
+    else:
+        named = {}
+        for optimizer in optimizers:
+            name, count = type(optimizer).__name__, 1
+            while (f"{name}-{count}" if count > 1 else name) in named:
+                count += 1
+            named[f"{name}-{count}" if count > 1 else name] = optimizer
+    if not named:
+        raise InvalidInputError("optimizers is empty, expected at least one Optimizer.")
+    return named
+
+
+def _check(name: str, optimizer: Any) -> None:
+    if isinstance(optimizer, type) or not hasattr(optimizer, "_start_run"):
+        raise InvalidInputError(
+            f"optimizer {name!r} is {optimizer!r}, expected an Optimizer: an object, and not its "
+            "class."
+        )
+    own = optimizer.settings
+    for setting in _EVALUATING:
+        if own.get(setting):
+            raise OptionError(f"{name} was made with {setting}: give it to race, for all.")
+    if own.get("max_evals_grouped") not in (None, 1):
+        raise OptionError(f"{name} was made with max_evals_grouped: give it to race, for all.")
+
+
+def _given(optimizer: "Optimizer", jac: Any, hess: Any, hessp: Any) -> tuple[Any, Any, Any]:
+    """Return what an optimizer takes of jac, hess and hessp."""
+    levels = optimizer.get_support_level()
+    takes = {
+        what: levels.get(what, 0) >= SupportLevel.supported for what in ("gradient", "hessian")
+    }
+    hessians = (hess, hessp) if takes["hessian"] else (None, None)
+    return (jac if takes["gradient"] else None, *hessians)

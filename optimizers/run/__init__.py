@@ -1,0 +1,1 @@
+"""One minimization in progress: budget, memory, questions, end."""

@@ -1,0 +1,217 @@
+"""The quickest way from a solver's question to the user's functions: no layer that is not needed.
+
+A compiled solver asks every few microseconds, so each call and each array counts here. What
+:meth:`Run.value_and_gradient` does for all cases is done in one function for the usual one.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from optimizers._types import Array
+from optimizers.evaluation.answers import as_gradient, as_value, non_finite, unpack
+from optimizers.evaluation.evaluator import is_vectorized
+from optimizers.evaluation.uncertainty import as_measure
+from optimizers.gradients.differences import Differences
+from optimizers.result import StopReason
+from optimizers.run.memory import NOWHERE, Evaluation, StopRun
+from optimizers.run.run import Run
+
+_FLOAT64 = np.dtype(np.float64)
+_EPS = float(np.finfo(np.float64).eps)
+#: Above this many variables a new array costs more than copying into an old one.
+_LARGE = 10_000
+
+
+def direct(run: Run) -> Callable[[Array], tuple[float, Array]]:
+    """Return the quickest equivalent of ``run.value_and_gradient`` for this run.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+
+    Returns
+    -------
+    callable
+        ``evaluate(x) -> (value, gradient)``. ``x`` is neither changed nor kept; the gradient is
+        not to be changed, and holds until the next call.
+    """
+    problem = run.problem
+    if not run.calls_points or problem.constraints or problem.n == 0 or run.stage is not None:
+        return run.value_and_gradient
+    if is_vectorized(problem.jac):
+        return run.value_and_gradient
+    if not (callable(problem.jac) or problem.jac is True):
+        return _forward(run)
+    fun: Any = problem.fun
+    jac: Any = problem.jac
+    n, limit, passes, rejects = problem.n, run.limit, run.passes, run.rejects
+    is_joint, is_timed = jac is True, run.deadline < math.inf
+    lower, upper, recent = problem.lower, problem.upper, run.recent
+    # Looked up once; the inner function finds them among its own variables.
+    remember, ndarray, shape, float64 = recent.append, np.ndarray, (n,), _FLOAT64
+    isfinite, minimum, maximum, record = np.isfinite, np.minimum, np.maximum, tuple.__new__
+    spare: list[Array] | None = [] if n > _LARGE else None
+    first = math.nan
+
+    def evaluate(x: Array) -> tuple[float, Array]:
+        # A kernel that steps back asks for its last point again.
+        nonlocal first
+        head = x.item(0)
+        if head == first and run.last.is_at(x) and run.last.jac is not None:
+            return run.last.fun, run.last.jac
+        if run.nfev >= limit:
+            raise StopRun(StopReason.MAXFUN)
+        if is_timed:
+            run.check_clock()
+        if spare:
+            copy = spare.pop()
+            copy[...] = x
+            x = copy
+        else:
+            x = x.copy()
+        if lower is not None and upper is not None:
+            maximum(minimum(x, upper, out=x), lower, out=x)
+            head = x.item(0)
+        first = head
+        run.nfev += 1
+        value = math.nan
+        try:
+            if is_joint:
+                run.njev += 1
+                both = fun(x.copy())
+                value, gradient = both if type(both) is tuple and len(both) == 2 else unpack(both)
+            else:
+                value = fun(x.copy())
+            if type(value) is not float:
+                value = as_value(value) if is_joint else as_measure(value, n)[0]
+            if value - value != 0.0:
+                if not passes:
+                    raise non_finite(value)
+                run.has_passed = run.has_passed or math.isnan(value)
+            if not is_joint:
+                run.njev += 1
+                gradient = jac(x.copy())
+            if type(gradient) is ndarray and gradient.dtype is float64 and gradient.shape == shape:
+                if not passes and b"\0" in isfinite(gradient).tobytes():
+                    as_gradient(gradient, n)  # raises, with the words
+                if spare:
+                    copy = spare.pop()
+                    copy[...] = gradient
+                    gradient = copy
+                else:
+                    gradient = gradient.copy()
+            else:
+                gradient = as_gradient(gradient, n, finite=not passes)
+        except Exception as error:
+            if type(value) is float and math.isfinite(value):
+                # The gradient failed: the point is seen, but no candidate if it is rejected.
+                if rejects:
+                    run.worst = max(run.worst, value)
+                else:
+                    run.weigh(x, value)
+            stand_in = run.rejected(x, error)
+            if stand_in.jac is None:
+                raise
+            return stand_in.fun, stand_in.jac
+        else:
+            known = run.last = record(Evaluation, (x, value, gradient))
+            if spare is not None and len(recent) == recent.maxlen:
+                spare.extend(_retired(run))
+            remember(known)
+            # As in Ledger.weigh and Ledger.remember; there are no constraints here.
+            best = run.best
+            if value > run.worst:
+                run.worst = value
+            if best is None or value < best[1] or best[1] != best[1]:
+                run.best = run.anchor = known
+            return value, gradient
+
+    return evaluate
+
+
+def _retired(run: Run) -> tuple[Array, ...]:
+    """Return the arrays of the oldest point remembered, to be used again if nothing needs it."""
+    oldest = run.recent[0]
+    if oldest.jac is None or any(oldest is kept for kept in (run.best, run.anchor, run.iterate)):
+        return ()
+    return oldest.x, oldest.jac
+
+
+def _forward(run: Run) -> Callable[[Array], tuple[float, Array]]:
+    """Return the quickest equivalent where the gradient is by one-sided absolute steps."""
+    problem, differences = run.problem, run.differences
+    if not isinstance(differences, Differences):
+        return run.value_and_gradient
+    h = np.asarray(0.0 if differences.step is None else differences.step, dtype=np.float64)
+    if differences.scheme != "2-point" or h.ndim or not h > 0.0:
+        return run.value_and_gradient
+    fun, n, limit, passes, upper = problem.fun, problem.n, run.limit, run.passes, problem.upper
+
+    def evaluate(x: Array) -> tuple[float, Array]:
+        moved = x + h
+        steps = moved - x
+        # All that is not usual goes the long way.
+        if (
+            run.precision > _EPS
+            or run.rejects  # a probe that fails has another in its place
+            or run.nfev + n + 1 > limit
+            or run.deadline < math.inf
+            or not steps.all()
+            or (upper is not None and (moved > upper).any())
+            or run.last.is_at(x)
+        ):
+            return run.value_and_gradient(x)
+        x, best = x.copy(), run.best
+        values: list[float] = []
+        if run.last is NOWHERE:
+            values.append(run.value(x))
+            if run.precision > _EPS:  # the first value shows it
+                return values[0], run.gradient(x)
+        count = run.nfev
+        try:
+            probes = moved.tolist()
+            for i in range(len(values) - 1, n):
+                point = x.copy()
+                if i >= 0:
+                    point[i] = probes[i]
+                count += 1
+                value = fun(point)
+                if type(value) is not float:
+                    value, _ = as_measure(value, n)
+                values.append(value)
+                if value - value != 0.0 and not passes:
+                    raise non_finite(value)
+            gradient = as_gradient((np.array(values[1:]) - values[0]) / steps, n, finite=not passes)
+        except BaseException as error:
+            run.nfev = count
+            _weigh(run, x, moved, values)
+            if not isinstance(error, Exception):
+                raise
+            stand_in = run.rejected(x, error)
+            if stand_in.jac is None:
+                raise
+            run.best = best  # a point that is rejected is no candidate, nor are its probes
+            return stand_in.fun, stand_in.jac
+        run.nfev = count
+        _weigh(run, x, moved, values)
+        run.remember(Evaluation(x, values[0], gradient))
+        return values[0], gradient
+
+    return evaluate
+
+
+def _weigh(run: Run, x: Array, moved: Array, values: list[float]) -> None:
+    """Weigh the values at ``x`` and at as many of its probes as there are."""
+    known = values
+    if not math.isfinite(sum(values)):
+        known = [value for value in values if math.isfinite(value)]
+    for value in (min(known), max(known)) if known else ():
+        i = values.index(value)
+        point = x.copy()
+        if i:
+            point[i - 1] = moved[i - 1]
+        run.weigh(point, value)

@@ -1,0 +1,336 @@
+"""SciPy's functional faces of TNC."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import numpy as np
+
+from optimizers._types import Array, ArrayLike, BoundsLike, Jacobian, Objective
+from optimizers.errors import CrossedBoundsError, NoValueError
+from optimizers.evaluation.arguments import as_arguments
+from optimizers.options.settings import check_level, check_number, check_option
+from optimizers.problem.problem import as_start
+from optimizers.result import OptimizerResult, StopReason
+from optimizers.scipy.functions import check_passed_on, face_run, gradient_of, set_tolerance
+from optimizers.scipy.lbfgsb.report import (
+    MSG_ALL,
+    MSG_EXIT,
+    MSG_INFO,
+    MSG_ITER,
+    MSG_NONE,
+    MSG_VERS,
+    report_version,
+)
+from optimizers.scipy.tnc.codes import INFEASIBLE, MAXFUN, RCSTRINGS, USERABORT
+from optimizers.scipy.tnc.solver import report_end, solve_tnc, tnc_messages
+
+MSGS = {
+    MSG_NONE: "No messages",
+    MSG_ITER: "One line per iteration",
+    MSG_INFO: "Informational messages",
+    MSG_VERS: "Version info",
+    MSG_EXIT: "Exit reasons",
+    MSG_ALL: "All messages",
+}
+
+_STOPPED = {StopReason.MAXFUN: MAXFUN, StopReason.CALLBACK: USERABORT}
+
+
+def minimize_tnc(
+    fun: Objective,
+    x0: ArrayLike,
+    args: tuple[Any, ...] = (),
+    jac: Jacobian = None,
+    bounds: BoundsLike = None,
+    eps: ArrayLike = 1e-8,
+    scale: ArrayLike | None = None,
+    offset: ArrayLike | None = None,
+    mesg_num: int | None = None,
+    maxCGit: int = -1,  # noqa: N803  # SciPy's name
+    eta: float = -1,
+    stepmx: float = 0,
+    accuracy: float = 0,
+    minfev: float = 0,
+    ftol: float = -1,
+    xtol: float = -1,
+    gtol: float = -1,
+    rescale: float = -1,
+    disp: bool = False,
+    callback: Callable[..., Any] | None = None,
+    maxfun: int | None = None,
+    **unknown_options: Any,
+) -> OptimizerResult:
+    """Minimize a scalar function of one or more variables using a truncated Newton algorithm.
+
+    Usable as ``scipy.optimize.minimize(..., method=minimize_tnc)``.
+
+    Parameters
+    ----------
+    fun : callable
+        ``fun(x, *args) -> float``, or ``-> (float, gradient)`` with ``jac=True``. Returning None
+        ends the run.
+    x0 : array_like of shape (n,)
+        The start.
+    args : tuple, default ()
+        Further arguments of ``fun`` and ``jac``.
+    jac : callable, {"2-point", "3-point", "cs"}, GradientSource, True or None
+        The gradient. None means one-sided differences with the step ``eps``. Name a scheme in a
+        direct call: :func:`scipy.optimize.minimize` hands a custom method None in its place.
+    bounds : sequence of (low, high), array_like of shape (n, 2), Bounds or None
+        The bounds; None or an infinity for no bound on that side.
+    eps : float or array_like of shape (n,), default 1e-8
+        Absolute step of the differences.
+    scale : float or array_like of shape (n,), optional
+        Scaling factors; by default up - low for variables between two bounds, 1 + abs(x) for the
+        others.
+    offset : float or array_like of shape (n,), optional
+        What is subtracted from each variable; by default (up + low) / 2 for variables between two
+        bounds, x for the others.
+    mesg_num : int, optional
+        0 no message, 1 a line an iteration, 2 information, 3 version, 4 reason for the end, 5 all.
+    maxCGit : int, default -1
+        The most products of Hessian and vector an iteration; 0: steepest descent; negative:
+        max(1, min(50, n / 2)).
+    eta : float, default -1
+        Severity of the line search; outside 0 to 1: 0.25.
+    stepmx : float, default 0
+        Maximum step of the line search; if too small, 10.
+    accuracy : float, default 0
+        Relative precision of the Hessian's differences; at most the machine precision: its root.
+        Where gradients are differences of values in single precision, the default of this and of
+        the goals below suits these, and a success is claimed only if the gradient there may be
+        zero.
+    minfev : float, default 0
+        Estimate of the minimum.
+    ftol, xtol, gtol : float, default -1
+        Precision goals of f, of the scaled x, and of the scaled projected gradient.
+    rescale : float, default -1
+        Scaling factor (in log10) that triggers a rescaling of f; negative: 1.3.
+    disp : bool, default False
+        Print all messages.
+    callback : callable, optional
+        ``callback(xk)`` or ``callback(intermediate_result)``, after each iteration.
+    maxfun : int, optional
+        The most points that are evaluated, those of differences included: a hard limit. By
+        default the kernel stops after max(100, 10 n) evaluations of value and gradient.
+    **unknown_options
+        What :func:`scipy.optimize.minimize` passes on: ``tol`` (stands for those of ``ftol``,
+        ``xtol`` and ``gtol`` that have their defaults), ``finite_diff_rel_step``, ``workers``.
+
+    Returns
+    -------
+    OptimizerResult
+        With TNC's return code as ``status``. ``fun`` is None if there is no value: where ``fun``
+        returned None at the start, or the bounds are crossed.
+
+    Raises
+    ------
+    InvalidInputError, OptionError, UnknownOptionError
+        Before the first evaluation, if an argument cannot be used.
+
+    Examples
+    --------
+    >>> from scipy.optimize import minimize, rosen, rosen_der
+    >>> minimize(rosen, [-1.2, 1.0], jac=rosen_der, method=minimize_tnc).x.round(2)
+    array([1., 1.])
+    """
+    passed_on = check_passed_on(minimize_tnc, unknown_options)
+    check_level("mesg_num", mesg_num)
+    check_level("disp", disp)
+    messages = MSG_ALL if mesg_num is None and disp else tnc_messages(mesg_num)
+    return _minimize(
+        fun,
+        x0,
+        args,
+        jac,
+        bounds,
+        callback,
+        eps,
+        maxfun,
+        messages,
+        {
+            "scale": scale,
+            "offset": offset,
+            "maxCGit": maxCGit,
+            "eta": eta,
+            "stepmx": stepmx,
+            "accuracy": accuracy,
+            "minfev": minfev,
+            "ftol": ftol,
+            "xtol": xtol,
+            "gtol": gtol,
+            "rescale": rescale,
+        },
+        passed_on,
+    )
+
+
+def fmin_tnc(
+    func: Objective,
+    x0: ArrayLike,
+    fprime: Callable[..., Any] | None = None,
+    args: Sequence[Any] = (),
+    approx_grad: bool | int = 0,
+    bounds: BoundsLike = None,
+    epsilon: ArrayLike = 1e-8,
+    scale: ArrayLike | None = None,
+    offset: ArrayLike | None = None,
+    messages: int | None = MSG_ALL,
+    maxCGit: int = -1,  # noqa: N803  # SciPy's name
+    maxfun: int | None = None,
+    eta: float = -1,
+    stepmx: float = 0,
+    accuracy: float = 0,
+    fmin: float = 0,
+    ftol: float = -1,
+    xtol: float = -1,
+    pgtol: float = -1,
+    rescale: float = -1,
+    disp: int | None = None,
+    callback: Callable[..., Any] | None = None,
+) -> tuple[Array, int, int]:
+    """Minimize a function with variables subject to bounds, using gradient information.
+
+    Parameters
+    ----------
+    func : callable
+        ``func(x, *args)``: the value, or value and gradient if neither ``fprime`` nor
+        ``approx_grad`` is given. Returning None ends the run.
+    x0 : array_like of shape (n,)
+        Initial estimate of the minimum.
+    fprime : callable, optional
+        ``fprime(x, *args)``: the gradient.
+    args : sequence, default ()
+        Further arguments of ``func`` and ``fprime``.
+    approx_grad : bool, default False
+        Whether to approximate the gradient by differences with the step ``epsilon``.
+    messages : int, default MSG_ALL
+        Bit mask of what is printed, see MSGS: 1 a line an iteration, 2 information, 4 version,
+        8 reason for the end; None: all.
+    disp : int, optional
+        Integer interface to messages: 0 none, 5 all.
+    fmin : float, default 0
+        Estimate of the minimum.
+    pgtol : float, default -1
+        Precision goal of the scaled projected gradient.
+    bounds, epsilon, scale, offset, maxCGit, maxfun, eta, stepmx
+        As in :func:`minimize_tnc`, where ``epsilon`` is called ``eps``.
+    accuracy, ftol, xtol, rescale, callback
+        As in :func:`minimize_tnc`.
+
+    Returns
+    -------
+    x : ndarray of float64, shape (n,)
+        The solution.
+    nfeval : int
+        The number of points evaluated.
+    rc : int
+        Return code, see RCSTRINGS.
+
+    Examples
+    --------
+    >>> func = lambda x: ((x[0] - 1) ** 2, [2 * (x[0] - 1)])
+    >>> x, nfeval, rc = fmin_tnc(func, [3.0], messages=0)
+    >>> x.round(5), RCSTRINGS[rc]
+    (array([1.]), 'Local minimum reached (|pg| ~= 0)')
+    """
+    check_level("messages", messages)
+    check_level("disp", disp)
+    check_number("fmin", fmin)
+    check_number("pgtol", pgtol)
+    mask = MSG_ALL if messages is None else int(messages)
+    result = _minimize(
+        func,
+        x0,
+        as_arguments(args),
+        gradient_of(func, fprime, approx_grad, epsilon),
+        bounds,
+        callback,
+        epsilon,
+        maxfun,
+        mask if disp is None else tnc_messages(disp),
+        {
+            "scale": scale,
+            "offset": offset,
+            "maxCGit": maxCGit,
+            "eta": eta,
+            "stepmx": stepmx,
+            "accuracy": accuracy,
+            "minfev": fmin,
+            "ftol": ftol,
+            "xtol": xtol,
+            "gtol": pgtol,
+            "rescale": rescale,
+        },
+        {},
+    )
+    return result.x, result.nfev, result.status
+
+
+def _minimize(
+    fun: Objective,
+    x0: ArrayLike,
+    args: tuple[Any, ...],
+    jac: Jacobian,
+    bounds: BoundsLike,
+    callback: Callable[..., Any] | None,
+    eps: ArrayLike,
+    maxfun: int | None,
+    messages: int,
+    options: dict[str, Any],
+    passed_on: dict[str, Any],
+) -> OptimizerResult:
+    defaults = {name: -1.0 for name in ("ftol", "xtol", "gtol")}
+    set_tolerance(passed_on.get("tol"), options, defaults)
+    for name, value in options.items():
+        check_option(name, value)
+    options["maxfun"] = maxfun
+    try:
+        run = face_run(
+            "tnc",
+            fun,
+            x0,
+            args,
+            jac,
+            bounds,
+            callback,
+            maxfun=maxfun,
+            eps=eps,
+            passed_on=passed_on,
+        )
+    except CrossedBoundsError:
+        report_version(messages)
+        report_end(RCSTRINGS[INFEASIBLE], messages)
+        return _infeasible(x0)
+    try:
+        result = run.execute(lambda run: solve_tnc(run, options, messages))
+    except NoValueError as error:
+        if error.function != "fun":
+            raise
+        # None asks for the end, as in SciPy's document.
+        result = cast(Any, error).optimizer_result
+        result.stop = StopReason.CALLBACK
+    if result.stop in _STOPPED:
+        result.status = _STOPPED[result.stop]
+        result.message = RCSTRINGS[result.status]
+    report_end(result.message, messages)
+    return result
+
+
+def _infeasible(x0: ArrayLike) -> OptimizerResult:
+    return OptimizerResult(
+        x=as_start(np.ravel(np.asarray(x0))),
+        fun=None,
+        jac=None,
+        nfev=0,
+        njev=0,
+        nhev=0,
+        nit=0,
+        nrejected=0,
+        success=False,
+        status=INFEASIBLE,
+        message=RCSTRINGS[INFEASIBLE],
+        stop=StopReason.INFEASIBLE,
+        best=None,
+        elapsed=0.0,
+    )

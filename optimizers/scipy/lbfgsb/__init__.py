@@ -1,0 +1,1 @@
+"""L-BFGS-B on SciPy's kernel."""

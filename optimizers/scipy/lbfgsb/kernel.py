@@ -1,0 +1,460 @@
+"""SciPy's compiled kernels of L-BFGS-B and TNC, driven directly. The only place of private names.
+
+The kernels are not public: they have changed with SciPy's versions and will again. They are used
+only after a tiny problem, solved once, has shown that they behave as expected (the trials are in
+:mod:`optimizers.scipy.lbfgsb.trials`); otherwise the same answers come from SciPy's public
+functions, more slowly.
+
+References
+----------
+.. [1] C. Zhu, R. H. Byrd, P. Lu and J. Nocedal, "Algorithm 778: L-BFGS-B", ACM Transactions on
+   Mathematical Software 23 (1997) 550-560: reverse communication, the layout of the workspace.
+"""
+
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.optimize
+from numpy.typing import NDArray
+
+from optimizers._types import Array
+from optimizers.scipy.lbfgsb import trials as kernel_trials
+from optimizers.scipy.lbfgsb.public import (
+    DETAILS,
+    MAXITER,
+    TASKS,
+    Evaluate,
+    LbfgsbEnd,
+    PublicLbfgsb,
+    has_curvature,
+    public_tnc,
+)
+
+# What the L-BFGS-B kernel says in its first task number, and what we answer in it.
+_START, _NEW_X, _EVALUATE, _CONVERGED, _STOP = 0, 1, 3, 4, 5
+# The second task number, where the first is to evaluate a step of a line search.
+_IN_LINE_SEARCH = 302
+_EPS = float(np.finfo(np.float64).eps)
+
+#: SciPy's defaults of TNC's options.
+TNC_DEFAULTS = {
+    "scale": None,
+    "offset": None,
+    "maxCGit": -1,
+    "maxfun": 100,
+    "eta": -1,
+    "stepmx": 0,
+    "accuracy": 0,
+    "minfev": 0,
+    "ftol": -1,
+    "xtol": -1,
+    "gtol": -1,
+    "rescale": -1,
+}
+
+
+@dataclass(frozen=True)
+class Ray:
+    """Where a line search of L-BFGS-B goes.
+
+    Parameters
+    ----------
+    start, direction : ndarray of float64, shape (n,)
+        A step s leads to ``start + s * direction``.
+    end : ndarray of float64, shape (n,)
+        Where the step 1 leads, without rounding.
+    value, slope : float
+        The objective and its derivative along the direction, at the start.
+    first, longest : float
+        The step that the kernel wants, and the longest inside the bounds.
+    """
+
+    start: Array
+    direction: Array
+    end: Array
+    value: float
+    slope: float
+    first: float
+    longest: float
+
+    def point(self, step: float) -> Array:
+        """Return where a step leads; rounding may put it just outside the bounds."""
+        return self.end if step == 1.0 else self.start + step * self.direction
+
+
+class LbfgsbKernel:
+    """The state of one L-BFGS-B run: arrays and numbers only, so that it can be pickled.
+
+    Parameters
+    ----------
+    x0 : ndarray of float64, shape (n,)
+        The start, inside the bounds.
+    lower, upper : ndarray of float64, shape (n,), or None
+        The bounds.
+    m : int
+        How many steps stand in for the Hessian.
+    ftol, gtol : float
+        The tolerances of the relative reduction of f and of the projected gradient.
+    maxls : int
+        The most evaluations of a line search.
+    integer : type, default int32
+        The kernel's integer type.
+    """
+
+    def __init__(
+        self,
+        x0: Array,
+        lower: Array | None,
+        upper: Array | None,
+        m: int,
+        ftol: float,
+        gtol: float,
+        maxls: int,
+        integer: type[np.signedinteger[Any]] = np.int32,
+    ) -> None:
+        n = x0.size
+        self.m = m
+        self.x = x0.copy()
+        self.f = np.zeros(())
+        self.g = np.zeros(n)
+        self.iterations = 0
+        self.workspace = np.zeros(2 * m * n + 5 * n + 11 * m * m + 8 * m)
+        self.task = np.zeros(2, dtype=integer)
+        self.counters = np.zeros(44, dtype=integer)
+        self.numbers = np.zeros(29)
+        self.maxls = maxls
+        self.arguments = (
+            m,
+            self.x,
+            *_coded(self.x, lower, upper, integer),
+            self.f,
+            self.g,
+            ftol / _EPS,
+            gtol,
+            self.workspace,
+            np.zeros(3 * n, dtype=integer),
+            self.task,
+            np.zeros(4, dtype=integer),
+            self.counters,
+            self.numbers,
+            maxls,
+            np.zeros(2, dtype=integer),
+        )
+
+    def run(
+        self,
+        evaluate: Evaluate,
+        maxiter: int,
+        on_iteration: Callable[["LbfgsbKernel"], None],
+        first: tuple[float, Array] | None = None,
+        search: Callable[["LbfgsbKernel"], None] | None = None,
+    ) -> None:
+        """Iterate until the kernel ends or ``maxiter`` iterations are done.
+
+        What ``evaluate`` raises leaves the kernel where it stands: run again, it asks again.
+
+        Parameters
+        ----------
+        evaluate : callable
+            ``evaluate(x) -> (value, gradient)``.
+        maxiter : int
+            The most iterations.
+        on_iteration : callable
+            Called with the kernel after each iteration.
+        first : tuple of float and ndarray, optional
+            The answer to the first question, that at the start, if it is known.
+        search : callable, optional
+            Called with the kernel, in place of ``evaluate``, for each step of a line search. It may
+            end the search by :meth:`accept` or :meth:`give_up`, and then stands in place of the
+            kernel's own, or answer by :meth:`step_back` or with ``f`` and ``g``.
+        """
+        setulb, arguments = _private("_lbfgsb").setulb, self.arguments
+        x, f, g, task = self.x, self.f, self.g, self.task
+        wanted = task.item(0)
+        if wanted != _START:  # entered anew: the first question was answered before
+            first = None
+        while True:
+            if wanted == _EVALUATE and search is not None and task.item(1) == _IN_LINE_SEARCH:
+                search(self)
+            elif wanted == _EVALUATE:
+                f[...], g[...] = evaluate(x) if first is None else first
+                first = None
+                if maxiter <= 0:
+                    task[:] = _STOP, MAXITER
+                    return
+            elif wanted == _NEW_X:
+                self.iterations += 1
+                on_iteration(self)
+                if self.iterations >= maxiter:
+                    task[:] = _STOP, MAXITER
+                    return
+            elif wanted != _START:
+                return
+            setulb(*arguments)
+            wanted = task.item(0)
+
+    def ray(self) -> Ray:
+        """Return where the line search goes that begins now."""
+        n = self.x.size
+        at = 2 * self.m * n + 11 * self.m * self.m  # behind the matrices
+        end, _, direction, start = self.workspace[at : at + 4 * n].reshape(4, n)
+        value, longest, first, slope = self.numbers[[1, 11, 13, 14]].tolist()
+        return Ray(start, direction, end, value, slope, first, longest)
+
+    def accept(self, step: float, x: Array, value: float, gradient: Array) -> None:
+        """End the line search with a step.
+
+        Parameters
+        ----------
+        step : float
+            The step.
+        x, gradient : ndarray of float64, shape (n,)
+            Where it leads, and the gradient there.
+        value : float
+            The objective there.
+        """
+        self.x[...], self.f[...], self.g[...] = x, value, gradient
+        self.numbers[13] = step
+        # An interval of steps that has shrunk to one: the kernel's own search takes it then. What
+        # it learns from it, its own condition on the curvature decides.
+        self.counters[42] = 1
+        self.numbers[[25, 26]] = step
+
+    def give_up(self) -> None:
+        """End the line search without a step: the kernel goes back, and empties its memory."""
+        ray = self.ray()
+        self.f[...] = ray.value + abs(ray.value) + 1.0  # certainly no decrease
+        self.counters[35] = self.maxls  # "number of evaluations in the current iteration"
+
+    @property
+    def decrease_limit(self) -> float:
+        """The value above which the kernel's line search steps back, whatever the gradient."""
+        value, step, slope, lowest, at = self.numbers[[1, 13, 14, 21, 23]].tolist()
+        if step == at:  # the search ends on its lowest point, and asks for it once more
+            return math.inf
+        wanted = 1e-3 * slope
+        # Compared with the lowest point of the search so far, it asks for the same decrease again,
+        # until the search has once had enough: its second stage.
+        if self.counters[43] == 1:
+            lowest += min(0.0, (step - at) * wanted)
+        return float(max(value + step * wanted, lowest))
+
+    def step_back(self, value: float) -> None:
+        """Answer the line search with a value above :attr:`decrease_limit` and no gradient.
+
+        The kernel interpolates with a slope: it gets the one with which its cubic is the parabola
+        through what is known. It keeps nothing of a point that it steps back from.
+        """
+        step, slope, lowest, at = self.numbers[[13, 18, 21, 23]].tolist()
+        wanted = 2.0 * (value - lowest) / (step - at) - slope
+        direction = self.ray().direction
+        self.f[...] = value
+        self.g[...] = direction * (wanted / direction.dot(direction))
+
+    def end(self) -> LbfgsbEnd:
+        """Return how the run ended."""
+        code, detail = self.task.tolist()
+        status = 0 if code == _CONVERGED else 1 if detail == MAXITER else 2
+        message = f"{TASKS.get(code, code)}: {DETAILS.get(detail, detail)}"
+        return LbfgsbEnd(self.x.copy(), self.iterations, status, message)
+
+    def pairs(self) -> tuple[Array, Array]:
+        """Return steps and gradient changes, oldest first; the kernel cannot go on after that.
+
+        Returns
+        -------
+        sk, yk : ndarray of float64, shape (k, n)
+            The last k <= m, the final step included; parts of the kernel's own workspace.
+        """
+        m, n = self.m, self.x.size
+        steps = self.workspace[: m * n].reshape(m, n)
+        changes = self.workspace[m * n : 2 * m * n].reshape(m, n)
+        updates = int(self.counters[30])  # "total number of BFGS updates prior the current"
+        accepted = self.task[0] in (_NEW_X, _CONVERGED, _STOP) and self.iterations > 0
+        if accepted:
+            # The kernel stores a step when the next one begins; the final one is stored here,
+            # under its own condition. The previous gradient and point lie behind the matrices.
+            at = 2 * m * n + 11 * m * m
+            gradient = self.workspace[at + n : at + 2 * n]
+            step = self.x - self.workspace[at + 3 * n : at + 4 * n]
+            change = self.g - gradient
+            if has_curvature(step, change, gradient):
+                steps[updates % m], changes[updates % m] = step, change
+                updates += 1
+        if updates > m:  # a ring: its oldest entry to the front, without a second copy
+            _rotate(steps, updates % m)
+            _rotate(changes, updates % m)
+        return steps[: min(updates, m)], changes[: min(updates, m)]
+
+
+def _coded(
+    x: Array, lower: Array | None, upper: Array | None, integer: type[np.signedinteger[Any]]
+) -> tuple[Array, Array, NDArray[np.signedinteger[Any]]]:
+    """Return bounds as the kernel takes them: with a code for those that count."""
+    if lower is None or upper is None:
+        # Some array must stand there, which is not read where the code says that there is no bound.
+        return x, x, np.zeros(x.size, dtype=integer)
+    has_lower, has_upper = np.isfinite(lower).view(np.int8), np.isfinite(upper).view(np.int8)
+    # 0 no bound, 1 lower, 2 both, 3 upper.
+    codes = has_lower + 3 * has_upper - 2 * (has_lower & has_upper)
+    return lower, upper, codes.astype(integer)
+
+
+def _rotate(rows: Array, first: int) -> None:
+    """Rotate rows in place, so that row ``first`` becomes row 0."""
+    if rows.size <= 100_000:
+        rows[...] = np.concatenate((rows[first:], rows[:first]))
+        return
+    # By three reversals, two rows at a time: a second copy would be large.
+    for part in (rows[:first], rows[first:], rows):
+        for i in range(len(part) // 2):
+            part[[i, -1 - i]] = part[[-1 - i, i]]
+
+
+def lbfgsb(
+    x0: Array,
+    lower: Array | None,
+    upper: Array | None,
+    m: int,
+    ftol: float,
+    gtol: float,
+    maxls: int,
+) -> LbfgsbKernel | PublicLbfgsb:
+    """Return L-BFGS-B's quickest form that works with this SciPy; see :class:`LbfgsbKernel`."""
+    integer = lbfgsb_integer()
+    if integer is None:
+        return PublicLbfgsb(x0, lower, upper, m, ftol, gtol, maxls)
+    return LbfgsbKernel(x0, lower, upper, m, ftol, gtol, maxls, integer)
+
+
+def tnc(
+    evaluate: Evaluate,
+    x0: Array,
+    lower: Array,
+    upper: Array,
+    options: dict[str, Any],
+    on_iteration: Callable[[Array], None],
+) -> tuple[int, Array]:
+    """Run TNC and return its code and the point it ends on.
+
+    Parameters
+    ----------
+    evaluate : callable
+        ``evaluate(x) -> (value, gradient)``.
+    x0, lower, upper : ndarray of float64, shape (n,)
+        The start and the bounds, infinite where there is none, nowhere equal.
+    options : dict
+        SciPy's options of TNC, all of them.
+    on_iteration : callable
+        Called with each iterate.
+
+    Returns
+    -------
+    code : int
+        TNC's return code, -1 to 7.
+    x : ndarray of float64, shape (n,)
+        The point.
+    """
+    if not tnc_works():
+        return public_tnc(evaluate, x0, lower, upper, options, on_iteration)
+    code, _, _, x, _, _ = _tnc_minimize(evaluate, x0, lower, upper, options, on_iteration)
+    return int(code), x
+
+
+def _tnc_minimize(
+    evaluate: Evaluate,
+    x0: Array,
+    lower: Array,
+    upper: Array,
+    options: dict[str, Any],
+    on_iteration: Callable[[Array], None] | None,
+) -> Any:
+    empty = np.array([])
+    return _private("_moduleTNC").tnc_minimize(
+        evaluate,
+        x0,
+        lower,
+        upper,
+        empty if options["scale"] is None else options["scale"],
+        empty if options["offset"] is None else options["offset"],
+        0,  # it would print to the process' standard error; the driver reports instead
+        options["maxCGit"],
+        options["maxfun"],
+        options["eta"],
+        options["stepmx"],
+        options["accuracy"],
+        options["minfev"],
+        options["ftol"],
+        options["xtol"],
+        options["gtol"],
+        options["rescale"],
+        on_iteration,
+    )
+
+
+# Where SciPy keeps the lock of a method, in those versions that have it.
+_LOCKS = {"cobyla": ("_cobyla_py", "_module_lock"), "cobyqa": ("_cobyqa_py", "COBYQA_LOCK")}
+
+
+def method_lock(method: str) -> Any:
+    """Return the lock that SciPy holds while a method runs; None if it has none."""
+    module, name = _LOCKS[method]
+    return getattr(getattr(scipy.optimize, module, None), name, None)
+
+
+def _private(name: str) -> Any:
+    return getattr(scipy.optimize, name)
+
+
+@functools.cache
+def lbfgsb_integer() -> type[np.signedinteger[Any]] | None:
+    """Return the L-BFGS-B kernel's integer type, or None if the kernel cannot be used.
+
+    SciPy 1.18 changes the type's width: the trial tells.
+    """
+    for integer in (np.int32, np.int64):
+        if _passes(kernel_trials.solves, integer):
+            return integer
+    return None
+
+
+@functools.cache
+def line_search_is_replaceable() -> bool:
+    """Return whether the L-BFGS-B kernel takes the steps of another line search."""
+    integer = lbfgsb_integer()
+    return (
+        integer is not None
+        and _passes(kernel_trials.takes_steps, integer)
+        and _passes(kernel_trials.takes_no_step, integer)
+    )
+
+
+@functools.cache
+def steps_back_by_value() -> bool:
+    """Return whether the L-BFGS-B kernel steps back as expected where it has no gradient."""
+    integer = lbfgsb_integer()
+    return integer is not None and _passes(kernel_trials.steps_back, integer)
+
+
+def _passes(trial: Callable[[LbfgsbKernel], bool], integer: type[np.signedinteger[Any]]) -> bool:
+    kernel = LbfgsbKernel(*kernel_trials.PROBLEM, 2, 1e-12, 1e-8, 20, integer)
+    try:
+        return trial(kernel)
+    except Exception:  # whatever a changed private interface raises, the public one remains
+        return False
+
+
+@functools.cache
+def tnc_works() -> bool:
+    """Return whether the TNC kernel behaves as expected."""
+    try:
+        code, _, _, x, _, _ = _tnc_minimize(
+            kernel_trials.trial, *kernel_trials.PROBLEM, TNC_DEFAULTS, None
+        )
+    except Exception:  # as above
+        return False
+    return code in (0, 1, 2) and kernel_trials.is_end(x)

@@ -1,0 +1,1 @@
+"""TNC on SciPy's kernel."""

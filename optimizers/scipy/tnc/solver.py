@@ -1,0 +1,242 @@
+"""TNC on SciPy's kernel: how a run is solved by it."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optimizers._types import Array
+from optimizers.errors import OptionError
+from optimizers.problem.problem import Problem
+from optimizers.run.fast_path import direct
+from optimizers.run.memory import Evaluation
+from optimizers.run.outcome import Ending
+from optimizers.run.run import Run
+from optimizers.scipy.free_variables import FreeVariables
+from optimizers.scipy.lbfgsb import kernel as kernels
+from optimizers.scipy.lbfgsb.report import (
+    MSG_ALL,
+    MSG_EXIT,
+    MSG_INFO,
+    MSG_ITER,
+    MSG_NONE,
+    MSG_VERS,
+    TncReport,
+    report_version,
+)
+from optimizers.scipy.stationary import is_misled
+from optimizers.scipy.tnc.codes import (
+    CONSTANT,
+    LOCALMINIMUM,
+    NOPROGRESS,
+    RCSTRINGS,
+    REASONS,
+    XCONVERGED,
+)
+from optimizers.scipy.tnc.precision import Coarse, gradient_error, is_coarse, set_accuracy
+
+_FLOAT = np.finfo(np.float64)
+#: Of smaller scales, and of larger ones, steps of the machine precision's size are no numbers.
+_LEAST, _MOST = float(_FLOAT.tiny / _FLOAT.eps), float(_FLOAT.max * _FLOAT.eps)
+
+
+def solve_tnc(run: Run, options: dict[str, Any], messages: int = MSG_NONE) -> Ending:
+    """Run TNC on the problem of a run.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    options : dict
+        Options of TNC that differ from :data:`kernels.TNC_DEFAULTS`; None stands for a default:
+        for ``maxfun`` max(100, 10 n), for ``accuracy`` what suits the run's difference scheme.
+    messages : int, default 0
+        What is printed; see :class:`TncReport`.
+
+    Returns
+    -------
+    Ending
+        How it ended.
+    """
+    problem = run.problem
+    report = TncReport(problem, messages) if messages else None
+    # The kernel stumbles over a variable without room: such variables are kept from it.
+    free = FreeVariables(problem, strip=True)
+    options = _checked(options, problem, free)
+    report_version(messages)
+    evaluate = direct(run)
+    value, gradient = evaluate(problem.x0)
+    run.iterate = run.last
+    # The first value tells the precision.
+    coarse = Coarse(run, options) if is_coarse(run) else None
+    if coarse is not None:
+        coarse.set_options(options)
+    elif options["accuracy"] is None:
+        set_accuracy(options, gradient_error(run, value))
+    if report is not None:
+        report.start()
+        report.iteration(0, problem.x0, value, gradient, run.nfev)
+    del gradient  # which may be large; the kernel asks for the start once more
+
+    def note(x: Array) -> None:
+        run.nit += 1
+        run.iterate = _nearest(run, free.whole(x))
+
+    def observe(x: Array) -> None:
+        known = _nearest(run, free.whole(x))
+        if report is not None and known.jac is not None:
+            report.iteration(run.nit + 1, known.x, known.fun, known.jac, run.nfev)
+        run.iteration(known.x, known)
+
+    if not free.mask.any():
+        return _ended(run, CONSTANT, problem.x0)
+    on_iteration = observe if run.is_watched or report is not None else note
+    evaluate_free = _on_free(evaluate, free)
+    start, lower, upper = _box(free)
+    if coarse is None:
+        code, x = kernels.tnc(evaluate_free, start, lower, upper, options, on_iteration)
+        return _ended(run, code, problem.clip(free.whole(x)))
+    asked = 0
+
+    def counted(x: Array) -> tuple[float, Array]:
+        nonlocal asked
+        asked += 1
+        return evaluate_free(x)
+
+    code, x = kernels.tnc(counted, start, lower, upper, options, on_iteration)
+    ending = _ended(run, code, problem.clip(free.whole(x)))
+    left = options["maxfun"] - asked
+    if left > 0 and coarse.is_doubtful(ending):
+        # Directions that noise spoiled: from here, with an empty memory, there may be a way on.
+        again = {**options, "maxfun": left}
+        code, x = kernels.tnc(counted, ending.x[free.mask], lower, upper, again, on_iteration)
+        ending = _ended(run, code, problem.clip(free.whole(x)))
+    code = coarse.verdict(ending)
+    return ending if code == ending.status else _as_ending(code, ending.x, ending.known)
+
+
+def _ended(run: Run, code: int, x: Array) -> Ending:
+    """Return the ending in the run's terms."""
+    known = run.recall(x)
+    if known is None:  # scaling may move the last point by a rounding error
+        run.value_and_gradient(x)
+        known = run.recall(x)
+    if LOCALMINIMUM <= code <= XCONVERGED and known is not None:
+        lacks_progress = code != LOCALMINIMUM
+        if not math.isfinite(known.fun) or (lacks_progress and is_misled(run, known)):
+            code = NOPROGRESS
+    return _as_ending(code, x, known)
+
+
+def _as_ending(code: int, x: Array, known: Evaluation | None) -> Ending:
+    success = LOCALMINIMUM <= code <= XCONVERGED
+    return Ending(x, success, code, RCSTRINGS[code], REASONS[code], known)
+
+
+def _checked(options: dict[str, Any], problem: Problem, free: FreeVariables) -> dict[str, Any]:
+    """Return all options of the kernel; ``accuracy`` may still be None."""
+    given = {
+        name: value for name, value in options.items() if value is not None or name == "accuracy"
+    }
+    options = {**kernels.TNC_DEFAULTS, "maxfun": max(100, 10 * problem.n), **given}
+    options["maxfun"], options["maxCGit"] = int(options["maxfun"]), int(options["maxCGit"])
+    for name in ("scale", "offset"):
+        options[name] = _vector(name, options[name], problem.n, free.mask)
+    if options["scale"] is not None and not options["scale"].all():
+        raise OptionError(
+            f"scale is {given['scale']!r}, expected numbers other than zero: equal bounds fix a "
+            "variable."
+        )
+    if options["scale"] is not None:
+        _check_resolution(options["scale"], problem.x0[free.mask], given["scale"])
+    if options["scale"] is not None and options["offset"] is None:
+        # The kernel leaves it to chance then: the documented default.
+        options["offset"] = _default_offset(problem)[free.mask]
+    return options
+
+
+def tnc_messages(level: int | None) -> int:
+    """Return the bit mask for SciPy's integer interface: 0 none, …, 5 all messages."""
+    levels = {0: MSG_NONE, 1: MSG_ITER, 2: MSG_INFO, 3: MSG_VERS, 4: MSG_EXIT}
+    return MSG_NONE if level is None else levels.get(level, MSG_ALL)
+
+
+def _vector(name: str, given: Any, n: int, mask: NDArray[np.bool_]) -> Array | None:
+    if given is None:
+        return None
+    try:
+        vector = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError):  # no numbers
+        vector = np.array([np.nan])
+    if vector.ndim == 0:
+        vector = np.full(n, vector)
+    if vector.shape != (n,) or not np.isfinite(vector).all():
+        raise OptionError(f"{name} is {given!r}, expected one finite number or {n} of them.")
+    chosen: Array = vector[mask]
+    return chosen
+
+
+def _check_resolution(scale: Array, start: Array, given: Any) -> None:
+    """Raise an OptionError if the kernel could not move a variable, or not stay finite."""
+    size = np.abs(scale)
+    # Otherwise a variable stays where it is, and its gradient, which is scaled too, counts as zero.
+    lost = (start + size == start) | (size < _LEAST) | (size > _MOST)
+    if lost.any():
+        i = int(np.flatnonzero(lost)[0])
+        raise OptionError(
+            f"scale is {given!r:.200}: a variable at {start[i]} cannot move in steps of "
+            f"{scale[i]}. Expected about how much each variable changes."
+        )
+
+
+def _default_offset(problem: Problem) -> Array:
+    """Return the middle between two bounds, and the start where there are no two."""
+    lower, upper = problem.lower, problem.upper
+    if lower is None or upper is None:
+        return problem.x0
+    boxed = np.isfinite(lower) & np.isfinite(upper)
+    middle = np.where(boxed, lower, 0.0) / 2 + np.where(boxed, upper, 0.0) / 2
+    return np.where(boxed, middle, problem.x0)
+
+
+def _box(free: FreeVariables) -> tuple[Array, Array, Array]:
+    """Return start and bounds of the free variables, without copies, which may be large."""
+    problem, mask = free.problem, free.mask
+    lower, upper = problem.lower, problem.upper
+    if lower is None or upper is None:
+        return problem.x0, np.full(problem.n, -np.inf), np.full(problem.n, np.inf)
+    if free.is_all:
+        return problem.x0, lower, upper
+    return problem.x0[mask], lower[mask], upper[mask]
+
+
+def _on_free(
+    evaluate: Callable[[Array], tuple[float, Array]], free: FreeVariables
+) -> Callable[[Array], tuple[float, Array]]:
+    """Return ``evaluate`` as a function of the free variables alone."""
+    if free.is_all:
+        return evaluate
+
+    def evaluate_free(x: Array) -> tuple[float, Array]:
+        value, gradient = evaluate(free.whole(x))
+        return value, gradient[free.mask]
+
+    return evaluate_free
+
+
+def _nearest(run: Run, x: Array) -> Evaluation:
+    """Return the evaluation of an iterate: scaling may have moved it by a rounding error."""
+    # After a long line search it may be remembered only as the best, or as the last iterate.
+    known = run.recall(x)
+    if known is None:
+        kept = [known for known in (run.anchor, run.iterate) if known is not None]
+        known = min([*kept, *run.recent], key=lambda known: float(np.sum((known.x - x) ** 2)))
+    return known
+
+
+def report_end(message: str, messages: int) -> None:
+    """Print why a run ended, whatever ended it, if the mask asks for it."""
+    if messages & MSG_EXIT:
+        print(f"tnc: {message}")

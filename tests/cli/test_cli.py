@@ -1,0 +1,463 @@
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import optimizers
+from optimizers import available
+from optimizers.cli import main as cli
+from optimizers.problems import h2
+
+SOURCE = """
+import numpy as np
+
+print("loaded", flush=True)
+points = []
+
+
+def sphere(x):
+    points.append(x)
+    return float(((x - 1.0) ** 2).sum())
+
+
+def gradient(x):
+    return 2.0 * (x - 1.0)
+
+
+def both(x):
+    return sphere(x), gradient(x)
+
+
+def stacked_square(x):
+    return ((x - 1.0) ** 2).sum()
+
+
+def failing(x):
+    points.append(x)
+    if len(points) > 3:
+        raise LookupError("mine")
+    return float(x @ x)
+
+
+def interrupted(x):
+    points.append(x)
+    if len(points) > 3:
+        raise KeyboardInterrupt
+    return float(x @ x)
+
+
+def undefined(x):
+    return float("nan")
+
+
+number = 3
+"""
+
+
+@pytest.fixture
+def user(tmp_path, monkeypatch):
+    """A user's file, and the directory it lies in."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    path = tmp_path / "mine.py"
+    path.write_text(SOURCE)
+    (tmp_path / "other.py").write_text("def slope(x):\n    return 2.0 * (x - 1.0)\n")
+    return path
+
+
+@pytest.fixture
+def run(capfd):
+    """Call the command line, and return its exit code, output and errors."""
+
+    def call(*arguments):
+        out = io.StringIO()
+        code = cli.main([str(argument) for argument in arguments], out=out)
+        captured = capfd.readouterr()
+        return SimpleNamespace(code=code, out=out.getvalue(), err=captured.err, std=captured.out)
+
+    return call
+
+
+def told(out, name):
+    """Return what the report says of one thing."""
+    (line,) = [line for line in out.splitlines() if line.startswith(f"  {name} ")]
+    return line.removeprefix(f"  {name} ").strip()
+
+
+def point(out):
+    return np.array([float(word) for word in told(out, "x").strip("[]").split()])
+
+
+# The bundled problem.
+
+
+def test_the_bundled_problem_is_minimised_to_its_known_energy(run):
+    done = run("minimize")
+    assert (done.code, done.err) == (0, "")
+    lines = done.out.splitlines()
+    assert "6 parameters, LBFGSB" in lines[0]
+    assert lines[1].split() == ["iter", "evals", "f(x)", "|grad|", "best", "f(x)"]
+    assert "Converged: " in done.out
+    assert float(told(done.out, "f(x)")) == pytest.approx(-1.857275030202, abs=1e-6)
+    assert told(done.out, "exact").startswith("-1.857275030202")
+    # A line for each iteration, with the points evaluated until then.
+    iterations = int(told(done.out, "iterations"))
+    table = [line.split() for line in lines[2 : 2 + iterations]]
+    assert [int(row[0]) for row in table] == list(range(1, iterations + 1))
+    assert told(done.out, "evaluated").startswith(f"{table[-1][1]} points")
+    assert h2()(point(done.out)) == pytest.approx(float(told(done.out, "f(x)")), abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["TNC", "tnc", "L-BFGS-B", "BFGS", "cobyla", "NewtonCG"])
+def test_any_optimizer_can_be_named(run, name):
+    done = run("minimize", "--optimizer", name, "--quiet", "-o", "maxiter=20")
+    assert done.code in (0, 3)
+    assert float(told(done.out, "f(x)")) < -1.5
+    assert float(told(done.out, "f(x)")) >= h2().ground_energy - 1e-9
+
+
+def test_quiet_leaves_out_the_table(run):
+    done = run("minimize", "--quiet")
+    assert "iter " not in done.out
+    assert "Converged" in done.out
+
+
+def test_another_start_can_be_given_for_the_bundled_problem(run):
+    start = ",".join(["0.1"] * 6)
+    done = run("minimize", "--x0", start, "-o", "maxfun=1", "--quiet")
+    np.testing.assert_allclose(point(done.out), 0.1)
+    assert float(told(done.out, "f(x)")) == pytest.approx(h2()(np.full(6, 0.1)), abs=1e-12)
+
+
+def test_shots_bring_noise_that_a_seed_repeats(run):
+    arguments = ("minimize", "--shots", 50, "--optimizer", "COBYLA", "-o", "maxfun=15", "--quiet")
+    values = [told(run(*arguments, "-o", f"seed={seed}").out, "f(x)") for seed in (1, 1, 2)]
+    assert values[0] == values[1] != values[2]
+
+
+# The user's function.
+
+
+def test_a_function_of_the_users_is_minimised(run, user):
+    done = run("minimize", "--fun", f"{user}:sphere", "--x0", "3,0")
+    assert (done.code, done.err) == (0, "")
+    np.testing.assert_allclose(point(done.out), [1.0, 1.0], atol=1e-4)
+    assert "exact" not in done.out
+
+
+@pytest.mark.parametrize(
+    "start",
+    [("--x0", "-1,2.5"), ("--x0=-1,2.5",), ("--x0", "[-1, 2.5]"), ("--x0", "-1e0,25e-1")],
+    ids=str,
+)
+def test_a_start_may_be_negative(run, user, start):
+    done = run("minimize", "--fun", f"{user}:sphere", *start, "-o", "maxfun=1")
+    np.testing.assert_allclose(point(done.out), [-1.0, 2.5])
+
+
+@pytest.mark.parametrize(
+    ("bounds", "solution"),
+    [
+        ("2:3", [2.0, 2.0]),
+        ("2:,:0", [2.0, 0.0]),
+        ("-3:-1,-0.5:0.5", [-1.0, 0.5]),
+        (":,2:", [1.0, 2.0]),
+        ("-inf:0", [0.0, 0.0]),
+    ],
+)
+def test_bounds_are_kept(run, user, bounds, solution):
+    start = ",".join(map(str, solution))
+    done = run("minimize", "--fun", f"{user}:sphere", "--x0", start, "--bounds", bounds)
+    assert done.code == 0
+    np.testing.assert_allclose(point(done.out), solution, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("fun", "jac", "gradients"),
+    [
+        ("sphere", "gradient", True),
+        ("sphere", "{}:gradient", True),
+        ("sphere", "{}/../other.py:slope", True),
+        ("both", "true", True),
+        ("both", "True", True),
+        ("sphere", "2-point", False),
+        ("sphere", "3-point", False),
+        ("stacked_square", "cs", False),
+    ],
+)
+def test_the_gradient_may_be_a_function_a_scheme_or_true(run, user, fun, jac, gradients):
+    jac = jac.replace("{}/..", str(user.parent)).replace("{}", str(user))
+    done = run("minimize", "--fun", f"{user}:{fun}", "--x0", "3,0", "--jac", jac)
+    assert done.code == 0, done.err
+    np.testing.assert_allclose(point(done.out), [1.0, 1.0], atol=1e-4)
+    count = int(told(done.out, "evaluated").split()[2])
+    assert (count > 0) == gradients
+
+
+def test_the_gradient_may_be_a_source_in_the_file(run, tmp_path):
+    path = tmp_path / "shifted.py"
+    path.write_text(
+        "import math, optimizers\n"
+        "shift = optimizers.ParameterShift()\n"
+        "def fun(x): return 2 - math.cos(x[0] - 1) - math.cos(x[1] - 1)\n"
+    )
+    done = run("minimize", "--fun", f"{path}:fun", "--x0", "2,0", "--jac", "shift")
+    assert done.code == 0, done.err
+    np.testing.assert_allclose(point(done.out), [1.0, 1.0], atol=1e-4)
+    assert int(told(done.out, "evaluated").split()[0]) % 5 == 0
+
+
+def test_a_users_file_is_loaded_once_though_it_holds_both_functions(run, user):
+    done = run("minimize", "--fun", f"{user}:sphere", "--x0", "3,0", "--jac", "gradient")
+    assert done.std.count("loaded") == 1
+
+
+def test_a_users_file_can_import_its_neighbours(run, user):
+    path = user.parent / "with_neighbour.py"
+    path.write_text("from mine import sphere\n")
+    assert run("minimize", "--fun", f"{path}:sphere", "--x0", "3").code == 0
+
+
+def test_a_users_file_may_hold_dataclasses(run, user):
+    path = user.parent / "with_dataclass.py"
+    path.write_text(
+        "from __future__ import annotations\n"
+        "from dataclasses import dataclass\n"
+        "@dataclass\n"
+        "class Model:\n"
+        "    scale: float = 2.0\n"
+        "def energy(x):\n"
+        "    return Model().scale * float(x @ x)\n"
+    )
+    done = run("minimize", "--fun", f"{path}:energy", "--x0", "3")
+    assert done.code == 0, done.err
+
+
+@pytest.mark.parametrize("location", ["options", "settings"])
+def test_options_reach_the_algorithm_and_the_run(run, user, location):
+    options = {
+        "options": ["-o", "maxiter=1", "-o", "maxcor=3", "-o", "ftol=0.0"],
+        "settings": ["-o", "maxfun=3", "-o", "on_failure=reject", "-o", "timeout=1e3"],
+    }[location]
+    done = run("minimize", "--fun", f"{user}:sphere", "--x0", "3,0", *options)
+    assert done.code == 3
+    assert "Stopped before convergence: the budget of" in done.out
+    if location == "settings":
+        assert told(done.out, "evaluated").startswith("3 points")
+    else:
+        assert told(done.out, "iterations") == "1"
+
+
+def test_an_argument_of_the_constructor_can_be_an_option(run, user):
+    arguments = ["--fun", f"{user}:sphere", "--x0", "3", "--optimizer", "TNC"]
+    done = run("minimize", *arguments, "-o", "tol=1e-3", "-o", "max_evals_grouped=1")
+    assert done.code == 0, done.err
+
+
+# Exit codes.
+
+
+@pytest.mark.parametrize("name", ["LBFGSB", "TNC", "NELDER_MEAD", "COBYLA"])
+def test_a_budget_stop_is_three(run, user, name):
+    arguments = ["--fun", f"{user}:sphere", "--x0", "3,0", "--optimizer", name, "-o", "maxfun=4"]
+    done = run("minimize", *arguments)
+    assert done.code == 3
+    assert "Stopped before convergence: the budget of function evaluations" in done.out
+    assert int(told(done.out, "evaluated").split()[0]) <= 4
+
+
+def test_an_error_in_the_users_function_is_one_with_the_users_lines_and_the_best_result(run, user):
+    done = run("minimize", "--fun", f"{user}:failing", "--x0", "3,0")
+    assert done.code == 1
+    assert "mine.py" in done.err
+    assert "optimizers/run.py" not in done.err
+    assert 'raise LookupError("mine")' in done.err
+    assert "error: LookupError: mine" in done.err
+    assert "Stopped before convergence: " in done.out
+    assert told(done.out, "evaluated").startswith("4 points")
+    assert float(told(done.out, "f(x)")) <= 9.0
+
+
+def test_a_value_that_cannot_be_used_is_one_with_a_named_error(run, user):
+    done = run("minimize", "--fun", f"{user}:undefined", "--x0", "3,0")
+    assert done.code == 1
+    assert "error: NonFiniteValueError: fun returned nan" in done.err
+    assert "Traceback" not in done.err
+    assert "f(x)" not in done.out
+
+
+def test_an_interrupt_is_130_with_the_best_result(run, user):
+    done = run("minimize", "--fun", f"{user}:interrupted", "--x0", "3,0")
+    assert done.code == 130
+    assert "KeyboardInterrupt" in done.err
+    assert "Stopped before convergence: the run was interrupted." in done.out
+    assert float(told(done.out, "f(x)")) <= 9.0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--x0", "1,b"], "'1,b' is no vector"),
+        (["--x0", "1", "--bounds", "1"], "'1' is no pair of bounds"),
+        (["--x0", "1", "--bounds", "a:b"], "'a:b' is no pair of bounds"),
+        (["--x0", "1", "--bounds", "2:1"], "bounds[0]"),
+        (["--x0", "1,2,3", "--bounds", "0:1,0:1"], "expected (3, 2)"),
+        ([], "--fun needs a start"),
+        (["--x0", "1", "--shots", "9"], "--shots goes with the bundled H2"),
+        (["--x0", "1", "--optimizer", "LBFGS"], "Did you mean 'LBFGSB'?"),
+        (["--x0", "1", "-o", "maxitr=5"], "Did you mean 'maxiter'?"),
+        (["--x0", "1", "-o", "maxiter"], "-o maxiter is no option"),
+        (["--x0", "1", "-o", "=5"], "-o =5 is no option"),
+        (["--x0", "1", "-o", "maxfun=none"], "maxfun is 'none'"),
+        (["--x0", "1", "-o", "bounds=[(0,1)]"], "Pass them to minimize"),
+        (["--x0", "1", "--jac", "nothing"], "nothing called 'nothing'"),
+        (["--x0", "1", "--jac", "nothing.py:f"], "does not exist"),
+        (["--x0", "1", "--optimizer", "Dogleg", "--jac", "gradient"], "requires hess"),
+        (["--x0", "1", "--optimizer", "NewtonCG"], "requires jac"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_cannot_be_used_is_a_usage_error_without_traceback(run, user, arguments, message):
+    done = run("minimize", "--fun", f"{user}:sphere", *arguments)
+    assert done.code == 2
+    assert message in done.err
+    assert done.err.startswith("error: ")
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        ("{}:nothing", "has nothing called 'nothing'"),
+        ("{}:number", "is 3, expected a function"),
+        ("{}", "write path.py:name"),
+        ("missing.py:f", "does not exist"),
+        ("{}/..:f", "does not exist"),
+    ],
+)
+def test_a_function_that_cannot_be_found_is_a_usage_error(run, user, reference, message):
+    done = run("minimize", "--fun", reference.replace("{}", str(user)), "--x0", "1")
+    assert done.code == 2
+    assert message in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_file_that_is_no_python_is_one(run, tmp_path):
+    text = tmp_path / "mine.txt"
+    text.write_text("def f(x): return 1.0")
+    done = run("minimize", "--fun", f"{text}:f", "--x0", "1")
+    assert done.code == 2
+    assert "must end in .py" in done.err
+
+
+def test_an_error_in_loading_the_users_file_is_one_with_traceback(run, tmp_path):
+    path = tmp_path / "broken.py"
+    path.write_text("1 / 0\n")
+    done = run("minimize", "--fun", f"{path}:f", "--x0", "1")
+    assert done.code == 1
+    assert "broken.py" in done.err
+    assert "error: ZeroDivisionError" in done.err
+
+
+def test_a_gradient_by_name_needs_a_file(run):
+    done = run("minimize", "--jac", "gradient")
+    assert done.code == 2
+    assert "file.py:name" in done.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["minimise"], ["minimize", "--nonsense"], ["show"], ["minimize", "--shots", "few"]],
+    ids=" ".join,
+)
+def test_wrong_usage_is_two(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(arguments, out=io.StringIO())
+    assert stop.value.code == 2
+    assert "usage: python -m optimizers" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [[], ["minimize"], ["list"], ["show"]], ids=str)
+def test_help_is_zero(command, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main([*command, "--help"])
+    assert stop.value.code == 0
+    assert "usage: python -m optimizers" in capsys.readouterr().out
+
+
+# The other commands.
+
+
+def test_list_has_a_row_for_every_optimizer(run):
+    done = run("list")
+    assert (done.code, done.err) == (0, "")
+    assert [line.split()[0] for line in done.out.splitlines()] == ["optimizer", *available()]
+
+
+@pytest.mark.parametrize("name", available())
+def test_show_tells_the_options_of_every_optimizer(run, name):
+    done = run("show", name.lower())
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith(f"{name}: ")
+    # Without those that the class documents elsewhere: what every Optimizer takes.
+    for option in set(available()[name]().settings) - {"max_evals_grouped"}:
+        assert f"  {option} " in done.out or f"  {option}\n" in done.out
+
+
+def test_show_of_an_unknown_optimizer_is_one(run):
+    done = run("show", "TNT")
+    assert done.code == 2
+    assert "Did you mean 'TNC'?" in done.err
+
+
+def test_output_goes_to_standard_output_by_default(capsys):
+    assert cli.main(["list"]) == 0
+    assert capsys.readouterr().out.startswith("optimizer ")
+
+
+# In a process of its own.
+
+
+def process(*arguments, **further):
+    environment = {**os.environ, "PYTHONPATH": str(Path(optimizers.__file__).parent.parent)}
+    return subprocess.run(
+        [sys.executable, "-m", "optimizers", *arguments],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+        **further,
+    )
+
+
+def test_the_module_can_be_run(tmp_path):
+    done = process("minimize", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Converged: " in done.stdout
+    assert float(told(done.stdout, "f(x)")) == pytest.approx(-1.857275030202, abs=1e-6)
+
+
+def test_the_exit_code_and_the_streams_are_those_of_the_process(tmp_path):
+    (tmp_path / "mine.py").write_text(SOURCE)
+    done = process("minimize", "--fun", "mine.py:failing", "--x0", "3,0", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "LookupError: mine" in done.stderr
+    assert "error: LookupError: mine" in done.stderr
+    assert "Stopped before convergence" in done.stdout
+
+
+@pytest.mark.parametrize("path", ["nowhere/run.png", "run.xyz"])
+def test_a_picture_that_could_not_be_kept_is_a_usage_error(run, path):
+    done = run("minimize", "--plot", path)
+    assert done.code == 2
+    assert "--plot" in done.err
+
+
+def test_the_run_is_drawn(run, tmp_path):
+    pytest.importorskip("matplotlib", reason="needs the extra: plot")
+    assert run("minimize", "--quiet", "--plot", str(tmp_path / "run.png")).code == 0
+    assert (tmp_path / "run.png").read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,157 @@
+"""``minimize --journal``, ``resume`` and ``history`` of the command line."""
+
+import contextlib
+import importlib
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import optimizers
+from optimizers import BFGS, LBFGSB, Differences
+from optimizers.cli.main import CONVERGED, ERROR, STOPPED, USAGE, main
+
+ROOT = Path(optimizers.__file__).parent.parent
+BOWL = """
+def bowl(x):
+    return (x[0] - 1) ** 2 + 10 * (x[1] + x[0] ** 2) ** 2
+
+def slope(x):
+    inner = 20 * (x[1] + x[0] ** 2)
+    return [2 * (x[0] - 1) + 2 * x[0] * inner, inner]
+"""
+
+
+@pytest.fixture
+def bowl(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bowl.py").write_text(BOWL)
+    return tmp_path / "bowl.py"
+
+
+def ran(*arguments):
+    out = io.StringIO()
+    code = main([str(argument) for argument in arguments], out)
+    return code, out.getvalue()
+
+
+@pytest.mark.parametrize("name", ["run.jsonl", "run.db"])
+@pytest.mark.parametrize("jac", [(), ("--jac", "slope"), ("--jac", "3-point")])
+def test_a_function_in_a_file_is_gone_on_with_from_any_folder(
+    bowl, tmp_path, monkeypatch, name, jac
+):
+    given = ("minimize", "--fun", "bowl.py:bowl", "--x0", "-1,1", *jac, "--quiet")
+    code, expected = ran(*given)
+    assert code == CONVERGED
+    path = tmp_path / name
+    code, out = ran(*given, "--journal", path, "-o", "maxfun=9")
+    assert code == STOPPED
+    monkeypatch.chdir("/")
+    code, out = ran("resume", path, "--quiet", "-o", "maxfun=1000")
+    assert code == CONVERGED
+    assert out.splitlines()[:-1] == expected.splitlines()[:-1]  # but for the time
+    code, out = ran("history", path)
+    assert code == CONVERGED
+    assert "Ended: the (projected) gradient" in out
+
+
+def test_h2_is_gone_on_with(tmp_path):
+    path = tmp_path / "h2.jsonl"
+    code, _ = ran("minimize", "--journal", path, "--quiet", "-o", "maxfun=20", "-o", "seed=3")
+    assert code == STOPPED
+    recorded = optimizers.load(path).points
+    code, out = ran("resume", path, "--quiet", "-o", "maxfun=2000")
+    assert code == CONVERGED
+    assert "exact" in out
+    assert (optimizers.load(path).points[: len(recorded)] == recorded).all()
+    code, out = ran("history", path, "--csv")
+    assert out.startswith("seq,kind,f,seconds,worker,failure,x0,x1,")
+    assert len(out.splitlines()) == 1 + len(optimizers.load(path).records)
+
+
+def test_another_command_on_a_journal_is_refused(bowl, tmp_path, capsys):
+    given = ("minimize", "--fun", "bowl.py:bowl", "--journal", "run.jsonl", "--quiet", "--x0")
+    assert ran(*given, "-1,1")[0] == CONVERGED
+    assert ran(*given, "-1,2")[0] == USAGE
+    assert "x0[1] is 1.0 in the journal, and 2.0 now" in capsys.readouterr().err
+    assert ran(*given, "-1,1", "-o", "journal=run.jsonl")[0] == CONVERGED
+
+
+def test_a_run_of_python_is_gone_on_with(bowl, tmp_path, capsys):
+    namespace = {}
+    exec(BOWL, namespace)
+    path = tmp_path / "run.jsonl"
+    optimizer = BFGS(gtol=1e-7, maxfun=10, options={"norm": 2.0})
+    scheme = Differences("3-point", step=1e-4)
+    optimizer.minimize(namespace["bowl"], [-1.0, 1.0], scheme, journal=path)
+    assert ran("resume", path)[0] == USAGE
+    assert "name one by --fun" in capsys.readouterr().err
+    code, out = ran("resume", path, "--fun", bowl.name + ":bowl", "-o", "maxfun=500")
+    assert code in (CONVERGED, STOPPED)
+    assert optimizers.load(path).result.nfev > 10
+    assert "nfev" in out or "f(x)" in out
+
+
+def test_a_function_of_a_package_is_gone_on_with(tmp_path, monkeypatch):
+    package = tmp_path / "shapes" / "round"
+    package.mkdir(parents=True)
+    (package.parent / "__init__.py").touch()
+    (package / "__init__.py").touch()
+    (package / "bowls.py").write_text("from ..shared import bowl as own\n\n" + BOWL)
+    (package.parent / "shared.py").write_text(BOWL)
+    monkeypatch.syspath_prepend(tmp_path)
+    path = tmp_path / "run.jsonl"
+    bowl = importlib.import_module("shapes.round.bowls").bowl
+    BFGS(maxfun=10).minimize(bowl, [-1.0, 1.0], journal=path)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "optimizers", "resume", path, "-o", "maxfun=500"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert not done.stderr
+    assert done.returncode == CONVERGED
+
+
+def test_a_gradient_of_python_must_be_named(bowl, tmp_path, capsys):
+    namespace = {}
+    exec(BOWL, namespace)
+    path = tmp_path / "run.jsonl"
+    LBFGSB(maxfun=2).minimize(namespace["bowl"], [-1.0, 1.0], namespace["slope"], journal=path)
+    given = ("resume", path, "--quiet", "--fun", "bowl.py:bowl")
+    assert ran(*given)[0] == USAGE
+    assert "name it by --jac" in capsys.readouterr().err
+    assert ran(*given, "--jac", "slope", "-o", "maxfun=99")[0] == CONVERGED
+
+
+def test_what_a_header_cannot_rebuild_is_said(bowl, tmp_path, capsys):
+    from optimizers import SLSQP
+
+    path = tmp_path / "run.jsonl"
+    ring = {"type": "ineq", "fun": lambda x: 4 - x @ x}
+    SLSQP(maxiter=2).minimize(lambda x: x @ x, [1.0, 1.0], constraints=ring, journal=path)
+    assert ran("resume", path, "--fun", "bowl.py:bowl")[0] == USAGE
+    assert "constraints cannot be had from a journal" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["resume", "history"])
+def test_what_is_no_journal_is_said(tmp_path, capsys, command):
+    assert ran(command, tmp_path / "none.jsonl")[0] == USAGE
+    assert "cannot be read" in capsys.readouterr().err
+
+
+def test_a_run_that_failed_is_gone_on_with_when_the_function_is_mended(bowl, tmp_path, capsys):
+    from optimizers.cli import main as cli
+
+    bowl.write_text(BOWL.replace("return (x", "assert x[0] < 0\n    return (x"))
+    given = ("--quiet",)
+    assert (
+        ran("minimize", "--fun", "bowl.py:bowl", "--x0", "-1,1", "--journal", "a.db", *given)[0]
+        == ERROR
+    )
+    assert "AssertionError" in capsys.readouterr().err
+    bowl.write_text(BOWL)
+    with contextlib.suppress(KeyError):
+        cli._module.cache_clear()  # as a new process would
+    assert ran("resume", "a.db", *given)[0] == CONVERGED
+    assert "failed" in ran("history", "a.db")[1]

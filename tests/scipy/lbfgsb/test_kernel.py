@@ -1,0 +1,298 @@
+"""SciPy's kernels driven directly, and the public functions in their stead: the same results."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.optimize
+from scipy.optimize import rosen, rosen_der
+
+import optimizers
+from optimizers import LBFGSB, TNC, minimize_lbfgsb, minimize_tnc
+from optimizers.problems import get_problem
+from optimizers.scipy.lbfgsb import kernel as kernels
+
+X0 = [-1.2, 1.0]
+NAMES = [
+    "rosenbrock", "beale", "helical_valley", "powell_badly_scaled", "wood", "extended_rosenbrock",
+    "linear_full_rank", "hs1", "hs2", "hs3", "hs4", "hs5", "hs25", "hs38", "hs45", "hs110",
+    "beale_bounded", "brown_badly_scaled_bounded", "wood_bounded",
+]  # fmt: skip
+
+
+@pytest.fixture
+def public(monkeypatch: pytest.MonkeyPatch):
+    """Return a context in which SciPy's private kernels are out of reach."""
+
+    def refused(name: str) -> object:
+        raise AssertionError(f"the private {name} was used")
+
+    def turn_off() -> None:
+        monkeypatch.setattr(kernels, "lbfgsb_integer", lambda: None)
+        monkeypatch.setattr(kernels, "tnc_works", lambda: False)
+        monkeypatch.setattr(kernels, "_private", refused)
+
+    return turn_off
+
+
+def assert_same(ours, other, counts: tuple[str, ...] = ("nfev", "njev", "nit")) -> None:
+    assert np.array_equal(ours.x, other.x)
+    assert ours.fun == other.fun
+    assert np.array_equal(ours.jac, other.jac)
+    # SciPy evaluates TNC's last point once more, where scaling moved it by a rounding error.
+    spent = [name for name in counts if name != "nit"]
+    for name in spent:
+        assert ours[name] <= other[name] <= ours[name] + 1
+    for name in {*counts, "status", "message", "success", "stop"} - set(spent):
+        assert ours[name] == other[name], name
+
+
+def assert_same_pairs(ours, other) -> None:
+    # The kernel stores step length times direction, the public way has the difference of points.
+    size = np.abs(ours.x).max(initial=1.0)
+    assert ours.hess_inv.n_corrs == other.hess_inv.n_corrs
+    assert np.allclose(ours.hess_inv.sk, other.hess_inv.sk, rtol=1e-6, atol=1e-14 * size)
+    assert np.allclose(ours.hess_inv.yk, other.hess_inv.yk, rtol=1e-12, atol=0)
+
+
+def test_this_scipys_kernels_are_used() -> None:
+    assert kernels.lbfgsb_integer() in (np.int32, np.int64)
+    assert kernels.tnc_works() is True
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"maxcor": 3, "ftol": 1e-11}, {"maxiter": 4}, {"maxiter": 0}, {"maxfun": 6}]
+)
+@pytest.mark.parametrize("name", NAMES)
+def test_lbfgsb_is_the_same_through_the_public_function(name: str, options: dict, public) -> None:
+    problem = get_problem(name)
+    arguments = {"jac": problem.jac, "bounds": problem.bounds, **options}
+    direct = minimize_lbfgsb(problem.fun, problem.x0, **arguments)
+    public()
+    other = minimize_lbfgsb(problem.fun, problem.x0, **arguments)
+    assert_same(direct, other)
+    assert_same_pairs(direct, other)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"maxfun": 12}, {"eta": 0.5, "scale": 2.0, "offset": 0.5, "xtol": 1e-4}]
+)
+@pytest.mark.parametrize("name", NAMES)
+def test_tnc_is_the_same_through_the_public_function(name: str, options: dict, public) -> None:
+    problem = get_problem(name)
+    arguments = {"jac": problem.jac, "bounds": problem.bounds, **options}
+    steps, others = [], []
+    direct = minimize_tnc(problem.fun, problem.x0, callback=steps.append, **arguments)
+    public()
+    other = minimize_tnc(problem.fun, problem.x0, callback=others.append, **arguments)
+    assert_same(direct, other)
+    assert np.array_equal(steps, others)
+
+
+@pytest.mark.parametrize("face", [minimize_lbfgsb, minimize_tnc])
+@pytest.mark.parametrize("jac", [None, "3-point"])
+@pytest.mark.parametrize("bounds", [None, [(None, 0.5), (-1, None)]])
+def test_differences_are_the_same_through_the_public_functions(face, jac, bounds, public) -> None:
+    direct = face(rosen, X0, jac=jac, bounds=bounds)
+    public()
+    assert_same(direct, face(rosen, X0, jac=jac, bounds=bounds))
+
+
+@pytest.mark.parametrize("face", [minimize_lbfgsb, minimize_tnc])
+@pytest.mark.parametrize(
+    "bounds", [[(-1.2, -1.2), (None, None)], [(-1.2, -1.2), (1.0, 1.0)]], ids=["one", "all"]
+)
+def test_fixed_variables_are_the_same_through_the_public_functions(face, bounds, public) -> None:
+    direct = face(rosen, X0, jac=rosen_der, bounds=bounds)
+    public()
+    assert_same(direct, face(rosen, X0, jac=rosen_der, bounds=bounds))
+
+
+@pytest.mark.parametrize("face", [minimize_lbfgsb, minimize_tnc])
+def test_no_variables_are_the_same_through_the_public_functions(face, public) -> None:
+    public()
+    result = face(lambda x: 3.0, [])
+    assert (result.fun, result.nfev, result.x.shape) == (3.0, 1, (0,))
+
+
+@pytest.mark.parametrize("face", [minimize_lbfgsb, minimize_tnc])
+@pytest.mark.parametrize(
+    "jac", [lambda x: -rosen_der(x), lambda x: rosen_der(x)[::-1], lambda x: rosen_der(x) + 1.0]
+)
+def test_abnormal_endings_are_the_same_through_the_public_functions(face, jac, public) -> None:
+    direct = face(rosen, X0, jac=jac, maxfun=300)
+    public()
+    other = face(rosen, X0, jac=jac, maxfun=300)
+    assert other.fun == rosen(other.x)
+    assert np.array_equal(other.jac, jac(other.x))
+    assert_same(direct, other)
+    if face is minimize_lbfgsb:
+        assert_same_pairs(direct, other)
+
+
+@pytest.mark.parametrize("face", [minimize_lbfgsb, minimize_tnc])
+@pytest.mark.parametrize("calls", [0, 1, 3, 7])
+def test_stops_from_outside_are_the_same_through_the_public_functions(
+    face, calls: int, public
+) -> None:
+    def run():
+        made = []
+
+        def fun(x: np.ndarray) -> float:
+            made.append(x)
+            if len(made) > calls:
+                raise StopIteration
+            return rosen(x)
+
+        return face(fun, X0, jac=rosen_der), face(
+            rosen, X0, jac=rosen_der, callback=lambda x: bool(x[0] > -1.02)
+        )
+
+    direct = run()
+    public()
+    for first, second in zip(direct, run(), strict=True):
+        assert (first.fun, first.nfev, first.nit) == (second.fun, second.nfev, second.nit)
+        assert (first.status, first.message) == (second.status, second.message)
+        assert np.array_equal(first.x, second.x)
+
+
+@pytest.mark.parametrize("face", [minimize_lbfgsb, minimize_tnc])
+def test_an_error_of_the_users_passes_through_both_ways(face, public) -> None:
+    def fun(x: np.ndarray) -> float:
+        raise KeyError("mine")
+
+    for turn in (lambda: None, public):
+        turn()
+        with pytest.raises(KeyError, match="mine"):
+            face(fun, X0, jac=rosen_der)
+
+
+def test_nan_is_no_success_either_way(public) -> None:
+    public()
+    for face in (minimize_lbfgsb, minimize_tnc):
+        result = face(lambda x: np.nan, X0, jac=lambda x: np.zeros(2))
+        assert not result.success
+
+
+def test_the_classes_are_the_same_through_the_public_functions(public) -> None:
+    problem = get_problem("hs38")
+    both = LBFGSB(), TNC()
+    direct = [one.minimize(problem.fun, problem.x0, problem.jac, problem.bounds)
+              for one in both]  # fmt: skip
+    public()
+    for one, result in zip(both, direct, strict=True):
+        assert_same(result, one.minimize(problem.fun, problem.x0, problem.jac, problem.bounds))
+
+
+def test_restart_and_printing_are_the_same_through_the_public_function(
+    public, capsys: pytest.CaptureFixture
+) -> None:
+    problem = get_problem("powell_badly_scaled")
+    arguments = {"jac": problem.jac, "restart": True, "iprint": 101}
+    direct = minimize_lbfgsb(problem.fun, problem.x0, **arguments)
+    text = capsys.readouterr().out
+    public()
+    assert_same(direct, minimize_lbfgsb(problem.fun, problem.x0, **arguments))
+    assert capsys.readouterr().out == text
+
+
+# The check of the kernels.
+
+
+@pytest.fixture
+def fresh():
+    """Forget what the checks found, before and after a test."""
+    kernels.lbfgsb_integer.cache_clear()
+    kernels.tnc_works.cache_clear()
+    yield
+    kernels.lbfgsb_integer.cache_clear()
+    kernels.tnc_works.cache_clear()
+
+
+def absent(*arguments: object) -> object:
+    raise AttributeError("gone")
+
+
+def wrong_signature(*arguments: object) -> object:
+    raise TypeError("setulb() takes 3 arguments")
+
+
+class Silent:
+    """A kernel that answers, but does nothing."""
+
+    @staticmethod
+    def setulb(*arguments: object) -> None:
+        arguments[11][0] = 4
+
+    @staticmethod
+    def tnc_minimize(fun, x0, *arguments: object) -> tuple:
+        return 0, 1, 1, x0, 0.0, x0
+
+
+class Changed:
+    """Kernels with another signature."""
+
+    setulb = tnc_minimize = staticmethod(wrong_signature)
+
+
+@pytest.mark.parametrize("private", [absent, lambda name: Changed, lambda name: Silent])
+@pytest.mark.usefixtures("fresh")
+def test_a_kernel_that_misbehaves_is_not_used(private, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = [face(rosen, X0, jac=rosen_der) for face in (minimize_lbfgsb, minimize_tnc)]
+    kernels.lbfgsb_integer.cache_clear()
+    kernels.tnc_works.cache_clear()
+    monkeypatch.setattr(kernels, "_private", private)
+    assert kernels.lbfgsb_integer() is None
+    assert not kernels.tnc_works()
+    for face, result in zip((minimize_lbfgsb, minimize_tnc), expected, strict=True):
+        assert_same(result, face(rosen, X0, jac=rosen_der))
+
+
+def test_no_other_module_imports_a_private_name() -> None:
+    for path in Path(optimizers.__file__).parent.rglob("*.py"):
+        if path.parts[-2:] != ("lbfgsb", "kernel.py"):
+            text = path.read_text()
+            assert "optimize._" not in text, path
+            assert "_moduleTNC" not in text, path
+
+
+# The kernel's state.
+
+
+def test_a_kernel_goes_on_after_a_trip_through_pickle() -> None:
+    def evaluate(x: np.ndarray) -> tuple[float, np.ndarray]:
+        return rosen(x), rosen_der(x)
+
+    def begun() -> kernels.LbfgsbKernel:
+        kernel = kernels.lbfgsb(np.array(X0), None, None, 5, 1e-12, 1e-8, 20)
+        kernel.run(evaluate, 12, lambda kernel: None)
+        assert kernel.iterations == 12
+        return kernel
+
+    assert isinstance(begun(), kernels.LbfgsbKernel)
+    restored = pickle.loads(pickle.dumps(begun()))
+    assert np.array_equal(restored.x, begun().x)
+    assert np.array_equal(restored.pairs()[0], begun().pairs()[0])
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize("columns", [1, 3, 60_000])
+def test_rotating_rows_in_place_is_rolling_them(rows: int, columns: int) -> None:
+    for first in range(rows):
+        given = np.arange(float(rows * columns)).reshape(rows, columns)
+        expected = np.roll(given, -first, axis=0)
+        kernels._rotate(given, first)
+        assert np.array_equal(given, expected)
+
+
+def test_scipys_ring_buffer_is_what_ours_puts_in_order() -> None:
+    # Beyond m updates SciPy 1.17 hands out the same pairs in the order of the ring.
+    if not scipy.__version__.startswith("1.17."):
+        pytest.skip("SciPy may have mended it")
+    raw = scipy.optimize.minimize(
+        rosen, X0, jac=rosen_der, method="L-BFGS-B", options={"maxcor": 5, "maxiter": 13}
+    )
+    ours = minimize_lbfgsb(rosen, X0, jac=rosen_der, maxcor=5, maxiter=13).hess_inv.sk
+    # 12 updates: the ring's oldest is row 2; ours has gone on by the final one.
+    assert np.array_equal(np.roll(raw.hess_inv.sk, -2, axis=0)[1:], ours[:-1])
