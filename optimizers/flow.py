@@ -23,7 +23,7 @@ from optimizers.options.settings import RUN_SETTINGS, RunSettings, is_number
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run.memory import Evaluation, StopRun
-from optimizers.run.outcome import Ending
+from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 
 
@@ -95,7 +95,7 @@ class Told:
 #: ``Products(x, p)`` asks for a call of ``hessp``.
 #: Where the run is stopped, a StopRun is raised at the yield: a flow that has a better estimate
 #: than the best point evaluated catches it, and returns that.
-Flow: TypeAlias = Generator[AskData | Products | Step, Told, Ending]
+Flow: TypeAlias = Generator[AskData | Products | Step, Told, Outcome]
 
 #: Reasons for which an algorithm is done.
 _SUCCESSES = (
@@ -106,8 +106,8 @@ _SUCCESSES = (
 
 def ended(
     x: Array, stop: StopReason, fun: float | None = None, jac: Array | None = None, words: str = ""
-) -> Ending:
-    """Return the ending of a flow.
+) -> Outcome:
+    """Return the outcome of a flow.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def ended(
     success = stop in _SUCCESSES
     sentence = f"{stop.sentence[0].upper()}{stop.sentence[1:]}."
     known = None if fun is None else Evaluation(x, fun, jac)
-    return Ending(x, success, int(not success), words or sentence, stop, known)
+    return Outcome(x, success, int(not success), words or sentence, stop, known)
 
 
 class FlowOptimizer(Optimizer):
@@ -215,7 +215,7 @@ class FlowOptimizer(Optimizer):
             super().__setattr__(name, value)
 
     @override
-    def _solve(self, run: Run) -> Ending:
+    def _solve(self, run: Run) -> Outcome:
         problem = run.problem
         if problem.is_fixed:
             return ended(problem.x0, StopReason.FIXED, run.value(problem.x0))
@@ -234,7 +234,7 @@ class FlowSettings(RunSettings, total=False):
     max_evals_grouped: int | None
 
 
-def drive(run: Run, flow: Flow) -> Ending:
+def drive(run: Run, flow: Flow) -> Outcome:
     """Run a flow to its end.
 
     Parameters
@@ -246,7 +246,7 @@ def drive(run: Run, flow: Flow) -> Ending:
 
     Returns
     -------
-    Ending
+    Outcome
         What it returns.
     """
     answer: Any = None
@@ -256,7 +256,7 @@ def drive(run: Run, flow: Flow) -> Ending:
             try:
                 asked = flow.send(answer) if stop is None else flow.throw(stop)
             except StopIteration as end:
-                return _without_stand_in(run, end.value)
+                return _without_penalty(run, end.value)
             answer = stop = None
             try:
                 if isinstance(asked, Step):
@@ -271,23 +271,23 @@ def drive(run: Run, flow: Flow) -> Ending:
 
 def _note(run: Run, step: Step) -> None:
     """Tell the observers of a step."""
-    known = run.recall(step.x) if step.fun is None else Evaluation(step.x, step.fun, step.jac)
-    if known is not None and _is_stand_in(run, known):
+    known = run.lookup(step.x) if step.fun is None else Evaluation(step.x, step.fun, step.jac)
+    if known is not None and _is_penalty(run, known):
         known = None
     elif known is None and run.wants_values:
         known = Evaluation(step.x, float(_values(run, step.x[np.newaxis]).fun[0]))
     run.iteration(step.x, known, **step.extra)
 
 
-def _without_stand_in(run: Run, ending: Ending) -> Ending:
-    """Return an ending on a point that was rejected as one on the best that was not."""
-    known, anchor = ending.known, run.anchor
-    if known is None or anchor is None or not _is_stand_in(run, known):
-        return ending
-    return replace(ending, x=anchor.x, known=anchor)
+def _without_penalty(run: Run, outcome: Outcome) -> Outcome:
+    """Return an outcome on a point that was rejected as one on the best that was not."""
+    known, last_good = outcome.known, run.last_good
+    if known is None or last_good is None or not _is_penalty(run, known):
+        return outcome
+    return replace(outcome, x=last_good.x, known=last_good)
 
 
-def _is_stand_in(run: Run, known: Evaluation) -> bool:
+def _is_penalty(run: Run, known: Evaluation) -> bool:
     """Return whether an answer stands for an evaluation that was rejected: it is above all."""
     return known.fun > run.worst
 
@@ -311,11 +311,11 @@ def _answered(run: Run, ask: AskData | Products) -> Told:
 
 def _gradients(run: Run, points: Array) -> Told:
     """Return values and gradients of a wave; NaN where an evaluation is rejected."""
-    misled = run.nmisled
+    misled = run.npenalized
     found = run.values_and_gradients(list(points))
     if len(found) < len(points):  # the budget allows no more
         raise StopRun(StopReason.MAXFUN)
-    run.nmisled = misled  # it is told which were rejected
+    run.npenalized = misled  # it is told which were rejected
     told = Told(np.full(len(points), np.nan), np.full(points.shape, np.nan))
     for row, known in enumerate(found):
         if known is not None:
@@ -345,7 +345,7 @@ def _values(run: Run, points: Array) -> Told:
     known[list(block.failures)] = False
     if known.any():  # what a rejected point steps back to, and an end may be on
         best = int(np.flatnonzero(known)[np.argmin(values[known])])
-        run.remember(Evaluation(points[best].copy(), float(values[best])))
+        run.store(Evaluation(points[best].copy(), float(values[best])))
     for row, error in block.failures.items():
         values[row] = run.rejected(points[row], error).fun
     if is_last:

@@ -16,7 +16,7 @@ from optimizers._types import (
     Objective,
 )
 from optimizers.asktell.drivers import exchange
-from optimizers.asktell.evaluator import HandOver, told
+from optimizers.asktell.evaluator import AskingEvaluator, told
 from optimizers.asktell.stepper import Stepper
 from optimizers.errors import InvalidInputError, OptionError, warn_user
 from optimizers.evaluation.coroutines import CoroutineExecutor
@@ -36,7 +36,7 @@ from optimizers.options.settings import RunSettings, check_option, check_run_set
 from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult, StopReason, in_words
 from optimizers.run.observers import Observer, as_observer
-from optimizers.run.outcome import Ending
+from optimizers.run.outcome import Outcome
 from optimizers.run.prepared import Prepared
 from optimizers.run.run import Run
 from optimizers.run.solve import Solve, confirmed
@@ -83,7 +83,7 @@ class Optimizer(Configured, Declaring, StaticHelpers):
     """
 
     #: Whether the algorithm itself reckons with noise; any other is run in stages if there is some.
-    _reckons_with_noise = False
+    handles_noise = False
 
     # How it runs.
 
@@ -196,7 +196,7 @@ class Optimizer(Configured, Declaring, StaticHelpers):
                 raise OptionError(
                     f"{name} was given, but the caller of a stepper evaluates its points."
                 )
-        evaluator = HandOver()
+        evaluator = AskingEvaluator()
         problem = self._problem(told, x0, jac, bounds, constraints, hess, hessp)
         prepared = self._prepared(problem, settings, evaluator)
         return Stepper(prepared.run, exchange(prepared, evaluator))
@@ -261,7 +261,7 @@ class Optimizer(Configured, Declaring, StaticHelpers):
         starts = as_starts(X0)
         problem = self._problem(fun, starts[0], jac, bounds, constraints, hess, hessp)
         given = dict(settings)
-        evaluator, holding = self._evaluator(problem.fun, given), self._holding(given)
+        evaluator, holding = self._evaluator(problem.fun, given), self._effective_settings(given)
         return minimize_many(self._prepared, evaluator, problem, starts, given, holding, on_error)
 
     def _problem(
@@ -287,7 +287,7 @@ class Optimizer(Configured, Declaring, StaticHelpers):
             hessp=hessp,
         )
 
-    def _executed(self, run: Run, solve: Callable[[Run], Ending]) -> OptimizerResult:
+    def _executed(self, run: Run, solve: Callable[[Run], Outcome]) -> OptimizerResult:
         """Return what a run ends with."""
         result = run.execute(self._surrounded(run, solve))
         self._finished(run, result)
@@ -307,10 +307,10 @@ class Optimizer(Configured, Declaring, StaticHelpers):
         """Return a solve with what the settings put around it."""
         if run.rejects:
             solve = confirmed(solve)
-        if run.noise is None or self._reckons_with_noise:
+        if run.noise is None or self.handles_noise:
             return solve
         noise = None if isinstance(run.noise, str) else run.noise
-        steps = self._keeps_steps(run.problem)
+        steps = self._has_user_steps(run.problem)
         return lambda run: solve_in_stages(run, solve, noise, steps)
 
     async def minimize_async(
@@ -424,10 +424,10 @@ class Optimizer(Configured, Declaring, StaticHelpers):
         """
         form = self._callback_form
         check_run_settings(type(self).__name__, settings, self._known_options(), form)
-        holding = self._holding(settings)
+        holding = self._effective_settings(settings)
         callback = holding.get("callback")
         noise = holding.get("noise")
-        takes_noise = self._reckons_with_noise or self._takes_differences(problem)
+        takes_noise = self.handles_noise or self._takes_differences(problem)
         if noise is not None and not takes_noise:
             warn_user(f"{type(self).__name__} takes no differences here: noise has no effect.")
             noise = None
@@ -456,13 +456,13 @@ class Optimizer(Configured, Declaring, StaticHelpers):
         """Return who else than the callback sees each iteration of a run that starts."""
         return ()
 
-    def _holding(self, settings: dict[str, Any]) -> dict[str, Any]:
+    def _effective_settings(self, settings: dict[str, Any]) -> dict[str, Any]:
         """Return the settings that hold for a run: those given for it win."""
         return {**self._run_settings, **settings}
 
     def _evaluator(self, fun: Objective, settings: dict[str, Any]) -> Evaluator:
         """Return who evaluates an objective, by the settings given for a run."""
-        holding = self._holding(settings)
+        holding = self._effective_settings(settings)
         return evaluator_for(
             fun,
             self._max_evals_grouped,
@@ -472,7 +472,7 @@ class Optimizer(Configured, Declaring, StaticHelpers):
             hedge=bool(holding.get("hedge")),
         )
 
-    def _solve(self, run: Run) -> Ending:
+    def _solve(self, run: Run) -> Outcome:
         """Run the algorithm: ask ``run`` for values and gradients, and say how it ended."""
         if type(self).minimize is Optimizer.minimize:
             raise TypeError(f"{type(self).__name__} overrides neither _solve nor minimize.")
@@ -485,9 +485,9 @@ class Optimizer(Configured, Declaring, StaticHelpers):
         stop = raw.get("stop", StopReason.OTHER)
         status = int(raw.get("status", 0))
         run.nit = run.nit or int(raw.get("nit") or 0)
-        return Ending(raw.x, bool(raw.success), status, str(raw.message), stop)
+        return Outcome(raw.x, bool(raw.success), status, str(raw.message), stop)
 
-    def _reentrant(self, run: Run) -> Callable[[Run], Ending] | None:
+    def _reentrant(self, run: Run) -> Callable[[Run], Outcome] | None:
         """Return :meth:`_solve` as a callable that goes on where PutAside left it, if it can."""
         return None
 
@@ -515,7 +515,7 @@ class Optimizer(Configured, Declaring, StaticHelpers):
         is_given = problem.jac is True or callable(problem.jac)
         return self._level("gradient") >= SupportLevel.supported and not is_given
 
-    def _keeps_steps(self, problem: Problem) -> bool:
+    def _has_user_steps(self, problem: Problem) -> bool:
         """Return whether the user chose the steps of differences, whatever the noise."""
         return isinstance(problem.jac, GradientSource) or problem.jac == "cs"
 

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from typing_extensions import override
 
-from optimizers.asktell.evaluator import HandOver
+from optimizers.asktell.evaluator import AskingEvaluator
 from optimizers.asktell.exclusive import held
 from optimizers.asktell.messages import Question
 from optimizers.errors import StepperError
@@ -26,29 +26,29 @@ from optimizers.run.run import Run
 _PATIENCE = 5.0
 
 
-def exchange(prepared: Prepared, evaluator: HandOver) -> "Exchange":
+def exchange(prepared: Prepared, evaluator: AskingEvaluator) -> "SolverDriver":
     """Return the quickest exchange for a run, whose evaluator is given."""
     run = prepared.run
     solve = held(prepared.exclusive, run, prepared.execute)
     if prepared.is_reentrant:
-        return ReentrantExchange(run, evaluator, solve)
+        return ReentrantDriver(run, evaluator, solve)
     if prepared.needs_thread or find_spec("greenlet") is None:
-        return ThreadExchange(evaluator, solve)
-    return GreenletExchange(evaluator, solve)
+        return ThreadDriver(evaluator, solve)
+    return GreenletDriver(evaluator, solve)
 
 
-class Exchange(ABC):
+class SolverDriver(ABC):
     """A solver that stands still until its question is answered.
 
     Parameters
     ----------
-    evaluator : HandOver
+    evaluator : AskingEvaluator
         What hands the run's questions over.
     solve : callable
         Executes the run.
     """
 
-    def __init__(self, evaluator: HandOver, solve: Callable[[], OptimizerResult]) -> None:
+    def __init__(self, evaluator: AskingEvaluator, solve: Callable[[], OptimizerResult]) -> None:
         evaluator.hand = self._hand
         self._solve = solve
         self._result: OptimizerResult | None = None
@@ -108,10 +108,10 @@ class Exchange(ABC):
         )
 
 
-class ThreadExchange(Exchange):
+class ThreadDriver(SolverDriver):
     """A solver in a thread of its own."""
 
-    def __init__(self, evaluator: HandOver, solve: Callable[[], OptimizerResult]) -> None:
+    def __init__(self, evaluator: AskingEvaluator, solve: Callable[[], OptimizerResult]) -> None:
         super().__init__(evaluator, solve)
         self._thread: threading.Thread | None = None
         self._asked = threading.Semaphore(0)
@@ -157,10 +157,10 @@ class ThreadExchange(Exchange):
             self._thread.join(_PATIENCE)
 
 
-class GreenletExchange(Exchange):
+class GreenletDriver(SolverDriver):
     """A solver in a greenlet: no thread, and a quicker change; all in the caller's one thread."""
 
-    def __init__(self, evaluator: HandOver, solve: Callable[[], OptimizerResult]) -> None:
+    def __init__(self, evaluator: AskingEvaluator, solve: Callable[[], OptimizerResult]) -> None:
         super().__init__(evaluator, solve)
         import greenlet
 
@@ -194,7 +194,7 @@ class GreenletExchange(Exchange):
             self.advance()
 
 
-class ReentrantExchange(Exchange):
+class ReentrantDriver(SolverDriver):
     """A solver that is left when it asks, and entered anew when it is told: it can be pickled.
 
     On its way back to where it stood, it asks again what it asked since it last had a value and a
@@ -204,13 +204,15 @@ class ReentrantExchange(Exchange):
     ----------
     run : Run
         The run.
-    evaluator : HandOver
+    evaluator : AskingEvaluator
         What hands its questions over.
     solve : callable
         Executes the run, and goes on where :class:`PutAside` left it.
     """
 
-    def __init__(self, run: Run, evaluator: HandOver, solve: Callable[[], OptimizerResult]) -> None:
+    def __init__(
+        self, run: Run, evaluator: AskingEvaluator, solve: Callable[[], OptimizerResult]
+    ) -> None:
         super().__init__(evaluator, solve)
         self._held = run
         self._evaluator = evaluator

@@ -26,7 +26,7 @@ def _nobody(question: Question) -> None:
     raise AssertionError("A question before there was anybody to ask.")
 
 
-class HandOver(Evaluator):
+class AskingEvaluator(Evaluator):
     """Hands each wave over as a question."""
 
     def __init__(self) -> None:

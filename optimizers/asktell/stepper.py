@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from optimizers._types import Array
-from optimizers.asktell.drivers import Exchange
+from optimizers.asktell.drivers import SolverDriver
 from optimizers.asktell.messages import AskData, Question, TellData
 from optimizers.errors import InvalidInputError, StepperError
 from optimizers.result import Best, OptimizerResult
@@ -45,7 +45,7 @@ class Stepper:
     ----------
     run : Run
         The run.
-    exchange : Exchange
+    exchange : SolverDriver
         Its solver.
 
     Examples
@@ -58,7 +58,7 @@ class Stepper:
     array([0., 0.])
     """
 
-    def __init__(self, run: Run, exchange: Exchange) -> None:
+    def __init__(self, run: Run, exchange: SolverDriver) -> None:
         self._run = run
         self._exchange = exchange
         self._question: Question | None = None

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from optimizers.errors import InvalidValueError
-from optimizers.evaluation.task import FAILURES, Failure, Form, Outcome, evaluate, known
+from optimizers.evaluation.task import FAILURES, Failure, Form, TaskResult, evaluate, known
 
 
 class CoroutineExecutor(Executor):
@@ -57,7 +57,9 @@ class _Awaited(Future[Any]):
     """An evaluation that ends when it is cancelled, whether it had begun or not."""
 
     def __init__(
-        self, evaluate: Callable[[], Coroutine[Any, Any, Outcome]], loop: asyncio.AbstractEventLoop
+        self,
+        evaluate: Callable[[], Coroutine[Any, Any, TaskResult]],
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
         super().__init__()
         self._lock = threading.Lock()
@@ -66,7 +68,7 @@ class _Awaited(Future[Any]):
         self._inner = asyncio.run_coroutine_threadsafe(self._begin(evaluate), loop)
         self._inner.add_done_callback(self._pass_on)
 
-    async def _begin(self, evaluate: Callable[[], Coroutine[Any, Any, Outcome]]) -> Outcome:
+    async def _begin(self, evaluate: Callable[[], Coroutine[Any, Any, TaskResult]]) -> TaskResult:
         with self._lock:
             if self._is_dropped:
                 raise asyncio.CancelledError
@@ -90,7 +92,7 @@ class _Awaited(Future[Any]):
             self.set_result(inner.result())
 
 
-async def _perform(key: str, form: Form, points: NDArray[Any], seconds: float) -> Outcome:
+async def _perform(key: str, form: Form, points: NDArray[Any], seconds: float) -> TaskResult:
     fun = known(key)
     began = time.perf_counter()
     answers: list[tuple[Any, Failure | None]] = []

@@ -10,7 +10,7 @@ import numpy as np
 from optimizers.errors import InvalidInputError, InvalidValueError
 from optimizers.evaluation.accounts import Account
 from optimizers.evaluation.answers import precision_of
-from optimizers.evaluation.task import Caught, Failure, Outcome, is_worth_a_retry
+from optimizers.evaluation.task import Caught, Failure, TaskResult, is_worth_a_retry
 from optimizers.evaluation.uncertainty import as_answer
 from optimizers.evaluation.wave import Answer, Block
 
@@ -74,7 +74,7 @@ def mapped(
 
 def _called(
     evaluator: "Evaluator", mapping: Callable[..., Any], rows: Sequence[_Row]
-) -> list[Outcome]:
+) -> list[TaskResult]:
     """Return what the map makes of some rows, all for one function."""
     fun, form = evaluator.way(rows[0][0])
     try:
@@ -91,21 +91,21 @@ def _called(
                 "each point."
             )
     except Exception as error:  # of the map itself
-        return [Outcome(error=error) for _ in rows]
+        return [TaskResult(error=error) for _ in rows]
     return [_outcome(answer, block) for answer, (block, _) in zip(answers, rows, strict=True)]
 
 
-def _outcome(answer: Any, block: Block) -> Outcome:
-    if isinstance(answer, Outcome):
+def _outcome(answer: Any, block: Block) -> TaskResult:
+    if isinstance(answer, TaskResult):
         return answer
     # A map that evaluates by itself, and returns values.
     if block.gradient is not None:
         gradient = np.empty(1, dtype=object)
         gradient[0] = answer
-        return Outcome(gradient)
+        return TaskResult(gradient)
     try:
         points = block.points
         values = as_answer(answer, 1, points.shape[1], points.dtype.type)
-        return Outcome(values, precision_of(answer))
+        return TaskResult(values, precision_of(answer))
     except Exception as error:
-        return Outcome(error=error)
+        return TaskResult(error=error)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from optimizers.errors import BrokenPoolError, EvaluationTimeoutError, WorkerDiedError
 from optimizers.evaluation.accounts import Account, account_of
 from optimizers.evaluation.sending import not_loaded
-from optimizers.evaluation.task import Failure, Outcome, Unknown, is_worth_a_retry, perform
+from optimizers.evaluation.task import Failure, TaskResult, Unknown, is_worth_a_retry, perform
 from optimizers.evaluation.wave import Answer, Block
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class Wave:
         for future, task in self._running.items():
             if future.done() and not future.cancelled() and future.exception() is None:
                 outcome = future.result()
-                if task.block.is_real and isinstance(outcome, Outcome) and len(outcome.values):
+                if task.block.is_real and isinstance(outcome, TaskResult) and len(outcome.values):
                     late.append((task.points[: len(outcome.values)], outcome.values))
             else:
                 self._drop(future, task)
@@ -231,7 +231,7 @@ class Wave:
             self._running[future] = task  # to be abandoned with the others
             raise asyncio.CancelledError from None
         except Exception as error:
-            outcome = Outcome(error=error)
+            outcome = TaskResult(error=error)
         if isinstance(outcome, Unknown):
             self._pool.count(task.block, task.part, -1)
             task.has_payload = True
@@ -248,7 +248,7 @@ class Wave:
             self._drop(twin, task)
         yield from self._answer(task, outcome)
 
-    def _answer(self, task: _Task, outcome: Outcome) -> Iterator[_Part]:
+    def _answer(self, task: _Task, outcome: TaskResult) -> Iterator[_Part]:
         pool, start, count = self._pool, task.part.start, len(outcome.values)
         pool.precision = max(pool.precision, outcome.precision)
         pool.seconds, pool.worker = outcome.seconds, outcome.worker

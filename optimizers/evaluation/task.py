@@ -47,7 +47,7 @@ _RECEIVING = threading.RLock()
 
 
 @dataclass
-class Outcome:
+class TaskResult:
     """What came of a task.
 
     Parameters
@@ -123,7 +123,7 @@ def perform(
     form: Form,
     points: NDArray[Any],
     seconds: float = math.inf,
-) -> Outcome | Unknown:
+) -> TaskResult | Unknown:
     """Evaluate the points of a task.
 
     Parameters
@@ -141,7 +141,7 @@ def perform(
 
     Returns
     -------
-    Outcome or Unknown
+    TaskResult or Unknown
         The values up to the first failure, or until time is up.
     """
     fun = _PUBLISHED.get(key)
@@ -149,7 +149,7 @@ def perform(
         try:
             fun = _received(key, payload)
         except Exception as error:
-            return Outcome(error=_portable(error), is_loaded=False)
+            return TaskResult(error=_portable(error), is_loaded=False)
         if fun is None:
             return Unknown()
     began = time.perf_counter()
@@ -164,7 +164,7 @@ def perform(
 
 def evaluate(
     fun: Callable[..., Any], form: Form, points: NDArray[Any], seconds: float = math.inf
-) -> Outcome:
+) -> TaskResult:
     """Evaluate points in this thread, up to the first failure; see :func:`perform`."""
     dtype = points.dtype.type
     if form == "raw":
@@ -172,19 +172,21 @@ def evaluate(
         try:
             answer[0] = fun(points[0].copy())
         except FAILURES as error:
-            return Outcome(error=error)
-        return Outcome(answer)
+            return TaskResult(error=error)
+        return TaskResult(answer)
     if form == "rows":
         try:
-            return Outcome(_rows(fun(points.copy()), len(points)))
+            return TaskResult(_rows(fun(points.copy()), len(points)))
         except FAILURES as error:
-            return Outcome(error=error)
+            return TaskResult(error=error)
     if form != "points":
         try:
             raw = fun(points.copy() if form == "stack" else points.flatten())
-            return Outcome(as_answer(raw, len(points), points.shape[1], dtype), precision_of(raw))
+            return TaskResult(
+                as_answer(raw, len(points), points.shape[1], dtype), precision_of(raw)
+            )
         except FAILURES as error:
-            return Outcome(error=error)
+            return TaskResult(error=error)
     values: list[complex] = []
     errors: list[float] = []
     precision = 0.0
@@ -211,8 +213,8 @@ def evaluate(
             break
     if errors:
         errors += [math.nan] * (len(values) - len(errors))
-        return Outcome(joined_answer(values, errors), precision, failure)
-    return Outcome(np.array(values, dtype=dtype), precision, failure)
+        return TaskResult(joined_answer(values, errors), precision, failure)
+    return TaskResult(np.array(values, dtype=dtype), precision, failure)
 
 
 def _rows(answer: Any, count: int) -> NDArray[Any]:
@@ -250,7 +252,7 @@ class Caught:
     def __init__(self, fun: Callable[..., Any], form: Form) -> None:
         self._fun, self._form, self._home = fun, form, _origin()
 
-    def __call__(self, point: NDArray[Any]) -> Outcome:
+    def __call__(self, point: NDArray[Any]) -> TaskResult:
         """Evaluate one point."""
         outcome = evaluate(self._fun, self._form, point[np.newaxis])
         if self._home != _origin():

@@ -47,7 +47,7 @@ class ScipyMethod(SciPyOptimizer):
     ) -> Run:
         run = super()._start_run(problem, settings, evaluator)
         # As SciPy's functions, unless the user says what a failure is to do.
-        run.passes = not ({**self._run_settings, **settings}).get("on_failure")
+        run.propagates_nonfinite = not ({**self._run_settings, **settings}).get("on_failure")
         return run
 
     def suit(self, dtype: np.dtype[Any], has_products: bool) -> None:

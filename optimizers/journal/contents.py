@@ -14,7 +14,7 @@ from optimizers.journal.sqlite import read_rows
 
 
 @dataclass
-class Contents:
+class JournalContents:
     """What is in a journal.
 
     Parameters
@@ -45,21 +45,21 @@ class Contents:
     end: dict[str, Any] | None = None
 
 
-def read(path: str) -> Contents | None:
+def read(path: str) -> JournalContents | None:
     """Return what is in a journal, also while a run writes it; None for an empty one."""
     journal = Journal(path)
     return parsed(path, read_rows(path) if journal.is_database else read_lines(path)[0])
 
 
-def parsed(path: str, lines: Sequence[str]) -> Contents | None:
+def parsed(path: str, lines: Sequence[str]) -> JournalContents | None:
     """Return what the lines of a journal say; None if there are none."""
-    contents: Contents | None = None
+    contents: JournalContents | None = None
     for number, text in enumerate(lines, 1):
         try:
             entry = json.loads(text)
             if contents is None:
                 entry["journal"]
-                contents = Contents(entry)
+                contents = JournalContents(entry)
             else:
                 _take(contents, entry)
         except (ValueError, KeyError, TypeError) as error:
@@ -73,7 +73,7 @@ def parsed(path: str, lines: Sequence[str]) -> Contents | None:
     return contents
 
 
-def _take(contents: Contents, entry: dict[str, Any]) -> None:
+def _take(contents: JournalContents, entry: dict[str, Any]) -> None:
     if "seq" in entry:
         contents.records.append(Record.from_entry(entry))
         contents.end = None

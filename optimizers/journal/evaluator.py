@@ -106,7 +106,7 @@ class JournaledEvaluator(Evaluator):
     @override
     def measure(self, x: NDArray[Any], spare: float = math.inf) -> tuple[float, float]:
         seq = self._begin(1)
-        known = self._recall(seq, [(Block(x[np.newaxis]), 0)]).get(0)
+        known = self._lookup(seq, [(Block(x[np.newaxis]), 0)]).get(0)
         if known is not None:
             self._replay([known])
             self._settle(seq, [1, 0])
@@ -149,7 +149,7 @@ class JournaledEvaluator(Evaluator):
     ) -> Generator[_Part, None, None]:
         rows = [(block, row) for block in blocks for row in range(len(block.points))]
         first = self._last = self._begin(len(rows))
-        known = self._recall(first, rows)
+        known = self._lookup(first, rows)
         missing = [i for i in range(len(rows)) if i not in known]
         replayed, before = [0, 0], self._started()
         self._handed_on = [0, 0]
@@ -226,7 +226,7 @@ class JournaledEvaluator(Evaluator):
         self._recorder.next = first + count
         return first
 
-    def _recall(self, first: int, rows: Sequence[tuple[Block, int]]) -> dict[int, Record]:
+    def _lookup(self, first: int, rows: Sequence[tuple[Block, int]]) -> dict[int, Record]:
         """Return what is recorded of a wave, by row, as it arrived."""
         pending = self._recorder.pending
         kept = {seq: pending[seq] for seq in pending if first <= seq < first + len(rows)}
@@ -235,7 +235,7 @@ class JournaledEvaluator(Evaluator):
             for seq in kept:
                 block, row = rows[seq - first]
                 kind: Kind = "fun" if block.gradient is None else "jac"
-                record = self._recorder.recall(seq, kind, block.points[row])
+                record = self._recorder.lookup(seq, kind, block.points[row])
                 assert record is not None
                 found[seq - first] = record
         except Diverged:

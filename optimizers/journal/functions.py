@@ -43,7 +43,7 @@ def recorded_fun(recorder: Recorder, fun: Callable[..., Any]) -> Callable[[NDArr
         seq = recorder.next
         recorder.next = seq + 1
         if pending:
-            known = recorder.recall(seq, "fun", x)
+            known = recorder.lookup(seq, "fun", x)
             if known is not None:
                 value = value_of(known)
                 return value if known.error is None else (value, known.error)
@@ -84,7 +84,7 @@ def recorded_jac(
         seq = recorder.next
         recorder.next = seq + 1
         if pending:
-            known = recorder.recall(seq, kind, x)
+            known = recorder.lookup(seq, kind, x)
             if known is not None:
                 return answer_of(known)
         n, point, began = x.size, encoded(x), clock()
@@ -124,7 +124,7 @@ def recorded_hessian(
         seq = recorder.next
         recorder.next = seq + 1
         x = np.concatenate(arrays) if len(arrays) > 1 else arrays[0].copy()
-        known = recorder.recall(seq, kind, x)
+        known = recorder.lookup(seq, kind, x)
         if known is not None:
             answer = answer_of(known)
             return answer.reshape(x.size, x.size) if kind == "hess" else answer

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from optimizers._types import Array
 from optimizers.errors import JournalError
-from optimizers.journal.contents import Contents, read
+from optimizers.journal.contents import JournalContents, read
 from optimizers.journal.header import start_of
 from optimizers.journal.records import Record
 from optimizers.result import Best, OptimizerResult, StopReason
@@ -136,7 +136,7 @@ def load(path: str | os.PathLike[str]) -> Recording:
     return Recording(contents.header, contents.records, result, is_finished, error)
 
 
-def _so_far(contents: Contents) -> OptimizerResult:
+def _so_far(contents: JournalContents) -> OptimizerResult:
     """Return a result for a run that has not ended: of what was recorded, each question once."""
     asked = {(r.seq, r.is_late, r.x.tobytes()): r for r in contents.records}.values()
     kinds = [r.kind for r in asked]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizers.errors import JournalError, warn_user
-from optimizers.journal.contents import Contents, parsed
+from optimizers.journal.contents import JournalContents, parsed
 from optimizers.journal.header import check_header, versions
 from optimizers.journal.journal import Journal
 from optimizers.journal.jsonl import JsonLines
@@ -76,7 +76,7 @@ class Recorder:
                 kept = {**header, "seed": seed_entry(seed)}
                 if journal.notes:
                     kept["notes"] = journal.notes
-                contents = Contents(json.loads(json.dumps(kept)))
+                contents = JournalContents(json.loads(json.dumps(kept)))
                 self.write(json.dumps(kept, separators=(",", ":")))
             else:
                 found = {**contents.header, "seed": compared_seed(contents.header["seed"])}
@@ -117,7 +117,7 @@ class Recorder:
 
     # Answers.
 
-    def recall(self, seq: int, kind: Kind, x: NDArray[Any]) -> Record | None:
+    def lookup(self, seq: int, kind: Kind, x: NDArray[Any]) -> Record | None:
         """Return the record of a question, and strike it out; None if it is to be evaluated.
 
         Parameters

@@ -18,7 +18,7 @@ from optimizers.journal.recorder import Diverged, Recorder
 from optimizers.journal.records import Kind, Record
 from optimizers.result import OptimizerResult
 from optimizers.run.memory import NOWHERE, Evaluation
-from optimizers.run.outcome import Ending
+from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 
 _COUNTS = ("nfev", "njev", "nhev", "nit", "nrejected")
@@ -51,7 +51,7 @@ class JournaledRun(Run):
         self._first_differences = self.differences
 
     @override
-    def execute(self, solve: Callable[[Run], Ending]) -> OptimizerResult:
+    def execute(self, solve: Callable[[Run], Outcome]) -> OptimizerResult:
         try:
             self._recorder = Recorder(self._journal, self._header, self._seed)
         except BaseException:
@@ -112,7 +112,7 @@ class JournaledRun(Run):
         """Take over what was before the last fresh start."""
         contents = self._recorder.contents
         if contents.start is not None:
-            self._weigh_records(contents.records[: contents.begin])
+            self._update_from_records(contents.records[: contents.begin])
             for name in _COUNTS:
                 setattr(self, name, contents.start[name])
             start = self._recorder.start
@@ -121,7 +121,7 @@ class JournaledRun(Run):
         contents.records = []  # what is still to be answered is kept by the recorder
 
     @override
-    def _outcome(self, solve: Callable[[Run], Ending]) -> OptimizerResult:
+    def _outcome(self, solve: Callable[[Run], Outcome]) -> OptimizerResult:
         try:
             try:
                 return super()._outcome(solve)
@@ -129,14 +129,16 @@ class JournaledRun(Run):
                 self._begin_anew(diverged)
             return super()._outcome(solve)  # nothing is left to be answered, nor to diverge from
         except JournalError:
-            self._weigh_records(self._recorder.refused)  # they were evaluated: one may be the best
+            self._update_from_records(
+                self._recorder.refused
+            )  # they were evaluated: one may be the best
             raise
 
     def _begin_anew(self, diverged: Diverged) -> None:
         """Start from the best recorded point; all that is recorded counts."""
         recorder = self._recorder
         unused = recorder.unused()
-        self._weigh_records(unused)
+        self._update_from_records(unused)
         self._count()
         for record in unused:
             self.nfev += record.kind in ("fun", "both")
@@ -145,7 +147,7 @@ class JournaledRun(Run):
         best = self.best
         fun = None if best is None else best.fun
         self._start_from(self.problem.x0 if best is None else best.x, fun)
-        self.last, self.anchor, self.iterate, self._orphan, self.stage = NOWHERE, *[None] * 4
+        self.last, self.last_good, self.iterate, self._orphan, self.stage = NOWHERE, *[None] * 4
         self.recent.clear()
         self.differences = self._first_differences
         # The random numbers of a start are the same when it is resumed.
@@ -166,11 +168,11 @@ class JournaledRun(Run):
         if fun is not None:
             self.best = Evaluation(x, fun)
 
-    def _weigh_records(self, records: list[Record]) -> None:
+    def _update_from_records(self, records: list[Record]) -> None:
         """Let recorded points be candidates for the run's best, and show their precision."""
         coarsest = max((record.precision for record in records), default=0.0)
         self._evaluator.precision = max(self._evaluator.precision, coarsest)
         for record in records:
             # A value is a complex number off the real axis, and None for a gradient or a failure.
             if isinstance(record.fun, float) and np.isfinite(record.fun):
-                self.weigh(record.x, record.fun)
+                self.update_incumbent(record.x, record.fun)

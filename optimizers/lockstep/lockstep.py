@@ -8,8 +8,8 @@ from typing import Any
 
 from optimizers.asktell.drivers import exchange
 from optimizers.evaluation.evaluator import Evaluator
-from optimizers.lockstep.member import Request, Share
-from optimizers.lockstep.merge import Rounds
+from optimizers.lockstep.member import MemberEvaluator, MemberRequest
+from optimizers.lockstep.merge import Merge
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.run.prepared import Prepared
 from optimizers.run.run import stopped
@@ -28,13 +28,13 @@ class Member:
     ----------
     prepared : Prepared
         The run, whose evaluator is ``share``.
-    share : Share
+    share : MemberEvaluator
         Its share in the evaluator of all.
     number : int
         Its number, which its results and its callback see as ``run``.
     """
 
-    def __init__(self, prepared: Prepared, share: Share, number: int) -> None:
+    def __init__(self, prepared: Prepared, share: MemberEvaluator, number: int) -> None:
         self.number = number
         self.run = prepared.run
         self.run.extra["run"] = number
@@ -42,7 +42,7 @@ class Member:
         self.alone = prepared.exclusive
         #: In how many rounds it took part.
         self.rounds = 0
-        self.request: Request | None = None
+        self.request: MemberRequest | None = None
         self._result: OptimizerResult | None = None
         self.error: BaseException | None = None
         self._exchange = exchange(prepared, share)
@@ -50,7 +50,7 @@ class Member:
     def advance(self) -> bool:
         """Go on to the next question; return whether there is one."""
         question = self._exchange.advance()
-        assert question is None or isinstance(question, Request)
+        assert question is None or isinstance(question, MemberRequest)
         self.request = question
         if question is None:
             try:
@@ -109,7 +109,7 @@ class LockStep:
         slots: float = math.inf,
     ) -> None:
         self._evaluator = evaluator
-        self._evaluating = Rounds(evaluator, both)
+        self._evaluating = Merge(evaluator, both)
         self._budget, self._slots = budget, slots
         self._deadline = math.inf if timeout is None else time.monotonic() + timeout
         self._live: list[Member] = []

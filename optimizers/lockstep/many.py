@@ -11,7 +11,7 @@ from optimizers._types import Array
 from optimizers.errors import OptionError
 from optimizers.evaluation.evaluator import Evaluator
 from optimizers.lockstep.lockstep import LockStep, Member
-from optimizers.lockstep.member import Share
+from optimizers.lockstep.member import MemberEvaluator
 from optimizers.lockstep.starts import inside_all, seeds_from
 from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult, StopReason
@@ -212,7 +212,7 @@ def members_of(
     settings = dict(settings)
     for number, problem in enumerate(problems):
         settings["seed"] = next(seeds)
-        share = Share(evaluator)
+        share = MemberEvaluator(evaluator)
         member = Member(prepare(problem, settings, share), share, number)
         if number == 0 and not member.run.is_noisy:
             settings["noise"] = None  # a warning has said that it has no effect

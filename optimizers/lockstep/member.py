@@ -8,7 +8,7 @@ import numpy as np
 from typing_extensions import override
 
 from optimizers._types import Array
-from optimizers.asktell.evaluator import HandOver
+from optimizers.asktell.evaluator import AskingEvaluator
 from optimizers.asktell.messages import AskData, Question
 from optimizers.evaluation.accounts import Account
 from optimizers.evaluation.evaluator import Evaluator
@@ -19,7 +19,7 @@ from optimizers.result import StopReason
 from optimizers.run.memory import StopRun
 
 
-class Request(Question):
+class MemberRequest(Question):
     """A wave of a run, with the answers that have arrived.
 
     Parameters
@@ -33,7 +33,7 @@ class Request(Question):
 
     Examples
     --------
-    >>> request = Request([Block(np.zeros((2, 3)))], math.inf, 1)
+    >>> request = MemberRequest([Block(np.zeros((2, 3)))], math.inf, 1)
     >>> request.put(0, 1, 7.0)
     >>> request.missing
     [0]
@@ -73,12 +73,12 @@ class Request(Question):
 
     @override
     def take(self, other: Question) -> None:
-        assert isinstance(other, Request)
+        assert isinstance(other, MemberRequest)
         self.answers, self.is_over, self.precision = other.answers, other.is_over, other.precision
         self.started, self.gradients = other.started, other.gradients
 
 
-class Share(HandOver):
+class MemberEvaluator(AskingEvaluator):
     """Stands for the evaluator of many in one of their runs.
 
     Parameters
@@ -128,7 +128,7 @@ class Share(HandOver):
         assert not isinstance(spare, Account)  # which is for those who evaluate
         if not any(len(block.points) for block in blocks):
             return
-        request, stop = Request(blocks, spare, self.essential), None
+        request, stop = MemberRequest(blocks, spare, self.essential), None
         try:
             self.hand(request)
         except StopRun as closed:  # what was answered before counts

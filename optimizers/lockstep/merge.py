@@ -11,10 +11,10 @@ from optimizers.errors import BrokenPoolError, EvaluationError
 from optimizers.evaluation.accounts import SharedAccount
 from optimizers.evaluation.evaluator import Evaluator
 from optimizers.evaluation.wave import Answer, Block
-from optimizers.lockstep.member import Request
+from optimizers.lockstep.member import MemberRequest
 
 
-class Rounds:
+class Merge:
     """Evaluates what many runs ask.
 
     Where each point is a call of its own in this thread, the runs take turns. Otherwise all
@@ -34,12 +34,12 @@ class Rounds:
         #: How many evaluations of the objective were started.
         self.started = 0
 
-    def evaluate(self, requests: Sequence[Request], total: float, deadline: float) -> None:
+    def evaluate(self, requests: Sequence[MemberRequest], total: float, deadline: float) -> None:
         """Evaluate what is asked, as far as time allows.
 
         Parameters
         ----------
-        requests : sequence of Request
+        requests : sequence of MemberRequest
             What is asked, one of each run. Each gets its answers, whatever ends the evaluation.
         total : float
             How many evaluations may be made of all, in all rounds.
@@ -64,7 +64,7 @@ class Rounds:
         finally:
             self.started += wave.started
 
-    def cost(self, request: Request) -> int:
+    def cost(self, request: MemberRequest) -> int:
         """Return how many evaluations of the objective a request takes."""
         return sum(
             len(block.points)
@@ -73,7 +73,7 @@ class Rounds:
         )
 
 
-class Joined(Block):
+class MergedBlock(Block):
     """Points of several runs that go to the same function.
 
     Parameters
@@ -119,16 +119,16 @@ class Joined(Block):
     def count(self, part: slice, sign: int) -> None:
         self.starts[part] += sign
 
-    def of(self, rows: NDArray[np.intp]) -> "Joined":
+    def of(self, rows: NDArray[np.intp]) -> "MergedBlock":
         """Return some of the rows."""
         places = [self.places[row] for row in rows]
         points, owners = self.points[rows], self._owners[rows]
-        return Joined(points, self.gradient, owners, places, self._is_counted)
+        return MergedBlock(points, self.gradient, owners, places, self._is_counted)
 
 
 def joined(
-    requests: Sequence[Request], owners: Sequence[int], both: Callable[..., Any] | None = None
-) -> list[Joined]:
+    requests: Sequence[MemberRequest], owners: Sequence[int], both: Callable[..., Any] | None = None
+) -> list[MergedBlock]:
     """Join the blocks that some of the runs ask, by their function and their type."""
     kinds: dict[Any, list[tuple[int, int, Block]]] = {}
     for owner in owners:
@@ -136,7 +136,7 @@ def joined(
             kind = id(block.gradient), block.points.dtype
             kinds.setdefault(kind, []).append((owner, number, block))
     return [
-        Joined(
+        MergedBlock(
             np.concatenate([block.points for _, _, block in same]),
             same[0][2].gradient,
             np.repeat([owner for owner, _, _ in same], [len(block.points) for _, _, block in same]),
@@ -154,7 +154,7 @@ class _Wave:
     ----------
     evaluator : Evaluator
         Calls the functions.
-    requests : sequence of Request
+    requests : sequence of MemberRequest
         The requests.
     account : SharedAccount
         What may be spent on rows that fail.
@@ -165,7 +165,7 @@ class _Wave:
     def __init__(
         self,
         evaluator: Evaluator,
-        requests: Sequence[Request],
+        requests: Sequence[MemberRequest],
         account: SharedAccount,
         deadline: float,
     ) -> None:
@@ -174,14 +174,14 @@ class _Wave:
         #: How many evaluations of the objective were started.
         self.started = 0
 
-    def take(self, blocks: Sequence[Joined]) -> None:
+    def take(self, blocks: Sequence[MergedBlock]) -> None:
         """Let the requests have what comes; ask run by run where a call of several fails."""
         blocks = [block for block in blocks if len(block.points)]
-        again: list[Joined] = []
+        again: list[MergedBlock] = []
         answers = self._evaluator.answers(blocks, self._account, self._deadline)
         try:
             for block, part, answer in answers:
-                assert isinstance(block, Joined)
+                assert isinstance(block, MergedBlock)
                 owners = block.owners[part]
                 is_one = owners[0] == owners[-1] or isinstance(answer, BrokenPoolError)
                 if isinstance(answer, Exception) and not is_one:
@@ -202,7 +202,7 @@ class _Wave:
                 words = "A call with points of several runs failed, and no budget to repeat it."
                 self._put(own, whole, EvaluationError(words))
 
-    def _put(self, block: Joined, part: slice, answer: Answer) -> bool:
+    def _put(self, block: MergedBlock, part: slice, answer: Answer) -> bool:
         """Let requests have answers, and return whether the rest of the last's is not wanted."""
         for i, row in enumerate(range(part.start, part.stop)):
             found = answer if isinstance(answer, BaseException) else answer[i]
@@ -210,7 +210,7 @@ class _Wave:
             request.put(*block.places[row], found)
         return request.is_over
 
-    def _put_late(self, blocks: Sequence[Joined]) -> None:
+    def _put_late(self, blocks: Sequence[MergedBlock]) -> None:
         """Let requests have what arrived while the wave was left."""
         late = {
             point.tobytes(): value
@@ -224,7 +224,7 @@ class _Wave:
                 if value is not None and block.places[row] not in request.answers:
                     request.put(*block.places[row], value)
 
-    def _count(self, blocks: Sequence[Joined]) -> None:
+    def _count(self, blocks: Sequence[MergedBlock]) -> None:
         for block in blocks:
             costs = np.bincount(
                 block.owners, weights=block.starts, minlength=len(self._requests)

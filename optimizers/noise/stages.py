@@ -19,7 +19,7 @@ from optimizers.noise.neighborhood import UNIT, VISIBLE, outlook, survey, survey
 from optimizers.noise.steps import LONG_RUNGS, ladder
 from optimizers.result import StopReason
 from optimizers.run.memory import Evaluation, StopRun
-from optimizers.run.outcome import Ending
+from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 
 _EPS = float(np.finfo(np.float64).eps)
@@ -82,8 +82,8 @@ class StageOver(StopRun):
 
 
 def solve_in_stages(
-    run: Run, solve: Callable[[Run], Ending], noise: float | None, keeps_steps: bool
-) -> Ending:
+    run: Run, solve: Callable[[Run], Outcome], noise: float | None, keeps_steps: bool
+) -> Outcome:
     """Run an algorithm on a noisy objective.
 
     Parameters
@@ -91,7 +91,7 @@ def solve_in_stages(
     run : Run
         The run; its ``extra`` gets ``noise``, the standard deviation where it ended.
     solve : callable
-        ``solve(run) -> Ending``: the algorithm.
+        ``solve(run) -> Outcome``: the algorithm.
     noise : float or None
         The standard deviation at the start; None if it is to be measured.
     keeps_steps : bool
@@ -99,7 +99,7 @@ def solve_in_stages(
 
     Returns
     -------
-    Ending
+    Outcome
         Where the last stage ended: a success only if nothing better can be seen from there.
     """
     if run.problem.is_fixed:
@@ -116,15 +116,15 @@ def solve_in_stages(
     first = start.fun
     for _ in range(_STAGES):
         run.stage = Stage(surroundings.sigma, start.fun)
-        ending: Ending | None = None
+        outcome: Outcome | None = None
         try:
             with contextlib.suppress(StageOver):
-                ending = solve(run)
+                outcome = solve(run)
         finally:
             run.stage = None
-        if ending is not None and ending.stop.is_budget:
-            return ending
-        end = _end_of(run, ending, start)
+        if outcome is not None and outcome.stop.is_budget:
+            return outcome
+        end = _end_of(run, outcome, start)
         before = surroundings.sigma
         end = surroundings.measure(end.x, end)
         sigma = surroundings.sigma
@@ -140,14 +140,14 @@ def solve_in_stages(
         if better is not end:
             start = surroundings.measure(better.x, better)
         run.problem = replace(run.problem, x0=start.x.copy())
-    return surroundings.ending(start)
+    return surroundings.outcome(start)
 
 
-def _end_of(run: Run, ending: Ending | None, start: Evaluation) -> Evaluation:
+def _end_of(run: Run, outcome: Outcome | None, start: Evaluation) -> Evaluation:
     """Return what a stage ended on: nothing worse than its start."""
-    known = run.iterate if ending is None else ending.known or run.recall(ending.x)
+    known = run.iterate if outcome is None else outcome.known or run.lookup(outcome.x)
     if known is None or not known.fun <= start.fun:
-        known = run.anchor
+        known = run.last_good
     return start if known is None or not known.fun <= start.fun else known
 
 
@@ -179,7 +179,7 @@ class _Surroundings:
     def __init__(self, run: Run, noise: float | None, keeps_steps: bool) -> None:
         self._run = run
         self._given = noise
-        self._keeps_steps = keeps_steps
+        self._has_user_steps = keeps_steps
         self.sigma = noise or 0.0
         self._verdict = "the neighbourhood was not looked over"
         self._is_minimum = False
@@ -230,7 +230,7 @@ class _Surroundings:
         if problem.jac == "2-point":
             # The units' second differences are known, and with them the step of Moré and Wild.
             steps = 8**0.25 / UNIT**0.5 * self._units
-        if not self._keeps_steps:
+        if not self._has_user_steps:
             run.differences = Differences(
                 "2-point" if problem.jac == "2-point" else "3-point", step=steps
             )
@@ -265,8 +265,8 @@ class _Surroundings:
         )
         return False
 
-    def ending(self, end: Evaluation) -> Ending:
-        """Return the ending of the run."""
+    def outcome(self, end: Evaluation) -> Outcome:
+        """Return the outcome of the run."""
         stop = StopReason.CONVERGED if self._is_minimum else StopReason.NOISE
         message = f"Progress is below the noise of {self.sigma:.1e}: {self._verdict}."
-        return Ending(end.x, self._is_minimum, 0 if self._is_minimum else 1, message, stop, end)
+        return Outcome(end.x, self._is_minimum, 0 if self._is_minimum else 1, message, stop, end)

@@ -238,7 +238,7 @@ def multistart(
         raise InvalidInputError(
             f"optimizer is {optimizer!r}, expected an Optimizer: an object, and not its class."
         )
-    holding = optimizer._holding(settings)
+    holding = optimizer._effective_settings(settings)
     check_no_journal(holding)
     seeds = seeds_from(holding.get("seed"))
     next(seeds)

@@ -20,7 +20,7 @@ from optimizers.lockstep.many import (
     raise_if_ended,
     summary,
 )
-from optimizers.lockstep.member import Share
+from optimizers.lockstep.member import MemberEvaluator
 from optimizers.problem.problem import Problem, value_alone
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.support import SupportLevel
@@ -131,8 +131,8 @@ def race(
         problem: Problem = optimizer._problem(fun, x0, given[0], bounds, constraints, *given[1:])
         if problem.fun is not fun:
             raise OptionError(f"{name} was made with args: in a race, all have the same objective.")
-        check_no_journal(optimizer._holding(settings))
-        share = Share(evaluator)
+        check_no_journal(optimizer._effective_settings(settings))
+        share = MemberEvaluator(evaluator)
         members.append(Member(optimizer._prepared(problem, settings, share), share, number))
     lockstep = LockStep(evaluator, timeout=settings.get("timeout"))
     for _ in lockstep.ended(members):

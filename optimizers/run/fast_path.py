@@ -48,7 +48,12 @@ def direct(run: Run) -> Callable[[Array], tuple[float, Array]]:
         return _forward(run)
     fun: Any = problem.fun
     jac: Any = problem.jac
-    n, limit, passes, rejects = problem.n, run.limit, run.passes, run.rejects
+    n, limit, propagates_nonfinite, rejects = (
+        problem.n,
+        run.limit,
+        run.propagates_nonfinite,
+        run.rejects,
+    )
     is_joint, is_timed = jac is True, run.deadline < math.inf
     lower, upper, recent = problem.lower, problem.upper, run.recent
     # Looked up once; the inner function finds them among its own variables.
@@ -89,14 +94,14 @@ def direct(run: Run) -> Callable[[Array], tuple[float, Array]]:
             if type(value) is not float:
                 value = as_value(value) if is_joint else as_measure(value, n)[0]
             if value - value != 0.0:
-                if not passes:
+                if not propagates_nonfinite:
                     raise non_finite(value)
                 run.has_passed = run.has_passed or math.isnan(value)
             if not is_joint:
                 run.njev += 1
                 gradient = jac(x.copy())
             if type(gradient) is ndarray and gradient.dtype is float64 and gradient.shape == shape:
-                if not passes and b"\0" in isfinite(gradient).tobytes():
+                if not propagates_nonfinite and b"\0" in isfinite(gradient).tobytes():
                     as_gradient(gradient, n)  # raises, with the words
                 if spare:
                     copy = spare.pop()
@@ -105,29 +110,29 @@ def direct(run: Run) -> Callable[[Array], tuple[float, Array]]:
                 else:
                     gradient = gradient.copy()
             else:
-                gradient = as_gradient(gradient, n, finite=not passes)
+                gradient = as_gradient(gradient, n, finite=not propagates_nonfinite)
         except Exception as error:
             if type(value) is float and math.isfinite(value):
                 # The gradient failed: the point is seen, but no candidate if it is rejected.
                 if rejects:
                     run.worst = max(run.worst, value)
                 else:
-                    run.weigh(x, value)
-            stand_in = run.rejected(x, error)
-            if stand_in.jac is None:
+                    run.update_incumbent(x, value)
+            penalty = run.rejected(x, error)
+            if penalty.jac is None:
                 raise
-            return stand_in.fun, stand_in.jac
+            return penalty.fun, penalty.jac
         else:
             known = run.last = record(Evaluation, (x, value, gradient))
             if spare is not None and len(recent) == recent.maxlen:
                 spare.extend(_retired(run))
             remember(known)
-            # As in Ledger.weigh and Ledger.remember; there are no constraints here.
+            # As in Memory.update_incumbent and Ledger.store; there are no constraints here.
             best = run.best
             if value > run.worst:
                 run.worst = value
             if best is None or value < best[1] or best[1] != best[1]:
-                run.best = run.anchor = known
+                run.best = run.last_good = known
             return value, gradient
 
     return evaluate
@@ -136,7 +141,7 @@ def direct(run: Run) -> Callable[[Array], tuple[float, Array]]:
 def _retired(run: Run) -> tuple[Array, ...]:
     """Return the arrays of the oldest point remembered, to be used again if nothing needs it."""
     oldest = run.recent[0]
-    if oldest.jac is None or any(oldest is kept for kept in (run.best, run.anchor, run.iterate)):
+    if oldest.jac is None or any(oldest is kept for kept in (run.best, run.last_good, run.iterate)):
         return ()
     return oldest.x, oldest.jac
 
@@ -149,7 +154,13 @@ def _forward(run: Run) -> Callable[[Array], tuple[float, Array]]:
     h = np.asarray(0.0 if differences.step is None else differences.step, dtype=np.float64)
     if differences.scheme != "2-point" or h.ndim or not h > 0.0:
         return run.value_and_gradient
-    fun, n, limit, passes, upper = problem.fun, problem.n, run.limit, run.passes, problem.upper
+    fun, n, limit, propagates_nonfinite, upper = (
+        problem.fun,
+        problem.n,
+        run.limit,
+        run.propagates_nonfinite,
+        problem.upper,
+    )
 
     def evaluate(x: Array) -> tuple[float, Array]:
         moved = x + h
@@ -183,28 +194,30 @@ def _forward(run: Run) -> Callable[[Array], tuple[float, Array]]:
                 if type(value) is not float:
                     value, _ = as_measure(value, n)
                 values.append(value)
-                if value - value != 0.0 and not passes:
+                if value - value != 0.0 and not propagates_nonfinite:
                     raise non_finite(value)
-            gradient = as_gradient((np.array(values[1:]) - values[0]) / steps, n, finite=not passes)
+            gradient = as_gradient(
+                (np.array(values[1:]) - values[0]) / steps, n, finite=not propagates_nonfinite
+            )
         except BaseException as error:
             run.nfev = count
-            _weigh(run, x, moved, values)
+            _update_incumbents(run, x, moved, values)
             if not isinstance(error, Exception):
                 raise
-            stand_in = run.rejected(x, error)
-            if stand_in.jac is None:
+            penalty = run.rejected(x, error)
+            if penalty.jac is None:
                 raise
             run.best = best  # a point that is rejected is no candidate, nor are its probes
-            return stand_in.fun, stand_in.jac
+            return penalty.fun, penalty.jac
         run.nfev = count
-        _weigh(run, x, moved, values)
-        run.remember(Evaluation(x, values[0], gradient))
+        _update_incumbents(run, x, moved, values)
+        run.store(Evaluation(x, values[0], gradient))
         return values[0], gradient
 
     return evaluate
 
 
-def _weigh(run: Run, x: Array, moved: Array, values: list[float]) -> None:
+def _update_incumbents(run: Run, x: Array, moved: Array, values: list[float]) -> None:
     """Weigh the values at ``x`` and at as many of its probes as there are."""
     known = values
     if not math.isfinite(sum(values)):
@@ -214,4 +227,4 @@ def _weigh(run: Run, x: Array, moved: Array, values: list[float]) -> None:
         point = x.copy()
         if i:
             point[i - 1] = moved[i - 1]
-        run.weigh(point, value)
+        run.update_incumbent(point, value)

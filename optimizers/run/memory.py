@@ -88,13 +88,13 @@ class Ledger:
         self.maxfun = maxfun
         self.nfev = self.njev = self.nhev = self.nit = self.nrejected = 0
         #: How often the algorithm was not told what it asked for: rejections that it noticed.
-        self.nmisled = 0
+        self.npenalized = 0
         self.best: Evaluation | None = None
         self.best_violation = 0.0
         #: The largest value seen.
         self.worst = -math.inf
         #: The best point whose whole evaluation succeeded: what a rejected one steps back to.
-        self.anchor: Evaluation | None = None
+        self.last_good: Evaluation | None = None
         #: Whether NaN went on to the algorithm.
         self.has_passed = False
         #: What else the algorithm found, such as an inverse Hessian, for the result.
@@ -172,7 +172,7 @@ class Ledger:
         if self.deadline < math.inf and time.monotonic() > self.deadline:
             raise StopRun(StopReason.TIMEOUT)
 
-    def weigh(self, x: Array, value: float) -> None:
+    def update_incumbent(self, x: Array, value: float) -> None:
         """Keep the point if it is the best so far: by feasibility first, then by value."""
         if value > self.worst:
             self.worst = value
@@ -186,15 +186,15 @@ class Ledger:
         if best is None or value < best.fun or math.isnan(best.fun):
             self.best = Evaluation(x, value)
 
-    def remember(self, known: Evaluation) -> None:
+    def store(self, known: Evaluation) -> None:
         """Note a point that was evaluated as the algorithm asked."""
         self.last = known
         self.recent.append(known)
         if math.isnan(known.fun):
             self.has_passed = True
-        anchor = self.anchor
-        if anchor is None or known.fun <= anchor.fun or math.isnan(anchor.fun):
-            self.anchor = known
+        last_good = self.last_good
+        if last_good is None or known.fun <= last_good.fun or math.isnan(last_good.fun):
+            self.last_good = known
         best = self.best
         if (
             best is not None
@@ -203,12 +203,12 @@ class Ledger:
         ):
             self.best = known
 
-    def recall(self, x: Array) -> Evaluation | None:
+    def lookup(self, x: Array) -> Evaluation | None:
         """Return what is known of the point ``x``, if it is one that is remembered."""
         for known in reversed(self.recent):
             if known.is_at(x):
                 return known
-        for kept in (self.iterate, self.anchor, self.best):
+        for kept in (self.iterate, self.last_good, self.best):
             if kept is not None and kept.is_at(x):
                 return kept
         return None
@@ -220,22 +220,22 @@ class Ledger:
         line searches shorten their step sensibly; the gradient is that of a bowl around the best
         point. They are handed to the algorithm only: no result ever shows them.
         """
-        if self.anchor is None:
+        if self.last_good is None:
             return None
         self.nrejected += 1
-        self.nmisled += 1
-        away = x - self.anchor.x
+        self.npenalized += 1
+        away = x - self.last_good.x
         square = float(away @ away)
         if square == 0.0:  # the point was fine before: what is known of it stands
-            return self.anchor
-        spread = (self.worst - self.anchor.fun) or abs(self.worst) or 1.0
+            return self.last_good
+        spread = (self.worst - self.last_good.fun) or abs(self.worst) or 1.0
         spread = max(spread, 4 * float(np.spacing(abs(self.worst))))  # must survive the rounding
         curvature, slope = 2 * spread / square, np.zeros_like(x)
-        if self.anchor.jac is not None:
+        if self.last_good.jac is not None:
             # Near the anchor the gradient is about the one there, and no steeper bowl than the
             # known numbers have: a solver that differentiates it must not be led astray.
-            slope = self.anchor.jac
-            scale = float(np.linalg.norm(slope)) / (1.0 + float(np.linalg.norm(self.anchor.x)))
+            slope = self.last_good.jac
+            scale = float(np.linalg.norm(slope)) / (1.0 + float(np.linalg.norm(self.last_good.x)))
             curvature = min(curvature, scale or curvature)
         self.last = Evaluation(x, self.worst + spread, slope + curvature * away)
         return self.last

@@ -8,7 +8,7 @@ from optimizers.run.memory import Evaluation
 
 
 @dataclass
-class Ending:
+class Outcome:
     """How an algorithm ended by itself.
 
     Parameters

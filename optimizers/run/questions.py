@@ -70,7 +70,7 @@ class WaveTaker(Ledger):
     ) -> None:
         super().__init__(problem, maxfun, timeout)
         self.rejects = on_failure == "reject"
-        self.passes = on_failure == "pass"
+        self.propagates_nonfinite = on_failure == "pass"
         self.differences = differences
         self._evaluator = evaluator
         self._counted = evaluator.started
@@ -103,20 +103,20 @@ class WaveTaker(Ledger):
         return self._evaluator.precision
 
     def joint(
-        self, x: Array, unless: Callable[[float], bool] | None = None
+        self, x: Array, skip_gradient_if: Callable[[float], bool] | None = None
     ) -> tuple[float, Array | None]:
         """Evaluate a point and its gradient together; see :meth:`Run.value_and_gradient`."""
         jac = self.problem.jac
         if jac is True or (callable(jac) and not self._evaluator.has_workers):
             value, gradient = self.call(x)
-            if gradient is None and not (unless is not None and unless(value)):
+            if gradient is None and not (skip_gradient_if is not None and skip_gradient_if(value)):
                 gradient = self.call_jac(x)
             return value, gradient
         plans = [] if callable(jac) else [self.plan(x)]
         if plans and self.nfev + 1 + len(plans[0].points) > self.limit:
             # Not enough left for the gradient: the budget's last point is spent on the value.
             self._spend_last(x)
-        _, (known,) = self.together([x], plans, unless)
+        _, (known,) = self.together([x], plans, skip_gradient_if)
         if isinstance(known, Exception):
             raise known
         return known.fun, known.jac
@@ -125,13 +125,13 @@ class WaveTaker(Ledger):
         self,
         xs: Sequence[Array],
         plans: Sequence[Plan],
-        unless: Callable[[float], bool] | None = None,
+        skip_gradient_if: Callable[[float], bool] | None = None,
     ) -> tuple[Question, list[Evaluation | Exception]]:
         """Evaluate points with their gradients in one wave: what came of each, or why nothing."""
         precision, jac = self.precision, self.problem.jac
         question = Question(list(xs), plans, jac if callable(jac) else None)
-        self.take(question.blocks, unless, is_first_needed=len(xs) == 1)
-        if unless is not None and unless(question.value(0)):
+        self.take(question.blocks, skip_gradient_if, is_first_needed=len(xs) == 1)
+        if skip_gradient_if is not None and skip_gradient_if(question.value(0)):
             return question, [Evaluation(xs[0], question.value(0))]
         # Answers that are coarser than was thought: those probes were too near.
         is_coarse = self.precision > precision and self.differences.heeds_precision
@@ -160,13 +160,13 @@ class WaveTaker(Ledger):
 
     def _spend_last(self, x: Array) -> NoReturn:
         """End the run, whose budget is too small for a gradient at ``x``, with the value there."""
-        if not self.last.is_at(x) and self.recall(x) is None:
+        if not self.last.is_at(x) and self.lookup(x) is None:
             try:
                 value, _ = self.call(x)
             except Exception as error:
                 self.rejected(x, error)
             else:
-                self.remember(Evaluation(x, value))
+                self.store(Evaluation(x, value))
         raise StopRun(StopReason.MAXFUN)
 
     def probed(self, plan: Plan, value: float) -> Array:
@@ -204,7 +204,7 @@ class WaveTaker(Ledger):
                 is_evaluated = False
                 if isinstance(end, StopRun) and end.value is not None:  # or not wholly
                     self.nfev += 1
-                    self._weigh_finite(x[np.newaxis], np.array([end.value]))
+                    self._update_finite(x[np.newaxis], np.array([end.value]))
                 raise
             finally:
                 self.nfev += is_evaluated
@@ -215,13 +215,13 @@ class WaveTaker(Ledger):
                 value, _ = self._evaluator.measure(x, self.limit - self.nfev - 1)
             finally:
                 self._count()
-        if not (math.isfinite(value) or self.passes):
+        if not (math.isfinite(value) or self.propagates_nonfinite):
             raise non_finite(value)
-        self.weigh(x, value)
+        self.update_incumbent(x, value)
         return value, gradient
 
     def _gradient(self, raw: Any) -> Array:
-        return as_gradient(raw, self.problem.n, finite=not self.passes)
+        return as_gradient(raw, self.problem.n, finite=not self.propagates_nonfinite)
 
     def _unpack(self, raw: Any) -> tuple[float, Array]:
         value, gradient = unpack(raw)
@@ -254,7 +254,7 @@ class WaveTaker(Ledger):
     def take(
         self,
         blocks: Sequence[Block],
-        unless: Callable[[float], bool] | None = None,
+        skip_gradient_if: Callable[[float], bool] | None = None,
         *,
         is_first_needed: bool = True,
     ) -> None:
@@ -267,8 +267,9 @@ class WaveTaker(Ledger):
         blocks : sequence of Block
             The blocks of the wave. They get values, and the failures if these are rejected;
             otherwise the first failure is raised.
-        unless : callable, optional
-            ``unless(value)`` tells by the value of the first point that nothing else is wanted.
+        skip_gradient_if : callable, optional
+            ``skip_gradient_if(value)`` tells by the value of the first point that nothing else is
+            wanted.
         is_first_needed : bool, default True
             Whether the others are of no use if the first point fails: then its failure is raised.
         """
@@ -289,16 +290,20 @@ class WaveTaker(Ledger):
                     ):
                         raise error
                     block.failures[row] = error
-                if unless is not None and is_first and unless(float(block.values[0])):
+                if (
+                    skip_gradient_if is not None
+                    and is_first
+                    and skip_gradient_if(float(block.values[0]))
+                ):
                     return
         finally:
             answers.close()
             self._count()
             for block in blocks:
                 if block.is_real:
-                    self._weigh_finite(block.points, block.values)
+                    self._update_finite(block.points, block.values)
             for late, answer in self._evaluator.late():
-                self._weigh_finite(late, values_of(answer))
+                self._update_finite(late, values_of(answer))
         if missing:
             raise StopRun(StopReason.TIMEOUT)
 
@@ -319,35 +324,35 @@ class WaveTaker(Ledger):
             block.errors[part] = answer[:, 1]
             answer = answer[:, 0]
         block.values[part] = answer
-        if not self.passes and not np.isfinite(answer).all():
+        if not self.propagates_nonfinite and not np.isfinite(answer).all():
             for i in np.flatnonzero(~np.isfinite(answer)):
                 yield part.start + int(i), non_finite(answer[i])
 
     def measured(self, points: Array) -> Array:
         """Return the values of a wave that no algorithm asked for; NaN where there is none."""
-        passes, self.passes = self.passes, True
+        passes, self.propagates_nonfinite = self.propagates_nonfinite, True
         try:
             wave = Block(points)
             self.take([wave], is_first_needed=False)
             return wave.values
         finally:
-            self.passes = passes
+            self.propagates_nonfinite = passes
 
     def fold(self, plan: Plan, value: float, values: NDArray[Any]) -> Array:
         """Return the gradient from its probes; finite values may still differ by too much."""
         return self._gradient(plan.fold(value, values))
 
-    def _weigh_finite(self, points: Array, values: Array) -> None:
+    def _update_finite(self, points: Array, values: Array) -> None:
         finite = np.isfinite(values)
-        self.weigh_part(points[finite], values[finite])
+        self.update_incumbents(points[finite], values[finite])
 
-    def weigh_part(self, points: Array, values: Array) -> None:
+    def update_incumbents(self, points: Array, values: Array) -> None:
         """Weigh finite values; of many, only the extremes count."""
         if not self.problem.constraints and len(values) > 2:
             extremes = [int(values.argmin()), int(values.argmax())]
             points, values = points[extremes], values[extremes]
         for point, value in zip(points, values, strict=True):
-            self.weigh(point.copy(), float(value))
+            self.update_incumbent(point.copy(), float(value))
 
     def rejected(self, x: Array, error: Exception) -> Evaluation:
         """Return stand-ins for a point whose evaluation failed, or raise its error."""
@@ -356,11 +361,11 @@ class WaveTaker(Ledger):
             raise StopRun(StopReason.CALLBACK) from None
         # A bug (wrong type, shape or number of values) is not a bad point, nor is a broken pool.
         rejects = self.rejects and not isinstance(error, _FINAL)
-        stand_in = self.reject(x) if rejects else None
-        if stand_in is None:
-            if isinstance(error, NonFiniteValueError) and self.anchor is None:
+        penalty = self.reject(x) if rejects else None
+        if penalty is None:
+            if isinstance(error, NonFiniteValueError) and self.last_good is None:
                 error.args = (str(error).replace(REJECT, _AT_START),)
             elif rejects:
                 error.add_note(_AT_START)
             raise error
-        return stand_in
+        return penalty

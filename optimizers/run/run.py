@@ -19,7 +19,7 @@ from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.run.memory import Evaluation, PutAside, StopRun
 from optimizers.run.observers import Observer
-from optimizers.run.outcome import Ending
+from optimizers.run.outcome import Outcome
 from optimizers.run.questions import WaveTaker
 from optimizers.run.several import several
 
@@ -133,7 +133,7 @@ class Run(WaveTaker):
             return self.rejected(x, error).fun
         if gradient is None and self._orphan is not None and np.array_equal(self._orphan[0], x):
             gradient = self._orphan[1]
-        self.remember(Evaluation(x, value, gradient))
+        self.store(Evaluation(x, value, gradient))
         return value
 
     @overload
@@ -141,11 +141,11 @@ class Run(WaveTaker):
 
     @overload
     def value_and_gradient(
-        self, x: Array, unless: Callable[[float], bool] | None
+        self, x: Array, skip_gradient_if: Callable[[float], bool] | None
     ) -> tuple[float, Array | None]: ...
 
     def value_and_gradient(
-        self, x: Array, unless: Callable[[float], bool] | None = None
+        self, x: Array, skip_gradient_if: Callable[[float], bool] | None = None
     ) -> tuple[float, Array | None]:
         """Return the objective and its gradient at ``x``; all probes travel in one wave.
 
@@ -153,9 +153,9 @@ class Run(WaveTaker):
         ----------
         x : ndarray of float64, shape (n,)
             The point.
-        unless : callable, optional
-            ``unless(value)`` tells by the value that the gradient is not wanted: then it is None,
-            and probes that wait for a worker are not started.
+        skip_gradient_if : callable, optional
+            ``skip_gradient_if(value)`` tells that the gradient is not wanted: then it is
+            None, and probes that wait for a worker are not started.
         """
         x = self.problem.clip(x)
         known = self._known(x)
@@ -163,7 +163,7 @@ class Run(WaveTaker):
             return known.fun, known.jac.copy()
         best, violation = self.best, self.best_violation
         try:
-            value, gradient = self.joint(x, unless)
+            value, gradient = self.joint(x, skip_gradient_if)
         except Exception as error:
             rejected = self.rejected(x, error)
             if rejected.jac is None:
@@ -171,7 +171,7 @@ class Run(WaveTaker):
             self.best_violation = violation
             self.best = best  # a point that is rejected is no candidate, nor are its probes
             return rejected.fun, rejected.jac.copy()
-        self.remember(Evaluation(x, value, gradient))
+        self.store(Evaluation(x, value, gradient))
         if self.stage is not None:
             self.stage.asked(value)
         # The algorithm may change what it is handed; what is remembered stays.
@@ -200,12 +200,12 @@ class Run(WaveTaker):
         """
         if self.last.is_at(x):
             return self.last
-        return None if callable(self.problem.jac) else self.recall(x)
+        return None if callable(self.problem.jac) else self.lookup(x)
 
     def gradient(self, x: Array) -> Array:
         """Return the gradient at ``x``; the objective is not evaluated there again if known."""
         x = self.problem.clip(x)
-        known = self.recall(x)
+        known = self.lookup(x)
         if known is None and not callable(self.problem.jac):
             return self.value_and_gradient(x)[1]
         if known is not None and known.jac is not None:
@@ -224,7 +224,7 @@ class Run(WaveTaker):
         if known is None:
             self._orphan = x, gradient
         else:
-            self.remember(known._replace(jac=gradient))
+            self.store(known._replace(jac=gradient))
         return gradient.copy()
 
     def iteration(self, x: Array, known: Evaluation | None = None, **extra: Any) -> None:
@@ -241,7 +241,7 @@ class Run(WaveTaker):
         """
         self.nit += 1
         x = self.problem.clip(x)
-        known = known or self.recall(x)
+        known = known or self.lookup(x)
         self.iterate = known or self.iterate
         if self._observers:
             state = self.result(known)
@@ -268,13 +268,13 @@ class Run(WaveTaker):
 
     # How a run begins and ends.
 
-    def execute(self, solve: Callable[["Run"], Ending]) -> OptimizerResult:
+    def execute(self, solve: Callable[["Run"], Outcome]) -> OptimizerResult:
         """Run an algorithm to its end, whatever ends it.
 
         Parameters
         ----------
         solve : callable
-            ``solve(run) -> Ending``: the algorithm.
+            ``solve(run) -> Outcome``: the algorithm.
 
         Returns
         -------
@@ -305,30 +305,30 @@ class Run(WaveTaker):
         finally:
             self._evaluator.close()
 
-    def _outcome(self, solve: Callable[["Run"], Ending]) -> OptimizerResult:
+    def _outcome(self, solve: Callable[["Run"], Outcome]) -> OptimizerResult:
         """Run the algorithm to an end of its own."""
         return finish(self, solve(self))
 
 
-def finish(run: Run, ending: Ending) -> OptimizerResult:
+def finish(run: Run, outcome: Outcome) -> OptimizerResult:
     """Return the result of an algorithm that ended by itself."""
-    x = run.problem.clip(np.asarray(ending.x, dtype=np.float64))
-    last = ending.known or run.recall(x)
+    x = run.problem.clip(np.asarray(outcome.x, dtype=np.float64))
+    last = outcome.known or run.lookup(x)
     if last is None:
         # A solver may end on a point that it computed anew and never evaluated.
         try:
             run.value(x)
         except StopRun as stop:
             return stopped(run, stop.reason)
-        last = run.recall(x)
+        last = run.lookup(x)
     if last is None:  # the evaluation was rejected
         return stopped(run, StopReason.FAILED)
     result = run.result(last)
     result.update(
-        success=ending.success,
-        status=ending.status,
-        message=ending.message,
-        stop=ending.stop,
+        success=outcome.success,
+        status=outcome.status,
+        message=outcome.message,
+        stop=outcome.stop,
     )
     return result
 
@@ -339,7 +339,9 @@ def stopped(run: Run, reason: StopReason, *, is_broken: bool = False) -> Optimiz
     With `is_broken`, an error ended it, and no other is raised here; see :meth:`Ledger.result`.
     """
     # SciPy's functions end on the iterate that the callback was shown.
-    result = run.result((run.halted if run.passes else None) or run.best, is_broken=is_broken)
+    result = run.result(
+        (run.halted if run.propagates_nonfinite else None) or run.best, is_broken=is_broken
+    )
     result.update(success=False, status=-1, message=f"Stopped: {reason.sentence}.", stop=reason)
     return result
 

@@ -34,7 +34,7 @@ def several(run: WaveTaker, points: Sequence[Array]) -> list[Evaluation | None]:
     costs = [1 + len(plan.points) for plan in plans] or [1] * len(xs)
     # At least one: if the budget does not even allow that, it ends the run.
     count = max(1, int(np.searchsorted(np.cumsum(costs), run.limit - run.nfev, side="right")))
-    xs, misled = xs[:count], run.nmisled
+    xs, misled = xs[:count], run.npenalized
     # A random plan is drawn once, here: one more would be another run than on workers.
     is_serial = run.calls_singly and not run.differences.is_random
     if is_serial or run.problem.jac is True or count == 1:
@@ -42,7 +42,7 @@ def several(run: WaveTaker, points: Sequence[Array]) -> list[Evaluation | None]:
     else:
         found = _together(run, xs, plans[:count])
     # The algorithm does not notice a point that is left out, unless all are.
-    run.nmisled = misled + all(known is None for known in found)
+    run.npenalized = misled + all(known is None for known in found)
     return found
 
 
@@ -55,7 +55,7 @@ def _alone(run: WaveTaker, x: Array) -> Evaluation | None:
         run.rejected(x, error)
         run.best, run.best_violation = kept  # neither it nor its probes are candidates
         return None
-    run.remember(known)
+    run.store(known)
     return known
 
 
@@ -69,15 +69,15 @@ def _together(run: WaveTaker, xs: list[Array], plans: list[Plan]) -> list[Evalua
             run.rejected(x, answer)
             found.append(None)
             continue
-        if run.anchor is None:
-            run.remember(answer)  # what those behind it step back to, if they are rejected
+        if run.last_good is None:
+            run.store(answer)  # what those behind it step back to, if they are rejected
         found.append(answer)
     if None in found:
         run.best, run.best_violation = kept
         for i, known in enumerate(found):
             if known is not None:
-                run.weigh_part(*question.candidates(i))
+                run.update_incumbents(*question.candidates(i))
     for known in found:
         if known is not None:
-            run.remember(known)
+            run.store(known)
     return found

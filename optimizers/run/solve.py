@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeAlias
 
-from optimizers.run.outcome import Ending
+from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 
 #: What runs an algorithm on a run.
-Solve: TypeAlias = Callable[[Run], Ending]
+Solve: TypeAlias = Callable[[Run], Outcome]
 
 #: How often a run that rejected points starts again from its best point, to confirm its end.
 _CONFIRMATIONS = 5
@@ -21,18 +21,18 @@ def confirmed(solve: Solve) -> Solve:
     from there comes to the same without any, or at the latest after a few.
     """
 
-    def confirming(run: Run) -> Ending:
+    def confirming(run: Run) -> Outcome:
         for _ in range(_CONFIRMATIONS):
-            misled = run.nmisled
-            ending = solve(run)
-            if run.nmisled == misled or ending.stop.is_budget or run.anchor is None:
-                return ending
-            run.problem = replace(run.problem, x0=run.anchor.x.copy())
-        misled = run.nmisled
-        ending = solve(run)
-        if ending.success and run.nmisled > misled:
+            misled = run.npenalized
+            outcome = solve(run)
+            if run.npenalized == misled or outcome.stop.is_budget or run.last_good is None:
+                return outcome
+            run.problem = replace(run.problem, x0=run.last_good.x.copy())
+        misled = run.npenalized
+        outcome = solve(run)
+        if outcome.success and run.npenalized > misled:
             words = "Rejected points may have misled the algorithm."
-            return replace(ending, success=False, message=f"{ending.message} {words}")
-        return ending
+            return replace(outcome, success=False, message=f"{outcome.message} {words}")
+        return outcome
 
     return confirming

@@ -41,7 +41,7 @@ from optimizers.options.settings import (
 )
 from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult, StopReason
-from optimizers.run.outcome import Ending
+from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 from optimizers.scipy.free_variables import FreeVariables
 from optimizers.scipy.functions import differences_for
@@ -346,19 +346,19 @@ class SciPyOptimizer(Optimizer):
         return differences_for(problem.jac, step, relative)
 
     @override
-    def _keeps_steps(self, problem: Problem) -> bool:
+    def _has_user_steps(self, problem: Problem) -> bool:
         defaults = self._named_parameters()
-        return super()._keeps_steps(problem) or any(
+        return super()._has_user_steps(problem) or any(
             self._options.get(name) is not None
             and not same(self._options[name], defaults.get(name))
             for name in self._info.differences
         )
 
     @override
-    def _solve(self, run: Run) -> Ending:
+    def _solve(self, run: Run) -> Outcome:
         if run.problem.is_fixed:
             message = "All variables are fixed by their bounds."
-            return Ending(run.problem.x0, True, 0, message, StopReason.FIXED)
+            return Outcome(run.problem.x0, True, 0, message, StopReason.FIXED)
         options = self._scipy_options(run)
         if self._method == "l-bfgs-b":
             return solve_lbfgsb(run, self._lbfgsb_options(run))
@@ -367,18 +367,18 @@ class SciPyOptimizer(Optimizer):
                 for name in self._info.tol:
                     options.setdefault(name, self._tol)
             messages = tnc_messages(options.pop("mesg_num", None))
-            ending = solve_tnc(run, options, messages)
-            if ending.stop is StopReason.MAXFUN:
+            outcome = solve_tnc(run, options, messages)
+            if outcome.stop is StopReason.MAXFUN:
                 # Whoever gave maxfun must see that it was another limit.
                 limit = self._options.get("maxiter")
                 limit = max(100, 10 * run.problem.n) if limit is None else limit
                 words = f"maxiter={limit}, which counts value and gradient as one"
-                ending = replace(ending, message=f"{ending.message} ({words})")
-            return ending
+                outcome = replace(outcome, message=f"{outcome.message} ({words})")
+            return outcome
         return self._call_scipy(run, options)
 
     @override
-    def _reentrant(self, run: Run) -> Callable[[Run], Ending] | None:
+    def _reentrant(self, run: Run) -> Callable[[Run], Outcome] | None:
         if self._method != "l-bfgs-b" or run.problem.is_fixed:
             return None
         options = self._lbfgsb_options(run)
@@ -397,7 +397,7 @@ class SciPyOptimizer(Optimizer):
         options.setdefault("values_first", True)
         return LbfgsbOptions.checked(**options)
 
-    def _call_scipy(self, run: Run, options: dict[str, Any]) -> Ending:
+    def _call_scipy(self, run: Run, options: dict[str, Any]) -> Outcome:
         problem, info = run.problem, self._info
         # Value and gradient in one evaluation, where that costs no gradient more than the method
         # asks for, or where calls are fewer for it; and where a bad gradient must be known before
@@ -431,7 +431,7 @@ class SciPyOptimizer(Optimizer):
         return self._ending(run, raw)
 
     def _iteration(self, run: Run, x: Array) -> None:
-        known = run.recall(x)
+        known = run.lookup(x)
         if known is None and self._info.gradient == SupportLevel.ignored:
             # COBYLA before SciPy 1.16 reports a point of its model: the best one stands for it.
             known = run.best
@@ -464,7 +464,7 @@ class SciPyOptimizer(Optimizer):
             options["maxiter"] = 3 * options["maxiter"] + run.problem.n + 2
         return {self._info.renamed.get(name, name): value for name, value in options.items()}
 
-    def _ending(self, run: Run, raw: Any) -> Ending:
+    def _ending(self, run: Run, raw: Any) -> Outcome:
         message, status = str(raw.message), int(raw.get("status", 0))
         success = bool(raw.success)
         words = (s for words, s in self._info.words.items() if words in message)
@@ -480,4 +480,4 @@ class SciPyOptimizer(Optimizer):
             # Where a search without gradients ends need not be the best point it found: COBYLA's
             # end before SciPy 1.16, and any that gave up. What is feasible, the method knows best.
             x = raw.x if success and run.problem.constraints else run.best.x
-        return Ending(x, success, status, message, stop)
+        return Outcome(x, success, status, message, stop)

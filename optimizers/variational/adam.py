@@ -168,9 +168,9 @@ class ADAM(FlowOptimizer):
         return Differences(step=self.eps) if problem.jac is None else super()._differences(problem)
 
     @override
-    def _keeps_steps(self, problem: Problem) -> bool:
+    def _has_user_steps(self, problem: Problem) -> bool:
         is_chosen = problem.jac is None and self.eps != _EPS
-        return is_chosen or super()._keeps_steps(problem)
+        return is_chosen or super()._has_user_steps(problem)
 
     def save_params(self, snapshot_dir: str | os.PathLike[str]) -> None:
         """Append the moments that runs start from to the file ``adam_params.csv``.

@@ -129,8 +129,8 @@ class AQGD(FlowOptimizer):
         return ParameterShift() if problem.jac is None else super()._differences(problem)
 
     @override
-    def _keeps_steps(self, problem: Problem) -> bool:
-        return problem.jac is None or super()._keeps_steps(problem)
+    def _has_user_steps(self, problem: Problem) -> bool:
+        return problem.jac is None or super()._has_user_steps(problem)
 
     def _schedule(self) -> Iterator[tuple[float, float]]:
         """Yield the rate and the momentum of each step."""

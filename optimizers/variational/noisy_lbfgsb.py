@@ -16,7 +16,7 @@ from optimizers.noise.steps import ladder
 from optimizers.options.settings import check_whole, is_number
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
-from optimizers.run.outcome import Ending
+from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 from optimizers.scipy import LBFGSB
 from optimizers.support import SupportLevel, SupportLevels
@@ -109,7 +109,7 @@ class NoisyLBFGSB(FlowOptimizer):
     True
     """
 
-    _reckons_with_noise = True
+    handles_noise = True
 
     def __init__(  # type: ignore[misc]  # callback, a setting of each run, is named for its place
         self,
@@ -146,7 +146,7 @@ class NoisyLBFGSB(FlowOptimizer):
         }
 
     @override
-    def _solve(self, run: Run) -> Ending:
+    def _solve(self, run: Run) -> Outcome:
         if self.shots is not None and not is_number(run.noise):
             raise OptionError(
                 f"shots is {self.shots!r} and noise is {run.noise!r}: with shots, give the "
@@ -197,19 +197,19 @@ class NoisyLBFGSB(FlowOptimizer):
         return (yield from search.flow())
 
 
-def _doubted(run: Run, ending: Ending) -> Ending:
-    """Return an ending at the start, where no probe of the gradient differed, as no success.
+def _doubted(run: Run, outcome: Outcome) -> Outcome:
+    """Return an outcome at the start, where no probe of the gradient differed, as no success.
 
     The values are then constant around it. So are those that a simulator draws with the same random
     numbers in each call.
     """
-    known = ending.known or run.recall(ending.x)
+    known = outcome.known or run.lookup(outcome.x)
     is_given = run.problem.jac is True or callable(run.problem.jac)
     is_flat = known is not None and known.jac is not None and not known.jac.any()
-    if not (ending.success and is_flat and run.nit == 0 and not is_given):
-        return ending
+    if not (outcome.success and is_flat and run.nit == 0 and not is_given):
+        return outcome
     words = (
         "The objective has the same value at the start and at all probes of its gradient. If it "
         "draws the same random numbers in each call, give noise=, the standard deviation of one."
     )
-    return replace(ending, success=False, status=1, message=words, stop=StopReason.NO_PROGRESS)
+    return replace(outcome, success=False, status=1, message=words, stop=StopReason.NO_PROGRESS)

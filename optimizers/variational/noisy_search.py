@@ -15,7 +15,7 @@ from optimizers.flow import Flow, Step, Told, ended
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run.memory import StopRun
-from optimizers.run.outcome import Ending
+from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 from optimizers.variational.inverse_hessian import CompactInverse
 from optimizers.variational.measuring import Measured, Measuring
@@ -97,9 +97,9 @@ class NoisySearch:
         except StopRun as stop:
             if self._current is None:
                 raise
-            ending = self._ended(stop.reason)
-            ending.status, ending.message = -1, f"Stopped: {stop.reason.sentence}."
-            return ending
+            outcome = self._ended(stop.reason)
+            outcome.status, outcome.message = -1, f"Stopped: {stop.reason.sentence}."
+            return outcome
 
     def _searching(self) -> Flow:
         measuring = self._measuring
@@ -236,16 +236,16 @@ class NoisySearch:
             wanted = np.ceil(at.count * blurred / max(promised, 1e-300))
             self._repeats = int(np.clip(wanted, self._repeats, self._max_resamplings))
 
-    def _ended(self, stop: StopReason) -> Ending:
-        """Return the ending at the point with the best estimate."""
+    def _ended(self, stop: StopReason) -> Outcome:
+        """Return the outcome at the point with the best estimate."""
         found = self.estimate
         assert found is not None
         self._extra.update(fun_error=found.fun_error, noise=self._measuring.sigma)
-        ending = ended(found.x, stop, found.fun, found.jac, self._words(found, stop))
+        outcome = ended(found.x, stop, found.fun, found.jac, self._words(found, stop))
         if stop is StopReason.NOISE:
-            ending.success = self._is_minimum(found)
-            ending.status = 0 if ending.success else 1
-        return ending
+            outcome.success = self._is_minimum(found)
+            outcome.status = 0 if outcome.success else 1
+        return outcome
 
     def _words(self, found: Measured, stop: StopReason) -> str:
         if stop is not StopReason.NOISE:

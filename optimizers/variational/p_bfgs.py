@@ -17,7 +17,7 @@ from optimizers.options.settings import check_whole
 from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.run.memory import Evaluation
-from optimizers.run.outcome import Ending
+from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 from optimizers.scipy.scipy_optimizer import BudgetedSettings, SciPyOptimizer
 
@@ -111,11 +111,11 @@ class P_BFGS(SciPyOptimizer):  # noqa: N801  # Qiskit's name
         return False  # whose noise could be reckoned with
 
     @override
-    def _reentrant(self, run: Run) -> Callable[[Run], Ending] | None:
+    def _reentrant(self, run: Run) -> Callable[[Run], Outcome] | None:
         return None
 
     @override
-    def _solve(self, run: Run) -> Ending:
+    def _solve(self, run: Run) -> Outcome:
         if run.problem.is_fixed:
             return super()._solve(run)
         return drive(run, self._flow(run))
@@ -149,7 +149,7 @@ class P_BFGS(SciPyOptimizer):  # noqa: N801  # Qiskit's name
         assert best.fun is not None
         run.extra.update({k: best[k] for k in ("run", "hess_inv") if k in best})
         known = Evaluation(best.x, best.fun, best.jac)
-        return Ending(best.x, best.success, best.status, best.message, best.stop, known)
+        return Outcome(best.x, best.success, best.status, best.message, best.stop, known)
 
     def _starts(self, run: Run) -> list[Array]:
         """Return where the runs start."""

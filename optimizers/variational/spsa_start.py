@@ -80,7 +80,7 @@ def measured(problem: Problem, run: Run, options: dict[str, Any]) -> Asking:
 
 def heeded(run: Run, points: Array) -> Asking:
     """Ask for a wave of values; that some are rejected misleads nobody who heeds which they are."""
-    misled = run.nmisled
+    misled = run.npenalized
     told = yield AskData(points)
-    run.nmisled = misled
+    run.npenalized = misled
     return told

@@ -34,7 +34,7 @@ from optimizers import (
     available,
     vectorized,
 )
-from optimizers.asktell import exchange
+from optimizers.asktell import drivers as exchange
 from tests.making import make
 
 X0 = [-0.7, 0.9, 0.4]

@@ -4,7 +4,7 @@ import pytest
 from optimizers import LBFGSB, InvalidValueError, vectorized
 from optimizers.evaluation.accounts import Account, SharedAccount
 from optimizers.evaluation.wave import Block
-from optimizers.lockstep.merge import Joined
+from optimizers.lockstep.merge import MergedBlock
 
 
 def test_a_purse_is_spent_once():
@@ -17,7 +17,7 @@ def test_a_purse_is_spent_once():
 
 def test_each_owner_has_a_purse_and_all_have_one():
     places = [(0, row) for row in range(5)]
-    block = Joined(np.zeros((5, 2)), None, np.array([0, 0, 1, 1, 1]), places, True)
+    block = MergedBlock(np.zeros((5, 2)), None, np.array([0, 0, 1, 1, 1]), places, True)
     account = SharedAccount([1, 5], total=4)
     assert not account.grants(block, slice(0, 2))
     assert account.grants(block, slice(1, 3))

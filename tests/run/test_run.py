@@ -21,7 +21,7 @@ from optimizers.evaluation import Differences, Evaluator
 from optimizers.problem.problem import Problem
 from optimizers.run.memory import StopRun
 from optimizers.run.observers import as_observer
-from optimizers.run.outcome import Ending
+from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 
 ALL = dict.fromkeys(support.CAPABILITIES, SupportLevel.supported)
@@ -78,7 +78,7 @@ def make(
 
 def ending(x, **entries):
     known = {"success": True, "status": 0, "message": "done", "stop": StopReason.CONVERGED}
-    return Ending(x=x, **{**known, **entries})
+    return Outcome(x=x, **{**known, **entries})
 
 
 def descend(run, steps=10**6, rate=0.1):
@@ -412,11 +412,11 @@ def test_what_a_run_remembers_is_told_with_its_gradient():
     fun = Sphere()
     one = make(fun, jac=fun.jac)
     one.value(START)
-    assert one.recall(START).fun == 6.0
-    assert one.recall(START).jac is None
+    assert one.lookup(START).fun == 6.0
+    assert one.lookup(START).jac is None
     one.gradient(START)
-    np.testing.assert_array_equal(one.recall(START).jac, 2 * START)
-    assert one.recall(7 * START) is None
+    np.testing.assert_array_equal(one.lookup(START).jac, 2 * START)
+    assert one.lookup(7 * START) is None
 
 
 def test_a_run_remembers_the_best_point_and_the_last_iterate_for_ever():
@@ -426,10 +426,10 @@ def test_a_run_remembers_the_best_point_and_the_last_iterate_for_ever():
     one.iteration(START)
     for scale in range(2, 50):
         one.value(scale * START)
-    assert one.recall(0 * START).fun == 0.0
-    assert one.recall(START).fun == 6.0
-    assert one.recall(49 * START).fun == 49**2 * 6.0
-    assert one.recall(2 * START) is None  # not everything: memory is for ever too
+    assert one.lookup(0 * START).fun == 0.0
+    assert one.lookup(START).fun == 6.0
+    assert one.lookup(49 * START).fun == 49**2 * 6.0
+    assert one.lookup(2 * START) is None  # not everything: memory is for ever too
 
 
 # Budgets.
@@ -813,7 +813,7 @@ def test_a_rejected_value_alone_is_worse_than_all_seen(failure):
     values = [one.value(scale * START) for scale in (1, -3, 2)]
     assert one.value(1.5 * START) > max(values)
     assert one.nrejected == 1
-    assert one.recall(1.5 * START) is None
+    assert one.lookup(1.5 * START) is None
 
 
 @given(st.floats(-1e300, 1e300), st.integers(0, 3), st.floats(0, 1e300))
@@ -826,9 +826,9 @@ def test_a_rejected_value_is_worse_however_near_the_others_are(first, places, ga
     answers = iter([first, second, math.nan])
     one = make(lambda x: next(answers), on_failure="reject")
     values = [one.value(START), one.value(2 * START)]
-    stand_in = one.value(3 * START)
-    assert stand_in > max(values)
-    assert math.isfinite(stand_in)
+    penalty = one.value(3 * START)
+    assert penalty > max(values)
+    assert math.isfinite(penalty)
 
 
 def test_a_rejected_users_gradient_leads_back_too():

@@ -14,7 +14,7 @@ from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.run.fast_path import direct
 from optimizers.run.memory import Evaluation, PutAside
-from optimizers.run.outcome import Ending
+from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 from optimizers.scipy.lbfgsb import kernel as kernels
 from optimizers.scipy.lbfgsb.inverse_hessian import LbfgsInvHessProduct
@@ -78,7 +78,7 @@ class LbfgsbOptions:
 _DEFAULTS = {option.name: option.default for option in fields(LbfgsbOptions)}
 
 
-def solve_lbfgsb(run: Run, options: LbfgsbOptions) -> Ending:
+def solve_lbfgsb(run: Run, options: LbfgsbOptions) -> Outcome:
     """Run L-BFGS-B on the problem of a run.
 
     Parameters
@@ -90,7 +90,7 @@ def solve_lbfgsb(run: Run, options: LbfgsbOptions) -> Ending:
 
     Returns
     -------
-    Ending
+    Outcome
         How it ended. The run's ``extra`` gets ``hess_inv``, however the run ends.
     """
     return LbfgsbSolver(options)(run)
@@ -122,7 +122,7 @@ class LbfgsbSolver:
         is_same = not run.differences.is_random
         return run.is_plain and is_same and has_kernel and options.speculate == 1
 
-    def __call__(self, run: Run) -> Ending:
+    def __call__(self, run: Run) -> Outcome:
         """Run the algorithm to its end."""
         problem, options, made = run.problem, self._options, self._made
         evaluate = direct(run)
@@ -204,17 +204,17 @@ def _is_doubtful(
     )
 
 
-def _ended(run: Run, end: LbfgsbEnd) -> Ending:
-    """Return the ending in the run's terms."""
-    known = run.recall(end.x)
+def _ended(run: Run, end: LbfgsbEnd) -> Outcome:
+    """Return the outcome in the run's terms."""
+    known = run.lookup(end.x)
     if known is not None and not math.isfinite(known.fun):
         words = f"ABNORMAL: THE OBJECTIVE IS {known.fun}".upper()
-        return Ending(end.x, False, 2, words, StopReason.FAILED, known)
+        return Outcome(end.x, False, 2, words, StopReason.FAILED, known)
     reason = _reason(end)
     if known is not None and reason is StopReason.FUN and is_misled(run, known):
         words = "ABNORMAL: NO PROGRESS AFTER VALUES THAT ARE NAN"
-        return Ending(end.x, False, 2, words, StopReason.NO_PROGRESS, known)
-    return Ending(end.x, end.status == 0, end.status, end.message, reason, known)
+        return Outcome(end.x, False, 2, words, StopReason.NO_PROGRESS, known)
+    return Outcome(end.x, end.status == 0, end.status, end.message, reason, known)
 
 
 def _curved_pairs(

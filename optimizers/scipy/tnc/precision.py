@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from optimizers.gradients.differences import Differences
-from optimizers.run.outcome import Ending
+from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 from optimizers.scipy.stationary import is_stationary
 from optimizers.scipy.tnc.codes import FCONVERGED, LSFAIL, NOPROGRESS, XCONVERGED
@@ -101,21 +101,21 @@ class Coarse:
             if options[name] < 0:
                 options[name] = value
 
-    def is_doubtful(self, ending: Ending) -> bool:
+    def is_doubtful(self, outcome: Outcome) -> bool:
         """Return whether the kernel lost its way where the gradient is visibly not zero."""
-        return ending.status in self._unasked and not self._is_flat(ending)
+        return outcome.status in self._unasked and not self._is_flat(outcome)
 
-    def verdict(self, ending: Ending) -> int:
+    def verdict(self, outcome: Outcome) -> int:
         """Return the return code that the values bear out."""
-        if ending.status not in self._unasked or ending.known is None:
-            return ending.status
-        if not self._is_flat(ending):
-            return NOPROGRESS if ending.success else ending.status
+        if outcome.status not in self._unasked or outcome.known is None:
+            return outcome.status
+        if not self._is_flat(outcome):
+            return NOPROGRESS if outcome.success else outcome.status
         # No value visibly lower is to be found, and the gradient may be zero.
-        return ending.status if ending.success else FCONVERGED
+        return outcome.status if outcome.success else FCONVERGED
 
-    def _is_flat(self, ending: Ending) -> bool:
-        known = ending.known
+    def _is_flat(self, outcome: Outcome) -> bool:
+        known = outcome.known
         if known is None or known.jac is None or not math.isfinite(known.fun):
             return False
         # The error is that of derivatives near 1: its root leaves room for others.

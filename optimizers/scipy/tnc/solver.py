@@ -12,7 +12,7 @@ from optimizers.errors import OptionError
 from optimizers.problem.problem import Problem
 from optimizers.run.fast_path import direct
 from optimizers.run.memory import Evaluation
-from optimizers.run.outcome import Ending
+from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 from optimizers.scipy.free_variables import FreeVariables
 from optimizers.scipy.lbfgsb import kernel as kernels
@@ -42,7 +42,7 @@ _FLOAT = np.finfo(np.float64)
 _LEAST, _MOST = float(_FLOAT.tiny / _FLOAT.eps), float(_FLOAT.max * _FLOAT.eps)
 
 
-def solve_tnc(run: Run, options: dict[str, Any], messages: int = MSG_NONE) -> Ending:
+def solve_tnc(run: Run, options: dict[str, Any], messages: int = MSG_NONE) -> Outcome:
     """Run TNC on the problem of a run.
 
     Parameters
@@ -57,7 +57,7 @@ def solve_tnc(run: Run, options: dict[str, Any], messages: int = MSG_NONE) -> En
 
     Returns
     -------
-    Ending
+    Outcome
         How it ended.
     """
     problem = run.problem
@@ -106,23 +106,23 @@ def solve_tnc(run: Run, options: dict[str, Any], messages: int = MSG_NONE) -> En
         return evaluate_free(x)
 
     code, x = kernels.tnc(counted, start, lower, upper, options, on_iteration)
-    ending = _ended(run, code, problem.clip(free.whole(x)))
+    outcome = _ended(run, code, problem.clip(free.whole(x)))
     left = options["maxfun"] - asked
-    if left > 0 and coarse.is_doubtful(ending):
+    if left > 0 and coarse.is_doubtful(outcome):
         # Directions that noise spoiled: from here, with an empty memory, there may be a way on.
         again = {**options, "maxfun": left}
-        code, x = kernels.tnc(counted, ending.x[free.mask], lower, upper, again, on_iteration)
-        ending = _ended(run, code, problem.clip(free.whole(x)))
-    code = coarse.verdict(ending)
-    return ending if code == ending.status else _as_ending(code, ending.x, ending.known)
+        code, x = kernels.tnc(counted, outcome.x[free.mask], lower, upper, again, on_iteration)
+        outcome = _ended(run, code, problem.clip(free.whole(x)))
+    code = coarse.verdict(outcome)
+    return outcome if code == outcome.status else _as_ending(code, outcome.x, outcome.known)
 
 
-def _ended(run: Run, code: int, x: Array) -> Ending:
-    """Return the ending in the run's terms."""
-    known = run.recall(x)
+def _ended(run: Run, code: int, x: Array) -> Outcome:
+    """Return the outcome in the run's terms."""
+    known = run.lookup(x)
     if known is None:  # scaling may move the last point by a rounding error
         run.value_and_gradient(x)
-        known = run.recall(x)
+        known = run.lookup(x)
     if LOCALMINIMUM <= code <= XCONVERGED and known is not None:
         lacks_progress = code != LOCALMINIMUM
         if not math.isfinite(known.fun) or (lacks_progress and is_misled(run, known)):
@@ -130,9 +130,9 @@ def _ended(run: Run, code: int, x: Array) -> Ending:
     return _as_ending(code, x, known)
 
 
-def _as_ending(code: int, x: Array, known: Evaluation | None) -> Ending:
+def _as_ending(code: int, x: Array, known: Evaluation | None) -> Outcome:
     success = LOCALMINIMUM <= code <= XCONVERGED
-    return Ending(x, success, code, RCSTRINGS[code], REASONS[code], known)
+    return Outcome(x, success, code, RCSTRINGS[code], REASONS[code], known)
 
 
 def _checked(options: dict[str, Any], problem: Problem, free: FreeVariables) -> dict[str, Any]:
@@ -229,9 +229,9 @@ def _on_free(
 def _nearest(run: Run, x: Array) -> Evaluation:
     """Return the evaluation of an iterate: scaling may have moved it by a rounding error."""
     # After a long line search it may be remembered only as the best, or as the last iterate.
-    known = run.recall(x)
+    known = run.lookup(x)
     if known is None:
-        kept = [known for known in (run.anchor, run.iterate) if known is not None]
+        kept = [known for known in (run.last_good, run.iterate) if known is not None]
         known = min([*kept, *run.recent], key=lambda known: float(np.sum((known.x - x) ** 2)))
     return known
 

@@ -76,7 +76,7 @@ def test_no_made_up_gradient_is_ever_seen() -> None:
     run = run_of(rosen, observers=(observe,))
     result = solved(run)
     assert result.nfev % 7 != 0  # values without probes
-    everything = [*seen, (result.x, result.fun, result.jac), *run.recent, run.last, run.anchor]
+    everything = [*seen, (result.x, result.fun, result.jac), *run.recent, run.last, run.last_good]
     for x, fun, jac in everything:
         assert fun == rosen(x)
         assert jac is None or np.array_equal(jac, gradient(x))
