@@ -10,7 +10,8 @@ True
 """
 
 from optimizers._types import POINT
-from optimizers.asktell import AskData, OptimizerResults, OptimizerState, Stepper, TellData
+from optimizers._version import __version__ as __version__
+from optimizers.asktell import AskData, OptimizerState, Stepper, TellData
 from optimizers.errors import (
     BrokenPoolError,
     CapabilityError,
@@ -43,6 +44,7 @@ from optimizers.evaluation import (
 )
 from optimizers.flow import FlowOptimizer
 from optimizers.journal import Journal, load
+from optimizers.lockstep.many import OptimizerResults
 from optimizers.optimizer import Minimizer, Optimizer
 from optimizers.options.settings import RunSettings
 from optimizers.plots import plot_convergence
@@ -109,8 +111,6 @@ from optimizers.variational import (
     NoisyLBFGSB,
     Rotosolve,
 )
-
-__version__ = "0.1.0"
 
 __all__ = [
     "ADAM",

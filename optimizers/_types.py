@@ -1,13 +1,10 @@
 """The types that a user's objective, gradient and point may have."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-
-if TYPE_CHECKING:
-    from optimizers.gradients.source import GradientSource
 
 #: A vector, or a stack of vectors, of double precision numbers.
 Array: TypeAlias = NDArray[np.float64]
@@ -17,11 +14,6 @@ POINT: TypeAlias = float | NDArray[Any]
 
 #: What is minimised: ``fun(x) -> float``, or ``fun(x) -> (float, gradient)`` with ``jac=True``.
 Objective: TypeAlias = Callable[..., Any]
-
-#: How a gradient is had: a callable, a source or a scheme's name, True, or None: the default.
-Jacobian: TypeAlias = Union[  # the name in quotes is imported for types only
-    Callable[..., Any], "GradientSource", Literal["2-point", "3-point", "cs"], bool, None
-]
 
 #: Bounds as users write them: pairs with None or infinities, an (n, 2) array, or SciPy's Bounds.
 BoundsLike: TypeAlias = Any
@@ -35,6 +27,5 @@ __all__ = [
     "ArrayLike",
     "BoundsLike",
     "ConstraintsLike",
-    "Jacobian",
     "Objective",
 ]

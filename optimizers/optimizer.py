@@ -8,13 +8,7 @@ from typing import Any, Literal, Protocol
 
 from typing_extensions import Unpack
 
-from optimizers._types import (
-    ArrayLike,
-    BoundsLike,
-    ConstraintsLike,
-    Jacobian,
-    Objective,
-)
+from optimizers._types import ArrayLike, BoundsLike, ConstraintsLike, Objective
 from optimizers.asktell.drivers import exchange
 from optimizers.asktell.evaluator import AskingEvaluator, told
 from optimizers.asktell.stepper import Stepper
@@ -24,7 +18,7 @@ from optimizers.evaluation.evaluator import Evaluator
 from optimizers.evaluation.pool import evaluator_for
 from optimizers.evaluation.static_helpers import StaticHelpers
 from optimizers.gradients.differences import SCHEMES, Differences
-from optimizers.gradients.source import GradientSource
+from optimizers.gradients.source import GradientSource, Jacobian
 from optimizers.journal.header import header_of
 from optimizers.journal.journal import as_journal
 from optimizers.journal.replay import JournaledRun

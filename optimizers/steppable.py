@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 from typing_extensions import override
 
-from optimizers._types import Array, ArrayLike, BoundsLike, Jacobian, Objective
+from optimizers._types import Array, ArrayLike, BoundsLike, Objective
 from optimizers.asktell.messages import AskData, TellData
 from optimizers.asktell.stepper import OptimizerState, Stepper
 from optimizers.errors import InvalidInputError, StepperError
 from optimizers.evaluation.answers import as_gradient, unpack
 from optimizers.evaluation.evaluator import Evaluator
+from optimizers.gradients.source import Jacobian
 from optimizers.optimizer import Optimizer
 from optimizers.result import OptimizerResult
 from optimizers.support import SupportLevels

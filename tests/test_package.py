@@ -1,3 +1,4 @@
+import ast
 import importlib
 import os
 import subprocess
@@ -109,3 +110,108 @@ def test_the_version_is_that_of_the_project_file():
 
 def test_the_package_says_that_it_is_typed():
     assert (ROOT / "optimizers" / "py.typed").is_file()
+
+
+# The layers, from the ground up: a module imports from its own row and from those above it in this
+# list. A folder is one name.
+LAYERS = [
+    {"errors", "result", "support", "_types", "_version"},
+    {"problems"},
+    {"gradients"},
+    {"evaluation"},
+    {"problem"},
+    {"run"},
+    {"noise"},
+    {"journal"},
+    {"asktell"},
+    {"lockstep"},
+    {"options"},
+    {"optimizer"},
+    {"flow"},
+    {"scipy"},
+    {"least_squares", "variational", "native", "search"},
+    {"external"},
+    {"steppable", "portfolio"},
+    {"registry"},
+    {"describe"},
+    {"plots", "report", "benchmark"},
+    {"cli"},
+    {"testing"},
+    {"__init__"},
+    {"__main__"},
+]
+RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+KNOWN_CIRCLES = [
+    {"optimizers.evaluation.evaluator", "optimizers.evaluation.mapped"},
+    {"optimizers.evaluation.pool", "optimizers.evaluation.pool_wave"},
+    {"optimizers.scipy.lbfgsb.kernel", "optimizers.scipy.lbfgsb.trials"},
+]
+
+
+def module_names():
+    """Return the path of each module of the package by its dotted name."""
+    paths = {}
+    for path in (ROOT / "optimizers").rglob("*.py"):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        paths[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return paths
+
+
+def imports_of_the_package():
+    """Return what each module imports of the package, for types alone included."""
+    paths = module_names()
+    found = {}
+    for name, path in paths.items():
+        imported = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                package = path.relative_to(ROOT).parts[: -node.level] if node.level else ()
+                source = ".".join([*package, *([node.module] if node.module else [])])
+                imported |= {
+                    whole if (whole := f"{source}.{alias.name}") in paths else source
+                    for alias in node.names
+                }
+            elif isinstance(node, ast.Import):
+                imported |= {alias.name for alias in node.names}
+        found[name] = {other for other in imported if other.split(".")[0] == "optimizers"}
+    return found
+
+
+def layer(module):
+    parts = module.split(".")
+    return RANK[parts[1] if len(parts) > 1 else "__init__"]
+
+
+def test_every_module_has_a_layer_and_imports_from_its_own_or_a_lower_one():
+    upward = [
+        f"{module} imports {other}"
+        for module, imported in imports_of_the_package().items()
+        for other in imported
+        if layer(other) > layer(module)
+    ]
+    assert not upward
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    left = imports_of_the_package()
+    circles = [set(circle) for circle in KNOWN_CIRCLES]
+    for module, imported in left.items():  # those that are known count as one module each
+        for circle in circles:
+            if module in circle:
+                imported -= circle
+    while ready := {module for module, imported in left.items() if not imported & left.keys()}:
+        for module in ready:
+            del left[module]
+    assert not left, f"in a circle, or above one: {sorted(left)}"
+
+
+def test_only_what_stands_above_it_names_the_optimizer():
+    above = layer("optimizers.optimizer")
+    for module, path in module_names().items():
+        if layer(module) < above:
+            names = {
+                node.id
+                for node in ast.walk(ast.parse(path.read_text()))
+                if isinstance(node, ast.Name)
+            }
+            assert "Optimizer" not in names, path

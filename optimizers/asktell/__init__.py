@@ -2,6 +2,5 @@
 
 from optimizers.asktell.messages import AskData, TellData
 from optimizers.asktell.stepper import OptimizerState, Stepper
-from optimizers.lockstep.many import OptimizerResults
 
-__all__ = ["AskData", "OptimizerResults", "OptimizerState", "Stepper", "TellData"]
+__all__ = ["AskData", "OptimizerState", "Stepper", "TellData"]

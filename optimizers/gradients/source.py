@@ -6,7 +6,7 @@ their values back. It calls nothing and keeps nothing of a run.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 from typing_extensions import override
@@ -115,6 +115,12 @@ class GradientSource(ABC):
     __hash__ = None  # type: ignore[assignment]  # its numbers may be in arrays
 
 
+#: How a gradient is had: a callable, a source or a scheme's name, True, or None: the default.
+Jacobian: TypeAlias = (
+    Callable[..., Any] | GradientSource | Literal["2-point", "3-point", "cs"] | bool | None
+)
+
+
 def _same(one: Any, other: Any) -> bool:
     try:
         return bool(np.array_equal(one, other))
@@ -122,4 +128,4 @@ def _same(one: Any, other: Any) -> bool:
         return bool(one == other)
 
 
-__all__ = ["GradientSource", "Rng"]
+__all__ = ["GradientSource", "Jacobian", "Rng"]

@@ -13,6 +13,7 @@ import numpy as np
 import scipy
 
 from optimizers._types import Array
+from optimizers._version import __version__
 from optimizers.errors import JournalMismatchError
 from optimizers.journal.records import decoded, encoded
 from optimizers.problem.problem import Problem
@@ -72,8 +73,6 @@ def header_of(optimizer: Any, problem: Problem, settings: dict[str, Any]) -> dic
 
 def versions() -> dict[str, str]:
     """Return the versions that may decide about a run's last digits."""
-    from optimizers import __version__
-
     return {
         "optimizers": __version__,
         "numpy": np.__version__,

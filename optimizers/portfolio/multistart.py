@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from typing_extensions import override
 
-from optimizers._types import Array, BoundsLike, Jacobian, Objective
+from optimizers._types import Array, BoundsLike, Objective
 from optimizers.errors import InvalidInputError, OptionError
+from optimizers.gradients.source import Jacobian
 from optimizers.lockstep.lockstep import LockStep
 from optimizers.lockstep.many import (
     OptimizerResults,

@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from optimizers._types import ArrayLike, BoundsLike, ConstraintsLike, Jacobian, Objective
+from optimizers._types import ArrayLike, BoundsLike, ConstraintsLike, Objective
 from optimizers.errors import InvalidInputError, OptionError
 from optimizers.evaluation.arguments import WithArguments
 from optimizers.evaluation.evaluator import vectorized
 from optimizers.evaluation.pool import evaluator_for
+from optimizers.gradients.source import Jacobian
 from optimizers.lockstep.lockstep import LockStep, Member
 from optimizers.lockstep.many import (
     SUMMARY,

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from scipy.optimize import Bounds
 
-from optimizers._types import Array, ArrayLike, BoundsLike, ConstraintsLike, Jacobian, Objective
+from optimizers._types import Array, ArrayLike, BoundsLike, ConstraintsLike, Objective
 from optimizers.errors import CapabilityError, CrossedBoundsError, InvalidInputError, warn_user
 from optimizers.evaluation.answers import unpack
 from optimizers.evaluation.evaluator import is_vectorized, vectorized
 from optimizers.gradients.differences import SCHEMES
 from optimizers.gradients.pennylane import trainable
-from optimizers.gradients.source import GradientSource
+from optimizers.gradients.source import GradientSource, Jacobian
 from optimizers.problem.constraints import Constraint, as_constraints
 from optimizers.support import SupportLevel, SupportLevels
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from optimizers._types import Array, ArrayLike, BoundsLike, Jacobian, Objective
+from optimizers._types import Array, ArrayLike, BoundsLike, Objective
 from optimizers.evaluation.arguments import as_arguments
+from optimizers.gradients.source import Jacobian
 from optimizers.options.settings import check_level, check_number, check_whole
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.scipy.functions import check_passed_on, face_run, gradient_of, set_tolerance

@@ -5,9 +5,10 @@ from typing import Any, cast
 
 import numpy as np
 
-from optimizers._types import Array, ArrayLike, BoundsLike, Jacobian, Objective
+from optimizers._types import Array, ArrayLike, BoundsLike, Objective
 from optimizers.errors import CrossedBoundsError, NoValueError
 from optimizers.evaluation.arguments import as_arguments
+from optimizers.gradients.source import Jacobian
 from optimizers.options.settings import check_level, check_number, check_option
 from optimizers.problem.problem import as_start
 from optimizers.result import OptimizerResult, StopReason

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from optimizers._types import ArrayLike, BoundsLike, Jacobian, Objective
+from optimizers._types import ArrayLike, BoundsLike, Objective
 from optimizers.errors import InvalidInputError, UnknownOptionError, nearest_names, warn_user
 from optimizers.evaluation.arguments import WithArguments
 from optimizers.evaluation.pool import evaluator_for
 from optimizers.gradients.differences import SCHEMES, Differences
-from optimizers.gradients.source import GradientSource
+from optimizers.gradients.source import GradientSource, Jacobian
 from optimizers.options.settings import check_number, check_option, check_steps
 from optimizers.problem.problem import Problem
 from optimizers.run.observers import as_observer

@@ -10,14 +10,7 @@ from typing import Any
 import scipy.optimize
 from typing_extensions import Unpack, override
 
-from optimizers._types import (
-    Array,
-    ArrayLike,
-    BoundsLike,
-    ConstraintsLike,
-    Jacobian,
-    Objective,
-)
+from optimizers._types import Array, ArrayLike, BoundsLike, ConstraintsLike, Objective
 from optimizers.asktell.exclusive import check_free
 from optimizers.errors import (
     CapabilityError,
@@ -28,7 +21,7 @@ from optimizers.errors import (
     nearest_names,
 )
 from optimizers.evaluation.evaluator import Evaluator
-from optimizers.gradients.source import GradientSource
+from optimizers.gradients.source import GradientSource, Jacobian
 from optimizers.optimizer import Optimizer
 from optimizers.options.configured import same
 from optimizers.options.settings import (
