@@ -11,7 +11,6 @@ from scipy.optimize import Bounds
 from typing_extensions import override
 
 from optimizers.errors import InvalidInputError
-from optimizers.evaluation.evaluator import Evaluator
 from optimizers.external.driving import (
     check_able,
     check_curvature,
@@ -21,9 +20,7 @@ from optimizers.external.driving import (
 )
 from optimizers.external.interface import ExternalOptimizerInterface
 from optimizers.optimizer import Optimizer
-from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult
-from optimizers.run.run import Run
 from optimizers.scipy.scipy_optimizer import SciPyOptimizer
 
 _LOG = logging.getLogger("optimizers.external")
@@ -41,14 +38,8 @@ _OURS = {
 class ScipyMethod(SciPyOptimizer):
     """A method of SciPy's that goes where SciPy's own would, NaN included."""
 
-    @override
-    def _start_run(
-        self, problem: Problem, settings: dict[str, Any], evaluator: Evaluator | None = None
-    ) -> Run:
-        run = super()._start_run(problem, settings, evaluator)
-        # As SciPy's functions, unless the user says what a failure is to do.
-        run.propagates_nonfinite = not ({**self._run_settings, **settings}).get("on_failure")
-        return run
+    # As SciPy's functions, unless the user says what a failure is to do.
+    _default_on_failure = "pass"
 
     def suit(self, dtype: np.dtype[Any], has_products: bool) -> None:
         """Set what is not given where SciPy's default is made for double precision alone.

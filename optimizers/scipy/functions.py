@@ -10,10 +10,11 @@ import numpy as np
 from optimizers._types import ArrayLike, BoundsLike, Objective
 from optimizers.errors import InvalidInputError, UnknownOptionError, nearest_names, warn_user
 from optimizers.evaluation.arguments import WithArguments
-from optimizers.evaluation.pool import evaluator_for
-from optimizers.gradients.differences import SCHEMES, Differences
+from optimizers.evaluation.choose import evaluator_for
+from optimizers.gradients.differences import Differences
 from optimizers.gradients.source import GradientSource, Jacobian
 from optimizers.options.settings import check_number, check_option, check_steps
+from optimizers.problem.derivatives import Derivatives, Given, Joint
 from optimizers.problem.problem import Problem
 from optimizers.run.observers import as_observer
 from optimizers.run.run import Run
@@ -28,27 +29,27 @@ _MEANT = {"maxiter": "maxfun", "maxfev": "maxfun"}
 
 
 def differences_for(
-    jac: Jacobian, step: ArrayLike | None, relative: ArrayLike | None
+    derivatives: Derivatives, step: ArrayLike | None, relative: ArrayLike | None
 ) -> GradientSource:
     """Return the source that SciPy's options mean; with a gradient of the user's own, any.
 
     Parameters
     ----------
-    jac : GradientSource, scheme name or other
+    derivatives : Derivatives
         A named scheme takes relative steps, as in SciPy; one of the user's own has its steps.
     step : float or array_like of shape (n,), optional
         ``eps``: the absolute step where no scheme is named.
     relative : float or array_like of shape (n,), optional
         ``finite_diff_rel_step``.
     """
-    if jac is True or callable(jac):
+    if isinstance(derivatives, Given | Joint):
         return _UNUSED
-    if isinstance(jac, GradientSource):
-        return jac
+    if derivatives.source is not None:
+        return derivatives.source
     check_option("eps", step)
     check_option("finite_diff_rel_step", relative)
-    if jac in SCHEMES:
-        return Differences(jac, relative_step=relative)
+    if derivatives.scheme is not None:
+        return Differences(derivatives.scheme, relative_step=relative)
     if relative is not None:
         return Differences("2-point", relative_step=relative)
     return Differences("2-point", step=step)
@@ -88,7 +89,7 @@ def face_run(
         bounds,
         constraints=passed_on.get("constraints", ()),
     )
-    differences = differences_for(problem.jac, eps, passed_on.get("finite_diff_rel_step"))
+    differences = differences_for(problem.derivatives, eps, passed_on.get("finite_diff_rel_step"))
     return Run(
         problem,
         evaluator_for(problem.fun, workers=passed_on.get("workers")),

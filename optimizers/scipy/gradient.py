@@ -91,15 +91,14 @@ class TNC(SciPyOptimizer):
     @override
     def _differences(self, problem: Problem) -> GradientSource:
         given = super()._differences(problem)
-        if problem.jac is None and given == Differences("2-point", step=_NO_STEP):
+        if problem.derivatives.is_default and given == Differences("2-point", step=_NO_STEP):
             return Differences("3-point")
         return given
 
     @override
     def _scipy_options(self, run: Run) -> dict[str, Any]:
         options = super()._scipy_options(run)
-        jac = run.problem.jac
-        if options.get("accuracy") == 0 and not (jac is True or callable(jac)):
+        if options.get("accuracy") == 0 and not run.problem.derivatives.is_given:
             options["accuracy"] = None  # the scheme's
         return options
 

@@ -32,13 +32,14 @@ from optimizers.options.settings import (
     check_option,
     check_run_settings,
 )
+from optimizers.problem.derivatives import Given
 from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 from optimizers.scipy.free_variables import FreeVariables
 from optimizers.scipy.functions import differences_for
-from optimizers.scipy.lbfgsb.solver import LbfgsbOptions, LbfgsbSolver, solve_lbfgsb
+from optimizers.scipy.lbfgsb.solver import LbfgsbOptions, solve_lbfgsb
 from optimizers.scipy.lbfgsb.solver import report_end as report_lbfgsb
 from optimizers.scipy.locks import holds_lock, is_exclusive, unlocked
 from optimizers.scipy.methods import CUSTOM, METHODS
@@ -336,7 +337,7 @@ class SciPyOptimizer(Optimizer):
     @override
     def _differences(self, problem: Problem) -> GradientSource:
         step, relative = (self._options.get(name) for name in ("eps", "finite_diff_rel_step"))
-        return differences_for(problem.jac, step, relative)
+        return differences_for(problem.derivatives, step, relative)
 
     @override
     def _has_user_steps(self, problem: Problem) -> bool:
@@ -370,13 +371,6 @@ class SciPyOptimizer(Optimizer):
             return outcome
         return self._call_scipy(run, options)
 
-    @override
-    def _reentrant(self, run: Run) -> Callable[[Run], Outcome] | None:
-        if self._method != "l-bfgs-b" or run.problem.is_fixed:
-            return None
-        options = self._lbfgsb_options(run)
-        return LbfgsbSolver(options) if LbfgsbSolver.can_be_entered_anew(run, options) else None
-
     def _lbfgsb_options(self, run: Run) -> LbfgsbOptions:
         options = self._scipy_options(run)
         options.pop("maxfun", None)  # the run's budget
@@ -395,10 +389,10 @@ class SciPyOptimizer(Optimizer):
         # Value and gradient in one evaluation, where that costs no gradient more than the method
         # asks for, or where calls are fewer for it; and where a bad gradient must be known before
         # the value is accepted. A random gradient is asked for alike wherever it is evaluated.
-        is_drawn = run.differences.is_random and not (problem.jac is True or callable(problem.jac))
+        is_drawn = run.source.is_random and not problem.derivatives.is_given
         joint = info.gradient >= SupportLevel.supported and (
-            ((info.joint or not run.calls_singly) and not callable(problem.jac))
-            or run.rejects
+            ((info.joint or not run.calls_singly) and not isinstance(problem.derivatives, Given))
+            or run.penalizes
             or is_drawn
         )
         gradient = (lambda x: run.value_and_gradient(x)[1]) if joint else run.gradient
@@ -424,11 +418,11 @@ class SciPyOptimizer(Optimizer):
         return self._ending(run, raw)
 
     def _iteration(self, run: Run, x: Array) -> None:
-        known = run.lookup(x)
+        known = run.memory.lookup(x)
         if known is None and self._info.gradient == SupportLevel.ignored:
             # COBYLA before SciPy 1.16 reports a point of its model: the best one stands for it.
             known = run.best
-        run.iteration(x if known is None else known.x, known)
+        run.iterated(x if known is None else known.x, known)
 
     def _hessian(self, run: Run) -> Any:
         hess, hessp = run.problem.hess, run.problem.hessp
@@ -448,8 +442,8 @@ class SciPyOptimizer(Optimizer):
             for name in self._info.tol:
                 if name in defaults and options.get(name) == defaults[name]:
                     del options[name]
-        if "maxfun" in self._info.options and run.maxfun is not None:
-            options["maxfun"] = run.maxfun
+        if "maxfun" in self._info.options and run.budget.maxfun is not None:
+            options["maxfun"] = run.budget.maxfun
         if self._info.asks_twice and options.get("maxfev") is not None:
             options["maxfev"] = sys.maxsize  # the run's own count comes before
         if self._info.counted_by_run and options.get("maxiter") is not None:
@@ -465,12 +459,12 @@ class SciPyOptimizer(Optimizer):
         if not isinstance(stop, StopReason):
             default = StopReason.CONVERGED if success else StopReason.OTHER
             stop = self._info.stops.get(status, default)
-        if self._info is CUSTOM:  # it may count its iterations without a callback
-            run.nit = run.nit or int(raw.get("nit", 0))
+        # A method of the user's may count its iterations without a callback.
+        nit = int(raw.get("nit", 0)) if self._info is CUSTOM else None
         run.extra.update({k: v for k, v in raw.items() if k not in _OWN_ENTRIES})
         x = raw.x
         if self._info.gradient == SupportLevel.ignored and run.best is not None:
             # Where a search without gradients ends need not be the best point it found: COBYLA's
             # end before SciPy 1.16, and any that gave up. What is feasible, the method knows best.
             x = raw.x if success and run.problem.constraints else run.best.x
-        return Outcome(x, success, status, message, stop)
+        return Outcome(x, success, status, message, stop, nit=nit)

@@ -11,7 +11,8 @@ from typing_extensions import Unpack, override
 from optimizers._types import Array, Objective
 from optimizers.errors import OptionError
 from optimizers.flow import Flow, FlowOptimizer, FlowSettings, Step, ended
-from optimizers.problem.problem import Problem, as_start
+from optimizers.problem.bounds import as_start
+from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run.run import Run
 from optimizers.support import SupportLevel, SupportLevels

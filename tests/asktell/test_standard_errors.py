@@ -15,7 +15,7 @@ from optimizers import (
     vectorized,
 )
 from optimizers.asktell.messages import AskData, Question
-from optimizers.run.questions import WaveTaker
+from optimizers.run.waves import Waves
 
 START = np.array([1.0, -2.0, 0.5])
 
@@ -41,7 +41,7 @@ def stack(points):
 def noted(monkeypatch):
     """All points that runs had evaluated in waves, with the errors that arrived."""
     found = []
-    take = WaveTaker.take
+    take = Waves.take
 
     def noting(self, blocks, *args, **kwargs):
         try:
@@ -51,7 +51,7 @@ def noted(monkeypatch):
                 known = ~np.isnan(block.values)
                 found.extend(zip(block.points[known], block.errors[known], strict=True))
 
-    monkeypatch.setattr(WaveTaker, "take", noting)
+    monkeypatch.setattr(Waves, "take", noting)
     return found
 
 

@@ -12,8 +12,8 @@ from optimizers._types import Array
 from optimizers.options.settings import check_option
 from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult, StopReason
-from optimizers.run.fast_path import direct
-from optimizers.run.memory import Evaluation, PutAside
+from optimizers.run.fast_path import fast_path
+from optimizers.run.memory import Evaluation
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 from optimizers.scipy.lbfgsb import kernel as kernels
@@ -114,22 +114,14 @@ class LbfgsbSolver:
         self._made: list[kernels.LbfgsbKernel | PublicLbfgsb] = []
         self._before: list[int] = []
 
-    @staticmethod
-    def can_be_entered_anew(run: Run, options: LbfgsbOptions) -> bool:
-        """Return whether all of a run's state is the run's and the kernel's."""
-        has_kernel = kernels.lbfgsb_integer() is not None
-        # Entered anew, a run would draw other random numbers than it asked points by.
-        is_same = not run.differences.is_random
-        return run.is_plain and is_same and has_kernel and options.speculate == 1
-
     def __call__(self, run: Run) -> Outcome:
         """Run the algorithm to its end."""
         problem, options, made = run.problem, self._options, self._made
-        evaluate = direct(run)
+        evaluate = fast_path(run)
         if not made:
             report = LbfgsbReport(problem, options.iprint) if options.iprint > 0 else None
             value, gradient = evaluate(problem.x0)
-            run.iterate = run.last
+            run.note_iterate(run.memory.last)
             if report is not None:
                 report.iteration(0, problem.x0, value, gradient, run.nfev)
             self._report = report
@@ -176,9 +168,6 @@ class LbfgsbSolver:
         on_iteration = _observer(run, self._report)
         try:
             kernel.run(evaluate, options.maxiter - before, on_iteration, first, search)
-        except PutAside:
-            run.nit = before + kernel.iterations
-            raise
         except BaseException:
             self._keep(run, before + kernel.iterations)
             raise
@@ -187,7 +176,7 @@ class LbfgsbSolver:
 
     def _keep(self, run: Run, nit: int) -> None:
         """Let the run have what was learnt, also when it is stopped."""
-        run.nit = nit
+        run.note_iterations(nit)
         pairs = functools.partial(_curved_pairs, tuple(self._made), self._options.maxcor)
         run.extra["hess_inv"] = LbfgsInvHessProduct.later(run.problem.n, pairs)
 
@@ -206,7 +195,7 @@ def _is_doubtful(
 
 def _ended(run: Run, end: LbfgsbEnd) -> Outcome:
     """Return the outcome in the run's terms."""
-    known = run.lookup(end.x)
+    known = run.memory.lookup(end.x)
     if known is not None and not math.isfinite(known.fun):
         words = f"ABNORMAL: THE OBJECTIVE IS {known.fun}".upper()
         return Outcome(end.x, False, 2, words, StopReason.FAILED, known)
@@ -231,13 +220,13 @@ def _curved_pairs(
 
 def _observer(run: Run, report: LbfgsbReport | None) -> Callable[[Any], None]:
     def note(kernel: Any) -> None:
-        run.iterate = run.last
+        run.note_iterate(run.memory.last)
 
     def observe(kernel: Any) -> None:
         known = Evaluation(kernel.x.copy(), float(kernel.f), kernel.g.copy())
         if report is not None:
             report.iteration(run.nit + 1, known.x, known.fun, kernel.g, run.nfev)
-        run.iteration(known.x, known)
+        run.iterated(known.x, known)
 
     return observe if report is not None or run.is_watched else note
 

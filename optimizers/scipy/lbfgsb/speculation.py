@@ -54,7 +54,8 @@ def line_search(
             if not steps:
                 break
             left -= len(steps)
-            found = run.values_and_gradients([ray.point(step) for step in steps])
+            points = [ray.point(step) for step in steps]
+            found = run.ask(points, gradients=True, penalize=False, optional=True).found
             # The budget may have been too small for all.
             for step, answer in zip(steps, found, strict=False):
                 if answer is None or answer.jac is None:
@@ -66,7 +67,8 @@ def line_search(
         if taken is None:
             kernel.give_up()
             return
-        run.last, gradient = known[taken.step]
-        kernel.accept(taken.step, run.last.x, run.last.fun, gradient)
+        answer, gradient = known[taken.step]
+        run.goes_on_from(answer)
+        kernel.accept(taken.step, answer.x, answer.fun, gradient)
 
     return search

@@ -25,17 +25,20 @@ def values_first(run: Run) -> Callable[[kernels.LbfgsbKernel], None] | None:
         where this SciPy's kernel does not step back by values; and for random probes, which are
         to be the same on any number of workers.
     """
-    has_probes = not (run.problem.jac is True or callable(run.problem.jac))
-    has_probes = has_probes and not run.differences.is_random
+    has_probes = not run.problem.derivatives.is_given
+    has_probes = has_probes and not run.source.is_random
     if not (has_probes and run.is_narrow and kernels.steps_back_by_value()):
         return None
 
     def answer(kernel: kernels.LbfgsbKernel) -> None:
         limit = kernel.decrease_limit
-        value, gradient = run.value_and_gradient(kernel.x, lambda value: value > limit)
-        if gradient is None:
-            kernel.step_back(value)
+        (known,) = run.ask(
+            [kernel.x], gradients=True, reuse=True, skip_gradient_if=lambda value: value > limit
+        ).found
+        assert known is not None
+        if known.jac is None:
+            kernel.step_back(known.fun)
         else:
-            kernel.f[...], kernel.g[...] = value, gradient
+            kernel.f[...], kernel.g[...] = known.fun, known.jac
 
     return answer
