@@ -1,4 +1,4 @@
-"""What is compiled of a function and its constraints; once, also over several calls."""
+"""What is compiled of a function and its constraints."""
 
 from collections.abc import Callable
 from functools import cached_property, lru_cache
@@ -8,7 +8,7 @@ from optimizers.errors import InvalidInputError
 from optimizers.external.backend import returned
 from optimizers.external.jax.tree import Tree
 
-#: How many functions stay compiled between calls; they, and what they refer to, stay in memory.
+#: How many functions of ``jax.jit`` stay compiled between calls, and so in memory.
 _KEPT = 32
 
 
@@ -157,14 +157,11 @@ def compiled_for(
     has_aux: bool,
     tree: Tree,
 ) -> Compiled:
-    """Return what is compiled of a function, known from an earlier call if it is the same one.
+    """Return what is compiled of a function: anew, as what it reads may have changed.
 
-    Parameters
-    ----------
-    fun, constraints, has_aux, tree
-        As for :class:`Compiled`.
+    It is kept between calls where all are functions of ``jax.jit``: what those read besides their
+    arguments is constant, also when they are called by themselves.
     """
-    try:
-        return _remembered(fun, constraints, has_aux, tree)
-    except TypeError:  # one that has no hash, such as an object with arrays in it
-        return Compiled(fun, constraints, has_aux, tree)
+    wrapped = tree.jax.stages.Wrapped
+    keeps = all(isinstance(function, wrapped) for function in (fun, *constraints))
+    return (_remembered if keeps else Compiled)(fun, constraints, has_aux, tree)

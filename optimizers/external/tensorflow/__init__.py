@@ -27,8 +27,8 @@ def minimize(
 ) -> OptimizerResult:
     """Minimise a function of TensorFlow's variables, which are updated in place.
 
-    The closure is compiled once, also over several calls: one with the same code that refers to
-    the same objects is known again.
+    Each call compiles the closure once, as it is then; :class:`ScipyOptimizerInterface` keeps what
+    it compiled.
 
     Parameters
     ----------

@@ -1,12 +1,8 @@
-"""Compiled functions of TensorFlow, kept so that none is traced twice."""
+"""Compiled functions of TensorFlow."""
 
-import threading
-from collections import deque
-from collections.abc import Callable, Sequence
 from typing import Any
 
 from optimizers.external.frameworks import require
-from optimizers.external.sameness import Sameness
 
 
 class Call:
@@ -48,45 +44,3 @@ class Call:
         return require("tensorflow").nest.pack_sequence_as(
             self._concrete.structured_outputs, flat, expand_composites=True
         )
-
-
-#: How many compiled functions are kept, with what they refer to.
-_KEPT = 16
-_lock = threading.Lock()
-_kept: deque[tuple[str, list[Any], Sameness, Any]] = deque(maxlen=_KEPT)
-
-
-def compiled(
-    kind: str, variables: Sequence[Any], functions: Sequence[Any], build: Callable[[], Any]
-) -> Any:
-    """Return what ``build()`` made before for the same functions of the same variables, or make it.
-
-    Parameters
-    ----------
-    kind : str
-        What is built.
-    variables : sequence of tf.Variable
-        The variables: the same objects.
-    functions : sequence of callables
-        What is compiled; the same in the sense of :class:`Sameness`.
-    build : callable
-        Traces the functions.
-    """
-    wanted = Sameness(functions)
-    with _lock:
-        for i, entry in enumerate(_kept):
-            its_kind, its_variables, its_functions, made = entry
-            if (
-                its_kind == kind
-                and len(its_variables) == len(variables)
-                and all(a is b for a, b in zip(its_variables, variables, strict=True))
-                and its_functions == wanted
-            ):
-                del _kept[i]  # and not by its value: variables compare element by element
-                _kept.append(entry)
-                return made
-    made = build()
-    wanted.settle()
-    with _lock:
-        _kept.append((kind, list(variables), wanted, made))
-    return made

@@ -10,7 +10,7 @@ from typing_extensions import override
 from optimizers.errors import InvalidInputError
 from optimizers.external.backend import Backend, NoSecondDerivativeError, returned
 from optimizers.external.frameworks import require
-from optimizers.external.tensorflow.compiling import Call, compiled
+from optimizers.external.tensorflow.compiling import Call
 from optimizers.external.tensorflow.variables import (
     checked,
     filled,
@@ -66,7 +66,10 @@ class EagerBackend(Backend):
         self._is_small = self.packing.size <= _SMALL
         self._loss, self._constraints = loss, list(constraints)
         self._second_order = second_order
-        self._product: Any = None
+        #: What is compiled, with the fetches in it; shared with what is bound, and so compiled once
+        #: for as long as this lives.
+        self._calls: dict[str, tuple[list[Any], Call]] = {}
+        self._product: Call | None = None
         self._why = "Hessian-vector products were not asked for when the interface was made."
 
     @override
@@ -79,13 +82,10 @@ class EagerBackend(Backend):
                     "tensor is but a value: pass a function without arguments that computes it."
                 )
         self._fetches = fetches
-        functions = [self._loss, *(own(fetch) for fetch in fetches)]
-        self._both = compiled("both", self.variables, functions, self._trace_both)
+        self._both = self._compiled("both", self._trace_both, fetches)
         if self._second_order:
             try:
-                self._product = compiled(
-                    "product", self.variables, [self._loss], self._trace_product
-                )
+                self._product = self._compiled("product", self._trace_product)
             except (LookupError, NotImplementedError, TypeError) as error:
                 self._why = no_second_derivative(error)
 
@@ -117,20 +117,14 @@ class EagerBackend(Backend):
 
     @override
     def constraint_values(self, x: NDArray[Any]) -> list[NDArray[Any]]:
-        return self._evaluated("values", x, self._trace_values)
+        return self._evaluated(self._compiled("values", self._trace_values), x)
 
     @override
     def constraint_jacobians(self, x: NDArray[Any]) -> list[NDArray[Any]]:
-        return self._evaluated("jacobians", x, self._trace_jacobians)
+        return self._evaluated(self._compiled("jacobians", self._trace_jacobians), x)
 
-    def _evaluated(
-        self, kind: str, x: NDArray[Any], build: Callable[[], Any]
-    ) -> list[NDArray[Any]]:
-        function = vars(self).get(kind)
-        if function is None:
-            function = compiled(kind, self.variables, self._constraints, build)
-            setattr(self, kind, function)
-        tensors = function(require("tensorflow").constant(self.packing.vector(x)))
+    def _evaluated(self, call: Call, x: NDArray[Any]) -> list[NDArray[Any]]:
+        tensors = call(require("tensorflow").constant(self.packing.vector(x)))
         return [tensor.numpy() for tensor in tensors]
 
     @property
@@ -158,7 +152,15 @@ class EagerBackend(Backend):
 
     # What is compiled. Each function puts the trial point in the variables first.
 
-    def _trace(self, function: Callable[..., Any], count: int = 1) -> Any:
+    def _compiled(self, kind: str, trace: Callable[[], Call], fetches: Sequence[Any] = ()) -> Call:
+        """Return what ``trace()`` made, anew where other objects are fetched than the last time."""
+        known, call = self._calls.get(kind, ([], None))
+        if call is None or [id(fetch) for fetch in known] != [id(fetch) for fetch in fetches]:
+            call = trace()
+            self._calls[kind] = list(fetches), call
+        return call
+
+    def _trace(self, function: Callable[..., Any], count: int = 1) -> Call:
         """Return a function of packed vectors, compiled."""
         tf = require("tensorflow")
         spec = tf.TensorSpec([self.packing.size], tf.as_dtype(self.packing.dtype))
@@ -171,7 +173,7 @@ class EagerBackend(Backend):
 
         return Call(tf.function(at, autograph=False).get_concrete_function(*[spec] * count))
 
-    def _trace_both(self) -> Any:
+    def _trace_both(self) -> Call:
         tf = require("tensorflow")
         dtype = tf.as_dtype(self.packing.dtype)
 
@@ -199,7 +201,7 @@ class EagerBackend(Backend):
     def is_unconnected(self) -> bool:
         return bool(self._both.is_unconnected)
 
-    def _trace_product(self) -> Any:
+    def _trace_product(self) -> Call:
         tf = require("tensorflow")
         dtype = tf.as_dtype(self.packing.dtype)
 
@@ -216,13 +218,13 @@ class EagerBackend(Backend):
 
         return self._trace(product, 2)
 
-    def _trace_values(self) -> Any:
+    def _trace_values(self) -> Call:
         tf = require("tensorflow")
         return self._trace(
             lambda: [tf.reshape(returned(c(), "A constraint"), [-1]) for c in self._constraints]
         )
 
-    def _trace_jacobians(self) -> Any:
+    def _trace_jacobians(self) -> Call:
         tf = require("tensorflow")
         dtype = tf.as_dtype(self.packing.dtype)
 
