@@ -2,13 +2,13 @@
 
 import functools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import Bounds
-from typing_extensions import override
+from typing_extensions import Unpack, override
 
 from optimizers.errors import InvalidInputError
 from optimizers.evaluation.evaluator import Evaluator
@@ -24,7 +24,7 @@ from optimizers.optimizer import Optimizer
 from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult
 from optimizers.run.run import Run
-from optimizers.scipy.scipy_optimizer import SciPyOptimizer
+from optimizers.scipy.scipy_optimizer import AnySettings, SciPyOptimizer
 
 _LOG = logging.getLogger("optimizers.external")
 _DEFAULT_METHOD, _CONSTRAINED_METHOD = "L-BFGS-B", "SLSQP"
@@ -39,7 +39,16 @@ _OURS = {
 
 
 class ScipyMethod(SciPyOptimizer):
-    """A method of SciPy's that goes where SciPy's own would, NaN included."""
+    """A method of SciPy's that does what SciPy's own would, at NaN and by default."""
+
+    def __init__(
+        self,
+        method: str | Callable[..., Any],
+        options: dict[str, Any] | None = None,
+        **kwargs: Unpack[AnySettings],
+    ) -> None:
+        super().__init__(method, options, **kwargs)
+        self._set_missing(self._info.scipy_defaults)
 
     @override
     def _start_run(
@@ -50,28 +59,17 @@ class ScipyMethod(SciPyOptimizer):
         run.propagates_nonfinite = not ({**self._run_settings, **settings}).get("on_failure")
         return run
 
-    def suit(self, dtype: np.dtype[Any], has_products: bool) -> None:
-        """Set what is not given where SciPy's default is made for double precision alone.
+    def suit(self, dtype: np.dtype[Any]) -> None:
+        """Set what is not given where the default is made for double precision, if this is less."""
+        if dtype.itemsize < np.dtype(np.float64).itemsize:
+            spacing = float(np.finfo(dtype).eps)
+            by_tol = () if self._tol is None else self._info.tol
+            suited = {name: suit(spacing) for name, suit in self._info.low_precision.items()}
+            self._set_missing({name: suited[name] for name in suited if name not in by_tol})
 
-        Parameters
-        ----------
-        dtype : dtype
-            The type of the variables.
-        has_products : bool
-            Whether there are exact Hessian-vector products.
-        """
-        if dtype.itemsize >= np.dtype(np.float64).itemsize:
-            return
-        suited = {}
-        if self._method == "newton-cg" and not has_products:
-            # With a step of 1e-8 most differences of gradients are zero, and so called curvatures.
-            suited["eps"] = float(np.sqrt(np.finfo(dtype).eps))
-        if self._method == "nelder-mead" and self._tol is None:
-            # SciPy keeps a simplex in the type of the start, and so gets nearer than it asks for.
-            # Here it is in double precision, which can shrink wherever the variables are large.
-            suited["xatol"] = 5e-5
-        given = {name for name, value in self._options.items() if value is not None}
-        self.set_options(**{name: suited[name] for name in suited.keys() - given})
+    def _set_missing(self, options: Mapping[str, Any]) -> None:
+        missing = {k: v for k, v in options.items() if self._options.get(k) is None}
+        self.set_options(**missing)
 
 
 @functools.lru_cache(maxsize=64)
@@ -135,7 +133,7 @@ class _Driving(ExternalOptimizerInterface):
         has_products = getattr(loss_grad_func, "hessp", None) is not None
         check_curvature(optimizer, name, has_products, settings)
         if isinstance(optimizer, ScipyMethod):
-            optimizer.suit(initial_val.dtype, has_products)
+            optimizer.suit(initial_val.dtype)
         result = drive(
             optimizer,
             initial_val=initial_val,
@@ -211,9 +209,7 @@ class ScipyOptimizerInterface(_Driving):
         method = given.pop("method", None) or (
             _CONSTRAINED_METHOD if is_constrained else _DEFAULT_METHOD
         )
-        options = dict(given.pop("options", None) or {})
-        if isinstance(method, str) and method.lower() == "l-bfgs-b":
-            options.setdefault("restart", False)  # SciPy has no such thing
+        options = given.pop("options", None)
         second: dict[str, Any] = {}
         for name in ("hess", "hessp"):
             if given.get(name) is not None:

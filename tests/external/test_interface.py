@@ -272,6 +272,24 @@ def test_what_the_interface_sets_is_an_error(argument, words):
         ScipyOptimizerInterface(lambda: 0.0, [np.zeros(1)], **{argument: 1})
 
 
+@pytest.mark.parametrize("given", [{"restart": True}, {"options": {"restart": True}}])
+def test_an_option_that_scipy_has_not_is_taken_where_it_is_given(given):
+    w = np.array([-1.2, 1.0])
+    interface = ScipyOptimizerInterface(rosenbrock(w), [w], method="L-BFGS-B", **given)
+    interface.minimize()
+    np.testing.assert_allclose(w, 1, atol=1e-4)
+
+
+@pytest.mark.parametrize(("given", "reached"), [({}, 5e-5), ({"tol": 0.5}, 0.5)])
+def test_tolerances_suit_single_precision(given, reached):
+    w = np.full(2, 1e4, np.float32)
+    interface = ScipyOptimizerInterface(lambda: w @ w, [w], method="Nelder-Mead", **given)
+    interface.minimize()
+    vertices, _ = interface.result_.final_simplex
+    assert interface.result_.success
+    assert reached / 100 < np.abs(vertices[1:] - vertices[0]).max() <= reached
+
+
 def test_unknown_methods_and_options_are_errors_of_the_constructor():
     w = [np.zeros(1)]
     with pytest.raises(InvalidInputError, match="bfgs"):
