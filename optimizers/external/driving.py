@@ -23,22 +23,7 @@ _PARALLEL = ("workers", "eval_timeout", "hedge")
 
 
 def check_able(optimizer: Optimizer, name: str, is_bounded: bool, is_constrained: bool) -> None:
-    """Raise an error if an optimizer cannot honour what it is given, or needs what it cannot have.
-
-    Parameters
-    ----------
-    optimizer : Optimizer
-        The optimizer.
-    name : str
-        What to call it.
-    is_bounded, is_constrained : bool
-        Whether there are bounds and constraints.
-
-    Raises
-    ------
-    CapabilityError, OptionError
-        Named errors that say what to do.
-    """
+    """Raise an error if an optimizer cannot honor what is given, or evaluates in parallel."""
     levels = optimizer.get_support_level()
     for what, given, argument in (
         ("bounds", is_bounded, "bounds (var_to_bounds)"),
@@ -56,19 +41,7 @@ def check_able(optimizer: Optimizer, name: str, is_bounded: bool, is_constrained
 def check_curvature(
     optimizer: Optimizer, name: str, has_products: bool, settings: dict[str, Any]
 ) -> None:
-    """Raise a CapabilityError if an optimizer requires second derivatives and there are none.
-
-    Parameters
-    ----------
-    optimizer : Optimizer
-        The optimizer.
-    name : str
-        What to call it.
-    has_products : bool
-        Whether the framework has exact Hessian-vector products.
-    settings : dict
-        Settings of the run, ``hess`` and ``hessp`` among them.
-    """
+    """Raise a CapabilityError if an optimizer requires second derivatives and there are none."""
     level = optimizer.get_support_level().get("hessian", SupportLevel.not_supported)
     given = {**optimizer.settings, **settings}
     has_any = has_products or given.get("hess") is not None or given.get("hessp") is not None
@@ -111,21 +84,8 @@ def drive(
 ) -> OptimizerResult:
     """Run an optimizer on what :meth:`ExternalOptimizerInterface._minimize` is given.
 
-    Parameters
-    ----------
-    optimizer : Optimizer
-        The optimizer.
-    initial_val, loss_grad_func, packed_bounds, step_callback
-        As there.
-    equalities, inequalities : list of (function, jacobian)
-        The constraints.
-    settings : dict
-        Settings of the run, ``hess`` and ``hessp`` among them.
-
-    Returns
-    -------
-    OptimizerResult
-        Where it ended; at the best point if a callback asked to stop.
+    Constraints are pairs (function, jacobian). Where a callback asked to stop, the best point is
+    returned.
     """
     level = optimizer.get_support_level().get("gradient", SupportLevel.not_supported)
     takes_gradient = level >= SupportLevel.supported
@@ -166,8 +126,7 @@ def drive(
 class _Deferring:
     """The loss and the step callback, either of which may ask to stop.
 
-    A stop that ``loss_callback`` asks for waits for the next call, so that the run has the value
-    that was just computed.
+    ``loss_callback``'s wish waits for the next call, so that the run gets the value just computed.
     """
 
     def __init__(

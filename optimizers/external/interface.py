@@ -105,10 +105,9 @@ class ExternalOptimizerInterface:
         return list(zip(lower.tolist(), upper.tolist(), strict=True))
 
     def _uses_hessp(self) -> bool:
-        """Return whether :meth:`_minimize` calls ``loss_grad_func.hessp``, which costs to build.
+        """Return whether :meth:`_minimize` calls ``loss_grad_func.hessp(x, p)``: it costs to build.
 
-        With it, ``loss_grad_func.hessp(x, p)`` is the exact product of the Hessian at ``x`` and
-        the vector ``p``, or None where the framework has none.
+        That is the exact product of the Hessian at ``x`` and ``p``, or None where there is none.
         """
         return False
 

@@ -16,23 +16,8 @@ from optimizers.gradients.differences import Differences
 class NumpyBackend(Backend):
     """Functions of arrays that they read, with gradients of their own or by differences.
 
-    Parameters
-    ----------
-    loss : callable
-        ``loss() -> value``, or ``loss() -> (value, gradients)`` with a gradient for each array.
-        Without gradients, central differences are taken.
-    var_list : list of ndarray
-        The arrays: of floats, and not read-only. They hold the point that is evaluated.
-    constraints : list of callables
-        Each ``constraint() -> values``, or ``-> (values, jacobians)``, where ``jacobians`` has for
-        each array one of shape (m, *shape of the array).
-    second_order : bool
-        Of no use here.
-
-    Raises
-    ------
-    InvalidInputError
-        If an argument is of another kind.
+    A loss returns its value or ``(value, gradients)``, a constraint its values or ``(values,
+    jacobians)``, with an entry for each array.
     """
 
     def __init__(

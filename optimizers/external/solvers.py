@@ -280,18 +280,9 @@ def minimized(
     kwargs: dict[str, Any],
     watching: dict[str, Any],
 ) -> OptimizerResult:
-    """Return what an interface ends with: SciPy's methods, or an optimizer.
+    """Return what an interface ends with: a method of SciPy's, or an optimizer.
 
-    Parameters
-    ----------
-    given : tuple
-        The interface's arguments, from ``loss`` to ``var_to_bounds``.
-    optimizer : Optimizer, optional
-        The algorithm; a method of SciPy's without.
-    kwargs : dict
-        The interface's further arguments.
-    watching : dict
-        Arguments of its ``minimize``.
+    ``given`` are the interface's arguments to the bounds, ``watching`` those of its ``minimize``.
     """
     interface: _Driving
     if optimizer is None:

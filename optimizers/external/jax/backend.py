@@ -17,25 +17,7 @@ from optimizers.external.jax.tree import Tree
 class JaxBackend(Backend):
     """A function of a pytree of parameters and of further arguments.
 
-    Nothing is updated in place: JAX's arrays cannot be.
-
-    Parameters
-    ----------
-    fun : callable
-        ``fun(params, *args) -> loss``, or with `has_aux` ``-> (loss, aux)``.
-    params : pytree
-        Where to start.
-    args : tuple of pytrees
-        Data, which may differ from call to call without compiling anew.
-    has_aux : bool
-        Whether the function returns something besides the loss.
-    constraints : sequence of callables
-        Each ``constraint(params, *args) -> array``, or a pytree of them.
-
-    Attributes
-    ----------
-    tree : Tree
-        How the parameters lie in a vector.
+    Nothing is updated in place: JAX's arrays cannot be. ``tree`` is how the parameters are packed.
     """
 
     def __init__(

@@ -15,21 +15,7 @@ _KEPT = 32
 class Compiled:
     """The functions of a packed vector ``x`` and the further arguments ``args``, compiled.
 
-    Parameters
-    ----------
-    fun : callable
-        ``fun(params, *args)``.
-    constraints : tuple of callables
-        Each ``constraint(params, *args)``.
-    has_aux : bool
-        Whether the function returns something besides the loss.
-    tree : Tree
-        How the parameters lie in ``x``.
-
-    Attributes
-    ----------
-    is_unconnected : bool
-        Whether the loss, as it was traced last, has no derivative by any parameter.
+    ``is_unconnected`` tells whether the loss, as traced last, has no derivative by any parameter.
     """
 
     def __init__(

@@ -6,21 +6,10 @@ from optimizers.external.frameworks import require
 
 
 class Call:
-    """A concrete function, called directly.
+    """A concrete function, called directly; ``is_unconnected`` if all gradients in it are None.
 
     The operation that runs it is called, and not the function itself: what is inside is then run
-    one by one, each on all threads. Handing it out to threads that have to wake is most of what an
-    evaluation of a small model costs.
-
-    Parameters
-    ----------
-    concrete : tf.types.experimental.ConcreteFunction
-        The function, of tensors.
-
-    Attributes
-    ----------
-    is_unconnected : bool
-        Whether gradients that it returns are all zero, as there are none.
+    one by one. Waking threads is most of what an evaluation of a small model costs.
     """
 
     is_unconnected = False

@@ -29,24 +29,7 @@ _SMALL = 10_000
 
 
 class EagerBackend(Backend):
-    """A function of variables, compiled once.
-
-    Parameters
-    ----------
-    loss : callable
-        ``loss() -> scalar tensor``; a ``tf.function`` too.
-    var_list : list of tf.Variable or of Keras variables, optional
-        By default, the trainable variables that the loss reads.
-    constraints : list of callables
-        Each ``constraint() -> tensor``, a scalar or an array.
-    second_order : bool
-        Whether Hessian-vector products will be asked for.
-
-    Raises
-    ------
-    InvalidInputError
-        If an argument is of another kind.
-    """
+    """A function of variables, by default those that it reads, compiled once."""
 
     def __init__(
         self,
@@ -241,13 +224,7 @@ class EagerBackend(Backend):
 
 
 def _scalar(loss: Any) -> Any:
-    """Return a loss as a scalar tensor.
-
-    Raises
-    ------
-    InvalidInputError
-        If it is none.
-    """
+    """Return a loss as a scalar tensor."""
     tf = require("tensorflow")
     tensor = tf.convert_to_tensor(returned(loss, "The loss"))
     if tensor.shape.num_elements() not in (1, None):

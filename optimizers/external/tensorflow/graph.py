@@ -28,24 +28,7 @@ _UNROLLED = 16
 
 
 class GraphBackend(Backend):
-    """A symbolic loss. All operations are built here; nothing else ever adds one.
-
-    Parameters
-    ----------
-    loss : tf.Tensor
-        A scalar of a graph.
-    var_list : list of tf.Variable, optional
-        By default, the graph's trainable variables.
-    constraints : list of tf.Tensor
-        Scalars or arrays of the same graph.
-    second_order : bool
-        Whether to build Hessian-vector products.
-
-    Raises
-    ------
-    InvalidInputError
-        If a tensor is no such one, or there are no variables.
-    """
+    """A symbolic loss. All operations are built here; nothing else ever adds one."""
 
     def __init__(
         self,

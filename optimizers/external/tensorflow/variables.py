@@ -14,13 +14,7 @@ def own(variable: Any) -> Any:
 
 
 def checked(var_list: Sequence[Any]) -> list[Any]:
-    """Return TensorFlow's own variables, each of which can be optimised.
-
-    Raises
-    ------
-    InvalidInputError
-        If one is no variable, has no fixed shape or is not of real floats, or is there twice.
-    """
+    """Return TensorFlow's own variables, each of which must be of real floats and a fixed shape."""
     tf = require("tensorflow")
     variables: list[Any] = []
     for i, given in enumerate(var_list):

@@ -19,29 +19,9 @@ _HELD = {"torch.float16": np.float16, "torch.float64": np.float64}
 
 
 class TorchBackend(Backend):
-    """Functions of tensors that they read, differentiated by autograd.
+    """Functions of leaf tensors, differentiated by autograd; ``.grad`` is not touched.
 
-    The tensors' ``.grad`` is not touched. Tensors on a device get a point in one copy to the
-    device, and give loss and gradient in one copy from it.
-
-    Parameters
-    ----------
-    loss : callable
-        ``loss() -> scalar tensor``.
-    var_list : list of tensors
-        Leaf tensors of floats that require gradients, as a model's parameters do. They hold the
-        point that is evaluated.
-    constraints : list of callables
-        Each ``constraint() -> tensor``.
-    second_order : bool
-        Of no use: Hessian-vector products need no preparation.
-
-    Raises
-    ------
-    InvalidInputError
-        If an argument is of another kind.
-    MissingExtraError
-        If PyTorch is not installed.
+    A point goes to a device in one copy, and loss and gradient come back in one.
     """
 
     def __init__(
