@@ -1,7 +1,7 @@
 """Backend: what a framework has to offer so that solvers can work on its variables.
 
 Solvers see flat NumPy vectors only. A backend is made once for a loss and its variables, and all
-that is compiled or built is built then; :meth:`Backend.bind` ties it to one minimisation.
+that is compiled or built is built then; :meth:`Backend.bind` ties it to one minimization.
 """
 
 import copy
@@ -63,7 +63,7 @@ class Backend(ABC):
         return bound
 
     def prepare(self, fetches: list[Any]) -> None:
-        """Make ready for one minimisation, with these fetches; on the copy that is bound."""
+        """Make ready for one minimization, with these fetches; on the copy that is bound."""
         if fetches:
             raise InvalidInputError(
                 f"fetches was given, but {type(self).__name__} evaluates nothing but the loss."
@@ -111,7 +111,7 @@ class Backend(ABC):
             if not found:
                 raise InvalidInputError(
                     f"Bounds were given for {key!r:.200}, which is none of the "
-                    f"{len(self.variables)} variables that are optimised: list it in var_list."
+                    f"{len(self.variables)} variables that are optimized: list it in var_list."
                 )
             if matched[found[0]] is not None:
                 raise InvalidInputError(f"Bounds were given twice for {key!r:.200}.")

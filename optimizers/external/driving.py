@@ -31,7 +31,7 @@ def check_able(optimizer: Optimizer, name: str, is_bounded: bool, is_constrained
     ):
         if given and levels.get(what, SupportLevel.not_supported) < SupportLevel.supported:
             raise CapabilityError(
-                f"{name} cannot honour {what}, and {argument} were given: leave them out, or take "
+                f"{name} cannot honor {what}, and {argument} were given: leave them out, or take "
                 "a method that does, such as L-BFGS-B for bounds and SLSQP for both."
             )
     settings = optimizer.settings

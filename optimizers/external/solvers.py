@@ -157,7 +157,7 @@ class _Driving(ExternalOptimizerInterface):
 
 
 class ScipyOptimizerInterface(_Driving):
-    """Minimise a framework's loss by a method of :func:`scipy.optimize.minimize`.
+    """Minimize a framework's loss by a method of :func:`scipy.optimize.minimize`.
 
     The methods run on this package's :class:`SciPyOptimizer`: at the same points, in the same
     order as SciPy's, with budgets and a result besides.
@@ -179,7 +179,7 @@ class ScipyOptimizerInterface(_Driving):
         If an argument cannot be used, such as ``jac``, ``callback``, ``bounds`` or
         ``constraints``, which the interface sets.
     CapabilityError
-        If a method that was named cannot honour bounds or constraints.
+        If a method that was named cannot honor bounds or constraints.
 
     Examples
     --------
@@ -221,7 +221,7 @@ class ScipyOptimizerInterface(_Driving):
 
 
 class OptimizerInterface(_Driving):
-    """Minimise a framework's loss by any :class:`Optimizer` of this package.
+    """Minimize a framework's loss by any :class:`Optimizer` of this package.
 
     Parameters
     ----------
@@ -238,7 +238,7 @@ class OptimizerInterface(_Driving):
     InvalidInputError
         If an argument cannot be used.
     CapabilityError
-        If the optimizer cannot honour bounds or constraints.
+        If the optimizer cannot honor bounds or constraints.
 
     Examples
     --------

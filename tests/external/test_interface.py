@@ -111,7 +111,7 @@ def test_the_functions_of_the_hook():
     assert given["inequality_grad_funcs"][1](x).tolist() == [[0, 0, 1, 0, 0, 0, 0]]
 
 
-def test_the_base_alone_minimises_nothing():
+def test_the_base_alone_minimizes_nothing():
     with pytest.raises(NotImplementedError, match="subclass"):
         ExternalOptimizerInterface(lambda: 0.0, [np.zeros(1)]).minimize()
 
@@ -329,7 +329,7 @@ def test_constraints_and_bounds_with_each_method_that_takes_them(method):
 
 
 @pytest.mark.parametrize("make", ["scipy", "ours"])
-def test_what_the_method_cannot_honour_is_an_error_before_anything_is_evaluated(make):
+def test_what_the_method_cannot_honor_is_an_error_before_anything_is_evaluated(make):
     bowl = Bowl()
 
     def interface(**given):
@@ -337,9 +337,9 @@ def test_what_the_method_cannot_honour_is_an_error_before_anything_is_evaluated(
             return OptimizerInterface(bowl, bowl.variables, optimizer=optimizers.CG(), **given)
         return ScipyOptimizerInterface(bowl, bowl.variables, method="CG", **given)
 
-    with pytest.raises(CapabilityError, match="CG cannot honour bounds"):
+    with pytest.raises(CapabilityError, match="CG cannot honor bounds"):
         interface(var_to_bounds=[(bowl.variables[0], (0, None))])
-    with pytest.raises(CapabilityError, match="CG cannot honour constraints"):
+    with pytest.raises(CapabilityError, match="CG cannot honor constraints"):
         interface(equalities=[lambda: 0.0])
     interface(var_to_bounds=[(bowl.variables[0], (None, np.inf))])  # none at all
     assert bowl.calls == 0

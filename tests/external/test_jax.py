@@ -451,7 +451,7 @@ def test_further_errors():
         minimize(3.0, jnp.zeros(2))
     with pytest.raises(InvalidInputError, match="expected a function"):
         minimize(bowl, jnp.zeros(2), equalities=[jnp.zeros(2)])
-    with pytest.raises(CapabilityError, match="CG cannot honour bounds"):
+    with pytest.raises(CapabilityError, match="CG cannot honor bounds"):
         minimize(bowl, jnp.zeros(2), bounds=(0, 1), optimizer=CG())
     with pytest.raises(InvalidInputError, match=r"optimizers\.external\.jax\.minimize"):
         ScipyOptimizerInterface(lambda: 0.0, [jnp.zeros(2)])

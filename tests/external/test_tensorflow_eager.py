@@ -43,7 +43,7 @@ def rosen(tf):
 
 
 @pytest.mark.parametrize(("method", "options", "n", "accuracy"), METHODS)
-def test_every_method_minimises_in_single_precision(tf, rosen, method, options, n, accuracy):
+def test_every_method_minimizes_in_single_precision(tf, rosen, method, options, n, accuracy):
     x = tf.Variable(np.zeros(n, np.float32))
     ScipyOptimizerInterface(lambda: rosen(x), [x], method=method, options=options).minimize()
     assert_at_ones(x.numpy(), accuracy)

@@ -435,11 +435,11 @@ def test_infinity_without_a_graph_says_that_a_point_is_no_good():
     np.testing.assert_allclose(w.detach(), 1, atol=1e-4)
 
 
-def test_what_the_method_cannot_honour_is_an_error_before_anything_is_evaluated():
+def test_what_the_method_cannot_honor_is_an_error_before_anything_is_evaluated():
     bowl = Bowl()
-    with pytest.raises(CapabilityError, match="CG cannot honour bounds"):
+    with pytest.raises(CapabilityError, match="CG cannot honor bounds"):
         minimize(bowl, bowl.variables, (0, None), method="CG")
-    with pytest.raises(CapabilityError, match="CG cannot honour constraints"):
+    with pytest.raises(CapabilityError, match="CG cannot honor constraints"):
         minimize(bowl, bowl.variables, optimizer=CG(), equalities=[bowl])
     assert bowl.calls == 0
 

@@ -24,7 +24,7 @@ def minimize(
     loss_callback: Callable[..., Any] | None = None,
     **kwargs: Any,
 ) -> tuple[Any, OptimizerResult]:
-    """Minimise a function of a pytree of JAX's.
+    """Minimize a function of a pytree of JAX's.
 
     Each call compiles the function as it is then. A function of ``jax.jit`` stays compiled over
     several calls, for each structure, shape and type of its arguments; as always there, what it

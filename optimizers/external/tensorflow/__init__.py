@@ -25,7 +25,7 @@ def minimize(
     loss_callback: Callable[..., Any] | None = None,
     **kwargs: Any,
 ) -> OptimizerResult:
-    """Minimise a function of TensorFlow's variables, which are updated in place.
+    """Minimize a function of TensorFlow's variables, which are updated in place.
 
     Each call compiles the closure once, as it is then; :class:`ScipyOptimizerInterface` keeps what
     it compiled.
@@ -35,7 +35,7 @@ def minimize(
     closure : callable
         ``closure() -> scalar tensor``.
     variables : sequence of tf.Variable or of Keras variables
-        What to minimise it in; for instance ``model.trainable_variables``.
+        What to minimize it in; for instance ``model.trainable_variables``.
     bounds : dict or sequence of pairs, optional
         As ``var_to_bounds`` in :class:`ExternalOptimizerInterface`.
     optimizer : Optimizer, optional

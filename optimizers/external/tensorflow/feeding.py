@@ -45,7 +45,7 @@ class Feeding:
         self.assigned = tuple(assigned)
 
     def bound(self, feed_dict: dict[Any, Any], fetches: Sequence[Any]) -> Self:
-        """Return the feeding of one minimisation, whose user feeds and fetches something too."""
+        """Return the feeding of one minimization, whose user feeds and fetches something too."""
         bound = copy.copy(self)
         if fetches:
             bound._known = set(self._known)

@@ -33,7 +33,7 @@ def checked(var_list: Sequence[Any]) -> list[Any]:
         variables.append(variable)
     if not variables:
         raise InvalidInputError(
-            "There is no variable to optimise: pass them in var_list, or make them trainable."
+            "There is no variable to optimize: pass them in var_list, or make them trainable."
         )
     return variables
 

@@ -76,7 +76,7 @@ class TorchBackend(Backend):
         found = list(var_list or ())
         if not found:
             raise InvalidInputError(
-                "No tensors were given to minimise in: list them in var_list, for instance "
+                "No tensors were given to minimize in: list them in var_list, for instance "
                 "list(model.parameters())."
             )
         if len({id(variable) for variable in found}) < len(found):
