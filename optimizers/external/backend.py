@@ -6,7 +6,7 @@ that is compiled or built is built then; :meth:`Backend.bind` ties it to one min
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -126,12 +126,22 @@ class Backend(ABC):
     def commit(self, x: NDArray[Any]) -> None:
         """Write ``x`` to the variables."""
 
-    @abstractmethod
     def rollback(self, x: NDArray[Any]) -> None:
         """Write ``x``, which they held at the start, to variables that may hold anything else.
 
         It must not fail: an error is on its way to the user.
         """
+        self.commit(x)
+
+
+def check_functions(functions: Iterable[Any], expected: str) -> None:
+    """Raise an InvalidInputError if a loss or a constraint is not a function."""
+    for function in functions:
+        if not callable(function):
+            raise InvalidInputError(
+                f"{function!r:.200} was given as a loss or constraint, expected a function "
+                f"{expected}."
+            )
 
 
 def returned(value: Any, what: str) -> Any:
@@ -145,7 +155,12 @@ def scalar(loss: Any) -> Any:
     """Return a loss as a NumPy scalar of its own type, which tells solvers its precision."""
     value = np.asarray(returned(loss, "The loss"))
     if value.size != 1:
-        raise InvalidInputError(
-            f"The loss has shape {value.shape}, expected a scalar: sum it or take its mean."
-        )
+        raise shape_error(value.shape)
     return value.reshape(())[()]
+
+
+def shape_error(shape: Any) -> InvalidInputError:
+    """Return the error for a loss that is not a scalar."""
+    return InvalidInputError(
+        f"The loss has shape {shape}, expected a scalar: sum it or take its mean."
+    )

@@ -24,12 +24,11 @@ _PARALLEL = ("workers", "eval_timeout", "hedge")
 
 def check_able(optimizer: Optimizer, name: str, is_bounded: bool, is_constrained: bool) -> None:
     """Raise an error if an optimizer cannot honor what is given, or evaluates in parallel."""
-    levels = optimizer.get_support_level()
     for what, given, argument in (
         ("bounds", is_bounded, "bounds (var_to_bounds)"),
         ("constraints", is_constrained, "equalities or inequalities"),
     ):
-        if given and levels.get(what, SupportLevel.not_supported) < SupportLevel.supported:
+        if given and _level(optimizer, what) < SupportLevel.supported:
             raise CapabilityError(
                 f"{name} cannot honor {what}, and {argument} were given: leave them out, or take "
                 "a method that does, such as L-BFGS-B for bounds and SLSQP for both."
@@ -42,10 +41,9 @@ def check_curvature(
     optimizer: Optimizer, name: str, has_products: bool, settings: dict[str, Any]
 ) -> None:
     """Raise a CapabilityError if an optimizer requires second derivatives and there are none."""
-    level = optimizer.get_support_level().get("hessian", SupportLevel.not_supported)
     given = {**optimizer.settings, **settings}
     has_any = has_products or given.get("hess") is not None or given.get("hessp") is not None
-    if level == SupportLevel.required and not has_any:
+    if _level(optimizer, "hessian") == SupportLevel.required and not has_any:
         raise CapabilityError(
             f"{name} requires second derivatives, and of this loss there are none that are exact: "
             "give the interface hess or hessp, or take a method that does without, such as "
@@ -67,8 +65,11 @@ def check_serial(settings: dict[str, Any]) -> None:
 
 def wants_hessian(optimizer: Optimizer) -> bool:
     """Return whether an optimizer makes use of second derivatives."""
-    level = optimizer.get_support_level().get("hessian", SupportLevel.not_supported)
-    return level >= SupportLevel.supported
+    return _level(optimizer, "hessian") >= SupportLevel.supported
+
+
+def _level(optimizer: Optimizer, what: str) -> SupportLevel:
+    return optimizer.get_support_level().get(what, SupportLevel.not_supported)
 
 
 def drive(
@@ -87,8 +88,7 @@ def drive(
     Constraints are pairs (function, jacobian). Where a callback asked to stop, the best point is
     returned.
     """
-    level = optimizer.get_support_level().get("gradient", SupportLevel.not_supported)
-    takes_gradient = level >= SupportLevel.supported
+    takes_gradient = _level(optimizer, "gradient") >= SupportLevel.supported
     both = _Deferring(loss_grad_func, step_callback, takes_gradient)
     settings = {**_second_derivatives(optimizer, loss_grad_func, initial_val.size), **settings}
     callback = _callback(settings.pop("callback", None) or optimizer.settings.get("callback"), both)

@@ -10,18 +10,10 @@ from optimizers.external.backend import Backend
 
 #: The module and the name in it of what makes a framework's backend.
 BACKENDS = {
-    "jax": ("optimizers.external.jax.variables", "refuse"),
+    "jax": ("optimizers.external.jax.backend", "refuse"),
     "numpy": ("optimizers.external.numpy", "NumpyBackend"),
     "tensorflow": ("optimizers.external.tensorflow", "make_backend"),
     "torch": ("optimizers.external.torch.backend", "TorchBackend"),
-}
-#: The framework that the classes of a top-level module belong to.
-ROOTS = {
-    "jax": "jax",
-    "jaxlib": "jax",
-    "numpy": "numpy",
-    "tensorflow": "tensorflow",
-    "torch": "torch",
 }
 
 
@@ -57,8 +49,13 @@ def framework_of(objects: Iterable[Any]) -> str | None:
 def _framework(thing: Any) -> str | None:
     if is_keras(thing):  # its variables are those of the framework that it runs on
         return _framework(thing.value)
-    roots = (cls.__module__.partition(".")[0] for cls in type(thing).__mro__)
-    return next((ROOTS[root] for root in roots if root in ROOTS), None)
+    roots = [_root(cls).replace("jaxlib", "jax") for cls in type(thing).__mro__]
+    return next((root for root in roots if root in BACKENDS), None)
+
+
+def _root(cls: type) -> str:
+    """Return the top-level module that a class belongs to."""
+    return cls.__module__.partition(".")[0]
 
 
 def as_list(given: Any) -> list[Any]:
@@ -94,10 +91,7 @@ def _is_one(given: Any) -> bool:
 
 def is_keras(thing: Any) -> bool:
     """Return whether something is a variable of Keras 3."""
-    classes = type(thing).__mro__
-    return any(c.__module__.partition(".")[0] == "keras" for c in classes) and hasattr(
-        thing, "value"
-    )
+    return hasattr(thing, "value") and any(_root(cls) == "keras" for cls in type(thing).__mro__)
 
 
 def require(framework: str, extra: str | None = None) -> Any:

@@ -5,7 +5,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from optimizers.errors import InvalidInputError
-from optimizers.external.backend import returned
+from optimizers.external.backend import returned, shape_error
 from optimizers.external.jax.tree import Tree
 
 #: How many functions of ``jax.jit`` stay compiled between calls, and so in memory.
@@ -112,9 +112,7 @@ class Compiled:
         numpy = self._jax.numpy
         loss = numpy.asarray(loss)
         if loss.size != 1:
-            raise InvalidInputError(
-                f"The loss has shape {loss.shape}, expected a scalar: sum it or take its mean."
-            )
+            raise shape_error(loss.shape)
         if not numpy.issubdtype(loss.dtype, numpy.floating):
             raise InvalidInputError(
                 f"The loss is of type {loss.dtype}, expected a real float, which it can be "

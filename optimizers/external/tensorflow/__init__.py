@@ -62,11 +62,7 @@ def minimize(
     """
     require("tensorflow")
     given = (closure, variables, equalities, inequalities, bounds)
-    watching = {
-        "fetches": fetches,
-        "step_callback": step_callback,
-        "loss_callback": loss_callback,
-    }
+    watching = dict(fetches=fetches, step_callback=step_callback, loss_callback=loss_callback)
     return minimized(given, optimizer, kwargs, watching)
 
 

@@ -8,9 +8,14 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from optimizers.errors import InvalidInputError
-from optimizers.external.backend import Backend, NoSecondDerivativeError, returned
+from optimizers.external.backend import (
+    Backend,
+    NoSecondDerivativeError,
+    check_functions,
+    returned,
+    shape_error,
+)
 from optimizers.external.frameworks import require
-from optimizers.external.tensorflow.compiling import Call
 from optimizers.external.tensorflow.variables import (
     checked,
     filled,
@@ -28,6 +33,36 @@ from optimizers.external.tensorflow.variables import (
 _SMALL = 10_000
 
 
+class Call:
+    """A concrete function, called directly; ``is_unconnected`` if all gradients in it are None.
+
+    The operation that runs it is called, and not the function itself: what is inside is then run
+    one by one. Waking threads is most of what an evaluation of a small model costs.
+    """
+
+    is_unconnected = False
+
+    def __init__(self, concrete: Any) -> None:
+        self._concrete = concrete  # lives as long as this
+        self._types = [tensor.dtype for tensor in concrete.outputs]
+        self._run = require("tensorflow").raw_ops.StatefulPartitionedCall
+
+    def __call__(self, *tensors: Any) -> list[Any]:
+        """Return what the function does, as a flat list of tensors."""
+        concrete = self._concrete
+        if not self._types:
+            return []
+        arguments = [*tensors, *concrete.captured_inputs]
+        found: list[Any] = self._run(args=arguments, Tout=self._types, f=concrete)
+        return found
+
+    def structured(self, flat: list[Any]) -> Any:
+        """Return a flat list of outputs in the structure that the function returns."""
+        return require("tensorflow").nest.pack_sequence_as(
+            self._concrete.structured_outputs, flat, expand_composites=True
+        )
+
+
 class EagerBackend(Backend):
     """A function of variables, by default those that it reads, compiled once."""
 
@@ -38,12 +73,10 @@ class EagerBackend(Backend):
         constraints: Sequence[Callable[[], Any]],
         second_order: bool = False,
     ) -> None:
-        for function in (loss, *constraints):
-            if not callable(function):
-                raise InvalidInputError(
-                    f"{function!r:.200} was given as a loss or constraint, expected a function "
-                    "without arguments: TensorFlow runs eagerly, and a tensor is but a value."
-                )
+        check_functions(
+            (loss, *constraints),
+            "without arguments: TensorFlow runs eagerly, and a tensor is but a value",
+        )
         self.variables = checked(watched(loss) if var_list is None else var_list)
         self.packing = packing_of(self.variables)
         self._is_small = self.packing.size <= _SMALL
@@ -128,10 +161,6 @@ class EagerBackend(Backend):
     def commit(self, x: NDArray[Any]) -> None:
         for variable, part in zip(self.variables, self.packing.split(x), strict=True):
             variable.assign(part)
-
-    @override
-    def rollback(self, x: NDArray[Any]) -> None:
-        self.commit(x)
 
     # What is compiled. Each function puts the trial point in the variables first.
 
@@ -228,9 +257,7 @@ def _scalar(loss: Any) -> Any:
     tf = require("tensorflow")
     tensor = tf.convert_to_tensor(returned(loss, "The loss"))
     if tensor.shape.num_elements() not in (1, None):
-        raise InvalidInputError(
-            f"The loss has shape {tensor.shape}, expected a scalar: tf.reduce_sum or reduce_mean."
-        )
+        raise shape_error(tensor.shape)
     return tf.reshape(tensor, [])
 
 

@@ -78,9 +78,5 @@ def minimize(
     equalities, inequalities = as_list(equalities), as_list(inequalities)
     backend = TorchBackend(closure, variables, [*equalities, *inequalities])
     given = (backend, variables, equalities, inequalities, bounds)
-    watching = {
-        "fetches": fetches,
-        "step_callback": step_callback,
-        "loss_callback": loss_callback,
-    }
+    watching = dict(fetches=fetches, step_callback=step_callback, loss_callback=loss_callback)
     return minimized(given, optimizer, kwargs, watching)
