@@ -4,6 +4,7 @@ A new method is a row here and, with the constructor that its users expect, a cl
 lines in one of the modules beside this one.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -46,6 +47,11 @@ class Method:
         Whether the Hessian must be a function, and no difference scheme will do.
     default_hessian : callable, optional
         Makes the Hessian strategy of a run where the user gives none.
+    low_precision : mapping of str to callable
+        Options whose default is made for double precision: what suits values of fewer digits, from
+        the spacing of such numbers at 1.
+    scipy_defaults : mapping of str to object
+        What SciPy itself does where the default here is another.
     strips_fixed : bool
         Whether it takes variables without room out of the problem, and then hands callbacks and
         constraints what remains: here they are taken out before.
@@ -68,6 +74,8 @@ class Method:
     renamed: Mapping[str, str] = field(default_factory=dict)
     asks_twice: bool = False
     callable_hessian: bool = False
+    low_precision: Mapping[str, Callable[[float], float]] = field(default_factory=dict)
+    scipy_defaults: Mapping[str, Any] = field(default_factory=dict)
     strips_fixed: bool = False
     default_hessian: Callable[[], Any] | None = None
     stops: Mapping[int, Stop] = field(default_factory=dict)
@@ -119,6 +127,9 @@ METHODS: dict[str, Method] = {
         tol=("xatol", "fatol"),
         budget=("maxfev", "maxfun"),
         counted_by_run=True,
+        # SciPy keeps a simplex in the type of the start, and so gets nearer than it asks for. Here
+        # it is in double precision, which can shrink wherever the variables are large.
+        low_precision={"xatol": lambda spacing: 5e-5},
         stops={0: Stop.CONVERGED, 1: Stop.MAXFUN, 2: Stop.MAXITER},
     ),
     "powell": Method(
@@ -149,6 +160,8 @@ METHODS: dict[str, Method] = {
         gradient=Level.required,
         hessian=Level.supported,
         tol=("xtol",),
+        # With a step of 1e-8 most differences of gradients are zero, and so called curvatures.
+        low_precision={"eps": math.sqrt},
         stops={**_LINE_SEARCH_STOPS, 0: Stop.STEP},
     ),
     "l-bfgs-b": Method(
@@ -160,6 +173,7 @@ METHODS: dict[str, Method] = {
         joint=True,
         differences=_STEPS,
         tol=("ftol", "gtol"),
+        scipy_defaults={"restart": False},
     ),
     "tnc": Method(
         options=(
