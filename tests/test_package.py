@@ -144,7 +144,6 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 KNOWN_CIRCLES = [
     {"optimizers.evaluation.evaluator", "optimizers.evaluation.mapped"},
     {"optimizers.evaluation.pool", "optimizers.evaluation.pool_wave"},
-    {"optimizers.scipy.lbfgsb.kernel", "optimizers.scipy.lbfgsb.trials"},
 ]
 
 

@@ -13,7 +13,8 @@ from optimizers.options.settings import check_level, check_number, check_option
 from optimizers.problem.problem import as_start
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.scipy.functions import check_passed_on, face_run, gradient_of, set_tolerance
-from optimizers.scipy.lbfgsb.report import (
+from optimizers.scipy.tnc.codes import INFEASIBLE, MAXFUN, RCSTRINGS, USERABORT
+from optimizers.scipy.tnc.report import (
     MSG_ALL,
     MSG_EXIT,
     MSG_INFO,
@@ -22,7 +23,6 @@ from optimizers.scipy.lbfgsb.report import (
     MSG_VERS,
     report_version,
 )
-from optimizers.scipy.tnc.codes import INFEASIBLE, MAXFUN, RCSTRINGS, USERABORT
 from optimizers.scipy.tnc.solver import report_end, solve_tnc, tnc_messages
 
 MSGS = {

@@ -11,47 +11,19 @@ from optimizers._types import ArrayLike, BoundsLike, Objective
 from optimizers.errors import InvalidInputError, UnknownOptionError, nearest_names, warn_user
 from optimizers.evaluation.arguments import WithArguments
 from optimizers.evaluation.pool import evaluator_for
-from optimizers.gradients.differences import SCHEMES, Differences
-from optimizers.gradients.source import GradientSource, Jacobian
+from optimizers.gradients.source import Jacobian
 from optimizers.options.settings import check_number, check_option, check_steps
 from optimizers.problem.problem import Problem
 from optimizers.run.observers import as_observer
 from optimizers.run.run import Run
+from optimizers.scipy.differences import differences_for
 from optimizers.scipy.methods import METHODS
 from optimizers.support import SupportLevels
 
 # What scipy.optimize.minimize hands to a custom method besides its options.
 _PASSED_ON = ("hess", "hessp", "constraints", "tol", "finite_diff_rel_step", "workers")
-_UNUSED = Differences()
 # What other methods call the limit of points.
 _MEANT = {"maxiter": "maxfun", "maxfev": "maxfun"}
-
-
-def differences_for(
-    jac: Jacobian, step: ArrayLike | None, relative: ArrayLike | None
-) -> GradientSource:
-    """Return the source that SciPy's options mean; with a gradient of the user's own, any.
-
-    Parameters
-    ----------
-    jac : GradientSource, scheme name or other
-        A named scheme takes relative steps, as in SciPy; one of the user's own has its steps.
-    step : float or array_like of shape (n,), optional
-        ``eps``: the absolute step where no scheme is named.
-    relative : float or array_like of shape (n,), optional
-        ``finite_diff_rel_step``.
-    """
-    if jac is True or callable(jac):
-        return _UNUSED
-    if isinstance(jac, GradientSource):
-        return jac
-    check_option("eps", step)
-    check_option("finite_diff_rel_step", relative)
-    if jac in SCHEMES:
-        return Differences(jac, relative_step=relative)
-    if relative is not None:
-        return Differences("2-point", relative_step=relative)
-    return Differences("2-point", step=step)
 
 
 def face_run(

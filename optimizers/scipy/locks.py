@@ -6,9 +6,18 @@ A run that is held from outside waits in the middle of its method, for as long a
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from optimizers.scipy.lbfgsb.kernel import method_lock
+import scipy.optimize
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+
+# Where SciPy keeps the lock of a method, in those versions that have it.
+_LOCKS = {"cobyla": ("_cobyla_py", "_module_lock"), "cobyqa": ("_cobyqa_py", "COBYQA_LOCK")}
+
+
+def method_lock(method: str) -> Any:
+    """Return the lock that SciPy holds while a method runs; None if it has none."""
+    module, name = _LOCKS[method]
+    return getattr(getattr(scipy.optimize, module, None), name, None)
 
 
 def is_exclusive(method: object) -> bool:

@@ -36,8 +36,8 @@ from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
+from optimizers.scipy.differences import differences_for
 from optimizers.scipy.free_variables import FreeVariables
-from optimizers.scipy.functions import differences_for
 from optimizers.scipy.lbfgsb.solver import LbfgsbOptions, LbfgsbSolver, solve_lbfgsb
 from optimizers.scipy.lbfgsb.solver import report_end as report_lbfgsb
 from optimizers.scipy.locks import holds_lock, is_exclusive, unlocked

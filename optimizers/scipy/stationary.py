@@ -1,11 +1,16 @@
 """Whether a point may be a minimum, and an end there be believed."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from optimizers._types import Array
 from optimizers.problem.problem import Problem
 from optimizers.run.memory import Evaluation
 from optimizers.run.run import Run
+
+#: ``evaluate(x) -> (value, gradient)``; it must not change ``x``, which is the solver's.
+Evaluate = Callable[[Array], tuple[float, Array]]
 
 #: A projected gradient above this part of max(1, |f|) belies a stop for lack of progress.
 _STATIONARY = 1e-4

@@ -1,6 +1,6 @@
-"""L-BFGS-B and TNC through SciPy's public functions, where the kernels cannot be used.
+"""L-BFGS-B through SciPy's public function, where the kernel cannot be used.
 
-The same answers as from the kernels, more slowly; and what both ways share.
+The same answers as from the kernel, more slowly; and what both ways share.
 """
 
 from collections import deque
@@ -12,9 +12,7 @@ import numpy as np
 import scipy.optimize
 
 from optimizers._types import Array
-
-#: ``evaluate(x) -> (value, gradient)``; it must not change ``x``, which is the solver's.
-Evaluate = Callable[[Array], tuple[float, Array]]
+from optimizers.scipy.stationary import Evaluate
 
 # The kernel's task numbers in words.
 MAXITER = 504
@@ -172,40 +170,3 @@ class PublicLbfgsb:
         sk = np.array([step for step, _ in self._pairs]).reshape(len(self._pairs), n)
         yk = np.array([change for _, change in self._pairs]).reshape(len(self._pairs), n)
         return sk, yk
-
-
-def public_tnc(
-    evaluate: Evaluate,
-    x0: Array,
-    lower: Array,
-    upper: Array,
-    options: dict[str, Any],
-    on_iteration: Callable[[Array], None],
-) -> tuple[int, Array]:
-    """Run TNC; as :func:`kernels.tnc`."""
-    # SciPy evaluates the last point once more: what an iteration ended on is known.
-    known: dict[bytes, tuple[float, Array]] = {}
-
-    def remembered(x: Array) -> tuple[float, Array]:
-        key = x.tobytes()
-        if key not in known:
-            known[key] = evaluate(x)
-        return known[key]
-
-    def iteration(x: Array) -> None:
-        answer = known.get(x.tobytes())
-        known.clear()
-        if answer is not None:
-            known[x.tobytes()] = answer
-        on_iteration(x)
-
-    raw = scipy.optimize.minimize(
-        remembered,
-        x0,
-        jac=True,
-        bounds=scipy.optimize.Bounds(lower, upper),
-        method="TNC",
-        callback=iteration,
-        options=options,
-    )
-    return int(raw.status), raw.x

@@ -16,12 +16,12 @@ from optimizers.run.fast_path import direct
 from optimizers.run.memory import Evaluation, PutAside
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
-from optimizers.scipy.lbfgsb import kernel as kernels
+from optimizers.scipy.lbfgsb import available
 from optimizers.scipy.lbfgsb.inverse_hessian import LbfgsInvHessProduct
+from optimizers.scipy.lbfgsb.kernel import LbfgsbKernel
 from optimizers.scipy.lbfgsb.public import LbfgsbEnd, PublicLbfgsb
 from optimizers.scipy.lbfgsb.report import LbfgsbReport
-from optimizers.scipy.lbfgsb.speculation import line_search
-from optimizers.scipy.lbfgsb.values_first import values_first
+from optimizers.scipy.lbfgsb.speculation import line_search, values_first
 from optimizers.scipy.stationary import gradient_norm, is_misled, is_stationary
 
 _ABNORMAL = 2
@@ -111,13 +111,13 @@ class LbfgsbSolver:
         self._options = options
         self._report: LbfgsbReport | None = None
         # The kernel, and a second one after a restart; and the iterations before each.
-        self._made: list[kernels.LbfgsbKernel | PublicLbfgsb] = []
+        self._made: list[LbfgsbKernel | PublicLbfgsb] = []
         self._before: list[int] = []
 
     @staticmethod
     def can_be_entered_anew(run: Run, options: LbfgsbOptions) -> bool:
         """Return whether all of a run's state is the run's and the kernel's."""
-        has_kernel = kernels.lbfgsb_integer() is not None
+        has_kernel = available.lbfgsb_integer() is not None
         # Entered anew, a run would draw other random numbers than it asked points by.
         is_same = not run.differences.is_random
         return run.is_plain and is_same and has_kernel and options.speculate == 1
@@ -158,7 +158,7 @@ class LbfgsbSolver:
     def _make(self, run: Run, start: Array) -> None:
         options, problem = self._options, run.problem
         settings = options.maxcor, options.ftol, options.gtol, options.maxls
-        self._made.append(kernels.lbfgsb(start, problem.lower, problem.upper, *settings))
+        self._made.append(available.lbfgsb(start, problem.lower, problem.upper, *settings))
         self._before.append(run.nit)
 
     def _solved(
@@ -194,7 +194,7 @@ class LbfgsbSolver:
 
 def _is_doubtful(
     problem: Problem,
-    kernel: kernels.LbfgsbKernel | PublicLbfgsb,
+    kernel: LbfgsbKernel | PublicLbfgsb,
     end: LbfgsbEnd,
     options: LbfgsbOptions,
 ) -> bool:
@@ -217,9 +217,7 @@ def _ended(run: Run, end: LbfgsbEnd) -> Outcome:
     return Outcome(end.x, end.status == 0, end.status, end.message, reason, known)
 
 
-def _curved_pairs(
-    made: Sequence[kernels.LbfgsbKernel | PublicLbfgsb], m: int
-) -> tuple[Array, Array]:
+def _curved_pairs(made: Sequence[LbfgsbKernel | PublicLbfgsb], m: int) -> tuple[Array, Array]:
     """Return the last pairs of a run's kernels, without those whose curvature rounding took."""
     found = [kernel.pairs() for kernel in made]
     sk, yk = found[-1]

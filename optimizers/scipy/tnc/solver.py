@@ -15,18 +15,8 @@ from optimizers.run.memory import Evaluation
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 from optimizers.scipy.free_variables import FreeVariables
-from optimizers.scipy.lbfgsb import kernel as kernels
-from optimizers.scipy.lbfgsb.report import (
-    MSG_ALL,
-    MSG_EXIT,
-    MSG_INFO,
-    MSG_ITER,
-    MSG_NONE,
-    MSG_VERS,
-    TncReport,
-    report_version,
-)
 from optimizers.scipy.stationary import is_misled
+from optimizers.scipy.tnc import kernel as kernels
 from optimizers.scipy.tnc.codes import (
     CONSTANT,
     LOCALMINIMUM,
@@ -36,6 +26,16 @@ from optimizers.scipy.tnc.codes import (
     XCONVERGED,
 )
 from optimizers.scipy.tnc.precision import Coarse, gradient_error, is_coarse, set_accuracy
+from optimizers.scipy.tnc.report import (
+    MSG_ALL,
+    MSG_EXIT,
+    MSG_INFO,
+    MSG_ITER,
+    MSG_NONE,
+    MSG_VERS,
+    TncReport,
+    report_version,
+)
 
 _FLOAT = np.finfo(np.float64)
 #: Of smaller scales, and of larger ones, steps of the machine precision's size are no numbers.

@@ -1,0 +1,67 @@
+"""What this SciPy's kernel of L-BFGS-B can be used for, as trials show; and the form that works."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from optimizers._types import Array
+from optimizers.scipy.lbfgsb import trials
+from optimizers.scipy.lbfgsb.kernel import LbfgsbKernel
+from optimizers.scipy.lbfgsb.public import PublicLbfgsb
+from optimizers.scipy.trial import PROBLEM
+
+
+def lbfgsb(
+    x0: Array,
+    lower: Array | None,
+    upper: Array | None,
+    m: int,
+    ftol: float,
+    gtol: float,
+    maxls: int,
+) -> LbfgsbKernel | PublicLbfgsb:
+    """Return L-BFGS-B's quickest form that works with this SciPy; see :class:`LbfgsbKernel`."""
+    integer = lbfgsb_integer()
+    if integer is None:
+        return PublicLbfgsb(x0, lower, upper, m, ftol, gtol, maxls)
+    return LbfgsbKernel(x0, lower, upper, m, ftol, gtol, maxls, integer)
+
+
+@functools.cache
+def lbfgsb_integer() -> type[np.signedinteger[Any]] | None:
+    """Return the L-BFGS-B kernel's integer type, or None if the kernel cannot be used.
+
+    SciPy 1.18 changes the type's width: the trial tells.
+    """
+    for integer in (np.int32, np.int64):
+        if _passes(trials.solves, integer):
+            return integer
+    return None
+
+
+@functools.cache
+def line_search_is_replaceable() -> bool:
+    """Return whether the L-BFGS-B kernel takes the steps of another line search."""
+    integer = lbfgsb_integer()
+    return (
+        integer is not None
+        and _passes(trials.takes_steps, integer)
+        and _passes(trials.takes_no_step, integer)
+    )
+
+
+@functools.cache
+def steps_back_by_value() -> bool:
+    """Return whether the L-BFGS-B kernel steps back as expected where it has no gradient."""
+    integer = lbfgsb_integer()
+    return integer is not None and _passes(trials.steps_back, integer)
+
+
+def _passes(trial: Callable[[LbfgsbKernel], bool], integer: type[np.signedinteger[Any]]) -> bool:
+    kernel = LbfgsbKernel(*PROBLEM, 2, 1e-12, 1e-8, 20, integer)
+    try:
+        return trial(kernel)
+    except Exception:  # whatever a changed private interface raises, the public one remains
+        return False
