@@ -12,6 +12,9 @@ from optimizers.scipy.lbfgsb.kernel import LbfgsbKernel
 from optimizers.scipy.lbfgsb.public import PublicLbfgsb
 from optimizers.scipy.trial import PROBLEM
 
+#: Either way to run L-BFGS-B.
+Kernel = LbfgsbKernel | PublicLbfgsb
+
 
 def lbfgsb(
     x0: Array,
@@ -21,7 +24,7 @@ def lbfgsb(
     ftol: float,
     gtol: float,
     maxls: int,
-) -> LbfgsbKernel | PublicLbfgsb:
+) -> Kernel:
     """Return L-BFGS-B's quickest form that works with this SciPy; see :class:`LbfgsbKernel`."""
     integer = lbfgsb_integer()
     if integer is None:

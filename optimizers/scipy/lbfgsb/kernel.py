@@ -65,7 +65,7 @@ class Ray:
 
 
 class LbfgsbKernel:
-    """The state of one L-BFGS-B run: arrays and numbers only, so that it can be pickled.
+    """The state of one L-BFGS-B run.
 
     Parameters
     ----------
@@ -133,8 +133,6 @@ class LbfgsbKernel:
     ) -> None:
         """Iterate until the kernel ends or ``maxiter`` iterations are done.
 
-        What ``evaluate`` raises leaves the kernel where it stands: run again, it asks again.
-
         Parameters
         ----------
         evaluate : callable
@@ -153,8 +151,6 @@ class LbfgsbKernel:
         setulb, arguments = scipy.optimize._lbfgsb.setulb, self.arguments
         x, f, g, task = self.x, self.f, self.g, self.task
         wanted = task.item(0)
-        if wanted != _START:  # entered anew: the first question was answered before
-            first = None
         while True:
             if wanted == _EVALUATE and search is not None and task.item(1) == _IN_LINE_SEARCH:
                 search(self)

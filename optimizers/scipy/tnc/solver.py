@@ -2,19 +2,23 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from optimizers._types import Array
 from optimizers.errors import OptionError
 from optimizers.problem.problem import Problem
+from optimizers.result import OptimizerResult, StopReason
 from optimizers.run.fast_path import direct
 from optimizers.run.memory import Evaluation
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 from optimizers.scipy.free_variables import FreeVariables
+from optimizers.scipy.solver import ScipySolver
 from optimizers.scipy.stationary import is_misled
 from optimizers.scipy.tnc import kernel as kernels
 from optimizers.scipy.tnc.codes import (
@@ -40,6 +44,32 @@ from optimizers.scipy.tnc.report import (
 _FLOAT = np.finfo(np.float64)
 #: Of smaller scales, and of larger ones, steps of the machine precision's size are no numbers.
 _LEAST, _MOST = float(_FLOAT.tiny / _FLOAT.eps), float(_FLOAT.max * _FLOAT.eps)
+
+
+class TncSolver(ScipySolver):
+    """TNC with the options of one optimizer."""
+
+    @override
+    def solve(self, run: Run) -> Outcome:
+        options = self._options(run)
+        # The kernel's maxfun counts value and gradient as one, whatever they cost: not the run's.
+        limit = options.pop("maxiter", None)
+        limit = _default_limit(run.problem) if limit is None else limit
+        messages = tnc_messages(options.pop("mesg_num", None))
+        outcome = solve_tnc(run, {**options, "maxfun": limit}, messages)
+        if outcome.stop is StopReason.MAXFUN:
+            # Whoever gave maxfun must see that it was another limit.
+            words = f"maxiter={limit}, which counts value and gradient as one"
+            outcome = replace(outcome, message=f"{outcome.message} ({words})")
+        return outcome
+
+    @override
+    def report(self, run: Run, result: OptimizerResult) -> None:
+        report_end(result.message, tnc_messages(self._given.get("mesg_num")))
+
+
+def _default_limit(problem: Problem) -> int:
+    return max(100, 10 * problem.n)
 
 
 def solve_tnc(run: Run, options: dict[str, Any], messages: int = MSG_NONE) -> Outcome:
@@ -140,7 +170,7 @@ def _checked(options: dict[str, Any], problem: Problem, free: FreeVariables) -> 
     given = {
         name: value for name, value in options.items() if value is not None or name == "accuracy"
     }
-    options = {**kernels.TNC_DEFAULTS, "maxfun": max(100, 10 * problem.n), **given}
+    options = {**kernels.TNC_DEFAULTS, "maxfun": _default_limit(problem), **given}
     options["maxfun"], options["maxCGit"] = int(options["maxfun"]), int(options["maxCGit"])
     for name in ("scale", "offset"):
         options[name] = _vector(name, options[name], problem.n, free.mask)

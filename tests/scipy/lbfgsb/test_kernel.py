@@ -1,6 +1,5 @@
 """SciPy's kernels driven directly, and the public functions in their stead: the same results."""
 
-import pickle
 import re
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import optimizers
 from optimizers import LBFGSB, TNC, minimize_lbfgsb, minimize_tnc
 from optimizers.problems import get_problem
 from optimizers.scipy.lbfgsb import available
-from optimizers.scipy.lbfgsb.kernel import LbfgsbKernel, _rotate
+from optimizers.scipy.lbfgsb.kernel import _rotate
 from optimizers.scipy.tnc import kernel as tnc
 
 X0 = [-1.2, 1.0]
@@ -267,22 +266,6 @@ def test_private_names_are_those_of_the_kernels_modules_and_of_the_locks() -> No
 
 
 # The kernel's state.
-
-
-def test_a_kernel_goes_on_after_a_trip_through_pickle() -> None:
-    def evaluate(x: np.ndarray) -> tuple[float, np.ndarray]:
-        return rosen(x), rosen_der(x)
-
-    def begun() -> LbfgsbKernel:
-        kernel = available.lbfgsb(np.array(X0), None, None, 5, 1e-12, 1e-8, 20)
-        kernel.run(evaluate, 12, lambda kernel: None)
-        assert kernel.iterations == 12
-        return kernel
-
-    assert isinstance(begun(), LbfgsbKernel)
-    restored = pickle.loads(pickle.dumps(begun()))
-    assert np.array_equal(restored.x, begun().x)
-    assert np.array_equal(restored.pairs()[0], begun().pairs()[0])
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 5, 8])
