@@ -13,14 +13,7 @@ def differences_for(
 ) -> GradientSource:
     """Return the source that SciPy's options mean; with a gradient of the user's own, any.
 
-    Parameters
-    ----------
-    jac : GradientSource, scheme name or other
-        A named scheme takes relative steps, as in SciPy; one of the user's own has its steps.
-    step : float or array_like of shape (n,), optional
-        ``eps``: the absolute step where no scheme is named.
-    relative : float or array_like of shape (n,), optional
-        ``finite_diff_rel_step``.
+    A named scheme takes the relative steps, as in SciPy; ``step`` is absolute, where none is named.
     """
     if jac is True or callable(jac):
         return _UNUSED

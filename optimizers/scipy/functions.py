@@ -41,8 +41,7 @@ def face_run(
 ) -> Run:
     """Return the run that a functional face's arguments describe.
 
-    NaN and infinities go on to the algorithm, as in SciPy; everything else is checked as for an
-    Optimizer.
+    NaN and infinities go on to the algorithm, as in SciPy; all else is checked as for an Optimizer.
     """
     check_option("maxfun", maxfun)
     args = args if isinstance(args, tuple) else (args,)
@@ -78,13 +77,7 @@ def _levels(method: str) -> SupportLevels:
 
 
 def check_passed_on(face: Callable[..., Any], options: dict[str, Any]) -> dict[str, Any]:
-    """Return the further options of a face, all of them known.
-
-    Raises
-    ------
-    UnknownOptionError
-        If one is not; the message names the nearest, or all that the face has.
-    """
+    """Return a face's further options; for others, an UnknownOptionError names the nearest."""
     for name in options:
         if name not in _PASSED_ON:
             known = [*list(inspect.signature(face).parameters)[:-1], *_PASSED_ON]
@@ -94,17 +87,7 @@ def check_passed_on(face: Callable[..., Any], options: dict[str, Any]) -> dict[s
 
 
 def set_tolerance(tol: float | None, options: dict[str, Any], defaults: dict[str, float]) -> None:
-    """Let ``tol`` stand for those tolerances among the options that have their default.
-
-    Parameters
-    ----------
-    tol : float or None
-        The tolerance, if one was given.
-    options : dict
-        The options; changed.
-    defaults : dict of str to float
-        The tolerances and their defaults.
-    """
+    """Let ``tol`` stand for those tolerances among the options that have their default."""
     if tol is None:
         return
     check_number("tol", tol)
@@ -122,10 +105,7 @@ def gradient_of(
 ) -> Jacobian:
     """Return what the arguments of the ``fmin_*`` functions say of the gradient.
 
-    Raises
-    ------
-    InvalidInputError, OptionError
-        If one cannot be used; the message names it as those functions do.
+    Errors name the arguments as those functions do.
     """
     if not callable(func):
         raise InvalidInputError(f"func is {func!r}, expected a callable func(x, *args).")

@@ -16,8 +16,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 class Lock:
     """Where SciPy keeps the lock of a method, in those versions that have it.
 
-    ``guards_state``: the method is compiled code with state of its own, so that only one run may
-    be under way, even if it stands still.
+    ``guards_state``: compiled code has state of its own, so that only one run may be under way.
     """
 
     module: str
@@ -37,8 +36,7 @@ class Lock:
     def released(self, function: _F) -> _F:
         """Return a function that lets other runs of the method go on while it is at work.
 
-        Where no state is guarded, the lock is needed by the method, if at all, and not by the
-        objective that it calls.
+        Where it guards no state, the method needs the lock, if at all, and not the objective.
         """
         lock = self.found
         if lock is None or self.guards_state:

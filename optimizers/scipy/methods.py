@@ -22,7 +22,7 @@ from optimizers.support import SupportLevel as Level
 class QuietBFGS(scipy.optimize.BFGS):  # type: ignore[misc]  # SciPy is untyped
     """SciPy's BFGS strategy, without its warning at a step that leaves the gradient as it was.
 
-    Such steps are usual near a minimum, and the warning is about SciPy's choice, not the user's.
+    Such steps are usual near a minimum, and the warning is of SciPy's choice, not of the user's.
     """
 
     def update(self, delta_x: Array, delta_grad: Array) -> None:

@@ -179,18 +179,7 @@ class SciPyOptimizer(Optimizer):
 
     @classmethod
     def _gathered(cls, arguments: dict[str, Any]) -> dict[str, Any]:
-        """Return all options of a constructor call: what is in ``options`` beats a default.
-
-        Parameters
-        ----------
-        arguments : dict
-            The constructor's arguments by name.
-
-        Returns
-        -------
-        dict
-            A new dict of options.
-        """
+        """Return all options of a constructor call: what is in ``options`` beats a default."""
         options = as_options(cls.__name__, arguments["options"])
         for name, default in cls._named_parameters().items():
             value = arguments[name]

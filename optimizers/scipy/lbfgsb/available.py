@@ -34,10 +34,7 @@ def lbfgsb(
 
 @functools.cache
 def lbfgsb_integer() -> type[np.signedinteger[Any]] | None:
-    """Return the L-BFGS-B kernel's integer type, or None if the kernel cannot be used.
-
-    SciPy 1.18 changes the type's width: the trial tells.
-    """
+    """Return the kernel's integer type, whose width SciPy 1.18 changes; None if it is unusable."""
     for integer in (np.int32, np.int64):
         if _passes(trials.solves, integer):
             return integer

@@ -37,19 +37,7 @@ _EPS = float(np.finfo(np.float64).eps)
 
 @dataclass(frozen=True)
 class Ray:
-    """Where a line search of L-BFGS-B goes.
-
-    Parameters
-    ----------
-    start, direction : ndarray of float64, shape (n,)
-        A step s leads to ``start + s * direction``.
-    end : ndarray of float64, shape (n,)
-        Where the step 1 leads, without rounding.
-    value, slope : float
-        The objective and its derivative along the direction, at the start.
-    first, longest : float
-        The step that the kernel wants, and the longest inside the bounds.
-    """
+    """Where a line search of L-BFGS-B goes: a step s leads to ``start + s * direction``."""
 
     start: Array
     direction: Array
@@ -65,23 +53,7 @@ class Ray:
 
 
 class LbfgsbKernel:
-    """The state of one L-BFGS-B run.
-
-    Parameters
-    ----------
-    x0 : ndarray of float64, shape (n,)
-        The start, inside the bounds.
-    lower, upper : ndarray of float64, shape (n,), or None
-        The bounds.
-    m : int
-        How many steps stand in for the Hessian.
-    ftol, gtol : float
-        The tolerances of the relative reduction of f and of the projected gradient.
-    maxls : int
-        The most evaluations of a line search.
-    integer : type, default int32
-        The kernel's integer type.
-    """
+    """The state of one L-BFGS-B run, from a start inside the bounds; ``m`` steps are its memory."""
 
     def __init__(
         self,
@@ -133,20 +105,8 @@ class LbfgsbKernel:
     ) -> None:
         """Iterate until the kernel ends or ``maxiter`` iterations are done.
 
-        Parameters
-        ----------
-        evaluate : callable
-            ``evaluate(x) -> (value, gradient)``.
-        maxiter : int
-            The most iterations.
-        on_iteration : callable
-            Called with the kernel after each iteration.
-        first : tuple of float and ndarray, optional
-            The answer to the first question, that at the start, if it is known.
-        search : callable, optional
-            Called with the kernel, in place of ``evaluate``, for each step of a line search. It may
-            end the search by :meth:`accept` or :meth:`give_up`, and then stands in place of the
-            kernel's own, or answer by :meth:`step_back` or with ``f`` and ``g``.
+        ``first`` answers the first question. ``search`` is called in place of ``evaluate`` at each
+        step of a line search: it accepts, gives up, steps back, or sets ``f`` and ``g``.
         """
         setulb, arguments = scipy.optimize._lbfgsb.setulb, self.arguments
         x, f, g, task = self.x, self.f, self.g, self.task
@@ -180,17 +140,7 @@ class LbfgsbKernel:
         return Ray(start, direction, end, value, slope, first, longest)
 
     def accept(self, step: float, x: Array, value: float, gradient: Array) -> None:
-        """End the line search with a step.
-
-        Parameters
-        ----------
-        step : float
-            The step.
-        x, gradient : ndarray of float64, shape (n,)
-            Where it leads, and the gradient there.
-        value : float
-            The objective there.
-        """
+        """End the line search with a step, which leads to ``x``."""
         self.x[...], self.f[...], self.g[...] = x, value, gradient
         self.numbers[13] = step
         # An interval of steps that has shrunk to one: the kernel's own search takes it then. What
@@ -218,11 +168,7 @@ class LbfgsbKernel:
         return float(max(value + step * wanted, lowest))
 
     def step_back(self, value: float) -> None:
-        """Answer the line search with a value above :attr:`decrease_limit` and no gradient.
-
-        The kernel interpolates with a slope: it gets the one with which its cubic is the parabola
-        through what is known. It keeps nothing of a point that it steps back from.
-        """
+        """Answer the line search with a value above :attr:`decrease_limit` and no gradient."""
         step, slope, lowest, at = self.numbers[[13, 18, 21, 23]].tolist()
         wanted = 2.0 * (value - lowest) / (step - at) - slope
         direction = self.ray().direction
@@ -237,12 +183,9 @@ class LbfgsbKernel:
         return LbfgsbEnd(self.x.copy(), self.iterations, status, message)
 
     def pairs(self) -> tuple[Array, Array]:
-        """Return steps and gradient changes, oldest first; the kernel cannot go on after that.
+        """Return steps and gradient changes, oldest first, the final step included, as views.
 
-        Returns
-        -------
-        sk, yk : ndarray of float64, shape (k, n)
-            The last k <= m, the final step included; parts of the kernel's own workspace.
+        The kernel cannot go on after that.
         """
         m, n = self.m, self.x.size
         steps = self.workspace[: m * n].reshape(m, n)

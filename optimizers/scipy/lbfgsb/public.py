@@ -49,19 +49,7 @@ _EPS = float(np.finfo(np.float64).eps)
 
 @dataclass
 class LbfgsbEnd:
-    """How an L-BFGS-B run ended.
-
-    Parameters
-    ----------
-    x : ndarray of float64, shape (n,)
-        The point it ends on.
-    nit : int
-        Iterations.
-    status : int
-        0 converged, 1 out of iterations, 2 stopped for another reason.
-    message : str
-        The kernel's words.
-    """
+    """How an L-BFGS-B run ended: status 0 converged, 1 out of iterations, 2 for another reason."""
 
     x: Array
     nit: int
@@ -70,15 +58,7 @@ class LbfgsbEnd:
 
 
 def has_curvature(step: Array, change: Array, gradient: Array) -> bool:
-    """Return whether a step enters the memory, by the kernel's own condition.
-
-    Parameters
-    ----------
-    step, change : ndarray of float64, shape (n,)
-        The step and the change of the gradient along it.
-    gradient : ndarray of float64, shape (n,)
-        The gradient at its start.
-    """
+    """Return whether a step enters the memory, by the kernel's own condition."""
     with np.errstate(all="ignore"):  # an objective that falls without end overflows here
         return bool(change.dot(step) > -_EPS * gradient.dot(step))
 
@@ -112,10 +92,7 @@ class PublicLbfgsb:
         first: tuple[float, Array] | None = None,
         search: Callable[[Any], None] | None = None,
     ) -> None:
-        """Iterate until the method ends or ``maxiter`` iterations are done.
-
-        The line search is SciPy's: none can be given here.
-        """
+        """Iterate as :meth:`LbfgsbKernel.run`, by SciPy's line search: none can be given here."""
         assert search is None
         value, gradient = evaluate(self.x) if first is None else first
         self.f[...], self.g[...] = value, gradient

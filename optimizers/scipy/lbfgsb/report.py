@@ -8,13 +8,7 @@ from optimizers.scipy.stationary import gradient_norm
 
 
 class ActiveSet:
-    """Follows which variables lie on a bound.
-
-    Parameters
-    ----------
-    problem : Problem
-        The problem, for its bounds.
-    """
+    """Follows which variables lie on a bound."""
 
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
@@ -34,17 +28,7 @@ class ActiveSet:
 
 
 class LbfgsbReport:
-    """Prints the progress of L-BFGS-B.
-
-    Parameters
-    ----------
-    problem : Problem
-        The problem.
-    iprint : int
-        Negative: nothing. 0: one line at the last iteration. 0 < iprint < 99: also f and
-        ``|proj g|`` every iprint iterations. 99: the details of every iteration but no vectors.
-        100: also changes of the active set, and the final x. Above 100: also x and g.
-    """
+    """Prints the progress of L-BFGS-B; for ``iprint`` see :func:`minimize_lbfgsb`."""
 
     def __init__(self, problem: Problem, iprint: int) -> None:
         self._problem = problem

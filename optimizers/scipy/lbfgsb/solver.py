@@ -34,21 +34,7 @@ _STATIONARY_WORDS = "CONVERGENCE: NORM OF PROJECTED GRADIENT <= PGTOL"
 
 @dataclass(frozen=True)
 class LbfgsbOptions:
-    """The options of L-BFGS-B, with SciPy's names and defaults.
-
-    Parameters
-    ----------
-    maxcor, ftol, gtol, maxls, maxiter, iprint
-        As in :func:`minimize_lbfgsb`.
-    restart : bool, default False
-        Whether a stop by ``ftol`` where the projected gradient is large is doubted once: the run
-        goes on from there with an empty memory.
-    speculate : int, default 1
-        How many steps of a line search are tried at a time; see :func:`line_search`.
-    values_first : bool, default False
-        Whether gradients of steps that are too long are saved where points wait for workers; see
-        :func:`values_first`.
-    """
+    """The options of L-BFGS-B, with SciPy's names and defaults."""
 
     maxcor: int = 10
     ftol: float = 2.220446049250313e-09
@@ -62,13 +48,7 @@ class LbfgsbOptions:
 
     @classmethod
     def checked(cls, **given: Any) -> Self:
-        """Return the options that a user gives; None stands for a default.
-
-        Raises
-        ------
-        OptionError
-            If one has a value that cannot be used.
-        """
+        """Return the options that a user gives; None stands for a default."""
         options: dict[str, Any] = {}
         for name, value in given.items():
             if value is not _DEFAULTS.get(name):

@@ -19,22 +19,9 @@ from optimizers.scipy.lbfgsb.line_search import LineSearch
 
 
 def line_search(run: Run, speculate: int, maxls: int) -> Callable[[LbfgsbKernel], None] | None:
-    """Return a line search that tries ``speculate`` steps at a time, for the kernel.
+    """Return a line search that tries ``speculate`` steps at a time, ``maxls`` at most.
 
-    Parameters
-    ----------
-    run : Run
-        The run, which evaluates them.
-    speculate : int
-        How many steps go in one wave.
-    maxls : int
-        The most steps of one search.
-
-    Returns
-    -------
-    callable or None
-        None for the kernel's own, which tries one at a time: if that is what is wanted or, after
-        a warning, if this SciPy's kernel takes no other.
+    None for the kernel's own: if that is wanted or, after a warning, if it takes no other.
     """
     if speculate == 1:
         return None
@@ -76,17 +63,7 @@ def line_search(run: Run, speculate: int, maxls: int) -> Callable[[LbfgsbKernel]
 def values_first(run: Run) -> Callable[[LbfgsbKernel], None] | None:
     """Return what answers the kernel's line search, without gradients that it has no use for.
 
-    Parameters
-    ----------
-    run : Run
-        The run.
-
-    Returns
-    -------
-    callable or None
-        None where nothing is gained by it, as there is a worker for each point or no probes, or
-        where this SciPy's kernel does not step back by values; and for random probes, which are
-        to be the same on any number of workers.
+    None where nothing is gained by it, and for random probes: these are alike on any workers.
     """
     has_probes = not (run.problem.jac is True or callable(run.problem.jac))
     has_probes = has_probes and not run.differences.is_random

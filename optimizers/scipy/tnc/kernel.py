@@ -39,25 +39,9 @@ def tnc(
     options: dict[str, Any],
     on_iteration: Callable[[Array], None],
 ) -> tuple[int, Array]:
-    """Run TNC and return its code and the point it ends on.
+    """Run TNC with all of SciPy's options; return its code and the point it ends on.
 
-    Parameters
-    ----------
-    evaluate : callable
-        ``evaluate(x) -> (value, gradient)``.
-    x0, lower, upper : ndarray of float64, shape (n,)
-        The start and the bounds, infinite where there is none, nowhere equal.
-    options : dict
-        SciPy's options of TNC, all of them.
-    on_iteration : callable
-        Called with each iterate.
-
-    Returns
-    -------
-    code : int
-        TNC's return code, -1 to 7.
-    x : ndarray of float64, shape (n,)
-        The point.
+    The bounds are infinite where there are none, and nowhere equal.
     """
     if not tnc_works():
         return public_tnc(evaluate, x0, lower, upper, options, on_iteration)

@@ -16,16 +16,7 @@ MSG_ALL = MSG_ITER + MSG_INFO + MSG_VERS + MSG_EXIT
 
 
 class TncReport:
-    """Prints the progress of TNC.
-
-    Parameters
-    ----------
-    problem : Problem
-        The problem.
-    messages : int
-        A bit mask: 1 a line an iteration, 2 variables that meet or leave a bound, 4 the version,
-        8 the reason for the end.
-    """
+    """Prints the progress of TNC; ``messages`` is a bit mask of the ``MSG_`` constants."""
 
     def __init__(self, problem: Problem, messages: int) -> None:
         self._problem = problem

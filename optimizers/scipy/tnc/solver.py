@@ -73,22 +73,9 @@ def _default_limit(problem: Problem) -> int:
 
 
 def solve_tnc(run: Run, options: dict[str, Any], messages: int = MSG_NONE) -> Outcome:
-    """Run TNC on the problem of a run.
+    """Run TNC on a run, with those options that differ from SciPy's defaults, as None does not.
 
-    Parameters
-    ----------
-    run : Run
-        The run.
-    options : dict
-        Options of TNC that differ from :data:`kernels.TNC_DEFAULTS`; None stands for a default:
-        for ``maxfun`` max(100, 10 n), for ``accuracy`` what suits the run's difference scheme.
-    messages : int, default 0
-        What is printed; see :class:`TncReport`.
-
-    Returns
-    -------
-    Outcome
-        How it ended.
+    An ``accuracy`` of None is what suits the run's difference scheme.
     """
     problem = run.problem
     report = TncReport(problem, messages) if messages else None
