@@ -3,7 +3,7 @@
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,48 +26,44 @@ _PASSED_ON = ("hess", "hessp", "constraints", "tol", "finite_diff_rel_step", "wo
 _MEANT = {"maxiter": "maxfun", "maxfev": "maxfun"}
 
 
-def face_run(
-    method: str,
-    fun: Objective,
-    x0: ArrayLike,
-    args: tuple[Any, ...],
-    jac: Jacobian,
-    bounds: BoundsLike,
-    callback: Callable[..., Any] | None,
-    *,
-    maxfun: int | None,
-    eps: ArrayLike | None,
-    passed_on: dict[str, Any],
-) -> Run:
-    """Return the run that a functional face's arguments describe.
+class FaceCall(NamedTuple):
+    """What every functional face is called with."""
 
-    NaN and infinities go on to the algorithm, as in SciPy; all else is checked as for an Optimizer.
-    """
-    check_option("maxfun", maxfun)
-    args = args if isinstance(args, tuple) else (args,)
-    if args:
-        fun = WithArguments(fun, args) if callable(fun) else fun
-        jac = WithArguments(jac, args) if callable(jac) else jac
-    if passed_on.get("hess") is not None or passed_on.get("hessp") is not None:
-        warn_user(f"{method} ignores hess and hessp: the result does not depend on them.")
-    problem = Problem.check(
-        method,
-        _levels(method),
-        fun,
-        np.asarray(x0).reshape(-1),
-        jac,
-        bounds,
-        constraints=passed_on.get("constraints", ()),
-    )
-    differences = differences_for(problem.jac, eps, passed_on.get("finite_diff_rel_step"))
-    return Run(
-        problem,
-        evaluator_for(problem.fun, workers=passed_on.get("workers")),
-        differences,
-        maxfun=maxfun,
-        on_failure="pass",
-        observers=() if callback is None else (as_observer(callback),),
-    )
+    fun: Objective
+    x0: ArrayLike
+    args: tuple[Any, ...]
+    jac: Jacobian
+    bounds: BoundsLike
+    callback: Callable[..., Any] | None
+    maxfun: int | None
+    eps: ArrayLike
+    passed_on: dict[str, Any]
+
+    def run(self, method: str) -> Run:
+        """Return the run that is asked for, checked as for an Optimizer.
+
+        But NaN and infinities go on to the algorithm, as in SciPy.
+        """
+        check_option("maxfun", self.maxfun)
+        fun, jac, passed_on = self.fun, self.jac, self.passed_on
+        args = self.args if isinstance(self.args, tuple) else (self.args,)
+        if args:
+            fun = WithArguments(fun, args) if callable(fun) else fun
+            jac = WithArguments(jac, args) if callable(jac) else jac
+        if passed_on.get("hess") is not None or passed_on.get("hessp") is not None:
+            warn_user(f"{method} ignores hess and hessp: the result does not depend on them.")
+        start, constraints = np.asarray(self.x0).reshape(-1), passed_on.get("constraints", ())
+        problem = Problem.check(
+            method, _levels(method), fun, start, jac, self.bounds, constraints=constraints
+        )
+        return Run(
+            problem,
+            evaluator_for(problem.fun, workers=passed_on.get("workers")),
+            differences_for(problem.jac, self.eps, passed_on.get("finite_diff_rel_step")),
+            maxfun=self.maxfun,
+            on_failure="pass",
+            observers=() if self.callback is None else (as_observer(self.callback),),
+        )
 
 
 @functools.cache
@@ -98,10 +94,7 @@ def set_tolerance(tol: float | None, options: dict[str, Any], defaults: dict[str
 
 
 def gradient_of(
-    func: Objective,
-    fprime: Callable[..., Any] | None,
-    approx_grad: bool | int,
-    epsilon: ArrayLike,
+    func: Objective, fprime: Callable[..., Any] | None, approx_grad: bool | int, epsilon: ArrayLike
 ) -> Jacobian:
     """Return what the arguments of the ``fmin_*`` functions say of the gradient.
 

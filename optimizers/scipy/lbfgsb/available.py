@@ -9,6 +9,7 @@ import numpy as np
 from optimizers._types import Array
 from optimizers.scipy.lbfgsb import trials
 from optimizers.scipy.lbfgsb.kernel import LbfgsbKernel
+from optimizers.scipy.lbfgsb.options import LbfgsbOptions
 from optimizers.scipy.lbfgsb.public import PublicLbfgsb
 from optimizers.scipy.trial import PROBLEM
 
@@ -16,20 +17,12 @@ from optimizers.scipy.trial import PROBLEM
 Kernel = LbfgsbKernel | PublicLbfgsb
 
 
-def lbfgsb(
-    x0: Array,
-    lower: Array | None,
-    upper: Array | None,
-    m: int,
-    ftol: float,
-    gtol: float,
-    maxls: int,
-) -> Kernel:
+def lbfgsb(x0: Array, lower: Array | None, upper: Array | None, options: LbfgsbOptions) -> Kernel:
     """Return L-BFGS-B's quickest form that works with this SciPy; see :class:`LbfgsbKernel`."""
     integer = lbfgsb_integer()
     if integer is None:
-        return PublicLbfgsb(x0, lower, upper, m, ftol, gtol, maxls)
-    return LbfgsbKernel(x0, lower, upper, m, ftol, gtol, maxls, integer)
+        return PublicLbfgsb(x0, lower, upper, options)
+    return LbfgsbKernel(x0, lower, upper, options, integer)
 
 
 @functools.cache
@@ -60,7 +53,8 @@ def steps_back_by_value() -> bool:
 
 
 def _passes(trial: Callable[[LbfgsbKernel], bool], integer: type[np.signedinteger[Any]]) -> bool:
-    kernel = LbfgsbKernel(*PROBLEM, 2, 1e-12, 1e-8, 20, integer)
+    options = LbfgsbOptions(maxcor=2, ftol=1e-12, gtol=1e-8)
+    kernel = LbfgsbKernel(*PROBLEM, options, integer)
     try:
         return trial(kernel)
     except Exception:  # whatever a changed private interface raises, the public one remains

@@ -19,13 +19,8 @@ import scipy.optimize
 from numpy.typing import NDArray
 
 from optimizers._types import Array
-from optimizers.scipy.lbfgsb.public import (
-    DETAILS,
-    MAXITER,
-    TASKS,
-    LbfgsbEnd,
-    has_curvature,
-)
+from optimizers.scipy.lbfgsb.options import LbfgsbOptions
+from optimizers.scipy.lbfgsb.public import DETAILS, MAXITER, TASKS, LbfgsbEnd, has_curvature
 from optimizers.scipy.stationary import Evaluate
 
 # What the L-BFGS-B kernel says in its first task number, and what we answer in it.
@@ -53,20 +48,17 @@ class Ray:
 
 
 class LbfgsbKernel:
-    """The state of one L-BFGS-B run, from a start inside the bounds; ``m`` steps are its memory."""
+    """The state of one L-BFGS-B run, from a start inside the bounds."""
 
     def __init__(
         self,
         x0: Array,
         lower: Array | None,
         upper: Array | None,
-        m: int,
-        ftol: float,
-        gtol: float,
-        maxls: int,
+        options: LbfgsbOptions,
         integer: type[np.signedinteger[Any]] = np.int32,
     ) -> None:
-        n = x0.size
+        n, m = x0.size, options.maxcor
         self.m = m
         self.x = x0.copy()
         self.f = np.zeros(())
@@ -76,22 +68,22 @@ class LbfgsbKernel:
         self.task = np.zeros(2, dtype=integer)
         self.counters = np.zeros(44, dtype=integer)
         self.numbers = np.zeros(29)
-        self.maxls = maxls
+        self.maxls = options.maxls
         self.arguments = (
             m,
             self.x,
             *_coded(self.x, lower, upper, integer),
             self.f,
             self.g,
-            ftol / _EPS,
-            gtol,
+            options.ftol / _EPS,
+            options.gtol,
             self.workspace,
             np.zeros(3 * n, dtype=integer),
             self.task,
             np.zeros(4, dtype=integer),
             self.counters,
             self.numbers,
-            maxls,
+            options.maxls,
             np.zeros(2, dtype=integer),
         )
 
@@ -170,6 +162,8 @@ class LbfgsbKernel:
     def step_back(self, value: float) -> None:
         """Answer the line search with a value above :attr:`decrease_limit` and no gradient."""
         step, slope, lowest, at = self.numbers[[13, 18, 21, 23]].tolist()
+        # The kernel interpolates with a slope: it gets the one with which its cubic is the parabola
+        # through what is known. It keeps nothing of a point that it steps back from.
         wanted = 2.0 * (value - lowest) / (step - at) - slope
         direction = self.ray().direction
         self.f[...] = value

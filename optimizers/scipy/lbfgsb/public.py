@@ -12,6 +12,7 @@ import numpy as np
 import scipy.optimize
 
 from optimizers._types import Array
+from optimizers.scipy.lbfgsb.options import LbfgsbOptions
 from optimizers.scipy.stationary import Evaluate
 
 # The kernel's task numbers in words.
@@ -67,20 +68,15 @@ class PublicLbfgsb:
     """L-BFGS-B through SciPy's public function, with the kernel's interface."""
 
     def __init__(
-        self,
-        x0: Array,
-        lower: Array | None,
-        upper: Array | None,
-        m: int,
-        ftol: float,
-        gtol: float,
-        maxls: int,
+        self, x0: Array, lower: Array | None, upper: Array | None, options: LbfgsbOptions
     ) -> None:
         self.x, self.f, self.g = x0.copy(), np.zeros(()), np.zeros(x0.size)
         self.iterations = 0
         self._bounds = None if lower is None else scipy.optimize.Bounds(lower, upper)
-        self._options = {"maxcor": m, "ftol": ftol, "gtol": gtol, "maxls": maxls}
-        self._pairs: deque[tuple[Array, Array]] = deque(maxlen=m)
+        self._options = {
+            name: getattr(options, name) for name in ("maxcor", "ftol", "gtol", "maxls")
+        }
+        self._pairs: deque[tuple[Array, Array]] = deque(maxlen=options.maxcor)
         self._is_kept = False
         self._result: Any = None
 

@@ -3,15 +3,14 @@
 import functools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Any, Self
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from typing_extensions import override
 
 from optimizers._types import Array
 from optimizers.errors import OptionError
-from optimizers.options.settings import check_option
 from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.run.fast_path import direct
@@ -21,6 +20,7 @@ from optimizers.run.run import Run
 from optimizers.scipy.lbfgsb import available
 from optimizers.scipy.lbfgsb.available import Kernel
 from optimizers.scipy.lbfgsb.inverse_hessian import LbfgsInvHessProduct
+from optimizers.scipy.lbfgsb.options import LbfgsbOptions
 from optimizers.scipy.lbfgsb.public import LbfgsbEnd
 from optimizers.scipy.lbfgsb.report import LbfgsbReport
 from optimizers.scipy.lbfgsb.speculation import line_search, values_first
@@ -28,37 +28,7 @@ from optimizers.scipy.solver import ScipySolver
 from optimizers.scipy.stationary import gradient_norm, is_misled, is_stationary
 
 _ABNORMAL = 2
-_WHOLE = ("maxcor", "maxls", "maxiter", "iprint", "speculate")
 _STATIONARY_WORDS = "CONVERGENCE: NORM OF PROJECTED GRADIENT <= PGTOL"
-
-
-@dataclass(frozen=True)
-class LbfgsbOptions:
-    """The options of L-BFGS-B, with SciPy's names and defaults."""
-
-    maxcor: int = 10
-    ftol: float = 2.220446049250313e-09
-    gtol: float = 1e-5
-    maxls: int = 20
-    maxiter: int = 15000
-    iprint: int = -1
-    restart: bool = False
-    speculate: int = 1
-    values_first: bool = False
-
-    @classmethod
-    def checked(cls, **given: Any) -> Self:
-        """Return the options that a user gives; None stands for a default."""
-        options: dict[str, Any] = {}
-        for name, value in given.items():
-            if value is not _DEFAULTS.get(name):
-                check_option(name, value)
-                if value is not None:
-                    options[name] = int(value) if name in _WHOLE else value
-        return cls(**options)
-
-
-_DEFAULTS = {option.name: option.default for option in fields(LbfgsbOptions)}
 
 
 class LbfgsbSolver(ScipySolver):
@@ -99,8 +69,7 @@ def solve_lbfgsb(run: Run, options: LbfgsbOptions) -> Outcome:
     made: list[Kernel] = []  # a second one after a restart
 
     def attempt(start: Array, first: tuple[float, Array] | None = None) -> LbfgsbEnd:
-        limits = options.maxcor, options.ftol, options.gtol, options.maxls
-        kernel, before = available.lbfgsb(start, problem.lower, problem.upper, *limits), run.nit
+        kernel, before = available.lbfgsb(start, problem.lower, problem.upper, options), run.nit
         made.append(kernel)
         try:
             kernel.run(evaluate, options.maxiter - before, on_iteration, first, search)
@@ -126,12 +95,7 @@ def solve_lbfgsb(run: Run, options: LbfgsbOptions) -> Outcome:
     return _ended(run, end)
 
 
-def _is_doubtful(
-    problem: Problem,
-    kernel: Kernel,
-    end: LbfgsbEnd,
-    options: LbfgsbOptions,
-) -> bool:
+def _is_doubtful(problem: Problem, kernel: Kernel, end: LbfgsbEnd, options: LbfgsbOptions) -> bool:
     """Return whether a kernel ended for lack of progress where the gradient is large."""
     return "REDUCTION" in end.message and not is_stationary(
         problem, end.x, float(kernel.f), kernel.g, options.gtol

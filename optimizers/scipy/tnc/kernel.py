@@ -14,7 +14,7 @@ from optimizers._types import Array
 from optimizers.scipy.stationary import Evaluate
 from optimizers.scipy.trial import PROBLEM, is_end, trial
 
-#: SciPy's defaults of TNC's options.
+#: SciPy's defaults of TNC's options, in the order in which the kernel takes them.
 TNC_DEFAULTS = {
     "scale": None,
     "offset": None,
@@ -57,26 +57,11 @@ def _tnc_minimize(
     options: dict[str, Any],
     on_iteration: Callable[[Array], None] | None,
 ) -> Any:
-    empty = np.array([])
+    scale, offset, *others = (options[name] for name in TNC_DEFAULTS)
+    scaling = [np.array([]) if given is None else given for given in (scale, offset)]
+    messages = 0  # it would print to the process' standard error; the driver reports instead
     return scipy.optimize._moduleTNC.tnc_minimize(
-        evaluate,
-        x0,
-        lower,
-        upper,
-        empty if options["scale"] is None else options["scale"],
-        empty if options["offset"] is None else options["offset"],
-        0,  # it would print to the process' standard error; the driver reports instead
-        options["maxCGit"],
-        options["maxfun"],
-        options["eta"],
-        options["stepmx"],
-        options["accuracy"],
-        options["minfev"],
-        options["ftol"],
-        options["xtol"],
-        options["gtol"],
-        options["rescale"],
-        on_iteration,
+        evaluate, x0, lower, upper, *scaling, messages, *others, on_iteration
     )
 
 

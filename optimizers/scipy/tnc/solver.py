@@ -1,7 +1,6 @@
 """TNC on SciPy's kernel: how a run is solved by it."""
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +18,7 @@ from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 from optimizers.scipy.free_variables import FreeVariables
 from optimizers.scipy.solver import ScipySolver
-from optimizers.scipy.stationary import is_misled
+from optimizers.scipy.stationary import Evaluate, is_misled
 from optimizers.scipy.tnc import kernel as kernels
 from optimizers.scipy.tnc.codes import (
     CONSTANT,
@@ -112,9 +111,13 @@ def solve_tnc(run: Run, options: dict[str, Any], messages: int = MSG_NONE) -> Ou
     on_iteration = observe if run.is_watched or report is not None else note
     evaluate_free = _on_free(evaluate, free)
     start, lower, upper = _box(free)
-    if coarse is None:
-        code, x = kernels.tnc(evaluate_free, start, lower, upper, options, on_iteration)
+
+    def attempt(evaluate: Evaluate, start: Array, options: dict[str, Any]) -> Outcome:
+        code, x = kernels.tnc(evaluate, start, lower, upper, options, on_iteration)
         return _ended(run, code, problem.clip(free.whole(x)))
+
+    if coarse is None:
+        return attempt(evaluate_free, start, options)
     asked = 0
 
     def counted(x: Array) -> tuple[float, Array]:
@@ -122,14 +125,11 @@ def solve_tnc(run: Run, options: dict[str, Any], messages: int = MSG_NONE) -> Ou
         asked += 1
         return evaluate_free(x)
 
-    code, x = kernels.tnc(counted, start, lower, upper, options, on_iteration)
-    outcome = _ended(run, code, problem.clip(free.whole(x)))
+    outcome = attempt(counted, start, options)
     left = options["maxfun"] - asked
     if left > 0 and coarse.is_doubtful(outcome):
         # Directions that noise spoiled: from here, with an empty memory, there may be a way on.
-        again = {**options, "maxfun": left}
-        code, x = kernels.tnc(counted, outcome.x[free.mask], lower, upper, again, on_iteration)
-        outcome = _ended(run, code, problem.clip(free.whole(x)))
+        outcome = attempt(counted, outcome.x[free.mask], {**options, "maxfun": left})
     code = coarse.verdict(outcome)
     return outcome if code == outcome.status else _as_ending(code, outcome.x, outcome.known)
 
@@ -229,9 +229,7 @@ def _box(free: FreeVariables) -> tuple[Array, Array, Array]:
     return problem.x0[mask], lower[mask], upper[mask]
 
 
-def _on_free(
-    evaluate: Callable[[Array], tuple[float, Array]], free: FreeVariables
-) -> Callable[[Array], tuple[float, Array]]:
+def _on_free(evaluate: Evaluate, free: FreeVariables) -> Evaluate:
     """Return ``evaluate`` as a function of the free variables alone."""
     if free.is_all:
         return evaluate

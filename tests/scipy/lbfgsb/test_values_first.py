@@ -12,7 +12,8 @@ from optimizers.evaluation import Differences, Evaluator
 from optimizers.problem.problem import Problem
 from optimizers.run.run import Run
 from optimizers.scipy.lbfgsb import available
-from optimizers.scipy.lbfgsb.solver import LbfgsbOptions, solve_lbfgsb
+from optimizers.scipy.lbfgsb.options import LbfgsbOptions
+from optimizers.scipy.lbfgsb.solver import solve_lbfgsb
 
 
 class Narrow(Evaluator):
