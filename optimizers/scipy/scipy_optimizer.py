@@ -123,7 +123,8 @@ class SciPyOptimizer(Optimizer):
             )
         if isinstance(self._method, str) and self._method not in METHODS:
             letters = self._method.replace("-", "").replace("_", "")
-            meant = "l-bfgs-b" if letters == "lbfgs" else self._method
+            alike = (name for name in METHODS if name.replace("-", "").startswith(letters))
+            meant = next(alike, self._method) if letters else self._method
             raise InvalidInputError(
                 f"SciPy has no method {method!r}. {nearest_names(meant, METHODS)}"
             )
