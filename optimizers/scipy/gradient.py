@@ -8,7 +8,6 @@ from typing_extensions import Unpack, override
 from optimizers.gradients.differences import Differences
 from optimizers.gradients.source import GradientSource
 from optimizers.problem.problem import Problem
-from optimizers.run.run import Run
 from optimizers.scipy.scipy_optimizer import BudgetedSettings, SciPyOptimizer, SciPySettings
 
 #: The step that TNC's constructor names by default, as Qiskit's: it stands for none given.
@@ -96,9 +95,9 @@ class TNC(SciPyOptimizer):
         return given
 
     @override
-    def _scipy_options(self, run: Run) -> dict[str, Any]:
-        options = super()._scipy_options(run)
-        if options.get("accuracy") == 0 and not run.problem.derivatives.is_given:
+    def _options_for(self, problem: Problem) -> dict[str, Any]:
+        options = super()._options_for(problem)
+        if options.get("accuracy") == 0 and not problem.derivatives.is_given:
             options["accuracy"] = None  # the scheme's
         return options
 
