@@ -1,7 +1,8 @@
-"""Flow: an algorithm as a generator that asks and is told, and what drives it on a run.
+"""All that an algorithm of your own is made of, besides what ``optimizers`` has.
 
-A flow reads like the textbook: it does no input or output and never calls the objective. Whoever
-drives it answers its questions, so that runs, steppers, journals and lock-step share it.
+A flow is an algorithm as a generator that asks and is told. It reads like the textbook: it does no
+input or output and never calls the objective. Whoever drives it answers its questions, so that
+runs, steppers, journals and lock-step share it.
 """
 
 from abc import abstractmethod
@@ -12,18 +13,46 @@ from typing_extensions import Unpack, override
 
 from optimizers._types import Array
 from optimizers.asktell.flow import Flow, Products, Step, Told, drive
-from optimizers.asktell.messages import AskData
+from optimizers.asktell.messages import AskData, TellData
 from optimizers.errors import OptionError, UnknownOptionError, nearest_names
+from optimizers.gradients.stencils import Plan
 from optimizers.optimizer import Optimizer
 from optimizers.options.configured import own
-from optimizers.options.settings import RUN_SETTINGS, RunSettings, is_number
+from optimizers.options.settings import (
+    RUN_SETTINGS,
+    RunSettings,
+    check_number,
+    check_whole,
+    is_number,
+)
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
-from optimizers.run.memory import Evaluation
+from optimizers.run.memory import Evaluation, StopRun
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 
-__all__ = ["AskData", "Flow", "Products", "Step", "Told", "drive"]
+__all__ = [
+    "AskData",
+    "Evaluation",
+    "Flow",
+    "FlowOptimizer",
+    "FlowSettings",
+    "Outcome",
+    "Plan",
+    "Problem",
+    "Products",
+    "Run",
+    "Step",
+    "StopReason",
+    "StopRun",
+    "TellData",
+    "Told",
+    "check_number",
+    "check_range",
+    "check_whole",
+    "drive",
+    "ended",
+]
 
 #: Reasons for which an algorithm is done.
 _SUCCESSES = (

@@ -109,7 +109,7 @@ def drive(run: Run, flow: Flow) -> Outcome:
             try:
                 asked = flow.send(answer) if stop is None else flow.throw(stop)
             except StopIteration as end:
-                return _without_penalty(run, end.value)
+                return _without_penalty(run, _checked(end.value))
             answer = stop = None
             try:
                 if isinstance(asked, Step):
@@ -120,6 +120,13 @@ def drive(run: Run, flow: Flow) -> Outcome:
                 stop = reason
     finally:
         flow.close()
+
+
+def _checked(outcome: Any) -> Outcome:
+    """Return what a flow returned, if it did not forget to."""
+    if isinstance(outcome, Outcome):
+        return outcome
+    raise TypeError(f"A flow returned {outcome!r}, expected an Outcome, such as ended(x, stop).")
 
 
 def _note(run: Run, step: Step) -> None:
@@ -153,8 +160,9 @@ def _answered(run: Run, ask: AskData | Products) -> Told:
             return Told(run.counted_hessian(run.problem.hessp)(ask.x, ask.p))
         except StopIteration:  # as from the objective
             raise StopRun(StopReason.CALLBACK) from None
-    points = ask.x_fun
-    assert points is not None
+    points = ask.x_fun if isinstance(ask, AskData) else None
+    if points is None:
+        raise TypeError(f"A flow asked {ask!r}, expected AskData(points), Products or Step.")
     if points.ndim == 1:
         if ask.x_jac is not None:
             return Told(*run.value_and_gradient(points))
