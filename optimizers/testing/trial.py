@@ -36,7 +36,7 @@ def run(
     optimizer : Optimizer
         The optimizer.
     fun, jac, x0, **settings
-        As in :meth:`Optimizer.minimize`.
+        As in :meth:`optimizers.Optimizer.minimize`.
 
     Returns
     -------
