@@ -67,7 +67,7 @@ class Told:
         The gradient, if that was asked for.
     known : ndarray of bool, shape (k,), or None
         Of a wave: which points were evaluated. The others were rejected; their values are
-        stand-ins, worse than all others, or NaN where gradients were asked for.
+        penalties, worse than all others, or NaN where gradients were asked for.
     errors : ndarray of float64, shape (k,), or None
         Of a wave of values: their standard errors, as the objective told them; NaN elsewhere.
     """
@@ -185,7 +185,7 @@ def _gradients(run: Run, points: Array) -> Told:
 
 
 def _values(run: Run, points: Array) -> Told:
-    """Return the values of a wave; stand-ins where an evaluation is rejected."""
+    """Return the values of a wave; penalties where an evaluation is rejected."""
     problem = run.problem
     points = np.array([problem.clip(x) for x in points])
     left = run.limit - run.nfev

@@ -29,7 +29,7 @@ def run(
     x0: ArrayLike = START,
     **settings: Any,
 ) -> OptimizerResult:
-    """Minimise a bowl in any form, with what the optimizer requires, from a fixed seed.
+    """Minimize a bowl in any form, with what the optimizer requires, from a fixed seed.
 
     Parameters
     ----------
