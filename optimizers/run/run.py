@@ -5,11 +5,10 @@ whatever ends it.
 """
 
 import contextlib
-import math
 from asyncio import CancelledError
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -17,14 +16,18 @@ from optimizers._types import Array
 from optimizers.evaluation.evaluator import Evaluator
 from optimizers.gradients.source import GradientSource
 from optimizers.problem.problem import Problem
-from optimizers.result import Best, OptimizerResult, StopReason
+from optimizers.result import OptimizerResult, StopReason
 from optimizers.run.budget import Budget, StopRun
+from optimizers.run.guard import Guard, Kept
 from optimizers.run.memory import Evaluation, Memory
 from optimizers.run.observers import Observer
 from optimizers.run.outcome import Outcome
 from optimizers.run.questions import Questions, Watch
+from optimizers.run.results import attach, result_so_far
 from optimizers.run.waves import Waves
 
+P = ParamSpec("P")
+T = TypeVar("T")
 #: What is counted, by the names that results have for it.
 COUNTS = ("nfev", "njev", "nhev", "nit", "nrejected")
 
@@ -79,6 +82,8 @@ class Run:
         self._returns_on_interrupt = on_interrupt == "return"
         self._observers = observers
         self.noise = noise
+        # What a library that is called under a guard may have swallowed.
+        self._kept: Kept = []
         #: What else the algorithm found, such as an inverse Hessian, for the result.
         self.extra: dict[str, Any] = {}
 
@@ -185,6 +190,32 @@ class Run:
             return user(*(np.copy(array) for array in arrays))
 
         return hessian
+
+    def guard(self, call: Callable[P, T]) -> Guard[P, T]:
+        """Return a context whose callable carries exceptions past a library that swallows them.
+
+        Whatever `call` raises, the objective's error or the end of a budget, is kept, raised at
+        once at any further call, and raised at the end of the block whatever the library made
+        of it. Several guards of a run may be open together, and share what they keep.
+
+        Parameters
+        ----------
+        call : callable
+            What the library calls, such as :meth:`value`.
+
+        Returns
+        -------
+        context manager
+            Its ``with`` block gets the callable to hand to the library.
+
+        Examples
+        --------
+        In the ``_solve`` of an optimizer around a library::
+
+            with run.guard(run.value) as fun, run.guard(run.gradient) as jac:
+                raw = library.minimize(fun, run.problem.x0, jac)
+        """
+        return Guard(call, self._kept)
 
     # What solvers tell.
 
@@ -299,10 +330,10 @@ class Run:
         except (KeyboardInterrupt, CancelledError) as error:
             if self._returns_on_interrupt and isinstance(error, KeyboardInterrupt):
                 return self.stopped(StopReason.INTERRUPTED, is_broken=True)
-            self._attach(error, StopReason.INTERRUPTED)
+            attach(error, self.stopped(StopReason.INTERRUPTED, is_broken=True))
             raise
         except BaseException as error:
-            self._attach(error, StopReason.FAILED)
+            attach(error, self.stopped(StopReason.FAILED, is_broken=True))
             raise
         finally:
             self.waves.evaluator.close()
@@ -345,50 +376,5 @@ class Run:
         return result
 
     def result(self, at: Evaluation | None, *, is_broken: bool = False) -> OptimizerResult:
-        """Return the result so far, at a point; None stands for the start.
-
-        With `is_broken`, an error is on its way to the user, which no other may replace: where a
-        constraint cannot be evaluated, ``maxcv`` is NaN.
-        """
-        budget, best = self.budget, self.memory.best
-        x = self.problem.x0.copy() if at is None else at.x.copy()
-        return OptimizerResult(
-            x=x,
-            fun=None if at is None else at.fun,
-            jac=None if at is None or at.jac is None else at.jac.copy(),
-            nfev=budget.nfev,
-            njev=budget.njev,
-            nhev=budget.nhev,
-            nit=budget.nit,
-            nrejected=budget.nrejected,
-            success=False,
-            status=-1,
-            message="",
-            stop=StopReason.OTHER,
-            best=None if best is None else Best(best.x.copy(), best.fun),
-            elapsed=budget.elapsed,
-            **({"maxcv": self._violation(x, is_broken)} if self.problem.constraints else {}),
-            **self.extra,
-        )
-
-    def _violation(self, x: Array, is_broken: bool) -> float:
-        try:
-            return self.problem.violation(x)
-        except BaseException:
-            if not is_broken:
-                raise
-            return math.nan
-
-    def _attach(self, error: BaseException, reason: StopReason) -> None:
-        """Give the result so far to an error that ends the run, as an attribute and in a note."""
-        result = self.stopped(reason, is_broken=True)
-        found = "none with a value" if result.best is None else f"best f(x) = {result.fun!r}"
-        note = (
-            f"The run ended after {self.nfev} evaluations, {found}; "
-            "the result so far is in this exception's attribute 'optimizer_result'."
-        )
-        # A class of the user's may refuse both; that must not hide the error itself.
-        with contextlib.suppress(Exception):
-            error.optimizer_result = result  # type: ignore[attr-defined]  # documented attribute
-        with contextlib.suppress(Exception):
-            error.add_note(note)
+        """Return the result so far, at a point; see :func:`result_so_far`."""
+        return result_so_far(self.problem, self.budget, self.memory, self.extra, at, is_broken)
