@@ -4,7 +4,9 @@ A compiled solver asks every few microseconds, so each call and each array count
 :meth:`Run.value_and_gradient` does for all cases is done in one function for the usual one.
 """
 
+import functools
 import math
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -41,26 +43,21 @@ def direct(run: Run) -> Callable[[Array], tuple[float, Array]]:
     """
     problem = run.problem
     if not run.calls_points or problem.constraints or problem.n == 0 or run.stage is not None:
-        return run.value_and_gradient
+        return _door(run)
     if is_vectorized(problem.jac):
-        return run.value_and_gradient
+        return _door(run)
     if not (callable(problem.jac) or problem.jac is True):
         return _forward(run)
     fun: Any = problem.fun
     jac: Any = problem.jac
-    n, limit, propagates_nonfinite, rejects = (
-        problem.n,
-        run.limit,
-        run.propagates_nonfinite,
-        run.rejects,
-    )
+    n, limit, propagates_nonfinite = problem.n, run.limit, run.propagates_nonfinite
     is_joint, is_timed = jac is True, run.deadline < math.inf
     lower, upper, recent = problem.lower, problem.upper, run.recent
     # Looked up once; the inner function finds them among its own variables.
     remember, ndarray, shape, float64 = recent.append, np.ndarray, (n,), _FLOAT64
     isfinite, minimum, maximum, record = np.isfinite, np.minimum, np.maximum, tuple.__new__
     spare: list[Array] | None = [] if n > _LARGE else None
-    first = math.nan
+    first = run.last.x.item(0)
 
     def evaluate(x: Array) -> tuple[float, Array]:
         # A kernel that steps back asks for its last point again.
@@ -112,15 +109,13 @@ def direct(run: Run) -> Callable[[Array], tuple[float, Array]]:
             else:
                 gradient = as_gradient(gradient, n, finite=not propagates_nonfinite)
         except Exception as error:
+            best = run.best
             if type(value) is float and math.isfinite(value):
-                # The gradient failed: the point is seen, but no candidate if it is rejected.
-                if rejects:
-                    run.worst = max(run.worst, value)
-                else:
-                    run.update_incumbent(x, value)
+                run.update_incumbent(x, value)  # only the gradient failed
             penalty = run.rejected(x, error)
             if penalty.jac is None:
                 raise
+            run.best = best  # a point that is rejected is no candidate
             return penalty.fun, penalty.jac
         else:
             known = run.last = record(Evaluation, (x, value, gradient))
@@ -138,6 +133,11 @@ def direct(run: Run) -> Callable[[Array], tuple[float, Array]]:
     return evaluate
 
 
+def _door(run: Run) -> Callable[[Array], tuple[float, Array]]:
+    """Return the way for all cases."""
+    return functools.partial(run.value_and_gradient, as_scipy=True)
+
+
 def _retired(run: Run) -> tuple[Array, ...]:
     """Return the arrays of the oldest point remembered, to be used again if nothing needs it."""
     oldest = run.recent[0]
@@ -150,10 +150,10 @@ def _forward(run: Run) -> Callable[[Array], tuple[float, Array]]:
     """Return the quickest equivalent where the gradient is by one-sided absolute steps."""
     problem, differences = run.problem, run.differences
     if not isinstance(differences, Differences):
-        return run.value_and_gradient
+        return _door(run)
     h = np.asarray(0.0 if differences.step is None else differences.step, dtype=np.float64)
     if differences.scheme != "2-point" or h.ndim or not h > 0.0:
-        return run.value_and_gradient
+        return _door(run)
     fun, n, limit, propagates_nonfinite, upper = (
         problem.fun,
         problem.n,
@@ -161,27 +161,47 @@ def _forward(run: Run) -> Callable[[Array], tuple[float, Array]]:
         run.propagates_nonfinite,
         problem.upper,
     )
+    # The first variables of the points remembered: another point mostly differs there.
+    heads = deque((known.x.item(0) for known in run.recent), run.recent.maxlen)
+
+    def is_known(x: Array) -> bool:
+        head, iterate, last_good, best = x.item(0), run.iterate, run.last_good, run.best
+        is_near = (
+            head in heads
+            or (iterate is not None and iterate[0].item(0) == head)
+            or (last_good is not None and last_good[0].item(0) == head)
+            or (best is not None and best[0].item(0) == head)
+        )
+        heads.append(head)
+        return is_near and run.lookup(x) is not None
 
     def evaluate(x: Array) -> tuple[float, Array]:
         moved = x + h
         steps = moved - x
         # All that is not usual goes the long way.
         if (
-            run.precision > _EPS
+            is_known(x)
+            or run.precision > _EPS
             or run.rejects  # a probe that fails has another in its place
             or run.nfev + n + 1 > limit
             or run.deadline < math.inf
             or not steps.all()
             or (upper is not None and (moved > upper).any())
-            or run.last.is_at(x)
         ):
             return run.value_and_gradient(x)
         x, best = x.copy(), run.best
         values: list[float] = []
         if run.last is NOWHERE:
-            values.append(run.value(x))
-            if run.precision > _EPS:  # the first value shows it
-                return values[0], run.gradient(x)
+            try:
+                values.append(run.call(x)[0])
+                # The first value tells the precision.
+                coarse = run.probed(run.plan(x), values[0]) if run.precision > _EPS else None
+            except Exception as error:
+                run.rejected(x, error)
+                raise
+            if coarse is not None:
+                run.store(Evaluation(x, values[0], coarse))
+                return values[0], coarse
         count = run.nfev
         try:
             probes = moved.tolist()

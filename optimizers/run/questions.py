@@ -116,6 +116,8 @@ class WaveTaker(Ledger):
         if plans and self.nfev + 1 + len(plans[0].points) > self.limit:
             # Not enough left for the gradient: the budget's last point is spent on the value.
             self._spend_last(x)
+        if plans and self.calls_singly:
+            return self._in_turn(x, plans[0], skip_gradient_if)
         _, (known,) = self.together([x], plans, skip_gradient_if)
         if isinstance(known, Exception):
             raise known
@@ -158,6 +160,17 @@ class WaveTaker(Ledger):
             return error
         return Evaluation(x, value, gradient)
 
+    def _in_turn(
+        self, x: Array, plan: Plan, skip_gradient_if: Callable[[float], bool] | None
+    ) -> tuple[float, Array | None]:
+        """Evaluate a point and then its probes, for which the value shows the precision."""
+        precision = self.precision
+        value, _ = self.call(x)
+        if skip_gradient_if is not None and skip_gradient_if(value):
+            return value, None
+        is_coarser = self.precision > precision and self.differences.heeds_precision
+        return value, self.probed(self.plan(x) if is_coarser else plan, value)
+
     def _spend_last(self, x: Array) -> NoReturn:
         """End the run, whose budget is too small for a gradient at ``x``, with the value there."""
         if not self.last.is_at(x) and self.lookup(x) is None:
@@ -195,8 +208,8 @@ class WaveTaker(Ledger):
     def call(self, x: Array) -> tuple[float, Array | None]:
         """Evaluate one point; with ``jac=True`` the gradient comes with it."""
         self.check_budget(1)
-        gradient = None
-        if self.problem.jac is True:
+        is_joint = self.problem.jac is True
+        if is_joint:
             is_evaluated = True
             try:
                 both = self._evaluator.raw(self.problem.fun, x)
@@ -209,7 +222,8 @@ class WaveTaker(Ledger):
             finally:
                 self.nfev += is_evaluated
                 self.njev += is_evaluated
-            value, gradient = self._unpack(both)
+            value, gradient = unpack(both)
+            value = as_value(value)
         else:
             try:
                 value, _ = self._evaluator.measure(x, self.limit - self.nfev - 1)
@@ -218,14 +232,10 @@ class WaveTaker(Ledger):
         if not (math.isfinite(value) or self.propagates_nonfinite):
             raise non_finite(value)
         self.update_incumbent(x, value)
-        return value, gradient
+        return value, self._gradient(gradient) if is_joint else None
 
     def _gradient(self, raw: Any) -> Array:
         return as_gradient(raw, self.problem.n, finite=not self.propagates_nonfinite)
-
-    def _unpack(self, raw: Any) -> tuple[float, Array]:
-        value, gradient = unpack(raw)
-        return as_value(value), self._gradient(gradient)
 
     def call_jac(self, x: Array) -> Array:
         """Evaluate the user's own gradient at one point."""

@@ -127,17 +127,21 @@ class Run(WaveTaker):
         known = self._known(x)
         if known is not None:
             return known.fun
+        best, violation = self.best, self.best_violation
         try:
             value, gradient = self.call(x)
         except Exception as error:
-            return self.rejected(x, error).fun
+            rejected = self.rejected(x, error)
+            # Its value may be known, and its gradient have failed: it is no candidate.
+            self.best, self.best_violation = best, violation
+            return rejected.fun
         if gradient is None and self._orphan is not None and np.array_equal(self._orphan[0], x):
             gradient = self._orphan[1]
         self.store(Evaluation(x, value, gradient))
         return value
 
     @overload
-    def value_and_gradient(self, x: Array) -> tuple[float, Array]: ...
+    def value_and_gradient(self, x: Array, *, as_scipy: bool = ...) -> tuple[float, Array]: ...
 
     @overload
     def value_and_gradient(
@@ -145,7 +149,11 @@ class Run(WaveTaker):
     ) -> tuple[float, Array | None]: ...
 
     def value_and_gradient(
-        self, x: Array, skip_gradient_if: Callable[[float], bool] | None = None
+        self,
+        x: Array,
+        skip_gradient_if: Callable[[float], bool] | None = None,
+        *,
+        as_scipy: bool = False,
     ) -> tuple[float, Array | None]:
         """Return the objective and its gradient at ``x``; all probes travel in one wave.
 
@@ -156,9 +164,12 @@ class Run(WaveTaker):
         skip_gradient_if : callable, optional
             ``skip_gradient_if(value)`` tells that the gradient is not wanted: then it is
             None, and probes that wait for a worker are not started.
+        as_scipy : bool, default False
+            Whether of an objective that returns its gradient only the last point is known, as to
+            SciPy's kernels.
         """
         x = self.problem.clip(x)
-        known = self._known(x)
+        known = self._known(x, as_scipy)
         if known is not None and known.jac is not None:
             return known.fun, known.jac.copy()
         best, violation = self.best, self.best_violation
@@ -192,7 +203,7 @@ class Run(WaveTaker):
         """
         return several(self, points)
 
-    def _known(self, x: Array) -> Evaluation | None:
+    def _known(self, x: Array, as_scipy: bool = False) -> Evaluation | None:
         """Return the answer at a point that was asked for just now, or, if it is dear, before.
 
         With the user's own gradient only the last point counts, as in SciPy, so that an objective
@@ -200,7 +211,8 @@ class Run(WaveTaker):
         """
         if self.last.is_at(x):
             return self.last
-        return None if callable(self.problem.jac) else self.lookup(x)
+        jac = self.problem.jac
+        return None if callable(jac) or (as_scipy and jac is True) else self.lookup(x)
 
     def gradient(self, x: Array) -> Array:
         """Return the gradient at ``x``; the objective is not evaluated there again if known."""
