@@ -260,14 +260,28 @@ def unreachable(x):
 
 
 def test_a_wave_that_was_left_counts_what_had_started(tmp_path):
-    path = tmp_path / "run.jsonl"
+    together, is_over = threading.Barrier(3), threading.Event()
+    calls, wave = itertools.count(), []
+
+    def steep(x):
+        next(calls)
+        value = 50.0 * (x @ x)
+        if value < 10.0:
+            if wave:
+                is_over.set()
+        elif len(wave) < 3:  # the first step is too long: its value alone tells
+            wave.append(x)
+            together.wait(30)  # two of its probes have started
+            if not np.array_equal(x, np.median(wave, axis=0)):
+                assert is_over.wait(30)  # and end after it
+        return value
+
+    path, start = tmp_path / "run.jsonl", [0.1] * 9
     with ThreadPoolExecutor(3) as pool:
-        expected = LBFGSB(maxfun=150).minimize(rosen, START * 3, workers=pool, journal=path)
+        expected = LBFGSB().minimize(steep, start, workers=pool, journal=path)
         assert any("left" in entry for entry in entries(path))
-        assert_same(
-            LBFGSB(maxfun=150).minimize(unreachable, START * 3, workers=pool, journal=path),
-            expected,
-        )
+        assert expected.nfev == next(calls)
+        assert_same(LBFGSB().minimize(unreachable, start, workers=pool, journal=path), expected)
 
 
 def test_a_wave_whose_first_point_fails_counts_what_had_started(tmp_path):
