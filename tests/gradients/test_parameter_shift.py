@@ -245,7 +245,7 @@ def test_a_bound_that_leaves_a_period_costs_no_noise(count):
 
 
 @given(boxes(), spectra(), st.integers(0, 2**32 - 1))
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=10)
 def test_noise_is_the_norm_of_the_weights_that_of_the_point_included(box, frequencies, seed):
     plan = ParameterShift(frequencies=frequencies).plan(*box)
     k = len(plan.points)
