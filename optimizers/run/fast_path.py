@@ -5,6 +5,7 @@ A compiled solver asks every few microseconds, so each call and each array count
 """
 
 import math
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -44,14 +45,14 @@ def fast_path(run: Run) -> Callable[[Array], tuple[float, Array]]:
     fun: Any = problem.fun
     jac: Any = derivatives.jac
     n, limit = problem.n, budget.limit
-    propagates, penalizes = waves.propagates_nonfinite, waves.penalizes
+    propagates = waves.propagates_nonfinite
     is_joint, is_timed = isinstance(derivatives, Joint), budget.is_timed
     lower, upper, recent = problem.lower, problem.upper, memory.recent
     # Looked up once; the inner function finds them among its own variables.
     remember, ndarray, shape, float64 = recent.append, np.ndarray, (n,), _FLOAT64
     isfinite, minimum, maximum, record = np.isfinite, np.minimum, np.maximum, tuple.__new__
     spare: list[Array] | None = [] if n > _LARGE else None
-    first = math.nan
+    first = memory.last.x.item(0)
 
     def evaluate(x: Array) -> tuple[float, Array]:
         # A kernel that steps back asks for its last point again.
@@ -103,15 +104,13 @@ def fast_path(run: Run) -> Callable[[Array], tuple[float, Array]]:
             else:
                 gradient = as_gradient(gradient, n, finite=not propagates)
         except Exception as error:
+            best = memory.best
             if type(value) is float and math.isfinite(value):
-                # The gradient failed: the point is seen, but no candidate if it is rejected.
-                if penalizes:
-                    memory.worst = max(memory.worst, value)
-                else:
-                    memory.update_incumbent(x, value)
+                memory.update_incumbent(x, value)  # only the gradient failed
             penalty = waves.penalty_for(x, error)
             if penalty.jac is None:
                 raise
+            memory.best = best  # a point that failed is no candidate
             return penalty.fun, penalty.jac
         else:
             known = memory.last = record(Evaluation, (x, value, gradient))
@@ -150,29 +149,35 @@ def _forward(run: Run) -> Callable[[Array], tuple[float, Array]]:
     fun, n, limit, upper = problem.fun, problem.n, budget.limit, problem.upper
     propagates = waves.propagates_nonfinite
 
+    # The first variables of the points that are kept: another point mostly differs there.
+    heads = deque((known.x.item(0) for known in memory.recent), memory.recent.maxlen)
+
+    def is_known(x: Array) -> bool:
+        head, kept = x.item(0), (memory.iterate, memory.last_good, memory.best)
+        is_near = head in heads or any(one is not None and one.x.item(0) == head for one in kept)
+        heads.append(head)
+        return is_near and memory.lookup(x) is not None
+
     def evaluate(x: Array) -> tuple[float, Array]:
         moved = x + h
         steps = moved - x
-        # All that is not usual goes the long way.
+        # All that is not usual goes the long way; the first value shows the precision.
         if (
-            facts.precision > _EPS
+            is_known(x)
+            or memory.last is NOWHERE
+            or facts.precision > _EPS
             or budget.nfev + n + 1 > limit
             or budget.is_timed
             or not steps.all()
             or (upper is not None and (moved > upper).any())
-            or memory.last.is_at(x)
         ):
             return run.value_and_gradient(x)
         x = x.copy()
         values: list[float] = []
-        if memory.last is NOWHERE:
-            values.append(run.value(x))
-            if facts.precision > _EPS:  # the first value shows it
-                return values[0], run.gradient(x)
         count = budget.nfev
         try:
             probes = moved.tolist()
-            for i in range(len(values) - 1, n):
+            for i in range(-1, n):
                 point = x.copy()
                 if i >= 0:
                     point[i] = probes[i]

@@ -16,7 +16,7 @@ from optimizers.problem.derivatives import Given, Joint
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run.budget import StopRun
-from optimizers.run.memory import Evaluation
+from optimizers.run.memory import NOWHERE, Evaluation
 from optimizers.run.waves import Skip, Waves
 
 
@@ -143,7 +143,7 @@ class Questions:
         """
         if self.memory.last.is_at(x):
             return self.memory.last
-        return None if isinstance(self.problem.derivatives, Given) else self.memory.lookup(x)
+        return None if self.problem.derivatives.is_given else self.memory.lookup(x)
 
     @property
     def _is_serial(self) -> bool:
@@ -211,7 +211,7 @@ class Questions:
             result if isinstance(result, Evaluation) else self._penalty(x, result, gradients)
             for x, result in zip(xs, results, strict=True)
         ]
-        if gradients and len(good) < len(xs):
+        if len(good) < len(xs):
             # A point that failed is no candidate, nor are its probes.
             memory.take_back(*kept)
             for i, result in enumerate(results):
@@ -244,6 +244,8 @@ class Questions:
     ) -> list[Evaluation | Exception]:
         """Return what came of each point of a question, or why there is nothing."""
         facts, precision = self.waves.evaluator.facts, self.waves.evaluator.facts.precision
+        if question.plans and facts.is_serial and self.memory.last is NOWHERE:
+            return [self._in_turn(xs[0], skip_gradient_if)]
         try:
             self.waves.take(question.blocks, skip_gradient_if, is_first_needed=len(xs) == 1)
         except Exception as error:
@@ -257,6 +259,18 @@ class Questions:
         is_coarse = facts.precision > precision and self.source.heeds_precision
         is_coarse = is_coarse and question.is_joint
         return [self._evaluation(question, i, x, gradients, is_coarse) for i, x in enumerate(xs)]
+
+    def _in_turn(self, x: Array, skip_gradient_if: Skip | None) -> Evaluation | Exception:
+        """Evaluate a point and then its probes: the first value tells the precision."""
+        question = Question([x])
+        try:
+            self.waves.take(question.blocks)
+            value = question.value(0)
+            if skip_gradient_if is not None and skip_gradient_if(value):
+                return Evaluation(x, value)
+            return Evaluation(x, value, self._probed(self.plan(x), value))
+        except Exception as error:
+            return error
 
     def _evaluation(
         self, question: Question, i: int, x: Array, gradients: bool, is_coarse: bool

@@ -25,7 +25,7 @@ from optimizers import (
 )
 from optimizers.external import ScipyOptimizerInterface
 from optimizers.external.jax import minimize
-from tests.external.methods import METHODS, SECOND_ORDER, assert_at_ones, rosenbrock
+from tests.external.methods import QUICK, SECOND_ORDER, assert_at_ones, rosenbrock
 
 
 def test_without_jax_the_error_names_the_extra(monkeypatch):
@@ -74,7 +74,7 @@ def bowl(params):
 # Accuracy.
 
 
-@pytest.mark.parametrize(("method", "options", "n", "accuracy"), METHODS)
+@pytest.mark.parametrize(("method", "options", "n", "accuracy"), QUICK)
 def test_rosenbrock_in_single_precision(method, options, n, accuracy):
     start = jnp.zeros(n)
     assert start.dtype == jnp.float32

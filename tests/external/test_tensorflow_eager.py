@@ -20,7 +20,7 @@ from optimizers.external import (
     ScipyOptimizerInterface,
 )
 from optimizers.external.tensorflow import minimize
-from tests.external.methods import METHODS, assert_at_ones
+from tests.external.methods import QUICK, assert_at_ones
 
 
 def test_without_tensorflow_the_error_names_the_extra(monkeypatch):
@@ -42,7 +42,7 @@ def rosen(tf):
     return rosen
 
 
-@pytest.mark.parametrize(("method", "options", "n", "accuracy"), METHODS)
+@pytest.mark.parametrize(("method", "options", "n", "accuracy"), QUICK)
 def test_every_method_minimizes_in_single_precision(tf, rosen, method, options, n, accuracy):
     x = tf.Variable(np.zeros(n, np.float32))
     ScipyOptimizerInterface(lambda: rosen(x), [x], method=method, options=options).minimize()

@@ -9,7 +9,7 @@ from optimizers.external import (
     OptimizerInterface,
     ScipyOptimizerInterface,
 )
-from tests.external.methods import METHODS, assert_at_ones
+from tests.external.methods import QUICK, assert_at_ones
 
 tf = pytest.importorskip("tensorflow", reason="needs the extra: tensorflow")
 from optimizers.external.tensorflow.graph import GraphBackend  # noqa: E402
@@ -49,8 +49,8 @@ class Recorder(ExternalOptimizerInterface):
 @pytest.mark.parametrize(
     ("graph", "method", "options", "n", "accuracy"),
     [
-        *(("resource", *row) for row in METHODS),
-        *(("ref", *row) for row in METHODS if row[0] in ("L-BFGS-B", "SLSQP", "trust-ncg")),
+        *(("resource", *row) for row in QUICK),
+        *(("ref", *row) for row in QUICK if row[0] in ("L-BFGS-B", "SLSQP", "trust-ncg")),
     ],
     indirect=["graph"],
 )

@@ -28,7 +28,7 @@ from optimizers.external import (
 )
 from optimizers.external.torch import TorchOptimizer, minimize
 from optimizers.external.torch.backend import TorchBackend
-from tests.external.methods import METHODS, SECOND_ORDER, assert_at_ones, rosenbrock
+from tests.external.methods import QUICK, SECOND_ORDER, assert_at_ones, rosenbrock
 
 
 @pytest.mark.parametrize("face", [minimize, TorchOptimizer])
@@ -71,7 +71,7 @@ class Bowl:
 # Accuracy.
 
 
-@pytest.mark.parametrize(("method", "options", "n", "accuracy"), METHODS)
+@pytest.mark.parametrize(("method", "options", "n", "accuracy"), QUICK)
 def test_rosenbrock_in_single_precision(method, options, n, accuracy):
     w = parameter([0.0] * n, torch.float32)
     result = minimize(lambda: rosenbrock(w), [w], method=method, options=options)
