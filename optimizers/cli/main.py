@@ -122,20 +122,11 @@ def _parser() -> argparse.ArgumentParser:
         "cs, or 'true' when the objective returns both",
     )
     run.add_argument("--optimizer", default="LBFGSB", metavar="NAME", help="default: %(default)s")
-    run.add_argument(
-        "-o",
-        dest="options",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="an option or a setting of the run, such as maxfun=200; may be repeated",
-    )
     run.add_argument("--shots", type=int, help="H2 only: measure with so many shots")
     run.add_argument(
         "--journal", metavar="FILE", help="record each evaluation there; see resume and history"
     )
-    run.add_argument("--plot", metavar="FILE.png", help="draw the run (extra: plot)")
-    run.add_argument("--quiet", action="store_true", help="no table of iterations")
+    _add_run_arguments(run, "an option or a setting of the run, such as maxfun=200")
     run.set_defaults(run=_minimize)
 
     again = commands.add_parser(
@@ -147,16 +138,7 @@ def _parser() -> argparse.ArgumentParser:
     again.add_argument("journal", metavar="JOURNAL")
     again.add_argument("--fun", metavar="FILE.py:NAME", help="the objective, if it moved")
     again.add_argument("--jac", metavar="FILE.py:NAME", help="the gradient, if it moved")
-    again.add_argument(
-        "-o",
-        dest="options",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="another budget, such as maxfun=400; may be repeated",
-    )
-    again.add_argument("--plot", metavar="FILE.png", help="draw the run (extra: plot)")
-    again.add_argument("--quiet", action="store_true", help="no table of iterations")
+    _add_run_arguments(again, "another budget, such as maxfun=400")
     again.set_defaults(run=_resume)
 
     past = commands.add_parser("history", help="what a journal has recorded")
@@ -171,6 +153,20 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("optimizer", metavar="NAME")
     show.set_defaults(run=_show)
     return parser
+
+
+def _add_run_arguments(command: argparse.ArgumentParser, options: str) -> None:
+    """Add what both commands that run an optimizer take."""
+    command.add_argument(
+        "-o",
+        dest="options",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help=f"{options}; may be repeated",
+    )
+    command.add_argument("--plot", metavar="FILE.png", help="draw the run (extra: plot)")
+    command.add_argument("--quiet", action="store_true", help="no table of iterations")
 
 
 def _glued(arguments: Sequence[str]) -> list[str]:
