@@ -73,6 +73,7 @@ print(*(name for name in rare if name in sys.modules))
 
 def test_public_names_and_modules_are_listed_and_need_no_import_of_their_own():
     modules = ["errors", "external", "flow", "plots", "problems", "testing"]
+    modules += ["evaluation", "journal", "scipy", "variational"]
     code = f"""
 import optimizers
 assert set(dir(optimizers)) >= {{*optimizers.__all__, *{modules}, "__version__"}}
