@@ -9,7 +9,7 @@ from optimizers._types import Array, ArrayLike, BoundsLike, Objective
 from optimizers.errors import CrossedBoundsError, NoValueError
 from optimizers.evaluation.arguments import as_arguments
 from optimizers.gradients.source import Jacobian
-from optimizers.options.settings import check_level, check_number, check_option
+from optimizers.options.table import LEVEL, NUMBER
 from optimizers.problem.problem import as_start
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.scipy.functions import check_passed_on, face_run, gradient_of, set_tolerance
@@ -22,6 +22,7 @@ from optimizers.scipy.lbfgsb.report import (
     MSG_VERS,
     report_version,
 )
+from optimizers.scipy.options import check_option
 from optimizers.scipy.tnc.codes import INFEASIBLE, MAXFUN, RCSTRINGS, USERABORT
 from optimizers.scipy.tnc.solver import report_end, solve_tnc, tnc_messages
 
@@ -136,8 +137,8 @@ def minimize_tnc(
     array([1., 1.])
     """
     passed_on = check_passed_on(minimize_tnc, unknown_options)
-    check_level("mesg_num", mesg_num)
-    check_level("disp", disp)
+    LEVEL("mesg_num", mesg_num)
+    LEVEL("disp", disp)
     messages = MSG_ALL if mesg_num is None and disp else tnc_messages(mesg_num)
     return _minimize(
         fun,
@@ -235,10 +236,10 @@ def fmin_tnc(
     >>> x.round(5), RCSTRINGS[rc]
     (array([1.]), 'Local minimum reached (|pg| ~= 0)')
     """
-    check_level("messages", messages)
-    check_level("disp", disp)
-    check_number("fmin", fmin)
-    check_number("pgtol", pgtol)
+    LEVEL("messages", messages)
+    LEVEL("disp", disp)
+    NUMBER("fmin", fmin)
+    NUMBER("pgtol", pgtol)
     mask = MSG_ALL if messages is None else int(messages)
     result = _minimize(
         func,

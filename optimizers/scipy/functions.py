@@ -13,11 +13,12 @@ from optimizers.evaluation.arguments import WithArguments
 from optimizers.evaluation.pool import evaluator_for
 from optimizers.gradients.differences import SCHEMES, Differences
 from optimizers.gradients.source import GradientSource, Jacobian
-from optimizers.options.settings import check_number, check_option, check_steps
+from optimizers.options.table import NUMBER, STEPS
 from optimizers.problem.problem import Problem
 from optimizers.run.observers import as_observer
 from optimizers.run.run import Run
 from optimizers.scipy.methods import METHODS
+from optimizers.scipy.options import check_option
 from optimizers.support import SupportLevels
 
 # What scipy.optimize.minimize hands to a custom method besides its options.
@@ -135,7 +136,7 @@ def set_tolerance(tol: float | None, options: dict[str, Any], defaults: dict[str
     """
     if tol is None:
         return
-    check_number("tol", tol)
+    NUMBER("tol", tol)
     for name, default in defaults.items():
         check_option(name, options[name])
         if options[name] == default:
@@ -158,7 +159,7 @@ def gradient_of(
     if not callable(func):
         raise InvalidInputError(f"func is {func!r}, expected a callable func(x, *args).")
     if approx_grad:
-        check_steps("epsilon", epsilon)
+        STEPS("epsilon", epsilon)
         return None
     if not (fprime is None or callable(fprime)):
         raise InvalidInputError(f"fprime is {fprime!r}, expected a callable fprime(x, *args).")

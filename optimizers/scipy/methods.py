@@ -4,6 +4,7 @@ A new method is a row here and, with the constructor that its users expect, a cl
 lines in one of the modules beside this one.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,8 +13,11 @@ import numpy as np
 import scipy.optimize
 
 from optimizers._types import Array
+from optimizers.options.table import LEVEL, NUMBER, Option, anything
 from optimizers.result import StopReason as Stop
+from optimizers.scipy.options import LBFGSB_OPTIONS, TNC_OPTIONS, like, shared
 from optimizers.support import SupportLevel as Level
+from optimizers.support import SupportLevels, levels
 
 
 @dataclass(frozen=True)
@@ -22,8 +26,8 @@ class Method:
 
     Parameters
     ----------
-    options : tuple of str
-        Its options besides those that it takes from the run (``disp``, differences).
+    options : tuple of Option
+        Its options; ``disp``, ``maxfun`` and those of differences need not be among them.
     gradient, bounds, constraints, hessian : SupportLevel
         What it can take.
     joint : bool
@@ -55,7 +59,7 @@ class Method:
         What parts of its message mean, where the return code does not tell: these come first.
     """
 
-    options: tuple[str, ...]
+    options: tuple[Option, ...]
     gradient: Level = Level.supported
     bounds: Level = Level.ignored
     constraints: Level = Level.not_supported
@@ -73,12 +77,26 @@ class Method:
     stops: Mapping[int, Stop] = field(default_factory=dict)
     words: Mapping[str, Stop] = field(default_factory=dict)
 
+    @functools.cached_property
+    def known(self) -> dict[str, Option]:
+        """All options that a user may give, by name."""
+        common = shared("disp", *self.differences, *self.budget)
+        return {option.name: option for option in (*common, *self.options)}
+
     @property
-    def known(self) -> tuple[str, ...]:
-        """All options that a user may give."""
-        return tuple(
-            dict.fromkeys((*self.options, "maxiter", "disp", *self.differences, *self.budget))
+    def levels(self) -> SupportLevels:
+        """What it can take."""
+        return levels(
+            gradient=self.gradient,
+            bounds=self.bounds,
+            constraints=self.constraints,
+            hessian=self.hessian,
         )
+
+    @property
+    def has_own_maxfun(self) -> bool:
+        """Whether ``maxfun`` is an option of the method's own, with a default, and no setting."""
+        return any(option.name == "maxfun" for option in self.options)
 
 
 class QuietBFGS(scipy.optimize.BFGS):  # type: ignore[misc]  # SciPy is untyped
@@ -97,13 +115,9 @@ _STEPS = ("eps", "finite_diff_rel_step")
 _LINE_SEARCH_STOPS = {0: Stop.GRADIENT, 1: Stop.MAXITER, 2: Stop.NO_PROGRESS, 3: Stop.FAILED}
 _TRUST_REGION = Method(
     options=(
-        "maxiter",
-        "gtol",
-        "initial_trust_radius",
-        "max_trust_radius",
-        "eta",
-        "return_all",
-        "subproblem_maxiter",
+        *shared("maxiter", "initial_trust_radius", "max_trust_radius", "eta", "return_all"),
+        like("gtol", default=1e-4, meaning="Stop when the gradient's norm is smaller."),
+        *shared("subproblem_maxiter"),
     ),
     gradient=Level.required,
     hessian=Level.required,
@@ -113,7 +127,31 @@ _TRUST_REGION = Method(
 
 METHODS: dict[str, Method] = {
     "nelder-mead": Method(
-        options=("maxiter", "return_all", "initial_simplex", "xatol", "fatol", "adaptive"),
+        options=(
+            like("maxiter", meaning="Maximum number of iterations."),
+            *shared("maxfev", "return_all"),
+            Option(
+                "initial_simplex",
+                None,
+                anything("array_like of shape (n + 1, n)"),
+                "The points that it starts from.",
+            ),
+            Option(
+                "xatol",
+                1e-4,
+                NUMBER,
+                "Largest distance between the simplex' points that is acceptable for convergence.",
+            ),
+            Option(
+                "fatol", 1e-4, NUMBER, "Difference of values that is acceptable for convergence."
+            ),
+            Option(
+                "adaptive",
+                False,
+                anything("bool"),
+                "Adapt the parameters to the number of variables.",
+            ),
+        ),
         gradient=Level.ignored,
         bounds=Level.supported,
         tol=("xatol", "fatol"),
@@ -122,7 +160,16 @@ METHODS: dict[str, Method] = {
         stops={0: Stop.CONVERGED, 1: Stop.MAXFUN, 2: Stop.MAXITER},
     ),
     "powell": Method(
-        options=("maxiter", "xtol", "ftol", "direc", "return_all"),
+        options=(
+            like("maxiter", meaning="Maximum number of iterations."),
+            *shared("maxfev", "xtol", "ftol", "return_all"),
+            Option(
+                "direc",
+                None,
+                anything("array_like of shape (n, n)"),
+                "The directions at the start.",
+            ),
+        ),
         gradient=Level.ignored,
         bounds=Level.supported,
         tol=("xtol", "ftol"),
@@ -131,51 +178,61 @@ METHODS: dict[str, Method] = {
         stops={0: Stop.CONVERGED, 1: Stop.MAXFUN, 2: Stop.MAXITER, 3: Stop.FAILED},
     ),
     "cg": Method(
-        options=("maxiter", "gtol", "norm", "return_all", "c1", "c2"),
+        options=(
+            like("maxiter", default=20, meaning="Maximum number of iterations."),
+            *shared("gtol", "eps", "norm", "return_all", "c1"),
+            like("c2", default=0.4),
+        ),
         joint=True,
         differences=_STEPS,
         tol=("gtol",),
         stops=_LINE_SEARCH_STOPS,
     ),
     "bfgs": Method(
-        options=("maxiter", "gtol", "norm", "return_all", "xrtol", "c1", "c2", "hess_inv0"),
+        options=(
+            *shared("maxiter", "gtol", "eps", "norm", "return_all", "c1", "c2"),
+            Option("xrtol", 0, NUMBER, "Stop when the relative step is smaller."),
+            Option(
+                "hess_inv0",
+                None,
+                anything("array_like of shape (n, n)"),
+                "The inverse Hessian at the start; the identity by default.",
+            ),
+        ),
         joint=True,
         differences=_STEPS,
         tol=("gtol",),
         stops=_LINE_SEARCH_STOPS,
     ),
     "newton-cg": Method(
-        options=("maxiter", "xtol", "eps", "return_all", "c1", "c2"),
+        options=(
+            *shared("maxiter", "return_all", "c1", "c2"),
+            like(
+                "xtol",
+                default=1e-5,
+                meaning="Average relative error in the solution that is acceptable for "
+                "convergence.",
+            ),
+            like(
+                "eps",
+                meaning="Step of the gradient differences that stand in for ``hess`` and "
+                "``hessp``.",
+            ),
+        ),
         gradient=Level.required,
         hessian=Level.supported,
         tol=("xtol",),
         stops={**_LINE_SEARCH_STOPS, 0: Stop.STEP},
     ),
     "l-bfgs-b": Method(
-        options=(
-            *("maxfun", "maxiter", "maxcor", "ftol", "gtol", "maxls", "iprint"),
-            *("restart", "speculate", "values_first"),
-        ),
+        options=LBFGSB_OPTIONS,
         bounds=Level.supported,
         joint=True,
         differences=_STEPS,
         tol=("ftol", "gtol"),
     ),
     "tnc": Method(
-        options=(
-            "scale",
-            "offset",
-            "mesg_num",
-            "maxCGit",
-            "eta",
-            "stepmx",
-            "accuracy",
-            "minfev",
-            "ftol",
-            "xtol",
-            "gtol",
-            "rescale",
-        ),
+        options=TNC_OPTIONS,
         bounds=Level.supported,
         joint=True,
         differences=_STEPS,
@@ -184,7 +241,22 @@ METHODS: dict[str, Method] = {
         renamed={"maxiter": "maxfun"},
     ),
     "cobyla": Method(
-        options=("rhobeg", "tol", "catol", "f_target"),
+        options=(
+            like(
+                "maxiter",
+                default=1000,
+                meaning="Maximum number of iterations, of one or two evaluations each.",
+            ),
+            Option("rhobeg", 1.0, NUMBER, "Reasonable initial changes to the variables."),
+            like("tol", meaning="Final accuracy of the variables; 1e-4 by default."),
+            Option(
+                "catol",
+                1e-4,
+                NUMBER,
+                "Accepted violation of constraints (before SciPy 1.16: 2e-4).",
+            ),
+            *shared("f_target"),
+        ),
         gradient=Level.ignored,
         bounds=Level.supported,
         constraints=Level.supported,
@@ -200,7 +272,20 @@ METHODS: dict[str, Method] = {
         },
     ),
     "cobyqa": Method(
-        options=("f_target", "feasibility_tol", "initial_tr_radius", "final_tr_radius", "scale"),
+        options=(
+            like("maxiter", meaning="Maximum number of iterations, of one evaluation each."),
+            like(
+                "maxfev",
+                default=None,
+                meaning="Maximum number of points at which the objective is evaluated: a hard "
+                "limit; 500 times the number of variables by default.",
+            ),
+            like("initial_tr_radius", meaning="Reasonable initial changes to the variables."),
+            Option("final_tr_radius", 1e-6, NUMBER, "Accuracy of the solution."),
+            *shared("f_target"),
+            Option("feasibility_tol", 1e-8, NUMBER, "Accepted violation of constraints."),
+            Option("scale", False, anything("bool"), "Whether to scale by the bounds."),
+        ),
         gradient=Level.ignored,
         bounds=Level.supported,
         constraints=Level.supported,
@@ -219,7 +304,15 @@ METHODS: dict[str, Method] = {
         },
     ),
     "slsqp": Method(
-        options=("maxiter", "ftol"),
+        options=(
+            like("maxiter", default=100, meaning="Maximum number of iterations."),
+            like(
+                "ftol",
+                default=1e-6,
+                meaning="Precision goal for the value of f in the stopping criterion.",
+            ),
+            *shared("eps"),
+        ),
         bounds=Level.supported,
         constraints=Level.supported,
         differences=_STEPS,
@@ -233,17 +326,41 @@ METHODS: dict[str, Method] = {
     ),
     "trust-constr": Method(
         options=(
-            "maxiter",
-            "xtol",
-            "gtol",
-            "barrier_tol",
-            "sparse_jacobian",
-            "initial_tr_radius",
-            "initial_constr_penalty",
-            "initial_barrier_parameter",
-            "initial_barrier_tolerance",
-            "factorization_method",
-            "verbose",
+            like("maxiter", default=1000, meaning="Maximum number of iterations."),
+            like(
+                "gtol",
+                default=1e-8,
+                meaning="Precision goal for the norm of the Lagrangian's gradient.",
+            ),
+            like("xtol", default=1e-8, meaning="Stop when the trust region's radius is smaller."),
+            Option(
+                "barrier_tol",
+                1e-8,
+                NUMBER,
+                "Threshold on the barrier parameter, with inequality constraints.",
+            ),
+            Option(
+                "sparse_jacobian",
+                None,
+                anything("bool"),
+                "Whether the constraints' Jacobian is sparse.",
+            ),
+            *shared("initial_tr_radius"),
+            Option("initial_constr_penalty", 1.0, NUMBER, "Initial penalty of constraints."),
+            Option("initial_barrier_parameter", 0.1, NUMBER, "Initial barrier parameter."),
+            Option(
+                "initial_barrier_tolerance",
+                0.1,
+                NUMBER,
+                "Initial tolerance of the barrier subproblem.",
+            ),
+            Option(
+                "factorization_method",
+                None,
+                anything("str"),
+                "How the constraints' Jacobian is factorized.",
+            ),
+            Option("verbose", 0, LEVEL, "How much SciPy prints: 0 to 3."),
         ),
         bounds=Level.supported,
         constraints=Level.supported,
@@ -257,12 +374,23 @@ METHODS: dict[str, Method] = {
     "dogleg": replace(_TRUST_REGION, callable_hessian=True),
     "trust-ncg": _TRUST_REGION,
     "trust-exact": replace(_TRUST_REGION, callable_hessian=True),
-    "trust-krylov": replace(_TRUST_REGION, options=(*_TRUST_REGION.options, "inexact")),
+    "trust-krylov": replace(
+        _TRUST_REGION,
+        options=(
+            *_TRUST_REGION.options,
+            Option(
+                "inexact",
+                True,
+                anything("bool"),
+                "Solve subproblems roughly: more steps, fewer Hessian products.",
+            ),
+        ),
+    ),
 }
 
 #: A callable method of the user's: it may take anything, and its options are its own.
 CUSTOM = Method(
-    options=(),
+    options=shared("maxiter"),
     bounds=Level.supported,
     constraints=Level.supported,
     hessian=Level.supported,

@@ -1,12 +1,8 @@
 """Steps inside bounds, for algorithms whose steps have a momentum."""
 
-from typing import Any
-
 import numpy as np
 
 from optimizers._types import Array
-from optimizers.errors import OptionError
-from optimizers.options.settings import is_number
 from optimizers.problem.problem import Problem
 
 
@@ -35,9 +31,3 @@ def stepped(problem: Problem, x: Array, step: Array, gradient: Array) -> tuple[A
     wanted = x - step
     new = problem.clip(wanted)
     return new, bool(np.any((new != wanted) & (step * gradient < 0)))
-
-
-def check_fraction(name: str, value: Any) -> None:
-    """Raise an OptionError if an option is no number of [0, 1)."""
-    if not (is_number(value) and 0 <= value < 1):
-        raise OptionError(f"{name} is {value!r}, expected a number in [0, 1).")

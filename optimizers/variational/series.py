@@ -8,7 +8,7 @@ import numpy as np
 
 from optimizers._types import Array
 from optimizers.errors import OptionError
-from optimizers.options.settings import is_number
+from optimizers.options.table import is_number
 
 #: A number for all iterations, one for each, or a function that returns an iterator of them.
 SeriesLike: TypeAlias = float | Sequence[float] | Array | Callable[[], Iterator[float]]

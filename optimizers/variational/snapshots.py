@@ -10,7 +10,7 @@ import numpy as np
 
 from optimizers._types import Array
 from optimizers.errors import OptionError
-from optimizers.options.settings import check_whole
+from optimizers.options.table import whole
 from optimizers.result import OptimizerResult
 
 #: Averages of gradients ``m``, of their squares ``v`` and the largest of these ``v_eff``, each of
@@ -27,7 +27,7 @@ def check_moments(given: Any, names: tuple[str, ...]) -> None:
     expected = f"expected a dict with {', '.join(names)}, of shape (n,), and t"
     if not (isinstance(given, Mapping) and {*names, "t"} <= given.keys()):
         raise OptionError(f"moments is {given!r:.200}, {expected}.")
-    check_whole("t of the moments", given["t"], 0)
+    whole(0)("t of the moments", given["t"])
     try:
         vectors = [np.asarray(given[name], dtype=np.float64) for name in names]
     except (TypeError, ValueError):

@@ -9,7 +9,6 @@ from typing import Any, Self
 import numpy as np
 
 from optimizers._types import Array
-from optimizers.options.settings import check_option
 from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.run.fast_path import direct
@@ -22,6 +21,7 @@ from optimizers.scipy.lbfgsb.public import LbfgsbEnd, PublicLbfgsb
 from optimizers.scipy.lbfgsb.report import LbfgsbReport
 from optimizers.scipy.lbfgsb.speculation import line_search
 from optimizers.scipy.lbfgsb.values_first import values_first
+from optimizers.scipy.options import check_option
 from optimizers.scipy.stationary import gradient_norm, is_misled, is_stationary
 
 _ABNORMAL = 2
