@@ -5,7 +5,7 @@ drives it answers its questions, so that runs, steppers, journals and lock-step 
 """
 
 import copy
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
@@ -131,7 +131,7 @@ def ended(
     return Outcome(x, success, int(not success), words or sentence, stop, known)
 
 
-class FlowOptimizer(Optimizer, ABC):
+class FlowOptimizer(Optimizer):
     """An optimizer whose algorithm is a flow.
 
     A subclass implements ``_flow``, has the attribute ``support_levels``, and gives its options
@@ -229,7 +229,7 @@ class FlowSettings(RunSettings, total=False):
     max_evals_grouped: int | None
 
 
-complete(FlowSettings, lambda owner: [("Parameters", [GROUPED])])
+complete(FlowSettings, [("Parameters", [GROUPED])])
 
 
 def drive(run: Run, flow: Flow) -> Outcome:

@@ -1,5 +1,6 @@
 """Support levels: what an algorithm declares that it can take."""
 
+from abc import ABC
 from enum import IntEnum
 from typing import Any, TypeAlias
 
@@ -87,7 +88,7 @@ class _Is(property):
         return answer
 
 
-class Declaring:
+class Declaring(ABC):
     """Something that declares what it can take, by the attribute ``support_levels``."""
 
     #: A level for each of the capabilities; one that is absent is not supported.

@@ -38,7 +38,7 @@ class Configured:
         super().__init_subclass__(**kwargs)
         # Another constructor than that of the class that declares the options may not take them.
         if cls._declared and ("_declared" in vars(cls) or "__init__" not in vars(cls)):
-            complete(cls, sections_of)
+            complete(cls, sections_of(cls))
 
     def __init__(self, max_evals_grouped: int | None = 1, **settings: Unpack[RunSettings]) -> None:
         self._max_evals_grouped = max_evals_grouped

@@ -1,42 +1,33 @@
 """Docstrings whose lists of parameters come from the declarations."""
 
+import functools
 import inspect
 import re
-import textwrap
-from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
 from optimizers.options.table import Option
 
 #: The sections of a class' docstring: their titles, and the options listed there.
-Sections: TypeAlias = list[tuple[str, Sequence[Option]]]
+Sections: TypeAlias = list[tuple[str, list[Option]]]
 
 _CATCH_ALL = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+# As much of a text as fits on a line; textwrap takes ten times as long, at every import.
+_LINE = re.compile(r"(\S.{0,91})(?:\s+|$)")
 
 
-class Docstring:
-    """A docstring that is completed when it is read, so that importing a class costs nothing."""
-
-    def __init__(self, text: str, sections: Callable[[type], Sections]) -> None:
-        self._text = inspect.cleandoc(text)
-        self._sections = sections
-
-    def __get__(self, instance: object, owner: type) -> str:
-        made = "\n\n".join(
-            f"{title}\n{'-' * len(title)}\n{_entries(options)}"
-            for title, options in self._sections(owner)
-            if options
-        )
-        # Before the first section of the text's own, as numpydoc orders them.
-        head, *rest = re.split(r"^(?=\w[\w ]*\n-{3,}$)", self._text, maxsplit=1, flags=re.M)
-        return "\n\n".join(part.strip("\n") for part in (head, made, *rest)) + "\n"
-
-
-def complete(cls: type, sections: Callable[[type], Sections]) -> None:
-    """Let the parameters of a class' docstring come from declarations, unless it lists them."""
-    text = cls.__doc__  # None where Python runs without docstrings
-    if text is not None and not re.search(r"^ *Parameters\n", text, re.M):
-        cls.__doc__ = Docstring(text, sections)  # type: ignore[assignment]  # as `str` when read
+def complete(cls: type, sections: Sections) -> None:
+    """Put sections into a class' docstring, before the first that it has itself."""
+    text = cls.__doc__
+    if text is None or re.search(r"^ *Parameters\n", text, re.M):
+        return  # Python runs without docstrings, or this one lists them itself
+    made = "\n\n".join(
+        f"{title}\n{'-' * len(title)}\n{_entries(options)}"
+        for title, options in sections
+        if options
+    )
+    parts = re.split(r"^(?=\w[\w ]*\n-{3,}$)", inspect.cleandoc(text), maxsplit=1, flags=re.M)
+    parts.insert(1, made)
+    cls.__doc__ = "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 
 def constructor_defaults(cls: type) -> dict[str, object]:
@@ -45,16 +36,7 @@ def constructor_defaults(cls: type) -> dict[str, object]:
     return {p.name: p.default for p in parameters if p.kind not in _CATCH_ALL}
 
 
-def _entries(options: Iterable[Option]) -> str:
-    return "\n".join(
-        f"{option.name} : {option.type_and_default}\n"
-        + textwrap.fill(
-            option.meaning,
-            width=96,
-            initial_indent="    ",
-            subsequent_indent="    ",
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-        for option in options
-    )
+@functools.cache  # most are in many classes
+def _entry(option: Option) -> str:
+    lines = _LINE.sub(r"    \1\n", option.meaning)
+    return f"{option.name} : {option.type_and_default}\n{lines}"

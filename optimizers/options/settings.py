@@ -179,8 +179,8 @@ class RunSettings(CommonSettings, total=False):
     maxfun: int | None
 
 
-complete(CommonSettings, lambda owner: [("Parameters", SETTINGS[:-1])])
-complete(RunSettings, lambda owner: [("Parameters", SETTINGS[-1:])])
+complete(CommonSettings, [("Parameters", list(SETTINGS[:-1]))])
+complete(RunSettings, [("Parameters", list(SETTINGS[-1:]))])
 
 # What SciPy's minimize takes, and where it goes here.
 _ELSEWHERE = {

@@ -69,8 +69,8 @@ class AnySettings(SciPySettings, total=False):
     tol: float | None
 
 
-complete(BudgetedSettings, lambda owner: [("Parameters", PROBLEM)])
-complete(AnySettings, lambda owner: [("Parameters", [TOL])])
+complete(BudgetedSettings, [("Parameters", list(PROBLEM))])
+complete(AnySettings, [("Parameters", [TOL])])
 
 _PROBLEM_SETTINGS = tuple(option.name for option in PROBLEM)
 # Entries of a SciPy result that the run knows better, or that `stop` and `message` tell.
