@@ -20,8 +20,8 @@ def complete(cls: type, sections: Sections) -> None:
     text = cls.__doc__
     if text is None or re.search(r"^ *Parameters\n", text, re.M):
         return  # Python runs without docstrings, or this one lists them itself
-    made = "\n\n".join(
-        f"{title}\n{'-' * len(title)}\n{_entries(options)}"
+    made = "\n".join(
+        f"{title}\n{'-' * len(title)}\n{''.join(map(_entry, options))}"
         for title, options in sections
         if options
     )
