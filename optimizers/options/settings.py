@@ -42,116 +42,85 @@ def _test_noise(name: str, noise: Any) -> None:
 
 #: The settings of a run that every optimizer takes, in its constructor or in ``minimize``.
 SETTINGS = (
-    Option(
-        "callback",
-        None,
-        anything("callable"),  # what it takes depends on the class
-        "``callback(xk)``, ``callback(xk, fun)`` or ``callback(intermediate_result)``, called once "
-        "an iteration; raising StopIteration or returning True ends the run with its result.",
+    Option("callback", None, anything("callable")).means(
+        "``callback(xk)``, ``callback(xk, fun)`` or ``callback(intermediate_result)``, called "
+        "once an iteration; raising StopIteration or returning True ends the run with its result."
     ),
     Option(
-        "workers",
-        None,
-        anything('int, Executor, callable, Dask client or ``"vectorized"``'),  # by the evaluator
+        "workers", None, anything('int, Executor, callable, Dask client or ``"vectorized"``')
+    ).means(
         "Who evaluates a wave of points: so many processes (-1: one a core), an executor, a "
         "callable without arguments that makes one, a Dask client, or a map-like callable such as "
-        "``pool.map`` (one that needs arguments, or takes any number of them). "
-        '``"vectorized"``: the objective takes a stack of points (k, n).',
+        '``pool.map`` (one that needs arguments, or takes any number of them). ``"vectorized"``: '
+        "the objective takes a stack of points (k, n)."
     ),
-    Option(
-        "eval_timeout",
-        None,
-        SECONDS,
+    Option("eval_timeout", None, SECONDS).means(
         "Seconds after which the evaluation of a point has failed. A process is killed; a thread "
-        "goes on, and nobody waits for it.",
+        "goes on, and nobody waits for it."
     ),
-    Option(
-        "retries",
-        0,
-        whole(0).or_none,
-        "How often the evaluation of a point that failed is tried again.",
+    Option("retries", 0, whole(0).or_none).means(
+        "How often the evaluation of a point that failed is tried again."
     ),
-    Option(
-        "hedge",
-        False,
-        replace(choice(False, True), kind="bool"),
+    Option("hedge", False, replace(choice(False, True), kind="bool")).means(
         "Whether the last running points of a wave are started a second time on idle workers, and "
-        "the first answer wins.",
+        "the first answer wins."
     ),
-    Option("timeout", None, SECONDS, "Seconds after which no further evaluation starts."),
-    Option(
-        "on_failure",
-        "raise",
-        choice("raise", "reject"),
+    Option("timeout", None, SECONDS).means("Seconds after which no further evaluation starts."),
+    Option("on_failure", "raise", choice("raise", "reject")).means(
         'What a failed evaluation does: ``"raise"`` ends the run with its error, ``"reject"`` '
         "treats the point as worse than all others. An end that such points may have caused is "
         "confirmed by a fresh start from the best point, a few times at most; ``maxiter`` holds "
-        "for each start, ``maxfun`` for all.",
+        "for each start, ``maxfun`` for all."
     ),
-    Option(
-        "on_interrupt",
-        "raise",
-        choice("raise", "return"),
+    Option("on_interrupt", "raise", choice("raise", "return")).means(
         'What Ctrl-C does: ``"raise"`` raises KeyboardInterrupt with the result so far, '
-        '``"return"`` returns that result.',
+        '``"return"`` returns that result.'
     ),
-    Option(
-        "seed",
-        None,
-        Check("int, numpy.random.Generator or other", _test_seed),
+    Option("seed", None, Check("int, numpy.random.Generator or other", _test_seed)).means(
         "Seeds the run's random numbers, for algorithms that draw any: whatever "
-        "``numpy.random.default_rng`` takes.",
+        "``numpy.random.default_rng`` takes."
     ),
-    Option(
-        "noise",
-        None,
-        Check('float or ``"estimate"``', _test_noise),
+    Option("noise", None, Check('float or ``"estimate"``', _test_noise)).means(
         "For differences of values with noise: the standard deviation of a value at the start, or "
         '``"estimate"`` to measure it by difference tables. Steps of central differences are then '
-        "measured too, in the same wave. Where progress falls below the noise, noise and steps are "
-        "measured anew and the algorithm goes on from there; the run is a success only if no "
+        "measured too, in the same wave. Where progress falls below the noise, noise and steps "
+        "are measured anew and the algorithm goes on from there; the run is a success only if no "
         "visibly better point is around its end, else its reason is ``StopReason.NOISE``. The "
-        "result's ``noise`` is the standard deviation there. Steps that you give stay.",
+        "result's ``noise`` is the standard deviation there. Steps that you give stay."
     ),
     Option(
         "journal",
         None,
         Check("str, PathLike or Journal", lambda name, value: (as_journal(value), None)[1]),
+    ).means(
         "A file in which each evaluation is recorded as it arrives (``.db``: an SQLite database, "
         "else lines of JSON). The same run begun again on it goes on where it ended: what is "
-        "recorded is not evaluated again. See :class:`Journal`.",
+        "recorded is not evaluated again. See :class:`Journal`."
     ),
-    Option(
-        "maxfun",
-        None,
-        whole(1),
+    Option("maxfun", None, whole(1)).means(
         "The most points at which the objective may be evaluated, probes of finite differences "
-        "included: a hard limit.",
+        "included: a hard limit."
     ),
 )
 RUN_SETTINGS = tuple(setting.name for setting in SETTINGS)
 
 #: What constructors take besides: it belongs to no single run.
-GROUPED = Option(
-    "max_evals_grouped",
-    1,
-    anything("int"),  # by the evaluator
-    "How many points one call of the objective takes: what travels in one wave, a value and the "
-    "probes of its gradient for instance, is divided into such groups.",
+GROUPED = Option("max_evals_grouped", 1, anything("int")).means(
+    "How many points one call of the objective takes: what travels in one wave, a value "
+    "and the probes of its gradient for instance, is divided into such groups."
 )
 #: Where options go that the constructor does not name; they may be keywords too.
-OPTIONS = Option(
-    "options",
-    None,
-    anything("dict"),
-    "Further options, by name; they win over the defaults of the arguments above.",
+OPTIONS = Option("options", None, anything("dict")).means(
+    "Further options, by name; they win over the defaults of the arguments above."
 )
 #: What every optimizer that has the option does with it.
-DISP = Option(
-    "disp", False, Check("bool", LEVEL.test), "Print the result's message and counts at the end."
+DISP = Option("disp", False, Check("bool", LEVEL.test)).means(
+    "Print the result's message and counts at the end."
 )
 #: How many evaluations ``minimize_async`` has under way.
-IN_FLIGHT = Option("in_flight", None, whole(1), "How many evaluations may be in flight at a time.")
+IN_FLIGHT = Option("in_flight", None, whole(1)).means(
+    "How many evaluations may be in flight at a time."
+)
 
 
 class CommonSettings(TypedDict, total=False):

@@ -46,7 +46,11 @@ class Option:
     name: str
     default: Any
     check: Check
-    meaning: str
+    meaning: str = ""
+
+    def means(self, meaning: str) -> "Option":
+        """Return the option with these words."""
+        return replace(self, meaning=meaning)
 
     def checked(self, value: Any) -> Any:
         """Return a value as an algorithm gets it; raise an OptionError if it cannot be used."""

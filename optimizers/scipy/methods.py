@@ -116,7 +116,7 @@ _LINE_SEARCH_STOPS = {0: Stop.GRADIENT, 1: Stop.MAXITER, 2: Stop.NO_PROGRESS, 3:
 _TRUST_REGION = Method(
     options=(
         *shared("maxiter", "initial_trust_radius", "max_trust_radius", "eta", "return_all"),
-        like("gtol", default=1e-4, meaning="Stop when the gradient's norm is smaller."),
+        like("gtol", default=1e-4).means("Stop when the gradient's norm is smaller."),
         *shared("subproblem_maxiter"),
     ),
     gradient=Level.required,
@@ -128,28 +128,19 @@ _TRUST_REGION = Method(
 METHODS: dict[str, Method] = {
     "nelder-mead": Method(
         options=(
-            like("maxiter", meaning="Maximum number of iterations."),
+            like("maxiter").means("Maximum number of iterations."),
             *shared("maxfev", "return_all"),
-            Option(
-                "initial_simplex",
-                None,
-                anything("array_like of shape (n + 1, n)"),
-                "The points that it starts from.",
+            Option("initial_simplex", None, anything("array_like of shape (n + 1, n)")).means(
+                "The points that it starts from."
             ),
-            Option(
-                "xatol",
-                1e-4,
-                NUMBER,
-                "Largest distance between the simplex' points that is acceptable for convergence.",
+            Option("xatol", 1e-4, NUMBER).means(
+                "Largest distance between the simplex' points that is acceptable for convergence."
             ),
-            Option(
-                "fatol", 1e-4, NUMBER, "Difference of values that is acceptable for convergence."
+            Option("fatol", 1e-4, NUMBER).means(
+                "Difference of values that is acceptable for convergence."
             ),
-            Option(
-                "adaptive",
-                False,
-                anything("bool"),
-                "Adapt the parameters to the number of variables.",
+            Option("adaptive", False, anything("bool")).means(
+                "Adapt the parameters to the number of variables."
             ),
         ),
         gradient=Level.ignored,
@@ -161,13 +152,10 @@ METHODS: dict[str, Method] = {
     ),
     "powell": Method(
         options=(
-            like("maxiter", meaning="Maximum number of iterations."),
+            like("maxiter").means("Maximum number of iterations."),
             *shared("maxfev", "xtol", "ftol", "return_all"),
-            Option(
-                "direc",
-                None,
-                anything("array_like of shape (n, n)"),
-                "The directions at the start.",
+            Option("direc", None, anything("array_like of shape (n, n)")).means(
+                "The directions at the start."
             ),
         ),
         gradient=Level.ignored,
@@ -179,7 +167,7 @@ METHODS: dict[str, Method] = {
     ),
     "cg": Method(
         options=(
-            like("maxiter", default=20, meaning="Maximum number of iterations."),
+            like("maxiter", default=20).means("Maximum number of iterations."),
             *shared("gtol", "eps", "norm", "return_all", "c1"),
             like("c2", default=0.4),
         ),
@@ -191,12 +179,9 @@ METHODS: dict[str, Method] = {
     "bfgs": Method(
         options=(
             *shared("maxiter", "gtol", "eps", "norm", "return_all", "c1", "c2"),
-            Option("xrtol", 0, NUMBER, "Stop when the relative step is smaller."),
-            Option(
-                "hess_inv0",
-                None,
-                anything("array_like of shape (n, n)"),
-                "The inverse Hessian at the start; the identity by default.",
+            Option("xrtol", 0, NUMBER).means("Stop when the relative step is smaller."),
+            Option("hess_inv0", None, anything("array_like of shape (n, n)")).means(
+                "The inverse Hessian at the start; the identity by default."
             ),
         ),
         joint=True,
@@ -207,16 +192,11 @@ METHODS: dict[str, Method] = {
     "newton-cg": Method(
         options=(
             *shared("maxiter", "return_all", "c1", "c2"),
-            like(
-                "xtol",
-                default=1e-5,
-                meaning="Average relative error in the solution that is acceptable for "
-                "convergence.",
+            like("xtol", default=1e-5).means(
+                "Average relative error in the solution that is acceptable for convergence."
             ),
-            like(
-                "eps",
-                meaning="Step of the gradient differences that stand in for ``hess`` and "
-                "``hessp``.",
+            like("eps").means(
+                "Step of the gradient differences that stand in for ``hess`` and ``hessp``."
             ),
         ),
         gradient=Level.required,
@@ -242,18 +222,13 @@ METHODS: dict[str, Method] = {
     ),
     "cobyla": Method(
         options=(
-            like(
-                "maxiter",
-                default=1000,
-                meaning="Maximum number of iterations, of one or two evaluations each.",
+            like("maxiter", default=1000).means(
+                "Maximum number of iterations, of one or two evaluations each."
             ),
-            Option("rhobeg", 1.0, NUMBER, "Reasonable initial changes to the variables."),
-            like("tol", meaning="Final accuracy of the variables; 1e-4 by default."),
-            Option(
-                "catol",
-                1e-4,
-                NUMBER,
-                "Accepted violation of constraints (before SciPy 1.16: 2e-4).",
+            Option("rhobeg", 1.0, NUMBER).means("Reasonable initial changes to the variables."),
+            like("tol").means("Final accuracy of the variables; 1e-4 by default."),
+            Option("catol", 1e-4, NUMBER).means(
+                "Accepted violation of constraints (before SciPy 1.16: 2e-4)."
             ),
             *shared("f_target"),
         ),
@@ -273,18 +248,16 @@ METHODS: dict[str, Method] = {
     ),
     "cobyqa": Method(
         options=(
-            like("maxiter", meaning="Maximum number of iterations, of one evaluation each."),
-            like(
-                "maxfev",
-                default=None,
-                meaning="Maximum number of points at which the objective is evaluated: a hard "
-                "limit; 500 times the number of variables by default.",
+            like("maxiter").means("Maximum number of iterations, of one evaluation each."),
+            like("maxfev", default=None).means(
+                "Maximum number of points at which the objective is evaluated: a hard limit; 500 "
+                "times the number of variables by default."
             ),
-            like("initial_tr_radius", meaning="Reasonable initial changes to the variables."),
-            Option("final_tr_radius", 1e-6, NUMBER, "Accuracy of the solution."),
+            like("initial_tr_radius").means("Reasonable initial changes to the variables."),
+            Option("final_tr_radius", 1e-6, NUMBER).means("Accuracy of the solution."),
             *shared("f_target"),
-            Option("feasibility_tol", 1e-8, NUMBER, "Accepted violation of constraints."),
-            Option("scale", False, anything("bool"), "Whether to scale by the bounds."),
+            Option("feasibility_tol", 1e-8, NUMBER).means("Accepted violation of constraints."),
+            Option("scale", False, anything("bool")).means("Whether to scale by the bounds."),
         ),
         gradient=Level.ignored,
         bounds=Level.supported,
@@ -305,11 +278,9 @@ METHODS: dict[str, Method] = {
     ),
     "slsqp": Method(
         options=(
-            like("maxiter", default=100, meaning="Maximum number of iterations."),
-            like(
-                "ftol",
-                default=1e-6,
-                meaning="Precision goal for the value of f in the stopping criterion.",
+            like("maxiter", default=100).means("Maximum number of iterations."),
+            like("ftol", default=1e-6).means(
+                "Precision goal for the value of f in the stopping criterion."
             ),
             *shared("eps"),
         ),
@@ -326,41 +297,27 @@ METHODS: dict[str, Method] = {
     ),
     "trust-constr": Method(
         options=(
-            like("maxiter", default=1000, meaning="Maximum number of iterations."),
-            like(
-                "gtol",
-                default=1e-8,
-                meaning="Precision goal for the norm of the Lagrangian's gradient.",
+            like("maxiter", default=1000).means("Maximum number of iterations."),
+            like("gtol", default=1e-8).means(
+                "Precision goal for the norm of the Lagrangian's gradient."
             ),
-            like("xtol", default=1e-8, meaning="Stop when the trust region's radius is smaller."),
-            Option(
-                "barrier_tol",
-                1e-8,
-                NUMBER,
-                "Threshold on the barrier parameter, with inequality constraints.",
+            like("xtol", default=1e-8).means("Stop when the trust region's radius is smaller."),
+            Option("barrier_tol", 1e-8, NUMBER).means(
+                "Threshold on the barrier parameter, with inequality constraints."
             ),
-            Option(
-                "sparse_jacobian",
-                None,
-                anything("bool"),
-                "Whether the constraints' Jacobian is sparse.",
+            Option("sparse_jacobian", None, anything("bool")).means(
+                "Whether the constraints' Jacobian is sparse."
             ),
             *shared("initial_tr_radius"),
-            Option("initial_constr_penalty", 1.0, NUMBER, "Initial penalty of constraints."),
-            Option("initial_barrier_parameter", 0.1, NUMBER, "Initial barrier parameter."),
-            Option(
-                "initial_barrier_tolerance",
-                0.1,
-                NUMBER,
-                "Initial tolerance of the barrier subproblem.",
+            Option("initial_constr_penalty", 1.0, NUMBER).means("Initial penalty of constraints."),
+            Option("initial_barrier_parameter", 0.1, NUMBER).means("Initial barrier parameter."),
+            Option("initial_barrier_tolerance", 0.1, NUMBER).means(
+                "Initial tolerance of the barrier subproblem."
             ),
-            Option(
-                "factorization_method",
-                None,
-                anything("str"),
-                "How the constraints' Jacobian is factorized.",
+            Option("factorization_method", None, anything("str")).means(
+                "How the constraints' Jacobian is factorized."
             ),
-            Option("verbose", 0, LEVEL, "How much SciPy prints: 0 to 3."),
+            Option("verbose", 0, LEVEL).means("How much SciPy prints: 0 to 3."),
         ),
         bounds=Level.supported,
         constraints=Level.supported,
@@ -378,11 +335,8 @@ METHODS: dict[str, Method] = {
         _TRUST_REGION,
         options=(
             *_TRUST_REGION.options,
-            Option(
-                "inexact",
-                True,
-                anything("bool"),
-                "Solve subproblems roughly: more steps, fewer Hessian products.",
+            Option("inexact", True, anything("bool")).means(
+                "Solve subproblems roughly: more steps, fewer Hessian products."
             ),
         ),
     ),

@@ -98,53 +98,35 @@ class ADAM(FlowOptimizer):
     """
 
     _declared: tuple[Option, ...] = (
-        Option("maxiter", 10000, whole(0), "Maximum number of steps."),
-        Option(
-            "tol", 1e-6, TOLERANCE, "The run converges when the norm of a step is less than that."
+        Option("maxiter", 10000, whole(0)).means("Maximum number of steps."),
+        Option("tol", 1e-6, TOLERANCE).means(
+            "The run converges when the norm of a step is less than that."
         ),
-        Option("lr", 1e-3, number(0), "The learning rate, :math:`\\eta`."),
-        Option(
-            "beta_1",
-            0.9,
-            number(0, 1, "[)"),
-            "How much of the average of gradients is kept in a step, in [0, 1).",
+        Option("lr", 1e-3, number(0)).means("The learning rate, :math:`\\eta`."),
+        Option("beta_1", 0.9, number(0, 1, "[)")).means(
+            "How much of the average of gradients is kept in a step, in [0, 1)."
         ),
-        Option(
-            "beta_2",
-            0.99,
-            number(0, 1, "[)"),
-            "How much of the average of squares is kept in a step, in [0, 1).",
+        Option("beta_2", 0.99, number(0, 1, "[)")).means(
+            "How much of the average of squares is kept in a step, in [0, 1)."
         ),
-        Option(
-            "noise_factor",
-            1e-8,
-            number(0),
-            "What is added to the denominator, :math:`\\epsilon`; PyTorch's ``eps``.",
+        Option("noise_factor", 1e-8, number(0)).means(
+            "What is added to the denominator, :math:`\\epsilon`; PyTorch's ``eps``."
         ),
-        Option(
-            "eps",
-            _EPS,
-            number(0, ends="()"),
+        Option("eps", _EPS, number(0, ends="()")).means(
             "The step of the one-sided differences that stand for a gradient that is not given. "
-            "Where values have noise, give ``jac=ParameterShift()`` or a longer step.",
+            "Where values have noise, give ``jac=ParameterShift()`` or a longer step."
         ),
-        Option("amsgrad", False, FLAG, "Whether to take AMSGrad's steps."),
-        Option(
-            "snapshot_dir",
-            None,
-            Check("str", _test_folder),
+        Option("amsgrad", False, FLAG).means("Whether to take AMSGrad's steps."),
+        Option("snapshot_dir", None, Check("str", _test_folder)).means(
             "A directory: the moments after every step are written to its file "
             "``adam_params.csv``, which each run begins anew; so it is for one run at a time. To "
             "go on with a run that was killed, give ``journal=`` to ``minimize`` instead: it "
-            "needs no further evaluation.",
+            "needs no further evaluation."
         ),
-        Option(
-            "moments",
-            None,
-            anything("dict"),
+        Option("moments", None, anything("dict")).means(
             "What a run starts from, as another one left it in its result's ``moments`` or as "
             ":meth:`load_params` reads it: the averages ``m`` and ``v``, with ``amsgrad`` also "
-            "``v_eff``, each of shape (n,), and the number of steps ``t``. Zeros by default.",
+            "``v_eff``, each of shape (n,), and the number of steps ``t``. Zeros by default."
         ),
     )
     support_levels = levels(gradient=SupportLevel.supported)

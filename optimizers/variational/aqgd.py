@@ -78,33 +78,23 @@ class AQGD(FlowOptimizer):
     """
 
     _declared: tuple[Option, ...] = (
-        Option(
-            "maxiter",
-            1000,
-            _each("int", whole(0)),
-            "Maximum number of steps, or one for each epoch.",
+        Option("maxiter", 1000, _each("int", whole(0))).means(
+            "Maximum number of steps, or one for each epoch."
         ),
-        Option("eta", 1.0, _each("float", NUMBER), "The rate of the steps, or one for each epoch."),
-        Option(
-            "tol",
-            1e-6,
-            TOLERANCE,
+        Option("eta", 1.0, _each("float", NUMBER)).means(
+            "The rate of the steps, or one for each epoch."
+        ),
+        Option("tol", 1e-6, TOLERANCE).means(
             "The run converges when the average of the last ``averaging`` values differs by less "
-            "than that from the average one step before.",
+            "than that from the average one step before."
         ),
-        Option(
-            "momentum",
-            0.25,
-            _each("float", number(0, 1, "[)")),
-            "How much of the last direction is kept, in [0, 1), or one for each epoch.",
+        Option("momentum", 0.25, _each("float", number(0, 1, "[)"))).means(
+            "How much of the last direction is kept, in [0, 1), or one for each epoch."
         ),
-        Option(
-            "param_tol",
-            1e-6,
-            number(0),
-            "The run converges when a step changes no variable by that or more.",
+        Option("param_tol", 1e-6, number(0)).means(
+            "The run converges when a step changes no variable by that or more."
         ),
-        Option("averaging", 10, whole(1), "How many values are averaged."),
+        Option("averaging", 10, whole(1)).means("How many values are averaged."),
     )
     support_levels = levels(gradient=SupportLevel.supported)
 

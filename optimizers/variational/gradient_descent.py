@@ -48,27 +48,18 @@ class GradientDescent(FlowOptimizer):
     _callback_form = ("nfev", "x", "fun", "stepsize")
 
     _declared: tuple[Option, ...] = (
-        Option("maxiter", 100, whole(0), "Maximum number of steps."),
-        Option(
-            "learning_rate",
-            0.01,
-            anything("float, sequence of float or callable"),
+        Option("maxiter", 100, whole(0)).means("Maximum number of steps."),
+        Option("learning_rate", 0.01, anything("float, sequence of float or callable")).means(
             "The rate of all steps, one for each, or a function that returns an iterator of them; "
-            "it is called once a run.",
+            "it is called once a run."
         ),
-        Option(
-            "tol",
-            1e-7,
-            TOLERANCE,
-            "The run converges when the norm of the gradient is at most that.",
+        Option("tol", 1e-7, TOLERANCE).means(
+            "The run converges when the norm of the gradient is at most that."
         ),
-        Option(
-            "perturbation",
-            None,
-            number(0, ends="()"),
+        Option("perturbation", None, number(0, ends="()")).means(
             "The step of the one-sided differences that stand for a gradient that is not given; "
             "0.01 by default, which suits values with shot noise. Where values are exact, give "
-            '``jac="3-point"`` to ``minimize`` instead.',
+            '``jac="3-point"`` to ``minimize`` instead.'
         ),
     )
     support_levels = levels(gradient=SupportLevel.supported)

@@ -54,60 +54,36 @@ class GSLS(FlowOptimizer):
     """
 
     _declared: tuple[Option, ...] = (
-        Option("maxiter", 10000, whole(0), "Maximum number of iterations."),
-        Option(
-            "max_eval",
-            10000,
-            whole(1),
+        Option("maxiter", 10000, whole(0)).means("Maximum number of iterations."),
+        Option("max_eval", 10000, whole(1)).means(
             "Maximum number of points at which the objective is evaluated: a hard limit. Where "
-            "``maxfun`` is given too, the smaller holds.",
+            "``maxfun`` is given too, the smaller holds."
         ),
         DISP,
-        Option(
-            "sampling_radius",
-            1.0e-6,
-            number(0, ends="()"),
-            "The radius of the sphere. Where values have noise, it has to be much larger.",
+        Option("sampling_radius", 1.0e-6, number(0, ends="()")).means(
+            "The radius of the sphere. Where values have noise, it has to be much larger."
         ),
-        Option(
-            "sample_size_factor",
-            1,
-            number(0, ends="()"),
+        Option("sample_size_factor", 1, number(0, ends="()")).means(
             "Samples of an iteration for each variable that is free; a fraction is rounded to a "
-            "whole number of samples, at least one.",
+            "whole number of samples, at least one."
         ),
-        Option("initial_step_size", 1.0e-2, number(0, ends="()"), "The first step size."),
-        Option(
-            "min_step_size",
-            1.0e-10,
-            number(0),
-            "The run converges when the step size is at most that.",
+        Option("initial_step_size", 1.0e-2, number(0, ends="()")).means("The first step size."),
+        Option("min_step_size", 1.0e-10, number(0)).means(
+            "The run converges when the step size is at most that."
         ),
-        Option(
-            "step_size_multiplier",
-            0.4,
-            number(0, 1, "()"),
+        Option("step_size_multiplier", 0.4, number(0, 1, "()")).means(
             "What the step size is multiplied by after a step that is not taken, between 0 and 1; "
-            "after one that is, it is divided by twice that.",
+            "after one that is, it is divided by twice that."
         ),
-        Option(
-            "armijo_parameter",
-            1.0e-1,
-            number(0, 1, "()"),
+        Option("armijo_parameter", 1.0e-1, number(0, 1, "()")).means(
             "What part of the decrease that the gradient promises a step has to bring, between 0 "
-            "and 1.",
+            "and 1."
         ),
-        Option(
-            "min_gradient_norm",
-            1e-8,
-            number(0),
-            "The run converges when the norm of the estimated gradient is at most that.",
+        Option("min_gradient_norm", 1e-8, number(0)).means(
+            "The run converges when the norm of the estimated gradient is at most that."
         ),
-        Option(
-            "max_failed_rejection_sampling",
-            50,
-            whole(0),
-            "How often samples are drawn anew within bounds, before they are flipped.",
+        Option("max_failed_rejection_sampling", 50, whole(0)).means(
+            "How often samples are drawn anew within bounds, before they are flipped."
         ),
     )
     support_levels = levels(gradient=SupportLevel.ignored)
@@ -183,24 +159,7 @@ class GSLS(FlowOptimizer):
 
 
 class Sphere:
-    """Draws directions from the unit sphere of the variables that are free.
-
-    Parameters
-    ----------
-    problem : Problem
-        The problem.
-    radius : float
-        How far samples are from their centre.
-    attempts : int
-        How often samples are drawn anew within bounds.
-
-    Examples
-    --------
-    >>> problem = Problem(len, np.zeros(3), None, np.zeros(3), np.array([1.0, 0.0, 1.0]))
-    >>> drawn = Sphere(problem, 0.1, 50).directions(np.zeros(3), 4, np.random.default_rng(1))
-    >>> np.linalg.norm(drawn, axis=1).round(6), bool((drawn >= 0).all()), drawn[:, 1]
-    (array([1., 1., 1., 1.]), True, array([0., 0., 0., 0.]))
-    """
+    """Draws directions from the unit sphere of the variables that are free."""
 
     def __init__(self, problem: Problem, radius: float, attempts: int) -> None:
         self._radius, self._attempts = radius, attempts
@@ -218,21 +177,9 @@ class Sphere:
         return directions
 
     def directions(self, x: Array, count: int, rng: np.random.Generator) -> Array:
-        """Return directions in which samples around ``x`` are within the bounds.
+        """Return directions (count, n) in which samples around ``x`` are within the bounds.
 
-        Parameters
-        ----------
-        x : ndarray of float64, shape (n,)
-            The centre, within the bounds.
-        count : int
-            How many.
-        rng : Generator
-            Random numbers.
-
-        Returns
-        -------
-        ndarray of float64, shape (count, n)
-            Of length 1, or less where a variable has not enough room.
+        They are of length 1, or less where a variable has not enough room.
         """
         drawn = self._drawn(count, rng)
         if not self._has_bounds:
@@ -258,15 +205,7 @@ class Sphere:
         return inside
 
     def gradient(self, directions: Array, differences: Array) -> Array:
-        """Return the gradient estimated from samples; zero if there are none.
-
-        Parameters
-        ----------
-        directions : ndarray of float64, shape (k, n)
-            The directions of the samples.
-        differences : ndarray of float64, shape (k,)
-            Their values less that of the centre.
-        """
+        """Return the gradient by directions (k, n) and differences (k,); zero if there are none."""
         factor = self.n / (max(1, len(differences)) * self._radius)
         estimate: Array = factor * (differences @ directions)
         return estimate

@@ -64,26 +64,17 @@ class NFT(FlowOptimizer):
     """
 
     _declared: tuple[Option, ...] = (
-        Option(
-            "maxiter",
-            None,
-            whole(0),
-            "Maximum number of iterations: updates of one variable. No limit by default.",
+        Option("maxiter", None, whole(0)).means(
+            "Maximum number of iterations: updates of one variable. No limit by default."
         ),
-        Option(
-            "maxfev",
-            1024,
-            whole(1).or_none,
+        Option("maxfev", 1024, whole(1).or_none).means(
             "Maximum number of points at which the objective is evaluated: a hard limit, or None "
-            "for none. The last point is spent on the value at the end.",
+            "for none. The last point is spent on the value at the end."
         ),
         DISP,
-        Option(
-            "reset_interval",
-            32,
-            whole(0),
+        Option("reset_interval", 32, whole(0)).means(
             "The value is evaluated and not reckoned once in so many iterations; 0 for at the "
-            "start only. Errors of the reckoned values add up in between, of noise above all.",
+            "start only. Errors of the reckoned values add up in between, of noise above all."
         ),
     )
     _arguments = (OPTIONS, GROUPED)

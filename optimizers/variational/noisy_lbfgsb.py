@@ -95,33 +95,21 @@ class NoisyLBFGSB(FlowOptimizer):
     handles_noise = True
 
     _declared: tuple[Option, ...] = (
-        Option("maxiter", 15000, whole(0), "Maximum number of steps."),
-        Option(
-            "maxcor",
-            10,
-            whole(1),
-            "How many pairs of steps and differences of gradients are remembered.",
+        Option("maxiter", 15000, whole(0)).means("Maximum number of steps."),
+        Option("maxcor", 10, whole(1)).means(
+            "How many pairs of steps and differences of gradients are remembered."
         ),
-        Option(
-            "gtol",
-            1e-5,
-            number(0),
-            "The run converges when no component of the projected gradient is larger.",
+        Option("gtol", 1e-5, number(0)).means(
+            "The run converges when no component of the projected gradient is larger."
         ),
-        Option(
-            "max_resamplings",
-            1,
-            whole(1),
+        Option("max_resamplings", 1, whole(1)).means(
             "How often each point may be evaluated in one wave where the gradient falls below its "
             "noise: as often as the norm test of [3]_ asks, at the most so often. It stands for "
-            "more shots.",
+            "more shots."
         ),
-        Option(
-            "shots",
-            None,
-            whole(1),
+        Option("shots", None, whole(1)).means(
             "How many shots an evaluation takes: then the setting ``noise`` is the standard "
-            "deviation of a single shot.",
+            "deviation of a single shot."
         ),
     )
     support_levels = levels(gradient=SupportLevel.supported)
@@ -193,8 +181,8 @@ class NoisyLBFGSB(FlowOptimizer):
 def _doubted(run: Run, outcome: Outcome) -> Outcome:
     """Return an outcome at the start, where no probe of the gradient differed, as no success.
 
-    The values are then constant around it. So are those that a simulator draws with the same random
-    numbers in each call.
+    Values are constant around it, as those are that are drawn with the same random numbers each
+    time.
     """
     known = outcome.known or run.lookup(outcome.x)
     is_given = run.problem.jac is True or callable(run.problem.jac)

@@ -67,24 +67,16 @@ class P_BFGS(SciPyOptimizer):  # noqa: N801  # Qiskit's name
 
     _method_name = "L-BFGS-B"
     _declared: tuple[Option, ...] = (
-        like(
-            "maxfun",
-            default=1000,
-            meaning="Maximum number of points at which the objective is evaluated, by all runs "
-            "together and probes of finite differences included: a hard limit.",
+        like("maxfun", default=1000).means(
+            "Maximum number of points at which the objective is evaluated, by all runs together "
+            "and probes of finite differences included: a hard limit."
         ),
-        Option(
-            "iprint",
-            -1,
-            LEVEL,
-            "What is printed at the end: negative, nothing; else one line of the best run.",
+        Option("iprint", -1, LEVEL).means(
+            "What is printed at the end: negative, nothing; else one line of the best run."
         ),
-        Option(
-            "max_processes",
-            None,
-            whole(0),
+        Option("max_processes", None, whole(0)).means(
             "How many runs there are besides that from ``x0``; 3 by default. That many points and "
-            "gradients can be evaluated besides its own at a time; who does so ``workers`` says.",
+            "gradients can be evaluated besides its own at a time; who does so ``workers`` says."
         ),
     )
 
@@ -167,19 +159,7 @@ def _share_out(spent: int, among: list[_Single]) -> None:
 
 
 class _Single:
-    """One of the runs.
-
-    Parameters
-    ----------
-    optimizer : Optimizer
-        Its algorithm.
-    whole : Run
-        What it is a part of.
-    start : ndarray of float64, shape (n,)
-        Where it starts.
-    number : int
-        Its number.
-    """
+    """One of the runs: where it starts, and its number."""
 
     def __init__(self, optimizer: SciPyOptimizer, whole: Run, start: Array, number: int) -> None:
         problem = whole.problem

@@ -80,13 +80,10 @@ class QNSPSA(SPSA):
     second_order = property(lambda self: True)
 
     _declared: tuple[Option, ...] = (
-        Option(
-            "fidelity",
-            None,
-            Check("callable", _test_fidelity),
+        Option("fidelity", None, Check("callable", _test_fidelity)).means(
             "``fidelity(x, y) -> float``, with arrays of shape (n,); or, marked by "
             ":func:`optimizers.vectorized`, with stacks (k, n) of all pairs of an iteration. See "
-            ":meth:`QNSPSA.get_fidelity`. There is no run without it.",
+            ":meth:`QNSPSA.get_fidelity`. There is no run without it."
         ),
         *(
             option

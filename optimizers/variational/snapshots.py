@@ -40,15 +40,7 @@ def check_moments(given: Any, names: tuple[str, ...]) -> None:
 
 
 class Snapshots:
-    """An observer that writes a run's moments after every step.
-
-    Parameters
-    ----------
-    folder : str or PathLike
-        Where the file ``adam_params.csv`` is begun anew.
-    columns : tuple of str
-        What of the moments is written.
-    """
+    """An observer that begins the file anew, and writes a run's moments after every step."""
 
     def __init__(self, folder: str | os.PathLike[str], columns: tuple[str, ...]) -> None:
         self._path = Path(folder) / _FILE
@@ -77,13 +69,7 @@ def append(folder: str | os.PathLike[str], moments: Moments, columns: tuple[str,
 
 
 def read(folder: str | os.PathLike[str]) -> Moments:
-    """Return the last moments in the file of a folder.
-
-    Raises
-    ------
-    OptionError
-        If there is none, or it cannot be read.
-    """
+    """Return the last moments in the file of a folder, or raise an OptionError."""
     path = Path(folder) / _FILE
     try:
         with path.open(newline="") as file:

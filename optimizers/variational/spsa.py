@@ -84,91 +84,56 @@ class SPSA(FlowOptimizer):
     _shifts_are_asked: ClassVar[bool] = True
 
     _declared: tuple[Option, ...] = (
-        Option("maxiter", 100, whole(0), "Maximum number of steps."),
-        Option(
-            "blocking",
-            False,
-            FLAG,
+        Option("maxiter", 100, whole(0)).means("Maximum number of steps."),
+        Option("blocking", False, FLAG).means(
             "Whether a step is taken only if the value at its end, which is evaluated then, is "
-            "less than the last plus ``allowed_increase``.",
+            "less than the last plus ``allowed_increase``."
         ),
-        Option(
-            "allowed_increase",
-            None,
-            NUMBER,
+        Option("allowed_increase", None, NUMBER).means(
             "By default twice the standard deviation of 25 values at the start, measured in each "
-            "run.",
+            "run."
         ),
-        Option(
-            "trust_region",
-            False,
-            FLAG,
-            "Whether a step longer than 1, before it is multiplied by the rate, is shortened to 1.",
+        Option("trust_region", False, FLAG).means(
+            "Whether a step longer than 1, before it is multiplied by the rate, is shortened to 1."
         ),
-        Option(
-            "learning_rate",
-            None,
-            anything("float, sequence of float or callable"),
+        Option("learning_rate", None, anything("float, sequence of float or callable")).means(
             "The rate of all steps, one for each, or a function that returns an iterator of them; "
             "it is called once a run. By default it is calibrated in each run, by 25 pairs of "
-            "values; see :meth:`SPSA.calibrate`.",
+            "values; see :meth:`SPSA.calibrate`."
         ),
-        Option(
-            "perturbation",
-            None,
-            anything("float, sequence of float or callable"),
-            "How far each variable is moved, likewise. Give both or none.",
+        Option("perturbation", None, anything("float, sequence of float or callable")).means(
+            "How far each variable is moved, likewise. Give both or none."
         ),
-        Option(
-            "last_avg", 1, whole(1), "The run ends on the mean of so many last accepted points."
+        Option("last_avg", 1, whole(1)).means(
+            "The run ends on the mean of so many last accepted points."
         ),
-        Option(
-            "resamplings",
-            1,
-            Check("int or dict of int to int", test_resamplings),
+        Option("resamplings", 1, Check("int or dict of int to int", test_resamplings)).means(
             "How many directions each gradient is the mean of; or for some iterations, counted "
-            "from 1, and a single one for the others.",
+            "from 1, and a single one for the others."
         ),
-        Option(
-            "perturbation_dims",
-            None,
-            whole(1),
-            "How many variables are moved at a time, chosen at random; all by default.",
+        Option("perturbation_dims", None, whole(1)).means(
+            "How many variables are moved at a time, chosen at random; all by default."
         ),
-        Option("second_order", False, FLAG, "Whether steps are conditioned by the Hessian."),
-        Option(
-            "regularization",
-            None,
-            number(0),
-            "What is added to the diagonal of the Hessian, made positive definite; 0.01 by "
-            "default.",
+        Option("second_order", False, FLAG).means("Whether steps are conditioned by the Hessian."),
+        Option("regularization", None, number(0)).means(
+            "What is added to the diagonal of the Hessian, made positive definite; 0.01 by default."
         ),
-        Option(
-            "hessian_delay",
-            0,
-            whole(0),
-            "After how many iterations the Hessian, sampled from the first, conditions steps.",
+        Option("hessian_delay", 0, whole(0)).means(
+            "After how many iterations the Hessian, sampled from the first, conditions steps."
         ),
-        Option(
-            "lse_solver",
-            None,
-            FUNCTION,
-            "``lse_solver(hessian, gradient) -> step``; by default ``numpy.linalg.solve``.",
+        Option("lse_solver", None, FUNCTION).means(
+            "``lse_solver(hessian, gradient) -> step``; by default ``numpy.linalg.solve``."
         ),
         Option(
             "initial_hessian",
             None,
             Check("array_like of shape (n, n)", lambda name, given: check_initial_hessian(given)),
-            "What the mean of Hessians begins with; the identity by default.",
-        ),
-        Option(
-            "termination_checker",
-            None,
-            FUNCTION,
+        ).means("What the mean of Hessians begins with; the identity by default."),
+        Option("termination_checker", None, FUNCTION).means(
             "``termination_checker(nfev, x, fun, stepsize, accepted)``, called after each step, "
             "accepted or not, with the proposed point and its value; if it was not evaluated, the "
             "mean of the values that led to it. If it returns true the run ends on the last "
-            "accepted point.",
+            "accepted point."
         ),
     )
     support_levels = levels(gradient=SupportLevel.ignored)

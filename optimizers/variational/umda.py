@@ -65,15 +65,12 @@ class UMDA(FlowOptimizer):
     _callback_form = ("nfev", "x", "fun")
 
     _declared: tuple[Option, ...] = (
-        Option("maxiter", 100, whole(1), "Maximum number of generations, at least 1."),
-        Option(
-            "size_gen", 20, whole(1), "How many individuals of a generation are new, at least 1."
+        Option("maxiter", 100, whole(1)).means("Maximum number of generations, at least 1."),
+        Option("size_gen", 20, whole(1)).means(
+            "How many individuals of a generation are new, at least 1."
         ),
-        Option(
-            "alpha",
-            0.5,
-            number(0, 1, "(]"),
-            "What part of ``size_gen`` is selected, above 0 and at most 1.",
+        Option("alpha", 0.5, number(0, 1, "(]")).means(
+            "What part of ``size_gen`` is selected, above 0 and at most 1."
         ),
     )
     support_levels = levels(gradient=SupportLevel.ignored)

@@ -84,9 +84,9 @@ def test_a_value_without_words_is_told_by_its_type():
 
 
 def test_none_may_be_given_where_it_is_the_default():
-    assert Option("shots", None, whole(1), "").checked(None) is None
+    assert Option("shots", None, whole(1)).checked(None) is None
     with pytest.raises(OptionError, match="shots is None"):
-        Option("shots", 3, whole(1), "").checked(None)
+        Option("shots", 3, whole(1)).checked(None)
 
 
 @pytest.mark.parametrize("given", [3, 3.0, np.float64(3), np.int16(3)])
@@ -169,7 +169,7 @@ class Descent(FlowOptimizer):
     Slowly.
     """
 
-    _declared = (Option("rate", 0.1, number(0, ends="()"), "How fast."),)
+    _declared = (Option("rate", 0.1, number(0, ends="()")).means("How fast."),)
     support_levels: ClassVar = {"gradient": SupportLevel.supported}
 
     def __init__(self, rate=0.1, **settings):
