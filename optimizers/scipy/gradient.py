@@ -10,7 +10,6 @@ from typing_extensions import Unpack, override
 from optimizers.gradients.differences import Differences
 from optimizers.gradients.source import GradientSource
 from optimizers.problem.problem import Problem
-from optimizers.run.run import Run
 from optimizers.scipy.scipy_optimizer import BudgetedSettings, SciPyOptimizer, SciPySettings
 
 #: The step that TNC's constructor names by default, as Qiskit's: it stands for none given.
@@ -63,9 +62,8 @@ class TNC(SciPyOptimizer):
         return given
 
     @override
-    def _scipy_options(self, run: Run) -> dict[str, Any]:
-        options = super()._scipy_options(run)
-        jac = run.problem.jac
+    def _options_for(self, problem: Problem) -> dict[str, Any]:
+        options, jac = super()._options_for(problem), problem.jac
         if options.get("accuracy") == 0 and not (jac is True or callable(jac)):
             options["accuracy"] = None  # the scheme's
         return options

@@ -1,13 +1,10 @@
-"""What is known of each method of :func:`scipy.optimize.minimize`: one row a method.
+"""The table of SciPy's methods: a row says what is known of one, and names its solver.
 
 A new method is a row here and, with the constructor that its users expect, a class of about ten
 lines in one of the modules beside this one.
 """
 
-import functools
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import scipy.optimize
@@ -15,94 +12,19 @@ import scipy.optimize
 from optimizers._types import Array
 from optimizers.options.table import LEVEL, NUMBER, Option, anything
 from optimizers.result import StopReason as Stop
+from optimizers.scipy import locks
+from optimizers.scipy.lbfgsb.solver import LbfgsbSolver
+from optimizers.scipy.method import Method
 from optimizers.scipy.options import LBFGSB_OPTIONS, TNC_OPTIONS, like, shared
+from optimizers.scipy.solver import CustomSolver, ScipySolver
+from optimizers.scipy.tnc.solver import TncSolver
 from optimizers.support import SupportLevel as Level
-from optimizers.support import SupportLevels, levels
-
-
-@dataclass(frozen=True)
-class Method:
-    """What is known of one method.
-
-    Parameters
-    ----------
-    options : tuple of Option
-        Its options; ``disp``, ``maxfun`` and those of differences need not be among them.
-    gradient, bounds, constraints, hessian : SupportLevel
-        What it can take.
-    joint : bool
-        Whether it wants the gradient at each point where it wants the value, so that both are
-        best evaluated in one wave.
-    differences : tuple of str
-        The options that set the steps of finite differences.
-    tol : tuple of str
-        The options that ``tol`` stands for.
-    budget : tuple of str
-        The options that limit the number of points, of which the smallest holds.
-    counted_by_run : bool
-        Whether ``maxiter`` is the run's to count, since the method's own option of that name
-        counts something else.
-    renamed : mapping of str to str
-        SciPy's names of options that are called otherwise here.
-    asks_twice : bool
-        Whether it asks for points again and counts that: its own limit would come too early.
-    callable_hessian : bool
-        Whether the Hessian must be a function, and no difference scheme will do.
-    default_hessian : callable, optional
-        Makes the Hessian strategy of a run where the user gives none.
-    strips_fixed : bool
-        Whether it takes variables without room out of the problem, and then hands callbacks and
-        constraints what remains: here they are taken out before.
-    stops : mapping of int to StopReason
-        What its return codes mean.
-    words : mapping of str to StopReason
-        What parts of its message mean, where the return code does not tell: these come first.
-    """
-
-    options: tuple[Option, ...]
-    gradient: Level = Level.supported
-    bounds: Level = Level.ignored
-    constraints: Level = Level.not_supported
-    hessian: Level = Level.ignored
-    joint: bool = False
-    differences: tuple[str, ...] = ()
-    tol: tuple[str, ...] = ()
-    budget: tuple[str, ...] = ("maxfun",)
-    counted_by_run: bool = False
-    renamed: Mapping[str, str] = field(default_factory=dict)
-    asks_twice: bool = False
-    callable_hessian: bool = False
-    strips_fixed: bool = False
-    default_hessian: Callable[[], Any] | None = None
-    stops: Mapping[int, Stop] = field(default_factory=dict)
-    words: Mapping[str, Stop] = field(default_factory=dict)
-
-    @functools.cached_property
-    def known(self) -> dict[str, Option]:
-        """All options that a user may give, by name."""
-        common = shared("disp", *self.differences, *self.budget)
-        return {option.name: option for option in (*common, *self.options)}
-
-    @property
-    def levels(self) -> SupportLevels:
-        """What it can take."""
-        return levels(
-            gradient=self.gradient,
-            bounds=self.bounds,
-            constraints=self.constraints,
-            hessian=self.hessian,
-        )
-
-    @property
-    def has_own_maxfun(self) -> bool:
-        """Whether ``maxfun`` is an option of the method's own, with a default, and no setting."""
-        return any(option.name == "maxfun" for option in self.options)
 
 
 class QuietBFGS(scipy.optimize.BFGS):  # type: ignore[misc]  # SciPy is untyped
     """SciPy's BFGS strategy, without its warning at a step that leaves the gradient as it was.
 
-    Such steps are usual near a minimum, and the warning is about SciPy's choice, not the user's.
+    Such steps are usual near a minimum, and the warning is of SciPy's choice, not of the user's.
     """
 
     def update(self, delta_x: Array, delta_grad: Array) -> None:
@@ -114,6 +36,7 @@ class QuietBFGS(scipy.optimize.BFGS):  # type: ignore[misc]  # SciPy is untyped
 _STEPS = ("eps", "finite_diff_rel_step")
 _LINE_SEARCH_STOPS = {0: Stop.GRADIENT, 1: Stop.MAXITER, 2: Stop.NO_PROGRESS, 3: Stop.FAILED}
 _TRUST_REGION = Method(
+    ScipySolver,
     options=(
         *shared("maxiter", "initial_trust_radius", "max_trust_radius", "eta", "return_all"),
         like("gtol", default=1e-4).means("Stop when the gradient's norm is smaller."),
@@ -127,6 +50,7 @@ _TRUST_REGION = Method(
 
 METHODS: dict[str, Method] = {
     "nelder-mead": Method(
+        ScipySolver,
         options=(
             like("maxiter").means("Maximum number of iterations."),
             *shared("maxfev", "return_all"),
@@ -151,6 +75,7 @@ METHODS: dict[str, Method] = {
         stops={0: Stop.CONVERGED, 1: Stop.MAXFUN, 2: Stop.MAXITER},
     ),
     "powell": Method(
+        ScipySolver,
         options=(
             like("maxiter").means("Maximum number of iterations."),
             *shared("maxfev", "xtol", "ftol", "return_all"),
@@ -166,6 +91,7 @@ METHODS: dict[str, Method] = {
         stops={0: Stop.CONVERGED, 1: Stop.MAXFUN, 2: Stop.MAXITER, 3: Stop.FAILED},
     ),
     "cg": Method(
+        ScipySolver,
         options=(
             like("maxiter", default=20).means("Maximum number of iterations."),
             *shared("gtol", "eps", "norm", "return_all", "c1"),
@@ -177,6 +103,7 @@ METHODS: dict[str, Method] = {
         stops=_LINE_SEARCH_STOPS,
     ),
     "bfgs": Method(
+        ScipySolver,
         options=(
             *shared("maxiter", "gtol", "eps", "norm", "return_all", "c1", "c2"),
             Option("xrtol", 0, NUMBER).means("Stop when the relative step is smaller."),
@@ -190,6 +117,7 @@ METHODS: dict[str, Method] = {
         stops=_LINE_SEARCH_STOPS,
     ),
     "newton-cg": Method(
+        ScipySolver,
         options=(
             *shared("maxiter", "return_all", "c1", "c2"),
             like("xtol", default=1e-5).means(
@@ -205,6 +133,7 @@ METHODS: dict[str, Method] = {
         stops={**_LINE_SEARCH_STOPS, 0: Stop.STEP},
     ),
     "l-bfgs-b": Method(
+        LbfgsbSolver,
         options=LBFGSB_OPTIONS,
         bounds=Level.supported,
         joint=True,
@@ -212,15 +141,15 @@ METHODS: dict[str, Method] = {
         tol=("ftol", "gtol"),
     ),
     "tnc": Method(
+        TncSolver,
         options=TNC_OPTIONS,
         bounds=Level.supported,
         joint=True,
         differences=_STEPS,
         tol=("xtol", "ftol", "gtol"),
-        # Its maxfun counts f and its gradient as one, whatever they cost: not our maxfun.
-        renamed={"maxiter": "maxfun"},
     ),
     "cobyla": Method(
+        ScipySolver,
         options=(
             like("maxiter", default=1000).means(
                 "Maximum number of iterations, of one or two evaluations each."
@@ -238,6 +167,7 @@ METHODS: dict[str, Method] = {
         tol=("tol",),
         counted_by_run=True,
         strips_fixed=True,
+        lock=locks.COBYLA,
         # Its codes changed meaning in SciPy 1.16; its words are clear in both.
         words={
             "satisfying the constraints": Stop.INFEASIBLE,
@@ -247,6 +177,7 @@ METHODS: dict[str, Method] = {
         },
     ),
     "cobyqa": Method(
+        ScipySolver,
         options=(
             like("maxiter").means("Maximum number of iterations, of one evaluation each."),
             like("maxfev", default=None).means(
@@ -266,6 +197,7 @@ METHODS: dict[str, Method] = {
         budget=("maxfev", "maxfun"),
         counted_by_run=True,
         strips_fixed=True,
+        lock=locks.COBYQA,
         stops={
             0: Stop.CONVERGED,
             1: Stop.TARGET,
@@ -277,6 +209,7 @@ METHODS: dict[str, Method] = {
         },
     ),
     "slsqp": Method(
+        ScipySolver,
         options=(
             like("maxiter", default=100).means("Maximum number of iterations."),
             like("ftol", default=1e-6).means(
@@ -296,6 +229,7 @@ METHODS: dict[str, Method] = {
         },
     ),
     "trust-constr": Method(
+        ScipySolver,
         options=(
             like("maxiter", default=1000).means("Maximum number of iterations."),
             like("gtol", default=1e-8).means(
@@ -344,11 +278,12 @@ METHODS: dict[str, Method] = {
 
 #: A callable method of the user's: it may take anything, and its options are its own.
 CUSTOM = Method(
+    CustomSolver,
     options=shared("maxiter"),
+    takes_any=True,
     bounds=Level.supported,
     constraints=Level.supported,
     hessian=Level.supported,
     tol=("tol",),
     differences=_STEPS,
-    stops={},
 )

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import copy
-import sys
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, ClassVar
 
-import scipy.optimize
 from typing_extensions import Unpack, override
 
-from optimizers._types import Array, ArrayLike, BoundsLike, ConstraintsLike, Objective
-from optimizers.asktell.exclusive import check_free
+from optimizers._types import ArrayLike, BoundsLike, ConstraintsLike, Objective
 from optimizers.errors import (
     CapabilityError,
     InvalidInputError,
     MisplacedBoundsError,
-    OptionError,
     UnknownOptionError,
     nearest_names,
 )
@@ -38,16 +33,10 @@ from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
-from optimizers.scipy.free_variables import FreeVariables
-from optimizers.scipy.functions import differences_for
-from optimizers.scipy.lbfgsb.solver import LbfgsbOptions, LbfgsbSolver, solve_lbfgsb
-from optimizers.scipy.lbfgsb.solver import report_end as report_lbfgsb
-from optimizers.scipy.locks import holds_lock, is_exclusive, unlocked
-from optimizers.scipy.methods import CUSTOM, METHODS, Method
+from optimizers.scipy.differences import differences_for
+from optimizers.scipy.method import Method, Solver
+from optimizers.scipy.methods import CUSTOM, METHODS
 from optimizers.scipy.options import PROBLEM, TOL, tolerance
-from optimizers.scipy.tnc.solver import report_end as report_tnc
-from optimizers.scipy.tnc.solver import solve_tnc, tnc_messages
-from optimizers.support import SupportLevel
 
 
 class BudgetedSettings(CommonSettings, total=False):
@@ -73,11 +62,6 @@ complete(BudgetedSettings, [("Parameters", list(PROBLEM))])
 complete(AnySettings, [("Parameters", [TOL])])
 
 _PROBLEM_SETTINGS = tuple(option.name for option in PROBLEM)
-# Entries of a SciPy result that the run knows better, or that `stop` and `message` tell.
-_OWN_ENTRIES = (
-    *("x", "fun", "jac", "nfev", "njev", "nhev", "nit", "success", "status", "message"),
-    *("nrejected", "stop", "best", "elapsed", "maxcv"),
-)
 
 
 class SciPyOptimizer(Optimizer):
@@ -218,7 +202,7 @@ class SciPyOptimizer(Optimizer):
             settings.pop("maxfun", None)
         options = {k: v for k, v in kwargs.items() if k not in settings}
         check_run_settings(type(self).__name__, settings)
-        if self._info is CUSTOM:
+        if self._info.takes_any:
             self._options.update(copy.deepcopy(options))
         else:
             super().set_options(**options)
@@ -263,19 +247,17 @@ class SciPyOptimizer(Optimizer):
 
     @override
     def _needs_thread(self) -> bool:
-        return holds_lock(self._method)
+        # To close such a run from the thread of another that has the lock would wait for ever.
+        return self._info.lock is not None and self._info.lock.found is not None
 
     @override
     def _alone(self) -> str | None:
-        return str(self._method) if is_exclusive(self._method) else None
+        lock = self._info.lock
+        return str(self._method) if lock is not None and lock.is_exclusive else None
 
     @override
     def _finished(self, run: Run, result: OptimizerResult) -> None:
-        if self._method == "l-bfgs-b":
-            iprint = self._options.get("iprint")
-            report_lbfgsb(run, result, -1 if iprint is None else int(iprint))
-        if self._method == "tnc":
-            report_tnc(result.message, tnc_messages(self._options.get("mesg_num")))
+        self._solver(run.problem).report(run, result)
         super()._finished(run, result)
 
     @override
@@ -304,133 +286,27 @@ class SciPyOptimizer(Optimizer):
             for name in self._info.differences
         )
 
+    def _options_for(self, problem: Problem) -> dict[str, Any]:
+        """Return the options that hold for a problem: a default does not hide a given ``tol``."""
+        if self._tol is None:
+            return dict(self._options)
+        defaults = self._named_parameters()
+        hiding = {
+            name
+            for name in self._info.tol
+            if name in defaults and self._options.get(name) == defaults[name]
+        }
+        return {k: v for k, v in self._options.items() if k not in hiding}
+
+    def _solver(self, problem: Problem) -> Solver:
+        return self._info.solver(self._info, self._method, self._options_for(problem), self._tol)
+
     @override
     def _solve(self, run: Run) -> Outcome:
         if run.problem.is_fixed:
             message = "All variables are fixed by their bounds."
             return Outcome(run.problem.x0, True, 0, message, StopReason.FIXED)
-        options = self._scipy_options(run)
-        if self._method == "l-bfgs-b":
-            return solve_lbfgsb(run, self._lbfgsb_options(run))
-        if self._method == "tnc":
-            if self._tol is not None:
-                for name in self._info.tol:
-                    options.setdefault(name, self._tol)
-            messages = tnc_messages(options.pop("mesg_num", None))
-            outcome = solve_tnc(run, options, messages)
-            if outcome.stop is StopReason.MAXFUN:
-                # Whoever gave maxfun must see that it was another limit.
-                limit = self._options.get("maxiter")
-                limit = max(100, 10 * run.problem.n) if limit is None else limit
-                words = f"maxiter={limit}, which counts value and gradient as one"
-                outcome = replace(outcome, message=f"{outcome.message} ({words})")
-            return outcome
-        return self._call_scipy(run, options)
-
-    @override
-    def _reentrant(self, run: Run) -> Callable[[Run], Outcome] | None:
-        if self._method != "l-bfgs-b" or run.problem.is_fixed:
-            return None
-        options = self._lbfgsb_options(run)
-        return LbfgsbSolver(options) if LbfgsbSolver.can_be_entered_anew(run, options) else None
-
-    def _lbfgsb_options(self, run: Run) -> LbfgsbOptions:
-        options = self._scipy_options(run)
-        options.pop("maxfun", None)  # the run's budget
-        if self._tol is not None:
-            for name in self._info.tol:
-                options.setdefault(name, self._tol)
-        for name in ("ftol", "gtol"):
-            if options.get(name) is not None and not options[name] >= 0:
-                raise OptionError(f"{name} is {options[name]!r}, expected a number >= 0.")
-        options.setdefault("restart", self._tol is None)
-        options.setdefault("values_first", True)
-        return LbfgsbOptions.checked(**options)
-
-    def _call_scipy(self, run: Run, options: dict[str, Any]) -> Outcome:
-        problem, info = run.problem, self._info
-        # Value and gradient in one evaluation, where that costs no gradient more than the method
-        # asks for, or where calls are fewer for it; and where a bad gradient must be known before
-        # the value is accepted. A random gradient is asked for alike wherever it is evaluated.
-        is_drawn = run.differences.is_random and not (problem.jac is True or callable(problem.jac))
-        joint = info.gradient >= SupportLevel.supported and (
-            ((info.joint or not run.calls_singly) and not callable(problem.jac))
-            or run.rejects
-            or is_drawn
-        )
-        gradient = (lambda x: run.value_and_gradient(x)[1]) if joint else run.gradient
-        free = FreeVariables(problem, info.strips_fixed)
-        if is_exclusive(self._method):
-            check_free(str(self._method), run)
-        value = (lambda x: run.value_and_gradient(x)[0]) if joint else run.value
-        raw = scipy.optimize.minimize(
-            free.function(unlocked(self._method, value)),
-            free.x0,
-            method=self._method,
-            jac=gradient if info.gradient >= SupportLevel.supported else None,
-            hess=self._hessian(run),
-            hessp=None if problem.hessp is None else run.counted_hessian(problem.hessp),
-            bounds=free.bounds,
-            constraints=free.constraints,
-            # Takes the second argument that some methods pass. An iterate is all that is needed.
-            callback=lambda xk, state=None: self._iteration(run, free.whole(xk)),
-            tol=self._tol,
-            options=options,
-        )
-        raw.x = free.whole(raw.x)
-        return self._ending(run, raw)
-
-    def _iteration(self, run: Run, x: Array) -> None:
-        known = run.lookup(x)
-        if known is None and self._info.gradient == SupportLevel.ignored:
-            # COBYLA before SciPy 1.16 reports a point of its model: the best one stands for it.
-            known = run.best
-        run.iteration(x if known is None else known.x, known)
-
-    def _hessian(self, run: Run) -> Any:
-        hess, hessp = run.problem.hess, run.problem.hessp
-        if callable(hess):
-            return run.counted_hessian(hess)
-        if hess is None and hessp is None and self._info.default_hessian is not None:
-            return self._info.default_hessian()
-        return copy.deepcopy(hess)  # an update strategy keeps state: the run works on its own
-
-    def _scipy_options(self, run: Run) -> dict[str, Any]:
-        """Return the options for SciPy: without those that the run takes care of."""
-        ours = {"disp", "maxfun", *self._info.differences}
-        options = {k: v for k, v in self._options.items() if k not in ours}
-        if self._tol is not None:
-            # A default must not hide the tolerance that the user gave.
-            defaults = self._named_parameters()
-            for name in self._info.tol:
-                if name in defaults and options.get(name) == defaults[name]:
-                    del options[name]
-        if self._info.has_own_maxfun and run.maxfun is not None:
-            options["maxfun"] = run.maxfun
-        if self._info.asks_twice and options.get("maxfev") is not None:
-            options["maxfev"] = sys.maxsize  # the run's own count comes before
-        if self._info.counted_by_run and options.get("maxiter") is not None:
-            # Far enough not to come before the run's own count.
-            options["maxiter"] = 3 * options["maxiter"] + run.problem.n + 2
-        return {self._info.renamed.get(name, name): value for name, value in options.items()}
-
-    def _ending(self, run: Run, raw: Any) -> Outcome:
-        message, status = str(raw.message), int(raw.get("status", 0))
-        success = bool(raw.success)
-        words = (s for words, s in self._info.words.items() if words in message)
-        stop = raw.get("stop") if self._info is CUSTOM else next(words, None)
-        if not isinstance(stop, StopReason):
-            default = StopReason.CONVERGED if success else StopReason.OTHER
-            stop = self._info.stops.get(status, default)
-        if self._info is CUSTOM:  # it may count its iterations without a callback
-            run.nit = run.nit or int(raw.get("nit", 0))
-        run.extra.update({k: v for k, v in raw.items() if k not in _OWN_ENTRIES})
-        x = raw.x
-        if self._info.gradient == SupportLevel.ignored and run.best is not None:
-            # Where a search without gradients ends need not be the best point it found: COBYLA's
-            # end before SciPy 1.16, and any that gave up. What is feasible, the method knows best.
-            x = raw.x if success and run.problem.constraints else run.best.x
-        return Outcome(x, success, status, message, stop)
+        return self._solver(run.problem).solve(run)
 
 
 def _found(method: str | Callable[..., Any]) -> tuple[str | Callable[..., Any], Method]:

@@ -26,15 +26,7 @@ def is_coarse(run: Run) -> bool:
 
 
 def gradient_error(run: Run, value: float) -> float:
-    """Return the relative error of gradients by the run's differences, noise included.
-
-    Parameters
-    ----------
-    run : Run
-        The run, after its first evaluation.
-    value : float
-        The value at the start.
-    """
+    """Return the relative error of gradients by differences, after the value at the start."""
     source = run.differences
     is_scheme = isinstance(source, Differences)
     if run.stage is not None:
@@ -49,15 +41,7 @@ def gradient_error(run: Run, value: float) -> float:
 
 
 def set_accuracy(options: dict[str, Any], error: float) -> None:
-    """Set ``accuracy``, and ``gtol`` if it is not given, to what suits gradients with an error.
-
-    Parameters
-    ----------
-    options : dict
-        The kernel's options; changed.
-    error : float
-        The relative error of the gradients.
-    """
+    """Set ``accuracy``, and ``gtol`` if not given, to what suits gradients with an error."""
     # Balances noise and curvature of the products; the kernel multiplies it by 1 + norm(x).
     options["accuracy"] = error**0.5 / 3
     if options["gtol"] < 0:
@@ -66,15 +50,7 @@ def set_accuracy(options: dict[str, Any], error: float) -> None:
 
 
 class Coarse:
-    """Makes TNC's options suit coarse values, and tells whether these bear out how it ended.
-
-    Parameters
-    ----------
-    run : Run
-        The run, after its first evaluation.
-    options : dict
-        The kernel's options as they were given.
-    """
+    """Makes TNC's options suit coarse values, and tells whether these bear out how it ended."""
 
     def __init__(self, run: Run, options: dict[str, Any]) -> None:
         self._run = run

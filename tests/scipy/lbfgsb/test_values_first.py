@@ -11,8 +11,9 @@ from optimizers import LBFGSB
 from optimizers.evaluation import Differences, Evaluator
 from optimizers.problem.problem import Problem
 from optimizers.run.run import Run
-from optimizers.scipy.lbfgsb import kernel as kernels
-from optimizers.scipy.lbfgsb.solver import LbfgsbOptions, solve_lbfgsb
+from optimizers.scipy.lbfgsb import available
+from optimizers.scipy.lbfgsb.options import LbfgsbOptions
+from optimizers.scipy.lbfgsb.solver import solve_lbfgsb
 
 
 class Narrow(Evaluator):
@@ -107,7 +108,7 @@ def test_the_users_gradient_is_no_wave_to_save() -> None:
 def test_a_kernel_that_does_not_step_back_is_driven_as_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(kernels, "steps_back_by_value", lambda: False)
+    monkeypatch.setattr(available, "steps_back_by_value", lambda: False)
     assert solved(run_of(rosen)).nfev % 7 == 0
 
 
