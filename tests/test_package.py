@@ -51,7 +51,9 @@ def test_every_class_and_error_that_is_imported_is_public():
     assert public | {"_minimize_lbfgsb"} == set(optimizers.__all__)
 
 
-@pytest.mark.parametrize("module", ["scipy", "evaluation", "external", "problems"])
+@pytest.mark.parametrize(
+    "module", ["scipy", "evaluation", "external", "flow", "problems", "testing"]
+)
 def test_the_names_of_each_folder_exist(module):
     folder = importlib.import_module(f"optimizers.{module}")
     assert all(hasattr(folder, name) for name in folder.__all__)

@@ -36,6 +36,7 @@ class GradientSource(ABC):
 
     >>> from dataclasses import dataclass
     >>> from optimizers import LBFGSB, GradientSource
+    >>> from optimizers.flow import Plan
     >>> @dataclass(frozen=True, eq=False)
     ... class Ahead(GradientSource):
     ...     step: float = 1e-7

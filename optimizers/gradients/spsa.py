@@ -40,7 +40,7 @@ class SPSAGradient(GradientSource):
     -----
     Directions are drawn from the run's own generator: the same ``seed`` gives the same run, on
     serial and parallel evaluators alike. What the noise of values adds to the gradient, tells
-    :attr:`~optimizers.gradients.stencils.Plan.noise`; the choice of directions itself scatters
+    :attr:`~optimizers.flow.Plan.noise`; the choice of directions itself scatters
     each component by about the norm of the others, divided by the root of ``samples``.
 
     References

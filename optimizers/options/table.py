@@ -16,9 +16,16 @@ _MOST = 2**63 - 1
 
 @dataclass(frozen=True, eq=False)
 class Check:
-    """What values an option may have: their type in words, and what raises for any other.
+    """What values an option may have.
 
-    ``convert`` makes of a value what algorithms get.
+    Parameters
+    ----------
+    kind : str
+        Their type, as docstrings tell it.
+    test : callable
+        ``test(name, value)`` raises an :class:`OptionError` for any other value.
+    convert : callable, optional
+        ``convert(value)`` makes of a value what the algorithm gets.
     """
 
     kind: str
@@ -41,7 +48,25 @@ class Check:
 
 @dataclass(frozen=True, eq=False)
 class Option:
-    """An option or a setting; None may be given where it is the default."""
+    """An option or a setting, declared once; None may be given where it is the default.
+
+    Parameters
+    ----------
+    name : str
+        Its name, as users write it.
+    default : object
+        Its default.
+    check : Check
+        What values it may have.
+    meaning : str
+        What it does, in whole sentences; see :meth:`means`.
+
+    Examples
+    --------
+    >>> option = Option("rate", 0.1, number(0)).means("How long a step is.")
+    >>> option.checked(2)
+    2
+    """
 
     name: str
     default: Any
@@ -110,7 +135,19 @@ def expecting(kind: str, expected: str, accepts: Callable[[Any], bool]) -> Check
 
 
 def whole(least: int | None = None) -> Check:
-    """Return the check for whole numbers, NumPy's and floats without a fraction among them."""
+    """Return the check for whole numbers; an algorithm gets each as an int.
+
+    Parameters
+    ----------
+    least : int, optional
+        The least of them.
+
+    Examples
+    --------
+    >>> whole(1)("count", 0)
+    Traceback (most recent call last):
+    optimizers.errors.OptionError: count is 0, expected a whole number >= 1.
+    """
     at_least = "" if least is None else f" >= {least}"
 
     def test(name: str, value: Any) -> None:
@@ -126,9 +163,14 @@ def whole(least: int | None = None) -> Check:
 
 
 def number(low: float = -math.inf, high: float = math.inf, ends: str = "[]") -> Check:
-    """Return the check for the numbers of an interval; ``ends`` say whether its ends belong to it.
+    """Return the check for the numbers of an interval; NaN is in none.
 
-    NaN is in none.
+    Parameters
+    ----------
+    low, high : float, optional
+        The interval; all numbers by default.
+    ends : {"[]", "[)", "(]", "()"}
+        Which of its ends belong to it.
     """
     left, right = ends[0], ends[1]
     until = ")" if high == math.inf else right
@@ -143,7 +185,13 @@ def number(low: float = -math.inf, high: float = math.inf, ends: str = "[]") -> 
 
 
 def choice(*values: Any) -> Check:
-    """Return the check for one of a few values."""
+    """Return the check for one of a few values.
+
+    Parameters
+    ----------
+    *values : str, int or bool
+        The values.
+    """
     names = ", ".join(f'"{v}"' if isinstance(v, str) else repr(v) for v in values)
     plain = str | bool | int | np.bool_
     expected = " or ".join(map(repr, values))
@@ -151,7 +199,13 @@ def choice(*values: Any) -> Check:
 
 
 def anything(kind: str) -> Check:
-    """Return the check of what is not looked at before it is used."""
+    """Return the check of what is not looked at before it is used.
+
+    Parameters
+    ----------
+    kind : str
+        The type that docstrings tell.
+    """
     return Check(kind, lambda name, value: None)
 
 

@@ -23,7 +23,7 @@ from optimizers.support import SupportLevel, SupportLevels
 class Problem:
     """A minimisation problem in the form that all algorithms share.
 
-    Build it with :meth:`check`, which normalises what a user gave.
+    ``Problem.check`` makes one of what a user gave.
 
     Parameters
     ----------

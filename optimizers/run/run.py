@@ -8,7 +8,7 @@ import contextlib
 import math
 from asyncio import CancelledError
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, overload
+from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
 import numpy as np
 
@@ -17,11 +17,15 @@ from optimizers.evaluation.evaluator import Evaluator
 from optimizers.gradients.source import GradientSource
 from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult, StopReason
+from optimizers.run.guard import Guard, Kept
 from optimizers.run.memory import Evaluation, PutAside, StopRun
 from optimizers.run.observers import Observer
 from optimizers.run.outcome import Outcome
 from optimizers.run.questions import WaveTaker
 from optimizers.run.several import several
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Stage(Protocol):
@@ -93,6 +97,8 @@ class Run(WaveTaker):
         self.stage: Stage | None = None
         # A gradient that was asked for before the value at its point.
         self._orphan: tuple[Array, Array] | None = None
+        # What a library that is called under a guard may have swallowed.
+        self._kept: Kept = []
 
     @property
     def is_watched(self) -> bool:
@@ -265,6 +271,33 @@ class Run(WaveTaker):
             return user(*(np.copy(array) for array in arrays))
 
         return hessian
+
+    def guard(self, call: Callable[P, T]) -> Guard[P, T]:
+        """Return a context whose callable carries exceptions past a library that swallows them.
+
+        Whatever `call` raises, the objective's error or the end of a budget, is kept, raised at
+        once at any further call, and raised at the end of the block whatever the library made
+        of it.
+
+        Parameters
+        ----------
+        call : callable
+            What the library calls, such as :meth:`value`.
+
+        Returns
+        -------
+        context manager
+            Its ``with`` block gets the callable to hand to the library. Several guards of a run
+            may be open together, and share what they keep.
+
+        Examples
+        --------
+        In the ``_solve`` of an optimizer around a library::
+
+            with run.guard(run.value) as fun, run.guard(run.gradient) as jac:
+                raw = library.minimize(fun, run.problem.x0, jac)
+        """
+        return Guard(call, self._kept)
 
     # How a run begins and ends.
 

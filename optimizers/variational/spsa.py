@@ -246,8 +246,7 @@ class SPSA(FlowOptimizer):
                 hessian.add(probes.mean_curvature(values, known.all(axis=1)), k)
             if k > self.hessian_delay:
                 step = hessian.conditioned(step)
-        norm = float(np.linalg.norm(step))
-        if self.trust_region and norm > 1:
+        if self.trust_region and (norm := float(np.linalg.norm(step))) > 1:
             step = step / norm
         return step, float(values[known].mean()) if known.any() else np.nan
 
