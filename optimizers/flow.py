@@ -16,7 +16,7 @@ from optimizers._types import Array
 from optimizers.asktell.flow import Flow, Products, Step, Told, drive
 from optimizers.asktell.messages import AskData, TellData
 from optimizers.errors import UnknownOptionError, nearest_names
-from optimizers.gradients.stencils import Plan
+from optimizers.gradients.plan import Plan
 from optimizers.optimizer import Optimizer
 from optimizers.options.configured import own
 from optimizers.options.docstring import complete
@@ -24,7 +24,8 @@ from optimizers.options.settings import GROUPED, RUN_SETTINGS, RunSettings
 from optimizers.options.table import Check, Option, anything, choice, number, whole
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
-from optimizers.run.memory import Evaluation, StopRun
+from optimizers.run.budget import StopRun
+from optimizers.run.memory import Evaluation
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 

@@ -18,9 +18,8 @@ from optimizers.asktell.exclusive import held
 from optimizers.asktell.messages import Question
 from optimizers.errors import StepperError
 from optimizers.result import OptimizerResult, StopReason
-from optimizers.run.memory import Evaluation, PutAside, StopRun
+from optimizers.run.budget import StopRun
 from optimizers.run.prepared import Prepared
-from optimizers.run.run import Run
 
 #: How long closing waits for a solver's thread to end, in seconds.
 _PATIENCE = 5.0
@@ -30,8 +29,6 @@ def exchange(prepared: Prepared, evaluator: AskingEvaluator) -> "SolverDriver":
     """Return the quickest exchange for a run, whose evaluator is given."""
     run = prepared.run
     solve = held(prepared.exclusive, run, prepared.execute)
-    if prepared.is_reentrant:
-        return ReentrantDriver(run, evaluator, solve)
     if prepared.needs_thread or find_spec("greenlet") is None:
         return ThreadDriver(evaluator, solve)
     return GreenletDriver(evaluator, solve)
@@ -49,7 +46,7 @@ class SolverDriver(ABC):
     """
 
     def __init__(self, evaluator: AskingEvaluator, solve: Callable[[], OptimizerResult]) -> None:
-        evaluator.hand = self._hand
+        evaluator.ask = self._hand
         self._solve = solve
         self._result: OptimizerResult | None = None
         self._error: BaseException | None = None
@@ -84,8 +81,6 @@ class SolverDriver(ABC):
     def _run(self) -> None:
         try:
             self._result = self._solve()
-        except PutAside:
-            raise
         except BaseException as error:  # raised to the caller, by `result`
             self._error = error
 
@@ -192,69 +187,3 @@ class GreenletDriver(SolverDriver):
         # From another thread it cannot be reached: it ends when nothing refers to it any more.
         if self._solver and threading.get_ident() == self._thread:
             self.advance()
-
-
-class ReentrantDriver(SolverDriver):
-    """A solver that is left when it asks, and entered anew when it is told: it can be pickled.
-
-    On its way back to where it stood, it asks again what it asked since it last had a value and a
-    gradient, and gets the same answers; what that counts is counted once.
-
-    Parameters
-    ----------
-    run : Run
-        The run.
-    evaluator : AskingEvaluator
-        What hands its questions over.
-    solve : callable
-        Executes the run, and goes on where :class:`PutAside` left it.
-    """
-
-    def __init__(
-        self, run: Run, evaluator: AskingEvaluator, solve: Callable[[], OptimizerResult]
-    ) -> None:
-        super().__init__(evaluator, solve)
-        self._held = run
-        self._evaluator = evaluator
-        self._answered: list[Question] = []
-        self._position = 0
-        self._before = self._standing()
-
-    def _standing(self) -> tuple[int, int, float, Evaluation]:
-        """Return what answers change before the point that they are for is done with."""
-        run = self._held
-        return run.nfev, run.njev, self._evaluator.precision, run.last
-
-    @override
-    def advance(self) -> Question | None:
-        run = self._held
-        self._position = 0
-        try:
-            self._run()
-        except PutAside:
-            if run.last is self._before[-1]:  # not yet done with the point
-                run.nfev, run.njev, self._evaluator.precision, _ = self._before
-            else:
-                self._before = self._standing()
-                del self._answered[:-1]
-            return self._answered[-1]
-        return None
-
-    @override
-    def _hand(self, question: Question) -> None:
-        if self._position < len(self._answered):
-            question.take(self._answered[self._position])
-            self._position += 1
-            if not question.missing:
-                return
-        elif not self.is_closed:
-            self._answered.append(question)
-            raise PutAside
-        raise StopRun(self._reason)
-
-    @override
-    def close(self) -> None:
-        self.is_closed = True
-        self._position = 0
-
-    __reduce__ = object.__reduce__  # type: ignore[assignment]  # unlike the others

@@ -1,7 +1,6 @@
-"""An evaluator that evaluates nothing: it hands each wave over to whoever can."""
+"""An evaluator that evaluates nothing: it asks whoever can."""
 
-import math
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import numpy as np
@@ -10,11 +9,9 @@ from typing_extensions import override
 from optimizers._types import Array
 from optimizers.asktell.messages import AskData, Question
 from optimizers.errors import JournalError
-from optimizers.evaluation.accounts import Account
-from optimizers.evaluation.evaluator import Evaluator
-from optimizers.evaluation.uncertainty import element
-from optimizers.evaluation.wave import Answer, Block
-from optimizers.run.memory import StopRun
+from optimizers.evaluation.evaluator import Evaluator, Facts, Part
+from optimizers.evaluation.wave import Answer, Block, Wave
+from optimizers.run.budget import StopRun
 
 
 def told(x: Array) -> Any:
@@ -27,57 +24,28 @@ def _nobody(question: Question) -> None:
 
 
 class AskingEvaluator(Evaluator):
-    """Hands each wave over as a question."""
+    """Asks each block of a wave as a question."""
 
     def __init__(self) -> None:
         super().__init__(told)
-        #: ``hand(question)`` returns when the question is answered, or when a part of one that is
+        #: ``ask(question)`` returns when the question is answered, or when a part of one that is
         #: followed is; it may raise a StopRun instead, and what was answered until then counts.
-        self.hand: Callable[[Question], Any] = _nobody
-
-    @property
-    @override
-    def calls_points(self) -> bool:
-        return False
+        self.ask: Callable[[Question], Any] = _nobody
 
     @override
-    def measure(self, x: Array, spare: float = math.inf) -> tuple[float, float]:
-        return element(self._one(AskData(x[np.newaxis].copy()))[0])
+    def _made_facts(self) -> Facts:
+        return Facts()
 
     @override
-    def raw(self, fun: Callable[[Array], Any], x: Array) -> Any:
-        point = x[np.newaxis].copy()
-        # The run counts a point whose gradient comes with it.
-        started = self.started
-        try:
-            return self._one(AskData(point, point.copy()))
-        finally:
-            self.started = started
-
-    def _one(self, ask: AskData) -> Any:
-        question = Question(ask)
-        try:
-            self._ask(question)
-        except StopRun as closed:
-            closed.value = question.value(0)
-            raise
-        row = question.row(0)
-        if isinstance(row, Exception):
-            raise row
-        assert row is not None
-        return row
-
-    @override
-    def answers(
-        self, blocks: Sequence[Block], spare: float | Account = math.inf, deadline: float = math.inf
-    ) -> Generator[tuple[Block, slice, Answer], None, None]:
-        for block in blocks:  # of more than one type, so not in one question
+    def answers(self, wave: Wave) -> Generator[Part, None, None]:
+        for block in wave.blocks:  # of more than one type, so not in one question
             if len(block.points) == 0:
                 continue
-            question = Question(AskData(block.points.copy()))
+            points = block.points.copy()
+            question = Question(AskData(points, points.copy() if block.kind == "both" else None))
             stop: StopRun | JournalError | None = None
             try:
-                self._ask(question, block)
+                self._ask(question, block, wave)
             except (StopRun, JournalError) as error:  # what was told before counts
                 stop = error
             for row, answer in _answered(question):
@@ -85,27 +53,40 @@ class AskingEvaluator(Evaluator):
             if stop is not None:
                 raise stop
 
-    def _ask(self, question: Question, block: Block | None = None) -> None:
+    def _ask(self, question: Question, block: Block, wave: Wave) -> None:
         known: set[int] = set()
-        question.is_followed = block is not None and self.heard is not None
+        follow = wave.on_answer
+        question.is_followed = follow is not None
         try:
             while not known or question.missing:
-                self.hand(question)
-                if block is None or self.heard is None:
+                self.ask(question)
+                if follow is None:
                     break
-                self.precision = max(self.precision, question.precision)
+                self.facts.precision = max(self.facts.precision, question.precision)
                 for row, answer in _answered(question):
                     if row not in known:
                         known.add(row)
-                        self.heard(block, row, answer)
+                        follow(block, row, answer)
         finally:
-            self.started += len(question.points) - len(question.missing)
-            self.precision = max(self.precision, question.precision)
+            for row in range(len(question.points)):
+                if question.row(row) is not None:
+                    self.facts.count(block, slice(row, row + 1))
+                elif (value := question.value(row)) is not None:  # its gradient is missing
+                    self.facts.started += 1
+                    wave.late.append((question.points[row : row + 1], np.array([value])))
+            self.facts.precision = max(self.facts.precision, question.precision)
 
 
 def _answered(question: Question) -> Iterator[tuple[int, Answer]]:
     """Yield the rows that are answered, as evaluators answer."""
     for number in range(len(question.points)):
         row = question.row(number)
-        if row is not None:
-            yield number, row if isinstance(row, Exception) else np.array([row[0]])
+        if row is None or isinstance(row, Exception):
+            if row is not None:
+                yield number, row
+        elif question.ask.x_jac is None:
+            yield number, np.array([row[0]])
+        else:
+            both = np.empty(1, dtype=object)
+            both[0] = row
+            yield number, both

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from optimizers._types import Array
 from optimizers.asktell.messages import AskData
-from optimizers.evaluation.wave import Block
 from optimizers.result import StopReason
-from optimizers.run.memory import Evaluation, StopRun
+from optimizers.run.budget import StopRun
+from optimizers.run.memory import Evaluation
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 
@@ -131,25 +131,21 @@ def _checked(outcome: Any) -> Outcome:
 
 def _note(run: Run, step: Step) -> None:
     """Tell the observers of a step."""
-    known = run.lookup(step.x) if step.fun is None else Evaluation(step.x, step.fun, step.jac)
-    if known is not None and _is_penalty(run, known):
+    memory = run.memory
+    known = memory.lookup(step.x) if step.fun is None else Evaluation(step.x, step.fun, step.jac)
+    if known is not None and memory.is_penalty(known):
         known = None
     elif known is None and run.wants_values:
-        known = Evaluation(step.x, float(_values(run, step.x[np.newaxis]).fun[0]))
-    run.iteration(step.x, known, **step.extra)
+        known = run.ask([step.x]).found[0]
+    run.iterated(step.x, known, **step.extra)
 
 
 def _without_penalty(run: Run, outcome: Outcome) -> Outcome:
-    """Return an outcome on a point that was rejected as one on the best that was not."""
-    known, last_good = outcome.known, run.last_good
-    if known is None or last_good is None or not _is_penalty(run, known):
+    """Return an outcome on a penalty as one on the best point that is none."""
+    known, last_good = outcome.known, run.memory.last_good
+    if known is None or last_good is None or not run.memory.is_penalty(known):
         return outcome
     return replace(outcome, x=last_good.x, known=last_good)
-
-
-def _is_penalty(run: Run, known: Evaluation) -> bool:
-    """Return whether an answer stands for an evaluation that was rejected: it is above all."""
-    return known.fun > run.worst
 
 
 def _answered(run: Run, ask: AskData | Products) -> Told:
@@ -163,63 +159,20 @@ def _answered(run: Run, ask: AskData | Products) -> Told:
     points = ask.x_fun if isinstance(ask, AskData) else None
     if points is None:
         raise TypeError(f"A flow asked {ask!r}, expected AskData(points), Products or Step.")
+    wants_gradients = ask.x_jac is not None
     if points.ndim == 1:
-        if ask.x_jac is not None:
+        if wants_gradients:
             return Told(*run.value_and_gradient(points))
-        return Told(float(_values(run, points[np.newaxis]).fun[0]))
-    return _values(run, points) if ask.x_jac is None else _gradients(run, points)
-
-
-def _gradients(run: Run, points: Array) -> Told:
-    """Return values and gradients of a wave; NaN where an evaluation is rejected."""
-    misled = run.npenalized
-    found = run.values_and_gradients(list(points))
-    if len(found) < len(points):  # the budget allows no more
-        raise StopRun(StopReason.MAXFUN)
-    run.npenalized = misled  # it is told which were rejected
-    told = Told(np.full(len(points), np.nan), np.full(points.shape, np.nan))
-    for row, known in enumerate(found):
+        (known,) = run.ask([points]).found
+        assert known is not None
+        return Told(known.fun)
+    answers = run.ask(list(points), gradients=wants_gradients, penalize=not wants_gradients)
+    fun, jac = np.full(len(points), np.nan), np.full(points.shape, np.nan)
+    for row, known in enumerate(answers.found):
         if known is not None:
-            told.fun[row], told.jac[row] = known.fun, known.jac
-    return replace(told, known=np.array([known is not None for known in found]))
-
-
-def _values(run: Run, points: Array) -> Told:
-    """Return the values of a wave; penalties where an evaluation is rejected."""
-    problem = run.problem
-    points = np.array([problem.clip(x) for x in points])
-    left = run.limit - run.nfev
-    is_last = len(points) > left > 0
-    if is_last:  # what the budget allows: the most wanted come first
-        points = points[: int(left)]
-    block = Block(points)
-    try:
-        if problem.jac is True:
-            _call_each(run, block)
-        else:
-            run.take([block], is_first_needed=False)
-    except Exception as failure:
-        run.rejected(points[0], failure)  # raises: it says more, and knows a wish to stop
-        raise
-    values = block.values
-    known = np.ones(len(values), dtype=bool)
-    known[list(block.failures)] = False
-    if known.any():  # what a rejected point steps back to, and an end may be on
-        best = int(np.flatnonzero(known)[np.argmin(values[known])])
-        run.store(Evaluation(points[best].copy(), float(values[best])))
-    for row, error in block.failures.items():
-        values[row] = run.rejected(points[row], error).fun
-    if is_last:
-        raise StopRun(StopReason.MAXFUN)
-    return Told(values, known=known, errors=block.errors)
-
-
-def _call_each(run: Run, block: Block) -> None:
-    """Evaluate points of an objective that returns its gradient too, which is of no use."""
-    for row, x in enumerate(block.points):
-        try:
-            block.values[row], _ = run.call(x)
-        except Exception as error:
-            block.failures[row] = error
-            if not run.rejects:
-                raise
+            fun[row] = known.fun
+            if wants_gradients:
+                jac[row] = known.jac
+    if wants_gradients:
+        return Told(fun, jac, known=answers.known)
+    return Told(fun, known=answers.known, errors=answers.errors)

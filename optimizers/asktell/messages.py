@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from optimizers._types import ArrayLike
 from optimizers.errors import InvalidInputError
-from optimizers.evaluation.answers import as_gradient, as_values, precision_of
-from optimizers.evaluation.uncertainty import as_answer
+from optimizers.evaluation.answers import as_answer, as_gradient, as_values, precision_of
 
 
 @dataclass(frozen=True, eq=False)

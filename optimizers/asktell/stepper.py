@@ -103,13 +103,13 @@ class Stepper:
     def state(self) -> OptimizerState:
         """Where the run stands."""
         run = self._run
-        at = run.iterate or run.best
+        at = run.memory.iterate or run.best
         return OptimizerState(
             x=(run.problem.x0 if at is None else at.x).copy(),
             fun=None if at is None else at.fun,
             jac=None if at is None or at.jac is None else at.jac.copy(),
             nfev=run.nfev,
-            njev=run.njev,
+            njev=run.budget.njev,
             nit=run.nit,
         )
 

@@ -11,9 +11,9 @@ from typing_extensions import override
 
 from optimizers._types import Array
 from optimizers.errors import InvalidInputError
+from optimizers.gradients.plan import Plan
 from optimizers.gradients.shift_rules import Frequencies, Rule, rule_inside, usual_rule
 from optimizers.gradients.source import GradientSource, Rng
-from optimizers.gradients.stencils import Plan
 
 _EPS = float(np.finfo(np.float64).eps)
 #: A shift whose sine is smaller than this is a multiple of pi.

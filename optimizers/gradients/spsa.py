@@ -9,8 +9,8 @@ from typing_extensions import override
 
 from optimizers._types import Array
 from optimizers.errors import InvalidInputError
+from optimizers.gradients.plan import Plan
 from optimizers.gradients.source import GradientSource, Rng
-from optimizers.gradients.stencils import Plan
 
 _EPS = float(np.finfo(np.float64).eps)
 

@@ -9,7 +9,7 @@ import numpy as np
 from typing_extensions import Unpack, override
 
 from optimizers.errors import OptionError, UnknownOptionError, nearest_names
-from optimizers.evaluation.pool import check_workers
+from optimizers.evaluation.choose import check_workers
 from optimizers.options.docstring import Sections, complete, constructor_defaults
 from optimizers.options.settings import GROUPED, SETTINGS, RunSettings, check_run_settings
 from optimizers.options.table import Option

@@ -8,8 +8,8 @@ from typing_extensions import override
 from optimizers._types import ArrayLike, BoundsLike, ConstraintsLike, Objective
 from optimizers.errors import InvalidInputError, OptionError
 from optimizers.evaluation.arguments import WithArguments
+from optimizers.evaluation.choose import evaluator_for
 from optimizers.evaluation.evaluator import vectorized
-from optimizers.evaluation.pool import evaluator_for
 from optimizers.gradients.source import Jacobian
 from optimizers.lockstep.lockstep import LockStep, Member
 from optimizers.lockstep.many import (
@@ -22,7 +22,8 @@ from optimizers.lockstep.many import (
     summary,
 )
 from optimizers.lockstep.member import MemberEvaluator
-from optimizers.problem.problem import Problem, value_alone
+from optimizers.problem.objective import value_alone
+from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.support import SupportLevel
 

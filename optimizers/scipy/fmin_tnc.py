@@ -10,7 +10,7 @@ from optimizers.errors import CrossedBoundsError, NoValueError
 from optimizers.evaluation.arguments import as_arguments
 from optimizers.gradients.source import Jacobian
 from optimizers.options.table import LEVEL, NUMBER
-from optimizers.problem.problem import as_start
+from optimizers.problem.bounds import as_start
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.scipy.functions import FaceCall, check_passed_on, gradient_of, set_tolerance
 from optimizers.scipy.options import check_option

@@ -10,7 +10,7 @@ import numpy as np
 from optimizers._types import ArrayLike, BoundsLike, Objective
 from optimizers.errors import InvalidInputError, UnknownOptionError, nearest_names, warn_user
 from optimizers.evaluation.arguments import WithArguments
-from optimizers.evaluation.pool import evaluator_for
+from optimizers.evaluation.choose import evaluator_for
 from optimizers.gradients.source import Jacobian
 from optimizers.options.table import NUMBER, STEPS
 from optimizers.problem.problem import Problem
@@ -60,7 +60,7 @@ class FaceCall(NamedTuple):
         return Run(
             problem,
             evaluator_for(problem.fun, workers=passed_on.get("workers")),
-            differences_for(problem.jac, self.eps, passed_on.get("finite_diff_rel_step")),
+            differences_for(problem.derivatives, self.eps, passed_on.get("finite_diff_rel_step")),
             maxfun=self.maxfun,
             on_failure="pass",
             observers=() if self.callback is None else (as_observer(self.callback),),

@@ -57,14 +57,14 @@ class TNC(SciPyOptimizer):
     @override
     def _differences(self, problem: Problem) -> GradientSource:
         given = super()._differences(problem)
-        if problem.jac is None and given == Differences("2-point", step=_NO_STEP):
+        if problem.derivatives.is_default and given == Differences("2-point", step=_NO_STEP):
             return Differences("3-point")
         return given
 
     @override
     def _options_for(self, problem: Problem) -> dict[str, Any]:
-        options, jac = super()._options_for(problem), problem.jac
-        if options.get("accuracy") == 0 and not (jac is True or callable(jac)):
+        options = super()._options_for(problem)
+        if options.get("accuracy") == 0 and not problem.derivatives.is_given:
             options["accuracy"] = None  # the scheme's
         return options
 

@@ -69,6 +69,11 @@ class Method:
     strips_fixed: bool = False
     #: Makes the Hessian strategy of a run where the user gives none.
     default_hessian: Callable[[], Any] | None = None
+    #: Options whose default is made for double precision: what suits values of fewer digits, from
+    #: the spacing of such numbers at 1.
+    low_precision: Mapping[str, Callable[[float], float]] = field(default_factory=dict)
+    #: What SciPy itself does where the default here is another.
+    scipy_defaults: Mapping[str, Any] = field(default_factory=dict)
     #: The lock that SciPy holds while it runs.
     lock: Lock | None = None
     #: What its return codes mean.

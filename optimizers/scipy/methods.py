@@ -4,6 +4,7 @@ A new method is a row here and, with the constructor that its users expect, a cl
 lines in one of the modules beside this one.
 """
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -72,6 +73,9 @@ METHODS: dict[str, Method] = {
         tol=("xatol", "fatol"),
         budget=("maxfev", "maxfun"),
         counted_by_run=True,
+        # SciPy keeps a simplex in the type of the start, and so gets nearer than it asks for. Here
+        # it is in double precision, which can shrink wherever the variables are large.
+        low_precision={"xatol": lambda spacing: 5e-5},
         stops={0: Stop.CONVERGED, 1: Stop.MAXFUN, 2: Stop.MAXITER},
     ),
     "powell": Method(
@@ -130,6 +134,8 @@ METHODS: dict[str, Method] = {
         gradient=Level.required,
         hessian=Level.supported,
         tol=("xtol",),
+        # With a step of 1e-8 most differences of gradients are zero, and so called curvatures.
+        low_precision={"eps": math.sqrt},
         stops={**_LINE_SEARCH_STOPS, 0: Stop.STEP},
     ),
     "l-bfgs-b": Method(
@@ -139,6 +145,7 @@ METHODS: dict[str, Method] = {
         joint=True,
         differences=_STEPS,
         tol=("ftol", "gtol"),
+        scipy_defaults={"restart": False},
     ),
     "tnc": Method(
         TncSolver,

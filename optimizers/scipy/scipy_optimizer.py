@@ -275,7 +275,7 @@ class SciPyOptimizer(Optimizer):
     @override
     def _differences(self, problem: Problem) -> GradientSource:
         step, relative = (self._options.get(name) for name in ("eps", "finite_diff_rel_step"))
-        return differences_for(problem.jac, step, relative)
+        return differences_for(problem.derivatives, step, relative)
 
     @override
     def _has_user_steps(self, problem: Problem) -> bool:
@@ -320,6 +320,7 @@ def _found(method: str | Callable[..., Any]) -> tuple[str | Callable[..., Any], 
     lowered = method.lower()
     if lowered not in METHODS:
         letters = lowered.replace("-", "").replace("_", "")
-        meant = "l-bfgs-b" if letters == "lbfgs" else lowered
+        alike = (name for name in METHODS if name.replace("-", "").startswith(letters))
+        meant = next(alike, lowered) if letters else lowered
         raise InvalidInputError(f"SciPy has no method {method!r}. {nearest_names(meant, METHODS)}")
     return lowered, METHODS[lowered]

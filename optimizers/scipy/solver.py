@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from optimizers._types import Array
 from optimizers.asktell.exclusive import check_free
+from optimizers.problem.derivatives import Given
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
@@ -46,11 +47,11 @@ class ScipySolver:
         # Value and gradient in one evaluation, where that costs no gradient more than the method
         # asks for, or where calls are fewer for it; and where a bad gradient must be known before
         # the value is accepted. A random gradient is asked for alike wherever it is evaluated.
-        is_drawn = run.differences.is_random and not (problem.jac is True or callable(problem.jac))
+        is_drawn = run.source.is_random and not problem.derivatives.is_given
         takes_gradient = info.gradient >= SupportLevel.supported
         joint = takes_gradient and (
-            ((info.joint or not run.calls_singly) and not callable(problem.jac))
-            or run.rejects
+            ((info.joint or not run.calls_singly) and not isinstance(problem.derivatives, Given))
+            or run.penalizes
             or is_drawn
         )
         gradient = (lambda x: run.value_and_gradient(x)[1]) if joint else run.gradient
@@ -92,11 +93,11 @@ class ScipySolver:
         return options
 
     def _iteration(self, run: Run, x: Array) -> None:
-        known = run.lookup(x)
+        known = run.memory.lookup(x)
         if known is None and self._info.gradient == SupportLevel.ignored:
             # COBYLA before SciPy 1.16 reports a point of its model: the best one stands for it.
             known = run.best
-        run.iteration(x if known is None else known.x, known)
+        run.iterated(x if known is None else known.x, known)
 
     def _hessian(self, run: Run) -> Any:
         hess, hessp = run.problem.hess, run.problem.hessp
@@ -125,6 +126,6 @@ class CustomSolver(ScipySolver):
 
     @override
     def _ending(self, run: Run, raw: Any) -> Outcome:
-        run.nit = run.nit or int(raw.get("nit", 0))  # without a callback
         outcome, stop = super()._ending(run, raw), raw.get("stop")
+        outcome = replace(outcome, nit=int(raw.get("nit", 0)))
         return replace(outcome, stop=stop) if isinstance(stop, StopReason) else outcome

@@ -46,6 +46,6 @@ def is_misled(run: Run, known: Evaluation) -> bool:
     if known.jac is not None and is_stationary(run.problem, known.x, known.fun, known.jac):
         return False
     # Of gradients, the latest tell: looking at each of them would cost more.
-    return run.has_passed or any(
-        seen.jac is not None and np.isnan(seen.jac).any() for seen in run.recent
+    return run.memory.has_nan or any(
+        seen.jac is not None and np.isnan(seen.jac).any() for seen in run.memory.recent
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -99,10 +98,6 @@ class P_BFGS(SciPyOptimizer):  # noqa: N801  # Qiskit's name
         return False  # whose noise could be reckoned with
 
     @override
-    def _reentrant(self, run: Run) -> Callable[[Run], Outcome] | None:
-        return None
-
-    @override
     def _solve(self, run: Run) -> Outcome:
         if run.problem.is_fixed:
             return super()._solve(run)
@@ -167,7 +162,7 @@ class _Single:
         if problem.lower is not None and problem.upper is not None:
             bounds = np.column_stack([problem.lower, problem.upper])
         self._number = number
-        self._has_jac = problem.jac is True or callable(problem.jac)
+        self._has_jac = problem.derivatives.is_given
         #: The iterations that ended.
         self.steps: list[Step] = []
         #: The evaluations that were spent on it.
@@ -177,7 +172,7 @@ class _Single:
             True,
             bounds,
             callback=self._note,
-            on_failure="reject" if whole.rejects else "raise",
+            on_failure="reject" if whole.penalizes else "raise",
         )
 
     def _note(self, intermediate_result: OptimizerResult) -> None:

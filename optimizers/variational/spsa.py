@@ -14,7 +14,8 @@ from optimizers._types import Array, Objective
 from optimizers.errors import OptionError
 from optimizers.flow import Flow, FlowOptimizer, FlowSettings, Step, ended
 from optimizers.options.table import FLAG, FUNCTION, NUMBER, Check, Option, anything, number, whole
-from optimizers.problem.problem import Problem, as_start
+from optimizers.problem.bounds import as_start
+from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run.run import Run
 from optimizers.support import SupportLevel, levels

@@ -13,7 +13,7 @@ from optimizers._types import Array
 from optimizers.errors import OptionError
 from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult, StopReason
-from optimizers.run.fast_path import direct
+from optimizers.run.fast_path import fast_path
 from optimizers.run.memory import Evaluation
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
@@ -52,10 +52,10 @@ class LbfgsbSolver(ScipySolver):
 
 def solve_lbfgsb(run: Run, options: LbfgsbOptions) -> Outcome:
     """Run L-BFGS-B on a run, whose ``extra`` gets ``hess_inv``, however it ends."""
-    problem, evaluate = run.problem, direct(run)
+    problem, evaluate = run.problem, fast_path(run)
     report = LbfgsbReport(problem, options.iprint) if options.iprint > 0 else None
     value, gradient = evaluate(problem.x0)
-    run.iterate = run.last
+    run.note_iterate(run.memory.last)
     if report is not None:
         report.iteration(0, problem.x0, value, gradient, run.nfev)
     del gradient  # which may be large; the kernel asks for the start once more
@@ -74,7 +74,7 @@ def solve_lbfgsb(run: Run, options: LbfgsbOptions) -> Outcome:
         try:
             kernel.run(evaluate, options.maxiter - before, on_iteration, first, search)
         finally:  # the run has what was learnt also when it is stopped
-            run.nit = before + kernel.iterations
+            run.note_iterations(before + kernel.iterations)
             pairs = functools.partial(_curved_pairs, tuple(made), options.maxcor)
             run.extra["hess_inv"] = LbfgsInvHessProduct.later(problem.n, pairs)
         return kernel.end()
@@ -104,7 +104,7 @@ def _is_doubtful(problem: Problem, kernel: Kernel, end: LbfgsbEnd, options: Lbfg
 
 def _ended(run: Run, end: LbfgsbEnd) -> Outcome:
     """Return the outcome in the run's terms."""
-    known = run.lookup(end.x)
+    known = run.memory.lookup(end.x)
     if known is not None and not math.isfinite(known.fun):
         words = f"ABNORMAL: THE OBJECTIVE IS {known.fun}".upper()
         return Outcome(end.x, False, 2, words, StopReason.FAILED, known)
@@ -127,13 +127,13 @@ def _curved_pairs(made: Sequence[Kernel], m: int) -> tuple[Array, Array]:
 
 def _observer(run: Run, report: LbfgsbReport | None) -> Callable[[Any], None]:
     def note(kernel: Any) -> None:
-        run.iterate = run.last
+        run.note_iterate(run.memory.last)
 
     def observe(kernel: Any) -> None:
         known = Evaluation(kernel.x.copy(), float(kernel.f), kernel.g.copy())
         if report is not None:
             report.iteration(run.nit + 1, known.x, known.fun, kernel.g, run.nfev)
-        run.iteration(known.x, known)
+        run.iterated(known.x, known)
 
     return observe if report is not None or run.is_watched else note
 

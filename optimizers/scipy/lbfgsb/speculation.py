@@ -42,7 +42,8 @@ def line_search(run: Run, speculate: int, maxls: int) -> Callable[[LbfgsbKernel]
             if not steps:
                 break
             left -= len(steps)
-            found = run.values_and_gradients([ray.point(step) for step in steps])
+            points = [ray.point(step) for step in steps]
+            found = run.ask(points, gradients=True, penalize=False, optional=True).found
             # The budget may have been too small for all.
             for step, answer in zip(steps, found, strict=False):
                 if answer is None or answer.jac is None:
@@ -54,8 +55,9 @@ def line_search(run: Run, speculate: int, maxls: int) -> Callable[[LbfgsbKernel]
         if taken is None:
             kernel.give_up()
             return
-        run.last, gradient = known[taken.step]
-        kernel.accept(taken.step, run.last.x, run.last.fun, gradient)
+        answer, gradient = known[taken.step]
+        run.goes_on_from(answer)
+        kernel.accept(taken.step, answer.x, answer.fun, gradient)
 
     return search
 
@@ -65,17 +67,20 @@ def values_first(run: Run) -> Callable[[LbfgsbKernel], None] | None:
 
     None where nothing is gained by it, and for random probes: these are alike on any workers.
     """
-    has_probes = not (run.problem.jac is True or callable(run.problem.jac))
-    has_probes = has_probes and not run.differences.is_random
+    has_probes = not run.problem.derivatives.is_given
+    has_probes = has_probes and not run.source.is_random
     if not (has_probes and run.is_narrow and available.steps_back_by_value()):
         return None
 
     def answer(kernel: LbfgsbKernel) -> None:
         limit = kernel.decrease_limit
-        value, gradient = run.value_and_gradient(kernel.x, lambda value: value > limit)
-        if gradient is None:
-            kernel.step_back(value)
+        (known,) = run.ask(
+            [kernel.x], gradients=True, reuse=True, skip_gradient_if=lambda value: value > limit
+        ).found
+        assert known is not None
+        if known.jac is None:
+            kernel.step_back(known.fun)
         else:
-            kernel.f[...], kernel.g[...] = value, gradient
+            kernel.f[...], kernel.g[...] = known.fun, known.jac
 
     return answer

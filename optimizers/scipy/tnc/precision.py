@@ -21,17 +21,17 @@ _EPS = float(np.finfo(np.float64).eps)
 
 def is_coarse(run: Run) -> bool:
     """Return whether the gradients are differences of values that are coarser than float64."""
-    by_differences = not (run.problem.jac is True or callable(run.problem.jac))
-    return by_differences and run.precision > _EPS and run.stage is None
+    by_differences = not run.problem.derivatives.is_given
+    return by_differences and run.precision > _EPS and run.watch is None
 
 
 def gradient_error(run: Run, value: float) -> float:
     """Return the relative error of gradients by differences, after the value at the start."""
-    source = run.differences
+    source = run.source
     is_scheme = isinstance(source, Differences)
-    if run.stage is not None:
+    if run.watch is not None:
         scheme = Differences("3-point") if is_scheme else source
-        error = scheme.relative_error(run.stage.sigma / max(1.0, abs(value)))
+        error = scheme.relative_error(run.watch.sigma / max(1.0, abs(value)))
     elif is_coarse(run) and isinstance(source, Differences) and source.scheme != "cs":
         # They are central then whatever was asked for, with steps that suit the precision.
         error = Differences("3-point").relative_error(run.precision)

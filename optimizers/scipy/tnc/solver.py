@@ -12,7 +12,7 @@ from optimizers._types import Array
 from optimizers.errors import OptionError
 from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult, StopReason
-from optimizers.run.fast_path import direct
+from optimizers.run.fast_path import fast_path
 from optimizers.run.memory import Evaluation
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
@@ -82,9 +82,9 @@ def solve_tnc(run: Run, options: dict[str, Any], messages: int = MSG_NONE) -> Ou
     free = FreeVariables(problem, strip=True)
     options = _checked(options, problem, free)
     report_version(messages)
-    evaluate = direct(run)
+    evaluate = fast_path(run)
     value, gradient = evaluate(problem.x0)
-    run.iterate = run.last
+    run.note_iterate(run.memory.last)
     # The first value tells the precision.
     coarse = Coarse(run, options) if is_coarse(run) else None
     if coarse is not None:
@@ -97,14 +97,13 @@ def solve_tnc(run: Run, options: dict[str, Any], messages: int = MSG_NONE) -> Ou
     del gradient  # which may be large; the kernel asks for the start once more
 
     def note(x: Array) -> None:
-        run.nit += 1
-        run.iterate = _nearest(run, free.whole(x))
+        run.note_iterate(_nearest(run, free.whole(x)), run.nit + 1)
 
     def observe(x: Array) -> None:
         known = _nearest(run, free.whole(x))
         if report is not None and known.jac is not None:
             report.iteration(run.nit + 1, known.x, known.fun, known.jac, run.nfev)
-        run.iteration(known.x, known)
+        run.iterated(known.x, known)
 
     if not free.mask.any():
         return _ended(run, CONSTANT, problem.x0)
@@ -136,10 +135,10 @@ def solve_tnc(run: Run, options: dict[str, Any], messages: int = MSG_NONE) -> Ou
 
 def _ended(run: Run, code: int, x: Array) -> Outcome:
     """Return the outcome in the run's terms."""
-    known = run.lookup(x)
+    known = run.memory.lookup(x)
     if known is None:  # scaling may move the last point by a rounding error
         run.value_and_gradient(x)
-        known = run.lookup(x)
+        known = run.memory.lookup(x)
     if LOCALMINIMUM <= code <= XCONVERGED and known is not None:
         lacks_progress = code != LOCALMINIMUM
         if not math.isfinite(known.fun) or (lacks_progress and is_misled(run, known)):
@@ -244,10 +243,12 @@ def _on_free(evaluate: Evaluate, free: FreeVariables) -> Evaluate:
 def _nearest(run: Run, x: Array) -> Evaluation:
     """Return the evaluation of an iterate: scaling may have moved it by a rounding error."""
     # After a long line search it may be remembered only as the best, or as the last iterate.
-    known = run.lookup(x)
+    known = run.memory.lookup(x)
     if known is None:
-        kept = [known for known in (run.last_good, run.iterate) if known is not None]
-        known = min([*kept, *run.recent], key=lambda known: float(np.sum((known.x - x) ** 2)))
+        kept = [known for known in (run.memory.last_good, run.memory.iterate) if known is not None]
+        known = min(
+            [*kept, *run.memory.recent], key=lambda known: float(np.sum((known.x - x) ** 2))
+        )
     return known
 
 

@@ -255,9 +255,9 @@ def test_several_points_of_a_run_of_which_some_are_rejected() -> None:
     assert found[0].fun == 0.0
     assert np.allclose(found[0].jac, 0.0, atol=1e-5)
     assert found[1] is None
-    assert (run.nrejected, run.npenalized) == (1, 0)
+    assert (run.budget.nrejected, run.budget.npenalized) == (1, 0)
     assert run.values_and_gradients([np.array([2.0, 0.0]), np.array([3.0, 0.0])]) == [None, None]
-    assert (run.nrejected, run.npenalized) == (3, 1)
+    assert (run.budget.nrejected, run.budget.npenalized) == (3, 1)
 
 
 def test_a_kernel_that_takes_no_steps_means_a_warning_and_plain_steps(

@@ -77,7 +77,13 @@ def test_no_made_up_gradient_is_ever_seen() -> None:
     run = run_of(rosen, observers=(observe,))
     result = solved(run)
     assert result.nfev % 7 != 0  # values without probes
-    everything = [*seen, (result.x, result.fun, result.jac), *run.recent, run.last, run.last_good]
+    everything = [
+        *seen,
+        (result.x, result.fun, result.jac),
+        *run.memory.recent,
+        run.memory.last,
+        run.memory.last_good,
+    ]
     for x, fun, jac in everything:
         assert fun == rosen(x)
         assert jac is None or np.array_equal(jac, gradient(x))
@@ -139,4 +145,4 @@ def test_a_run_tells_the_value_alone_where_that_is_enough() -> None:
     assert len(kept.points) == run.nfev == 1
     value, gradient = run.value_and_gradient(x + 1.0, lambda value: False)
     assert np.allclose(gradient, rosen_der(x + 1.0), rtol=1e-4)
-    assert run.last.jac is not None
+    assert run.memory.last.jac is not None

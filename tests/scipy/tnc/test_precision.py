@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import rosen, rosen_der
 
 from optimizers import RCSTRINGS, TNC, StopReason, fmin_tnc, minimize_tnc
-from optimizers.problem.problem import as_bounds
+from optimizers.problem.bounds import as_bounds
 from optimizers.problems import ReferenceProblem, all_problems
 from optimizers.scipy.tnc import kernel as kernels
 

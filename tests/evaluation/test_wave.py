@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from optimizers import LBFGSB, InvalidValueError, vectorized
-from optimizers.evaluation.accounts import Account, SharedAccount
-from optimizers.evaluation.wave import Block
+from optimizers.evaluation.wave import Account, Block, SharedAccount
 from optimizers.lockstep.merge import MergedBlock
 
 

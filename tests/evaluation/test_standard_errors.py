@@ -20,9 +20,7 @@ from optimizers import (
     load,
     vectorized,
 )
-from optimizers.evaluation.evaluator import Evaluator
-from optimizers.evaluation.pool import evaluator_for
-from optimizers.evaluation.uncertainty import (
+from optimizers.evaluation.answers import (
     as_answer,
     as_measure,
     element,
@@ -30,6 +28,8 @@ from optimizers.evaluation.uncertainty import (
     joined_answer,
     values_of,
 )
+from optimizers.evaluation.choose import evaluator_for
+from optimizers.evaluation.evaluator import Evaluator
 from optimizers.evaluation.wave import Block
 from tests.making import make
 
