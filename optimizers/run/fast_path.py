@@ -36,11 +36,11 @@ def fast_path(run: Run) -> Callable[[Array], tuple[float, Array]]:
     problem, waves, derivatives = run.problem, run.waves, run.problem.derivatives
     is_direct = waves.evaluator.facts.is_direct and run.watch is None
     if not is_direct or problem.constraints or problem.n == 0:
-        return run.value_and_gradient
+        return _door(run)
     if not derivatives.is_given:
         return _forward(run)
     if isinstance(derivatives, Given) and is_vectorized(derivatives.function):
-        return run.value_and_gradient
+        return _door(run)
     budget, memory = run.budget, run.memory
     fun: Any = problem.fun
     jac: Any = derivatives.jac
@@ -128,6 +128,18 @@ def fast_path(run: Run) -> Callable[[Array], tuple[float, Array]]:
     return evaluate
 
 
+def _door(run: Run) -> Callable[[Array], tuple[float, Array]]:
+    """Return the way for all cases."""
+
+    def evaluate(x: Array) -> tuple[float, Array]:
+        (known,) = run.ask([x], gradients=True, reuse="last").found
+        assert known is not None
+        assert known.jac is not None
+        return known.fun, known.jac
+
+    return evaluate
+
+
 def _retired(memory: Memory) -> tuple[Array, ...]:
     """Return the arrays of the oldest point kept, to be used again if nothing needs it."""
     oldest = memory.recent[0]
@@ -141,14 +153,15 @@ def _forward(run: Run) -> Callable[[Array], tuple[float, Array]]:
     """Return the quickest equivalent where the gradient is by one-sided absolute steps."""
     problem, source, waves = run.problem, run.source, run.waves
     if not isinstance(source, Differences):
-        return run.value_and_gradient
+        return _door(run)
     h = np.asarray(0.0 if source.step is None else source.step, dtype=np.float64)
     if source.scheme != "2-point" or h.ndim or not h > 0.0 or waves.penalizes:
-        return run.value_and_gradient  # a probe that fails has another in its place
+        return _door(run)  # a probe that fails has another in its place
     budget, memory, facts = run.budget, run.memory, waves.evaluator.facts
     fun, n, limit, upper = problem.fun, problem.n, budget.limit, problem.upper
     propagates = waves.propagates_nonfinite
 
+    door = _door(run)
     # The first variables of the points that are kept: another point mostly differs there.
     heads = deque((known.x.item(0) for known in memory.recent), memory.recent.maxlen)
 
@@ -171,7 +184,7 @@ def _forward(run: Run) -> Callable[[Array], tuple[float, Array]]:
             or not steps.all()
             or (upper is not None and (moved > upper).any())
         ):
-            return run.value_and_gradient(x)
+            return door(x)
         x = x.copy()
         values: list[float] = []
         count = budget.nfev

@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn, Protocol
+from typing import Any, Literal, NoReturn, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,7 +88,7 @@ class Questions:
         *,
         values: bool = True,
         gradients: bool = False,
-        reuse: bool = False,
+        reuse: bool | Literal["last"] = False,
         penalize: bool = True,
         optional: bool = False,
         skip_gradient_if: Skip | None = None,
@@ -101,9 +101,10 @@ class Questions:
             The points, the most wanted first.
         values, gradients : bool
             What is wanted. A gradient alone comes without the value where that is possible.
-        reuse : bool, default False
+        reuse : bool or "last", default False
             Whether what is known of a single point answers, as an algorithm expects that calls
-            for value and gradient in turn.
+            for value and gradient in turn; "last" is for SciPy's kernels, which of an objective
+            that returns its gradient know the last point only.
         penalize : bool, default True
             Whether a point that fails is answered by a penalty; otherwise by None.
         optional : bool, default False
@@ -117,7 +118,7 @@ class Questions:
         if not values:
             return self._gradient_alone(xs[0])
         if reuse:
-            known = self._known(xs[0])
+            known = self._known(xs[0], is_last_only=reuse == "last")
             if known is not None and (known.jac is not None or not gradients):
                 return _answers([known])
         plans = self._plans(xs) if gradients else []
@@ -135,7 +136,7 @@ class Questions:
 
     # What is known, and what the budget allows.
 
-    def _known(self, x: Array) -> Evaluation | None:
+    def _known(self, x: Array, *, is_last_only: bool) -> Evaluation | None:
         """Return the answer at a point that was asked for just now, or, if it is dear, before.
 
         With the user's own gradient only the last point counts, as in SciPy, so that an objective
@@ -143,7 +144,10 @@ class Questions:
         """
         if self.memory.last.is_at(x):
             return self.memory.last
-        return None if self.problem.derivatives.is_given else self.memory.lookup(x)
+        derivatives = self.problem.derivatives
+        if isinstance(derivatives, Given) or (is_last_only and derivatives.is_given):
+            return None
+        return self.memory.lookup(x)
 
     @property
     def _is_serial(self) -> bool:
@@ -293,6 +297,8 @@ class Questions:
                 return self._probed(self.plan(x), value)
             plan, failures = question.plans[i], question.failures(i)
             return self._mended(plan, value, question.probes(i), failures)
+        if not gradients and len(question.errors) > 1:
+            return None  # many values: a gradient that comes with one is not what is asked for
         if question.has_gradients:
             for error in question.failures(i).values():
                 raise error
