@@ -156,7 +156,7 @@ class SciPyOptimizer(Optimizer):
     def _set_up(self, arguments: dict[str, Any]) -> None:
         """Be the constructor of a class for one method, whose own has these ``locals()``."""
         others = {
-            name: arguments[name] for name in ("max_evals_grouped", "tol") if name in arguments
+            key: arguments.pop(key) for key in ("max_evals_grouped", "tol") if key in arguments
         }
         options = self._gathered(arguments)
         SciPyOptimizer.__init__(self, self._method_name, options, **others, **arguments["kwargs"])

@@ -11,6 +11,7 @@ import pytest
 
 import optimizers
 from optimizers import (
+    COBYLA,
     LBFGSB,
     SPSA,
     UMDA,
@@ -244,3 +245,9 @@ def test_the_classes_work_without_docstrings():
 
 def test_qiskits_callbacks_are_told():
     assert "``callback(nfev, x, fun, stepsize, accepted)``" in SPSA.__doc__
+
+
+def test_a_tolerance_that_is_an_option_too_is_kept_once():
+    assert COBYLA().settings["options"] == {}
+    assert COBYLA(tol=1e-3).settings["tol"] == 1e-3
+    assert COBYLA(options={"tol": 1e-3}).settings["options"] == {"tol": 1e-3}
