@@ -23,7 +23,7 @@ from optimizers.lockstep.many import OptimizerResults, minimize_many
 from optimizers.lockstep.starts import as_starts
 from optimizers.noise.stages import in_stages
 from optimizers.options.configured import Configured
-from optimizers.options.settings import RunSettings, check_option, check_run_settings
+from optimizers.options.settings import IN_FLIGHT, RunSettings, check_run_settings
 from optimizers.problem.derivatives import By, source_of
 from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult, StopReason, in_words
@@ -56,7 +56,7 @@ class Optimizer(Configured, Declaring, StaticHelpers):
     """The configuration of one algorithm: its options and declared capabilities.
 
     It holds no state of a run: one object may serve many runs, in many threads. A subclass
-    declares :meth:`get_support_level` and overrides either :meth:`_solve`, and has everything
+    declares ``support_levels`` and overrides either :meth:`_solve`, and has everything
     else from here, or :meth:`minimize` alone.
 
     Parameters
@@ -360,7 +360,7 @@ class Optimizer(Configured, Declaring, StaticHelpers):
 
         from optimizers.evaluation.coroutines import CoroutineExecutor
 
-        check_option("in_flight", in_flight)
+        IN_FLIGHT.checked(in_flight)
         if settings.pop("workers", None) is not None or self._run_settings.get("workers"):
             raise OptionError(
                 "minimize_async awaits fun on the event loop and takes no workers: in_flight says "
