@@ -5,7 +5,6 @@ A compiled solver asks every few microseconds, so each call and each array count
 """
 
 import math
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -162,22 +161,14 @@ def _forward(run: Run) -> Callable[[Array], tuple[float, Array]]:
     propagates = waves.propagates_nonfinite
 
     door = _door(run)
-    # The first variables of the points that are kept: another point mostly differs there.
-    heads = deque((known.x.item(0) for known in memory.recent), memory.recent.maxlen)
-
-    def is_known(x: Array) -> bool:
-        head, kept = x.item(0), (memory.iterate, memory.last_good, memory.best)
-        is_near = head in heads or any(one is not None and one.x.item(0) == head for one in kept)
-        heads.append(head)
-        return is_near and memory.lookup(x) is not None
 
     def evaluate(x: Array) -> tuple[float, Array]:
         moved = x + h
         steps = moved - x
         # All that is not usual goes the long way; the first value shows the precision.
         if (
-            is_known(x)
-            or memory.last is NOWHERE
+            memory.last is NOWHERE
+            or memory.last.is_at(x)
             or facts.precision > _EPS
             or budget.nfev + n + 1 > limit
             or budget.is_timed

@@ -103,8 +103,8 @@ class Questions:
             What is wanted. A gradient alone comes without the value where that is possible.
         reuse : bool or "last", default False
             Whether what is known of a single point answers, as an algorithm expects that calls
-            for value and gradient in turn; "last" is for SciPy's kernels, which of an objective
-            that returns its gradient know the last point only.
+            for value and gradient in turn; "last" is for SciPy's kernels, which know the last
+            point only.
         penalize : bool, default True
             Whether a point that fails is answered by a penalty; otherwise by None.
         optional : bool, default False
@@ -144,10 +144,8 @@ class Questions:
         """
         if self.memory.last.is_at(x):
             return self.memory.last
-        derivatives = self.problem.derivatives
-        if isinstance(derivatives, Given) or (is_last_only and derivatives.is_given):
-            return None
-        return self.memory.lookup(x)
+        is_last_only = is_last_only or isinstance(self.problem.derivatives, Given)
+        return None if is_last_only else self.memory.lookup(x)
 
     @property
     def _is_serial(self) -> bool:
@@ -209,12 +207,15 @@ class Questions:
         # What a penalty leads back to, and an end may be on; of values alone, the best will do.
         if good and not gradients:
             memory.store(min(good, key=lambda result: result.fun))
-        elif good and memory.last_good is None:
-            memory.store(good[0])
-        found = [
-            result if isinstance(result, Evaluation) else self._penalty(x, result, gradients)
-            for x, result in zip(xs, results, strict=True)
-        ]
+        found: list[Evaluation | None] = []
+        for x, result in zip(xs, results, strict=True):
+            if isinstance(result, Evaluation):
+                found.append(result)
+                if memory.last_good is None:
+                    memory.store(result)
+            else:
+                penalty = self._penalty(x, result, gradients)
+                found.append(penalty if penalize else None)
         if len(good) < len(xs):
             # A point that failed is no candidate, nor are its probes.
             memory.take_back(*kept)
@@ -228,11 +229,9 @@ class Questions:
         elif gradients and good and self.watch is not None and len(xs) == 1:
             self.watch.asked(good[0].fun)
         known = np.array([isinstance(result, Evaluation) for result in results])
-        if not penalize:
-            found = [each if isinstance(each, Evaluation) else None for each in results]
         return Answers(found, known, question.errors)
 
-    def _penalty(self, x: Array, error: Exception, needs_gradient: bool) -> Evaluation | None:
+    def _penalty(self, x: Array, error: Exception, needs_gradient: bool) -> Evaluation:
         """Return the penalty for a point that failed, or raise its error."""
         penalty = self.waves.penalty_for(x, error)
         if needs_gradient and penalty.jac is None:

@@ -119,7 +119,7 @@ def test_any_other_gradient_is_left_alone():
         return 2 * x
 
     problem = Problem.check("Method", LBFGSB().get_support_level(), np.sum, X0, jac)
-    assert problem.jac is jac
+    assert problem.derivatives.jac is jac
 
 
 def test_a_wave_is_one_execution_on_the_device():

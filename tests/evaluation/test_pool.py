@@ -37,7 +37,7 @@ from optimizers import (
 from optimizers.errors import OptimizerWarning
 from optimizers.evaluation.choose import evaluator_for
 from optimizers.evaluation.task import Unknown, pickled
-from optimizers.evaluation.wave import Block
+from optimizers.evaluation.wave import Block, Wave
 from tests.waves import answered
 
 cloudpickle = pytest.importorskip("cloudpickle", reason="extra workers")
@@ -251,7 +251,7 @@ def test_the_value_of_a_complex_step_goes_first_where_points_wait():
     evaluator = evaluator_for(lambda x: x.sum(), 1, RecordingExecutor(2, parts))
     points = np.ones((1, 3))
     blocks = [Block(points), Block(points + 1j * np.eye(3))]
-    found = [(blocks.index(block), part) for block, part, _ in evaluator.answers(blocks)]
+    found = [(blocks.index(block), part) for block, part, _ in evaluator.answers(Wave(blocks))]
     assert sorted(found, key=str) == [(0, slice(0, 1)), *((1, slice(i, i + 1)) for i in range(3))]
     assert [part.dtype.char for part in parts] == ["d", "D", "D", "D"]
 
