@@ -44,7 +44,7 @@ from optimizers.evaluation import (
 )
 from optimizers.flow import FlowOptimizer
 from optimizers.journal import Journal, load
-from optimizers.lockstep.many import OptimizerResults
+from optimizers.lockstep.results import OptimizerResults
 from optimizers.optimizer import Minimizer, Optimizer
 from optimizers.options.settings import RunSettings
 from optimizers.plots import plot_convergence

@@ -12,14 +12,8 @@ from optimizers._types import Array, BoundsLike, Objective
 from optimizers.errors import InvalidInputError, OptionError
 from optimizers.gradients.source import Jacobian
 from optimizers.lockstep.lockstep import LockStep
-from optimizers.lockstep.many import (
-    OptimizerResults,
-    as_table,
-    attached,
-    check_no_journal,
-    members_of,
-    raise_if_ended,
-)
+from optimizers.lockstep.many import check_no_journal, members_of
+from optimizers.lockstep.results import OptimizerResults, as_table, attached, raise_if_ended
 from optimizers.lockstep.starts import seeds_from
 from optimizers.optimizer import Optimizer
 from optimizers.options.settings import check_whole, is_number
@@ -235,7 +229,7 @@ def multistart(
     if optimizer is None:
         optimizer = LBFGSB()
     lower, upper = _box(bounds)
-    if isinstance(optimizer, type) or not hasattr(optimizer, "_start_run"):
+    if not isinstance(optimizer, Optimizer):
         raise InvalidInputError(
             f"optimizer is {optimizer!r}, expected an Optimizer: an object, and not its class."
         )

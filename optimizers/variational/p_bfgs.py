@@ -12,7 +12,7 @@ from optimizers.asktell.messages import AskData, TellData
 from optimizers.asktell.stepper import Stepper
 from optimizers.errors import EvaluationError
 from optimizers.flow import Flow, Step, drive
-from optimizers.lockstep.many import OptimizerResults
+from optimizers.lockstep.results import OptimizerResults
 from optimizers.options.settings import check_whole
 from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult, StopReason
