@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 from typing_extensions import Unpack
 
 from optimizers._types import ArrayLike, BoundsLike, ConstraintsLike, Objective
-from optimizers.asktell.drivers import exchange
+from optimizers.asktell.drivers import driver_for
 from optimizers.asktell.evaluator import AskingEvaluator, told
 from optimizers.asktell.stepper import Stepper
 from optimizers.errors import InvalidInputError, OptionError, warn_user
@@ -22,7 +22,8 @@ from optimizers.gradients.source import GradientSource, Jacobian
 from optimizers.journal.header import header_of
 from optimizers.journal.journal import as_journal
 from optimizers.journal.replay import JournaledRun
-from optimizers.lockstep.many import OptimizerResults, minimize_many
+from optimizers.lockstep.many import minimize_many
+from optimizers.lockstep.results import OptimizerResults
 from optimizers.lockstep.starts import as_starts
 from optimizers.noise.stages import solve_in_stages
 from optimizers.options.configured import Configured
@@ -193,7 +194,7 @@ class Optimizer(Configured, Declaring, StaticHelpers):
         evaluator = AskingEvaluator()
         problem = self._problem(told, x0, jac, bounds, constraints, hess, hessp)
         prepared = self._prepared(problem, settings, evaluator)
-        return Stepper(prepared.run, exchange(prepared, evaluator))
+        return Stepper(prepared.run, driver_for(prepared, evaluator))
 
     def minimize_many(
         self,

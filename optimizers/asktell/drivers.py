@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from optimizers.asktell.evaluator import AskingEvaluator
 from optimizers.asktell.exclusive import held
-from optimizers.asktell.messages import Question
+from optimizers.asktell.messages import PendingAsk
 from optimizers.errors import StepperError
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.run.memory import Evaluation, PutAside, StopRun
@@ -26,8 +26,8 @@ from optimizers.run.run import Run
 _PATIENCE = 5.0
 
 
-def exchange(prepared: Prepared, evaluator: AskingEvaluator) -> "SolverDriver":
-    """Return the quickest exchange for a run, whose evaluator is given."""
+def driver_for(prepared: Prepared, evaluator: AskingEvaluator) -> "SolverDriver":
+    """Return the quickest driver of a run, whose evaluator is given."""
     run = prepared.run
     solve = held(prepared.exclusive, run, prepared.execute)
     if prepared.is_reentrant:
@@ -57,7 +57,7 @@ class SolverDriver(ABC):
         self._reason = StopReason.CLOSED
 
     @abstractmethod
-    def advance(self) -> Question | None:
+    def advance(self) -> PendingAsk | None:
         """Let the solver go on to its next question; None if it has ended."""
 
     @abstractmethod
@@ -89,13 +89,13 @@ class SolverDriver(ABC):
         except BaseException as error:  # raised to the caller, by `result`
             self._error = error
 
-    def _hand(self, question: Question) -> None:
+    def _hand(self, question: PendingAsk) -> None:
         if not self.is_closed:
             self._pass(question)
         if self.is_closed and question.missing:
             raise StopRun(self._reason)
 
-    def _pass(self, question: Question) -> None:
+    def _pass(self, question: PendingAsk) -> None:
         """Let the caller have a question, and return when it is answered."""
         raise NotImplementedError
 
@@ -116,12 +116,12 @@ class ThreadDriver(SolverDriver):
         self._thread: threading.Thread | None = None
         self._asked = threading.Semaphore(0)
         self._told = threading.Semaphore(0)
-        self._question: Question | None = None
+        self._question: PendingAsk | None = None
         # Whether the solver is at work; Ctrl-C may end the waiting for it.
         self._is_working = False
 
     @override
-    def advance(self) -> Question | None:
+    def advance(self) -> PendingAsk | None:
         if self._is_working:
             pass
         elif self._thread is None:
@@ -144,7 +144,7 @@ class ThreadDriver(SolverDriver):
         self._asked.release()
 
     @override
-    def _pass(self, question: Question) -> None:
+    def _pass(self, question: PendingAsk) -> None:
         self._question = question
         self._asked.release()
         self._told.acquire()
@@ -165,13 +165,13 @@ class GreenletDriver(SolverDriver):
         import greenlet
 
         self._greenlet: Any = greenlet
-        self._question: Question | None = None
+        self._question: PendingAsk | None = None
         self._solver = greenlet.greenlet(self._run)
         self._solver.gr_context = contextvars.copy_context()
         self._thread = threading.get_ident()
 
     @override
-    def advance(self) -> Question | None:
+    def advance(self) -> PendingAsk | None:
         if threading.get_ident() != self._thread:
             raise StepperError(
                 "With greenlet installed, a stepper is to be used in the thread that made it."
@@ -182,7 +182,7 @@ class GreenletDriver(SolverDriver):
         return self._question
 
     @override
-    def _pass(self, question: Question) -> None:
+    def _pass(self, question: PendingAsk) -> None:
         self._question = question
         self._solver.parent.switch()
 
@@ -216,7 +216,7 @@ class ReentrantDriver(SolverDriver):
         super().__init__(evaluator, solve)
         self._held = run
         self._evaluator = evaluator
-        self._answered: list[Question] = []
+        self._answered: list[PendingAsk] = []
         self._position = 0
         self._before = self._standing()
 
@@ -226,7 +226,7 @@ class ReentrantDriver(SolverDriver):
         return run.nfev, run.njev, self._evaluator.precision, run.last
 
     @override
-    def advance(self) -> Question | None:
+    def advance(self) -> PendingAsk | None:
         run = self._held
         self._position = 0
         try:
@@ -241,7 +241,7 @@ class ReentrantDriver(SolverDriver):
         return None
 
     @override
-    def _hand(self, question: Question) -> None:
+    def _hand(self, question: PendingAsk) -> None:
         if self._position < len(self._answered):
             question.take(self._answered[self._position])
             self._position += 1

@@ -8,7 +8,7 @@ import numpy as np
 from typing_extensions import override
 
 from optimizers._types import Array
-from optimizers.asktell.messages import AskData, Question
+from optimizers.asktell.messages import AskData, PendingAsk
 from optimizers.errors import JournalError
 from optimizers.evaluation.accounts import Account
 from optimizers.evaluation.evaluator import Evaluator
@@ -22,7 +22,7 @@ def told(x: Array) -> Any:
     raise AssertionError("The caller evaluates; this is never called.")
 
 
-def _nobody(question: Question) -> None:
+def _nobody(question: PendingAsk) -> None:
     raise AssertionError("A question before there was anybody to ask.")
 
 
@@ -33,7 +33,7 @@ class AskingEvaluator(Evaluator):
         super().__init__(told)
         #: ``hand(question)`` returns when the question is answered, or when a part of one that is
         #: followed is; it may raise a StopRun instead, and what was answered until then counts.
-        self.hand: Callable[[Question], Any] = _nobody
+        self.hand: Callable[[PendingAsk], Any] = _nobody
 
     @property
     @override
@@ -55,7 +55,7 @@ class AskingEvaluator(Evaluator):
             self.started = started
 
     def _one(self, ask: AskData) -> Any:
-        question = Question(ask)
+        question = PendingAsk(ask)
         try:
             self._ask(question)
         except StopRun as closed:
@@ -74,7 +74,7 @@ class AskingEvaluator(Evaluator):
         for block in blocks:  # of more than one type, so not in one question
             if len(block.points) == 0:
                 continue
-            question = Question(AskData(block.points.copy()))
+            question = PendingAsk(AskData(block.points.copy()))
             stop: StopRun | JournalError | None = None
             try:
                 self._ask(question, block)
@@ -85,7 +85,7 @@ class AskingEvaluator(Evaluator):
             if stop is not None:
                 raise stop
 
-    def _ask(self, question: Question, block: Block | None = None) -> None:
+    def _ask(self, question: PendingAsk, block: Block | None = None) -> None:
         known: set[int] = set()
         question.is_followed = block is not None and self.heard is not None
         try:
@@ -103,7 +103,7 @@ class AskingEvaluator(Evaluator):
             self.precision = max(self.precision, question.precision)
 
 
-def _answered(question: Question) -> Iterator[tuple[int, Answer]]:
+def _answered(question: PendingAsk) -> Iterator[tuple[int, Answer]]:
     """Yield the rows that are answered, as evaluators answer."""
     for number in range(len(question.points)):
         row = question.row(number)

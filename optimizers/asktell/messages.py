@@ -57,7 +57,7 @@ class TellData:
 Row: TypeAlias = tuple[Any, NDArray[Any] | None] | Exception
 
 
-class Question:
+class PendingAsk:
     """A question with the answers that have arrived.
 
     Parameters
@@ -67,7 +67,7 @@ class Question:
 
     Examples
     --------
-    >>> question = Question(AskData(np.zeros((2, 3))))
+    >>> question = PendingAsk(AskData(np.zeros((2, 3))))
     >>> question.fill(TellData([7.0], rows=[1]))
     >>> question.missing
     [0]
@@ -147,7 +147,7 @@ class Question:
         if data.eval_fun is not None:
             self.precision = max(self.precision, precision_of(data.eval_fun))
 
-    def take(self, other: "Question") -> None:
+    def take(self, other: "PendingAsk") -> None:
         """Take over the answers to the same question."""
         self._values, self._gradients = other._values, other._gradients
         self._failures, self.precision = other._failures, other.precision

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from optimizers._types import Array
 from optimizers.asktell.drivers import SolverDriver
-from optimizers.asktell.messages import AskData, Question, TellData
+from optimizers.asktell.messages import AskData, PendingAsk, TellData
 from optimizers.errors import InvalidInputError, StepperError
 from optimizers.result import Best, OptimizerResult
 from optimizers.run.run import Run
@@ -45,7 +45,7 @@ class Stepper:
     ----------
     run : Run
         The run.
-    exchange : SolverDriver
+    driver : SolverDriver
         Its solver.
 
     Examples
@@ -58,15 +58,15 @@ class Stepper:
     array([0., 0.])
     """
 
-    def __init__(self, run: Run, exchange: SolverDriver) -> None:
+    def __init__(self, run: Run, driver: SolverDriver) -> None:
         self._run = run
-        self._exchange = exchange
-        self._question: Question | None = None
-        self._last: Question | None = None
+        self._driver = driver
+        self._question: PendingAsk | None = None
+        self._last: PendingAsk | None = None
         self._is_over = False
         self._count = 0
         # A stepper that is dropped leaves no thread.
-        self._finalizer = weakref.finalize(self, exchange.close)
+        self._finalizer = weakref.finalize(self, driver.close)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return all but the finalizer, which is this object's own."""
@@ -75,11 +75,11 @@ class Stepper:
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take a state, and see to its end."""
         vars(self).update(state)
-        self._finalizer = weakref.finalize(self, self._exchange.close)
+        self._finalizer = weakref.finalize(self, self._driver.close)
 
     def _advance(self) -> None:
         self._question = None
-        question = self._exchange.advance()
+        question = self._driver.advance()
         self._is_over = question is None
         if question is not None and question is not self._last:  # or it was told a part
             question.ask = replace(question.ask, id=self._count)
@@ -187,7 +187,7 @@ class Stepper:
             raise StepperError(
                 "The run has not ended: answer its questions. so_far() gives the result so far."
             )
-        return self._exchange.result()
+        return self._driver.result()
 
     def so_far(self) -> OptimizerResult:
         """Return the result so far: the best point, and what was spent.

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from optimizers.asktell.drivers import exchange
+from optimizers.asktell.drivers import driver_for
 from optimizers.evaluation.evaluator import Evaluator
 from optimizers.lockstep.member import MemberEvaluator, MemberRequest
 from optimizers.lockstep.merge import Merge
@@ -45,24 +45,24 @@ class Member:
         self.request: MemberRequest | None = None
         self._result: OptimizerResult | None = None
         self.error: BaseException | None = None
-        self._exchange = exchange(prepared, share)
+        self._driver = driver_for(prepared, share)
 
     def advance(self) -> bool:
         """Go on to the next question; return whether there is one."""
-        question = self._exchange.advance()
+        question = self._driver.advance()
         assert question is None or isinstance(question, MemberRequest)
         self.request = question
         if question is None:
             try:
-                self._result = self._exchange.result()
+                self._result = self._driver.result()
             except BaseException as error:
                 self.error = error
-            self._exchange.close()
+            self._driver.close()
         return question is not None
 
     def stop(self, reason: StopReason) -> None:
         """Let it end, when it advances, at the first point that has no answer."""
-        self._exchange.stop(reason)
+        self._driver.stop(reason)
 
     def finish(self, reason: StopReason) -> OptimizerResult:
         """Return its result, also if it never began, for a reason that the others ended for."""

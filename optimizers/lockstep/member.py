@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from optimizers._types import Array
 from optimizers.asktell.evaluator import AskingEvaluator
-from optimizers.asktell.messages import AskData, Question
+from optimizers.asktell.messages import AskData, PendingAsk
 from optimizers.evaluation.accounts import Account
 from optimizers.evaluation.evaluator import Evaluator
 from optimizers.evaluation.task import Failure
@@ -19,7 +19,7 @@ from optimizers.result import StopReason
 from optimizers.run.memory import StopRun
 
 
-class MemberRequest(Question):
+class MemberRequest(PendingAsk):
     """A wave of a run, with the answers that have arrived.
 
     Parameters
@@ -72,7 +72,7 @@ class MemberRequest(Question):
         self.is_over = self.is_over or (has_failed and first + row < self.essential)
 
     @override
-    def take(self, other: Question) -> None:
+    def take(self, other: PendingAsk) -> None:
         assert isinstance(other, MemberRequest)
         self.answers, self.is_over, self.precision = other.answers, other.is_over, other.precision
         self.started, self.gradients = other.started, other.gradients

@@ -14,7 +14,7 @@ from optimizers import (
     race,
     vectorized,
 )
-from optimizers.asktell.messages import AskData, Question
+from optimizers.asktell.messages import AskData, PendingAsk
 from optimizers.run.questions import WaveTaker
 
 START = np.array([1.0, -2.0, 0.5])
@@ -109,13 +109,13 @@ def test_a_pickled_stepper_keeps_what_was_told(noted):
 
 
 def test_with_a_gradient_there_is_the_value_alone():
-    question = Question(AskData(np.zeros((1, 3)), np.zeros((1, 3))))
+    question = PendingAsk(AskData(np.zeros((1, 3)), np.zeros((1, 3))))
     with pytest.raises(InvalidValueError, match="returned 2 values"):
         question.fill(TellData((1.0, 0.1), np.zeros(3)))
 
 
 def test_a_bad_error_is_named_and_nothing_is_told():
-    question = Question(AskData(np.zeros((2, 3))))
+    question = PendingAsk(AskData(np.zeros((2, 3))))
     with pytest.raises(InvalidValueError, match=r"standard error -1\.0"):
         question.fill(TellData(([1.0, 2.0], [0.1, -1.0])))
     assert question.missing == [0, 1]

@@ -34,7 +34,7 @@ from optimizers import (
     available,
     vectorized,
 )
-from optimizers.asktell import drivers as exchange
+from optimizers.asktell import drivers
 from tests.making import make
 
 X0 = [-0.7, 0.9, 0.4]
@@ -80,7 +80,7 @@ def kind(request, monkeypatch):
     if request.param == "greenlet":
         pytest.importorskip("greenlet", reason="needs the extra: greenlet")
     else:
-        monkeypatch.setattr(exchange, "find_spec", lambda name: None)
+        monkeypatch.setattr(drivers, "find_spec", lambda name: None)
     return request.param
 
 

@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import rosen
 
 from optimizers import BFGS, LBFGSB, SLSQP, TNC, JournalError, StopReason, TellData, load
-from optimizers.asktell import exchange
+from optimizers.asktell import drivers
 from optimizers.journal.jsonl import JsonLines, not_written
 
 START = [-0.8, 1.3, 0.4]
@@ -19,7 +19,7 @@ def kind(request, monkeypatch):
     if request.param == "greenlet":
         pytest.importorskip("greenlet", reason="needs the extra: greenlet")
     else:
-        monkeypatch.setattr(exchange, "find_spec", lambda name: None)
+        monkeypatch.setattr(drivers, "find_spec", lambda name: None)
 
 
 def tell_parts(stepper, rng, most=None, fun=rosen):
