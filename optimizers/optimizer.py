@@ -2,15 +2,18 @@
 
 import asyncio
 import contextvars
+import copy
 import functools
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal, Protocol
 
+import numpy as np
 from typing_extensions import Unpack
 
 from optimizers._types import ArrayLike, BoundsLike, ConstraintsLike, Objective
 from optimizers.asktell.drivers import driver_for
 from optimizers.asktell.evaluator import AskingEvaluator, told
+from optimizers.asktell.replay import Origin, snapshot
 from optimizers.asktell.stepper import Stepper
 from optimizers.errors import InvalidInputError, OptionError, warn_user
 from optimizers.evaluation.coroutines import CoroutineExecutor
@@ -191,10 +194,17 @@ class Optimizer(Configured, Declaring, StaticHelpers):
                 raise OptionError(
                     f"{name} was given, but the caller of a stepper evaluates its points."
                 )
-        evaluator = AskingEvaluator()
+        evaluator, holding, origin = AskingEvaluator(), self._effective_settings(settings), None
         problem = self._problem(told, x0, jac, bounds, constraints, hess, hessp)
+        if holding.get("journal") is None:
+            # Another one is to draw the same random numbers.
+            seed = holding.get("seed")
+            settings["seed"] = np.random.SeedSequence().entropy if seed is None else seed
+            given = {"jac": jac, "constraints": constraints, "hess": hess, "hessp": hessp}
+            given.update(settings, seed=copy.deepcopy(settings["seed"]))
+            origin = Origin(Optimizer.stepper, snapshot(self), problem, given)
         prepared = self._prepared(problem, settings, evaluator)
-        return Stepper(prepared.run, driver_for(prepared, evaluator))
+        return Stepper(prepared.run, driver_for(prepared, evaluator), origin)
 
     def minimize_many(
         self,
@@ -293,10 +303,8 @@ class Optimizer(Configured, Declaring, StaticHelpers):
     ) -> Prepared:
         """Return a run that is to be held from outside, by whoever evaluates."""
         run = self._start_run(problem, settings, evaluator)
-        # A journal answers what was asked before by itself; nobody needs to enter anew.
-        reentrant = None if isinstance(run, JournaledRun) else self._reentrant(run)
-        execute = functools.partial(self._executed, run, reentrant or self._solve)
-        return Prepared(run, execute, self._alone(), reentrant is not None, self._needs_thread())
+        execute = functools.partial(self._executed, run, self._solve)
+        return Prepared(run, execute, self._alone(), self._needs_thread())
 
     def _surrounded(self, run: Run, solve: Solve) -> Solve:
         """Return a solve with what the settings put around it."""
@@ -481,10 +489,6 @@ class Optimizer(Configured, Declaring, StaticHelpers):
         status = int(raw.get("status", 0))
         run.nit = run.nit or int(raw.get("nit") or 0)
         return Outcome(raw.x, bool(raw.success), status, str(raw.message), stop)
-
-    def _reentrant(self, run: Run) -> Callable[[Run], Outcome] | None:
-        """Return :meth:`_solve` as a callable that goes on where PutAside left it, if it can."""
-        return None
 
     def _needs_thread(self) -> bool:
         """Return whether a run that is held from outside is to be in a thread of its own."""

@@ -1,7 +1,7 @@
 """Where a solver meets a caller who asks and tells.
 
 A solver that calls back runs in a thread of its own, or in a greenlet where that is installed, and
-stands still whenever it has asked something. One that can be entered anew is left instead.
+stands still whenever it has asked something.
 """
 
 import contextvars
@@ -9,44 +9,40 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import Any, NoReturn
+from typing import Any, Protocol
 
 from typing_extensions import override
 
 from optimizers.asktell.evaluator import AskingEvaluator
 from optimizers.asktell.exclusive import held
-from optimizers.asktell.messages import PendingAsk
 from optimizers.errors import StepperError
 from optimizers.result import OptimizerResult, StopReason
-from optimizers.run.memory import Evaluation, PutAside, StopRun
+from optimizers.run.memory import StopRun
 from optimizers.run.prepared import Prepared
-from optimizers.run.run import Run
 
 #: How long closing waits for a solver's thread to end, in seconds.
 _PATIENCE = 5.0
 
 
+class Asked(Protocol):
+    """What a solver asks; whoever is asked fills it."""
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether nothing is missing."""
+        ...
+
+
 def driver_for(prepared: Prepared, evaluator: AskingEvaluator) -> "SolverDriver":
     """Return the quickest driver of a run, whose evaluator is given."""
-    run = prepared.run
-    solve = held(prepared.exclusive, run, prepared.execute)
-    if prepared.is_reentrant:
-        return ReentrantDriver(run, evaluator, solve)
+    solve = held(prepared.exclusive, prepared.run, prepared.execute)
     if prepared.needs_thread or find_spec("greenlet") is None:
         return ThreadDriver(evaluator, solve)
     return GreenletDriver(evaluator, solve)
 
 
 class SolverDriver(ABC):
-    """A solver that stands still until its question is answered.
-
-    Parameters
-    ----------
-    evaluator : AskingEvaluator
-        What hands the run's questions over.
-    solve : callable
-        Executes the run.
-    """
+    """A solver that stands still until the question that its evaluator hands over is answered."""
 
     def __init__(self, evaluator: AskingEvaluator, solve: Callable[[], OptimizerResult]) -> None:
         evaluator.hand = self._hand
@@ -57,7 +53,7 @@ class SolverDriver(ABC):
         self._reason = StopReason.CLOSED
 
     @abstractmethod
-    def advance(self) -> PendingAsk | None:
+    def advance(self) -> Asked | None:
         """Let the solver go on to its next question; None if it has ended."""
 
     @abstractmethod
@@ -65,10 +61,7 @@ class SolverDriver(ABC):
         """End the solver where it stands."""
 
     def stop(self, reason: StopReason) -> None:
-        """Let the solver end, for a reason, at the first question that has no answer.
-
-        The next :meth:`advance` does that; what was answered is not lost.
-        """
+        """Let the solver end, at the next :meth:`advance`, where a question has no answer."""
         self.is_closed = True
         self._reason = reason
 
@@ -84,28 +77,18 @@ class SolverDriver(ABC):
     def _run(self) -> None:
         try:
             self._result = self._solve()
-        except PutAside:
-            raise
         except BaseException as error:  # raised to the caller, by `result`
             self._error = error
 
-    def _hand(self, question: PendingAsk) -> None:
+    def _hand(self, question: Asked) -> None:
         if not self.is_closed:
             self._pass(question)
-        if self.is_closed and question.missing:
+        if self.is_closed and not question.is_answered:
             raise StopRun(self._reason)
 
-    def _pass(self, question: PendingAsk) -> None:
+    def _pass(self, question: Asked) -> None:
         """Let the caller have a question, and return when it is answered."""
         raise NotImplementedError
-
-    def __reduce__(self) -> NoReturn:
-        """Say that a solver under way cannot be pickled."""
-        raise StepperError(
-            "This stepper cannot be pickled: its solver is under way. LBFGSB's steppers can, "
-            "without noise, on_failure='reject', speculate and a random gradient; others resume "
-            "from a journal."
-        )
 
 
 class ThreadDriver(SolverDriver):
@@ -116,12 +99,12 @@ class ThreadDriver(SolverDriver):
         self._thread: threading.Thread | None = None
         self._asked = threading.Semaphore(0)
         self._told = threading.Semaphore(0)
-        self._question: PendingAsk | None = None
+        self._question: Asked | None = None
         # Whether the solver is at work; Ctrl-C may end the waiting for it.
         self._is_working = False
 
     @override
-    def advance(self) -> PendingAsk | None:
+    def advance(self) -> Asked | None:
         if self._is_working:
             pass
         elif self._thread is None:
@@ -144,7 +127,7 @@ class ThreadDriver(SolverDriver):
         self._asked.release()
 
     @override
-    def _pass(self, question: PendingAsk) -> None:
+    def _pass(self, question: Asked) -> None:
         self._question = question
         self._asked.release()
         self._told.acquire()
@@ -165,13 +148,13 @@ class GreenletDriver(SolverDriver):
         import greenlet
 
         self._greenlet: Any = greenlet
-        self._question: PendingAsk | None = None
+        self._question: Asked | None = None
         self._solver = greenlet.greenlet(self._run)
         self._solver.gr_context = contextvars.copy_context()
         self._thread = threading.get_ident()
 
     @override
-    def advance(self) -> PendingAsk | None:
+    def advance(self) -> Asked | None:
         if threading.get_ident() != self._thread:
             raise StepperError(
                 "With greenlet installed, a stepper is to be used in the thread that made it."
@@ -182,7 +165,7 @@ class GreenletDriver(SolverDriver):
         return self._question
 
     @override
-    def _pass(self, question: PendingAsk) -> None:
+    def _pass(self, question: Asked) -> None:
         self._question = question
         self._solver.parent.switch()
 
@@ -192,69 +175,3 @@ class GreenletDriver(SolverDriver):
         # From another thread it cannot be reached: it ends when nothing refers to it any more.
         if self._solver and threading.get_ident() == self._thread:
             self.advance()
-
-
-class ReentrantDriver(SolverDriver):
-    """A solver that is left when it asks, and entered anew when it is told: it can be pickled.
-
-    On its way back to where it stood, it asks again what it asked since it last had a value and a
-    gradient, and gets the same answers; what that counts is counted once.
-
-    Parameters
-    ----------
-    run : Run
-        The run.
-    evaluator : AskingEvaluator
-        What hands its questions over.
-    solve : callable
-        Executes the run, and goes on where :class:`PutAside` left it.
-    """
-
-    def __init__(
-        self, run: Run, evaluator: AskingEvaluator, solve: Callable[[], OptimizerResult]
-    ) -> None:
-        super().__init__(evaluator, solve)
-        self._held = run
-        self._evaluator = evaluator
-        self._answered: list[PendingAsk] = []
-        self._position = 0
-        self._before = self._standing()
-
-    def _standing(self) -> tuple[int, int, float, Evaluation]:
-        """Return what answers change before the point that they are for is done with."""
-        run = self._held
-        return run.nfev, run.njev, self._evaluator.precision, run.last
-
-    @override
-    def advance(self) -> PendingAsk | None:
-        run = self._held
-        self._position = 0
-        try:
-            self._run()
-        except PutAside:
-            if run.last is self._before[-1]:  # not yet done with the point
-                run.nfev, run.njev, self._evaluator.precision, _ = self._before
-            else:
-                self._before = self._standing()
-                del self._answered[:-1]
-            return self._answered[-1]
-        return None
-
-    @override
-    def _hand(self, question: PendingAsk) -> None:
-        if self._position < len(self._answered):
-            question.take(self._answered[self._position])
-            self._position += 1
-            if not question.missing:
-                return
-        elif not self.is_closed:
-            self._answered.append(question)
-            raise PutAside
-        raise StopRun(self._reason)
-
-    @override
-    def close(self) -> None:
-        self.is_closed = True
-        self._position = 0
-
-    __reduce__ = object.__reduce__  # type: ignore[assignment]  # unlike the others

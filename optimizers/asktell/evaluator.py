@@ -22,7 +22,7 @@ def told(x: Array) -> Any:
     raise AssertionError("The caller evaluates; this is never called.")
 
 
-def _nobody(question: PendingAsk) -> None:
+def _nobody(pending: PendingAsk) -> None:
     raise AssertionError("A question before there was anybody to ask.")
 
 
@@ -31,9 +31,9 @@ class AskingEvaluator(Evaluator):
 
     def __init__(self) -> None:
         super().__init__(told)
-        #: ``hand(question)`` returns when the question is answered, or when a part of one that is
+        #: ``hand(pending)`` returns when the question is answered, or when a part of one that is
         #: followed is; it may raise a StopRun instead, and what was answered until then counts.
-        self.hand: Callable[[PendingAsk], Any] = _nobody
+        self.hand: Callable[[Any], Any] = _nobody
 
     @property
     @override
@@ -42,7 +42,8 @@ class AskingEvaluator(Evaluator):
 
     @override
     def measure(self, x: Array, spare: float = math.inf) -> tuple[float, float]:
-        return element(self._one(AskData(x[np.newaxis].copy()))[0])
+        pending = self._one(AskData(x[np.newaxis].copy()))
+        return element(pending.answer(slice(0, 1))[0])
 
     @override
     def raw(self, fun: Callable[[Array], Any], x: Array) -> Any:
@@ -50,22 +51,22 @@ class AskingEvaluator(Evaluator):
         # The run counts a point whose gradient comes with it.
         started = self.started
         try:
-            return self._one(AskData(point, point.copy()))
+            told = self._one(AskData(point, point.copy())).told
         finally:
             self.started = started
+        assert told.gradients is not None
+        return told.values.item(0), told.gradients[0]
 
-    def _one(self, ask: AskData) -> Any:
-        question = PendingAsk(ask)
+    def _one(self, ask: AskData) -> PendingAsk:
+        pending = PendingAsk(ask)
         try:
-            self._ask(question)
+            self._ask(pending)
         except StopRun as closed:
-            closed.value = question.value(0)
+            closed.value = pending.value(0)
             raise
-        row = question.row(0)
-        if isinstance(row, Exception):
-            raise row
-        assert row is not None
-        return row
+        for failure in pending.told.failures.values():
+            raise failure
+        return pending
 
     @override
     def answers(
@@ -74,38 +75,47 @@ class AskingEvaluator(Evaluator):
         for block in blocks:  # of more than one type, so not in one question
             if len(block.points) == 0:
                 continue
-            question = PendingAsk(AskData(block.points.copy()))
+            pending = PendingAsk(AskData(block.points.copy()))
             stop: StopRun | JournalError | None = None
             try:
-                self._ask(question, block)
+                self._ask(pending, block)
             except (StopRun, JournalError) as error:  # what was told before counts
                 stop = error
-            for row, answer in _answered(question):
-                yield block, slice(row, row + 1), answer
+            for part, answer in _answered(pending):
+                yield block, part, answer
             if stop is not None:
                 raise stop
 
-    def _ask(self, question: PendingAsk, block: Block | None = None) -> None:
+    def _ask(self, pending: PendingAsk, block: Block | None = None) -> None:
         known: set[int] = set()
-        question.is_followed = block is not None and self.heard is not None
+        pending.is_followed = block is not None and self.heard is not None
         try:
-            while not known or question.missing:
-                self.hand(question)
+            while not known or not pending.is_answered:
+                self.hand(pending)
                 if block is None or self.heard is None:
                     break
-                self.precision = max(self.precision, question.precision)
-                for row, answer in _answered(question):
-                    if row not in known:
-                        known.add(row)
-                        self.heard(block, row, answer)
+                self.precision = max(self.precision, pending.told.precision)
+                for part, answer in _rows(pending):
+                    if part.start not in known:
+                        known.add(part.start)
+                        self.heard(block, part.start, answer)
         finally:
-            self.started += len(question.points) - len(question.missing)
-            self.precision = max(self.precision, question.precision)
+            self.started += len(pending) - len(pending.missing)
+            self.precision = max(self.precision, pending.told.precision)
 
 
-def _answered(question: PendingAsk) -> Iterator[tuple[int, Answer]]:
-    """Yield the rows that are answered, as evaluators answer."""
-    for number in range(len(question.points)):
-        row = question.row(number)
-        if row is not None:
-            yield number, row if isinstance(row, Exception) else np.array([row[0]])
+def _answered(pending: PendingAsk) -> Iterator[tuple[slice, Answer]]:
+    """Yield what is answered, as evaluators do: at once if that can be."""
+    if pending.is_answered and not (pending.told.failures or pending.is_followed):
+        whole = slice(0, len(pending))
+        yield whole, pending.answer(whole)
+    else:
+        yield from _rows(pending)
+
+
+def _rows(pending: PendingAsk) -> Iterator[tuple[slice, Answer]]:
+    """Yield the rows that are answered."""
+    told = pending.told
+    for row in np.flatnonzero(told.has_value & told.has_gradient).tolist():
+        part = slice(row, row + 1)
+        yield part, told.failures[row] if row in told.failures else pending.answer(part)

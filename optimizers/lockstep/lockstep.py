@@ -212,7 +212,7 @@ class LockStep:
     def _round(self) -> None:
         """Evaluate what the runs ask, as far as the budget allows."""
         left = self._budget - self._evaluating.started
-        requests = []
+        asking = []
         for member in self._live:
             assert member.request is not None
             cost = self._evaluating.cost(member.request)
@@ -222,13 +222,14 @@ class LockStep:
                 continue
             left -= cost
             member.rounds += 1
-            requests.append(member.request)
-        if not requests:
+            asking.append((member, member.request))
+        if not asking:
             return
         self.rounds += 1
+        requests = [request for _, request in asking]
         self._evaluating.evaluate(requests, self._budget, self._deadline)
-        for member in self._live:
-            if member.request in requests and member.request.missing:
+        for member, request in asking:
+            if not request.is_answered:
                 member.stop(StopReason.TIMEOUT)
         if time.monotonic() > self._deadline:
             self.stop(StopReason.TIMEOUT)

@@ -9,23 +9,21 @@ from typing_extensions import override
 
 from optimizers._types import Array
 from optimizers.asktell.evaluator import AskingEvaluator
-from optimizers.asktell.messages import AskData, PendingAsk
 from optimizers.evaluation.accounts import Account
 from optimizers.evaluation.evaluator import Evaluator
-from optimizers.evaluation.task import Failure
-from optimizers.evaluation.uncertainty import element
+from optimizers.evaluation.uncertainty import element, values_of
 from optimizers.evaluation.wave import Answer, Block
 from optimizers.result import StopReason
 from optimizers.run.memory import StopRun
 
 
-class MemberRequest(PendingAsk):
+class MemberRequest:
     """A wave of a run, with the answers that have arrived.
 
     Parameters
     ----------
     blocks : sequence of Block
-        The blocks of the wave.
+        The blocks of the wave; they are only read.
     spare : float
         How many evaluations may be made besides, for those that fail.
     essential : int
@@ -34,58 +32,50 @@ class MemberRequest(PendingAsk):
     Examples
     --------
     >>> request = MemberRequest([Block(np.zeros((2, 3)))], math.inf, 1)
-    >>> request.put(0, 1, 7.0)
-    >>> request.missing
-    [0]
+    >>> request.put(0, slice(0, 1), np.array([7.0]))
+    >>> request.is_answered
+    False
     """
 
     def __init__(self, blocks: Sequence[Block], spare: float, essential: int) -> None:
-        super().__init__(AskData(np.concatenate([block.points for block in blocks])))
-        self.blocks = [Block(block.points.copy(), block.gradient) for block in blocks]
+        self.blocks = blocks
         self.spare = spare
-        self.essential = essential
+        self._essential = essential
+        self._missing = sum([len(block.points) for block in blocks])
         #: How many evaluations of the objective were started for it, and calls of the gradient.
         self.started = self.gradients = 0
+        #: The coarsest machine precision among the values.
+        self.precision = 0.0
         #: Whether a point failed without which the others are not wanted.
         self.is_over = False
-        #: By block and row.
-        self.answers: dict[tuple[int, int], Any] = {}
+        #: By block and first row.
+        self.answers: list[tuple[int, slice, Answer]] = []
 
     @property
-    @override
-    def missing(self) -> list[int]:
-        found, row = [], 0
-        for number, block in enumerate(self.blocks):
-            for i in range(len(block.points)):
-                if (number, i) not in self.answers:
-                    found.append(row)
-                row += 1
-        return [] if self.is_over else found
+    def is_answered(self) -> bool:
+        """Whether all that is wanted has come."""
+        return self.is_over or not self._missing
 
-    def put(self, block: int, row: int, answer: Any) -> None:
-        """Note what came of a row of a block: an answer, or the failure in its place."""
-        self.answers[block, row] = answer
-        first = sum(len(before.points) for before in self.blocks[:block])
-        has_failed = isinstance(answer, BaseException) or (
-            self.blocks[block].gradient is None and not np.isfinite(element(answer)[0])
-        )
-        self.is_over = self.is_over or (has_failed and first + row < self.essential)
+    def has(self, number: int, row: int) -> bool:
+        """Return whether a row of a block is answered."""
+        return any(one == number and rows.start <= row < rows.stop for one, rows, _ in self.answers)
 
-    @override
-    def take(self, other: PendingAsk) -> None:
-        assert isinstance(other, MemberRequest)
-        self.answers, self.is_over, self.precision = other.answers, other.is_over, other.precision
-        self.started, self.gradients = other.started, other.gradients
+    def put(self, number: int, rows: slice, answer: Answer) -> None:
+        """Note what came of rows of a block: their values, or the failure in their place."""
+        self.answers.append((number, rows, answer))
+        self._missing -= rows.stop - rows.start
+        count = self._essential - rows.start
+        if number:
+            count -= sum(len(before.points) for before in self.blocks[:number])
+        if count > 0 and not self.is_over:
+            self.is_over = isinstance(answer, BaseException) or (
+                self.blocks[number].gradient is None
+                and not np.isfinite(values_of(answer)[:count]).all()
+            )
 
 
 class MemberEvaluator(AskingEvaluator):
-    """Stands for the evaluator of many in one of their runs.
-
-    Parameters
-    ----------
-    shared : Evaluator
-        The evaluator of all.
-    """
+    """Stands for the evaluator of many in one of their runs."""
 
     def __init__(self, shared: Evaluator) -> None:
         super().__init__()
@@ -137,18 +127,11 @@ class MemberEvaluator(AskingEvaluator):
             self.started += request.started
             self.gradients += request.gradients
             self.precision = max(self.precision, request.precision)
-        for (number, row), found in sorted(request.answers.items(), key=lambda item: item[0]):
-            yield blocks[number], slice(row, row + 1), _as_answer(found, blocks[number])
+        for number, rows, answer in sorted(request.answers, key=_place):
+            yield blocks[number], rows, answer
         if stop is not None:
             raise stop
 
 
-def _as_answer(found: Any, block: Block) -> Answer:
-    if isinstance(found, BaseException):
-        failure: Failure = found  # type: ignore[assignment]  # of those that evaluators catch
-        return failure
-    if block.gradient is None and np.ndim(found):  # with its standard error
-        return np.array([found])
-    answer = np.empty(1, dtype=block.points.dtype if block.gradient is None else object)
-    answer[0] = found
-    return answer
+def _place(found: tuple[int, slice, Answer]) -> tuple[int, int]:
+    return found[0], found[1].start

@@ -1,7 +1,9 @@
 """One round of many runs: all that they ask, as one wave to one evaluator."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+import functools
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,9 +60,9 @@ class Merge:
         try:
             if self._evaluator.is_serial:
                 for owner in range(len(requests)):
-                    wave.take(joined(requests, [owner], self._both))
+                    wave.take(merged(requests, [owner], self._both))
             else:
-                wave.take(joined(requests, range(len(requests)), self._both))
+                wave.take(merged(requests, range(len(requests)), self._both))
         finally:
             self.started += wave.started
 
@@ -73,6 +75,18 @@ class Merge:
         )
 
 
+class Share(NamedTuple):
+    """Rows of a merged block that are of one run."""
+
+    #: Where they are there.
+    start: int
+    stop: int
+    #: Whose they are, in which of its blocks, and from which row of that on.
+    owner: int
+    number: int
+    row: int
+
+
 class MergedBlock(Block):
     """Points of several runs that go to the same function.
 
@@ -82,10 +96,8 @@ class MergedBlock(Block):
         The points.
     gradient : callable, optional
         The function, if it is not the objective.
-    owners : ndarray of int, shape (k,)
-        Whose each row is.
-    places : list of (int, int)
-        Where each row is asked: in which block of its owner, and in which row of that.
+    shares : list of Share
+        Whose they are, in order; all rows are somebody's.
     is_counted : bool
         Whether a call is an evaluation of the objective.
     """
@@ -94,21 +106,21 @@ class MergedBlock(Block):
         self,
         points: NDArray[Any],
         gradient: Callable[..., Any] | None,
-        owners: NDArray[np.intp],
-        places: list[tuple[int, int]],
+        shares: list[Share],
         is_counted: bool,
     ) -> None:
         super().__init__(points, gradient)
-        self._owners = owners
+        self.shares = shares
         self._is_counted = is_counted
-        self.places = places
-        #: How often the function was called at each row.
-        self.starts = np.zeros(len(points), dtype=np.intp)
+        self.firsts = [share.start for share in shares]
+        # How often the function was called at each row.
+        self._starts = np.zeros(len(points), dtype=np.intp)
 
-    @property
+    @functools.cached_property
     @override
     def owners(self) -> NDArray[np.intp]:
-        return self._owners
+        sizes = np.diff([*self.firsts, len(self.points)])
+        return np.repeat([share.owner for share in self.shares], sizes)
 
     @property
     @override
@@ -117,34 +129,65 @@ class MergedBlock(Block):
 
     @override
     def count(self, part: slice, sign: int) -> None:
-        self.starts[part] += sign
+        self._starts[part] += sign
 
-    def of(self, rows: NDArray[np.intp]) -> "MergedBlock":
+    def counts(self) -> list[int]:
+        """Return how many calls there were for each share."""
+        counts: list[int] = np.add.reduceat(self._starts, self.firsts).tolist()
+        return counts
+
+    def within(self, part: slice) -> list[Share]:
+        """Return the shares of some rows, cut to these."""
+        first = bisect_right(self.firsts, part.start) - 1
+        end = bisect_left(self.firsts, part.stop)
+        shares = self.shares[first:end]
+        if shares[0].start < part.start or part.stop < shares[-1].stop:
+            shares = [
+                Share(
+                    max(start, part.start),
+                    min(stop, part.stop),
+                    owner,
+                    number,
+                    row + max(part.start - start, 0),
+                )
+                for start, stop, owner, number, row in shares
+            ]
+        return shares
+
+    def of(self, shares: Sequence[Share]) -> "MergedBlock":
         """Return some of the rows."""
-        places = [self.places[row] for row in rows]
-        points, owners = self.points[rows], self._owners[rows]
-        return MergedBlock(points, self.gradient, owners, places, self._is_counted)
+        points = np.concatenate([self.points[share.start : share.stop] for share in shares])
+        return MergedBlock(points, self.gradient, _placed(shares), self._is_counted)
 
 
-def joined(
+def _placed(shares: Iterable[Share]) -> list[Share]:
+    """Return shares one behind the other."""
+    found, end = [], 0
+    for start, stop, owner, number, row in shares:
+        found.append(Share(end, end + stop - start, owner, number, row))
+        end += stop - start
+    return found
+
+
+def merged(
     requests: Sequence[MemberRequest], owners: Sequence[int], both: Callable[..., Any] | None = None
 ) -> list[MergedBlock]:
-    """Join the blocks that some of the runs ask, by their function and their type."""
-    kinds: dict[Any, list[tuple[int, int, Block]]] = {}
+    """Merge the blocks that some of the runs ask, by their function and their type."""
+    kinds: dict[Any, list[tuple[Share, Block]]] = {}
     for owner in owners:
         for number, block in enumerate(requests[owner].blocks):
-            kind = id(block.gradient), block.points.dtype
-            kinds.setdefault(kind, []).append((owner, number, block))
-    return [
-        MergedBlock(
-            np.concatenate([block.points for _, _, block in same]),
-            same[0][2].gradient,
-            np.repeat([owner for owner, _, _ in same], [len(block.points) for _, _, block in same]),
-            [(number, row) for _, number, block in same for row in range(len(block.points))],
-            same[0][2].gradient is None or same[0][2].gradient is both,
-        )
-        for same in kinds.values()
-    ]
+            if len(block.points):
+                share = Share(0, len(block.points), owner, number, 0)
+                kinds.setdefault((id(block.gradient), block.points.dtype), []).append(
+                    (share, block)
+                )
+    found = []
+    for same in kinds.values():
+        gradient = same[0][1].gradient
+        points = np.concatenate([block.points for _, block in same])
+        shares = _placed(share for share, _ in same)
+        found.append(MergedBlock(points, gradient, shares, gradient is None or gradient is both))
+    return found
 
 
 class _Wave:
@@ -176,19 +219,20 @@ class _Wave:
 
     def take(self, blocks: Sequence[MergedBlock]) -> None:
         """Let the requests have what comes; ask run by run where a call of several fails."""
-        blocks = [block for block in blocks if len(block.points)]
         again: list[MergedBlock] = []
         answers = self._evaluator.answers(blocks, self._account, self._deadline)
         try:
             for block, part, answer in answers:
                 assert isinstance(block, MergedBlock)
-                owners = block.owners[part]
-                is_one = owners[0] == owners[-1] or isinstance(answer, BrokenPoolError)
+                shares = block.within(part)
+                is_one = shares[0].owner == shares[-1].owner or isinstance(answer, BrokenPoolError)
                 if isinstance(answer, Exception) and not is_one:
                     # Which of the runs is to blame, nobody knows.
-                    rows = np.arange(part.start, part.stop)
-                    again += [block.of(rows[owners == owner]) for owner in dict.fromkeys(owners)]
-                elif self._put(block, part, answer) and self._evaluator.is_serial:
+                    by_owner: dict[int, list[Share]] = {}
+                    for share in shares:
+                        by_owner.setdefault(share.owner, []).append(share)
+                    again += [block.of(own) for own in by_owner.values()]
+                elif self._put(shares, part.start, answer) and self._evaluator.is_serial:
                     break
         finally:
             answers.close()
@@ -200,39 +244,43 @@ class _Wave:
                 self.take([own])
             else:
                 words = "A call with points of several runs failed, and no budget to repeat it."
-                self._put(own, whole, EvaluationError(words))
+                self._put(own.shares, 0, EvaluationError(words))
 
-    def _put(self, block: MergedBlock, part: slice, answer: Answer) -> bool:
+    def _put(self, shares: Sequence[Share], first: int, answer: Answer) -> bool:
         """Let requests have answers, and return whether the rest of the last's is not wanted."""
-        for i, row in enumerate(range(part.start, part.stop)):
-            found = answer if isinstance(answer, BaseException) else answer[i]
-            request = self._requests[int(block.owners[row])]
-            request.put(*block.places[row], found)
+        for start, stop, owner, number, row in shares:
+            own = (
+                answer
+                if isinstance(answer, BaseException)
+                else answer[start - first : stop - first]
+            )
+            request = self._requests[owner]
+            request.put(number, slice(row, row + stop - start), own)
         return request.is_over
 
     def _put_late(self, blocks: Sequence[MergedBlock]) -> None:
         """Let requests have what arrived while the wave was left."""
         late = {
-            point.tobytes(): value
+            point.tobytes(): values[i : i + 1]
             for points, values in self._evaluator.late()
-            for point, value in zip(points, values, strict=True)
+            for i, point in enumerate(points)
         }
         for block in blocks if late else ():
-            for row in range(len(block.points) if block.is_real else 0):
-                request = self._requests[int(block.owners[row])]
-                value = late.get(block.points[row].tobytes())
-                if value is not None and block.places[row] not in request.answers:
-                    request.put(*block.places[row], value)
+            for start, stop, owner, number, first in block.shares if block.is_real else ():
+                request = self._requests[owner]
+                for row, point in enumerate(block.points[start:stop], first):
+                    value = late.get(point.tobytes())
+                    if value is not None and not request.has(number, row):
+                        request.put(number, slice(row, row + 1), value)
 
     def _count(self, blocks: Sequence[MergedBlock]) -> None:
         for block in blocks:
-            costs = np.bincount(
-                block.owners, weights=block.starts, minlength=len(self._requests)
-            ).astype(int)
-            for request, cost in zip(self._requests, costs.tolist(), strict=True):
+            is_real, is_counted = block.gradient is None, block.cost > 0
+            for share, count in zip(block.shares, block.counts(), strict=True):
+                request = self._requests[share.owner]
                 request.precision = self._evaluator.precision
-                if block.gradient is None:
-                    request.started += cost
+                if is_real:
+                    request.started += count
                 else:
-                    request.gradients += cost
-                self.started += cost if block.cost else 0
+                    request.gradients += count
+                self.started += count if is_counted else 0

@@ -32,10 +32,6 @@ class StopRun(BaseException):
         self.value: float | None = None
 
 
-class PutAside(BaseException):
-    """Leaves a run where it stands, to be entered again: nothing has ended."""
-
-
 class Evaluation(NamedTuple):
     """A point at which the objective is known, and its gradient if that is known too.
 
@@ -110,16 +106,10 @@ class Ledger:
         self.limit = math.inf if maxfun is None else maxfun
         self.deadline = math.inf if timeout is None else self.started + timeout
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Return what can be pickled: clocks of two processes need not agree."""
-        now = time.monotonic()
-        return {**vars(self), "started": self.started - now, "deadline": self.deadline - now}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take a state; the time between is not counted."""
-        now = time.monotonic()
-        vars(self).update(state)
-        self.started, self.deadline = state["started"] + now, state["deadline"] + now
+    @property
+    def elapsed(self) -> float:
+        """The seconds that have passed."""
+        return time.monotonic() - self.started
 
     def result(self, at: Evaluation | None, *, is_broken: bool = False) -> OptimizerResult:
         """Return the result so far, at a point.
@@ -148,7 +138,7 @@ class Ledger:
             message="",
             stop=StopReason.OTHER,
             best=best,
-            elapsed=time.monotonic() - self.started,
+            elapsed=self.elapsed,
             **({"maxcv": self._violation(x, is_broken)} if self.problem.constraints else {}),
             **self.extra,
         )

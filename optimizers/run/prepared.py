@@ -19,8 +19,6 @@ class Prepared:
         ``execute() -> OptimizerResult``.
     exclusive : str or None
         What only one run at a time may use, such as a library.
-    is_reentrant : bool
-        Whether ``execute`` goes on where :class:`PutAside` left it.
     needs_thread : bool
         Whether it must not be put aside in a greenlet.
     """
@@ -28,5 +26,4 @@ class Prepared:
     run: Run
     execute: Callable[[], OptimizerResult]
     exclusive: str | None
-    is_reentrant: bool
     needs_thread: bool

@@ -28,7 +28,7 @@ from optimizers.gradients.source import GradientSource
 from optimizers.gradients.stencils import Plan
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
-from optimizers.run.memory import Evaluation, Ledger, PutAside, StopRun
+from optimizers.run.memory import Evaluation, Ledger, StopRun
 
 #: Why a failure at the start cannot be rejected.
 _AT_START = (
@@ -200,9 +200,9 @@ class WaveTaker(Ledger):
             is_evaluated = True
             try:
                 both = self._evaluator.raw(self.problem.fun, x)
-            except (StopRun, PutAside) as end:  # the caller of a stepper has not answered
+            except StopRun as end:  # the caller of a stepper has not answered
                 is_evaluated = False
-                if isinstance(end, StopRun) and end.value is not None:  # or not wholly
+                if end.value is not None:  # or not wholly
                     self.nfev += 1
                     self._update_finite(x[np.newaxis], np.array([end.value]))
                 raise
@@ -234,7 +234,7 @@ class WaveTaker(Ledger):
         self.njev += 1
         try:
             gradient = self._evaluator.raw(self.problem.jac, x)
-        except (StopRun, PutAside):  # it was not evaluated
+        except StopRun:  # it was not evaluated
             self.njev -= 1
             raise
         return self._gradient(gradient)

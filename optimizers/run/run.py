@@ -6,8 +6,10 @@ whatever ends it.
 
 import contextlib
 import math
+import sys
+import time
 from asyncio import CancelledError
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, overload
 
 import numpy as np
@@ -17,11 +19,14 @@ from optimizers.evaluation.evaluator import Evaluator
 from optimizers.gradients.source import GradientSource
 from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult, StopReason
-from optimizers.run.memory import Evaluation, PutAside, StopRun
+from optimizers.run.memory import Evaluation, StopRun
 from optimizers.run.observers import Observer
 from optimizers.run.outcome import Outcome
 from optimizers.run.questions import WaveTaker
 from optimizers.run.several import several
+
+#: A deadline of a run that has one, while its clock stands still.
+_NEVER = sys.float_info.max
 
 
 class Stage(Protocol):
@@ -85,8 +90,13 @@ class Run(WaveTaker):
         self._returns_on_interrupt = on_interrupt == "return"
         self._maxiter = maxiter
         self._observers = observers
-        #: The iterate at which a callback ended the run.
+        #: The iterate at which a callback ended the run, and whether one did.
         self.halted: Evaluation | None = None
+        self.is_halted = False
+        #: How many iterations the observers saw.
+        self.nobserved = 0
+        # How many a replayed run's observers saw, and whether the last of them ended it.
+        self._replayed = 0, False
         #: The standard deviation of the values' noise, or "estimate", as the user gave it.
         self.noise = noise
         #: Ends the algorithm when its progress falls below the noise.
@@ -113,11 +123,6 @@ class Run(WaveTaker):
     def is_noisy(self) -> bool:
         """Whether the noise of the values is reckoned with."""
         return self.noise is not None
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether the algorithm is started once, and nothing is started anew."""
-        return self.noise is None and not self.rejects
 
     # What algorithms ask.
 
@@ -244,10 +249,16 @@ class Run(WaveTaker):
         known = known or self.lookup(x)
         self.iterate = known or self.iterate
         if self._observers:
-            state = self.result(known)
-            state.x = x
-            state.update(extra)
-            if any([observe(state) for observe in self._observers]):
+            count, is_last = self._replayed
+            if self.nobserved < count:
+                self.is_halted = is_last and self.nobserved == count - 1
+            else:
+                state = self.result(known)
+                state.x = x
+                state.update(extra)
+                self.is_halted = any([observe(state) for observe in self._observers])
+            self.nobserved += 1
+            if self.is_halted:
                 self.halted = known
                 raise StopRun(StopReason.CALLBACK)
         if self._maxiter is not None and self.nit >= self._maxiter:
@@ -265,6 +276,19 @@ class Run(WaveTaker):
             return user(*(np.copy(array) for array in arrays))
 
         return hessian
+
+    @contextlib.contextmanager
+    def replayed(self, seconds: float, nobserved: int, is_halted: bool) -> Iterator[None]:
+        """Let what follows repeat another run: without observers, while the clock stands still."""
+        limit = self.deadline - self.started
+        self._replayed = nobserved, is_halted
+        self.started = time.monotonic() - seconds
+        self.deadline = math.inf if limit == math.inf else _NEVER
+        try:
+            yield
+        finally:
+            self.started = time.monotonic() - seconds
+            self.deadline = self.started + limit
 
     # How a run begins and ends.
 
@@ -292,8 +316,6 @@ class Run(WaveTaker):
                 return self._outcome(solve)
             except StopRun as stop:
                 return stopped(self, stop.reason)
-        except PutAside:
-            raise
         except (KeyboardInterrupt, CancelledError) as error:
             if self._returns_on_interrupt and isinstance(error, KeyboardInterrupt):
                 return stopped(self, StopReason.INTERRUPTED, is_broken=True)

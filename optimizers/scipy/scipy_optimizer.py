@@ -38,7 +38,7 @@ from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 from optimizers.scipy.free_variables import FreeVariables
 from optimizers.scipy.functions import differences_for
-from optimizers.scipy.lbfgsb.solver import LbfgsbOptions, LbfgsbSolver, solve_lbfgsb
+from optimizers.scipy.lbfgsb.solver import LbfgsbOptions, solve_lbfgsb
 from optimizers.scipy.lbfgsb.solver import report_end as report_lbfgsb
 from optimizers.scipy.locks import holds_lock, is_exclusive, unlocked
 from optimizers.scipy.methods import CUSTOM, METHODS
@@ -369,13 +369,6 @@ class SciPyOptimizer(Optimizer):
                 outcome = replace(outcome, message=f"{outcome.message} ({words})")
             return outcome
         return self._call_scipy(run, options)
-
-    @override
-    def _reentrant(self, run: Run) -> Callable[[Run], Outcome] | None:
-        if self._method != "l-bfgs-b" or run.problem.is_fixed:
-            return None
-        options = self._lbfgsb_options(run)
-        return LbfgsbSolver(options) if LbfgsbSolver.can_be_entered_anew(run, options) else None
 
     def _lbfgsb_options(self, run: Run) -> LbfgsbOptions:
         options = self._scipy_options(run)

@@ -1,7 +1,6 @@
 """L-BFGS-B from several starts at a time."""
 
 import copy
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -109,10 +108,6 @@ class P_BFGS(SciPyOptimizer):  # noqa: N801  # Qiskit's name
     @override
     def _takes_differences(self, problem: Problem) -> bool:
         return False  # whose noise could be reckoned with
-
-    @override
-    def _reentrant(self, run: Run) -> Callable[[Run], Outcome] | None:
-        return None
 
     @override
     def _solve(self, run: Run) -> Outcome:

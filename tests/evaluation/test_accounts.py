@@ -4,7 +4,7 @@ import pytest
 from optimizers import LBFGSB, InvalidValueError, vectorized
 from optimizers.evaluation.accounts import Account, SharedAccount
 from optimizers.evaluation.wave import Block
-from optimizers.lockstep.merge import MergedBlock
+from optimizers.lockstep.merge import MergedBlock, Share
 
 
 def test_a_purse_is_spent_once():
@@ -16,8 +16,8 @@ def test_a_purse_is_spent_once():
 
 
 def test_each_owner_has_a_purse_and_all_have_one():
-    places = [(0, row) for row in range(5)]
-    block = MergedBlock(np.zeros((5, 2)), None, np.array([0, 0, 1, 1, 1]), places, True)
+    shares = [Share(0, 2, 0, 0, 0), Share(2, 5, 1, 0, 0)]
+    block = MergedBlock(np.zeros((5, 2)), None, shares, True)
     account = SharedAccount([1, 5], total=4)
     assert not account.grants(block, slice(0, 2))
     assert account.grants(block, slice(1, 3))

@@ -13,7 +13,7 @@ from optimizers.options.settings import check_option
 from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.run.fast_path import direct
-from optimizers.run.memory import Evaluation, PutAside
+from optimizers.run.memory import Evaluation
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 from optimizers.scipy.lbfgsb import kernel as kernels
@@ -97,9 +97,7 @@ def solve_lbfgsb(run: Run, options: LbfgsbOptions) -> Outcome:
 
 
 class LbfgsbSolver:
-    """L-BFGS-B on a run. After the run was put aside, a call goes on where the last one stood.
-
-    Its state is arrays and numbers only, so that it can be pickled in between.
+    """L-BFGS-B on a run.
 
     Parameters
     ----------
@@ -113,14 +111,6 @@ class LbfgsbSolver:
         # The kernel, and a second one after a restart; and the iterations before each.
         self._made: list[kernels.LbfgsbKernel | PublicLbfgsb] = []
         self._before: list[int] = []
-
-    @staticmethod
-    def can_be_entered_anew(run: Run, options: LbfgsbOptions) -> bool:
-        """Return whether all of a run's state is the run's and the kernel's."""
-        has_kernel = kernels.lbfgsb_integer() is not None
-        # Entered anew, a run would draw other random numbers than it asked points by.
-        is_same = not run.differences.is_random
-        return run.is_plain and is_same and has_kernel and options.speculate == 1
 
     def __call__(self, run: Run) -> Outcome:
         """Run the algorithm to its end."""
@@ -176,9 +166,6 @@ class LbfgsbSolver:
         on_iteration = _observer(run, self._report)
         try:
             kernel.run(evaluate, options.maxiter - before, on_iteration, first, search)
-        except PutAside:
-            run.nit = before + kernel.iterations
-            raise
         except BaseException:
             self._keep(run, before + kernel.iterations)
             raise
