@@ -9,6 +9,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from importlib.util import find_spec
+from queue import SimpleQueue
 from typing import Any, Protocol
 
 from typing_extensions import override
@@ -97,9 +98,9 @@ class ThreadDriver(SolverDriver):
     def __init__(self, evaluator: AskingEvaluator, solve: Callable[[], OptimizerResult]) -> None:
         super().__init__(evaluator, solve)
         self._thread: threading.Thread | None = None
-        self._asked = threading.Semaphore(0)
-        self._told = threading.Semaphore(0)
-        self._question: Asked | None = None
+        # Compiled, and so twice as quick as semaphores.
+        self._asked: SimpleQueue[Asked | None] = SimpleQueue()
+        self._told: SimpleQueue[None] = SimpleQueue()
         # Whether the solver is at work; Ctrl-C may end the waiting for it.
         self._is_working = False
 
@@ -115,28 +116,26 @@ class ThreadDriver(SolverDriver):
             )
             self._thread.start()
         else:
-            self._told.release()
+            self._told.put(None)
         self._is_working = True
-        self._asked.acquire()
+        question = self._asked.get()
         self._is_working = False
-        return self._question
+        return question
 
     def _work(self) -> None:
         self._run()
-        self._question = None
-        self._asked.release()
+        self._asked.put(None)
 
     @override
     def _pass(self, question: Asked) -> None:
-        self._question = question
-        self._asked.release()
-        self._told.acquire()
+        self._asked.put(question)
+        self._told.get()
 
     @override
     def close(self) -> None:
         self.is_closed = True
         if self._thread is not None and self._thread is not threading.current_thread():
-            self._told.release()
+            self._told.put(None)
             self._thread.join(_PATIENCE)
 
 

@@ -104,8 +104,9 @@ class MemberEvaluator(AskingEvaluator):
             self.gradients = calls
 
     def _single(self, block: Block, spare: float) -> Any:
-        self.essential = 1
-        for _, _, answer in self.answers([block], spare):
+        request = MemberRequest([block], spare, 1)
+        self._ask_for(request)
+        for _, _, answer in request.answers:
             if isinstance(answer, BaseException):
                 raise answer
             return answer[0]
@@ -120,17 +121,21 @@ class MemberEvaluator(AskingEvaluator):
             return
         request, stop = MemberRequest(blocks, spare, self.essential), None
         try:
-            self.hand(request)
+            self._ask_for(request)
         except StopRun as closed:  # what was answered before counts
             stop = closed
-        finally:
-            self.started += request.started
-            self.gradients += request.gradients
-            self.precision = max(self.precision, request.precision)
         for number, rows, answer in sorted(request.answers, key=_place):
             yield blocks[number], rows, answer
         if stop is not None:
             raise stop
+
+    def _ask_for(self, request: MemberRequest) -> None:
+        try:
+            self.hand(request)
+        finally:
+            self.started += request.started
+            self.gradients += request.gradients
+            self.precision = max(self.precision, request.precision)
 
 
 def _place(found: tuple[int, slice, Answer]) -> tuple[int, int]:
