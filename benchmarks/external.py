@@ -31,7 +31,7 @@ import optimizers
 from optimizers.external.bounds import pack_bounds
 from optimizers.external.frameworks import backend_for
 from optimizers.external.solvers import ScipyOptimizerInterface
-from optimizers.problem.problem import as_bounds
+from optimizers.problem.bounds import as_bounds
 
 #: A contestant: runs a number of evaluations, and returns how many they were.
 Turn = Callable[[int], int]

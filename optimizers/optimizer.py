@@ -16,21 +16,21 @@ from optimizers.asktell.evaluator import AskingEvaluator, told
 from optimizers.asktell.replay import Origin, snapshot
 from optimizers.asktell.stepper import Stepper
 from optimizers.errors import InvalidInputError, OptionError, warn_user
+from optimizers.evaluation.choose import evaluator_for
 from optimizers.evaluation.coroutines import CoroutineExecutor
 from optimizers.evaluation.evaluator import Evaluator
-from optimizers.evaluation.pool import evaluator_for
 from optimizers.evaluation.static_helpers import StaticHelpers
-from optimizers.gradients.differences import SCHEMES, Differences
 from optimizers.gradients.source import GradientSource, Jacobian
 from optimizers.journal.header import header_of
 from optimizers.journal.journal import as_journal
-from optimizers.journal.replay import JournaledRun
+from optimizers.journal.replay import execute_recorded
 from optimizers.lockstep.many import minimize_many
 from optimizers.lockstep.results import OptimizerResults
 from optimizers.lockstep.starts import as_starts
-from optimizers.noise.stages import solve_in_stages
+from optimizers.noise.stages import in_stages
 from optimizers.options.configured import Configured
 from optimizers.options.settings import RunSettings, check_option, check_run_settings
+from optimizers.problem.derivatives import By, source_of
 from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult, StopReason, in_words
 from optimizers.run.observers import Observer, as_observer
@@ -80,6 +80,8 @@ class Optimizer(Configured, Declaring, StaticHelpers):
         If a setting has a value that cannot be used.
     """
 
+    #: What a failed evaluation does where ``on_failure`` is not given.
+    _default_on_failure = "raise"
     #: Whether the algorithm itself reckons with noise; any other is run in stages if there is some.
     handles_noise = False
 
@@ -138,7 +140,7 @@ class Optimizer(Configured, Declaring, StaticHelpers):
             ``optimizer_result`` holds the result so far.
         """
         problem = self._problem(fun, x0, jac, bounds, constraints, hess, hessp)
-        return self._executed(self._start_run(problem, dict(settings)), self._solve)
+        return self._prepared(problem, dict(settings)).execute()
 
     def stepper(
         self,
@@ -292,29 +294,29 @@ class Optimizer(Configured, Declaring, StaticHelpers):
             hessp=hessp,
         )
 
-    def _executed(self, run: Run, solve: Callable[[Run], Outcome]) -> OptimizerResult:
-        """Return what a run ends with."""
-        result = run.execute(self._surrounded(run, solve))
-        self._finished(run, result)
-        return result
-
     def _prepared(
-        self, problem: Problem, settings: dict[str, Any], evaluator: Evaluator
+        self, problem: Problem, settings: dict[str, Any], evaluator: Evaluator | None = None
     ) -> Prepared:
-        """Return a run that is to be held from outside, by whoever evaluates."""
+        """Return a run that is ready, by whoever evaluates, with all that surrounds its solve."""
         run = self._start_run(problem, settings, evaluator)
-        execute = functools.partial(self._executed, run, self._solve)
-        return Prepared(run, execute, self._alone(), self._needs_thread())
-
-    def _surrounded(self, run: Run, solve: Solve) -> Solve:
-        """Return a solve with what the settings put around it."""
-        if run.rejects:
+        solve: Solve = self._solve
+        if run.penalizes:
             solve = confirmed(solve)
-        if run.noise is None or self.handles_noise:
-            return solve
-        noise = None if isinstance(run.noise, str) else run.noise
-        steps = self._has_user_steps(run.problem)
-        return lambda run: solve_in_stages(run, solve, noise, steps)
+        if run.noise is not None and not self.handles_noise:
+            noise = None if isinstance(run.noise, str) else run.noise
+            solve = in_stages(noise, self._has_user_steps(problem))(solve)
+        execute: Callable[[Run, Solve], OptimizerResult] = Run.execute
+        journal = as_journal(self._effective_settings(settings).get("journal"))
+        if journal is not None:
+            header = header_of(self, problem, settings)
+            execute = functools.partial(execute_recorded, journal, header)
+
+        def executed() -> OptimizerResult:
+            result = execute(run, solve)
+            self._finished(run, result)
+            return result
+
+        return Prepared(run, executed, self._alone(), self._needs_thread())
 
     async def minimize_async(
         self,
@@ -434,18 +436,14 @@ class Optimizer(Configured, Declaring, StaticHelpers):
         if noise is not None and not takes_noise:
             warn_user(f"{type(self).__name__} takes no differences here: noise has no effect.")
             noise = None
-        journal = as_journal(holding.get("journal"))
-        kind: Callable[..., Run] = Run
-        if journal is not None:
-            kind = functools.partial(JournaledRun, journal, header_of(self, problem, settings))
-        return kind(
+        return Run(
             problem,
             evaluator or self._evaluator(problem.fun, settings),
             self._differences(problem),
             maxfun=self._budget(holding.get("maxfun")),
             maxiter=self._iteration_limit(),
             timeout=holding.get("timeout"),
-            on_failure=holding.get("on_failure") or "raise",
+            on_failure=holding.get("on_failure") or self._default_on_failure,
             on_interrupt=holding.get("on_interrupt") or "raise",
             seed=holding.get("seed"),
             observers=(
@@ -483,12 +481,12 @@ class Optimizer(Configured, Declaring, StaticHelpers):
         problem, bounds = run.problem, None
         if problem.lower is not None and problem.upper is not None:
             bounds = list(zip(problem.lower.tolist(), problem.upper.tolist(), strict=True))
-        jac = None if problem.jac is None else lambda x: run.value_and_gradient(x)[1]
+        jac = None if problem.derivatives.is_default else lambda x: run.value_and_gradient(x)[1]
         raw = self.minimize(run.value, problem.x0.copy(), jac, bounds)
         stop = raw.get("stop", StopReason.OTHER)
         status = int(raw.get("status", 0))
-        run.nit = run.nit or int(raw.get("nit") or 0)
-        return Outcome(raw.x, bool(raw.success), status, str(raw.message), stop)
+        nit = int(raw.get("nit") or 0)
+        return Outcome(raw.x, bool(raw.success), status, str(raw.message), stop, nit=nit)
 
     def _needs_thread(self) -> bool:
         """Return whether a run that is held from outside is to be in a thread of its own."""
@@ -505,18 +503,17 @@ class Optimizer(Configured, Declaring, StaticHelpers):
 
     def _differences(self, problem: Problem) -> GradientSource:
         """Return the source of gradients that the user does not give."""
-        if isinstance(problem.jac, GradientSource):
-            return problem.jac
-        return Differences(problem.jac if problem.jac in SCHEMES else "2-point")
+        return source_of(problem.derivatives)
 
     def _takes_differences(self, problem: Problem) -> bool:
         """Return whether a gradient is wanted that is not given."""
-        is_given = problem.jac is True or callable(problem.jac)
-        return self._level("gradient") >= SupportLevel.supported and not is_given
+        takes_gradient = self._level("gradient") >= SupportLevel.supported
+        return takes_gradient and not problem.derivatives.is_given
 
     def _has_user_steps(self, problem: Problem) -> bool:
         """Return whether the user chose the steps of differences, whatever the noise."""
-        return isinstance(problem.jac, GradientSource) or problem.jac == "cs"
+        chosen = problem.derivatives
+        return isinstance(chosen, By) and (chosen.source is not None or chosen.scheme == "cs")
 
     def _budget(self, maxfun: int | None) -> int | None:
         """Return the most points that may be evaluated, given the setting of the run."""

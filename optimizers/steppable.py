@@ -12,7 +12,7 @@ from optimizers.asktell.messages import AskData, TellData
 from optimizers.asktell.stepper import OptimizerState, Stepper
 from optimizers.errors import InvalidInputError, StepperError
 from optimizers.evaluation.answers import as_gradient, unpack
-from optimizers.evaluation.evaluator import Evaluator
+from optimizers.evaluation.evaluator import Evaluator, values_at
 from optimizers.gradients.source import Jacobian
 from optimizers.optimizer import Optimizer
 from optimizers.result import OptimizerResult
@@ -125,14 +125,10 @@ class SteppableOptimizer(Optimizer):
         assert self._fun is not None
         points = np.atleast_2d(np.asarray(ask_data.x_fun))
         if ask_data.x_jac is None:
-            values = np.empty(len(points), dtype=points.dtype)
             evaluator = Evaluator(self._fun, self._optimizer._max_evals_grouped)
-            for part, answer in evaluator.wave(points):
-                if isinstance(answer, Exception):
-                    raise answer
-                values[part] = answer
+            values = values_at(evaluator, points)
             # Coarse values are told as such: the steps of differences depend on it.
-            is_coarse = evaluator.precision >= np.finfo(np.float32).eps
+            is_coarse = evaluator.facts.precision >= np.finfo(np.float32).eps
             return TellData(values.astype(np.float32) if is_coarse else values)
         both = [self._both(point) for point in points]
         return TellData([value for value, _ in both], [gradient for _, gradient in both])

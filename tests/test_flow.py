@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from optimizers import AskData, FlowOptimizer, StopReason, SupportLevel, vectorized
+from optimizers import AskData, FlowOptimizer, StopReason, SupportLevel, flow, vectorized
 from optimizers.flow import Step, ended
 
 
@@ -255,3 +255,26 @@ def test_options_are_copies():
     sizes[0] = 7
     optimizer.settings["sizes"][0] = 8
     assert optimizer.sizes == [4, 4]
+
+
+def test_what_no_flow_may_ask_or_return_is_named():
+    class Odd(Waves):
+        odd = None
+
+        def _flow(self, problem, run):
+            yield AskData(problem.x0)
+            if self.odd is not None:
+                yield self.odd
+
+    with pytest.raises(TypeError, match=r"returned None, expected an Outcome, such as ended"):
+        Odd().minimize(bowl, [1.0])
+    for odd in (AskData(), np.ones(1), (1.0,)):
+        Odd.odd = odd
+        with pytest.raises(TypeError, match=r"expected AskData\(points\), Products or Step"):
+            Odd().minimize(bowl, [1.0])
+
+
+def test_all_that_an_algorithm_needs_is_had_from_flow():
+    names = {"FlowOptimizer", "AskData", "TellData", "Step", "Outcome", "StopReason", "Plan"}
+    names |= {"Flow", "Products", "Told", "ended", "check_range", "check_whole", "Run", "Problem"}
+    assert names <= set(flow.__all__)

@@ -18,7 +18,7 @@ from optimizers.asktell.evaluator import AskingEvaluator
 from optimizers.asktell.exclusive import held
 from optimizers.errors import StepperError
 from optimizers.result import OptimizerResult, StopReason
-from optimizers.run.memory import StopRun
+from optimizers.run.budget import StopRun
 from optimizers.run.prepared import Prepared
 
 #: How long closing waits for a solver's thread to end, in seconds.
@@ -46,7 +46,7 @@ class SolverDriver(ABC):
     """A solver that stands still until the question that its evaluator hands over is answered."""
 
     def __init__(self, evaluator: AskingEvaluator, solve: Callable[[], OptimizerResult]) -> None:
-        evaluator.hand = self._hand
+        evaluator.ask = self._hand
         self._solve = solve
         self._result: OptimizerResult | None = None
         self._error: BaseException | None = None

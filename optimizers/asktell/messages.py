@@ -9,8 +9,13 @@ from numpy.typing import NDArray
 
 from optimizers._types import Array, ArrayLike
 from optimizers.errors import InvalidInputError
-from optimizers.evaluation.answers import as_gradient, as_values, precision_of
-from optimizers.evaluation.uncertainty import as_answer, values_of
+from optimizers.evaluation.answers import (
+    as_answer,
+    as_gradient,
+    as_values,
+    precision_of,
+    values_of,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,14 +126,13 @@ class PendingAsk:
         rows: list[int] = np.flatnonzero(~(self.told.has_value & self.told.has_gradient)).tolist()
         return rows
 
-    def value(self, row: int) -> float | None:
-        """Return the value told at a row, be its gradient told or not; None if there is none."""
-        has_value = self.told.has_value[row] and row not in self.told.failures
-        return self.told.values[row].item() if has_value else None
-
     def answer(self, rows: slice) -> NDArray[Any]:
-        """Return values, with a column of standard errors if any was told, as evaluators do."""
+        """Return what was told as evaluators do: values, with errors if there are, or pairs."""
         told = self.told
+        if told.gradients is not None:
+            values, both = told.values[rows], np.empty(rows.stop - rows.start, dtype=object)
+            both[:] = list(zip(values.tolist(), told.gradients[rows], strict=True))
+            return both
         if told.errors is None:
             return told.values[rows]
         return np.column_stack([told.values[rows], told.errors[rows]])

@@ -115,7 +115,7 @@ class Stepper:
         progress = Progress(
             entries=log.entries.copy(),
             last=None if last is None else (self._checksum, copy.deepcopy(last.told)),
-            seconds=run.elapsed,
+            seconds=run.budget.elapsed,
             nobserved=run.nobserved,
             is_halted=run.is_halted,
             is_over=self._is_over,
@@ -173,13 +173,13 @@ class Stepper:
     def state(self) -> OptimizerState:
         """Where the run stands."""
         run = self._run
-        at = run.iterate or run.best
+        at = run.memory.iterate or run.best
         return OptimizerState(
             x=(run.problem.x0 if at is None else at.x).copy(),
             fun=None if at is None else at.fun,
             jac=None if at is None or at.jac is None else at.jac.copy(),
             nfev=run.nfev,
-            njev=run.njev,
+            njev=run.budget.njev,
             nit=run.nit,
         )
 

@@ -1,105 +1,97 @@
-"""A wave on a map-like callable, such as SciPy takes as ``workers``: ``workers(fun, points)``."""
+"""Waves on a map-like callable, such as SciPy takes as ``workers``: ``workers(fun, points)``."""
 
-import time
 from collections.abc import Callable, Generator, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from typing_extensions import override
 
-from optimizers.errors import InvalidInputError, InvalidValueError
-from optimizers.evaluation.accounts import Account
-from optimizers.evaluation.answers import precision_of
+from optimizers._types import Objective
+from optimizers.errors import InvalidInputError, InvalidValueError, OptionError
+from optimizers.evaluation.answers import as_answer, precision_of
+from optimizers.evaluation.evaluator import Evaluator, Facts, Part, check_group, is_vectorized
 from optimizers.evaluation.task import Caught, Failure, TaskResult, is_worth_a_retry
-from optimizers.evaluation.uncertainty import as_answer
-from optimizers.evaluation.wave import Answer, Block
-
-if TYPE_CHECKING:
-    from optimizers.evaluation.evaluator import Evaluator
+from optimizers.evaluation.wave import Block, Wave
 
 _Row = tuple[Block, int]
 
 
-def mapped(
-    evaluator: "Evaluator",
-    mapping: Callable[..., Any],
-    blocks: Sequence[Block],
-    account: Account,
-    deadline: float,
-) -> Generator[tuple[Block, slice, Answer], None, None]:
-    """Evaluate the blocks of one wave, in one call of the map for each function.
+class MapEvaluator(Evaluator):
+    """Evaluates each wave by one call of a map-like callable for each function."""
 
-    Parameters
-    ----------
-    evaluator : Evaluator
-        Whose wave it is.
-    mapping : callable
-        The map.
-    blocks, deadline
-        As in :meth:`Evaluator.answers`.
-    account : Account
-        What may be spent on those that failed.
-
-    Yields
-    ------
-    block : Block
-        One of them.
-    part : slice
-        Some of its rows.
-    answer : ndarray, Exception or SystemExit
-        As in :meth:`Evaluator.answers`; those of failures last, so that no value is lost.
-    """
-    for _, same in groupby(blocks, lambda block: block.gradient):
-        rows = [(block, row) for block in same for row in range(len(block.points))]
-        for attempt in range(evaluator.retries + 1):
-            if not rows or time.monotonic() > deadline:
-                break
-            for block, i in rows:
-                evaluator.count(block, slice(i, i + 1))
-            failed: list[tuple[_Row, Failure]] = []
-            for row, outcome in zip(rows, _called(evaluator, mapping, rows), strict=True):
-                evaluator.precision = max(evaluator.precision, outcome.precision)
-                if outcome.error is None:
-                    yield row[0], slice(row[1], row[1] + 1), outcome.values
-                else:
-                    failed.append((row, outcome.error))
-            rows = []
-            for (block, i), error in failed:
-                one, may = slice(i, i + 1), attempt < evaluator.retries
-                if may and is_worth_a_retry(error) and account.grants(block, one):
-                    rows.append((block, i))
-                else:
-                    yield block, one, error
-
-
-def _called(
-    evaluator: "Evaluator", mapping: Callable[..., Any], rows: Sequence[_Row]
-) -> list[TaskResult]:
-    """Return what the map makes of some rows, all for one function."""
-    fun, form = evaluator.way(rows[0][0])
-    try:
-        answers = mapping(Caught(fun, form), [block.points[i].copy() for block, i in rows])
-        if callable(getattr(answers, "submit", None)):
-            raise InvalidInputError(
-                f"workers is {mapping!r}, which was called as a map since it takes any number of "
-                "arguments, and returned an executor: pass a callable without arguments."
+    def __init__(
+        self,
+        fun: Objective,
+        group: int | None,
+        mapping: Callable[..., Any],
+        *,
+        retries: int = 0,
+    ) -> None:
+        if check_group(group) > 1 or is_vectorized(fun):
+            raise OptionError(
+                "A map-like workers takes one point a task: it does not go together with "
+                "max_evals_grouped > 1 or a vectorised objective."
             )
-        answers = list(answers)
-        if len(answers) != len(rows):
-            raise InvalidValueError(
-                f"workers returned {len(answers)} answers, expected {len(rows)} numbers, one for "
-                "each point."
-            )
-    except Exception as error:  # of the map itself
-        return [TaskResult(error=error) for _ in rows]
-    return [_outcome(answer, block) for answer, (block, _) in zip(answers, rows, strict=True)]
+        super().__init__(fun, retries=retries)
+        self._map = mapping
+
+    @override
+    def _made_facts(self) -> Facts:
+        return Facts()
+
+    @override
+    def answers(self, wave: Wave) -> Generator[Part, None, None]:
+        # Failures come last, so that no value is lost.
+        for _, same in groupby(wave.blocks, lambda block: block.function):
+            rows = [(block, row) for block in same for row in range(len(block.points))]
+            for attempt in range(self._retries + 1):
+                if not rows or wave.is_overdue:
+                    break
+                for block, i in rows:
+                    self.facts.count(block, slice(i, i + 1))
+                failed: list[tuple[_Row, Failure]] = []
+                for (block, i), result in zip(rows, self._results(rows), strict=True):
+                    self.facts.precision = max(self.facts.precision, result.precision)
+                    if result.error is None:
+                        yield block, slice(i, i + 1), result.values
+                    else:
+                        failed.append(((block, i), result.error))
+                rows = []
+                for (block, i), error in failed:
+                    one, may = slice(i, i + 1), attempt < self._retries
+                    if may and is_worth_a_retry(error) and wave.retries.grants(block, one):
+                        rows.append((block, i))
+                    else:
+                        yield block, one, error
+
+    def _results(self, rows: Sequence[_Row]) -> list[TaskResult]:
+        """Return what the map makes of some rows, all for one function."""
+        fun, form = self._way(rows[0][0])
+        try:
+            answers = self._map(Caught(fun, form), [block.points[i].copy() for block, i in rows])
+            if callable(getattr(answers, "submit", None)):
+                raise InvalidInputError(
+                    f"workers is {self._map!r}, which was called as a map since it takes any "
+                    "number of arguments, and returned an executor: pass a callable without "
+                    "arguments."
+                )
+            answers = list(answers)
+            if len(answers) != len(rows):
+                raise InvalidValueError(
+                    f"workers returned {len(answers)} answers, expected {len(rows)} numbers, one "
+                    "for each point."
+                )
+        except Exception as error:  # of the map itself
+            return [TaskResult(error=error) for _ in rows]
+        return [_as_result(answer, block) for answer, (block, _) in zip(answers, rows, strict=True)]
 
 
-def _outcome(answer: Any, block: Block) -> TaskResult:
+def _as_result(answer: Any, block: Block) -> TaskResult:
     if isinstance(answer, TaskResult):
         return answer
     # A map that evaluates by itself, and returns values.
-    if block.gradient is not None:
+    if block.function is not None:
         gradient = np.empty(1, dtype=object)
         gradient[0] = answer
         return TaskResult(gradient)

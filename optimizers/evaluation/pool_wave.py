@@ -9,23 +9,29 @@ import math
 import statistics
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Future, wait
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
 from numpy.typing import NDArray
 
 from optimizers.errors import BrokenPoolError, EvaluationTimeoutError, WorkerDiedError
-from optimizers.evaluation.accounts import Account, account_of
-from optimizers.evaluation.sending import not_loaded
-from optimizers.evaluation.task import Failure, TaskResult, Unknown, is_worth_a_retry, perform
-from optimizers.evaluation.wave import Answer, Block
+from optimizers.evaluation.evaluator import Facts, Part
+from optimizers.evaluation.executors import Workers
+from optimizers.evaluation.task import (
+    Failure,
+    Form,
+    Function,
+    TaskResult,
+    Unknown,
+    is_worth_a_retry,
+    not_loaded,
+    perform,
+    withdraw,
+)
+from optimizers.evaluation.wave import Block, Wave
 
-if TYPE_CHECKING:
-    from optimizers.evaluation.pool import PoolEvaluator
-
-_Part: TypeAlias = tuple[Block, slice, Answer]
 #: A task is hedged when it has taken this many times the median of those that are done.
 _SLOW = 1.5
 _HOPELESS = (
@@ -64,44 +70,93 @@ class _Task:
     @property
     def cost(self) -> int:
         """How many evaluations of the objective it takes."""
-        return self.size if self.block.gradient is None else 0
+        return self.size if self.block.kind != "jac" else 0
 
 
-class Wave:
-    """One wave under way.
+class Pool:
+    """The workers of a run, what they are to do about failures, and what is known of them.
 
     Parameters
     ----------
-    pool : PoolEvaluator
-        Whose wave it is: its executor, and what it does about failures.
-    blocks : sequence of Block
-        What is evaluated, the most wanted first.
-    spare : float or Account, default inf
-        How many evaluations may be made besides.
-    deadline : float, default inf
-        The time of ``time.monotonic`` after which nothing is started.
+    workers : Workers
+        The executor, and how it is replaced when it breaks.
+    way : callable
+        Returns the function that a block goes to, and how it takes points.
+    size : int or None
+        How many points one call takes; None for a stack.
+    eval_timeout : float
+        The most seconds that one point may take.
+    retries : int
+        How often a point that failed is tried again.
+    hedges : bool
+        Whether the last running tasks of a wave are started a second time on idle workers.
+    facts : Facts
+        The evaluator's.
     """
 
     def __init__(
         self,
-        pool: "PoolEvaluator",
-        blocks: Sequence[Block],
-        spare: float | Account = math.inf,
-        deadline: float = math.inf,
+        workers: Workers,
+        way: Callable[[Block], tuple[Callable[..., Any], Form]],
+        size: int | None,
+        eval_timeout: float,
+        retries: int,
+        hedges: bool,
+        facts: Facts,
     ) -> None:
-        self._pool, self._blocks = pool, blocks
-        self._account, self._deadline = account_of(spare), deadline
-        self._count = sum(len(block.points) for block in blocks)
+        self.workers, self.way, self.size = workers, way, size
+        self.eval_timeout, self.retries, self.hedges = eval_timeout, retries, hedges
+        self.facts = facts
+        self._functions: dict[int, Function] = {}
+        #: The workers that have answered, and how many were at work at a time, at most.
+        self.answered: set[str] = set()
+        self.busiest = 0
+        #: What was given up and still occupies a worker.
+        self.stale: set[Future[Any]] = set()
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether no worker is left that may have to start, and load the objective, first."""
+        if self.workers.is_local:
+            return True
+        width = self.workers.width
+        # Those that are given up will not answer; of an executor that does not tell, one is enough.
+        expected = min(width, self.busiest) - len(self.stale) if width < math.inf else 1
+        return len(self.answered) >= max(1, expected)
+
+    def function(self, fun: Callable[..., Any]) -> Function:
+        """Return a function on its way to workers."""
+        # Made once only: each is published anew, under a key that no worker knows.
+        if id(fun) not in self._functions:
+            self._functions[id(fun)] = Function(fun)
+        return self._functions[id(fun)]
+
+    def close(self) -> None:
+        """Forget the functions, and end the executor if it is the run's own."""
+        for function in self._functions.values():
+            withdraw(function.key)
+        for future in self.stale:
+            future.cancel()
+        self.workers.close(is_idle=all(future.done() for future in self.stale))
+
+
+class PoolWave:
+    """One wave under way on a pool."""
+
+    def __init__(self, pool: Pool, wave: Wave) -> None:
+        self._pool, self._wave = pool, wave
+        self._blocks = wave.blocks
+        self._count = sum(len(block.points) for block in wave.blocks)
         # What is in no task yet: the rest of a block, and the blocks after it.
-        self._waiting = deque((block, 0) for block in blocks if len(block.points))
+        self._waiting = deque((block, 0) for block in wave.blocks if len(block.points))
         self._again: deque[_Task] = deque()
         self._running: dict[Future[Any], _Task] = {}
         self._times: list[float] = []
         self._has_first = False
         self._chunk: int | None = None
 
-    def answers(self) -> Iterator[_Part]:
-        """Yield parts and their answers as they arrive; see :meth:`Evaluator.answers`."""
+    def answers(self) -> Iterator[Part]:
+        """Yield parts as they arrive."""
         while True:
             self._fill()
             if not self._running:
@@ -114,23 +169,22 @@ class Wave:
             yield from self._give_up_overdue()
             self._hedge()
 
-    def abandon(self) -> list[tuple[NDArray[Any], NDArray[Any]]]:
-        """Take back what has not started, leave the rest to itself, return what is there."""
-        late = []
+    def abandon(self) -> None:
+        """Take back what has not started, leave the rest to itself, keep what is there."""
         for future, task in self._running.items():
             if future.done() and not future.cancelled() and future.exception() is None:
-                outcome = future.result()
-                if task.block.is_real and isinstance(outcome, TaskResult) and len(outcome.values):
-                    late.append((task.points[: len(outcome.values)], outcome.values))
+                result = future.result()
+                is_kept = task.block.kind == "fun" and task.block.is_real
+                if is_kept and isinstance(result, TaskResult) and len(result.values):
+                    self._wave.late.append((task.points[: len(result.values)], result.values))
             else:
                 self._drop(future, task)
         self._running.clear()
-        return late
 
     # From points to tasks.
 
     def _fill(self) -> None:
-        while self._idle() > 0 and time.monotonic() <= self._deadline:
+        while self._idle() > 0 and not self._wave.is_overdue:
             task = self._take()
             if task is None:
                 return
@@ -179,7 +233,7 @@ class Wave:
 
     def _fair(self, width: float) -> int:
         """Return the size of tasks that fill the workers in one round."""
-        sizes = [len(block.points) for block in self._blocks if block.gradient is None]
+        sizes = [len(block.points) for block in self._blocks if block.function is None]
         chunk = max(1, math.ceil(self._count / width))
         # Each block's last task may be smaller.
         while chunk < max(sizes) and sum(math.ceil(size / chunk) for size in sizes) > width:
@@ -191,10 +245,10 @@ class Wave:
         fun, form = self._pool.way(task.block)
         function = self._pool.function(fun)
         payload = function.payload if task.has_payload else None
-        left = self._deadline - task.began
+        left = self._wave.deadline - task.began
         arguments = function.key, payload, form, task.points, left
         # Counted before: Ctrl-C may come when it was submitted and is not yet known here.
-        self._pool.count(task.block, task.part)
+        self._pool.facts.count(task.block, task.part)
         try:
             try:
                 future = self._pool.workers.executor.submit(perform, *arguments)
@@ -203,22 +257,22 @@ class Wave:
                     raise BrokenPoolError(f"The pool is broken: {_HOPELESS}") from error
                 future = self._pool.workers.executor.submit(perform, *arguments)
         except (Exception, asyncio.CancelledError):
-            self._pool.count(task.block, task.part, -1)
+            self._pool.facts.count(task.block, task.part, -1)
             raise
         self._running[future] = task
         self._pool.busiest = max(self._pool.busiest, len(self._running))
 
     def _drop(self, future: Future[Any], task: _Task) -> None:
         if future.cancel():
-            self._pool.count(task.block, task.part, -1)
+            self._pool.facts.count(task.block, task.part, -1)
         elif not future.done():
             self._pool.stale.add(future)
 
     # From futures to answers.
 
-    def _collect(self, future: Future[Any], task: _Task) -> Iterator[_Part]:
+    def _collect(self, future: Future[Any], task: _Task) -> Iterator[Part]:
         try:
-            outcome = future.result()
+            result = future.result()
         except BrokenExecutor as error:
             yield from self._bury(task, error)
             return
@@ -231,35 +285,36 @@ class Wave:
             self._running[future] = task  # to be abandoned with the others
             raise asyncio.CancelledError from None
         except Exception as error:
-            outcome = TaskResult(error=error)
-        if isinstance(outcome, Unknown):
-            self._pool.count(task.block, task.part, -1)
+            result = TaskResult(error=error)
+        if isinstance(result, Unknown):
+            self._pool.facts.count(task.block, task.part, -1)
             task.has_payload = True
             self._again.appendleft(task)
             return
-        if not outcome.is_loaded:
-            self._pool.count(task.block, task.part, -1)
-            raise not_loaded(self._pool.way(task.block)[0], outcome.error)
-        self._pool.answered.add(outcome.worker)
+        if not result.is_loaded:
+            self._pool.facts.count(task.block, task.part, -1)
+            raise not_loaded(self._pool.way(task.block)[0], result.error)
+        self._pool.answered.add(result.worker)
         if task.cost:
             self._times.append((time.monotonic() - task.began) / task.size)
         for twin in [f for f, other in self._running.items() if other is task]:
             self._running.pop(twin)
             self._drop(twin, task)
-        yield from self._answer(task, outcome)
+        yield from self._answer(task, result)
 
-    def _answer(self, task: _Task, outcome: TaskResult) -> Iterator[_Part]:
-        pool, start, count = self._pool, task.part.start, len(outcome.values)
-        pool.precision = max(pool.precision, outcome.precision)
-        pool.seconds, pool.worker = outcome.seconds, outcome.worker
+    def _answer(self, task: _Task, result: TaskResult) -> Iterator[Part]:
+        pool, start, count = self._pool, task.part.start, len(result.values)
+        facts = pool.facts
+        facts.precision = max(facts.precision, result.precision)
+        facts.seconds, facts.worker = result.seconds, result.worker
         if start == 0 and task.block is self._blocks[0]:
             self._has_first = True
         if count:
-            yield task.block, slice(start, start + count), outcome.values
-        if outcome.error is None:
+            yield task.block, slice(start, start + count), result.values
+        if result.error is None:
             late = slice(start + count, task.part.stop)
             if late.start < late.stop:  # the run's time was up before these
-                pool.count(task.block, late, -1)
+                pool.facts.count(task.block, late, -1)
             return
         # With groups the whole call failed; otherwise one point, and those after it never began.
         size = 1 if pool.way(task.block)[1] in ("points", "raw") else task.size
@@ -267,22 +322,22 @@ class Wave:
         failed = _Task(task.block, slice(start + count, end), failures=task.failures)
         rest = _Task(task.block, slice(end, task.part.stop))
         if rest.size:
-            pool.count(task.block, rest.part, -1)
+            pool.facts.count(task.block, rest.part, -1)
             self._again.append(rest)
-        yield from self._fail(failed, outcome.error)
+        yield from self._fail(failed, result.error)
 
-    def _fail(self, task: _Task, error: Failure) -> Iterator[_Part]:
+    def _fail(self, task: _Task, error: Failure) -> Iterator[Part]:
         task.failures += 1
         if (
             task.failures <= self._pool.retries
             and is_worth_a_retry(error)
-            and self._account.grants(task.block, task.part)
+            and self._wave.retries.grants(task.block, task.part)
         ):
             self._again.append(task)
         else:
             yield task.block, task.part, error
 
-    def _give_up_overdue(self) -> Iterator[_Part]:
+    def _give_up_overdue(self) -> Iterator[Part]:
         limit = self._pool.eval_timeout
         if limit == math.inf:
             return
@@ -309,7 +364,7 @@ class Wave:
         took = f"fun took more than eval_timeout = {limit} s"
         for task in again.values():  # they died with the one that was killed
             task.has_payload = False
-            if self._account.grants(task.block, task.part):
+            if self._wave.retries.grants(task.block, task.part):
                 self._again.append(task)
             else:
                 words = f"{took} at another point, and the budget does not allow to evaluate again"
@@ -321,7 +376,7 @@ class Wave:
                 EvaluationTimeoutError(f"{took} at x = {self._shown(task)}; {what.words}"),
             )
 
-    def _bury(self, task: _Task, error: BrokenExecutor) -> Iterator[_Part]:
+    def _bury(self, task: _Task, error: BrokenExecutor) -> Iterator[Part]:
         """Send what a broken pool left undone to a new one, or say which point breaks it."""
         victims = [task]
         for future, other in list(self._running.items()):
@@ -338,7 +393,7 @@ class Wave:
         twice = [victim for victim in victims if victim.deaths > 1]
         for victim in victims:
             is_guilty = len(twice) == 1 and victim is twice[0]
-            if can_go_on and not is_guilty and self._account.grants(victim.block, victim.part):
+            if can_go_on and not is_guilty and self._wave.retries.grants(victim.block, victim.part):
                 self._again.append(victim)
                 continue
             cause = (
@@ -393,7 +448,7 @@ class Wave:
         for task in list(self._running.values()):
             slow = time.monotonic() - task.began > _SLOW * usual * task.size
             may = slow and task.cost and not task.is_hedged and self._idle() > 0
-            if may and self._account.grants(task.block, task.part):
+            if may and self._wave.retries.grants(task.block, task.part):
                 task.is_hedged = True
                 began = task.began
                 self._start(task)

@@ -7,8 +7,7 @@ import numpy as np
 
 from optimizers._types import POINT, Array, Objective
 from optimizers.evaluation.arguments import WithArguments
-from optimizers.evaluation.evaluator import Evaluator
-from optimizers.evaluation.uncertainty import values_of
+from optimizers.evaluation.evaluator import Evaluator, values_at
 from optimizers.gradients.differences import Differences
 
 
@@ -58,12 +57,8 @@ class StaticHelpers:
         x = np.array(x_center, dtype=np.float64, ndmin=1)
         plan = Differences("2-point", step=epsilon).plan(x)
         evaluator = Evaluator(f, max_evals_grouped)
-        center, values = evaluator.value(x), np.empty(len(plan.points))
-        for part, answer in evaluator.wave(plan.points):
-            if isinstance(answer, BaseException):
-                raise answer
-            values[part] = values_of(answer)
-        return plan.fold(center, values)
+        center = float(values_at(evaluator, x[np.newaxis])[0])
+        return plan.fold(center, values_at(evaluator, plan.points))
 
     @staticmethod
     def wrap_function(function: Callable[..., Any], args: tuple[Any, ...]) -> Callable[..., Any]:

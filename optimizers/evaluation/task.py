@@ -4,6 +4,7 @@ The objective reaches each worker once: tasks name it by a key, and a worker tha
 key says so. In a thread the objective is known at once, since caller and worker share it.
 """
 
+import functools
 import itertools
 import math
 import os
@@ -21,9 +22,19 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from optimizers.errors import EvaluationError, InvalidValueError
-from optimizers.evaluation.answers import as_values, precision_of
-from optimizers.evaluation.uncertainty import as_answer, as_measure, joined_answer
+from optimizers.errors import (
+    EvaluationError,
+    InvalidInputError,
+    InvalidValueError,
+    MissingExtraError,
+)
+from optimizers.evaluation.answers import (
+    as_answer,
+    as_measure,
+    as_values,
+    joined_answer,
+    precision_of,
+)
 
 #: How the objective takes points: one by one, several in one flat vector, or as a stack; "raw" is
 #: for a function of one point whose answer is handed on as it is, "rows" for one of a stack of
@@ -286,3 +297,57 @@ def _portable(error: Failure | None) -> Failure | None:
         error = EvaluationError(f"fun raised {type(error).__name__}: {error}")
     error.add_note(note)
     return error
+
+
+class Function:
+    """A function that workers know by its key, and its bytes for those that do not."""
+
+    def __init__(self, fun: Callable[..., Any]) -> None:
+        self.fun = fun
+        self.key = publish(fun)
+
+    @functools.cached_property
+    def payload(self) -> bytes:
+        """The function, pickled when it is first needed."""
+        return pickled(self.fun)
+
+
+def not_loaded(fun: Callable[..., Any], error: BaseException | None) -> InvalidInputError:
+    """Return the error for an objective that a worker process could not load."""
+    failure = InvalidInputError(
+        f"fun is {fun!r}, which a worker process cannot load ({error}): define it at the top level "
+        "of a file, outside of 'if __name__ == \"__main__\":', or pip install "
+        "'variational-optimizers[workers]'."
+    )
+    failure.__cause__ = error
+    return failure
+
+
+def pickled(fun: Callable[..., Any]) -> bytes:
+    """Return an objective as bytes for another process.
+
+    Raises
+    ------
+    InvalidInputError
+        If it cannot be pickled.
+    MissingExtraError
+        If it is a lambda or closure and cloudpickle is not installed.
+    """
+    try:
+        import cloudpickle as pickler
+    except ImportError:
+        pickler = pickle
+    try:
+        data: bytes = pickler.dumps(fun)
+    except Exception as error:  # pickling runs code of the objective's own
+        if pickler is pickle:
+            raise MissingExtraError(
+                f"fun is {fun!r}, which cannot be sent to another process without cloudpickle "
+                f"({error}): pip install 'variational-optimizers[workers]', or define it at the "
+                "top level of a module."
+            ) from error
+        raise InvalidInputError(
+            f"fun is {fun!r}, which cannot be sent to another process ({error}): keep what cannot "
+            "be pickled (open files, locks, connections) out of it, or use threads."
+        ) from error
+    return data

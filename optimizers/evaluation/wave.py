@@ -1,42 +1,49 @@
-"""What a wave is made of: blocks of points, each for one function and of one type."""
+"""What a wave is made of: blocks of points, each for one function, and what bounds their cost."""
 
 import functools
+import math
+import time
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from typing_extensions import override
 
 from optimizers._types import Array
 from optimizers.evaluation.task import Failure
-from optimizers.gradients.stencils import Plan
+from optimizers.gradients.plan import Plan
 
 #: Values, or why there are none.
 Answer: TypeAlias = NDArray[Any] | Failure
+#: What is asked at a point: the objective, its gradient, or both in one call (``jac=True``).
+Kind: TypeAlias = Literal["fun", "jac", "both"]
 
 
 class Block:
     """Points of a wave that go to the same function, and what came of them.
 
-    Parameters
-    ----------
-    points : ndarray of float64 or complex128, shape (k, n)
-        The points.
-    gradient : callable, optional
-        The user's gradient, if that is asked for at the points and not the objective.
+    Without a function they go to the objective; with one, that returns the gradient, or "both".
     """
 
     def __init__(
-        self, points: NDArray[Any], gradient: Callable[[Array], Any] | None = None
+        self,
+        points: NDArray[Any],
+        function: Callable[[Array], Any] | None = None,
+        kind: Kind = "fun",
     ) -> None:
         self.points = points
-        self.gradient = gradient
-        #: The values, shape (k,), or the gradients, shape (k, n); NaN where there are none.
-        self.values = np.full(
-            len(points) if gradient is None else points.shape, np.nan, dtype=points.dtype
-        )
+        self.function = function
+        self.kind = kind
+        #: The values, shape (k,), NaN where there are none.
+        self.values = np.full(len(points), np.nan, dtype=points.dtype)
         #: Why some have none, by row.
         self.failures: dict[int, Exception] = {}
+
+    @functools.cached_property
+    def gradients(self) -> Array:
+        """The gradients, shape (k, n); NaN where there are none."""
+        return np.full(self.points.shape, np.nan)
 
     @functools.cached_property
     def errors(self) -> Array:
@@ -54,12 +61,93 @@ class Block:
     @property
     def cost(self) -> int:
         """How many evaluations of the objective it takes."""
-        return len(self.points) if self.gradient is None else 0
+        return 0 if self.kind == "jac" else len(self.points)
 
     @property
     def is_real(self) -> bool:
         """Whether its values are the objective's, at points that may be the solution."""
-        return self.gradient is None and self.points.dtype != np.complex128
+        return self.kind != "jac" and self.points.dtype != np.complex128
+
+
+class RetryBudget:
+    """How many evaluations of a wave may be made besides one of each point.
+
+    Examples
+    --------
+    >>> budget, block = RetryBudget(3), Block(np.zeros((4, 1)))
+    >>> budget.grants(block, slice(0, 2)), budget.grants(block, slice(2, 4))
+    (True, False)
+    """
+
+    def __init__(self, left: float = math.inf) -> None:
+        #: How many are left.
+        self.left = left
+
+    def grants(self, block: Block, part: slice) -> bool:
+        """Return whether rows may be evaluated once more, and take it from the budget if so."""
+        cost = part.stop - part.start if block.cost else 0
+        if self.left < cost:
+            return False
+        self.left -= cost
+        return True
+
+
+class SharedRetryBudget(RetryBudget):
+    """The retry budgets of several runs whose points travel in one wave, and one over all."""
+
+    def __init__(self, each: ArrayLike, total: float = math.inf) -> None:
+        super().__init__(total)
+        self._each: NDArray[np.float64] = np.array(each, dtype=np.float64)
+
+    @override
+    def grants(self, block: Block, part: slice) -> bool:
+        if not block.cost:
+            return True
+        costs = np.bincount(block.owners[part], minlength=len(self._each))
+        if (costs > self._each)[costs > 0].any() or not super().grants(block, part):
+            return False
+        self._each -= costs
+        return True
+
+
+class Wave:
+    """Points that may be evaluated at the same time, and the terms on which they are.
+
+    Parameters
+    ----------
+    blocks : sequence of Block
+        The points, the most wanted first.
+    retries : RetryBudget, optional
+        What may be spent on points that failed; without limit by default.
+    deadline : float, default inf
+        The time of ``time.monotonic`` after which nothing is started.
+    required_rows : int, default 0
+        How many of the first points are such that, should one fail, the rest is not wanted.
+    on_answer : callable, optional
+        ``on_answer(block, row, answer)`` gets answers that arrive while the wave is held back
+        until it is whole, as it is for the caller of a stepper.
+    """
+
+    def __init__(
+        self,
+        blocks: Sequence[Block],
+        retries: RetryBudget | None = None,
+        deadline: float = math.inf,
+        required_rows: int = 0,
+        on_answer: Callable[[Block, int, Answer], None] | None = None,
+    ) -> None:
+        self.blocks = blocks
+        self.retries = RetryBudget() if retries is None else retries
+        self.deadline = deadline
+        self.required_rows = required_rows
+        self.on_answer = on_answer
+        #: Points and answers that were there when the wave was left, but not waited for.
+        self.late: list[tuple[NDArray[Any], NDArray[Any]]] = []
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether nothing may be started any more."""
+        return self.deadline < math.inf and time.monotonic() > self.deadline
 
 
 class Question:
@@ -73,71 +161,71 @@ class Question:
     xs : sequence of ndarray of float64, shape (n,)
         The points; at least one.
     plans : sequence of Plan
-        The probes of the gradient at each; empty if the gradient is the user's.
-    gradient : callable, optional
-        The user's gradient.
+        The probes of the gradient at each; empty if there are none.
+    gradient, both : callable, optional
+        The user's gradient, or the objective that returns it too.
     """
 
     def __init__(
         self,
         xs: Sequence[Array],
-        plans: Sequence[Plan],
+        plans: Sequence[Plan] = (),
         gradient: Callable[[Array], Any] | None = None,
+        both: Callable[[Array], Any] | None = None,
     ) -> None:
         self.plans = plans
         probes = [plan.points for plan in plans]
-        sizes = [len(points) for points in probes] or [1] * len(xs)
         #: Whether points and probes are one block, so that groups and stacks are as full as can be.
         self.is_joint = bool(plans) and probes[0].dtype != np.complex128
+        #: Whether gradients come as they are.
+        self.has_gradients = gradient is not None or both is not None
         if self.is_joint:
             own = zip((x[np.newaxis] for x in xs), probes, strict=True)
             self.blocks = [Block(np.concatenate([points for pair in own for points in pair]))]
         else:
             points = np.array(xs)
-            more = Block(np.concatenate(probes)) if plans else Block(points, gradient)
-            self.blocks = [Block(points), more]
+            self.blocks = [Block(points) if both is None else Block(points, both, "both")]
+            if plans:
+                self.blocks.append(Block(np.concatenate(probes)))
+            elif gradient is not None:
+                self.blocks.append(Block(points, gradient, "jac"))
+        sizes = [len(points) for points in probes] or [int(self.has_gradients)] * len(xs)
         lead = int(self.is_joint)
         ends = np.cumsum([lead + size for size in sizes]).tolist()
         self._rest = [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
         self._rows = [rest.start - 1 if self.is_joint else i for i, rest in enumerate(self._rest)]
 
-    @property
-    def cost(self) -> int:
-        """How many evaluations of the objective it takes."""
-        return sum(block.cost for block in self.blocks)
-
     def value(self, i: int) -> float:
         """Return the value at a point."""
         return float(self.blocks[0].values[self._rows[i]])
 
-    def rest(self, i: int) -> NDArray[Any]:
-        """Return the values of a point's probes, shape (k,), or its gradient, shape (1, n)."""
+    def probes(self, i: int) -> NDArray[Any]:
+        """Return the values of a point's probes, shape (k,)."""
         return self.blocks[-1].values[self._rest[i]]
 
-    def error(self, i: int) -> float:
-        """Return the standard error of the value at a point; NaN if it was not told."""
-        return float(self.blocks[0].errors[self._rows[i]])
+    def gradient(self, i: int) -> Array:
+        """Return the user's gradient at a point."""
+        gradient: Array = self.blocks[-1].gradients[i]
+        return gradient
 
-    def rest_errors(self, i: int) -> Array:
-        """Return the standard errors of the values of a point's probes, shape (k,)."""
-        return self.blocks[-1].errors[self._rest[i]]
+    @property
+    def errors(self) -> Array:
+        """The standard errors of the values at the points, shape (k,); NaN where not told."""
+        return self.blocks[0].errors[self._rows]
+
+    def own_failure(self, i: int) -> Exception | None:
+        """Return why a point has no value; None if it has one."""
+        return self.blocks[0].failures.get(self._rows[i])
 
     def failures(self, i: int) -> dict[int, Exception]:
         """Return why some of a point's probes, or its gradient, have no value, by their number."""
         rest, found = self._rest[i], self.blocks[-1].failures
         return {row - rest.start: found[row] for row in found if rest.start <= row < rest.stop}
 
-    def own_failure(self, i: int) -> Exception | None:
-        """Return why a point has no value; None if it has one."""
-        return self.blocks[0].failures.get(self._rows[i])
-
     def candidates(self, i: int) -> tuple[Array, Array]:
-        """Return the points that were evaluated for one, and may be the solution, and their values.
+        """Return the points with finite values that were evaluated for one and may be the solution.
 
-        Returns
-        -------
-        points, values : ndarray of float64, shapes (k, n) and (k,)
-            All are finite.
+        Their shapes are (k, n) and (k,).
         """
         row, block = self._rows[i], self.blocks[0]
         rows = slice(row, self._rest[i].stop if self.is_joint else row + 1)

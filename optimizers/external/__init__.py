@@ -1,4 +1,4 @@
-"""Losses of TensorFlow, PyTorch, JAX and NumPy, minimised in the variables that they read."""
+"""Losses of TensorFlow, PyTorch, JAX and NumPy, minimized in the variables that they read."""
 
 from optimizers.external.interface import ExternalOptimizerInterface
 from optimizers.external.solvers import OptimizerInterface, ScipyOptimizerInterface

@@ -1,12 +1,12 @@
 """Backend: what a framework has to offer so that solvers can work on its variables.
 
 Solvers see flat NumPy vectors only. A backend is made once for a loss and its variables, and all
-that is compiled or built is built then; :meth:`Backend.bind` ties it to one minimisation.
+that is compiled or built is built then; :meth:`Backend.bind` ties it to one minimization.
 """
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -25,21 +25,9 @@ class NoSecondDerivativeError(OptimizerError, NotImplementedError):
 class Backend(ABC):
     """A loss, its constraints and its variables in one framework.
 
-    Vectors ``x`` that its methods are given have shape (n,) and any float type; they are not
-    changed or kept. What they return is the caller's.
-
-    A framework's module has a class for it, or a function that makes one, with the arguments
-    ``(loss, var_list, constraints, second_order)``: the loss; the variables or None; a list of
-    constraints, equalities first; and whether :meth:`hessp` will be asked for.
-
-    Attributes
-    ----------
-    variables : list
-        The variables, in order, as the framework has them.
-    packing : Packing
-        How they lie in a vector.
-    limits : tuple of two ndarray of float64, shape (n,), or None
-        The bounds, for a backend that has to probe around a point.
+    A framework has a class for it, or a function that makes one, with the arguments ``(loss,
+    var_list, constraints, second_order)``, equalities first. Vectors given to its methods have
+    shape (n,) and are not changed or kept; what they return is the caller's.
     """
 
     variables: list[Any]
@@ -48,10 +36,7 @@ class Backend(ABC):
 
     @property
     def is_unconnected(self) -> bool:
-        """Whether the loss is known to have no gradient by any variable.
-
-        A framework that cannot say so before the first evaluation says so after it.
-        """
+        """Whether the loss is known to have no gradient by any variable, once it is evaluated."""
         return False
 
     def bind(
@@ -61,15 +46,10 @@ class Backend(ABC):
         fetches: Sequence[Any],
         run_kwargs: Mapping[str, Any],
     ) -> Self:
-        """Return this backend for one minimisation; the original stays as it is.
+        """Return this backend for one minimization; the original stays as it is.
 
-        Parameters
-        ----------
-        session, feed_dict, run_kwargs
-            As in :meth:`~optimizers.external.ExternalOptimizerInterface.minimize`. They are
-            TensorFlow's, in graph mode; elsewhere they are errors.
-        fetches : sequence
-            What to evaluate with the loss, each time.
+        The arguments are those of the interface's ``minimize``. All but ``fetches`` belong to
+        TensorFlow's graph mode; elsewhere they are errors.
         """
         given = {"session": session, "feed_dict": feed_dict, **run_kwargs}
         for name, value in given.items():
@@ -83,7 +63,7 @@ class Backend(ABC):
         return bound
 
     def prepare(self, fetches: list[Any]) -> None:
-        """Make ready for one minimisation, with these fetches; on the copy that is bound."""
+        """Make ready for one minimization, with these fetches; on the copy that is bound."""
         if fetches:
             raise InvalidInputError(
                 f"fetches was given, but {type(self).__name__} evaluates nothing but the loss."
@@ -95,16 +75,9 @@ class Backend(ABC):
 
     @abstractmethod
     def loss_grad(self, x: NDArray[Any]) -> tuple[Any, ...]:
-        """Return the loss at ``x``, its gradient, and the values of the fetches.
+        """Return the loss at ``x``, its gradient and, one by one, the values of the fetches.
 
-        Returns
-        -------
-        loss : float or NumPy scalar
-            The loss.
-        gradient : ndarray of shape (n,)
-            Of the packing's type; zero where the loss does not depend on a variable.
-        fetched : one for each fetch
-            Its value; they follow one by one.
+        The gradient is of the packing's type, zero where the loss does not depend on a variable.
         """
 
     def constraint_values(self, x: NDArray[Any]) -> list[NDArray[Any]]:
@@ -116,13 +89,7 @@ class Backend(ABC):
         return []
 
     def hessp(self, x: NDArray[Any], p: NDArray[Any]) -> NDArray[Any]:
-        """Return the loss's Hessian at ``x`` times the vector ``p``, exactly.
-
-        Raises
-        ------
-        NoSecondDerivativeError
-            If there is none. Then :attr:`has_hessp` is False.
-        """
+        """Return the Hessian at ``x`` times ``p``; NoSecondDerivativeError if there is none."""
         raise NoSecondDerivativeError(f"{type(self).__name__} has no Hessian-vector products.")
 
     @property
@@ -133,15 +100,7 @@ class Backend(ABC):
     def match(self, bounds: Any) -> Matched:
         """Return the bounds of each variable, or None for one that has none.
 
-        Parameters
-        ----------
-        bounds : dict or sequence of pairs
-            From a variable, or ``variable.ref()``, to (low, high).
-
-        Raises
-        ------
-        InvalidInputError
-            If a key is none of the variables, or two are the same one.
+        ``bounds`` are a dict or pairs, from a variable or ``variable.ref()`` to (low, high).
         """
         matched: list[Any] = [None] * len(self.variables)
         for key, pair in as_pairs(bounds):
@@ -152,7 +111,7 @@ class Backend(ABC):
             if not found:
                 raise InvalidInputError(
                     f"Bounds were given for {key!r:.200}, which is none of the "
-                    f"{len(self.variables)} variables that are optimised: list it in var_list."
+                    f"{len(self.variables)} variables that are optimized: list it in var_list."
                 )
             if matched[found[0]] is not None:
                 raise InvalidInputError(f"Bounds were given twice for {key!r:.200}.")
@@ -167,22 +126,26 @@ class Backend(ABC):
     def commit(self, x: NDArray[Any]) -> None:
         """Write ``x`` to the variables."""
 
-    @abstractmethod
     def rollback(self, x: NDArray[Any]) -> None:
-        """Write ``x``, which they held at the start, to variables that hold anything else.
+        """Write ``x``, which they held at the start, to variables that may hold anything else.
 
-        Must not fail: an error is on its way to the user.
+        It must not fail: an error is on its way to the user.
         """
+        self.commit(x)
+
+
+def check_functions(functions: Iterable[Any], expected: str) -> None:
+    """Raise an InvalidInputError if a loss or a constraint is not a function."""
+    for function in functions:
+        if not callable(function):
+            raise InvalidInputError(
+                f"{function!r:.200} was given as a loss or constraint, expected a function "
+                f"{expected}."
+            )
 
 
 def returned(value: Any, what: str) -> Any:
-    """Return what a function of the user's returned, if it did.
-
-    Raises
-    ------
-    NoValueError
-        If it is None.
-    """
+    """Return what a function of the user's returned; None is a NoValueError."""
     if value is None:
         raise NoValueError(f"{what} returned None: no return in it?")
     return value
@@ -192,7 +155,12 @@ def scalar(loss: Any) -> Any:
     """Return a loss as a NumPy scalar of its own type, which tells solvers its precision."""
     value = np.asarray(returned(loss, "The loss"))
     if value.size != 1:
-        raise InvalidInputError(
-            f"The loss has shape {value.shape}, expected a scalar: sum it or take its mean."
-        )
+        raise shape_error(value.shape)
     return value.reshape(())[()]
+
+
+def shape_error(shape: Any) -> InvalidInputError:
+    """Return the error for a loss that is not a scalar."""
+    return InvalidInputError(
+        f"The loss has shape {shape}, expected a scalar: sum it or take its mean."
+    )

@@ -14,13 +14,7 @@ Matched = Sequence[tuple[Any, Any] | None]
 
 
 def as_pairs(bounds: Any) -> Iterable[tuple[Any, Any]]:
-    """Return the (variable, bounds) pairs of ``var_to_bounds``, a mapping or a sequence of them.
-
-    Raises
-    ------
-    InvalidInputError
-        If it is neither.
-    """
+    """Return the (variable, bounds) pairs of ``var_to_bounds``, a mapping or a sequence of them."""
     if isinstance(bounds, Mapping):
         return list(bounds.items())
     try:
@@ -41,36 +35,9 @@ def form_error(bounds: Any) -> InvalidInputError:
 
 
 def pack_bounds(packing: Packing, matched: Matched) -> tuple[Array, Array]:
-    """Return the bounds of all variables as two flat vectors.
+    """Return the bounds of all variables as two flat float64 vectors, infinite where there is none.
 
-    Parameters
-    ----------
-    packing : Packing
-        Where the variables lie.
-    matched : sequence of (low, high) or None
-        One pair for each variable. Each side is a number or what broadcasts to the variable's
-        shape; None or an infinity for no bound.
-
-    Returns
-    -------
-    lower, upper : ndarray of float64, shape (n,)
-        Infinite where there is none. Numbers that the variable's type has: what it would round to
-        the outside is the next one inside, so that no variable is ever left outside its bounds.
-
-    Raises
-    ------
-    InvalidInputError
-        If bounds do not broadcast, or are no numbers.
-    CrossedBoundsError
-        If a lower bound is above the upper one.
-
-    Examples
-    --------
-    >>> pack_bounds(Packing([(2, 2), ()], [np.float64] * 2), [(0, [1, None]), None])
-    (array([  0.,   0.,   0.,   0., -inf]), array([ 1., inf,  1., inf, inf]))
-    >>> lower, _ = pack_bounds(Packing([()], [np.float32]), [(0.7, None)])
-    >>> bool(lower[0] >= 0.7 > float(np.float32(0.7)))
-    True
+    They are numbers of the variables' types, rounded inward: no variable ends outside its bounds.
     """
     lower, upper = np.full(packing.size, -np.inf), np.full(packing.size, np.inf)
     for i, (part, shape, pair) in enumerate(

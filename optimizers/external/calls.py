@@ -10,13 +10,7 @@ from optimizers.external.backend import Backend
 
 
 class CallbackStop(StopIteration):
-    """A ``loss_callback`` asked to stop; what was evaluated just before is not lost.
-
-    Attributes
-    ----------
-    answer : tuple of (loss, gradient)
-        What the call would have returned.
-    """
+    """A ``loss_callback`` asked to stop; ``answer`` is what the call would have returned."""
 
     def __init__(self, answer: tuple[Any, NDArray[Any]]) -> None:
         super().__init__("loss_callback asked to stop")
@@ -24,17 +18,7 @@ class CallbackStop(StopIteration):
 
 
 class LossGradient:
-    """The loss and its gradient as a function of the packed vector.
-
-    Parameters
-    ----------
-    backend : Backend
-        The backend, bound to one minimisation.
-    callback : callable, optional
-        Called after each evaluation with the values of the fetches.
-    keeps_best : bool
-        Whether to remember the point of the lowest loss, for a solver that is cut off.
-    """
+    """The loss and its gradient at a packed vector; may remember the point of the lowest loss."""
 
     def __init__(
         self, backend: Backend, callback: Callable[..., Any] | None, keeps_best: bool
@@ -47,13 +31,7 @@ class LossGradient:
         self._lowest = np.inf
 
     def __call__(self, x: NDArray[Any]) -> tuple[Any, NDArray[Any]]:
-        """Return the loss at ``x`` and its gradient, shape (n,).
-
-        Raises
-        ------
-        CallbackStop
-            If ``loss_callback`` raised StopIteration.
-        """
+        """Return both; CallbackStop if ``loss_callback`` raised StopIteration."""
         loss, gradient, *fetched = self._backend.loss_grad(x)
         if self._keeps_best and loss < self._lowest:
             self._lowest, self.best = loss, np.array(x)
@@ -76,13 +54,7 @@ class LossGradient:
 
 
 class Constraints:
-    """The constraints as functions of the packed vector, evaluated together.
-
-    Parameters
-    ----------
-    backend : Backend
-        The backend, bound to one minimisation.
-    """
+    """The constraints of a bound backend as functions of the packed vector, evaluated together."""
 
     def __init__(self, backend: Backend) -> None:
         self._values = _Latest(backend.constraint_values)

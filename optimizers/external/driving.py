@@ -23,30 +23,14 @@ _PARALLEL = ("workers", "eval_timeout", "hedge")
 
 
 def check_able(optimizer: Optimizer, name: str, is_bounded: bool, is_constrained: bool) -> None:
-    """Raise an error if an optimizer cannot honour what it is given, or needs what it cannot have.
-
-    Parameters
-    ----------
-    optimizer : Optimizer
-        The optimizer.
-    name : str
-        What to call it.
-    is_bounded, is_constrained : bool
-        Whether there are bounds and constraints.
-
-    Raises
-    ------
-    CapabilityError, OptionError
-        Named errors that say what to do.
-    """
-    levels = optimizer.get_support_level()
+    """Raise an error if an optimizer cannot honor what is given, or evaluates in parallel."""
     for what, given, argument in (
         ("bounds", is_bounded, "bounds (var_to_bounds)"),
         ("constraints", is_constrained, "equalities or inequalities"),
     ):
-        if given and levels.get(what, SupportLevel.not_supported) < SupportLevel.supported:
+        if given and _level(optimizer, what) < SupportLevel.supported:
             raise CapabilityError(
-                f"{name} cannot honour {what}, and {argument} were given: leave them out, or take "
+                f"{name} cannot honor {what}, and {argument} were given: leave them out, or take "
                 "a method that does, such as L-BFGS-B for bounds and SLSQP for both."
             )
     settings = optimizer.settings
@@ -56,23 +40,10 @@ def check_able(optimizer: Optimizer, name: str, is_bounded: bool, is_constrained
 def check_curvature(
     optimizer: Optimizer, name: str, has_products: bool, settings: dict[str, Any]
 ) -> None:
-    """Raise a CapabilityError if an optimizer requires second derivatives and there are none.
-
-    Parameters
-    ----------
-    optimizer : Optimizer
-        The optimizer.
-    name : str
-        What to call it.
-    has_products : bool
-        Whether the framework has exact Hessian-vector products.
-    settings : dict
-        Settings of the run, ``hess`` and ``hessp`` among them.
-    """
-    level = optimizer.get_support_level().get("hessian", SupportLevel.not_supported)
+    """Raise a CapabilityError if an optimizer requires second derivatives and there are none."""
     given = {**optimizer.settings, **settings}
     has_any = has_products or given.get("hess") is not None or given.get("hessp") is not None
-    if level == SupportLevel.required and not has_any:
+    if _level(optimizer, "hessian") == SupportLevel.required and not has_any:
         raise CapabilityError(
             f"{name} requires second derivatives, and of this loss there are none that are exact: "
             "give the interface hess or hessp, or take a method that does without, such as "
@@ -94,8 +65,11 @@ def check_serial(settings: dict[str, Any]) -> None:
 
 def wants_hessian(optimizer: Optimizer) -> bool:
     """Return whether an optimizer makes use of second derivatives."""
-    level = optimizer.get_support_level().get("hessian", SupportLevel.not_supported)
-    return level >= SupportLevel.supported
+    return _level(optimizer, "hessian") >= SupportLevel.supported
+
+
+def _level(optimizer: Optimizer, what: str) -> SupportLevel:
+    return optimizer.get_support_level().get(what, SupportLevel.not_supported)
 
 
 def drive(
@@ -111,24 +85,10 @@ def drive(
 ) -> OptimizerResult:
     """Run an optimizer on what :meth:`ExternalOptimizerInterface._minimize` is given.
 
-    Parameters
-    ----------
-    optimizer : Optimizer
-        The optimizer.
-    initial_val, loss_grad_func, packed_bounds, step_callback
-        As there.
-    equalities, inequalities : list of (function, jacobian)
-        The constraints.
-    settings : dict
-        Settings of the run, ``hess`` and ``hessp`` among them.
-
-    Returns
-    -------
-    OptimizerResult
-        Where it ended; at the best point if a callback asked to stop.
+    Constraints are pairs (function, jacobian). Where a callback asked to stop, the best point is
+    returned.
     """
-    level = optimizer.get_support_level().get("gradient", SupportLevel.not_supported)
-    takes_gradient = level >= SupportLevel.supported
+    takes_gradient = _level(optimizer, "gradient") >= SupportLevel.supported
     both = _Deferring(loss_grad_func, step_callback, takes_gradient)
     settings = {**_second_derivatives(optimizer, loss_grad_func, initial_val.size), **settings}
     callback = _callback(settings.pop("callback", None) or optimizer.settings.get("callback"), both)
@@ -166,8 +126,7 @@ def drive(
 class _Deferring:
     """The loss and the step callback, either of which may ask to stop.
 
-    A stop that ``loss_callback`` asks for waits for the next call, so that the run has the value
-    that was just computed.
+    ``loss_callback``'s wish waits for the next call, so that the run gets the value just computed.
     """
 
     def __init__(

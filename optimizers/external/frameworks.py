@@ -10,18 +10,10 @@ from optimizers.external.backend import Backend
 
 #: The module and the name in it of what makes a framework's backend.
 BACKENDS = {
-    "jax": ("optimizers.external.jax.variables", "refuse"),
+    "jax": ("optimizers.external.jax.backend", "refuse"),
     "numpy": ("optimizers.external.numpy", "NumpyBackend"),
     "tensorflow": ("optimizers.external.tensorflow", "make_backend"),
     "torch": ("optimizers.external.torch.backend", "TorchBackend"),
-}
-#: The framework that the classes of a top-level module belong to.
-ROOTS = {
-    "jax": "jax",
-    "jaxlib": "jax",
-    "numpy": "numpy",
-    "tensorflow": "tensorflow",
-    "torch": "torch",
 }
 
 
@@ -31,24 +23,6 @@ def backend_for(
     """Return the backend of the framework that a loss and its variables are of.
 
     A loss that is a backend already, as a framework's own call makes it, is returned.
-
-    Parameters
-    ----------
-    loss : tensor, callable or Backend
-        The loss.
-    var_list : sequence of variables, optional
-        The variables.
-    constraints : sequence of tensors or callables
-        The constraints, equalities first.
-    second_order : bool
-        Whether Hessian-vector products will be asked for.
-
-    Raises
-    ------
-    InvalidInputError
-        If none is recognised.
-    MissingExtraError
-        If its framework is not installed.
     """
     if isinstance(loss, Backend):
         return loss
@@ -67,16 +41,7 @@ def backend_for(
 
 
 def framework_of(objects: Iterable[Any]) -> str | None:
-    """Return the name of the framework that the first object of any framework's is of.
-
-    NumPy's arrays count only where nothing else is found.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> framework_of([len, np.zeros(2)])
-    'numpy'
-    """
+    """Return the framework of the first object that is of any, NumPy only if of no other."""
     found = [name for name in map(_framework, objects) if name is not None]
     return next((name for name in found if name != "numpy"), found[0] if found else None)
 
@@ -84,31 +49,24 @@ def framework_of(objects: Iterable[Any]) -> str | None:
 def _framework(thing: Any) -> str | None:
     if is_keras(thing):  # its variables are those of the framework that it runs on
         return _framework(thing.value)
-    roots = (cls.__module__.partition(".")[0] for cls in type(thing).__mro__)
-    return next((ROOTS[root] for root in roots if root in ROOTS), None)
+    roots = [_root(cls).replace("jaxlib", "jax") for cls in type(thing).__mro__]
+    return next((root for root in roots if root in BACKENDS), None)
+
+
+def _root(cls: type) -> str:
+    """Return the top-level module that a class belongs to."""
+    return cls.__module__.partition(".")[0]
 
 
 def as_list(given: Any) -> list[Any]:
-    """Return constraints or fetches as a list: one alone is a list of one, and None of none.
-
-    Examples
-    --------
-    >>> as_list(None), as_list(len), as_list((len, max)) == [len, max]
-    ([], [<built-in function len>], True)
-    """
+    """Return constraints or fetches as a list: one alone is a list of one, and None of none."""
     if given is None:
         return []
     return [given] if callable(given) or _is_one(given) else list(given)
 
 
 def as_variables(given: Any) -> list[Any]:
-    """Return a list of variables.
-
-    Raises
-    ------
-    InvalidInputError
-        If it is a variable alone or a model: the message says what to pass.
-    """
+    """Return a list of variables; one alone or a model is an error that says what to pass."""
     if hasattr(given, "trainable_variables"):
         raise InvalidInputError(
             f"A model, {given!r:.100}, was given as variables: pass model.trainable_variables."
@@ -133,27 +91,11 @@ def _is_one(given: Any) -> bool:
 
 def is_keras(thing: Any) -> bool:
     """Return whether something is a variable of Keras 3."""
-    classes = type(thing).__mro__
-    return any(c.__module__.partition(".")[0] == "keras" for c in classes) and hasattr(
-        thing, "value"
-    )
+    return hasattr(thing, "value") and any(_root(cls) == "keras" for cls in type(thing).__mro__)
 
 
 def require(framework: str, extra: str | None = None) -> Any:
-    """Return a framework's module.
-
-    Parameters
-    ----------
-    framework : str
-        The module's name.
-    extra : str, optional
-        The extra that installs it, if it is called otherwise.
-
-    Raises
-    ------
-    MissingExtraError
-        If it is not installed; the message names the extra.
-    """
+    """Return a framework's module, or raise a MissingExtraError that names the extra."""
     try:
         return importlib.import_module(framework)
     except ImportError as error:

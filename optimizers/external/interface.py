@@ -1,4 +1,4 @@
-"""ExternalOptimizerInterface: the base of what minimises a framework's loss in its variables."""
+"""ExternalOptimizerInterface: the base of what minimizes a framework's loss in its variables."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -28,10 +28,10 @@ class ExternalOptimizerInterface:
     Parameters
     ----------
     loss : tensor or callable
-        What to minimise. A symbolic scalar tensor of TensorFlow's graph mode; or a function
+        What to minimize. A symbolic scalar tensor of TensorFlow's graph mode; or a function
         without arguments, ``loss() -> scalar``, that reads the variables.
     var_list : list of variables, optional
-        What to minimise it in. By default, TensorFlow's trainable variables: in graph mode those
+        What to minimize it in. By default, TensorFlow's trainable variables: in graph mode those
         of the graph's collection, else those that the loss reads.
     equalities, inequalities : list of tensors or callables, optional
         What to hold at zero, and what not to let become negative; each a scalar or an array.
@@ -105,10 +105,9 @@ class ExternalOptimizerInterface:
         return list(zip(lower.tolist(), upper.tolist(), strict=True))
 
     def _uses_hessp(self) -> bool:
-        """Return whether :meth:`_minimize` calls ``loss_grad_func.hessp``, which costs to build.
+        """Return whether :meth:`_minimize` calls ``loss_grad_func.hessp(x, p)``: it costs to build.
 
-        With it, ``loss_grad_func.hessp(x, p)`` is the exact product of the Hessian at ``x`` and
-        the vector ``p``, or None where the framework has none.
+        That is the exact product of the Hessian at ``x`` and ``p``, or None where there is none.
         """
         return False
 
@@ -121,7 +120,7 @@ class ExternalOptimizerInterface:
         loss_callback: Callable[..., Any] | None = None,
         **run_kwargs: Any,
     ) -> None:
-        """Minimise the loss; the variables are updated in place at the end.
+        """Minimize the loss; the variables are updated in place at the end.
 
         An exception leaves them as they were. In the meantime TensorFlow's graph mode leaves them
         alone; elsewhere they hold whatever is being tried.
@@ -192,7 +191,7 @@ class ExternalOptimizerInterface:
     ) -> NDArray[Any]:
         """Run an algorithm; what a subclass implements.
 
-        It is called with these keywords. What it cannot honour should be an error of its own.
+        It is called with these keywords. What it cannot honor should be an error of its own.
 
         Parameters
         ----------

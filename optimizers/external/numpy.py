@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from optimizers.errors import InvalidInputError
-from optimizers.external.backend import Backend, returned, scalar
+from optimizers.external.backend import Backend, check_functions, returned, scalar
 from optimizers.external.packing import Packing
 from optimizers.gradients.differences import Differences
 
@@ -16,23 +16,8 @@ from optimizers.gradients.differences import Differences
 class NumpyBackend(Backend):
     """Functions of arrays that they read, with gradients of their own or by differences.
 
-    Parameters
-    ----------
-    loss : callable
-        ``loss() -> value``, or ``loss() -> (value, gradients)`` with a gradient for each array.
-        Without gradients, central differences are taken.
-    var_list : list of ndarray
-        The arrays: of floats, and not read-only. They hold the point that is evaluated.
-    constraints : list of callables
-        Each ``constraint() -> values``, or ``-> (values, jacobians)``, where ``jacobians`` has for
-        each array one of shape (m, *shape of the array).
-    second_order : bool
-        Of no use here.
-
-    Raises
-    ------
-    InvalidInputError
-        If an argument is of another kind.
+    A loss returns its value or ``(value, gradients)``, a constraint its values or ``(values,
+    jacobians)``, with an entry for each array.
     """
 
     def __init__(
@@ -42,12 +27,7 @@ class NumpyBackend(Backend):
         constraints: list[Callable[[], Any]],
         second_order: bool = False,
     ) -> None:
-        for function in (loss, *constraints):
-            if not callable(function):
-                raise InvalidInputError(
-                    f"{function!r:.100} was given as a loss or constraint of NumPy arrays, "
-                    "expected a function without arguments that reads them."
-                )
+        check_functions((loss, *constraints), "without arguments that reads the arrays of NumPy")
         for i, variable in enumerate(var_list or ()):
             is_array = isinstance(variable, np.ndarray) and variable.dtype.kind == "f"
             if not (is_array and variable.flags.writeable):
@@ -118,10 +98,6 @@ class NumpyBackend(Backend):
     def commit(self, x: NDArray[Any]) -> None:
         for variable, part in zip(self.variables, self.packing.split(x), strict=True):
             variable[...] = part
-
-    @override
-    def rollback(self, x: NDArray[Any]) -> None:
-        self.commit(x)
 
 
 def _values(raw: Any) -> NDArray[np.float64]:

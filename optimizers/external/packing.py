@@ -13,35 +13,8 @@ from optimizers.errors import InvalidInputError, InvalidValueError
 class Packing:
     """How the variables of a model lie in one flat vector.
 
-    Parameters
-    ----------
-    shapes : sequence of tuple of int
-        The shape of each variable, in order.
-    dtypes : sequence of dtype
-        The type of each variable: any that NumPy has as a float.
-    held : sequence of dtype, optional
-        The types in which the framework holds them, where it has fewer digits than `dtypes`.
-
-    Attributes
-    ----------
-    size : int
-        The length of the vector.
-    dtype : dtype
-        Its type: that of the variables if they share one, else float64, which holds all of them.
-    shapes, dtypes, held : tuple
-        As given.
-    slices : tuple of slice
-        Where each variable lies.
-
-    Examples
-    --------
-    >>> packing = Packing([(), (2, 2)], [np.float32, np.float32])
-    >>> x = packing.join([np.float32(1), np.array([[2, 3], [4, 5]])])
-    >>> x
-    array([1., 2., 3., 4., 5.], dtype=float32)
-    >>> packing.split(x)[1]
-    array([[2., 3.],
-           [4., 5.]], dtype=float32)
+    Its ``dtype`` is that of the variables if they share one, else float64, which holds all of them.
+    ``held`` are the types of the framework's, where it has fewer digits than ``dtypes``.
     """
 
     def __init__(
@@ -62,13 +35,7 @@ class Packing:
         self.dtype: np.dtype[Any] = self.dtypes[0] if is_one else np.dtype(np.float64)
 
     def vector(self, x: Any) -> NDArray[Any]:
-        """Return a flat vector in ``dtype``, without a copy where it has that already.
-
-        Raises
-        ------
-        InvalidInputError
-            If it is not a vector of real numbers of the right length.
-        """
+        """Return a flat vector in ``dtype``, without a copy where it has that already."""
         given: NDArray[Any] = np.asarray(x)
         if given.shape != (self.size,) or given.dtype.kind not in "biuf":
             raise InvalidInputError(
@@ -78,13 +45,7 @@ class Packing:
         return given.astype(self.dtype, copy=False)
 
     def split(self, x: Any) -> list[NDArray[Any]]:
-        """Return the variables' values in a flat vector, each in its shape and type.
-
-        Parameters
-        ----------
-        x : array_like of shape (size,)
-            The vector; the values may be views of it.
-        """
+        """Return the variables' values in a vector, in their shapes and types; maybe views."""
         x = self.vector(x)
         parts = [x[s].reshape(shape) for s, shape in zip(self.slices, self.shapes, strict=True)]
         return [
@@ -92,13 +53,7 @@ class Packing:
         ]
 
     def join(self, arrays: Sequence[Any]) -> NDArray[Any]:
-        """Return the variables' values as one new flat vector.
-
-        Raises
-        ------
-        InvalidValueError
-            If there are not as many as variables, or one has another number of elements.
-        """
+        """Return the variables' values as one new flat vector."""
         flat = [np.ravel(np.asarray(array, dtype=self.dtype)) for array in arrays]
         sizes = [part.size for part in flat]
         expected = [s.stop - s.start for s in self.slices]

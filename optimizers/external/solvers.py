@@ -2,16 +2,15 @@
 
 import functools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import Bounds
-from typing_extensions import override
+from typing_extensions import Unpack, override
 
 from optimizers.errors import InvalidInputError
-from optimizers.evaluation.evaluator import Evaluator
 from optimizers.external.driving import (
     check_able,
     check_curvature,
@@ -21,10 +20,8 @@ from optimizers.external.driving import (
 )
 from optimizers.external.interface import ExternalOptimizerInterface
 from optimizers.optimizer import Optimizer
-from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult
-from optimizers.run.run import Run
-from optimizers.scipy.scipy_optimizer import SciPyOptimizer
+from optimizers.scipy.scipy_optimizer import AnySettings, SciPyOptimizer
 
 _LOG = logging.getLogger("optimizers.external")
 _DEFAULT_METHOD, _CONSTRAINED_METHOD = "L-BFGS-B", "SLSQP"
@@ -39,39 +36,31 @@ _OURS = {
 
 
 class ScipyMethod(SciPyOptimizer):
-    """A method of SciPy's that goes where SciPy's own would, NaN included."""
+    """A method of SciPy's that does what SciPy's own would, at NaN and by default."""
 
-    @override
-    def _start_run(
-        self, problem: Problem, settings: dict[str, Any], evaluator: Evaluator | None = None
-    ) -> Run:
-        run = super()._start_run(problem, settings, evaluator)
-        # As SciPy's functions, unless the user says what a failure is to do.
-        run.propagates_nonfinite = not ({**self._run_settings, **settings}).get("on_failure")
-        return run
+    # As SciPy's functions, unless the user says what a failure is to do.
+    _default_on_failure = "pass"
 
-    def suit(self, dtype: np.dtype[Any], has_products: bool) -> None:
-        """Set what is not given where SciPy's default is made for double precision alone.
+    def __init__(
+        self,
+        method: str | Callable[..., Any],
+        options: dict[str, Any] | None = None,
+        **kwargs: Unpack[AnySettings],
+    ) -> None:
+        super().__init__(method, options, **kwargs)
+        self._set_missing(self._info.scipy_defaults)
 
-        Parameters
-        ----------
-        dtype : dtype
-            The type of the variables.
-        has_products : bool
-            Whether there are exact Hessian-vector products.
-        """
-        if dtype.itemsize >= np.dtype(np.float64).itemsize:
-            return
-        suited = {}
-        if self._method == "newton-cg" and not has_products:
-            # With a step of 1e-8 most differences of gradients are zero, and so called curvatures.
-            suited["eps"] = float(np.sqrt(np.finfo(dtype).eps))
-        if self._method == "nelder-mead" and self._tol is None:
-            # SciPy keeps a simplex in the type of the start, and so gets nearer than it asks for.
-            # Here it is in double precision, which can shrink wherever the variables are large.
-            suited["xatol"] = 5e-5
-        given = {name for name, value in self._options.items() if value is not None}
-        self.set_options(**{name: suited[name] for name in suited.keys() - given})
+    def suit(self, dtype: np.dtype[Any]) -> None:
+        """Set what is not given where the default is made for double precision, if this is less."""
+        if dtype.itemsize < np.dtype(np.float64).itemsize:
+            spacing = float(np.finfo(dtype).eps)
+            by_tol = () if self._tol is None else self._info.tol
+            suited = {name: suit(spacing) for name, suit in self._info.low_precision.items()}
+            self._set_missing({name: suited[name] for name in suited if name not in by_tol})
+
+    def _set_missing(self, options: Mapping[str, Any]) -> None:
+        missing = {k: v for k, v in options.items() if self._options.get(k) is None}
+        self.set_options(**missing)
 
 
 @functools.lru_cache(maxsize=64)
@@ -135,7 +124,7 @@ class _Driving(ExternalOptimizerInterface):
         has_products = getattr(loss_grad_func, "hessp", None) is not None
         check_curvature(optimizer, name, has_products, settings)
         if isinstance(optimizer, ScipyMethod):
-            optimizer.suit(initial_val.dtype, has_products)
+            optimizer.suit(initial_val.dtype)
         result = drive(
             optimizer,
             initial_val=initial_val,
@@ -159,7 +148,7 @@ class _Driving(ExternalOptimizerInterface):
 
 
 class ScipyOptimizerInterface(_Driving):
-    """Minimise a framework's loss by a method of :func:`scipy.optimize.minimize`.
+    """Minimize a framework's loss by a method of :func:`scipy.optimize.minimize`.
 
     The methods run on this package's :class:`SciPyOptimizer`: at the same points, in the same
     order as SciPy's, with budgets and a result besides.
@@ -181,7 +170,7 @@ class ScipyOptimizerInterface(_Driving):
         If an argument cannot be used, such as ``jac``, ``callback``, ``bounds`` or
         ``constraints``, which the interface sets.
     CapabilityError
-        If a method that was named cannot honour bounds or constraints.
+        If a method that was named cannot honor bounds or constraints.
 
     Examples
     --------
@@ -211,9 +200,7 @@ class ScipyOptimizerInterface(_Driving):
         method = given.pop("method", None) or (
             _CONSTRAINED_METHOD if is_constrained else _DEFAULT_METHOD
         )
-        options = dict(given.pop("options", None) or {})
-        if isinstance(method, str) and method.lower() == "l-bfgs-b":
-            options.setdefault("restart", False)  # SciPy has no such thing
+        options = given.pop("options", None)
         second: dict[str, Any] = {}
         for name in ("hess", "hessp"):
             if given.get(name) is not None:
@@ -225,7 +212,7 @@ class ScipyOptimizerInterface(_Driving):
 
 
 class OptimizerInterface(_Driving):
-    """Minimise a framework's loss by any :class:`Optimizer` of this package.
+    """Minimize a framework's loss by any :class:`Optimizer` of this package.
 
     Parameters
     ----------
@@ -242,7 +229,7 @@ class OptimizerInterface(_Driving):
     InvalidInputError
         If an argument cannot be used.
     CapabilityError
-        If the optimizer cannot honour bounds or constraints.
+        If the optimizer cannot honor bounds or constraints.
 
     Examples
     --------
@@ -284,18 +271,9 @@ def minimized(
     kwargs: dict[str, Any],
     watching: dict[str, Any],
 ) -> OptimizerResult:
-    """Return what an interface ends with: SciPy's methods, or an optimizer.
+    """Return what an interface ends with: a method of SciPy's, or an optimizer.
 
-    Parameters
-    ----------
-    given : tuple
-        The interface's arguments, from ``loss`` to ``var_to_bounds``.
-    optimizer : Optimizer, optional
-        The algorithm; a method of SciPy's without.
-    kwargs : dict
-        The interface's further arguments.
-    watching : dict
-        Arguments of its ``minimize``.
+    ``given`` are the interface's arguments to the bounds, ``watching`` those of its ``minimize``.
     """
     interface: _Driving
     if optimizer is None:

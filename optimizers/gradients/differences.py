@@ -20,8 +20,9 @@ from typing_extensions import override
 
 from optimizers._types import Array
 from optimizers.errors import InvalidInputError
+from optimizers.gradients.plan import Plan
 from optimizers.gradients.source import GradientSource, Rng
-from optimizers.gradients.stencils import Plan, central, complex_step, one_sided, richardson
+from optimizers.gradients.stencils import central, complex_step, one_sided, richardson
 
 Scheme = Literal["2-point", "3-point", "cs"]
 SCHEMES: tuple[Scheme, ...] = ("2-point", "3-point", "cs")

@@ -11,9 +11,9 @@ from typing_extensions import override
 
 from optimizers._types import Array
 from optimizers.errors import InvalidInputError
+from optimizers.gradients.plan import Plan
 from optimizers.gradients.shift_rules import Frequencies, Rule, rule_inside, usual_rule
 from optimizers.gradients.source import GradientSource, Rng
-from optimizers.gradients.stencils import Plan
 
 _EPS = float(np.finfo(np.float64).eps)
 #: A shift whose sine is smaller than this is a multiple of pi.
@@ -30,7 +30,7 @@ class ParameterShift(GradientSource):
     of the eigenvalues of the gate's generator. Then a few values tell the derivative without any
     error of truncation, and with little noise since the probes are far away. The same values tell
     the second derivative along each variable:
-    :meth:`~optimizers.gradients.stencils.Plan.curvature`.
+    :meth:`~optimizers.flow.Plan.curvature`.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class ParameterShift(GradientSource):
     -----
     No probe leaves the bounds. Where the usual ones would, they are moved by a period, or others
     between the bounds take their place: the rule stays exact, and is noisier, as
-    :attr:`~optimizers.gradients.stencils.Plan.noise` tells.
+    :attr:`~optimizers.flow.Plan.noise` tells.
 
     References
     ----------

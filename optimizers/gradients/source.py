@@ -12,7 +12,7 @@ import numpy as np
 from typing_extensions import override
 
 from optimizers._types import Array
-from optimizers.gradients.stencils import Plan
+from optimizers.gradients.plan import Plan
 
 _EPS = float(np.finfo(np.float64).eps)
 
@@ -36,6 +36,7 @@ class GradientSource(ABC):
 
     >>> from dataclasses import dataclass
     >>> from optimizers import LBFGSB, GradientSource
+    >>> from optimizers.flow import Plan
     >>> @dataclass(frozen=True, eq=False)
     ... class Ahead(GradientSource):
     ...     step: float = 1e-7

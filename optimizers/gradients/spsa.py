@@ -9,8 +9,8 @@ from typing_extensions import override
 
 from optimizers._types import Array
 from optimizers.errors import InvalidInputError
+from optimizers.gradients.plan import Plan
 from optimizers.gradients.source import GradientSource, Rng
-from optimizers.gradients.stencils import Plan
 
 _EPS = float(np.finfo(np.float64).eps)
 
@@ -40,7 +40,7 @@ class SPSAGradient(GradientSource):
     -----
     Directions are drawn from the run's own generator: the same ``seed`` gives the same run, on
     serial and parallel evaluators alike. What the noise of values adds to the gradient, tells
-    :attr:`~optimizers.gradients.stencils.Plan.noise`; the choice of directions itself scatters
+    :attr:`~optimizers.flow.Plan.noise`; the choice of directions itself scatters
     each component by about the norm of the others, divided by the root of ``samples``.
 
     References

@@ -1,91 +1,45 @@
 """An evaluator around another: answers what is recorded, hands on the rest, and records it."""
 
 import math
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from time import perf_counter
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from typing_extensions import override
 
-from optimizers.evaluation.accounts import Account
-from optimizers.evaluation.answers import as_gradient
-from optimizers.evaluation.evaluator import Evaluator
-from optimizers.evaluation.uncertainty import element, joined_answer
-from optimizers.evaluation.wave import Answer, Block
-from optimizers.journal.functions import failure_of, recorded_jac, value_of, words_of
+from optimizers.evaluation.answers import as_gradient, as_value, element, joined_answer, unpack
+from optimizers.evaluation.evaluator import Evaluator, Facts, Part
+from optimizers.evaluation.wave import Answer, Block, Wave
+from optimizers.journal.functions import failure_of, words_of
 from optimizers.journal.recorder import Diverged, Recorder
-from optimizers.journal.records import Kind, Record
+from optimizers.journal.records import Record
 
 _EPS = float(np.finfo(np.float64).eps)
-_Part = tuple[Block, slice, Answer]
 
 
-class JournaledEvaluator(Evaluator):
-    """Answers what is recorded, hands the rest on to another evaluator, and records it.
+class RecordedFacts(Facts):
+    """Another evaluator's facts, while replaying as they were then.
 
     What is answered from the journal counts as started, so that budgets and counts are those of a
     run that was never interrupted.
-
-    Parameters
-    ----------
-    inner : Evaluator
-        Evaluates what is not recorded.
-    recorder : Recorder
-        The journal.
-    fun : callable
-        The objective: told from the gradient by it.
     """
 
-    def __init__(self, inner: Evaluator, recorder: Recorder, fun: Callable[..., Any]) -> None:
-        # Not the base's own: what it would check is checked, and its state is the inner one's.
-        self._inner = inner
-        self._recorder = recorder
-        self._fun = fun
-        # Evaluations of the objective, and of its gradient, that are answered from the journal.
-        self._replayed = [0, 0]
-        self._coarsest = _EPS
-        # How many answers of the wave were handed on: values, and gradients.
-        self._handed_on = [0, 0]
-        # The number of the wave whose late answers have not been asked for.
-        self._last = -1
+    def __init__(self, inner: Facts, recorder: Recorder) -> None:
+        super().__init__()
+        self._inner, self._recorder = inner, recorder
+        self.calls_singly = inner.calls_singly
+        self.precision = inner.precision
 
     @property
-    @override
-    def calls_points(self) -> bool:
-        return False
-
-    @property
-    @override
-    def has_workers(self) -> bool:
-        """Whether functions are called elsewhere; while replaying, as it was then."""
-        is_replaying = bool(self._recorder.pending)
+    def has_workers(self) -> bool:  # type: ignore[override]  # of the recorded run
+        """Whether functions are called elsewhere."""
         known: bool = self._recorder.contents.header["has_workers"]
-        return known if is_replaying else self._inner.has_workers
+        return known if self._recorder.pending else self._inner.has_workers
 
     @property
-    def started(self) -> int:  # type: ignore[override]  # replayed ones count
-        """At how many points evaluations have started, now or before."""
-        return self._replayed[0] + self._inner.started
-
-    @property
-    def gradients(self) -> int:  # type: ignore[override]  # replayed ones count
-        """How many calls of the gradient have started in waves, now or before."""
-        return self._replayed[1] + self._inner.gradients
-
-    @property
-    def precision(self) -> float:
-        """The coarsest machine precision among the values so far."""
-        return max(self._coarsest, self._inner.precision)
-
-    @precision.setter
-    def precision(self, precision: float) -> None:
-        self._coarsest = precision
-
-    @property
-    def width(self) -> float:  # type: ignore[override]  # that of the recorded workers
-        """How many points are evaluated at the same time; while replaying, as it was then.
+    def width(self) -> float:  # type: ignore[override]  # of the recorded run
+        """How many points are evaluated at the same time.
 
         Algorithms ask other points where workers are few: those that are recorded must come again.
         """
@@ -99,94 +53,65 @@ class JournaledEvaluator(Evaluator):
             self._recorder.put(f'{{"width":{text}}}')
         return width
 
+
+class JournaledEvaluator(Evaluator):
+    """Answers what is recorded, hands the rest on to another evaluator, and records it."""
+
+    def __init__(self, inner: Evaluator, recorder: Recorder) -> None:
+        # Not the base's own: what it would check is checked, and its state is the inner one's.
+        self._inner = inner
+        self._recorder = recorder
+        self.facts: Facts = RecordedFacts(inner.facts, recorder)
+
     @override
     def close(self) -> None:
         self._inner.close()
 
     @override
-    def measure(self, x: NDArray[Any], spare: float = math.inf) -> tuple[float, float]:
-        seq = self._begin(1)
-        known = self._lookup(seq, [(Block(x[np.newaxis]), 0)]).get(0)
-        if known is not None:
-            self._replay([known])
-            self._settle(seq, [1, 0])
-            return float(value_of(known)), _error_of(known)
-        before, began = self._started(), perf_counter()
-        answer: Answer = np.empty(0)
-        try:
-            value, spread = self._inner.measure(x, spare)
-            answer = joined_answer([value], [spread])
-        except Exception as error:
-            answer = error
-            raise
-        finally:
-            if isinstance(answer, BaseException) or len(answer):
-                self._record(seq, [seq], Block(x[np.newaxis]), answer, perf_counter() - began)
-                self._note_started(seq, [1, 0], self._since(before))
-        return value, spread
-
-    @override
-    def raw(self, fun: Callable[[NDArray[Any]], Any], x: NDArray[Any]) -> Any:
-        kind: Kind = "both" if fun is self._fun else "jac"
-        return recorded_jac(self._recorder, lambda x: self._inner.raw(fun, x), kind)(x.copy())
-
-    @override
-    def late(self) -> list[tuple[NDArray[Any], NDArray[Any]]]:
-        late = []
-        for record in self._recorder.late(self._last):
-            late.append((record.x[np.newaxis], joined_answer([record.fun], [_error_of(record)])))
-        for points, answer in self._inner.late():
-            for x, found in zip(points, answer, strict=True):
-                ask, (value, error) = self._last, _value_and_error(found)
-                record = Record(ask, "fun", x, value, ask=ask, is_late=True, error=error)
-                self._recorder.put(record.text())
-            late.append((points, answer))
-        return late
-
-    @override
-    def answers(
-        self, blocks: Sequence[Block], spare: float | Account = math.inf, deadline: float = math.inf
-    ) -> Generator[_Part, None, None]:
-        rows = [(block, row) for block in blocks for row in range(len(block.points))]
-        first = self._last = self._begin(len(rows))
+    def answers(self, wave: Wave) -> Generator[Part, None, None]:
+        rows = [(block, row) for block in wave.blocks for row in range(len(block.points))]
+        first = self._begin(len(rows))
         known = self._lookup(first, rows)
         missing = [i for i in range(len(rows)) if i not in known]
-        replayed, before = [0, 0], self._started()
-        self._handed_on = [0, 0]
+        before = self._started()
+        # How many answers were handed on: values and gradients; and how many of them replayed.
+        handed_on, replayed = [0, 0], [0, 0]
         try:
             for part in _parts(known):
                 block, row = rows[part[0].seq - first]
-                replayed[block.gradient is not None] += len(part)
-                self._handed_on[block.gradient is not None] += len(part)
-                self._replay(part)
-                yield block, slice(row, row + len(part)), _answer(part, block)
+                here = slice(row, row + len(part))
+                _add(replayed, block, len(part))
+                _add(handed_on, block, len(part))
+                self.facts.count(block, here)
+                self._note_precision(*(record.precision for record in part))
+                yield block, here, _answer(part, block)
             if missing:
-                yield from self._evaluated(first, blocks, missing, spare, deadline)
+                yield from self._evaluated(first, wave, missing, handed_on)
         finally:
-            since = self._since(before)
+            self._take_late(first, wave)
+            since = [now - then for now, then in zip(self._started(), before, strict=True)]
+            self.facts.started += since[0]
+            self.facts.gradients += since[1]
+            self._note_precision(self._inner.facts.precision)
             if any(since):
                 took = [old + new for old, new in zip(replayed, since, strict=True)]
-                self._note_started(first, self._handed_on, took)
+                self._note_started(first, handed_on, took)
             else:
                 self._settle(first, replayed)
 
     def _evaluated(
-        self,
-        first: int,
-        blocks: Sequence[Block],
-        missing: Sequence[int],
-        spare: float | Account,
-        deadline: float,
-    ) -> Iterator[_Part]:
+        self, first: int, wave: Wave, missing: Sequence[int], handed_on: list[int]
+    ) -> Iterator[Part]:
         """Evaluate the rows of a wave that are not recorded, and record them."""
         origins: dict[int, tuple[Block, list[int], int]] = {}
         asked: list[Block] = []
         number = first
-        for block in blocks:
+        for block in wave.blocks:
             k = len(block.points)
             rows = [i - (number - first) for i in missing if 0 <= i - (number - first) < k]
             if rows:
-                asked.append(block if len(rows) == k else Block(block.points[rows], block.gradient))
+                some = Block(block.points[rows], block.function, block.kind)
+                asked.append(block if len(rows) == k else some)
                 origins[id(asked[-1])] = block, rows, number
             number += k
         heard: set[int] = set()
@@ -198,8 +123,8 @@ class JournaledEvaluator(Evaluator):
             part = slice(there, there + 1)
             self._record(first, [seq], one, answer, perf_counter() - began, part)
 
-        self._inner.heard = hear
-        answers, began = self._inner.answers(asked, spare, deadline), perf_counter()
+        inner = Wave(asked, wave.retries, wave.deadline, wave.required_rows, hear)
+        answers, began = self._inner.answers(inner), perf_counter()
         try:
             for one, part, answer in answers:
                 block, rows, number = origins[id(one)]
@@ -207,18 +132,33 @@ class JournaledEvaluator(Evaluator):
                 seqs = [number + row for row in there]
                 if seqs[0] not in heard:
                     self._record(first, seqs, one, answer, perf_counter() - began, part)
-                kind = block.gradient is not None
+                self._note_precision(self._inner.facts.precision)
                 if there[-1] - there[0] == len(there) - 1:
-                    self._handed_on[kind] += len(there)
+                    _add(handed_on, block, len(there))
                     yield block, slice(there[0], there[-1] + 1), answer
                 else:
                     for i, row in enumerate(there):
                         own = answer if isinstance(answer, BaseException) else answer[i : i + 1]
-                        self._handed_on[kind] += 1
+                        _add(handed_on, block, 1)
                         yield block, slice(row, row + 1), own
                 began = perf_counter()
         finally:
             answers.close()
+            wave.late += inner.late
+
+    def _take_late(self, first: int, wave: Wave) -> None:
+        """Record what arrived while the wave was left, and give back what was recorded so."""
+        for points, answer in wave.late:
+            for x, found in zip(points, answer, strict=True):
+                value, error = _value_and_error(found)
+                record = Record(first, "fun", x, value, ask=first, is_late=True, error=error)
+                self._recorder.put(record.text())
+        for record in self._recorder.late(first):
+            found = joined_answer([record.fun], [_error_of(record)])
+            wave.late.append((record.x[np.newaxis], found))
+
+    def _note_precision(self, *precisions: float) -> None:
+        self.facts.precision = max(self.facts.precision, *precisions)
 
     def _begin(self, count: int) -> int:
         """Return the number of the first of so many questions."""
@@ -234,8 +174,7 @@ class JournaledEvaluator(Evaluator):
         try:
             for seq in kept:
                 block, row = rows[seq - first]
-                kind: Kind = "fun" if block.gradient is None else "jac"
-                record = self._recorder.lookup(seq, kind, block.points[row])
+                record = self._recorder.lookup(seq, block.kind, block.points[row])
                 assert record is not None
                 found[seq - first] = record
         except Diverged:
@@ -243,18 +182,11 @@ class JournaledEvaluator(Evaluator):
             raise
         return found
 
-    def _replay(self, part: Sequence[Record]) -> None:
-        self._replayed[part[0].kind == "jac"] += len(part)
-        self._coarsest = max(self._coarsest, *(record.precision for record in part))
-
     # How many evaluations a question took, if not one for each answer that was handed on: retries
     # take more, and so does a wave that is left while others are under way.
 
     def _started(self) -> list[int]:
-        return [self._inner.started, self._inner.gradients]
-
-    def _since(self, before: Sequence[int]) -> list[int]:
-        return [now - then for now, then in zip(self._started(), before, strict=True)]
+        return [self._inner.facts.started, self._inner.facts.gradients]
 
     def _note_started(self, ask: int, usual: list[int], started: list[int]) -> None:
         """Record how many evaluations a question took, if that is not obvious."""
@@ -266,8 +198,8 @@ class JournaledEvaluator(Evaluator):
     def _settle(self, ask: int, replayed: Sequence[int]) -> None:
         """Count what a question took besides the answers that are recorded."""
         left = self._recorder.contents.left.pop(ask, replayed)
-        for i in (0, 1):
-            self._replayed[i] += max(0, left[i] - replayed[i])
+        self.facts.started += max(0, left[0] - replayed[0])
+        self.facts.gradients += max(0, left[1] - replayed[1])
 
     def _record(
         self,
@@ -276,31 +208,39 @@ class JournaledEvaluator(Evaluator):
         block: Block,
         answer: Answer,
         seconds: float,
-        part: slice = slice(None),
+        part: slice,
     ) -> None:
         """Record what arrived together."""
         if isinstance(answer, StopIteration | SystemExit):
             return  # a wish, and no failure
-        inner = self._inner
-        known = inner.seconds
-        share = seconds / len(seqs) if known is None else known
-        eps = inner.precision if inner.precision > _EPS else 0.0
+        facts = self._inner.facts
+        share = seconds / len(seqs) if facts.seconds is None else facts.seconds
+        eps = facts.precision if facts.precision > _EPS else 0.0
         lines = []
         for i, (seq, x) in enumerate(zip(seqs, block.points[part], strict=True)):
             value, gradient, failure, error_told = None, None, None, None
             if isinstance(answer, BaseException):
                 failure = words_of(answer)
-            elif block.gradient is None:
+            elif block.kind == "fun":
                 value, error_told = _value_and_error(answer[i])
             else:
                 try:
-                    gradient = as_gradient(answer[i], x.size, finite=False)
+                    raw = answer[i]
+                    if block.kind == "both":
+                        value, raw = unpack(raw)
+                        value = as_value(value)
+                    gradient = as_gradient(raw, x.size, finite=False)
                 except Exception as error:  # raised again by who asked
-                    failure = words_of(error)
-            kind: Kind = "fun" if block.gradient is None else "jac"
-            told = seq, kind, x, value, gradient, failure, share, inner.worker, eps, ask, seqs[0]
-            lines.append(Record(*told, error=error_told).text())
+                    value, failure = None, words_of(error)
+            told = seq, block.kind, x, value, gradient, failure, share, facts.worker, eps, ask
+            lines.append(Record(*told, seqs[0], error=error_told).text())
         self._recorder.put("\n".join(lines))
+
+
+def _add(counts: list[int], block: Block, rows: int) -> None:
+    """Add rows of a block to counts of values and of gradients."""
+    counts[0] += rows if block.kind != "jac" else 0
+    counts[1] += rows if block.kind != "fun" else 0
 
 
 def _parts(known: dict[int, Record]) -> Iterator[list[Record]]:
@@ -329,10 +269,10 @@ def _value_and_error(found: Any) -> tuple[Any, float | None]:
 def _answer(part: Sequence[Record], block: Block) -> Answer:
     if part[0].failure is not None:
         return failure_of(part[0])
-    if block.gradient is None:
+    if block.kind == "fun":
         errors = [_error_of(record) for record in part]
         return joined_answer([record.fun for record in part], errors, block.points.dtype)
     gradients = np.empty(len(part), dtype=object)
     for i, record in enumerate(part):
-        gradients[i] = record.jac
+        gradients[i] = record.jac if block.kind == "jac" else (record.fun, record.jac)
     return gradients

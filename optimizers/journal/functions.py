@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from optimizers.errors import EvaluationError, InvalidValueError
 from optimizers.evaluation.answers import (
     as_gradient,
+    as_measure,
     as_value,
     as_values,
     precision_of,
     unpack,
 )
-from optimizers.evaluation.uncertainty import as_measure
 from optimizers.journal.recorder import Recorder
 from optimizers.journal.records import Kind, Record, encoded, line
 

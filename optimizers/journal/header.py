@@ -61,12 +61,12 @@ def header_of(optimizer: Any, problem: Problem, settings: dict[str, Any]) -> dic
             "x0": encoded(problem.x0),
             "lower": None if problem.lower is None else encoded(problem.lower),
             "upper": None if problem.upper is None else encoded(problem.upper),
-            "jac": _kind(problem.jac),
+            "jac": _kind(problem.derivatives.jac),
             "constraints": len(problem.constraints),
             "hess": _kind(problem.hess),
             "hessp": problem.hessp is not None,
         },
-        "functions": {"fun": _reference(problem.fun), "jac": _reference(problem.jac)},
+        "functions": {"fun": _reference(problem.fun), "jac": _reference(problem.derivatives.jac)},
         "versions": versions(),
     }
 

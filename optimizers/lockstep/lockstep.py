@@ -3,16 +3,14 @@
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 from optimizers.asktell.drivers import driver_for
 from optimizers.evaluation.evaluator import Evaluator
 from optimizers.lockstep.member import MemberEvaluator, MemberRequest
-from optimizers.lockstep.merge import Merge
+from optimizers.lockstep.merge import Merge, cost
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.run.prepared import Prepared
-from optimizers.run.run import stopped
 
 
 def interruption(error: BaseException) -> StopReason:
@@ -76,7 +74,7 @@ class Member:
         """What it ended with; with the attribute ``error`` if it failed."""
         if self._result is None:
             assert self.error is not None
-            self._result = stopped(self.run, interruption(self.error), is_broken=True)
+            self._result = self.run.stopped(interruption(self.error), is_broken=True)
             self._result["error"] = self.error
         self._result["rounds"] = self.rounds
         return self._result
@@ -89,8 +87,6 @@ class LockStep:
     ----------
     evaluator : Evaluator
         Calls the objective; closed at the end.
-    both : callable, optional
-        What returns value and gradient: each call is an evaluation, as one of the objective is.
     timeout : float, optional
         The most seconds that may have passed when an evaluation starts.
     budget : float, default inf
@@ -103,13 +99,12 @@ class LockStep:
         self,
         evaluator: Evaluator,
         *,
-        both: Callable[..., Any] | None = None,
         timeout: float | None = None,
         budget: float = math.inf,
         slots: float = math.inf,
     ) -> None:
         self._evaluator = evaluator
-        self._evaluating = Merge(evaluator, both)
+        self._evaluating = Merge(evaluator)
         self._budget, self._slots = budget, slots
         self._deadline = math.inf if timeout is None else time.monotonic() + timeout
         self._live: list[Member] = []
@@ -186,7 +181,7 @@ class LockStep:
         is_over = self.stopped is not None or self._is_spent
         member = None if is_over else next(source, None)
         if member is not None:
-            member.run.deadline = min(member.run.deadline, self._deadline)
+            member.run.budget.end_by(self._deadline)
         return member
 
     def _advanced(self, member: Member) -> Iterator[Member]:
@@ -215,12 +210,12 @@ class LockStep:
         asking = []
         for member in self._live:
             assert member.request is not None
-            cost = self._evaluating.cost(member.request)
-            if cost > left:
+            wanted = cost(member.request)
+            if wanted > left:
                 member.stop(StopReason.MAXFUN)
                 self._is_spent = True
                 continue
-            left -= cost
+            left -= wanted
             member.rounds += 1
             asking.append((member, member.request))
         if not asking:

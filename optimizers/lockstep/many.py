@@ -71,6 +71,6 @@ def members_of(
         settings["seed"] = next(seeds)
         share = MemberEvaluator(evaluator)
         member = Member(prepare(problem, settings, share), share, number)
-        if number == 0 and not member.run.is_noisy:
+        if number == 0 and member.run.noise is None:
             settings["noise"] = None  # a warning has said that it has no effect
         yield member

@@ -17,10 +17,13 @@ from optimizers.gradients.differences import Differences
 from optimizers.noise.level import plan_noise
 from optimizers.noise.neighborhood import UNIT, VISIBLE, outlook, survey, survey_size, units
 from optimizers.noise.steps import LONG_RUNGS, ladder
+from optimizers.problem.derivatives import By
 from optimizers.result import StopReason
-from optimizers.run.memory import Evaluation, StopRun
+from optimizers.run.budget import StopRun
+from optimizers.run.memory import Evaluation
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
+from optimizers.run.solve import Solve
 
 _EPS = float(np.finfo(np.float64).eps)
 #: The most stages of a run.
@@ -75,36 +78,32 @@ class Stage:
 
 
 class StageOver(StopRun):
-    """Ends a stage; it never leaves :func:`solve_in_stages`."""
+    """Ends a stage; it never leaves the stages."""
 
     def __init__(self) -> None:
         super().__init__(StopReason.NOISE)
 
 
-def solve_in_stages(
-    run: Run, solve: Callable[[Run], Outcome], noise: float | None, keeps_steps: bool
-) -> Outcome:
-    """Run an algorithm on a noisy objective.
+def in_stages(noise: float | None, has_user_steps: bool) -> Callable[[Solve], Solve]:
+    """Return the wrapper that runs an algorithm on a noisy objective.
+
+    The run's ``extra`` gets ``noise``, the standard deviation where it ended; its outcome is a
+    success only if nothing better can be seen from there.
 
     Parameters
     ----------
-    run : Run
-        The run; its ``extra`` gets ``noise``, the standard deviation where it ended.
-    solve : callable
-        ``solve(run) -> Outcome``: the algorithm.
     noise : float or None
         The standard deviation at the start; None if it is to be measured.
-    keeps_steps : bool
+    has_user_steps : bool
         Whether the steps of the run's differences are the user's.
-
-    Returns
-    -------
-    Outcome
-        Where the last stage ended: a success only if nothing better can be seen from there.
     """
+    return lambda solve: lambda run: _solve_in_stages(run, solve, noise, has_user_steps)
+
+
+def _solve_in_stages(run: Run, solve: Solve, noise: float | None, has_user_steps: bool) -> Outcome:
     if run.problem.is_fixed:
         return solve(run)
-    surroundings = _Surroundings(run, noise, keeps_steps)
+    surroundings = _Surroundings(run, noise, has_user_steps)
     start = surroundings.measure(run.problem.x0, None)
     if run.problem.constraints:
         # Better values may break the constraints: the algorithm's own end stands, unchecked.
@@ -115,13 +114,10 @@ def solve_in_stages(
         return replace(only, success=False, message=message, stop=StopReason.NOISE)
     first = start.fun
     for _ in range(_STAGES):
-        run.stage = Stage(surroundings.sigma, start.fun)
         outcome: Outcome | None = None
-        try:
-            with contextlib.suppress(StageOver):
-                outcome = solve(run)
-        finally:
-            run.stage = None
+        stage = Stage(surroundings.sigma, start.fun)
+        with run.watched(stage), contextlib.suppress(StageOver):
+            outcome = solve(run)
         if outcome is not None and outcome.stop.is_budget:
             return outcome
         end = _end_of(run, outcome, start)
@@ -139,15 +135,15 @@ def solve_in_stages(
             better = _best_of(run, end, sigma)
         if better is not end:
             start = surroundings.measure(better.x, better)
-        run.problem = replace(run.problem, x0=start.x.copy())
+        run.start_from(start.x)
     return surroundings.outcome(start)
 
 
 def _end_of(run: Run, outcome: Outcome | None, start: Evaluation) -> Evaluation:
     """Return what a stage ended on: nothing worse than its start."""
-    known = run.iterate if outcome is None else outcome.known or run.lookup(outcome.x)
+    known = run.memory.iterate if outcome is None else outcome.known or run.memory.lookup(outcome.x)
     if known is None or not known.fun <= start.fun:
-        known = run.last_good
+        known = run.memory.last_good
     return start if known is None or not known.fun <= start.fun else known
 
 
@@ -172,14 +168,14 @@ class _Surroundings:
         The run.
     noise : float or None
         The standard deviation at the start; None if it is to be measured.
-    keeps_steps : bool
+    has_user_steps : bool
         Whether the steps of the run's differences are the user's.
     """
 
-    def __init__(self, run: Run, noise: float | None, keeps_steps: bool) -> None:
+    def __init__(self, run: Run, noise: float | None, has_user_steps: bool) -> None:
         self._run = run
         self._given = noise
-        self._has_user_steps = keeps_steps
+        self._has_user_steps = has_user_steps
         self.sigma = noise or 0.0
         self._verdict = "the neighbourhood was not looked over"
         self._is_minimum = False
@@ -198,9 +194,9 @@ class _Surroundings:
         tried = ladder(x, lower, upper)
         center = np.empty((0, x.size)) if known is not None else x[np.newaxis]
         wave = np.concatenate([center, line, tried.points])
-        if known is None and len(wave) > run.limit - run.nfev:
+        if known is None and len(wave) > run.budget.left:
             run.value(x)  # what the budget allows: the start alone
-        values = run.measured(wave)
+        values = run.probe(wave)
         if known is None:
             known = Evaluation(x, float(values[0]))
             values = values[1:]
@@ -224,16 +220,15 @@ class _Surroundings:
             flat &= lower < upper
         if flat.any():
             far = ladder(x, lower, upper, LONG_RUNGS, flat)
-            values = run.measured(far.points)
+            values = run.probe(far.points)
             steps = np.where(flat, far.choose(known.fun, values, self.sigma), steps)
             self._units = np.where(flat, steps, self._units)
-        if problem.jac == "2-point":
+        is_one_sided = problem.derivatives == By(scheme="2-point")
+        if is_one_sided:
             # The units' second differences are known, and with them the step of Moré and Wild.
             steps = 8**0.25 / UNIT**0.5 * self._units
         if not self._has_user_steps:
-            run.differences = Differences(
-                "2-point" if problem.jac == "2-point" else "3-point", step=steps
-            )
+            run.use(Differences("2-point" if is_one_sided else "3-point", step=steps))
         return known
 
     def shows_better(self, end: Evaluation, first: float) -> bool:
@@ -246,9 +241,9 @@ class _Surroundings:
         moves, is_flat = np.diag(self._units), True
         for _ in range(_LOOKS):
             looked = survey(x, moves, *bounds)
-            told = looked.fold(end.fun, run.measured(looked.points))
+            told = looked.fold(end.fun, run.probe(looked.points))
             ahead = outlook(x, looked, *told, *bounds)
-            values = run.measured(ahead.points)
+            values = run.probe(ahead.points)
             best = ahead.better(end.fun, values, self.sigma)
             if best is not None and values[best] < end.fun - _negligible(end.fun):
                 return True

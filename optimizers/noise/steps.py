@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizers._types import Array
-from optimizers.gradients.stencils import Plan, central
+from optimizers.gradients.plan import Plan
+from optimizers.gradients.stencils import central
 
 #: Steps relative to ``max(1, abs(x))``, longest first.
 RUNGS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)

@@ -8,7 +8,7 @@ import numpy as np
 from typing_extensions import Unpack, override
 
 from optimizers.errors import UnknownOptionError, nearest_names
-from optimizers.evaluation.pool import check_workers
+from optimizers.evaluation.choose import check_workers
 from optimizers.options.settings import RunSettings, check_option, check_run_settings
 
 

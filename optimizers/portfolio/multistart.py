@@ -17,7 +17,7 @@ from optimizers.lockstep.results import OptimizerResults, as_table, attached, ra
 from optimizers.lockstep.starts import seeds_from
 from optimizers.optimizer import Optimizer
 from optimizers.options.settings import check_whole, is_number
-from optimizers.problem.problem import as_bounds
+from optimizers.problem.bounds import as_bounds
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.scipy import LBFGSB
 
@@ -245,7 +245,6 @@ def multistart(
     problems = (replace(problem, x0=start) for start in _chained(problem.x0, starts))
     lockstep = LockStep(
         evaluator,
-        both=problem.fun if problem.jac is True else None,
         timeout=holding.get("timeout"),
         budget=int(budget),
         slots=int(slots),

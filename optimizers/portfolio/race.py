@@ -8,8 +8,8 @@ from typing_extensions import override
 from optimizers._types import ArrayLike, BoundsLike, ConstraintsLike, Objective
 from optimizers.errors import InvalidInputError, OptionError
 from optimizers.evaluation.arguments import WithArguments
+from optimizers.evaluation.choose import evaluator_for
 from optimizers.evaluation.evaluator import vectorized
-from optimizers.evaluation.pool import evaluator_for
 from optimizers.gradients.source import Jacobian
 from optimizers.lockstep.lockstep import LockStep, Member
 from optimizers.lockstep.many import check_no_journal
@@ -23,7 +23,8 @@ from optimizers.lockstep.results import (
     summary,
 )
 from optimizers.optimizer import Optimizer
-from optimizers.problem.problem import Problem, value_alone
+from optimizers.problem.objective import value_alone
+from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.support import SupportLevel
 

@@ -2,20 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from operator import countOf, itemgetter
 from typing import Any
 
 import numpy as np
-from scipy.optimize import Bounds
 
 from optimizers._types import Array, ArrayLike, BoundsLike, ConstraintsLike, Objective
-from optimizers.errors import CapabilityError, CrossedBoundsError, InvalidInputError, warn_user
-from optimizers.evaluation.answers import unpack
-from optimizers.evaluation.evaluator import is_vectorized, vectorized
-from optimizers.gradients.differences import SCHEMES
-from optimizers.gradients.pennylane import trainable
-from optimizers.gradients.source import GradientSource, Jacobian
+from optimizers.errors import CapabilityError, InvalidInputError, warn_user
+from optimizers.gradients.source import Jacobian
+from optimizers.problem.bounds import as_bounds, as_start, inside
 from optimizers.problem.constraints import Constraint, as_constraints
+from optimizers.problem.derivatives import By, Derivatives, Joint, as_derivatives
+from optimizers.problem.objective import value_alone
 from optimizers.support import SupportLevel, SupportLevels
 
 
@@ -23,7 +20,7 @@ from optimizers.support import SupportLevel, SupportLevels
 class Problem:
     """A minimisation problem in the form that all algorithms share.
 
-    Build it with :meth:`check`, which normalises what a user gave.
+    ``Problem.check`` makes one of what a user gave.
 
     Parameters
     ----------
@@ -31,7 +28,7 @@ class Problem:
         The objective.
     x0 : ndarray of float64, shape (n,)
         The start, inside the bounds; an array of the problem's own.
-    jac : callable, GradientSource, scheme name, True or None
+    derivatives : Derivatives
         How the gradient is had.
     lower, upper : ndarray of float64, shape (n,), or None
         The bounds, infinite where there is none; None when no variable has any.
@@ -43,7 +40,7 @@ class Problem:
 
     fun: Objective
     x0: Array
-    jac: Jacobian = None
+    derivatives: Derivatives = field(default_factory=By)
     lower: Array | None = None
     upper: Array | None = None
     constraints: Sequence[Constraint] = field(default=())
@@ -89,27 +86,20 @@ class Problem:
         """
         if not callable(fun):
             raise InvalidInputError(f"fun is {fun!r}, expected a callable fun(x) -> float.")
-        if isinstance(jac, type) and issubclass(jac, GradientSource):
-            raise InvalidInputError(f"jac is a class, expected an instance: {jac.__name__}().")
-        is_scheme = isinstance(jac, GradientSource) or (isinstance(jac, str) and jac in SCHEMES)
-        if not (jac is None or isinstance(jac, bool) or callable(jac) or is_scheme):
-            raise InvalidInputError(
-                f"jac is {jac!r}, expected a callable, True, a GradientSource such as Differences, "
-                f"or one of {SCHEMES}."
-            )
-        jac = None if jac is False else jac
+        derivatives = as_derivatives(jac)
         given = {
-            "gradient": jac is not None,
+            "gradient": derivatives.jac is not None,
             "initial_point": x0 is not None,
             "constraints": _is_given(constraints),
             "hessian": hess is not None or hessp is not None,
         }
         used = {what: _is_used(name, what, levels, is_given) for what, is_given in given.items()}
-        if jac is True and not used["gradient"]:
-            fun = value_alone(fun)
+        if not used["gradient"]:
+            fun = value_alone(fun) if isinstance(derivatives, Joint) else fun
+            derivatives = By()
         start = as_start(x0)
-        if isinstance(jac, GradientSource) and used["gradient"]:
-            jac.check(start.size)
+        if isinstance(derivatives, By) and derivatives.source is not None:
+            derivatives.source.check(start.size)
         # Read before anything is said of them: Qiskit's VQE gives (None, None) for each variable,
         # which is no bounds, and nothing to warn of.
         lower, upper = as_bounds(bounds, start.size)
@@ -118,7 +108,7 @@ class Problem:
         return cls(
             fun=fun,
             x0=inside(start, lower, upper),
-            jac=trainable(jac) if used["gradient"] else None,
+            derivatives=derivatives,
             lower=lower,
             upper=upper,
             constraints=as_constraints(constraints) if used["constraints"] else (),
@@ -148,179 +138,6 @@ class Problem:
         return max((constraint.violation(x) for constraint in self.constraints), default=0.0)
 
 
-def as_start(x0: ArrayLike | None) -> Array:
-    """Return a start as a float64 vector of its own.
-
-    Parameters
-    ----------
-    x0 : float or array_like of shape (n,)
-        The start; a number means one variable.
-
-    Returns
-    -------
-    ndarray of float64, shape (n,)
-        A copy.
-
-    Raises
-    ------
-    InvalidInputError
-        If it is not a vector of finite real numbers.
-    """
-    try:
-        raw = np.asarray(x0)
-        if raw.dtype.kind not in "biuf":
-            raise ValueError(f"it has dtype {raw.dtype}")
-    except ValueError as error:
-        raise InvalidInputError(
-            f"x0 is {x0!r} ({error}), expected a number or a vector of real numbers."
-        ) from None
-    if raw.ndim > 1:
-        raise InvalidInputError(
-            f"x0 has shape {raw.shape}, expected one dimension: pass x0.ravel()."
-        )
-    start = np.array(raw, dtype=np.float64, ndmin=1)
-    if not np.isfinite(start).all():
-        index = int(np.flatnonzero(~np.isfinite(start))[0])
-        raise InvalidInputError(f"x0[{index}] is {start[index]}, expected finite numbers.")
-    return start
-
-
-def as_bounds(bounds: BoundsLike, n: int) -> tuple[Array | None, Array | None]:
-    """Return bounds as two vectors, or two Nones when no variable has any.
-
-    Parameters
-    ----------
-    bounds : sequence of pairs, array_like of shape (n, 2), scipy.optimize.Bounds or None
-        None or an infinity in a pair means no bound on that side.
-    n : int
-        The number of variables.
-
-    Returns
-    -------
-    lower, upper : ndarray of float64, shape (n,), or None
-        The bounds, infinite where there is none.
-
-    Raises
-    ------
-    InvalidInputError
-        If the shape is wrong or a bound is NaN.
-    CrossedBoundsError
-        If a lower bound is above the upper one.
-
-    Examples
-    --------
-    >>> as_bounds([(0, None), (None, 2)], 2)
-    (array([ 0., -inf]), array([inf,  2.]))
-    """
-    if bounds is None:
-        return None, None
-    if isinstance(bounds, Bounds):
-        try:
-            lower = np.array(np.broadcast_to(bounds.lb, n), dtype=np.float64)
-            upper = np.array(np.broadcast_to(bounds.ub, n), dtype=np.float64)
-        except ValueError:
-            raise InvalidInputError(
-                f"bounds have shapes {np.shape(bounds.lb)} and {np.shape(bounds.ub)}, "
-                f"expected one number or {n} each."
-            ) from None
-    else:
-        lower, upper = _columns(bounds, n) or _pairs(bounds, n)
-    # Few passes: there may be 10^6 variables. NaN fails the comparison too.
-    highest, lowest = lower.max(initial=-np.inf), upper.min(initial=np.inf)
-    if highest == np.inf or lowest == -np.inf or not (lower <= upper).all():
-        raise _named_error(lower, upper)
-    if highest == -np.inf and lowest == np.inf:
-        return None, None
-    return lower, upper
-
-
-def _named_error(lower: Array, upper: Array) -> InvalidInputError:
-    """Return the error for bounds that cannot be used."""
-    for side, values in (("lower", lower), ("upper", upper)):
-        if np.isnan(values).any():
-            return InvalidInputError(
-                f"The {side} bound of variable {int(np.flatnonzero(np.isnan(values))[0])} is NaN; "
-                "write None or an infinity for no bound."
-            )
-    i = int(np.flatnonzero((lower > upper) | (lower == np.inf) | (upper == -np.inf))[0])
-    return CrossedBoundsError(
-        f"bounds[{i}] is ({lower[i]}, {upper[i]}): the lower bound is above the upper one "
-        "or no number lies between them."
-    )
-
-
-def inside(x0: Array, lower: Array | None, upper: Array | None) -> Array:
-    """Return the start inside the bounds; a start outside is clipped, and a warning says so."""
-    if lower is None or upper is None:
-        return x0
-    clipped: Array = np.maximum(x0, lower)
-    np.minimum(clipped, upper, out=clipped)
-    differs = clipped != x0
-    if differs.any():
-        moved = np.flatnonzero(differs)
-        i = int(moved[0])
-        warn_user(
-            f"x0 is outside the bounds in {moved.size} variable(s), first x0[{i}] = {x0[i]}; "
-            f"it was clipped to them, x0[{i}] = {clipped[i]}."
-        )
-    return clipped
-
-
-def _columns(bounds: Any, n: int) -> tuple[Array, Array] | None:
-    """Return the bounds in a list of pairs; None if they are written in any other way.
-
-    What :func:`_pairs` does in general, in a third of the time: there may be 10^6 pairs, and no
-    loop over them is one of Python's.
-    """
-    if type(bounds) not in (list, tuple) or len(bounds) != n or n == 0:
-        return None
-    kind = type(bounds[0])
-    if kind not in (list, tuple) or countOf(map(type, bounds), kind) != n:
-        return None
-    if countOf(map(len, bounds), 2) != n:
-        return None
-    columns = []
-    try:
-        for side, infinity in ((0, -np.inf), (1, np.inf)):
-            column = np.fromiter(map(itemgetter(side), bounds), np.float64, count=n)
-            # Reads None as NaN; if all NaN are None, no closer look is needed.
-            missing = np.isnan(column)
-            if missing.any():
-                if countOf(map(itemgetter(side), bounds), None) != np.count_nonzero(missing):
-                    return None
-                column[missing] = infinity
-            columns.append(column)
-    except (TypeError, ValueError):  # no numbers
-        return None
-    return columns[0], columns[1]
-
-
-def _pairs(bounds: Any, n: int) -> tuple[Array, Array]:
-    try:
-        # float conversion reads None as NaN, in compiled code.
-        bounds = bounds if hasattr(bounds, "__len__") else list(bounds)
-        if getattr(bounds, "dtype", np.dtype(float)).kind == "c":
-            raise ValueError("complex")
-        pairs = np.asarray(bounds, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise InvalidInputError(
-            f"bounds is {bounds!r:.200}, expected a list of (low, high) pairs, an (n, 2) array "
-            "or scipy.optimize.Bounds."
-        ) from None
-    if pairs.shape != (n, 2) and not (n == 0 and pairs.size == 0):
-        raise InvalidInputError(
-            f"bounds have shape {pairs.shape}, expected ({n}, 2): one (low, high) pair for each "
-            "variable."
-        )
-    lower, upper = pairs.reshape(n, 2).T.copy()
-    if np.isnan(pairs).any():
-        # None and NaN became the same: only None may stand for no bound.
-        entries = np.array(bounds, dtype=object).reshape(n, 2)
-        absent = np.equal(entries, np.array(None, dtype=object)).astype(bool)
-        lower[absent[:, 0]], upper[absent[:, 1]] = -np.inf, np.inf
-    return lower, upper
-
-
 def _is_given(constraints: ConstraintsLike) -> bool:
     if isinstance(constraints, Sequence):
         return len(constraints) > 0
@@ -328,15 +145,6 @@ def _is_given(constraints: ConstraintsLike) -> bool:
 
 
 _ARGUMENTS = {"gradient": "jac", "initial_point": "x0", "hessian": "hess or hessp"}
-
-
-def value_alone(fun: Objective) -> Objective:
-    """Return an objective without the gradient that comes with its value and is of no use."""
-
-    def alone(x: Array) -> Any:
-        return unpack(fun(x))[0]
-
-    return vectorized(alone) if is_vectorized(fun) else alone
 
 
 def _is_used(name: str, what: str, levels: SupportLevels, is_given: bool) -> bool:

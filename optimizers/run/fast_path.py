@@ -5,18 +5,20 @@ A compiled solver asks every few microseconds, so each call and each array count
 """
 
 import math
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from optimizers._types import Array
-from optimizers.evaluation.answers import as_gradient, as_value, non_finite, unpack
+from optimizers.evaluation.answers import as_gradient, as_measure, as_value, non_finite, unpack
 from optimizers.evaluation.evaluator import is_vectorized
-from optimizers.evaluation.uncertainty import as_measure
 from optimizers.gradients.differences import Differences
+from optimizers.problem.derivatives import Given, Joint
 from optimizers.result import StopReason
-from optimizers.run.memory import NOWHERE, Evaluation, StopRun
+from optimizers.run.budget import StopRun
+from optimizers.run.memory import NOWHERE, Evaluation, Memory
 from optimizers.run.run import Run
 
 _FLOAT64 = np.dtype(np.float64)
@@ -25,53 +27,43 @@ _EPS = float(np.finfo(np.float64).eps)
 _LARGE = 10_000
 
 
-def direct(run: Run) -> Callable[[Array], tuple[float, Array]]:
-    """Return the quickest equivalent of ``run.value_and_gradient`` for this run.
+def fast_path(run: Run) -> Callable[[Array], tuple[float, Array]]:
+    """Return the quickest equivalent of :meth:`Run.value_and_gradient` for this run.
 
-    Parameters
-    ----------
-    run : Run
-        The run.
-
-    Returns
-    -------
-    callable
-        ``evaluate(x) -> (value, gradient)``. ``x`` is neither changed nor kept; the gradient is
-        not to be changed, and holds until the next call.
+    ``evaluate(x) -> (value, gradient)`` neither changes nor keeps ``x``; the gradient is not to be
+    changed, and holds until the next call.
     """
-    problem = run.problem
-    if not run.calls_points or problem.constraints or problem.n == 0 or run.stage is not None:
-        return run.value_and_gradient
-    if is_vectorized(problem.jac):
-        return run.value_and_gradient
-    if not (callable(problem.jac) or problem.jac is True):
+    problem, waves, derivatives = run.problem, run.waves, run.problem.derivatives
+    is_direct = waves.evaluator.facts.is_direct and run.watch is None
+    if not is_direct or problem.constraints or problem.n == 0:
+        return _door(run)
+    if not derivatives.is_given:
         return _forward(run)
+    if isinstance(derivatives, Given) and is_vectorized(derivatives.function):
+        return _door(run)
+    budget, memory = run.budget, run.memory
     fun: Any = problem.fun
-    jac: Any = problem.jac
-    n, limit, propagates_nonfinite, rejects = (
-        problem.n,
-        run.limit,
-        run.propagates_nonfinite,
-        run.rejects,
-    )
-    is_joint, is_timed = jac is True, run.deadline < math.inf
-    lower, upper, recent = problem.lower, problem.upper, run.recent
+    jac: Any = derivatives.jac
+    n, limit = problem.n, budget.limit
+    propagates = waves.propagates_nonfinite
+    is_joint, is_timed = isinstance(derivatives, Joint), budget.is_timed
+    lower, upper, recent = problem.lower, problem.upper, memory.recent
     # Looked up once; the inner function finds them among its own variables.
     remember, ndarray, shape, float64 = recent.append, np.ndarray, (n,), _FLOAT64
     isfinite, minimum, maximum, record = np.isfinite, np.minimum, np.maximum, tuple.__new__
     spare: list[Array] | None = [] if n > _LARGE else None
-    first = math.nan
+    first = memory.last.x.item(0)
 
     def evaluate(x: Array) -> tuple[float, Array]:
         # A kernel that steps back asks for its last point again.
         nonlocal first
         head = x.item(0)
-        if head == first and run.last.is_at(x) and run.last.jac is not None:
-            return run.last.fun, run.last.jac
-        if run.nfev >= limit:
+        if head == first and memory.last.is_at(x) and memory.last.jac is not None:
+            return memory.last.fun, memory.last.jac
+        if budget.nfev >= limit:
             raise StopRun(StopReason.MAXFUN)
         if is_timed:
-            run.check_clock()
+            budget.check_clock()
         if spare:
             copy = spare.pop()
             copy[...] = x
@@ -82,11 +74,11 @@ def direct(run: Run) -> Callable[[Array], tuple[float, Array]]:
             maximum(minimum(x, upper, out=x), lower, out=x)
             head = x.item(0)
         first = head
-        run.nfev += 1
+        budget.nfev += 1
         value = math.nan
         try:
             if is_joint:
-                run.njev += 1
+                budget.njev += 1
                 both = fun(x.copy())
                 value, gradient = both if type(both) is tuple and len(both) == 2 else unpack(both)
             else:
@@ -94,14 +86,14 @@ def direct(run: Run) -> Callable[[Array], tuple[float, Array]]:
             if type(value) is not float:
                 value = as_value(value) if is_joint else as_measure(value, n)[0]
             if value - value != 0.0:
-                if not propagates_nonfinite:
+                if not propagates:
                     raise non_finite(value)
-                run.has_passed = run.has_passed or math.isnan(value)
+                memory.has_nan = memory.has_nan or math.isnan(value)
             if not is_joint:
-                run.njev += 1
+                budget.njev += 1
                 gradient = jac(x.copy())
             if type(gradient) is ndarray and gradient.dtype is float64 and gradient.shape == shape:
-                if not propagates_nonfinite and b"\0" in isfinite(gradient).tobytes():
+                if not propagates and b"\0" in isfinite(gradient).tobytes():
                     as_gradient(gradient, n)  # raises, with the words
                 if spare:
                     copy = spare.pop()
@@ -110,82 +102,95 @@ def direct(run: Run) -> Callable[[Array], tuple[float, Array]]:
                 else:
                     gradient = gradient.copy()
             else:
-                gradient = as_gradient(gradient, n, finite=not propagates_nonfinite)
+                gradient = as_gradient(gradient, n, finite=not propagates)
         except Exception as error:
+            best = memory.best
             if type(value) is float and math.isfinite(value):
-                # The gradient failed: the point is seen, but no candidate if it is rejected.
-                if rejects:
-                    run.worst = max(run.worst, value)
-                else:
-                    run.update_incumbent(x, value)
-            penalty = run.rejected(x, error)
+                memory.update_incumbent(x, value)  # only the gradient failed
+            penalty = waves.penalty_for(x, error)
             if penalty.jac is None:
                 raise
+            memory.best = best  # a point that failed is no candidate
             return penalty.fun, penalty.jac
         else:
-            known = run.last = record(Evaluation, (x, value, gradient))
+            known = memory.last = record(Evaluation, (x, value, gradient))
             if spare is not None and len(recent) == recent.maxlen:
-                spare.extend(_retired(run))
+                spare.extend(_retired(memory))
             remember(known)
-            # As in Memory.update_incumbent and Ledger.store; there are no constraints here.
-            best = run.best
-            if value > run.worst:
-                run.worst = value
+            # As in Memory.update_incumbent and Memory.store; there are no constraints here.
+            best = memory.best
+            if value > memory.worst:
+                memory.worst = value
             if best is None or value < best[1] or best[1] != best[1]:
-                run.best = run.last_good = known
+                memory.best = memory.last_good = known
             return value, gradient
 
     return evaluate
 
 
-def _retired(run: Run) -> tuple[Array, ...]:
-    """Return the arrays of the oldest point remembered, to be used again if nothing needs it."""
-    oldest = run.recent[0]
-    if oldest.jac is None or any(oldest is kept for kept in (run.best, run.last_good, run.iterate)):
+def _door(run: Run) -> Callable[[Array], tuple[float, Array]]:
+    """Return the way for all cases."""
+
+    def evaluate(x: Array) -> tuple[float, Array]:
+        (known,) = run.ask([x], gradients=True, reuse="last").found
+        assert known is not None
+        assert known.jac is not None
+        return known.fun, known.jac
+
+    return evaluate
+
+
+def _retired(memory: Memory) -> tuple[Array, ...]:
+    """Return the arrays of the oldest point kept, to be used again if nothing needs it."""
+    oldest = memory.recent[0]
+    needed = memory.best, memory.last_good, memory.iterate
+    if oldest.jac is None or any(oldest is kept for kept in needed):
         return ()
     return oldest.x, oldest.jac
 
 
 def _forward(run: Run) -> Callable[[Array], tuple[float, Array]]:
     """Return the quickest equivalent where the gradient is by one-sided absolute steps."""
-    problem, differences = run.problem, run.differences
-    if not isinstance(differences, Differences):
-        return run.value_and_gradient
-    h = np.asarray(0.0 if differences.step is None else differences.step, dtype=np.float64)
-    if differences.scheme != "2-point" or h.ndim or not h > 0.0:
-        return run.value_and_gradient
-    fun, n, limit, propagates_nonfinite, upper = (
-        problem.fun,
-        problem.n,
-        run.limit,
-        run.propagates_nonfinite,
-        problem.upper,
-    )
+    problem, source, waves = run.problem, run.source, run.waves
+    if not isinstance(source, Differences):
+        return _door(run)
+    h = np.asarray(0.0 if source.step is None else source.step, dtype=np.float64)
+    if source.scheme != "2-point" or h.ndim or not h > 0.0 or waves.penalizes:
+        return _door(run)  # a probe that fails has another in its place
+    budget, memory, facts = run.budget, run.memory, waves.evaluator.facts
+    fun, n, limit, upper = problem.fun, problem.n, budget.limit, problem.upper
+    propagates = waves.propagates_nonfinite
+
+    door = _door(run)
+    # The first variables of the points that are kept: another point mostly differs there.
+    heads = deque((known.x.item(0) for known in memory.recent), memory.recent.maxlen)
+
+    def is_known(x: Array) -> bool:
+        head, kept = x.item(0), (memory.iterate, memory.last_good, memory.best)
+        is_near = head in heads or any(one is not None and one.x.item(0) == head for one in kept)
+        heads.append(head)
+        return is_near and memory.lookup(x) is not None
 
     def evaluate(x: Array) -> tuple[float, Array]:
         moved = x + h
         steps = moved - x
-        # All that is not usual goes the long way.
+        # All that is not usual goes the long way; the first value shows the precision.
         if (
-            run.precision > _EPS
-            or run.rejects  # a probe that fails has another in its place
-            or run.nfev + n + 1 > limit
-            or run.deadline < math.inf
+            is_known(x)
+            or memory.last is NOWHERE
+            or facts.precision > _EPS
+            or budget.nfev + n + 1 > limit
+            or budget.is_timed
             or not steps.all()
             or (upper is not None and (moved > upper).any())
-            or run.last.is_at(x)
         ):
-            return run.value_and_gradient(x)
-        x, best = x.copy(), run.best
+            return door(x)
+        x = x.copy()
         values: list[float] = []
-        if run.last is NOWHERE:
-            values.append(run.value(x))
-            if run.precision > _EPS:  # the first value shows it
-                return values[0], run.gradient(x)
-        count = run.nfev
+        count = budget.nfev
         try:
             probes = moved.tolist()
-            for i in range(len(values) - 1, n):
+            for i in range(-1, n):
                 point = x.copy()
                 if i >= 0:
                     point[i] = probes[i]
@@ -194,31 +199,25 @@ def _forward(run: Run) -> Callable[[Array], tuple[float, Array]]:
                 if type(value) is not float:
                     value, _ = as_measure(value, n)
                 values.append(value)
-                if value - value != 0.0 and not propagates_nonfinite:
+                if value - value != 0.0 and not propagates:
                     raise non_finite(value)
             gradient = as_gradient(
-                (np.array(values[1:]) - values[0]) / steps, n, finite=not propagates_nonfinite
+                (np.array(values[1:]) - values[0]) / steps, n, finite=not propagates
             )
-        except BaseException as error:
-            run.nfev = count
-            _update_incumbents(run, x, moved, values)
-            if not isinstance(error, Exception):
-                raise
-            penalty = run.rejected(x, error)
-            if penalty.jac is None:
-                raise
-            run.best = best  # a point that is rejected is no candidate, nor are its probes
-            return penalty.fun, penalty.jac
-        run.nfev = count
-        _update_incumbents(run, x, moved, values)
-        run.store(Evaluation(x, values[0], gradient))
+        except Exception as error:
+            waves.penalty_for(x, error)  # raises: nothing is penalized here
+            raise
+        finally:
+            budget.nfev = count
+            _update_incumbents(memory, x, moved, values)
+        memory.store(Evaluation(x, values[0], gradient))
         return values[0], gradient
 
     return evaluate
 
 
-def _update_incumbents(run: Run, x: Array, moved: Array, values: list[float]) -> None:
-    """Weigh the values at ``x`` and at as many of its probes as there are."""
+def _update_incumbents(memory: Memory, x: Array, moved: Array, values: list[float]) -> None:
+    """Let the values at ``x``, and at as many of its probes as there are, be candidates."""
     known = values
     if not math.isfinite(sum(values)):
         known = [value for value in values if math.isfinite(value)]
@@ -227,4 +226,4 @@ def _update_incumbents(run: Run, x: Array, moved: Array, values: list[float]) ->
         point = x.copy()
         if i:
             point[i - 1] = moved[i - 1]
-        run.update_incumbent(point, value)
+        memory.update_incumbent(point, value)

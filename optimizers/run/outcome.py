@@ -25,6 +25,8 @@ class Outcome:
         The reason.
     known : Evaluation, optional
         What it knows of that point; looked up in the run if not given.
+    nit : int, optional
+        The iterations that it counted, where the run saw none.
     """
 
     x: Array
@@ -33,3 +35,4 @@ class Outcome:
     message: str
     stop: StopReason
     known: Evaluation | None = None
+    nit: int | None = None

@@ -1,178 +1,341 @@
-"""Taking waves: from points to values and gradients, through the evaluator.
-
-What arrives is counted and weighed whatever follows it; what fails is an error or a rejection.
-"""
+"""The door: what an algorithm asks is answered from what is known, or by one wave."""
 
 import functools
-import math
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NoReturn
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NoReturn, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from optimizers._types import Array
-from optimizers.errors import (
-    BrokenPoolError,
-    InvalidInputError,
-    InvalidValueError,
-    JournalError,
-    NonFiniteValueError,
-)
-from optimizers.evaluation.answers import REJECT, as_gradient, as_value, non_finite, unpack
-from optimizers.evaluation.evaluator import Evaluator
-from optimizers.evaluation.task import Failure
-from optimizers.evaluation.uncertainty import values_of
-from optimizers.evaluation.wave import Answer, Block, Question
+from optimizers.evaluation.wave import Block, Question
+from optimizers.gradients.plan import Plan
 from optimizers.gradients.source import GradientSource
-from optimizers.gradients.stencils import Plan
+from optimizers.problem.derivatives import Given, Joint
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
-from optimizers.run.memory import Evaluation, Ledger, StopRun
-
-#: Why a failure at the start cannot be rejected.
-_AT_START = (
-    "It is the start, or a probe of its gradient: there is nothing to step back to, so start from "
-    "another point."
-)
-#: What no other point would mend.
-_FINAL = (InvalidValueError, InvalidInputError, BrokenPoolError, JournalError)
+from optimizers.run.budget import StopRun
+from optimizers.run.memory import NOWHERE, Evaluation
+from optimizers.run.waves import Skip, Waves
 
 
-class WaveTaker(Ledger):
-    """A ledger that takes the waves whose points it counts.
+class Watch(Protocol):
+    """Follows what an algorithm asks, and may end it; see :mod:`optimizers.noise.stages`."""
+
+    sigma: float
+
+    def asked(self, value: float) -> None:
+        """Note a value that was asked for."""
+
+    def iterated(self, value: float) -> None:
+        """Note the value at the end of an iteration."""
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What came of the points of a question.
+
+    Parameters
+    ----------
+    found : list of Evaluation or None
+        What is at each point; a penalty, or None, at one whose evaluation failed.
+    known : ndarray of bool, shape (k,)
+        Which points were evaluated.
+    errors : ndarray of float64, shape (k,)
+        The standard errors of their values; NaN where the objective tells none.
+    """
+
+    found: list[Evaluation | None]
+    known: NDArray[np.bool_]
+    errors: Array
+
+
+class Questions:
+    """Answers what the algorithm of a run asks.
 
     Parameters
     ----------
     problem : Problem
-        What is minimised.
-    evaluator : Evaluator
-        Calls the objective.
-    differences : GradientSource
-        The source of gradients that the user does not give.
-    maxfun, timeout
-        As in :class:`Ledger`.
-    on_failure : {"raise", "reject", "pass"}
-        As in :class:`Run`.
-    seed : int or other, optional
+        What is minimized.
+    source : GradientSource
+        How a gradient that is not given is had.
+    waves : Waves
+        Takes the waves.
+    seed : object
         Seeds :attr:`rng`.
     """
 
     def __init__(
-        self,
-        problem: Problem,
-        evaluator: Evaluator,
-        differences: GradientSource,
-        maxfun: int | None,
-        timeout: float | None,
-        on_failure: str,
-        seed: Any = None,
+        self, problem: Problem, source: GradientSource, waves: Waves, seed: Any = None
     ) -> None:
-        super().__init__(problem, maxfun, timeout)
-        self.rejects = on_failure == "reject"
-        self.propagates_nonfinite = on_failure == "pass"
-        self.differences = differences
-        self._evaluator = evaluator
-        self._counted = evaluator.started
-        self._counted_gradients = evaluator.gradients
-        self._seed = seed
+        self.problem, self.source, self.seed = problem, source, seed
+        self.budget, self.memory = waves.budget, waves.memory
+        #: Ends the algorithm when its progress falls below the noise.
+        self.watch: Watch | None = None
+        self.waves = waves
+        # A gradient that was asked for before the value at its point.
+        self._orphan: tuple[Array, Array] | None = None
 
     @functools.cached_property
     def rng(self) -> np.random.Generator:
         """The run's random numbers, from its seed; made when first drawn from."""
-        return np.random.default_rng(self._seed)
+        return np.random.default_rng(self.seed)
 
-    @property
-    def calls_points(self) -> bool:
-        """Whether the objective is called in this thread with one point at a time."""
-        return self._evaluator.calls_points
-
-    @property
-    def calls_singly(self) -> bool:
-        """Whether each point costs a call of its own, so that one not asked for is saved."""
-        return self._evaluator.calls_singly
-
-    @property
-    def is_narrow(self) -> bool:
-        """Whether points wait for workers: a gradient by differences is more than one round."""
-        return self._evaluator.width < self.problem.n + 1
-
-    @property
-    def precision(self) -> float:
-        """The relative precision of the objective's values, as far as they have shown it."""
-        return self._evaluator.precision
-
-    def joint(
-        self, x: Array, skip_gradient_if: Callable[[float], bool] | None = None
-    ) -> tuple[float, Array | None]:
-        """Evaluate a point and its gradient together; see :meth:`Run.value_and_gradient`."""
-        jac = self.problem.jac
-        if jac is True or (callable(jac) and not self._evaluator.has_workers):
-            value, gradient = self.call(x)
-            if gradient is None and not (skip_gradient_if is not None and skip_gradient_if(value)):
-                gradient = self.call_jac(x)
-            return value, gradient
-        plans = [] if callable(jac) else [self.plan(x)]
-        if plans and self.nfev + 1 + len(plans[0].points) > self.limit:
-            # Not enough left for the gradient: the budget's last point is spent on the value.
-            self._spend_last(x)
-        _, (known,) = self.together([x], plans, skip_gradient_if)
-        if isinstance(known, Exception):
-            raise known
-        return known.fun, known.jac
-
-    def together(
+    def ask(
         self,
-        xs: Sequence[Array],
-        plans: Sequence[Plan],
-        skip_gradient_if: Callable[[float], bool] | None = None,
-    ) -> tuple[Question, list[Evaluation | Exception]]:
-        """Evaluate points with their gradients in one wave: what came of each, or why nothing."""
-        precision, jac = self.precision, self.problem.jac
-        question = Question(list(xs), plans, jac if callable(jac) else None)
-        self.take(question.blocks, skip_gradient_if, is_first_needed=len(xs) == 1)
-        if skip_gradient_if is not None and skip_gradient_if(question.value(0)):
-            return question, [Evaluation(xs[0], question.value(0))]
-        # Answers that are coarser than was thought: those probes were too near.
-        is_coarse = self.precision > precision and self.differences.heeds_precision
-        is_coarse = is_coarse and question.is_joint
-        return question, [self._evaluation(question, i, x, is_coarse) for i, x in enumerate(xs)]
+        points: Sequence[Array],
+        *,
+        values: bool = True,
+        gradients: bool = False,
+        reuse: bool | Literal["last"] = False,
+        penalize: bool = True,
+        optional: bool = False,
+        skip_gradient_if: Skip | None = None,
+    ) -> Answers:
+        """Answer what is at points; values, gradients and their probes travel in one wave.
 
-    def _evaluation(
-        self, question: Question, i: int, x: Array, is_coarse: bool
-    ) -> Evaluation | Exception:
-        value, failures = question.value(i), question.failures(i)
-        try:
-            failure = question.own_failure(i)
-            if failure is not None:
-                raise failure
-            if not question.plans:
-                for error in failures.values():
-                    raise error
-                gradient = question.rest(i)[0].copy()
-            elif is_coarse:
-                gradient = self.probed(self.plan(x), value)
-            else:
-                gradient = self._mended(question.plans[i], value, question.rest(i), failures)
-        except Exception as error:
-            return error
-        return Evaluation(x, value, gradient)
+        Parameters
+        ----------
+        points : sequence of ndarray of float64, shape (n,)
+            The points, the most wanted first.
+        values, gradients : bool
+            What is wanted. A gradient alone comes without the value where that is possible.
+        reuse : bool or "last", default False
+            Whether what is known of a single point answers, as an algorithm expects that calls
+            for value and gradient in turn; "last" is for SciPy's kernels, which of an objective
+            that returns its gradient know the last point only.
+        penalize : bool, default True
+            Whether a point that fails is answered by a penalty; otherwise by None.
+        optional : bool, default False
+            Whether the algorithm needs none of the points: those that the budget does not allow
+            are left out. Otherwise what it allows is evaluated, and the run ends.
+        skip_gradient_if : callable, optional
+            ``skip_gradient_if(value)`` tells by the value of a single point that its gradient is
+            not wanted: probes that wait for a worker are not started then.
+        """
+        xs = [self.problem.clip(x) for x in points]
+        if not values:
+            return self._gradient_alone(xs[0])
+        if reuse:
+            known = self._known(xs[0], is_last_only=reuse == "last")
+            if known is not None and (known.jac is not None or not gradients):
+                return _answers([known])
+        plans = self._plans(xs) if gradients else []
+        count = self._affordable(xs, plans)
+        if gradients and len(xs) > 1 and (count == 1 or self._is_serial):
+            answers = self._one_by_one(xs[:count])
+        else:
+            question = self._question(xs[:count], plans[:count], gradients)
+            answers = self._answered(question, xs[:count], gradients, penalize, skip_gradient_if)
+        if count < len(xs) and not optional:
+            raise StopRun(StopReason.MAXFUN)
+        if optional and not answers.known.any():
+            self.budget.npenalized += 1  # of a point that is left out the algorithm notices nothing
+        return answers
+
+    # What is known, and what the budget allows.
+
+    def _known(self, x: Array, *, is_last_only: bool) -> Evaluation | None:
+        """Return the answer at a point that was asked for just now, or, if it is dear, before.
+
+        With the user's own gradient only the last point counts, as in SciPy, so that an objective
+        with noise is measured anew; differences never spend a wave on a point that is known.
+        """
+        if self.memory.last.is_at(x):
+            return self.memory.last
+        derivatives = self.problem.derivatives
+        if isinstance(derivatives, Given) or (is_last_only and derivatives.is_given):
+            return None
+        return self.memory.lookup(x)
+
+    @property
+    def _is_serial(self) -> bool:
+        """Whether points are asked for one by one: what is not asked for is saved.
+
+        A random plan is drawn once, for all: one more would be another run than on workers.
+        """
+        return self.waves.evaluator.facts.calls_singly and not self.source.is_random
+
+    def plan(self, x: Array) -> Plan:
+        """Return the probes of the gradient at ``x``."""
+        problem, precision = self.problem, self.waves.evaluator.facts.precision
+        return self.source.plan(x, problem.lower, problem.upper, precision, lambda: self.rng)
+
+    def _plans(self, xs: Sequence[Array]) -> list[Plan]:
+        return [] if self.problem.derivatives.is_given else [self.plan(x) for x in xs]
+
+    def _affordable(self, xs: Sequence[Array], plans: Sequence[Plan]) -> int:
+        """Return how many of the points the budget allows; end the run if it is none."""
+        costs = [1 + len(plan.points) for plan in plans] or [1] * len(xs)
+        count = int(np.searchsorted(np.cumsum(costs), self.budget.left, side="right"))
+        if count == 0:
+            self._spend_last(xs[0])
+        return count
 
     def _spend_last(self, x: Array) -> NoReturn:
         """End the run, whose budget is too small for a gradient at ``x``, with the value there."""
-        if not self.last.is_at(x) and self.lookup(x) is None:
-            try:
-                value, _ = self.call(x)
-            except Exception as error:
-                self.rejected(x, error)
-            else:
-                self.store(Evaluation(x, value))
+        if self.budget.left and not self.memory.last.is_at(x) and self.memory.lookup(x) is None:
+            self.ask([x])
         raise StopRun(StopReason.MAXFUN)
 
-    def probed(self, plan: Plan, value: float) -> Array:
+    # From a question to answers.
+
+    def _question(self, xs: Sequence[Array], plans: Sequence[Plan], gradients: bool) -> Question:
+        derivatives = self.problem.derivatives
+        if isinstance(derivatives, Joint):
+            return Question(xs, both=self.problem.fun)
+        if isinstance(derivatives, Given) and gradients:
+            return Question(xs, gradient=derivatives.function)
+        return Question(xs, plans)
+
+    def _one_by_one(self, xs: Sequence[Array]) -> Answers:
+        found = [self.ask([x], gradients=True, penalize=False).found[0] for x in xs]
+        return _answers(found)
+
+    def _answered(
+        self,
+        question: Question,
+        xs: Sequence[Array],
+        gradients: bool,
+        penalize: bool,
+        skip_gradient_if: Skip | None,
+    ) -> Answers:
+        """Evaluate a question in one wave, and note what came of it."""
+        memory, npenalized = self.memory, self.budget.npenalized
+        kept = memory.best, memory.best_violation
+        results = self._evaluated(question, xs, gradients, skip_gradient_if)
+        good = [result for result in results if isinstance(result, Evaluation)]
+        # What a penalty leads back to, and an end may be on; of values alone, the best will do.
+        if good and not gradients:
+            memory.store(min(good, key=lambda result: result.fun))
+        elif good and memory.last_good is None:
+            memory.store(good[0])
+        found = [
+            result if isinstance(result, Evaluation) else self._penalty(x, result, gradients)
+            for x, result in zip(xs, results, strict=True)
+        ]
+        if len(good) < len(xs):
+            # A point that failed is no candidate, nor are its probes.
+            memory.take_back(*kept)
+            for i, result in enumerate(results):
+                if isinstance(result, Evaluation):
+                    memory.update_incumbents(*question.candidates(i))
+        for result in good if gradients else ():
+            memory.store(result)
+        if not penalize:
+            self.budget.npenalized = npenalized
+        elif gradients and good and self.watch is not None and len(xs) == 1:
+            self.watch.asked(good[0].fun)
+        known = np.array([isinstance(result, Evaluation) for result in results])
+        if not penalize:
+            found = [each if isinstance(each, Evaluation) else None for each in results]
+        return Answers(found, known, question.errors)
+
+    def _penalty(self, x: Array, error: Exception, needs_gradient: bool) -> Evaluation | None:
+        """Return the penalty for a point that failed, or raise its error."""
+        penalty = self.waves.penalty_for(x, error)
+        if needs_gradient and penalty.jac is None:
+            raise error
+        return penalty
+
+    def _evaluated(
+        self,
+        question: Question,
+        xs: Sequence[Array],
+        gradients: bool,
+        skip_gradient_if: Skip | None,
+    ) -> list[Evaluation | Exception]:
+        """Return what came of each point of a question, or why there is nothing."""
+        facts, precision = self.waves.evaluator.facts, self.waves.evaluator.facts.precision
+        if question.plans and facts.is_serial and self.memory.last is NOWHERE:
+            return [self._in_turn(xs[0], skip_gradient_if)]
+        try:
+            self.waves.take(question.blocks, skip_gradient_if, is_first_needed=len(xs) == 1)
+        except Exception as error:
+            if len(xs) == 1:
+                return [error]
+            self.waves.penalty_for(xs[0], error)  # raises: it says more, and knows a wish to stop
+            raise
+        if skip_gradient_if is not None and skip_gradient_if(question.value(0)):
+            return [Evaluation(xs[0], question.value(0))]
+        # Answers that are coarser than was thought: those probes were too near.
+        is_coarse = facts.precision > precision and self.source.heeds_precision
+        is_coarse = is_coarse and question.is_joint
+        return [self._evaluation(question, i, x, gradients, is_coarse) for i, x in enumerate(xs)]
+
+    def _in_turn(self, x: Array, skip_gradient_if: Skip | None) -> Evaluation | Exception:
+        """Evaluate a point and then its probes: the first value tells the precision."""
+        question = Question([x])
+        try:
+            self.waves.take(question.blocks)
+            value = question.value(0)
+            if skip_gradient_if is not None and skip_gradient_if(value):
+                return Evaluation(x, value)
+            return Evaluation(x, value, self._probed(self.plan(x), value))
+        except Exception as error:
+            return error
+
+    def _evaluation(
+        self, question: Question, i: int, x: Array, gradients: bool, is_coarse: bool
+    ) -> Evaluation | Exception:
+        failure = question.own_failure(i)
+        if failure is not None:
+            return failure
+        value = question.value(i)
+        try:
+            return Evaluation(x, value, self._gradient_of(question, i, x, gradients, is_coarse))
+        except Exception as error:
+            return error
+
+    def _gradient_of(
+        self, question: Question, i: int, x: Array, gradients: bool, is_coarse: bool
+    ) -> Array | None:
+        if question.plans:
+            value = question.value(i)
+            if is_coarse:
+                return self._probed(self.plan(x), value)
+            plan, failures = question.plans[i], question.failures(i)
+            return self._mended(plan, value, question.probes(i), failures)
+        if not gradients and len(question.errors) > 1:
+            return None  # many values: a gradient that comes with one is not what is asked for
+        if question.has_gradients:
+            for error in question.failures(i).values():
+                raise error
+            return question.gradient(i).copy()
+        orphan = self._orphan
+        return orphan[1] if orphan is not None and np.array_equal(orphan[0], x) else None
+
+    def _gradient_alone(self, x: Array) -> Answers:
+        """Answer what the gradient is; the objective is not evaluated there again if known."""
+        known, derivatives = self.memory.lookup(x), self.problem.derivatives
+        if known is not None and known.jac is not None:
+            return _answers([known])
+        if isinstance(derivatives, Joint) or (known is None and not derivatives.is_given):
+            return self.ask([x], gradients=True, reuse=True)
+        try:
+            if isinstance(derivatives, Given):
+                block = Block(x[np.newaxis], derivatives.function, "jac")
+                self.waves.take([block])
+                gradient: Array = block.gradients[0]
+            else:
+                assert known is not None
+                gradient = self._probed(self.plan(x), known.fun)
+        except Exception as error:
+            penalty = self.waves.penalty_for(x, error)
+            if penalty.jac is None:
+                raise
+            return _answers([penalty])
+        if known is None:
+            self._orphan = x, gradient
+            return _answers([Evaluation(x, np.nan, gradient)])
+        self.memory.store(known._replace(jac=gradient))
+        return _answers([self.memory.last])
+
+    def _probed(self, plan: Plan, value: float) -> Array:
         """Return the gradient from a wave of probes alone."""
         probes = Block(plan.points)
-        self.take([probes], is_first_needed=False)
+        self.waves.take([probes], is_first_needed=False)
         return self._mended(plan, value, probes.values, probes.failures)
 
     def _mended(
@@ -186,186 +349,25 @@ class WaveTaker(Ledger):
             if again is None:
                 raise next(iter(failures.values()))
             further = Block(again.points)
-            self.take([further])
+            self.waves.take([further])
             for error in further.failures.values():
                 raise error
             plan, probes = again, further.values
-        return self.fold(plan, value, probes)
+        # Finite values may still differ by too much.
+        return self.waves.as_gradient(plan.fold(value, probes), self.problem.n)
 
-    def call(self, x: Array) -> tuple[float, Array | None]:
-        """Evaluate one point; with ``jac=True`` the gradient comes with it."""
-        self.check_budget(1)
-        gradient = None
-        if self.problem.jac is True:
-            is_evaluated = True
-            try:
-                both = self._evaluator.raw(self.problem.fun, x)
-            except StopRun as end:  # the caller of a stepper has not answered
-                is_evaluated = False
-                if end.value is not None:  # or not wholly
-                    self.nfev += 1
-                    self._update_finite(x[np.newaxis], np.array([end.value]))
-                raise
-            finally:
-                self.nfev += is_evaluated
-                self.njev += is_evaluated
-            value, gradient = self._unpack(both)
-        else:
-            try:
-                value, _ = self._evaluator.measure(x, self.limit - self.nfev - 1)
-            finally:
-                self._count()
-        if not (math.isfinite(value) or self.propagates_nonfinite):
-            raise non_finite(value)
-        self.update_incumbent(x, value)
-        return value, gradient
+    def forget(self, seed: Any) -> None:
+        """Begin anew: nothing that was asked is known but the incumbent."""
+        self.memory.forget()
+        self._orphan, self.watch = None, None
+        self.reseed(seed)
 
-    def _gradient(self, raw: Any) -> Array:
-        return as_gradient(raw, self.problem.n, finite=not self.propagates_nonfinite)
+    def reseed(self, seed: Any) -> None:
+        """Draw the random numbers of another seed."""
+        self.seed = seed
+        vars(self).pop("rng", None)
 
-    def _unpack(self, raw: Any) -> tuple[float, Array]:
-        value, gradient = unpack(raw)
-        return as_value(value), self._gradient(gradient)
 
-    def call_jac(self, x: Array) -> Array:
-        """Evaluate the user's own gradient at one point."""
-        assert callable(self.problem.jac)
-        self.check_clock()
-        self.njev += 1
-        try:
-            gradient = self._evaluator.raw(self.problem.jac, x)
-        except StopRun:  # it was not evaluated
-            self.njev -= 1
-            raise
-        return self._gradient(gradient)
-
-    def plan(self, x: Array) -> Plan:
-        """Return the probes of the gradient at ``x``."""
-        lower, upper = self.problem.lower, self.problem.upper
-        return self.differences.plan(x, lower, upper, self.precision, lambda: self.rng)
-
-    def _count(self) -> None:
-        """Count the calls that the evaluator has started."""
-        self.nfev += self._evaluator.started - self._counted
-        self.njev += self._evaluator.gradients - self._counted_gradients
-        self._counted = self._evaluator.started
-        self._counted_gradients = self._evaluator.gradients
-
-    def take(
-        self,
-        blocks: Sequence[Block],
-        skip_gradient_if: Callable[[float], bool] | None = None,
-        *,
-        is_first_needed: bool = True,
-    ) -> None:
-        """Evaluate a wave, and note in its blocks what came of it.
-
-        What arrived is counted and weighed whatever follows it.
-
-        Parameters
-        ----------
-        blocks : sequence of Block
-            The blocks of the wave. They get values, and the failures if these are rejected;
-            otherwise the first failure is raised.
-        skip_gradient_if : callable, optional
-            ``skip_gradient_if(value)`` tells by the value of the first point that nothing else is
-            wanted.
-        is_first_needed : bool, default True
-            Whether the others are of no use if the first point fails: then its failure is raised.
-        """
-        cost = sum(block.cost for block in blocks)
-        self.check_budget(cost)
-        missing = sum(len(block.points) for block in blocks)
-        self._evaluator.essential = int(is_first_needed) if self.rejects else missing
-        answers = self._evaluator.answers(blocks, self.limit - self.nfev - cost, self.deadline)
-        try:
-            for block, part, answer in answers:
-                missing -= part.stop - part.start
-                is_first = block is blocks[0] and part.start == 0
-                for row, error in self._note(block, part, answer):
-                    if (
-                        (is_first and row == 0 and is_first_needed)
-                        or not self.rejects
-                        or isinstance(error, (*_FINAL, SystemExit))
-                    ):
-                        raise error
-                    block.failures[row] = error
-                if (
-                    skip_gradient_if is not None
-                    and is_first
-                    and skip_gradient_if(float(block.values[0]))
-                ):
-                    return
-        finally:
-            answers.close()
-            self._count()
-            for block in blocks:
-                if block.is_real:
-                    self._update_finite(block.points, block.values)
-            for late, answer in self._evaluator.late():
-                self._update_finite(late, values_of(answer))
-        if missing:
-            raise StopRun(StopReason.TIMEOUT)
-
-    def _note(self, block: Block, part: slice, answer: Answer) -> Iterator[tuple[int, Failure]]:
-        """Note the values of a part, and yield the rows that have none."""
-        if isinstance(answer, BaseException):
-            for row in range(part.start, part.stop):
-                yield row, answer
-            return
-        if block.gradient is not None:
-            for row, raw in enumerate(answer, part.start):
-                try:
-                    block.values[row] = self._gradient(raw)
-                except Exception as error:
-                    yield row, error
-            return
-        if answer.ndim > 1:
-            block.errors[part] = answer[:, 1]
-            answer = answer[:, 0]
-        block.values[part] = answer
-        if not self.propagates_nonfinite and not np.isfinite(answer).all():
-            for i in np.flatnonzero(~np.isfinite(answer)):
-                yield part.start + int(i), non_finite(answer[i])
-
-    def measured(self, points: Array) -> Array:
-        """Return the values of a wave that no algorithm asked for; NaN where there is none."""
-        passes, self.propagates_nonfinite = self.propagates_nonfinite, True
-        try:
-            wave = Block(points)
-            self.take([wave], is_first_needed=False)
-            return wave.values
-        finally:
-            self.propagates_nonfinite = passes
-
-    def fold(self, plan: Plan, value: float, values: NDArray[Any]) -> Array:
-        """Return the gradient from its probes; finite values may still differ by too much."""
-        return self._gradient(plan.fold(value, values))
-
-    def _update_finite(self, points: Array, values: Array) -> None:
-        finite = np.isfinite(values)
-        self.update_incumbents(points[finite], values[finite])
-
-    def update_incumbents(self, points: Array, values: Array) -> None:
-        """Weigh finite values; of many, only the extremes count."""
-        if not self.problem.constraints and len(values) > 2:
-            extremes = [int(values.argmin()), int(values.argmax())]
-            points, values = points[extremes], values[extremes]
-        for point, value in zip(points, values, strict=True):
-            self.update_incumbent(point.copy(), float(value))
-
-    def rejected(self, x: Array, error: Exception) -> Evaluation:
-        """Return stand-ins for a point whose evaluation failed, or raise its error."""
-        if isinstance(error, StopIteration) or isinstance(error.__cause__, StopIteration):
-            # From the objective, by itself or through the generator of a wave.
-            raise StopRun(StopReason.CALLBACK) from None
-        # A bug (wrong type, shape or number of values) is not a bad point, nor is a broken pool.
-        rejects = self.rejects and not isinstance(error, _FINAL)
-        penalty = self.reject(x) if rejects else None
-        if penalty is None:
-            if isinstance(error, NonFiniteValueError) and self.last_good is None:
-                error.args = (str(error).replace(REJECT, _AT_START),)
-            elif rejects:
-                error.add_note(_AT_START)
-            raise error
-        return penalty
+def _answers(found: list[Evaluation | None]) -> Answers:
+    known = np.array([evaluation is not None for evaluation in found])
+    return Answers(found, known, np.full(len(found), np.nan))

@@ -1,16 +1,14 @@
-"""Run: one minimisation in progress. Algorithms ask it for values and gradients.
+"""Run: one minimization in progress, which an algorithm asks, and which ends with a result.
 
 It answers from what is known or by taking waves, tells the observers, and ends with a result
 whatever ends it.
 """
 
 import contextlib
-import math
-import sys
-import time
 from asyncio import CancelledError
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol, overload
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -19,45 +17,34 @@ from optimizers.evaluation.evaluator import Evaluator
 from optimizers.gradients.source import GradientSource
 from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult, StopReason
-from optimizers.run.memory import Evaluation, StopRun
+from optimizers.run.budget import Budget, StopRun
+from optimizers.run.guard import Guard, Kept
+from optimizers.run.memory import Evaluation, Memory
 from optimizers.run.observers import Observer
 from optimizers.run.outcome import Outcome
-from optimizers.run.questions import WaveTaker
-from optimizers.run.several import several
+from optimizers.run.questions import Questions, Watch
+from optimizers.run.results import attach, result_so_far
+from optimizers.run.waves import Waves
 
-#: A deadline of a run that has one, while its clock stands still.
-_NEVER = sys.float_info.max
-
-
-class Stage(Protocol):
-    """Follows what an algorithm asks, and may end it; see :mod:`optimizers.noise.stages`."""
-
-    sigma: float
-
-    def asked(self, value: float) -> None:
-        """Note a value that was asked for."""
-
-    def iterated(self, value: float) -> None:
-        """Note the value at the end of an iteration."""
+P = ParamSpec("P")
+T = TypeVar("T")
+#: What is counted, by the names that results have for it.
+COUNTS = ("nfev", "njev", "nhev", "nit", "nrejected")
 
 
-class Run(WaveTaker):
-    """One minimisation in progress.
+class Run:
+    """One minimization in progress.
 
     Parameters
     ----------
     problem : Problem
-        What is minimised.
+        What is minimized.
     evaluator : Evaluator
         Calls the objective.
-    differences : GradientSource
+    source : GradientSource
         The source of gradients that the user does not give.
-    maxfun : int, optional
-        The most points that may be evaluated.
-    maxiter : int, optional
-        The most iterations, for algorithms that do not count them.
-    timeout : float, optional
-        The most seconds that may have passed when an evaluation starts.
+    maxfun, timeout, maxiter
+        As in :class:`Budget`.
     on_failure : {"raise", "reject", "pass"}, default "raise"
         What a failed evaluation does. ``"pass"`` hands NaN and infinities on to the algorithm,
         as SciPy's functions do, and TensorFlow 1's interfaces.
@@ -68,14 +55,14 @@ class Run(WaveTaker):
     observers : sequence of Observer
         Told after each iteration.
     noise : float or "estimate", optional
-        The standard deviation of the objective's noise; see :class:`CommonSettings`.
+        The standard deviation of the objective's noise, as the user gave it.
     """
 
     def __init__(
         self,
         problem: Problem,
         evaluator: Evaluator,
-        differences: GradientSource,
+        source: GradientSource,
         *,
         maxfun: int | None = None,
         maxiter: int | None = None,
@@ -86,32 +73,84 @@ class Run(WaveTaker):
         observers: tuple[Observer, ...] = (),
         noise: float | str | None = None,
     ) -> None:
-        super().__init__(problem, evaluator, differences, maxfun, timeout, on_failure, seed)
+        self.budget = Budget(maxfun, timeout, maxiter)
+        self.memory = Memory(problem)
+        self.waves = Waves(evaluator, self.budget, self.memory, on_failure)
+        self.questions = Questions(problem, source, self.waves, seed)
+        #: The door, :meth:`Questions.ask`.
+        self.ask = self.questions.ask
         self._returns_on_interrupt = on_interrupt == "return"
-        self._maxiter = maxiter
         self._observers = observers
-        #: The iterate at which a callback ended the run, and whether one did.
-        self.halted: Evaluation | None = None
-        self.is_halted = False
-        #: How many iterations the observers saw.
-        self.nobserved = 0
+        #: How many iterations the observers saw, and whether one of them ended the run.
+        self.nobserved, self.is_halted = 0, False
         # How many a replayed run's observers saw, and whether the last of them ended it.
         self._replayed = 0, False
-        #: The standard deviation of the values' noise, or "estimate", as the user gave it.
         self.noise = noise
-        #: Ends the algorithm when its progress falls below the noise.
-        self.stage: Stage | None = None
-        # A gradient that was asked for before the value at its point.
-        self._orphan: tuple[Array, Array] | None = None
+        # What a library that is called under a guard may have swallowed.
+        self._kept: Kept = []
+        #: What else the algorithm found, such as an inverse Hessian, for the result.
+        self.extra: dict[str, Any] = {}
+
+    # What it is about.
+
+    @property
+    def problem(self) -> Problem:
+        """What is minimized; its start is where the algorithm is to start."""
+        return self.questions.problem
+
+    @property
+    def source(self) -> GradientSource:
+        """The source of gradients that the user does not give."""
+        return self.questions.source
+
+    @property
+    def rng(self) -> np.random.Generator:
+        """The run's random numbers, from its seed."""
+        return self.questions.rng
+
+    @property
+    def best(self) -> Evaluation | None:
+        """The best point so far."""
+        return self.memory.best
+
+    @property
+    def nfev(self) -> int:
+        """At how many points the objective was evaluated."""
+        return self.budget.nfev
+
+    @property
+    def nit(self) -> int:
+        """The iterations so far."""
+        return self.budget.nit
+
+    @property
+    def penalizes(self) -> bool:
+        """Whether a point whose evaluation fails is answered by a penalty."""
+        return self.waves.penalizes
+
+    @property
+    def precision(self) -> float:
+        """The relative precision of the objective's values, as far as they have shown it."""
+        return self.waves.evaluator.facts.precision
+
+    @property
+    def calls_singly(self) -> bool:
+        """Whether each point costs a call of its own, so that one not asked for is saved."""
+        return self.waves.evaluator.facts.calls_singly
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether points wait for workers: a gradient by differences is more than one round."""
+        return self.waves.evaluator.facts.width < self.problem.n + 1
 
     @property
     def is_watched(self) -> bool:
         """Whether iterations are of interest to anybody but the algorithm."""
         return (
             bool(self._observers)
-            or self._maxiter is not None
-            or self.deadline < math.inf
-            or self.stage is not None
+            or self.budget.maxiter is not None
+            or self.budget.is_timed
+            or self.watch is not None
         )
 
     @property
@@ -119,135 +158,82 @@ class Run(WaveTaker):
         """Whether an observer needs the value at each iterate, evaluated for it if need be."""
         return any(getattr(observe, "wants_value", False) for observe in self._observers)
 
-    @property
-    def is_noisy(self) -> bool:
-        """Whether the noise of the values is reckoned with."""
-        return self.noise is not None
-
-    # What algorithms ask.
+    # What solvers that call back ask, by the door.
 
     def value(self, x: Array) -> float:
         """Return the objective at ``x``, shape (n,): one point."""
-        x = self.problem.clip(x)
-        known = self._known(x)
-        if known is not None:
-            return known.fun
-        try:
-            value, gradient = self.call(x)
-        except Exception as error:
-            return self.rejected(x, error).fun
-        if gradient is None and self._orphan is not None and np.array_equal(self._orphan[0], x):
-            gradient = self._orphan[1]
-        self.store(Evaluation(x, value, gradient))
-        return value
-
-    @overload
-    def value_and_gradient(self, x: Array) -> tuple[float, Array]: ...
-
-    @overload
-    def value_and_gradient(
-        self, x: Array, skip_gradient_if: Callable[[float], bool] | None
-    ) -> tuple[float, Array | None]: ...
-
-    def value_and_gradient(
-        self, x: Array, skip_gradient_if: Callable[[float], bool] | None = None
-    ) -> tuple[float, Array | None]:
-        """Return the objective and its gradient at ``x``; all probes travel in one wave.
-
-        Parameters
-        ----------
-        x : ndarray of float64, shape (n,)
-            The point.
-        skip_gradient_if : callable, optional
-            ``skip_gradient_if(value)`` tells that the gradient is not wanted: then it is
-            None, and probes that wait for a worker are not started.
-        """
-        x = self.problem.clip(x)
-        known = self._known(x)
-        if known is not None and known.jac is not None:
-            return known.fun, known.jac.copy()
-        best, violation = self.best, self.best_violation
-        try:
-            value, gradient = self.joint(x, skip_gradient_if)
-        except Exception as error:
-            rejected = self.rejected(x, error)
-            if rejected.jac is None:
-                raise
-            self.best_violation = violation
-            self.best = best  # a point that is rejected is no candidate, nor are its probes
-            return rejected.fun, rejected.jac.copy()
-        self.store(Evaluation(x, value, gradient))
-        if self.stage is not None:
-            self.stage.asked(value)
-        # The algorithm may change what it is handed; what is remembered stays.
-        return value, None if gradient is None else gradient.copy()
-
-    def values_and_gradients(self, points: Sequence[Array]) -> list[Evaluation | None]:
-        """Return what is at several points, evaluated with all their probes in one wave.
-
-        Parameters
-        ----------
-        points : sequence of ndarray of float64, shape (n,)
-            The points, the most wanted first; an algorithm that asks for them needs none of them.
-
-        Returns
-        -------
-        list of Evaluation or None
-            For as many of the points as the budget allows; None for one that is rejected.
-        """
-        return several(self, points)
-
-    def _known(self, x: Array) -> Evaluation | None:
-        """Return the answer at a point that was asked for just now, or, if it is dear, before.
-
-        With the user's own gradient only the last point counts, as in SciPy, so that an objective
-        with noise is measured anew; differences never spend a wave on a point that is known.
-        """
-        if self.last.is_at(x):
-            return self.last
-        return None if callable(self.problem.jac) else self.lookup(x)
+        return self._one(x).fun
 
     def gradient(self, x: Array) -> Array:
         """Return the gradient at ``x``; the objective is not evaluated there again if known."""
-        x = self.problem.clip(x)
-        known = self.lookup(x)
-        if known is None and not callable(self.problem.jac):
-            return self.value_and_gradient(x)[1]
-        if known is not None and known.jac is not None:
-            return known.jac.copy()
-        try:
-            if callable(self.problem.jac):
-                gradient = self.call_jac(x)
-            else:
-                assert known is not None
-                gradient = self.probed(self.plan(x), known.fun)
-        except Exception as error:
-            rejected = self.rejected(x, error)
-            if rejected.jac is None:
-                raise
-            return rejected.jac.copy()
-        if known is None:
-            self._orphan = x, gradient
-        else:
-            self.store(known._replace(jac=gradient))
-        return gradient.copy()
+        jac = self._one(x, values=False, gradients=True).jac
+        assert jac is not None
+        return jac.copy()  # the algorithm may change what it is handed
 
-    def iteration(self, x: Array, known: Evaluation | None = None, **extra: Any) -> None:
-        """Tell the observers that an iteration ended on ``x``; may end the run.
+    def value_and_gradient(self, x: Array) -> tuple[float, Array]:
+        """Return the objective and its gradient at ``x``; all probes travel in one wave."""
+        known = self._one(x, gradients=True)
+        assert known.jac is not None
+        return known.fun, known.jac.copy()
+
+    def _one(self, x: Array, **wanted: Any) -> Evaluation:
+        (known,) = self.ask([x], reuse=True, **wanted).found
+        assert known is not None
+        return known
+
+    def probe(self, points: Array) -> Array:
+        """Return the values of a wave that no algorithm asked for; NaN where there is none."""
+        return self.waves.probe(points)
+
+    def counted_hessian(self, user: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a user's ``hess`` or ``hessp`` that is counted and gets copies."""
+
+        def hessian(*arrays: Array) -> Any:
+            self.budget.check_clock()
+            self.budget.nhev += 1
+            return user(*(np.copy(array) for array in arrays))
+
+        return hessian
+
+    def guard(self, call: Callable[P, T]) -> Guard[P, T]:
+        """Return a context whose callable carries exceptions past a library that swallows them.
+
+        Whatever `call` raises, the objective's error or the end of a budget, is kept, raised at
+        once at any further call, and raised at the end of the block whatever the library made
+        of it. Several guards of a run may be open together, and share what they keep.
 
         Parameters
         ----------
-        x : ndarray of float64, shape (n,)
-            The iterate.
-        known : Evaluation, optional
-            What is known of it, for algorithms that remember it themselves.
-        **extra
-            What else observers see of it.
+        call : callable
+            What the library calls, such as :meth:`value`.
+
+        Returns
+        -------
+        context manager
+            Its ``with`` block gets the callable to hand to the library.
+
+        Examples
+        --------
+        In the ``_solve`` of an optimizer around a library::
+
+            with run.guard(run.value) as fun, run.guard(run.gradient) as jac:
+                raw = library.minimize(fun, run.problem.x0, jac)
         """
-        self.nit += 1
+        return Guard(call, self._kept)
+
+    # What solvers tell.
+
+    def iterated(self, x: Array, known: Evaluation | None = None, **extra: Any) -> None:
+        """Tell the observers that an iteration ended on ``x``; may end the run.
+
+        ``known`` is what is known of it, for algorithms that remember it themselves; ``extra`` is
+        what else observers see of it.
+        """
+        memory = self.memory
+        self.budget.nit += 1
         x = self.problem.clip(x)
-        known = known or self.lookup(x)
-        self.iterate = known or self.iterate
+        known = known or memory.lookup(x)
+        memory.iterate = known or memory.iterate
         if self._observers:
             count, is_last = self._replayed
             if self.nobserved < count:
@@ -259,125 +245,153 @@ class Run(WaveTaker):
                 self.is_halted = any([observe(state) for observe in self._observers])
             self.nobserved += 1
             if self.is_halted:
-                self.halted = known
+                memory.halted = known
                 raise StopRun(StopReason.CALLBACK)
-        if self._maxiter is not None and self.nit >= self._maxiter:
-            raise StopRun(StopReason.MAXITER)
-        self.check_clock()
-        if self.stage is not None and known is not None:
-            self.stage.iterated(known.fun)
+        self.budget.check_iterations()
+        self.budget.check_clock()
+        if self.watch is not None and known is not None:
+            self.watch.iterated(known.fun)
 
-    def counted_hessian(self, user: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a user's ``hess`` or ``hessp`` that is counted and gets copies."""
+    def note_iterate(self, known: Evaluation, nit: int | None = None) -> None:
+        """Note an iterate that nobody watches, and the number of iterations if it is told."""
+        self.memory.iterate = known
+        if nit is not None:
+            self.budget.nit = nit
 
-        def hessian(*arrays: Array) -> Any:
-            self.check_clock()
-            self.nhev += 1
-            return user(*(np.copy(array) for array in arrays))
+    def note_iterations(self, nit: int) -> None:
+        """Note how many iterations there were, for a solver that counts them itself."""
+        self.budget.nit = nit
 
-        return hessian
+    def goes_on_from(self, known: Evaluation) -> None:
+        """Note from which of several answers the algorithm goes on."""
+        self.memory.last = known
+
+    def penalties_seen(self, count: int) -> None:
+        """Note that the algorithm knew so many of its last penalties for what they are."""
+        self.budget.npenalized -= count
+
+    # What wrappers around a solve set.
+
+    @property
+    def watch(self) -> Watch | None:
+        """What follows the algorithm's questions, and may end it."""
+        return self.questions.watch
+
+    @contextlib.contextmanager
+    def watched(self, watch: Watch) -> Iterator[None]:
+        """Let a watch follow the algorithm's questions for a while."""
+        self.questions.watch = watch
+        try:
+            yield
+        finally:
+            self.questions.watch = None
 
     @contextlib.contextmanager
     def replayed(self, seconds: float, nobserved: int, is_halted: bool) -> Iterator[None]:
         """Let what follows repeat another run: without observers, while the clock stands still."""
-        limit = self.deadline - self.started
         self._replayed = nobserved, is_halted
-        self.started = time.monotonic() - seconds
-        self.deadline = math.inf if limit == math.inf else _NEVER
-        try:
+        with self.budget.paused(seconds):
             yield
-        finally:
-            self.started = time.monotonic() - seconds
-            self.deadline = self.started + limit
 
-    # How a run begins and ends.
+    def start_from(self, x: Array) -> None:
+        """Let the algorithm start from ``x`` when it is started again."""
+        self.questions.problem = replace(self.problem, x0=x.copy())
+
+    def use(self, source: GradientSource) -> None:
+        """Have gradients by another source from here on."""
+        self.questions.source = source
+
+    def reroute(self, problem: Problem, evaluator: Evaluator, seed: Any) -> None:
+        """Put other functions, evaluator and seed in the place of the run's, before it begins."""
+        self.questions.problem = problem
+        self.questions.reseed(seed)
+        self.waves.take_through(evaluator)
+
+    def resume(self, x: Array, fun: float | None, counts: Mapping[str, int]) -> None:
+        """Start from ``x`` with the counts, and the incumbent, of an earlier part of the run."""
+        for name in COUNTS:
+            setattr(self.budget, name, counts[name])
+        self._begin_at(x, fun)
+
+    def begin_anew(self, source: GradientSource, seed: Any, counts: Mapping[str, int]) -> None:
+        """Start from the incumbent as if nothing else were known; ``counts`` are added."""
+        for name, count in counts.items():
+            setattr(self.budget, name, getattr(self.budget, name) + count)
+        best = self.best
+        self._begin_at(self.problem.x0 if best is None else best.x, best and best.fun)
+        self.use(source)
+        self.questions.forget(seed)
+
+    def _begin_at(self, x: Array, fun: float | None) -> None:
+        self.start_from(x)
+        if fun is not None:  # nothing else of it is known, now or when this is resumed
+            self.memory.best = Evaluation(x, fun)
+
+    def counts(self) -> dict[str, int]:
+        """Return what was counted."""
+        return {name: getattr(self.budget, name) for name in COUNTS}
+
+    # How it ends.
 
     def execute(self, solve: Callable[["Run"], Outcome]) -> OptimizerResult:
         """Run an algorithm to its end, whatever ends it.
 
-        Parameters
-        ----------
-        solve : callable
-            ``solve(run) -> Outcome``: the algorithm.
-
-        Returns
-        -------
-        OptimizerResult
-            What it ended on, or the best point when it was stopped.
-
-        Raises
-        ------
-        BaseException
-            What a user function raised, with the result so far in its attribute
-            ``optimizer_result`` and in a note.
+        Returns what it ended on, or the best point when it was stopped. What a user function
+        raised comes out with the result so far in its attribute ``optimizer_result``, and a note.
         """
         try:
             try:
-                return self._outcome(solve)
+                return self._finished(solve(self))
             except StopRun as stop:
-                return stopped(self, stop.reason)
+                return self.stopped(stop.reason)
         except (KeyboardInterrupt, CancelledError) as error:
             if self._returns_on_interrupt and isinstance(error, KeyboardInterrupt):
-                return stopped(self, StopReason.INTERRUPTED, is_broken=True)
-            attach(self, error, StopReason.INTERRUPTED)
+                return self.stopped(StopReason.INTERRUPTED, is_broken=True)
+            attach(error, self.stopped(StopReason.INTERRUPTED, is_broken=True))
             raise
         except BaseException as error:
-            attach(self, error, StopReason.FAILED)
+            attach(error, self.stopped(StopReason.FAILED, is_broken=True))
             raise
         finally:
-            self._evaluator.close()
+            self.waves.evaluator.close()
 
-    def _outcome(self, solve: Callable[["Run"], Outcome]) -> OptimizerResult:
-        """Run the algorithm to an end of its own."""
-        return finish(self, solve(self))
+    def complete(self, outcome: Outcome) -> Outcome:
+        """Return an outcome with what is known of its point, evaluated if need be."""
+        x = self.problem.clip(np.asarray(outcome.x, dtype=np.float64))
+        known = outcome.known or self.memory.lookup(x)
+        if known is None:
+            # A solver may end on a point that it computed anew and never evaluated.
+            self.value(x)
+            known = self.memory.lookup(x)
+        return replace(outcome, x=x, known=known)
 
+    def _finished(self, outcome: Outcome) -> OptimizerResult:
+        """Return the result of an algorithm that ended by itself."""
+        if outcome.nit is not None:
+            self.budget.nit = self.budget.nit or outcome.nit
+        outcome = self.complete(outcome)
+        if outcome.known is None:  # a penalty was the answer
+            return self.stopped(StopReason.FAILED)
+        result = self.result(outcome.known)
+        result.update(
+            success=outcome.success,
+            status=outcome.status,
+            message=outcome.message,
+            stop=outcome.stop,
+        )
+        return result
 
-def finish(run: Run, outcome: Outcome) -> OptimizerResult:
-    """Return the result of an algorithm that ended by itself."""
-    x = run.problem.clip(np.asarray(outcome.x, dtype=np.float64))
-    last = outcome.known or run.lookup(x)
-    if last is None:
-        # A solver may end on a point that it computed anew and never evaluated.
-        try:
-            run.value(x)
-        except StopRun as stop:
-            return stopped(run, stop.reason)
-        last = run.lookup(x)
-    if last is None:  # the evaluation was rejected
-        return stopped(run, StopReason.FAILED)
-    result = run.result(last)
-    result.update(
-        success=outcome.success,
-        status=outcome.status,
-        message=outcome.message,
-        stop=outcome.stop,
-    )
-    return result
+    def stopped(self, reason: StopReason, *, is_broken: bool = False) -> OptimizerResult:
+        """Return the result of a run that was stopped: its best point.
 
+        With `is_broken`, an error ended it, and no other is raised here; see :meth:`result`.
+        """
+        # SciPy's functions end on the iterate that the callback was shown.
+        at = self.memory.halted if self.waves.propagates_nonfinite else None
+        result = self.result(at or self.memory.best, is_broken=is_broken)
+        result.update(success=False, status=-1, message=f"Stopped: {reason.sentence}.", stop=reason)
+        return result
 
-def stopped(run: Run, reason: StopReason, *, is_broken: bool = False) -> OptimizerResult:
-    """Return the result of a run that was stopped: its best point.
-
-    With `is_broken`, an error ended it, and no other is raised here; see :meth:`Ledger.result`.
-    """
-    # SciPy's functions end on the iterate that the callback was shown.
-    result = run.result(
-        (run.halted if run.propagates_nonfinite else None) or run.best, is_broken=is_broken
-    )
-    result.update(success=False, status=-1, message=f"Stopped: {reason.sentence}.", stop=reason)
-    return result
-
-
-def attach(run: Run, error: BaseException, reason: StopReason) -> None:
-    """Give the result so far to an error that ends the run, as an attribute and in a note."""
-    result = stopped(run, reason, is_broken=True)
-    found = "none with a value" if result.best is None else f"best f(x) = {result.fun!r}"
-    note = (
-        f"The run ended after {run.nfev} evaluations, {found}; "
-        "the result so far is in this exception's attribute 'optimizer_result'."
-    )
-    # A class of the user's may refuse both; that must not hide the error itself.
-    with contextlib.suppress(Exception):
-        error.optimizer_result = result  # type: ignore[attr-defined]  # documented attribute
-    with contextlib.suppress(Exception):
-        error.add_note(note)
+    def result(self, at: Evaluation | None, *, is_broken: bool = False) -> OptimizerResult:
+        """Return the result so far, at a point; see :func:`result_so_far`."""
+        return result_so_far(self.problem, self.budget, self.memory, self.extra, at, is_broken)

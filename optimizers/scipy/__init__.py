@@ -5,7 +5,6 @@ from optimizers.scipy.fmin_l_bfgs_b import _minimize_lbfgsb, fmin_l_bfgs_b, mini
 from optimizers.scipy.fmin_tnc import MSGS, fmin_tnc, minimize_tnc
 from optimizers.scipy.gradient import BFGS, CG, L_BFGS_B, LBFGSB, SLSQP, TNC, TrustConstr
 from optimizers.scipy.lbfgsb.inverse_hessian import LbfgsInvHessProduct
-from optimizers.scipy.lbfgsb.report import MSG_ALL, MSG_EXIT, MSG_INFO, MSG_ITER, MSG_NONE, MSG_VERS
 from optimizers.scipy.newton import Dogleg, NewtonCG, TrustExact, TrustKrylov, TrustNCG
 from optimizers.scipy.scipy_optimizer import SciPyOptimizer
 from optimizers.scipy.tnc.codes import (
@@ -20,6 +19,7 @@ from optimizers.scipy.tnc.codes import (
     USERABORT,
     XCONVERGED,
 )
+from optimizers.scipy.tnc.report import MSG_ALL, MSG_EXIT, MSG_INFO, MSG_ITER, MSG_NONE, MSG_VERS
 
 __all__ = [
     "BFGS",

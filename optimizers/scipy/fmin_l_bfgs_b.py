@@ -12,8 +12,9 @@ from optimizers.evaluation.arguments import as_arguments
 from optimizers.gradients.source import Jacobian
 from optimizers.options.settings import check_level, check_number, check_whole
 from optimizers.result import OptimizerResult, StopReason
-from optimizers.scipy.functions import check_passed_on, face_run, gradient_of, set_tolerance
-from optimizers.scipy.lbfgsb.solver import LbfgsbOptions, report_end, solve_lbfgsb
+from optimizers.scipy.functions import FaceCall, check_passed_on, gradient_of, set_tolerance
+from optimizers.scipy.lbfgsb.options import LbfgsbOptions
+from optimizers.scipy.lbfgsb.solver import report_end, solve_lbfgsb
 
 _EPS = float(np.finfo(np.float64).eps)
 
@@ -121,18 +122,8 @@ def minimize_lbfgsb(
     }
     set_tolerance(passed_on.get("tol"), given, _TOLERANCES)
     options = LbfgsbOptions.checked(**given)
-    run = face_run(
-        "l-bfgs-b",
-        fun,
-        x0,
-        args,
-        jac,
-        bounds,
-        callback,
-        maxfun=maxfun,
-        eps=eps,
-        passed_on=passed_on,
-    )
+    call = FaceCall(fun, x0, args, jac, bounds, callback, maxfun, eps, passed_on)
+    run = call.run("l-bfgs-b")
     result = run.execute(lambda run: solve_lbfgsb(run, options))
     if result.status == -1:
         result.status, result.message = _STOPPED.get(result.stop, (2, result.message))

@@ -10,10 +10,12 @@ from optimizers.errors import CrossedBoundsError, NoValueError
 from optimizers.evaluation.arguments import as_arguments
 from optimizers.gradients.source import Jacobian
 from optimizers.options.settings import check_level, check_number, check_option
-from optimizers.problem.problem import as_start
+from optimizers.problem.bounds import as_start
 from optimizers.result import OptimizerResult, StopReason
-from optimizers.scipy.functions import check_passed_on, face_run, gradient_of, set_tolerance
-from optimizers.scipy.lbfgsb.report import (
+from optimizers.scipy.functions import FaceCall, check_passed_on, gradient_of, set_tolerance
+from optimizers.scipy.tnc.codes import INFEASIBLE, MAXFUN, RCSTRINGS, USERABORT
+from optimizers.scipy.tnc.kernel import TNC_DEFAULTS
+from optimizers.scipy.tnc.report import (
     MSG_ALL,
     MSG_EXIT,
     MSG_INFO,
@@ -22,7 +24,6 @@ from optimizers.scipy.lbfgsb.report import (
     MSG_VERS,
     report_version,
 )
-from optimizers.scipy.tnc.codes import INFEASIBLE, MAXFUN, RCSTRINGS, USERABORT
 from optimizers.scipy.tnc.solver import report_end, solve_tnc, tnc_messages
 
 MSGS = {
@@ -34,6 +35,7 @@ MSGS = {
     MSG_ALL: "All messages",
 }
 
+_OPTIONS = tuple(name for name in TNC_DEFAULTS if name != "maxfun")
 _STOPPED = {StopReason.MAXFUN: MAXFUN, StopReason.CALLBACK: USERABORT}
 
 
@@ -135,35 +137,13 @@ def minimize_tnc(
     >>> minimize(rosen, [-1.2, 1.0], jac=rosen_der, method=minimize_tnc).x.round(2)
     array([1., 1.])
     """
+    given = locals()
     passed_on = check_passed_on(minimize_tnc, unknown_options)
     check_level("mesg_num", mesg_num)
     check_level("disp", disp)
     messages = MSG_ALL if mesg_num is None and disp else tnc_messages(mesg_num)
-    return _minimize(
-        fun,
-        x0,
-        args,
-        jac,
-        bounds,
-        callback,
-        eps,
-        maxfun,
-        messages,
-        {
-            "scale": scale,
-            "offset": offset,
-            "maxCGit": maxCGit,
-            "eta": eta,
-            "stepmx": stepmx,
-            "accuracy": accuracy,
-            "minfev": minfev,
-            "ftol": ftol,
-            "xtol": xtol,
-            "gtol": gtol,
-            "rescale": rescale,
-        },
-        passed_on,
-    )
+    call = FaceCall(fun, x0, args, jac, bounds, callback, maxfun, eps, passed_on)
+    return _minimize(call, {name: given[name] for name in _OPTIONS}, messages)
 
 
 def fmin_tnc(
@@ -235,74 +215,31 @@ def fmin_tnc(
     >>> x.round(5), RCSTRINGS[rc]
     (array([1.]), 'Local minimum reached (|pg| ~= 0)')
     """
+    given = {**locals(), "minfev": fmin, "gtol": pgtol}
     check_level("messages", messages)
     check_level("disp", disp)
     check_number("fmin", fmin)
     check_number("pgtol", pgtol)
     mask = MSG_ALL if messages is None else int(messages)
+    jac = gradient_of(func, fprime, approx_grad, epsilon)
+    call = FaceCall(func, x0, as_arguments(args), jac, bounds, callback, maxfun, epsilon, {})
     result = _minimize(
-        func,
-        x0,
-        as_arguments(args),
-        gradient_of(func, fprime, approx_grad, epsilon),
-        bounds,
-        callback,
-        epsilon,
-        maxfun,
-        mask if disp is None else tnc_messages(disp),
-        {
-            "scale": scale,
-            "offset": offset,
-            "maxCGit": maxCGit,
-            "eta": eta,
-            "stepmx": stepmx,
-            "accuracy": accuracy,
-            "minfev": fmin,
-            "ftol": ftol,
-            "xtol": xtol,
-            "gtol": pgtol,
-            "rescale": rescale,
-        },
-        {},
+        call, {name: given[name] for name in _OPTIONS}, mask if disp is None else tnc_messages(disp)
     )
     return result.x, result.nfev, result.status
 
 
-def _minimize(
-    fun: Objective,
-    x0: ArrayLike,
-    args: tuple[Any, ...],
-    jac: Jacobian,
-    bounds: BoundsLike,
-    callback: Callable[..., Any] | None,
-    eps: ArrayLike,
-    maxfun: int | None,
-    messages: int,
-    options: dict[str, Any],
-    passed_on: dict[str, Any],
-) -> OptimizerResult:
-    defaults = {name: -1.0 for name in ("ftol", "xtol", "gtol")}
-    set_tolerance(passed_on.get("tol"), options, defaults)
+def _minimize(call: FaceCall, options: dict[str, Any], messages: int) -> OptimizerResult:
+    set_tolerance(call.passed_on.get("tol"), options, dict.fromkeys(("ftol", "xtol", "gtol"), -1.0))
     for name, value in options.items():
         check_option(name, value)
-    options["maxfun"] = maxfun
+    options["maxfun"] = call.maxfun
     try:
-        run = face_run(
-            "tnc",
-            fun,
-            x0,
-            args,
-            jac,
-            bounds,
-            callback,
-            maxfun=maxfun,
-            eps=eps,
-            passed_on=passed_on,
-        )
+        run = call.run("tnc")
     except CrossedBoundsError:
         report_version(messages)
         report_end(RCSTRINGS[INFEASIBLE], messages)
-        return _infeasible(x0)
+        return _infeasible(call.x0)
     try:
         result = run.execute(lambda run: solve_tnc(run, options, messages))
     except NoValueError as error:
@@ -323,11 +260,7 @@ def _infeasible(x0: ArrayLike) -> OptimizerResult:
         x=as_start(np.ravel(np.asarray(x0))),
         fun=None,
         jac=None,
-        nfev=0,
-        njev=0,
-        nhev=0,
-        nit=0,
-        nrejected=0,
+        **dict.fromkeys(("nfev", "njev", "nhev", "nit", "nrejected"), 0),
         success=False,
         status=INFEASIBLE,
         message=RCSTRINGS[INFEASIBLE],

@@ -12,15 +12,7 @@ from optimizers.problem.problem import Problem
 
 
 class FreeVariables:
-    """The variables that the bounds leave free, and the way back to all of them.
-
-    Parameters
-    ----------
-    problem : Problem
-        The problem.
-    strip : bool
-        Whether fixed variables are taken out at all; otherwise everything passes unchanged.
-    """
+    """The variables that the bounds leave free, if ``strip``, and the way back to all of them."""
 
     def __init__(self, problem: Problem, strip: bool) -> None:
         #: The problem with all its variables.

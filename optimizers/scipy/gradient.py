@@ -8,7 +8,6 @@ from typing_extensions import Unpack, override
 from optimizers.gradients.differences import Differences
 from optimizers.gradients.source import GradientSource
 from optimizers.problem.problem import Problem
-from optimizers.run.run import Run
 from optimizers.scipy.scipy_optimizer import BudgetedSettings, SciPyOptimizer, SciPySettings
 
 #: The step that TNC's constructor names by default, as Qiskit's: it stands for none given.
@@ -91,15 +90,14 @@ class TNC(SciPyOptimizer):
     @override
     def _differences(self, problem: Problem) -> GradientSource:
         given = super()._differences(problem)
-        if problem.jac is None and given == Differences("2-point", step=_NO_STEP):
+        if problem.derivatives.is_default and given == Differences("2-point", step=_NO_STEP):
             return Differences("3-point")
         return given
 
     @override
-    def _scipy_options(self, run: Run) -> dict[str, Any]:
-        options = super()._scipy_options(run)
-        jac = run.problem.jac
-        if options.get("accuracy") == 0 and not (jac is True or callable(jac)):
+    def _options_for(self, problem: Problem) -> dict[str, Any]:
+        options = super()._options_for(problem)
+        if options.get("accuracy") == 0 and not problem.derivatives.is_given:
             options["accuracy"] = None  # the scheme's
         return options
 

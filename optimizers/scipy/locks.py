@@ -4,51 +4,54 @@ A run that is held from outside waits in the middle of its method, for as long a
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from optimizers.scipy.lbfgsb.kernel import method_lock
+import scipy.optimize
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
-def is_exclusive(method: object) -> bool:
-    """Return whether only one run of a method may be under way, even if it stands still.
+@dataclass(frozen=True)
+class Lock:
+    """Where SciPy keeps the lock of a method, in those versions that have it.
 
-    COBYLA before SciPy 1.16 is compiled code with state of its own.
+    ``guards_state``: compiled code has state of its own, so that only one run may be under way.
     """
-    return method == "cobyla" and method_lock("cobyla") is not None
+
+    module: str
+    name: str
+    guards_state: bool = False
+
+    @property
+    def found(self) -> Any:
+        """The lock; None if this SciPy has none."""
+        return getattr(getattr(scipy.optimize, self.module, None), self.name, None)
+
+    @property
+    def is_exclusive(self) -> bool:
+        """Whether only one run of the method may be under way."""
+        return self.guards_state and self.found is not None
+
+    def released(self, function: _F) -> _F:
+        """Return a function that lets other runs of the method go on while it is at work.
+
+        Where it guards no state, the method needs the lock, if at all, and not the objective.
+        """
+        lock = self.found
+        if lock is None or self.guards_state:
+            return function
+
+        def call(*given: Any) -> Any:
+            lock.release()
+            try:
+                return function(*given)
+            finally:
+                lock.acquire()
+
+        return call  # type: ignore[return-value]  # it is called in the same way
 
 
-def holds_lock(method: object) -> bool:
-    """Return whether SciPy holds a lock while a method runs.
-
-    To close such a run from the thread of another that has the lock would wait for ever.
-    """
-    return method in ("cobyla", "cobyqa") and method_lock(str(method)) is not None
-
-
-def unlocked(method: object, function: _F) -> _F:
-    """Return a function that lets other runs of a method go on while it is at work.
-
-    COBYQA is Python and keeps all of a run in that run's objects: its lock is needed by the method,
-    if at all, and not by the objective that it calls.
-
-    Parameters
-    ----------
-    method : str or callable
-        The method that calls it.
-    function : callable
-        The function.
-    """
-    lock = method_lock("cobyqa") if method == "cobyqa" else None
-    if lock is None:
-        return function
-
-    def call(*given: Any) -> Any:
-        lock.release()
-        try:
-            return function(*given)
-        finally:
-            lock.acquire()
-
-    return call  # type: ignore[return-value]  # it is called in the same way
+COBYLA = Lock("_cobyla_py", "_module_lock", guards_state=True)
+# COBYQA is Python and keeps all of a run in that run's objects.
+COBYQA = Lock("_cobyqa_py", "COBYQA_LOCK")

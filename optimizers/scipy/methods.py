@@ -1,90 +1,29 @@
-"""What is known of each method of :func:`scipy.optimize.minimize`: one row a method.
+"""The table of SciPy's methods: a row says what is known of one, and names its solver.
 
 A new method is a row here and, with the constructor that its users expect, a class of about ten
 lines in one of the modules beside this one.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+import math
+from dataclasses import replace
 
 import numpy as np
 import scipy.optimize
 
 from optimizers._types import Array
 from optimizers.result import StopReason as Stop
+from optimizers.scipy import locks
+from optimizers.scipy.lbfgsb.solver import LbfgsbSolver
+from optimizers.scipy.method import Method
+from optimizers.scipy.solver import CustomSolver, ScipySolver
+from optimizers.scipy.tnc.solver import TncSolver
 from optimizers.support import SupportLevel as Level
-
-
-@dataclass(frozen=True)
-class Method:
-    """What is known of one method.
-
-    Parameters
-    ----------
-    options : tuple of str
-        Its options besides those that it takes from the run (``disp``, differences).
-    gradient, bounds, constraints, hessian : SupportLevel
-        What it can take.
-    joint : bool
-        Whether it wants the gradient at each point where it wants the value, so that both are
-        best evaluated in one wave.
-    differences : tuple of str
-        The options that set the steps of finite differences.
-    tol : tuple of str
-        The options that ``tol`` stands for.
-    budget : tuple of str
-        The options that limit the number of points, of which the smallest holds.
-    counted_by_run : bool
-        Whether ``maxiter`` is the run's to count, since the method's own option of that name
-        counts something else.
-    renamed : mapping of str to str
-        SciPy's names of options that are called otherwise here.
-    asks_twice : bool
-        Whether it asks for points again and counts that: its own limit would come too early.
-    callable_hessian : bool
-        Whether the Hessian must be a function, and no difference scheme will do.
-    default_hessian : callable, optional
-        Makes the Hessian strategy of a run where the user gives none.
-    strips_fixed : bool
-        Whether it takes variables without room out of the problem, and then hands callbacks and
-        constraints what remains: here they are taken out before.
-    stops : mapping of int to StopReason
-        What its return codes mean.
-    words : mapping of str to StopReason
-        What parts of its message mean, where the return code does not tell: these come first.
-    """
-
-    options: tuple[str, ...]
-    gradient: Level = Level.supported
-    bounds: Level = Level.ignored
-    constraints: Level = Level.not_supported
-    hessian: Level = Level.ignored
-    joint: bool = False
-    differences: tuple[str, ...] = ()
-    tol: tuple[str, ...] = ()
-    budget: tuple[str, ...] = ("maxfun",)
-    counted_by_run: bool = False
-    renamed: Mapping[str, str] = field(default_factory=dict)
-    asks_twice: bool = False
-    callable_hessian: bool = False
-    strips_fixed: bool = False
-    default_hessian: Callable[[], Any] | None = None
-    stops: Mapping[int, Stop] = field(default_factory=dict)
-    words: Mapping[str, Stop] = field(default_factory=dict)
-
-    @property
-    def known(self) -> tuple[str, ...]:
-        """All options that a user may give."""
-        return tuple(
-            dict.fromkeys((*self.options, "maxiter", "disp", *self.differences, *self.budget))
-        )
 
 
 class QuietBFGS(scipy.optimize.BFGS):  # type: ignore[misc]  # SciPy is untyped
     """SciPy's BFGS strategy, without its warning at a step that leaves the gradient as it was.
 
-    Such steps are usual near a minimum, and the warning is about SciPy's choice, not the user's.
+    Such steps are usual near a minimum, and the warning is of SciPy's choice, not of the user's.
     """
 
     def update(self, delta_x: Array, delta_grad: Array) -> None:
@@ -96,6 +35,7 @@ class QuietBFGS(scipy.optimize.BFGS):  # type: ignore[misc]  # SciPy is untyped
 _STEPS = ("eps", "finite_diff_rel_step")
 _LINE_SEARCH_STOPS = {0: Stop.GRADIENT, 1: Stop.MAXITER, 2: Stop.NO_PROGRESS, 3: Stop.FAILED}
 _TRUST_REGION = Method(
+    ScipySolver,
     options=(
         "maxiter",
         "gtol",
@@ -111,17 +51,28 @@ _TRUST_REGION = Method(
     stops={0: Stop.GRADIENT, 1: Stop.MAXITER, 2: Stop.NO_PROGRESS, 3: Stop.NO_PROGRESS},
 )
 
+
+def _simplex_size(spacing: float) -> float:
+    """Return what SciPy gets to where values are coarse; a name, so that methods can be pickled."""
+    return 5e-5
+
+
 METHODS: dict[str, Method] = {
     "nelder-mead": Method(
+        ScipySolver,
         options=("maxiter", "return_all", "initial_simplex", "xatol", "fatol", "adaptive"),
         gradient=Level.ignored,
         bounds=Level.supported,
         tol=("xatol", "fatol"),
         budget=("maxfev", "maxfun"),
         counted_by_run=True,
+        # SciPy keeps a simplex in the type of the start, and so gets nearer than it asks for. Here
+        # it is in double precision, which can shrink wherever the variables are large.
+        low_precision={"xatol": _simplex_size},
         stops={0: Stop.CONVERGED, 1: Stop.MAXFUN, 2: Stop.MAXITER},
     ),
     "powell": Method(
+        ScipySolver,
         options=("maxiter", "xtol", "ftol", "direc", "return_all"),
         gradient=Level.ignored,
         bounds=Level.supported,
@@ -131,6 +82,7 @@ METHODS: dict[str, Method] = {
         stops={0: Stop.CONVERGED, 1: Stop.MAXFUN, 2: Stop.MAXITER, 3: Stop.FAILED},
     ),
     "cg": Method(
+        ScipySolver,
         options=("maxiter", "gtol", "norm", "return_all", "c1", "c2"),
         joint=True,
         differences=_STEPS,
@@ -138,6 +90,7 @@ METHODS: dict[str, Method] = {
         stops=_LINE_SEARCH_STOPS,
     ),
     "bfgs": Method(
+        ScipySolver,
         options=("maxiter", "gtol", "norm", "return_all", "xrtol", "c1", "c2", "hess_inv0"),
         joint=True,
         differences=_STEPS,
@@ -145,13 +98,17 @@ METHODS: dict[str, Method] = {
         stops=_LINE_SEARCH_STOPS,
     ),
     "newton-cg": Method(
+        ScipySolver,
         options=("maxiter", "xtol", "eps", "return_all", "c1", "c2"),
         gradient=Level.required,
         hessian=Level.supported,
         tol=("xtol",),
+        # With a step of 1e-8 most differences of gradients are zero, and so called curvatures.
+        low_precision={"eps": math.sqrt},
         stops={**_LINE_SEARCH_STOPS, 0: Stop.STEP},
     ),
     "l-bfgs-b": Method(
+        LbfgsbSolver,
         options=(
             *("maxfun", "maxiter", "maxcor", "ftol", "gtol", "maxls", "iprint"),
             *("restart", "speculate", "values_first"),
@@ -160,8 +117,10 @@ METHODS: dict[str, Method] = {
         joint=True,
         differences=_STEPS,
         tol=("ftol", "gtol"),
+        scipy_defaults={"restart": False},
     ),
     "tnc": Method(
+        TncSolver,
         options=(
             "scale",
             "offset",
@@ -180,10 +139,9 @@ METHODS: dict[str, Method] = {
         joint=True,
         differences=_STEPS,
         tol=("xtol", "ftol", "gtol"),
-        # Its maxfun counts f and its gradient as one, whatever they cost: not our maxfun.
-        renamed={"maxiter": "maxfun"},
     ),
     "cobyla": Method(
+        ScipySolver,
         options=("rhobeg", "tol", "catol", "f_target"),
         gradient=Level.ignored,
         bounds=Level.supported,
@@ -191,6 +149,7 @@ METHODS: dict[str, Method] = {
         tol=("tol",),
         counted_by_run=True,
         strips_fixed=True,
+        lock=locks.COBYLA,
         # Its codes changed meaning in SciPy 1.16; its words are clear in both.
         words={
             "satisfying the constraints": Stop.INFEASIBLE,
@@ -200,6 +159,7 @@ METHODS: dict[str, Method] = {
         },
     ),
     "cobyqa": Method(
+        ScipySolver,
         options=("f_target", "feasibility_tol", "initial_tr_radius", "final_tr_radius", "scale"),
         gradient=Level.ignored,
         bounds=Level.supported,
@@ -208,6 +168,7 @@ METHODS: dict[str, Method] = {
         budget=("maxfev", "maxfun"),
         counted_by_run=True,
         strips_fixed=True,
+        lock=locks.COBYQA,
         stops={
             0: Stop.CONVERGED,
             1: Stop.TARGET,
@@ -219,6 +180,7 @@ METHODS: dict[str, Method] = {
         },
     ),
     "slsqp": Method(
+        ScipySolver,
         options=("maxiter", "ftol"),
         bounds=Level.supported,
         constraints=Level.supported,
@@ -232,6 +194,7 @@ METHODS: dict[str, Method] = {
         },
     ),
     "trust-constr": Method(
+        ScipySolver,
         options=(
             "maxiter",
             "xtol",
@@ -262,11 +225,11 @@ METHODS: dict[str, Method] = {
 
 #: A callable method of the user's: it may take anything, and its options are its own.
 CUSTOM = Method(
-    options=(),
+    CustomSolver,
+    takes_any=True,
     bounds=Level.supported,
     constraints=Level.supported,
     hessian=Level.supported,
     tol=("tol",),
     differences=_STEPS,
-    stops={},
 )

@@ -2,16 +2,12 @@
 
 import copy
 import inspect
-import sys
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
-import scipy.optimize
 from typing_extensions import Unpack, override
 
-from optimizers._types import Array, ArrayLike, BoundsLike, ConstraintsLike, Objective
-from optimizers.asktell.exclusive import check_free
+from optimizers._types import ArrayLike, BoundsLike, ConstraintsLike, Objective
 from optimizers.errors import (
     CapabilityError,
     InvalidInputError,
@@ -36,14 +32,9 @@ from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
-from optimizers.scipy.free_variables import FreeVariables
-from optimizers.scipy.functions import differences_for
-from optimizers.scipy.lbfgsb.solver import LbfgsbOptions, solve_lbfgsb
-from optimizers.scipy.lbfgsb.solver import report_end as report_lbfgsb
-from optimizers.scipy.locks import holds_lock, is_exclusive, unlocked
+from optimizers.scipy.differences import differences_for
+from optimizers.scipy.method import Solver
 from optimizers.scipy.methods import CUSTOM, METHODS
-from optimizers.scipy.tnc.solver import report_end as report_tnc
-from optimizers.scipy.tnc.solver import solve_tnc, tnc_messages
 from optimizers.support import SupportLevel, SupportLevels
 
 
@@ -81,11 +72,6 @@ class AnySettings(SciPySettings, total=False):
 
 
 _PROBLEM_SETTINGS = ("args", "constraints", "hess", "hessp")
-# Entries of a SciPy result that the run knows better, or that `stop` and `message` tell.
-_OWN_ENTRIES = (
-    *("x", "fun", "jac", "nfev", "njev", "nhev", "nit", "success", "status", "message"),
-    *("nrejected", "stop", "best", "elapsed", "maxcv"),
-)
 
 
 class SciPyOptimizer(Optimizer):
@@ -137,7 +123,8 @@ class SciPyOptimizer(Optimizer):
             )
         if isinstance(self._method, str) and self._method not in METHODS:
             letters = self._method.replace("-", "").replace("_", "")
-            meant = "l-bfgs-b" if letters == "lbfgs" else self._method
+            alike = (name for name in METHODS if name.replace("-", "").startswith(letters))
+            meant = next(alike, self._method) if letters else self._method
             raise InvalidInputError(
                 f"SciPy has no method {method!r}. {nearest_names(meant, METHODS)}"
             )
@@ -193,18 +180,7 @@ class SciPyOptimizer(Optimizer):
 
     @classmethod
     def _gathered(cls, arguments: dict[str, Any]) -> dict[str, Any]:
-        """Return all options of a constructor call: what is in ``options`` beats a default.
-
-        Parameters
-        ----------
-        arguments : dict
-            The constructor's arguments by name.
-
-        Returns
-        -------
-        dict
-            A new dict of options.
-        """
+        """Return all options of a constructor call: what is in ``options`` beats a default."""
         options = as_options(cls.__name__, arguments["options"])
         for name, default in cls._named_parameters().items():
             value = arguments[name]
@@ -257,7 +233,7 @@ class SciPyOptimizer(Optimizer):
             settings.pop("maxfun", None)
         options = {k: v for k, v in kwargs.items() if k not in settings}
         check_run_settings(type(self).__name__, settings)
-        if self._info is CUSTOM:
+        if self._info.takes_any:
             self._options.update(copy.deepcopy(options))
         else:
             super().set_options(**options)
@@ -306,19 +282,17 @@ class SciPyOptimizer(Optimizer):
 
     @override
     def _needs_thread(self) -> bool:
-        return holds_lock(self._method)
+        # To close such a run from the thread of another that has the lock would wait for ever.
+        return self._info.lock is not None and self._info.lock.found is not None
 
     @override
     def _alone(self) -> str | None:
-        return str(self._method) if is_exclusive(self._method) else None
+        lock = self._info.lock
+        return str(self._method) if lock is not None and lock.is_exclusive else None
 
     @override
     def _finished(self, run: Run, result: OptimizerResult) -> None:
-        if self._method == "l-bfgs-b":
-            iprint = self._options.get("iprint")
-            report_lbfgsb(run, result, -1 if iprint is None else int(iprint))
-        if self._method == "tnc":
-            report_tnc(result.message, tnc_messages(self._options.get("mesg_num")))
+        self._solver(run.problem).report(run, result)
         super()._finished(run, result)
 
     @override
@@ -336,7 +310,7 @@ class SciPyOptimizer(Optimizer):
     @override
     def _differences(self, problem: Problem) -> GradientSource:
         step, relative = (self._options.get(name) for name in ("eps", "finite_diff_rel_step"))
-        return differences_for(problem.jac, step, relative)
+        return differences_for(problem.derivatives, step, relative)
 
     @override
     def _has_user_steps(self, problem: Problem) -> bool:
@@ -347,123 +321,24 @@ class SciPyOptimizer(Optimizer):
             for name in self._info.differences
         )
 
+    def _options_for(self, problem: Problem) -> dict[str, Any]:
+        """Return the options that hold for a problem: a default does not hide a given ``tol``."""
+        if self._tol is None:
+            return dict(self._options)
+        defaults = self._named_parameters()
+        hiding = {
+            name
+            for name in self._info.tol
+            if name in defaults and self._options.get(name) == defaults[name]
+        }
+        return {k: v for k, v in self._options.items() if k not in hiding}
+
+    def _solver(self, problem: Problem) -> Solver:
+        return self._info.solver(self._info, self._method, self._options_for(problem), self._tol)
+
     @override
     def _solve(self, run: Run) -> Outcome:
         if run.problem.is_fixed:
             message = "All variables are fixed by their bounds."
             return Outcome(run.problem.x0, True, 0, message, StopReason.FIXED)
-        options = self._scipy_options(run)
-        if self._method == "l-bfgs-b":
-            return solve_lbfgsb(run, self._lbfgsb_options(run))
-        if self._method == "tnc":
-            if self._tol is not None:
-                for name in self._info.tol:
-                    options.setdefault(name, self._tol)
-            messages = tnc_messages(options.pop("mesg_num", None))
-            outcome = solve_tnc(run, options, messages)
-            if outcome.stop is StopReason.MAXFUN:
-                # Whoever gave maxfun must see that it was another limit.
-                limit = self._options.get("maxiter")
-                limit = max(100, 10 * run.problem.n) if limit is None else limit
-                words = f"maxiter={limit}, which counts value and gradient as one"
-                outcome = replace(outcome, message=f"{outcome.message} ({words})")
-            return outcome
-        return self._call_scipy(run, options)
-
-    def _lbfgsb_options(self, run: Run) -> LbfgsbOptions:
-        options = self._scipy_options(run)
-        options.pop("maxfun", None)  # the run's budget
-        if self._tol is not None:
-            for name in self._info.tol:
-                options.setdefault(name, self._tol)
-        for name in ("ftol", "gtol"):
-            if options.get(name) is not None and not options[name] >= 0:
-                raise OptionError(f"{name} is {options[name]!r}, expected a number >= 0.")
-        options.setdefault("restart", self._tol is None)
-        options.setdefault("values_first", True)
-        return LbfgsbOptions.checked(**options)
-
-    def _call_scipy(self, run: Run, options: dict[str, Any]) -> Outcome:
-        problem, info = run.problem, self._info
-        # Value and gradient in one evaluation, where that costs no gradient more than the method
-        # asks for, or where calls are fewer for it; and where a bad gradient must be known before
-        # the value is accepted. A random gradient is asked for alike wherever it is evaluated.
-        is_drawn = run.differences.is_random and not (problem.jac is True or callable(problem.jac))
-        joint = info.gradient >= SupportLevel.supported and (
-            ((info.joint or not run.calls_singly) and not callable(problem.jac))
-            or run.rejects
-            or is_drawn
-        )
-        gradient = (lambda x: run.value_and_gradient(x)[1]) if joint else run.gradient
-        free = FreeVariables(problem, info.strips_fixed)
-        if is_exclusive(self._method):
-            check_free(str(self._method), run)
-        value = (lambda x: run.value_and_gradient(x)[0]) if joint else run.value
-        raw = scipy.optimize.minimize(
-            free.function(unlocked(self._method, value)),
-            free.x0,
-            method=self._method,
-            jac=gradient if info.gradient >= SupportLevel.supported else None,
-            hess=self._hessian(run),
-            hessp=None if problem.hessp is None else run.counted_hessian(problem.hessp),
-            bounds=free.bounds,
-            constraints=free.constraints,
-            # Takes the second argument that some methods pass. An iterate is all that is needed.
-            callback=lambda xk, state=None: self._iteration(run, free.whole(xk)),
-            tol=self._tol,
-            options=options,
-        )
-        raw.x = free.whole(raw.x)
-        return self._ending(run, raw)
-
-    def _iteration(self, run: Run, x: Array) -> None:
-        known = run.lookup(x)
-        if known is None and self._info.gradient == SupportLevel.ignored:
-            # COBYLA before SciPy 1.16 reports a point of its model: the best one stands for it.
-            known = run.best
-        run.iteration(x if known is None else known.x, known)
-
-    def _hessian(self, run: Run) -> Any:
-        hess, hessp = run.problem.hess, run.problem.hessp
-        if callable(hess):
-            return run.counted_hessian(hess)
-        if hess is None and hessp is None and self._info.default_hessian is not None:
-            return self._info.default_hessian()
-        return copy.deepcopy(hess)  # an update strategy keeps state: the run works on its own
-
-    def _scipy_options(self, run: Run) -> dict[str, Any]:
-        """Return the options for SciPy: without those that the run takes care of."""
-        ours = {"disp", "maxfun", *self._info.differences}
-        options = {k: v for k, v in self._options.items() if k not in ours}
-        if self._tol is not None:
-            # A default must not hide the tolerance that the user gave.
-            defaults = self._named_parameters()
-            for name in self._info.tol:
-                if name in defaults and options.get(name) == defaults[name]:
-                    del options[name]
-        if "maxfun" in self._info.options and run.maxfun is not None:
-            options["maxfun"] = run.maxfun
-        if self._info.asks_twice and options.get("maxfev") is not None:
-            options["maxfev"] = sys.maxsize  # the run's own count comes before
-        if self._info.counted_by_run and options.get("maxiter") is not None:
-            # Far enough not to come before the run's own count.
-            options["maxiter"] = 3 * options["maxiter"] + run.problem.n + 2
-        return {self._info.renamed.get(name, name): value for name, value in options.items()}
-
-    def _ending(self, run: Run, raw: Any) -> Outcome:
-        message, status = str(raw.message), int(raw.get("status", 0))
-        success = bool(raw.success)
-        words = (s for words, s in self._info.words.items() if words in message)
-        stop = raw.get("stop") if self._info is CUSTOM else next(words, None)
-        if not isinstance(stop, StopReason):
-            default = StopReason.CONVERGED if success else StopReason.OTHER
-            stop = self._info.stops.get(status, default)
-        if self._info is CUSTOM:  # it may count its iterations without a callback
-            run.nit = run.nit or int(raw.get("nit", 0))
-        run.extra.update({k: v for k, v in raw.items() if k not in _OWN_ENTRIES})
-        x = raw.x
-        if self._info.gradient == SupportLevel.ignored and run.best is not None:
-            # Where a search without gradients ends need not be the best point it found: COBYLA's
-            # end before SciPy 1.16, and any that gave up. What is feasible, the method knows best.
-            x = raw.x if success and run.problem.constraints else run.best.x
-        return Outcome(x, success, status, message, stop)
+        return self._solver(run.problem).solve(run)

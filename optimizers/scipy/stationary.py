@@ -1,5 +1,7 @@
 """Whether a point may be a minimum, and an end there be believed."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from optimizers._types import Array
@@ -7,50 +9,24 @@ from optimizers.problem.problem import Problem
 from optimizers.run.memory import Evaluation
 from optimizers.run.run import Run
 
+#: ``evaluate(x) -> (value, gradient)``; it must not change ``x``, which is the solver's.
+Evaluate = Callable[[Array], tuple[float, Array]]
+
 #: A projected gradient above this part of max(1, |f|) belies a stop for lack of progress.
 _STATIONARY = 1e-4
 
 
 def projected_gradient(problem: Problem, x: Array, gradient: Array) -> Array:
-    """Return the gradient's part that the bounds leave free: zero at a stationary point.
-
-    Parameters
-    ----------
-    problem : Problem
-        The problem, for its bounds.
-    x, gradient : ndarray of float64, shape (n,)
-        A point inside the bounds, and the gradient there.
-
-    Returns
-    -------
-    ndarray of float64, shape (n,)
-        ``x - P(x - gradient)`` with the projection P onto the bounds.
-    """
+    """Return ``x - P(x - gradient)``, P projecting onto the bounds: zero at a stationary point."""
     if problem.lower is None:
         return gradient
     return x - problem.clip(x - gradient)
 
 
 def is_stationary(problem: Problem, x: Array, f: float, gradient: Array, gtol: float = 0) -> bool:
-    """Return whether a point may be a minimum, by its projected gradient.
+    """Return whether a point may be a minimum, by its projected gradient; False if that is NaN.
 
-    Parameters
-    ----------
-    problem : Problem
-        The problem, for its bounds.
-    x : ndarray of float64, shape (n,)
-        The point, inside the bounds.
-    f : float
-        The value there.
-    gradient : ndarray of float64, shape (n,)
-        The gradient there.
-    gtol : float, default 0
-        A projected gradient that the user takes for zero.
-
-    Returns
-    -------
-    bool
-        False also where the gradient is NaN.
+    One of at most ``gtol`` is zero to the user.
     """
     limit = max(_STATIONARY * max(1.0, abs(f)), gtol)
     return gradient_norm(problem, x, gradient) <= limit
@@ -66,17 +42,10 @@ def is_misled(run: Run, known: Evaluation) -> bool:
     """Return whether values that are NaN may have led a run to a false end.
 
     Comparing with them, an algorithm may take a step for too small, or a change for none.
-
-    Parameters
-    ----------
-    run : Run
-        The run.
-    known : Evaluation
-        Where it says that it has converged for lack of progress.
     """
     if known.jac is not None and is_stationary(run.problem, known.x, known.fun, known.jac):
         return False
     # Of gradients, the latest tell: looking at each of them would cost more.
-    return run.has_passed or any(
-        seen.jac is not None and np.isnan(seen.jac).any() for seen in run.recent
+    return run.memory.has_nan or any(
+        seen.jac is not None and np.isnan(seen.jac).any() for seen in run.memory.recent
     )

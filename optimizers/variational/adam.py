@@ -165,11 +165,15 @@ class ADAM(FlowOptimizer):
 
     @override
     def _differences(self, problem: Problem) -> GradientSource:
-        return Differences(step=self.eps) if problem.jac is None else super()._differences(problem)
+        return (
+            Differences(step=self.eps)
+            if problem.derivatives.is_default
+            else super()._differences(problem)
+        )
 
     @override
     def _has_user_steps(self, problem: Problem) -> bool:
-        is_chosen = problem.jac is None and self.eps != _EPS
+        is_chosen = problem.derivatives.is_default and self.eps != _EPS
         return is_chosen or super()._has_user_steps(problem)
 
     def save_params(self, snapshot_dir: str | os.PathLike[str]) -> None:

@@ -126,11 +126,11 @@ class AQGD(FlowOptimizer):
 
     @override
     def _differences(self, problem: Problem) -> GradientSource:
-        return ParameterShift() if problem.jac is None else super()._differences(problem)
+        return ParameterShift() if problem.derivatives.is_default else super()._differences(problem)
 
     @override
     def _has_user_steps(self, problem: Problem) -> bool:
-        return problem.jac is None or super()._has_user_steps(problem)
+        return problem.derivatives.is_default or super()._has_user_steps(problem)
 
     def _schedule(self) -> Iterator[tuple[float, float]]:
         """Yield the rate and the momentum of each step."""

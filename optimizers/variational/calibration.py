@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from optimizers._types import Array
 from optimizers.errors import warn_user
 from optimizers.evaluation.answers import non_finite
-from optimizers.evaluation.evaluator import Evaluator
-from optimizers.evaluation.uncertainty import values_of
+from optimizers.evaluation.evaluator import Evaluator, values_at
 from optimizers.variational.perturbations import Probes
 
 #: How many pairs tell the slope at the start, and how many values their own deviation.
@@ -111,11 +110,7 @@ def evaluated(loss: Callable[..., Any], points: Array, max_evals_grouped: int | 
     max_evals_grouped : int or None
         How many points one call takes.
     """
-    values = np.empty(len(points))
-    for part, answer in Evaluator(loss, max_evals_grouped).wave(points):
-        if isinstance(answer, BaseException):
-            raise answer
-        values[part] = values_of(answer)
+    values: Array = values_at(Evaluator(loss, max_evals_grouped), points)
     for value in values[~np.isfinite(values)]:
         raise non_finite(value)
     return values

@@ -96,7 +96,7 @@ class GradientDescent(FlowOptimizer):
 
     @override
     def _differences(self, problem: Problem) -> GradientSource:
-        if problem.jac is None:
+        if problem.derivatives.is_default:
             return Differences(step=self.perturbation or _PERTURBATION)
         return super()._differences(problem)
 

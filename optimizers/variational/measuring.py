@@ -74,10 +74,9 @@ class Measuring:
         self.sigma = sigma
         self._is_told = False
         self._weight = _GIVEN
-        jac = run.problem.jac
         #: How the gradient is had from values; None if it is the user's own.
         self.source: GradientSource | None = (
-            None if jac is True or callable(jac) else run.differences
+            None if run.problem.derivatives.is_given else run.source
         )
         #: The standard deviation of a component of the user's own gradient.
         self.slope_sigma = 0.0

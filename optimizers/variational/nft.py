@@ -118,7 +118,7 @@ class NFT(FlowOptimizer):
     def _has_ended(self, run: Run, cost: int) -> bool:
         """Return whether the own limit leaves no points for a wave and the value at the end."""
         own = math.inf if self.maxfev is None else self.maxfev
-        return bool(own <= run.limit and own - run.nfev < cost + 1)
+        return bool(own <= run.budget.limit and own - run.nfev < cost + 1)
 
     @override
     def _flow(self, problem: Problem, run: Run) -> Flow:
@@ -131,7 +131,7 @@ class NFT(FlowOptimizer):
             if k >= maxiter:
                 break
             i = free[k % len(free)]
-            if (interval > 0 and k % interval == 0) or run.limit - run.nfev <= 2:
+            if (interval > 0 and k % interval == 0) or run.budget.left <= 2:
                 known = None  # evaluated again; and first, if it is the last point of the run
             if self._has_ended(run, 3 if known is None else 2):
                 stop = StopReason.MAXFUN

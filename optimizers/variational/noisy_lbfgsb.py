@@ -10,10 +10,11 @@ from typing_extensions import Unpack, override
 from optimizers.asktell.messages import AskData
 from optimizers.errors import InvalidInputError, OptionError
 from optimizers.flow import Flow, FlowOptimizer, FlowSettings, check_range
-from optimizers.gradients.differences import SCHEMES, Differences
+from optimizers.gradients.differences import Differences
 from optimizers.noise.level import plan_noise
 from optimizers.noise.steps import ladder
 from optimizers.options.settings import check_whole, is_number
+from optimizers.problem.derivatives import By
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run.outcome import Outcome
@@ -174,18 +175,19 @@ class NoisyLBFGSB(FlowOptimizer):
             sigma = sigma if sigma > _ROUNDING * float(np.max(np.abs(told.fun))) else 0.0
         if sigma == 0.0:
             raise _ExactError
-        if problem.jac == "cs":
+        chosen = problem.derivatives
+        if chosen == By(scheme="cs"):
             raise InvalidInputError(
                 f"jac is 'cs', but values have noise of {sigma:.1e}: complex steps are as short as "
                 "rounding allows. Give '3-point', whose steps are chosen to suit the noise."
             )
-        if problem.jac == "2-point":
-            run.differences = Differences("2-point", noise=sigma)
-        elif problem.jac is None or problem.jac in SCHEMES:
+        if chosen == By(scheme="2-point"):
+            run.use(Differences("2-point", noise=sigma))
+        elif isinstance(chosen, By) and chosen.source is None:
             tried = ladder(x, problem.lower, problem.upper, _RUNGS)
             told = yield AskData(np.concatenate([x[np.newaxis], tried.points]))
             steps = tried.choose(float(told.fun[0]), told.fun[1:], sigma, _AGREEMENT)
-            run.differences = Differences("3-point", step=steps)
+            run.use(Differences("3-point", step=steps))
         search = NoisySearch(
             run,
             Measuring(run, sigma),
@@ -203,10 +205,9 @@ def _doubted(run: Run, outcome: Outcome) -> Outcome:
     The values are then constant around it. So are those that a simulator draws with the same random
     numbers in each call.
     """
-    known = outcome.known or run.lookup(outcome.x)
-    is_given = run.problem.jac is True or callable(run.problem.jac)
+    known = outcome.known or run.memory.lookup(outcome.x)
     is_flat = known is not None and known.jac is not None and not known.jac.any()
-    if not (outcome.success and is_flat and run.nit == 0 and not is_given):
+    if not (outcome.success and is_flat and run.nit == 0 and not run.problem.derivatives.is_given):
         return outcome
     words = (
         "The objective has the same value at the start and at all probes of its gradient. If it "

@@ -14,7 +14,7 @@ from optimizers.asktell.messages import AskData
 from optimizers.flow import Flow, Step, Told, ended
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
-from optimizers.run.memory import StopRun
+from optimizers.run.budget import StopRun
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 from optimizers.variational.inverse_hessian import CompactInverse

@@ -186,7 +186,7 @@ class _Single:
         if problem.lower is not None and problem.upper is not None:
             bounds = np.column_stack([problem.lower, problem.upper])
         self._number = number
-        self._has_jac = problem.jac is True or callable(problem.jac)
+        self._has_jac = problem.derivatives.is_given
         #: The iterations that ended.
         self.steps: list[Step] = []
         #: The evaluations that were spent on it.
@@ -196,7 +196,7 @@ class _Single:
             True,
             bounds,
             callback=self._note,
-            on_failure="reject" if whole.rejects else "raise",
+            on_failure="reject" if whole.penalizes else "raise",
         )
 
     def _note(self, intermediate_result: OptimizerResult) -> None:

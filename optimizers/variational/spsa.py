@@ -11,7 +11,8 @@ from typing_extensions import Unpack, override
 from optimizers._types import Array, Objective
 from optimizers.errors import OptionError
 from optimizers.flow import Flow, FlowOptimizer, FlowSettings, Step, ended
-from optimizers.problem.problem import Problem, as_start
+from optimizers.problem.bounds import as_start
+from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run.run import Run
 from optimizers.support import SupportLevel, SupportLevels
@@ -253,8 +254,7 @@ class SPSA(FlowOptimizer):
                 hessian.add(probes.mean_curvature(values, known.all(axis=1)), k)
             if k > self.hessian_delay:
                 step = hessian.conditioned(step)
-        norm = float(np.linalg.norm(step))
-        if self.trust_region and norm > 1:
+        if self.trust_region and (norm := float(np.linalg.norm(step))) > 1:
             step = step / norm
         return step, float(values[known].mean()) if known.any() else np.nan
 

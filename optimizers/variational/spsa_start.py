@@ -80,7 +80,7 @@ def measured(problem: Problem, run: Run, options: dict[str, Any]) -> Asking:
 
 def heeded(run: Run, points: Array) -> Asking:
     """Ask for a wave of values; that some are rejected misleads nobody who heeds which they are."""
-    misled = run.npenalized
     told = yield AskData(points)
-    run.npenalized = misled
+    if told.known is not None:
+        run.penalties_seen(int(np.count_nonzero(~told.known)))
     return told

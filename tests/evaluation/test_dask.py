@@ -24,7 +24,7 @@ from optimizers import (
     StopReason,
     WorkerDiedError,
 )
-from optimizers.evaluation.pool import evaluator_for
+from optimizers.evaluation.choose import evaluator_for
 
 distributed = pytest.importorskip("distributed", reason="needs the extra: dask")
 import cloudpickle  # noqa: E402  # comes with it

@@ -35,9 +35,8 @@ from optimizers import (
     vectorized,
 )
 from optimizers.errors import OptimizerWarning
-from optimizers.evaluation.pool import evaluator_for
-from optimizers.evaluation.sending import pickled
-from optimizers.evaluation.task import Unknown
+from optimizers.evaluation.choose import evaluator_for
+from optimizers.evaluation.task import Unknown, pickled
 from optimizers.evaluation.wave import Block
 
 cloudpickle = pytest.importorskip("cloudpickle", reason="extra workers")

@@ -21,6 +21,10 @@ METHODS = [
     ("trust-exact", {}, 5, 1e-3),
 ]
 
+#: For all interfaces but one: SciPy's other two are slow, in Python, and ask an interface nothing
+#: that Powell and Nelder-Mead do not.
+QUICK = [row for row in METHODS if row[0] not in ("COBYLA", "COBYQA")]
+
 #: Those that make use of exact second derivatives.
 SECOND_ORDER = ["Newton-CG", "trust-constr", "trust-ncg", "trust-krylov", "trust-exact", "dogleg"]
 #: Those that cannot do without.

@@ -111,7 +111,7 @@ def test_the_functions_of_the_hook():
     assert given["inequality_grad_funcs"][1](x).tolist() == [[0, 0, 1, 0, 0, 0, 0]]
 
 
-def test_the_base_alone_minimises_nothing():
+def test_the_base_alone_minimizes_nothing():
     with pytest.raises(NotImplementedError, match="subclass"):
         ExternalOptimizerInterface(lambda: 0.0, [np.zeros(1)]).minimize()
 
@@ -272,6 +272,24 @@ def test_what_the_interface_sets_is_an_error(argument, words):
         ScipyOptimizerInterface(lambda: 0.0, [np.zeros(1)], **{argument: 1})
 
 
+@pytest.mark.parametrize("given", [{"restart": True}, {"options": {"restart": True}}])
+def test_an_option_that_scipy_has_not_is_taken_where_it_is_given(given):
+    w = np.array([-1.2, 1.0])
+    interface = ScipyOptimizerInterface(rosenbrock(w), [w], method="L-BFGS-B", **given)
+    interface.minimize()
+    np.testing.assert_allclose(w, 1, atol=1e-4)
+
+
+@pytest.mark.parametrize(("given", "reached"), [({}, 5e-5), ({"tol": 0.5}, 0.5)])
+def test_tolerances_suit_single_precision(given, reached):
+    w = np.full(2, 1e4, np.float32)
+    interface = ScipyOptimizerInterface(lambda: w @ w, [w], method="Nelder-Mead", **given)
+    interface.minimize()
+    vertices, _ = interface.result_.final_simplex
+    assert interface.result_.success
+    assert reached / 100 < np.abs(vertices[1:] - vertices[0]).max() <= reached
+
+
 def test_unknown_methods_and_options_are_errors_of_the_constructor():
     w = [np.zeros(1)]
     with pytest.raises(InvalidInputError, match="bfgs"):
@@ -311,7 +329,7 @@ def test_constraints_and_bounds_with_each_method_that_takes_them(method):
 
 
 @pytest.mark.parametrize("make", ["scipy", "ours"])
-def test_what_the_method_cannot_honour_is_an_error_before_anything_is_evaluated(make):
+def test_what_the_method_cannot_honor_is_an_error_before_anything_is_evaluated(make):
     bowl = Bowl()
 
     def interface(**given):
@@ -319,9 +337,9 @@ def test_what_the_method_cannot_honour_is_an_error_before_anything_is_evaluated(
             return OptimizerInterface(bowl, bowl.variables, optimizer=optimizers.CG(), **given)
         return ScipyOptimizerInterface(bowl, bowl.variables, method="CG", **given)
 
-    with pytest.raises(CapabilityError, match="CG cannot honour bounds"):
+    with pytest.raises(CapabilityError, match="CG cannot honor bounds"):
         interface(var_to_bounds=[(bowl.variables[0], (0, None))])
-    with pytest.raises(CapabilityError, match="CG cannot honour constraints"):
+    with pytest.raises(CapabilityError, match="CG cannot honor constraints"):
         interface(equalities=[lambda: 0.0])
     interface(var_to_bounds=[(bowl.variables[0], (None, np.inf))])  # none at all
     assert bowl.calls == 0

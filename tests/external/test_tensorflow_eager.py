@@ -1,6 +1,7 @@
 """TensorFlow's eager mode: losses that are functions, and models of Keras 3."""
 
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from optimizers.external import (
     ScipyOptimizerInterface,
 )
 from optimizers.external.tensorflow import minimize
-from tests.external.methods import METHODS, assert_at_ones
+from tests.external.methods import QUICK, assert_at_ones
 
 
 def test_without_tensorflow_the_error_names_the_extra(monkeypatch):
@@ -41,8 +42,8 @@ def rosen(tf):
     return rosen
 
 
-@pytest.mark.parametrize(("method", "options", "n", "accuracy"), METHODS)
-def test_every_method_minimises_in_single_precision(tf, rosen, method, options, n, accuracy):
+@pytest.mark.parametrize(("method", "options", "n", "accuracy"), QUICK)
+def test_every_method_minimizes_in_single_precision(tf, rosen, method, options, n, accuracy):
     x = tf.Variable(np.zeros(n, np.float32))
     ScipyOptimizerInterface(lambda: rosen(x), [x], method=method, options=options).minimize()
     assert_at_ones(x.numpy(), accuracy)
@@ -117,39 +118,100 @@ def test_callbacks_in_their_order_and_fetches(tf):
     assert seen[0][2]["double"].tolist() == [6.0, 8.0]
 
 
-def test_the_loss_is_traced_once_also_over_fresh_lambdas(tf):
-    x, traces, data = tf.Variable([3.0, 4.0]), [], np.array([1.0, 2.0], np.float32)
+def test_an_interface_traces_its_functions_once(tf):
+    x, traces = tf.Variable([3.0, 4.0]), []
 
-    class Model:
-        calls = 0
+    def traced(name, tensor):
+        traces.append(name)
+        return tensor
 
-        def loss(self, target):
-            self.calls += 1
-            traces.append(self)
-            return tf.reduce_sum((x - target) ** 2)
+    def fetch():
+        return traced("fetch", tf.reduce_sum(x))
 
-    model = Model()
-    interface = ScipyOptimizerInterface(lambda: model.loss(data), [x])
+    interface = ScipyOptimizerInterface(
+        lambda: traced("loss", tf.reduce_sum((x - 1) ** 2)),
+        [x],
+        inequalities=[lambda: traced("constraint", x[0] - 2)],
+    )
     for _ in range(3):
         x.assign([3.0, 4.0])
         interface.minimize()
-        np.testing.assert_allclose(x.numpy(), data, atol=1e-5)
-    assert len(traces) == 1
+        np.testing.assert_allclose(x.numpy(), [2, 1], atol=1e-5)
+    assert traces == ["loss", "constraint", "constraint"]  # values and Jacobian
     for _ in range(3):
-        minimize(lambda: model.loss(data), [x])
-        minimize(lambda: model.loss(data), [x], bounds=[(x, (0, None))], method="SLSQP")
-    assert len(traces) == 3  # two lambdas, of two lines
-    data[:] = [5.0, 6.0]  # the same array, but a trace has its values
-    minimize(lambda: model.loss(data), [x])
-    np.testing.assert_allclose(x.numpy(), [5, 6], atol=1e-5)
+        interface.minimize(fetches=[fetch], loss_callback=lambda value: None)
+    assert traces[3:] == ["loss", "fetch"]
+    interface.minimize(fetches=[x], loss_callback=lambda value: None)
+    assert traces[5:] == ["loss"]
 
 
-def test_other_data_is_not_the_same_loss(tf):
-    x = tf.Variable([3.0])
-    for target in (1.0, 2.0, 1.0):
-        for data in (target, tf.constant([target]), np.array([target], np.float32), [target]):
-            minimize(lambda: tf.reduce_sum((x - data) ** 2), [x])  # noqa: B023  # called at once
-            np.testing.assert_allclose(x.numpy(), target, atol=1e-5)
+def test_an_interface_traces_second_derivatives_once(tf):
+    x, traces = tf.Variable([3.0, 4.0]), []
+
+    def loss():
+        traces.append(1)
+        return tf.reduce_sum((x - 1) ** 2)
+
+    interface = ScipyOptimizerInterface(loss, [x], method="Newton-CG")
+    for _ in range(3):
+        interface.minimize()
+    assert len(traces) == 2
+
+
+TARGET = 1.0
+
+
+class Layer:
+    def __init__(self):
+        self.target, self.targets, self.inner = None, [None], SimpleNamespace(target=None)
+
+
+@pytest.mark.parametrize(
+    ("write", "read"),
+    [
+        (lambda layer, value: setattr(layer, "target", value), lambda layer: layer.target),
+        (
+            lambda layer, value: setattr(layer.inner, "target", value),
+            lambda layer: layer.inner.target,
+        ),
+        (
+            lambda layer, value: layer.targets.__setitem__(0, value),
+            lambda layer: layer.targets[0],
+        ),
+        (lambda layer, value: globals().update(TARGET=value), lambda layer: TARGET),
+    ],
+    ids=["attribute", "nested attribute", "entry of a list", "global"],
+)
+@pytest.mark.parametrize("kind", ["number", "array", "tensor"])
+def test_a_loss_that_has_changed_is_minimized_as_it_is(tf, write, read, kind):
+    x, layer = tf.Variable([5.0]), Layer()
+    value = {"number": float, "array": lambda t: np.full(1, t, np.float32), "tensor": tf.constant}
+
+    def loss():
+        return tf.reduce_sum((x - read(layer)) ** 2)
+
+    for target in (1.0, 2.0):
+        write(layer, value[kind](target))
+        x.assign([5.0])
+        result = minimize(loss, [x])
+        np.testing.assert_allclose(x.numpy(), target, atol=1e-5)
+        assert result.fun == pytest.approx(float(loss()), abs=1e-9)
+
+
+def test_what_else_has_changed_is_taken_as_it_is(tf):
+    x, layer = tf.Variable([5.0]), Layer()
+    for limit in (1.0, 2.0):
+        layer.target = limit
+        seen = []
+        minimize(
+            lambda: tf.reduce_sum(x**2),
+            [x],
+            inequalities=[lambda: x - layer.target],
+            fetches=[lambda: tf.constant(layer.target)],
+            loss_callback=seen.append,
+        )
+        np.testing.assert_allclose(x.numpy(), limit, atol=1e-5)
+        assert set(seen) == {limit}
 
 
 def test_models_of_keras(tf):

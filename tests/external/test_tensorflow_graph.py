@@ -9,7 +9,7 @@ from optimizers.external import (
     OptimizerInterface,
     ScipyOptimizerInterface,
 )
-from tests.external.methods import METHODS, assert_at_ones
+from tests.external.methods import QUICK, assert_at_ones
 
 tf = pytest.importorskip("tensorflow", reason="needs the extra: tensorflow")
 from optimizers.external.tensorflow.graph import GraphBackend  # noqa: E402
@@ -49,12 +49,12 @@ class Recorder(ExternalOptimizerInterface):
 @pytest.mark.parametrize(
     ("graph", "method", "options", "n", "accuracy"),
     [
-        *(("resource", *row) for row in METHODS),
-        *(("ref", *row) for row in METHODS if row[0] in ("L-BFGS-B", "SLSQP", "trust-ncg")),
+        *(("resource", *row) for row in QUICK),
+        *(("ref", *row) for row in QUICK if row[0] in ("L-BFGS-B", "SLSQP", "trust-ncg")),
     ],
     indirect=["graph"],
 )
-def test_every_method_minimises_in_single_precision(graph, method, options, n, accuracy):
+def test_every_method_minimizes_in_single_precision(graph, method, options, n, accuracy):
     x = variable(np.zeros(n))
     interface = ScipyOptimizerInterface(rosenbrock(x), method=method, options=options)
     with started() as session:
@@ -233,13 +233,13 @@ def test_bounds(graph, method):
         np.testing.assert_allclose(session.run(b), [[1.5, 1.5], [2.5, 2.5]], atol=1e-2)
 
 
-def test_bounds_of_what_is_not_optimised_are_an_error(graph):
+def test_bounds_of_what_is_not_optimized_are_an_error(graph):
     x, y = variable([1.0]), variable([2.0])
     with pytest.raises(InvalidInputError, match="none of the 1 variables"):
         ScipyOptimizerInterface(tf.reduce_sum(x), [x], var_to_bounds={y.ref(): (0, 1)})
     with pytest.raises(ValueError, match="broadcasts"):
         ScipyOptimizerInterface(tf.reduce_sum(x), [x], var_to_bounds={x.ref(): ([1, 2], None)})
-    with pytest.raises(CapabilityError, match="BFGS cannot honour bounds"):
+    with pytest.raises(CapabilityError, match="BFGS cannot honor bounds"):
         ScipyOptimizerInterface(
             tf.reduce_sum(x), [x], var_to_bounds={x.ref(): (0, 1)}, method="BFGS"
         )

@@ -3,6 +3,7 @@
 import copy
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ from optimizers.external import (
 )
 from optimizers.external.torch import TorchOptimizer, minimize
 from optimizers.external.torch.backend import TorchBackend
-from tests.external.methods import METHODS, SECOND_ORDER, assert_at_ones, rosenbrock
+from tests.external.methods import QUICK, SECOND_ORDER, assert_at_ones, rosenbrock
 
 
 @pytest.mark.parametrize("face", [minimize, TorchOptimizer])
@@ -70,7 +71,7 @@ class Bowl:
 # Accuracy.
 
 
-@pytest.mark.parametrize(("method", "options", "n", "accuracy"), METHODS)
+@pytest.mark.parametrize(("method", "options", "n", "accuracy"), QUICK)
 def test_rosenbrock_in_single_precision(method, options, n, accuracy):
     w = parameter([0.0] * n, torch.float32)
     result = minimize(lambda: rosenbrock(w), [w], method=method, options=options)
@@ -434,11 +435,11 @@ def test_infinity_without_a_graph_says_that_a_point_is_no_good():
     np.testing.assert_allclose(w.detach(), 1, atol=1e-4)
 
 
-def test_what_the_method_cannot_honour_is_an_error_before_anything_is_evaluated():
+def test_what_the_method_cannot_honor_is_an_error_before_anything_is_evaluated():
     bowl = Bowl()
-    with pytest.raises(CapabilityError, match="CG cannot honour bounds"):
+    with pytest.raises(CapabilityError, match="CG cannot honor bounds"):
         minimize(bowl, bowl.variables, (0, None), method="CG")
-    with pytest.raises(CapabilityError, match="CG cannot honour constraints"):
+    with pytest.raises(CapabilityError, match="CG cannot honor constraints"):
         minimize(bowl, bowl.variables, optimizer=CG(), equalities=[bowl])
     assert bowl.calls == 0
 
@@ -466,6 +467,35 @@ def test_repeated_calls_go_on_from_the_parameters():
     first = interface.result_.fun
     interface.minimize()
     assert interface.result_.fun < first
+
+
+TARGET = 1.0
+
+
+@pytest.mark.parametrize("method", ["L-BFGS-B", "Newton-CG"])
+@pytest.mark.parametrize("kind", [float, torch.tensor])
+@pytest.mark.parametrize(
+    "read",
+    [lambda at: at["nested"][0].target, lambda at: at["entries"][0], lambda at: TARGET],
+    ids=["nested attribute", "entry of a list", "global"],
+)
+def test_a_loss_that_has_changed_is_minimized_as_it_is(monkeypatch, method, kind, read):
+    layer = SimpleNamespace(target=None)
+    at = {"nested": [layer], "entries": [None]}
+    w = torch.zeros(2, requires_grad=True)
+
+    def loss():
+        return (w - read(at)).square().sum()
+
+    interface = ScipyOptimizerInterface(loss, [w], method=method)
+    for target in (1.0, 2.0):
+        layer.target = at["entries"][0] = kind(target)
+        monkeypatch.setitem(globals(), "TARGET", kind(target))
+        for run in (interface.minimize, lambda: minimize(loss, [w], method=method)):
+            with torch.no_grad():
+                w.fill_(5.0)
+            run()
+            np.testing.assert_allclose(w.detach(), target, atol=1e-4)
 
 
 def test_fetches_are_arrays_of_their_own():

@@ -245,7 +245,7 @@ def test_a_bound_that_leaves_a_period_costs_no_noise(count):
 
 
 @given(boxes(), spectra(), st.integers(0, 2**32 - 1))
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=10)
 def test_noise_is_the_norm_of_the_weights_that_of_the_point_included(box, frequencies, seed):
     plan = ParameterShift(frequencies=frequencies).plan(*box)
     k = len(plan.points)
@@ -253,7 +253,7 @@ def test_noise_is_the_norm_of_the_weights_that_of_the_point_included(box, freque
         rows = [plan.fold(1.0, np.zeros(k)), *(plan.fold(0.0, row) for row in np.eye(k))]
         bends = [plan.curvature(1.0, np.zeros(k)), *(plan.curvature(0.0, row) for row in np.eye(k))]
         for told, found in ((rows, plan.noise), (bends, plan.curvature_noise)):
-            expected = np.sqrt((np.array(told) ** 2).sum(axis=0))
+            expected = np.hypot.reduce(np.array(told))  # squares of next to nothing are lost
             usable = np.isfinite(expected) & np.isfinite(found)
             np.testing.assert_allclose(found[usable], expected[usable], rtol=1e-7)
 

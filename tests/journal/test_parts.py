@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import rosen
 
-from optimizers import BFGS, LBFGSB, SLSQP, TNC, JournalError, StopReason, TellData, load
+from optimizers import BFGS, LBFGSB, SLSQP, TNC, Journal, JournalError, StopReason, TellData, load
 from optimizers.asktell import drivers
 from optimizers.journal.jsonl import JsonLines, not_written
 
@@ -62,12 +62,12 @@ def test_a_run_goes_on_from_each_row(tmp_path, cls, is_closed):
     for kept in range(0, total, 3):
         path = tmp_path / f"{kept}.jsonl"
         rng = random.Random(kept)
-        with cls(maxfun=60).stepper(START, journal=path) as stepper:
+        with cls(maxfun=60).stepper(START, journal=Journal(path, "never")) as stepper:
             assert tell_parts(stepper, rng, kept) == kept
             text = path.read_text() if kept else ""
         if not is_closed:
             path.write_text(text)  # as if it had been killed there
-        with cls(maxfun=60).stepper(START, journal=path) as stepper:
+        with cls(maxfun=60).stepper(START, journal=Journal(path, "never")) as stepper:
             assert tell_parts(stepper, rng) == total - kept
             result = stepper.result()
         for name in ("nfev", "fun", "nit", "message", "stop"):
@@ -82,7 +82,9 @@ def test_a_run_goes_on_from_each_row(tmp_path, cls, is_closed):
 @pytest.mark.parametrize("cls", [LBFGSB, TNC, SLSQP])
 def test_rejected_rows_are_rejected_again(tmp_path, cls, row, is_reversed):
     def run(path, most):
-        with cls(on_failure="reject").stepper(START, journal=path) as stepper:
+        with cls(on_failure="reject").stepper(
+            START, journal=path and Journal(path, "never")
+        ) as stepper:
             asked = 0
             while not stepper.done and stepper.so_far().nfev < most:
                 ask = stepper.ask()

@@ -93,35 +93,46 @@ def assert_equals_solo(optimizer, fun, jac=None, bounds=None, starts=STARTS, **s
     return results
 
 
-every_class = pytest.mark.parametrize("cls", available().values(), ids=lambda cls: cls.__name__)
+#: SciPy's are slow, in Python, and know one kind of question: once within bounds, and once in the
+#: conformance suite.
+SLOW = ("COBYLA", "COBYQA")
 
 
-@every_class
-@pytest.mark.parametrize("jac", [None, "3-point", "cs", True, gradient], ids=str)
+def name_of(part):
+    return getattr(part, "__name__", str(part))
+
+
+def with_each(*forms):
+    """Call a test for each class with each of the forms of a gradient that it can use."""
+    cases = [
+        (cls, jac)
+        for name, cls in available().items()
+        for jac in forms
+        if name not in SLOW
+        if jac is None or takes_gradient(cls)
+        if jac is True or callable(jac) or not make(cls).is_gradient_required
+    ]
+    return pytest.mark.parametrize(("cls", "jac"), cases, ids=name_of)
+
+
+@with_each(None, "3-point", "cs", True, gradient)
 def test_each_result_is_that_of_the_run_alone(cls, jac):
-    if jac is not None and not takes_gradient(cls):
-        return
-    if make(cls).is_gradient_required and not (jac is True or callable(jac)):
-        return
     fun = both if jac is True else value
     assert_equals_solo(make(cls), fun, jac, maxfun=60, **needed(cls))
 
 
-@every_class
-@pytest.mark.parametrize("jac", [None, True, gradient], ids=str)
+@with_each(None, True, gradient)
 def test_each_result_of_a_vectorised_objective_is_that_of_the_run_alone(cls, jac):
-    if jac is not None and not takes_gradient(cls):
-        return
-    if make(cls).is_gradient_required and jac is None:
-        return
     fun = pairs if jac is True else values
     assert_equals_solo(make(cls), fun, jac, maxfun=60, **needed(cls))
 
 
-@every_class
+@pytest.mark.parametrize(
+    "cls",
+    [c for c in available().values() if make(c).bounds_support_level >= SupportLevel.supported],
+    ids=name_of,
+)
 def test_each_result_within_bounds_is_that_of_the_run_alone(cls):
-    if make(cls).bounds_support_level < SupportLevel.supported:
-        return
     bounds = [(-1.5, 0.8), (-2, 3), (0, None)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", OptimizerWarning)  # a start is clipped
@@ -129,7 +140,9 @@ def test_each_result_within_bounds_is_that_of_the_run_alone(cls):
             assert_equals_solo(make(cls), fun, None, bounds, maxfun=60)
 
 
-@every_class
+@pytest.mark.parametrize(
+    "cls", [cls for name, cls in available().items() if name not in SLOW], ids=name_of
+)
 def test_each_result_with_rejections_is_that_of_the_run_alone(cls):
     def partial(x):
         return value(x) if x[0] + x[1] < 1.9 and x[2] > -1.5 else np.nan
@@ -183,7 +196,7 @@ def test_groups_are_filled_across_runs():
     assert len(results) == 4
 
 
-@pytest.mark.parametrize("jac", [None, True, gradient], ids=str)
+@pytest.mark.parametrize("jac", [None, True, gradient], ids=name_of)
 @pytest.mark.parametrize("kind", ["threads", "processes", "map"])
 def test_workers_give_the_same(jac, kind):
     fun = both if jac is True else value

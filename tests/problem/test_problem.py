@@ -14,7 +14,8 @@ from optimizers import (
     SupportLevel,
     support,
 )
-from optimizers.problem.problem import Problem, as_bounds, as_start, inside
+from optimizers.problem.bounds import as_bounds, as_start, inside
+from optimizers.problem.problem import Problem
 
 ALL = dict.fromkeys(support.CAPABILITIES, SupportLevel.supported)
 INF = np.inf

@@ -18,8 +18,9 @@ from optimizers import (
     support,
 )
 from optimizers.evaluation import Differences, Evaluator
+from optimizers.evaluation.choose import evaluator_for
 from optimizers.problem.problem import Problem
-from optimizers.run.memory import StopRun
+from optimizers.run.budget import StopRun
 from optimizers.run.observers import as_observer
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
@@ -72,7 +73,7 @@ def make(
     problem = Problem.check("Method", ALL, fun, x0, jac, bounds, constraints=constraints)
     scheme = jac if isinstance(jac, str) else "2-point"
     observers = () if callback is None else (as_observer(callback),)
-    evaluator = Evaluator(problem.fun, group, workers)
+    evaluator = evaluator_for(problem.fun, group, workers)
     return Run(problem, evaluator, Differences(scheme), observers=observers, **settings)
 
 
@@ -87,7 +88,7 @@ def descend(run, steps=10**6, rate=0.1):
     for _ in range(steps):
         _, gradient = run.value_and_gradient(x)
         x = run.problem.clip(x - rate * gradient)
-        run.iteration(x)
+        run.iterated(x)
     return ending(x)
 
 
@@ -106,7 +107,7 @@ def test_a_value_is_one_point():
     fun = Sphere()
     one = make(fun)
     assert one.value(START) == 6.0
-    assert (one.nfev, one.njev, one.nhev, one.nit) == (1, 0, 0, 0)
+    assert (one.nfev, one.budget.njev, one.budget.nhev, one.nit) == (1, 0, 0, 0)
     np.testing.assert_array_equal(fun.points, [START])
 
 
@@ -120,7 +121,7 @@ def test_a_gradient_by_differences_is_one_wave(scheme, probes, group):
     np.testing.assert_allclose(gradient, 2 * START, rtol=1e-7)
     assert one.nfev == len(fun.points) == 1 + probes
     assert fun.calls == math.ceil((1 + probes) / group)
-    assert one.njev == 0
+    assert one.budget.njev == 0
     assert len({tuple(point) for point in fun.points}) == 1 + probes
 
 
@@ -157,7 +158,7 @@ def test_calls_of_the_users_gradient_are_counted_apart():
     one = make(fun, jac=fun.jac)
     one.value_and_gradient(START)
     one.gradient(2 * START)
-    assert (one.nfev, one.njev) == (len(fun.points), len(fun.gradients)) == (1, 2)
+    assert (one.nfev, one.budget.njev) == (len(fun.points), len(fun.gradients)) == (1, 2)
 
 
 def test_a_function_that_returns_both_is_called_once_for_both():
@@ -177,9 +178,9 @@ def test_nothing_known_is_evaluated_again(jac):
     fun = Sphere()
     one = make(fun.both if jac is True else fun, jac=fun.jac if jac == "callable" else jac)
     one.value_and_gradient(START)
-    before = one.nfev, one.njev
+    before = one.nfev, one.budget.njev
     one.gradient(START)
-    assert (one.nfev, one.njev) == before
+    assert (one.nfev, one.budget.njev) == before
 
 
 @pytest.mark.parametrize(("scheme", "probes"), [("2-point", 3), ("3-point", 6), ("cs", 3)])
@@ -200,7 +201,7 @@ def test_the_users_gradient_alone_needs_no_value():
     fun = Sphere()
     one = make(fun, jac=fun.jac)
     np.testing.assert_array_equal(one.gradient(START), 2 * START)
-    assert (one.nfev, one.njev) == (0, 1)
+    assert (one.nfev, one.budget.njev) == (0, 1)
 
 
 def test_fixed_variables_cost_no_probe():
@@ -237,7 +238,7 @@ def test_calls_of_the_hessian_are_counted_and_get_copies():
     hessian = one.counted_hessian(spoil)
     for count in (1, 2):
         np.testing.assert_array_equal(hessian(x, x), 2 * np.eye(3))
-        assert one.nhev == count
+        assert one.budget.nhev == count
     np.testing.assert_array_equal(x, START)
 
 
@@ -412,24 +413,24 @@ def test_what_a_run_remembers_is_told_with_its_gradient():
     fun = Sphere()
     one = make(fun, jac=fun.jac)
     one.value(START)
-    assert one.lookup(START).fun == 6.0
-    assert one.lookup(START).jac is None
+    assert one.memory.lookup(START).fun == 6.0
+    assert one.memory.lookup(START).jac is None
     one.gradient(START)
-    np.testing.assert_array_equal(one.lookup(START).jac, 2 * START)
-    assert one.lookup(7 * START) is None
+    np.testing.assert_array_equal(one.memory.lookup(START).jac, 2 * START)
+    assert one.memory.lookup(7 * START) is None
 
 
 def test_a_run_remembers_the_best_point_and_the_last_iterate_for_ever():
     one = make(Sphere())
     one.value(0 * START)
     one.value(START)
-    one.iteration(START)
+    one.iterated(START)
     for scale in range(2, 50):
         one.value(scale * START)
-    assert one.lookup(0 * START).fun == 0.0
-    assert one.lookup(START).fun == 6.0
-    assert one.lookup(49 * START).fun == 49**2 * 6.0
-    assert one.lookup(2 * START) is None  # not everything: memory is for ever too
+    assert one.memory.lookup(0 * START).fun == 0.0
+    assert one.memory.lookup(START).fun == 6.0
+    assert one.memory.lookup(49 * START).fun == 49**2 * 6.0
+    assert one.memory.lookup(2 * START) is None  # not everything: memory is for ever too
 
 
 # Budgets.
@@ -528,7 +529,7 @@ def test_the_time_limit_holds_for_the_users_gradient_and_hessian(clock):
         with pytest.raises(StopRun) as stop:
             ask(START)
         assert stop.value.reason is StopReason.TIMEOUT
-    assert (one.nfev, one.njev, one.nhev) == (0, 0, 0)
+    assert (one.nfev, one.budget.njev, one.budget.nhev) == (0, 0, 0)
     assert (fun.calls, len(fun.gradients)) == (0, 0)
 
 
@@ -536,7 +537,7 @@ def test_the_time_limit_ends_a_run_that_evaluates_nothing(clock):
     one = make(Sphere(), timeout=1.0)
     clock.time += 2.0
     with pytest.raises(StopRun):
-        one.iteration(START)
+        one.iterated(START)
 
 
 def test_no_method_can_swallow_a_stop():
@@ -581,7 +582,7 @@ def test_an_iterate_that_was_evaluated_comes_with_value_and_gradient():
     )
     for each in (one, two):
         each.value_and_gradient(START)
-        each.iteration(START)
+        each.iterated(START)
     np.testing.assert_array_equal(seen, [START])
     assert states[0].fun == 6.0
     np.testing.assert_array_equal(states[0].jac, 2 * START)
@@ -770,7 +771,7 @@ def test_a_rejected_point_is_worse_than_all_seen_and_leads_back(failure, at):
     away = x - START
     assert (gradient - 2 * START) @ away > 0
     assert np.isfinite(gradient).all()
-    assert one.nrejected == 1
+    assert one.budget.nrejected == 1
     assert one.nfev == len(fun.points) == at[-1]
 
 
@@ -783,7 +784,7 @@ def test_a_failed_probe_is_made_up_for(failure, jac, at):
     value, gradient = one.value_and_gradient(START)
     assert value == START @ START
     assert np.allclose(gradient, 2 * START, atol=1e-4)  # half of it one-sided
-    assert one.nrejected == 0
+    assert one.budget.nrejected == 0
     probes = 3 if jac == "2-point" else 6
     again = 1 if jac == "2-point" and at <= 4 else 0  # the other central probe is enough
     assert one.nfev == len(fun.points) == 1 + probes + again
@@ -798,7 +799,7 @@ def test_no_mixture_of_failed_probes_gives_a_wrong_gradient_unflagged(at, jac, i
     fun.at = tuple(before + i for i in at)
     x = 2 * START
     _, gradient = one.value_and_gradient(x)
-    assert one.nrejected or np.allclose(gradient, 2 * x, atol=1e-4)
+    assert one.budget.nrejected or np.allclose(gradient, 2 * x, atol=1e-4)
     assert one.nfev == len(fun.points)
 
 
@@ -812,8 +813,8 @@ def test_a_rejected_value_alone_is_worse_than_all_seen(failure):
     one = make(Failing(failure, 4), on_failure="reject")
     values = [one.value(scale * START) for scale in (1, -3, 2)]
     assert one.value(1.5 * START) > max(values)
-    assert one.nrejected == 1
-    assert one.lookup(1.5 * START) is None
+    assert one.budget.nrejected == 1
+    assert one.memory.lookup(1.5 * START) is None
 
 
 @given(st.floats(-1e300, 1e300), st.integers(0, 3), st.floats(0, 1e300))
@@ -843,7 +844,7 @@ def test_a_rejected_users_gradient_leads_back_too():
         value, gradient = one.value_and_gradient(2 * START)
         assert value > 6.0
         assert gradient @ START > 0
-        assert one.nrejected == 1
+        assert one.budget.nrejected == 1
 
 
 def test_a_rejected_gradient_alone_leads_back():
@@ -883,7 +884,7 @@ def test_no_result_ever_shows_a_rejected_value():
         run.value(START)
         x = 2 * START
         run.value(x)
-        run.iteration(x)
+        run.iterated(x)
         return ending(x)
 
     states = []
@@ -915,7 +916,7 @@ def test_a_rejected_point_leaves_the_best_one_to_those_that_follow(failure):
     one = make(fun, x0=-5.0, constraints=[positive], on_failure="reject")
     for x in (-5.0, 3.0):
         one.value_and_gradient(np.array([x]))
-    assert one.nrejected == 1
+    assert one.budget.nrejected == 1
     assert one.best.x[0] == -5.0
     one.value(np.array([-1.0]))
     assert (one.best.x[0], one.best.fun) == (-1.0, 5.0)

@@ -159,3 +159,11 @@ def test_a_failing_fidelity_ends_the_run_with_its_result_so_far():
     result = raised.value.optimizer_result
     assert (result.nfev, result.nit, result.stop) == (76 + 2 + 1 + 2, 1, StopReason.FAILED)
     assert result.fun == energy(result.x)
+
+
+def test_a_box_of_hardly_any_width_brings_no_warning():
+    bounds = [(None, None), (0.0, 1e-254)]  # the slope along it is beyond what can be squared
+    result = SPSA(maxiter=30, **RATES).minimize(
+        lambda x: bowl(x - 1), [0.0, 0.0], bounds=bounds, seed=7
+    )
+    assert result.x == pytest.approx([1.0, 0.0], abs=0.1)

@@ -1,14 +1,14 @@
 """Functions of JAX's pytrees as functions of one vector, compiled once."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
 from optimizers.errors import InvalidInputError
-from optimizers.external.backend import Backend
+from optimizers.external.backend import Backend, check_functions
 from optimizers.external.bounds import Matched
 from optimizers.external.jax.compiling import compiled_for
 from optimizers.external.jax.tree import Tree
@@ -17,25 +17,7 @@ from optimizers.external.jax.tree import Tree
 class JaxBackend(Backend):
     """A function of a pytree of parameters and of further arguments.
 
-    Nothing is updated in place: JAX's arrays cannot be.
-
-    Parameters
-    ----------
-    fun : callable
-        ``fun(params, *args) -> loss``, or with `has_aux` ``-> (loss, aux)``.
-    params : pytree
-        Where to start.
-    args : tuple of pytrees
-        Data, which may differ from call to call without compiling anew.
-    has_aux : bool
-        Whether the function returns something besides the loss.
-    constraints : sequence of callables
-        Each ``constraint(params, *args) -> array``, or a pytree of them.
-
-    Attributes
-    ----------
-    tree : Tree
-        How the parameters lie in a vector.
+    Nothing is updated in place: JAX's arrays cannot be. ``tree`` is how the parameters are packed.
     """
 
     def __init__(
@@ -46,12 +28,7 @@ class JaxBackend(Backend):
         has_aux: bool,
         constraints: Sequence[Callable[..., Any]],
     ) -> None:
-        for function in (fun, *constraints):
-            if not callable(function):
-                raise InvalidInputError(
-                    f"{function!r:.100} was given as a loss or constraint, expected a function of "
-                    "the parameters."
-                )
+        check_functions((fun, *constraints), "of the parameters")
         self.tree = Tree.of(params)
         jax = self.tree.jax
         if any(isinstance(x, jax.core.Tracer) for x in jax.tree_util.tree_leaves((params, args))):
@@ -134,6 +111,12 @@ class JaxBackend(Backend):
     def commit(self, x: NDArray[Any]) -> None:
         """Do nothing: the caller gets a new pytree."""
 
-    @override
-    def rollback(self, x: NDArray[Any]) -> None:
-        """Do nothing: nothing was changed."""
+
+def refuse(
+    loss: Any, var_list: Sequence[Any] | None, constraints: Sequence[Any], second_order: bool
+) -> NoReturn:
+    """Say what to use instead of the interfaces."""
+    raise InvalidInputError(
+        "An array of JAX's was given as a variable or a loss, but it cannot be updated: use "
+        "optimizers.external.jax.minimize(fun, params), which returns new ones."
+    )

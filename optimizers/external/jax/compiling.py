@@ -1,35 +1,21 @@
-"""What is compiled of a function and its constraints; once, also over several calls."""
+"""What is compiled of a function and its constraints."""
 
 from collections.abc import Callable
 from functools import cached_property, lru_cache
 from typing import Any
 
 from optimizers.errors import InvalidInputError
-from optimizers.external.backend import returned
+from optimizers.external.backend import returned, shape_error
 from optimizers.external.jax.tree import Tree
 
-#: How many functions stay compiled between calls; they, and what they refer to, stay in memory.
+#: How many functions of ``jax.jit`` stay compiled between calls, and so in memory.
 _KEPT = 32
 
 
 class Compiled:
     """The functions of a packed vector ``x`` and the further arguments ``args``, compiled.
 
-    Parameters
-    ----------
-    fun : callable
-        ``fun(params, *args)``.
-    constraints : tuple of callables
-        Each ``constraint(params, *args)``.
-    has_aux : bool
-        Whether the function returns something besides the loss.
-    tree : Tree
-        How the parameters lie in ``x``.
-
-    Attributes
-    ----------
-    is_unconnected : bool
-        Whether the loss, as it was traced last, has no derivative by any parameter.
+    ``is_unconnected`` tells whether the loss, as traced last, has no derivative by any parameter.
     """
 
     def __init__(
@@ -126,9 +112,7 @@ class Compiled:
         numpy = self._jax.numpy
         loss = numpy.asarray(loss)
         if loss.size != 1:
-            raise InvalidInputError(
-                f"The loss has shape {loss.shape}, expected a scalar: sum it or take its mean."
-            )
+            raise shape_error(loss.shape)
         if not numpy.issubdtype(loss.dtype, numpy.floating):
             raise InvalidInputError(
                 f"The loss is of type {loss.dtype}, expected a real float, which it can be "
@@ -157,14 +141,11 @@ def compiled_for(
     has_aux: bool,
     tree: Tree,
 ) -> Compiled:
-    """Return what is compiled of a function, known from an earlier call if it is the same one.
+    """Return what is compiled of a function: anew, as what it reads may have changed.
 
-    Parameters
-    ----------
-    fun, constraints, has_aux, tree
-        As for :class:`Compiled`.
+    It is kept between calls where all are functions of ``jax.jit``: what those read besides their
+    arguments is constant, also when they are called by themselves.
     """
-    try:
-        return _remembered(fun, constraints, has_aux, tree)
-    except TypeError:  # one that has no hash, such as an object with arrays in it
-        return Compiled(fun, constraints, has_aux, tree)
+    wrapped = tree.jax.stages.Wrapped
+    keeps = all(isinstance(function, wrapped) for function in (fun, *constraints))
+    return (_remembered if keeps else Compiled)(fun, constraints, has_aux, tree)

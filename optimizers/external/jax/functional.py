@@ -24,11 +24,11 @@ def minimize(
     loss_callback: Callable[..., Any] | None = None,
     **kwargs: Any,
 ) -> tuple[Any, OptimizerResult]:
-    """Minimise a function of a pytree of JAX's.
+    """Minimize a function of a pytree of JAX's.
 
-    The function is compiled once for each structure, shape and type of its arguments, also over
-    several calls with the same function object. As under ``jax.jit``, what it refers to
-    besides its arguments is a constant from the first call on: pass what changes in `args`.
+    Each call compiles the function as it is then. A function of ``jax.jit`` stays compiled over
+    several calls, for each structure, shape and type of its arguments; as always there, what it
+    reads besides them is a constant from its first call on: pass what changes in `args`.
 
     Parameters
     ----------
@@ -37,8 +37,7 @@ def minimize(
     params : pytree
         Where to start: arrays of floats, of any types together. They stay as they are.
     *args : pytrees
-        Further arguments of the function and of the constraints, such as data. Other values of the
-        same shapes and types compile nothing.
+        Further arguments of the function and of the constraints, such as data.
     has_aux : bool, default False
         Whether the function returns ``(loss, aux)``.
     bounds : pytree, optional

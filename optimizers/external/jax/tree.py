@@ -13,25 +13,9 @@ from optimizers.external.packing import Packing
 
 
 class Tree:
-    """How the leaves of a pytree lie in one vector.
+    """How the leaves of a pytree lie in one vector; equal for the same structure, shapes and types.
 
-    Trees of the same structure, shapes and types are equal.
-
-    Parameters
-    ----------
-    structure : PyTreeDef
-        The structure.
-    paths : sequence of str
-        What to call each leaf.
-    shapes, dtypes : sequence
-        The shape and type of each leaf, as JAX has them.
-
-    Attributes
-    ----------
-    jax : module
-        JAX.
-    packing : Packing
-        The leaves in a vector of the host's: float64 if any leaf is, else float32.
+    On the host the vector is float64 if any leaf is, else float32.
     """
 
     def __init__(
@@ -51,13 +35,7 @@ class Tree:
 
     @classmethod
     def of(cls, params: Any) -> "Tree":
-        """Return the tree of parameters.
-
-        Raises
-        ------
-        InvalidInputError
-            If a leaf is no array of real floats, or there is none.
-        """
+        """Return the tree of parameters, all leaves of which must be real floats."""
         jax = require("jax")
         leaves, structure = jax.tree_util.tree_flatten_with_path(params)
         paths = [jax.tree_util.keystr(path) for path, _ in leaves]
@@ -117,15 +95,7 @@ class Tree:
     def bounds(self, given: Any) -> Matched:
         """Return the bounds of each leaf, or None for one that has none.
 
-        Parameters
-        ----------
-        given : pytree
-            Of the parameters' structure, with (low, high) or None in the place of each leaf.
-
-        Raises
-        ------
-        InvalidInputError
-            If it has another structure, or may mean two things.
+        They come as a pytree with (low, high) or None in the place of each leaf.
         """
         try:
             found: list[Any] = self._structure.flatten_up_to(given)
@@ -148,10 +118,7 @@ class Tree:
 
 
 def _is_ambiguous(bounds: Any) -> bool:
-    """Return whether bounds of two numbers may be two pairs, or two sides.
-
-    A tuple of lists is one of sides.
-    """
+    """Return whether bounds may be two pairs or two sides; a tuple of lists is one of sides."""
     if not isinstance(bounds, list | tuple) or len(bounds) != 2:
         return False
     kinds = tuple if isinstance(bounds, tuple) else (list, tuple)

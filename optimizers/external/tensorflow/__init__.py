@@ -25,17 +25,17 @@ def minimize(
     loss_callback: Callable[..., Any] | None = None,
     **kwargs: Any,
 ) -> OptimizerResult:
-    """Minimise a function of TensorFlow's variables, which are updated in place.
+    """Minimize a function of TensorFlow's variables, which are updated in place.
 
-    The closure is compiled once, also over several calls: one with the same code that refers to
-    the same objects is known again.
+    Each call compiles the closure once, as it is then; :class:`ScipyOptimizerInterface` keeps what
+    it compiled.
 
     Parameters
     ----------
     closure : callable
         ``closure() -> scalar tensor``.
     variables : sequence of tf.Variable or of Keras variables
-        What to minimise it in; for instance ``model.trainable_variables``.
+        What to minimize it in; for instance ``model.trainable_variables``.
     bounds : dict or sequence of pairs, optional
         As ``var_to_bounds`` in :class:`ExternalOptimizerInterface`.
     optimizer : Optimizer, optional
@@ -62,11 +62,7 @@ def minimize(
     """
     require("tensorflow")
     given = (closure, variables, equalities, inequalities, bounds)
-    watching = {
-        "fetches": fetches,
-        "step_callback": step_callback,
-        "loss_callback": loss_callback,
-    }
+    watching = dict(fetches=fetches, step_callback=step_callback, loss_callback=loss_callback)
     return minimized(given, optimizer, kwargs, watching)
 
 

@@ -8,9 +8,14 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from optimizers.errors import InvalidInputError
-from optimizers.external.backend import Backend, NoSecondDerivativeError, returned
+from optimizers.external.backend import (
+    Backend,
+    NoSecondDerivativeError,
+    check_functions,
+    returned,
+    shape_error,
+)
 from optimizers.external.frameworks import require
-from optimizers.external.tensorflow.compiling import Call, compiled
 from optimizers.external.tensorflow.variables import (
     checked,
     filled,
@@ -28,25 +33,38 @@ from optimizers.external.tensorflow.variables import (
 _SMALL = 10_000
 
 
-class EagerBackend(Backend):
-    """A function of variables, compiled once.
+class Call:
+    """A concrete function, called directly; ``is_unconnected`` if all gradients in it are None.
 
-    Parameters
-    ----------
-    loss : callable
-        ``loss() -> scalar tensor``; a ``tf.function`` too.
-    var_list : list of tf.Variable or of Keras variables, optional
-        By default, the trainable variables that the loss reads.
-    constraints : list of callables
-        Each ``constraint() -> tensor``, a scalar or an array.
-    second_order : bool
-        Whether Hessian-vector products will be asked for.
-
-    Raises
-    ------
-    InvalidInputError
-        If an argument is of another kind.
+    The operation that runs it is called, and not the function itself: what is inside is then run
+    one by one. Waking threads is most of what an evaluation of a small model costs.
     """
+
+    is_unconnected = False
+
+    def __init__(self, concrete: Any) -> None:
+        self._concrete = concrete  # lives as long as this
+        self._types = [tensor.dtype for tensor in concrete.outputs]
+        self._run = require("tensorflow").raw_ops.StatefulPartitionedCall
+
+    def __call__(self, *tensors: Any) -> list[Any]:
+        """Return what the function does, as a flat list of tensors."""
+        concrete = self._concrete
+        if not self._types:
+            return []
+        arguments = [*tensors, *concrete.captured_inputs]
+        found: list[Any] = self._run(args=arguments, Tout=self._types, f=concrete)
+        return found
+
+    def structured(self, flat: list[Any]) -> Any:
+        """Return a flat list of outputs in the structure that the function returns."""
+        return require("tensorflow").nest.pack_sequence_as(
+            self._concrete.structured_outputs, flat, expand_composites=True
+        )
+
+
+class EagerBackend(Backend):
+    """A function of variables, by default those that it reads, compiled once."""
 
     def __init__(
         self,
@@ -55,18 +73,19 @@ class EagerBackend(Backend):
         constraints: Sequence[Callable[[], Any]],
         second_order: bool = False,
     ) -> None:
-        for function in (loss, *constraints):
-            if not callable(function):
-                raise InvalidInputError(
-                    f"{function!r:.200} was given as a loss or constraint, expected a function "
-                    "without arguments: TensorFlow runs eagerly, and a tensor is but a value."
-                )
+        check_functions(
+            (loss, *constraints),
+            "without arguments: TensorFlow runs eagerly, and a tensor is but a value",
+        )
         self.variables = checked(watched(loss) if var_list is None else var_list)
         self.packing = packing_of(self.variables)
         self._is_small = self.packing.size <= _SMALL
         self._loss, self._constraints = loss, list(constraints)
         self._second_order = second_order
-        self._product: Any = None
+        #: What is compiled, with the fetches in it; shared with what is bound, and so compiled once
+        #: for as long as this lives.
+        self._calls: dict[str, tuple[list[Any], Call]] = {}
+        self._product: Call | None = None
         self._why = "Hessian-vector products were not asked for when the interface was made."
 
     @override
@@ -79,13 +98,10 @@ class EagerBackend(Backend):
                     "tensor is but a value: pass a function without arguments that computes it."
                 )
         self._fetches = fetches
-        functions = [self._loss, *(own(fetch) for fetch in fetches)]
-        self._both = compiled("both", self.variables, functions, self._trace_both)
+        self._both = self._compiled("both", self._trace_both, fetches)
         if self._second_order:
             try:
-                self._product = compiled(
-                    "product", self.variables, [self._loss], self._trace_product
-                )
+                self._product = self._compiled("product", self._trace_product)
             except (LookupError, NotImplementedError, TypeError) as error:
                 self._why = no_second_derivative(error)
 
@@ -117,20 +133,14 @@ class EagerBackend(Backend):
 
     @override
     def constraint_values(self, x: NDArray[Any]) -> list[NDArray[Any]]:
-        return self._evaluated("values", x, self._trace_values)
+        return self._evaluated(self._compiled("values", self._trace_values), x)
 
     @override
     def constraint_jacobians(self, x: NDArray[Any]) -> list[NDArray[Any]]:
-        return self._evaluated("jacobians", x, self._trace_jacobians)
+        return self._evaluated(self._compiled("jacobians", self._trace_jacobians), x)
 
-    def _evaluated(
-        self, kind: str, x: NDArray[Any], build: Callable[[], Any]
-    ) -> list[NDArray[Any]]:
-        function = vars(self).get(kind)
-        if function is None:
-            function = compiled(kind, self.variables, self._constraints, build)
-            setattr(self, kind, function)
-        tensors = function(require("tensorflow").constant(self.packing.vector(x)))
+    def _evaluated(self, call: Call, x: NDArray[Any]) -> list[NDArray[Any]]:
+        tensors = call(require("tensorflow").constant(self.packing.vector(x)))
         return [tensor.numpy() for tensor in tensors]
 
     @property
@@ -152,13 +162,17 @@ class EagerBackend(Backend):
         for variable, part in zip(self.variables, self.packing.split(x), strict=True):
             variable.assign(part)
 
-    @override
-    def rollback(self, x: NDArray[Any]) -> None:
-        self.commit(x)
-
     # What is compiled. Each function puts the trial point in the variables first.
 
-    def _trace(self, function: Callable[..., Any], count: int = 1) -> Any:
+    def _compiled(self, kind: str, trace: Callable[[], Call], fetches: Sequence[Any] = ()) -> Call:
+        """Return what ``trace()`` made, anew where other objects are fetched than the last time."""
+        known, call = self._calls.get(kind, ([], None))
+        if call is None or [id(fetch) for fetch in known] != [id(fetch) for fetch in fetches]:
+            call = trace()
+            self._calls[kind] = list(fetches), call
+        return call
+
+    def _trace(self, function: Callable[..., Any], count: int = 1) -> Call:
         """Return a function of packed vectors, compiled."""
         tf = require("tensorflow")
         spec = tf.TensorSpec([self.packing.size], tf.as_dtype(self.packing.dtype))
@@ -171,7 +185,7 @@ class EagerBackend(Backend):
 
         return Call(tf.function(at, autograph=False).get_concrete_function(*[spec] * count))
 
-    def _trace_both(self) -> Any:
+    def _trace_both(self) -> Call:
         tf = require("tensorflow")
         dtype = tf.as_dtype(self.packing.dtype)
 
@@ -199,7 +213,7 @@ class EagerBackend(Backend):
     def is_unconnected(self) -> bool:
         return bool(self._both.is_unconnected)
 
-    def _trace_product(self) -> Any:
+    def _trace_product(self) -> Call:
         tf = require("tensorflow")
         dtype = tf.as_dtype(self.packing.dtype)
 
@@ -216,13 +230,13 @@ class EagerBackend(Backend):
 
         return self._trace(product, 2)
 
-    def _trace_values(self) -> Any:
+    def _trace_values(self) -> Call:
         tf = require("tensorflow")
         return self._trace(
             lambda: [tf.reshape(returned(c(), "A constraint"), [-1]) for c in self._constraints]
         )
 
-    def _trace_jacobians(self) -> Any:
+    def _trace_jacobians(self) -> Call:
         tf = require("tensorflow")
         dtype = tf.as_dtype(self.packing.dtype)
 
@@ -239,19 +253,11 @@ class EagerBackend(Backend):
 
 
 def _scalar(loss: Any) -> Any:
-    """Return a loss as a scalar tensor.
-
-    Raises
-    ------
-    InvalidInputError
-        If it is none.
-    """
+    """Return a loss as a scalar tensor."""
     tf = require("tensorflow")
     tensor = tf.convert_to_tensor(returned(loss, "The loss"))
     if tensor.shape.num_elements() not in (1, None):
-        raise InvalidInputError(
-            f"The loss has shape {tensor.shape}, expected a scalar: tf.reduce_sum or reduce_mean."
-        )
+        raise shape_error(tensor.shape)
     return tf.reshape(tensor, [])
 
 

@@ -21,21 +21,7 @@ _BLIND = ("ReadVariableOp", "VariableShape", "VarIsInitializedOp", "AssignVariab
 class Feeding:
     """How variables get their trial values when certain tensors are evaluated.
 
-    Parameters
-    ----------
-    graph : tf.Graph
-        The graph.
-    variables : list of tf.Variable
-        The variables.
-    tensors : list of tf.Tensor
-        What will be evaluated.
-
-    Attributes
-    ----------
-    assigned : tuple of int
-        The variables that cannot be fed.
-    user : dict
-        The user's own feed.
+    ``assigned`` are the variables that cannot be fed, ``user`` is the user's own feed.
     """
 
     def __init__(self, graph: Any, variables: Sequence[Any], tensors: Sequence[Any]) -> None:
@@ -59,7 +45,7 @@ class Feeding:
         self.assigned = tuple(assigned)
 
     def bound(self, feed_dict: dict[Any, Any], fetches: Sequence[Any]) -> Self:
-        """Return the feeding of one minimisation, whose user feeds and fetches something too."""
+        """Return the feeding of one minimization, whose user feeds and fetches something too."""
         bound = copy.copy(self)
         if fetches:
             bound._known = set(self._known)

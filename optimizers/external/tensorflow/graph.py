@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from optimizers.errors import InvalidInputError
-from optimizers.external.backend import Backend, NoSecondDerivativeError, scalar
+from optimizers.external.backend import Backend, NoSecondDerivativeError, scalar, shape_error
 from optimizers.external.frameworks import require
 from optimizers.external.tensorflow.feeding import Feeding
 from optimizers.external.tensorflow.running import PATIENCE, Direct
@@ -28,24 +28,7 @@ _UNROLLED = 16
 
 
 class GraphBackend(Backend):
-    """A symbolic loss. All operations are built here; nothing else ever adds one.
-
-    Parameters
-    ----------
-    loss : tf.Tensor
-        A scalar of a graph.
-    var_list : list of tf.Variable, optional
-        By default, the graph's trainable variables.
-    constraints : list of tf.Tensor
-        Scalars or arrays of the same graph.
-    second_order : bool
-        Whether to build Hessian-vector products.
-
-    Raises
-    ------
-    InvalidInputError
-        If a tensor is no such one, or there are no variables.
-    """
+    """A symbolic loss. All operations are built here; nothing else ever adds one."""
 
     def __init__(
         self,
@@ -63,9 +46,7 @@ class GraphBackend(Backend):
                     "graph, as the others are; or functions, where the loss is one."
                 )
         if loss.shape.num_elements() not in (1, None):
-            raise InvalidInputError(
-                f"The loss has shape {loss.shape}, expected a scalar: tf.reduce_sum or reduce_mean."
-            )
+            raise shape_error(loss.shape)
         # Control dependencies of the caller's must not become the solver's.
         with loss.graph.as_default(), loss.graph.control_dependencies(None):
             if var_list is None:

@@ -15,16 +15,8 @@ PATIENCE = 50
 class Direct:
     """Tensors of a session, evaluated without all that ``Session.run`` looks up at each call.
 
-    On a small model that is most of the time. TensorFlow has a public way for tensors without a
-    feed only; this one is what Keras took for its functions. :meth:`of` returns None wherever
-    ``run`` could do anything else, and where there is no such way.
-
-    Parameters
-    ----------
-    session : tf.compat.v1.Session
-        The session.
-    tensors, fed : sequence of tf.Tensor
-        What to evaluate, and what is fed, each once.
+    On a small model that is most of the time. TensorFlow's public way is for tensors without a feed
+    only; this one is what Keras took for its functions.
     """
 
     def __init__(self, session: Any, tensors: Sequence[Any], fed: Sequence[Any]) -> None:
@@ -38,17 +30,7 @@ class Direct:
 
     @classmethod
     def of(cls, session: Any, tensors: Sequence[Any], feed: Mapping[Any, Any]) -> Self | None:
-        """Return the way to evaluate tensors with such a feed in a session, or None.
-
-        Parameters
-        ----------
-        session : object
-            The session, of any kind.
-        tensors : sequence
-            What to evaluate.
-        feed : mapping
-            An example of what will be fed.
-        """
+        """Return the way to evaluate tensors with such a feed; None where ``run`` may differ."""
         if not _is_plain(session):
             return None
         fed = list(feed)
@@ -92,7 +74,7 @@ def _is_plain(session: Any) -> bool:
 def _is_array(graph: Any, key: Any, value: Any) -> bool:
     """Return whether a feed is an array or number for a tensor of such, which ``run`` would take.
 
-    A list is none: it may have any other shape the next time.
+    A list is not: it may have any other shape the next time.
     """
     if not (
         require("tensorflow").is_symbolic_tensor(key)

@@ -14,13 +14,7 @@ def own(variable: Any) -> Any:
 
 
 def checked(var_list: Sequence[Any]) -> list[Any]:
-    """Return TensorFlow's own variables, each of which can be optimised.
-
-    Raises
-    ------
-    InvalidInputError
-        If one is no variable, has no fixed shape or is not of real floats, or is there twice.
-    """
+    """Return TensorFlow's own variables, each of which must be of real floats and a fixed shape."""
     tf = require("tensorflow")
     variables: list[Any] = []
     for i, given in enumerate(var_list):
@@ -39,7 +33,7 @@ def checked(var_list: Sequence[Any]) -> list[Any]:
         variables.append(variable)
     if not variables:
         raise InvalidInputError(
-            "There is no variable to optimise: pass them in var_list, or make them trainable."
+            "There is no variable to optimize: pass them in var_list, or make them trainable."
         )
     return variables
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from optimizers.errors import InvalidInputError
-from optimizers.external.backend import Backend, returned
+from optimizers.external.backend import Backend, check_functions, returned, shape_error
 from optimizers.external.bounds import Matched
 from optimizers.external.frameworks import require
 from optimizers.external.packing import Packing
@@ -19,29 +19,9 @@ _HELD = {"torch.float16": np.float16, "torch.float64": np.float64}
 
 
 class TorchBackend(Backend):
-    """Functions of tensors that they read, differentiated by autograd.
+    """Functions of leaf tensors, differentiated by autograd; ``.grad`` is not touched.
 
-    The tensors' ``.grad`` is not touched. Tensors on a device get a point in one copy to the
-    device, and give loss and gradient in one copy from it.
-
-    Parameters
-    ----------
-    loss : callable
-        ``loss() -> scalar tensor``.
-    var_list : list of tensors
-        Leaf tensors of floats that require gradients, as a model's parameters do. They hold the
-        point that is evaluated.
-    constraints : list of callables
-        Each ``constraint() -> tensor``.
-    second_order : bool
-        Of no use: Hessian-vector products need no preparation.
-
-    Raises
-    ------
-    InvalidInputError
-        If an argument is of another kind.
-    MissingExtraError
-        If PyTorch is not installed.
+    A point goes to a device in one copy, and loss and gradient come back in one.
     """
 
     def __init__(
@@ -52,12 +32,9 @@ class TorchBackend(Backend):
         second_order: bool = False,
     ) -> None:
         self._torch: Any = require("torch")
-        for function in (loss, *constraints):
-            if not callable(function) or self._torch.is_tensor(function):
-                raise InvalidInputError(
-                    f"{function!r:.100} was given as a loss or constraint of PyTorch, expected a "
-                    "function without arguments that computes it from the parameters."
-                )
+        check_functions(
+            (loss, *constraints), "without arguments that computes it from PyTorch's tensors"
+        )
         self.variables = self._checked(var_list)
         self._loss, self._constraints = loss, constraints
         self._fetches: list[Any] = []
@@ -96,7 +73,7 @@ class TorchBackend(Backend):
         found = list(var_list or ())
         if not found:
             raise InvalidInputError(
-                "No tensors were given to minimise in: list them in var_list, for instance "
+                "No tensors were given to minimize in: list them in var_list, for instance "
                 "list(model.parameters())."
             )
         if len({id(variable) for variable in found}) < len(found):
@@ -207,10 +184,6 @@ class TorchBackend(Backend):
             self._vector.copy_(self._source)
         self._torch._foreach_copy_(self._targets, self._parts)
 
-    @override
-    def rollback(self, x: NDArray[Any]) -> None:
-        self.commit(x)
-
     def _gradients(self, outputs: Any, **options: Any) -> list[Any]:
         """Return the gradient by each variable: zero for one that the outputs do not depend on."""
         if not isinstance(outputs, tuple) and not outputs.requires_grad:
@@ -233,10 +206,7 @@ class TorchBackend(Backend):
     def _scalar(self, loss: Any) -> Any:
         tensor = self._tensor(loss, "The loss")
         if tensor.numel() != 1:
-            raise InvalidInputError(
-                f"The loss has shape {tuple(tensor.shape)}, expected a scalar: sum it or take its "
-                "mean."
-            )
+            raise shape_error(tuple(tensor.shape))
         return tensor
 
     def _tensor(self, value: Any, what: str = "A constraint") -> Any:

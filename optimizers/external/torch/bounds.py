@@ -10,27 +10,7 @@ from optimizers.errors import InvalidInputError
 def as_keyed(variables: Sequence[Any], bounds: Any) -> Any:
     """Return bounds by variable, as a dict or pairs, whichever way they are written.
 
-    Parameters
-    ----------
-    variables : sequence
-        The variables.
-    bounds : dict or sequence
-        From a variable to (low, high), as a dict or as pairs: returned as they are. Or one
-        (low, high) or None for each variable, in order; or one (low, high) of numbers for all.
-
-    Raises
-    ------
-    InvalidInputError
-        If there are not as many as variables.
-
-    Examples
-    --------
-    >>> as_keyed(["a", "b"], [(0, 1), None])
-    [('a', (0, 1))]
-    >>> as_keyed(["a", "b"], (0, None))
-    [('a', (0, None)), ('b', (0, None))]
-    >>> as_keyed(["a", "b"], [("b", (0, 1))])
-    [('b', (0, 1))]
+    That is as a dict or pairs; in the variables' order; or one (low, high) of numbers for all.
     """
     if isinstance(bounds, Mapping) or not isinstance(bounds, Sequence):
         return bounds
@@ -48,10 +28,7 @@ def as_keyed(variables: Sequence[Any], bounds: Any) -> Any:
 
 
 def unfrozen(variables: Sequence[Any], bounds: Any) -> tuple[list[Any], Any]:
-    """Return the tensors that require gradients, and bounds for those.
-
-    Where none does, all are returned: that is an error of its own.
-    """
+    """Return the tensors that require gradients, or all if none does, and bounds for those."""
     free = [v for v in variables if getattr(v, "requires_grad", True)]
     if not free or len(free) == len(variables):
         return list(variables), bounds

@@ -24,7 +24,7 @@ def minimize(
     loss_callback: Callable[..., Any] | None = None,
     **kwargs: Any,
 ) -> OptimizerResult:
-    """Minimise a function of PyTorch's tensors, which are updated in place.
+    """Minimize a function of PyTorch's tensors, which are updated in place.
 
     Their ``.grad`` is not touched. An exception leaves them as they were.
 
@@ -33,7 +33,7 @@ def minimize(
     closure : callable
         ``closure() -> scalar tensor``. It does not call ``backward``.
     params : tensor or iterable of tensors
-        What to minimise it in: leaf tensors that require gradients, of any types of float
+        What to minimize it in: leaf tensors that require gradients, of any types of float
         together; for instance ``model.parameters()``. Those that do not require gradients stay as
         they are, as with ``torch.optim``; but not all may be such.
     bounds : dict or sequence, optional
@@ -78,9 +78,5 @@ def minimize(
     equalities, inequalities = as_list(equalities), as_list(inequalities)
     backend = TorchBackend(closure, variables, [*equalities, *inequalities])
     given = (backend, variables, equalities, inequalities, bounds)
-    watching = {
-        "fetches": fetches,
-        "step_callback": step_callback,
-        "loss_callback": loss_callback,
-    }
+    watching = dict(fetches=fetches, step_callback=step_callback, loss_callback=loss_callback)
     return minimized(given, optimizer, kwargs, watching)

@@ -58,15 +58,7 @@ class LbfgsInvHessProduct(scipy.optimize.LbfgsInvHessProduct):  # type: ignore[m
 
     @classmethod
     def later(cls, n: int, pairs: Callable[[], tuple[Array, Array]]) -> "LbfgsInvHessProduct":
-        """Return the operator of pairs that are put together when they are first needed.
-
-        Parameters
-        ----------
-        n : int
-            The number of variables.
-        pairs : callable
-            Returns ``sk`` and ``yk``; called once at most.
-        """
+        """Return the operator of pairs that are put together, once, when they are first needed."""
         operator: LbfgsInvHessProduct = cls.__new__(cls)
         # Nor is the base class, whose checks take longer than an evaluation, needed before.
         operator._size, operator._pairs = n, pairs

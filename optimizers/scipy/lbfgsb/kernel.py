@@ -1,9 +1,7 @@
-"""SciPy's compiled kernels of L-BFGS-B and TNC, driven directly. The only place of private names.
+"""SciPy's compiled kernel of L-BFGS-B, driven directly.
 
-The kernels are not public: they have changed with SciPy's versions and will again. They are used
-only after a tiny problem, solved once, has shown that they behave as expected (the trials are in
-:mod:`optimizers.scipy.lbfgsb.trials`); otherwise the same answers come from SciPy's public
-functions, more slowly.
+It is not public: it is used only after trials (:mod:`optimizers.scipy.lbfgsb.available`) have shown
+that it behaves as expected; otherwise the same answers come from SciPy's public function.
 
 References
 ----------
@@ -11,7 +9,6 @@ References
    Mathematical Software 23 (1997) 550-560: reverse communication, the layout of the workspace.
 """
 
-import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,17 +19,9 @@ import scipy.optimize
 from numpy.typing import NDArray
 
 from optimizers._types import Array
-from optimizers.scipy.lbfgsb import trials as kernel_trials
-from optimizers.scipy.lbfgsb.public import (
-    DETAILS,
-    MAXITER,
-    TASKS,
-    Evaluate,
-    LbfgsbEnd,
-    PublicLbfgsb,
-    has_curvature,
-    public_tnc,
-)
+from optimizers.scipy.lbfgsb.options import LbfgsbOptions
+from optimizers.scipy.lbfgsb.public import DETAILS, MAXITER, TASKS, LbfgsbEnd, has_curvature
+from optimizers.scipy.stationary import Evaluate
 
 # What the L-BFGS-B kernel says in its first task number, and what we answer in it.
 _START, _NEW_X, _EVALUATE, _CONVERGED, _STOP = 0, 1, 3, 4, 5
@@ -40,38 +29,10 @@ _START, _NEW_X, _EVALUATE, _CONVERGED, _STOP = 0, 1, 3, 4, 5
 _IN_LINE_SEARCH = 302
 _EPS = float(np.finfo(np.float64).eps)
 
-#: SciPy's defaults of TNC's options.
-TNC_DEFAULTS = {
-    "scale": None,
-    "offset": None,
-    "maxCGit": -1,
-    "maxfun": 100,
-    "eta": -1,
-    "stepmx": 0,
-    "accuracy": 0,
-    "minfev": 0,
-    "ftol": -1,
-    "xtol": -1,
-    "gtol": -1,
-    "rescale": -1,
-}
-
 
 @dataclass(frozen=True)
 class Ray:
-    """Where a line search of L-BFGS-B goes.
-
-    Parameters
-    ----------
-    start, direction : ndarray of float64, shape (n,)
-        A step s leads to ``start + s * direction``.
-    end : ndarray of float64, shape (n,)
-        Where the step 1 leads, without rounding.
-    value, slope : float
-        The objective and its derivative along the direction, at the start.
-    first, longest : float
-        The step that the kernel wants, and the longest inside the bounds.
-    """
+    """Where a line search of L-BFGS-B goes: a step s leads to ``start + s * direction``."""
 
     start: Array
     direction: Array
@@ -87,36 +48,17 @@ class Ray:
 
 
 class LbfgsbKernel:
-    """The state of one L-BFGS-B run: arrays and numbers only, so that it can be pickled.
-
-    Parameters
-    ----------
-    x0 : ndarray of float64, shape (n,)
-        The start, inside the bounds.
-    lower, upper : ndarray of float64, shape (n,), or None
-        The bounds.
-    m : int
-        How many steps stand in for the Hessian.
-    ftol, gtol : float
-        The tolerances of the relative reduction of f and of the projected gradient.
-    maxls : int
-        The most evaluations of a line search.
-    integer : type, default int32
-        The kernel's integer type.
-    """
+    """The state of one L-BFGS-B run, from a start inside the bounds."""
 
     def __init__(
         self,
         x0: Array,
         lower: Array | None,
         upper: Array | None,
-        m: int,
-        ftol: float,
-        gtol: float,
-        maxls: int,
+        options: LbfgsbOptions,
         integer: type[np.signedinteger[Any]] = np.int32,
     ) -> None:
-        n = x0.size
+        n, m = x0.size, options.maxcor
         self.m = m
         self.x = x0.copy()
         self.f = np.zeros(())
@@ -126,22 +68,22 @@ class LbfgsbKernel:
         self.task = np.zeros(2, dtype=integer)
         self.counters = np.zeros(44, dtype=integer)
         self.numbers = np.zeros(29)
-        self.maxls = maxls
+        self.maxls = options.maxls
         self.arguments = (
             m,
             self.x,
             *_coded(self.x, lower, upper, integer),
             self.f,
             self.g,
-            ftol / _EPS,
-            gtol,
+            options.ftol / _EPS,
+            options.gtol,
             self.workspace,
             np.zeros(3 * n, dtype=integer),
             self.task,
             np.zeros(4, dtype=integer),
             self.counters,
             self.numbers,
-            maxls,
+            options.maxls,
             np.zeros(2, dtype=integer),
         )
 
@@ -155,28 +97,12 @@ class LbfgsbKernel:
     ) -> None:
         """Iterate until the kernel ends or ``maxiter`` iterations are done.
 
-        What ``evaluate`` raises leaves the kernel where it stands: run again, it asks again.
-
-        Parameters
-        ----------
-        evaluate : callable
-            ``evaluate(x) -> (value, gradient)``.
-        maxiter : int
-            The most iterations.
-        on_iteration : callable
-            Called with the kernel after each iteration.
-        first : tuple of float and ndarray, optional
-            The answer to the first question, that at the start, if it is known.
-        search : callable, optional
-            Called with the kernel, in place of ``evaluate``, for each step of a line search. It may
-            end the search by :meth:`accept` or :meth:`give_up`, and then stands in place of the
-            kernel's own, or answer by :meth:`step_back` or with ``f`` and ``g``.
+        ``first`` answers the first question. ``search`` is called in place of ``evaluate`` at each
+        step of a line search: it accepts, gives up, steps back, or sets ``f`` and ``g``.
         """
-        setulb, arguments = _private("_lbfgsb").setulb, self.arguments
+        setulb, arguments = scipy.optimize._lbfgsb.setulb, self.arguments
         x, f, g, task = self.x, self.f, self.g, self.task
         wanted = task.item(0)
-        if wanted != _START:  # entered anew: the first question was answered before
-            first = None
         while True:
             if wanted == _EVALUATE and search is not None and task.item(1) == _IN_LINE_SEARCH:
                 search(self)
@@ -206,17 +132,7 @@ class LbfgsbKernel:
         return Ray(start, direction, end, value, slope, first, longest)
 
     def accept(self, step: float, x: Array, value: float, gradient: Array) -> None:
-        """End the line search with a step.
-
-        Parameters
-        ----------
-        step : float
-            The step.
-        x, gradient : ndarray of float64, shape (n,)
-            Where it leads, and the gradient there.
-        value : float
-            The objective there.
-        """
+        """End the line search with a step, which leads to ``x``."""
         self.x[...], self.f[...], self.g[...] = x, value, gradient
         self.numbers[13] = step
         # An interval of steps that has shrunk to one: the kernel's own search takes it then. What
@@ -244,12 +160,10 @@ class LbfgsbKernel:
         return float(max(value + step * wanted, lowest))
 
     def step_back(self, value: float) -> None:
-        """Answer the line search with a value above :attr:`decrease_limit` and no gradient.
-
-        The kernel interpolates with a slope: it gets the one with which its cubic is the parabola
-        through what is known. It keeps nothing of a point that it steps back from.
-        """
+        """Answer the line search with a value above :attr:`decrease_limit` and no gradient."""
         step, slope, lowest, at = self.numbers[[13, 18, 21, 23]].tolist()
+        # The kernel interpolates with a slope: it gets the one with which its cubic is the parabola
+        # through what is known. It keeps nothing of a point that it steps back from.
         wanted = 2.0 * (value - lowest) / (step - at) - slope
         direction = self.ray().direction
         self.f[...] = value
@@ -263,12 +177,9 @@ class LbfgsbKernel:
         return LbfgsbEnd(self.x.copy(), self.iterations, status, message)
 
     def pairs(self) -> tuple[Array, Array]:
-        """Return steps and gradient changes, oldest first; the kernel cannot go on after that.
+        """Return steps and gradient changes, oldest first, the final step included, as views.
 
-        Returns
-        -------
-        sk, yk : ndarray of float64, shape (k, n)
-            The last k <= m, the final step included; parts of the kernel's own workspace.
+        The kernel cannot go on after that.
         """
         m, n = self.m, self.x.size
         steps = self.workspace[: m * n].reshape(m, n)
@@ -313,148 +224,3 @@ def _rotate(rows: Array, first: int) -> None:
     for part in (rows[:first], rows[first:], rows):
         for i in range(len(part) // 2):
             part[[i, -1 - i]] = part[[-1 - i, i]]
-
-
-def lbfgsb(
-    x0: Array,
-    lower: Array | None,
-    upper: Array | None,
-    m: int,
-    ftol: float,
-    gtol: float,
-    maxls: int,
-) -> LbfgsbKernel | PublicLbfgsb:
-    """Return L-BFGS-B's quickest form that works with this SciPy; see :class:`LbfgsbKernel`."""
-    integer = lbfgsb_integer()
-    if integer is None:
-        return PublicLbfgsb(x0, lower, upper, m, ftol, gtol, maxls)
-    return LbfgsbKernel(x0, lower, upper, m, ftol, gtol, maxls, integer)
-
-
-def tnc(
-    evaluate: Evaluate,
-    x0: Array,
-    lower: Array,
-    upper: Array,
-    options: dict[str, Any],
-    on_iteration: Callable[[Array], None],
-) -> tuple[int, Array]:
-    """Run TNC and return its code and the point it ends on.
-
-    Parameters
-    ----------
-    evaluate : callable
-        ``evaluate(x) -> (value, gradient)``.
-    x0, lower, upper : ndarray of float64, shape (n,)
-        The start and the bounds, infinite where there is none, nowhere equal.
-    options : dict
-        SciPy's options of TNC, all of them.
-    on_iteration : callable
-        Called with each iterate.
-
-    Returns
-    -------
-    code : int
-        TNC's return code, -1 to 7.
-    x : ndarray of float64, shape (n,)
-        The point.
-    """
-    if not tnc_works():
-        return public_tnc(evaluate, x0, lower, upper, options, on_iteration)
-    code, _, _, x, _, _ = _tnc_minimize(evaluate, x0, lower, upper, options, on_iteration)
-    return int(code), x
-
-
-def _tnc_minimize(
-    evaluate: Evaluate,
-    x0: Array,
-    lower: Array,
-    upper: Array,
-    options: dict[str, Any],
-    on_iteration: Callable[[Array], None] | None,
-) -> Any:
-    empty = np.array([])
-    return _private("_moduleTNC").tnc_minimize(
-        evaluate,
-        x0,
-        lower,
-        upper,
-        empty if options["scale"] is None else options["scale"],
-        empty if options["offset"] is None else options["offset"],
-        0,  # it would print to the process' standard error; the driver reports instead
-        options["maxCGit"],
-        options["maxfun"],
-        options["eta"],
-        options["stepmx"],
-        options["accuracy"],
-        options["minfev"],
-        options["ftol"],
-        options["xtol"],
-        options["gtol"],
-        options["rescale"],
-        on_iteration,
-    )
-
-
-# Where SciPy keeps the lock of a method, in those versions that have it.
-_LOCKS = {"cobyla": ("_cobyla_py", "_module_lock"), "cobyqa": ("_cobyqa_py", "COBYQA_LOCK")}
-
-
-def method_lock(method: str) -> Any:
-    """Return the lock that SciPy holds while a method runs; None if it has none."""
-    module, name = _LOCKS[method]
-    return getattr(getattr(scipy.optimize, module, None), name, None)
-
-
-def _private(name: str) -> Any:
-    return getattr(scipy.optimize, name)
-
-
-@functools.cache
-def lbfgsb_integer() -> type[np.signedinteger[Any]] | None:
-    """Return the L-BFGS-B kernel's integer type, or None if the kernel cannot be used.
-
-    SciPy 1.18 changes the type's width: the trial tells.
-    """
-    for integer in (np.int32, np.int64):
-        if _passes(kernel_trials.solves, integer):
-            return integer
-    return None
-
-
-@functools.cache
-def line_search_is_replaceable() -> bool:
-    """Return whether the L-BFGS-B kernel takes the steps of another line search."""
-    integer = lbfgsb_integer()
-    return (
-        integer is not None
-        and _passes(kernel_trials.takes_steps, integer)
-        and _passes(kernel_trials.takes_no_step, integer)
-    )
-
-
-@functools.cache
-def steps_back_by_value() -> bool:
-    """Return whether the L-BFGS-B kernel steps back as expected where it has no gradient."""
-    integer = lbfgsb_integer()
-    return integer is not None and _passes(kernel_trials.steps_back, integer)
-
-
-def _passes(trial: Callable[[LbfgsbKernel], bool], integer: type[np.signedinteger[Any]]) -> bool:
-    kernel = LbfgsbKernel(*kernel_trials.PROBLEM, 2, 1e-12, 1e-8, 20, integer)
-    try:
-        return trial(kernel)
-    except Exception:  # whatever a changed private interface raises, the public one remains
-        return False
-
-
-@functools.cache
-def tnc_works() -> bool:
-    """Return whether the TNC kernel behaves as expected."""
-    try:
-        code, _, _, x, _, _ = _tnc_minimize(
-            kernel_trials.trial, *kernel_trials.PROBLEM, TNC_DEFAULTS, None
-        )
-    except Exception:  # as above
-        return False
-    return code in (0, 1, 2) and kernel_trials.is_end(x)

@@ -17,13 +17,7 @@ _EXPANSION, _SHRINKAGE = 4.0, 0.25
 
 
 class Trial(NamedTuple):
-    """A step that was tried.
-
-    Parameters
-    ----------
-    step, value, slope : float
-        The step, the objective there, and its derivative along the direction.
-    """
+    """A step that was tried: the objective there, and its derivative along the direction."""
 
     step: float
     value: float
@@ -31,27 +25,9 @@ class Trial(NamedTuple):
 
 
 class LineSearch:
-    """One line search: asked for steps and told what they lead to, in rounds.
+    """One line search, asked for steps and told what they lead to, in rounds.
 
-    Parameters
-    ----------
-    value, slope : float
-        The objective and its derivative along the direction, which is negative, at the start.
-    first : float
-        The step that is wanted.
-    longest : float
-        The longest step allowed, at least ``first``.
-
-    Examples
-    --------
-    >>> search = LineSearch(1.0, -2.0, 4.0, 100.0)  # of (1 - s)^2
-    >>> steps = search.steps(3)
-    >>> steps
-    [4.0, 10.0, 1.6]
-    >>> for s in steps:
-    ...     search.tell(s, (1 - s) ** 2, 2 * (s - 1))
-    >>> search.acceptable().step
-    1.6
+    ``first`` is the step that is wanted; ``value`` and ``slope`` are those at the start.
     """
 
     def __init__(self, value: float, slope: float, first: float, longest: float) -> None:
@@ -62,18 +38,7 @@ class LineSearch:
         self._rejected: set[float] = set()
 
     def steps(self, count: int) -> list[float]:
-        """Return the next steps to try, the most wanted first.
-
-        Parameters
-        ----------
-        count : int
-            The most steps.
-
-        Returns
-        -------
-        list of float
-            None of them tried before; empty when there is nothing left to gain.
-        """
+        """Return the next steps to try, the most wanted first; empty when nothing is to gain."""
         seen = {0.0, *self._rejected, *(trial.step for trial in self._trials)}
         below = min(self._rejected, default=math.inf)
         steps: list[float] = []

@@ -1,6 +1,6 @@
-"""L-BFGS-B and TNC through SciPy's public functions, where the kernels cannot be used.
+"""L-BFGS-B through SciPy's public function, where the kernel cannot be used.
 
-The same answers as from the kernels, more slowly; and what both ways share.
+The same answers as from the kernel, more slowly; and what both ways share.
 """
 
 from collections import deque
@@ -12,9 +12,8 @@ import numpy as np
 import scipy.optimize
 
 from optimizers._types import Array
-
-#: ``evaluate(x) -> (value, gradient)``; it must not change ``x``, which is the solver's.
-Evaluate = Callable[[Array], tuple[float, Array]]
+from optimizers.scipy.lbfgsb.options import LbfgsbOptions
+from optimizers.scipy.stationary import Evaluate
 
 # The kernel's task numbers in words.
 MAXITER = 504
@@ -51,19 +50,7 @@ _EPS = float(np.finfo(np.float64).eps)
 
 @dataclass
 class LbfgsbEnd:
-    """How an L-BFGS-B run ended.
-
-    Parameters
-    ----------
-    x : ndarray of float64, shape (n,)
-        The point it ends on.
-    nit : int
-        Iterations.
-    status : int
-        0 converged, 1 out of iterations, 2 stopped for another reason.
-    message : str
-        The kernel's words.
-    """
+    """How an L-BFGS-B run ended: status 0 converged, 1 out of iterations, 2 for another reason."""
 
     x: Array
     nit: int
@@ -72,15 +59,7 @@ class LbfgsbEnd:
 
 
 def has_curvature(step: Array, change: Array, gradient: Array) -> bool:
-    """Return whether a step enters the memory, by the kernel's own condition.
-
-    Parameters
-    ----------
-    step, change : ndarray of float64, shape (n,)
-        The step and the change of the gradient along it.
-    gradient : ndarray of float64, shape (n,)
-        The gradient at its start.
-    """
+    """Return whether a step enters the memory, by the kernel's own condition."""
     with np.errstate(all="ignore"):  # an objective that falls without end overflows here
         return bool(change.dot(step) > -_EPS * gradient.dot(step))
 
@@ -89,20 +68,15 @@ class PublicLbfgsb:
     """L-BFGS-B through SciPy's public function, with the kernel's interface."""
 
     def __init__(
-        self,
-        x0: Array,
-        lower: Array | None,
-        upper: Array | None,
-        m: int,
-        ftol: float,
-        gtol: float,
-        maxls: int,
+        self, x0: Array, lower: Array | None, upper: Array | None, options: LbfgsbOptions
     ) -> None:
         self.x, self.f, self.g = x0.copy(), np.zeros(()), np.zeros(x0.size)
         self.iterations = 0
         self._bounds = None if lower is None else scipy.optimize.Bounds(lower, upper)
-        self._options = {"maxcor": m, "ftol": ftol, "gtol": gtol, "maxls": maxls}
-        self._pairs: deque[tuple[Array, Array]] = deque(maxlen=m)
+        self._options = {
+            name: getattr(options, name) for name in ("maxcor", "ftol", "gtol", "maxls")
+        }
+        self._pairs: deque[tuple[Array, Array]] = deque(maxlen=options.maxcor)
         self._is_kept = False
         self._result: Any = None
 
@@ -114,10 +88,7 @@ class PublicLbfgsb:
         first: tuple[float, Array] | None = None,
         search: Callable[[Any], None] | None = None,
     ) -> None:
-        """Iterate until the method ends or ``maxiter`` iterations are done.
-
-        The line search is SciPy's: none can be given here.
-        """
+        """Iterate as :meth:`LbfgsbKernel.run`, by SciPy's line search: none can be given here."""
         assert search is None
         value, gradient = evaluate(self.x) if first is None else first
         self.f[...], self.g[...] = value, gradient
@@ -172,40 +143,3 @@ class PublicLbfgsb:
         sk = np.array([step for step, _ in self._pairs]).reshape(len(self._pairs), n)
         yk = np.array([change for _, change in self._pairs]).reshape(len(self._pairs), n)
         return sk, yk
-
-
-def public_tnc(
-    evaluate: Evaluate,
-    x0: Array,
-    lower: Array,
-    upper: Array,
-    options: dict[str, Any],
-    on_iteration: Callable[[Array], None],
-) -> tuple[int, Array]:
-    """Run TNC; as :func:`kernels.tnc`."""
-    # SciPy evaluates the last point once more: what an iteration ended on is known.
-    known: dict[bytes, tuple[float, Array]] = {}
-
-    def remembered(x: Array) -> tuple[float, Array]:
-        key = x.tobytes()
-        if key not in known:
-            known[key] = evaluate(x)
-        return known[key]
-
-    def iteration(x: Array) -> None:
-        answer = known.get(x.tobytes())
-        known.clear()
-        if answer is not None:
-            known[x.tobytes()] = answer
-        on_iteration(x)
-
-    raw = scipy.optimize.minimize(
-        remembered,
-        x0,
-        jac=True,
-        bounds=scipy.optimize.Bounds(lower, upper),
-        method="TNC",
-        callback=iteration,
-        options=options,
-    )
-    return int(raw.status), raw.x

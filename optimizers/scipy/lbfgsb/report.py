@@ -1,28 +1,14 @@
-"""What L-BFGS-B and TNC print while they run, at each level that their documents name."""
+"""What L-BFGS-B prints while it runs, at each level that its document names."""
 
 import numpy as np
-import scipy
 
 from optimizers._types import Array
 from optimizers.problem.problem import Problem
 from optimizers.scipy.stationary import gradient_norm
 
-MSG_NONE = 0
-MSG_ITER = 1
-MSG_INFO = 2
-MSG_VERS = 4
-MSG_EXIT = 8
-MSG_ALL = MSG_ITER + MSG_INFO + MSG_VERS + MSG_EXIT
-
 
 class ActiveSet:
-    """Follows which variables lie on a bound.
-
-    Parameters
-    ----------
-    problem : Problem
-        The problem, for its bounds.
-    """
+    """Follows which variables lie on a bound."""
 
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
@@ -42,17 +28,7 @@ class ActiveSet:
 
 
 class LbfgsbReport:
-    """Prints the progress of L-BFGS-B.
-
-    Parameters
-    ----------
-    problem : Problem
-        The problem.
-    iprint : int
-        Negative: nothing. 0: one line at the last iteration. 0 < iprint < 99: also f and
-        ``|proj g|`` every iprint iterations. 99: the details of every iteration but no vectors.
-        100: also changes of the active set, and the final x. Above 100: also x and g.
-    """
+    """Prints the progress of L-BFGS-B; for ``iprint`` see :func:`minimize_lbfgsb`."""
 
     def __init__(self, problem: Problem, iprint: int) -> None:
         self._problem = problem
@@ -89,52 +65,6 @@ class LbfgsbReport:
         )
         if self._iprint >= 100:
             print(f"    X = {_vector(x)}")
-
-
-class TncReport:
-    """Prints the progress of TNC.
-
-    Parameters
-    ----------
-    problem : Problem
-        The problem.
-    messages : int
-        A bit mask: 1 a line an iteration, 2 variables that meet or leave a bound, 4 the version,
-        8 the reason for the end.
-    """
-
-    def __init__(self, problem: Problem, messages: int) -> None:
-        self._problem = problem
-        self._messages = messages
-        self._active = ActiveSet(problem)
-
-    def start(self) -> None:
-        """Print the table's head."""
-        if self._messages & MSG_ITER:
-            print("  NIT   NF   F                       GTG")
-
-    def iteration(self, nit: int, x: Array, f: float, g: Array, nfev: int) -> None:
-        """Print what the mask asks for after an iteration; number 0 is the start."""
-        if self._messages & MSG_INFO:
-            changes = self._active.changes(x)
-            if changes:
-                print(f"tnc: bounds {changes}")
-        if self._messages & MSG_ITER:
-            free = self._free(x, g)
-            print(f" {nit:4d} {nfev:4d} {f:22.15E}  {free.dot(free):15.8E}")
-
-    def _free(self, x: Array, g: Array) -> Array:
-        """Return the gradient without the variables that it holds at their bounds."""
-        lower, upper = self._problem.lower, self._problem.upper
-        if lower is None or upper is None:
-            return g
-        return np.where(((x <= lower) & (g > 0)) | ((x >= upper) & (g < 0)), 0.0, g)
-
-
-def report_version(messages: int) -> None:
-    """Print TNC's version, before anything else, if the mask asks for it."""
-    if messages & MSG_VERS:
-        print(f"tnc: truncated Newton, the C implementation in SciPy {scipy.__version__}")
 
 
 def _vector(x: Array) -> str:

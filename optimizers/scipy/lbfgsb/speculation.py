@@ -1,8 +1,10 @@
-"""Line searches of L-BFGS-B that try several steps at a time, all in one wave.
+"""Line searches of L-BFGS-B that suit waves: several steps at a time, or values before gradients.
 
 The direction and what is learnt from a step are the kernel's; only the search along the direction
 is here, with the kernel's conditions on a step. Where evaluations at the same time cost no more
-than one, the steps that turn out too many are free, and the best of them saves iterations.
+than one, the steps that turn out too many are free, and the best of them saves iterations. Where
+the probes of a gradient wait for workers, a step whose value alone tells that it is too long needs
+none of them.
 """
 
 from collections.abc import Callable
@@ -11,40 +13,26 @@ from optimizers._types import Array
 from optimizers.errors import warn_user
 from optimizers.run.memory import Evaluation
 from optimizers.run.run import Run
-from optimizers.scipy.lbfgsb import kernel as kernels
+from optimizers.scipy.lbfgsb import available
+from optimizers.scipy.lbfgsb.kernel import LbfgsbKernel
 from optimizers.scipy.lbfgsb.line_search import LineSearch
 
 
-def line_search(
-    run: Run, speculate: int, maxls: int
-) -> Callable[[kernels.LbfgsbKernel], None] | None:
-    """Return a line search that tries ``speculate`` steps at a time, for the kernel.
+def line_search(run: Run, speculate: int, maxls: int) -> Callable[[LbfgsbKernel], None] | None:
+    """Return a line search that tries ``speculate`` steps at a time, ``maxls`` at most.
 
-    Parameters
-    ----------
-    run : Run
-        The run, which evaluates them.
-    speculate : int
-        How many steps go in one wave.
-    maxls : int
-        The most steps of one search.
-
-    Returns
-    -------
-    callable or None
-        None for the kernel's own, which tries one at a time: if that is what is wanted or, after
-        a warning, if this SciPy's kernel takes no other.
+    None for the kernel's own: if that is wanted or, after a warning, if it takes no other.
     """
     if speculate == 1:
         return None
-    if not kernels.line_search_is_replaceable():
+    if not available.line_search_is_replaceable():
         warn_user(
             f"speculate={speculate} needs a kernel of L-BFGS-B that this SciPy does not have: "
             "steps are tried one at a time."
         )
         return None
 
-    def search(kernel: kernels.LbfgsbKernel) -> None:
+    def search(kernel: LbfgsbKernel) -> None:
         ray = kernel.ray()
         line = LineSearch(ray.value, ray.slope, ray.first, ray.longest)
         known: dict[float, tuple[Evaluation, Array]] = {}
@@ -54,7 +42,8 @@ def line_search(
             if not steps:
                 break
             left -= len(steps)
-            found = run.values_and_gradients([ray.point(step) for step in steps])
+            points = [ray.point(step) for step in steps]
+            found = run.ask(points, gradients=True, penalize=False, optional=True).found
             # The budget may have been too small for all.
             for step, answer in zip(steps, found, strict=False):
                 if answer is None or answer.jac is None:
@@ -66,7 +55,32 @@ def line_search(
         if taken is None:
             kernel.give_up()
             return
-        run.last, gradient = known[taken.step]
-        kernel.accept(taken.step, run.last.x, run.last.fun, gradient)
+        answer, gradient = known[taken.step]
+        run.goes_on_from(answer)
+        kernel.accept(taken.step, answer.x, answer.fun, gradient)
 
     return search
+
+
+def values_first(run: Run) -> Callable[[LbfgsbKernel], None] | None:
+    """Return what answers the kernel's line search, without gradients that it has no use for.
+
+    None where nothing is gained by it, and for random probes: these are alike on any workers.
+    """
+    has_probes = not run.problem.derivatives.is_given
+    has_probes = has_probes and not run.source.is_random
+    if not (has_probes and run.is_narrow and available.steps_back_by_value()):
+        return None
+
+    def answer(kernel: LbfgsbKernel) -> None:
+        limit = kernel.decrease_limit
+        (known,) = run.ask(
+            [kernel.x], gradients=True, reuse=True, skip_gradient_if=lambda value: value > limit
+        ).found
+        assert known is not None
+        if known.jac is None:
+            kernel.step_back(known.fun)
+        else:
+            kernel.f[...], kernel.g[...] = known.fun, known.jac
+
+    return answer

@@ -21,25 +21,17 @@ _EPS = float(np.finfo(np.float64).eps)
 
 def is_coarse(run: Run) -> bool:
     """Return whether the gradients are differences of values that are coarser than float64."""
-    by_differences = not (run.problem.jac is True or callable(run.problem.jac))
-    return by_differences and run.precision > _EPS and run.stage is None
+    by_differences = not run.problem.derivatives.is_given
+    return by_differences and run.precision > _EPS and run.watch is None
 
 
 def gradient_error(run: Run, value: float) -> float:
-    """Return the relative error of gradients by the run's differences, noise included.
-
-    Parameters
-    ----------
-    run : Run
-        The run, after its first evaluation.
-    value : float
-        The value at the start.
-    """
-    source = run.differences
+    """Return the relative error of gradients by differences, after the value at the start."""
+    source = run.source
     is_scheme = isinstance(source, Differences)
-    if run.stage is not None:
+    if run.watch is not None:
         scheme = Differences("3-point") if is_scheme else source
-        error = scheme.relative_error(run.stage.sigma / max(1.0, abs(value)))
+        error = scheme.relative_error(run.watch.sigma / max(1.0, abs(value)))
     elif is_coarse(run) and isinstance(source, Differences) and source.scheme != "cs":
         # They are central then whatever was asked for, with steps that suit the precision.
         error = Differences("3-point").relative_error(run.precision)
@@ -49,15 +41,7 @@ def gradient_error(run: Run, value: float) -> float:
 
 
 def set_accuracy(options: dict[str, Any], error: float) -> None:
-    """Set ``accuracy``, and ``gtol`` if it is not given, to what suits gradients with an error.
-
-    Parameters
-    ----------
-    options : dict
-        The kernel's options; changed.
-    error : float
-        The relative error of the gradients.
-    """
+    """Set ``accuracy``, and ``gtol`` if not given, to what suits gradients with an error."""
     # Balances noise and curvature of the products; the kernel multiplies it by 1 + norm(x).
     options["accuracy"] = error**0.5 / 3
     if options["gtol"] < 0:
@@ -66,15 +50,7 @@ def set_accuracy(options: dict[str, Any], error: float) -> None:
 
 
 class Coarse:
-    """Makes TNC's options suit coarse values, and tells whether these bear out how it ended.
-
-    Parameters
-    ----------
-    run : Run
-        The run, after its first evaluation.
-    options : dict
-        The kernel's options as they were given.
-    """
+    """Makes TNC's options suit coarse values, and tells whether these bear out how it ended."""
 
     def __init__(self, run: Run, options: dict[str, Any]) -> None:
         self._run = run

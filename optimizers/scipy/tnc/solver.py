@@ -1,32 +1,25 @@
 """TNC on SciPy's kernel: how a run is solved by it."""
 
 import math
-from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from optimizers._types import Array
 from optimizers.errors import OptionError
 from optimizers.problem.problem import Problem
-from optimizers.run.fast_path import direct
+from optimizers.result import OptimizerResult, StopReason
+from optimizers.run.fast_path import fast_path
 from optimizers.run.memory import Evaluation
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 from optimizers.scipy.free_variables import FreeVariables
-from optimizers.scipy.lbfgsb import kernel as kernels
-from optimizers.scipy.lbfgsb.report import (
-    MSG_ALL,
-    MSG_EXIT,
-    MSG_INFO,
-    MSG_ITER,
-    MSG_NONE,
-    MSG_VERS,
-    TncReport,
-    report_version,
-)
-from optimizers.scipy.stationary import is_misled
+from optimizers.scipy.solver import ScipySolver
+from optimizers.scipy.stationary import Evaluate, is_misled
+from optimizers.scipy.tnc import kernel as kernels
 from optimizers.scipy.tnc.codes import (
     CONSTANT,
     LOCALMINIMUM,
@@ -36,29 +29,52 @@ from optimizers.scipy.tnc.codes import (
     XCONVERGED,
 )
 from optimizers.scipy.tnc.precision import Coarse, gradient_error, is_coarse, set_accuracy
+from optimizers.scipy.tnc.report import (
+    MSG_ALL,
+    MSG_EXIT,
+    MSG_INFO,
+    MSG_ITER,
+    MSG_NONE,
+    MSG_VERS,
+    TncReport,
+    report_version,
+)
 
 _FLOAT = np.finfo(np.float64)
 #: Of smaller scales, and of larger ones, steps of the machine precision's size are no numbers.
 _LEAST, _MOST = float(_FLOAT.tiny / _FLOAT.eps), float(_FLOAT.max * _FLOAT.eps)
 
 
+class TncSolver(ScipySolver):
+    """TNC with the options of one optimizer."""
+
+    @override
+    def solve(self, run: Run) -> Outcome:
+        options = self._options(run)
+        # The kernel's maxfun counts value and gradient as one, whatever they cost: not the run's.
+        limit = options.pop("maxiter", None)
+        limit = _default_limit(run.problem) if limit is None else limit
+        messages = tnc_messages(options.pop("mesg_num", None))
+        outcome = solve_tnc(run, {**options, "maxfun": limit}, messages)
+        if outcome.stop is StopReason.MAXFUN:
+            # Whoever gave maxfun must see that it was another limit.
+            words = f"maxiter={limit}, which counts value and gradient as one"
+            outcome = replace(outcome, message=f"{outcome.message} ({words})")
+        return outcome
+
+    @override
+    def report(self, run: Run, result: OptimizerResult) -> None:
+        report_end(result.message, tnc_messages(self._given.get("mesg_num")))
+
+
+def _default_limit(problem: Problem) -> int:
+    return max(100, 10 * problem.n)
+
+
 def solve_tnc(run: Run, options: dict[str, Any], messages: int = MSG_NONE) -> Outcome:
-    """Run TNC on the problem of a run.
+    """Run TNC on a run, with those options that differ from SciPy's defaults, as None does not.
 
-    Parameters
-    ----------
-    run : Run
-        The run.
-    options : dict
-        Options of TNC that differ from :data:`kernels.TNC_DEFAULTS`; None stands for a default:
-        for ``maxfun`` max(100, 10 n), for ``accuracy`` what suits the run's difference scheme.
-    messages : int, default 0
-        What is printed; see :class:`TncReport`.
-
-    Returns
-    -------
-    Outcome
-        How it ended.
+    An ``accuracy`` of None is what suits the run's difference scheme.
     """
     problem = run.problem
     report = TncReport(problem, messages) if messages else None
@@ -66,9 +82,9 @@ def solve_tnc(run: Run, options: dict[str, Any], messages: int = MSG_NONE) -> Ou
     free = FreeVariables(problem, strip=True)
     options = _checked(options, problem, free)
     report_version(messages)
-    evaluate = direct(run)
+    evaluate = fast_path(run)
     value, gradient = evaluate(problem.x0)
-    run.iterate = run.last
+    run.note_iterate(run.memory.last)
     # The first value tells the precision.
     coarse = Coarse(run, options) if is_coarse(run) else None
     if coarse is not None:
@@ -81,23 +97,26 @@ def solve_tnc(run: Run, options: dict[str, Any], messages: int = MSG_NONE) -> Ou
     del gradient  # which may be large; the kernel asks for the start once more
 
     def note(x: Array) -> None:
-        run.nit += 1
-        run.iterate = _nearest(run, free.whole(x))
+        run.note_iterate(_nearest(run, free.whole(x)), run.nit + 1)
 
     def observe(x: Array) -> None:
         known = _nearest(run, free.whole(x))
         if report is not None and known.jac is not None:
             report.iteration(run.nit + 1, known.x, known.fun, known.jac, run.nfev)
-        run.iteration(known.x, known)
+        run.iterated(known.x, known)
 
     if not free.mask.any():
         return _ended(run, CONSTANT, problem.x0)
     on_iteration = observe if run.is_watched or report is not None else note
     evaluate_free = _on_free(evaluate, free)
     start, lower, upper = _box(free)
-    if coarse is None:
-        code, x = kernels.tnc(evaluate_free, start, lower, upper, options, on_iteration)
+
+    def attempt(evaluate: Evaluate, start: Array, options: dict[str, Any]) -> Outcome:
+        code, x = kernels.tnc(evaluate, start, lower, upper, options, on_iteration)
         return _ended(run, code, problem.clip(free.whole(x)))
+
+    if coarse is None:
+        return attempt(evaluate_free, start, options)
     asked = 0
 
     def counted(x: Array) -> tuple[float, Array]:
@@ -105,24 +124,21 @@ def solve_tnc(run: Run, options: dict[str, Any], messages: int = MSG_NONE) -> Ou
         asked += 1
         return evaluate_free(x)
 
-    code, x = kernels.tnc(counted, start, lower, upper, options, on_iteration)
-    outcome = _ended(run, code, problem.clip(free.whole(x)))
+    outcome = attempt(counted, start, options)
     left = options["maxfun"] - asked
     if left > 0 and coarse.is_doubtful(outcome):
         # Directions that noise spoiled: from here, with an empty memory, there may be a way on.
-        again = {**options, "maxfun": left}
-        code, x = kernels.tnc(counted, outcome.x[free.mask], lower, upper, again, on_iteration)
-        outcome = _ended(run, code, problem.clip(free.whole(x)))
+        outcome = attempt(counted, outcome.x[free.mask], {**options, "maxfun": left})
     code = coarse.verdict(outcome)
     return outcome if code == outcome.status else _as_ending(code, outcome.x, outcome.known)
 
 
 def _ended(run: Run, code: int, x: Array) -> Outcome:
     """Return the outcome in the run's terms."""
-    known = run.lookup(x)
+    known = run.memory.lookup(x)
     if known is None:  # scaling may move the last point by a rounding error
         run.value_and_gradient(x)
-        known = run.lookup(x)
+        known = run.memory.lookup(x)
     if LOCALMINIMUM <= code <= XCONVERGED and known is not None:
         lacks_progress = code != LOCALMINIMUM
         if not math.isfinite(known.fun) or (lacks_progress and is_misled(run, known)):
@@ -140,7 +156,7 @@ def _checked(options: dict[str, Any], problem: Problem, free: FreeVariables) -> 
     given = {
         name: value for name, value in options.items() if value is not None or name == "accuracy"
     }
-    options = {**kernels.TNC_DEFAULTS, "maxfun": max(100, 10 * problem.n), **given}
+    options = {**kernels.TNC_DEFAULTS, "maxfun": _default_limit(problem), **given}
     options["maxfun"], options["maxCGit"] = int(options["maxfun"]), int(options["maxCGit"])
     for name in ("scale", "offset"):
         options[name] = _vector(name, options[name], problem.n, free.mask)
@@ -212,9 +228,7 @@ def _box(free: FreeVariables) -> tuple[Array, Array, Array]:
     return problem.x0[mask], lower[mask], upper[mask]
 
 
-def _on_free(
-    evaluate: Callable[[Array], tuple[float, Array]], free: FreeVariables
-) -> Callable[[Array], tuple[float, Array]]:
+def _on_free(evaluate: Evaluate, free: FreeVariables) -> Evaluate:
     """Return ``evaluate`` as a function of the free variables alone."""
     if free.is_all:
         return evaluate
@@ -229,10 +243,12 @@ def _on_free(
 def _nearest(run: Run, x: Array) -> Evaluation:
     """Return the evaluation of an iterate: scaling may have moved it by a rounding error."""
     # After a long line search it may be remembered only as the best, or as the last iterate.
-    known = run.lookup(x)
+    known = run.memory.lookup(x)
     if known is None:
-        kept = [known for known in (run.last_good, run.iterate) if known is not None]
-        known = min([*kept, *run.recent], key=lambda known: float(np.sum((known.x - x) ** 2)))
+        kept = [known for known in (run.memory.last_good, run.memory.iterate) if known is not None]
+        known = min(
+            [*kept, *run.memory.recent], key=lambda known: float(np.sum((known.x - x) ** 2))
+        )
     return known
 
 

@@ -1,6 +1,6 @@
 """SciPy's kernels driven directly, and the public functions in their stead: the same results."""
 
-import pickle
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +11,12 @@ from scipy.optimize import rosen, rosen_der
 import optimizers
 from optimizers import LBFGSB, TNC, minimize_lbfgsb, minimize_tnc
 from optimizers.problems import get_problem
-from optimizers.scipy.lbfgsb import kernel as kernels
+from optimizers.scipy.lbfgsb import available
+from optimizers.scipy.lbfgsb.kernel import _rotate
+from optimizers.scipy.tnc import kernel as tnc
 
 X0 = [-1.2, 1.0]
+PRIVATE = ["_lbfgsb", "_moduleTNC"]
 NAMES = [
     "rosenbrock", "beale", "helical_valley", "powell_badly_scaled", "wood", "extended_rosenbrock",
     "linear_full_rank", "hs1", "hs2", "hs3", "hs4", "hs5", "hs25", "hs38", "hs45", "hs110",
@@ -25,13 +28,15 @@ NAMES = [
 def public(monkeypatch: pytest.MonkeyPatch):
     """Return a context in which SciPy's private kernels are out of reach."""
 
-    def refused(name: str) -> object:
-        raise AssertionError(f"the private {name} was used")
+    class Refused:
+        def __getattr__(self, name: str) -> object:
+            raise AssertionError(f"the private {name} was used")
 
     def turn_off() -> None:
-        monkeypatch.setattr(kernels, "lbfgsb_integer", lambda: None)
-        monkeypatch.setattr(kernels, "tnc_works", lambda: False)
-        monkeypatch.setattr(kernels, "_private", refused)
+        monkeypatch.setattr(available, "lbfgsb_integer", lambda: None)
+        monkeypatch.setattr(tnc, "tnc_works", lambda: False)
+        for module in PRIVATE:
+            monkeypatch.setattr(scipy.optimize, module, Refused())
 
     return turn_off
 
@@ -57,8 +62,8 @@ def assert_same_pairs(ours, other) -> None:
 
 
 def test_this_scipys_kernels_are_used() -> None:
-    assert kernels.lbfgsb_integer() in (np.int32, np.int64)
-    assert kernels.tnc_works() is True
+    assert available.lbfgsb_integer() in (np.int32, np.int64)
+    assert tnc.tnc_works() is True
 
 
 @pytest.mark.parametrize(
@@ -203,15 +208,11 @@ def test_restart_and_printing_are_the_same_through_the_public_function(
 @pytest.fixture
 def fresh():
     """Forget what the checks found, before and after a test."""
-    kernels.lbfgsb_integer.cache_clear()
-    kernels.tnc_works.cache_clear()
+    available.lbfgsb_integer.cache_clear()
+    tnc.tnc_works.cache_clear()
     yield
-    kernels.lbfgsb_integer.cache_clear()
-    kernels.tnc_works.cache_clear()
-
-
-def absent(*arguments: object) -> object:
-    raise AttributeError("gone")
+    available.lbfgsb_integer.cache_clear()
+    tnc.tnc_works.cache_clear()
 
 
 def wrong_signature(*arguments: object) -> object:
@@ -236,44 +237,35 @@ class Changed:
     setulb = tnc_minimize = staticmethod(wrong_signature)
 
 
-@pytest.mark.parametrize("private", [absent, lambda name: Changed, lambda name: Silent])
+@pytest.mark.parametrize("private", [None, Changed, Silent])
 @pytest.mark.usefixtures("fresh")
 def test_a_kernel_that_misbehaves_is_not_used(private, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = [face(rosen, X0, jac=rosen_der) for face in (minimize_lbfgsb, minimize_tnc)]
-    kernels.lbfgsb_integer.cache_clear()
-    kernels.tnc_works.cache_clear()
-    monkeypatch.setattr(kernels, "_private", private)
-    assert kernels.lbfgsb_integer() is None
-    assert not kernels.tnc_works()
+    available.lbfgsb_integer.cache_clear()
+    tnc.tnc_works.cache_clear()
+    for module in PRIVATE:
+        if private is None:
+            monkeypatch.delattr(scipy.optimize, module)
+        else:
+            monkeypatch.setattr(scipy.optimize, module, private)
+    assert available.lbfgsb_integer() is None
+    assert not tnc.tnc_works()
     for face, result in zip((minimize_lbfgsb, minimize_tnc), expected, strict=True):
         assert_same(result, face(rosen, X0, jac=rosen_der))
 
 
-def test_no_other_module_imports_a_private_name() -> None:
-    for path in Path(optimizers.__file__).parent.rglob("*.py"):
-        if path.parts[-2:] != ("lbfgsb", "kernel.py"):
-            text = path.read_text()
-            assert "optimize._" not in text, path
-            assert "_moduleTNC" not in text, path
+def test_private_names_are_those_of_the_kernels_modules_and_of_the_locks() -> None:
+    package = Path(optimizers.__file__).parent
+    private = re.compile(r"optimize\._|_moduleTNC|_module_lock|COBYQA_LOCK")
+    found = {
+        str(path.relative_to(package / "scipy"))
+        for path in package.rglob("*.py")
+        if private.search(path.read_text())
+    }
+    assert found == {"lbfgsb/kernel.py", "tnc/kernel.py", "locks.py"}
 
 
 # The kernel's state.
-
-
-def test_a_kernel_goes_on_after_a_trip_through_pickle() -> None:
-    def evaluate(x: np.ndarray) -> tuple[float, np.ndarray]:
-        return rosen(x), rosen_der(x)
-
-    def begun() -> kernels.LbfgsbKernel:
-        kernel = kernels.lbfgsb(np.array(X0), None, None, 5, 1e-12, 1e-8, 20)
-        kernel.run(evaluate, 12, lambda kernel: None)
-        assert kernel.iterations == 12
-        return kernel
-
-    assert isinstance(begun(), kernels.LbfgsbKernel)
-    restored = pickle.loads(pickle.dumps(begun()))
-    assert np.array_equal(restored.x, begun().x)
-    assert np.array_equal(restored.pairs()[0], begun().pairs()[0])
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 5, 8])
@@ -282,7 +274,7 @@ def test_rotating_rows_in_place_is_rolling_them(rows: int, columns: int) -> None
     for first in range(rows):
         given = np.arange(float(rows * columns)).reshape(rows, columns)
         expected = np.roll(given, -first, axis=0)
-        kernels._rotate(given, first)
+        _rotate(given, first)
         assert np.array_equal(given, expected)
 
 

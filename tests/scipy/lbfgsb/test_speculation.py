@@ -13,7 +13,7 @@ from optimizers.evaluation import Evaluator
 from optimizers.problem.problem import Problem
 from optimizers.problems import ReferenceProblem, all_problems
 from optimizers.run.run import Run
-from optimizers.scipy.lbfgsb import kernel as kernels
+from optimizers.scipy.lbfgsb import available
 
 LIKE_SCIPY = {"ftol": 2.220446049250313e-09, "restart": False, "maxfun": 10**6}
 
@@ -255,15 +255,15 @@ def test_several_points_of_a_run_of_which_some_are_rejected() -> None:
     assert found[0].fun == 0.0
     assert np.allclose(found[0].jac, 0.0, atol=1e-5)
     assert found[1] is None
-    assert (run.nrejected, run.npenalized) == (1, 0)
+    assert (run.budget.nrejected, run.budget.npenalized) == (1, 0)
     assert run.values_and_gradients([np.array([2.0, 0.0]), np.array([3.0, 0.0])]) == [None, None]
-    assert (run.nrejected, run.npenalized) == (3, 1)
+    assert (run.budget.nrejected, run.budget.npenalized) == (3, 1)
 
 
 def test_a_kernel_that_takes_no_steps_means_a_warning_and_plain_steps(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(kernels, "line_search_is_replaceable", lambda: False)
+    monkeypatch.setattr(available, "line_search_is_replaceable", lambda: False)
     plain = LBFGSB().minimize(rosen, start(4), rosen_der)
     with pytest.warns(OptimizerWarning, match="speculate=3 needs"):
         result = LBFGSB(speculate=3).minimize(rosen, start(4), rosen_der)

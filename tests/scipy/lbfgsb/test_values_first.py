@@ -11,8 +11,9 @@ from optimizers import LBFGSB
 from optimizers.evaluation import Differences, Evaluator
 from optimizers.problem.problem import Problem
 from optimizers.run.run import Run
-from optimizers.scipy.lbfgsb import kernel as kernels
-from optimizers.scipy.lbfgsb.solver import LbfgsbOptions, solve_lbfgsb
+from optimizers.scipy.lbfgsb import available
+from optimizers.scipy.lbfgsb.options import LbfgsbOptions
+from optimizers.scipy.lbfgsb.solver import solve_lbfgsb
 
 
 class Narrow(Evaluator):
@@ -76,7 +77,13 @@ def test_no_made_up_gradient_is_ever_seen() -> None:
     run = run_of(rosen, observers=(observe,))
     result = solved(run)
     assert result.nfev % 7 != 0  # values without probes
-    everything = [*seen, (result.x, result.fun, result.jac), *run.recent, run.last, run.last_good]
+    everything = [
+        *seen,
+        (result.x, result.fun, result.jac),
+        *run.memory.recent,
+        run.memory.last,
+        run.memory.last_good,
+    ]
     for x, fun, jac in everything:
         assert fun == rosen(x)
         assert jac is None or np.array_equal(jac, gradient(x))
@@ -107,7 +114,7 @@ def test_the_users_gradient_is_no_wave_to_save() -> None:
 def test_a_kernel_that_does_not_step_back_is_driven_as_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(kernels, "steps_back_by_value", lambda: False)
+    monkeypatch.setattr(available, "steps_back_by_value", lambda: False)
     assert solved(run_of(rosen)).nfev % 7 == 0
 
 
@@ -138,4 +145,4 @@ def test_a_run_tells_the_value_alone_where_that_is_enough() -> None:
     assert len(kept.points) == run.nfev == 1
     value, gradient = run.value_and_gradient(x + 1.0, lambda value: False)
     assert np.allclose(gradient, rosen_der(x + 1.0), rtol=1e-4)
-    assert run.last.jac is not None
+    assert run.memory.last.jac is not None

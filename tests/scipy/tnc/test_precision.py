@@ -7,9 +7,9 @@ import pytest
 from scipy.optimize import rosen, rosen_der
 
 from optimizers import RCSTRINGS, TNC, StopReason, fmin_tnc, minimize_tnc
-from optimizers.problem.problem import as_bounds
+from optimizers.problem.bounds import as_bounds
 from optimizers.problems import ReferenceProblem, all_problems
-from optimizers.scipy.lbfgsb import kernel as kernels
+from optimizers.scipy.tnc import kernel as kernels
 
 X0 = [-1.2, 1.0]
 STARTS = np.random.default_rng(7).uniform(-3.0, 3.0, (30, 2))

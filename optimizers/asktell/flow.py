@@ -1,0 +1,178 @@
+"""What a flow yields and is sent, and what drives it: its questions are answered by a run."""
+
+from collections.abc import Generator
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optimizers._types import Array
+from optimizers.asktell.messages import AskData
+from optimizers.result import StopReason
+from optimizers.run.budget import StopRun
+from optimizers.run.memory import Evaluation
+from optimizers.run.outcome import Outcome
+from optimizers.run.run import Run
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """The end of an iteration, for those who watch.
+
+    Parameters
+    ----------
+    x : ndarray of float64, shape (n,)
+        The iterate.
+    fun : float, optional
+        The objective there, if it was evaluated.
+    jac : ndarray of float64, shape (n,), optional
+        The gradient there, if it was.
+    extra : dict
+        Further entries of what callbacks see, such as ``stepsize``.
+    """
+
+    x: Array
+    fun: float | None = None
+    jac: Array | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Products:
+    """A question for one call of the problem's ``hessp``; told is what it returns, as ``fun``.
+
+    It is counted in ``nhev`` and recorded in journals. An algorithm that needs another function of
+    two points, such as a fidelity, puts it in the place of ``hessp`` in its ``_problem``.
+
+    Parameters
+    ----------
+    x, p : ndarray of float64 of one dimension
+        The arguments.
+    """
+
+    x: Array
+    p: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Told:
+    """The answer to a flow's question; its arrays are the flow's own.
+
+    Parameters
+    ----------
+    fun : float, or ndarray of float64 of shape (k,)
+        The value, or one for each of k points; what ``hessp`` returned.
+    jac : ndarray of float64, shape (n,) or (k, n), or None
+        The gradient, if that was asked for.
+    known : ndarray of bool, shape (k,), or None
+        Of a wave: which points were evaluated. The others were rejected; their values are
+        penalties, worse than all others, or NaN where gradients were asked for.
+    errors : ndarray of float64, shape (k,), or None
+        Of a wave of values: their standard errors, as the objective told them; NaN elsewhere.
+    """
+
+    fun: Any
+    jac: Any = None
+    known: NDArray[np.bool_] | None = None
+    errors: Array | None = None
+
+
+#: What an algorithm is: it yields questions and the ends of iterations, and is sent the answers.
+#: ``AskData(points)`` asks for values, shape (k, n) or (n,), in one wave; ``AskData(x, x)`` for
+#: value and gradient at a point, or at each of several, with the gradients' probes in that wave.
+#: ``Products(x, p)`` asks for a call of ``hessp``.
+#: Where the run is stopped, a StopRun is raised at the yield: a flow that has a better estimate
+#: than the best point evaluated catches it, and returns that.
+Flow: TypeAlias = Generator[AskData | Products | Step, Told, Outcome]
+
+
+def drive(run: Run, flow: Flow) -> Outcome:
+    """Run a flow to its end.
+
+    Parameters
+    ----------
+    run : Run
+        Who answers.
+    flow : generator
+        The flow, at its start.
+
+    Returns
+    -------
+    Outcome
+        What it returns.
+    """
+    answer: Any = None
+    stop: StopRun | None = None
+    try:
+        while True:
+            try:
+                asked = flow.send(answer) if stop is None else flow.throw(stop)
+            except StopIteration as end:
+                return _without_penalty(run, _checked(end.value))
+            answer = stop = None
+            try:
+                if isinstance(asked, Step):
+                    _note(run, asked)
+                else:
+                    answer = _answered(run, asked)
+            except StopRun as reason:  # a flow that knows better than the best sample catches it
+                stop = reason
+    finally:
+        flow.close()
+
+
+def _checked(outcome: Any) -> Outcome:
+    """Return what a flow returned, if it did not forget to."""
+    if isinstance(outcome, Outcome):
+        return outcome
+    raise TypeError(f"A flow returned {outcome!r}, expected an Outcome, such as ended(x, stop).")
+
+
+def _note(run: Run, step: Step) -> None:
+    """Tell the observers of a step."""
+    memory = run.memory
+    known = memory.lookup(step.x) if step.fun is None else Evaluation(step.x, step.fun, step.jac)
+    if known is not None and memory.is_penalty(known):
+        known = None
+    elif known is None and run.wants_values:
+        known = run.ask([step.x]).found[0]
+    run.iterated(step.x, known, **step.extra)
+
+
+def _without_penalty(run: Run, outcome: Outcome) -> Outcome:
+    """Return an outcome on a penalty as one on the best point that is none."""
+    known, last_good = outcome.known, run.memory.last_good
+    if known is None or last_good is None or not run.memory.is_penalty(known):
+        return outcome
+    return replace(outcome, x=last_good.x, known=last_good)
+
+
+def _answered(run: Run, ask: AskData | Products) -> Told:
+    """Return what a flow asks."""
+    if isinstance(ask, Products):
+        assert run.problem.hessp is not None
+        try:
+            return Told(run.counted_hessian(run.problem.hessp)(ask.x, ask.p))
+        except StopIteration:  # as from the objective
+            raise StopRun(StopReason.CALLBACK) from None
+    points = ask.x_fun if isinstance(ask, AskData) else None
+    if points is None:
+        raise TypeError(f"A flow asked {ask!r}, expected AskData(points), Products or Step.")
+    wants_gradients = ask.x_jac is not None
+    if points.ndim == 1:
+        if wants_gradients:
+            return Told(*run.value_and_gradient(points))
+        (known,) = run.ask([points]).found
+        assert known is not None
+        return Told(known.fun)
+    answers = run.ask(list(points), gradients=wants_gradients, penalize=not wants_gradients)
+    fun, jac = np.full(len(points), np.nan), np.full(points.shape, np.nan)
+    for row, known in enumerate(answers.found):
+        if known is not None:
+            fun[row] = known.fun
+            if wants_gradients:
+                jac[row] = known.jac
+    if wants_gradients:
+        return Told(fun, jac, known=answers.known)
+    return Told(fun, known=answers.known, errors=answers.errors)

@@ -1,0 +1,67 @@
+"""The choice of the evaluator for a run."""
+
+from collections.abc import Callable
+from typing import Any
+
+from optimizers.errors import OptionError
+from optimizers.evaluation.evaluator import Evaluator, check_group, is_vectorized
+from optimizers.evaluation.executors import DaemonExecutor, Workers, is_pool
+from optimizers.evaluation.mapped import MapEvaluator
+from optimizers.evaluation.pool import PoolEvaluator
+
+
+def check_workers(group: int | None, workers: Any) -> None:
+    """Raise an error if the size of groups, or the workers, cannot be used; see Evaluator.
+
+    Raises
+    ------
+    OptionError
+        If one of them has no value that is known, or they do not go together.
+    """
+    if is_pool(workers):
+        check_group(group)
+    else:
+        evaluator_for(check_workers, group, workers)
+
+
+def evaluator_for(
+    fun: Callable[..., Any],
+    group: int | None = 1,
+    workers: Any = None,
+    *,
+    eval_timeout: float | None = None,
+    retries: int = 0,
+    hedge: bool = False,
+) -> Evaluator:
+    """Return the evaluator that a run's settings mean.
+
+    Parameters
+    ----------
+    fun : callable
+        The objective.
+    group : int, optional
+        ``max_evals_grouped``.
+    workers, eval_timeout, retries, hedge
+        As in :class:`RunSettings`.
+
+    Returns
+    -------
+    Evaluator
+        One that holds no worker before its first wave.
+    """
+    is_stacked = isinstance(workers, str)
+    if is_pool(workers):
+        pool = Workers(workers, is_vectorized(fun))
+    elif callable(workers):
+        if eval_timeout is not None or hedge:
+            raise OptionError(
+                "A map-like workers takes no eval_timeout and no hedge: it gives all answers at "
+                "once. Pass the executor itself, or a callable that makes one."
+            )
+        return MapEvaluator(fun, group, workers, retries=retries)
+    elif eval_timeout is not None:
+        # What runs in this thread cannot be given up: it runs in another.
+        pool = Workers(DaemonExecutor, is_stacked or is_vectorized(fun))
+    else:
+        return Evaluator(fun, group, is_stacked=is_stacked, retries=retries)
+    return PoolEvaluator(fun, group, pool, eval_timeout=eval_timeout, retries=retries, hedge=hedge)

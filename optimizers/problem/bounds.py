@@ -1,0 +1,183 @@
+"""The box: a start and bounds as users write them, as vectors of float64."""
+
+from operator import countOf, itemgetter
+from typing import Any
+
+import numpy as np
+from scipy.optimize import Bounds
+
+from optimizers._types import Array, ArrayLike, BoundsLike
+from optimizers.errors import CrossedBoundsError, InvalidInputError, warn_user
+
+
+def as_start(x0: ArrayLike | None) -> Array:
+    """Return a start as a float64 vector of its own.
+
+    Parameters
+    ----------
+    x0 : float or array_like of shape (n,)
+        The start; a number means one variable.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        A copy.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is not a vector of finite real numbers.
+    """
+    try:
+        raw = np.asarray(x0)
+        if raw.dtype.kind not in "biuf":
+            raise ValueError(f"it has dtype {raw.dtype}")
+    except ValueError as error:
+        raise InvalidInputError(
+            f"x0 is {x0!r} ({error}), expected a number or a vector of real numbers."
+        ) from None
+    if raw.ndim > 1:
+        raise InvalidInputError(
+            f"x0 has shape {raw.shape}, expected one dimension: pass x0.ravel()."
+        )
+    start = np.array(raw, dtype=np.float64, ndmin=1)
+    if not np.isfinite(start).all():
+        index = int(np.flatnonzero(~np.isfinite(start))[0])
+        raise InvalidInputError(f"x0[{index}] is {start[index]}, expected finite numbers.")
+    return start
+
+
+def as_bounds(bounds: BoundsLike, n: int) -> tuple[Array | None, Array | None]:
+    """Return bounds as two vectors, or two Nones when no variable has any.
+
+    Parameters
+    ----------
+    bounds : sequence of pairs, array_like of shape (n, 2), scipy.optimize.Bounds or None
+        None or an infinity in a pair means no bound on that side.
+    n : int
+        The number of variables.
+
+    Returns
+    -------
+    lower, upper : ndarray of float64, shape (n,), or None
+        The bounds, infinite where there is none.
+
+    Raises
+    ------
+    InvalidInputError
+        If the shape is wrong or a bound is NaN.
+    CrossedBoundsError
+        If a lower bound is above the upper one.
+
+    Examples
+    --------
+    >>> as_bounds([(0, None), (None, 2)], 2)
+    (array([ 0., -inf]), array([inf,  2.]))
+    """
+    if bounds is None:
+        return None, None
+    if isinstance(bounds, Bounds):
+        try:
+            lower = np.array(np.broadcast_to(bounds.lb, n), dtype=np.float64)
+            upper = np.array(np.broadcast_to(bounds.ub, n), dtype=np.float64)
+        except ValueError:
+            raise InvalidInputError(
+                f"bounds have shapes {np.shape(bounds.lb)} and {np.shape(bounds.ub)}, "
+                f"expected one number or {n} each."
+            ) from None
+    else:
+        lower, upper = _columns(bounds, n) or _pairs(bounds, n)
+    # Few passes: there may be 10^6 variables. NaN fails the comparison too.
+    highest, lowest = lower.max(initial=-np.inf), upper.min(initial=np.inf)
+    if highest == np.inf or lowest == -np.inf or not (lower <= upper).all():
+        raise _named_error(lower, upper)
+    if highest == -np.inf and lowest == np.inf:
+        return None, None
+    return lower, upper
+
+
+def _named_error(lower: Array, upper: Array) -> InvalidInputError:
+    """Return the error for bounds that cannot be used."""
+    for side, values in (("lower", lower), ("upper", upper)):
+        if np.isnan(values).any():
+            return InvalidInputError(
+                f"The {side} bound of variable {int(np.flatnonzero(np.isnan(values))[0])} is NaN; "
+                "write None or an infinity for no bound."
+            )
+    i = int(np.flatnonzero((lower > upper) | (lower == np.inf) | (upper == -np.inf))[0])
+    return CrossedBoundsError(
+        f"bounds[{i}] is ({lower[i]}, {upper[i]}): the lower bound is above the upper one "
+        "or no number lies between them."
+    )
+
+
+def inside(x0: Array, lower: Array | None, upper: Array | None) -> Array:
+    """Return the start inside the bounds; a start outside is clipped, and a warning says so."""
+    if lower is None or upper is None:
+        return x0
+    clipped: Array = np.maximum(x0, lower)
+    np.minimum(clipped, upper, out=clipped)
+    differs = clipped != x0
+    if differs.any():
+        moved = np.flatnonzero(differs)
+        i = int(moved[0])
+        warn_user(
+            f"x0 is outside the bounds in {moved.size} variable(s), first x0[{i}] = {x0[i]}; "
+            f"it was clipped to them, x0[{i}] = {clipped[i]}."
+        )
+    return clipped
+
+
+def _columns(bounds: Any, n: int) -> tuple[Array, Array] | None:
+    """Return the bounds in a list of pairs; None if they are written in any other way.
+
+    What :func:`_pairs` does in general, in a third of the time: there may be 10^6 pairs, and no
+    loop over them is one of Python's.
+    """
+    if type(bounds) not in (list, tuple) or len(bounds) != n or n == 0:
+        return None
+    kind = type(bounds[0])
+    if kind not in (list, tuple) or countOf(map(type, bounds), kind) != n:
+        return None
+    if countOf(map(len, bounds), 2) != n:
+        return None
+    columns = []
+    try:
+        for side, infinity in ((0, -np.inf), (1, np.inf)):
+            column = np.fromiter(map(itemgetter(side), bounds), np.float64, count=n)
+            # Reads None as NaN; if all NaN are None, no closer look is needed.
+            missing = np.isnan(column)
+            if missing.any():
+                if countOf(map(itemgetter(side), bounds), None) != np.count_nonzero(missing):
+                    return None
+                column[missing] = infinity
+            columns.append(column)
+    except (TypeError, ValueError):  # no numbers
+        return None
+    return columns[0], columns[1]
+
+
+def _pairs(bounds: Any, n: int) -> tuple[Array, Array]:
+    try:
+        # float conversion reads None as NaN, in compiled code.
+        bounds = bounds if hasattr(bounds, "__len__") else list(bounds)
+        if getattr(bounds, "dtype", np.dtype(float)).kind == "c":
+            raise ValueError("complex")
+        pairs = np.asarray(bounds, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InvalidInputError(
+            f"bounds is {bounds!r:.200}, expected a list of (low, high) pairs, an (n, 2) array "
+            "or scipy.optimize.Bounds."
+        ) from None
+    if pairs.shape != (n, 2) and not (n == 0 and pairs.size == 0):
+        raise InvalidInputError(
+            f"bounds have shape {pairs.shape}, expected ({n}, 2): one (low, high) pair for each "
+            "variable."
+        )
+    lower, upper = pairs.reshape(n, 2).T.copy()
+    if np.isnan(pairs).any():
+        # None and NaN became the same: only None may stand for no bound.
+        entries = np.array(bounds, dtype=object).reshape(n, 2)
+        absent = np.equal(entries, np.array(None, dtype=object)).astype(bool)
+        lower[absent[:, 0]], upper[absent[:, 1]] = -np.inf, np.inf
+    return lower, upper

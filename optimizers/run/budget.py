@@ -1,0 +1,96 @@
+"""Budget: what a run may spend, its clock, and what it has spent."""
+
+import contextlib
+import math
+import sys
+import time
+from collections.abc import Iterator
+
+from optimizers.result import StopReason
+
+#: A deadline of a run that has one, while its clock stands still.
+_NEVER = sys.float_info.max
+
+
+class StopRun(BaseException):
+    """Ends a run from inside an evaluation or a callback; never leaves :meth:`Run.execute`.
+
+    A BaseException, so that no ``except Exception`` of a solver's can swallow it.
+    """
+
+    def __init__(self, reason: StopReason) -> None:
+        super().__init__(reason.sentence)
+        self.reason = reason
+
+
+class Budget:
+    """What a run may spend and has spent; only modules beside this one change it.
+
+    Parameters
+    ----------
+    maxfun : int, optional
+        The most points that may be evaluated.
+    timeout : float, optional
+        The most seconds that may have passed when an evaluation starts.
+    maxiter : int, optional
+        The most iterations, for algorithms that do not count them.
+    """
+
+    def __init__(
+        self, maxfun: int | None = None, timeout: float | None = None, maxiter: int | None = None
+    ) -> None:
+        self.maxfun = maxfun
+        self.maxiter = maxiter
+        self.limit = math.inf if maxfun is None else maxfun
+        self.started = time.monotonic()
+        self.deadline = math.inf if timeout is None else self.started + timeout
+        self.nfev = self.njev = self.nhev = self.nit = self.nrejected = 0
+        #: How often the algorithm was given a penalty that it did not know for one.
+        self.npenalized = 0
+
+    @property
+    def left(self) -> float:
+        """How many points may still be evaluated."""
+        return self.limit - self.nfev
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether there is a deadline."""
+        return self.deadline < math.inf
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the run was begun."""
+        return time.monotonic() - self.started
+
+    def check(self, count: int) -> None:
+        """End the run if ``count`` more points are more than it may evaluate, or time is up."""
+        if self.nfev + count > self.limit:
+            raise StopRun(StopReason.MAXFUN)
+        self.check_clock()
+
+    def check_clock(self) -> None:
+        """End the run if its time is up."""
+        if self.deadline < math.inf and time.monotonic() > self.deadline:
+            raise StopRun(StopReason.TIMEOUT)
+
+    def check_iterations(self) -> None:
+        """End the run after the last iteration that it may make."""
+        if self.maxiter is not None and self.nit >= self.maxiter:
+            raise StopRun(StopReason.MAXITER)
+
+    def end_by(self, deadline: float) -> None:
+        """Bring the deadline forward: a run among many has that of all."""
+        self.deadline = min(self.deadline, deadline)
+
+    @contextlib.contextmanager
+    def paused(self, seconds: float) -> Iterator[None]:
+        """Let the clock stand still, where so many seconds have passed."""
+        timeout = self.deadline - self.started
+        self.started = time.monotonic() - seconds
+        self.deadline = _NEVER if self.is_timed else math.inf
+        try:
+            yield
+        finally:
+            self.started = time.monotonic() - seconds
+            self.deadline = self.started + timeout

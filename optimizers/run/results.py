@@ -1,0 +1,69 @@
+"""The result of a run so far, whatever ends it."""
+
+import contextlib
+import math
+from typing import Any
+
+from optimizers._types import Array
+from optimizers.problem.problem import Problem
+from optimizers.result import Best, OptimizerResult, StopReason
+from optimizers.run.budget import Budget
+from optimizers.run.memory import Evaluation, Memory
+
+
+def result_so_far(
+    problem: Problem,
+    budget: Budget,
+    memory: Memory,
+    extra: dict[str, Any],
+    at: Evaluation | None,
+    is_broken: bool,
+) -> OptimizerResult:
+    """Return the result so far, at a point; None stands for the start.
+
+    With `is_broken`, an error is on its way to the user, which no other may replace: where a
+    constraint cannot be evaluated, ``maxcv`` is NaN.
+    """
+    best = memory.best
+    x = problem.x0.copy() if at is None else at.x.copy()
+    return OptimizerResult(
+        x=x,
+        fun=None if at is None else at.fun,
+        jac=None if at is None or at.jac is None else at.jac.copy(),
+        nfev=budget.nfev,
+        njev=budget.njev,
+        nhev=budget.nhev,
+        nit=budget.nit,
+        nrejected=budget.nrejected,
+        success=False,
+        status=-1,
+        message="",
+        stop=StopReason.OTHER,
+        best=None if best is None else Best(best.x.copy(), best.fun),
+        elapsed=budget.elapsed,
+        **({"maxcv": _violation(problem, x, is_broken)} if problem.constraints else {}),
+        **extra,
+    )
+
+
+def _violation(problem: Problem, x: Array, is_broken: bool) -> float:
+    try:
+        return problem.violation(x)
+    except BaseException:
+        if not is_broken:
+            raise
+        return math.nan
+
+
+def attach(error: BaseException, result: OptimizerResult) -> None:
+    """Give the result so far to an error that ends the run, as an attribute and in a note."""
+    found = "none with a value" if result.best is None else f"best f(x) = {result.fun!r}"
+    note = (
+        f"The run ended after {result.nfev} evaluations, {found}; "
+        "the result so far is in this exception's attribute 'optimizer_result'."
+    )
+    # A class of the user's may refuse both; that must not hide the error itself.
+    with contextlib.suppress(Exception):
+        error.optimizer_result = result  # type: ignore[attr-defined]  # documented attribute
+    with contextlib.suppress(Exception):
+        error.add_note(note)

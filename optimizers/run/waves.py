@@ -1,0 +1,192 @@
+"""Waves: taken through the evaluator, counted, and noted in their blocks.
+
+What arrives is counted, and a candidate for the incumbent, whatever follows it; what fails is an
+error or a penalty.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from optimizers._types import Array
+from optimizers.errors import (
+    BrokenPoolError,
+    InvalidInputError,
+    InvalidValueError,
+    JournalError,
+    NonFiniteValueError,
+)
+from optimizers.evaluation.answers import (
+    REJECT,
+    as_gradient,
+    as_value,
+    errors_of,
+    non_finite,
+    unpack,
+    values_of,
+)
+from optimizers.evaluation.evaluator import Evaluator
+from optimizers.evaluation.task import Failure
+from optimizers.evaluation.wave import Answer, Block, RetryBudget, Wave
+from optimizers.result import StopReason
+from optimizers.run.budget import Budget, StopRun
+from optimizers.run.memory import Evaluation, Memory
+
+#: Why there is no penalty for a failure at the start.
+_AT_START = (
+    "It is the start, or a probe of its gradient: there is nothing to step back to, so start from "
+    "another point."
+)
+#: What no other point would mend.
+_FINAL = (InvalidValueError, InvalidInputError, BrokenPoolError, JournalError)
+#: Tells by the value of the first point that nothing else of a wave is wanted.
+Skip: TypeAlias = Callable[[float], bool]
+
+
+class Waves:
+    """Takes the waves of a run.
+
+    Parameters
+    ----------
+    evaluator : Evaluator
+        Calls the functions.
+    budget, memory : Budget, Memory
+        The run's.
+    on_failure : {"raise", "reject", "pass"}
+        What a failed evaluation does.
+    """
+
+    def __init__(
+        self, evaluator: Evaluator, budget: Budget, memory: Memory, on_failure: str
+    ) -> None:
+        self.evaluator, self.budget, self.memory = evaluator, budget, memory
+        #: Whether a point that fails is answered by a penalty.
+        self.penalizes = on_failure == "reject"
+        #: Whether NaN and infinities go on to the algorithm, as in SciPy.
+        self.propagates_nonfinite = on_failure == "pass"
+        self._counted = evaluator.facts.started, evaluator.facts.gradients
+
+    def take_through(self, evaluator: Evaluator) -> None:
+        """Take waves through another evaluator from here on."""
+        self.evaluator = evaluator
+        self._counted = evaluator.facts.started, evaluator.facts.gradients
+
+    def take(
+        self,
+        blocks: Sequence[Block],
+        skip_gradient_if: Skip | None = None,
+        *,
+        is_first_needed: bool = True,
+    ) -> None:
+        """Evaluate a wave, and note in its blocks what came of it.
+
+        The blocks get values, and the failures if these are to be penalties; otherwise the first
+        failure is raised, as is one of the first point if the others are of no use without it.
+        """
+        cost = sum(block.cost for block in blocks)
+        self.budget.check(cost)
+        missing = sum(len(block.points) for block in blocks)
+        required = int(is_first_needed) if self.penalizes else missing
+        retries = RetryBudget(self.budget.left - cost)
+        wave = Wave(blocks, retries, self.budget.deadline, required)
+        answers = self.evaluator.answers(wave)
+        try:
+            for block, part, answer in answers:
+                missing -= part.stop - part.start
+                is_first = block is blocks[0] and part.start == 0
+                for row, error in self._noted(block, part, answer):
+                    if (
+                        (is_first and row == 0 and is_first_needed)
+                        or not self.penalizes
+                        or isinstance(error, (*_FINAL, SystemExit))
+                    ):
+                        raise error
+                    block.failures[row] = error
+                if is_first and skip_gradient_if is not None and skip_gradient_if(block.values[0]):
+                    return
+        finally:
+            answers.close()
+            self._count()
+            for block in blocks:
+                if block.is_real:
+                    self._update(block.points, block.values)
+            for points, answer in wave.late:
+                self._update(points, values_of(answer))
+        if missing:
+            raise StopRun(StopReason.TIMEOUT)
+
+    def _count(self) -> None:
+        """Count the calls that the evaluator has started."""
+        facts, budget = self.evaluator.facts, self.budget
+        budget.nfev += facts.started - self._counted[0]
+        budget.njev += facts.gradients - self._counted[1]
+        self._counted = facts.started, facts.gradients
+
+    def _update(self, points: Array, values: Array) -> None:
+        if len(values) == 1:
+            value = values.item(0)
+            if value - value == 0.0:
+                self.memory.update_incumbent(points[0], value)
+        else:
+            self.memory.update_incumbents(points, values)
+
+    def _noted(self, block: Block, part: slice, answer: Answer) -> Iterator[tuple[int, Failure]]:
+        """Note the answer to a part, and yield the rows that have none."""
+        if isinstance(answer, BaseException):
+            for row in range(part.start, part.stop):
+                yield row, answer
+        elif block.function is not None:
+            for row, raw in enumerate(answer, part.start):
+                try:
+                    self._note_gradient(block, row, raw)
+                except Exception as error:
+                    yield row, error
+        else:
+            if answer.ndim > 1:
+                block.errors[part] = errors_of(answer)
+            values = block.values[part] = values_of(answer)
+            if not self.propagates_nonfinite and not np.isfinite(values).all():
+                for i in np.flatnonzero(~np.isfinite(values)):
+                    yield part.start + int(i), non_finite(values[i])
+
+    def _note_gradient(self, block: Block, row: int, raw: Any) -> None:
+        if block.kind == "both":
+            value, raw = unpack(raw)
+            block.values[row] = as_value(value)
+        block.gradients[row] = self.as_gradient(raw, block.points.shape[1])
+        value = block.values[row]
+        if block.kind == "both" and not (np.isfinite(value) or self.propagates_nonfinite):
+            raise non_finite(value)
+
+    def penalty_for(self, x: Array, error: Exception) -> Evaluation:
+        """Return the penalty for a point whose evaluation failed, or raise its error."""
+        if isinstance(error, StopIteration) or isinstance(error.__cause__, StopIteration):
+            # From the objective, by itself or through the generator of a wave.
+            raise StopRun(StopReason.CALLBACK) from None
+        # A bug (wrong type, shape or number of values) is not a bad point, nor is a broken pool.
+        penalizes = self.penalizes and not isinstance(error, _FINAL)
+        penalty = self.memory.penalty(x) if penalizes else None
+        if penalty is None:
+            if isinstance(error, NonFiniteValueError) and self.memory.last_good is None:
+                error.args = (str(error).replace(REJECT, _AT_START),)
+            elif penalizes:
+                error.add_note(_AT_START)
+            raise error
+        self.budget.nrejected += 1
+        self.budget.npenalized += 1
+        return penalty
+
+    def probe(self, points: Array) -> Array:
+        """Return the values of a wave that no algorithm asked for; NaN where there is none."""
+        propagates, self.propagates_nonfinite = self.propagates_nonfinite, True
+        try:
+            block = Block(points)
+            self.take([block], is_first_needed=False)
+            return block.values
+        finally:
+            self.propagates_nonfinite = propagates
+
+    def as_gradient(self, raw: Any, n: int) -> Array:
+        """Return a gradient as the algorithm is to have it."""
+        return as_gradient(raw, n, finite=not self.propagates_nonfinite)

@@ -1,0 +1,85 @@
+"""What a row of the methods' table holds, and what its solver does."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from optimizers.result import OptimizerResult
+from optimizers.result import StopReason as Stop
+from optimizers.run.outcome import Outcome
+from optimizers.run.run import Run
+from optimizers.scipy.locks import Lock
+from optimizers.support import SupportLevel as Level
+
+
+class Solver(Protocol):
+    """A method with the options of one optimizer."""
+
+    def __init__(
+        self,
+        info: "Method",
+        method: str | Callable[..., Any],
+        options: Mapping[str, Any],
+        tol: float | None,
+    ) -> None: ...
+
+    def solve(self, run: Run) -> Outcome:
+        """Run the method on the problem of a run."""
+
+    def report(self, run: Run, result: OptimizerResult) -> None:
+        """Print what the options ask for at the end of a run, whatever ended it."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """What is known of one method of :func:`scipy.optimize.minimize`."""
+
+    #: Makes its solver.
+    solver: type[Solver]
+    #: Its options besides those that it takes from the run (``disp``, differences).
+    options: tuple[str, ...] = ()
+    #: Whether it takes any option: they are its own.
+    takes_any: bool = False
+    # What it can take.
+    gradient: Level = Level.supported
+    bounds: Level = Level.ignored
+    constraints: Level = Level.not_supported
+    hessian: Level = Level.ignored
+    #: Whether it wants the gradient at each point where it wants the value, so that both are best
+    #: evaluated in one wave.
+    joint: bool = False
+    #: The options that set the steps of finite differences.
+    differences: tuple[str, ...] = ()
+    #: The options that ``tol`` stands for.
+    tol: tuple[str, ...] = ()
+    #: The options that limit the number of points, of which the smallest holds.
+    budget: tuple[str, ...] = ("maxfun",)
+    #: Whether ``maxiter`` is the run's to count, since the method's own counts something else.
+    counted_by_run: bool = False
+    #: Whether it asks for points again and counts that: its own limit would come too early.
+    asks_twice: bool = False
+    #: Whether the Hessian must be a function, and no difference scheme will do.
+    callable_hessian: bool = False
+    #: Whether it takes variables without room out of the problem, and then hands callbacks and
+    #: constraints what remains: here they are taken out before.
+    strips_fixed: bool = False
+    #: Makes the Hessian strategy of a run where the user gives none.
+    default_hessian: Callable[[], Any] | None = None
+    #: Options whose default is made for double precision: what suits values of fewer digits, from
+    #: the spacing of such numbers at 1.
+    low_precision: Mapping[str, Callable[[float], float]] = field(default_factory=dict)
+    #: What SciPy itself does where the default here is another.
+    scipy_defaults: Mapping[str, Any] = field(default_factory=dict)
+    #: The lock that SciPy holds while it runs.
+    lock: Lock | None = None
+    #: What its return codes mean.
+    stops: Mapping[int, Stop] = field(default_factory=dict)
+    #: What parts of its message mean, where the return code does not tell: these come first.
+    words: Mapping[str, Stop] = field(default_factory=dict)
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """All options that a user may give."""
+        return tuple(
+            dict.fromkeys((*self.options, "maxiter", "disp", *self.differences, *self.budget))
+        )

@@ -1,0 +1,131 @@
+"""A run handed over to :func:`scipy.optimize.minimize`: its questions, iterations and ending."""
+
+import copy
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import scipy.optimize
+from typing_extensions import override
+
+from optimizers._types import Array
+from optimizers.asktell.exclusive import check_free
+from optimizers.problem.derivatives import Given
+from optimizers.result import OptimizerResult, StopReason
+from optimizers.run.outcome import Outcome
+from optimizers.run.run import Run
+from optimizers.scipy.free_variables import FreeVariables
+from optimizers.scipy.method import Method
+from optimizers.support import SupportLevel
+
+# Entries of a SciPy result that the run knows better, or that `stop` and `message` tell.
+_OWN_ENTRIES = (
+    *("x", "fun", "jac", "nfev", "njev", "nhev", "nit", "success", "status", "message"),
+    *("nrejected", "stop", "best", "elapsed", "maxcv"),
+)
+
+
+class ScipySolver:
+    """A method of SciPy's on a run, through SciPy's public function."""
+
+    def __init__(
+        self,
+        info: Method,
+        method: str | Callable[..., Any],
+        options: Mapping[str, Any],
+        tol: float | None,
+    ) -> None:
+        self._info, self._method, self._given, self._tol = info, method, options, tol
+
+    def report(self, run: Run, result: OptimizerResult) -> None:
+        """Print nothing: what SciPy prints, it has printed."""
+
+    def solve(self, run: Run) -> Outcome:
+        """Run the method on the problem of a run."""
+        problem, info = run.problem, self._info
+        # Value and gradient in one evaluation, where that costs no gradient more than the method
+        # asks for, or where calls are fewer for it; and where a bad gradient must be known before
+        # the value is accepted. A random gradient is asked for alike wherever it is evaluated.
+        is_drawn = run.source.is_random and not problem.derivatives.is_given
+        takes_gradient = info.gradient >= SupportLevel.supported
+        joint = takes_gradient and (
+            ((info.joint or not run.calls_singly) and not isinstance(problem.derivatives, Given))
+            or run.penalizes
+            or is_drawn
+        )
+        gradient = (lambda x: run.value_and_gradient(x)[1]) if joint else run.gradient
+        value = (lambda x: run.value_and_gradient(x)[0]) if joint else run.value
+        free = FreeVariables(problem, info.strips_fixed)
+        if info.lock is not None:
+            if info.lock.is_exclusive:
+                check_free(str(self._method), run)
+            value = info.lock.released(value)
+        raw = scipy.optimize.minimize(
+            free.function(value),
+            free.x0,
+            method=self._method,
+            jac=gradient if takes_gradient else None,
+            hess=self._hessian(run),
+            hessp=None if problem.hessp is None else run.counted_hessian(problem.hessp),
+            bounds=free.bounds,
+            constraints=free.constraints,
+            # Takes the second argument that some methods pass. An iterate is all that is needed.
+            callback=lambda xk, state=None: self._iteration(run, free.whole(xk)),
+            options=self._options(run),
+        )
+        raw.x = free.whole(raw.x)
+        return self._ending(run, raw)
+
+    def _options(self, run: Run) -> dict[str, Any]:
+        """Return the options for SciPy, without those that the run takes care of."""
+        info = self._info
+        ours = {"disp", "maxfun", *info.differences}
+        options = {k: v for k, v in self._given.items() if k not in ours}
+        if self._tol is not None:
+            for name in info.tol:
+                options.setdefault(name, self._tol)
+        if info.asks_twice and options.get("maxfev") is not None:
+            options["maxfev"] = sys.maxsize  # the run's own count comes before
+        if info.counted_by_run and options.get("maxiter") is not None:
+            # Far enough not to come before the run's own count.
+            options["maxiter"] = 3 * options["maxiter"] + run.problem.n + 2
+        return options
+
+    def _iteration(self, run: Run, x: Array) -> None:
+        known = run.memory.lookup(x)
+        if known is None and self._info.gradient == SupportLevel.ignored:
+            # COBYLA before SciPy 1.16 reports a point of its model: the best one stands for it.
+            known = run.best
+        run.iterated(x if known is None else known.x, known)
+
+    def _hessian(self, run: Run) -> Any:
+        hess, hessp = run.problem.hess, run.problem.hessp
+        if callable(hess):
+            return run.counted_hessian(hess)
+        if hess is None and hessp is None and self._info.default_hessian is not None:
+            return self._info.default_hessian()
+        return copy.deepcopy(hess)  # an update strategy keeps state: the run works on its own
+
+    def _ending(self, run: Run, raw: Any) -> Outcome:
+        message, status, success = str(raw.message), int(raw.get("status", 0)), bool(raw.success)
+        default = StopReason.CONVERGED if success else StopReason.OTHER
+        words = (stop for words, stop in self._info.words.items() if words in message)
+        stop = next(words, None) or self._info.stops.get(status, default)
+        run.extra.update({k: v for k, v in raw.items() if k not in _OWN_ENTRIES})
+        x = raw.x
+        if self._info.gradient == SupportLevel.ignored and run.best is not None:
+            # Where a search without gradients ends need not be the best point it found: COBYLA's
+            # end before SciPy 1.16, and any that gave up. What is feasible, the method knows best.
+            x = raw.x if success and run.problem.constraints else run.best.x
+        return Outcome(x, success, status, message, stop)
+
+
+class CustomSolver(ScipySolver):
+    """A callable method of the user's on a run: it may count and name its ending itself."""
+
+    @override
+    def _ending(self, run: Run, raw: Any) -> Outcome:
+        outcome, stop = super()._ending(run, raw), raw.get("stop")
+        outcome = replace(outcome, nit=int(raw.get("nit", 0)))
+        return replace(outcome, stop=stop) if isinstance(stop, StopReason) else outcome

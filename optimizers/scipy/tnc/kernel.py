@@ -1,0 +1,112 @@
+"""SciPy's compiled kernel of TNC, driven directly where a trial shows that it works.
+
+Otherwise the same answers come from SciPy's public function, more slowly.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import scipy.optimize
+
+from optimizers._types import Array
+from optimizers.scipy.stationary import Evaluate
+from optimizers.scipy.trial import PROBLEM, is_end, trial
+
+#: SciPy's defaults of TNC's options, in the order in which the kernel takes them.
+TNC_DEFAULTS = {
+    "scale": None,
+    "offset": None,
+    "maxCGit": -1,
+    "maxfun": 100,
+    "eta": -1,
+    "stepmx": 0,
+    "accuracy": 0,
+    "minfev": 0,
+    "ftol": -1,
+    "xtol": -1,
+    "gtol": -1,
+    "rescale": -1,
+}
+
+
+def tnc(
+    evaluate: Evaluate,
+    x0: Array,
+    lower: Array,
+    upper: Array,
+    options: dict[str, Any],
+    on_iteration: Callable[[Array], None],
+) -> tuple[int, Array]:
+    """Run TNC with all of SciPy's options; return its code and the point it ends on.
+
+    The bounds are infinite where there are none, and nowhere equal.
+    """
+    if not tnc_works():
+        return public_tnc(evaluate, x0, lower, upper, options, on_iteration)
+    code, _, _, x, _, _ = _tnc_minimize(evaluate, x0, lower, upper, options, on_iteration)
+    return int(code), x
+
+
+def _tnc_minimize(
+    evaluate: Evaluate,
+    x0: Array,
+    lower: Array,
+    upper: Array,
+    options: dict[str, Any],
+    on_iteration: Callable[[Array], None] | None,
+) -> Any:
+    scale, offset, *others = (options[name] for name in TNC_DEFAULTS)
+    scaling = [np.array([]) if given is None else given for given in (scale, offset)]
+    messages = 0  # it would print to the process' standard error; the driver reports instead
+    return scipy.optimize._moduleTNC.tnc_minimize(
+        evaluate, x0, lower, upper, *scaling, messages, *others, on_iteration
+    )
+
+
+def public_tnc(
+    evaluate: Evaluate,
+    x0: Array,
+    lower: Array,
+    upper: Array,
+    options: dict[str, Any],
+    on_iteration: Callable[[Array], None],
+) -> tuple[int, Array]:
+    """Run TNC; as :func:`kernels.tnc`."""
+    # SciPy evaluates the last point once more: what an iteration ended on is known.
+    known: dict[bytes, tuple[float, Array]] = {}
+
+    def remembered(x: Array) -> tuple[float, Array]:
+        key = x.tobytes()
+        if key not in known:
+            known[key] = evaluate(x)
+        return known[key]
+
+    def iteration(x: Array) -> None:
+        answer = known.get(x.tobytes())
+        known.clear()
+        if answer is not None:
+            known[x.tobytes()] = answer
+        on_iteration(x)
+
+    raw = scipy.optimize.minimize(
+        remembered,
+        x0,
+        jac=True,
+        bounds=scipy.optimize.Bounds(lower, upper),
+        method="TNC",
+        callback=iteration,
+        options=options,
+    )
+    return int(raw.status), raw.x
+
+
+@functools.cache
+def tnc_works() -> bool:
+    """Return whether the TNC kernel behaves as expected."""
+    try:
+        code, _, _, x, _, _ = _tnc_minimize(trial, *PROBLEM, TNC_DEFAULTS, None)
+    except Exception:  # as above
+        return False
+    return code in (0, 1, 2) and is_end(x)

@@ -1,0 +1,106 @@
+"""Checks of what is declared: support levels, settings, and what is said of those not taken."""
+
+import json
+import warnings
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from optimizers.errors import CapabilityError, OptimizerWarning, UnknownOptionError
+from optimizers.support import SupportLevel
+from optimizers.testing.bowl import START, Bowl
+from optimizers.testing.trial import Factory, raised, replaces_minimize, run, takes_setting
+
+
+def check_support_levels(make: Factory) -> None:
+    """Check that the levels are declared, and that the properties say the same."""
+    optimizer = make()
+    levels = optimizer.get_support_level()
+    for what in ("gradient", "bounds", "initial_point"):
+        level = levels.get(what)
+        assert isinstance(level, SupportLevel), (
+            f"get_support_level says {level!r} of {what!r}: declare a SupportLevel for each of "
+            "'gradient', 'bounds' and 'initial_point'."
+        )
+        properties = {
+            f"{what}_support_level": level,
+            f"is_{what}_ignored": level == SupportLevel.ignored,
+            f"is_{what}_required": level == SupportLevel.required,
+            f"is_{what}_supported": level != SupportLevel.not_supported,
+        }
+        for name, value in properties.items():
+            assert getattr(optimizer, name) == value, (
+                f"{name} is not what get_support_level says: override get_support_level alone."
+            )
+
+
+def check_settings_round_trip(make: Factory) -> None:
+    """Check that the settings rebuild an equal, independent object, also through JSON.
+
+    Settings that JSON has no form for, such as a function that the algorithm cannot do without, go
+    through Python alone.
+    """
+    try:
+        optimizer = make(maxfun=500, timeout=60.0, on_failure="reject")
+    except TypeError as error:
+        if not replaces_minimize(make()):
+            raise AssertionError(
+                f"The constructor takes no settings of a run ({error}): give it **settings, and "
+                "hand them on by super().__init__(**settings)."
+            ) from error
+        optimizer = make()  # settings would have no effect there
+    cls, forms = type(optimizer), [optimizer.settings]
+    if not any(map(callable, optimizer.settings.values())):
+        forms.append(json.loads(json.dumps(optimizer.settings)))
+    for settings in forms:
+        twin = cls(**settings)
+        assert twin == optimizer, (
+            f"{cls.__name__}(**optimizer.settings) is not equal: settings must hold each argument "
+            "of the constructor, by its name, as FlowOptimizer's options do."
+        )
+        twin.set_max_evals_grouped(5)
+        assert twin != optimizer, "Objects with unlike settings are equal: compare settings."
+    assert cls.__name__ in optimizer.setting, "setting, the text, must name the class."
+
+
+def check_unknown_setting(make: Factory) -> None:
+    """Check that a setting that does not exist is an error that names the nearest one."""
+    attempts: list[Callable[[], Any]] = [lambda: make().set_options(no_such_option=1)]
+    if not replaces_minimize(make()):
+        attempts.append(lambda: make(timeuot=3.0))
+    if takes_setting(make(), "timeuot"):
+        attempts.append(lambda: run(make(), Bowl(), timeuot=3.0))
+    for attempt in attempts:
+        error = raised(
+            UnknownOptionError,
+            attempt,
+            "say which names there are; Optimizer and FlowOptimizer do, if they are given them.",
+        )
+        assert "timeout" in str(error) or "no_such_option" in str(error), (
+            f"The message does not name the nearest setting, nor what was given: {error}"
+        )
+
+
+def check_nothing_in_silence(make: Factory) -> None:
+    """Check that what is ignored gives one warning, and what is missing an error at once."""
+    optimizer = make()
+    levels = optimizer.get_support_level()
+    given: dict[str, Any] = {"gradient": ("jac", Bowl().jac), "bounds": ("bounds", [(-3, 3)] * 3)}
+    for what, (name, value) in given.items():
+        if levels[what] == SupportLevel.ignored:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                run(optimizer, Bowl(), **{name: value})
+            assert [w.category for w in caught] == [OptimizerWarning], (
+                f"{name} was given and is ignored: warn once, by OptimizerWarning, or declare "
+                "that it is not supported."
+            )
+        if levels[what] == SupportLevel.required:
+            bowl = Bowl()
+            error = raised(
+                CapabilityError,
+                partial(optimizer.minimize, bowl, list(START)),
+                f"{name} is required and was not given.",
+            )
+            assert name in str(error), f"The message does not name {name}: {error}"
+            assert not bowl.points, f"Say that {name} is missing before the first evaluation."

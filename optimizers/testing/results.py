@@ -1,0 +1,288 @@
+"""Checks of results: what is counted, found and left alone, whatever ends a run."""
+
+import copy
+import json
+import threading
+import warnings
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from optimizers._types import Array
+from optimizers.errors import MissingExtraError, NonFiniteValueError, OptimizerWarning
+from optimizers.optimizer import Optimizer
+from optimizers.result import OptimizerResult, StopReason
+from optimizers.support import SupportLevel
+from optimizers.testing.bowl import START, Bowl
+from optimizers.testing.trial import (
+    Factory,
+    level,
+    need_run,
+    raised,
+    replaces_minimize,
+    run,
+    same,
+    takes_setting,
+)
+
+_BELONGS = "fun is not the value at x: return a point together with the value that it had."
+
+
+def check_counts(make: Factory) -> None:
+    """Check that ``nfev`` counts the points evaluated and ``njev`` the gradients, exactly."""
+    optimizer = make()
+    for use_jac in (False, True):
+        bowl = Bowl()
+        result = run(optimizer, bowl, _gradient(optimizer, bowl, use_jac))
+        _check_nfev(result, bowl)
+        assert result.njev == bowl.gradients, (
+            f"njev is {result.njev}, and {bowl.gradients} gradients were evaluated: count each."
+        )
+
+
+def check_value_belongs_to_point(make: Factory) -> None:
+    """Check that ``fun`` is the value at ``x`` and ``best`` the best point, however it ends."""
+    for settings in ({}, {"maxfun": 9}, {"callback": lambda xk: True}):
+        optimizer, bowl = make(), Bowl()
+        if not all(takes_setting(optimizer, name) for name in settings):
+            continue  # of a class that overrides minimize
+        result = run(optimizer, bowl, **settings)
+        assert result.fun == Bowl.exact(result.x), _BELONGS
+        best = result.get("best")
+        assert best is not None, "best is None: it is the best point evaluated, and its value."
+        assert best.fun == Bowl.exact(best.x) == min(map(Bowl.exact, bowl.points)), (
+            "best is not the best of all points evaluated, with its value."
+        )
+        assert isinstance(result.get("stop"), StopReason), "stop must be a StopReason."
+        if not result.success:
+            assert result.stop.sentence, "A run that is not a success must say why it ended."
+        json.dumps(result.to_dict())
+
+
+def check_budget(make: Factory) -> None:
+    """Check that with ``maxfun=N`` no more than N points are evaluated, in groups or not."""
+    for maxfun in (1, 2, 5, 9, 14):
+        for group in (1, 3):
+            optimizer = make()
+            if group > 1 and replaces_minimize(optimizer):
+                continue  # groups are what Optimizer.minimize brings
+            optimizer.set_max_evals_grouped(group)
+            bowl = Bowl()
+
+            def grouped(flat: Array, bowl: Bowl = bowl) -> list[float]:
+                return [bowl(point) for point in flat.reshape(-1, len(START))]
+
+            result = run(optimizer, bowl if group == 1 else grouped, maxfun=maxfun)
+            _check_nfev(result, bowl)
+            assert result.nfev <= maxfun, (
+                f"{result.nfev} points were evaluated with maxfun={maxfun}: let the run count, or "
+                "take no maxfun."
+            )
+            if not result.success:
+                assert result.stop == StopReason.MAXFUN, f"stop is {result.stop} at maxfun."
+                assert result.best is not None, "best is None, and points were evaluated."
+                assert result.fun == result.best.fun, "A run that is stopped ends on its best."
+
+
+def check_bounds(make: Factory) -> None:
+    """Check that no point outside the bounds is ever evaluated, for random boxes."""
+    if level(make(), "bounds") < SupportLevel.supported:
+        return
+    try:
+        import hypothesis
+        from hypothesis import strategies
+    except ImportError as error:
+        raise MissingExtraError(
+            "This check needs hypothesis: pip install 'variational-optimizers[test]'."
+        ) from error
+    side = strategies.one_of(strategies.none(), strategies.floats(-2, 2))
+
+    def ordered(pair: tuple[float | None, float | None]) -> tuple[float | None, float | None]:
+        low, high = pair
+        return (high, low) if low is not None and high is not None and low > high else pair
+
+    pairs = strategies.tuples(side, side).map(ordered)
+
+    @hypothesis.settings(max_examples=25, deadline=None, derandomize=True)
+    @hypothesis.given(strategies.lists(pairs, min_size=3, max_size=3), strategies.booleans())
+    def inside(bounds: list[Any], use_jac: bool) -> None:
+        optimizer = make()
+        bowl = Bowl()
+        budget = {} if replaces_minimize(optimizer) else {"maxfun": 60}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", OptimizerWarning)  # the start is clipped
+            gradient = _gradient(optimizer, bowl, use_jac)
+            result = run(optimizer, bowl, gradient, bounds=bounds, **budget)
+        low = np.array([-np.inf if pair[0] is None else pair[0] for pair in bounds])
+        high = np.array([np.inf if pair[1] is None else pair[1] for pair in bounds])
+        for point in [*bowl.points, result.x]:
+            assert np.all((low <= point) & (point <= high)), (
+                f"{point} is outside of {bounds}: clip what you ask (problem.clip), or declare "
+                "that bounds are not supported."
+            )
+        assert result.fun == Bowl.exact(result.x), _BELONGS
+
+    inside()
+
+
+def check_nothing_shared(make: Factory) -> None:
+    """Check that no argument is changed, also when the objective overwrites its own."""
+    optimizer = make()
+    x0, bounds = np.array(START), [(-2.0, 2.0)] * 3
+    given: dict[str, Any] = {"x0": x0}
+    if level(optimizer, "bounds") != SupportLevel.not_supported:
+        given["bounds"] = bounds
+    x0_before, given_before = x0.copy(), copy.deepcopy(given)
+    settings_before = copy.deepcopy(optimizer.settings)
+    quiet, spoiling = Bowl(), Bowl(spoil=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", OptimizerWarning)  # bounds may be ignored
+        expected = run(optimizer, quiet, **given)
+        result = run(optimizer, spoiling, **given)
+    same(x0, x0_before, "x0 was changed: work on a copy.")
+    assert given.get("bounds") == given_before.get("bounds"), "bounds were changed: copy them."
+    assert optimizer.settings == settings_before, (
+        "A run changed the settings: keep what belongs to a run in the run, not in self."
+    )
+    hand_copies = "Hand copies of points to the objective: it may overwrite its argument."
+    same(result.x, expected.x, hand_copies)
+    assert result.nfev == expected.nfev, hand_copies
+
+
+def check_repeatable(make: Factory) -> None:
+    """Check that a second run of one object repeats the first to the last bit."""
+    optimizer = make()
+    first, second = Bowl(), Bowl()
+    run(optimizer, first)
+    run(optimizer, second)
+    same(
+        first.points,
+        second.points,
+        "Two runs with one seed differ: draw from run.rng, and keep nothing of a run in self.",
+    )
+
+
+def check_threads(make: Factory) -> None:
+    """Check that one object in eight threads at once gives eight right results."""
+    optimizer = make()
+    expected = run(optimizer, Bowl())
+    results: list[OptimizerResult] = []
+    threads = [
+        threading.Thread(target=lambda: results.append(run(optimizer, Bowl()))) for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    keep_apart = "Runs at the same time disturb each other: keep nothing of a run in self."
+    assert len(results) == 8, keep_apart
+    for result in results:
+        same(result.x, expected.x, keep_apart)
+        assert result.nfev == expected.nfev, keep_apart
+
+
+def check_failure(make: Factory) -> None:
+    """Check that an exception comes out as itself, and leaves the optimizer as it was."""
+    optimizer = make()
+    expected = run(optimizer, Bowl())
+    for failure, stop in (
+        (ZeroDivisionError("broken"), StopReason.FAILED),
+        (KeyboardInterrupt(), StopReason.INTERRUPTED),
+    ):
+        bowl = Bowl(fail_at=2, failure=failure)
+        let_out = "let out what the objective raises; by run.guard(fun) where a library swallows it"
+        error: Any = raised(type(failure), partial(run, optimizer, bowl), let_out)
+        is_itself = error is failure
+        assert is_itself, f"Another {type(failure).__name__} came out: {let_out}."
+        assert len(bowl.points) == 2, f"Points were evaluated after a failure: {let_out}."
+        if replaces_minimize(optimizer):
+            continue  # the result so far is what a Run adds
+        result = error.optimizer_result
+        assert any("optimizer_result" in note for note in error.__notes__), "No note was added."
+        assert result.nfev == 2, "nfev must count the point that failed."
+        assert result.stop == stop, f"stop is {result.stop}, expected {stop}."
+        assert result.fun == Bowl.exact(bowl.points[0]), _BELONGS
+    same(
+        run(optimizer, Bowl()).x,
+        expected.x,
+        "A run after one that failed differs: keep nothing of a run in self.",
+    )
+
+
+def check_non_finite(make: Factory) -> None:
+    """Check that NaN raises a named error, and that rejecting it lets the run go on."""
+    need_run(make(), "what happens to NaN, by on_failure,")
+    error = raised(
+        NonFiniteValueError,
+        lambda: run(make(), Bowl(fail_at=2)),
+        "the objective returned NaN, and the run went on.",
+    )
+    assert error.optimizer_result.nfev == 2, "Points were evaluated after NaN."
+    clean = run(make(), Bowl())
+    assert clean.fun is not None, "fun is None, and no evaluation failed."
+    margin = 1e-2 * (Bowl.exact(np.array(START)) - clean.fun)
+    for fail_at in range(8, 32, 4):  # behind the start and its probes, central ones included
+        bowl = Bowl(fail_at=fail_at)
+        result = run(make(), bowl, on_failure="reject")
+        # None if it was a probe of a difference, which another makes up for.
+        assert result.nrejected <= int(len(bowl.points) >= fail_at), "More was rejected than NaN."
+        assert result.fun == Bowl.exact(result.x), _BELONGS
+        if result.success:
+            assert result.fun <= clean.fun + margin, (
+                f"A wrong answer is called right after point {fail_at} was rejected: its value is "
+                "a penalty, worse than all others, and told.known says which rows those are."
+            )
+
+
+def check_callback(make: Factory) -> None:
+    """Check that a callback is called once an iteration, and can end the run."""
+    iterates: list[Array] = []
+    states: list[OptimizerResult] = []
+
+    def by_name(intermediate_result: OptimizerResult) -> None:
+        states.append(intermediate_result)
+
+    result = run(make(), Bowl(), callback=iterates.append)
+    assert len(iterates) == result.nit > 0, (
+        f"The callback was called {len(iterates)} times in {result.nit} iterations: yield Step, "
+        "or call run.iteration, at the end of each."
+    )
+    run(make(), Bowl(), callback=by_name)
+    assert [state.nit for state in states] == list(range(1, result.nit + 1)), (
+        "nit must count the iterations from 1, without a gap."
+    )
+    for iterate, state in zip(iterates, states, strict=True):
+        same(iterate, state.x, "Callbacks of two forms saw unlike iterates.")
+        assert state.fun in (None, Bowl.exact(state.x)), _BELONGS
+
+    def stop(xk: Array) -> None:
+        raise StopIteration
+
+    for callback in (stop, lambda xk: True):
+        stopped = run(make(), Bowl(), callback=callback)
+        let_out = "let out what ends a run; by run.guard where a library swallows it"
+        assert stopped.stop == StopReason.CALLBACK, f"stop is {stopped.stop}: {let_out}."
+        assert not stopped.success, f"A run that a callback ended is not a success: {let_out}."
+        assert stopped.nit == 1, f"It went on after the callback ended it: {let_out}."
+
+
+def check_timeout(make: Factory) -> None:
+    """Check that no evaluation starts after ``timeout``, and that the result says so."""
+    result = run(make(), Bowl(), timeout=1e-9)
+    assert result.stop == StopReason.TIMEOUT, f"stop is {result.stop} after the timeout."
+    assert not result.success, "A run that has timed out is not a success."
+    assert result.nfev == 0, "An evaluation started after the timeout: let the run call."
+
+
+def _check_nfev(result: OptimizerResult, bowl: Bowl) -> None:
+    assert result.nfev == len(bowl.points), (
+        f"nfev is {result.nfev}, and {len(bowl.points)} points were evaluated: count each."
+    )
+
+
+def _gradient(optimizer: Optimizer, bowl: Bowl, is_wanted: bool) -> Any:
+    """Return the gradient of a bowl if it is wanted and the optimizer can use it."""
+    return (
+        bowl.jac if is_wanted and level(optimizer, "gradient") >= SupportLevel.supported else None
+    )

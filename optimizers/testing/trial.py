@@ -1,0 +1,130 @@
+"""Trial: a run of the optimizer under test, and what does not apply to it."""
+
+import inspect
+import unittest
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from optimizers._types import Array, ArrayLike
+from optimizers.evaluation import vectorized
+from optimizers.optimizer import Optimizer
+from optimizers.result import OptimizerResult
+from optimizers.support import SupportLevel
+from optimizers.testing.bowl import START, Bowl
+
+#: Makes the optimizer under test from settings of a run: a class, or a function around one.
+Factory = Callable[..., Optimizer]
+
+
+class NotApplicable(unittest.SkipTest):
+    """A check does not apply to a class, and why: pytest and unittest report a skipped test."""
+
+
+def run(
+    optimizer: Optimizer,
+    fun: Callable[..., Any],
+    jac: Any = None,
+    x0: ArrayLike = START,
+    **settings: Any,
+) -> OptimizerResult:
+    """Minimize a bowl in any form, with what the optimizer requires, from a fixed seed.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        The optimizer.
+    fun, jac, x0, **settings
+        As in :meth:`optimizers.Optimizer.minimize`.
+
+    Returns
+    -------
+    OptimizerResult
+        What it returns.
+
+    Raises
+    ------
+    NotApplicable
+        If its class overrides ``minimize``, without a parameter for one of the settings.
+    """
+    if jac is None and level(optimizer, "gradient") == SupportLevel.required:
+        jac = fun.jac if isinstance(fun, Bowl) else Bowl().jac
+    if level(optimizer, "hessian") == SupportLevel.required:
+        settings["hess"] = Bowl.hess
+    for setting in settings:
+        if not takes_setting(optimizer, setting):
+            raise NotApplicable(
+                f"{type(optimizer).__name__}.minimize has no parameter {setting!r}: override "
+                "_solve instead of minimize, and Optimizer.minimize brings it."
+            )
+    if takes_setting(optimizer, "seed"):
+        settings.setdefault("seed", 7)
+    result = optimizer.minimize(fun, x0, jac, **settings)
+    assert isinstance(result, OptimizerResult), (
+        f"minimize returned an object of {type(result).__name__}: return an OptimizerResult, or "
+        "override _solve instead and return an Outcome."
+    )
+    return result
+
+
+def takes_setting(optimizer: Optimizer, name: str) -> bool:
+    """Return whether ``minimize`` has a parameter of that name, or takes any."""
+    parameters = inspect.signature(optimizer.minimize).parameters
+    return name in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+
+
+def replaces_minimize(optimizer: Optimizer) -> bool:
+    """Return whether a class overrides ``minimize`` alone: no Run is between it and the user."""
+    cls = type(optimizer)
+    return cls.minimize is not Optimizer.minimize and cls._solve is Optimizer._solve
+
+
+def need_run(optimizer: Optimizer, what: str) -> None:
+    """Raise NotApplicable if what a Run takes care of is the class's own matter."""
+    if replaces_minimize(optimizer):
+        raise NotApplicable(
+            f"{type(optimizer).__name__} overrides minimize alone, and {what} is what "
+            "Optimizer.minimize brings: override _solve instead to have it."
+        )
+
+
+def level(optimizer: Optimizer, what: str) -> SupportLevel:
+    """Return a support level; one that is not declared is not supported."""
+    return optimizer.get_support_level().get(what, SupportLevel.not_supported)
+
+
+def stack_for(optimizer: Optimizer) -> Callable[..., Any]:
+    """Return an objective of stacks of points, or of one where the class calls it itself."""
+    if replaces_minimize(optimizer):
+        return Bowl.exact
+    return vectorized(lambda points: np.array([Bowl.exact(point) for point in points]))
+
+
+def required(optimizer: Optimizer) -> dict[str, Any]:
+    """Return what else than functions the optimizer has to be given, and the seed."""
+    needed: dict[str, Any] = {"seed": 7} if takes_setting(optimizer, "seed") else {}
+    if level(optimizer, "hessian") == SupportLevel.required:
+        needed["hess"] = Bowl.hess
+    return needed
+
+
+def same(left: Any, right: Any, otherwise: str) -> None:
+    """Fail, and say what to do, if numbers, or points, are not the same to the last bit."""
+    assert np.array_equal(left, right), f"{otherwise}\n{_differing(left, right)}"
+
+
+def _differing(left: Array, right: Array) -> str:
+    if np.shape(left) != np.shape(right):
+        return f"Of shape {np.shape(left)} and {np.shape(right)}."
+    rows = np.flatnonzero([not np.array_equal(*pair) for pair in zip(left, right, strict=True)])
+    return f"First at {rows[0]}: {left[rows[0]]!r} and {right[rows[0]]!r}."
+
+
+def raised(kind: type[BaseException], attempt: Callable[[], Any], otherwise: str) -> Any:
+    """Return the exception of a kind that an attempt raises; anything else is a failure."""
+    try:
+        attempt()
+    except kind as error:
+        return error
+    raise AssertionError(f"Expected {kind.__name__}, and nothing was raised: {otherwise}")
