@@ -8,7 +8,7 @@ from pathlib import Path
 
 import optimizers
 from optimizers import Optimizer, available
-from optimizers.describe import capabilities, further_options
+from optimizers.describe import capabilities
 from optimizers.support import CAPABILITIES
 
 
@@ -72,28 +72,11 @@ def _page(cls: type[Optimizer]) -> str:
     if available().get(name) is cls:
         lines += ["What it can take", "----------------", ""]
         lines += [*_table([CAPABILITIES, capabilities(cls)]), ""]
-        lines += _further_options(cls)
     else:
         children = [child for child in _documented() if cls in child.__bases__]
         names = sorted(_link(child) for child in children)
         lines += [f"Classes derived from it: {', '.join(names)}.", ""]
     return "\n".join(lines)
-
-
-def _further_options(cls: type[Optimizer]) -> list[str]:
-    further = further_options(cls)
-    if not further:
-        return []
-    lines = [
-        "Further options",
-        "---------------",
-        "",
-        "Also accepted in ``options`` and by ``set_options``:",
-        "",
-    ]
-    for option in further:
-        lines += [f"``{option.name}`` : default {option.default}", f"    {option.meaning}", ""]
-    return lines
 
 
 def _aliases(cls: type[Optimizer]) -> list[str]:

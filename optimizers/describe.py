@@ -5,20 +5,15 @@ import re
 from typing import NamedTuple
 
 from optimizers.optimizer import Optimizer
-from optimizers.options.settings import CommonSettings, RunSettings
+from optimizers.options.configured import Configured, sections_of
+from optimizers.options.settings import RUN_SETTINGS, SETTINGS
+from optimizers.options.table import Option
 from optimizers.registry import available
-from optimizers.scipy.option_texts import FURTHER_OPTIONS
 from optimizers.support import CAPABILITIES, SupportLevel
 
 
 class OptionDescription(NamedTuple):
-    """An option with its default and meaning, as its class' docstring tells.
-
-    Parameters
-    ----------
-    name, default, meaning : str
-        The option's name, its default as text, and what it means.
-    """
+    """An option in words: its name, its default as text, and what it means."""
 
     name: str
     default: str
@@ -26,17 +21,7 @@ class OptionDescription(NamedTuple):
 
 
 def describe_options(cls: type) -> list[OptionDescription]:
-    """Return the parameters that a class documents, in their order.
-
-    Parameters
-    ----------
-    cls : type
-        A class with a numpydoc "Parameters" section, of its own or inherited.
-
-    Returns
-    -------
-    list of OptionDescription
-        Without catch-all parameters.
+    """Return what the constructor of a class names, in its order.
 
     Examples
     --------
@@ -44,6 +29,17 @@ def describe_options(cls: type) -> list[OptionDescription]:
     >>> describe_options(TNC)[1]
     OptionDescription(name='disp', default='False', meaning="Print the result's ... the end.")
     """
+    if issubclass(cls, Configured) and cls._declared:
+        return [_described(option) for option in sections_of(cls)[0][1]]
+    return _documented(cls)
+
+
+def _described(option: Option) -> OptionDescription:
+    return OptionDescription(option.name, repr(option.default), _unfolded(option.meaning))
+
+
+def _documented(cls: type) -> list[OptionDescription]:
+    """Return the parameters that the docstring of a class without declarations has."""
     text = next(
         (
             doc
@@ -85,12 +81,7 @@ def option_table(cls: type[Optimizer]) -> str:
     head = (inspect.getdoc(cls) or "").split("\n", 1)[0]
     options = describe_options(cls)
     own = {option.name for option in options}
-    settings = [
-        setting
-        for group in (RunSettings, CommonSettings)
-        for setting in describe_options(group)
-        if setting.name not in own
-    ]
+    settings = [_described(s) for s in (*SETTINGS[-1:], *SETTINGS[:-1]) if s.name not in own]
     further = further_options(cls)
     parts = [
         f"{cls.__name__}: {head}",
@@ -111,10 +102,10 @@ def option_table(cls: type[Optimizer]) -> str:
 
 
 def further_options(cls: type[Optimizer]) -> list[OptionDescription]:
-    """Return the options that a class takes in ``options`` without documenting them itself."""
-    documented = {option.name for option in describe_options(cls)}
-    names = [n for n in cls()._known_options() if n not in documented and n != "maxfun"]
-    return [OptionDescription(name, *FURTHER_OPTIONS[name]) for name in sorted(names)]
+    """Return the options that a class takes in ``options`` without naming them itself."""
+    named = {option.name for option in describe_options(cls)}
+    others = [o for o in cls._declared if o.name not in {*named, *RUN_SETTINGS}]
+    return [_described(option) for option in sorted(others, key=lambda option: option.name)]
 
 
 def _entry(option: OptionDescription) -> str:

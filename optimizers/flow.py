@@ -5,6 +5,7 @@ input or output and never calls the objective. Whoever drives it answers its que
 runs, steppers, journals and lock-step share it.
 """
 
+import copy
 from abc import abstractmethod
 from typing import Any
 
@@ -14,17 +15,13 @@ from typing_extensions import Unpack, override
 from optimizers._types import Array
 from optimizers.asktell.flow import Flow, Products, Step, Told, drive
 from optimizers.asktell.messages import AskData, TellData
-from optimizers.errors import OptionError, UnknownOptionError, nearest_names
+from optimizers.errors import UnknownOptionError, nearest_names
 from optimizers.gradients.plan import Plan
 from optimizers.optimizer import Optimizer
 from optimizers.options.configured import own
-from optimizers.options.settings import (
-    RUN_SETTINGS,
-    RunSettings,
-    check_number,
-    check_whole,
-    is_number,
-)
+from optimizers.options.docstring import complete
+from optimizers.options.settings import GROUPED, RUN_SETTINGS, RunSettings
+from optimizers.options.table import Check, Option, anything, choice, number, whole
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run.budget import StopRun
@@ -34,10 +31,12 @@ from optimizers.run.run import Run
 
 __all__ = [
     "AskData",
+    "Check",
     "Evaluation",
     "Flow",
     "FlowOptimizer",
     "FlowSettings",
+    "Option",
     "Outcome",
     "Plan",
     "Problem",
@@ -48,11 +47,13 @@ __all__ = [
     "StopRun",
     "TellData",
     "Told",
-    "check_number",
+    "anything",
     "check_range",
-    "check_whole",
+    "choice",
     "drive",
     "ended",
+    "number",
+    "whole",
 ]
 
 #: Reasons for which an algorithm is done.
@@ -89,8 +90,8 @@ def ended(
 class FlowOptimizer(Optimizer):
     """An optimizer whose algorithm is a flow.
 
-    A subclass implements ``_flow`` and :meth:`get_support_level`, and gives its options to
-    this constructor. Everything else, from ask and tell to journals, is here. Options are
+    A subclass implements ``_flow``, has the attribute ``support_levels``, and gives its options
+    to this constructor. Everything else, from ask and tell to journals, is here. Options are
     attributes too.
 
     Parameters
@@ -103,12 +104,12 @@ class FlowOptimizer(Optimizer):
     Examples
     --------
     >>> from optimizers import SupportLevel
-    >>> levels = dict.fromkeys(("gradient", "bounds", "initial_point"), SupportLevel.supported)
     >>> class Descent(FlowOptimizer):
+    ...     support_levels = dict.fromkeys(
+    ...         ("gradient", "bounds", "initial_point"), SupportLevel.supported
+    ...     )
     ...     def __init__(self, rate=0.1, **settings):
     ...         super().__init__({"rate": rate}, **settings)
-    ...     def get_support_level(self):
-    ...         return levels
     ...     def _flow(self, problem, run):
     ...         x = problem.x0
     ...         for _ in range(100):
@@ -127,7 +128,11 @@ class FlowOptimizer(Optimizer):
                 nearest = nearest_names(name, (*options, *known))
                 raise UnknownOptionError(f"{type(self).__name__} has no option {name!r}. {nearest}")
         super().__init__(**settings)
-        self._options = self._checked(options)
+        if self._declared:
+            self._check_known(options)
+        options = self._checked(options)
+        self._check_options(options)
+        self._options = own(options)
 
     @abstractmethod
     def _flow(self, problem: Problem, run: Run) -> Flow:
@@ -142,20 +147,14 @@ class FlowOptimizer(Optimizer):
         """
 
     def _check_options(self, options: dict[str, Any]) -> None:
-        """Raise an OptionError if an option has a value that cannot be used; for a subclass."""
-
-    def _checked(self, options: dict[str, Any]) -> dict[str, Any]:
-        """Return the options, as copies, if all can be used."""
-        for name, value in options.items():
-            self._check_option(name, value)
-        self._check_options(options)
-        return own(options)
+        """Raise an OptionError if options do not go together; for a subclass."""
 
     @override
     def set_options(self, **kwargs: Any) -> None:
-        if kwargs.keys() <= self._options.keys():
-            self._check_options({**self._options, **kwargs})
-        super().set_options(**kwargs)
+        self._check_known(kwargs)
+        options = self._checked(kwargs)
+        self._check_options({**self._options, **options})
+        self._options.update(copy.deepcopy(options))
 
     def __getattr__(self, name: str) -> Any:
         """Return an option, or say that there is none of that name."""
@@ -181,15 +180,12 @@ class FlowOptimizer(Optimizer):
 
 
 class FlowSettings(RunSettings, total=False):
-    """:class:`RunSettings`, and how points are grouped.
-
-    Parameters
-    ----------
-    max_evals_grouped : int
-        How many points one call of the objective takes.
-    """
+    """:class:`RunSettings`, and how points are grouped."""
 
     max_evals_grouped: int | None
+
+
+complete(FlowSettings, [("Parameters", [GROUPED])])
 
 
 def check_range(
@@ -217,9 +213,4 @@ def check_range(
     --------
     >>> check_range("beta_1", 0.9, 0, 1)
     """
-    if is_number(value) and ((low <= value <= high) if closed else (low < value < high)):
-        return
-    brackets = "[]" if closed and high < np.inf else "[)" if closed else "()"
-    raise OptionError(
-        f"{name} is {value!r}, expected a number in {brackets[0]}{low:g}, {high:g}{brackets[1]}."
-    )
+    number(low, high, "[]" if closed else "()")(name, value)

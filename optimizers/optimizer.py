@@ -1,6 +1,5 @@
 """Optimizer: the configuration of one algorithm, and how it is put to work on a problem."""
 
-import asyncio
 import contextvars
 import copy
 import functools
@@ -17,7 +16,6 @@ from optimizers.asktell.replay import Origin, snapshot
 from optimizers.asktell.stepper import Stepper
 from optimizers.errors import InvalidInputError, OptionError, warn_user
 from optimizers.evaluation.choose import evaluator_for
-from optimizers.evaluation.coroutines import CoroutineExecutor
 from optimizers.evaluation.evaluator import Evaluator
 from optimizers.evaluation.static_helpers import StaticHelpers
 from optimizers.gradients.source import GradientSource, Jacobian
@@ -29,7 +27,7 @@ from optimizers.lockstep.results import OptimizerResults
 from optimizers.lockstep.starts import as_starts
 from optimizers.noise.stages import in_stages
 from optimizers.options.configured import Configured
-from optimizers.options.settings import RunSettings, check_option, check_run_settings
+from optimizers.options.settings import IN_FLIGHT, RunSettings, check_run_settings
 from optimizers.problem.derivatives import By, source_of
 from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult, StopReason, in_words
@@ -62,7 +60,7 @@ class Optimizer(Configured, Declaring, StaticHelpers):
     """The configuration of one algorithm: its options and declared capabilities.
 
     It holds no state of a run: one object may serve many runs, in many threads. A subclass
-    declares :meth:`get_support_level` and overrides either :meth:`_solve`, and has everything
+    declares ``support_levels`` and overrides either :meth:`_solve`, and has everything
     else from here, or :meth:`minimize` alone.
 
     Parameters
@@ -369,7 +367,11 @@ class Optimizer(Configured, Declaring, StaticHelpers):
         >>> asyncio.run(LBFGSB().minimize_async(fun, [3.0])).x.round(4)
         array([1.])
         """
-        check_option("in_flight", in_flight)
+        import asyncio  # here: it takes 15 ms, and most programs have no event loop
+
+        from optimizers.evaluation.coroutines import CoroutineExecutor
+
+        IN_FLIGHT.checked(in_flight)
         if settings.pop("workers", None) is not None or self._run_settings.get("workers"):
             raise OptionError(
                 "minimize_async awaits fun on the event loop and takes no workers: in_flight says "

@@ -1,8 +1,10 @@
 """Support levels: what an algorithm declares that it can take."""
 
-from abc import ABC, abstractmethod
+from abc import ABC
 from enum import IntEnum
-from typing import TypeAlias
+from typing import Any, TypeAlias
+
+from typing_extensions import override
 
 
 class SupportLevel(IntEnum):
@@ -34,10 +36,64 @@ SupportLevels: TypeAlias = dict[str, SupportLevel]
 CAPABILITIES = ("gradient", "bounds", "initial_point", "constraints", "hessian")
 
 
-class Declaring(ABC):
-    """Something that declares what it can take."""
+def levels(
+    *,
+    gradient: SupportLevel,
+    bounds: SupportLevel = SupportLevel.supported,
+    initial_point: SupportLevel = SupportLevel.required,
+    constraints: SupportLevel = SupportLevel.not_supported,
+    hessian: SupportLevel = SupportLevel.not_supported,
+) -> SupportLevels:
+    """Return a level for each of the capabilities; the defaults are those of most algorithms."""
+    given = (gradient, bounds, initial_point, constraints, hessian)
+    return dict(zip(CAPABILITIES, given, strict=True))
 
-    @abstractmethod
+
+class _Level(property):
+    """The property that is a level."""
+
+    def __init__(self, what: str) -> None:
+        words = what.replace("_", " ")
+        super().__init__(lambda self: self._level(what), doc=f"Returns {words} support level.")
+
+    @override  # for type checkers, who read it from objects alone
+    def __get__(  # type: ignore[override]
+        self, instance: Any, owner: type | None = None, /
+    ) -> SupportLevel:
+        level: SupportLevel = super().__get__(instance, owner)
+        return level
+
+
+# What `is_..._ignored` and so on look for, and what their docstrings add.
+_HOW = {
+    "ignored": ((SupportLevel.ignored,), ""),
+    "supported": (tuple(SupportLevel)[1:], ": it may be given, though perhaps to no effect"),
+    "required": ((SupportLevel.required,), ""),
+}
+
+
+class _Is(property):
+    """The property that says whether something is ignored, supported or required."""
+
+    def __init__(self, what: str, how: str) -> None:
+        levels, more = _HOW[how]
+        doc = f"Returns is {what.replace('_', ' ')} {how}{more}."
+        super().__init__(lambda self: self._level(what) in levels, doc=doc)
+
+    @override  # for type checkers, who read it from objects alone
+    def __get__(  # type: ignore[override]
+        self, instance: Any, owner: type | None = None, /
+    ) -> bool:
+        answer: bool = super().__get__(instance, owner)
+        return answer
+
+
+class Declaring(ABC):
+    """Something that declares what it can take, by the attribute ``support_levels``."""
+
+    #: A level for each of the capabilities; one that is absent is not supported.
+    support_levels: SupportLevels
+
     def get_support_level(self) -> SupportLevels:
         """Return what the algorithm can take.
 
@@ -45,68 +101,35 @@ class Declaring(ABC):
         -------
         dict of str to SupportLevel
             A level for ``"gradient"``, ``"bounds"`` and ``"initial_point"``, and beyond Qiskit
-            for ``"constraints"`` and ``"hessian"`` (absent: not supported).
+            for ``"constraints"`` and ``"hessian"``: a copy of the attribute ``support_levels``.
+
+        Raises
+        ------
+        TypeError
+            If the class neither has that attribute nor overrides this method.
         """
+        declared = getattr(self, "support_levels", None)
+        if declared is None:
+            raise TypeError(
+                f"{type(self).__name__} declares no support_levels, expected a dict of the levels "
+                f"for {', '.join(CAPABILITIES)}."
+            )
+        return {what: declared.get(what, SupportLevel.not_supported) for what in CAPABILITIES}
 
     def _level(self, what: str) -> SupportLevel:
         return self.get_support_level().get(what, SupportLevel.not_supported)
 
-    @property
-    def gradient_support_level(self) -> SupportLevel:
-        """Returns gradient support level."""
-        return self._level("gradient")
+    gradient_support_level = _Level("gradient")
+    is_gradient_ignored = _Is("gradient", "ignored")
+    is_gradient_supported = _Is("gradient", "supported")
+    is_gradient_required = _Is("gradient", "required")
 
-    @property
-    def is_gradient_ignored(self) -> bool:
-        """Returns is gradient ignored."""
-        return self._level("gradient") == SupportLevel.ignored
+    bounds_support_level = _Level("bounds")
+    is_bounds_ignored = _Is("bounds", "ignored")
+    is_bounds_supported = _Is("bounds", "supported")
+    is_bounds_required = _Is("bounds", "required")
 
-    @property
-    def is_gradient_supported(self) -> bool:
-        """Returns is gradient supported: it may be given, though perhaps to no effect."""
-        return self._level("gradient") != SupportLevel.not_supported
-
-    @property
-    def is_gradient_required(self) -> bool:
-        """Returns is gradient required."""
-        return self._level("gradient") == SupportLevel.required
-
-    @property
-    def bounds_support_level(self) -> SupportLevel:
-        """Returns bounds support level."""
-        return self._level("bounds")
-
-    @property
-    def is_bounds_ignored(self) -> bool:
-        """Returns is bounds ignored."""
-        return self._level("bounds") == SupportLevel.ignored
-
-    @property
-    def is_bounds_supported(self) -> bool:
-        """Returns is bounds supported: it may be given, though perhaps to no effect."""
-        return self._level("bounds") != SupportLevel.not_supported
-
-    @property
-    def is_bounds_required(self) -> bool:
-        """Returns is bounds required."""
-        return self._level("bounds") == SupportLevel.required
-
-    @property
-    def initial_point_support_level(self) -> SupportLevel:
-        """Returns initial point support level."""
-        return self._level("initial_point")
-
-    @property
-    def is_initial_point_ignored(self) -> bool:
-        """Returns is initial point ignored."""
-        return self._level("initial_point") == SupportLevel.ignored
-
-    @property
-    def is_initial_point_supported(self) -> bool:
-        """Returns is initial point supported: it may be given, though perhaps to no effect."""
-        return self._level("initial_point") != SupportLevel.not_supported
-
-    @property
-    def is_initial_point_required(self) -> bool:
-        """Returns is initial point required."""
-        return self._level("initial_point") == SupportLevel.required
+    initial_point_support_level = _Level("initial_point")
+    is_initial_point_ignored = _Is("initial_point", "ignored")
+    is_initial_point_supported = _Is("initial_point", "supported")
+    is_initial_point_required = _Is("initial_point", "required")

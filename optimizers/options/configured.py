@@ -1,15 +1,18 @@
 """How an optimizer is configured: its options and settings, to look at, change and compare."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from typing_extensions import Unpack, override
 
-from optimizers.errors import UnknownOptionError, nearest_names
+from optimizers.errors import OptionError, UnknownOptionError, nearest_names
 from optimizers.evaluation.choose import check_workers
-from optimizers.options.settings import RunSettings, check_option, check_run_settings
+from optimizers.options.docstring import Sections, complete, constructor_defaults
+from optimizers.options.settings import GROUPED, SETTINGS, RunSettings, check_run_settings
+from optimizers.options.table import Option
 
 
 class Configured:
@@ -23,8 +26,19 @@ class Configured:
         Settings of each run.
     """
 
+    #: The algorithm's options, each with its default, check and meaning. What a class declares
+    #: are the parameters in its docstring too, besides those that its docstring tells itself.
+    _declared: tuple[Option, ...] = ()
+    #: What the constructor takes besides options and the settings of a run.
+    _arguments: tuple[Option, ...] = (GROUPED,)
     #: What callbacks of Qiskit's class of the same name get, as entries of the intermediate result.
     _callback_form: tuple[str, ...] = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        # Another constructor than that of the class that declares the options may not take them.
+        if cls._declared and ("_declared" in vars(cls) or "__init__" not in vars(cls)):
+            complete(cls, sections_of(cls))
 
     def __init__(self, max_evals_grouped: int | None = 1, **settings: Unpack[RunSettings]) -> None:
         self._max_evals_grouped = max_evals_grouped
@@ -32,6 +46,23 @@ class Configured:
         self._run_settings: dict[str, Any] = dict(settings)
         check_run_settings(type(self).__name__, self._run_settings, (), self._callback_form)
         check_workers(max_evals_grouped, settings.get("workers"))
+
+    @classmethod
+    def _gathered(cls, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the options among a constructor's arguments: those in ``options`` beat a default.
+
+        Its ``locals()`` are the arguments. Given twice, an option has to have one value.
+        """
+        options = as_options(cls.__name__, arguments.get("options"))
+        defaults = {option.name: option.default for option in cls._declared}
+        defaults.update(constructor_defaults(cls))
+        for option in cls._declared:
+            if option.name in arguments:
+                name, value = option.name, arguments[option.name]
+                if name in options and not same(value, defaults[name]):
+                    check_agreement(cls.__name__, name, value, options[name])
+                options.setdefault(name, value)
+        return options
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -66,22 +97,28 @@ class Configured:
         UnknownOptionError
             If the algorithm has no option of that name; then nothing is set.
         """
-        unknown = [name for name in kwargs if name not in self._known_options()]
-        if unknown:
-            raise UnknownOptionError(
-                f"{type(self).__name__} has no option {unknown[0]!r}. "
-                f"{nearest_names(unknown[0], self._known_options())}"
-            )
-        for name, value in kwargs.items():
-            self._check_option(name, value)
-        self._options.update(copy.deepcopy(kwargs))
+        self._check_known(kwargs)
+        self._options.update(copy.deepcopy(self._checked(kwargs)))
 
-    def _check_option(self, name: str, value: Any) -> None:
-        """Raise an OptionError if an option has a value that none of that name can have."""
-        check_option(name, value)
+    def _check_known(self, options: Mapping[str, Any]) -> None:
+        """Raise an error that names the nearest option if the algorithm has none of a name."""
+        known = self._known_options()
+        for name in options:
+            if name not in known:
+                raise UnknownOptionError(
+                    f"{type(self).__name__} has no option {name!r}. {nearest_names(name, known)}"
+                )
+
+    def _checked(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return options as the algorithm gets them, or raise an OptionError if one is unusable."""
+        declared = {option.name: option for option in self._declared}
+        return {
+            name: declared[name].checked(value) if name in declared else value
+            for name, value in options.items()
+        }
 
     def _known_options(self) -> tuple[str, ...]:
-        return tuple(self._options)
+        return tuple(dict.fromkeys((*(option.name for option in self._declared), *self._options)))
 
     def print_options(self) -> None:
         """Print the algorithm's options to standard output, sorted, one ``name = value`` a line."""
@@ -126,6 +163,35 @@ class Configured:
     def __repr__(self) -> str:
         arguments = ", ".join(f"{name}={value!r}" for name, value in self.settings.items())
         return f"{type(self).__name__}({arguments})"
+
+
+def sections_of(cls: type) -> Sections:
+    """Return what a class' constructor takes: by its names, and behind its ``**settings``."""
+    assert issubclass(cls, Configured)
+    declared = {option.name: option for option in (*cls._arguments, *SETTINGS)}
+    if cls._callback_form:
+        called = declared["callback"]
+        words = f"{called.meaning} Or Qiskit's: ``callback({', '.join(cls._callback_form)})``."
+        declared["callback"] = replace(called, meaning=words)
+    own = {option.name: option for option in sorted(cls._declared, key=lambda o: o.name)}
+    left = {**own, **{name: o for name, o in declared.items() if name not in own}}
+    named = [left.pop(name) for name in constructor_defaults(cls) if name in left]
+    return [("Parameters", named), ("Other Parameters", list(left.values()))]
+
+
+def as_options(name: str, given: Any) -> dict[str, Any]:
+    """Return a dict of the options given to an optimizer of that name; None stands for none."""
+    if not (given is None or isinstance(given, Mapping)):
+        raise OptionError(f"options of {name} is {given!r}, expected a dict of options by name.")
+    return dict(given or {})
+
+
+def check_agreement(name: str, option: str, first: Any, second: Any) -> None:
+    """Raise an OptionError if an optimizer was given an option twice with different values."""
+    if not same(first, second):
+        raise OptionError(
+            f"{name} was given {option} twice, as {first!r} and as {second!r}: give it once."
+        )
 
 
 def own(options: dict[str, Any]) -> dict[str, Any]:

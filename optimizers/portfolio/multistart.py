@@ -9,14 +9,14 @@ import numpy as np
 from typing_extensions import override
 
 from optimizers._types import Array, BoundsLike, Objective
-from optimizers.errors import InvalidInputError, OptionError
+from optimizers.errors import InvalidInputError
 from optimizers.gradients.source import Jacobian
 from optimizers.lockstep.lockstep import LockStep
 from optimizers.lockstep.many import check_no_journal, members_of
 from optimizers.lockstep.results import OptimizerResults, as_table, attached, raise_if_ended
 from optimizers.lockstep.starts import seeds_from
 from optimizers.optimizer import Optimizer
-from optimizers.options.settings import check_whole, is_number
+from optimizers.options.table import number, whole
 from optimizers.problem.bounds import as_bounds
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.scipy import LBFGSB
@@ -222,10 +222,9 @@ def multistart(
     >>> found.stop.name, found.nfev <= 5000
     ('AGREED', True)
     """
-    check_whole("budget", budget, 1)
-    check_whole("slots", slots, 1)
-    if not (is_number(tolerance) and 0 <= tolerance < 1):
-        raise OptionError(f"tolerance is {tolerance!r}, expected a number from 0 to 1.")
+    whole(1)("budget", budget)
+    whole(1)("slots", slots)
+    number(0, 1, "[)")("tolerance", tolerance)
     if optimizer is None:
         optimizer = LBFGSB()
     lower, upper = _box(bounds)

@@ -1,5 +1,7 @@
 """SciPy's methods that use no gradient."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from typing_extensions import Unpack
@@ -9,21 +11,6 @@ from optimizers.scipy.scipy_optimizer import SciPyOptimizer, SciPySettings
 
 class COBYLA(SciPyOptimizer):
     """Constrained optimization by linear approximation (COBYLA): no gradient.
-
-    Parameters
-    ----------
-    maxiter : int, default 1000
-        Maximum number of iterations, of one or two evaluations each.
-    disp : bool, default False
-        Print the result's message and counts at the end.
-    rhobeg : float, default 1.0
-        Reasonable initial changes to the variables.
-    tol : float, optional
-        Final accuracy of the variables; 1e-4 by default.
-    options : dict, optional
-        Further options, by name; they win over the defaults of the arguments above.
-    **kwargs
-        Settings of each run and further arguments; see :class:`SciPySettings`.
 
     References
     ----------
@@ -36,6 +23,8 @@ class COBYLA(SciPyOptimizer):
     array([ 1., -2.])
     """
 
+    _method_name = "COBYLA"
+
     def __init__(
         self,
         maxiter: int = 1000,
@@ -45,31 +34,11 @@ class COBYLA(SciPyOptimizer):
         options: dict[str, Any] | None = None,
         **kwargs: Unpack[SciPySettings],
     ) -> None:
-        super().__init__("COBYLA", self._gathered(locals()), tol=tol, **kwargs)
+        self._set_up(locals())
 
 
 class COBYQA(SciPyOptimizer):
     """Constrained optimization by quadratic approximations (COBYQA): no gradient.
-
-    Parameters
-    ----------
-    maxiter : int, optional
-        Maximum number of iterations, of one evaluation each.
-    maxfev : int, optional
-        Maximum number of points at which the objective is evaluated: a hard limit; 500 times the
-        number of variables by default.
-    disp : bool, default False
-        Print the result's message and counts at the end.
-    initial_tr_radius : float, default 1.0
-        Reasonable initial changes to the variables.
-    final_tr_radius : float, default 1e-06
-        Accuracy of the solution.
-    tol : float, optional
-        Tolerance for termination: stands for ``final_tr_radius`` where not given.
-    options : dict, optional
-        Further options, by name; they win over the defaults of the arguments above.
-    **kwargs
-        Settings of each run and further arguments; see :class:`SciPySettings`.
 
     References
     ----------
@@ -82,6 +51,8 @@ class COBYQA(SciPyOptimizer):
     array([ 1., -2.])
     """
 
+    _method_name = "COBYQA"
+
     def __init__(
         self,
         maxiter: int | None = None,
@@ -93,30 +64,11 @@ class COBYQA(SciPyOptimizer):
         options: dict[str, Any] | None = None,
         **kwargs: Unpack[SciPySettings],
     ) -> None:
-        super().__init__("COBYQA", self._gathered(locals()), tol=tol, **kwargs)
+        self._set_up(locals())
 
 
 class NELDER_MEAD(SciPyOptimizer):  # noqa: N801  # Qiskit's name
     """The simplex method of Nelder and Mead: no gradient.
-
-    Parameters
-    ----------
-    maxiter : int, optional
-        Maximum number of iterations.
-    maxfev : int, default 1000
-        Maximum number of points at which the objective is evaluated: a hard limit.
-    disp : bool, default False
-        Print the result's message and counts at the end.
-    xatol : float, default 0.0001
-        Largest distance between the simplex' points that is acceptable for convergence.
-    tol : float, optional
-        Tolerance for termination: stands for ``xatol`` and ``fatol`` where not given.
-    adaptive : bool, default False
-        Adapt the parameters to the number of variables.
-    options : dict, optional
-        Further options, by name; they win over the defaults of the arguments above.
-    **kwargs
-        Settings of each run and further arguments; see :class:`SciPySettings`.
 
     References
     ----------
@@ -129,6 +81,8 @@ class NELDER_MEAD(SciPyOptimizer):  # noqa: N801  # Qiskit's name
     array([ 1., -2.])
     """
 
+    _method_name = "Nelder-Mead"
+
     def __init__(
         self,
         maxiter: int | None = None,
@@ -140,28 +94,11 @@ class NELDER_MEAD(SciPyOptimizer):  # noqa: N801  # Qiskit's name
         options: dict[str, Any] | None = None,
         **kwargs: Unpack[SciPySettings],
     ) -> None:
-        super().__init__("Nelder-Mead", self._gathered(locals()), tol=tol, **kwargs)
+        self._set_up(locals())
 
 
 class POWELL(SciPyOptimizer):
     """Powell's conjugate directions: line searches, no gradient.
-
-    Parameters
-    ----------
-    maxiter : int, optional
-        Maximum number of iterations.
-    maxfev : int, default 1000
-        Maximum number of points at which the objective is evaluated: a hard limit.
-    disp : bool, default False
-        Print the result's message and counts at the end.
-    xtol : float, default 0.0001
-        Relative error in the solution that is acceptable for convergence.
-    tol : float, optional
-        Tolerance for termination: stands for ``xtol`` and ``ftol`` where not given.
-    options : dict, optional
-        Further options, by name; they win over the defaults of the arguments above.
-    **kwargs
-        Settings of each run and further arguments; see :class:`SciPySettings`.
 
     References
     ----------
@@ -174,6 +111,8 @@ class POWELL(SciPyOptimizer):
     array([ 1., -2.])
     """
 
+    _method_name = "Powell"
+
     def __init__(
         self,
         maxiter: int | None = None,
@@ -184,4 +123,4 @@ class POWELL(SciPyOptimizer):
         options: dict[str, Any] | None = None,
         **kwargs: Unpack[SciPySettings],
     ) -> None:
-        super().__init__("Powell", self._gathered(locals()), tol=tol, **kwargs)
+        self._set_up(locals())

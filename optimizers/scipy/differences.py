@@ -3,8 +3,8 @@
 from optimizers._types import ArrayLike
 from optimizers.gradients.differences import Differences
 from optimizers.gradients.source import GradientSource
-from optimizers.options.settings import check_option
 from optimizers.problem.derivatives import By, Derivatives
+from optimizers.scipy.options import check_option
 
 _UNUSED = Differences()
 

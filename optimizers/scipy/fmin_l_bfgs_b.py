@@ -10,7 +10,7 @@ import numpy as np
 from optimizers._types import Array, ArrayLike, BoundsLike, Objective
 from optimizers.evaluation.arguments import as_arguments
 from optimizers.gradients.source import Jacobian
-from optimizers.options.settings import check_level, check_number, check_whole
+from optimizers.options.table import LEVEL, NUMBER, whole
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.scipy.functions import FaceCall, check_passed_on, gradient_of, set_tolerance
 from optimizers.scipy.lbfgsb.options import LbfgsbOptions
@@ -109,7 +109,7 @@ def minimize_lbfgsb(
     array([1., 1.])
     """
     passed_on = check_passed_on(minimize_lbfgsb, unknown_options)
-    check_level("disp", disp)
+    LEVEL("disp", disp)
     maxfun, maxiter = _limit(maxfun), _limit(maxiter)
     given = {
         "maxcor": maxcor,
@@ -201,9 +201,9 @@ def fmin_l_bfgs_b(
     >>> x.round(5), d["warnflag"]
     (array([1.]), 0)
     """
-    check_whole("m", m, 1)
-    check_number("factr", factr)
-    check_number("pgtol", pgtol)
+    whole(1)("m", m)
+    NUMBER("factr", factr)
+    NUMBER("pgtol", pgtol)
     result = minimize_lbfgsb(
         func,
         x0,

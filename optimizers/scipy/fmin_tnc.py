@@ -9,10 +9,11 @@ from optimizers._types import Array, ArrayLike, BoundsLike, Objective
 from optimizers.errors import CrossedBoundsError, NoValueError
 from optimizers.evaluation.arguments import as_arguments
 from optimizers.gradients.source import Jacobian
-from optimizers.options.settings import check_level, check_number, check_option
+from optimizers.options.table import LEVEL, NUMBER
 from optimizers.problem.bounds import as_start
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.scipy.functions import FaceCall, check_passed_on, gradient_of, set_tolerance
+from optimizers.scipy.options import check_option
 from optimizers.scipy.tnc.codes import INFEASIBLE, MAXFUN, RCSTRINGS, USERABORT
 from optimizers.scipy.tnc.kernel import TNC_DEFAULTS
 from optimizers.scipy.tnc.report import (
@@ -139,8 +140,8 @@ def minimize_tnc(
     """
     given = locals()
     passed_on = check_passed_on(minimize_tnc, unknown_options)
-    check_level("mesg_num", mesg_num)
-    check_level("disp", disp)
+    LEVEL("mesg_num", mesg_num)
+    LEVEL("disp", disp)
     messages = MSG_ALL if mesg_num is None and disp else tnc_messages(mesg_num)
     call = FaceCall(fun, x0, args, jac, bounds, callback, maxfun, eps, passed_on)
     return _minimize(call, {name: given[name] for name in _OPTIONS}, messages)
@@ -216,10 +217,10 @@ def fmin_tnc(
     (array([1.]), 'Local minimum reached (|pg| ~= 0)')
     """
     given = {**locals(), "minfev": fmin, "gtol": pgtol}
-    check_level("messages", messages)
-    check_level("disp", disp)
-    check_number("fmin", fmin)
-    check_number("pgtol", pgtol)
+    LEVEL("messages", messages)
+    LEVEL("disp", disp)
+    NUMBER("fmin", fmin)
+    NUMBER("pgtol", pgtol)
     mask = MSG_ALL if messages is None else int(messages)
     jac = gradient_of(func, fprime, approx_grad, epsilon)
     call = FaceCall(func, x0, as_arguments(args), jac, bounds, callback, maxfun, epsilon, {})

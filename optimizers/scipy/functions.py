@@ -12,12 +12,13 @@ from optimizers.errors import InvalidInputError, UnknownOptionError, nearest_nam
 from optimizers.evaluation.arguments import WithArguments
 from optimizers.evaluation.choose import evaluator_for
 from optimizers.gradients.source import Jacobian
-from optimizers.options.settings import check_number, check_option, check_steps
+from optimizers.options.table import NUMBER, STEPS
 from optimizers.problem.problem import Problem
 from optimizers.run.observers import as_observer
 from optimizers.run.run import Run
 from optimizers.scipy.differences import differences_for
 from optimizers.scipy.methods import METHODS
+from optimizers.scipy.options import check_option
 from optimizers.support import SupportLevels
 
 # What scipy.optimize.minimize hands to a custom method besides its options.
@@ -86,7 +87,7 @@ def set_tolerance(tol: float | None, options: dict[str, Any], defaults: dict[str
     """Let ``tol`` stand for those tolerances among the options that have their default."""
     if tol is None:
         return
-    check_number("tol", tol)
+    NUMBER("tol", tol)
     for name, default in defaults.items():
         check_option(name, options[name])
         if options[name] == default:
@@ -103,7 +104,7 @@ def gradient_of(
     if not callable(func):
         raise InvalidInputError(f"func is {func!r}, expected a callable func(x, *args).")
     if approx_grad:
-        check_steps("epsilon", epsilon)
+        STEPS("epsilon", epsilon)
         return None
     if not (fprime is None or callable(fprime)):
         raise InvalidInputError(f"fprime is {fprime!r}, expected a callable fprime(x, *args).")

@@ -1,15 +1,19 @@
 """What a row of the methods' table holds, and what its solver does."""
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from optimizers.options.table import Option
 from optimizers.result import OptimizerResult
 from optimizers.result import StopReason as Stop
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 from optimizers.scipy.locks import Lock
+from optimizers.scipy.options import shared
 from optimizers.support import SupportLevel as Level
+from optimizers.support import SupportLevels, levels
 
 
 class Solver(Protocol):
@@ -36,8 +40,8 @@ class Method:
 
     #: Makes its solver.
     solver: type[Solver]
-    #: Its options besides those that it takes from the run (``disp``, differences).
-    options: tuple[str, ...] = ()
+    #: Its options; ``disp``, ``maxfun`` and those of differences need not be among them.
+    options: tuple[Option, ...] = ()
     #: Whether it takes any option: they are its own.
     takes_any: bool = False
     # What it can take.
@@ -77,9 +81,23 @@ class Method:
     #: What parts of its message mean, where the return code does not tell: these come first.
     words: Mapping[str, Stop] = field(default_factory=dict)
 
+    @functools.cached_property
+    def known(self) -> dict[str, Option]:
+        """All options that a user may give, by name."""
+        common = shared("disp", *self.differences, *self.budget)
+        return {option.name: option for option in (*common, *self.options)}
+
     @property
-    def known(self) -> tuple[str, ...]:
-        """All options that a user may give."""
-        return tuple(
-            dict.fromkeys((*self.options, "maxiter", "disp", *self.differences, *self.budget))
+    def levels(self) -> SupportLevels:
+        """What it can take."""
+        return levels(
+            gradient=self.gradient,
+            bounds=self.bounds,
+            constraints=self.constraints,
+            hessian=self.hessian,
         )
+
+    @property
+    def has_own_maxfun(self) -> bool:
+        """Whether ``maxfun`` is an option of the method's own, with a default, and no setting."""
+        return any(option.name == "maxfun" for option in self.options)

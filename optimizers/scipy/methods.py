@@ -11,10 +11,12 @@ import numpy as np
 import scipy.optimize
 
 from optimizers._types import Array
+from optimizers.options.table import LEVEL, NUMBER, Option, anything
 from optimizers.result import StopReason as Stop
 from optimizers.scipy import locks
 from optimizers.scipy.lbfgsb.solver import LbfgsbSolver
 from optimizers.scipy.method import Method
+from optimizers.scipy.options import LBFGSB_OPTIONS, TNC_OPTIONS, like, shared
 from optimizers.scipy.solver import CustomSolver, ScipySolver
 from optimizers.scipy.tnc.solver import TncSolver
 from optimizers.support import SupportLevel as Level
@@ -37,13 +39,9 @@ _LINE_SEARCH_STOPS = {0: Stop.GRADIENT, 1: Stop.MAXITER, 2: Stop.NO_PROGRESS, 3:
 _TRUST_REGION = Method(
     ScipySolver,
     options=(
-        "maxiter",
-        "gtol",
-        "initial_trust_radius",
-        "max_trust_radius",
-        "eta",
-        "return_all",
-        "subproblem_maxiter",
+        *shared("maxiter", "initial_trust_radius", "max_trust_radius", "eta", "return_all"),
+        like("gtol", default=1e-4).means("Stop when the gradient's norm is smaller."),
+        *shared("subproblem_maxiter"),
     ),
     gradient=Level.required,
     hessian=Level.required,
@@ -60,7 +58,22 @@ def _simplex_size(spacing: float) -> float:
 METHODS: dict[str, Method] = {
     "nelder-mead": Method(
         ScipySolver,
-        options=("maxiter", "return_all", "initial_simplex", "xatol", "fatol", "adaptive"),
+        options=(
+            like("maxiter").means("Maximum number of iterations."),
+            *shared("maxfev", "return_all"),
+            Option("initial_simplex", None, anything("array_like of shape (n + 1, n)")).means(
+                "The points that it starts from."
+            ),
+            Option("xatol", 1e-4, NUMBER).means(
+                "Largest distance between the simplex' points that is acceptable for convergence."
+            ),
+            Option("fatol", 1e-4, NUMBER).means(
+                "Difference of values that is acceptable for convergence."
+            ),
+            Option("adaptive", False, anything("bool")).means(
+                "Adapt the parameters to the number of variables."
+            ),
+        ),
         gradient=Level.ignored,
         bounds=Level.supported,
         tol=("xatol", "fatol"),
@@ -73,7 +86,13 @@ METHODS: dict[str, Method] = {
     ),
     "powell": Method(
         ScipySolver,
-        options=("maxiter", "xtol", "ftol", "direc", "return_all"),
+        options=(
+            like("maxiter").means("Maximum number of iterations."),
+            *shared("maxfev", "xtol", "ftol", "return_all"),
+            Option("direc", None, anything("array_like of shape (n, n)")).means(
+                "The directions at the start."
+            ),
+        ),
         gradient=Level.ignored,
         bounds=Level.supported,
         tol=("xtol", "ftol"),
@@ -83,7 +102,11 @@ METHODS: dict[str, Method] = {
     ),
     "cg": Method(
         ScipySolver,
-        options=("maxiter", "gtol", "norm", "return_all", "c1", "c2"),
+        options=(
+            like("maxiter", default=20).means("Maximum number of iterations."),
+            *shared("gtol", "eps", "norm", "return_all", "c1"),
+            like("c2", default=0.4),
+        ),
         joint=True,
         differences=_STEPS,
         tol=("gtol",),
@@ -91,7 +114,13 @@ METHODS: dict[str, Method] = {
     ),
     "bfgs": Method(
         ScipySolver,
-        options=("maxiter", "gtol", "norm", "return_all", "xrtol", "c1", "c2", "hess_inv0"),
+        options=(
+            *shared("maxiter", "gtol", "eps", "norm", "return_all", "c1", "c2"),
+            Option("xrtol", 0, NUMBER).means("Stop when the relative step is smaller."),
+            Option("hess_inv0", None, anything("array_like of shape (n, n)")).means(
+                "The inverse Hessian at the start; the identity by default."
+            ),
+        ),
         joint=True,
         differences=_STEPS,
         tol=("gtol",),
@@ -99,7 +128,15 @@ METHODS: dict[str, Method] = {
     ),
     "newton-cg": Method(
         ScipySolver,
-        options=("maxiter", "xtol", "eps", "return_all", "c1", "c2"),
+        options=(
+            *shared("maxiter", "return_all", "c1", "c2"),
+            like("xtol", default=1e-5).means(
+                "Average relative error in the solution that is acceptable for convergence."
+            ),
+            like("eps").means(
+                "Step of the gradient differences that stand in for ``hess`` and ``hessp``."
+            ),
+        ),
         gradient=Level.required,
         hessian=Level.supported,
         tol=("xtol",),
@@ -109,10 +146,7 @@ METHODS: dict[str, Method] = {
     ),
     "l-bfgs-b": Method(
         LbfgsbSolver,
-        options=(
-            *("maxfun", "maxiter", "maxcor", "ftol", "gtol", "maxls", "iprint"),
-            *("restart", "speculate", "values_first"),
-        ),
+        options=LBFGSB_OPTIONS,
         bounds=Level.supported,
         joint=True,
         differences=_STEPS,
@@ -121,20 +155,7 @@ METHODS: dict[str, Method] = {
     ),
     "tnc": Method(
         TncSolver,
-        options=(
-            "scale",
-            "offset",
-            "mesg_num",
-            "maxCGit",
-            "eta",
-            "stepmx",
-            "accuracy",
-            "minfev",
-            "ftol",
-            "xtol",
-            "gtol",
-            "rescale",
-        ),
+        options=TNC_OPTIONS,
         bounds=Level.supported,
         joint=True,
         differences=_STEPS,
@@ -142,7 +163,17 @@ METHODS: dict[str, Method] = {
     ),
     "cobyla": Method(
         ScipySolver,
-        options=("rhobeg", "tol", "catol", "f_target"),
+        options=(
+            like("maxiter", default=1000).means(
+                "Maximum number of iterations, of one or two evaluations each."
+            ),
+            Option("rhobeg", 1.0, NUMBER).means("Reasonable initial changes to the variables."),
+            like("tol").means("Final accuracy of the variables; 1e-4 by default."),
+            Option("catol", 1e-4, NUMBER).means(
+                "Accepted violation of constraints (before SciPy 1.16: 2e-4)."
+            ),
+            *shared("f_target"),
+        ),
         gradient=Level.ignored,
         bounds=Level.supported,
         constraints=Level.supported,
@@ -160,7 +191,18 @@ METHODS: dict[str, Method] = {
     ),
     "cobyqa": Method(
         ScipySolver,
-        options=("f_target", "feasibility_tol", "initial_tr_radius", "final_tr_radius", "scale"),
+        options=(
+            like("maxiter").means("Maximum number of iterations, of one evaluation each."),
+            like("maxfev", default=None).means(
+                "Maximum number of points at which the objective is evaluated: a hard limit; 500 "
+                "times the number of variables by default."
+            ),
+            like("initial_tr_radius").means("Reasonable initial changes to the variables."),
+            Option("final_tr_radius", 1e-6, NUMBER).means("Accuracy of the solution."),
+            *shared("f_target"),
+            Option("feasibility_tol", 1e-8, NUMBER).means("Accepted violation of constraints."),
+            Option("scale", False, anything("bool")).means("Whether to scale by the bounds."),
+        ),
         gradient=Level.ignored,
         bounds=Level.supported,
         constraints=Level.supported,
@@ -181,7 +223,13 @@ METHODS: dict[str, Method] = {
     ),
     "slsqp": Method(
         ScipySolver,
-        options=("maxiter", "ftol"),
+        options=(
+            like("maxiter", default=100).means("Maximum number of iterations."),
+            like("ftol", default=1e-6).means(
+                "Precision goal for the value of f in the stopping criterion."
+            ),
+            *shared("eps"),
+        ),
         bounds=Level.supported,
         constraints=Level.supported,
         differences=_STEPS,
@@ -196,17 +244,27 @@ METHODS: dict[str, Method] = {
     "trust-constr": Method(
         ScipySolver,
         options=(
-            "maxiter",
-            "xtol",
-            "gtol",
-            "barrier_tol",
-            "sparse_jacobian",
-            "initial_tr_radius",
-            "initial_constr_penalty",
-            "initial_barrier_parameter",
-            "initial_barrier_tolerance",
-            "factorization_method",
-            "verbose",
+            like("maxiter", default=1000).means("Maximum number of iterations."),
+            like("gtol", default=1e-8).means(
+                "Precision goal for the norm of the Lagrangian's gradient."
+            ),
+            like("xtol", default=1e-8).means("Stop when the trust region's radius is smaller."),
+            Option("barrier_tol", 1e-8, NUMBER).means(
+                "Threshold on the barrier parameter, with inequality constraints."
+            ),
+            Option("sparse_jacobian", None, anything("bool")).means(
+                "Whether the constraints' Jacobian is sparse."
+            ),
+            *shared("initial_tr_radius"),
+            Option("initial_constr_penalty", 1.0, NUMBER).means("Initial penalty of constraints."),
+            Option("initial_barrier_parameter", 0.1, NUMBER).means("Initial barrier parameter."),
+            Option("initial_barrier_tolerance", 0.1, NUMBER).means(
+                "Initial tolerance of the barrier subproblem."
+            ),
+            Option("factorization_method", None, anything("str")).means(
+                "How the constraints' Jacobian is factorized."
+            ),
+            Option("verbose", 0, LEVEL).means("How much SciPy prints: 0 to 3."),
         ),
         bounds=Level.supported,
         constraints=Level.supported,
@@ -220,12 +278,21 @@ METHODS: dict[str, Method] = {
     "dogleg": replace(_TRUST_REGION, callable_hessian=True),
     "trust-ncg": _TRUST_REGION,
     "trust-exact": replace(_TRUST_REGION, callable_hessian=True),
-    "trust-krylov": replace(_TRUST_REGION, options=(*_TRUST_REGION.options, "inexact")),
+    "trust-krylov": replace(
+        _TRUST_REGION,
+        options=(
+            *_TRUST_REGION.options,
+            Option("inexact", True, anything("bool")).means(
+                "Solve subproblems roughly: more steps, fewer Hessian products."
+            ),
+        ),
+    ),
 }
 
 #: A callable method of the user's: it may take anything, and its options are its own.
 CUSTOM = Method(
     CustomSolver,
+    options=shared("maxiter"),
     takes_any=True,
     bounds=Level.supported,
     constraints=Level.supported,

@@ -1,31 +1,17 @@
 """SciPy's methods that require a gradient, and most of them a Hessian."""
 
-from typing import Any, ClassVar
+from __future__ import annotations
+
+from typing import Any
 
 from typing_extensions import Unpack
 
+from optimizers.scipy.methods import METHODS
 from optimizers.scipy.scipy_optimizer import SciPyOptimizer, SciPySettings
 
 
 class NewtonCG(SciPyOptimizer):
     """Newton's method by conjugate gradients: requires ``jac``, takes ``hess`` or ``hessp``.
-
-    Parameters
-    ----------
-    maxiter : int, optional
-        Maximum number of iterations; 200 times the number of variables by default.
-    disp : bool, default False
-        Print the result's message and counts at the end.
-    xtol : float, default 1e-05
-        Average relative error in the solution that is acceptable for convergence.
-    tol : float, optional
-        Tolerance for termination: stands for ``xtol`` where not given.
-    eps : float, default 1.4901161193847656e-08
-        Step of the gradient differences that stand in for ``hess`` and ``hessp``.
-    options : dict, optional
-        Further options, by name; they win over the defaults of the arguments above.
-    **kwargs
-        Settings of each run and further arguments; see :class:`SciPySettings`.
 
     References
     ----------
@@ -40,6 +26,8 @@ class NewtonCG(SciPyOptimizer):
     array([ 1., -2.])
     """
 
+    _method_name = "Newton-CG"
+
     def __init__(
         self,
         maxiter: int | None = None,
@@ -50,35 +38,13 @@ class NewtonCG(SciPyOptimizer):
         options: dict[str, Any] | None = None,
         **kwargs: Unpack[SciPySettings],
     ) -> None:
-        super().__init__("Newton-CG", self._gathered(locals()), tol=tol, **kwargs)
+        self._set_up(locals())
 
 
 class TrustRegion(SciPyOptimizer):
-    """What the trust-region methods that need second derivatives have in common.
+    """What the trust-region methods that need second derivatives have in common."""
 
-    Parameters
-    ----------
-    maxiter : int, optional
-        Maximum number of iterations; 200 times the number of variables by default.
-    disp : bool, default False
-        Print the result's message and counts at the end.
-    initial_trust_radius : float, default 1.0
-        Initial trust-region radius.
-    max_trust_radius : float, default 1000.0
-        No step is longer than this.
-    eta : float, default 0.15
-        A step is accepted when it reaches this part of the predicted fall.
-    gtol : float, default 0.0001
-        Stop when the gradient's norm is smaller.
-    tol : float, optional
-        Tolerance for termination: stands for ``gtol`` where not given.
-    options : dict, optional
-        Further options, by name; they win over the defaults of the arguments above.
-    **kwargs
-        Settings of each run and further arguments; see :class:`SciPySettings`.
-    """
-
-    _name: ClassVar[str]
+    _declared = METHODS["trust-ncg"].options
 
     def __init__(
         self,
@@ -92,13 +58,11 @@ class TrustRegion(SciPyOptimizer):
         options: dict[str, Any] | None = None,
         **kwargs: Unpack[SciPySettings],
     ) -> None:
-        super().__init__(self._name, self._gathered(locals()), tol=tol, **kwargs)
+        self._set_up(locals())
 
 
 class Dogleg(TrustRegion):
     """The dogleg trust-region method: requires ``jac`` and a positive definite ``hess``.
-
-    Its parameters are those of :class:`TrustRegion`.
 
     References
     ----------
@@ -114,13 +78,11 @@ class Dogleg(TrustRegion):
     array([1., 1.])
     """
 
-    _name = "dogleg"
+    _method_name = "dogleg"
 
 
 class TrustNCG(TrustRegion):
     """The Newton conjugate gradient trust-region method: requires ``jac``, ``hess`` or ``hessp``.
-
-    Its parameters are those of :class:`TrustRegion`.
 
     References
     ----------
@@ -136,13 +98,11 @@ class TrustNCG(TrustRegion):
     array([1., 1.])
     """
 
-    _name = "trust-ncg"
+    _method_name = "trust-ncg"
 
 
 class TrustExact(TrustRegion):
     """The nearly exact trust-region method: requires ``jac`` and ``hess``.
-
-    Its parameters are those of :class:`TrustRegion`.
 
     References
     ----------
@@ -159,13 +119,11 @@ class TrustExact(TrustRegion):
     array([1., 1.])
     """
 
-    _name = "trust-exact"
+    _method_name = "trust-exact"
 
 
 class TrustKrylov(TrustRegion):
     """The Krylov trust-region method: requires ``jac``, ``hess`` or ``hessp``.
-
-    Its parameters are those of :class:`TrustRegion`.
 
     References
     ----------
@@ -182,4 +140,4 @@ class TrustKrylov(TrustRegion):
     array([1., 1.])
     """
 
-    _name = "trust-krylov"
+    _method_name = "trust-krylov"

@@ -1,9 +1,10 @@
 """SciPyOptimizer: any method of :func:`scipy.optimize.minimize` as an Optimizer."""
 
+from __future__ import annotations
+
 import copy
-import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from typing_extensions import Unpack, override
 
@@ -12,20 +13,20 @@ from optimizers.errors import (
     CapabilityError,
     InvalidInputError,
     MisplacedBoundsError,
-    OptionError,
     UnknownOptionError,
     nearest_names,
 )
 from optimizers.evaluation.evaluator import Evaluator
 from optimizers.gradients.source import GradientSource, Jacobian
 from optimizers.optimizer import Optimizer
-from optimizers.options.configured import same
+from optimizers.options.configured import as_options, check_agreement, same
+from optimizers.options.docstring import complete, constructor_defaults
 from optimizers.options.settings import (
+    GROUPED,
+    OPTIONS,
     RUN_SETTINGS,
     CommonSettings,
     RunSettings,
-    as_options,
-    check_option,
     check_run_settings,
 )
 from optimizers.problem.problem import Problem
@@ -33,21 +34,13 @@ from optimizers.result import OptimizerResult, StopReason
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 from optimizers.scipy.differences import differences_for
-from optimizers.scipy.method import Solver
+from optimizers.scipy.method import Method, Solver
 from optimizers.scipy.methods import CUSTOM, METHODS
-from optimizers.support import SupportLevel, SupportLevels
+from optimizers.scipy.options import PROBLEM, TOL, tolerance
 
 
 class BudgetedSettings(CommonSettings, total=False):
-    """What the constructor of a SciPy method that has ``maxfun`` takes besides its options.
-
-    Parameters
-    ----------
-    args : tuple
-        Further arguments of ``fun``, ``jac``, ``hess`` and ``hessp``.
-    constraints, hess, hessp
-        As in ``minimize``, for every run.
-    """
+    """What the constructor of a SciPy method that has ``maxfun`` takes besides its options."""
 
     args: tuple[Any, ...]
     constraints: ConstraintsLike
@@ -60,18 +53,15 @@ class SciPySettings(BudgetedSettings, RunSettings, total=False):
 
 
 class AnySettings(SciPySettings, total=False):
-    """What :class:`SciPyOptimizer` takes besides the options.
-
-    Parameters
-    ----------
-    tol : float
-        Tolerance for termination: stands for the method's own tolerances that are not given.
-    """
+    """What :class:`SciPyOptimizer` takes besides the options."""
 
     tol: float | None
 
 
-_PROBLEM_SETTINGS = ("args", "constraints", "hess", "hessp")
+complete(BudgetedSettings, [("Parameters", list(PROBLEM))])
+complete(AnySettings, [("Parameters", [TOL])])
+
+_PROBLEM_SETTINGS = tuple(option.name for option in PROBLEM)
 
 
 class SciPyOptimizer(Optimizer):
@@ -108,6 +98,9 @@ class SciPyOptimizer(Optimizer):
     array([3., 3.])
     """
 
+    #: The method of a class that stands for one; it declares options and levels.
+    _method_name: ClassVar[str] = ""
+
     def __init__(
         self,
         method: str | Callable[..., Any],
@@ -116,19 +109,12 @@ class SciPyOptimizer(Optimizer):
         **kwargs: Unpack[AnySettings],
     ) -> None:
         name = type(self).__name__
-        self._method = method.lower() if isinstance(method, str) else method
-        if not (isinstance(method, str) or callable(method)):
-            raise InvalidInputError(
-                f"method is {method!r}, expected the name of a method of SciPy's, or a callable."
+        self._method, self._info = _found(method)
+        if not self._method_name:
+            self._declared, self.support_levels = (
+                tuple(self._info.known.values()),
+                self._info.levels,
             )
-        if isinstance(self._method, str) and self._method not in METHODS:
-            letters = self._method.replace("-", "").replace("_", "")
-            alike = (name for name in METHODS if name.replace("-", "").startswith(letters))
-            meant = next(alike, self._method) if letters else self._method
-            raise InvalidInputError(
-                f"SciPy has no method {method!r}. {nearest_names(meant, METHODS)}"
-            )
-        self._info = METHODS[self._method] if isinstance(self._method, str) else CUSTOM
         given: dict[str, Any] = dict(kwargs)
         options = copy.deepcopy(as_options(name, options))
         for where in (given, options):
@@ -140,14 +126,14 @@ class SciPyOptimizer(Optimizer):
         # Names of the method's own options may be written as keywords too.
         own = set(self._info.known) - {*RUN_SETTINGS, "tol"}
         for option in [key for key in given if key in own]:
-            self._agree(name, option, given[option], options.get(option, given[option]))
+            check_agreement(name, option, given[option], options.get(option, given[option]))
             options[option] = given.pop(option)
         if "maxfun" in given and "maxfun" in options:
-            self._agree(name, "maxfun", given["maxfun"], options["maxfun"])
-        if "maxfun" in options and "maxfun" not in self._info.options:
+            check_agreement(name, "maxfun", given["maxfun"], options["maxfun"])
+        if "maxfun" in options and not self._info.has_own_maxfun:
             given["maxfun"] = options.pop("maxfun")
         self._tol = given.pop("tol", None)
-        check_option("tol", self._tol)
+        TOL.checked(self._tol)
         self._problem_settings = {key: given.pop(key) for key in _PROBLEM_SETTINGS if key in given}
         for key in given:
             if key not in RUN_SETTINGS:
@@ -158,46 +144,29 @@ class SciPyOptimizer(Optimizer):
         super().__init__(max_evals_grouped, **given)
         self.set_options(**options)
 
-    @staticmethod
-    def _agree(name: str, option: str, first: Any, second: Any) -> None:
-        if not same(first, second):
-            raise OptionError(
-                f"{name} was given {option} twice, as {first!r} and as {second!r}: give it once."
-            )
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        if "_method_name" in vars(cls):
+            info = METHODS[cls._method_name.lower()]
+            own = {option.name: option for option in vars(cls).get("_declared", ())}
+            cls._declared = tuple({**info.known, **own}.values())
+            cls._arguments = (OPTIONS, tolerance(info.tol), *PROBLEM, GROUPED)
+            cls.support_levels = info.levels
+        super().__init_subclass__(**kwargs)
+
+    def _set_up(self, arguments: dict[str, Any]) -> None:
+        """Be the constructor of a class for one method, whose own has these ``locals()``."""
+        others = {
+            key: arguments.pop(key) for key in ("max_evals_grouped", "tol") if key in arguments
+        }
+        options = self._gathered(arguments)
+        SciPyOptimizer.__init__(self, self._method_name, options, **others, **arguments["kwargs"])
 
     @classmethod
     def _named_parameters(cls) -> dict[str, Any]:
         """Return the options that the constructor names, with their defaults."""
-        if cls is SciPyOptimizer:
-            return {}
-        parameters = inspect.signature(cls.__init__).parameters.values()
-        return {
-            p.name: p.default
-            for p in parameters
-            if p.kind is p.POSITIONAL_OR_KEYWORD
-            and p.name not in ("self", "method", "options", "max_evals_grouped", "tol")
-        }
-
-    @classmethod
-    def _gathered(cls, arguments: dict[str, Any]) -> dict[str, Any]:
-        """Return all options of a constructor call: what is in ``options`` beats a default."""
-        options = as_options(cls.__name__, arguments["options"])
-        for name, default in cls._named_parameters().items():
-            value = arguments[name]
-            if name in options and not same(value, default):
-                cls._agree(cls.__name__, name, value, options[name])
-            options.setdefault(name, value)
-        return options
-
-    @override
-    def get_support_level(self) -> SupportLevels:
-        return {
-            "gradient": self._info.gradient,
-            "bounds": self._info.bounds,
-            "initial_point": SupportLevel.required,
-            "constraints": self._info.constraints,
-            "hessian": self._info.hessian,
-        }
+        others = ("method", "options", "max_evals_grouped", "tol")
+        named = constructor_defaults(cls)
+        return {name: default for name, default in named.items() if name not in others}
 
     @property
     def needs_matrix(self) -> bool:
@@ -229,7 +198,7 @@ class SciPyOptimizer(Optimizer):
                 "problem. Pass them to minimize(fun, x0, bounds=...)."
             )
         settings = {k: v for k, v in kwargs.items() if k in RUN_SETTINGS}
-        if "maxfun" in self._info.options:  # an option here
+        if self._info.has_own_maxfun:  # an option here
             settings.pop("maxfun", None)
         options = {k: v for k, v in kwargs.items() if k not in settings}
         check_run_settings(type(self).__name__, settings)
@@ -238,10 +207,6 @@ class SciPyOptimizer(Optimizer):
         else:
             super().set_options(**options)
         self._run_settings.update(settings)
-
-    @override
-    def _known_options(self) -> tuple[str, ...]:
-        return self._info.known
 
     @override
     def _problem(
@@ -342,3 +307,20 @@ class SciPyOptimizer(Optimizer):
             message = "All variables are fixed by their bounds."
             return Outcome(run.problem.x0, True, 0, message, StopReason.FIXED)
         return self._solver(run.problem).solve(run)
+
+
+def _found(method: str | Callable[..., Any]) -> tuple[str | Callable[..., Any], Method]:
+    """Return a method, by its name in lower case, and what is known of it."""
+    if not (isinstance(method, str) or callable(method)):
+        raise InvalidInputError(
+            f"method is {method!r}, expected the name of a method of SciPy's, or a callable."
+        )
+    if not isinstance(method, str):
+        return method, CUSTOM
+    lowered = method.lower()
+    if lowered not in METHODS:
+        letters = lowered.replace("-", "").replace("_", "")
+        alike = (name for name in METHODS if name.replace("-", "").startswith(letters))
+        meant = next(alike, lowered) if letters else lowered
+        raise InvalidInputError(f"SciPy has no method {method!r}. {nearest_names(meant, METHODS)}")
+    return lowered, METHODS[lowered]

@@ -1,5 +1,7 @@
 """ADAM and AMSGRAD: steps scaled by moving averages of the gradient and its square."""
 
+from __future__ import annotations
+
 import os
 from pathlib import Path
 from typing import Any
@@ -10,15 +12,26 @@ from typing_extensions import Unpack, override
 from optimizers._types import Array
 from optimizers.asktell.messages import AskData
 from optimizers.errors import OptionError
-from optimizers.flow import Flow, FlowOptimizer, FlowSettings, Step, check_range, ended
+from optimizers.flow import Flow, FlowOptimizer, FlowSettings, Step, ended
 from optimizers.gradients.differences import Differences
 from optimizers.gradients.source import GradientSource
+from optimizers.options.table import (
+    FLAG,
+    TOLERANCE,
+    Check,
+    Option,
+    anything,
+    number,
+    redeclared,
+    refused,
+    whole,
+)
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run.observers import Observer
 from optimizers.run.run import Run
-from optimizers.support import SupportLevel, SupportLevels
-from optimizers.variational.projection import check_fraction, stepped
+from optimizers.support import SupportLevel, levels
+from optimizers.variational.projection import stepped
 from optimizers.variational.snapshots import (
     Moments,
     Snapshots,
@@ -30,6 +43,11 @@ from optimizers.variational.snapshots import (
 
 #: The default step of the differences, as in Qiskit.
 _EPS = 1e-10
+
+
+def _test_folder(name: str, folder: Any) -> None:
+    if not (isinstance(folder, str | os.PathLike) and Path(folder).is_dir()):
+        raise refused(name, folder, "a directory that exists")
 
 
 class ADAM(FlowOptimizer):
@@ -46,36 +64,6 @@ class ADAM(FlowOptimizer):
     which is Algorithm 1 of [1]_, and what PyTorch computes. With ``amsgrad`` the largest
     :math:`v` so far takes the place of :math:`v_t` [2]_. With bounds, each step is projected to
     them.
-
-    Parameters
-    ----------
-    maxiter : int, default 10000
-        Maximum number of steps.
-    tol : float, default 1e-06
-        The run converges when the norm of a step is less than that.
-    lr : float, default 0.001
-        The learning rate, :math:`\eta`.
-    beta_1 : float, default 0.9
-        How much of the average of gradients is kept in a step, in [0, 1).
-    beta_2 : float, default 0.99
-        How much of the average of squares is kept in a step, in [0, 1).
-    noise_factor : float, default 1e-08
-        What is added to the denominator, :math:`\epsilon`; PyTorch's ``eps``.
-    eps : float, default 1e-10
-        The step of the one-sided differences that stand for a gradient that is not given. Where
-        values have noise, give ``jac=ParameterShift()`` or a longer step.
-    amsgrad : bool, default False
-        Whether to take AMSGrad's steps.
-    snapshot_dir : str, optional
-        A directory: the moments after every step are written to its file ``adam_params.csv``,
-        which each run begins anew; so it is for one run at a time. To go on with a run that was
-        killed, give ``journal=`` to ``minimize`` instead: it needs no further evaluation.
-    moments : dict, optional
-        What a run starts from, as another one left it in its result's ``moments`` or as
-        :meth:`load_params` reads it: the averages ``m`` and ``v``, with ``amsgrad`` also
-        ``v_eff``, each of shape (n,), and the number of steps ``t``. Zeros by default.
-    **settings
-        Settings of each run; see :class:`~optimizers.flow.FlowSettings`.
 
     Raises
     ------
@@ -109,6 +97,40 @@ class ADAM(FlowOptimizer):
     True
     """
 
+    _declared: tuple[Option, ...] = (
+        Option("maxiter", 10000, whole(0)).means("Maximum number of steps."),
+        Option("tol", 1e-6, TOLERANCE).means(
+            "The run converges when the norm of a step is less than that."
+        ),
+        Option("lr", 1e-3, number(0)).means("The learning rate, :math:`\\eta`."),
+        Option("beta_1", 0.9, number(0, 1, "[)")).means(
+            "How much of the average of gradients is kept in a step, in [0, 1)."
+        ),
+        Option("beta_2", 0.99, number(0, 1, "[)")).means(
+            "How much of the average of squares is kept in a step, in [0, 1)."
+        ),
+        Option("noise_factor", 1e-8, number(0)).means(
+            "What is added to the denominator, :math:`\\epsilon`; PyTorch's ``eps``."
+        ),
+        Option("eps", _EPS, number(0, ends="()")).means(
+            "The step of the one-sided differences that stand for a gradient that is not given. "
+            "Where values have noise, give ``jac=ParameterShift()`` or a longer step."
+        ),
+        Option("amsgrad", False, FLAG).means("Whether to take AMSGrad's steps."),
+        Option("snapshot_dir", None, Check("str", _test_folder)).means(
+            "A directory: the moments after every step are written to its file "
+            "``adam_params.csv``, which each run begins anew; so it is for one run at a time. To "
+            "go on with a run that was killed, give ``journal=`` to ``minimize`` instead: it "
+            "needs no further evaluation."
+        ),
+        Option("moments", None, anything("dict")).means(
+            "What a run starts from, as another one left it in its result's ``moments`` or as "
+            ":meth:`load_params` reads it: the averages ``m`` and ``v``, with ``amsgrad`` also "
+            "``v_eff``, each of shape (n,), and the number of steps ``t``. Zeros by default."
+        ),
+    )
+    support_levels = levels(gradient=SupportLevel.supported)
+
     def __init__(
         self,
         maxiter: int = 10000,
@@ -124,44 +146,12 @@ class ADAM(FlowOptimizer):
         moments: Moments | None = None,
         **settings: Unpack[FlowSettings],
     ) -> None:
-        options = {
-            "maxiter": maxiter,
-            "tol": tol,
-            "lr": lr,
-            "beta_1": beta_1,
-            "beta_2": beta_2,
-            "noise_factor": noise_factor,
-            "eps": eps,
-            "amsgrad": amsgrad,
-            "snapshot_dir": snapshot_dir,
-            "moments": moments,
-        }
-        super().__init__(options, **settings)
+        super().__init__(self._gathered(locals()), **settings)
 
     @override
     def _check_options(self, options: dict[str, Any]) -> None:
-        for name in ("lr", "noise_factor"):
-            check_range(name, options[name], 0)
-        check_fraction("beta_1", options["beta_1"])
-        check_fraction("beta_2", options["beta_2"])
-        check_range("eps", options["eps"], 0, closed=False)
-        if not isinstance(options["amsgrad"], bool | np.bool_):
-            raise OptionError(f"amsgrad is {options['amsgrad']!r}, expected True or False.")
-        folder = options["snapshot_dir"]
-        if folder is not None and not (
-            isinstance(folder, str | os.PathLike) and Path(folder).is_dir()
-        ):
-            raise OptionError(f"snapshot_dir is {folder!r}, expected a directory that exists.")
         if options["moments"] is not None:
             check_moments(options["moments"], _vectors(bool(options["amsgrad"])))
-
-    @override
-    def get_support_level(self) -> SupportLevels:
-        return {
-            "gradient": SupportLevel.supported,
-            "bounds": SupportLevel.supported,
-            "initial_point": SupportLevel.required,
-        }
 
     @override
     def _differences(self, problem: Problem) -> GradientSource:
@@ -267,31 +257,6 @@ class AMSGRAD(ADAM):
     The largest of the averages of squares so far is in the denominator [1]_; see :class:`ADAM`
     for the formula.
 
-    Parameters
-    ----------
-    maxiter : int, default 10000
-        Maximum number of steps.
-    tol : float, default 1e-06
-        The run converges when the norm of a step is less than that.
-    lr : float, default 0.001
-        The learning rate.
-    beta_1 : float, default 0.9
-        How much of the average of gradients is kept in a step, in [0, 1).
-    beta_2 : float, default 0.99
-        How much of the average of squares is kept in a step, in [0, 1).
-    noise_factor : float, default 1e-08
-        What is added to the denominator; PyTorch's ``eps``.
-    eps : float, default 1e-10
-        The step of the one-sided differences that stand for a gradient that is not given.
-    amsgrad : bool, default True
-        Whether to take AMSGrad's steps; False makes it :class:`ADAM`.
-    snapshot_dir : str, optional
-        As in :class:`ADAM`.
-    moments : dict, optional
-        As in :class:`ADAM`.
-    **settings
-        Settings of each run; see :class:`~optimizers.flow.FlowSettings`.
-
     Raises
     ------
     OptionError
@@ -308,6 +273,8 @@ class AMSGRAD(ADAM):
     >>> AMSGRAD(maxiter=500, lr=0.1).minimize(fun, [3.0, 4.0], jac).x.round(3) + 0.0
     array([0., 0.])
     """
+
+    _declared = redeclared(ADAM._declared, amsgrad=True)
 
     def __init__(
         self,

@@ -1,5 +1,7 @@
 """AQGD: gradient descent with momentum on parameter-shift gradients, in epochs."""
 
+from __future__ import annotations
+
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -9,18 +11,38 @@ from typing_extensions import Unpack, override
 
 from optimizers.asktell.messages import AskData
 from optimizers.errors import OptionError
-from optimizers.flow import Flow, FlowOptimizer, Step, check_range, ended
+from optimizers.flow import Flow, FlowOptimizer, Step, ended
 from optimizers.gradients.parameter_shift import ParameterShift
 from optimizers.gradients.source import GradientSource
-from optimizers.options.settings import RunSettings, check_number, check_whole
+from optimizers.options.settings import RunSettings
+from optimizers.options.table import NUMBER, TOLERANCE, Check, Option, number, whole
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run.run import Run
-from optimizers.support import SupportLevel, SupportLevels
-from optimizers.variational.projection import check_fraction, stepped
+from optimizers.support import SupportLevel, levels
+from optimizers.variational.projection import stepped
 
 #: The options of which there is one for each epoch.
 _EPOCHS = ("maxiter", "eta", "momentum")
+
+
+def _listed(name: str, given: Any) -> list[Any]:
+    """Return the numbers of all epochs."""
+    if not isinstance(given, Sequence | np.ndarray):
+        return [given]
+    if isinstance(given, str) or len(given) == 0:
+        raise OptionError(f"{name} is {given!r}, expected a number, or one for each epoch.")
+    return list(given)
+
+
+def _each(kind: str, check: Check) -> Check:
+    """Return the check for a number, or one for each epoch."""
+
+    def test(name: str, given: Any) -> None:
+        for value in _listed(name, given):
+            check(name, value)
+
+    return Check(f"{kind} or sequence of {kind}", test)
 
 
 class AQGD(FlowOptimizer):
@@ -32,26 +54,6 @@ class AQGD(FlowOptimizer):
     value and the 2 n shifted ones travel in one wave. It is exact for circuits whose parameters
     are angles of Pauli rotations; for other functions give another ``jac``. With bounds, each
     step is projected to them.
-
-    Parameters
-    ----------
-    maxiter : int or sequence of int, default 1000
-        Maximum number of steps, or one for each epoch.
-    eta : float or sequence of float, default 1.0
-        The rate of the steps, or one for each epoch.
-    tol : float, default 1e-06
-        The run converges when the average of the last ``averaging`` values differs by less than
-        that from the average one step before.
-    momentum : float or sequence of float, default 0.25
-        How much of the last direction is kept, in [0, 1), or one for each epoch.
-    param_tol : float, default 1e-06
-        The run converges when a step changes no variable by that or more.
-    averaging : int, default 10
-        How many values are averaged.
-    max_evals_grouped : int, default 1
-        How many points one call of the objective takes.
-    **settings
-        Settings of each run; see :class:`~optimizers.RunSettings`.
 
     Raises
     ------
@@ -75,6 +77,27 @@ class AQGD(FlowOptimizer):
     (True, -1.857)
     """
 
+    _declared: tuple[Option, ...] = (
+        Option("maxiter", 1000, _each("int", whole(0))).means(
+            "Maximum number of steps, or one for each epoch."
+        ),
+        Option("eta", 1.0, _each("float", NUMBER)).means(
+            "The rate of the steps, or one for each epoch."
+        ),
+        Option("tol", 1e-6, TOLERANCE).means(
+            "The run converges when the average of the last ``averaging`` values differs by less "
+            "than that from the average one step before."
+        ),
+        Option("momentum", 0.25, _each("float", number(0, 1, "[)"))).means(
+            "How much of the last direction is kept, in [0, 1), or one for each epoch."
+        ),
+        Option("param_tol", 1e-6, number(0)).means(
+            "The run converges when a step changes no variable by that or more."
+        ),
+        Option("averaging", 10, whole(1)).means("How many values are averaged."),
+    )
+    support_levels = levels(gradient=SupportLevel.supported)
+
     def __init__(
         self,
         maxiter: int | Sequence[int] = 1000,
@@ -86,20 +109,7 @@ class AQGD(FlowOptimizer):
         max_evals_grouped: int | None = 1,
         **settings: Unpack[RunSettings],
     ) -> None:
-        options = {
-            "maxiter": maxiter,
-            "eta": eta,
-            "tol": tol,
-            "momentum": momentum,
-            "param_tol": param_tol,
-            "averaging": averaging,
-        }
-        super().__init__(options, max_evals_grouped=max_evals_grouped, **settings)
-
-    @override
-    def _check_option(self, name: str, value: Any) -> None:
-        if name not in _EPOCHS:  # those are no plain numbers
-            super()._check_option(name, value)
+        super().__init__(self._gathered(locals()), max_evals_grouped=max_evals_grouped, **settings)
 
     @override
     def _check_options(self, options: dict[str, Any]) -> None:
@@ -109,20 +119,6 @@ class AQGD(FlowOptimizer):
                 "maxiter, eta and momentum have one number for each epoch, and are "
                 f"{', '.join(repr(options[name]) for name in _EPOCHS)}: give equally many."
             )
-        for steps, rate, momentum in zip(*epochs.values(), strict=True):
-            check_whole("maxiter", steps, 0)
-            check_number("eta", rate)
-            check_fraction("momentum", momentum)
-        check_range("param_tol", options["param_tol"], 0)
-        check_whole("averaging", options["averaging"], 1)
-
-    @override
-    def get_support_level(self) -> SupportLevels:
-        return {
-            "gradient": SupportLevel.supported,
-            "bounds": SupportLevel.supported,
-            "initial_point": SupportLevel.required,
-        }
 
     @override
     def _differences(self, problem: Problem) -> GradientSource:
@@ -164,12 +160,3 @@ class AQGD(FlowOptimizer):
         if not is_first:
             yield Step(x, told.fun)
         return ended(x, stop, told.fun)
-
-
-def _listed(name: str, given: Any) -> list[Any]:
-    """Return the numbers of all epochs."""
-    if not isinstance(given, Sequence | np.ndarray):
-        return [given]
-    if isinstance(given, str) or len(given) == 0:
-        raise OptionError(f"{name} is {given!r}, expected a number, or one for each epoch.")
-    return list(given)

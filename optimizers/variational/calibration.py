@@ -22,22 +22,9 @@ TARGET = 2 * np.pi / 10
 
 @dataclass(frozen=True)
 class PowerSeries:
-    """Numbers that fall by a power law; what ``learning_rate`` and ``perturbation`` take.
+    """Numbers that fall by a power law: ``scale / (k + 1 + offset) ** exponent``, k from 0.
 
-    The k-th number, from 0, is ``scale / (k + 1 + offset) ** exponent``.
-
-    Parameters
-    ----------
-    scale, exponent : float
-        The law.
-    offset : float, default 0
-        By how much the first numbers are held back.
-
-    Examples
-    --------
-    >>> numbers = PowerSeries(0.2, 0.5)()
-    >>> next(numbers), next(numbers)
-    (0.2, 0.1414...)
+    What the options ``learning_rate`` and ``perturbation`` take.
     """
 
     scale: float
@@ -53,10 +40,7 @@ class PowerSeries:
 class Law:
     r"""How rates and perturbations fall: :math:`a/(A+k+1)^\alpha` and :math:`c/(k+1)^\gamma`.
 
-    Parameters
-    ----------
-    c, stability_constant, target_magnitude, alpha, gamma, modelspace
-        As in :meth:`SPSA.calibrate`.
+    Its parameters are those of :meth:`SPSA.calibrate`.
     """
 
     c: float = 0.2
@@ -69,17 +53,7 @@ class Law:
     def series(
         self, probes: Probes, values: Array, known: NDArray[np.bool_]
     ) -> tuple[PowerSeries, PowerSeries]:
-        """Return rates and perturbations by the values of pairs of probes.
-
-        Parameters
-        ----------
-        probes : Probes
-            The pairs.
-        values : ndarray of float64, shape (k, 2)
-            Their values.
-        known : ndarray of bool, shape (k, 2)
-            Which were evaluated; a pair without one tells nothing.
-        """
+        """Return rates and perturbations by values (k, 2) of pairs; unknown ones tell nothing."""
         target = TARGET if self.target_magnitude is None else self.target_magnitude
         moved = (probes.ahead != probes.back).sum(axis=1)
         # A pair tells one slope, that of its direction, unless bounds shorten some of its moves.
@@ -99,17 +73,7 @@ class Law:
 
 
 def evaluated(loss: Callable[..., Any], points: Array, max_evals_grouped: int | None) -> Array:
-    """Return the values of an objective outside a run, in groups as they are asked for.
-
-    Parameters
-    ----------
-    loss : callable
-        The objective.
-    points : ndarray of float64, shape (k, n)
-        The points.
-    max_evals_grouped : int or None
-        How many points one call takes.
-    """
+    """Return the values of an objective at points (k, n) outside a run, in groups."""
     values: Array = values_at(Evaluator(loss, max_evals_grouped), points)
     for value in values[~np.isfinite(values)]:
         raise non_finite(value)

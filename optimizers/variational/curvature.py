@@ -13,26 +13,7 @@ REGULARIZATION = 0.01
 
 
 class SmoothedHessian:
-    """The running mean of sampled Hessians in one run.
-
-    Parameters
-    ----------
-    n : int
-        The number of variables.
-    initial : array_like of shape (n, n), optional
-        What the mean begins with; the identity by default.
-    regularization : float, optional
-        What is added to the diagonal; 0.01 by default.
-    solver : callable, optional
-        ``solver(matrix, gradient) -> step``; by default ``numpy.linalg.solve``.
-
-    Examples
-    --------
-    >>> hessian = SmoothedHessian(2, regularization=0.0)
-    >>> hessian.add(np.diag([3.0, -1.0]), 1)  # the mean with the identity
-    >>> hessian.matrix.tolist()
-    [[2.0, 0.0], [0.0, 0.0]]
-    """
+    """The running mean of sampled Hessians in one run, and the steps that it conditions."""
 
     def __init__(
         self,
@@ -51,10 +32,9 @@ class SmoothedHessian:
         self.matrix = (k * self.matrix + sample) / (k + 1)
 
     def conditioned(self, gradient: Array) -> Array:
-        """Return the step that the curvature makes of a gradient, shape (n,).
+        """Return the step that the curvature makes of a gradient, shape (n,); it is downhill.
 
-        The mean's eigenvalues are taken by their amounts, and the regularization is added, so that
-        the step is downhill.
+        The mean's eigenvalues are taken by their amounts, and the regularization is added.
         """
         values, vectors = np.linalg.eigh(self.matrix)
         positive = (vectors * np.abs(values)) @ vectors.T
@@ -69,15 +49,7 @@ class SmoothedHessian:
 
 
 def check_initial_hessian(given: Any, n: int | None = None) -> None:
-    """Raise an OptionError if an option is no symmetric matrix, of the right size if it is known.
-
-    Parameters
-    ----------
-    given : object
-        The option's value; None is none.
-    n : int, optional
-        The number of variables.
-    """
+    """Raise an OptionError if an option is no symmetric matrix of the size, if that is known."""
     if given is None:
         return
     try:

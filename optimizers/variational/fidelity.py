@@ -17,22 +17,9 @@ Fidelity = Callable[[NDArray[Any], NDArray[Any]], Any]
 
 
 def flat_fidelity(fidelity: Fidelity, n: int) -> Callable[[Array, Array], Array]:
-    """Return a fidelity of k pairs at once, whose arrays are flat.
+    """Return a fidelity of k pairs at once, whose arrays are flat: (k * n,) each, to (k,).
 
     In this form it has the place of a ``hessp`` in the problem, where a journal records it.
-
-    Parameters
-    ----------
-    fidelity : callable
-        The user's.
-    n : int
-        The number of variables.
-
-    Returns
-    -------
-    callable
-        Takes the first points and the second ones, one after another, shape (k * n,) each, and
-        returns the fidelities, shape (k,).
     """
 
     def flat(first: Array, second: Array) -> Array:

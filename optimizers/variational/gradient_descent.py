@@ -1,5 +1,7 @@
 """Gradient descent with a rate for each step."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 
@@ -7,13 +9,14 @@ import numpy as np
 from typing_extensions import Unpack, override
 
 from optimizers.asktell.messages import AskData
-from optimizers.flow import Flow, FlowOptimizer, FlowSettings, Step, check_range, ended
+from optimizers.flow import Flow, FlowOptimizer, FlowSettings, Step, ended
 from optimizers.gradients.differences import Differences
 from optimizers.gradients.source import GradientSource
+from optimizers.options.table import TOLERANCE, Option, anything, number, whole
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run.run import Run
-from optimizers.support import SupportLevel, SupportLevels
+from optimizers.support import SupportLevel, levels
 from optimizers.variational.series import Series, SeriesLike, check_series
 
 #: The step of the differences that stand for a gradient that is not given, as in Qiskit.
@@ -26,25 +29,6 @@ class GradientDescent(FlowOptimizer):
     .. math:: x_{k+1} = x_k - \eta_k \nabla f(x_k)
 
     With bounds, each step is projected to them.
-
-    Parameters
-    ----------
-    maxiter : int, default 100
-        Maximum number of steps.
-    learning_rate : float, sequence of float or callable, default 0.01
-        The rate of all steps, one for each, or a function that returns an iterator of them; it is
-        called once a run.
-    tol : float, default 1e-7
-        The run converges when the norm of the gradient is at most that.
-    callback : callable, optional
-        As for all optimizers; or Qiskit's, ``callback(nfev, x, fun, stepsize)``, where the
-        stepsize is the norm of the gradient that led to ``x``.
-    perturbation : float, optional
-        The step of the one-sided differences that stand for a gradient that is not given; 0.01 by
-        default, which suits values with shot noise. Where values are exact, give
-        ``jac="3-point"`` to ``minimize`` instead.
-    **settings
-        Settings of each run; see :class:`~optimizers.flow.FlowSettings`.
 
     Raises
     ------
@@ -63,6 +47,23 @@ class GradientDescent(FlowOptimizer):
 
     _callback_form = ("nfev", "x", "fun", "stepsize")
 
+    _declared: tuple[Option, ...] = (
+        Option("maxiter", 100, whole(0)).means("Maximum number of steps."),
+        Option("learning_rate", 0.01, anything("float, sequence of float or callable")).means(
+            "The rate of all steps, one for each, or a function that returns an iterator of them; "
+            "it is called once a run."
+        ),
+        Option("tol", 1e-7, TOLERANCE).means(
+            "The run converges when the norm of the gradient is at most that."
+        ),
+        Option("perturbation", None, number(0, ends="()")).means(
+            "The step of the one-sided differences that stand for a gradient that is not given; "
+            "0.01 by default, which suits values with shot noise. Where values are exact, give "
+            '``jac="3-point"`` to ``minimize`` instead.'
+        ),
+    )
+    support_levels = levels(gradient=SupportLevel.supported)
+
     def __init__(  # type: ignore[misc]  # callback, a setting of each run, has Qiskit's place
         self,
         maxiter: int = 100,
@@ -72,27 +73,11 @@ class GradientDescent(FlowOptimizer):
         perturbation: float | None = None,
         **settings: Unpack[FlowSettings],
     ) -> None:
-        options = {
-            "maxiter": maxiter,
-            "learning_rate": learning_rate,
-            "tol": tol,
-            "perturbation": perturbation,
-        }
-        super().__init__(options, callback=callback, **settings)
+        super().__init__(self._gathered(locals()), callback=callback, **settings)
 
     @override
     def _check_options(self, options: dict[str, Any]) -> None:
         check_series("learning_rate", options["learning_rate"], options["maxiter"])
-        if options["perturbation"] is not None:
-            check_range("perturbation", options["perturbation"], 0, closed=False)
-
-    @override
-    def get_support_level(self) -> SupportLevels:
-        return {
-            "gradient": SupportLevel.supported,
-            "bounds": SupportLevel.supported,
-            "initial_point": SupportLevel.required,
-        }
 
     @override
     def _differences(self, problem: Problem) -> GradientSource:

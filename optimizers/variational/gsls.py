@@ -1,6 +1,6 @@
 """Line search along gradients that are estimated from random samples."""
 
-from typing import Any
+from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,12 +8,13 @@ from typing_extensions import Unpack, override
 
 from optimizers._types import Array
 from optimizers.asktell.messages import AskData
-from optimizers.flow import Flow, FlowOptimizer, FlowSettings, Step, check_range, ended
-from optimizers.options.settings import check_whole
+from optimizers.flow import Flow, FlowOptimizer, FlowSettings, Step, ended
+from optimizers.options.settings import DISP
+from optimizers.options.table import Option, number, whole
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run.run import Run
-from optimizers.support import SupportLevel, SupportLevels
+from optimizers.support import SupportLevel, levels
 
 
 class GSLS(FlowOptimizer):
@@ -34,36 +35,6 @@ class GSLS(FlowOptimizer):
     candidate is projected, and has to gain a part of what the gradient promises there. A variable
     that its bounds fix takes no part.
 
-    Parameters
-    ----------
-    maxiter : int, default 10000
-        Maximum number of iterations.
-    max_eval : int, default 10000
-        Maximum number of points at which the objective is evaluated: a hard limit. Where
-        ``maxfun`` is given too, the smaller holds.
-    disp : bool, default False
-        Print the result's message and counts at the end.
-    sampling_radius : float, default 1e-6
-        The radius of the sphere. Where values have noise, it has to be much larger.
-    sample_size_factor : int, default 1
-        Samples of an iteration for each variable that is free; a fraction is rounded to a whole
-        number of samples, at least one.
-    initial_step_size : float, default 1e-2
-        The first step size.
-    min_step_size : float, default 1e-10
-        The run converges when the step size is at most that.
-    step_size_multiplier : float, default 0.4
-        What the step size is multiplied by after a step that is not taken, between 0 and 1; after
-        one that is, it is divided by twice that.
-    armijo_parameter : float, default 0.1
-        What part of the decrease that the gradient promises a step has to bring, between 0 and 1.
-    min_gradient_norm : float, default 1e-8
-        The run converges when the norm of the estimated gradient is at most that.
-    max_failed_rejection_sampling : int, default 50
-        How often samples are drawn anew within bounds, before they are flipped.
-    **settings
-        Settings of each run; see :class:`~optimizers.flow.FlowSettings`.
-
     Raises
     ------
     OptionError
@@ -82,6 +53,41 @@ class GSLS(FlowOptimizer):
     ('STEP', array([0., 0.]))
     """
 
+    _declared: tuple[Option, ...] = (
+        Option("maxiter", 10000, whole(0)).means("Maximum number of iterations."),
+        Option("max_eval", 10000, whole(1)).means(
+            "Maximum number of points at which the objective is evaluated: a hard limit. Where "
+            "``maxfun`` is given too, the smaller holds."
+        ),
+        DISP,
+        Option("sampling_radius", 1.0e-6, number(0, ends="()")).means(
+            "The radius of the sphere. Where values have noise, it has to be much larger."
+        ),
+        Option("sample_size_factor", 1, number(0, ends="()")).means(
+            "Samples of an iteration for each variable that is free; a fraction is rounded to a "
+            "whole number of samples, at least one."
+        ),
+        Option("initial_step_size", 1.0e-2, number(0, ends="()")).means("The first step size."),
+        Option("min_step_size", 1.0e-10, number(0)).means(
+            "The run converges when the step size is at most that."
+        ),
+        Option("step_size_multiplier", 0.4, number(0, 1, "()")).means(
+            "What the step size is multiplied by after a step that is not taken, between 0 and 1; "
+            "after one that is, it is divided by twice that."
+        ),
+        Option("armijo_parameter", 1.0e-1, number(0, 1, "()")).means(
+            "What part of the decrease that the gradient promises a step has to bring, between 0 "
+            "and 1."
+        ),
+        Option("min_gradient_norm", 1e-8, number(0)).means(
+            "The run converges when the norm of the estimated gradient is at most that."
+        ),
+        Option("max_failed_rejection_sampling", 50, whole(0)).means(
+            "How often samples are drawn anew within bounds, before they are flipped."
+        ),
+    )
+    support_levels = levels(gradient=SupportLevel.ignored)
+
     def __init__(
         self,
         maxiter: int = 10000,
@@ -97,41 +103,7 @@ class GSLS(FlowOptimizer):
         max_failed_rejection_sampling: int = 50,
         **settings: Unpack[FlowSettings],
     ) -> None:
-        options = {
-            "maxiter": maxiter,
-            "max_eval": max_eval,
-            "disp": disp,
-            "sampling_radius": sampling_radius,
-            "sample_size_factor": sample_size_factor,
-            "initial_step_size": initial_step_size,
-            "min_step_size": min_step_size,
-            "step_size_multiplier": step_size_multiplier,
-            "armijo_parameter": armijo_parameter,
-            "min_gradient_norm": min_gradient_norm,
-            "max_failed_rejection_sampling": max_failed_rejection_sampling,
-        }
-        super().__init__(options, **settings)
-
-    @override
-    def _check_options(self, options: dict[str, Any]) -> None:
-        check_whole("maxiter", options["maxiter"], 0)
-        check_whole("max_eval", options["max_eval"], 1)
-        name = "max_failed_rejection_sampling"
-        check_whole(name, options[name], 0)
-        for name in ("sampling_radius", "sample_size_factor", "initial_step_size"):
-            check_range(name, options[name], 0, closed=False)
-        for name in ("step_size_multiplier", "armijo_parameter"):
-            check_range(name, options[name], 0, 1, closed=False)
-        for name in ("min_step_size", "min_gradient_norm"):
-            check_range(name, options[name], 0)
-
-    @override
-    def get_support_level(self) -> SupportLevels:
-        return {
-            "gradient": SupportLevel.ignored,
-            "bounds": SupportLevel.supported,
-            "initial_point": SupportLevel.required,
-        }
+        super().__init__(self._gathered(locals()), **settings)
 
     @override
     def _budget(self, maxfun: int | None) -> int | None:
@@ -187,24 +159,7 @@ class GSLS(FlowOptimizer):
 
 
 class Sphere:
-    """Draws directions from the unit sphere of the variables that are free.
-
-    Parameters
-    ----------
-    problem : Problem
-        The problem.
-    radius : float
-        How far samples are from their centre.
-    attempts : int
-        How often samples are drawn anew within bounds.
-
-    Examples
-    --------
-    >>> problem = Problem(len, np.zeros(3), None, np.zeros(3), np.array([1.0, 0.0, 1.0]))
-    >>> drawn = Sphere(problem, 0.1, 50).directions(np.zeros(3), 4, np.random.default_rng(1))
-    >>> np.linalg.norm(drawn, axis=1).round(6), bool((drawn >= 0).all()), drawn[:, 1]
-    (array([1., 1., 1., 1.]), True, array([0., 0., 0., 0.]))
-    """
+    """Draws directions from the unit sphere of the variables that are free."""
 
     def __init__(self, problem: Problem, radius: float, attempts: int) -> None:
         self._radius, self._attempts = radius, attempts
@@ -222,21 +177,9 @@ class Sphere:
         return directions
 
     def directions(self, x: Array, count: int, rng: np.random.Generator) -> Array:
-        """Return directions in which samples around ``x`` are within the bounds.
+        """Return directions (count, n) in which samples around ``x`` are within the bounds.
 
-        Parameters
-        ----------
-        x : ndarray of float64, shape (n,)
-            The centre, within the bounds.
-        count : int
-            How many.
-        rng : Generator
-            Random numbers.
-
-        Returns
-        -------
-        ndarray of float64, shape (count, n)
-            Of length 1, or less where a variable has not enough room.
+        They are of length 1, or less where a variable has not enough room.
         """
         drawn = self._drawn(count, rng)
         if not self._has_bounds:
@@ -262,15 +205,7 @@ class Sphere:
         return inside
 
     def gradient(self, directions: Array, differences: Array) -> Array:
-        """Return the gradient estimated from samples; zero if there are none.
-
-        Parameters
-        ----------
-        directions : ndarray of float64, shape (k, n)
-            The directions of the samples.
-        differences : ndarray of float64, shape (k,)
-            Their values less that of the centre.
-        """
+        """Return the gradient by directions (k, n) and differences (k,); zero if there are none."""
         factor = self.n / (max(1, len(differences)) * self._radius)
         estimate: Array = factor * (differences @ directions)
         return estimate

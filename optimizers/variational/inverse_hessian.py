@@ -11,34 +11,14 @@ from optimizers._types import Array
 class CompactInverse:
     r"""A limited-memory inverse Hessian on the variables that are free to move.
 
-    With the pairs as columns of S and Y, the initial inverse D, the upper triangle R of
-    :math:`S^T Y` and its diagonal E, it is [1]_
+    Eq. 3.1 of R. H. Byrd, J. Nocedal and R. B. Schnabel, Mathematical Programming 63 (1994)
+    129-156: with the pairs as columns of S and Y, oldest first, those without curvature along the
+    free variables left out, the initial diagonal D, the upper triangle R of :math:`S^T Y` and its
+    diagonal E
 
     .. math:: H = D + \begin{pmatrix} S & DY \end{pmatrix}
         \begin{pmatrix} R^{-T} (E + Y^T D Y) R^{-1} & -R^{-T} \\ -R^{-1} & 0 \end{pmatrix}
         \begin{pmatrix} S^T \\ Y^T D \end{pmatrix} .
-
-    Parameters
-    ----------
-    initial : ndarray of float64, shape (n,)
-        The diagonal D; positive.
-    pairs : sequence of (s, y)
-        Steps and differences of gradients, oldest first; those without curvature along the free
-        variables are left out.
-    free : ndarray of bool, shape (n,)
-        Which variables may move; the others have zeros.
-
-    References
-    ----------
-    .. [1] R. H. Byrd, J. Nocedal and R. B. Schnabel, "Representations of quasi-Newton matrices and
-       their use in limited memory methods", Mathematical Programming 63 (1994) 129-156, eq. 3.1.
-
-    Examples
-    --------
-    >>> inverse = CompactInverse(np.ones(2), [(np.array([1.0, 0.0]), np.array([4.0, 0.0]))],
-    ...                          np.array([True, True]))
-    >>> inverse.product(np.array([4.0, 1.0])), inverse.diagonal
-    (array([1., 1.]), array([0.25, 1.  ]))
     """
 
     def __init__(

@@ -21,26 +21,10 @@ _FIRST, _AGAIN = 2, 6
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """What is known of a point, with standard errors.
+    """What is known of a point, with standard errors: the means of ``count`` measurements.
 
-    Parameters
-    ----------
-    x : ndarray of float64, shape (n,)
-        The point.
-    fun, fun_error : float
-        The mean of the values there, and its standard error.
-    jac, jac_error : ndarray of float64, shape (n,)
-        The gradient, and the standard error of each component.
-    curvature, curvature_error : ndarray of float64, shape (n,), or None
-        The second derivatives along each variable, if the gradient's probes tell them.
-    values : ndarray of float64, shape (k,)
-        The means of the values at the point and its probes.
-    count : int
-        How often they were evaluated.
-    waves : int
-        In how many waves.
-    is_rejected : bool
-        Whether an evaluation was rejected: nothing else of it is of use.
+    ``curvature`` are the second derivatives along each variable, if the gradient's probes tell
+    them; ``values`` are those at the point and its probes. A rejected point is of no use.
     """
 
     x: Array
@@ -59,13 +43,8 @@ class Measured:
 class Measuring:
     """How points of one run are measured.
 
-    Parameters
-    ----------
-    run : Run
-        The run.
-    sigma : float
-        The standard deviation of a value, as far as that is known; what the objective tells of
-        its values is believed instead.
+    ``sigma`` is the standard deviation of a value as far as that is known; what the objective tells
+    of its values is believed instead.
     """
 
     def __init__(self, run: Run, sigma: float) -> None:

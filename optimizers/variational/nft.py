@@ -1,5 +1,7 @@
 """NFT, or Rotosolve: one variable after another, each to the minimum of its sinusoid."""
 
+from __future__ import annotations
+
 import math
 from itertools import count
 from typing import Any
@@ -9,17 +11,14 @@ from typing_extensions import Unpack, override
 
 from optimizers._types import Array
 from optimizers.asktell.messages import AskData
-from optimizers.errors import OptionError, UnknownOptionError, nearest_names
 from optimizers.flow import Flow, FlowOptimizer, FlowSettings, Step, ended
-from optimizers.options.configured import same
-from optimizers.options.settings import as_options, check_whole
+from optimizers.options.settings import DISP, GROUPED, OPTIONS
+from optimizers.options.table import Option, whole
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run.run import Run
-from optimizers.support import SupportLevel, SupportLevels
+from optimizers.support import SupportLevel, levels
 from optimizers.variational.sinusoid import lowest, probes
-
-_DEFAULTS = {"maxiter": None, "maxfev": 1024, "disp": False, "reset_interval": 32}
 
 
 class NFT(FlowOptimizer):
@@ -32,23 +31,6 @@ class NFT(FlowOptimizer):
     ``reset_interval`` iterations.
 
     With bounds, probes are moved between them, and the sinusoid is minimised there.
-
-    Parameters
-    ----------
-    maxiter : int, optional
-        Maximum number of iterations: updates of one variable. No limit by default.
-    maxfev : int, default 1024
-        Maximum number of points at which the objective is evaluated: a hard limit, or None for
-        none. The last point is spent on the value at the end.
-    disp : bool, default False
-        Print the result's message and counts at the end.
-    reset_interval : int, default 32
-        The value is evaluated and not reckoned once in so many iterations; 0 for at the start
-        only. Errors of the reckoned values add up in between, of noise above all.
-    options : dict, optional
-        The same options by name; they win over the defaults of the arguments above.
-    **settings
-        Settings of each run; see :class:`~optimizers.flow.FlowSettings`.
 
     Raises
     ------
@@ -81,6 +63,23 @@ class NFT(FlowOptimizer):
     (-1.857275, 123)
     """
 
+    _declared: tuple[Option, ...] = (
+        Option("maxiter", None, whole(0)).means(
+            "Maximum number of iterations: updates of one variable. No limit by default."
+        ),
+        Option("maxfev", 1024, whole(1).or_none).means(
+            "Maximum number of points at which the objective is evaluated: a hard limit, or None "
+            "for none. The last point is spent on the value at the end."
+        ),
+        DISP,
+        Option("reset_interval", 32, whole(0)).means(
+            "The value is evaluated and not reckoned once in so many iterations; 0 for at the "
+            "start only. Errors of the reckoned values add up in between, of noise above all."
+        ),
+    )
+    _arguments = (OPTIONS, GROUPED)
+    support_levels = levels(gradient=SupportLevel.ignored)
+
     def __init__(
         self,
         maxiter: int | None = None,
@@ -90,25 +89,7 @@ class NFT(FlowOptimizer):
         options: dict[str, Any] | None = None,
         **settings: Unpack[FlowSettings],
     ) -> None:
-        given = {
-            "maxiter": maxiter,
-            "maxfev": maxfev,
-            "disp": disp,
-            "reset_interval": reset_interval,
-        }
-        super().__init__(_gathered(type(self).__name__, given, options), **settings)
-
-    @override
-    def _check_options(self, options: dict[str, Any]) -> None:
-        check_whole("reset_interval", options["reset_interval"], 0)
-
-    @override
-    def get_support_level(self) -> SupportLevels:
-        return {
-            "gradient": SupportLevel.ignored,
-            "bounds": SupportLevel.supported,
-            "initial_point": SupportLevel.required,
-        }
+        super().__init__(self._gathered(locals()), **settings)
 
     @override
     def _budget(self, maxfun: int | None) -> int | None:
@@ -155,25 +136,6 @@ class NFT(FlowOptimizer):
                 x, known = evaluated
             yield Step(x, extra={"estimate": known})
         return ended(x, stop)
-
-
-def _gathered(
-    name: str, arguments: dict[str, Any], options: dict[str, Any] | None
-) -> dict[str, Any]:
-    """Return the options of a constructor call: what is in ``options`` beats a default."""
-    gathered = dict(arguments)
-    for option, value in as_options(name, options).items():
-        if option not in arguments:
-            raise UnknownOptionError(
-                f"{name} has no option {option!r}. {nearest_names(option, arguments)}"
-            )
-        argument = arguments[option]
-        if not (same(argument, _DEFAULTS[option]) or same(argument, value)):
-            raise OptionError(
-                f"{name} was given {option} twice, as {argument!r} and as {value!r}: give it once."
-            )
-        gathered[option] = value
-    return gathered
 
 
 def _sides(problem: Problem) -> tuple[Array, Array]:

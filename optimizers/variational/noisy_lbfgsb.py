@@ -1,5 +1,7 @@
 """L-BFGS-B for objectives with noise."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -9,18 +11,18 @@ from typing_extensions import Unpack, override
 
 from optimizers.asktell.messages import AskData
 from optimizers.errors import InvalidInputError, OptionError
-from optimizers.flow import Flow, FlowOptimizer, FlowSettings, check_range
+from optimizers.flow import Flow, FlowOptimizer, FlowSettings
 from optimizers.gradients.differences import Differences
 from optimizers.noise.level import plan_noise
 from optimizers.noise.steps import ladder
-from optimizers.options.settings import check_whole, is_number
+from optimizers.options.table import Option, is_number, number, whole
 from optimizers.problem.derivatives import By
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 from optimizers.scipy import LBFGSB
-from optimizers.support import SupportLevel, SupportLevels
+from optimizers.support import SupportLevel, levels
 from optimizers.variational.measuring import Measuring, first_look, told_error
 from optimizers.variational.noisy_search import NoisySearch
 
@@ -48,26 +50,6 @@ class NoisyLBFGSB(FlowOptimizer):
 
     Where there is no noise, it is :class:`LBFGSB`.
 
-    Parameters
-    ----------
-    maxiter : int, default 15000
-        Maximum number of steps.
-    maxcor : int, default 10
-        How many pairs of steps and differences of gradients are remembered.
-    gtol : float, default 1e-05
-        The run converges when no component of the projected gradient is larger.
-    max_resamplings : int, default 1
-        How often each point may be evaluated in one wave where the gradient falls below its
-        noise: as often as the norm test of [3]_ asks, at the most so often. It stands for more
-        shots.
-    shots : int, optional
-        How many shots an evaluation takes: then the setting ``noise`` is the standard deviation
-        of a single shot.
-    callback : callable, optional
-        As for all optimizers; ``intermediate_result`` has ``fun_error`` too.
-    **settings
-        Settings of each run; see :class:`~optimizers.flow.FlowSettings`.
-
     Raises
     ------
     OptionError
@@ -85,9 +67,10 @@ class NoisyLBFGSB(FlowOptimizer):
     derivatives then scale the first steps for nothing; or, by default, central differences with
     steps that suit the noise.
 
-    The result has ``fun_error``, the standard error of ``fun``, which is the mean of all values at
-    ``x``; and ``noise``, the standard deviation of one value. The reason ``StopReason.NOISE`` is a
-    success where the value has visibly fallen and no curvature is visibly negative.
+    The result, and what callbacks get, has ``fun_error``, the standard error of ``fun``, which is
+    the mean of all values at ``x``. The result's ``noise`` is the standard deviation of one value.
+    The reason ``StopReason.NOISE`` is a success where the value has visibly fallen and no curvature
+    is visibly negative.
 
     References
     ----------
@@ -112,6 +95,26 @@ class NoisyLBFGSB(FlowOptimizer):
 
     handles_noise = True
 
+    _declared: tuple[Option, ...] = (
+        Option("maxiter", 15000, whole(0)).means("Maximum number of steps."),
+        Option("maxcor", 10, whole(1)).means(
+            "How many pairs of steps and differences of gradients are remembered."
+        ),
+        Option("gtol", 1e-5, number(0)).means(
+            "The run converges when no component of the projected gradient is larger."
+        ),
+        Option("max_resamplings", 1, whole(1)).means(
+            "How often each point may be evaluated in one wave where the gradient falls below its "
+            "noise: as often as the norm test of [3]_ asks, at the most so often. It stands for "
+            "more shots."
+        ),
+        Option("shots", None, whole(1)).means(
+            "How many shots an evaluation takes: then the setting ``noise`` is the standard "
+            "deviation of a single shot."
+        ),
+    )
+    support_levels = levels(gradient=SupportLevel.supported)
+
     def __init__(  # type: ignore[misc]  # callback, a setting of each run, is named for its place
         self,
         maxiter: int = 15000,
@@ -122,29 +125,7 @@ class NoisyLBFGSB(FlowOptimizer):
         callback: Callable[..., Any] | None = None,
         **settings: Unpack[FlowSettings],
     ) -> None:
-        options = {
-            "maxiter": maxiter,
-            "maxcor": maxcor,
-            "gtol": gtol,
-            "max_resamplings": max_resamplings,
-            "shots": shots,
-        }
-        super().__init__(options, callback=callback, **settings)
-
-    @override
-    def _check_options(self, options: dict[str, Any]) -> None:
-        check_range("gtol", options["gtol"], 0)
-        check_whole("max_resamplings", options["max_resamplings"], 1)
-        if options["shots"] is not None:
-            check_whole("shots", options["shots"], 1)
-
-    @override
-    def get_support_level(self) -> SupportLevels:
-        return {
-            "gradient": SupportLevel.supported,
-            "bounds": SupportLevel.supported,
-            "initial_point": SupportLevel.required,
-        }
+        super().__init__(self._gathered(locals()), callback=callback, **settings)
 
     @override
     def _solve(self, run: Run) -> Outcome:
@@ -202,8 +183,8 @@ class NoisyLBFGSB(FlowOptimizer):
 def _doubted(run: Run, outcome: Outcome) -> Outcome:
     """Return an outcome at the start, where no probe of the gradient differed, as no success.
 
-    The values are then constant around it. So are those that a simulator draws with the same random
-    numbers in each call.
+    Values are constant around it, as those are that are drawn with the same random numbers each
+    time.
     """
     known = outcome.known or run.memory.lookup(outcome.x)
     is_flat = known is not None and known.jac is not None and not known.jac.any()

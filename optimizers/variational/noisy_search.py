@@ -41,17 +41,7 @@ _VISIBLE = 4.0
 
 
 class NoisySearch:
-    """One run of NoisyLBFGSB where there is noise.
-
-    Parameters
-    ----------
-    run : Run
-        The run.
-    measuring : Measuring
-        How its points are measured.
-    maxiter, maxcor, gtol, max_resamplings
-        As in :class:`NoisyLBFGSB`.
-    """
+    """One run of NoisyLBFGSB, whose options these are, where there is noise."""
 
     def __init__(
         self,
@@ -181,12 +171,8 @@ class NoisySearch:
     ) -> Generator[AskData | Step, Told, Measured | None]:
         """Return what is at the end of a step that is not visibly too long; None if none is found.
 
-        The relaxed line search of [1]_: values are compared as far as noise lets one compare them.
-
-        References
-        ----------
-        .. [1] H.-J. M. Shi, Y. Xie, R. Byrd and J. Nocedal, "A noise-tolerant quasi-Newton
-           algorithm for unconstrained optimization", SIAM Journal on Optimization 32 (2022) 29-55.
+        The relaxed line search of [2]_ of :class:`NoisyLBFGSB`: values are compared as far as noise
+        lets.
         """
         length = 1.0
         for _ in range(_TRIALS):
@@ -209,15 +195,9 @@ class NoisySearch:
         return None
 
     def _learn(self, old: Measured, new: Measured) -> None:
-        """Keep a pair whose curvature is told from noise.
+        """Keep a pair whose curvature is told from noise; one that is too short is left out.
 
-        As the noise control of [1]_ asks, but for the lengthening of steps: a pair that is too
-        short is left out.
-
-        References
-        ----------
-        .. [1] Y. Xie, R. H. Byrd and J. Nocedal, "Analysis of the BFGS method with errors", SIAM
-           Journal on Optimization 30 (2020) 182-209.
+        It is the noise control of [1]_ of :class:`NoisyLBFGSB`, but for the lengthening of steps.
         """
         s, y = new.x - old.x, new.jac - old.jac
         error = float(np.linalg.norm(s * np.hypot(old.jac_error, new.jac_error)))
@@ -225,13 +205,7 @@ class NoisySearch:
             self._pairs = [*self._pairs, (s, y)][-self._maxcor :]
 
     def _grow(self, at: Measured, promised: float, blurred: float) -> None:
-        """Choose how often each point is measured in a wave: as the norm test of [1]_ asks.
-
-        References
-        ----------
-        .. [1] R. Bollapragada, R. Byrd and J. Nocedal, "Adaptive sampling strategies for stochastic
-           optimization", SIAM Journal on Optimization 28 (2018) 3312-3343.
-        """
+        """Choose how often a wave measures each point, by the norm test of [3]_ of the class."""
         if promised < blurred:
             wanted = np.ceil(at.count * blurred / max(promised, 1e-300))
             self._repeats = int(np.clip(wanted, self._repeats, self._max_resamplings))

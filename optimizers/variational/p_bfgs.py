@@ -1,5 +1,7 @@
 """L-BFGS-B from several starts at a time."""
 
+from __future__ import annotations
+
 import copy
 from typing import Any
 
@@ -12,12 +14,13 @@ from optimizers.asktell.stepper import Stepper
 from optimizers.errors import EvaluationError
 from optimizers.flow import Flow, Step, drive
 from optimizers.lockstep.results import OptimizerResults
-from optimizers.options.settings import check_whole
+from optimizers.options.table import LEVEL, Option, whole
 from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.run.memory import Evaluation
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
+from optimizers.scipy.options import like
 from optimizers.scipy.scipy_optimizer import BudgetedSettings, SciPyOptimizer
 
 #: How many further starts there are by default, whatever the machine.
@@ -41,26 +44,6 @@ class P_BFGS(SciPyOptimizer):  # noqa: N801  # Qiskit's name
     The other starts are drawn evenly from within the bounds; where a side has none, as far as pi
     from ``x0``. That is where runs start only: no bounds are added.
 
-    Parameters
-    ----------
-    maxfun : int, default 1000
-        Maximum number of points at which the objective is evaluated, by all runs together and
-        probes of finite differences included: a hard limit.
-    ftol : float, default 10 times the machine precision
-        A run stops when ``(f_k - f_{k+1}) / max(|f_k|, |f_{k+1}|, 1) <= ftol``.
-    iprint : int, default -1
-        What is printed at the end: negative, nothing; else one line of the best run.
-    max_processes : int, optional
-        How many runs there are besides that from ``x0``; 3 by default. That many points and
-        gradients can be evaluated besides its own at a time; who does so ``workers`` says.
-    options : dict, optional
-        Further options of :class:`LBFGSB`, by name; ``eps`` is 1e-8 by default.
-    max_evals_grouped : int, default 1
-        How many points one call of the objective takes: the values and the probes of finite
-        differences, of all runs, travel together.
-    **kwargs
-        Settings of each run and further arguments; see :class:`BudgetedSettings`.
-
     Notes
     -----
     Iterations are those of all runs. Callbacks see each of them; their ``intermediate_result`` has
@@ -81,6 +64,21 @@ class P_BFGS(SciPyOptimizer):  # noqa: N801  # Qiskit's name
     (array([-1., -1.]), 8, True)
     """
 
+    _method_name = "L-BFGS-B"
+    _declared: tuple[Option, ...] = (
+        like("maxfun", default=1000).means(
+            "Maximum number of points at which the objective is evaluated, by all runs together "
+            "and probes of finite differences included: a hard limit."
+        ),
+        Option("iprint", -1, LEVEL).means(
+            "What is printed at the end: negative, nothing; else one line of the best run."
+        ),
+        Option("max_processes", None, whole(0)).means(
+            "How many runs there are besides that from ``x0``; 3 by default. That many points and "
+            "gradients can be evaluated besides its own at a time; who does so ``workers`` says."
+        ),
+    )
+
     def __init__(
         self,
         maxfun: int = 1000,
@@ -93,17 +91,7 @@ class P_BFGS(SciPyOptimizer):  # noqa: N801  # Qiskit's name
     ) -> None:
         gathered = self._gathered(locals())
         gathered.setdefault("eps", _STEP)  # as LBFGSB's constructor names it
-        super().__init__("L-BFGS-B", gathered, max_evals_grouped, **kwargs)
-
-    @override
-    def set_options(self, **kwargs: Any) -> None:
-        if kwargs.get("max_processes") is not None:
-            check_whole("max_processes", kwargs["max_processes"], 0)
-        super().set_options(**kwargs)
-
-    @override
-    def _known_options(self) -> tuple[str, ...]:
-        return (*super()._known_options(), "max_processes")
+        super().__init__(self._method_name, gathered, max_evals_grouped, **kwargs)
 
     @override
     def _takes_differences(self, problem: Problem) -> bool:
@@ -159,26 +147,14 @@ class P_BFGS(SciPyOptimizer):  # noqa: N801  # Qiskit's name
         return [x0, *(problem.clip(x) for x in (1 - part) * low + part * high)]
 
 
-def _share_out(spent: int, among: "list[_Single]") -> None:
+def _share_out(spent: int, among: list[_Single]) -> None:
     """Count the evaluations of a wave, evenly."""
     for i, one in enumerate(among):
         one.nfev += spent // len(among) + (i < spent % len(among))
 
 
 class _Single:
-    """One of the runs.
-
-    Parameters
-    ----------
-    optimizer : Optimizer
-        Its algorithm.
-    whole : Run
-        What it is a part of.
-    start : ndarray of float64, shape (n,)
-        Where it starts.
-    number : int
-        Its number.
-    """
+    """One of the runs: where it starts, and its number."""
 
     def __init__(self, optimizer: SciPyOptimizer, whole: Run, start: Array, number: int) -> None:
         problem = whole.problem

@@ -12,16 +12,9 @@ from optimizers.problem.problem import Problem
 
 @dataclass(frozen=True, eq=False)
 class Probes:
-    """Pairs of probes around a point, k of them, and perhaps the same pairs shifted.
+    """Pairs of probes around a point, shape (k, n) each, inside the bounds.
 
-    Parameters
-    ----------
-    centre : ndarray of float64, shape (n,)
-        The point.
-    ahead, back : ndarray of float64, shape (k, n)
-        The probes of each pair, inside the bounds.
-    shifts : ndarray of float64, shape (k, n), optional
-        By how much each pair is shifted, inside the bounds too, for curvature.
+    Perhaps the same pairs shifted too, for curvature.
     """
 
     centre: Array
@@ -41,28 +34,13 @@ class Probes:
         *,
         is_shifted: bool = False,
     ) -> Self:
-        """Return probes in random directions, drawn from Bernoulli's distribution.
+        """Return ``count`` pairs of probes in random directions, ``size`` along each variable.
 
-        Parameters
-        ----------
-        problem : Problem
-            Has the bounds. Probes that would leave them are moved to them; a variable that is
-            fixed stays. With shifts, the centre is moved instead, by no more than all probes need,
-            and the probes are nearer where bounds leave no room: were some signs of a shift ruled
-            out, those of several variables at their bounds would go together, and the Hessian
-            would have the sum of their entries in the place of each.
-        rng : Generator
-            What is drawn from.
-        x : ndarray of float64, shape (n,)
-            The point.
-        size : float
-            How far each variable is moved.
-        count : int
-            How many pairs.
-        dims : int, optional
-            How many variables are moved, chosen anew for each pair; all by default.
-        is_shifted : bool, default False
-            Whether each pair is to be shifted, in a further random direction.
+        Probes that would leave the bounds are moved to them; a variable that is fixed stays. With
+        shifts, the centre is moved instead, by no more than all probes need, and the probes are
+        nearer where there is no room: were some signs of a shift ruled out, those of several
+        variables at their bounds would go together, and the Hessian would have the sum of their
+        entries in the place of each.
         """
         # Of a step that is lost in rounding nothing would be left to divide by.
         sizes = np.maximum(size, np.spacing(np.abs(x)))
@@ -89,36 +67,13 @@ class Probes:
         return np.stack(probes, axis=1)
 
     def slopes(self, values: Array) -> Array:
-        """Return the gradient that each pair tells.
-
-        Parameters
-        ----------
-        values : ndarray of float64, shape (k, 2) or more columns
-            The values at the probes, ahead and back.
-
-        Returns
-        -------
-        ndarray of float64, shape (k, n)
-        """
+        """Return the gradient, shape (k, n), that the values of each pair tell."""
         differences = values[:, 0] - values[:, 1]
         slopes: Array = differences[:, np.newaxis] * _inverse(self.ahead - self.back)
         return slopes
 
     def mean_curvature(self, values: Array, good: NDArray[np.bool_]) -> Array:
-        """Return the mean of the Hessians that some of the shifted pairs tell.
-
-        Parameters
-        ----------
-        values : ndarray of float64, shape (k, 4)
-            The values at the probes and the shifted ones.
-        good : ndarray of bool, shape (k,)
-            Which of them to use; at least one.
-
-        Returns
-        -------
-        ndarray of float64, shape (n, n)
-            Symmetric.
-        """
+        """Return the mean Hessian, shape (n, n), of the good among shifted pairs."""
         assert self.shifts is not None
         values = values[good]
         differences = (values[:, 2] - values[:, 0]) - (values[:, 3] - values[:, 1])

@@ -1,5 +1,7 @@
 """SPSA along the natural gradient of quantum states."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -11,6 +13,7 @@ from typing_extensions import Unpack, override
 from optimizers._types import Array
 from optimizers.errors import OptionError
 from optimizers.flow import FlowOptimizer, FlowSettings, Products
+from optimizers.options.table import Check, Option, redeclared, refused
 from optimizers.problem.problem import Problem
 from optimizers.variational.fidelity import (
     Fidelity,
@@ -21,8 +24,14 @@ from optimizers.variational.fidelity import (
 from optimizers.variational.perturbations import Probes
 from optimizers.variational.series import SeriesLike
 from optimizers.variational.spsa import SPSA
-from optimizers.variational.spsa_options import check_rates, own
+from optimizers.variational.spsa_options import check_rates
 from optimizers.variational.spsa_start import Asking
+
+
+def _test_fidelity(name: str, given: Any) -> None:
+    if not callable(given):
+        expected = "a callable fidelity(x, y): QNSPSA.get_fidelity makes one of a circuit or of a "
+        raise refused(name, given, expected + "function that returns states")
 
 
 class QNSPSA(SPSA):
@@ -32,44 +41,8 @@ class QNSPSA(SPSA):
     quantum Fisher information; it is the negative half of the Hessian of the fidelity
     :math:`F(x, y) = |\langle\psi(x)|\psi(y)\rangle|^2` in ``y`` at ``x``, of which four fidelities
     tell a sample, whatever the number of variables [1]_. The running mean of the samples conditions
-    the step, so that it has about the same effect on the state along all variables.
-
-    Parameters
-    ----------
-    fidelity : callable, optional
-        ``fidelity(x, y) -> float``, with arrays of shape (n,); or, marked by
-        :func:`optimizers.vectorized`, with stacks (k, n) of all pairs of an iteration. See
-        :meth:`get_fidelity`. There is no run without it.
-    maxiter : int, default 100
-        Maximum number of steps.
-    blocking : bool, default True
-        Whether a step is taken only if the value at its end, which is evaluated then, is less than
-        the last plus ``allowed_increase``.
-    allowed_increase : float, optional
-        By default twice the standard deviation of 25 values at the start, measured in each run.
-    learning_rate : float, sequence of float or callable, optional
-        As for :class:`SPSA`.
-    perturbation : float, sequence of float or callable, optional
-        How far each variable is moved, likewise. Give both or none.
-    resamplings : int or dict of int to int, default 1
-        How many directions gradient and metric are the mean of; or for some iterations, counted
-        from 1, and a single one for the others.
-    perturbation_dims : int, optional
-        How many variables are moved at a time, chosen at random; all by default.
-    regularization : float, optional
-        What is added to the diagonal of the metric, made positive definite; 0.01 by default.
-    hessian_delay : int, default 0
-        After how many iterations the metric, sampled from the first, conditions steps.
-    lse_solver : callable, optional
-        ``lse_solver(metric, gradient) -> step``; by default ``numpy.linalg.solve``.
-    initial_hessian : array_like of shape (n, n), optional
-        What the mean of metrics begins with; the identity by default.
-    callback : callable, optional
-        As for :class:`SPSA`.
-    termination_checker : callable, optional
-        As for :class:`SPSA`.
-    **settings
-        Settings of each run; see :class:`~optimizers.flow.FlowSettings`.
+    the step, so that it has about the same effect on the state along all variables: the metric is
+    what the options call the Hessian.
 
     Raises
     ------
@@ -106,6 +79,19 @@ class QNSPSA(SPSA):
     last_avg = property(lambda self: 1)
     second_order = property(lambda self: True)
 
+    _declared: tuple[Option, ...] = (
+        Option("fidelity", None, Check("callable", _test_fidelity)).means(
+            "``fidelity(x, y) -> float``, with arrays of shape (n,); or, marked by "
+            ":func:`optimizers.vectorized`, with stacks (k, n) of all pairs of an iteration. See "
+            ":meth:`QNSPSA.get_fidelity`. There is no run without it."
+        ),
+        *(
+            option
+            for option in redeclared(SPSA._declared, blocking=True)
+            if option.name not in ("trust_region", "last_avg", "second_order")
+        ),
+    )
+
     def __init__(  # type: ignore[misc]  # callback, a setting of each run, has Qiskit's place
         self,
         fidelity: Fidelity | None = None,
@@ -124,32 +110,9 @@ class QNSPSA(SPSA):
         termination_checker: Callable[[int, Array, float, float, bool], bool] | None = None,
         **settings: Unpack[FlowSettings],
     ) -> None:
-        options = {
-            "fidelity": fidelity,
-            "maxiter": maxiter,
-            "blocking": blocking,
-            "allowed_increase": allowed_increase,
-            "learning_rate": learning_rate,
-            "perturbation": perturbation,
-            "resamplings": resamplings,
-            "perturbation_dims": perturbation_dims,
-            "regularization": regularization,
-            "hessian_delay": hessian_delay,
-            "lse_solver": lse_solver,
-            "initial_hessian": initial_hessian,
-            "termination_checker": termination_checker,
-        }
+        options = self._gathered(locals())
         check_rates(options)
-        FlowOptimizer.__init__(self, own(options), callback=callback, **settings)
-
-    @override
-    def _check_options(self, options: dict[str, Any]) -> None:
-        super()._check_options(options)
-        if not (options["fidelity"] is None or callable(options["fidelity"])):
-            raise OptionError(
-                f"fidelity is {options['fidelity']!r:.200}, expected a callable fidelity(x, y): "
-                "QNSPSA.get_fidelity makes one of a circuit or of a function that returns states."
-            )
+        FlowOptimizer.__init__(self, options, callback=callback, **settings)
 
     @override
     def _problem(self, *arguments: Any, **named: Any) -> Problem:

@@ -8,28 +8,14 @@ import numpy as np
 
 from optimizers._types import Array
 from optimizers.errors import OptionError
-from optimizers.options.settings import is_number
+from optimizers.options.table import is_number
 
 #: A number for all iterations, one for each, or a function that returns an iterator of them.
 SeriesLike: TypeAlias = float | Sequence[float] | Array | Callable[[], Iterator[float]]
 
 
 class Series:
-    """The numbers of one run, one an iteration.
-
-    Parameters
-    ----------
-    name : str
-        The option, for messages.
-    given : float, sequence of float or callable
-        A number for all iterations, one for each, or a function that returns an iterator.
-
-    Examples
-    --------
-    >>> rates = Series("learning_rate", [0.1, 0.05])
-    >>> rates.next(), rates.next()
-    (0.1, 0.05)
-    """
+    """The numbers of one run, one an iteration: all the same, listed, or those of an iterator."""
 
     def __init__(self, name: str, given: SeriesLike) -> None:
         self._name = name
@@ -71,17 +57,7 @@ class Series:
 
 
 def check_series(name: str, given: Any, maxiter: int) -> None:
-    """Raise an OptionError if an option cannot be a series of ``maxiter`` numbers.
-
-    Parameters
-    ----------
-    name : str
-        The option.
-    given : object
-        Its value; a function is not called.
-    maxiter : int
-        How many numbers are needed.
-    """
+    """Raise an OptionError if an option cannot be ``maxiter`` numbers; a function is not called."""
     if callable(given):
         return
     expected = f"{name} is {given!r:.200}, expected a number, {maxiter} of them (maxiter), or a "

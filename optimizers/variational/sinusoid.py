@@ -11,15 +11,7 @@ _ROUNDINGS = 8 * 2.0**-52
 
 
 class Lowest(NamedTuple):
-    """The minimum of a sinusoid in an interval.
-
-    Parameters
-    ----------
-    offset : float
-        Where it is, from the point that offsets are counted from.
-    value : float
-        The sinusoid there.
-    """
+    """The minimum of a sinusoid in an interval: its offset from the point, and the value there."""
 
     offset: float
     value: float
@@ -28,22 +20,8 @@ class Lowest(NamedTuple):
 def probes(low: float, high: float) -> tuple[float, float]:
     """Return the offsets of two probes that, with the value at 0, tell a sinusoid best.
 
-    Parameters
-    ----------
-    low, high : float
-        The interval that offsets may be in: ``low <= 0 <= high``, and not both are 0.
-
-    Returns
-    -------
-    tuple of float
-        ``pi / 2`` and ``-pi / 2`` where the interval has them; otherwise the best of a few pairs.
-
-    Examples
-    --------
-    >>> probes(-2.0, 9.0) == (math.pi / 2, -math.pi / 2)
-    True
-    >>> probes(0.0, 2.0)
-    (1.0, 2.0)
+    They are ``pi / 2`` and ``-pi / 2`` where ``low <= 0 <= high`` leave room, else the best of a
+    few.
     """
     if low <= -_HALF_PI and high >= _HALF_PI:
         return _HALF_PI, -_HALF_PI
@@ -56,29 +34,10 @@ def probes(low: float, high: float) -> tuple[float, float]:
 
 
 def lowest(values: Sequence[float], at: tuple[float, float], low: float, high: float) -> Lowest:
-    """Return the minimum of the sinusoid of frequency 1 through three values.
+    """Return the minimum, from low to high, of the sinusoid of frequency 1 through three values.
 
-    Parameters
-    ----------
-    values : sequence of float
-        The values at 0 and at the two probes.
-    at : tuple of float
-        The offsets of the probes.
-    low, high : float
-        The interval that the minimum is sought in, which 0 belongs to.
-
-    Returns
-    -------
-    Lowest
-        Of the minima that are equal the one nearest to 0; 0 itself where the values tell no
-        sinusoid from a constant.
-
-    Examples
-    --------
-    >>> points = (0.0, math.pi / 2, -math.pi / 2)
-    >>> found = lowest([3 + 2 * math.cos(x - 1) for x in points], points[1:], -9.0, 9.0)
-    >>> round(found.offset - 1 + math.pi, 12), round(found.value, 12)
-    (0.0, 1.0)
+    The values are those at 0 and at the probes. Of equal minima it is the one nearest to 0; 0
+    itself where the values tell no sinusoid from a constant.
     """
     value, first, second = values
     p, q = at

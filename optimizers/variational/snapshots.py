@@ -10,7 +10,7 @@ import numpy as np
 
 from optimizers._types import Array
 from optimizers.errors import OptionError
-from optimizers.options.settings import check_whole
+from optimizers.options.table import whole
 from optimizers.result import OptimizerResult
 
 #: Averages of gradients ``m``, of their squares ``v`` and the largest of these ``v_eff``, each of
@@ -27,7 +27,7 @@ def check_moments(given: Any, names: tuple[str, ...]) -> None:
     expected = f"expected a dict with {', '.join(names)}, of shape (n,), and t"
     if not (isinstance(given, Mapping) and {*names, "t"} <= given.keys()):
         raise OptionError(f"moments is {given!r:.200}, {expected}.")
-    check_whole("t of the moments", given["t"], 0)
+    whole(0)("t of the moments", given["t"])
     try:
         vectors = [np.asarray(given[name], dtype=np.float64) for name in names]
     except (TypeError, ValueError):
@@ -40,15 +40,7 @@ def check_moments(given: Any, names: tuple[str, ...]) -> None:
 
 
 class Snapshots:
-    """An observer that writes a run's moments after every step.
-
-    Parameters
-    ----------
-    folder : str or PathLike
-        Where the file ``adam_params.csv`` is begun anew.
-    columns : tuple of str
-        What of the moments is written.
-    """
+    """An observer that begins the file anew, and writes a run's moments after every step."""
 
     def __init__(self, folder: str | os.PathLike[str], columns: tuple[str, ...]) -> None:
         self._path = Path(folder) / _FILE
@@ -77,13 +69,7 @@ def append(folder: str | os.PathLike[str], moments: Moments, columns: tuple[str,
 
 
 def read(folder: str | os.PathLike[str]) -> Moments:
-    """Return the last moments in the file of a folder.
-
-    Raises
-    ------
-    OptionError
-        If there is none, or it cannot be read.
-    """
+    """Return the last moments in the file of a folder, or raise an OptionError."""
     path = Path(folder) / _FILE
     try:
         with path.open(newline="") as file:

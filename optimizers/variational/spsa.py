@@ -1,5 +1,7 @@
 """Simultaneous perturbation stochastic approximation, of first and second order."""
 
+from __future__ import annotations
+
 from collections import deque
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -11,16 +13,17 @@ from typing_extensions import Unpack, override
 from optimizers._types import Array, Objective
 from optimizers.errors import OptionError
 from optimizers.flow import Flow, FlowOptimizer, FlowSettings, Step, ended
+from optimizers.options.table import FLAG, FUNCTION, NUMBER, Check, Option, anything, number, whole
 from optimizers.problem.bounds import as_start
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run.run import Run
-from optimizers.support import SupportLevel, SupportLevels
+from optimizers.support import SupportLevel, levels
 from optimizers.variational.calibration import PAIRS, Law, PowerSeries, evaluated
 from optimizers.variational.curvature import SmoothedHessian, check_initial_hessian
 from optimizers.variational.perturbations import Probes
 from optimizers.variational.series import SeriesLike
-from optimizers.variational.spsa_options import check_rates, check_spsa, own
+from optimizers.variational.spsa_options import check_rates, check_sizes, test_resamplings
 from optimizers.variational.spsa_start import Asking, Start, heeded, measured
 
 
@@ -39,49 +42,8 @@ class SPSA(FlowOptimizer):
     differences are divided by the distance that is left; with ``second_order``, all probes of an
     iteration are moved inside together.
 
-    Parameters
-    ----------
-    maxiter : int, default 100
-        Maximum number of steps.
-    blocking : bool, default False
-        Whether a step is taken only if the value at its end, which is evaluated then, is less than
-        the last plus ``allowed_increase``.
-    allowed_increase : float, optional
-        By default twice the standard deviation of 25 values at the start, measured in each run.
-    trust_region : bool, default False
-        Whether a step longer than 1, before it is multiplied by the rate, is shortened to 1.
-    learning_rate : float, sequence of float or callable, optional
-        The rate of all steps, one for each, or a function that returns an iterator of them; it is
-        called once a run. By default it is calibrated in each run, by 25 pairs of values [3]_;
-        see :meth:`calibrate`.
-    perturbation : float, sequence of float or callable, optional
-        How far each variable is moved, likewise. Give both or none.
-    last_avg : int, default 1
-        The run ends on the mean of so many last accepted points.
-    resamplings : int or dict of int to int, default 1
-        How many directions each gradient is the mean of; or for some iterations, counted from 1,
-        and a single one for the others.
-    perturbation_dims : int, optional
-        How many variables are moved at a time, chosen at random; all by default.
-    second_order : bool, default False
-        Whether steps are conditioned by the Hessian.
-    regularization : float, optional
-        What is added to the diagonal of the Hessian, made positive definite; 0.01 by default.
-    hessian_delay : int, default 0
-        After how many iterations the Hessian, sampled from the first, conditions steps.
-    lse_solver : callable, optional
-        ``lse_solver(hessian, gradient) -> step``; by default ``numpy.linalg.solve``.
-    initial_hessian : array_like of shape (n, n), optional
-        What the mean of Hessians begins with; the identity by default.
-    callback : callable, optional
-        As for all optimizers; or Qiskit's, ``callback(nfev, x, fun, stepsize, accepted)``, for
-        which each proposed point is evaluated.
-    termination_checker : callable, optional
-        ``termination_checker(nfev, x, fun, stepsize, accepted)``, called after each step, accepted
-        or not, with the proposed point and its value; if it was not evaluated, the mean of the
-        values that led to it. If it returns true the run ends on the last accepted point.
-    **settings
-        Settings of each run; see :class:`~optimizers.flow.FlowSettings`.
+    By default learning rates and perturbations are calibrated in each run [3]_. Callbacks of
+    Qiskit's form have each proposed point evaluated.
 
     Raises
     ------
@@ -122,6 +84,61 @@ class SPSA(FlowOptimizer):
     #: Whether values at shifted pairs tell the curvature; else :meth:`_other_curvature` does.
     _shifts_are_asked: ClassVar[bool] = True
 
+    _declared: tuple[Option, ...] = (
+        Option("maxiter", 100, whole(0)).means("Maximum number of steps."),
+        Option("blocking", False, FLAG).means(
+            "Whether a step is taken only if the value at its end, which is evaluated then, is "
+            "less than the last plus ``allowed_increase``."
+        ),
+        Option("allowed_increase", None, NUMBER).means(
+            "By default twice the standard deviation of 25 values at the start, measured in each "
+            "run."
+        ),
+        Option("trust_region", False, FLAG).means(
+            "Whether a step longer than 1, before it is multiplied by the rate, is shortened to 1."
+        ),
+        Option("learning_rate", None, anything("float, sequence of float or callable")).means(
+            "The rate of all steps, one for each, or a function that returns an iterator of them; "
+            "it is called once a run. By default it is calibrated in each run, by 25 pairs of "
+            "values; see :meth:`SPSA.calibrate`."
+        ),
+        Option("perturbation", None, anything("float, sequence of float or callable")).means(
+            "How far each variable is moved, likewise. Give both or none."
+        ),
+        Option("last_avg", 1, whole(1)).means(
+            "The run ends on the mean of so many last accepted points."
+        ),
+        Option("resamplings", 1, Check("int or dict of int to int", test_resamplings)).means(
+            "How many directions each gradient is the mean of; or for some iterations, counted "
+            "from 1, and a single one for the others."
+        ),
+        Option("perturbation_dims", None, whole(1)).means(
+            "How many variables are moved at a time, chosen at random; all by default."
+        ),
+        Option("second_order", False, FLAG).means("Whether steps are conditioned by the Hessian."),
+        Option("regularization", None, number(0)).means(
+            "What is added to the diagonal of the Hessian, made positive definite; 0.01 by default."
+        ),
+        Option("hessian_delay", 0, whole(0)).means(
+            "After how many iterations the Hessian, sampled from the first, conditions steps."
+        ),
+        Option("lse_solver", None, FUNCTION).means(
+            "``lse_solver(hessian, gradient) -> step``; by default ``numpy.linalg.solve``."
+        ),
+        Option(
+            "initial_hessian",
+            None,
+            Check("array_like of shape (n, n)", lambda name, given: check_initial_hessian(given)),
+        ).means("What the mean of Hessians begins with; the identity by default."),
+        Option("termination_checker", None, FUNCTION).means(
+            "``termination_checker(nfev, x, fun, stepsize, accepted)``, called after each step, "
+            "accepted or not, with the proposed point and its value; if it was not evaluated, the "
+            "mean of the values that led to it. If it returns true the run ends on the last "
+            "accepted point."
+        ),
+    )
+    support_levels = levels(gradient=SupportLevel.ignored)
+
     def __init__(  # type: ignore[misc]  # callback, a setting of each run, has Qiskit's place
         self,
         maxiter: int = 100,
@@ -142,37 +159,13 @@ class SPSA(FlowOptimizer):
         termination_checker: Callable[[int, Array, float, float, bool], bool] | None = None,
         **settings: Unpack[FlowSettings],
     ) -> None:
-        options = {
-            "maxiter": maxiter,
-            "blocking": blocking,
-            "allowed_increase": allowed_increase,
-            "trust_region": trust_region,
-            "learning_rate": learning_rate,
-            "perturbation": perturbation,
-            "last_avg": last_avg,
-            "resamplings": resamplings,
-            "perturbation_dims": perturbation_dims,
-            "second_order": second_order,
-            "regularization": regularization,
-            "hessian_delay": hessian_delay,
-            "lse_solver": lse_solver,
-            "initial_hessian": initial_hessian,
-            "termination_checker": termination_checker,
-        }
+        options = self._gathered(locals())
         check_rates(options)
-        super().__init__(own(options), callback=callback, **settings)
+        super().__init__(options, callback=callback, **settings)
 
     @override
     def _check_options(self, options: dict[str, Any]) -> None:
-        check_spsa(options)
-
-    @override
-    def get_support_level(self) -> SupportLevels:
-        return {
-            "gradient": SupportLevel.ignored,
-            "bounds": SupportLevel.supported,
-            "initial_point": SupportLevel.required,
-        }
+        check_sizes(options)
 
     @override
     def _problem(self, *arguments: Any, **named: Any) -> Problem:

@@ -21,17 +21,7 @@ Asking: TypeAlias = Generator[AskData | Products | Step, Told, Any]
 
 @dataclass(frozen=True, eq=False)
 class Start:
-    """What a run knows before its first iteration.
-
-    Parameters
-    ----------
-    rates, sizes : Series
-        Learning rates and perturbations.
-    fun : float or None
-        The value at the start, if it was measured and not rejected.
-    allowed_increase : float
-        By how much a value may be larger than the last, with blocking.
-    """
+    """What a run knows before its first iteration; perhaps no value."""
 
     rates: Series
     sizes: Series
@@ -40,21 +30,7 @@ class Start:
 
 
 def measured(problem: Problem, run: Run, options: dict[str, Any]) -> Asking:
-    """Ask for what is to be known before the first iteration.
-
-    Parameters
-    ----------
-    problem : Problem
-        The problem.
-    run : Run
-        The run.
-    options : dict
-        The optimizer's: ``blocking``, ``allowed_increase``, ``learning_rate``, ``perturbation``.
-
-    Returns
-    -------
-    Start
-    """
+    """Ask for what is to be known before the first iteration, by the optimizer's options."""
     x, law, allowed_increase = problem.x0, Law(), options["allowed_increase"]
     at_start = 0
     if options["blocking"]:

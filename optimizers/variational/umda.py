@@ -1,5 +1,7 @@
 """Univariate marginal distributions that the best of each generation are fitted by."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 
@@ -7,12 +9,12 @@ import numpy as np
 from typing_extensions import Unpack, override
 
 from optimizers.asktell.messages import AskData
-from optimizers.flow import Flow, FlowOptimizer, FlowSettings, Step, check_range, ended
-from optimizers.options.settings import check_whole
+from optimizers.flow import Flow, FlowOptimizer, FlowSettings, Step, ended
+from optimizers.options.table import Option, number, whole
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run.run import Run
-from optimizers.support import SupportLevel, SupportLevels
+from optimizers.support import SupportLevel, levels
 
 #: The standard deviation of the first generation, and the least of all others.
 _SPREAD = 0.5
@@ -39,20 +41,6 @@ class UMDA(FlowOptimizer):
     bring nothing better. It ends on the best individual of all; individuals that are kept are not
     evaluated again.
 
-    Parameters
-    ----------
-    maxiter : int, default 100
-        Maximum number of generations, at least 1.
-    size_gen : int, default 20
-        How many individuals of a generation are new, at least 1.
-    alpha : float, default 0.5
-        What part of ``size_gen`` is selected, above 0 and at most 1.
-    callback : callable, optional
-        As for all optimizers; or Qiskit's, ``callback(nfev, x, fun)``, with the best individual so
-        far. It is called after each generation.
-    **settings
-        Settings of each run; see :class:`~optimizers.flow.FlowSettings`.
-
     Raises
     ------
     OptionError
@@ -76,6 +64,17 @@ class UMDA(FlowOptimizer):
 
     _callback_form = ("nfev", "x", "fun")
 
+    _declared: tuple[Option, ...] = (
+        Option("maxiter", 100, whole(1)).means("Maximum number of generations, at least 1."),
+        Option("size_gen", 20, whole(1)).means(
+            "How many individuals of a generation are new, at least 1."
+        ),
+        Option("alpha", 0.5, number(0, 1, "(]")).means(
+            "What part of ``size_gen`` is selected, above 0 and at most 1."
+        ),
+    )
+    support_levels = levels(gradient=SupportLevel.ignored)
+
     def __init__(  # type: ignore[misc]  # callback, a setting of each run, has Qiskit's place
         self,
         maxiter: int = 100,
@@ -84,22 +83,7 @@ class UMDA(FlowOptimizer):
         callback: Callable[..., Any] | None = None,
         **settings: Unpack[FlowSettings],
     ) -> None:
-        options = {"maxiter": maxiter, "size_gen": size_gen, "alpha": alpha}
-        super().__init__(options, callback=callback, **settings)
-
-    @override
-    def _check_options(self, options: dict[str, Any]) -> None:
-        check_whole("maxiter", options["maxiter"], 1)
-        check_whole("size_gen", options["size_gen"], 1)
-        check_range("alpha", options["alpha"], np.nextafter(0, 1), 1)
-
-    @override
-    def get_support_level(self) -> SupportLevels:
-        return {
-            "gradient": SupportLevel.ignored,
-            "bounds": SupportLevel.supported,
-            "initial_point": SupportLevel.required,
-        }
+        super().__init__(self._gathered(locals()), callback=callback, **settings)
 
     @override
     def _flow(self, problem: Problem, run: Run) -> Flow:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
-from optimizers.options.settings import check_option
+from optimizers.scipy.options import check_option
 
 _WHOLE = ("maxcor", "maxls", "maxiter", "iprint", "speculate")
 

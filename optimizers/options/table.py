@@ -1,0 +1,235 @@
+"""Options: each is declared once, with its name, its default, its check and its meaning."""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from optimizers.errors import OptionError
+
+_REAL = (int, float, np.integer, np.floating)
+# What a whole number may be at the most: compiled code counts in 64 bits.
+_MOST = 2**63 - 1
+
+
+@dataclass(frozen=True, eq=False)
+class Check:
+    """What values an option may have.
+
+    Parameters
+    ----------
+    kind : str
+        Their type, as docstrings tell it.
+    test : callable
+        ``test(name, value)`` raises an :class:`OptionError` for any other value.
+    convert : callable, optional
+        ``convert(value)`` makes of a value what the algorithm gets.
+    """
+
+    kind: str
+    test: Callable[[str, Any], None]
+    convert: Callable[[Any], Any] = lambda value: value
+
+    def __call__(self, name: str, value: Any) -> None:
+        """Raise an OptionError if an option of that name cannot have a value."""
+        self.test(name, value)
+
+    @property
+    def or_none(self) -> "Check":
+        """The same check, for an option whose None stands for another default."""
+        return Check(
+            self.kind,
+            lambda name, value: None if value is None else self.test(name, value),
+            lambda value: None if value is None else self.convert(value),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Option:
+    """An option or a setting, declared once; None may be given where it is the default.
+
+    Parameters
+    ----------
+    name : str
+        Its name, as users write it.
+    default : object
+        Its default.
+    check : Check
+        What values it may have.
+    meaning : str
+        What it does, in whole sentences; see :meth:`means`.
+
+    Examples
+    --------
+    >>> option = Option("rate", 0.1, number(0)).means("How long a step is.")
+    >>> option.checked(2)
+    2
+    """
+
+    name: str
+    default: Any
+    check: Check
+    meaning: str = ""
+
+    def means(self, meaning: str) -> "Option":
+        """Return the option with these words."""
+        return replace(self, meaning=meaning)
+
+    def checked(self, value: Any) -> Any:
+        """Return a value as an algorithm gets it; raise an OptionError if it cannot be used."""
+        if value is None and self.default is None:
+            return None
+        self.check(self.name, value)
+        return self.check.convert(value)
+
+    @property
+    def type_and_default(self) -> str:
+        """What docstrings say of it behind the colon."""
+        told = "optional" if self.default is None else f"default {self.default!r}"
+        return f"{self.check.kind}, {told}"
+
+
+def redeclared(options: Iterable[Option], **defaults: Any) -> tuple[Option, ...]:
+    """Return options of which some have other defaults."""
+    return tuple(
+        replace(option, default=defaults.get(option.name, option.default)) for option in options
+    )
+
+
+def refused(name: str, value: Any, expected: str) -> OptionError:
+    """Return the error for a value that an option cannot have."""
+    return OptionError(f"{name} is {shown(value)}, expected {expected}.")
+
+
+def shown(value: Any) -> str:
+    """Return a value as messages show it, whatever its ``repr`` does."""
+    try:
+        return f"{value!r:.200}"
+    except Exception:  # of the user's: the message is about the value
+        return f"a {type(value).__name__}"
+
+
+def is_number(value: object) -> bool:
+    """Return whether a value is a real number."""
+    return isinstance(value, _REAL) and not isinstance(value, bool)
+
+
+def real(value: Any) -> float:
+    """Return a real number as a float; NaN for anything else, and for what no float holds."""
+    try:
+        return float(value) if is_number(value) else math.nan
+    except OverflowError:
+        return math.nan
+
+
+def expecting(kind: str, expected: str, accepts: Callable[[Any], bool]) -> Check:
+    """Return the check that a function tells whether a value can be used."""
+
+    def test(name: str, value: Any) -> None:
+        if not accepts(value):
+            raise refused(name, value, expected)
+
+    return Check(kind, test)
+
+
+def whole(least: int | None = None) -> Check:
+    """Return the check for whole numbers; an algorithm gets each as an int.
+
+    Parameters
+    ----------
+    least : int, optional
+        The least of them.
+
+    Examples
+    --------
+    >>> whole(1)("count", 0)
+    Traceback (most recent call last):
+    optimizers.errors.OptionError: count is 0, expected a whole number >= 1.
+    """
+    at_least = "" if least is None else f" >= {least}"
+
+    def test(name: str, value: Any) -> None:
+        number = real(value)
+        if not (math.isfinite(number) and value == int(value) and abs(value) <= _MOST):
+            is_huge = is_number(value) and value == value and abs(value) > _MOST
+            limits = f"{at_least}, at most {_MOST}" if is_huge else at_least
+            raise refused(name, value, f"a whole number{limits}")
+        if least is not None and value < least:
+            raise refused(name, value, f"a whole number{at_least}")
+
+    return Check("int", test, int)
+
+
+def number(low: float = -math.inf, high: float = math.inf, ends: str = "[]") -> Check:
+    """Return the check for the numbers of an interval; NaN is in none.
+
+    Parameters
+    ----------
+    low, high : float, optional
+        The interval; all numbers by default.
+    ends : {"[]", "[)", "(]", "()"}
+        Which of its ends belong to it.
+    """
+    left, right = ends[0], ends[1]
+    until = ")" if high == math.inf else right
+    limits = "" if low == -math.inf and high == math.inf else f" in {left}{low:g}, {high:g}{until}"
+
+    def accepts(value: Any) -> bool:
+        x = real(value)
+        above = low <= x if left == "[" else low < x
+        return above and (x <= high if right == "]" else x < high)
+
+    return expecting("float", f"a number{limits}", accepts)
+
+
+def choice(*values: Any) -> Check:
+    """Return the check for one of a few values.
+
+    Parameters
+    ----------
+    *values : str, int or bool
+        The values.
+    """
+    names = ", ".join(f'"{v}"' if isinstance(v, str) else repr(v) for v in values)
+    plain = str | bool | int | np.bool_
+    expected = " or ".join(map(repr, values))
+    return expecting(f"{{{names}}}", expected, lambda v: isinstance(v, plain) and v in values)
+
+
+def anything(kind: str) -> Check:
+    """Return the check of what is not looked at before it is used.
+
+    Parameters
+    ----------
+    kind : str
+        The type that docstrings tell.
+    """
+    return Check(kind, lambda name, value: None)
+
+
+def _are_steps(value: Any) -> bool:
+    if type(value) is float:
+        return value != 0.0 and math.isfinite(value)
+    try:
+        steps = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        return False
+    return bool(np.isfinite(steps).all() and steps.all())
+
+
+def _test_level(name: str, value: Any) -> None:
+    if not isinstance(value, bool | np.bool_):
+        WHOLE(name, value)
+
+
+FLAG = expecting("bool", "True or False", lambda value: isinstance(value, bool | np.bool_))
+FUNCTION = expecting("callable", "a callable or None", callable)
+NUMBER = number()
+WHOLE = whole()
+#: How much is printed; None for nothing said.
+LEVEL = Check("int", _test_level).or_none
+SECONDS = expecting("float", "a number of seconds > 0", lambda value: real(value) > 0)
+STEPS = expecting("float or array_like of shape (n,)", "finite numbers other than zero", _are_steps)
+TOLERANCE = expecting("float", "a number >= 0", lambda value: real(value) >= 0)
