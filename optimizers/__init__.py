@@ -29,7 +29,7 @@ _HOMES = {
     "evaluation": "Differences GradientSource ParameterShift SPSAGradient vectorized",
     "flow": "FlowOptimizer",
     "journal": "Journal load",
-    "lockstep.many": "OptimizerResults",
+    "lockstep.results": "OptimizerResults",
     "optimizer": "Minimizer Optimizer",
     "options.settings": "RunSettings",
     "plots": "plot_convergence",
