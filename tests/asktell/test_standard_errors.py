@@ -73,9 +73,9 @@ def test_a_caller_may_tell_errors_in_any_form(noted, form):
     stepper = LBFGSB().stepper(START)
     for ask in stepper:
         stepper.tell(ask, TellData(FORMS[form](ask.x_fun)))
+    check(noted)
     plain = LBFGSB().minimize(value_at, START)
     np.testing.assert_array_equal(stepper.result().x, plain.x)
-    check(noted)
 
 
 def test_rows_may_be_told_one_by_one_some_without_errors(noted):
@@ -128,9 +128,7 @@ def test_in_lock_step_each_run_gets_its_errors(noted, way):
     settings = {"workers": lambda: ThreadPoolExecutor(2)} if way == "threads" else {}
     found = LBFGSB().minimize_many(fun, starts, ParameterShift(0.3), maxfun=70, **settings)
     check(noted)
-    # Of the seven points of a gradient, the value comes before the wave where each is a call.
-    in_waves = 6 if way == "serial" else 7
-    assert len(noted) * 7 == in_waves * sum(result.nfev for result in found)
+    assert len(noted) == sum(result.nfev for result in found)
     noted.clear()
     for result, start in zip(found, starts, strict=True):
         alone = LBFGSB().minimize(fun, start, ParameterShift(0.3), maxfun=70, **settings)
