@@ -138,15 +138,7 @@ class PendingAsk:
         return np.column_stack([told.values[rows], told.errors[rows]])
 
     def fill(self, data: TellData) -> None:
-        """Take answers; if they cannot be used, none is taken.
-
-        Raises
-        ------
-        InvalidInputError
-            If rows are not the question's, are answered already, or nothing is told.
-        InvalidValueError
-            If the number of values, their shape or type is wrong.
-        """
+        """Take answers; if they cannot be used, a named error says why, and none is taken."""
         rows, told = self._rows(data.rows), self.told
         if data.eval_fun is None and data.eval_jac is None:
             raise InvalidInputError(

@@ -39,23 +39,14 @@ def checksum(pending: PendingAsk) -> int:
 
 @dataclass(frozen=True, eq=False)
 class Origin:
-    """What a stepper was made of.
-
-    Parameters
-    ----------
-    make : callable
-        ``make(optimizer, x0, bounds=..., **arguments)`` returns a stepper.
-    optimizer : Optimizer
-        The optimizer, as it was.
-    problem : Problem
-        Has start and bounds, as arrays of its own.
-    arguments : dict
-        All other arguments, with a seed of its own.
-    """
+    """What a stepper was made of; ``make(optimizer, **origin.given())`` makes another."""
 
     make: Callable[..., Any]
+    #: The optimizer, as it was.
     optimizer: Any
+    #: Has start and bounds, as arrays of its own.
     problem: Problem
+    #: All other arguments, with a seed of its own.
     arguments: dict[str, Any]
 
     def given(self) -> dict[str, Any]:

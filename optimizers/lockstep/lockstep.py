@@ -20,17 +20,7 @@ def interruption(error: BaseException) -> StopReason:
 
 
 class Member:
-    """A run that takes part.
-
-    Parameters
-    ----------
-    prepared : Prepared
-        The run, whose evaluator is ``share``.
-    share : MemberEvaluator
-        Its share in the evaluator of all.
-    number : int
-        Its number, which its results and its callback see as ``run``.
-    """
+    """A run that takes part, by the evaluator `share`; results and callbacks see its number."""
 
     def __init__(self, prepared: Prepared, share: MemberEvaluator, number: int) -> None:
         self.number = number
@@ -81,18 +71,9 @@ class Member:
 
 
 class LockStep:
-    """Runs that advance together.
+    """Runs that advance together, with a deadline, a budget of points and a number of slots.
 
-    Parameters
-    ----------
-    evaluator : Evaluator
-        Calls the objective; closed at the end.
-    timeout : float, optional
-        The most seconds that may have passed when an evaluation starts.
-    budget : float, default inf
-        The most points that may be evaluated, by all runs together.
-    slots : float, default inf
-        How many runs may be under way.
+    The evaluator calls the objective for all, and is closed at the end.
     """
 
     def __init__(
@@ -118,17 +99,9 @@ class LockStep:
         self.rounds = 0
 
     def ended(self, members: Iterable[Member]) -> Iterator[Member]:
-        """Run members to their ends, and yield each when it has ended.
+        """Run members, each when there is a slot for it, and yield each when it has ended.
 
-        Parameters
-        ----------
-        members : iterable of Member
-            The runs; each is taken when there is a slot for it.
-
-        Yields
-        ------
-        Member
-            The run. See :attr:`error` after the last.
+        See :attr:`error` after the last.
         """
         source, waiting = iter(members), deque[Member]()
         try:

@@ -28,21 +28,9 @@ class Merge:
         self.started = 0
 
     def evaluate(self, requests: Sequence[MemberRequest], total: float, deadline: float) -> None:
-        """Evaluate what is asked, as far as time allows.
+        """Evaluate what is asked, as far as time and a total of evaluations in all rounds allow.
 
-        Parameters
-        ----------
-        requests : sequence of MemberRequest
-            What is asked, one of each run. Each gets its answers, whatever ends the evaluation.
-        total : float
-            How many evaluations may be made of all, in all rounds.
-        deadline : float
-            The time of ``time.monotonic`` after which nothing is started.
-
-        Raises
-        ------
-        BaseException
-            What ends the evaluation, other than a failure at a point.
+        Each request gets its answers, whatever ends the evaluation.
         """
         each = [request.wave.retries.left for request in requests]
         left = total - self.started - sum(cost(request) for request in requests)

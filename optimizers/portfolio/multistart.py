@@ -62,11 +62,6 @@ class Minima:
 
     An end that is nearer to a minimum than the tolerance, in each variable, is the same.
 
-    Parameters
-    ----------
-    tolerance : ndarray of float64, shape (n,)
-        The tolerances.
-
     Examples
     --------
     >>> minima = Minima(np.array([0.1]))
