@@ -7,6 +7,10 @@ simulator or a device does that evaluates a batch at once. Contestants begin at 
 take no gradient: lock-step; a loop of ours; a loop of SciPy's L-BFGS-B, whose probes are points
 one by one, and with ``workers``, a map that hands the probes of a gradient over as one batch; and
 BoTorch's batched L-BFGS-B, if it is installed, with gradients of its own. Tolerances are SciPy's.
+
+Then what lock-step itself costs: the CPU time a point, on an objective that takes next to none, as
+a ratio to that of a loop of ``minimize``, both measured in turn; with solvers in greenlets, if
+greenlet is installed, and in threads.
 """
 
 import os
@@ -16,13 +20,16 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import argparse
 import time
 from collections.abc import Callable, Iterable
+from importlib.util import find_spec
+from statistics import median
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import scipy
 import scipy.optimize
 
-from optimizers import LBFGSB, vectorized
+from optimizers import LBFGSB, NELDER_MEAD, SLSQP, Optimizer, vectorized
 
 
 def ackley(points: np.ndarray) -> np.ndarray:
@@ -105,6 +112,66 @@ def botorch(fun: Counted, starts: np.ndarray) -> float:
     return float(np.min(values))
 
 
+@vectorized
+def chain(points: np.ndarray) -> np.ndarray:
+    """Return the values of Rosenbrock's function, shape (k,)."""
+    steps = points[:, 1:] - points[:, :-1] ** 2
+    return (100 * steps**2 + (1 - points[:, :-1]) ** 2).sum(axis=1)
+
+
+@vectorized
+def slope(points: np.ndarray) -> np.ndarray:
+    """Return the gradients of Rosenbrock's function, shape (k, n)."""
+    steps, found = points[:, 1:] - points[:, :-1] ** 2, np.zeros_like(points)
+    found[:, :-1] = -400 * points[:, :-1] * steps - 2 * (1 - points[:, :-1])
+    found[:, 1:] += 200 * steps
+    return found
+
+
+def seconds_a_point(run: Callable[[], list[Any]]) -> float:
+    """Return the CPU time of runs by the points and gradients that they took."""
+    began = time.process_time()
+    results = run()
+    return (time.process_time() - began) / sum(one.nfev + one.njev for one in results)
+
+
+def cost(optimizer: Optimizer, jac: Any, starts: np.ndarray, rounds: int = 7) -> list[float]:
+    """Return, for each round, how much more a point costs in lock-step than in a loop."""
+
+    def together() -> list[Any]:
+        return optimizer.minimize_many(chain, starts, jac)
+
+    def one_by_one() -> list[Any]:
+        return [optimizer.minimize(chain, start, jac) for start in starts]
+
+    together(), one_by_one()
+    return [seconds_a_point(together) / seconds_a_point(one_by_one) for _ in range(rounds)]
+
+
+def overhead(count: int, n: int) -> None:
+    """Print what lock-step costs, for some optimizers."""
+    starts = np.random.default_rng(5).uniform(-2, 2, (count, n))
+    print(
+        f"\nCPU time a point, lock-step / loop: {count} starts, n = {n}, an objective for nothing"
+    )
+    for name, hides in (("greenlets", ()), ("threads", ("greenlet",))):
+        if find_spec("greenlet") is None and not hides:
+            continue
+        with mock.patch(
+            "optimizers.asktell.drivers.find_spec",
+            lambda module, hides=hides: None if module in hides else find_spec(module),
+        ):
+            for optimizer, jac in (
+                (LBFGSB(), None),
+                (LBFGSB(), slope),
+                (SLSQP(), None),
+                (NELDER_MEAD(maxfun=300), None),
+            ):
+                ratios = cost(optimizer, jac, starts)
+                what = type(optimizer).__name__ + (", gradient given" if jac else "")
+                print(f"{name:10} {what:24} median {median(ratios):.2f}, least {min(ratios):.2f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--starts", type=int, default=64)
@@ -135,6 +202,7 @@ def main() -> None:
                 f"{function.__name__:10} {name:24} {fun.calls:8} {fun.points:8} "
                 f"{seconds:8.2f} {best:12.6g}"
             )
+    overhead(64, 8)
 
 
 if __name__ == "__main__":

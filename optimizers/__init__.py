@@ -29,7 +29,7 @@ _HOMES = {
     "evaluation": "Differences GradientSource ParameterShift SPSAGradient vectorized",
     "flow": "FlowOptimizer",
     "journal": "Journal load",
-    "lockstep.many": "OptimizerResults",
+    "lockstep.results": "OptimizerResults",
     "optimizer": "Minimizer Optimizer",
     "options.settings": "RunSettings",
     "plots": "plot_convergence",
@@ -146,7 +146,7 @@ if TYPE_CHECKING:  # what editors and type checkers see
     from optimizers.flow import FlowOptimizer as FlowOptimizer
     from optimizers.journal import Journal as Journal
     from optimizers.journal import load as load
-    from optimizers.lockstep.many import OptimizerResults as OptimizerResults
+    from optimizers.lockstep.results import OptimizerResults as OptimizerResults
     from optimizers.optimizer import Minimizer as Minimizer
     from optimizers.optimizer import Optimizer as Optimizer
     from optimizers.options.settings import RunSettings as RunSettings

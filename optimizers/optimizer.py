@@ -1,15 +1,18 @@
 """Optimizer: the configuration of one algorithm, and how it is put to work on a problem."""
 
 import contextvars
+import copy
 import functools
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal, Protocol
 
+import numpy as np
 from typing_extensions import Unpack
 
 from optimizers._types import ArrayLike, BoundsLike, ConstraintsLike, Objective
-from optimizers.asktell.drivers import exchange
+from optimizers.asktell.drivers import driver_for
 from optimizers.asktell.evaluator import AskingEvaluator, told
+from optimizers.asktell.replay import Origin, snapshot
 from optimizers.asktell.stepper import Stepper
 from optimizers.errors import InvalidInputError, OptionError, warn_user
 from optimizers.evaluation.choose import evaluator_for
@@ -19,7 +22,8 @@ from optimizers.gradients.source import GradientSource, Jacobian
 from optimizers.journal.header import header_of
 from optimizers.journal.journal import as_journal
 from optimizers.journal.replay import execute_recorded
-from optimizers.lockstep.many import OptimizerResults, minimize_many
+from optimizers.lockstep.many import minimize_many
+from optimizers.lockstep.results import OptimizerResults
 from optimizers.lockstep.starts import as_starts
 from optimizers.noise.stages import in_stages
 from optimizers.options.configured import Configured
@@ -190,10 +194,17 @@ class Optimizer(Configured, Declaring, StaticHelpers):
                 raise OptionError(
                     f"{name} was given, but the caller of a stepper evaluates its points."
                 )
-        evaluator = AskingEvaluator()
+        evaluator, holding, origin = AskingEvaluator(), self._effective_settings(settings), None
         problem = self._problem(told, x0, jac, bounds, constraints, hess, hessp)
+        if holding.get("journal") is None:
+            # Another one is to draw the same random numbers.
+            seed = holding.get("seed")
+            settings["seed"] = np.random.SeedSequence().entropy if seed is None else seed
+            given = {"jac": jac, "constraints": constraints, "hess": hess, "hessp": hessp}
+            given.update(settings, seed=copy.deepcopy(settings["seed"]))
+            origin = Origin(Optimizer.stepper, snapshot(self), problem, given)
         prepared = self._prepared(problem, settings, evaluator)
-        return Stepper(prepared.run, exchange(prepared, evaluator))
+        return Stepper(prepared.run, driver_for(prepared, evaluator), origin)
 
     def minimize_many(
         self,

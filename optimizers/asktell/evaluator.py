@@ -7,7 +7,7 @@ import numpy as np
 from typing_extensions import override
 
 from optimizers._types import Array
-from optimizers.asktell.messages import AskData, Question
+from optimizers.asktell.messages import AskData, PendingAsk
 from optimizers.errors import JournalError
 from optimizers.evaluation.evaluator import Evaluator, Facts, Part
 from optimizers.evaluation.wave import Answer, Block, Wave
@@ -19,7 +19,7 @@ def told(x: Array) -> Any:
     raise AssertionError("The caller evaluates; this is never called.")
 
 
-def _nobody(question: Question) -> None:
+def _nobody(asked: Any) -> None:
     raise AssertionError("A question before there was anybody to ask.")
 
 
@@ -30,7 +30,7 @@ class AskingEvaluator(Evaluator):
         super().__init__(told)
         #: ``ask(question)`` returns when the question is answered, or when a part of one that is
         #: followed is; it may raise a StopRun instead, and what was answered until then counts.
-        self.ask: Callable[[Question], Any] = _nobody
+        self.ask: Callable[[Any], Any] = _nobody
 
     @override
     def _made_facts(self) -> Facts:
@@ -42,51 +42,52 @@ class AskingEvaluator(Evaluator):
             if len(block.points) == 0:
                 continue
             points = block.points.copy()
-            question = Question(AskData(points, points.copy() if block.kind == "both" else None))
+            pending = PendingAsk(AskData(points, points.copy() if block.kind == "both" else None))
             stop: StopRun | JournalError | None = None
             try:
-                self._ask(question, block, wave)
+                self._ask(pending, block, wave)
             except (StopRun, JournalError) as error:  # what was told before counts
                 stop = error
-            for row, answer in _answered(question):
-                yield block, slice(row, row + 1), answer
+            for part, answer in _answered(pending):
+                yield block, part, answer
             if stop is not None:
                 raise stop
 
-    def _ask(self, question: Question, block: Block, wave: Wave) -> None:
+    def _ask(self, pending: PendingAsk, block: Block, wave: Wave) -> None:
         known: set[int] = set()
         follow = wave.on_answer
-        question.is_followed = follow is not None
+        pending.is_followed = follow is not None
         try:
-            while not known or question.missing:
-                self.ask(question)
+            while not known or not pending.is_answered:
+                self.ask(pending)
                 if follow is None:
                     break
-                self.facts.precision = max(self.facts.precision, question.precision)
-                for row, answer in _answered(question):
-                    if row not in known:
-                        known.add(row)
-                        follow(block, row, answer)
+                self.facts.precision = max(self.facts.precision, pending.told.precision)
+                for part, answer in _rows(pending):
+                    if part.start not in known:
+                        known.add(part.start)
+                        follow(block, part.start, answer)
         finally:
-            for row in range(len(question.points)):
-                if question.row(row) is not None:
-                    self.facts.count(block, slice(row, row + 1))
-                elif (value := question.value(row)) is not None:  # its gradient is missing
-                    self.facts.started += 1
-                    wave.late.append((question.points[row : row + 1], np.array([value])))
-            self.facts.precision = max(self.facts.precision, question.precision)
+            told = pending.told
+            self.facts.count(block, slice(0, len(pending) - len(pending.missing)))
+            for row in np.flatnonzero(told.has_value & ~told.has_gradient):
+                self.facts.started += 1
+                wave.late.append((block.points[row : row + 1], told.values[row : row + 1]))
+            self.facts.precision = max(self.facts.precision, told.precision)
 
 
-def _answered(question: Question) -> Iterator[tuple[int, Answer]]:
-    """Yield the rows that are answered, as evaluators answer."""
-    for number in range(len(question.points)):
-        row = question.row(number)
-        if row is None or isinstance(row, Exception):
-            if row is not None:
-                yield number, row
-        elif question.ask.x_jac is None:
-            yield number, np.array([row[0]])
-        else:
-            both = np.empty(1, dtype=object)
-            both[0] = row
-            yield number, both
+def _answered(pending: PendingAsk) -> Iterator[tuple[slice, Answer]]:
+    """Yield what is answered, as evaluators do: at once if that can be."""
+    if pending.is_answered and not (pending.told.failures or pending.is_followed):
+        whole = slice(0, len(pending))
+        yield whole, pending.answer(whole)
+    else:
+        yield from _rows(pending)
+
+
+def _rows(pending: PendingAsk) -> Iterator[tuple[slice, Answer]]:
+    """Yield the rows that are answered."""
+    told = pending.told
+    for row in np.flatnonzero(told.has_value & told.has_gradient).tolist():
+        part = slice(row, row + 1)
+        yield part, told.failures[row] if row in told.failures else pending.answer(part)

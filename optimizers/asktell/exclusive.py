@@ -15,13 +15,7 @@ _HELD: dict[str, Run] = {}
 
 
 def check_free(name: str, run: Run) -> None:
-    """Raise an error if another run that is held from outside has what a run needs.
-
-    Raises
-    ------
-    StepperError
-        If so.
-    """
+    """Raise an error if another run that is held from outside has what a run needs."""
     if _HELD.get(name, run) is not run:
         raise StepperError(
             f"Another run of {name.upper()} is held by a stepper, and this version of SciPy can "

@@ -1,5 +1,7 @@
 """Stepper: a run that is held from outside, by asking and telling."""
 
+import contextlib
+import copy
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -8,7 +10,8 @@ from typing import Any, Self
 
 from optimizers._types import Array
 from optimizers.asktell.drivers import SolverDriver
-from optimizers.asktell.messages import AskData, Question, TellData
+from optimizers.asktell.messages import AskData, PendingAsk, TellData, Told
+from optimizers.asktell.replay import Log, Origin, Progress, checksum
 from optimizers.errors import InvalidInputError, StepperError
 from optimizers.result import Best, OptimizerResult
 from optimizers.run.run import Run
@@ -41,12 +44,9 @@ class OptimizerState:
 class Stepper:
     """A run that stands still until it is told what it asks; made by :meth:`Optimizer.stepper`.
 
-    Parameters
-    ----------
-    run : Run
-        The run.
-    exchange : SolverDriver
-        Its solver.
+    It can be pickled and copied between any two questions: another one is made of the same
+    arguments and told the same answers, and goes on from there. Functions among the arguments
+    are called once more for that, but a callback sees no iteration twice.
 
     Examples
     --------
@@ -58,33 +58,103 @@ class Stepper:
     array([0., 0.])
     """
 
-    def __init__(self, run: Run, exchange: SolverDriver) -> None:
+    def __init__(self, run: Run, driver: SolverDriver, origin: Origin | None = None) -> None:
         self._run = run
-        self._exchange = exchange
-        self._question: Question | None = None
-        self._last: Question | None = None
+        self._driver = driver
+        self._log = None if origin is None else Log(origin, [])
+        self._question: PendingAsk | None = None
+        self._last: PendingAsk | None = None
+        self._checksum = 0
         self._is_over = False
         self._count = 0
         # A stepper that is dropped leaves no thread.
-        self._finalizer = weakref.finalize(self, exchange.close)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return all but the finalizer, which is this object's own."""
-        return {name: value for name, value in vars(self).items() if name != "_finalizer"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take a state, and see to its end."""
-        vars(self).update(state)
-        self._finalizer = weakref.finalize(self, self._exchange.close)
+        self._finalizer = weakref.finalize(self, driver.close)
 
     def _advance(self) -> None:
-        self._question = None
-        question = self._exchange.advance()
+        last, self._question = self._last, None
+        if last is not None and last.is_answered and self._log is not None:
+            self._log.add(self._checksum, last.told)
+            self._last = None
+        question = self._driver.advance()
+        assert question is None or isinstance(question, PendingAsk)
         self._is_over = question is None
-        if question is not None and question is not self._last:  # or it was told a part
+        if question is None:
+            return
+        if question is not last:  # or it was told a part
             question.ask = replace(question.ask, id=self._count)
             self._count += 1
+            if self._log is not None:
+                self._checksum = checksum(question)
         self._question = self._last = question
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what makes another stepper that is as far as this one."""
+        reduced = self._reduced()
+        assert self._log is not None
+        self._log.origin.check()
+        return reduced
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Stepper":
+        """Return another stepper that is as far as this one."""
+        function, arguments = self._reduced()
+        twin: Stepper = function(*copy.deepcopy(arguments, memo))
+        return twin
+
+    def _reduced(self) -> tuple[Any, tuple[Any, ...]]:
+        log, run, last = self._log, self._run, self._last
+        if log is None:
+            raise StepperError(
+                "This stepper cannot be pickled nor copied: it has a journal, which one run writes "
+                "at a time. Close it; a stepper made again with the same journal goes on."
+            )
+        log.check()
+        stop = None
+        if self._is_over:
+            with contextlib.suppress(BaseException):  # which comes again where it is replayed
+                stop = self._driver.result().stop
+        progress = Progress(
+            entries=log.entries.copy(),
+            last=None if last is None else (self._checksum, copy.deepcopy(last.told)),
+            seconds=run.budget.elapsed,
+            nobserved=run.nobserved,
+            is_halted=run.is_halted,
+            is_over=self._is_over,
+            stop=stop,
+        )
+        origin = log.origin
+        return replayed, (origin.make, origin.optimizer, origin.given(), progress)
+
+    def _replay(self, progress: Progress) -> None:
+        """Take the answers that another stepper was told."""
+        with self._run.replayed(progress.seconds, progress.nobserved, progress.is_halted):
+            for asked, told in progress.entries:
+                self._check(asked, told)
+                self._advance()
+            if progress.last is not None:
+                self._check(*progress.last)
+            if progress.is_over and not self._is_over:
+                if progress.stop is None:
+                    raise self._differs("has no error where the first one had")
+                # Its clock or its caller ended it.
+                self._driver.stop(progress.stop)
+                self._advance()
+
+    def _check(self, asked: int, told: Told) -> None:
+        """Let the next question have its answers, if it is that to which they were told."""
+        if self.done:
+            self._driver.result()  # or it raises what ended the run
+            raise self._differs("ended")
+        assert self._question is not None
+        if asked != self._checksum or len(told.values) != len(self._question):
+            raise self._differs("asks other points")
+        self._question.told = told
+
+    def _differs(self, what: str) -> StepperError:
+        return StepperError(
+            f"The stepper cannot be made again: told the same answers, it {what} at question "
+            f"{self._count - 1}. Functions among its arguments must return the same each time, and "
+            "another version of NumPy or SciPy, or another machine, may round otherwise."
+        )
 
     @property
     def done(self) -> bool:
@@ -165,7 +235,7 @@ class Stepper:
             question.fill(data)
         else:
             raise InvalidInputError(f"data is {data!r}, expected a TellData or an exception.")
-        if question.is_followed or not question.missing:
+        if question.is_followed or question.is_answered:
             self._advance()
 
     def result(self) -> OptimizerResult:
@@ -187,7 +257,7 @@ class Stepper:
             raise StepperError(
                 "The run has not ended: answer its questions. so_far() gives the result so far."
             )
-        return self._exchange.result()
+        return self._driver.result()
 
     def so_far(self) -> OptimizerResult:
         """Return the result so far: the best point, and what was spent.
@@ -224,3 +294,12 @@ class Stepper:
         """Ask until the run has ended."""
         while not self.done:
             yield self.ask()
+
+
+def replayed(
+    make: Callable[..., Stepper], optimizer: Any, given: dict[str, Any], progress: Progress
+) -> Stepper:
+    """Return a new stepper that is as far as another was."""
+    stepper = make(optimizer, **given)
+    stepper._replay(progress)
+    return stepper

@@ -5,7 +5,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 
-from optimizers.asktell.drivers import exchange
+from optimizers.asktell.drivers import driver_for
 from optimizers.evaluation.evaluator import Evaluator
 from optimizers.lockstep.member import MemberEvaluator, MemberRequest
 from optimizers.lockstep.merge import Merge, cost
@@ -20,17 +20,7 @@ def interruption(error: BaseException) -> StopReason:
 
 
 class Member:
-    """A run that takes part.
-
-    Parameters
-    ----------
-    prepared : Prepared
-        The run, whose evaluator is ``share``.
-    share : MemberEvaluator
-        Its share in the evaluator of all.
-    number : int
-        Its number, which its results and its callback see as ``run``.
-    """
+    """A run that takes part, by the evaluator `share`; results and callbacks see its number."""
 
     def __init__(self, prepared: Prepared, share: MemberEvaluator, number: int) -> None:
         self.number = number
@@ -43,24 +33,24 @@ class Member:
         self.request: MemberRequest | None = None
         self._result: OptimizerResult | None = None
         self.error: BaseException | None = None
-        self._exchange = exchange(prepared, share)
+        self._driver = driver_for(prepared, share)
 
     def advance(self) -> bool:
         """Go on to the next question; return whether there is one."""
-        question = self._exchange.advance()
+        question = self._driver.advance()
         assert question is None or isinstance(question, MemberRequest)
         self.request = question
         if question is None:
             try:
-                self._result = self._exchange.result()
+                self._result = self._driver.result()
             except BaseException as error:
                 self.error = error
-            self._exchange.close()
+            self._driver.close()
         return question is not None
 
     def stop(self, reason: StopReason) -> None:
         """Let it end, when it advances, at the first point that has no answer."""
-        self._exchange.stop(reason)
+        self._driver.stop(reason)
 
     def finish(self, reason: StopReason) -> OptimizerResult:
         """Return its result, also if it never began, for a reason that the others ended for."""
@@ -81,18 +71,9 @@ class Member:
 
 
 class LockStep:
-    """Runs that advance together.
+    """Runs that advance together, with a deadline, a budget of points and a number of slots.
 
-    Parameters
-    ----------
-    evaluator : Evaluator
-        Calls the objective; closed at the end.
-    timeout : float, optional
-        The most seconds that may have passed when an evaluation starts.
-    budget : float, default inf
-        The most points that may be evaluated, by all runs together.
-    slots : float, default inf
-        How many runs may be under way.
+    The evaluator calls the objective for all, and is closed at the end.
     """
 
     def __init__(
@@ -118,17 +99,9 @@ class LockStep:
         self.rounds = 0
 
     def ended(self, members: Iterable[Member]) -> Iterator[Member]:
-        """Run members to their ends, and yield each when it has ended.
+        """Run members, each when there is a slot for it, and yield each when it has ended.
 
-        Parameters
-        ----------
-        members : iterable of Member
-            The runs; each is taken when there is a slot for it.
-
-        Yields
-        ------
-        Member
-            The run. See :attr:`error` after the last.
+        See :attr:`error` after the last.
         """
         source, waiting = iter(members), deque[Member]()
         try:
@@ -207,7 +180,7 @@ class LockStep:
     def _round(self) -> None:
         """Evaluate what the runs ask, as far as the budget allows."""
         left = self._budget - self._evaluating.started
-        requests = []
+        asking = []
         for member in self._live:
             assert member.request is not None
             wanted = cost(member.request)
@@ -217,13 +190,14 @@ class LockStep:
                 continue
             left -= wanted
             member.rounds += 1
-            requests.append(member.request)
-        if not requests:
+            asking.append((member, member.request))
+        if not asking:
             return
         self.rounds += 1
+        requests = [request for _, request in asking]
         self._evaluating.evaluate(requests, self._budget, self._deadline)
-        for member in self._live:
-            if member.request in requests and member.request.missing:
+        for member, request in asking:
+            if not request.is_answered:
                 member.stop(StopReason.TIMEOUT)
         if time.monotonic() > self._deadline:
             self.stop(StopReason.TIMEOUT)

@@ -1,67 +1,62 @@
 """One run's place in the waves of many: what it asks, and what has come of it."""
 
 from collections.abc import Generator
-from typing import Any
 
 import numpy as np
 from typing_extensions import override
 
 from optimizers.asktell.evaluator import AskingEvaluator
-from optimizers.asktell.messages import AskData, Question
-from optimizers.evaluation.answers import element
+from optimizers.evaluation.answers import values_of
 from optimizers.evaluation.evaluator import Evaluator, Part
-from optimizers.evaluation.task import Failure
-from optimizers.evaluation.wave import Answer, Block, Wave
+from optimizers.evaluation.wave import Answer, Wave
 from optimizers.run.budget import StopRun
 
 
-class MemberRequest(Question):
+class MemberRequest:
     """A wave of a run, with the answers that have arrived.
 
     Examples
     --------
+    >>> from optimizers.evaluation.wave import Block
     >>> request = MemberRequest(Wave([Block(np.zeros((2, 3)))]))
-    >>> request.put(0, 1, 7.0)
-    >>> request.missing
-    [0]
+    >>> request.put(0, slice(0, 1), np.array([7.0]))
+    >>> request.is_answered
+    False
     """
 
     def __init__(self, wave: Wave) -> None:
-        super().__init__(AskData(np.concatenate([block.points for block in wave.blocks])))
         self.wave = wave
         #: How often a function was called for rows of each block.
         self.calls = [0] * len(wave.blocks)
+        #: The coarsest machine precision among the values.
+        self.precision = 0.0
         #: Whether a point failed without which the others are not wanted.
         self.is_over = False
-        #: By block and row.
-        self.answers: dict[tuple[int, int], Any] = {}
+        #: By block and rows, as they arrived.
+        self.answers: list[tuple[int, slice, Answer]] = []
+        self._missing = sum([len(block.points) for block in wave.blocks])
 
     @property
-    @override
-    def missing(self) -> list[int]:
-        found, row = [], 0
-        for number, block in enumerate(self.wave.blocks):
-            for i in range(len(block.points)):
-                if (number, i) not in self.answers:
-                    found.append(row)
-                row += 1
-        return [] if self.is_over else found
+    def is_answered(self) -> bool:
+        """Whether all that is wanted has come."""
+        return self.is_over or not self._missing
 
-    def put(self, number: int, row: int, answer: Any) -> None:
-        """Note what came of a row of a block: an answer, or the failure in its place."""
-        self.answers[number, row] = answer
+    def has(self, number: int, row: int) -> bool:
+        """Return whether a row of a block is answered."""
+        return any(one == number and rows.start <= row < rows.stop for one, rows, _ in self.answers)
+
+    def put(self, number: int, rows: slice, answer: Answer) -> None:
+        """Note what came of rows of a block: an answer, or the failure in its place."""
+        self.answers.append((number, rows, answer))
+        self._missing -= rows.stop - rows.start
         blocks = self.wave.blocks
-        first = sum(len(before.points) for before in blocks[:number])
-        has_failed = isinstance(answer, BaseException) or (
-            blocks[number].kind == "fun" and not np.isfinite(element(answer)[0])
-        )
-        self.is_over = self.is_over or (has_failed and first + row < self.wave.required_rows)
-
-    @override
-    def take(self, other: Question) -> None:
-        assert isinstance(other, MemberRequest)
-        self.answers, self.is_over, self.precision = other.answers, other.is_over, other.precision
-        self.calls = other.calls
+        required = self.wave.required_rows - rows.start
+        if number:
+            required -= sum([len(before.points) for before in blocks[:number]])
+        if required > 0 and not self.is_over:
+            self.is_over = isinstance(answer, BaseException) or (
+                blocks[number].kind == "fun" and not np.isfinite(values_of(answer)[:required]).all()
+            )
 
 
 class MemberEvaluator(AskingEvaluator):
@@ -76,27 +71,22 @@ class MemberEvaluator(AskingEvaluator):
     def answers(self, wave: Wave) -> Generator[Part, None, None]:
         if not any(len(block.points) for block in wave.blocks):
             return
-        request, stop = MemberRequest(wave), None
+        request, stop, facts = MemberRequest(wave), None, self.facts
         try:
             self.ask(request)
         except StopRun as closed:  # what was answered before counts
             stop = closed
         finally:
             for block, calls in zip(wave.blocks, request.calls, strict=True):
-                self.facts.count(block, slice(0, calls))
-            self.facts.precision = max(self.facts.precision, request.precision)
-        for (number, row), found in sorted(request.answers.items(), key=lambda item: item[0]):
-            yield wave.blocks[number], slice(row, row + 1), _as_answer(found, wave.blocks[number])
+                facts.count(block, slice(0, calls))
+            facts.precision = max(facts.precision, request.precision)
+        if len(request.answers) > 1:
+            request.answers.sort(key=_place)
+        for number, rows, answer in request.answers:
+            yield wave.blocks[number], rows, answer
         if stop is not None:
             raise stop
 
 
-def _as_answer(found: Any, block: Block) -> Answer:
-    if isinstance(found, BaseException):
-        failure: Failure = found  # type: ignore[assignment]  # of those that evaluators catch
-        return failure
-    if block.function is None and np.ndim(found):  # with its standard error
-        return np.array([found])
-    answer = np.empty(1, dtype=block.points.dtype if block.function is None else object)
-    answer[0] = found
-    return answer
+def _place(found: tuple[int, slice, Answer]) -> tuple[int, int]:
+    return found[0], found[1].start

@@ -1,7 +1,9 @@
 """One round of many runs: all that they ask, as one wave to one evaluator."""
 
-from collections.abc import Sequence
-from typing import Any, TypeAlias
+import functools
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +13,6 @@ from optimizers.errors import BrokenPoolError, EvaluationError
 from optimizers.evaluation.evaluator import Evaluator
 from optimizers.evaluation.wave import Answer, Block, SharedRetryBudget, Wave
 from optimizers.lockstep.member import MemberRequest
-
-#: In which block of its owner, and in which row of that, each row of a merged block is asked.
-Places: TypeAlias = list[tuple[int, int]]
 
 
 class Merge:
@@ -29,21 +28,9 @@ class Merge:
         self.started = 0
 
     def evaluate(self, requests: Sequence[MemberRequest], total: float, deadline: float) -> None:
-        """Evaluate what is asked, as far as time allows.
+        """Evaluate what is asked, as far as time and a total of evaluations in all rounds allow.
 
-        Parameters
-        ----------
-        requests : sequence of MemberRequest
-            What is asked, one of each run. Each gets its answers, whatever ends the evaluation.
-        total : float
-            How many evaluations may be made of all, in all rounds.
-        deadline : float
-            The time of ``time.monotonic`` after which nothing is started.
-
-        Raises
-        ------
-        BaseException
-            What ends the evaluation, other than a failure at a point.
+        Each request gets its answers, whatever ends the evaluation.
         """
         each = [request.wave.retries.left for request in requests]
         left = total - self.started - sum(cost(request) for request in requests)
@@ -63,51 +50,86 @@ def cost(request: MemberRequest) -> int:
     return sum(block.cost for block in request.wave.blocks)
 
 
+class Share(NamedTuple):
+    """Rows of a merged block that are of one run."""
+
+    #: Where they are there.
+    start: int
+    stop: int
+    #: Whose they are, in which of its blocks, and from which row of that on.
+    owner: int
+    number: int
+    row: int
+
+
 class MergedBlock(Block):
-    """Points of several runs that go to the same function.
+    """Points of several runs that go to the same function; shares tell whose they are, in order."""
 
-    ``owners`` tells whose each row is, ``places`` in which block of its owner and in which row of
-    that it is asked.
-    """
-
-    def __init__(
-        self, like: Block, points: NDArray[Any], owners: NDArray[np.intp], places: Places
-    ) -> None:
+    def __init__(self, like: Block, points: NDArray[Any], shares: list[Share]) -> None:
         super().__init__(points, like.function, like.kind)
-        self._owners = owners
-        self.places = places
-        #: How often the function was called at each row.
-        self.starts = np.zeros(len(points), dtype=np.intp)
+        self.shares = shares
+        self._firsts = [share.start for share in shares]
+        # How often the function was called at each row.
+        self._starts = np.zeros(len(points), dtype=np.intp)
 
-    @property
+    @functools.cached_property
     @override
     def owners(self) -> NDArray[np.intp]:
-        return self._owners
+        sizes = np.diff([*self._firsts, len(self.points)])
+        return np.repeat([share.owner for share in self.shares], sizes)
 
     @override
     def count(self, part: slice, sign: int) -> None:
-        self.starts[part] += sign
+        self._starts[part] += sign
 
-    def of(self, rows: NDArray[np.intp]) -> "MergedBlock":
+    def counts(self) -> list[int]:
+        """Return how often the function was called for each share."""
+        counts: list[int] = np.add.reduceat(self._starts, self._firsts).tolist()
+        return counts
+
+    def within(self, part: slice) -> list[Share]:
+        """Return the shares of some rows, cut to these."""
+        first = bisect_right(self._firsts, part.start) - 1
+        shares = self.shares[first : bisect_left(self._firsts, part.stop)]
+        if shares[0].start < part.start or part.stop < shares[-1].stop:
+            shares = [_cut(share, part) for share in shares]
+        return shares
+
+    def of(self, shares: Sequence[Share]) -> "MergedBlock":
         """Return some of the rows."""
-        places = [self.places[row] for row in rows]
-        points, owners = self.points[rows], self._owners[rows]
-        return MergedBlock(self, points, owners, places)
+        points = np.concatenate([self.points[share.start : share.stop] for share in shares])
+        return MergedBlock(self, points, _lined_up(shares))
+
+
+def _cut(share: Share, part: slice) -> Share:
+    start, stop, owner, number, row = share
+    before = max(part.start - start, 0)
+    return Share(start + before, min(stop, part.stop), owner, number, row + before)
+
+
+def _lined_up(shares: Iterable[Share]) -> list[Share]:
+    """Return shares one behind the other."""
+    found, end = [], 0
+    for start, stop, owner, number, row in shares:
+        found.append(Share(end, end + stop - start, owner, number, row))
+        end += stop - start
+    return found
 
 
 def merge(requests: Sequence[MemberRequest], owners: Sequence[int]) -> list[MergedBlock]:
     """Merge the blocks that some of the runs ask, by their function and their type."""
-    kinds: dict[Any, list[tuple[int, int, Block]]] = {}
+    kinds: dict[Any, list[tuple[Share, Block]]] = {}
     for owner in owners:
         for number, block in enumerate(requests[owner].wave.blocks):
-            kind = id(block.function), block.kind, block.points.dtype
-            kinds.setdefault(kind, []).append((owner, number, block))
+            if len(block.points):
+                kind = id(block.function), block.kind, block.points.dtype
+                share = Share(0, len(block.points), owner, number, 0)
+                kinds.setdefault(kind, []).append((share, block))
     return [
         MergedBlock(
-            same[0][2],
-            np.concatenate([block.points for _, _, block in same]),
-            np.repeat([owner for owner, _, _ in same], [len(block.points) for _, _, block in same]),
-            [(number, row) for _, number, block in same for row in range(len(block.points))],
+            same[0][1],
+            np.concatenate([block.points for _, block in same]),
+            _lined_up(share for share, _ in same),
         )
         for same in kinds.values()
     ]
@@ -130,61 +152,66 @@ class _MergedWave:
 
     def take(self, blocks: Sequence[MergedBlock]) -> None:
         """Let the requests have what comes; ask run by run where a call of several fails."""
-        blocks = [block for block in blocks if len(block.points)]
         again: list[MergedBlock] = []
         wave = Wave(blocks, self._retries, self._deadline)
         answers = self._evaluator.answers(wave)
         try:
             for block, part, answer in answers:
                 assert isinstance(block, MergedBlock)
-                owners = block.owners[part]
-                is_one = owners[0] == owners[-1] or isinstance(answer, BrokenPoolError)
+                shares = block.within(part)
+                is_one = shares[0].owner == shares[-1].owner or isinstance(answer, BrokenPoolError)
                 if isinstance(answer, Exception) and not is_one:
                     # Which of the runs is to blame, nobody knows.
-                    rows = np.arange(part.start, part.stop)
-                    again += [block.of(rows[owners == owner]) for owner in dict.fromkeys(owners)]
-                elif self._put(block, part, answer) and self._evaluator.facts.is_serial:
+                    own: dict[int, list[Share]] = {}
+                    for share in shares:
+                        own.setdefault(share.owner, []).append(share)
+                    again += [block.of(each) for each in own.values()]
+                elif self._put(shares, part.start, answer) and self._evaluator.facts.is_serial:
                     break
         finally:
             answers.close()
             self._put_late(wave)
             self._count(blocks)
-        for own in again:
-            whole = slice(0, len(own.points))
-            if self._retries.grants(own, whole):
-                self.take([own])
+        for block in again:
+            if self._retries.grants(block, slice(0, len(block.points))):
+                self.take([block])
             else:
                 words = "A call with points of several runs failed, and no budget to repeat it."
-                self._put(own, whole, EvaluationError(words))
+                self._put(block.shares, 0, EvaluationError(words))
 
-    def _put(self, block: MergedBlock, part: slice, answer: Answer) -> bool:
+    def _put(self, shares: Sequence[Share], first: int, answer: Answer) -> bool:
         """Let requests have answers, and return whether the rest of the last's is not wanted."""
-        for i, row in enumerate(range(part.start, part.stop)):
-            found = answer if isinstance(answer, BaseException) else answer[i]
-            request = self._requests[int(block.owners[row])]
-            request.put(*block.places[row], found)
+        for start, stop, owner, number, row in shares:
+            own = answer
+            if not isinstance(answer, BaseException):
+                own = answer[start - first : stop - first]
+            request = self._requests[owner]
+            request.put(number, slice(row, row + stop - start), own)
         return request.is_over
 
     def _put_late(self, wave: Wave) -> None:
         """Let requests have what arrived while the wave was left."""
         late = {
-            point.tobytes(): value
+            point.tobytes(): values[i : i + 1]
             for points, values in wave.late
-            for point, value in zip(points, values, strict=True)
+            for i, point in enumerate(points)
         }
         for block in wave.blocks if late else ():
             assert isinstance(block, MergedBlock)
-            for row in range(len(block.points) if block.kind == "fun" and block.is_real else 0):
-                request = self._requests[int(block.owners[row])]
-                value = late.get(block.points[row].tobytes())
-                if value is not None and block.places[row] not in request.answers:
-                    request.put(*block.places[row], value)
+            if block.kind != "fun" or not block.is_real:
+                continue
+            for start, stop, owner, number, first in block.shares:
+                request = self._requests[owner]
+                for row, point in enumerate(block.points[start:stop], first):
+                    value = late.get(point.tobytes())
+                    if value is not None and not request.has(number, row):
+                        request.put(number, slice(row, row + 1), value)
 
     def _count(self, blocks: Sequence[MergedBlock]) -> None:
         for request in self._requests:
             request.precision = self._evaluator.facts.precision
         for block in blocks:
-            for row in np.flatnonzero(block.starts):
-                calls = int(block.starts[row])
-                self._requests[int(block.owners[row])].calls[block.places[row][0]] += calls
-            self.started += int(block.starts.sum()) if block.cost else 0
+            counts = block.counts()
+            for share, calls in zip(block.shares, counts, strict=True):
+                self._requests[share.owner].calls[share.number] += calls
+            self.started += sum(counts) if block.cost else 0

@@ -11,13 +11,7 @@ from optimizers.problem.problem import Problem
 
 
 def as_starts(given: ArrayLike) -> Array:
-    """Return the starts of many runs as a float64 array of its own, shape (B, n).
-
-    Raises
-    ------
-    InvalidInputError
-        If they are not at least one row of finite real numbers.
-    """
+    """Return the starts of many runs as a float64 array of its own, shape (B, n)."""
     try:
         raw = np.asarray(given)
         if raw.dtype.kind not in "biuf":
@@ -61,11 +55,6 @@ def inside_all(starts: Array, problem: Problem) -> list[Array]:
 
 def seeds_from(seed: Any) -> Iterator[Any]:
     """Yield a seed for each run: the given one for the first, then children spawned from it.
-
-    Raises
-    ------
-    OptionError
-        If it is no seed, or cannot spawn.
 
     Examples
     --------

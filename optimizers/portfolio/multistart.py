@@ -12,14 +12,8 @@ from optimizers._types import Array, BoundsLike, Objective
 from optimizers.errors import InvalidInputError
 from optimizers.gradients.source import Jacobian
 from optimizers.lockstep.lockstep import LockStep
-from optimizers.lockstep.many import (
-    OptimizerResults,
-    as_table,
-    attached,
-    check_no_journal,
-    members_of,
-    raise_if_ended,
-)
+from optimizers.lockstep.many import check_no_journal, members_of
+from optimizers.lockstep.results import OptimizerResults, as_table, attached, raise_if_ended
 from optimizers.lockstep.starts import seeds_from
 from optimizers.optimizer import Optimizer
 from optimizers.options.table import number, whole
@@ -67,11 +61,6 @@ class Minima:
     """The distinct minima among the ends of runs.
 
     An end that is nearer to a minimum than the tolerance, in each variable, is the same.
-
-    Parameters
-    ----------
-    tolerance : ndarray of float64, shape (n,)
-        The tolerances.
 
     Examples
     --------
@@ -234,7 +223,7 @@ def multistart(
     if optimizer is None:
         optimizer = LBFGSB()
     lower, upper = _box(bounds)
-    if isinstance(optimizer, type) or not hasattr(optimizer, "_start_run"):
+    if not isinstance(optimizer, Optimizer):
         raise InvalidInputError(
             f"optimizer is {optimizer!r}, expected an Optimizer: an object, and not its class."
         )

@@ -1,7 +1,7 @@
 """Race: different optimizers on one problem, in one batch."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from typing_extensions import override
 
@@ -12,23 +12,21 @@ from optimizers.evaluation.choose import evaluator_for
 from optimizers.evaluation.evaluator import vectorized
 from optimizers.gradients.source import Jacobian
 from optimizers.lockstep.lockstep import LockStep, Member
-from optimizers.lockstep.many import (
+from optimizers.lockstep.many import check_no_journal
+from optimizers.lockstep.member import MemberEvaluator
+from optimizers.lockstep.results import (
     SUMMARY,
     as_table,
     attached,
     best_of,
-    check_no_journal,
     raise_if_ended,
     summary,
 )
-from optimizers.lockstep.member import MemberEvaluator
+from optimizers.optimizer import Optimizer
 from optimizers.problem.objective import value_alone
 from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.support import SupportLevel
-
-if TYPE_CHECKING:
-    from optimizers.optimizer import Optimizer
 
 # Settings that say how points are evaluated: the same for all.
 _EVALUATING = ("workers", "eval_timeout", "retries", "hedge")
@@ -58,7 +56,7 @@ class RaceResults(dict[str, OptimizerResult]):
 
 
 def race(
-    optimizers: "Iterable[Optimizer] | Mapping[str, Optimizer]",
+    optimizers: Iterable[Optimizer] | Mapping[str, Optimizer],
     fun: Objective,
     x0: ArrayLike,
     jac: Jacobian = None,
@@ -148,8 +146,8 @@ def race(
     return results
 
 
-def _named(optimizers: Any) -> "dict[str, Optimizer]":
-    if hasattr(optimizers, "_start_run") or not isinstance(optimizers, Iterable):
+def _named(optimizers: Any) -> dict[str, Optimizer]:
+    if isinstance(optimizers, Optimizer) or not isinstance(optimizers, Iterable):
         raise InvalidInputError(
             f"optimizers is {optimizers!r}, expected a sequence of Optimizers, or a dict of them."
         )
@@ -168,7 +166,7 @@ def _named(optimizers: Any) -> "dict[str, Optimizer]":
 
 
 def _check(name: str, optimizer: Any) -> None:
-    if isinstance(optimizer, type) or not hasattr(optimizer, "_start_run"):
+    if not isinstance(optimizer, Optimizer):
         raise InvalidInputError(
             f"optimizer {name!r} is {optimizer!r}, expected an Optimizer: an object, and not its "
             "class."
@@ -181,7 +179,7 @@ def _check(name: str, optimizer: Any) -> None:
         raise OptionError(f"{name} was made with max_evals_grouped: give it to race, for all.")
 
 
-def _given(optimizer: "Optimizer", jac: Any, hess: Any, hessp: Any) -> tuple[Any, Any, Any]:
+def _given(optimizer: Optimizer, jac: Any, hess: Any, hessp: Any) -> tuple[Any, Any, Any]:
     """Return what an optimizer takes of jac, hess and hessp."""
     levels = optimizer.get_support_level()
     takes = {

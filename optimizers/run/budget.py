@@ -1,9 +1,15 @@
 """Budget: what a run may spend, its clock, and what it has spent."""
 
+import contextlib
 import math
+import sys
 import time
+from collections.abc import Iterator
 
 from optimizers.result import StopReason
+
+#: A deadline of a run that has one, while its clock stands still.
+_NEVER = sys.float_info.max
 
 
 class StopRun(BaseException):
@@ -76,3 +82,15 @@ class Budget:
     def end_by(self, deadline: float) -> None:
         """Bring the deadline forward: a run among many has that of all."""
         self.deadline = min(self.deadline, deadline)
+
+    @contextlib.contextmanager
+    def paused(self, seconds: float) -> Iterator[None]:
+        """Let the clock stand still, where so many seconds have passed."""
+        timeout = self.deadline - self.started
+        self.started = time.monotonic() - seconds
+        self.deadline = _NEVER if self.is_timed else math.inf
+        try:
+            yield
+        finally:
+            self.started = time.monotonic() - seconds
+            self.deadline = self.started + timeout

@@ -49,6 +49,12 @@ _TRUST_REGION = Method(
     stops={0: Stop.GRADIENT, 1: Stop.MAXITER, 2: Stop.NO_PROGRESS, 3: Stop.NO_PROGRESS},
 )
 
+
+def _simplex_size(spacing: float) -> float:
+    """Return what SciPy gets to where values are coarse; a name, so that methods can be pickled."""
+    return 5e-5
+
+
 METHODS: dict[str, Method] = {
     "nelder-mead": Method(
         ScipySolver,
@@ -75,7 +81,7 @@ METHODS: dict[str, Method] = {
         counted_by_run=True,
         # SciPy keeps a simplex in the type of the start, and so gets nearer than it asks for. Here
         # it is in double precision, which can shrink wherever the variables are large.
-        low_precision={"xatol": lambda spacing: 5e-5},
+        low_precision={"xatol": _simplex_size},
         stops={0: Stop.CONVERGED, 1: Stop.MAXFUN, 2: Stop.MAXITER},
     ),
     "powell": Method(

@@ -109,12 +109,7 @@ class SciPyOptimizer(Optimizer):
         **kwargs: Unpack[AnySettings],
     ) -> None:
         name = type(self).__name__
-        self._method, self._info = _found(method)
-        if not self._method_name:
-            self._declared, self.support_levels = (
-                tuple(self._info.known.values()),
-                self._info.levels,
-            )
+        self._use(method)
         given: dict[str, Any] = dict(kwargs)
         options = copy.deepcopy(as_options(name, options))
         for where in (given, options):
@@ -143,6 +138,23 @@ class SciPyOptimizer(Optimizer):
                 )
         super().__init__(max_evals_grouped, **given)
         self.set_options(**options)
+
+    def _use(self, method: str | Callable[..., Any]) -> None:
+        """Look up what is declared of the method."""
+        self._method, self._info = _found(method)
+        if not self._method_name:
+            self._declared = tuple(self._info.known.values())
+            self.support_levels = self._info.levels
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is this object's own: what is declared of its method is looked up again."""
+        declared = ("_info", "_declared", "support_levels")
+        return {name: value for name, value in vars(self).items() if name not in declared}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take a state of another object of this class."""
+        vars(self).update(state)
+        self._use(self._method)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         if "_method_name" in vars(cls):

@@ -13,7 +13,7 @@ from optimizers.asktell.messages import AskData, TellData
 from optimizers.asktell.stepper import Stepper
 from optimizers.errors import EvaluationError
 from optimizers.flow import Flow, Step, drive
-from optimizers.lockstep.many import OptimizerResults
+from optimizers.lockstep.results import OptimizerResults
 from optimizers.options.table import LEVEL, Option, whole
 from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult, StopReason

@@ -3,7 +3,6 @@
 import asyncio
 import contextvars
 import gc
-import pickle
 import threading
 
 import numpy as np
@@ -359,71 +358,6 @@ def test_many_that_are_opened_and_dropped_leave_no_thread(cls, kind):
         make(cls).stepper(X0).ask()
     gc.collect()
     assert threading.active_count() == before
-
-
-def test_the_kernels_stepper_needs_no_thread():
-    before = threading.active_count()
-    stepper = LBFGSB().stepper(X0)
-    stepper.ask()
-    assert threading.active_count() == before
-
-
-@pytest.mark.parametrize("maxfun", [None, 30, 33])
-@pytest.mark.parametrize("jac", [None, True, "3-point"])
-@pytest.mark.parametrize("bounds", [None, BOUNDS])
-def test_pickling_before_each_answer_changes_nothing(jac, bounds, maxfun):
-    x0 = [-0.7, 0.5, 0.4]
-    fun = (lambda x: (rosen(x), rosen_der(x))) if jac is True else rosen
-    direct = LBFGSB(maxfun=maxfun or 15000).minimize(fun, x0, jac, bounds)
-    stepper = LBFGSB(maxfun=maxfun or 15000).stepper(x0, jac, bounds)
-    while not stepper.done:
-        stepper = pickle.loads(pickle.dumps(stepper))
-        ask = stepper.ask()
-        gradients = None if ask.x_jac is None else [rosen_der(x) for x in ask.x_jac]
-        stepper.tell(ask, TellData([rosen(x) for x in ask.x_fun], gradients))
-    same_results(stepper.result(), direct)
-    sk, yk = stepper.result().hess_inv.sk, stepper.result().hess_inv.yk
-    assert np.array_equal(sk, direct.hess_inv.sk)
-    assert np.array_equal(yk, direct.hess_inv.yk)
-
-
-def test_a_restart_is_pickled_too():
-    # Badly scaled: L-BFGS-B stops by ftol far from a stationary point, and is started again.
-    def both(x):
-        y = x[:10] * np.logspace(0, 4, 10)
-        return 1e3 * float(np.sum(y**2) ** 0.5), 1e3 * y * np.logspace(0, 4, 10) / np.sum(
-            y**2
-        ) ** 0.5
-
-    x0 = np.linspace(1.0, 2.0, 10)
-    direct = LBFGSB(ftol=0.3).minimize(both, x0, True)
-    assert direct.nit > LBFGSB(ftol=0.3, options={"restart": False}).minimize(both, x0, True).nit
-    stepper = LBFGSB(ftol=0.3).stepper(x0, True)
-    while not stepper.done:
-        stepper = pickle.loads(pickle.dumps(stepper))
-        ask = stepper.ask()
-        value, gradient = both(ask.x_fun[0])
-        stepper.tell(ask, TellData(value, gradient))
-    same_results(stepper.result(), direct)
-
-
-def test_a_pickle_holds_the_kernel_and_little_else():
-    # The kernel's arrays are 2 m n + 5 n + 11 m^2 + 8 m numbers and some counters: 15 kB here.
-    stepper = LBFGSB(maxcor=10).stepper(np.linspace(-1.0, 1.0, 20), jac=True)
-    for _ in range(30):
-        ask = stepper.ask()
-        stepper.tell(ask, TellData(rosen(ask.x_fun[0]), rosen_der(ask.x_jac[0])))
-    assert len(pickle.dumps(stepper)) < 25_000
-
-
-@pytest.mark.parametrize(
-    "optimizer", [TNC(), LBFGSB(on_failure="reject"), LBFGSB(options={"speculate": 2})]
-)
-def test_what_cannot_be_pickled_says_so(optimizer, kind):
-    with optimizer.stepper(X0) as stepper:
-        stepper.ask()
-        with pytest.raises(StepperError, match="cannot be pickled"):
-            pickle.dumps(stepper)
 
 
 def test_single_precision_answers_are_known_as_such():

@@ -3,28 +3,26 @@ import pytest
 
 from optimizers import LBFGSB, InvalidValueError, vectorized
 from optimizers.evaluation.wave import Block, RetryBudget, SharedRetryBudget
-from optimizers.lockstep.merge import MergedBlock
+from optimizers.lockstep.merge import MergedBlock, Share
 
 
-def test_a_purse_is_spent_once():
-    account, block = RetryBudget(3), Block(np.zeros((4, 2)))
-    assert account.grants(block, slice(0, 2))
-    assert not account.grants(block, slice(2, 4))
-    assert account.grants(block, slice(2, 3))
-    assert account.grants(Block(np.zeros((9, 2)), len, "jac"), slice(0, 9))  # no evaluation
+def test_a_retry_budget_is_spent_once():
+    budget, block = RetryBudget(3), Block(np.zeros((4, 2)))
+    assert budget.grants(block, slice(0, 2))
+    assert not budget.grants(block, slice(2, 4))
+    assert budget.grants(block, slice(2, 3))
+    assert budget.grants(Block(np.zeros((9, 2)), len, "jac"), slice(0, 9))  # no evaluation
 
 
-def test_each_owner_has_a_purse_and_all_have_one():
-    places = [(0, row) for row in range(5)]
-    block = MergedBlock(
-        Block(np.zeros((5, 2))), np.zeros((5, 2)), np.array([0, 0, 1, 1, 1]), places
-    )
-    account = SharedRetryBudget([1, 5], total=4)
-    assert not account.grants(block, slice(0, 2))
-    assert account.grants(block, slice(1, 3))
-    assert not account.grants(block, slice(0, 1))
-    assert not account.grants(block, slice(2, 5))  # of all, two are left
-    assert account.grants(block, slice(2, 4))
+def test_each_run_has_a_retry_budget_and_all_have_one():
+    shares = [Share(0, 2, 0, 0, 0), Share(2, 5, 1, 0, 0)]
+    block = MergedBlock(Block(np.zeros((2, 2))), np.zeros((5, 2)), shares)
+    budget = SharedRetryBudget([1, 5], total=4)
+    assert not budget.grants(block, slice(0, 2))
+    assert budget.grants(block, slice(1, 3))
+    assert not budget.grants(block, slice(0, 1))
+    assert not budget.grants(block, slice(2, 5))  # of all, two are left
+    assert budget.grants(block, slice(2, 4))
 
 
 def test_a_vectorised_objective_gets_stacks_also_with_its_gradient():

@@ -14,7 +14,6 @@ from optimizers import (
     SLSQP,
     InvalidInputError,
     SPSAGradient,
-    StepperError,
     TellData,
     vectorized,
 )
@@ -196,15 +195,6 @@ def test_a_known_point_keeps_its_gradient():
     for again in (run.value_and_gradient(START)[1], run.gradient(START)):
         np.testing.assert_array_equal(again, first[1])
     assert run.nfev == 3
-
-
-def test_a_stepper_with_random_probes_is_not_left_and_entered_anew():
-    stepper = LBFGSB().stepper(START, SPSAGradient(), seed=3)
-    ask = stepper.ask()
-    with pytest.raises(StepperError, match="random gradient"):
-        pickle.dumps(stepper)
-    stepper.tell(ask, TellData([bowl(x) for x in ask.x_fun]))
-    stepper.close()
 
 
 @pytest.mark.parametrize("stop", [4, 10, 29])

@@ -437,9 +437,6 @@ def test_the_first_run_has_the_seed_and_the_others_streams_of_their_own():
             drawn.append(run.rng.random())
             return super()._solve(run)
 
-        def _reentrant(self, run):
-            return None
-
     Drawing().minimize_many(value, STARTS, seed=7)
     first = drawn.copy()
     assert first[0] == np.random.default_rng(7).random()

@@ -82,9 +82,6 @@ def test_one_that_fails_does_not_end_the_others():
         def _solve(self, run):
             raise ZeroDivisionError
 
-        def _reentrant(self, run):
-            return None
-
     results = race([Broken(), LBFGSB()], rosen, X0)
     assert isinstance(results["Broken"].error, ZeroDivisionError)
     assert results["LBFGSB"].success
