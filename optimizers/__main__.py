@@ -1,6 +1,6 @@
 """``python -m optimizers``."""
 
-from optimizers.cli.main import main
+from optimizers.cli import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

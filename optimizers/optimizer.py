@@ -1,6 +1,5 @@
 """Optimizer: the configuration of one algorithm, and how it is put to work on a problem."""
 
-import asyncio
 import contextvars
 import functools
 from collections.abc import Awaitable, Callable
@@ -14,7 +13,6 @@ from optimizers.asktell.evaluator import AskingEvaluator, told
 from optimizers.asktell.stepper import Stepper
 from optimizers.errors import InvalidInputError, OptionError, warn_user
 from optimizers.evaluation.choose import evaluator_for
-from optimizers.evaluation.coroutines import CoroutineExecutor
 from optimizers.evaluation.evaluator import Evaluator
 from optimizers.evaluation.static_helpers import StaticHelpers
 from optimizers.gradients.source import GradientSource, Jacobian
@@ -358,6 +356,10 @@ class Optimizer(Configured, Declaring, StaticHelpers):
         >>> asyncio.run(LBFGSB().minimize_async(fun, [3.0])).x.round(4)
         array([1.])
         """
+        import asyncio  # here: it takes 15 ms, and most programs have no event loop
+
+        from optimizers.evaluation.coroutines import CoroutineExecutor
+
         IN_FLIGHT.checked(in_flight)
         if settings.pop("workers", None) is not None or self._run_settings.get("workers"):
             raise OptionError(

@@ -1,6 +1,7 @@
 import ast
 import importlib
 import os
+import pickle
 import subprocess
 import sys
 import tomllib
@@ -31,24 +32,77 @@ def test_every_public_name_exists(name):
 
 
 def test_public_names_are_sorted_and_unique():
-    names = optimizers.__all__
-    assert len(set(names)) == len(names)
-    # As ruff's RUF022 sorts: constants, classes, then functions.
-    kind = {name: 0 if name.isupper() else 1 if name[0].isupper() else 2 for name in names}
-    own, of_scipy = names[: -len(optimizers.scipy.__all__)], names[-len(optimizers.scipy.__all__) :]
-    assert of_scipy == optimizers.scipy.__all__
-    for part in (own, of_scipy):
-        assert part == sorted(part, key=lambda name: (kind[name], name))
+    assert optimizers.__all__ == sorted(set(optimizers.__all__))
 
 
-def test_every_class_and_error_that_is_imported_is_public():
-    public = {
-        name
-        for name, value in vars(optimizers).items()
-        if not name.startswith("_") and not isinstance(value, type(sys))
-    }
-    # SciPy's private name of a function is public here, as its users know it.
-    assert public | {"_minimize_lbfgsb"} == set(optimizers.__all__)
+def test_the_names_of_scipys_algorithms_are_public():
+    assert set(optimizers.scipy.__all__) < set(optimizers.__all__)
+
+
+def imported_for_type_checkers():
+    """Return what the package imports under TYPE_CHECKING: each name, and the module it is in."""
+    tree = ast.parse(Path(optimizers.__file__).read_text())
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    found = {}
+    for node in block.body:
+        for alias in node.names:
+            names = [alias.name]
+            if alias.name == "*":
+                names = importlib.import_module(node.module).__all__
+            else:
+                assert alias.asname == alias.name  # or it is not public to them
+            found |= dict.fromkeys(names, node.module)
+    return found
+
+
+def test_every_name_that_editors_and_type_checkers_see_is_public():
+    assert sorted(imported_for_type_checkers()) == optimizers.__all__
+
+
+@pytest.mark.parametrize(("name", "module"), imported_for_type_checkers().items())
+def test_a_name_is_what_editors_and_type_checkers_take_it_for(name, module):
+    assert getattr(optimizers, name) is getattr(importlib.import_module(module), name)
+
+
+def test_a_program_waits_only_for_the_families_that_it_uses():
+    code = """
+import sys
+import optimizers
+print(*(name for name in ("scipy", "numpy", "optimizers.optimizer") if name in sys.modules))
+from optimizers import LBFGSB
+rare = ["asyncio", "multiprocessing", "sqlite3", "optimizers.variational", "optimizers.portfolio"]
+print(*(name for name in rare if name in sys.modules))
+"""
+    assert in_a_new_process(code).split() == []
+
+
+def test_public_names_and_modules_are_listed_and_need_no_import_of_their_own():
+    modules = ["errors", "external", "flow", "plots", "problems", "testing"]
+    modules += ["evaluation", "journal", "scipy", "variational"]
+    code = f"""
+import optimizers
+assert set(dir(optimizers)) >= {{*optimizers.__all__, *{modules}, "__version__"}}
+for name in {modules}:
+    assert getattr(optimizers, name).__name__ == "optimizers." + name
+"""
+    assert in_a_new_process(code) == ""
+
+
+def test_a_class_is_pickled_and_found_in_a_program_that_has_not_asked_for_it():
+    pickled = pickle.dumps(optimizers.GSLS(maxiter=3))
+    code = f"""
+import pickle
+import optimizers
+print(pickle.loads({pickled!r}).settings["maxiter"], "GSLS" in optimizers.available())
+"""
+    assert in_a_new_process(code).split() == ["3", "True"]
+
+
+def test_a_name_that_does_not_exist_is_an_error_as_of_any_module():
+    with pytest.raises(AttributeError, match="module 'optimizers' has no attribute 'LBFGS'"):
+        _ = optimizers.LBFGS
+    with pytest.raises(ImportError, match="cannot import name 'LBFGS' from 'optimizers'"):
+        exec("from optimizers import LBFGS")
 
 
 @pytest.mark.parametrize(
@@ -70,7 +124,7 @@ def test_import_brings_no_third_party_module_besides_numpy_and_scipy():
 import sys
 import numpy, scipy.optimize, typing_extensions
 before = {name.partition(".")[0] for name in sys.modules}
-import optimizers
+from optimizers import *
 after = {name.partition(".")[0] for name in sys.modules}
 print(*sorted(after - before - sys.stdlib_module_names))
 """
@@ -87,7 +141,7 @@ import scipy.optimize
 filters = list(warnings.filters)
 state, legacy = random.getstate(), np.random.get_state()[1].copy()
 errors, shown = np.geterr(), np.get_printoptions()
-import optimizers
+from optimizers import *
 assert filters == list(warnings.filters)
 assert state == random.getstate() and (legacy == np.random.get_state()[1]).all()
 assert (errors, shown) == (np.geterr(), np.get_printoptions())
@@ -207,6 +261,17 @@ def test_no_modules_import_each_other_in_a_circle():
         for module in ready:
             del left[module]
     assert not left, f"in a circle, or above one: {sorted(left)}"
+
+
+def test_no_import_hides_in_a_string():
+    hidden = [
+        module
+        for module, path in module_names().items()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module")
+        if "optimizers" in ast.unparse(node)
+    ]
+    assert set(hidden) == {"optimizers"}  # what it imports so, it imports for types too
 
 
 def test_only_what_stands_above_it_names_the_optimizer():

@@ -14,15 +14,7 @@ _SHOWN = 6
 
 
 def write_table(recording: Recording, file: TextIO) -> None:
-    """Write a line for each evaluation, between what the run is and how it ended.
-
-    Parameters
-    ----------
-    recording : Recording
-        The journal.
-    file : file
-        Where to write.
-    """
+    """Write a line for each evaluation, between what the run is and how it ended."""
     header, result = recording.header, recording.result
     n = header["problem"]["n"]
     print(f"{header['optimizer']}, {n} variables, begun {header['created']}", file=file)
@@ -52,12 +44,7 @@ def write_table(recording: Recording, file: TextIO) -> None:
 def write_csv(recording: Recording, file: TextIO) -> None:
     """Write a row for each evaluation: ``seq, kind, f, seconds, worker, failure, x0, …, g0, …``.
 
-    Parameters
-    ----------
-    recording : Recording
-        The journal. Of ``hess`` and ``hessp`` only the point is written.
-    file : file
-        Where to write.
+    Of ``hess`` and ``hessp`` only the point is written.
     """
     n = recording.header["problem"]["n"]
     has_gradients = any(record.kind in ("jac", "both") for record in recording.records)

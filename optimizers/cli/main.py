@@ -1,28 +1,29 @@
 """The command line: minimise a problem, go on from a journal, list and show the optimizers."""
 
 import argparse
-import ast
-import functools
-import importlib
-import importlib.util
 import inspect
 import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any, TextIO
 
 import numpy as np
 
-from optimizers._types import Array as Vector
+from optimizers._types import Array
 from optimizers.cli.history import write_csv, write_table
+from optimizers.cli.reading import (
+    UsageError,
+    read_bounds,
+    read_function,
+    read_jacobian,
+    read_option,
+    read_vector,
+)
 from optimizers.cli.resume import rebuilt
 from optimizers.describe import capability_table, option_table
-from optimizers.errors import InvalidInputError, OptimizerError
-from optimizers.gradients.differences import SCHEMES
-from optimizers.gradients.source import GradientSource
+from optimizers.errors import OptimizerError
 from optimizers.journal import Journal, load
 from optimizers.journal.header import bounds_of, start_of
 from optimizers.optimizer import Optimizer
@@ -35,8 +36,6 @@ from optimizers.run.observers import History, Table
 
 #: What of a command line decides about the run.
 _COMMAND = ("fun", "x0", "bounds", "jac", "optimizer", "options", "shots")
-# What modules made of a user's files are called.
-_OWN = "_optimizers_user_"
 CONVERGED, ERROR, USAGE, STOPPED = 0, 1, 2, 3  # 2 is what argparse itself exits with
 INTERRUPTED = 130  # what shells report for Ctrl-C
 
@@ -83,13 +82,9 @@ def main(arguments: Sequence[str] | None = None, out: TextIO | None = None) -> i
     return code
 
 
-class UsageError(InvalidInputError):
-    """The command line itself cannot be used."""
-
-
 def _show_error(error: BaseException) -> None:
     """Print an error, with the lines of the user's own that led to it."""
-    package = str(Path(__file__).parent) + os.sep
+    package = str(Path(__file__).parents[1]) + os.sep
     frames = traceback.extract_tb(error.__traceback__)
     user = [f for f in frames if not f.filename.startswith((package, "<"))]
     if user and not isinstance(error, OptimizerError):
@@ -127,20 +122,11 @@ def _parser() -> argparse.ArgumentParser:
         "cs, or 'true' when the objective returns both",
     )
     run.add_argument("--optimizer", default="LBFGSB", metavar="NAME", help="default: %(default)s")
-    run.add_argument(
-        "-o",
-        dest="options",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="an option or a setting of the run, such as maxfun=200; may be repeated",
-    )
     run.add_argument("--shots", type=int, help="H2 only: measure with so many shots")
     run.add_argument(
         "--journal", metavar="FILE", help="record each evaluation there; see resume and history"
     )
-    run.add_argument("--plot", metavar="FILE.png", help="draw the run (extra: plot)")
-    run.add_argument("--quiet", action="store_true", help="no table of iterations")
+    _add_run_arguments(run, "an option or a setting of the run, such as maxfun=200")
     run.set_defaults(run=_minimize)
 
     again = commands.add_parser(
@@ -152,16 +138,7 @@ def _parser() -> argparse.ArgumentParser:
     again.add_argument("journal", metavar="JOURNAL")
     again.add_argument("--fun", metavar="FILE.py:NAME", help="the objective, if it moved")
     again.add_argument("--jac", metavar="FILE.py:NAME", help="the gradient, if it moved")
-    again.add_argument(
-        "-o",
-        dest="options",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="another budget, such as maxfun=400; may be repeated",
-    )
-    again.add_argument("--plot", metavar="FILE.png", help="draw the run (extra: plot)")
-    again.add_argument("--quiet", action="store_true", help="no table of iterations")
+    _add_run_arguments(again, "another budget, such as maxfun=400")
     again.set_defaults(run=_resume)
 
     past = commands.add_parser("history", help="what a journal has recorded")
@@ -176,6 +153,20 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("optimizer", metavar="NAME")
     show.set_defaults(run=_show)
     return parser
+
+
+def _add_run_arguments(command: argparse.ArgumentParser, options: str) -> None:
+    """Add what both commands that run an optimizer take."""
+    command.add_argument(
+        "-o",
+        dest="options",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help=f"{options}; may be repeated",
+    )
+    command.add_argument("--plot", metavar="FILE.png", help="draw the run (extra: plot)")
+    command.add_argument("--quiet", action="store_true", help="no table of iterations")
 
 
 def _glued(arguments: Sequence[str]) -> list[str]:
@@ -193,7 +184,7 @@ def _minimize(given: argparse.Namespace, out: TextIO) -> int:
     try:
         optimizer, settings = _configured(given)
         fun, x0, jac, exact = _problem(given, optimizer, settings)
-        bounds = None if given.bounds is None else _bounds(given.bounds, x0.size)
+        bounds = None if given.bounds is None else read_bounds(given.bounds, x0.size)
         _check_picture(given.plot)
         path = given.journal or settings.get("journal")
         if path is not None:
@@ -258,12 +249,12 @@ def _resume(given: argparse.Namespace, out: TextIO) -> int:
                 "file: name one by --fun file.py:name, or run the same call in Python again."
             )
         if header["problem"]["jac"] == "function":
-            jac = _jacobian(given.jac or header["functions"]["jac"], fun.rpartition(":")[0])
+            jac = read_jacobian(given.jac or header["functions"]["jac"], fun.rpartition(":")[0])
             if jac is None:
                 raise UsageError("The run had a gradient: name it by --jac file.py:name.")
-        settings = dict(_option(text) for text in given.options)
+        settings = dict(read_option(text) for text in given.options)
         settings["journal"] = given.journal
-        problem = _function(fun), start_of(header), jac, bounds_of(header)
+        problem = read_function(fun), start_of(header), jac, bounds_of(header)
         _check_picture(given.plot)
     except (OptimizerError, ValueError) as error:
         raise UsageError(str(error)) from error
@@ -289,7 +280,7 @@ def _check_picture(path: str | None) -> None:
 def _configured(given: argparse.Namespace) -> tuple[Optimizer, dict[str, Any]]:
     """Return the optimizer, and the settings of the run among the options."""
     cls = find(given.optimizer)
-    options = dict(_option(text) for text in given.options)
+    options = dict(read_option(text) for text in given.options)
     settings = {name: options.pop(name) for name in RUN_SETTINGS if name in options}
     check_run_settings(cls.__name__, settings)
     named = (*inspect.signature(cls).parameters, "tol")
@@ -301,19 +292,19 @@ def _configured(given: argparse.Namespace) -> tuple[Optimizer, dict[str, Any]]:
 
 def _problem(
     given: argparse.Namespace, optimizer: Optimizer, settings: dict[str, Any]
-) -> tuple[Callable[..., Any], Vector, Any, float | None]:
+) -> tuple[Callable[..., Any], Array, Any, float | None]:
     """Return the objective, the start, the gradient, and the exact minimum if it is known."""
     if given.fun is None:
         molecule = h2(shots=given.shots, noise_seed=settings.get("seed"))
-        x0 = molecule.x0 if given.x0 is None else _numbers(given.x0)
+        x0 = molecule.x0 if given.x0 is None else read_vector(given.x0)
         jac = molecule.jac if given.jac is None and optimizer.is_gradient_required else given.jac
-        return molecule, x0, _jacobian(jac, None), molecule.ground_energy
+        return molecule, x0, read_jacobian(jac, None), molecule.ground_energy
     if given.x0 is None:
         raise UsageError("--fun needs a start: pass --x0 1,2,… with one number each.")
     if given.shots is not None:
         raise UsageError("--shots goes with the bundled H2 problem, not with --fun.")
-    jac = _jacobian(given.jac, given.fun.rpartition(":")[0])
-    return _function(given.fun), _numbers(given.x0), jac, None
+    jac = read_jacobian(given.jac, given.fun.rpartition(":")[0])
+    return read_function(given.fun), read_vector(given.x0), jac, None
 
 
 def _report(result: OptimizerResult, exact: float | None, out: TextIO) -> None:
@@ -338,97 +329,3 @@ def _list(given: argparse.Namespace, out: TextIO) -> int:
 def _show(given: argparse.Namespace, out: TextIO) -> int:
     print(option_table(find(given.optimizer)), file=out)
     return CONVERGED
-
-
-def _option(text: str) -> tuple[str, Any]:
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise UsageError(f"-o {text} is no option: write -o name=value.")
-    try:
-        return name, ast.literal_eval(value)
-    except (ValueError, SyntaxError):
-        return name, value  # a bare word, such as on_failure=reject
-
-
-def _numbers(text: str) -> Vector:
-    try:
-        return np.array([float(number) for number in text.strip("[]() ").split(",")])
-    except ValueError:
-        raise UsageError(f"{text!r} is no vector: write numbers with commas, 1,2.5.") from None
-
-
-def _bounds(text: str, n: int) -> list[tuple[float | None, float | None]]:
-    pairs = []
-    for pair in text.split(","):
-        low, colon, high = pair.partition(":")
-        try:
-            if not colon:
-                raise ValueError
-            pairs.append((float(low) if low else None, float(high) if high else None))
-        except ValueError:
-            raise UsageError(f"{pair!r} is no pair of bounds: write low:high.") from None
-    return pairs * n if len(pairs) == 1 else pairs
-
-
-def _jacobian(given: Any, path: str | None) -> Any:
-    if given is None or callable(given) or isinstance(given, GradientSource) or given in SCHEMES:
-        return given
-    if given.lower() == "true":
-        return True
-    if ":" not in given and path is None:
-        raise UsageError(f"--jac {given} is no function: write --jac file.py:name.")
-    reference = given if ":" in given else f"{path}:{given}"
-    return _function(reference, or_source=True)
-
-
-def _function(reference: str, *, or_source: bool = False) -> Any:
-    path, colon, name = reference.rpartition(":")
-    if not colon:
-        raise UsageError(f"{reference!r} is no function in a file: write path.py:name.")
-    if not Path(path).is_file():
-        raise UsageError(f"{path} does not exist.")
-    module = _module(Path(path).resolve())
-    if not hasattr(module, name):
-        raise UsageError(f"{path} has nothing called {name!r}.")
-    if or_source and isinstance(getattr(module, name), GradientSource):
-        return getattr(module, name)
-    if not callable(getattr(module, name)):
-        raise UsageError(f"{name} in {path} is {getattr(module, name)!r}, expected a function.")
-    function: Callable[..., Any] = getattr(module, name)
-    return _FromFile(path, name) if module.__name__.startswith(_OWN) else function
-
-
-class _FromFile:
-    """A function of a user's file, which other processes look up there."""
-
-    def __init__(self, path: str, name: str) -> None:
-        self._function = getattr(_module(Path(path).resolve()), name)
-        self._reference = str(Path(path).resolve()), name
-        functools.update_wrapper(self, self._function)
-
-    def __call__(self, *given: Any) -> Any:
-        return self._function(*given)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _FromFile, self._reference
-
-
-@functools.cache
-def _module(path: Path) -> ModuleType:
-    """Run a user's file once, however many functions are taken from it."""
-    names, folder = [path.stem], path.parent
-    while (folder / "__init__.py").is_file():
-        names, folder = [folder.name, *names], folder.parent
-    if len(names) > 1:  # of a package, whose modules import each other
-        sys.path.insert(0, str(folder))
-        return importlib.import_module(".".join(names))
-    # Under a name of its own, so that a file called numpy.py hides nothing.
-    name = f"{_OWN}{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise UsageError(f"{path} cannot be read as Python: its name must end in .py.")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up
-    sys.path.insert(0, str(path.parent))  # as for a script: its neighbours can be imported
-    spec.loader.exec_module(module)
-    return module

@@ -18,24 +18,9 @@ _SOURCES: dict[str, type[GradientSource]] = {
 
 
 def rebuilt(header: dict[str, Any]) -> tuple[Any, Any]:
-    """Return the optimizer that a header describes, and the gradient.
+    """Return the optimizer that a header describes, and the gradient if that is no function.
 
-    Parameters
-    ----------
-    header : dict
-        The header of a journal.
-
-    Returns
-    -------
-    optimizer : Optimizer
-        As the run had it, but for its callback and its workers.
-    jac : GradientSource, scheme name, True or None
-        The gradient, if that is no function.
-
-    Raises
-    ------
-    InvalidInputError
-        If something of the call cannot be had from a header: then the same call in Python goes on.
+    Without callback and workers. What a header cannot tell raises an InvalidInputError.
     """
     problem = header["problem"]
     missing = [name for name in ("constraints", "hess", "hessp") if problem[name]]

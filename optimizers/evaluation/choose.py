@@ -7,7 +7,6 @@ from optimizers.errors import OptionError
 from optimizers.evaluation.evaluator import Evaluator, check_group, is_vectorized
 from optimizers.evaluation.executors import DaemonExecutor, Workers, is_pool
 from optimizers.evaluation.mapped import MapEvaluator
-from optimizers.evaluation.pool import PoolEvaluator
 
 
 def check_workers(group: int | None, workers: Any) -> None:
@@ -64,4 +63,7 @@ def evaluator_for(
         pool = Workers(DaemonExecutor, is_stacked or is_vectorized(fun))
     else:
         return Evaluator(fun, group, is_stacked=is_stacked, retries=retries)
+    # Here: with it comes asyncio, and most programs have no workers.
+    from optimizers.evaluation.pool import PoolEvaluator
+
     return PoolEvaluator(fun, group, pool, eval_timeout=eval_timeout, retries=retries, hedge=hedge)

@@ -1,12 +1,12 @@
 """Objectives that are coroutine functions: awaited on the caller's event loop."""
 
-import asyncio
 import inspect
 import threading
 import time
 from collections.abc import Callable, Coroutine
-from concurrent.futures import CancelledError, Executor, Future
-from typing import Any
+from concurrent import futures
+from concurrent.futures import Executor, Future
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from typing_extensions import override
 
 from optimizers.errors import InvalidValueError
 from optimizers.evaluation.task import FAILURES, Failure, Form, TaskResult, evaluate, known
+
+if TYPE_CHECKING:
+    import asyncio  # otherwise where it is used: it takes 15 ms, and most programs have no loop
 
 
 class CoroutineExecutor(Executor):
@@ -27,7 +30,7 @@ class CoroutineExecutor(Executor):
         How many evaluations may be in flight at the same time.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, in_flight: int | None) -> None:
+    def __init__(self, loop: "asyncio.AbstractEventLoop", in_flight: int | None) -> None:
         self._loop = loop
         self._max_workers = in_flight
         self._is_cancelled = False
@@ -37,7 +40,9 @@ class CoroutineExecutor(Executor):
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Start a task on the loop, given as :func:`optimizers.evaluation.task.perform` is."""
         if self._is_cancelled:
-            raise asyncio.CancelledError
+            from asyncio import CancelledError
+
+            raise CancelledError
         key, _, form, points, seconds = args
         future = _Awaited(lambda: _perform(key, form, points, seconds), self._loop)
         self._pending.add(future)
@@ -59,19 +64,23 @@ class _Awaited(Future[Any]):
     def __init__(
         self,
         evaluate: Callable[[], Coroutine[Any, Any, TaskResult]],
-        loop: asyncio.AbstractEventLoop,
+        loop: "asyncio.AbstractEventLoop",
     ) -> None:
+        from asyncio import run_coroutine_threadsafe
+
         super().__init__()
         self._lock = threading.Lock()
         self._has_begun = self._is_dropped = False
         self.set_running_or_notify_cancel()
-        self._inner = asyncio.run_coroutine_threadsafe(self._begin(evaluate), loop)
+        self._inner = run_coroutine_threadsafe(self._begin(evaluate), loop)
         self._inner.add_done_callback(self._pass_on)
 
     async def _begin(self, evaluate: Callable[[], Coroutine[Any, Any, TaskResult]]) -> TaskResult:
+        from asyncio import CancelledError
+
         with self._lock:
             if self._is_dropped:
-                raise asyncio.CancelledError
+                raise CancelledError
             self._has_begun = True
         return await evaluate()
 
@@ -85,7 +94,7 @@ class _Awaited(Future[Any]):
 
     def _pass_on(self, inner: Future[Any]) -> None:
         if inner.cancelled():
-            self.set_exception(CancelledError())
+            self.set_exception(futures.CancelledError())
         elif inner.exception() is not None:
             self.set_exception(inner.exception())
         else:

@@ -8,11 +8,9 @@ from concurrent.futures import (
     BrokenExecutor,
     Executor,
     Future,
-    ProcessPoolExecutor,
     ThreadPoolExecutor,
 )
 from dataclasses import dataclass
-from multiprocessing import get_all_start_methods, get_context
 from typing import Any
 
 import numpy as np
@@ -169,6 +167,10 @@ def _checked(factory: Callable[[], Any]) -> Callable[[], Executor]:
 
 def process_pool(count: int) -> Executor:
     """Return a pool of so many processes that are ready, and leave Ctrl-C to this one."""
+    # Here: multiprocessing takes 5 ms, and most programs start no process.
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_all_start_methods, get_context
+
     # Not by fork: the caller may run threads, whose locks a forked process would inherit.
     context = get_context("forkserver" if "forkserver" in get_all_start_methods() else "spawn")
     ready = context.Semaphore(0)

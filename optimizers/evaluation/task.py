@@ -13,10 +13,8 @@ import signal
 import threading
 import time
 import traceback
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from multiprocessing import parent_process
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -47,7 +45,7 @@ FAILURES = (Exception, SystemExit)
 
 _NUMBERS = itertools.count()
 # A process's number is not enough: in containers, the same come up again and again.
-_TOKEN = uuid.uuid4().hex
+_TOKEN = os.urandom(16).hex()
 # The objectives that this process gives, by key.
 _PUBLISHED: dict[str, Callable[..., Any]] = {}
 # Those that it was given as a worker. Of these it forgets the oldest beyond a few.
@@ -122,6 +120,8 @@ def begin(ready: Any) -> None:
 
 
 def _end_with_parent() -> None:
+    from multiprocessing import parent_process  # only a worker process needs it
+
     parent = parent_process()
     if parent is not None:
         parent.join()

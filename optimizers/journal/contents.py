@@ -10,7 +10,6 @@ from optimizers.errors import JournalError
 from optimizers.journal.journal import Journal
 from optimizers.journal.jsonl import not_a_journal, read_lines
 from optimizers.journal.records import Record
-from optimizers.journal.sqlite import read_rows
 
 
 @dataclass
@@ -47,8 +46,11 @@ class JournalContents:
 
 def read(path: str) -> JournalContents | None:
     """Return what is in a journal, also while a run writes it; None for an empty one."""
-    journal = Journal(path)
-    return parsed(path, read_rows(path) if journal.is_database else read_lines(path)[0])
+    if not Journal(path).is_database:
+        return parsed(path, read_lines(path)[0])
+    from optimizers.journal.sqlite import read_rows  # most journals need no sqlite3
+
+    return parsed(path, read_rows(path))
 
 
 def parsed(path: str, lines: Sequence[str]) -> JournalContents | None:

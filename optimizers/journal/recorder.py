@@ -15,7 +15,6 @@ from optimizers.journal.journal import Journal
 from optimizers.journal.jsonl import JsonLines
 from optimizers.journal.records import Kind, Record, decoded, encoded
 from optimizers.journal.seeds import compared_seed, seed_entry, seed_of
-from optimizers.journal.sqlite import SqliteLines
 
 #: A point that was asked for is the recorded one if no component differs by more than so much of
 #: max(1, abs(x)): below the usual steps of differences, above what another BLAS does to a sum.
@@ -45,6 +44,14 @@ class Lines(Protocol):
         """Give the lock back."""
 
 
+def _opened(journal: Journal) -> Lines:
+    if not journal.is_database:
+        return JsonLines(journal.path, journal.interval)
+    from optimizers.journal.sqlite import SqliteLines  # most journals need no sqlite3
+
+    return SqliteLines(journal.path, journal.interval)
+
+
 class Recorder:
     """An open journal: answers what is recorded, in the order of asking, and records the rest.
 
@@ -66,8 +73,7 @@ class Recorder:
     def __init__(self, journal: Journal, header: dict[str, Any], seed: Any) -> None:
         self.path = journal.path
         self._refused: list[str] = []
-        store = SqliteLines if journal.is_database else JsonLines
-        self._lines: Lines = store(journal.path, journal.interval)
+        self._lines = _opened(journal)
         try:
             contents = parsed(journal.path, self._lines.lines)
             self._lines.lines = []

@@ -2,7 +2,8 @@
 
 from .catalogue import all_problems, bounded_problems, get_problem, mgh_problems
 from .reference import ReferenceProblem
-from .vqe import VQE, h2, ising
+from .systems import h2, ising
+from .vqe import VQE
 
 __all__ = [
     "VQE",

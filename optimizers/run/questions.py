@@ -250,15 +250,19 @@ class Questions:
         facts, precision = self.waves.evaluator.facts, self.waves.evaluator.facts.precision
         if question.plans and facts.is_serial and self.memory.last is NOWHERE:
             return [self._in_turn(xs[0], skip_gradient_if)]
+        is_one_wave = question.plans or facts.has_workers
+        waves = [question.blocks] if is_one_wave else [[block] for block in question.blocks]
         try:
-            self.waves.take(question.blocks, skip_gradient_if, is_first_needed=len(xs) == 1)
+            for blocks in waves:  # one after another: a gradient is not called in vain
+                skip = skip_gradient_if if is_one_wave else None
+                self.waves.take(blocks, skip, is_first_needed=len(xs) == 1)
+                if skip_gradient_if is not None and skip_gradient_if(question.value(0)):
+                    return [Evaluation(xs[0], question.value(0))]
         except Exception as error:
             if len(xs) == 1:
                 return [error]
             self.waves.penalty_for(xs[0], error)  # raises: it says more, and knows a wish to stop
             raise
-        if skip_gradient_if is not None and skip_gradient_if(question.value(0)):
-            return [Evaluation(xs[0], question.value(0))]
         # Answers that are coarser than was thought: those probes were too near.
         is_coarse = facts.precision > precision and self.source.heeds_precision
         is_coarse = is_coarse and question.is_joint

@@ -115,7 +115,7 @@ def check_lockstep(make: Factory) -> None:
         together = optimizer.minimize_many(fun, starts, jac, **needed)
         for start, seed, result in zip(starts, seeds_from(7), together, strict=False):
             seeded = {"seed": seed} if "seed" in needed else {}
-            alone = run(optimizer, fun, jac, start, **{**needed, **seeded})
+            alone = run(optimizer, fun, jac, x0=start, **{**needed, **seeded})
             same(result.x, alone.x, f"A run among others ends elsewhere. {_ASK_THE_RUN}")
             for name in ("fun", "nfev", "njev", "nit", "success", "message", "stop"):
                 assert result[name] == alone[name], f"{name} of a run among others is another."

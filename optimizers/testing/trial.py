@@ -26,6 +26,7 @@ def run(
     optimizer: Optimizer,
     fun: Callable[..., Any],
     jac: Any = None,
+    *,
     x0: ArrayLike = START,
     **settings: Any,
 ) -> OptimizerResult:

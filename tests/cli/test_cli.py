@@ -10,7 +10,7 @@ import pytest
 
 import optimizers
 from optimizers import available
-from optimizers.cli import main as cli
+from optimizers.cli import main
 from optimizers.problems import h2
 
 SOURCE = """
@@ -75,7 +75,7 @@ def run(capfd):
 
     def call(*arguments):
         out = io.StringIO()
-        code = cli.main([str(argument) for argument in arguments], out=out)
+        code = main([str(argument) for argument in arguments], out=out)
         captured = capfd.readouterr()
         return SimpleNamespace(code=code, out=out.getvalue(), err=captured.err, std=captured.out)
 
@@ -274,7 +274,7 @@ def test_an_error_in_the_users_function_is_one_with_the_users_lines_and_the_best
     done = run("minimize", "--fun", f"{user}:failing", "--x0", "3,0")
     assert done.code == 1
     assert "mine.py" in done.err
-    assert "optimizers/run.py" not in done.err
+    assert str(Path(optimizers.__file__).parent) not in done.err  # none of the package's
     assert 'raise LookupError("mine")' in done.err
     assert "error: LookupError: mine" in done.err
     assert "Stopped before convergence: " in done.out
@@ -376,7 +376,7 @@ def test_a_gradient_by_name_needs_a_file(run):
 )
 def test_wrong_usage_is_two(arguments, capsys):
     with pytest.raises(SystemExit) as stop:
-        cli.main(arguments, out=io.StringIO())
+        main(arguments, out=io.StringIO())
     assert stop.value.code == 2
     assert "usage: python -m optimizers" in capsys.readouterr().err
 
@@ -384,7 +384,7 @@ def test_wrong_usage_is_two(arguments, capsys):
 @pytest.mark.parametrize("command", [[], ["minimize"], ["list"], ["show"]], ids=str)
 def test_help_is_zero(command, capsys):
     with pytest.raises(SystemExit) as stop:
-        cli.main([*command, "--help"])
+        main([*command, "--help"])
     assert stop.value.code == 0
     assert "usage: python -m optimizers" in capsys.readouterr().out
 
@@ -415,7 +415,7 @@ def test_show_of_an_unknown_optimizer_is_one(run):
 
 
 def test_output_goes_to_standard_output_by_default(capsys):
-    assert cli.main(["list"]) == 0
+    assert main(["list"]) == 0
     assert capsys.readouterr().out.startswith("optimizer ")
 
 

@@ -24,13 +24,19 @@ def test_without_ray_the_error_names_the_extra(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def executor():
+def executor(tmp_path_factory):
     ray = pytest.importorskip("ray", reason="needs the extra: ray")
     import cloudpickle
 
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_AUTH_MODE", "disabled")  # or it writes a token to the user's home
+        # Nothing is written to the user's home, and nothing is asked of the network: without this
+        # file, Ray looks up which cloud the machine is of.
+        home = tmp_path_factory.mktemp("home")
+        (home / "ray_bootstrap_config.yaml").write_text("{}")
+        patch.setenv("HOME", str(home))
+        patch.setenv("RAY_AUTH_MODE", "disabled")
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
         yield RayExecutor()
         ray.shutdown()

@@ -245,18 +245,24 @@ def test_without_reject_a_failing_step_is_an_error() -> None:
         LBFGSB(speculate=3).minimize(half, [0.8, 0.7], rosen_der)
 
 
+def several(run, *points):
+    return run.ask(
+        [np.array(x) for x in points], gradients=True, penalize=False, optional=True
+    ).found
+
+
 def test_several_points_of_a_run_of_which_some_are_rejected() -> None:
     problem = Problem.check(
         "test", LBFGSB().get_support_level(), vectorized(Counted(half)), [0.0, 0.0]
     )
     run = Run(problem, Evaluator(problem.fun), Differences(), on_failure="reject")
     run.value_and_gradient(problem.x0)
-    found = run.values_and_gradients([np.array([1.0, 1.0]), np.array([2.0, 4.0])])
+    found = several(run, [1.0, 1.0], [2.0, 4.0])
     assert found[0].fun == 0.0
     assert np.allclose(found[0].jac, 0.0, atol=1e-5)
     assert found[1] is None
     assert (run.budget.nrejected, run.budget.npenalized) == (1, 0)
-    assert run.values_and_gradients([np.array([2.0, 0.0]), np.array([3.0, 0.0])]) == [None, None]
+    assert several(run, [2.0, 0.0], [3.0, 0.0]) == [None, None]
     assert (run.budget.nrejected, run.budget.npenalized) == (3, 1)
 
 

@@ -9,6 +9,7 @@ from scipy.optimize import rosen, rosen_der
 
 from optimizers import LBFGSB
 from optimizers.evaluation import Differences, Evaluator
+from optimizers.evaluation.evaluator import Facts
 from optimizers.problem.problem import Problem
 from optimizers.run.run import Run
 from optimizers.scipy.lbfgsb import available
@@ -19,11 +20,10 @@ from optimizers.scipy.lbfgsb.solver import solve_lbfgsb
 class Narrow(Evaluator):
     """One worker: points are evaluated in their order, until the wave is closed."""
 
-    width = 1.0
-
-    @property
-    def calls_points(self) -> bool:
-        return False
+    def __init__(self, fun) -> None:
+        super().__init__(fun)
+        self.facts = Facts()
+        self.facts.width = 1.0
 
 
 class Kept:
@@ -42,6 +42,11 @@ def run_of(fun, n: int = 6, jac=None, bounds=None, evaluator=Narrow, **settings)
     problem = Problem.check("test", LBFGSB().get_support_level(), fun, x0, jac, bounds)
     scheme = Differences(jac if isinstance(jac, str) else "2-point")
     return Run(problem, evaluator(problem.fun), scheme, **settings)
+
+
+def asked(run: Run, x: np.ndarray, skip_gradient_if):
+    (known,) = run.ask([x], gradients=True, skip_gradient_if=skip_gradient_if).found
+    return known.fun, known.jac
 
 
 def solved(run: Run):
@@ -140,9 +145,9 @@ def test_a_run_tells_the_value_alone_where_that_is_enough() -> None:
     kept = Kept()
     run = run_of(kept)
     x = run.problem.x0
-    value, gradient = run.value_and_gradient(x, lambda value: True)
+    value, gradient = asked(run, x, lambda value: True)
     assert (value, gradient) == (rosen(x), None)
     assert len(kept.points) == run.nfev == 1
-    value, gradient = run.value_and_gradient(x + 1.0, lambda value: False)
+    value, gradient = asked(run, x + 1.0, lambda value: False)
     assert np.allclose(gradient, rosen_der(x + 1.0), rtol=1e-4)
     assert run.memory.last.jac is not None
