@@ -276,5 +276,15 @@ def test_what_no_flow_may_ask_or_return_is_named():
 
 def test_all_that_an_algorithm_needs_is_had_from_flow():
     names = {"FlowOptimizer", "AskData", "TellData", "Step", "Outcome", "StopReason", "Plan"}
-    names |= {"Flow", "Products", "Told", "ended", "check_range", "Option", "whole", "Run", "Problem"}
+    names |= {
+        "Flow",
+        "Products",
+        "Told",
+        "ended",
+        "check_range",
+        "Option",
+        "whole",
+        "Run",
+        "Problem",
+    }
     assert names <= set(flow.__all__)

@@ -8,7 +8,8 @@ from typing_extensions import override
 
 from optimizers.evaluation.evaluator import Evaluator, Facts, Part
 from optimizers.evaluation.executors import Workers
-from optimizers.evaluation.pool_wave import Pool, PoolWave
+from optimizers.evaluation.pool_state import Pool
+from optimizers.evaluation.pool_wave import PoolWave
 from optimizers.evaluation.wave import Wave
 
 

@@ -25,6 +25,7 @@ from optimizers import (
     WorkerDiedError,
 )
 from optimizers.evaluation.choose import evaluator_for
+from tests.waves import answered, measured
 
 distributed = pytest.importorskip("distributed", reason="needs the extra: dask")
 import cloudpickle  # noqa: E402  # comes with it
@@ -208,13 +209,13 @@ def test_the_objective_is_unpickled_once_a_process(client, tmp_path):
 def test_workers_are_filled_in_one_round_by_chunks(client, monkeypatch):
     monkeypatch.setattr("optimizers.evaluation.pool_wave._SHORT", 60.0)  # a busy machine is slow
     evaluator = evaluator_for(quadratic, 1, client)
-    assert evaluator.width == 2
+    assert evaluator.facts.width == 2
     points = np.arange(36.0).reshape(9, 4)
-    list(evaluator.wave(points))  # the objective becomes known
+    list(answered(evaluator, points))  # the objective becomes known
     sent, submit = [], client.submit
     monkeypatch.setattr(client, "submit", lambda *a, **k: sent.append(a[4]) or submit(*a, **k))
     answers = np.empty(9)
-    for part, answer in evaluator.wave(points):
+    for part, answer in answered(evaluator, points):
         answers[part] = answer
     evaluator.close()
     assert answers.tolist() == [quadratic(x) for x in points]
@@ -228,10 +229,10 @@ def test_an_executor_of_the_clients_is_as_good(client, tmp_path, keywords):
     executor = client.get_executor(**keywords)
     evaluator = evaluator_for(objective, 1, executor)
     same = np.ones((5, 4))
-    parts = [answer for _, answer in evaluator.wave(same)]
+    parts = [answer for _, answer in answered(evaluator, same)]
     evaluator.close()
     np.testing.assert_array_equal(np.concatenate(parts), [quadratic(same[0])] * 5)
-    assert evaluator.started == 5
+    assert evaluator.facts.started == 5
     assert len(objective.noted("starts")) == 5  # not one for all, though Dask calls that pure
     assert executor.submit(sum, [1, 2]).result(PATIENCE) == 3
 
@@ -397,7 +398,7 @@ def test_what_dask_cancels_is_named(client, tmp_path):
 
     objective = Recorded(tmp_path, fault=wait)
     evaluator = evaluator_for(objective, 1, client)
-    answers = evaluator.wave(X0[np.newaxis])
+    answers = answered(evaluator, X0[np.newaxis])
     caller = threading.Thread(
         target=lambda: [until(lambda: objective.noted("starts")), client.cancel(ours(client))]
     )
@@ -439,9 +440,9 @@ def test_standard_errors_come_back_with_the_values(client):
     evaluator = evaluator_for(pair, workers=client)
     found = np.full((3, 2), np.nan)
     try:
-        for part, answer in evaluator.wave(points):
+        for part, answer in answered(evaluator, points):
             found[part] = answer
-        assert evaluator.measure(points[1]) == (quadratic(points[1]), 3.0)
+        assert measured(evaluator, points[1]) == (quadratic(points[1]), 3.0)
     finally:
         evaluator.close()
     np.testing.assert_array_equal(found, [pair(x) for x in points])

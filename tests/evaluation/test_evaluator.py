@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from optimizers import LBFGSB, InvalidInputError, InvalidValueError, OptionError, vectorized
 from optimizers.evaluation import Evaluator
+from optimizers.evaluation.choose import evaluator_for
+from tests.waves import answered, asked_value
 
 SIZES = given(k=st.integers(1, 12), n=st.integers(1, 4), group=st.integers(1, 14))
 FEW = settings(deadline=None, max_examples=60)
@@ -29,7 +31,7 @@ def points_of(k, n):
 
 def values_of(evaluator, points):
     values = np.full(len(points), np.nan, dtype=points.dtype)
-    for part, answer in evaluator.wave(points):
+    for part, answer in answered(evaluator, points):
         if isinstance(answer, Exception):
             raise answer
         values[part] = answer
@@ -74,7 +76,7 @@ def test_groups_are_flat_vectors_of_so_many_points_at_most(k, n, group):
 def test_a_vectorised_objective_gets_stacks(k, n, group):
     fun = Recorder(lambda stack: stack.sum(axis=1))
     points = points_of(k, n)
-    values = values_of(Evaluator(fun, group, "vectorized"), points)
+    values = values_of(evaluator_for(fun, group, "vectorized"), points)
     np.testing.assert_array_equal(values, points.sum(axis=1))
     # Without a limit on the group, the wave is one call.
     assert len(fun.seen) == (1 if group == 1 else math.ceil(k / group))
@@ -91,7 +93,7 @@ def test_the_decorator_marks_an_objective():
 
     assert total.__doc__ == "Sum up."
     evaluator = Evaluator(total)
-    assert evaluator.value(np.array([1.0, 2.0])) == 3.0
+    assert asked_value(evaluator, np.array([1.0, 2.0])) == 3.0
     np.testing.assert_array_equal(values_of(evaluator, points_of(4, 2)), [3.0, 7.0, 11.0, 15.0])
 
 
@@ -121,7 +123,7 @@ def test_a_map_gets_the_objective_and_all_points_of_a_wave(k, n, group):
 
     fun = Recorder(lambda x: [x.sum()])
     points = points_of(k, n)
-    values = values_of(Evaluator(fun, 1, mapping), points)
+    values = values_of(evaluator_for(fun, 1, mapping), points)
     np.testing.assert_array_equal(values, points.sum(axis=1))
     assert calls == [k]
     assert [call.shape for call in fun.seen] == [(n,)] * k
@@ -129,7 +131,7 @@ def test_a_map_gets_the_objective_and_all_points_of_a_wave(k, n, group):
 
 def test_a_pool_of_threads_is_a_map():
     with ThreadPoolExecutor(4) as pool:
-        evaluator = Evaluator(lambda x: float(x.sum()), workers=pool.map)
+        evaluator = evaluator_for(lambda x: float(x.sum()), workers=pool.map)
         np.testing.assert_array_equal(values_of(evaluator, points_of(9, 2)), np.arange(3, 38, 4))
 
 
@@ -143,25 +145,25 @@ def test_a_point_that_fails_in_a_map_takes_no_other_with_it(retries):
             raise LookupError("mine")
         return x[0]
 
-    evaluator = Evaluator(fun, workers=map, retries=retries)
+    evaluator = evaluator_for(fun, workers=map, retries=retries)
     answers = dict.fromkeys(range(4))
-    for part, answer in evaluator.wave(np.arange(1.0, 5.0)[:, np.newaxis]):
+    for part, answer in answered(evaluator, np.arange(1.0, 5.0)[:, np.newaxis]):
         answers.update(dict.fromkeys(range(4)[part], answer))
     assert [answers[i] for i in (0, 1, 3)] == [1.0, 2.0, 4.0]
     assert isinstance(answers[2], LookupError)
-    assert evaluator.started == len(calls) == 4 + retries
+    assert evaluator.facts.started == len(calls) == 4 + retries
 
 
 def test_a_pool_of_processes_is_a_map_that_says_what_went_wrong_there():
     with ProcessPoolExecutor(1, get_context("forkserver")) as pool:
-        evaluator = Evaluator(math.sqrt, workers=pool.map)
-        (found,) = [answer for _, answer in evaluator.wave(np.ones((1, 2)))]
+        evaluator = evaluator_for(math.sqrt, workers=pool.map)
+        (found,) = [answer for _, answer in answered(evaluator, np.ones((1, 2)))]
     assert isinstance(found, TypeError)
     assert found.__notes__[0].startswith("In the worker:")
 
 
 def test_a_map_that_evaluates_by_itself_returns_values():
-    evaluator = Evaluator(np.sum, workers=lambda fun, points: [np.sum(x) for x in points])
+    evaluator = evaluator_for(np.sum, workers=lambda fun, points: [np.sum(x) for x in points])
     np.testing.assert_array_equal(values_of(evaluator, points_of(3, 1)), [1.0, 2.0, 3.0])
 
 
@@ -190,7 +192,7 @@ def test_a_factory_may_have_options_of_its_own():
 
 
 def test_a_map_that_answers_too_little_is_an_error():
-    evaluator = Evaluator(lambda x: 1.0, workers=lambda fun, points: [1.0])
+    evaluator = evaluator_for(lambda x: 1.0, workers=lambda fun, points: [1.0])
     with pytest.raises(InvalidValueError, match="expected 3 numbers"):
         values_of(evaluator, points_of(3, 2))
 
@@ -207,9 +209,9 @@ def test_the_objective_gets_copies_that_it_may_spoil_and_keep(workers):
 
     points = points_of(4, 3)
     before = points.copy()
-    evaluator = Evaluator(spoil, 1, workers)
+    evaluator = evaluator_for(spoil, 1, workers)
     values_of(evaluator, points)
-    evaluator.value(points[0])
+    asked_value(evaluator, points[0])
     np.testing.assert_array_equal(points, before)
     assert not any(np.shares_memory(x, points) for x in kept)
     assert not any(np.shares_memory(a, b) for a in kept for b in kept if a is not b)
@@ -225,7 +227,7 @@ def test_the_objective_gets_contiguous_writeable_float64():
     points = np.asfortranarray(points_of(3, 2))
     points.flags.writeable = False
     for workers in (None, "vectorized"):
-        values_of(Evaluator(look, 3, workers), points)
+        values_of(evaluator_for(look, 3, workers), points)
 
 
 ANSWERS = [
@@ -244,7 +246,7 @@ ANSWERS = [
 @pytest.mark.parametrize("kind", ANSWERS)
 def test_one_point_may_be_answered_in_any_form(kind):
     evaluator = Evaluator(lambda x: kind(float(x.sum())))
-    value = evaluator.value(np.array([1.0, 2.0]))
+    value = asked_value(evaluator, np.array([1.0, 2.0]))
     assert type(value) is float
     assert value == 3.0
     np.testing.assert_array_equal(values_of(evaluator, points_of(3, 2)), [3.0, 7.0, 11.0])
@@ -272,7 +274,7 @@ def test_a_group_may_be_answered_in_any_form(kind):
 )
 def test_a_wrong_number_of_values_is_an_error_that_says_how_many(group, workers, answer, expected):
     with pytest.raises(InvalidValueError, match=expected):
-        values_of(Evaluator(lambda x: answer, group, workers), points_of(4, 2))
+        values_of(evaluator_for(lambda x: answer, group, workers), points_of(4, 2))
 
 
 def test_the_last_group_may_be_smaller_and_so_must_be_its_answer():
@@ -283,9 +285,9 @@ def test_the_last_group_may_be_smaller_and_so_must_be_its_answer():
 @pytest.mark.parametrize("workers", [None, "vectorized", map], ids=str)
 @pytest.mark.parametrize("answer", [None, 1j, "1", [1, [2]], {}], ids=repr)
 def test_what_is_no_number_is_an_error_on_every_way(workers, answer):
-    evaluator = Evaluator(lambda x: answer, 1, workers)
+    evaluator = evaluator_for(lambda x: answer, 1, workers)
     with pytest.raises(InvalidValueError, match="fun returned"):
-        evaluator.value(np.zeros(2))
+        asked_value(evaluator, np.zeros(2))
     with pytest.raises(InvalidValueError, match="fun returned"):
         values_of(evaluator, points_of(2, 2))
 
@@ -296,7 +298,7 @@ def test_complex_points_get_complex_values(group, workers):
         return np.reshape(x, (-1, 2)).sum(axis=1)
 
     points = points_of(3, 2) + 1j
-    values = values_of(Evaluator(fun, group, workers), points)
+    values = values_of(evaluator_for(fun, group, workers), points)
     np.testing.assert_array_equal(values, points.sum(axis=1))
 
 
@@ -307,28 +309,27 @@ def test_values_that_are_not_finite_are_passed_on():
 
 def test_values_come_as_they_arrive():
     calls = []
-    wave = Evaluator(lambda x: calls.append(1) or 1.0).wave(points_of(3, 1))
+    answers = answered(Evaluator(lambda x: calls.append(1) or 1.0), points_of(3, 1))
     assert calls == []
-    next(wave)
+    next(answers)
     assert len(calls) == 1
-    next(wave)
+    next(answers)
     assert len(calls) == 2
 
 
 @pytest.mark.parametrize(("group", "workers"), [(1, None), (3, None), (1, "vectorized"), (1, map)])
 def test_a_wave_of_no_points_calls_nothing(group, workers):
     fun = Recorder(lambda x: np.zeros(len(x)))
-    evaluator = Evaluator(fun, group, workers)
+    evaluator = evaluator_for(fun, group, workers)
     assert values_of(evaluator, np.empty((0, 2))).shape == (0,)
-    assert sum(part.stop - part.start for part in evaluator.parts(0)) == 0
     assert fun.seen == []
 
 
 @pytest.mark.parametrize(("group", "workers"), [(1, None), (3, None), (4, "vectorized"), (1, map)])
-def test_the_parts_are_told_before(group, workers):
-    evaluator = Evaluator(lambda x: np.ones(np.size(x)), group, workers)
-    points = points_of(8, 1)
-    assert [part for part, _ in evaluator.wave(points)] == evaluator.parts(8)
+def test_parts_are_as_large_as_the_groups(group, workers):
+    evaluator = evaluator_for(lambda x: np.ones(np.size(x)), group, workers)
+    parts = [part for part, _ in answered(evaluator, points_of(8, 1))]
+    assert parts == [slice(i, min(i + group, 8)) for i in range(0, 8, group)]
 
 
 @pytest.mark.parametrize(("group", "workers"), [(1, None), (2, None), (1, "vectorized"), (1, map)])
@@ -336,9 +337,9 @@ def test_what_the_objective_raises_is_raised(group, workers):
     def fail(x):
         raise LookupError("mine")
 
-    evaluator = Evaluator(fail, group, workers)
+    evaluator = evaluator_for(fail, group, workers)
     with pytest.raises(LookupError, match="mine"):
-        evaluator.value(np.zeros(2))
+        asked_value(evaluator, np.zeros(2))
     with pytest.raises(LookupError, match="mine"):
         values_of(evaluator, points_of(2, 2))
 
@@ -346,20 +347,20 @@ def test_what_the_objective_raises_is_raised(group, workers):
 @pytest.mark.parametrize("group", [0, -1, 1.5, "2", True, [2], math.nan], ids=repr)
 def test_a_wrong_group_is_an_error(group):
     with pytest.raises(OptionError, match=r"max_evals_grouped is .*expected a whole number"):
-        Evaluator(abs, group)
+        evaluator_for(abs, group)
 
 
 @pytest.mark.parametrize("workers", ["threads", 0, -2, 1.5, [map], True], ids=repr)
 def test_wrong_workers_are_an_error(workers):
     with pytest.raises(OptionError, match=r"workers is .*expected None, a number of processes"):
-        Evaluator(abs, workers=workers)
+        evaluator_for(abs, workers=workers)
 
 
 def test_a_map_does_not_go_together_with_groups_or_stacks():
     with pytest.raises(OptionError, match="one point a task"):
-        Evaluator(abs, 2, map)
+        evaluator_for(abs, 2, map)
     with pytest.raises(OptionError, match="one point a task"):
-        Evaluator(vectorized(lambda stack: stack), 1, map)
+        evaluator_for(vectorized(lambda stack: stack), 1, map)
 
 
 def test_what_cannot_be_called_is_an_error():
@@ -368,4 +369,5 @@ def test_what_cannot_be_called_is_an_error():
 
 
 def test_a_whole_number_of_numpys_is_a_group():
-    assert len(Evaluator(abs, np.int64(2)).parts(5)) == 3
+    evaluator = Evaluator(lambda flat: np.ones(len(flat)), np.int64(2))
+    assert len(list(answered(evaluator, points_of(5, 1)))) == 3

@@ -38,6 +38,7 @@ from optimizers.errors import OptimizerWarning
 from optimizers.evaluation.choose import evaluator_for
 from optimizers.evaluation.task import Unknown, pickled
 from optimizers.evaluation.wave import Block
+from tests.waves import answered
 
 cloudpickle = pytest.importorskip("cloudpickle", reason="extra workers")
 
@@ -311,14 +312,14 @@ def test_with_fewer_workers_than_points_the_value_goes_first_and_the_rest_in_one
     evaluator = evaluator_for(rosen, 1, pool)
     points = np.arange(22.0).reshape(11, 2)
     values = np.empty(11)
-    for part, answer in evaluator.wave(points):
+    for part, answer in answered(evaluator, points):
         values[part] = answer
     assert np.array_equal(values, [rosen(x) for x in points])
     assert [len(part) for part in parts[:4]] == [1, 1, 1, 1]
     assert np.array_equal(parts[0], points[:1])
     assert sum(map(len, parts)) == 11
     assert max(map(len, parts)) <= 2  # seven points, or some fewer, on four workers
-    assert evaluator.started == 11
+    assert evaluator.facts.started == 11
 
 
 class RecordingExecutor(Executor):
@@ -357,10 +358,10 @@ def test_no_more_is_submitted_than_there_are_workers():
 def test_a_wave_that_is_left_takes_back_what_has_not_started(tmp_path):
     with ThreadPoolExecutor(1) as pool:
         evaluator = evaluator_for(counted(tmp_path / "calls", None), 1, pool)
-        wave = evaluator.wave(np.ones((5, 3)))
-        next(wave)
-        wave.close()
-    assert evaluator.started == len(calls(tmp_path / "calls")) <= 2
+        answers = answered(evaluator, np.ones((5, 3)))
+        next(answers)
+        answers.close()
+    assert evaluator.facts.started == len(calls(tmp_path / "calls")) <= 2
 
 
 # The objective on its way.
@@ -894,7 +895,7 @@ def test_a_worker_that_is_still_starting_does_not_hang():
     with Loading(lambda: time.sleep(next(starts))) as pool:
         evaluator = evaluator_for(slow_rosen, 1, pool, eval_timeout=0.5)
         values = np.empty(4)
-        for part, answer in evaluator.wave(np.ones((4, 3))):
+        for part, answer in answered(evaluator, np.ones((4, 3))):
             values[part] = answer
     assert not values.any()
 
@@ -920,15 +921,16 @@ def test_a_wave_that_is_left_while_a_worker_loads_leaves_the_limit_as_it_is():
 
     with Loading(load) as pool:
         evaluator = evaluator_for(Sent(), 1, pool, eval_timeout=0.5)
-        left = evaluator.wave(np.zeros((4, 3)))
+        left = answered(evaluator, np.zeros((4, 3)))
         next(left)
         left.close()
         loads.set()
-        while evaluator.stale and not all(future.done() for future in evaluator.stale):
+        stale = evaluator._pool.stale
+        while stale and not all(future.done() for future in stale):
             time.sleep(0.001)
-        for _, answer in evaluator.wave(np.ones((2, 3))):
+        for _, answer in answered(evaluator, np.ones((2, 3))):
             assert answer == 0.0
-        found = [answer for _, answer in evaluator.wave(np.full((1, 3), 2.0))]
+        found = [answer for _, answer in answered(evaluator, np.full((1, 3), 2.0))]
         ends.set()
     assert isinstance(found[0], EvaluationTimeoutError)
 

@@ -30,8 +30,9 @@ from optimizers.evaluation.answers import (
 )
 from optimizers.evaluation.choose import evaluator_for
 from optimizers.evaluation.evaluator import Evaluator
-from optimizers.evaluation.wave import Block
+from optimizers.evaluation.wave import Block, Wave
 from tests.making import make
+from tests.waves import asked_value, measured
 
 NAN = math.nan
 START = np.array([1.0, -2.0, 0.5])
@@ -187,8 +188,8 @@ def evaluators():
     yield "groups of pairs", Evaluator(pairs_of_flat, 3)
     yield "stack", Evaluator(stack)
     yield "stack in parts", Evaluator(stack, 2)
-    yield "map", Evaluator(pair, 1, map)
-    yield "map of its own", Evaluator(pair, 1, lambda fun, points: [pair(x) for x in points])
+    yield "map", evaluator_for(pair, 1, map)
+    yield "map of its own", evaluator_for(pair, 1, lambda fun, points: [pair(x) for x in points])
     yield "threads", evaluator_for(pair, workers=ThreadPoolExecutor(2))
     yield "threads and groups", evaluator_for(flat, 2, ThreadPoolExecutor(2))
     yield "threads and stacks", evaluator_for(stack, 1, ThreadPoolExecutor(2))
@@ -197,7 +198,7 @@ def evaluators():
 
 def noted(evaluator, points):
     block = Block(points)
-    for _, part, answer in evaluator.answers([block]):
+    for _, part, answer in evaluator.answers(Wave([block])):
         block.values[part], block.errors[part] = values_of(answer), errors_of(answer)
     return block
 
@@ -210,11 +211,11 @@ def test_every_evaluator_hands_on_the_same_errors(name):
         np.testing.assert_array_equal(block.values, [value_at(x) for x in POINTS])
         np.testing.assert_array_equal(block.errors, [error_at(x) for x in POINTS])
         for x in POINTS:
-            np.testing.assert_array_equal(evaluator.measure(x), pair(x))
-            assert evaluator.value(x) == value_at(x)
+            np.testing.assert_array_equal(measured(evaluator, x), pair(x))
+            assert asked_value(evaluator, x) == value_at(x)
         # Python's own numbers, which print as such.
-        assert [type(part) for part in evaluator.measure(POINTS[0])] == [float, float]
-        assert evaluator.started == 3 * len(POINTS) + 1
+        assert [type(part) for part in measured(evaluator, POINTS[0])] == [float, float]
+        assert evaluator.facts.started == 3 * len(POINTS) + 1
     finally:
         evaluator.close()
 
@@ -223,7 +224,7 @@ def test_every_evaluator_hands_on_the_same_errors(name):
 def test_a_value_alone_is_a_number_of_pythons(workers):
     evaluator = evaluator_for(value_at, workers=workers)
     try:
-        value, error = evaluator.measure(START)
+        value, error = measured(evaluator, START)
     finally:
         evaluator.close()
     assert (type(value), type(error)) == (float, float)
@@ -233,8 +234,8 @@ def test_a_value_alone_is_a_number_of_pythons(workers):
 def test_single_precision_shows_in_any_form():
     for raw in ((np.float32(1), 0.5), [(np.float32(1), 0.5)]):
         evaluator = Evaluator(lambda x, raw=raw: raw)
-        evaluator.measure(START)
-        assert evaluator.precision == np.finfo(np.float32).eps
+        measured(evaluator, START)
+        assert evaluator.facts.precision == np.finfo(np.float32).eps
 
 
 # All optimizers.

@@ -2,22 +2,24 @@ import numpy as np
 import pytest
 
 from optimizers import LBFGSB, InvalidValueError, vectorized
-from optimizers.evaluation.wave import Account, Block, SharedAccount
+from optimizers.evaluation.wave import Block, RetryBudget, SharedRetryBudget
 from optimizers.lockstep.merge import MergedBlock
 
 
 def test_a_purse_is_spent_once():
-    account, block = Account(3), Block(np.zeros((4, 2)))
+    account, block = RetryBudget(3), Block(np.zeros((4, 2)))
     assert account.grants(block, slice(0, 2))
     assert not account.grants(block, slice(2, 4))
     assert account.grants(block, slice(2, 3))
-    assert account.grants(Block(np.zeros((9, 2)), len), slice(0, 9))  # no evaluation
+    assert account.grants(Block(np.zeros((9, 2)), len, "jac"), slice(0, 9))  # no evaluation
 
 
 def test_each_owner_has_a_purse_and_all_have_one():
     places = [(0, row) for row in range(5)]
-    block = MergedBlock(np.zeros((5, 2)), None, np.array([0, 0, 1, 1, 1]), places, True)
-    account = SharedAccount([1, 5], total=4)
+    block = MergedBlock(
+        Block(np.zeros((5, 2))), np.zeros((5, 2)), np.array([0, 0, 1, 1, 1]), places
+    )
+    account = SharedRetryBudget([1, 5], total=4)
     assert not account.grants(block, slice(0, 2))
     assert account.grants(block, slice(1, 3))
     assert not account.grants(block, slice(0, 1))
