@@ -180,6 +180,8 @@ class Evaluator:
     def _calls(self, block: Block, form: Form) -> list[slice]:
         """Return the rows that go together in each call."""
         k = len(block.points)
+        if k == 1:
+            return [slice(0, 1)]
         size = 1 if form == "raw" else max(k, 1) if form == "rows" else self._size or max(k, 1)
         return [slice(start, min(start + size, k)) for start in range(0, k, size)]
 

@@ -202,7 +202,7 @@ def evaluate(
     errors: list[float] = []
     precision = 0.0
     failure: Failure | None = None
-    end = time.perf_counter() + seconds
+    end = math.inf if seconds == math.inf else time.perf_counter() + seconds
     for point in points:
         if values and end < math.inf and time.perf_counter() > end:
             break

@@ -1,6 +1,7 @@
 """What a wave is made of: blocks of points, each for one function, and what bounds their cost."""
 
 import functools
+import itertools
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -36,7 +37,8 @@ class Block:
         self.function = function
         self.kind = kind
         #: The values, shape (k,), NaN where there are none.
-        self.values = np.full(len(points), np.nan, dtype=points.dtype)
+        self.values = np.empty(len(points), dtype=points.dtype)
+        self.values.fill(math.nan)
         #: Why some have none, by row.
         self.failures: dict[int, Exception] = {}
 
@@ -66,7 +68,7 @@ class Block:
     @property
     def is_real(self) -> bool:
         """Whether its values are the objective's, at points that may be the solution."""
-        return self.kind != "jac" and self.points.dtype != np.complex128
+        return self.kind != "jac" and self.points.dtype.kind != "c"
 
 
 class RetryBudget:
@@ -173,35 +175,42 @@ class Question:
         gradient: Callable[[Array], Any] | None = None,
         both: Callable[[Array], Any] | None = None,
     ) -> None:
+        self.size = len(xs)
         self.plans = plans
-        probes = [plan.points for plan in plans]
         #: Whether points and probes are one block, so that groups and stacks are as full as can be.
-        self.is_joint = bool(plans) and probes[0].dtype != np.complex128
+        self.is_joint = bool(plans) and plans[0].points.dtype.kind != "c"
         #: Whether gradients come as they are.
         self.has_gradients = gradient is not None or both is not None
+        # Where each point's own row is, and behind which row its probes end.
+        self._rows: Sequence[int] = range(self.size)
+        self._ends: Sequence[int] = range(1, self.size + 1)
+        if plans:
+            ends = list(itertools.accumulate(self.is_joint + len(plan.points) for plan in plans))
+            self._rows, self._ends = [0, *ends[:-1]] if self.is_joint else self._rows, ends
         if self.is_joint:
-            own = zip((x[np.newaxis] for x in xs), probes, strict=True)
+            own = zip((x[np.newaxis] for x in xs), (plan.points for plan in plans), strict=True)
             self.blocks = [Block(np.concatenate([points for pair in own for points in pair]))]
-        else:
-            points = np.array(xs)
-            self.blocks = [Block(points) if both is None else Block(points, both, "both")]
-            if plans:
-                self.blocks.append(Block(np.concatenate(probes)))
-            elif gradient is not None:
-                self.blocks.append(Block(points, gradient, "jac"))
-        sizes = [len(points) for points in probes] or [int(self.has_gradients)] * len(xs)
-        lead = int(self.is_joint)
-        ends = np.cumsum([lead + size for size in sizes]).tolist()
-        self._rest = [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
-        self._rows = [rest.start - 1 if self.is_joint else i for i, rest in enumerate(self._rest)]
+            return
+        points = xs[0][np.newaxis] if self.size == 1 else np.array(xs)
+        self.blocks = [Block(points) if both is None else Block(points, both, "both")]
+        if plans:
+            self.blocks.append(Block(np.concatenate([plan.points for plan in plans])))
+        elif gradient is not None:
+            self.blocks.append(Block(points, gradient, "jac"))
+
+    def _rest(self, i: int) -> slice:
+        """Return where a point's probes are, or its gradient."""
+        start = self._rows[i] + 1 if self.is_joint else self._ends[i - 1] if i else 0
+        return slice(start, self._ends[i])
 
     def value(self, i: int) -> float:
         """Return the value at a point."""
-        return float(self.blocks[0].values[self._rows[i]])
+        value: float = self.blocks[0].values.item(self._rows[i])
+        return value
 
     def probes(self, i: int) -> NDArray[Any]:
         """Return the values of a point's probes, shape (k,)."""
-        return self.blocks[-1].values[self._rest[i]]
+        return self.blocks[-1].values[self._rest(i)]
 
     def gradient(self, i: int) -> Array:
         """Return the user's gradient at a point."""
@@ -211,7 +220,7 @@ class Question:
     @property
     def errors(self) -> Array:
         """The standard errors of the values at the points, shape (k,); NaN where not told."""
-        return self.blocks[0].errors[self._rows]
+        return self.blocks[0].errors[list(self._rows)]
 
     def own_failure(self, i: int) -> Exception | None:
         """Return why a point has no value; None if it has one."""
@@ -219,7 +228,10 @@ class Question:
 
     def failures(self, i: int) -> dict[int, Exception]:
         """Return why some of a point's probes, or its gradient, have no value, by their number."""
-        rest, found = self._rest[i], self.blocks[-1].failures
+        found = self.blocks[-1].failures
+        if not found:
+            return found
+        rest = self._rest(i)
         return {row - rest.start: found[row] for row in found if rest.start <= row < rest.stop}
 
     def candidates(self, i: int) -> tuple[Array, Array]:
@@ -228,6 +240,6 @@ class Question:
         Their shapes are (k, n) and (k,).
         """
         row, block = self._rows[i], self.blocks[0]
-        rows = slice(row, self._rest[i].stop if self.is_joint else row + 1)
+        rows = slice(row, self._ends[i] if self.is_joint else row + 1)
         finite = np.isfinite(block.values[rows])
         return block.points[rows][finite], block.values[rows][finite]

@@ -11,7 +11,14 @@ from typing import Any
 import numpy as np
 
 from optimizers._types import Array
-from optimizers.evaluation.answers import as_gradient, as_measure, as_value, non_finite, unpack
+from optimizers.evaluation.answers import (
+    as_gradient,
+    as_measure,
+    as_value,
+    non_finite,
+    precision_of,
+    unpack,
+)
 from optimizers.evaluation.evaluator import is_vectorized
 from optimizers.gradients.differences import Differences
 from optimizers.problem.derivatives import Given, Joint
@@ -158,27 +165,26 @@ def _forward(run: Run) -> Callable[[Array], tuple[float, Array]]:
         return _door(run)  # a probe that fails has another in its place
     budget, memory, facts = run.budget, run.memory, waves.evaluator.facts
     fun, n, limit, upper = problem.fun, problem.n, budget.limit, problem.upper
-    propagates = waves.propagates_nonfinite
+    propagates, is_timed = waves.propagates_nonfinite, budget.is_timed
 
     door = _door(run)
 
     def evaluate(x: Array) -> tuple[float, Array]:
         moved = x + h
         steps = moved - x
-        # All that is not usual goes the long way; the first value shows the precision.
+        # All that is not usual goes the long way.
         if (
-            memory.last is NOWHERE
+            facts.precision > _EPS
             or memory.last.is_at(x)
-            or facts.precision > _EPS
             or budget.nfev + n + 1 > limit
-            or budget.is_timed
+            or is_timed
             or not steps.all()
             or (upper is not None and (moved > upper).any())
         ):
             return door(x)
         x = x.copy()
         values: list[float] = []
-        count = budget.nfev
+        is_first, count = memory.last is NOWHERE, budget.nfev
         try:
             probes = moved.tolist()
             for i in range(-1, n):
@@ -188,19 +194,30 @@ def _forward(run: Run) -> Callable[[Array], tuple[float, Array]]:
                 count += 1
                 value = fun(point)
                 if type(value) is not float:
+                    if is_first:
+                        facts.precision = max(facts.precision, precision_of(value))
                     value, _ = as_measure(value, n)
                 values.append(value)
                 if value - value != 0.0 and not propagates:
                     raise non_finite(value)
-            gradient = as_gradient(
-                (np.array(values[1:]) - values[0]) / steps, n, finite=not propagates
-            )
+                if is_first and facts.precision > _EPS:
+                    break  # coarse values need longer steps
+                is_first = False
+            else:
+                differences = (np.array(values[1:]) - values[0]) / steps
+                gradient = as_gradient(differences, n, finite=not propagates)
         except Exception as error:
             waves.penalty_for(x, error)  # raises: nothing is penalized here
             raise
         finally:
             budget.nfev = count
             _update_incumbents(memory, x, moved, values)
+        if is_first:
+            try:
+                gradient = run.questions.probed(x, values[0])
+            except Exception as error:
+                waves.penalty_for(x, error)
+                raise
         memory.store(Evaluation(x, values[0], gradient))
         return values[0], gradient
 

@@ -1,8 +1,8 @@
 """The door: what an algorithm asks is answered from what is known, or by one wave."""
 
 import functools
+import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, NoReturn, Protocol
 
 import numpy as np
@@ -32,23 +32,34 @@ class Watch(Protocol):
         """Note the value at the end of an iteration."""
 
 
-@dataclass(frozen=True, eq=False)
 class Answers:
     """What came of the points of a question.
 
-    Parameters
-    ----------
-    found : list of Evaluation or None
-        What is at each point; a penalty, or None, at one whose evaluation failed.
-    known : ndarray of bool, shape (k,)
-        Which points were evaluated.
-    errors : ndarray of float64, shape (k,)
-        The standard errors of their values; NaN where the objective tells none.
+    ``found`` has what is at each point; a penalty, or None, at one whose evaluation failed.
     """
 
-    found: list[Evaluation | None]
-    known: NDArray[np.bool_]
-    errors: Array
+    __slots__ = ("_question", "_results", "found")
+
+    def __init__(
+        self,
+        found: list[Evaluation | None],
+        results: Sequence[Evaluation | Exception | None],
+        question: Question | None = None,
+    ) -> None:
+        self.found = found
+        self._results, self._question = results, question
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Which points were evaluated, shape (k,)."""
+        return np.array([isinstance(result, Evaluation) for result in self._results])
+
+    @property
+    def errors(self) -> Array:
+        """The standard errors of the values, shape (k,); NaN where the objective tells none."""
+        if self._question is None:
+            return np.full(len(self.found), np.nan)
+        return self._question.errors
 
 
 class Questions:
@@ -130,7 +141,7 @@ class Questions:
             answers = self._answered(question, xs[:count], gradients, penalize, skip_gradient_if)
         if count < len(xs) and not optional:
             raise StopRun(StopReason.MAXFUN)
-        if optional and not answers.known.any():
+        if optional and all(known is None for known in answers.found):
             self.budget.npenalized += 1  # of a point that is left out the algorithm notices nothing
         return answers
 
@@ -165,8 +176,12 @@ class Questions:
 
     def _affordable(self, xs: Sequence[Array], plans: Sequence[Plan]) -> int:
         """Return how many of the points the budget allows; end the run if it is none."""
-        costs = [1 + len(plan.points) for plan in plans] or [1] * len(xs)
-        count = int(np.searchsorted(np.cumsum(costs), self.budget.left, side="right"))
+        left = self.budget.left
+        if not plans:
+            count = len(xs) if len(xs) <= left else int(left)
+        else:
+            costs = itertools.accumulate(1 + len(plan.points) for plan in plans)
+            count = sum(cost <= left for cost in costs)
         if count == 0:
             self._spend_last(xs[0])
         return count
@@ -200,43 +215,51 @@ class Questions:
         skip_gradient_if: Skip | None,
     ) -> Answers:
         """Evaluate a question in one wave, and note what came of it."""
-        memory, npenalized = self.memory, self.budget.npenalized
+        memory = self.memory
         kept = memory.best, memory.best_violation
         results = self._evaluated(question, xs, gradients, skip_gradient_if)
-        good = [result for result in results if isinstance(result, Evaluation)]
+        good = [result for result in results if type(result) is Evaluation]
         # What a penalty leads back to, and an end may be on; of values alone, the best will do.
         if good and not gradients:
-            memory.store(min(good, key=lambda result: result.fun))
-        found: list[Evaluation | None] = []
-        for x, result in zip(xs, results, strict=True):
-            if isinstance(result, Evaluation):
-                found.append(result)
-                if memory.last_good is None:
-                    memory.store(result)
-            else:
-                penalty = self._penalty(x, result, gradients)
-                found.append(penalty if penalize else None)
-        if len(good) < len(xs):
+            memory.store(good[0] if len(good) == 1 else min(good, key=lambda known: known.fun))
+        found: list[Evaluation | None] = [*good]
+        if len(good) < len(results):
+            found = self._penalized(xs, results, gradients, penalize)
             # A point that failed is no candidate, nor are its probes.
             memory.take_back(*kept)
             for i, result in enumerate(results):
                 if isinstance(result, Evaluation):
                     memory.update_incumbents(*question.candidates(i))
-        for result in good if gradients else ():
-            memory.store(result)
+        if gradients:
+            for known in good:
+                memory.store(known)
+            if self.watch is not None and penalize and good and len(xs) == 1:
+                self.watch.asked(good[0].fun)
+        return Answers(found, results, question)
+
+    def _penalized(
+        self,
+        xs: Sequence[Array],
+        results: Sequence[Evaluation | Exception],
+        gradients: bool,
+        penalize: bool,
+    ) -> list[Evaluation | None]:
+        """Return what is found at points of which some failed; raise an error without a penalty."""
+        found: list[Evaluation | None] = []
+        npenalized = self.budget.npenalized
+        for x, result in zip(xs, results, strict=True):
+            if isinstance(result, Evaluation):
+                found.append(result)
+                if self.memory.last_good is None:
+                    self.memory.store(result)
+                continue
+            penalty = self.waves.penalty_for(x, result)
+            if gradients and penalty.jac is None:
+                raise result
+            found.append(penalty if penalize else None)
         if not penalize:
             self.budget.npenalized = npenalized
-        elif gradients and good and self.watch is not None and len(xs) == 1:
-            self.watch.asked(good[0].fun)
-        known = np.array([isinstance(result, Evaluation) for result in results])
-        return Answers(found, known, question.errors)
-
-    def _penalty(self, x: Array, error: Exception, needs_gradient: bool) -> Evaluation:
-        """Return the penalty for a point that failed, or raise its error."""
-        penalty = self.waves.penalty_for(x, error)
-        if needs_gradient and penalty.jac is None:
-            raise error
-        return penalty
+        return found
 
     def _evaluated(
         self,
@@ -248,7 +271,7 @@ class Questions:
         """Return what came of each point of a question, or why there is nothing."""
         facts, precision = self.waves.evaluator.facts, self.waves.evaluator.facts.precision
         if question.plans and facts.is_serial and self.memory.last is NOWHERE:
-            return [self._in_turn(xs[0], skip_gradient_if)]
+            return [self._in_turn(xs[0], question.plans[0], skip_gradient_if)]
         is_one_wave = question.plans or facts.has_workers
         waves = [question.blocks] if is_one_wave else [[block] for block in question.blocks]
         try:
@@ -267,15 +290,19 @@ class Questions:
         is_coarse = is_coarse and question.is_joint
         return [self._evaluation(question, i, x, gradients, is_coarse) for i, x in enumerate(xs)]
 
-    def _in_turn(self, x: Array, skip_gradient_if: Skip | None) -> Evaluation | Exception:
+    def _in_turn(
+        self, x: Array, plan: Plan, skip_gradient_if: Skip | None
+    ) -> Evaluation | Exception:
         """Evaluate a point and then its probes: the first value tells the precision."""
-        question = Question([x])
+        block, facts = Block(x[np.newaxis]), self.waves.evaluator.facts
+        precision = facts.precision
         try:
-            self.waves.take(question.blocks)
-            value = question.value(0)
+            self.waves.take([block])
+            value = block.values.item(0)
             if skip_gradient_if is not None and skip_gradient_if(value):
                 return Evaluation(x, value)
-            return Evaluation(x, value, self._probed(self.plan(x), value))
+            is_coarse = facts.precision > precision and self.source.heeds_precision
+            return Evaluation(x, value, self._probed(self.plan(x) if is_coarse else plan, value))
         except Exception as error:
             return error
 
@@ -285,11 +312,11 @@ class Questions:
         failure = question.own_failure(i)
         if failure is not None:
             return failure
-        value = question.value(i)
         try:
-            return Evaluation(x, value, self._gradient_of(question, i, x, gradients, is_coarse))
+            gradient = self._gradient_of(question, i, x, gradients, is_coarse)
         except Exception as error:
             return error
+        return Evaluation(x, question.value(i), gradient)
 
     def _gradient_of(
         self, question: Question, i: int, x: Array, gradients: bool, is_coarse: bool
@@ -297,17 +324,17 @@ class Questions:
         if question.plans:
             value = question.value(i)
             if is_coarse:
-                return self._probed(self.plan(x), value)
+                return self.probed(x, value)
             plan, failures = question.plans[i], question.failures(i)
             return self._mended(plan, value, question.probes(i), failures)
-        if not gradients and len(question.errors) > 1:
+        if not gradients and question.size > 1:
             return None  # many values: a gradient that comes with one is not what is asked for
         if question.has_gradients:
             for error in question.failures(i).values():
                 raise error
             return question.gradient(i).copy()
         orphan = self._orphan
-        return orphan[1] if orphan is not None and np.array_equal(orphan[0], x) else None
+        return None if orphan is None or not np.array_equal(orphan[0], x) else orphan[1]
 
     def _gradient_alone(self, x: Array) -> Answers:
         """Answer what the gradient is; the objective is not evaluated there again if known."""
@@ -323,7 +350,7 @@ class Questions:
                 gradient: Array = block.gradients[0]
             else:
                 assert known is not None
-                gradient = self._probed(self.plan(x), known.fun)
+                gradient = self.probed(x, known.fun)
         except Exception as error:
             penalty = self.waves.penalty_for(x, error)
             if penalty.jac is None:
@@ -334,6 +361,10 @@ class Questions:
             return _answers([Evaluation(x, np.nan, gradient)])
         self.memory.store(known._replace(jac=gradient))
         return _answers([self.memory.last])
+
+    def probed(self, x: Array, value: float) -> Array:
+        """Return the gradient at a point whose value is known."""
+        return self._probed(self.plan(x), value)
 
     def _probed(self, plan: Plan, value: float) -> Array:
         """Return the gradient from a wave of probes alone."""
@@ -372,5 +403,4 @@ class Questions:
 
 
 def _answers(found: list[Evaluation | None]) -> Answers:
-    known = np.array([evaluation is not None for evaluation in found])
-    return Answers(found, known, np.full(len(found), np.nan))
+    return Answers(found, found)

@@ -161,24 +161,23 @@ class Run:
 
     def value(self, x: Array) -> float:
         """Return the objective at ``x``, shape (n,): one point."""
-        return self._one(x).fun
+        known = self.ask([x], reuse=True).found[0]
+        assert known is not None
+        return known.fun
 
     def gradient(self, x: Array) -> Array:
         """Return the gradient at ``x``; the objective is not evaluated there again if known."""
-        jac = self._one(x, values=False, gradients=True).jac
-        assert jac is not None
-        return jac.copy()  # the algorithm may change what it is handed
+        known = self.ask([x], values=False, gradients=True).found[0]
+        assert known is not None
+        assert known.jac is not None
+        return known.jac.copy()  # the algorithm may change what it is handed
 
     def value_and_gradient(self, x: Array) -> tuple[float, Array]:
         """Return the objective and its gradient at ``x``; all probes travel in one wave."""
-        known = self._one(x, gradients=True)
+        known = self.ask([x], gradients=True, reuse=True).found[0]
+        assert known is not None
         assert known.jac is not None
         return known.fun, known.jac.copy()
-
-    def _one(self, x: Array, **wanted: Any) -> Evaluation:
-        (known,) = self.ask([x], reuse=True, **wanted).found
-        assert known is not None
-        return known
 
     def probe(self, points: Array) -> Array:
         """Return the values of a wave that no algorithm asked for; NaN where there is none."""

@@ -84,9 +84,11 @@ class Waves:
         The blocks get values, and the failures if these are to be penalties; otherwise the first
         failure is raised, as is one of the first point if the others are of no use without it.
         """
-        cost = sum(block.cost for block in blocks)
+        cost = missing = 0
+        for block in blocks:
+            cost += block.cost
+            missing += len(block.points)
         self.budget.check(cost)
-        missing = sum(len(block.points) for block in blocks)
         required = int(is_first_needed) if self.penalizes else missing
         retries = RetryBudget(self.budget.left - cost)
         wave = Wave(blocks, retries, self.budget.deadline, required)
@@ -146,7 +148,10 @@ class Waves:
             if answer.ndim > 1:
                 block.errors[part] = errors_of(answer)
             values = block.values[part] = values_of(answer)
-            if not self.propagates_nonfinite and not np.isfinite(values).all():
+            # A number less itself is zero if it is finite: for one, quicker than isfinite.
+            one = values.item(0) if len(values) == 1 else None
+            is_finite = np.isfinite(values).all() if one is None else one - one == 0.0
+            if not is_finite and not self.propagates_nonfinite:
                 for i in np.flatnonzero(~np.isfinite(values)):
                     yield part.start + int(i), non_finite(values[i])
 
