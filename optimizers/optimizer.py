@@ -14,29 +14,17 @@ from optimizers.asktell.drivers import driver_for
 from optimizers.asktell.evaluator import AskingEvaluator, told
 from optimizers.asktell.replay import Origin, snapshot
 from optimizers.asktell.stepper import Stepper
+from optimizers.composition import Composed
 from optimizers.errors import InvalidInputError, OptionError, warn_user
-from optimizers.evaluation.choose import evaluator_for
-from optimizers.evaluation.evaluator import Evaluator
 from optimizers.evaluation.static_helpers import StaticHelpers
 from optimizers.gradients.source import GradientSource, Jacobian
-from optimizers.journal.header import header_of
-from optimizers.journal.journal import as_journal
-from optimizers.journal.replay import execute_recorded
 from optimizers.lockstep.many import minimize_many
 from optimizers.lockstep.results import OptimizerResults
 from optimizers.lockstep.starts import as_starts
-from optimizers.noise.stages import in_stages
-from optimizers.options.configured import Configured
-from optimizers.options.settings import IN_FLIGHT, RunSettings, check_run_settings
-from optimizers.problem.derivatives import By, source_of
-from optimizers.problem.problem import Problem
-from optimizers.result import OptimizerResult, StopReason, in_words
-from optimizers.run.observers import Observer, as_observer
+from optimizers.options.settings import IN_FLIGHT, RunSettings
+from optimizers.result import OptimizerResult, StopReason
 from optimizers.run.outcome import Outcome
-from optimizers.run.prepared import Prepared
 from optimizers.run.run import Run
-from optimizers.run.solve import Solve, confirmed
-from optimizers.support import Declaring, SupportLevel
 
 # Settings that say how points are evaluated.
 _EVALUATING = ("workers", "eval_timeout", "retries", "hedge")
@@ -56,7 +44,7 @@ class Minimizer(Protocol):
         ...
 
 
-class Optimizer(Configured, Declaring, StaticHelpers):
+class Optimizer(Composed, StaticHelpers):
     """The configuration of one algorithm: its options and declared capabilities.
 
     It holds no state of a run: one object may serve many runs, in many threads. A subclass
@@ -77,11 +65,6 @@ class Optimizer(Configured, Declaring, StaticHelpers):
     OptionError
         If a setting has a value that cannot be used.
     """
-
-    #: What a failed evaluation does where ``on_failure`` is not given.
-    _default_on_failure = "raise"
-    #: Whether the algorithm itself reckons with noise; any other is run in stages if there is some.
-    handles_noise = False
 
     # How it runs.
 
@@ -269,53 +252,6 @@ class Optimizer(Configured, Declaring, StaticHelpers):
         evaluator, holding = self._evaluator(problem.fun, given), self._effective_settings(given)
         return minimize_many(self._prepared, evaluator, problem, starts, given, holding, on_error)
 
-    def _problem(
-        self,
-        fun: Objective,
-        x0: ArrayLike,
-        jac: Jacobian,
-        bounds: BoundsLike,
-        constraints: ConstraintsLike,
-        hess: Any,
-        hessp: Callable[..., Any] | None,
-    ) -> Problem:
-        """Return the problem that the arguments of :meth:`minimize` describe."""
-        return Problem.check(
-            type(self).__name__,
-            self.get_support_level(),
-            fun,
-            x0,
-            jac,
-            bounds,
-            constraints=constraints,
-            hess=hess,
-            hessp=hessp,
-        )
-
-    def _prepared(
-        self, problem: Problem, settings: dict[str, Any], evaluator: Evaluator | None = None
-    ) -> Prepared:
-        """Return a run that is ready, by whoever evaluates, with all that surrounds its solve."""
-        run = self._start_run(problem, settings, evaluator)
-        solve: Solve = self._solve
-        if run.penalizes:
-            solve = confirmed(solve)
-        if run.noise is not None and not self.handles_noise:
-            noise = None if isinstance(run.noise, str) else run.noise
-            solve = in_stages(noise, self._has_user_steps(problem))(solve)
-        execute: Callable[[Run, Solve], OptimizerResult] = Run.execute
-        journal = as_journal(self._effective_settings(settings).get("journal"))
-        if journal is not None:
-            header = header_of(self, problem, settings)
-            execute = functools.partial(execute_recorded, journal, header)
-
-        def executed() -> OptimizerResult:
-            result = execute(run, solve)
-            self._finished(run, result)
-            return result
-
-        return Prepared(run, executed, self._alone(), self._needs_thread())
-
     async def minimize_async(
         self,
         fun: Callable[..., Awaitable[Any]],
@@ -415,66 +351,6 @@ class Optimizer(Configured, Declaring, StaticHelpers):
             jac = self.wrap_function(jac, args) if callable(jac) else jac
         return self.minimize(fun, x0, jac, bounds, **settings)
 
-    def _start_run(
-        self, problem: Problem, settings: dict[str, Any], evaluator: Evaluator | None = None
-    ) -> Run:
-        """Return a run of the problem with the settings that hold for it.
-
-        Parameters
-        ----------
-        problem : Problem
-            The problem.
-        settings : dict
-            The settings given for this run.
-        evaluator : Evaluator, optional
-            Who evaluates, if not whom the settings say.
-        """
-        form = self._callback_form
-        check_run_settings(type(self).__name__, settings, self._known_options(), form)
-        holding = self._effective_settings(settings)
-        callback = holding.get("callback")
-        noise = holding.get("noise")
-        takes_noise = self.handles_noise or self._takes_differences(problem)
-        if noise is not None and not takes_noise:
-            warn_user(f"{type(self).__name__} takes no differences here: noise has no effect.")
-            noise = None
-        return Run(
-            problem,
-            evaluator or self._evaluator(problem.fun, settings),
-            self._differences(problem),
-            maxfun=self._budget(holding.get("maxfun")),
-            maxiter=self._iteration_limit(),
-            timeout=holding.get("timeout"),
-            on_failure=holding.get("on_failure") or self._default_on_failure,
-            on_interrupt=holding.get("on_interrupt") or "raise",
-            seed=holding.get("seed"),
-            observers=(
-                *self._watchers(),
-                *(() if callback is None else (as_observer(callback, form),)),
-            ),
-            noise=noise,
-        )
-
-    def _watchers(self) -> tuple[Observer, ...]:
-        """Return who else than the callback sees each iteration of a run that starts."""
-        return ()
-
-    def _effective_settings(self, settings: dict[str, Any]) -> dict[str, Any]:
-        """Return the settings that hold for a run: those given for it win."""
-        return {**self._run_settings, **settings}
-
-    def _evaluator(self, fun: Objective, settings: dict[str, Any]) -> Evaluator:
-        """Return who evaluates an objective, by the settings given for a run."""
-        holding = self._effective_settings(settings)
-        return evaluator_for(
-            fun,
-            self._max_evals_grouped,
-            holding.get("workers"),
-            eval_timeout=holding.get("eval_timeout"),
-            retries=holding.get("retries") or 0,
-            hedge=bool(holding.get("hedge")),
-        )
-
     def _solve(self, run: Run) -> Outcome:
         """Run the algorithm: ask ``run`` for values and gradients, and say how it ended."""
         if type(self).minimize is Optimizer.minimize:
@@ -489,38 +365,3 @@ class Optimizer(Configured, Declaring, StaticHelpers):
         status = int(raw.get("status", 0))
         nit = int(raw.get("nit") or 0)
         return Outcome(raw.x, bool(raw.success), status, str(raw.message), stop, nit=nit)
-
-    def _needs_thread(self) -> bool:
-        """Return whether a run that is held from outside is to be in a thread of its own."""
-        return False
-
-    def _alone(self) -> str | None:
-        """Return what only one run at a time may use, such as a library; None if there is none."""
-        return None
-
-    def _finished(self, run: Run, result: OptimizerResult) -> None:
-        """Look at a result before it is handed out; print it if the option ``disp`` says so."""
-        if self._options.get("disp"):
-            print(in_words(type(self).__name__, result))
-
-    def _differences(self, problem: Problem) -> GradientSource:
-        """Return the source of gradients that the user does not give."""
-        return source_of(problem.derivatives)
-
-    def _takes_differences(self, problem: Problem) -> bool:
-        """Return whether a gradient is wanted that is not given."""
-        takes_gradient = self._level("gradient") >= SupportLevel.supported
-        return takes_gradient and not problem.derivatives.is_given
-
-    def _has_user_steps(self, problem: Problem) -> bool:
-        """Return whether the user chose the steps of differences, whatever the noise."""
-        chosen = problem.derivatives
-        return isinstance(chosen, By) and (chosen.source is not None or chosen.scheme == "cs")
-
-    def _budget(self, maxfun: int | None) -> int | None:
-        """Return the most points that may be evaluated, given the setting of the run."""
-        return maxfun
-
-    def _iteration_limit(self) -> int | None:
-        """Return the most iterations, if the run and not the algorithm has to count them."""
-        return None

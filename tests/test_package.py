@@ -185,6 +185,7 @@ LAYERS = [
     {"asktell"},
     {"lockstep"},
     {"options"},
+    {"composition"},
     {"optimizer"},
     {"flow"},
     {"scipy"},
@@ -272,6 +273,29 @@ def test_no_import_hides_in_a_string():
         if "optimizers" in ast.unparse(node)
     ]
     assert set(hidden) == {"optimizers"}  # what it imports so, it imports for types too
+
+
+def changed_attributes(tree):
+    """Return all attributes that are assigned to, such as ``run.budget.nfev``."""
+    kinds = ast.Assign | ast.AugAssign | ast.AnnAssign | ast.Delete
+    for node in ast.walk(tree):
+        if isinstance(node, kinds):
+            many = isinstance(node, ast.Assign | ast.Delete)
+            targets = [*node.targets] if many else [node.target]
+            while targets:
+                target = targets.pop()
+                if isinstance(target, ast.Tuple | ast.List):
+                    targets.extend(target.elts)
+                elif isinstance(target, ast.Attribute):
+                    yield target
+
+
+def test_only_the_run_changes_its_two_states():
+    for module, path in module_names().items():
+        if not module.startswith("optimizers.run."):
+            for attribute in changed_attributes(ast.parse(path.read_text())):
+                owner = ast.unparse(attribute.value).rpartition(".")[2]
+                assert owner not in ("budget", "memory", "run"), f"{path}:{attribute.lineno}"
 
 
 def test_only_what_stands_above_it_names_the_optimizer():

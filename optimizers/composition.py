@@ -1,0 +1,182 @@
+"""Composition: from an optimizer's configuration and a problem to a run that is ready."""
+
+import functools
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+from optimizers._types import ArrayLike, BoundsLike, ConstraintsLike, Objective
+from optimizers.errors import warn_user
+from optimizers.evaluation.choose import evaluator_for
+from optimizers.evaluation.evaluator import Evaluator
+from optimizers.gradients.source import GradientSource, Jacobian
+from optimizers.journal.header import header_of
+from optimizers.journal.journal import as_journal
+from optimizers.journal.replay import execute_recorded
+from optimizers.noise.stages import in_stages
+from optimizers.options.configured import Configured
+from optimizers.options.settings import check_run_settings
+from optimizers.problem.derivatives import By, source_of
+from optimizers.problem.problem import Problem
+from optimizers.result import OptimizerResult, in_words
+from optimizers.run.observers import Observer, as_observer
+from optimizers.run.outcome import Outcome
+from optimizers.run.prepared import Prepared
+from optimizers.run.run import Run
+from optimizers.run.solve import Solve, confirmed
+from optimizers.support import Declaring, SupportLevel
+
+
+class Composed(Configured, Declaring):
+    """What an optimizer consists of besides its algorithm; subclasses override single parts."""
+
+    #: What a failed evaluation does where ``on_failure`` is not given.
+    _default_on_failure = "raise"
+    #: Whether the algorithm itself reckons with noise; any other is run in stages if there is some.
+    handles_noise = False
+
+    def _problem(
+        self,
+        fun: Objective,
+        x0: ArrayLike,
+        jac: Jacobian,
+        bounds: BoundsLike,
+        constraints: ConstraintsLike,
+        hess: Any,
+        hessp: Callable[..., Any] | None,
+    ) -> Problem:
+        """Return the problem that the arguments of :meth:`minimize` describe."""
+        return Problem.check(
+            type(self).__name__,
+            self.get_support_level(),
+            fun,
+            x0,
+            jac,
+            bounds,
+            constraints=constraints,
+            hess=hess,
+            hessp=hessp,
+        )
+
+    def _prepared(
+        self, problem: Problem, settings: dict[str, Any], evaluator: Evaluator | None = None
+    ) -> Prepared:
+        """Return a run that is ready, by whoever evaluates, with all that surrounds its solve."""
+        run = self._start_run(problem, settings, evaluator)
+        solve: Solve = self._solve
+        if run.penalizes:
+            solve = confirmed(solve)
+        if run.noise is not None and not self.handles_noise:
+            noise = None if isinstance(run.noise, str) else run.noise
+            solve = in_stages(noise, self._has_user_steps(problem))(solve)
+        execute: Callable[[Run, Solve], OptimizerResult] = Run.execute
+        journal = as_journal(self._effective_settings(settings).get("journal"))
+        if journal is not None:
+            header = header_of(self, problem, settings)
+            execute = functools.partial(execute_recorded, journal, header)
+
+        def executed() -> OptimizerResult:
+            result = execute(run, solve)
+            self._finished(run, result)
+            return result
+
+        return Prepared(run, executed, self._alone(), self._needs_thread())
+
+    @abstractmethod
+    def _solve(self, run: Run) -> Outcome:
+        """Run the algorithm: ask ``run`` for values and gradients, and say how it ended."""
+
+    def _start_run(
+        self, problem: Problem, settings: dict[str, Any], evaluator: Evaluator | None = None
+    ) -> Run:
+        """Return a run of the problem with the settings that hold for it.
+
+        Parameters
+        ----------
+        problem : Problem
+            The problem.
+        settings : dict
+            The settings given for this run.
+        evaluator : Evaluator, optional
+            Who evaluates, if not whom the settings say.
+        """
+        form = self._callback_form
+        check_run_settings(type(self).__name__, settings, self._known_options(), form)
+        holding = self._effective_settings(settings)
+        callback = holding.get("callback")
+        noise = holding.get("noise")
+        takes_noise = self.handles_noise or self._takes_differences(problem)
+        if noise is not None and not takes_noise:
+            warn_user(f"{type(self).__name__} takes no differences here: noise has no effect.")
+            noise = None
+        return Run(
+            problem,
+            evaluator or self._evaluator(problem.fun, settings),
+            self._differences(problem),
+            maxfun=self._budget(holding.get("maxfun")),
+            maxiter=self._iteration_limit(),
+            timeout=holding.get("timeout"),
+            on_failure=holding.get("on_failure") or self._default_on_failure,
+            on_interrupt=holding.get("on_interrupt") or "raise",
+            seed=holding.get("seed"),
+            observers=(
+                *self._watchers(),
+                *(() if callback is None else (as_observer(callback, form),)),
+            ),
+            noise=noise,
+        )
+
+    def _watchers(self) -> tuple[Observer, ...]:
+        """Return who else than the callback sees each iteration of a run that starts."""
+        return ()
+
+    def _effective_settings(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """Return the settings that hold for a run: those given for it win."""
+        return {**self._run_settings, **settings}
+
+    def _evaluator(self, fun: Objective, settings: dict[str, Any]) -> Evaluator:
+        """Return who evaluates an objective, by the settings given for a run."""
+        holding = self._effective_settings(settings)
+        return evaluator_for(
+            fun,
+            self._max_evals_grouped,
+            holding.get("workers"),
+            eval_timeout=holding.get("eval_timeout"),
+            retries=holding.get("retries") or 0,
+            hedge=bool(holding.get("hedge")),
+        )
+
+    def _needs_thread(self) -> bool:
+        """Return whether a run that is held from outside is to be in a thread of its own."""
+        return False
+
+    def _alone(self) -> str | None:
+        """Return what only one run at a time may use, such as a library; None if there is none."""
+        return None
+
+    def _finished(self, run: Run, result: OptimizerResult) -> None:
+        """Look at a result before it is handed out; print it if the option ``disp`` says so."""
+        if self._options.get("disp"):
+            print(in_words(type(self).__name__, result))
+
+    def _differences(self, problem: Problem) -> GradientSource:
+        """Return the source of gradients that the user does not give."""
+        return source_of(problem.derivatives)
+
+    def _takes_differences(self, problem: Problem) -> bool:
+        """Return whether a gradient is wanted that is not given."""
+        takes_gradient = self._level("gradient") >= SupportLevel.supported
+        return takes_gradient and not problem.derivatives.is_given
+
+    def _has_user_steps(self, problem: Problem) -> bool:
+        """Return whether the user chose the steps of differences, whatever the noise."""
+        chosen = problem.derivatives
+        return isinstance(chosen, By) and (chosen.source is not None or chosen.scheme == "cs")
+
+    def _budget(self, maxfun: int | None) -> int | None:
+        """Return the most points that may be evaluated, given the setting of the run."""
+        return maxfun
+
+    def _iteration_limit(self) -> int | None:
+        """Return the most iterations, if the run and not the algorithm has to count them."""
+        return None
