@@ -15,6 +15,7 @@ from optimizers.gradients.source import GradientSource
 from optimizers.problem.derivatives import Given, Joint
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
+from optimizers.run.answers import Answers
 from optimizers.run.budget import StopRun
 from optimizers.run.memory import NOWHERE, Evaluation
 from optimizers.run.waves import Skip, Waves
@@ -30,36 +31,6 @@ class Watch(Protocol):
 
     def iterated(self, value: float) -> None:
         """Note the value at the end of an iteration."""
-
-
-class Answers:
-    """What came of the points of a question.
-
-    ``found`` has what is at each point; a penalty, or None, at one whose evaluation failed.
-    """
-
-    __slots__ = ("_question", "_results", "found")
-
-    def __init__(
-        self,
-        found: list[Evaluation | None],
-        results: Sequence[Evaluation | Exception | None],
-        question: Question | None = None,
-    ) -> None:
-        self.found = found
-        self._results, self._question = results, question
-
-    @property
-    def known(self) -> NDArray[np.bool_]:
-        """Which points were evaluated, shape (k,)."""
-        return np.array([isinstance(result, Evaluation) for result in self._results])
-
-    @property
-    def errors(self) -> Array:
-        """The standard errors of the values, shape (k,); NaN where the objective tells none."""
-        if self._question is None:
-            return np.full(len(self.found), np.nan)
-        return self._question.errors
 
 
 class Questions:
@@ -131,7 +102,7 @@ class Questions:
         if reuse:
             known = self._known(xs[0], is_last_only=reuse == "last")
             if known is not None and (known.jac is not None or not gradients):
-                return _answers([known])
+                return Answers([known])
         plans = self._plans(xs) if gradients else []
         count = self._affordable(xs, plans)
         if gradients and len(xs) > 1 and (count == 1 or self._is_serial):
@@ -204,7 +175,7 @@ class Questions:
 
     def _one_by_one(self, xs: Sequence[Array]) -> Answers:
         found = [self.ask([x], gradients=True, penalize=False).found[0] for x in xs]
-        return _answers(found)
+        return Answers(found)
 
     def _answered(
         self,
@@ -340,7 +311,7 @@ class Questions:
         """Answer what the gradient is; the objective is not evaluated there again if known."""
         known, derivatives = self.memory.lookup(x), self.problem.derivatives
         if known is not None and known.jac is not None:
-            return _answers([known])
+            return Answers([known])
         if isinstance(derivatives, Joint) or (known is None and not derivatives.is_given):
             return self.ask([x], gradients=True, reuse=True)
         try:
@@ -355,12 +326,12 @@ class Questions:
             penalty = self.waves.penalty_for(x, error)
             if penalty.jac is None:
                 raise
-            return _answers([penalty])
+            return Answers([penalty])
         if known is None:
             self._orphan = x, gradient
-            return _answers([Evaluation(x, np.nan, gradient)])
+            return Answers([Evaluation(x, np.nan, gradient)])
         self.memory.store(known._replace(jac=gradient))
-        return _answers([self.memory.last])
+        return Answers([self.memory.last])
 
     def probed(self, x: Array, value: float) -> Array:
         """Return the gradient at a point whose value is known."""
@@ -400,7 +371,3 @@ class Questions:
         """Draw the random numbers of another seed."""
         self.seed = seed
         vars(self).pop("rng", None)
-
-
-def _answers(found: list[Evaluation | None]) -> Answers:
-    return Answers(found, found)

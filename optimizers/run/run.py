@@ -43,7 +43,7 @@ class Run:
     source : GradientSource
         The source of gradients that the user does not give.
     maxfun, timeout, maxiter
-        As in :class:`Budget`.
+        What the run may spend; no limit by default.
     on_failure : {"raise", "reject", "pass"}, default "raise"
         What a failed evaluation does. ``"pass"`` hands NaN and infinities on to the algorithm,
         as SciPy's functions do, and TensorFlow 1's interfaces.
@@ -76,7 +76,7 @@ class Run:
         self.memory = Memory(problem)
         self.waves = Waves(evaluator, self.budget, self.memory, on_failure)
         self.questions = Questions(problem, source, self.waves, seed)
-        #: The door, :meth:`Questions.ask`.
+        #: The door, ``Questions.ask``.
         self.ask = self.questions.ask
         self._returns_on_interrupt = on_interrupt == "return"
         self._observers = observers
@@ -389,7 +389,7 @@ class Run:
         return result
 
     def result(self, at: Evaluation | None, *, is_broken: bool = False) -> OptimizerResult:
-        """Return the result so far, at a point; see :func:`result_so_far`."""
+        """Return the result so far, at a point; see ``result_so_far``."""
         return result_so_far(self.problem, self.budget, self.memory, self.extra, at, is_broken)
 
 
