@@ -3,7 +3,7 @@
 import numpy as np
 
 from optimizers import FlowOptimizer, SupportLevel
-from optimizers.flow import AskData, Step, StopReason, check_range, check_whole, ended
+from optimizers.flow import AskData, Option, Step, StopReason, ended, levels, number, whole
 
 
 class EvolutionStrategy:
@@ -26,22 +26,17 @@ class EvolutionStrategy:
 class Evolution(FlowOptimizer):
     """The optimizer."""
 
+    support_levels = levels(gradient=SupportLevel.ignored)
+    _declared = (
+        Option("maxiter", 200, whole(1)).means("The most generations."),
+        Option("size", 6, whole(1)).means("How many points a generation has."),
+        Option("spread", 0.5, number(0, ends="()")).means("The first standard deviation."),
+        Option("xtol", 1e-5, number(0)).means("The spread at which it has converged."),
+    )
+
     def __init__(self, maxiter=200, size=6, spread=0.5, xtol=1e-5, **settings):
         options = {"maxiter": maxiter, "size": size, "spread": spread, "xtol": xtol}
         super().__init__(options, **settings)
-
-    def _check_options(self, options):
-        check_whole("maxiter", options["maxiter"], 1)
-        check_whole("size", options["size"], 1)
-        check_range("spread", options["spread"], 0, closed=False)
-        check_range("xtol", options["xtol"], 0)
-
-    def get_support_level(self):
-        return {
-            "gradient": SupportLevel.not_supported,
-            "bounds": SupportLevel.supported,
-            "initial_point": SupportLevel.required,
-        }
 
     def _flow(self, problem, run):
         library = EvolutionStrategy(problem.x0, self.spread, run.rng)

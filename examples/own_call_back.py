@@ -39,5 +39,5 @@ class Compass(Optimizer):
 
     def _solve(self, run):
         with run.guard(run.value) as fun:  # what it raises comes out, whatever the library does
-            x = compass_search(fun, run.problem.x0, 0.5, 1e-6, run.iteration)
+            x = compass_search(fun, run.problem.x0, 0.5, 1e-6, run.iterated)
         return Outcome(x, True, 0, "The step is small.", StopReason.STEP)

@@ -3,22 +3,20 @@
 import numpy as np
 
 from optimizers import FlowOptimizer, SupportLevel
-from optimizers.flow import AskData, Step, StopReason, check_range, check_whole, ended
+from optimizers.flow import AskData, Option, Step, StopReason, ended, levels, number, whole
 
 
 class SteepestDescent(FlowOptimizer):
     """Gradient descent whose steps are longer after a success, and shorter after a failure."""
 
+    support_levels = levels(gradient=SupportLevel.supported)
+    _declared = (
+        Option("maxiter", 1000, whole(1)).means("The most iterations."),
+        Option("gtol", 1e-5, number(0)).means("How large a gradient counts as zero."),
+    )
+
     def __init__(self, maxiter=1000, gtol=1e-5, **settings):
         super().__init__({"maxiter": maxiter, "gtol": gtol}, **settings)
-
-    def _check_options(self, options):
-        check_whole("maxiter", options["maxiter"], 1)
-        check_range("gtol", options["gtol"], 0)
-
-    def get_support_level(self):
-        levels = dict.fromkeys(("gradient", "bounds"), SupportLevel.supported)
-        return {**levels, "initial_point": SupportLevel.required}
 
     def _flow(self, problem, run):
         x, rate = problem.x0, 1.0

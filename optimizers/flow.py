@@ -28,6 +28,7 @@ from optimizers.run.budget import StopRun
 from optimizers.run.memory import Evaluation
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
+from optimizers.support import levels
 
 __all__ = [
     "AskData",
@@ -52,6 +53,7 @@ __all__ = [
     "choice",
     "drive",
     "ended",
+    "levels",
     "number",
     "whole",
 ]
