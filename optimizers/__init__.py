@@ -1,4 +1,4 @@
-"""Interchangeable minimisers for objectives that are expensive, noisy, or live elsewhere.
+"""Interchangeable minimizers for objectives that are expensive, noisy, or live elsewhere.
 
 One class per algorithm, one ``minimize(fun, x0, jac, bounds)``; each class says what it can take.
 
@@ -53,173 +53,63 @@ _MODULES = (
 
 if TYPE_CHECKING:  # what editors and type checkers see
     from optimizers._types import POINT as POINT
-    from optimizers.asktell import (
-        AskData as AskData,
-    )
-    from optimizers.asktell import (
-        OptimizerState as OptimizerState,
-    )
-    from optimizers.asktell import (
-        Stepper as Stepper,
-    )
-    from optimizers.asktell import (
-        TellData as TellData,
-    )
+    from optimizers.asktell import *  # noqa: F403
     from optimizers.errors import (
         BrokenPoolError as BrokenPoolError,
-    )
-    from optimizers.errors import (
         CapabilityError as CapabilityError,
-    )
-    from optimizers.errors import (
         CrossedBoundsError as CrossedBoundsError,
-    )
-    from optimizers.errors import (
         EvaluationError as EvaluationError,
-    )
-    from optimizers.errors import (
         EvaluationTimeoutError as EvaluationTimeoutError,
-    )
-    from optimizers.errors import (
         InvalidInputError as InvalidInputError,
-    )
-    from optimizers.errors import (
         InvalidValueError as InvalidValueError,
-    )
-    from optimizers.errors import (
         JournalError as JournalError,
-    )
-    from optimizers.errors import (
         JournalLockedError as JournalLockedError,
-    )
-    from optimizers.errors import (
         JournalMismatchError as JournalMismatchError,
-    )
-    from optimizers.errors import (
         MisplacedBoundsError as MisplacedBoundsError,
-    )
-    from optimizers.errors import (
         MissingExtraError as MissingExtraError,
-    )
-    from optimizers.errors import (
         NonFiniteValueError as NonFiniteValueError,
-    )
-    from optimizers.errors import (
         NoValueError as NoValueError,
-    )
-    from optimizers.errors import (
         OptimizerError as OptimizerError,
-    )
-    from optimizers.errors import (
         OptimizerWarning as OptimizerWarning,
-    )
-    from optimizers.errors import (
         OptionError as OptionError,
-    )
-    from optimizers.errors import (
         StepperError as StepperError,
-    )
-    from optimizers.errors import (
         TooLargeError as TooLargeError,
-    )
-    from optimizers.errors import (
         UnknownOptionError as UnknownOptionError,
-    )
-    from optimizers.errors import (
         WorkerDiedError as WorkerDiedError,
     )
     from optimizers.evaluation import (
         Differences as Differences,
-    )
-    from optimizers.evaluation import (
         GradientSource as GradientSource,
-    )
-    from optimizers.evaluation import (
         ParameterShift as ParameterShift,
-    )
-    from optimizers.evaluation import (
         SPSAGradient as SPSAGradient,
-    )
-    from optimizers.evaluation import (
         vectorized as vectorized,
     )
     from optimizers.flow import FlowOptimizer as FlowOptimizer
-    from optimizers.journal import Journal as Journal
-    from optimizers.journal import load as load
+    from optimizers.journal import Journal as Journal, load as load
     from optimizers.lockstep.results import OptimizerResults as OptimizerResults
-    from optimizers.optimizer import Minimizer as Minimizer
-    from optimizers.optimizer import Optimizer as Optimizer
+    from optimizers.optimizer import Minimizer as Minimizer, Optimizer as Optimizer
     from optimizers.options.settings import RunSettings as RunSettings
     from optimizers.plots import plot_convergence as plot_convergence
     from optimizers.portfolio.multistart import (
         Minimum as Minimum,
-    )
-    from optimizers.portfolio.multistart import (
         MultistartResult as MultistartResult,
-    )
-    from optimizers.portfolio.multistart import (
         multistart as multistart,
     )
-    from optimizers.portfolio.race import RaceResults as RaceResults
-    from optimizers.portfolio.race import race as race
-    from optimizers.registry import available as available
-    from optimizers.registry import find as find
+    from optimizers.portfolio.race import RaceResults as RaceResults, race as race
+    from optimizers.registry import available as available, find as find
     from optimizers.result import (
         Best as Best,
-    )
-    from optimizers.result import (
         OptimizerResult as OptimizerResult,
-    )
-    from optimizers.result import (
         StopReason as StopReason,
     )
-    from optimizers.run.observers import History as History
-    from optimizers.run.observers import Progress as Progress
-    from optimizers.run.observers import Table as Table
+    from optimizers.run.observers import History as History, Progress as Progress, Table as Table
     from optimizers.scipy import *  # noqa: F403
     from optimizers.steppable import SteppableOptimizer as SteppableOptimizer
     from optimizers.support import (
         OptimizerSupportLevel as OptimizerSupportLevel,
-    )
-    from optimizers.support import (
         SupportLevel as SupportLevel,
     )
-    from optimizers.variational import (
-        ADAM as ADAM,
-    )
-    from optimizers.variational import (
-        AMSGRAD as AMSGRAD,
-    )
-    from optimizers.variational import (
-        AQGD as AQGD,
-    )
-    from optimizers.variational import (
-        GSLS as GSLS,
-    )
-    from optimizers.variational import (
-        NFT as NFT,
-    )
-    from optimizers.variational import (
-        P_BFGS as P_BFGS,
-    )
-    from optimizers.variational import (
-        QNSPSA as QNSPSA,
-    )
-    from optimizers.variational import (
-        SPSA as SPSA,
-    )
-    from optimizers.variational import (
-        UMDA as UMDA,
-    )
-    from optimizers.variational import (
-        GradientDescent as GradientDescent,
-    )
-    from optimizers.variational import (
-        NoisyLBFGSB as NoisyLBFGSB,
-    )
-    from optimizers.variational import (
-        Rotosolve as Rotosolve,
-    )
+    from optimizers.variational import *  # noqa: F403
 else:  # hidden from them: to them, it would make any name one that exists
 
     def __getattr__(name: str) -> Any:

@@ -6,14 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from optimizers.options.table import Option
-from optimizers.result import OptimizerResult
-from optimizers.result import StopReason as Stop
+from optimizers.result import OptimizerResult, StopReason as Stop
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 from optimizers.scipy.locks import Lock
 from optimizers.scipy.options import shared
-from optimizers.support import SupportLevel as Level
-from optimizers.support import SupportLevels, levels
+from optimizers.support import SupportLevel as Level, SupportLevels, levels
 
 
 class Solver(Protocol):

@@ -2,8 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from optimizers import EvaluationError, InvalidValueError, NonFiniteValueError
 from optimizers.evaluation.answers import as_gradient, as_value, as_values, non_finite

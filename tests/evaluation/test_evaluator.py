@@ -4,8 +4,7 @@ from multiprocessing import get_context
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from optimizers import LBFGSB, InvalidInputError, InvalidValueError, OptionError, vectorized
 from optimizers.evaluation import Evaluator

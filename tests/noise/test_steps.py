@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from optimizers.noise.neighborhood import outlook, survey, survey_size, units
 from optimizers.noise.steps import LONG_RUNGS, ladder

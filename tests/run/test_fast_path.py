@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from optimizers import LBFGSB, TNC, Differences, OptimizerWarning, minimize_lbfgsb, minimize_tnc
 from optimizers.run import fast_path

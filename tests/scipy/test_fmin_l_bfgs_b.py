@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import scipy
 import scipy.optimize
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scipy.optimize import rosen, rosen_der
 
 import optimizers

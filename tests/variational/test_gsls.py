@@ -3,8 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from optimizers import GSLS, OptionError, StopReason, TellData, vectorized
 from optimizers.problem.problem import Problem
