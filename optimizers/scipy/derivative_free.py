@@ -42,8 +42,7 @@ class COBYQA(SciPyOptimizer):
 
     References
     ----------
-    .. [1] T. M. Ragonneau, "Model-based derivative-free optimization methods and software", PhD
-       thesis, The Hong Kong Polytechnic University (2022).
+    .. [1] T. M. Ragonneau, "Model-based derivative-free optimization methods and software" (2022).
 
     Examples
     --------
@@ -72,8 +71,7 @@ class NELDER_MEAD(SciPyOptimizer):  # noqa: N801  # Qiskit's name
 
     References
     ----------
-    .. [1] J. A. Nelder and R. Mead, "A simplex method for function minimization", The Computer
-       Journal 7 (1965) 308-313.
+    .. [1] Nelder and Mead, "A simplex method for function minimization", Comput. J. 7 (1965) 308.
 
     Examples
     --------

@@ -27,8 +27,8 @@ class TNC(SciPyOptimizer):
 
     References
     ----------
-    .. [1] S. G. Nash, "Newton-type minimization via the Lanczos method", SIAM Journal on Numerical
-       Analysis 21 (1984) 770-778.
+    .. [1] S. G. Nash, "Newton-type minimization via the Lanczos method", SIAM J. Numer. Anal. 21
+       (1984) 770-778.
 
     Examples
     --------
@@ -78,8 +78,7 @@ class LBFGSB(SciPyOptimizer):
     ----------
     .. [1] R. H. Byrd, P. Lu, J. Nocedal and C. Zhu, "A limited memory algorithm for bound
        constrained optimization", SIAM Journal on Scientific Computing 16 (1995) 1190-1208.
-    .. [2] J. L. Morales and J. Nocedal, "Remark on Algorithm 778", ACM Transactions on
-       Mathematical Software 38 (2011) 7.
+    .. [2] J. L. Morales and J. Nocedal, "Remark on Algorithm 778", ACM TOMS 38 (2011) 7.
 
     Examples
     --------
@@ -166,8 +165,7 @@ class SLSQP(SciPyOptimizer):
 
     References
     ----------
-    .. [1] D. Kraft, "A software package for sequential quadratic programming", DFVLR-FB
-       88-28 (1988).
+    .. [1] D. Kraft, "A software package for sequential quadratic programming" (1988).
 
     Examples
     --------

@@ -5,7 +5,6 @@ lines in one of the modules beside this one.
 """
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import scipy.optimize
@@ -36,18 +35,24 @@ class QuietBFGS(scipy.optimize.BFGS):  # type: ignore[misc]  # SciPy is untyped
 
 _STEPS = ("eps", "finite_diff_rel_step")
 _LINE_SEARCH_STOPS = {0: Stop.GRADIENT, 1: Stop.MAXITER, 2: Stop.NO_PROGRESS, 3: Stop.FAILED}
-_TRUST_REGION = Method(
-    ScipySolver,
-    options=(
-        *shared("maxiter", "initial_trust_radius", "max_trust_radius", "eta", "return_all"),
-        like("gtol", default=1e-4).means("Stop when the gradient's norm is smaller."),
-        *shared("subproblem_maxiter"),
-    ),
-    gradient=Level.required,
-    hessian=Level.required,
-    tol=("gtol",),
-    stops={0: Stop.GRADIENT, 1: Stop.MAXITER, 2: Stop.NO_PROGRESS, 3: Stop.NO_PROGRESS},
-)
+
+
+def _trust_region(*further: Option, callable_hessian: bool = False) -> Method:
+    """Return the row of a trust-region method that needs a Hessian, with further options."""
+    return Method(
+        ScipySolver,
+        options=(
+            *shared("maxiter", "initial_trust_radius", "max_trust_radius", "eta", "return_all"),
+            like("gtol", default=1e-4).means("Stop when the gradient's norm is smaller."),
+            *shared("subproblem_maxiter"),
+            *further,
+        ),
+        gradient=Level.required,
+        hessian=Level.required,
+        callable_hessian=callable_hessian,
+        tol=("gtol",),
+        stops={0: Stop.GRADIENT, 1: Stop.MAXITER, 2: Stop.NO_PROGRESS, 3: Stop.NO_PROGRESS},
+    )
 
 
 def _simplex_size(spacing: float) -> float:
@@ -275,17 +280,13 @@ METHODS: dict[str, Method] = {
         default_hessian=QuietBFGS,
         stops={0: Stop.MAXITER, 1: Stop.GRADIENT, 2: Stop.STEP, 4: Stop.INFEASIBLE},
     ),
-    "dogleg": replace(_TRUST_REGION, callable_hessian=True),
-    "trust-ncg": _TRUST_REGION,
-    "trust-exact": replace(_TRUST_REGION, callable_hessian=True),
-    "trust-krylov": replace(
-        _TRUST_REGION,
-        options=(
-            *_TRUST_REGION.options,
-            Option("inexact", True, anything("bool")).means(
-                "Solve subproblems roughly: more steps, fewer Hessian products."
-            ),
-        ),
+    "dogleg": _trust_region(callable_hessian=True),
+    "trust-ncg": _trust_region(),
+    "trust-exact": _trust_region(callable_hessian=True),
+    "trust-krylov": _trust_region(
+        Option("inexact", True, anything("bool")).means(
+            "Solve subproblems roughly: more steps, fewer Hessian products."
+        )
     ),
 }
 

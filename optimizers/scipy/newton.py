@@ -19,11 +19,9 @@ class NewtonCG(SciPyOptimizer):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> target = np.array([1.0, -2.0])
-    >>> fun = lambda x: ((x - target) ** 2).sum()
-    >>> NewtonCG().minimize(fun, [0.0, 0.0], lambda x: 2 * (x - target)).x.round(2)
-    array([ 1., -2.])
+    >>> from scipy.optimize import rosen, rosen_der
+    >>> NewtonCG().minimize(rosen, [-1.2, 1.0], rosen_der).x.round(3)
+    array([1., 1.])
     """
 
     _method_name = "Newton-CG"
@@ -70,11 +68,8 @@ class Dogleg(TrustRegion):
 
     Examples
     --------
-    >>> from scipy.optimize import rosen_hess
-    >>> from optimizers.problems import get_problem
-    >>> problem = get_problem("rosenbrock")
-    >>> result = Dogleg().minimize(problem.fun, problem.x0, problem.jac, hess=rosen_hess)
-    >>> result.x.round(3)
+    >>> from scipy.optimize import rosen, rosen_der, rosen_hess
+    >>> Dogleg().minimize(rosen, [-1.2, 1.0], rosen_der, hess=rosen_hess).x.round(3)
     array([1., 1.])
     """
 
@@ -90,11 +85,8 @@ class TrustNCG(TrustRegion):
 
     Examples
     --------
-    >>> from scipy.optimize import rosen_hess
-    >>> from optimizers.problems import get_problem
-    >>> problem = get_problem("rosenbrock")
-    >>> result = TrustNCG().minimize(problem.fun, problem.x0, problem.jac, hess=rosen_hess)
-    >>> result.x.round(3)
+    >>> from scipy.optimize import rosen, rosen_der, rosen_hess
+    >>> TrustNCG().minimize(rosen, [-1.2, 1.0], rosen_der, hess=rosen_hess).x.round(3)
     array([1., 1.])
     """
 
@@ -106,16 +98,12 @@ class TrustExact(TrustRegion):
 
     References
     ----------
-    .. [1] J. J. More and D. C. Sorensen, "Computing a trust region step", SIAM Journal on
-       Scientific and Statistical Computing 4 (1983) 553-572.
+    .. [1] More and Sorensen, "Computing a trust region step", SIAM J. Sci. Stat. Comput. 4 (1983).
 
     Examples
     --------
-    >>> from scipy.optimize import rosen_hess
-    >>> from optimizers.problems import get_problem
-    >>> problem = get_problem("rosenbrock")
-    >>> result = TrustExact().minimize(problem.fun, problem.x0, problem.jac, hess=rosen_hess)
-    >>> result.x.round(3)
+    >>> from scipy.optimize import rosen, rosen_der, rosen_hess
+    >>> TrustExact().minimize(rosen, [-1.2, 1.0], rosen_der, hess=rosen_hess).x.round(3)
     array([1., 1.])
     """
 
@@ -127,16 +115,12 @@ class TrustKrylov(TrustRegion):
 
     References
     ----------
-    .. [1] N. I. M. Gould, S. Lucidi, M. Roma and P. L. Toint, "Solving the trust-region subproblem
-       using the Lanczos method", SIAM Journal on Optimization 9 (1999) 504-525.
+    .. [1] Gould et al., "Solving the trust-region subproblem using the Lanczos method" (1999).
 
     Examples
     --------
-    >>> from scipy.optimize import rosen_hess
-    >>> from optimizers.problems import get_problem
-    >>> problem = get_problem("rosenbrock")
-    >>> result = TrustKrylov().minimize(problem.fun, problem.x0, problem.jac, hess=rosen_hess)
-    >>> result.x.round(3)
+    >>> from scipy.optimize import rosen, rosen_der, rosen_hess
+    >>> TrustKrylov().minimize(rosen, [-1.2, 1.0], rosen_der, hess=rosen_hess).x.round(3)
     array([1., 1.])
     """
 
