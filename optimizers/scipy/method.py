@@ -1,9 +1,10 @@
 """What a row of the methods' table holds, and what its solver does."""
 
 import functools
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from optimizers.options.table import Option
 from optimizers.result import OptimizerResult, StopReason as Stop
@@ -14,7 +15,7 @@ from optimizers.scipy.options import shared
 from optimizers.support import SupportLevel as Level, SupportLevels, levels
 
 
-class Solver(Protocol):
+class Solver(ABC):
     """A method with the options of one optimizer."""
 
     def __init__(
@@ -23,12 +24,14 @@ class Solver(Protocol):
         method: str | Callable[..., Any],
         options: Mapping[str, Any],
         tol: float | None,
-    ) -> None: ...
+    ) -> None:
+        self._info, self._method, self._given, self._tol = info, method, options, tol
 
+    @abstractmethod
     def solve(self, run: Run) -> Outcome:
         """Run the method on the problem of a run."""
 
-    def report(self, run: Run, result: OptimizerResult) -> None:
+    def report(self, run: Run, result: OptimizerResult) -> None:  # noqa: B027  # SciPy has printed
         """Print what the options ask for at the end of a run, whatever ended it."""
 
 

@@ -112,12 +112,7 @@ class SciPyOptimizer(Optimizer):
         self._use(method)
         given: dict[str, Any] = dict(kwargs)
         options = copy.deepcopy(as_options(name, options))
-        for where in (given, options):
-            if "bounds" in where:
-                raise MisplacedBoundsError(
-                    f"{name} was given bounds in its constructor: they belong to the problem. "
-                    "Pass them to minimize(fun, x0, bounds=...)."
-                )
+        self._check_bounds({**given, **options})
         # Names of the method's own options may be written as keywords too.
         own = set(self._info.known) - {*RUN_SETTINGS, "tol"}
         for option in [key for key in given if key in own]:
@@ -138,6 +133,13 @@ class SciPyOptimizer(Optimizer):
                 )
         super().__init__(max_evals_grouped, **given)
         self.set_options(**options)
+
+    def _check_bounds(self, given: dict[str, Any]) -> None:
+        if "bounds" in given:
+            raise MisplacedBoundsError(
+                f"{type(self).__name__} was given bounds among its options: they belong to the "
+                "problem. Pass them to minimize(fun, x0, bounds=...)."
+            )
 
     def _use(self, method: str | Callable[..., Any]) -> None:
         """Look up what is declared of the method."""
@@ -189,11 +191,10 @@ class SciPyOptimizer(Optimizer):
     @override
     def settings(self) -> dict[str, Any]:
         named = [name for name in self._named_parameters() if name in self._options]
-        settings = {name: copy.deepcopy(self._options[name]) for name in named}
+        options = copy.deepcopy(self._options)
+        settings = {name: options.pop(name) for name in named}
         settings["max_evals_grouped"] = self._max_evals_grouped
-        settings["options"] = {
-            name: copy.deepcopy(value) for name, value in self._options.items() if name not in named
-        }
+        settings["options"] = options
         if self._tol is not None:
             settings["tol"] = self._tol
         settings.update({k: copy.copy(value) for k, value in self._problem_settings.items()})
@@ -204,11 +205,7 @@ class SciPyOptimizer(Optimizer):
 
     @override
     def set_options(self, **kwargs: Any) -> None:
-        if "bounds" in kwargs:
-            raise MisplacedBoundsError(
-                f"{type(self).__name__} was given bounds as an option: they belong to the "
-                "problem. Pass them to minimize(fun, x0, bounds=...)."
-            )
+        self._check_bounds(kwargs)
         settings = {k: v for k, v in kwargs.items() if k in RUN_SETTINGS}
         if self._info.has_own_maxfun:  # an option here
             settings.pop("maxfun", None)
@@ -240,12 +237,10 @@ class SciPyOptimizer(Optimizer):
                 f"{type(self).__name__} requires hess as a function hess(x) -> (n, n), "
                 f"and was given {hess!r}."
             )
-        args = kept.get("args", ())
-        if args:
-            fun = self.wrap_function(fun, args)
-            jac = self.wrap_function(jac, args) if callable(jac) else jac
-            hess = self.wrap_function(hess, args) if callable(hess) else hess
-            hessp = self.wrap_function(hessp, args) if callable(hessp) else hessp
+        given: tuple[Any, ...] = (fun, jac, hess, hessp)
+        if args := kept.get("args", ()):
+            given = tuple(self.wrap_function(f, args) if callable(f) else f for f in given)
+        fun, jac, hess, hessp = given
         return super()._problem(fun, x0, jac, bounds, constraints, hess, hessp)
 
     @override
@@ -274,11 +269,10 @@ class SciPyOptimizer(Optimizer):
 
     @override
     def _budget(self, maxfun: int | None) -> int | None:
-        own = {name: self._options.get(name) for name in self._info.budget}
+        limits = {name: self._options.get(name) for name in self._info.budget}
         if maxfun is not None:
-            own["maxfun"] = maxfun
-        limits = own.values()
-        return min((limit for limit in limits if limit is not None), default=None)
+            limits["maxfun"] = maxfun
+        return min((limit for limit in limits.values() if limit is not None), default=None)
 
     @override
     def _iteration_limit(self) -> int | None:

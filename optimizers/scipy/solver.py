@@ -2,7 +2,6 @@
 
 import copy
 import sys
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,11 +11,11 @@ from typing_extensions import override
 from optimizers._types import Array
 from optimizers.asktell.exclusive import check_free
 from optimizers.problem.derivatives import Given
-from optimizers.result import OptimizerResult, StopReason
+from optimizers.result import StopReason
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 from optimizers.scipy.free_variables import FreeVariables
-from optimizers.scipy.method import Method
+from optimizers.scipy.method import Solver
 from optimizers.support import SupportLevel
 
 # Entries of a SciPy result that the run knows better, or that `stop` and `message` tell.
@@ -26,23 +25,11 @@ _OWN_ENTRIES = (
 )
 
 
-class ScipySolver:
+class ScipySolver(Solver):
     """A method of SciPy's on a run, through SciPy's public function."""
 
-    def __init__(
-        self,
-        info: Method,
-        method: str | Callable[..., Any],
-        options: Mapping[str, Any],
-        tol: float | None,
-    ) -> None:
-        self._info, self._method, self._given, self._tol = info, method, options, tol
-
-    def report(self, run: Run, result: OptimizerResult) -> None:
-        """Print nothing: what SciPy prints, it has printed."""
-
+    @override
     def solve(self, run: Run) -> Outcome:
-        """Run the method on the problem of a run."""
         problem, info = run.problem, self._info
         # Value and gradient in one evaluation, where that costs no gradient more than the method
         # asks for, or where calls are fewer for it; and where a bad gradient must be known before
