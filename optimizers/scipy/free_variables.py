@@ -56,6 +56,10 @@ class FreeVariables:
         whole[self.mask] = x
         return whole
 
+    def part(self, vector: Array) -> Array:
+        """Return the free ones of all variables, without a copy if that may be: it may be large."""
+        return vector if self.is_all else vector[self.mask]
+
     def function(self, function: Callable[[Array], Any]) -> Callable[[Array], Any]:
         """Return a function of all variables as one of the free ones."""
         return function if self.is_all else lambda x: function(self.whole(x))

@@ -5,7 +5,7 @@ Otherwise the same answers come from SciPy's public function, more slowly.
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import scipy.optimize
@@ -31,7 +31,16 @@ TNC_DEFAULTS = {
 }
 
 
-def tnc(
+#: The objective, start, bounds (infinite for none, nowhere equal), all options, who sees iterates.
+Arguments: TypeAlias = tuple[Evaluate, Array, Array, Array, dict[str, Any], Callable[[Array], None]]
+
+
+def tnc(*arguments: *Arguments) -> tuple[int, Array]:
+    """Run TNC the quickest way that works; return its code and the point it ends on."""
+    return (compiled_tnc if tnc_works() else public_tnc)(*arguments)
+
+
+def compiled_tnc(
     evaluate: Evaluate,
     x0: Array,
     lower: Array,
@@ -39,30 +48,14 @@ def tnc(
     options: dict[str, Any],
     on_iteration: Callable[[Array], None],
 ) -> tuple[int, Array]:
-    """Run TNC with all of SciPy's options; return its code and the point it ends on.
-
-    The bounds are infinite where there are none, and nowhere equal.
-    """
-    if not tnc_works():
-        return public_tnc(evaluate, x0, lower, upper, options, on_iteration)
-    code, _, _, x, _, _ = _tnc_minimize(evaluate, x0, lower, upper, options, on_iteration)
-    return int(code), x
-
-
-def _tnc_minimize(
-    evaluate: Evaluate,
-    x0: Array,
-    lower: Array,
-    upper: Array,
-    options: dict[str, Any],
-    on_iteration: Callable[[Array], None] | None,
-) -> Any:
+    """Run TNC on the kernel."""
     scale, offset, *others = (options[name] for name in TNC_DEFAULTS)
     scaling = [np.array([]) if given is None else given for given in (scale, offset)]
     messages = 0  # it would print to the process' standard error; the driver reports instead
-    return scipy.optimize._moduleTNC.tnc_minimize(
+    code, _, _, x, _, _ = scipy.optimize._moduleTNC.tnc_minimize(
         evaluate, x0, lower, upper, *scaling, messages, *others, on_iteration
     )
+    return int(code), x
 
 
 def public_tnc(
@@ -73,7 +66,7 @@ def public_tnc(
     options: dict[str, Any],
     on_iteration: Callable[[Array], None],
 ) -> tuple[int, Array]:
-    """Run TNC; as :func:`kernels.tnc`."""
+    """Run TNC through SciPy's public function."""
     # SciPy evaluates the last point once more: what an iteration ended on is known.
     known: dict[bytes, tuple[float, Array]] = {}
 
@@ -106,7 +99,7 @@ def public_tnc(
 def tnc_works() -> bool:
     """Return whether the TNC kernel behaves as expected."""
     try:
-        code, _, _, x, _, _ = _tnc_minimize(trial, *PROBLEM, TNC_DEFAULTS, None)
-    except Exception:  # as above
+        code, x = compiled_tnc(trial, *PROBLEM, TNC_DEFAULTS, lambda x: None)
+    except Exception:  # whatever a changed private interface raises, the public one remains
         return False
     return code in (0, 1, 2) and is_end(x)

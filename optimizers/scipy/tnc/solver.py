@@ -108,15 +108,21 @@ def solve_tnc(run: Run, options: dict[str, Any], messages: int = MSG_NONE) -> Ou
     if not free.mask.any():
         return _ended(run, CONSTANT, problem.x0)
     on_iteration = observe if run.is_watched or report is not None else note
-    evaluate_free = _on_free(evaluate, free)
-    start, lower, upper = _box(free)
+    lower = np.full(problem.n, -np.inf) if problem.lower is None else free.part(problem.lower)
+    upper = np.full(problem.n, np.inf) if problem.upper is None else free.part(problem.upper)
+
+    def of_free(x: Array) -> tuple[float, Array]:
+        value, gradient = evaluate(free.whole(x))
+        return value, gradient[free.mask]
+
+    evaluate_free = evaluate if free.is_all else of_free
 
     def attempt(evaluate: Evaluate, start: Array, options: dict[str, Any]) -> Outcome:
         code, x = kernels.tnc(evaluate, start, lower, upper, options, on_iteration)
         return _ended(run, code, problem.clip(free.whole(x)))
 
     if coarse is None:
-        return attempt(evaluate_free, start, options)
+        return attempt(evaluate_free, free.part(problem.x0), options)
     asked = 0
 
     def counted(x: Array) -> tuple[float, Array]:
@@ -124,7 +130,7 @@ def solve_tnc(run: Run, options: dict[str, Any], messages: int = MSG_NONE) -> Ou
         asked += 1
         return evaluate_free(x)
 
-    outcome = attempt(counted, start, options)
+    outcome = attempt(counted, free.part(problem.x0), options)
     left = options["maxfun"] - asked
     if left > 0 and coarse.is_doubtful(outcome):
         # Directions that noise spoiled: from here, with an empty memory, there may be a way on.
@@ -160,16 +166,16 @@ def _checked(options: dict[str, Any], problem: Problem, free: FreeVariables) -> 
     options["maxfun"], options["maxCGit"] = int(options["maxfun"]), int(options["maxCGit"])
     for name in ("scale", "offset"):
         options[name] = _vector(name, options[name], problem.n, free.mask)
-    if options["scale"] is not None and not options["scale"].all():
-        raise OptionError(
-            f"scale is {given['scale']!r}, expected numbers other than zero: equal bounds fix a "
-            "variable."
-        )
     if options["scale"] is not None:
+        if not options["scale"].all():
+            raise OptionError(
+                f"scale is {given['scale']!r}, expected numbers other than zero: equal bounds fix "
+                "a variable."
+            )
         _check_resolution(options["scale"], problem.x0[free.mask], given["scale"])
-    if options["scale"] is not None and options["offset"] is None:
-        # The kernel leaves it to chance then: the documented default.
-        options["offset"] = _default_offset(problem)[free.mask]
+        if options["offset"] is None:
+            # The kernel leaves it to chance then: the documented default.
+            options["offset"] = _default_offset(problem)[free.mask]
     return options
 
 
@@ -215,29 +221,6 @@ def _default_offset(problem: Problem) -> Array:
     boxed = np.isfinite(lower) & np.isfinite(upper)
     middle = np.where(boxed, lower, 0.0) / 2 + np.where(boxed, upper, 0.0) / 2
     return np.where(boxed, middle, problem.x0)
-
-
-def _box(free: FreeVariables) -> tuple[Array, Array, Array]:
-    """Return start and bounds of the free variables, without copies, which may be large."""
-    problem, mask = free.problem, free.mask
-    lower, upper = problem.lower, problem.upper
-    if lower is None or upper is None:
-        return problem.x0, np.full(problem.n, -np.inf), np.full(problem.n, np.inf)
-    if free.is_all:
-        return problem.x0, lower, upper
-    return problem.x0[mask], lower[mask], upper[mask]
-
-
-def _on_free(evaluate: Evaluate, free: FreeVariables) -> Evaluate:
-    """Return ``evaluate`` as a function of the free variables alone."""
-    if free.is_all:
-        return evaluate
-
-    def evaluate_free(x: Array) -> tuple[float, Array]:
-        value, gradient = evaluate(free.whole(x))
-        return value, gradient[free.mask]
-
-    return evaluate_free
 
 
 def _nearest(run: Run, x: Array) -> Evaluation:
