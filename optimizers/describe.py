@@ -21,14 +21,7 @@ class OptionDescription(NamedTuple):
 
 
 def describe_options(cls: type) -> list[OptionDescription]:
-    """Return what the constructor of a class names, in its order.
-
-    Examples
-    --------
-    >>> from optimizers import TNC
-    >>> describe_options(TNC)[1]
-    OptionDescription(name='disp', default='False', meaning="Print the result's ... the end.")
-    """
+    """Return what the constructor of a class names, in its order."""
     if issubclass(cls, Configured) and cls._declared:
         return [_described(option) for option in sections_of(cls)[0][1]]
     return _documented(cls)
@@ -58,13 +51,7 @@ def _documented(cls: type) -> list[OptionDescription]:
 
 
 def capability_table() -> str:
-    """Return the table of all optimizers and what each can take.
-
-    Examples
-    --------
-    >>> print(capability_table().splitlines()[0])
-    optimizer    gradient   bounds     initial_point  constraints    hessian
-    """
+    """Return the table of all optimizers and what each can take."""
     rows: list[tuple[str, ...]] = [("optimizer", *CAPABILITIES)]
     rows += [(name, *capabilities(cls)) for name, cls in available().items()]
     return _columns(rows)

@@ -1,7 +1,6 @@
-"""The exception tree: every error this package raises, and its warning.
+"""Every error this package raises, and its warning.
 
-Each error also derives from the built-in exception that a user of SciPy or Qiskit would expect,
-so that existing ``except`` clauses go on working.
+Each derives also from the built-in exception that users of SciPy or Qiskit would expect.
 """
 
 import difflib
@@ -31,7 +30,7 @@ class CrossedBoundsError(InvalidInputError):
 
 
 class CapabilityError(InvalidInputError):
-    """The algorithm requires what was not given, or cannot honour what was given."""
+    """The algorithm requires what was not given, or cannot honor what was given."""
 
 
 class OptionError(OptimizerError, ValueError):
@@ -59,15 +58,10 @@ class InvalidValueError(EvaluationError, TypeError):
 
 
 class NoValueError(InvalidValueError):
-    """An evaluation gave None, as a function without a ``return`` does.
-
-    Attributes
-    ----------
-    function : {"fun", "jac"}
-        Which function did.
-    """
+    """An evaluation gave None, as a function without a ``return`` does."""
 
     function = "fun"
+    """Which function did, ``"fun"`` or ``"jac"``."""
 
 
 class EvaluationTimeoutError(EvaluationError, TimeoutError):
@@ -125,25 +119,7 @@ def _is_between(frame: FrameType) -> bool:
 
 
 def nearest_names(name: str, known: Iterable[str]) -> str:
-    """Return a sentence that helps to mend a misspelt name.
-
-    Parameters
-    ----------
-    name : str
-        What was given.
-    known : iterable of str
-        What could have been given.
-
-    Returns
-    -------
-    str
-        ``"Did you mean 'ftol'?"`` when a name is near, otherwise the list of all names.
-
-    Examples
-    --------
-    >>> nearest_names("maxitr", ["maxiter", "ftol"])
-    "Did you mean 'maxiter'?"
-    """
+    """Return a sentence that helps to mend a misspelt name, by the names that are known."""
     names = sorted(known)
     lowered = {candidate.lower(): candidate for candidate in names}
     near = difflib.get_close_matches(name.lower(), lowered, n=1)

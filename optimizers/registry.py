@@ -42,12 +42,7 @@ def find(name: str) -> type[Optimizer]:
     Returns
     -------
     type
-        The class.
-
-    Raises
-    ------
-    InvalidInputError
-        If there is none; the message names the nearest.
+        The class. If there is none, an :class:`InvalidInputError` names the nearest.
 
     Examples
     --------

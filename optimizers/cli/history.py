@@ -42,10 +42,7 @@ def write_table(recording: Recording, file: TextIO) -> None:
 
 
 def write_csv(recording: Recording, file: TextIO) -> None:
-    """Write a row for each evaluation: ``seq, kind, f, seconds, worker, failure, x0, …, g0, …``.
-
-    Of ``hess`` and ``hessp`` only the point is written.
-    """
+    """Write a row for each evaluation; of ``hess`` and ``hessp`` only the point."""
     n = recording.header["problem"]["n"]
     has_gradients = any(record.kind in ("jac", "both") for record in recording.records)
     columns = ["seq", "kind", "f", "seconds", "worker", "failure", *(f"x{i}" for i in range(n))]

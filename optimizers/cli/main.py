@@ -1,4 +1,4 @@
-"""The command line: minimise a problem, go on from a journal, list and show the optimizers."""
+"""The command line: minimize a problem, go on from a journal, list and show the optimizers."""
 
 import argparse
 import inspect
@@ -41,27 +41,9 @@ INTERRUPTED = 130  # what shells report for Ctrl-C
 
 
 def main(arguments: Sequence[str] | None = None, out: TextIO | None = None) -> int:
-    """Run the command line.
+    """Run the command line; return its exit code.
 
-    Parameters
-    ----------
-    arguments : sequence of str, optional
-        The arguments after the program's name; those of the process by default.
-    out : file, optional
-        Where to print; standard output by default.
-
-    Returns
-    -------
-    int
-        The exit code: 0 when the run converged, 3 when a budget or something else stopped it
-        before, 1 for an error, 2 if what is asked for cannot be done, 130 for Ctrl-C.
-
-    Examples
-    --------
-    >>> main(["show", "CG"])
-    CG: Nonlinear conjugate gradients (CG), the variant of Polak and Ribiere.
-    ...
-    0
+    0: converged, 3: stopped before, 1: error, 2: cannot be done, 130: Ctrl-C.
     """
     out = out or sys.stdout
     given = _parser().parse_args(_glued(sys.argv[1:] if arguments is None else arguments))
@@ -96,15 +78,15 @@ def _show_error(error: BaseException) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m optimizers",
-        description="Interchangeable minimisers: run one, go on with a run, list them, show what "
+        description="Interchangeable minimizers: run one, go on with a run, list them, show what "
         "one can do.",
     )
     commands = parser.add_subparsers(required=True, metavar="{minimize,resume,history,list,show}")
 
     run = commands.add_parser(
         "minimize",
-        help="minimise the H2 energy, or a function of yours",
-        description="Minimise the energy of the H2 molecule (two qubits, 0.735 angstrom), or a "
+        help="minimize the H2 energy, or a function of yours",
+        description="Minimize the energy of the H2 molecule (two qubits, 0.735 angstrom), or a "
         "function of yours. Exit code: 0 converged, 3 stopped by a budget or before "
         "convergence, 1 error, 2 nothing could be evaluated, 130 interrupted.",
     )
@@ -204,7 +186,7 @@ def _run(
     settings: dict[str, Any],
     exact: float | None = None,
 ) -> int:
-    """Minimise, show the iterations and the result, and return the exit code."""
+    """Minimize, show the iterations and the result, and return the exit code."""
     history, table = History(), None if given.quiet else Table(file=out)
 
     def callback(intermediate_result: OptimizerResult) -> None:

@@ -118,6 +118,6 @@ def _module(path: Path) -> ModuleType:
         raise UsageError(f"{path} cannot be read as Python: its name must end in .py.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look their module up
-    sys.path.insert(0, str(path.parent))  # as for a script: its neighbours can be imported
+    sys.path.insert(0, str(path.parent))  # as for a script: its neighbors can be imported
     spec.loader.exec_module(module)
     return module

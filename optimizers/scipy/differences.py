@@ -12,17 +12,14 @@ _UNUSED = Differences()
 def differences_for(
     derivatives: Derivatives, step: ArrayLike | None, relative: ArrayLike | None
 ) -> GradientSource:
-    """Return the source that SciPy's options mean; with a gradient of the user's own, any.
-
-    A named scheme takes the relative steps, as in SciPy; ``step`` is absolute, where none is named.
-    """
+    """Return the source that SciPy's options mean; with a gradient of the user's own, any."""
     if not isinstance(derivatives, By):
         return _UNUSED
     if derivatives.source is not None:
         return derivatives.source
     check_option("eps", step)
     check_option("finite_diff_rel_step", relative)
-    if derivatives.scheme is not None:
+    if derivatives.scheme is not None:  # a named one takes relative steps only, as in SciPy
         return Differences(derivatives.scheme, relative_step=relative)
     if relative is not None:
         return Differences("2-point", relative_step=relative)

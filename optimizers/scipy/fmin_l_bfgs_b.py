@@ -74,10 +74,9 @@ def minimize_lbfgsb(
         Stop when the largest component of the projected gradient is at most this.
     eps : float or array_like of shape (n,), default 1e-8
         Absolute step of the differences.
-    maxfun : int, default 15000
-        The most points that are evaluated, those of differences included: a hard limit.
-    maxiter : int, default 15000
-        The most iterations; with 0 only the start is evaluated.
+    maxfun, maxiter : int, default 15000
+        The most points that are evaluated, those of differences included, a hard limit; and the
+        most iterations: with 0 only the start is evaluated.
     iprint : int, optional
         Negative or None: no output. 0: one line at the last iteration. 0 < iprint < 99: also f and
         ``|proj g|`` every iprint iterations. 99: details of every iteration except vectors. 100:
@@ -89,8 +88,8 @@ def minimize_lbfgsb(
     restart : bool, default False
         Whether a stop by ``ftol`` where the projected gradient is large is doubted once.
     **unknown_options
-        What :func:`scipy.optimize.minimize` passes on: ``tol`` (stands for those of ``ftol`` and
-        ``gtol`` that have their defaults), ``finite_diff_rel_step``, ``workers``.
+        What :func:`scipy.optimize.minimize` passes on: ``tol`` (for those of ``ftol`` and ``gtol``
+        that have their defaults), ``finite_diff_rel_step``, ``workers``.
 
     Returns
     -------
@@ -162,18 +161,12 @@ def fmin_l_bfgs_b(
 
     Parameters
     ----------
-    func : callable
-        ``func(x, *args)``: the value, or value and gradient if neither ``fprime`` nor
-        ``approx_grad`` is given.
-    x0 : array_like of shape (n,)
-        Initial guess.
-    fprime : callable, optional
-        ``fprime(x, *args)``: the gradient.
-    args : sequence, default ()
-        Further arguments of ``func`` and ``fprime``.
+    func, fprime : callable
+        ``func(x, *args)`` and ``fprime(x, *args)``: value and gradient. With neither ``fprime`` nor
+        ``approx_grad``, ``func`` returns both.
     approx_grad : bool, default False
         Whether to approximate the gradient by differences with the step ``epsilon``.
-    bounds, maxfun, maxiter, disp, iprint, callback, maxls
+    x0, args, bounds, maxfun, maxiter, disp, iprint, callback, maxls
         As in :func:`minimize_lbfgsb`.
     m : int, default 10
         How many steps stand in for the Hessian.
@@ -186,10 +179,8 @@ def fmin_l_bfgs_b(
 
     Returns
     -------
-    x : ndarray of float64, shape (n,)
-        Estimated position of the minimum.
-    f : float
-        Value of func there; NaN if the run was stopped before the first.
+    x, f : ndarray of float64, shape (n,), and float
+        Estimated position of the minimum, and the value there; NaN if stopped before the first.
     d : dict
         ``warnflag`` (0 converged, 1 too many evaluations or iterations, 2 stopped for the reason
         in ``task``), ``task``, ``grad`` (of NaN if it was not evaluated at x, as when ``maxfun``

@@ -70,20 +70,8 @@ def minimize_tnc(
 
     Parameters
     ----------
-    fun : callable
-        ``fun(x, *args) -> float``, or ``-> (float, gradient)`` with ``jac=True``. Returning None
-        ends the run.
-    x0 : array_like of shape (n,)
-        The start.
-    args : tuple, default ()
-        Further arguments of ``fun`` and ``jac``.
-    jac : callable, {"2-point", "3-point", "cs"}, GradientSource, True or None
-        The gradient. None means one-sided differences with the step ``eps``. Name a scheme in a
-        direct call: :func:`scipy.optimize.minimize` hands a custom method None in its place.
-    bounds : sequence of (low, high), array_like of shape (n, 2), Bounds or None
-        The bounds; None or an infinity for no bound on that side.
-    eps : float or array_like of shape (n,), default 1e-8
-        Absolute step of the differences.
+    fun, x0, args, jac, bounds, eps, callback
+        As in :func:`minimize_lbfgsb`; ``fun`` returning None ends the run.
     scale : float or array_like of shape (n,), optional
         Scaling factors; by default up - low for variables between two bounds, 1 + abs(x) for the
         others.
@@ -112,14 +100,11 @@ def minimize_tnc(
         Scaling factor (in log10) that triggers a rescaling of f; negative: 1.3.
     disp : bool, default False
         Print all messages.
-    callback : callable, optional
-        ``callback(xk)`` or ``callback(intermediate_result)``, after each iteration.
     maxfun : int, optional
         The most points that are evaluated, those of differences included: a hard limit. By
         default the kernel stops after max(100, 10 n) evaluations of value and gradient.
     **unknown_options
-        What :func:`scipy.optimize.minimize` passes on: ``tol`` (stands for those of ``ftol``,
-        ``xtol`` and ``gtol`` that have their defaults), ``finite_diff_rel_step``, ``workers``.
+        As in :func:`minimize_lbfgsb`; ``tol`` stands for ``xtol`` too.
 
     Returns
     -------
@@ -175,17 +160,8 @@ def fmin_tnc(
 
     Parameters
     ----------
-    func : callable
-        ``func(x, *args)``: the value, or value and gradient if neither ``fprime`` nor
-        ``approx_grad`` is given. Returning None ends the run.
-    x0 : array_like of shape (n,)
-        Initial estimate of the minimum.
-    fprime : callable, optional
-        ``fprime(x, *args)``: the gradient.
-    args : sequence, default ()
-        Further arguments of ``func`` and ``fprime``.
-    approx_grad : bool, default False
-        Whether to approximate the gradient by differences with the step ``epsilon``.
+    func, x0, fprime, args, approx_grad, epsilon
+        As in :func:`fmin_l_bfgs_b`; ``func`` returning None ends the run.
     messages : int, default MSG_ALL
         Bit mask of what is printed, see MSGS: 1 a line an iteration, 2 information, 4 version,
         8 reason for the end; None: all.
@@ -195,19 +171,15 @@ def fmin_tnc(
         Estimate of the minimum.
     pgtol : float, default -1
         Precision goal of the scaled projected gradient.
-    bounds, epsilon, scale, offset, maxCGit, maxfun, eta, stepmx
-        As in :func:`minimize_tnc`, where ``epsilon`` is called ``eps``.
-    accuracy, ftol, xtol, rescale, callback
+    bounds, scale, offset, maxCGit, maxfun, eta, stepmx, accuracy, ftol, xtol, rescale, callback
         As in :func:`minimize_tnc`.
 
     Returns
     -------
     x : ndarray of float64, shape (n,)
         The solution.
-    nfeval : int
-        The number of points evaluated.
-    rc : int
-        Return code, see RCSTRINGS.
+    nfeval, rc : int
+        The number of points evaluated, and the return code, see RCSTRINGS.
 
     Examples
     --------

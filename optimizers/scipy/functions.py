@@ -41,10 +41,7 @@ class FaceCall(NamedTuple):
     passed_on: dict[str, Any]
 
     def run(self, method: str) -> Run:
-        """Return the run that is asked for, checked as for an Optimizer.
-
-        But NaN and infinities go on to the algorithm, as in SciPy.
-        """
+        """Return the run that is asked for, checked as for an Optimizer."""
         check_option("maxfun", self.maxfun)
         fun, jac, passed_on = self.fun, self.jac, self.passed_on
         args = self.args if isinstance(self.args, tuple) else (self.args,)
@@ -62,7 +59,7 @@ class FaceCall(NamedTuple):
             evaluator_for(problem.fun, workers=passed_on.get("workers")),
             differences_for(problem.derivatives, self.eps, passed_on.get("finite_diff_rel_step")),
             maxfun=self.maxfun,
-            on_failure="pass",
+            on_failure="pass",  # NaN and infinities go on to the algorithm, as in SciPy
             observers=() if self.callback is None else (as_observer(self.callback),),
         )
 
@@ -97,10 +94,7 @@ def set_tolerance(tol: float | None, options: dict[str, Any], defaults: dict[str
 def gradient_of(
     func: Objective, fprime: Callable[..., Any] | None, approx_grad: bool | int, epsilon: ArrayLike
 ) -> Jacobian:
-    """Return what the arguments of the ``fmin_*`` functions say of the gradient.
-
-    Errors name the arguments as those functions do.
-    """
+    """Return what the arguments of the ``fmin_*`` functions say of the gradient."""
     if not callable(func):
         raise InvalidInputError(f"func is {func!r}, expected a callable func(x, *args).")
     if approx_grad:

@@ -1,7 +1,4 @@
-"""Locks that SciPy holds while a method runs, and what to do about a run that stands still then.
-
-A run that is held from outside waits in the middle of its method, for as long as its caller likes.
-"""
+"""Locks that SciPy holds while a method runs, which a run that is held from outside may block."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,13 +11,11 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Lock:
-    """Where SciPy keeps the lock of a method, in those versions that have it.
-
-    ``guards_state``: compiled code has state of its own, so that only one run may be under way.
-    """
+    """Where SciPy keeps the lock of a method, in those versions that have it."""
 
     module: str
     name: str
+    #: Whether compiled code has state of its own, so that only one run may be under way.
     guards_state: bool = False
 
     @property
@@ -34,13 +29,10 @@ class Lock:
         return self.guards_state and self.found is not None
 
     def released(self, function: _F) -> _F:
-        """Return a function that lets other runs of the method go on while it is at work.
-
-        Where it guards no state, the method needs the lock, if at all, and not the objective.
-        """
+        """Return a function that lets other runs of the method go on while it is at work."""
         lock = self.found
         if lock is None or self.guards_state:
-            return function
+            return function  # otherwise the method needs the lock, if at all, not the objective
 
         def call(*given: Any) -> Any:
             lock.release()

@@ -1,8 +1,4 @@
-"""The table of SciPy's methods: a row says what is known of one, and names its solver.
-
-A new method is a row here and, with the constructor that its users expect, a class of about ten
-lines in one of the modules beside this one.
-"""
+"""The table of SciPy's methods: a row says what is known of one, and names its solver."""
 
 import math
 
@@ -22,10 +18,7 @@ from optimizers.support import SupportLevel as Level
 
 
 class QuietBFGS(scipy.optimize.BFGS):  # type: ignore[misc]  # SciPy is untyped
-    """SciPy's BFGS strategy, without its warning at a step that leaves the gradient as it was.
-
-    Such steps are usual near a minimum, and the warning is of SciPy's choice, not of the user's.
-    """
+    """SciPy's BFGS strategy, without its warning at steps without curvature, usual at a minimum."""
 
     def update(self, delta_x: Array, delta_grad: Array) -> None:
         """Update the approximation, unless the step says nothing of the curvature."""

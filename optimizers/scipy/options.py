@@ -1,7 +1,4 @@
-"""The options of SciPy's methods: those that several share, and how a method's own differ.
-
-Defaults are those of the classes' constructors, where these name an option, else SciPy's.
-"""
+"""The options of SciPy's methods; defaults are those of the constructors, or else SciPy's."""
 
 import math
 from dataclasses import replace

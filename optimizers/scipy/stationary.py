@@ -24,10 +24,7 @@ def projected_gradient(problem: Problem, x: Array, gradient: Array) -> Array:
 
 
 def is_stationary(problem: Problem, x: Array, f: float, gradient: Array, gtol: float = 0) -> bool:
-    """Return whether a point may be a minimum, by its projected gradient; False if that is NaN.
-
-    One of at most ``gtol`` is zero to the user.
-    """
+    """Return whether a point may be a minimum: its projected gradient is small, or below gtol."""
     limit = max(_STATIONARY * max(1.0, abs(f)), gtol)
     return gradient_norm(problem, x, gradient) <= limit
 
@@ -39,10 +36,7 @@ def gradient_norm(problem: Problem, x: Array, gradient: Array) -> float:
 
 
 def is_misled(run: Run, known: Evaluation) -> bool:
-    """Return whether values that are NaN may have led a run to a false end.
-
-    Comparing with them, an algorithm may take a step for too small, or a change for none.
-    """
+    """Return whether comparing with values that are NaN may have led a run to a false end."""
     if known.jac is not None and is_stationary(run.problem, known.x, known.fun, known.jac):
         return False
     # Of gradients, the latest tell: looking at each of them would cost more.

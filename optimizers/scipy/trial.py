@@ -1,7 +1,4 @@
-"""A tiny problem that shows whether SciPy's compiled kernels behave as expected.
-
-The kernels are not public: they have changed with SciPy's versions and will again.
-"""
+"""A tiny problem that shows whether SciPy's kernels, which are not public, behave as expected."""
 
 import numpy as np
 

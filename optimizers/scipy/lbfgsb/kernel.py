@@ -1,12 +1,6 @@
-"""SciPy's compiled kernel of L-BFGS-B, driven directly.
+"""SciPy's compiled kernel of L-BFGS-B, driven directly: not public, so that trials come before.
 
-It is not public: it is used only after trials (:mod:`optimizers.scipy.lbfgsb.available`) have shown
-that it behaves as expected; otherwise the same answers come from SciPy's public function.
-
-References
-----------
-.. [1] C. Zhu, R. H. Byrd, P. Lu and J. Nocedal, "Algorithm 778: L-BFGS-B", ACM Transactions on
-   Mathematical Software 23 (1997) 550-560: reverse communication, the layout of the workspace.
+Reverse communication and the workspace are as in Zhu et al., "Algorithm 778", ACM TOMS 23 (1997).
 """
 
 import math
@@ -97,8 +91,7 @@ class LbfgsbKernel:
     ) -> None:
         """Iterate until the kernel ends or ``maxiter`` iterations are done.
 
-        ``first`` answers the first question. ``search`` is called in place of ``evaluate`` at each
-        step of a line search: it accepts, gives up, steps back, or sets ``f`` and ``g``.
+        ``first`` answers its first question. ``search`` answers the steps of a line search.
         """
         setulb, arguments = scipy.optimize._lbfgsb.setulb, self.arguments
         x, f, g, task = self.x, self.f, self.g, self.task
@@ -177,10 +170,7 @@ class LbfgsbKernel:
         return LbfgsbEnd(self.x.copy(), self.iterations, status, message)
 
     def pairs(self) -> tuple[Array, Array]:
-        """Return steps and gradient changes, oldest first, the final step included, as views.
-
-        The kernel cannot go on after that.
-        """
+        """Return views of all steps and gradient changes, oldest first; then no run can go on."""
         m, n = self.m, self.x.size
         steps = self.workspace[: m * n].reshape(m, n)
         changes = self.workspace[m * n : 2 * m * n].reshape(m, n)

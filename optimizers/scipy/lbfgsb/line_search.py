@@ -1,7 +1,4 @@
-"""A line search that looks at several steps at a time: which to try next, and which to take.
-
-Numbers only: who evaluates the steps, and where they lead, is not known here.
-"""
+"""A line search that looks at several steps at a time: which to try next, and which to take."""
 
 import itertools
 import math
@@ -25,10 +22,7 @@ class Trial(NamedTuple):
 
 
 class LineSearch:
-    """One line search, asked for steps and told what they lead to, in rounds.
-
-    ``first`` is the step that is wanted; ``value`` and ``slope`` are those at the start.
-    """
+    """One line search, asked for steps and told what they lead to, in rounds."""
 
     def __init__(self, value: float, slope: float, first: float, longest: float) -> None:
         self._start = Trial(0.0, value, slope)

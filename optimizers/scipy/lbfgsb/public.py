@@ -1,7 +1,4 @@
-"""L-BFGS-B through SciPy's public function, where the kernel cannot be used.
-
-The same answers as from the kernel, more slowly; and what both ways share.
-"""
+"""L-BFGS-B through SciPy's public function, more slowly, where the kernel cannot be used."""
 
 from collections import deque
 from collections.abc import Callable

@@ -1,10 +1,6 @@
-"""Line searches of L-BFGS-B that suit waves: several steps at a time, or values before gradients.
+"""Line searches of L-BFGS-B that suit waves, with the kernel's directions and conditions.
 
-The direction and what is learnt from a step are the kernel's; only the search along the direction
-is here, with the kernel's conditions on a step. Where evaluations at the same time cost no more
-than one, the steps that turn out too many are free, and the best of them saves iterations. Where
-the probes of a gradient wait for workers, a step whose value alone tells that it is too long needs
-none of them.
+Several steps at a time, of which the best saves iterations; or values before gradients.
 """
 
 from collections.abc import Callable
@@ -19,10 +15,7 @@ from optimizers.scipy.lbfgsb.line_search import LineSearch
 
 
 def line_search(run: Run, speculate: int, maxls: int) -> Callable[[LbfgsbKernel], None] | None:
-    """Return a line search that tries ``speculate`` steps at a time, ``maxls`` at most.
-
-    None for the kernel's own: if that is wanted or, after a warning, if it takes no other.
-    """
+    """Return a line search that tries ``speculate`` steps at a time; None for the kernel's own."""
     if speculate == 1:
         return None
     if not available.line_search_is_replaceable():
@@ -63,12 +56,9 @@ def line_search(run: Run, speculate: int, maxls: int) -> Callable[[LbfgsbKernel]
 
 
 def values_first(run: Run) -> Callable[[LbfgsbKernel], None] | None:
-    """Return what answers the kernel's line search, without gradients that it has no use for.
-
-    None where nothing is gained by it, and for random probes: these are alike on any workers.
-    """
-    has_probes = not run.problem.derivatives.is_given
-    has_probes = has_probes and not run.source.is_random
+    """Return what answers the line search without needless gradients; None if nothing is gained."""
+    # Random probes are to be alike on any workers.
+    has_probes = not (run.problem.derivatives.is_given or run.source.is_random)
     if not (has_probes and run.is_narrow and available.steps_back_by_value()):
         return None
 

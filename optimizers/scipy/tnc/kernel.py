@@ -1,7 +1,4 @@
-"""SciPy's compiled kernel of TNC, driven directly where a trial shows that it works.
-
-Otherwise the same answers come from SciPy's public function, more slowly.
-"""
+"""SciPy's kernel of TNC, driven directly where a trial shows that it works, else publicly."""
 
 import functools
 from collections.abc import Callable

@@ -1,8 +1,6 @@
 """TNC on values that are coarser than double precision, differentiated by differences.
 
-The kernel supposes gradients that are right to the machine precision, and takes each value for
-what it says. With values in single precision, Hessian products need longer steps, and at the
-minimum the line search finds none of its decreases: what the values show there is noise.
+Hessian products need longer steps then, and at the minimum what the values show is noise.
 """
 
 import math

@@ -72,10 +72,7 @@ def _default_limit(problem: Problem) -> int:
 
 
 def solve_tnc(run: Run, options: dict[str, Any], messages: int = MSG_NONE) -> Outcome:
-    """Run TNC on a run, with those options that differ from SciPy's defaults, as None does not.
-
-    An ``accuracy`` of None is what suits the run's difference scheme.
-    """
+    """Run TNC on a run; an ``accuracy`` of None is what suits the run's difference scheme."""
     problem = run.problem
     report = TncReport(problem, messages) if messages else None
     # The kernel stumbles over a variable without room: such variables are kept from it.
