@@ -1,10 +1,13 @@
 """Support levels: what an algorithm declares that it can take."""
 
 from abc import ABC
+from collections.abc import Callable
 from enum import IntEnum
-from typing import Any, TypeAlias
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from typing_extensions import override
+
+_T = TypeVar("_T")
 
 
 class SupportLevel(IntEnum):
@@ -49,19 +52,24 @@ def levels(
     return dict(zip(CAPABILITIES, given, strict=True))
 
 
-class _Level(property):
-    """The property that is a level."""
+class _Declared(property, Generic[_T]):
+    """A property that tells something of a level."""
 
-    def __init__(self, what: str) -> None:
-        words = what.replace("_", " ")
-        super().__init__(lambda self: self._level(what), doc=f"Returns {words} support level.")
+    def __init__(self, answer: Callable[[Any], _T], words: str) -> None:
+        super().__init__(answer)
+        self.__doc__ = words  # Python 3.11 drops the argument ``doc`` of a subclass
 
     @override  # for type checkers, who read it from objects alone
     def __get__(  # type: ignore[override]
         self, instance: Any, owner: type | None = None, /
-    ) -> SupportLevel:
-        level: SupportLevel = super().__get__(instance, owner)
-        return level
+    ) -> _T:
+        answer: _T = super().__get__(instance, owner)
+        return answer
+
+
+def _level_of(what: str) -> _Declared[SupportLevel]:
+    words = what.replace("_", " ")
+    return _Declared(lambda self: self._level(what), f"Returns {words} support level.")
 
 
 # What `is_..._ignored` and so on look for, and what their docstrings add.
@@ -72,20 +80,10 @@ _HOW = {
 }
 
 
-class _Is(property):
-    """The property that says whether something is ignored, supported or required."""
-
-    def __init__(self, what: str, how: str) -> None:
-        levels, more = _HOW[how]
-        doc = f"Returns is {what.replace('_', ' ')} {how}{more}."
-        super().__init__(lambda self: self._level(what) in levels, doc=doc)
-
-    @override  # for type checkers, who read it from objects alone
-    def __get__(  # type: ignore[override]
-        self, instance: Any, owner: type | None = None, /
-    ) -> bool:
-        answer: bool = super().__get__(instance, owner)
-        return answer
+def _is(what: str, how: str) -> _Declared[bool]:
+    levels, more = _HOW[how]
+    doc = f"Returns is {what.replace('_', ' ')} {how}{more}."
+    return _Declared(lambda self: self._level(what) in levels, doc)
 
 
 class Declaring(ABC):
@@ -119,17 +117,17 @@ class Declaring(ABC):
     def _level(self, what: str) -> SupportLevel:
         return self.get_support_level().get(what, SupportLevel.not_supported)
 
-    gradient_support_level = _Level("gradient")
-    is_gradient_ignored = _Is("gradient", "ignored")
-    is_gradient_supported = _Is("gradient", "supported")
-    is_gradient_required = _Is("gradient", "required")
+    gradient_support_level = _level_of("gradient")
+    is_gradient_ignored = _is("gradient", "ignored")
+    is_gradient_supported = _is("gradient", "supported")
+    is_gradient_required = _is("gradient", "required")
 
-    bounds_support_level = _Level("bounds")
-    is_bounds_ignored = _Is("bounds", "ignored")
-    is_bounds_supported = _Is("bounds", "supported")
-    is_bounds_required = _Is("bounds", "required")
+    bounds_support_level = _level_of("bounds")
+    is_bounds_ignored = _is("bounds", "ignored")
+    is_bounds_supported = _is("bounds", "supported")
+    is_bounds_required = _is("bounds", "required")
 
-    initial_point_support_level = _Level("initial_point")
-    is_initial_point_ignored = _Is("initial_point", "ignored")
-    is_initial_point_supported = _Is("initial_point", "supported")
-    is_initial_point_required = _Is("initial_point", "required")
+    initial_point_support_level = _level_of("initial_point")
+    is_initial_point_ignored = _is("initial_point", "ignored")
+    is_initial_point_supported = _is("initial_point", "supported")
+    is_initial_point_required = _is("initial_point", "required")

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from optimizers import OptimizerSupportLevel, SupportLevel, support
+from optimizers import TNC, OptimizerSupportLevel, SupportLevel, support
 
 # qiskit_algorithms.optimizers.OptimizerSupportLevel: names and values.
 QISKIT = {"not_supported": 0, "ignored": 1, "supported": 2, "required": 3}
@@ -27,3 +27,8 @@ def test_levels_go_through_json(level):
 def test_the_first_three_capabilities_are_qiskits():
     assert support.CAPABILITIES[:3] == ("gradient", "bounds", "initial_point")
     assert set(support.CAPABILITIES[3:]) == {"constraints", "hessian"}
+
+
+def test_what_is_told_of_levels_has_words():
+    assert TNC.gradient_support_level.__doc__ == "Returns gradient support level."
+    assert TNC.is_initial_point_required.__doc__ == "Returns is initial point required."

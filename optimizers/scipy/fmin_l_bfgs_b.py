@@ -107,21 +107,14 @@ def minimize_lbfgsb(
     >>> minimize(rosen, [-1.2, 1.0], jac=rosen_der, method=minimize_lbfgsb).x.round(4)
     array([1., 1.])
     """
+    arguments = locals()
     passed_on = check_passed_on(minimize_lbfgsb, unknown_options)
     LEVEL("disp", disp)
-    maxfun, maxiter = _limit(maxfun), _limit(maxiter)
-    given = {
-        "maxcor": maxcor,
-        "ftol": ftol,
-        "gtol": gtol,
-        "maxls": maxls,
-        "maxiter": maxiter,
-        "iprint": iprint if disp is None else disp or -1,
-        "restart": restart,
-    }
+    given = {name: arguments[name] for name in ("maxcor", "ftol", "gtol", "maxls", "restart")}
+    given.update(maxiter=_limit(maxiter), iprint=iprint if disp is None else disp or -1)
     set_tolerance(passed_on.get("tol"), given, _TOLERANCES)
     options = LbfgsbOptions.checked(**given)
-    call = FaceCall(fun, x0, args, jac, bounds, callback, maxfun, eps, passed_on)
+    call = FaceCall(fun, x0, args, jac, bounds, callback, _limit(maxfun), eps, passed_on)
     run = call.run("l-bfgs-b")
     result = run.execute(lambda run: solve_lbfgsb(run, options))
     if result.status == -1:

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import operator
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -11,6 +12,9 @@ _DECREASE, _CURVATURE, _NARROW = 1e-3, 0.9, 0.1
 #: shorter one saves the second round where the wanted one fails.
 _FACTORS = (1.0, 2.5, 0.4, 0.65, 1.6)
 _EXPANSION, _SHRINKAGE = 4.0, 0.25
+
+
+_value = operator.attrgetter("value")
 
 
 class Trial(NamedTuple):
@@ -82,10 +86,6 @@ class LineSearch:
         if below < math.inf:
             return _shrinking(low.step, below)
         return (low.step * _EXPANSION**power for power in itertools.count(1))
-
-
-def _value(trial: Trial) -> float:
-    return trial.value
 
 
 def _around(first: float) -> Iterator[float]:

@@ -28,7 +28,7 @@ class ActiveSet:
 
 
 class LbfgsbReport:
-    """Prints the progress of L-BFGS-B; for ``iprint`` see :func:`minimize_lbfgsb`."""
+    """Prints the progress of L-BFGS-B; for ``iprint``, not negative, see its document."""
 
     def __init__(self, problem: Problem, iprint: int) -> None:
         self._problem = problem
@@ -39,10 +39,8 @@ class LbfgsbReport:
     def iteration(self, nit: int, x: Array, f: float, g: Array, nfev: int) -> None:
         """Print what the level asks for after an iteration; number 0 is the start."""
         level = self._iprint
-        if level <= 0:
-            return
-        norm = gradient_norm(self._problem, x, g)
-        if level >= 99 or (level > 0 and nit % level == 0):
+        if level >= 99 or nit % level == 0:
+            norm = gradient_norm(self._problem, x, g)
             print(f"At iterate {nit:5d}    f= {f:12.5E}    |proj g|= {norm:12.5E}")
         if level >= 99:
             if self._last is not None:

@@ -28,6 +28,12 @@ from optimizers.scipy.solver import ScipySolver
 from optimizers.scipy.stationary import gradient_norm, is_misled, is_stationary
 
 _ABNORMAL = 2
+#: What parts of its message mean.
+_REASONS = {
+    "REDUCTION OF F": StopReason.FUN,
+    "PROJECTED GRADIENT": StopReason.GRADIENT,
+    "ITERATIONS": StopReason.MAXITER,
+}
 _STATIONARY_WORDS = "CONVERGENCE: NORM OF PROJECTED GRADIENT <= PGTOL"
 
 
@@ -108,7 +114,8 @@ def _ended(run: Run, end: LbfgsbEnd) -> Outcome:
     if known is not None and not math.isfinite(known.fun):
         words = f"ABNORMAL: THE OBJECTIVE IS {known.fun}".upper()
         return Outcome(end.x, False, 2, words, StopReason.FAILED, known)
-    reason = _reason(end)
+    reasons = (reason for words, reason in _REASONS.items() if words in end.message)
+    reason = next(reasons, StopReason.NO_PROGRESS)
     if known is not None and reason is StopReason.FUN and is_misled(run, known):
         words = "ABNORMAL: NO PROGRESS AFTER VALUES THAT ARE NAN"
         return Outcome(end.x, False, 2, words, StopReason.NO_PROGRESS, known)
@@ -136,17 +143,6 @@ def _observer(run: Run, report: LbfgsbReport | None) -> Callable[[Any], None]:
         run.iterated(known.x, known)
 
     return observe if report is not None or run.is_watched else note
-
-
-def _reason(end: LbfgsbEnd) -> StopReason:
-    for words, reason in (
-        ("REDUCTION OF F", StopReason.FUN),
-        ("PROJECTED GRADIENT", StopReason.GRADIENT),
-        ("ITERATIONS", StopReason.MAXITER),
-    ):
-        if words in end.message:
-            return reason
-    return StopReason.NO_PROGRESS
 
 
 def report_end(run: Run, result: OptimizerResult, iprint: int) -> None:

@@ -23,17 +23,12 @@ class TncReport:
         self._messages = messages
         self._active = ActiveSet(problem)
 
-    def start(self) -> None:
-        """Print the table's head."""
-        if self._messages & MSG_ITER:
-            print("  NIT   NF   F                       GTG")
-
     def iteration(self, nit: int, x: Array, f: float, g: Array, nfev: int) -> None:
         """Print what the mask asks for after an iteration; number 0 is the start."""
-        if self._messages & MSG_INFO:
-            changes = self._active.changes(x)
-            if changes:
-                print(f"tnc: bounds {changes}")
+        if self._messages & MSG_ITER and nit == 0:
+            print("  NIT   NF   F                       GTG")
+        if self._messages & MSG_INFO and (changes := self._active.changes(x)):
+            print(f"tnc: bounds {changes}")
         if self._messages & MSG_ITER:
             free = self._free(x, g)
             print(f" {nit:4d} {nfev:4d} {f:22.15E}  {free.dot(free):15.8E}")

@@ -89,7 +89,6 @@ def solve_tnc(run: Run, options: dict[str, Any], messages: int = MSG_NONE) -> Ou
     elif options["accuracy"] is None:
         set_accuracy(options, gradient_error(run, value))
     if report is not None:
-        report.start()
         report.iteration(0, problem.x0, value, gradient, run.nfev)
     del gradient  # which may be large; the kernel asks for the start once more
 
@@ -215,9 +214,9 @@ def _default_offset(problem: Problem) -> Array:
     lower, upper = problem.lower, problem.upper
     if lower is None or upper is None:
         return problem.x0
-    boxed = np.isfinite(lower) & np.isfinite(upper)
-    middle = np.where(boxed, lower, 0.0) / 2 + np.where(boxed, upper, 0.0) / 2
-    return np.where(boxed, middle, problem.x0)
+    with np.errstate(invalid="ignore"):  # infinities of both signs
+        middle = lower / 2 + upper / 2
+    return np.where(np.isfinite(middle), middle, problem.x0)
 
 
 def _nearest(run: Run, x: Array) -> Evaluation:
