@@ -69,23 +69,16 @@ def option_table(cls: type[Optimizer]) -> str:
     options = describe_options(cls)
     own = {option.name for option in options}
     settings = [_described(s) for s in (*SETTINGS[-1:], *SETTINGS[:-1]) if s.name not in own]
-    further = further_options(cls)
-    parts = [
-        f"{cls.__name__}: {head}",
-        "Can take: "
-        + ", ".join(
-            f"{w} {level}" for w, level in zip(CAPABILITIES, capabilities(cls), strict=True)
-        ),
-        "",
-        "Options:",
-        *(_entry(option) for option in options),
-        "",
-        "Settings of a run, in the constructor or in minimize:",
-        *(_entry(setting) for setting in settings),
-    ]
-    if further:
-        parts += ["", "Further options, in options={...}:", *(_entry(o) for o in further)]
-    return "\n".join(parts)
+    levels = map(" ".join, zip(CAPABILITIES, capabilities(cls), strict=True))
+    lines = [f"{cls.__name__}: {head}", f"Can take: {', '.join(levels)}"]
+    for title, entries in (
+        ("Options", options),
+        ("Settings of a run, in the constructor or in minimize", settings),
+        ("Further options, in options={...}", further_options(cls)),
+    ):
+        if entries:
+            lines += ["", f"{title}:", *map(_entry, entries)]
+    return "\n".join(lines)
 
 
 def further_options(cls: type[Optimizer]) -> list[OptionDescription]:

@@ -1,7 +1,6 @@
 """A journal to look at: as a table of text, or as comma-separated values."""
 
 import csv
-from collections.abc import Iterator
 from typing import TextIO
 
 import numpy as np
@@ -50,13 +49,11 @@ def write_csv(recording: Recording, file: TextIO) -> None:
     writer.writerow(columns + [f"g{i}" for i in range(n)] * has_gradients)
     for record in recording.records:
         known = [record.seq, record.kind, record.fun, record.seconds, record.worker, record.failure]
-        writer.writerow([*known, *record.x[:n].tolist(), *_gradient(record, n, has_gradients)])
-
-
-def _gradient(record: Record, n: int, has_gradients: bool) -> Iterator[float | None]:
-    if has_gradients:
-        is_known = record.kind in ("jac", "both") and record.jac is not None
-        yield from record.jac.tolist() if is_known and record.jac is not None else [None] * n
+        row = [*known, *record.x[:n].tolist()]
+        if has_gradients:
+            jac = record.jac if record.kind in ("jac", "both") else None
+            row += [None] * n if jac is None else jac.tolist()
+        writer.writerow(row)
 
 
 def _value(record: Record) -> str:

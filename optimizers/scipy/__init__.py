@@ -2,7 +2,7 @@
 
 from optimizers.scipy.derivative_free import COBYLA, COBYQA, NELDER_MEAD, POWELL
 from optimizers.scipy.fmin_l_bfgs_b import _minimize_lbfgsb, fmin_l_bfgs_b, minimize_lbfgsb
-from optimizers.scipy.fmin_tnc import MSGS, fmin_tnc, minimize_tnc
+from optimizers.scipy.fmin_tnc import fmin_tnc, minimize_tnc
 from optimizers.scipy.gradient import BFGS, CG, L_BFGS_B, LBFGSB, SLSQP, TNC, TrustConstr
 from optimizers.scipy.lbfgsb.inverse_hessian import LbfgsInvHessProduct
 from optimizers.scipy.newton import Dogleg, NewtonCG, TrustExact, TrustKrylov, TrustNCG
@@ -14,12 +14,18 @@ from optimizers.scipy.tnc.codes import (
     LOCALMINIMUM,
     LSFAIL,
     MAXFUN,
+    MSG_ALL,
+    MSG_EXIT,
+    MSG_INFO,
+    MSG_ITER,
+    MSG_NONE,
+    MSG_VERS,
+    MSGS,
     NOPROGRESS,
     RCSTRINGS,
     USERABORT,
     XCONVERGED,
 )
-from optimizers.scipy.tnc.report import MSG_ALL, MSG_EXIT, MSG_INFO, MSG_ITER, MSG_NONE, MSG_VERS
 
 __all__ = [
     "BFGS",

@@ -14,27 +14,10 @@ from optimizers.problem.bounds import as_start
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.scipy.functions import FaceCall, check_passed_on, gradient_of, set_tolerance
 from optimizers.scipy.options import check_option
-from optimizers.scipy.tnc.codes import INFEASIBLE, MAXFUN, RCSTRINGS, USERABORT
+from optimizers.scipy.tnc.codes import INFEASIBLE, MAXFUN, MSG_ALL, RCSTRINGS, USERABORT, mask_of
 from optimizers.scipy.tnc.kernel import TNC_DEFAULTS
-from optimizers.scipy.tnc.report import (
-    MSG_ALL,
-    MSG_EXIT,
-    MSG_INFO,
-    MSG_ITER,
-    MSG_NONE,
-    MSG_VERS,
-    report_version,
-)
-from optimizers.scipy.tnc.solver import report_end, solve_tnc, tnc_messages
-
-MSGS = {
-    MSG_NONE: "No messages",
-    MSG_ITER: "One line per iteration",
-    MSG_INFO: "Informational messages",
-    MSG_VERS: "Version info",
-    MSG_EXIT: "Exit reasons",
-    MSG_ALL: "All messages",
-}
+from optimizers.scipy.tnc.report import report_end, report_version
+from optimizers.scipy.tnc.solver import solve_tnc
 
 _OPTIONS = tuple(name for name in TNC_DEFAULTS if name != "maxfun")
 _STOPPED = {StopReason.MAXFUN: MAXFUN, StopReason.CALLBACK: USERABORT}
@@ -127,7 +110,7 @@ def minimize_tnc(
     passed_on = check_passed_on(minimize_tnc, unknown_options)
     LEVEL("mesg_num", mesg_num)
     LEVEL("disp", disp)
-    messages = MSG_ALL if mesg_num is None and disp else tnc_messages(mesg_num)
+    messages = MSG_ALL if mesg_num is None and disp else mask_of(mesg_num)
     call = FaceCall(fun, x0, args, jac, bounds, callback, maxfun, eps, passed_on)
     return _minimize(call, {name: given[name] for name in _OPTIONS}, messages)
 
@@ -197,7 +180,7 @@ def fmin_tnc(
     jac = gradient_of(func, fprime, approx_grad, epsilon)
     call = FaceCall(func, x0, as_arguments(args), jac, bounds, callback, maxfun, epsilon, {})
     result = _minimize(
-        call, {name: given[name] for name in _OPTIONS}, mask if disp is None else tnc_messages(disp)
+        call, {name: given[name] for name in _OPTIONS}, mask if disp is None else mask_of(disp)
     )
     return result.x, result.nfev, result.status
 

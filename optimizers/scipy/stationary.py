@@ -16,13 +16,6 @@ Evaluate = Callable[[Array], tuple[float, Array]]
 _STATIONARY = 1e-4
 
 
-def projected_gradient(problem: Problem, x: Array, gradient: Array) -> Array:
-    """Return ``x - P(x - gradient)``, P projecting onto the bounds: zero at a stationary point."""
-    if problem.lower is None:
-        return gradient
-    return x - problem.clip(x - gradient)
-
-
 def is_stationary(problem: Problem, x: Array, f: float, gradient: Array, gtol: float = 0) -> bool:
     """Return whether a point may be a minimum: its projected gradient is small, or below gtol."""
     limit = max(_STATIONARY * max(1.0, abs(f)), gtol)
@@ -30,9 +23,10 @@ def is_stationary(problem: Problem, x: Array, f: float, gradient: Array, gtol: f
 
 
 def gradient_norm(problem: Problem, x: Array, gradient: Array) -> float:
-    """Return the largest component of the projected gradient."""
+    """Return the largest component of ``x - P(x - gradient)``, P projecting onto the bounds."""
     with np.errstate(all="ignore"):  # infinities, and numbers that overflow, may be among them
-        return float(np.max(np.abs(projected_gradient(problem, x, gradient)), initial=0.0))
+        projected = gradient if problem.lower is None else x - problem.clip(x - gradient)
+        return float(np.max(np.abs(projected), initial=0.0))
 
 
 def is_misled(run: Run, known: Evaluation) -> bool:

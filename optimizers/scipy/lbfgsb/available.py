@@ -37,22 +37,22 @@ def lbfgsb_integer() -> type[np.signedinteger[Any]] | None:
 @functools.cache
 def line_search_is_replaceable() -> bool:
     """Return whether the L-BFGS-B kernel takes the steps of another line search."""
-    integer = lbfgsb_integer()
-    return (
-        integer is not None
-        and _passes(trials.takes_steps, integer)
-        and _passes(trials.takes_no_step, integer)
+    return _passes(trials.takes_steps, lbfgsb_integer()) and _passes(
+        trials.takes_no_step, lbfgsb_integer()
     )
 
 
 @functools.cache
 def steps_back_by_value() -> bool:
     """Return whether the L-BFGS-B kernel steps back as expected where it has no gradient."""
-    integer = lbfgsb_integer()
-    return integer is not None and _passes(trials.steps_back, integer)
+    return _passes(trials.steps_back, lbfgsb_integer())
 
 
-def _passes(trial: Callable[[LbfgsbKernel], bool], integer: type[np.signedinteger[Any]]) -> bool:
+def _passes(
+    trial: Callable[[LbfgsbKernel], bool], integer: type[np.signedinteger[Any]] | None
+) -> bool:
+    if integer is None:
+        return False
     options = LbfgsbOptions(maxcor=2, ftol=1e-12, gtol=1e-8)
     kernel = LbfgsbKernel(*PROBLEM, options, integer)
     try:

@@ -1,4 +1,4 @@
-"""The return codes of TNC, in words and as reasons for stopping."""
+"""The return codes of TNC, in words and as reasons for stopping, and what it prints."""
 
 from optimizers.result import StopReason
 
@@ -35,3 +35,24 @@ REASONS = {
     NOPROGRESS: StopReason.NO_PROGRESS,
     USERABORT: StopReason.CALLBACK,
 }
+
+MSG_NONE = 0
+MSG_ITER = 1
+MSG_INFO = 2
+MSG_VERS = 4
+MSG_EXIT = 8
+MSG_ALL = MSG_ITER + MSG_INFO + MSG_VERS + MSG_EXIT
+
+MSGS = {
+    MSG_NONE: "No messages",
+    MSG_ITER: "One line per iteration",
+    MSG_INFO: "Informational messages",
+    MSG_VERS: "Version info",
+    MSG_EXIT: "Exit reasons",
+    MSG_ALL: "All messages",
+}
+
+
+def mask_of(level: int | None) -> int:
+    """Return the bit mask for SciPy's integer interface: 0 none, …, 5 all messages."""
+    return MSG_NONE if level is None else dict(enumerate(MSGS)).get(level, MSG_ALL)

@@ -6,13 +6,7 @@ import scipy
 from optimizers._types import Array
 from optimizers.problem.problem import Problem
 from optimizers.scipy.lbfgsb.report import ActiveSet
-
-MSG_NONE = 0
-MSG_ITER = 1
-MSG_INFO = 2
-MSG_VERS = 4
-MSG_EXIT = 8
-MSG_ALL = MSG_ITER + MSG_INFO + MSG_VERS + MSG_EXIT
+from optimizers.scipy.tnc import codes
 
 
 class TncReport:
@@ -25,11 +19,11 @@ class TncReport:
 
     def iteration(self, nit: int, x: Array, f: float, g: Array, nfev: int) -> None:
         """Print what the mask asks for after an iteration; number 0 is the start."""
-        if self._messages & MSG_ITER and nit == 0:
+        if self._messages & codes.MSG_ITER and nit == 0:
             print("  NIT   NF   F                       GTG")
-        if self._messages & MSG_INFO and (changes := self._active.changes(x)):
+        if self._messages & codes.MSG_INFO and (changes := self._active.changes(x)):
             print(f"tnc: bounds {changes}")
-        if self._messages & MSG_ITER:
+        if self._messages & codes.MSG_ITER:
             free = self._free(x, g)
             print(f" {nit:4d} {nfev:4d} {f:22.15E}  {free.dot(free):15.8E}")
 
@@ -43,5 +37,11 @@ class TncReport:
 
 def report_version(messages: int) -> None:
     """Print TNC's version, before anything else, if the mask asks for it."""
-    if messages & MSG_VERS:
+    if messages & codes.MSG_VERS:
         print(f"tnc: truncated Newton, the C implementation in SciPy {scipy.__version__}")
+
+
+def report_end(message: str, messages: int) -> None:
+    """Print why a run ended, whatever ended it, if the mask asks for it."""
+    if messages & codes.MSG_EXIT:
+        print(f"tnc: {message}")

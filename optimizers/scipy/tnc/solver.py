@@ -19,26 +19,9 @@ from optimizers.run.run import Run
 from optimizers.scipy.free_variables import FreeVariables
 from optimizers.scipy.solver import ScipySolver
 from optimizers.scipy.stationary import Evaluate, is_misled
-from optimizers.scipy.tnc import kernel as kernels
-from optimizers.scipy.tnc.codes import (
-    CONSTANT,
-    LOCALMINIMUM,
-    NOPROGRESS,
-    RCSTRINGS,
-    REASONS,
-    XCONVERGED,
-)
+from optimizers.scipy.tnc import codes, kernel as kernels
 from optimizers.scipy.tnc.precision import Coarse, gradient_error, is_coarse, set_accuracy
-from optimizers.scipy.tnc.report import (
-    MSG_ALL,
-    MSG_EXIT,
-    MSG_INFO,
-    MSG_ITER,
-    MSG_NONE,
-    MSG_VERS,
-    TncReport,
-    report_version,
-)
+from optimizers.scipy.tnc.report import TncReport, report_end, report_version
 
 _FLOAT = np.finfo(np.float64)
 #: Of smaller scales, and of larger ones, steps of the machine precision's size are no numbers.
@@ -54,7 +37,7 @@ class TncSolver(ScipySolver):
         # The kernel's maxfun counts value and gradient as one, whatever they cost: not the run's.
         limit = options.pop("maxiter", None)
         limit = _default_limit(run.problem) if limit is None else limit
-        messages = tnc_messages(options.pop("mesg_num", None))
+        messages = codes.mask_of(options.pop("mesg_num", None))
         outcome = solve_tnc(run, {**options, "maxfun": limit}, messages)
         if outcome.stop is StopReason.MAXFUN:
             # Whoever gave maxfun must see that it was another limit.
@@ -64,14 +47,14 @@ class TncSolver(ScipySolver):
 
     @override
     def report(self, run: Run, result: OptimizerResult) -> None:
-        report_end(result.message, tnc_messages(self._given.get("mesg_num")))
+        report_end(result.message, codes.mask_of(self._given.get("mesg_num")))
 
 
 def _default_limit(problem: Problem) -> int:
     return max(100, 10 * problem.n)
 
 
-def solve_tnc(run: Run, options: dict[str, Any], messages: int = MSG_NONE) -> Outcome:
+def solve_tnc(run: Run, options: dict[str, Any], messages: int = codes.MSG_NONE) -> Outcome:
     """Run TNC on a run; an ``accuracy`` of None is what suits the run's difference scheme."""
     problem = run.problem
     report = TncReport(problem, messages) if messages else None
@@ -102,7 +85,7 @@ def solve_tnc(run: Run, options: dict[str, Any], messages: int = MSG_NONE) -> Ou
         run.iterated(known.x, known)
 
     if not free.mask.any():
-        return _ended(run, CONSTANT, problem.x0)
+        return _ended(run, codes.CONSTANT, problem.x0)
     on_iteration = observe if run.is_watched or report is not None else note
     lower = np.full(problem.n, -np.inf) if problem.lower is None else free.part(problem.lower)
     upper = np.full(problem.n, np.inf) if problem.upper is None else free.part(problem.upper)
@@ -141,16 +124,16 @@ def _ended(run: Run, code: int, x: Array) -> Outcome:
     if known is None:  # scaling may move the last point by a rounding error
         run.value_and_gradient(x)
         known = run.memory.lookup(x)
-    if LOCALMINIMUM <= code <= XCONVERGED and known is not None:
-        lacks_progress = code != LOCALMINIMUM
+    if codes.LOCALMINIMUM <= code <= codes.XCONVERGED and known is not None:
+        lacks_progress = code != codes.LOCALMINIMUM
         if not math.isfinite(known.fun) or (lacks_progress and is_misled(run, known)):
-            code = NOPROGRESS
+            code = codes.NOPROGRESS
     return _as_ending(code, x, known)
 
 
 def _as_ending(code: int, x: Array, known: Evaluation | None) -> Outcome:
-    success = LOCALMINIMUM <= code <= XCONVERGED
-    return Outcome(x, success, code, RCSTRINGS[code], REASONS[code], known)
+    success = codes.LOCALMINIMUM <= code <= codes.XCONVERGED
+    return Outcome(x, success, code, codes.RCSTRINGS[code], codes.REASONS[code], known)
 
 
 def _checked(options: dict[str, Any], problem: Problem, free: FreeVariables) -> dict[str, Any]:
@@ -173,12 +156,6 @@ def _checked(options: dict[str, Any], problem: Problem, free: FreeVariables) -> 
             # The kernel leaves it to chance then: the documented default.
             options["offset"] = _default_offset(problem)[free.mask]
     return options
-
-
-def tnc_messages(level: int | None) -> int:
-    """Return the bit mask for SciPy's integer interface: 0 none, …, 5 all messages."""
-    levels = {0: MSG_NONE, 1: MSG_ITER, 2: MSG_INFO, 3: MSG_VERS, 4: MSG_EXIT}
-    return MSG_NONE if level is None else levels.get(level, MSG_ALL)
 
 
 def _vector(name: str, given: Any, n: int, mask: NDArray[np.bool_]) -> Array | None:
@@ -229,9 +206,3 @@ def _nearest(run: Run, x: Array) -> Evaluation:
             [*kept, *run.memory.recent], key=lambda known: float(np.sum((known.x - x) ** 2))
         )
     return known
-
-
-def report_end(message: str, messages: int) -> None:
-    """Print why a run ended, whatever ended it, if the mask asks for it."""
-    if messages & MSG_EXIT:
-        print(f"tnc: {message}")
