@@ -188,7 +188,8 @@ def fmin_tnc(
 def _minimize(call: FaceCall, options: dict[str, Any], messages: int) -> OptimizerResult:
     set_tolerance(call.passed_on.get("tol"), options, dict.fromkeys(("ftol", "xtol", "gtol"), -1.0))
     for name, value in options.items():
-        check_option(name, value)
+        if value is not TNC_DEFAULTS[name]:  # those need no check
+            check_option(name, value)
     options["maxfun"] = call.maxfun
     try:
         run = call.run("tnc")
