@@ -33,18 +33,11 @@ def _described(option: Option) -> OptionDescription:
 
 def _documented(cls: type) -> list[OptionDescription]:
     """Return the parameters that the docstring of a class without declarations has."""
-    text = next(
-        (
-            doc
-            for base in cls.__mro__
-            if "Parameters\n------" in (doc := inspect.getdoc(base) or "")
-        ),
-        "",
-    )
+    docs = (inspect.getdoc(base) or "" for base in cls.__mro__)
+    text = next((doc for doc in docs if "Parameters\n------" in doc), "")
     section = re.search(r"^Parameters\n-+\n(.*?)(?=^\w[^\n]*\n-+\n|\Z)", text, re.S | re.M)
-    if section is None:
-        return []
-    entries = re.findall(r"^(\w+) : ([^\n]*)\n((?: +[^\n]*\n?|\n)*)", section[1], re.M)
+    listed = "" if section is None else section[1]
+    entries = re.findall(r"^(\w+) : ([^\n]*)\n((?: +[^\n]*\n?|\n)*)", listed, re.M)
     return [
         OptionDescription(name, _default(kind), _unfolded(rest)) for name, kind, rest in entries
     ]

@@ -16,15 +16,7 @@ from optimizers.options.table import Option
 
 
 class Configured:
-    """The configuration of one algorithm.
-
-    Parameters
-    ----------
-    max_evals_grouped : int, optional
-        How many points one call of the objective takes.
-    **settings
-        Settings of each run.
-    """
+    """The configuration of one algorithm."""
 
     #: The algorithm's options, each with its default, check and meaning. What a class declares
     #: are the parameters in its docstring too, besides those that its docstring tells itself.

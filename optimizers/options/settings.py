@@ -5,40 +5,21 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, TypedDict
 
-import numpy as np
-
-from optimizers.errors import OptionError, UnknownOptionError, nearest_names
+from optimizers.errors import UnknownOptionError, nearest_names
 from optimizers.journal.journal import Journal, as_journal
 from optimizers.options.docstring import complete
 from optimizers.options.table import (
     LEVEL,
+    NOISE,
     SECONDS,
+    SEED,
     Check,
     Option,
     anything,
     choice,
-    real,
-    refused,
-    shown,
     whole,
 )
 from optimizers.run.observers import as_observer
-
-
-def _test_seed(name: str, seed: Any) -> None:
-    try:
-        np.random.default_rng(seed)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise OptionError(
-            f"{name} is {shown(seed)}, expected what numpy.random.default_rng takes, such as a "
-            f"whole number >= 0 or a Generator ({error})."
-        ) from error
-
-
-def _test_noise(name: str, noise: Any) -> None:
-    if not (0 < real(noise) < np.inf or (isinstance(noise, str) and noise == "estimate")):
-        raise refused(name, noise, "a standard deviation > 0 or 'estimate'")
-
 
 #: The settings of a run that every optimizer takes, in its constructor or in ``minimize``.
 SETTINGS = (
@@ -76,11 +57,11 @@ SETTINGS = (
         'What Ctrl-C does: ``"raise"`` raises KeyboardInterrupt with the result so far, '
         '``"return"`` returns that result.'
     ),
-    Option("seed", None, Check("int, numpy.random.Generator or other", _test_seed)).means(
+    Option("seed", None, SEED).means(
         "Seeds the run's random numbers, for algorithms that draw any: whatever "
         "``numpy.random.default_rng`` takes."
     ),
-    Option("noise", None, Check('float or ``"estimate"``', _test_noise)).means(
+    Option("noise", None, NOISE).means(
         "For differences of values with noise: the standard deviation of a value at the start, or "
         '``"estimate"`` to measure it by difference tables. Steps of central differences are then '
         "measured too, in the same wave. Where progress falls below the noise, noise and steps "

@@ -224,9 +224,25 @@ def _test_level(name: str, value: Any) -> None:
         WHOLE(name, value)
 
 
+def _test_seed(name: str, seed: Any) -> None:
+    try:
+        np.random.default_rng(seed)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise OptionError(
+            f"{name} is {shown(seed)}, expected what numpy.random.default_rng takes, such as a "
+            f"whole number >= 0 or a Generator ({error})."
+        ) from error
+
+
 FLAG = expecting("bool", "True or False", lambda value: isinstance(value, bool | np.bool_))
 FUNCTION = expecting("callable", "a callable or None", callable)
+NOISE = expecting(
+    'float or ``"estimate"``',
+    "a standard deviation > 0 or 'estimate'",
+    lambda noise: 0 < real(noise) < math.inf or (isinstance(noise, str) and noise == "estimate"),
+)
 NUMBER = number()
+SEED = Check("int, numpy.random.Generator or other", _test_seed)
 WHOLE = whole()
 #: How much is printed; None for nothing said.
 LEVEL = Check("int", _test_level).or_none

@@ -19,11 +19,10 @@ class FreeVariables:
         self.problem = problem
         #: Which variables are free, shape (n,).
         self.mask: NDArray[np.bool_] = np.ones(problem.n, dtype=bool)
-        #: Whether all are.
-        self.is_all = True
         if strip and problem.lower is not None:
             self.mask = problem.lower != problem.upper
-            self.is_all = bool(self.mask.all())
+        #: Whether all are.
+        self.is_all = bool(self.mask.all())
 
     @property
     def x0(self) -> Array:

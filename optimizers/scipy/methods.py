@@ -1,5 +1,6 @@
 """The table of SciPy's methods: a row says what is known of one, and names its solver."""
 
+import functools
 import math
 
 import numpy as np
@@ -28,6 +29,17 @@ class QuietBFGS(scipy.optimize.BFGS):  # type: ignore[misc]  # SciPy is untyped
 
 _STEPS = ("eps", "finite_diff_rel_step")
 _LINE_SEARCH_STOPS = {0: Stop.GRADIENT, 1: Stop.MAXITER, 2: Stop.NO_PROGRESS, 3: Stop.FAILED}
+_line_search = functools.partial(
+    Method,
+    ScipySolver,
+    joint=True,
+    differences=_STEPS,
+    tol=("gtol",),
+    stops=_LINE_SEARCH_STOPS,
+)
+_derivative_free = functools.partial(
+    Method, ScipySolver, gradient=Level.ignored, bounds=Level.supported
+)
 
 
 def _trust_region(*further: Option, callable_hessian: bool = False) -> Method:
@@ -54,8 +66,7 @@ def _simplex_size(spacing: float) -> float:
 
 
 METHODS: dict[str, Method] = {
-    "nelder-mead": Method(
-        ScipySolver,
+    "nelder-mead": _derivative_free(
         options=(
             like("maxiter").means("Maximum number of iterations."),
             *shared("maxfev", "return_all"),
@@ -72,8 +83,6 @@ METHODS: dict[str, Method] = {
                 "Adapt the parameters to the number of variables."
             ),
         ),
-        gradient=Level.ignored,
-        bounds=Level.supported,
         tol=("xatol", "fatol"),
         budget=("maxfev", "maxfun"),
         counted_by_run=True,
@@ -82,8 +91,7 @@ METHODS: dict[str, Method] = {
         low_precision={"xatol": _simplex_size},
         stops={0: Stop.CONVERGED, 1: Stop.MAXFUN, 2: Stop.MAXITER},
     ),
-    "powell": Method(
-        ScipySolver,
+    "powell": _derivative_free(
         options=(
             like("maxiter").means("Maximum number of iterations."),
             *shared("maxfev", "xtol", "ftol", "return_all"),
@@ -91,27 +99,19 @@ METHODS: dict[str, Method] = {
                 "The directions at the start."
             ),
         ),
-        gradient=Level.ignored,
-        bounds=Level.supported,
         tol=("xtol", "ftol"),
         budget=("maxfev", "maxfun"),
         asks_twice=True,
         stops={0: Stop.CONVERGED, 1: Stop.MAXFUN, 2: Stop.MAXITER, 3: Stop.FAILED},
     ),
-    "cg": Method(
-        ScipySolver,
+    "cg": _line_search(
         options=(
             like("maxiter", default=20).means("Maximum number of iterations."),
             *shared("gtol", "eps", "norm", "return_all", "c1"),
             like("c2", default=0.4),
         ),
-        joint=True,
-        differences=_STEPS,
-        tol=("gtol",),
-        stops=_LINE_SEARCH_STOPS,
     ),
-    "bfgs": Method(
-        ScipySolver,
+    "bfgs": _line_search(
         options=(
             *shared("maxiter", "gtol", "eps", "norm", "return_all", "c1", "c2"),
             Option("xrtol", 0, NUMBER).means("Stop when the relative step is smaller."),
@@ -119,10 +119,6 @@ METHODS: dict[str, Method] = {
                 "The inverse Hessian at the start; the identity by default."
             ),
         ),
-        joint=True,
-        differences=_STEPS,
-        tol=("gtol",),
-        stops=_LINE_SEARCH_STOPS,
     ),
     "newton-cg": Method(
         ScipySolver,
@@ -159,8 +155,7 @@ METHODS: dict[str, Method] = {
         differences=_STEPS,
         tol=("xtol", "ftol", "gtol"),
     ),
-    "cobyla": Method(
-        ScipySolver,
+    "cobyla": _derivative_free(
         options=(
             like("maxiter", default=1000).means(
                 "Maximum number of iterations, of one or two evaluations each."
@@ -172,8 +167,6 @@ METHODS: dict[str, Method] = {
             ),
             *shared("f_target"),
         ),
-        gradient=Level.ignored,
-        bounds=Level.supported,
         constraints=Level.supported,
         tol=("tol",),
         counted_by_run=True,
@@ -187,8 +180,7 @@ METHODS: dict[str, Method] = {
             "target": Stop.TARGET,
         },
     ),
-    "cobyqa": Method(
-        ScipySolver,
+    "cobyqa": _derivative_free(
         options=(
             like("maxiter").means("Maximum number of iterations, of one evaluation each."),
             like("maxfev", default=None).means(
@@ -201,8 +193,6 @@ METHODS: dict[str, Method] = {
             Option("feasibility_tol", 1e-8, NUMBER).means("Accepted violation of constraints."),
             Option("scale", False, anything("bool")).means("Whether to scale by the bounds."),
         ),
-        gradient=Level.ignored,
-        bounds=Level.supported,
         constraints=Level.supported,
         tol=("final_tr_radius",),
         budget=("maxfev", "maxfun"),
