@@ -59,15 +59,7 @@ _STOPS = {reason.value: reason for reason in StopReason}
 
 
 class Best(NamedTuple):
-    """The best point of a run and its value.
-
-    Parameters
-    ----------
-    x : ndarray of float64, shape (n,)
-        The point.
-    fun : float
-        The objective's value there.
-    """
+    """The best point of a run, ``x`` of shape (n,), and the objective's value there, ``fun``."""
 
     x: Array
     fun: float
@@ -173,18 +165,7 @@ class OptimizerResult(OptimizeResult):  # type: ignore[misc]  # SciPy is untyped
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> Self:
-        """Rebuild a result from what :meth:`to_dict` returned, also after a trip through JSON.
-
-        Parameters
-        ----------
-        plain : dict
-            What :meth:`to_dict` returned; it is not changed.
-
-        Returns
-        -------
-        OptimizerResult
-            An equal result.
-        """
+        """Return the result that :meth:`to_dict` made a dict of, also after a trip through JSON."""
         result = cls(
             {name: _from_json(value) for name, value in plain.items() if name != "omitted"}
         )

@@ -185,13 +185,7 @@ def number(low: float = -math.inf, high: float = math.inf, ends: str = "[]") -> 
 
 
 def choice(*values: Any) -> Check:
-    """Return the check for one of a few values.
-
-    Parameters
-    ----------
-    *values : str, int or bool
-        The values.
-    """
+    """Return the check for one of a few values, which are strings, whole numbers or bools."""
     names = ", ".join(f'"{v}"' if isinstance(v, str) else repr(v) for v in values)
     plain = str | bool | int | np.bool_
     expected = " or ".join(map(repr, values))
@@ -199,13 +193,7 @@ def choice(*values: Any) -> Check:
 
 
 def anything(kind: str) -> Check:
-    """Return the check of what is not looked at before it is used.
-
-    Parameters
-    ----------
-    kind : str
-        The type that docstrings tell.
-    """
+    """Return the check of what is not looked at before it is used; docstrings tell its kind."""
     return Check(kind, lambda name, value: None)
 
 

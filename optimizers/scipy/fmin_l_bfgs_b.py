@@ -188,22 +188,11 @@ def fmin_l_bfgs_b(
     whole(1)("m", m)
     NUMBER("factr", factr)
     NUMBER("pgtol", pgtol)
+    jac = gradient_of(func, fprime, approx_grad, epsilon)
+    options: dict[str, Any] = {"maxcor": m, "ftol": factr * _EPS, "gtol": pgtol, "eps": epsilon}
+    options.update(maxfun=maxfun, maxiter=maxiter, maxls=maxls, iprint=iprint, disp=disp)
     result = minimize_lbfgsb(
-        func,
-        x0,
-        args=as_arguments(args),
-        jac=gradient_of(func, fprime, approx_grad, epsilon),
-        bounds=bounds,
-        disp=disp,
-        maxcor=m,
-        ftol=factr * _EPS,
-        gtol=pgtol,
-        eps=epsilon,
-        maxfun=maxfun,
-        maxiter=maxiter,
-        iprint=iprint,
-        callback=callback,
-        maxls=maxls,
+        func, x0, as_arguments(args), jac, bounds, callback=callback, **options
     )
     information = {
         "warnflag": result.status,

@@ -55,21 +55,16 @@ def minimize_tnc(
     ----------
     fun, x0, args, jac, bounds, eps, callback
         As in :func:`minimize_lbfgsb`; ``fun`` returning None ends the run.
-    scale : float or array_like of shape (n,), optional
-        Scaling factors; by default up - low for variables between two bounds, 1 + abs(x) for the
-        others.
-    offset : float or array_like of shape (n,), optional
-        What is subtracted from each variable; by default (up + low) / 2 for variables between two
-        bounds, x for the others.
+    scale, offset : float or array_like of shape (n,), optional
+        Factors, and what is subtracted from each variable. By default up - low and (up + low) / 2
+        for variables between two bounds, 1 + abs(x) and x for the others.
     mesg_num : int, optional
         0 no message, 1 a line an iteration, 2 information, 3 version, 4 reason for the end, 5 all.
     maxCGit : int, default -1
         The most products of Hessian and vector an iteration; 0: steepest descent; negative:
         max(1, min(50, n / 2)).
-    eta : float, default -1
-        Severity of the line search; outside 0 to 1: 0.25.
-    stepmx : float, default 0
-        Maximum step of the line search; if too small, 10.
+    eta, stepmx : float, default -1 and 0
+        Severity of the line search, outside 0 to 1: 0.25; its maximum step, if too small, 10.
     accuracy : float, default 0
         Relative precision of the Hessian's differences; at most the machine precision: its root.
         Where gradients are differences of values in single precision, the default of this and of
@@ -145,15 +140,10 @@ def fmin_tnc(
     ----------
     func, x0, fprime, args, approx_grad, epsilon
         As in :func:`fmin_l_bfgs_b`; ``func`` returning None ends the run.
-    messages : int, default MSG_ALL
-        Bit mask of what is printed, see MSGS: 1 a line an iteration, 2 information, 4 version,
-        8 reason for the end; None: all.
-    disp : int, optional
-        Integer interface to messages: 0 none, 5 all.
-    fmin : float, default 0
-        Estimate of the minimum.
-    pgtol : float, default -1
-        Precision goal of the scaled projected gradient.
+    messages, disp : int
+        What is printed: a bit mask, see MSGS, all by default; or as a level, 0 none to 5 all.
+    fmin, pgtol : float, default 0 and -1
+        Estimate of the minimum, and precision goal of the scaled projected gradient.
     bounds, scale, offset, maxCGit, maxfun, eta, stepmx, accuracy, ftol, xtol, rescale, callback
         As in :func:`minimize_tnc`.
 
@@ -177,11 +167,10 @@ def fmin_tnc(
     NUMBER("fmin", fmin)
     NUMBER("pgtol", pgtol)
     mask = MSG_ALL if messages is None else int(messages)
+    mask = mask if disp is None else mask_of(disp)
     jac = gradient_of(func, fprime, approx_grad, epsilon)
     call = FaceCall(func, x0, as_arguments(args), jac, bounds, callback, maxfun, epsilon, {})
-    result = _minimize(
-        call, {name: given[name] for name in _OPTIONS}, mask if disp is None else mask_of(disp)
-    )
+    result = _minimize(call, {name: given[name] for name in _OPTIONS}, mask)
     return result.x, result.nfev, result.status
 
 

@@ -1,6 +1,5 @@
 """What SciPy's functional faces share: from their arguments to a run."""
 
-import functools
 import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -19,7 +18,6 @@ from optimizers.run.run import Run
 from optimizers.scipy.differences import differences_for
 from optimizers.scipy.methods import METHODS
 from optimizers.scipy.options import check_option
-from optimizers.support import SupportLevels
 
 # What scipy.optimize.minimize hands to a custom method besides its options.
 _PASSED_ON = ("hess", "hessp", "constraints", "tol", "finite_diff_rel_step", "workers")
@@ -51,8 +49,9 @@ class FaceCall(NamedTuple):
         if passed_on.get("hess") is not None or passed_on.get("hessp") is not None:
             warn_user(f"{method} ignores hess and hessp: the result does not depend on them.")
         start, constraints = np.asarray(self.x0).reshape(-1), passed_on.get("constraints", ())
+        levels = METHODS[method].levels
         problem = Problem.check(
-            method, _levels(method), fun, start, jac, self.bounds, constraints=constraints
+            method, levels, fun, start, jac, self.bounds, constraints=constraints
         )
         return Run(
             problem,
@@ -62,12 +61,6 @@ class FaceCall(NamedTuple):
             on_failure="pass",  # NaN and infinities go on to the algorithm, as in SciPy
             observers=() if self.callback is None else (as_observer(self.callback),),
         )
-
-
-@functools.cache
-def _levels(method: str) -> SupportLevels:
-    info = METHODS[method]
-    return {"gradient": info.gradient, "bounds": info.bounds, "initial_point": info.gradient}
 
 
 def check_passed_on(face: Callable[..., Any], options: dict[str, Any]) -> dict[str, Any]:

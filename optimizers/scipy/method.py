@@ -88,7 +88,7 @@ class Method:
         common = shared("disp", *self.differences, *self.budget)
         return {option.name: option for option in (*common, *self.options)}
 
-    @property
+    @functools.cached_property
     def levels(self) -> SupportLevels:
         """What it can take."""
         return levels(

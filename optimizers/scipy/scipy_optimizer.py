@@ -82,14 +82,10 @@ class SciPyOptimizer(Optimizer):
 
     Raises
     ------
-    InvalidInputError
-        If SciPy has no such method.
-    UnknownOptionError
-        If the method has no option of a given name; the message names the nearest one.
-    OptionError
-        If an option is given twice with different values.
-    MisplacedBoundsError
-        If bounds are among the options or arguments: they belong to ``minimize``.
+    InvalidInputError, UnknownOptionError
+        If SciPy has no such method, or it has no option of a name: the message names the nearest.
+    OptionError, MisplacedBoundsError
+        If an option is given twice with different values, or bounds, which ``minimize`` takes.
 
     Examples
     --------

@@ -19,27 +19,20 @@ _LOCK = threading.RLock()
 
 
 class LbfgsInvHessProduct(scipy.optimize.LbfgsInvHessProduct):  # type: ignore[misc]  # untyped
-    """Linear operator for the L-BFGS approximate inverse Hessian.
+    """Linear operator for the L-BFGS approximate inverse Hessian, a subclass of SciPy's.
 
     Products with vectors and blocks take memory and time of the order of m n; the matrix is never
-    formed unless :meth:`todense` is asked for it. It starts from the identity, as SciPy's does,
-    of which it is a subclass.
+    formed unless :meth:`todense` is asked for it. It starts from the identity.
 
     Parameters
     ----------
     sk, yk : array_like of shape (m, n)
-        The most recent steps and changes of the gradient, oldest first.
-
-    Raises
-    ------
-    InvalidInputError
-        If they are not real numbers, the shapes differ or are not (m, n), or a pair has no
-        curvature, ``s @ y == 0``.
+        The most recent steps and changes of the gradient, oldest first. A pair without curvature,
+        ``s @ y == 0``, is an :class:`InvalidInputError`, as are other shapes.
 
     References
     ----------
-    .. [1] J. Nocedal, "Updating quasi-Newton matrices with limited storage", Mathematics of
-       Computation 35 (1980) 773-782, section 4.
+    .. [1] J. Nocedal, "Updating quasi-Newton matrices with limited storage", Math. Comp. 35 (1980).
 
     Examples
     --------
@@ -130,12 +123,7 @@ class LbfgsInvHessProduct(scipy.optimize.LbfgsInvHessProduct):  # type: ignore[m
         Returns
         -------
         ndarray of float64, shape (n, n)
-            The matrix.
-
-        Raises
-        ------
-        TooLargeError
-            If the matrix would not fit in the machine's memory.
+            The matrix; a :class:`TooLargeError` if it would not fit in the machine's memory.
         """
         n = self.shape[0]
         # The update of a block needs a second one of its size.
