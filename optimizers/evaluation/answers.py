@@ -19,57 +19,14 @@ REJECT = 'on_failure="reject" treats such points as worse than all others.'
 
 
 def as_value(raw: Any) -> float:
-    """Return the one real number in what an objective returned, finite or not.
-
-    Parameters
-    ----------
-    raw : float, int, NumPy scalar, or list or array with one element
-        What the objective returned.
-
-    Returns
-    -------
-    float
-        The number.
-
-    Raises
-    ------
-    NoValueError
-        If it is None.
-    InvalidValueError
-        If it is complex or not exactly one number.
-
-    Examples
-    --------
-    >>> as_value([[2]])
-    2.0
-    """
+    """Return the one real number in what an objective returned, finite or not."""
     if isinstance(raw, float | int):  # most objectives; np.float64 is a float
         return float(raw)
     return float(as_values(raw, 1)[0])
 
 
 def as_values(raw: Any, count: int, dtype: type[np.generic] = np.float64) -> NDArray[Any]:
-    """Return the ``count`` numbers in what an objective returned for that many points.
-
-    Parameters
-    ----------
-    raw : number, list or array
-        What the objective returned.
-    count : int
-        The number of points that it was given.
-    dtype : type, default float64
-        ``complex128`` accepts complex numbers, as the complex-step scheme needs.
-
-    Returns
-    -------
-    ndarray of dtype, shape (count,)
-        A copy of the numbers.
-
-    Raises
-    ------
-    InvalidValueError
-        If the number of values, or their type, is wrong.
-    """
+    """Return a copy of the ``count`` numbers in what an objective returned for that many points."""
     values = as_numeric(raw, "fun", dtype)
     if values.size != count:
         what = "one number" if count == 1 else f"{count} numbers, one for each point of the group"
@@ -80,28 +37,9 @@ def as_values(raw: Any, count: int, dtype: type[np.generic] = np.float64) -> NDA
 
 
 def as_gradient(raw: Any, n: int, *, finite: bool = True) -> Array:
-    """Return a gradient as a vector of the run's own, whatever array-like the user returned.
+    """Return a gradient as a vector of the run's own, given in the shapes (n,), (1, n) or (n, 1).
 
-    Parameters
-    ----------
-    raw : array_like
-        What ``jac`` returned; shapes (n,), (1, n) and (n, 1) are accepted.
-    n : int
-        The number of variables.
-    finite : bool, default True
-        Whether every component must be finite.
-
-    Returns
-    -------
-    ndarray of float64, shape (n,)
-        A copy, so that a ``jac`` that fills one buffer again and again spoils nothing.
-
-    Raises
-    ------
-    InvalidValueError
-        If its type or size is wrong.
-    NonFiniteValueError
-        If a component is NaN or infinite.
+    A copy, so that a ``jac`` that fills one buffer again and again spoils nothing.
     """
     gradient = as_numeric(raw, "jac", np.float64)
     if gradient.shape != (n,):
@@ -148,13 +86,7 @@ def non_finite(value: complex) -> NonFiniteValueError:
 
 
 def as_numeric(raw: Any, name: str, dtype: type[np.generic]) -> NDArray[Any]:
-    """Return what a user function returned as an array of numbers of its own, of any shape.
-
-    Raises
-    ------
-    InvalidValueError
-        If it is no array of numbers, or of complex ones where real ones are expected.
-    """
+    """Return what a user function returned as an array of numbers of its own, of any shape."""
     if raw is None:
         missing = NoValueError(f"{name} returned None, expected real numbers: no return in it?")
         missing.function = name
@@ -185,34 +117,7 @@ def as_numeric(raw: Any, name: str, dtype: type[np.generic]) -> NDArray[Any]:
 
 
 def as_measure(raw: Any, n: int) -> tuple[float, float]:
-    """Return the value in what an objective returned for one point, and its standard error.
-
-    Parameters
-    ----------
-    raw : number, list or array with one element, or (value, standard error)
-        What the objective returned.
-    n : int
-        The number of variables.
-
-    Returns
-    -------
-    value, error : float
-        The number, finite or not, and its standard error; NaN if that is not known.
-
-    Raises
-    ------
-    NoValueError
-        If it is None.
-    InvalidValueError
-        If it is neither a real number nor a tuple of two, of which the second is no error.
-
-    Examples
-    --------
-    >>> as_measure(2, 3)
-    (2.0, nan)
-    >>> as_measure((2.0, 0.1), 3)
-    (2.0, 0.1)
-    """
+    """Return the value that an objective returned for one point, and its standard error or NaN."""
     if type(raw) is tuple and len(raw) == 2:
         value, error = raw
         if isinstance(value, float | int) and isinstance(error, float | int):
@@ -226,36 +131,8 @@ def as_measure(raw: Any, n: int) -> tuple[float, float]:
 def as_answer(raw: Any, count: int, n: int, dtype: type[np.generic] = np.float64) -> NDArray[Any]:
     """Return what an objective returned for so many points as an answer.
 
-    Parameters
-    ----------
-    raw : number, list, array or tuple
-        ``count`` values; or a tuple of values and standard errors, as many of each; or a list or
-        an array of ``count`` pairs.
-    count : int
-        The number of points that it was given.
-    n : int
-        The number of variables. An array of ``count`` pairs for points of two variables is taken
-        for a stack of points of which a sum was forgotten.
-    dtype : type, default float64
-        ``complex128`` for complex points, which take no standard errors.
-
-    Returns
-    -------
-    ndarray of dtype, shape (count,), or (count, 2) with standard errors
-        A copy of the numbers.
-
-    Raises
-    ------
-    InvalidValueError
-        If the number of values, or their type, is wrong, or a standard error is none.
-
-    Examples
-    --------
-    >>> as_answer([1, 2], 2, 3)
-    array([1., 2.])
-    >>> as_answer(([1, 2], [0.5, 0.25]), 2, 3)
-    array([[1.  , 0.5 ],
-           [2.  , 0.25]])
+    That is ``count`` values; a tuple of values and standard errors; or ``count`` pairs. An array of
+    pairs for points of two variables is rather a stack of points of which a sum was forgotten.
     """
     if dtype is np.complex128:
         return as_values(raw, count, dtype)
@@ -284,17 +161,7 @@ def errors_of(answer: NDArray[Any]) -> Array:
 
 
 def joined_answer(values: Any, errors: Any, dtype: Any = np.float64) -> NDArray[Any]:
-    """Return the answer that values and standard errors make.
-
-    Parameters
-    ----------
-    values : sequence of numbers
-        The values.
-    errors : sequence of float
-        Their standard errors, NaN for one that is not known.
-    dtype : dtype, optional
-        The values' type.
-    """
+    """Return the answer that values and their standard errors make, NaN for those not known."""
     if all(math.isnan(error) for error in errors):
         return np.array(values, dtype=dtype)
     return np.array([values, errors], dtype=np.float64).T.copy()

@@ -11,18 +11,6 @@ class WithArguments:
     """A function to which further arguments are passed at each call.
 
     An object and no closure: it can be pickled whenever the function and the arguments can.
-
-    Parameters
-    ----------
-    function : callable
-        The function.
-    args : sequence
-        What is passed after the arguments of the call.
-
-    Examples
-    --------
-    >>> WithArguments(pow, [2])(5)
-    25
     """
 
     def __init__(self, function: Callable[..., Any], args: Any) -> None:
@@ -37,18 +25,7 @@ class WithArguments:
 
 
 def as_arguments(args: Any) -> tuple[Any, ...]:
-    """Return further arguments as a tuple.
-
-    Parameters
-    ----------
-    args : sequence
-        The arguments.
-
-    Raises
-    ------
-    InvalidInputError
-        If it is no sequence.
-    """
+    """Return further arguments as a tuple."""
     try:
         return tuple(args)
     except TypeError:

@@ -10,13 +10,7 @@ from optimizers.evaluation.mapped import MapEvaluator
 
 
 def check_workers(group: int | None, workers: Any) -> None:
-    """Raise an error if the size of groups, or the workers, cannot be used; see Evaluator.
-
-    Raises
-    ------
-    OptionError
-        If one of them has no value that is known, or they do not go together.
-    """
+    """Raise an OptionError if the size of groups, or the workers, cannot be used."""
     if is_pool(workers):
         check_group(group)
     else:
@@ -32,22 +26,7 @@ def evaluator_for(
     retries: int = 0,
     hedge: bool = False,
 ) -> Evaluator:
-    """Return the evaluator that a run's settings mean.
-
-    Parameters
-    ----------
-    fun : callable
-        The objective.
-    group : int, optional
-        ``max_evals_grouped``.
-    workers, eval_timeout, retries, hedge
-        As in :class:`RunSettings`.
-
-    Returns
-    -------
-    Evaluator
-        One that holds no worker before its first wave.
-    """
+    """Return the evaluator that a run's settings mean; it holds no worker before its first wave."""
     is_stacked = isinstance(workers, str)
     if is_pool(workers):
         pool = Workers(workers, is_vectorized(fun))

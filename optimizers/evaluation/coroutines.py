@@ -20,15 +20,7 @@ if TYPE_CHECKING:
 
 
 class CoroutineExecutor(Executor):
-    """Awaits the evaluations of a wave together, on an event loop in another thread.
-
-    Parameters
-    ----------
-    loop : asyncio.AbstractEventLoop
-        The loop.
-    in_flight : int, optional
-        How many evaluations may be in flight at the same time.
-    """
+    """Awaits the evaluations of a wave together, on an event loop in another thread."""
 
     def __init__(self, loop: "asyncio.AbstractEventLoop", in_flight: int | None) -> None:
         self._loop = loop

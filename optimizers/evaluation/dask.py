@@ -10,22 +10,10 @@ from optimizers.errors import OptionError, WorkerDiedError
 
 
 class DaskExecutor(Executor):
-    """Submits tasks to a Dask client.
+    """Submits tasks to a Dask client; the keywords are for ``client.submit``.
 
     Dask's own ``client.get_executor()`` calls a task that runs "pending": it can be cancelled, and
     then nobody knows whether it was evaluated. Here a task that was sent has begun.
-
-    Parameters
-    ----------
-    client : distributed.Client
-        The client.
-    **keywords
-        For ``client.submit``: ``workers``, ``resources``, ``allow_other_workers``, ``retries``.
-
-    Raises
-    ------
-    OptionError
-        If the client is asynchronous.
     """
 
     def __init__(self, client: Any, **keywords: Any) -> None:

@@ -31,30 +31,14 @@ _EXPECTED = (
 
 @dataclass(frozen=True)
 class Killed:
-    """What became of the workers when an evaluation was given up.
-
-    Parameters
-    ----------
-    kills : bool
-        Whether they were killed; otherwise the evaluation goes on and nobody waits for it.
-    words : str
-        The same in words.
-    """
+    """What became of the workers when an evaluation was given up."""
 
     kills: bool
     words: str
 
 
 class Workers:
-    """An executor for the time of a run.
-
-    Parameters
-    ----------
-    given : int, Executor, callable without arguments, or Dask client
-        What the user gave.
-    is_stacked : bool, default False
-        Whether the objective takes a stack of points.
-    """
+    """An executor for the time of a run, made from what the user gave."""
 
     def __init__(self, given: Any, is_stacked: bool = False) -> None:
         self.is_stacked = is_stacked
@@ -226,13 +210,7 @@ def count_of(given: int) -> int:
 
 
 def is_pool(given: Any) -> bool:
-    """Return whether ``workers`` needs an executor; raise an error if it is of no known kind.
-
-    Raises
-    ------
-    OptionError
-        If it cannot be used.
-    """
+    """Return whether ``workers`` needs an executor; raise an error if it is of no known kind."""
     if given is None or (isinstance(given, str) and given == "vectorized"):
         return False
     if is_count(given):

@@ -29,24 +29,10 @@ class PoolFacts(Facts):
 
 
 class PoolEvaluator(Evaluator):
-    """Evaluates waves of points on an executor.
+    """Evaluates waves of points on an executor; ``eval_timeout`` is in seconds for each point.
 
-    Parameters
-    ----------
-    fun : callable
-        The objective. From the first wave on, an InvalidInputError says if it cannot be sent to a
-        process.
-    group : int
-        How many points one task takes, in the way of :class:`Evaluator`; with 1, a wave that has
-        more points than there are workers is cut so that they are filled in one round.
-    workers : Workers
-        The executor, and how it is replaced when it breaks.
-    eval_timeout : float, optional
-        The most seconds that one point may take.
-    retries : int, default 0
-        How often a point that failed is tried again.
-    hedge : bool, default False
-        Whether the last running tasks of a wave are started a second time on idle workers.
+    With groups of 1, a wave that has more points than there are workers is cut so that they are
+    filled in one round. With ``hedge`` the last tasks of a wave run twice, on idle workers.
     """
 
     def __init__(

@@ -12,25 +12,7 @@ from optimizers.evaluation.wave import Block
 
 
 class Pool:
-    """The workers of a run, what they are to do about failures, and what is known of them.
-
-    Parameters
-    ----------
-    workers : Workers
-        The executor, and how it is replaced when it breaks.
-    way : callable
-        Returns the function that a block goes to, and how it takes points.
-    size : int or None
-        How many points one call takes; None for a stack.
-    eval_timeout : float
-        The most seconds that one point may take.
-    retries : int
-        How often a point that failed is tried again.
-    hedges : bool
-        Whether the last running tasks of a wave are started a second time on idle workers.
-    facts : Facts
-        The evaluator's.
-    """
+    """The workers of a run, what they are to do about failures, and what is known of them."""
 
     def __init__(
         self,

@@ -57,23 +57,7 @@ _RECEIVING = threading.RLock()
 
 @dataclass
 class TaskResult:
-    """What came of a task.
-
-    Parameters
-    ----------
-    values : ndarray of float64 or complex128 (object for "raw"), shape (k,) or (k, 2)
-        The values of the first k points of the task, with their standard errors if such were told.
-    precision : float
-        The coarsest machine precision among them.
-    error : Exception or SystemExit, optional
-        Why the point after those, or with groups all of them, has no value.
-    seconds : float, optional
-        How long a point took, in the mean.
-    worker : str
-        The process, or the thread, that did it.
-    is_loaded : bool, default True
-        Whether the objective could be loaded there: if not, ``error`` says why.
-    """
+    """What came of a task."""
 
     values: NDArray[Any] = field(default_factory=lambda: np.empty(0))
     precision: float = 0.0
@@ -108,11 +92,6 @@ def begin(ready: Any) -> None:
     """Start a worker process: say that it is ready, and leave Ctrl-C to the caller's process.
 
     It ends with the caller's process, also if that is killed: nobody else would end it.
-
-    Parameters
-    ----------
-    ready : multiprocessing.Semaphore
-        Released once.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True, name="optimizers-parent").start()
@@ -135,25 +114,9 @@ def perform(
     points: NDArray[Any],
     seconds: float = math.inf,
 ) -> TaskResult | Unknown:
-    """Evaluate the points of a task.
+    """Evaluate a task's points up to the first failure, or as many as begin in some seconds.
 
-    Parameters
-    ----------
-    key : str
-        Names the objective.
-    payload : bytes, optional
-        The pickled objective, for a worker that does not know it.
-    form : Form
-        How the objective takes points.
-    points : ndarray of float64 or complex128, shape (k, n)
-        The points.
-    seconds : float, default inf
-        After how many seconds no point but the first is begun.
-
-    Returns
-    -------
-    TaskResult or Unknown
-        The values up to the first failure, or until time is up.
+    ``payload`` is the pickled objective, for a worker that does not know its ``key``.
     """
     fun = _PUBLISHED.get(key)
     if fun is None:  # not "or": an objective may be false, for instance one that has a length
@@ -250,15 +213,7 @@ def is_worth_a_retry(error: Failure) -> bool:
 
 
 class Caught:
-    """A function for a map: what goes wrong at a point is its answer there, and ends no other.
-
-    Parameters
-    ----------
-    fun : callable
-        The function.
-    form : {"points", "raw"}
-        How it takes a point.
-    """
+    """A function for a map: what goes wrong at a point is its answer there, and ends no other."""
 
     def __init__(self, fun: Callable[..., Any], form: Form) -> None:
         self._fun, self._form, self._home = fun, form, _origin()
@@ -324,15 +279,7 @@ def not_loaded(fun: Callable[..., Any], error: BaseException | None) -> InvalidI
 
 
 def pickled(fun: Callable[..., Any]) -> bytes:
-    """Return an objective as bytes for another process.
-
-    Raises
-    ------
-    InvalidInputError
-        If it cannot be pickled.
-    MissingExtraError
-        If it is a lambda or closure and cloudpickle is not installed.
-    """
+    """Return an objective as bytes for another process."""
     try:
         import cloudpickle as pickler
     except ImportError:

@@ -133,24 +133,12 @@ class Differences(GradientSource):
 
     @override
     def relative_error(self, precision: float = _EPS) -> float:
-        """Return about by how much the gradient errs, for a function whose derivatives are near 1.
-
-        Parameters
-        ----------
-        precision : float, optional
-            The precision of the objective's values: of the machine, or their noise.
-
-        Returns
-        -------
-        float
-            The larger of truncation and rounding.
+        """Return the larger of truncation and rounding; see :meth:`GradientSource.relative_error`.
 
         Examples
         --------
         >>> f"{Differences('2-point').relative_error():.1e}"
         '1.5e-08'
-        >>> f"{Differences('3-point').relative_error():.1e}"
-        '3.7e-11'
         """
         if self.scheme == "cs":
             return precision
@@ -171,31 +159,10 @@ class Differences(GradientSource):
         precision: float = _EPS,
         rng: Rng | None = None,
     ) -> Plan:
-        """Return the probes for the gradient at ``x`` and the way to fold their values.
+        """Return at most n probes: "3-point" 2 n, with ``richardson`` 4 n.
 
-        Parameters
-        ----------
-        x : ndarray of float64, shape (n,)
-            The point, inside the bounds.
-        lower, upper : ndarray of float64, shape (n,), optional
-            The bounds; infinite where there is none.
-        precision : float, optional
-            The relative precision of the objective's values. When they are coarser than double
-            precision, one-sided differences become central and no step is shorter than the
-            default for that precision.
-        rng : callable, optional
-            Without effect: nothing is drawn.
-
-        Returns
-        -------
-        Plan
-            At most n probes ("3-point": 2 n, with ``richardson`` 4 n). A variable whose bounds
-            are equal gets no probe and a zero in the gradient.
-
-        Raises
-        ------
-        InvalidInputError
-            If the steps do not fit the number of variables.
+        See :meth:`GradientSource.plan`. Where ``precision`` is coarser than double precision,
+        one-sided differences become central, and no step is shorter than the default for it.
         """
         kind = self.kind
         if precision > _EPS and kind == "2-point":

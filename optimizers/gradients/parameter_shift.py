@@ -121,17 +121,7 @@ class ParameterShift(GradientSource):
 
     @override
     def relative_error(self, precision: float = _EPS) -> float:
-        """Return about by how much the gradient errs: by the noise of the values alone.
-
-        Parameters
-        ----------
-        precision : float, optional
-            The precision of the objective's values: of the machine, or their noise.
-
-        Returns
-        -------
-        float
-            The error of the usual rule, away from bounds.
+        """Return the error that noise makes; see :meth:`GradientSource.relative_error`.
 
         Examples
         --------
@@ -150,27 +140,9 @@ class ParameterShift(GradientSource):
         precision: float = _EPS,
         rng: Rng | None = None,
     ) -> Plan:
-        """Return the probes for the gradient at ``x`` and the way to fold their values.
+        """Return 2 R probes for each variable of R frequencies, variable by variable.
 
-        Parameters
-        ----------
-        x : ndarray of float64, shape (n,)
-            The point, inside the bounds.
-        lower, upper : ndarray of float64, shape (n,), optional
-            The bounds; infinite where there is none.
-        precision, rng : optional
-            Without effect: nothing is drawn, and the shifts suit any precision.
-
-        Returns
-        -------
-        Plan
-            2 R probes for each variable of R frequencies, variable by variable; none, and a zero
-            in the gradient, where the bounds are equal.
-
-        Raises
-        ------
-        InvalidInputError
-            If there are frequencies for another number of variables.
+        See :meth:`GradientSource.plan`; ``precision`` and ``rng`` are without effect.
         """
         self.check(x.size)
         rows = self._rows(x.size)

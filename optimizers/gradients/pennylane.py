@@ -10,11 +10,6 @@ class Trainable:
     """A ``pennylane.grad`` that is called with a tensor that requires a gradient.
 
     Left to itself it differentiates by no other arguments: at a plain array it returns ``()``.
-
-    Parameters
-    ----------
-    gradient : pennylane.grad
-        What is called.
     """
 
     def __init__(self, gradient: Any) -> None:

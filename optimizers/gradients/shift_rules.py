@@ -37,16 +37,10 @@ _SINGULAR = 1e13
 
 @dataclass(frozen=True)
 class Rule:
-    """Where values are wanted, and how they become two derivatives.
+    """Offsets where values are wanted, and the weights that make them two derivatives.
 
-    Parameters
-    ----------
-    offsets : ndarray of float64, shape (m,)
-        Where, from the point; those on two sides in turn.
-    slope, bend : ndarray of float64, shape (m,)
-        The weights of the first and the second derivative, times ``scale`` and its square.
-    scale : float
-        The longest offset.
+    Offsets on two sides come in turn. ``slope`` and ``bend`` are the weights of the first and the
+    second derivative, times ``scale`` (the longest offset) and its square.
     """
 
     offsets: Array
@@ -67,15 +61,7 @@ class Rule:
 
 @functools.lru_cache(maxsize=256)
 def usual_rule(frequencies: Frequencies, shift: float) -> Rule:
-    """Return the rule where there is room on both sides.
-
-    Parameters
-    ----------
-    frequencies : tuple of float
-        The frequencies, rising.
-    shift : float
-        The phase of the offsets if there is but one frequency.
-    """
+    """Return the rule where there is room on both sides; ``shift`` is for a single frequency."""
     spacing, count = spacing_of(frequencies), len(frequencies)
     if count == 1:
         sizes = np.array([shift / frequencies[0]])
@@ -102,22 +88,7 @@ def spacing_of(frequencies: Frequencies) -> float | None:
 def rule_inside(
     frequencies: Frequencies, shift: float, x: float, lower: float, upper: float
 ) -> Rule | None:
-    """Return a rule whose offsets stay between the bounds, after rounding too.
-
-    Parameters
-    ----------
-    frequencies : tuple of float
-        The frequencies, rising.
-    shift : float
-        The phase of the offsets if there is but one frequency.
-    x, lower, upper : float
-        The point, and the bounds, infinite where there is none.
-
-    Returns
-    -------
-    Rule or None
-        None if the bounds leave nothing but the point.
-    """
+    """Return a rule whose offsets stay between the bounds, after rounding too; None if none do."""
     rule = usual_rule(frequencies, shift)
     wanted = _moved_by_periods(rule.offsets, frequencies, lower - x, upper - x)
     if wanted is not None:

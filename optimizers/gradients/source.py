@@ -85,6 +85,11 @@ class GradientSource(ABC):
         -------
         Plan
             A variable whose bounds are equal gets no probe and a zero in the gradient.
+
+        Raises
+        ------
+        InvalidInputError
+            If the source does not suit the number of variables; see :meth:`check`.
         """
 
     @abstractmethod
@@ -95,6 +100,11 @@ class GradientSource(ABC):
         ----------
         precision : float, optional
             The precision of the objective's values: of the machine, or their noise.
+
+        Returns
+        -------
+        float
+            The error: of truncation, rounding and chance, whichever is the largest.
         """
 
     def check(self, n: int) -> None:  # noqa: B027  # most sources suit any number

@@ -92,18 +92,9 @@ class SPSAGradient(GradientSource):
 
     @override
     def relative_error(self, precision: float = _EPS) -> float:
-        """Return about by how much the gradient errs: by the choice of directions, above all.
+        """Return the error of the random directions; see :meth:`GradientSource.relative_error`.
 
-        Parameters
-        ----------
-        precision : float, optional
-            The precision of the objective's values: of the machine, or their noise.
-
-        Returns
-        -------
-        float
-            One divided by the root of ``samples``, or what noise makes of the values if that is
-            more.
+        It is one divided by the root of ``samples``, or what noise makes if that is more.
         """
         noise = precision / float(np.min(self.step, initial=np.inf))
         return float(max(1.0, noise) / self.samples**0.5)
@@ -117,30 +108,11 @@ class SPSAGradient(GradientSource):
         precision: float = _EPS,
         rng: Rng | None = None,
     ) -> Plan:
-        """Return the probes for the gradient at ``x`` and the way to fold their values.
+        """Return ``2 * samples`` probes, pair by pair: forward, back; none if nothing is free.
 
-        Parameters
-        ----------
-        x : ndarray of float64, shape (n,)
-            The point, inside the bounds.
-        lower, upper : ndarray of float64, shape (n,), optional
-            The bounds; infinite where there is none. A probe that would leave them is moved to
-            the bound, and the distance that is left divides the difference.
-        precision : float, optional
-            Without effect: the step is the user's.
-        rng : callable, optional
-            ``rng()`` returns what directions are drawn from; by default a new generator.
-
-        Returns
-        -------
-        Plan
-            ``2 * samples`` probes, pair by pair: forward, back. None if no variable is free; a
-            zero in the gradient where the bounds are equal.
-
-        Raises
-        ------
-        InvalidInputError
-            If there are steps for another number of variables.
+        See :meth:`GradientSource.plan`; ``precision`` is without effect. A probe that would leave
+        the bounds is moved to them, and the distance that is left divides the difference. Without
+        ``rng``, a new generator draws the directions.
         """
         self.check(x.size)
         generator = np.random.default_rng() if rng is None else rng()

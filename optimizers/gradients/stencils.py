@@ -17,18 +17,7 @@ _Columns = NDArray[np.intp]
 
 
 def complex_step(x: Array, h: Array) -> Plan:
-    """Return the plan of a complex step: no difference, so no cancellation.
-
-    Parameters
-    ----------
-    x, h : ndarray of float64, shape (n,)
-        The point, and the steps off the real axis; zero for no probe.
-
-    Returns
-    -------
-    Plan
-        One probe for each step that is not zero.
-    """
+    """Return the plan of complex steps, zero for no probe: no difference, so no cancellation."""
     moved = np.flatnonzero(h)
     points = x + 1j * np.diag(h)[moved]
 
@@ -39,20 +28,7 @@ def complex_step(x: Array, h: Array) -> Plan:
 
 
 def one_sided(x: Array, h: Array, lower: Array | None, upper: Array | None) -> Plan:
-    """Return the plan of one-sided differences.
-
-    Parameters
-    ----------
-    x, h : ndarray of float64, shape (n,)
-        The point, and the steps with the side as their sign; zero for no probe.
-    lower, upper : ndarray of float64, shape (n,), optional
-        The bounds.
-
-    Returns
-    -------
-    Plan
-        One probe for each variable that has room.
-    """
+    """Return the plan of one-sided differences; a step's sign is its side, and zero is no probe."""
     below, above = room(x, lower, upper)
     if lower is not None or upper is not None:
         h = inside(h, below, above, 1)
@@ -156,20 +132,7 @@ class Pairs:
 
 
 def central(x: Array, h: Array, lower: Array | None, upper: Array | None) -> Plan:
-    """Return the plan of central differences; next to a bound, of three points on one side.
-
-    Parameters
-    ----------
-    x, h : ndarray of float64, shape (n,)
-        The point, and the sizes of the steps.
-    lower, upper : ndarray of float64, shape (n,), optional
-        The bounds.
-
-    Returns
-    -------
-    Plan
-        Two probes for each variable that has room.
-    """
+    """Return the plan of central differences; next to a bound, of three points on one side."""
     pair = probe_pairs(x, h, lower, upper)
 
     def fold(f0: float, values: Array) -> Array:
@@ -195,20 +158,7 @@ def central(x: Array, h: Array, lower: Array | None, upper: Array | None) -> Pla
 
 
 def richardson(x: Array, h: Array, lower: Array | None, upper: Array | None) -> Plan:
-    """Return the plan of central differences with steps h and h / 2, extrapolated to none.
-
-    Parameters
-    ----------
-    x, h : ndarray of float64, shape (n,)
-        The point, and the sizes of the longer steps.
-    lower, upper : ndarray of float64, shape (n,), optional
-        The bounds.
-
-    Returns
-    -------
-    Plan
-        Four probes for each variable that has room.
-    """
+    """Return the plan of central differences with steps h and h / 2, extrapolated to none."""
     coarse = probe_pairs(x, h, lower, upper)
     count = len(coarse.points)
     # Where the half steps are lost in rounding, the longer ones stand alone.
@@ -297,10 +247,9 @@ def room(x: Array, lower: Array | None, upper: Array | None) -> tuple[Array, Arr
 
 
 def inside(h: Array, below: Array, above: Array, count: int) -> Array:
-    """Return steps of which ``count`` fit between the bounds.
+    """Return steps that fit between the bounds; zero where those leave no room.
 
-    On the side of ``h`` if that has room, else on the side that has more of it, shortened if
-    need be; zero where the bounds leave none.
+    On the side of ``h`` if it fits there, else on the roomier side, shortened if need be.
     """
     forward = h > 0
     ahead, other = np.where(forward, (above, below), (below, above))

@@ -28,15 +28,7 @@ _AGREEMENT = 4.0
 
 @dataclass(frozen=True)
 class NoiseEstimate:
-    """What difference tables say of an objective's noise.
-
-    Parameters
-    ----------
-    sigma : float
-        The standard deviation of the values' noise; nan if the tables do not tell.
-    reason : str
-        Why they do not tell; empty if they do.
-    """
+    """The standard deviation of the values' noise; or nan, and why the tables do not tell it."""
 
     sigma: float
     reason: str = ""
@@ -49,13 +41,7 @@ class NoiseEstimate:
 
 @dataclass(frozen=True)
 class NoisePlan:
-    """The points whose values tell the noise, in one wave.
-
-    Parameters
-    ----------
-    points : ndarray of float64, shape (k, n)
-        Equally spaced points on a line, for each of the tables; none where nothing may move.
-    """
+    """Points of two tables, each equally spaced on a line, whose values tell the noise."""
 
     points: Array
 
@@ -81,31 +67,9 @@ def plan_noise(
     lower: Array | None = None,
     upper: Array | None = None,
 ) -> NoisePlan:
-    """Return points along a random direction from ``x``, inside the bounds.
+    """Return two tables of points along a random direction from ``x``, inside the bounds.
 
-    Parameters
-    ----------
-    x : ndarray of float64, shape (n,)
-        The point, inside the bounds.
-    rng : numpy.random.Generator
-        Draws the direction.
-    lower, upper : ndarray of float64, shape (n,), optional
-        The bounds.
-
-    Returns
-    -------
-    NoisePlan
-        Two tables of 8 points. A variable moves to the side that has more room.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> plan = plan_noise(np.ones(5), rng)
-    >>> plan.points.shape
-    (16, 5)
-    >>> estimate = plan.fold((plan.points**2).sum(axis=1) + 1e-3 * rng.normal(size=16))
-    >>> 3e-4 < estimate.sigma < 3e-3
-    True
+    A variable moves to the side that has more room; where none may move there are no points.
     """
     direction = rng.normal(size=x.shape)
     size = np.maximum(1.0, np.abs(x))
@@ -127,28 +91,10 @@ def plan_noise(
 
 
 def estimate_noise(values: Array) -> NoiseEstimate:
-    """Return the noise in values at equally spaced points of a line.
+    """Return the noise in values at 6 or more equally spaced points of a line.
 
     Differences of high order see hardly anything of a smooth function, and of the noise a known
-    multiple [1]_: where three successive orders agree on it, and one of them has both signs, that
-    is the noise.
-
-    Parameters
-    ----------
-    values : ndarray of float64, shape (m + 1,)
-        The values, of 6 points or more.
-
-    Returns
-    -------
-    NoiseEstimate
-        The standard deviation, or why it cannot be told.
-
-    Examples
-    --------
-    >>> estimate_noise(np.ones(8)).reason
-    'most values are equal'
-    >>> estimate_noise(np.exp(np.arange(8.0))).reason
-    'the values are too smooth, or too far apart, to show noise'
+    multiple [1]_: where three successive orders agree on it, and one has both signs, that is it.
     """
     if not np.isfinite(values).all():
         return NoiseEstimate(math.nan, "a value is not finite")

@@ -1,4 +1,4 @@
-"""Whether a point can be told from a minimum through noise: its neighbourhood, looked over.
+"""Whether a point can be told from a minimum through noise: its neighborhood, looked over.
 
 First the Hessian by differences; then the values along its eigenvectors, on both sides and as far
 as each variable's own size, and at the Newton point. In units of steps along the axes the noise may
@@ -26,36 +26,13 @@ UNIT = 30.0
 
 @dataclass(frozen=True)
 class Survey:
-    """Probes that tell gradient and Hessian along some moves.
-
-    Parameters
-    ----------
-    moves : ndarray of float64, shape (m, n)
-        The moves: with their opposites, and with each other, they stay inside the bounds.
-    points : ndarray of float64, shape (2 m + m (m - 1) / 2, n)
-        The points that they lead to.
-    """
+    """Moves, shape (m, n), and 2 m + m (m - 1) / 2 points that tell the derivatives along them."""
 
     moves: Array
     points: Array
 
     def fold(self, f0: float, values: Array) -> tuple[Array, Array]:
-        """Return gradient and Hessian in units of the moves.
-
-        Parameters
-        ----------
-        f0 : float
-            The value at the point itself.
-        values : ndarray of float64, shape (k,)
-            The values at ``points``; where one is not finite its derivatives are zero.
-
-        Returns
-        -------
-        gradient : ndarray of float64, shape (m,)
-            The slopes.
-        hessian : ndarray of float64, shape (m, m)
-            The second derivatives.
-        """
+        """Return gradient and Hessian in units of the moves; zero where a value is not finite."""
         m = len(self.moves)
         ahead, behind, both = values[:m], values[m : 2 * m], values[2 * m :]
         first, second = np.triu_indices(m, 1)
@@ -72,29 +49,7 @@ class Survey:
 def survey(x: Array, moves: Array, lower: Array | None, upper: Array | None) -> Survey:
     """Return the probes that tell gradient and Hessian along some moves from ``x``.
 
-    Parameters
-    ----------
-    x : ndarray of float64, shape (n,)
-        The point.
-    moves : ndarray of float64, shape (m, n)
-        The moves; they are shortened where the bounds are too near, and left out where they
-        leave no room.
-    lower, upper : ndarray of float64, shape (n,), or None
-        The bounds.
-
-    Returns
-    -------
-    Survey
-        The probes.
-
-    Examples
-    --------
-    >>> def fun(x):
-    ...     return x[0] ** 2 + 3 * x[0] * x[1] + 5 * x[1] ** 2
-    >>> looked = survey(np.zeros(2), np.eye(2), None, None)
-    >>> looked.fold(0.0, np.array([fun(point) for point in looked.points]))[1]
-    array([[ 2.,  3.],
-           [ 3., 10.]])
+    Moves are shortened where the bounds are too near, and left out where they leave no room.
     """
     space = np.minimum(*room(x, lower, upper)) / 2
     sizes = np.abs(moves)
@@ -113,15 +68,7 @@ def survey_size(n: int) -> int:
 
 @dataclass(frozen=True)
 class Outlook:
-    """Points along directions, as far as the variables are large.
-
-    Parameters
-    ----------
-    directions : ndarray of float64, shape (m, n)
-        The longest moves.
-    points : ndarray of float64, shape (k, n)
-        The points.
-    """
+    """Directions, shape (m, n), as long as the variables are large, and points along them."""
 
     directions: Array
     points: Array
@@ -133,12 +80,7 @@ class Outlook:
         return None if best is None or finite[best] >= f0 - VISIBLE * sigma else best
 
     def is_flat(self, f0: float, values: Array, sigma: float) -> bool:
-        """Return whether no value differs visibly from most others: nothing is to be seen.
-
-        The present value is the lowest of many, by its noise if nothing else, so it must be lower
-        by more than that. And the noise may be more than was estimated from a few values: of
-        values that are nothing but noise, most are as far from their median as it is large.
-        """
+        """Return whether no value differs visibly from most others: nothing is to be seen."""
         known = values[np.isfinite(values)]
         if len(known) == 0:
             return True
@@ -148,22 +90,7 @@ class Outlook:
         return bool((away < visible).all() and middle - f0 < 2 * visible)
 
     def units(self, f0: float, values: Array, sigma: float) -> Array:
-        """Return moves along the directions whose curvature shows well, and no more than that.
-
-        Parameters
-        ----------
-        f0 : float
-            The value at the point itself.
-        values : ndarray of float64, shape (k,)
-            The values at ``points``.
-        sigma : float
-            The standard deviation of the values' noise.
-
-        Returns
-        -------
-        ndarray of float64, shape (m, n)
-            The moves.
-        """
+        """Return moves along the directions whose curvature shows well, and no more than that."""
         m = len(self.directions)
         sides = values[: 2 * m * len(_REACHES)].reshape(m, len(_REACHES), 2)
         bent = np.abs(sides.sum(axis=2) - 2 * f0).T
@@ -181,24 +108,8 @@ def outlook(
 ) -> Outlook:
     """Return the points whose values show whether there is progress to be made.
 
-    Parameters
-    ----------
-    x : ndarray of float64, shape (n,)
-        The point.
-    looked : Survey
-        What was surveyed.
-    gradient : ndarray of float64, shape (m,)
-        What it told.
-    hessian : ndarray of float64, shape (m, m)
-        What it told.
-    lower, upper : ndarray of float64, shape (n,), or None
-        The bounds.
-
-    Returns
-    -------
-    Outlook
-        Points on both sides along each eigenvector and each variable that was not surveyed, and
-        two along the Newton step.
+    On both sides along each eigenvector of what was surveyed and along each variable that was not,
+    and two along the Newton step.
     """
     size = np.maximum(1.0, np.abs(x))
     curvatures, vectors = np.linalg.eigh(hessian)
@@ -223,21 +134,9 @@ def outlook(
 
 
 def units(steps: Array, bent: Array, sigma: float) -> Array:
-    """Return steps whose second differences show well, and hold little of higher orders.
+    """Return for each direction the shortest step whose second difference shows, or the longest.
 
-    Parameters
-    ----------
-    steps : ndarray of float64, shape (k, m)
-        Steps that were tried for each of m directions, longest first.
-    bent : ndarray of float64, shape (k, m)
-        The sizes of their second differences.
-    sigma : float
-        The standard deviation of the values' noise.
-
-    Returns
-    -------
-    ndarray of float64, shape (m,)
-        From the shortest step that shows; the longest if none does.
+    ``steps`` and the sizes of their second differences, ``bent``, have shape (k, m), longest first.
     """
     chosen: Array = steps[0].copy()
     for step, size in zip(steps, bent, strict=True):

@@ -2,7 +2,7 @@
 
 A stage is a start of the algorithm from where the last one ended. It ends where its progress falls
 below the noise. Then noise and steps are measured anew, for both change on the way; when a stage
-gains nothing more, the neighbourhood of its end is looked over for what the algorithm's own test
+gains nothing more, the neighborhood of its end is looked over for what the algorithm's own test
 cannot see, and only where nothing better shows is the run a success.
 """
 
@@ -46,15 +46,7 @@ _IDLE_ASKS = 8
 
 
 class Stage:
-    """Ends the algorithm when its progress falls below the noise.
-
-    Parameters
-    ----------
-    sigma : float
-        The standard deviation of the values' noise.
-    start : float
-        The value that it starts from.
-    """
+    """Ends the algorithm when its progress from a start falls below the noise."""
 
     def __init__(self, sigma: float, start: float) -> None:
         #: The standard deviation of the values' noise.
@@ -85,17 +77,10 @@ class StageOver(StopRun):
 
 
 def in_stages(noise: float | None, has_user_steps: bool) -> Callable[[Solve], Solve]:
-    """Return the wrapper that runs an algorithm on a noisy objective.
+    """Return the wrapper that runs an algorithm on an objective of noise, measured if that is None.
 
-    The run's ``extra`` gets ``noise``, the standard deviation where it ended; its outcome is a
-    success only if nothing better can be seen from there.
-
-    Parameters
-    ----------
-    noise : float or None
-        The standard deviation at the start; None if it is to be measured.
-    has_user_steps : bool
-        Whether the steps of the run's differences are the user's.
+    The run's ``extra`` gets ``noise``, where it ended; its outcome is a success only if nothing
+    better can be seen from there.
     """
     return lambda solve: lambda run: _solve_in_stages(run, solve, noise, has_user_steps)
 
@@ -160,17 +145,7 @@ def _negligible(value: float) -> float:
 
 
 class _Surroundings:
-    """What is measured around the ends of stages.
-
-    Parameters
-    ----------
-    run : Run
-        The run.
-    noise : float or None
-        The standard deviation at the start; None if it is to be measured.
-    has_user_steps : bool
-        Whether the steps of the run's differences are the user's.
-    """
+    """What is measured around the ends of stages."""
 
     def __init__(self, run: Run, noise: float | None, has_user_steps: bool) -> None:
         self._run = run
@@ -182,10 +157,7 @@ class _Surroundings:
         self._units = np.empty(0)
 
     def measure(self, x: Array, known: Evaluation | None) -> Evaluation:
-        """Measure noise and steps at a point, in one wave; return what is known of it.
-
-        The noise that was given for the start is believed there.
-        """
+        """Measure noise and steps at a point, in one wave; return what is known of it."""
         run, problem = self._run, self._run.problem
         lower, upper = problem.lower, problem.upper
         believed = known is None and self._given is not None

@@ -31,19 +31,7 @@ _VISIBLE = 6.0
 
 @dataclass(frozen=True)
 class Ladder:
-    """Probes that tell the steps, in one wave.
-
-    Parameters
-    ----------
-    x : ndarray of float64, shape (n,)
-        The point.
-    points : ndarray of float64, shape (k, n)
-        The probes of one central difference after the other.
-    steps : list of ndarray of float64, shape (n,)
-        Their steps, longest first.
-    plans : list of Plan
-        The differences.
-    """
+    """Central differences with several steps, longest first, and all their probes, for one wave."""
 
     x: Array
     points: Array
@@ -53,24 +41,10 @@ class Ladder:
     def choose(
         self, f0: float, values: Array, sigma: float, agreement: float = _AGREEMENT
     ) -> Array:
-        """Return the step of each variable.
+        """Return each variable's step, positive; a value that is not finite rules one out.
 
-        Parameters
-        ----------
-        f0 : float
-            The value at the point itself.
-        values : ndarray of float64, shape (k,)
-            The values at ``points``; what is not finite rules its step out.
-        sigma : float
-            The standard deviation of the values' noise.
-        agreement : float, default 2.0
-            Two differences agree if they differ by no more than so many standard deviations. The
-            more steps and variables, the more often one of them differs by chance.
-
-        Returns
-        -------
-        ndarray of float64, shape (n,)
-            The steps, all positive.
+        Two differences agree if they differ by at most ``agreement`` standard deviations: the more
+        steps and variables, the more often one of them differs by chance.
         """
         ends = np.cumsum([len(plan.points) for plan in self.plans])
         parts = np.split(values, ends[:-1])
@@ -123,29 +97,7 @@ def ladder(
 ) -> Ladder:
     """Return the probes that tell which steps suit central differences at ``x``.
 
-    Parameters
-    ----------
-    x : ndarray of float64, shape (n,)
-        The point, inside the bounds.
-    lower, upper : ndarray of float64, shape (n,), optional
-        The bounds.
-    rungs : tuple of float, optional
-        The steps to try, relative to ``max(1, abs(x))``, longest first.
-    wanted : ndarray of bool, shape (n,), optional
-        The variables to probe; by default all.
-
-    Returns
-    -------
-    Ladder
-        Two probes for each variable and step.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(1)
-    >>> tried = ladder(np.zeros(1))
-    >>> values = np.exp(tried.points[:, 0]) + 1e-6 * rng.normal(size=len(tried.points))
-    >>> tried.choose(1.0, values, sigma=1e-6)
-    array([0.01])
+    ``rungs`` are the steps relative to ``max(1, abs(x))``, longest first; ``wanted`` the variables.
     """
     size = np.maximum(1.0, np.abs(x))
     moved = size if wanted is None else np.where(wanted, size, 0.0)
