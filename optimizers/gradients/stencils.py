@@ -4,6 +4,7 @@ Pure functions of arrays. A step that would leave the bounds changes its side, o
 neither side has room; a probe is never the point itself.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +32,7 @@ def one_sided(x: Array, h: Array, lower: Array | None, upper: Array | None) -> P
     """Return the plan of one-sided differences; a step's sign is its side, and zero is no probe."""
     below, above = room(x, lower, upper)
     if lower is not None or upper is not None:
-        h = inside(h, below, above, 1)
+        h = inside(h, below, above)
     moved = np.flatnonzero(h)
     points, taken = offset(x, moved, h[moved], lower, upper)
 
@@ -76,31 +77,24 @@ class Pairs:
 
     def slopes(self, f0: float, values: Array) -> tuple[Array, Array]:
         """Return the slopes to both probes; nan where there is no first one."""
-        f1 = np.full(len(self.d2), np.nan)
-        count = int(self.two.sum())
-        f1[self.two] = values[:count]
-        return (f1 - f0) / self.d1, (values[count:] - f0) / self.d2
+        f1, f2 = self._split(values)
+        return (f1 - f0) / self.d1, (f2 - f0) / self.d2
 
     def fold(self, f0: float, values: Array) -> Array:
         """Return the derivatives of the moved variables."""
-        two, count = self.two, int(self.two.sum())
-        f1, f2 = values[:count], values[count:]
-        slope = (f2 - f0) / self.d2
-        d1, d2 = self.d1[two], self.d2[two]
-        near, span = (f1 - f0) / d1, d2 - d1
-        ahead = near + (near - slope[two]) * (d1 / span)
-        slope[two] = np.where(self.central[two], (f2[two] - f1) / span, ahead)
-        return slope
+        f1, f2 = self._split(values)
+        near, far = self.slopes(f0, values)
+        span = self.d2 - self.d1
+        ahead = near + (near - far) * (self.d1 / span)
+        return np.where(self.two, np.where(self.central, (f2 - f1) / span, ahead), far)
 
-    @property
     def noise(self) -> Array:
-        """The derivatives' standard deviation for values of standard deviation 1."""
-        noise: Array = np.sqrt(2) / abs(self.d2)
-        d1, d2, central = self.d1[self.two], self.d2[self.two], self.central[self.two]
+        """Return the derivatives' standard deviation for values of standard deviation 1."""
+        d1, d2 = self.d1, self.d2
         w1, w2 = d2 / d1 / (d2 - d1), -d1 / d2 / (d2 - d1)
         ahead = np.sqrt(w1**2 + w2**2 + (w1 + w2) ** 2)
-        noise[self.two] = np.where(central, np.sqrt(2) / abs(d2 - d1), ahead)
-        return noise
+        both = np.where(self.central, np.sqrt(2) / abs(d2 - d1), ahead)
+        return np.where(self.two, both, np.sqrt(2) / abs(d2))
 
     def curvature(self, f0: float, values: Array) -> Array:
         """Return the second derivatives of the moved variables; zero with one probe only."""
@@ -108,53 +102,34 @@ class Pairs:
         bent = 2 * (far - near) / (self.d2 - self.d1)
         return np.where(self.two, bent, 0.0)
 
-    @property
     def curvature_noise(self) -> Array:
-        """The second derivatives' standard deviation for values of standard deviation 1."""
+        """Return the second derivatives' standard deviation for values of standard deviation 1."""
         w1, w2 = 1 / self.d1, 1 / self.d2
         noise = 2 * np.sqrt(w1**2 + w2**2 + (w2 - w1) ** 2) / np.abs(self.d2 - self.d1)
         return np.where(self.two, noise, 0.0)
 
     def retry(self, f0: float, values: Array, failed: NDArray[np.bool_]) -> Array | None:
         """Return the derivatives with the slope to the good probe where the other failed."""
-        count = int(self.two.sum())
-        lost1 = ~self.two
-        lost1[self.two] = failed[:count]
-        lost2 = failed[count:]
+        first, second = self._split(failed)
+        lost1, lost2 = first != 0, second != 0  # nan, where there is no first one, is not 0
         if (lost1 & lost2).any():
             return None
         filled = np.where(failed, f0, values)
-        derivative = self.fold(f0, filled)
         slope1, slope2 = self.slopes(f0, filled)
-        derivative = np.where(lost1, slope2, derivative)
-        derivative = np.where(lost2, slope1, derivative)
-        return derivative
+        derivative = np.where(lost1, slope2, self.fold(f0, filled))
+        return np.where(lost2, slope1, derivative)
+
+    def _split(self, values: NDArray[Any]) -> tuple[Array, NDArray[Any]]:
+        count = len(values) - len(self.d2)
+        first = np.full(len(self.d2), np.nan)
+        first[self.two] = values[:count]
+        return first, values[count:]
 
 
 def central(x: Array, h: Array, lower: Array | None, upper: Array | None) -> Plan:
     """Return the plan of central differences; next to a bound, of three points on one side."""
     pair = probe_pairs(x, h, lower, upper)
-
-    def fold(f0: float, values: Array) -> Array:
-        return _spread(x, pair.moved, pair.fold(f0, values))
-
-    def retry(f0: float, values: Array, failed: NDArray[np.bool_]) -> Plan | None:
-        derivative = pair.retry(f0, values, failed)
-        if derivative is None:
-            return None
-        whole = _spread(x, pair.moved, derivative)
-        return Plan(pair.points[:0], lambda _, __: whole.copy(), noise)
-
-    def noise() -> Array:
-        return _spread(x, pair.moved, pair.noise)
-
-    def curvature(f0: float, values: Array) -> Array:
-        return _spread(x, pair.moved, pair.curvature(f0, values))
-
-    def curvature_noise() -> Array:
-        return _spread(x, pair.moved, pair.curvature_noise)
-
-    return Plan(pair.points, fold, noise, retry, curvature, curvature_noise)
+    return _plan(x, pair, pair.points, pair.fold, pair.noise, pair.retry)
 
 
 def richardson(x: Array, h: Array, lower: Array | None, upper: Array | None) -> Plan:
@@ -175,9 +150,15 @@ def richardson(x: Array, h: Array, lower: Array | None, upper: Array | None) -> 
         derivative = coarse.fold(f0, values[:count])
         ahead = fine.fold(f0, values[count:])
         derivative[halved] = ahead + (weight - 1) * (ahead - derivative[halved])
-        return _spread(x, coarse.moved, derivative)
+        return derivative
 
-    def retry(f0: float, values: Array, failed: NDArray[np.bool_]) -> Plan | None:
+    def noise() -> Array:
+        # The value at the point itself, in both where they are one-sided, is counted twice.
+        alone = coarse.noise()
+        alone[halved] = np.hypot(weight * fine.noise(), (weight - 1) * alone[halved])
+        return alone
+
+    def retry(f0: float, values: Array, failed: NDArray[np.bool_]) -> Array | None:
         # Each variable does with the better of its two pairs that is known.
         derivative = coarse.retry(f0, values[:count], failed[:count])
         ahead = fine.retry(f0, values[count:], failed[count:])
@@ -186,23 +167,38 @@ def richardson(x: Array, h: Array, lower: Array | None, upper: Array | None) -> 
         derivative = np.zeros(len(coarse.moved)) if derivative is None else derivative
         if ahead is not None:
             derivative[halved] = ahead
-        whole = _spread(x, coarse.moved, derivative)
-        return Plan(coarse.points[:0], lambda _, __: whole.copy(), noise)
+        return derivative
 
-    def noise() -> Array:
-        # The value at the point itself, in both where they are one-sided, is counted twice.
-        alone = coarse.noise
-        alone[halved] = np.hypot(weight * fine.noise, (weight - 1) * alone[halved])
-        return _spread(x, coarse.moved, alone)
+    return _plan(x, coarse, np.concatenate([coarse.points, fine.points]), fold, noise, retry)
 
-    def curvature(f0: float, values: Array) -> Array:
-        return _spread(x, coarse.moved, coarse.curvature(f0, values[:count]))
 
-    def curvature_noise() -> Array:
-        return _spread(x, coarse.moved, coarse.curvature_noise)
+def _plan(
+    x: Array,
+    pair: Pairs,
+    points: Array,
+    fold: Callable[[float, Array], Array],
+    noise: Callable[[], Array],
+    retry: Callable[[float, Array, NDArray[np.bool_]], Array | None],
+) -> Plan:
+    """Return the plan for all variables, given what is told of those that are moved."""
 
-    points = np.concatenate([coarse.points, fine.points])
-    return Plan(points, fold, noise, retry, curvature, curvature_noise)
+    def spread(values: Array) -> Array:
+        return _spread(x, pair.moved, values)
+
+    def again(f0: float, values: Array, failed: NDArray[np.bool_]) -> Plan | None:
+        known = retry(f0, values, failed)
+        if known is None:
+            return None
+        return Plan(points[:0], lambda _, __: spread(known), lambda: spread(noise()))
+
+    return Plan(
+        points,
+        lambda f0, values: spread(fold(f0, values)),
+        lambda: spread(noise()),
+        again,
+        lambda f0, values: spread(pair.curvature(f0, values[: len(pair.points)])),
+        lambda: spread(pair.curvature_noise()),
+    )
 
 
 def probe_pairs(x: Array, h: Array, lower: Array | None, upper: Array | None) -> Pairs:
@@ -210,7 +206,7 @@ def probe_pairs(x: Array, h: Array, lower: Array | None, upper: Array | None) ->
     # Central where both sides have room; else three points on the roomier side.
     below, above = room(x, lower, upper)
     is_central = (h <= below) & (h <= above)
-    far = np.where(is_central, h, inside(2 * h, below, above, 1))
+    far = np.where(is_central, h, inside(2 * h, below, above))
     moved = np.flatnonzero(far)
     far, is_central = far[moved], is_central[moved]
     return _probe(x, moved, is_central, np.where(is_central, -far, far / 2), far, lower, upper)
@@ -246,15 +242,15 @@ def room(x: Array, lower: Array | None, upper: Array | None) -> tuple[Array, Arr
     return below, above
 
 
-def inside(h: Array, below: Array, above: Array, count: int) -> Array:
+def inside(h: Array, below: Array, above: Array) -> Array:
     """Return steps that fit between the bounds; zero where those leave no room.
 
     On the side of ``h`` if it fits there, else on the roomier side, shortened if need be.
     """
     forward = h > 0
     ahead, other = np.where(forward, (above, below), (below, above))
-    keep = (ahead >= count * np.abs(h)) | (ahead >= other)
-    size = np.minimum(np.abs(h), np.where(keep, ahead, other) / count)
+    keep = (ahead >= np.abs(h)) | (ahead >= other)
+    size = np.minimum(np.abs(h), np.where(keep, ahead, other))
     steps: Array = np.where(forward == keep, size, -size)
     return steps
 
