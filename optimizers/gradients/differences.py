@@ -12,7 +12,7 @@ References
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,13 +21,12 @@ from typing_extensions import override
 from optimizers._types import Array
 from optimizers.errors import InvalidInputError
 from optimizers.gradients.plan import Plan
-from optimizers.gradients.source import GradientSource, Rng
+from optimizers.gradients.source import EPS, GradientSource, Rng, as_numbers
 from optimizers.gradients.stencils import central, complex_step, one_sided, richardson
 
 Scheme = Literal["2-point", "3-point", "cs"]
 SCHEMES: tuple[Scheme, ...] = ("2-point", "3-point", "cs")
 
-_EPS = float(np.finfo(np.float64).eps)
 _TINY = float(np.finfo(np.float64).tiny)
 #: The order of each scheme's truncation error in the step. The complex step, which has no rounding
 #: error to balance, takes the square root of the precision.
@@ -111,15 +110,13 @@ class Differences(GradientSource):
             )
         for name in ("step", "relative_step", "curvature"):
             given = getattr(self, name)
-            numbers = _numbers(given)
-            if given is None:
-                continue
-            if not np.isfinite(numbers).all() or (numbers == 0).any():
+            size = np.abs(as_numbers(given))
+            if given is not None and not ((size > 0) & (size < np.inf)).all():
                 raise InvalidInputError(
                     f"The difference {name.replace('_', ' ')} is {given!r}, expected finite "
                     "numbers other than zero."
                 )
-        noise = _numbers(self.noise)
+        noise = as_numbers(self.noise)
         if self.noise is not None and not (noise.ndim == 0 and 0 < noise < np.inf):
             raise InvalidInputError(
                 f"The noise of the differences is {self.noise!r}, expected a standard deviation "
@@ -132,7 +129,7 @@ class Differences(GradientSource):
         return "richardson" if self.richardson else self.scheme
 
     @override
-    def relative_error(self, precision: float = _EPS) -> float:
+    def relative_error(self, precision: float = EPS) -> float:
         """Return the larger of truncation and rounding; see :meth:`GradientSource.relative_error`.
 
         Examples
@@ -147,7 +144,7 @@ class Differences(GradientSource):
         order = _ORDER[self.kind]
         if given is None:
             return float(precision ** (order / (order + 1)))
-        h = np.abs(_numbers(given))
+        h = np.abs(as_numbers(given))
         return float(np.max(np.maximum(h**order, precision / h), initial=precision))
 
     @override
@@ -156,7 +153,7 @@ class Differences(GradientSource):
         x: Array,
         lower: Array | None = None,
         upper: Array | None = None,
-        precision: float = _EPS,
+        precision: float = EPS,
         rng: Rng | None = None,
     ) -> Plan:
         """Return at most n probes: "3-point" 2 n, with ``richardson`` 4 n.
@@ -165,7 +162,7 @@ class Differences(GradientSource):
         one-sided differences become central, and no step is shorter than the default for it.
         """
         kind = self.kind
-        if precision > _EPS and kind == "2-point":
+        if precision > EPS and kind == "2-point":
             kind = "3-point"
         h = self._steps(x, kind, precision)
         if kind == "cs":
@@ -185,7 +182,11 @@ class Differences(GradientSource):
         elif self.relative_step is not None:
             h = self._per_variable(self.relative_step, x) * x
         elif self.noise is not None and kind != "cs":
-            h = self._noisy_steps(x, kind)
+            noise = {"2-point": 8**0.5, "3-point": 3.0, "richardson": 455.0}[kind] * self.noise
+            if self.curvature is None:
+                h = noise**power * np.maximum(1.0, np.abs(x))
+            else:
+                h = (noise / np.abs(self._per_variable(self.curvature, x))) ** power
             h = np.copysign(np.maximum(h, np.abs(default)), default)
         else:
             h = default
@@ -194,20 +195,9 @@ class Differences(GradientSource):
         lost = np.abs(h) < _TINY
         if kind != "cs":
             lost |= ((x + h) - x == 0) | ((x - h) - x == 0)
-            if precision > _EPS:
+            if precision > EPS:
                 lost |= np.abs(h) < np.abs(default)
-        steps: Array = np.where(lost, default, h)
-        return steps
-
-    def _noisy_steps(self, x: Array, kind: str) -> Array:
-        assert self.noise is not None
-        power = 1 / (_ORDER[kind] + 1)
-        factor = {"2-point": 8**0.5, "3-point": 3.0, "richardson": 455.0}[kind]
-        if self.curvature is None:
-            steps: Array = (factor * self.noise) ** power * np.maximum(1.0, np.abs(x))
-        else:
-            steps = (factor * self.noise / np.abs(self._per_variable(self.curvature, x))) ** power
-        return steps
+        return np.where(lost, default, h)
 
     def _per_variable(self, given: ArrayLike, x: Array) -> Array:
         steps = np.asarray(given, dtype=np.float64)
@@ -216,14 +206,3 @@ class Differences(GradientSource):
                 f"Difference steps have shape {steps.shape}, expected one number or {x.shape}."
             )
         return np.broadcast_to(steps, x.shape)
-
-
-def _numbers(given: Any) -> Array:
-    """Return what was given as numbers, or one nan if it is no numbers."""
-    try:
-        return np.asarray(given, dtype=np.float64)
-    except (TypeError, ValueError):
-        return np.array(np.nan)
-
-
-__all__ = ["SCHEMES", "Differences", "Plan", "Scheme"]

@@ -13,9 +13,8 @@ from optimizers._types import Array
 from optimizers.errors import InvalidInputError
 from optimizers.gradients.plan import Plan
 from optimizers.gradients.shift_rules import Frequencies, Rule, rule_inside, usual_rule
-from optimizers.gradients.source import GradientSource, Rng
+from optimizers.gradients.source import EPS, GradientSource, Rng, as_numbers
 
-_EPS = float(np.finfo(np.float64).eps)
 #: A shift whose sine is smaller than this is a multiple of pi.
 _LEAST_SINE = 1e-8
 #: Rounding moves the probes of points up to here by nothing that matters to the weights.
@@ -86,8 +85,9 @@ class ParameterShift(GradientSource):
     frequencies: Sequence[float] | Sequence[Sequence[float]] | None = None
 
     def __post_init__(self) -> None:
-        shift = _number(self.shift)
-        if shift is None or not abs(math.sin(shift)) >= _LEAST_SINE:
+        given = as_numbers(self.shift)
+        shift = float(given.item()) if given.size == 1 and np.isfinite(given).all() else 0.0
+        if abs(math.sin(shift)) < _LEAST_SINE:
             raise InvalidInputError(
                 f"The parameter shift is {self.shift!r}, expected a number that is no multiple of "
                 "pi: there, both probes tell the same."
@@ -120,7 +120,7 @@ class ParameterShift(GradientSource):
         return rows
 
     @override
-    def relative_error(self, precision: float = _EPS) -> float:
+    def relative_error(self, precision: float = EPS) -> float:
         """Return the error that noise makes; see :meth:`GradientSource.relative_error`.
 
         Examples
@@ -137,7 +137,7 @@ class ParameterShift(GradientSource):
         x: Array,
         lower: Array | None = None,
         upper: Array | None = None,
-        precision: float = _EPS,
+        precision: float = EPS,
         rng: Rng | None = None,
     ) -> Plan:
         """Return 2 R probes for each variable of R frequencies, variable by variable.
@@ -219,14 +219,3 @@ def _row(given: Any) -> Frequencies:
     if not row or not all(0 < number < math.inf for number in row) or len(set(row)) < len(row):
         raise ValueError
     return row
-
-
-def _number(given: Any) -> float | None:
-    try:
-        number = float(given)
-    except (TypeError, ValueError):
-        return None
-    return number if math.isfinite(number) else None
-
-
-__all__ = ["ParameterShift"]

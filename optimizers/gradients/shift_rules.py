@@ -19,10 +19,10 @@ from typing import TypeAlias
 import numpy as np
 
 from optimizers._types import Array
+from optimizers.gradients.source import EPS
 
 Frequencies: TypeAlias = tuple[float, ...]
 
-_EPS = float(np.finfo(np.float64).eps)
 #: Frequencies are multiples of one number if none differs from that by more than this part.
 _EQUAL = 1e-12
 #: Offsets that rounding changes by more than this part of 1 / frequency get weights of their own.
@@ -118,7 +118,7 @@ def rule_at(offsets: Array, frequencies: Frequencies) -> Rule:
     weights, condition = _sinusoids(places, phases) if full else (None, math.inf)
     degree = len(offsets)
     smooth = min(float(phases[-1]), 1e3) ** degree / math.factorial(degree + 1)
-    if weights is None or smooth < _EPS * condition:
+    if weights is None or smooth < EPS * condition:
         weights = _polynomials(places)
     return Rule(offsets, weights[:, 0], weights[:, 1], scale)
 
@@ -232,6 +232,3 @@ def _badness(rule: Rule) -> float:
     bend = math.hypot(*rule.bend, rule.bend.sum()) / rule.scale / rule.scale
     noise = rule.noise + 0.1 * bend
     return noise if math.isfinite(noise) else math.inf
-
-
-__all__ = ["Frequencies", "Rule", "rule_at", "rule_inside", "spacing_of", "usual_rule"]

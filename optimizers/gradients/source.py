@@ -14,7 +14,8 @@ from typing_extensions import override
 from optimizers._types import Array
 from optimizers.gradients.plan import Plan
 
-_EPS = float(np.finfo(np.float64).eps)
+#: The machine's precision.
+EPS = float(np.finfo(np.float64).eps)
 
 #: Returns the run's random numbers, which are made when they are first asked for.
 Rng: TypeAlias = Callable[[], np.random.Generator]
@@ -65,7 +66,7 @@ class GradientSource(ABC):
         x: Array,
         lower: Array | None = None,
         upper: Array | None = None,
-        precision: float = _EPS,
+        precision: float = EPS,
         rng: Rng | None = None,
     ) -> Plan:
         """Return the probes for the gradient at ``x`` and the way to fold their values.
@@ -93,7 +94,7 @@ class GradientSource(ABC):
         """
 
     @abstractmethod
-    def relative_error(self, precision: float = _EPS) -> float:
+    def relative_error(self, precision: float = EPS) -> float:
         """Return about by how much the gradient errs, for a function whose derivatives are near 1.
 
         Parameters
@@ -132,11 +133,16 @@ Jacobian: TypeAlias = (
 )
 
 
+def as_numbers(given: Any) -> Array:
+    """Return what was given as an array of numbers, or as one nan if it is none."""
+    try:
+        return np.array(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        return np.array(np.nan)
+
+
 def _same(one: Any, other: Any) -> bool:
     try:
         return bool(np.array_equal(one, other))
     except ValueError:  # sequences of unequal lengths
         return bool(one == other)
-
-
-__all__ = ["GradientSource", "Jacobian", "Rng"]

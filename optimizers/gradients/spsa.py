@@ -10,9 +10,7 @@ from typing_extensions import override
 from optimizers._types import Array
 from optimizers.errors import InvalidInputError
 from optimizers.gradients.plan import Plan
-from optimizers.gradients.source import GradientSource, Rng
-
-_EPS = float(np.finfo(np.float64).eps)
+from optimizers.gradients.source import EPS, GradientSource, Rng, as_numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,10 +68,7 @@ class SPSAGradient(GradientSource):
         is_whole = isinstance(samples, int | np.integer) and not isinstance(samples, bool)
         if not is_whole or samples < 1:
             raise InvalidInputError(f"samples is {samples!r}, expected a whole number >= 1.")
-        try:
-            step = np.array(self.step, dtype=np.float64)
-        except (TypeError, ValueError):
-            step = np.array(np.nan)
+        step = as_numbers(self.step)
         if step.ndim > 1 or not ((step > 0) & (step < np.inf)).all():
             raise InvalidInputError(
                 f"The step of the simultaneous perturbation is {self.step!r}, expected a positive "
@@ -91,7 +86,7 @@ class SPSAGradient(GradientSource):
             )
 
     @override
-    def relative_error(self, precision: float = _EPS) -> float:
+    def relative_error(self, precision: float = EPS) -> float:
         """Return the error of the random directions; see :meth:`GradientSource.relative_error`.
 
         It is one divided by the root of ``samples``, or what noise makes if that is more.
@@ -105,7 +100,7 @@ class SPSAGradient(GradientSource):
         x: Array,
         lower: Array | None = None,
         upper: Array | None = None,
-        precision: float = _EPS,
+        precision: float = EPS,
         rng: Rng | None = None,
     ) -> Plan:
         """Return ``2 * samples`` probes, pair by pair: forward, back; none if nothing is free.
@@ -132,7 +127,8 @@ def _plan(x: Array, points: Array, spans: Array) -> Plan:
     """Return the plan of pairs of probes, whose variables differ by ``spans``."""
     free = spans != 0
 
-    def mean(pairs: Array, good: NDArray[np.bool_]) -> Array:
+    def mean(values: NDArray[Any], good: NDArray[np.bool_]) -> Array:
+        pairs: Array = values[::2] - values[1::2]
         slopes = np.zeros_like(spans[good])
         np.divide(pairs[good, np.newaxis], spans[good], out=slopes, where=free[good])
         gradient: Array = slopes.sum(axis=0) / max(1, len(slopes))
@@ -144,22 +140,13 @@ def _plan(x: Array, points: Array, spans: Array) -> Plan:
         deviation: Array = np.sqrt(variances.sum(axis=0)) / max(1, len(variances))
         return deviation
 
-    def differences(values: NDArray[Any]) -> Array:
-        pairs: Array = values[::2] - values[1::2]
-        return pairs
-
     def retry(f0: float, values: NDArray[Any], failed: NDArray[np.bool_]) -> Plan | None:
         # The pairs that are whole are enough, if there is one.
         good: NDArray[np.bool_] = np.logical_not(failed[::2] | failed[1::2])
         if not good.any():
             return None
-        gradient = mean(differences(np.where(failed, f0, values)), good)
+        gradient = mean(np.where(failed, f0, values), good)
         return Plan(points[:0], lambda _, __: gradient.copy(), lambda: noise(good))
 
     whole = np.ones(len(spans), dtype=bool)
-    return Plan(
-        points, lambda _, values: mean(differences(values), whole), lambda: noise(whole), retry
-    )
-
-
-__all__ = ["SPSAGradient"]
+    return Plan(points, lambda _, values: mean(values, whole), lambda: noise(whole), retry)
