@@ -46,9 +46,8 @@ def as_gradient(raw: Any, n: int, *, finite: bool = True) -> Array:
         if gradient.size != n or gradient.ndim > 2:
             raise InvalidValueError(f"jac returned shape {gradient.shape}, expected ({n},).")
         gradient = gradient.reshape(n)
-    if (
-        finite and np.count_nonzero(np.isfinite(gradient)) < n
-    ):  # faster than all(), for small n twice
+    # Counting is faster than all(), for small n twice.
+    if finite and np.count_nonzero(np.isfinite(gradient)) < n:
         index = int(np.flatnonzero(~np.isfinite(gradient))[0])
         raise NonFiniteValueError(
             f"jac returned {gradient[index]} in component {index}, expected finite numbers. "
@@ -124,8 +123,7 @@ def as_measure(raw: Any, n: int) -> tuple[float, float]:
             return float(value), _checked(float(error))
     elif isinstance(raw, float | int):
         return float(raw), math.nan
-    answer = as_answer(raw, 1, n)
-    return (as_value(answer), math.nan) if answer.ndim == 1 else (answer.item(0), answer.item(1))
+    return element(as_answer(raw, 1, n)[0])
 
 
 def as_answer(raw: Any, count: int, n: int, dtype: type[np.generic] = np.float64) -> NDArray[Any]:
@@ -140,14 +138,14 @@ def as_answer(raw: Any, count: int, n: int, dtype: type[np.generic] = np.float64
     if array.size == count:
         return array.reshape(count)
     if isinstance(raw, tuple) and len(raw) == 2 and array.size == 2 * count:
-        pairs = array.reshape(2, count).T.copy()
+        values, errors = array.reshape(2, count)
     elif array.shape == (count, 2) and (n != 2 or isinstance(raw, list | tuple)):
-        pairs = array
+        values, errors = array.T
     else:
         return as_values(array, count)  # raises, with the words
-    for error in pairs[:, 1].tolist():
+    for error in errors.tolist():
         _checked(error)
-    return pairs[:, 0].copy() if np.isnan(pairs[:, 1]).all() else pairs
+    return joined_answer(values, errors)
 
 
 def values_of(answer: NDArray[Any]) -> NDArray[Any]:

@@ -62,16 +62,15 @@ class DaskExecutor(Executor):
         from distributed import CancelledError, KilledWorker
 
         try:
-            outcome = await sent
-        except KilledWorker as error:
-            count = error.allowed_failures + 1
-            died = WorkerDiedError(f"was sent to {count} workers of Dask's, which all died")
-            died.__cause__ = error
-            home.set_exception(died)
-        except CancelledError as error:
-            lost = WorkerDiedError(f"is lost: Dask cancelled it ({error})")
-            lost.__cause__ = error
-            home.set_exception(lost)
+            try:
+                outcome = await sent
+            except KilledWorker as error:
+                count = error.allowed_failures + 1
+                raise WorkerDiedError(
+                    f"was sent to {count} workers of Dask's, which all died"
+                ) from error
+            except CancelledError as error:
+                raise WorkerDiedError(f"is lost: Dask cancelled it ({error})") from error
         except BaseException as error:
             home.set_exception(error)
         else:

@@ -1,5 +1,6 @@
 """From ``workers=`` to an executor: which kinds there are, how wide each is, who ends it."""
 
+import functools
 import inspect
 import os
 import threading
@@ -10,7 +11,6 @@ from concurrent.futures import (
     Future,
     ThreadPoolExecutor,
 )
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,52 +29,38 @@ _EXPECTED = (
 )
 
 
-@dataclass(frozen=True)
-class Killed:
-    """What became of the workers when an evaluation was given up."""
-
-    kills: bool
-    words: str
-
-
 class Workers:
     """An executor for the time of a run, made from what the user gave."""
 
     def __init__(self, given: Any, is_stacked: bool = False) -> None:
+        #: Whether the objective takes a stack of points.
         self.is_stacked = is_stacked
+        #: Whether it stands for no workers, only for a clock on the caller's own evaluations.
+        self.is_alone = given is DaemonExecutor
+        self._given = given
         self._is_own = not isinstance(given, Executor) and not is_dask(given)
-        self._make: Callable[[], Executor] = _maker(given)
         self._executor: Executor | None = None
-        self._is_alone = given is DaemonExecutor
-        self._width: float | None = None
-        if is_count(given):
-            self._width = count_of(given)
 
     @property
     def executor(self) -> Executor:
         """The executor; made when first needed."""
         if self._executor is None:
-            self._executor = self._make()
+            self._executor = _made(self._given)
         return self._executor
 
-    @property
+    @functools.cached_property
     def width(self) -> float:
         """How many tasks run at the same time; infinite if the executor does not tell."""
-        if self._width is None:
-            executor = self.executor
-            told = getattr(executor, "_max_workers", None) or getattr(executor, "num_workers", None)
-            self._width = float("inf") if told is None else int(told)
-        return self._width
+        if is_count(self._given):
+            return count_of(self._given)
+        executor = self.executor
+        told = getattr(executor, "_max_workers", None) or getattr(executor, "num_workers", None)
+        return float("inf") if told is None else int(told)
 
     @property
     def is_local(self) -> bool:
         """Whether the executor's workers are threads or coroutines, which need no time to start."""
         return isinstance(self.executor, ThreadPoolExecutor | DaemonExecutor | CoroutineExecutor)
-
-    @property
-    def is_alone(self) -> bool:
-        """Whether it stands for no workers, only for a clock on the caller's own evaluations."""
-        return self._is_alone
 
     def replace(self) -> bool:
         """Put a new executor in the place of a broken one; False for one that is the user's."""
@@ -83,19 +69,18 @@ class Workers:
         self._end(is_idle=False)
         return True
 
-    def kill(self) -> Killed:
-        """Stop what runs, if it runs in processes of the run's own."""
-        if self._is_own and _processes(self._executor):
-            self._end(is_idle=False)
-            return Killed(True, "its process was killed.")
-        if isinstance(self._executor, CoroutineExecutor):
-            return Killed(False, "it was cancelled.")
+    def kill(self) -> tuple[bool, str]:
+        """Stop what runs, if it can be; return whether its processes were killed, and words."""
+        is_killed = self._is_own and bool(_processes(self._executor))
         if self._is_own:
             self._end(is_idle=False)
-        return Killed(
-            False,
+        if is_killed:
+            return True, "its process was killed."
+        if isinstance(self._executor, CoroutineExecutor):
+            return False, "it was cancelled."
+        return False, (
             "a thread, or another's process, cannot be killed: it was abandoned, and occupies its "
-            "worker until it ends.",
+            "worker until it ends."
         )
 
     def close(self, is_idle: bool = True) -> None:
@@ -124,29 +109,18 @@ def _processes(executor: Executor | None) -> list[Any]:
     return list((getattr(executor, "_processes", None) or {}).values())
 
 
-def _maker(given: Any) -> Callable[[], Executor]:
+def _made(given: Any) -> Executor:
     if is_count(given):
-        return lambda: process_pool(count_of(given))
-    if is_dask(given):
-        return lambda: dask_executor(given)
-    if isinstance(given, Executor):
-        return lambda: given
-    return _checked(given)
-
-
-def _checked(factory: Callable[[], Any]) -> Callable[[], Executor]:
-    def make() -> Executor:
-        made = factory()
-        if is_dask(made):
-            return dask_executor(made)
-        if not callable(getattr(made, "submit", None)):
-            raise OptionError(
-                f"workers is a callable that returned {made!r}, expected an executor. workers "
-                f"may be {_EXPECTED}."
-            )
-        return made  # type: ignore[no-any-return]  # duck typed: loky's is no subclass
-
-    return make
+        return process_pool(count_of(given))
+    made = given if isinstance(given, Executor) or is_dask(given) else given()
+    if is_dask(made):
+        return dask_executor(made)
+    if not callable(getattr(made, "submit", None)):
+        raise OptionError(
+            f"workers is a callable that returned {made!r}, expected an executor. workers may be "
+            f"{_EXPECTED}."
+        )
+    return made  # type: ignore[no-any-return]  # duck typed: loky's is no subclass
 
 
 def process_pool(count: int) -> Executor:

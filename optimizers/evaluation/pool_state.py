@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass, field
 from typing import Any
 
 from optimizers.evaluation.evaluator import Facts
@@ -11,28 +12,27 @@ from optimizers.evaluation.task import Form, Function, withdraw
 from optimizers.evaluation.wave import Block
 
 
+@dataclass
 class Pool:
     """The workers of a run, what they are to do about failures, and what is known of them."""
 
-    def __init__(
-        self,
-        workers: Workers,
-        way: Callable[[Block], tuple[Callable[..., Any], Form]],
-        size: int | None,
-        eval_timeout: float,
-        retries: int,
-        hedges: bool,
-        facts: Facts,
-    ) -> None:
-        self.workers, self.way, self.size = workers, way, size
-        self.eval_timeout, self.retries, self.hedges = eval_timeout, retries, hedges
-        self.facts = facts
-        self._functions: dict[int, Function] = {}
-        #: The workers that have answered, and how many were at work at a time, at most.
-        self.answered: set[str] = set()
-        self.busiest = 0
-        #: What was given up and still occupies a worker.
-        self.stale: set[Future[Any]] = set()
+    workers: Workers
+    #: Returns the function that a block goes to, and how it takes points.
+    way: Callable[[Block], tuple[Callable[..., Any], Form]]
+    #: How many points one call takes; None for a stack.
+    size: int | None
+    #: The most seconds that one point may take.
+    eval_timeout: float
+    retries: int
+    #: Whether the last running tasks of a wave are started a second time on idle workers.
+    hedges: bool
+    facts: Facts
+    #: The workers that have answered, and how many were at work at a time, at most.
+    answered: set[str] = field(default_factory=set)
+    busiest: int = 0
+    #: What was given up and still occupies a worker.
+    stale: set[Future[Any]] = field(default_factory=set)
+    _functions: dict[int, Function] = field(default_factory=dict)
 
     @property
     def is_warm(self) -> bool:

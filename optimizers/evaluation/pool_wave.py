@@ -43,7 +43,7 @@ _LOADING = 10.0
 _TICK = 0.01
 
 
-@dataclass
+@dataclass(eq=False)
 class _Task:
     """Rows of a block that are evaluated together."""
 
@@ -64,18 +64,12 @@ class _Task:
     def points(self) -> NDArray[Any]:
         return self.block.points[self.part]
 
-    @property
-    def cost(self) -> int:
-        """How many evaluations of the objective it takes."""
-        return self.size if self.block.kind != "jac" else 0
-
 
 class PoolWave:
     """One wave under way on a pool."""
 
     def __init__(self, pool: Pool, wave: Wave) -> None:
         self._pool, self._wave = pool, wave
-        self._blocks = wave.blocks
         self._count = sum(len(block.points) for block in wave.blocks)
         # What is in no task yet: the rest of a block, and the blocks after it.
         self._waiting = deque((block, 0) for block in wave.blocks if len(block.points))
@@ -163,7 +157,7 @@ class PoolWave:
 
     def _fair(self, width: float) -> int:
         """Return the size of tasks that fill the workers in one round."""
-        sizes = [len(block.points) for block in self._blocks if block.function is None]
+        sizes = [len(block.points) for block in self._wave.blocks if block.function is None]
         chunk = max(1, math.ceil(self._count / width))
         # Each block's last task may be smaller.
         while chunk < max(sizes) and sum(math.ceil(size / chunk) for size in sizes) > width:
@@ -225,7 +219,7 @@ class PoolWave:
             self._pool.facts.count(task.block, task.part, -1)
             raise not_loaded(self._pool.way(task.block)[0], result.error)
         self._pool.answered.add(result.worker)
-        if task.cost:
+        if task.block.cost:
             self._times.append((time.monotonic() - task.began) / task.size)
         for twin in [f for f, other in self._running.items() if other is task]:
             self._running.pop(twin)
@@ -237,7 +231,7 @@ class PoolWave:
         facts = pool.facts
         facts.precision = max(facts.precision, result.precision)
         facts.seconds, facts.worker = result.seconds, result.worker
-        if start == 0 and task.block is self._blocks[0]:
+        if start == 0 and task.block is self._wave.blocks[0]:
             self._has_first = True
         if count:
             yield task.block, slice(start, start + count), result.values
@@ -258,11 +252,12 @@ class PoolWave:
 
     def _fail(self, task: _Task, error: Failure) -> Iterator[Part]:
         task.failures += 1
-        if (
-            task.failures <= self._pool.retries
-            and is_worth_a_retry(error)
-            and self._wave.retries.grants(task.block, task.part)
-        ):
+        may = task.failures <= self._pool.retries and is_worth_a_retry(error)
+        yield from self._again_or(error, task, may)
+
+    def _again_or(self, error: Failure, task: _Task, may: bool = True) -> Iterator[Part]:
+        """Evaluate a task once more if it may be, and the budget allows it; else it has failed."""
+        if may and self._wave.retries.grants(task.block, task.part):
             self._again.append(task)
         else:
             yield task.block, task.part, error
@@ -272,39 +267,34 @@ class PoolWave:
         if limit == math.inf:
             return
         now, loading = time.monotonic(), self._loading()
-        overdue = {
-            id(task): (future, task)
+        overdue = dict.fromkeys(
+            task
             for future, task in self._running.items()
             if now > self._end(task, loading) and not future.done()
-        }
+        )
         if not overdue:
             return
         unfinished = {future for future in self._running if not future.done()}
-        what = self._pool.workers.kill()
-        if what.kills:
+        is_killed, became = self._pool.workers.kill()
+        if is_killed:
             self._pool.answered.clear()
-        again: dict[int, _Task] = {}
+        victims: dict[_Task, None] = {}  # died with the one that was killed
         for future, task in list(self._running.items()):
-            if id(task) in overdue or (what.kills and future in unfinished):
+            if task in overdue or (is_killed and future in unfinished):
                 self._running.pop(future)
-                if not what.kills:
+                if not is_killed:
                     self._drop(future, task)
-                elif id(task) not in overdue:
-                    again[id(task)] = task
+                elif task not in overdue:
+                    victims[task] = None
         took = f"fun took more than eval_timeout = {limit} s"
-        for task in again.values():  # they died with the one that was killed
+        words = f"{took} at another point, and the budget does not allow to evaluate again"
+        for task in victims:
             task.has_payload = False
-            if self._wave.retries.grants(task.block, task.part):
-                self._again.append(task)
-            else:
-                words = f"{took} at another point, and the budget does not allow to evaluate again"
-                late = EvaluationTimeoutError(f"{words} x = {self._shown(task)}.")
-                yield task.block, task.part, late
-        for _, task in overdue.values():
-            yield from self._fail(
-                _Task(task.block, task.part, failures=task.failures),
-                EvaluationTimeoutError(f"{took} at x = {self._shown(task)}; {what.words}"),
-            )
+            late = EvaluationTimeoutError(f"{words} x = {self._shown(task)}.")
+            yield from self._again_or(late, task)
+        for task in overdue:
+            late = EvaluationTimeoutError(f"{took} at x = {self._shown(task)}; {became}")
+            yield from self._fail(_Task(task.block, task.part, failures=task.failures), late)
 
     def _bury(self, task: _Task, error: BrokenExecutor) -> Iterator[Part]:
         """Send what a broken pool left undone to a new one, or say which point breaks it."""
@@ -313,7 +303,7 @@ class PoolWave:
             if future.done() and not isinstance(future.exception(), BrokenExecutor):
                 continue
             self._running.pop(future)
-            if all(other is not victim for victim in victims):
+            if other not in victims:
                 victims.append(other)
         can_go_on = self._pool.workers.replace()
         self._pool.answered.clear()
@@ -321,11 +311,9 @@ class PoolWave:
             victim.deaths += 1
             victim.has_payload = False  # the workers are new
         twice = [victim for victim in victims if victim.deaths > 1]
+        kind = WorkerDiedError if can_go_on else BrokenPoolError
         for victim in victims:
-            is_guilty = len(twice) == 1 and victim is twice[0]
-            if can_go_on and not is_guilty and self._wave.retries.grants(victim.block, victim.part):
-                self._again.append(victim)
-                continue
+            is_guilty = twice == [victim]
             cause = (
                 "died twice"
                 if is_guilty
@@ -333,10 +321,9 @@ class PoolWave:
                 if not can_go_on
                 else "died, and the budget does not allow to evaluate again"
             )
-            kind = WorkerDiedError if can_go_on else BrokenPoolError
             died = kind(f"A worker that evaluated x = {self._shown(victim)} {cause}.")
             died.__cause__ = error
-            yield victim.block, victim.part, died
+            yield from self._again_or(died, victim, can_go_on and not is_guilty)
 
     def _shown(self, task: _Task) -> str:
         points = task.points
@@ -368,7 +355,7 @@ class PoolWave:
             and not self._again
             and len(self._times) >= len(self._running)
             and self._idle() > 0
-            and any(task.cost and not task.is_hedged for task in self._running.values())
+            and any(task.block.cost and not task.is_hedged for task in self._running.values())
         )
 
     def _hedge(self) -> None:
@@ -377,7 +364,7 @@ class PoolWave:
         usual = statistics.median(self._times)
         for task in list(self._running.values()):
             slow = time.monotonic() - task.began > _SLOW * usual * task.size
-            may = slow and task.cost and not task.is_hedged and self._idle() > 0
+            may = slow and task.block.cost and not task.is_hedged and self._idle() > 0
             if may and self._wave.retries.grants(task.block, task.part):
                 task.is_hedged = True
                 began = task.began

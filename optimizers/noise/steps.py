@@ -10,6 +10,7 @@ References
    Probability and Its Applications 35 (1991) 454-466.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,10 +47,8 @@ class Ladder:
         Two differences agree if they differ by at most ``agreement`` standard deviations: the more
         steps and variables, the more often one of them differs by chance.
         """
-        ends = np.cumsum([len(plan.points) for plan in self.plans])
-        parts = np.split(values, ends[:-1])
         with np.errstate(invalid="ignore", over="ignore"):
-            slopes = [plan.fold(f0, part) for plan, part in zip(self.plans, parts, strict=True)]
+            slopes = [plan.fold(f0, part) for plan, part in self._parts(values)]
         errors = [sigma * plan.noise for plan in self.plans]
         chosen = self.steps[-1].copy()
         # A step is taken if its difference agrees with those of all that are shorter.
@@ -66,10 +65,8 @@ class Ladder:
     def second_differences(self, f0: float, values: Array) -> Array:
         """Return their sizes, shape (len(steps), n), one row for each step; nan where unknown."""
         found = np.full((len(self.plans), len(self.x)), np.nan)
-        start = 0
-        for row, plan in zip(found, self.plans, strict=True):
-            rise = values[start : start + len(plan.points)] - f0
-            start += len(plan.points)
+        for row, (plan, part) in zip(found, self._parts(values), strict=True):
+            rise = part - f0
             moved = plan.points != self.x
             two = moved.sum(axis=0) == 2
             with np.errstate(invalid="ignore", over="ignore"):
@@ -79,13 +76,14 @@ class Ladder:
     def is_flat(self, f0: float, values: Array, sigma: float) -> NDArray[np.bool_]:
         """Return for which variables no probe differs from the point by more than noise does."""
         flat = np.ones(len(self.steps[0]), dtype=bool)
-        start = 0
-        for plan in self.plans:
-            part = values[start : start + len(plan.points)]
-            start += len(plan.points)
+        for plan, part in self._parts(values):
             seen = ~(np.abs(part - f0) < _VISIBLE * sigma)
             flat &= ~np.any((plan.points != self.x) & seen[:, np.newaxis], axis=0)
         return flat
+
+    def _parts(self, values: Array) -> Iterator[tuple[Plan, Array]]:
+        ends = np.cumsum([len(plan.points) for plan in self.plans])
+        return zip(self.plans, np.split(values, ends[:-1]), strict=True)
 
 
 def ladder(
