@@ -151,21 +151,18 @@ class ParameterShift(GradientSource):
         shapes = {row: usual_rule(row, self.shift) for row in set(rows)}
         reach = np.array([shapes[row].reach for row in rows])
         is_usual = (x - reach >= low) & (x + reach <= high) & (np.abs(x) <= _SMALL)
-        rules: list[Rule | None] = [shapes[row] for row in rows]
+        rules = [shapes[row] for row in rows]
         for i in np.flatnonzero(~is_usual):
             rules[i] = rule_inside(rows[i], self.shift, *(float(v[i]) for v in (x, low, high)))
         return _assembled(x, rules, low, high)
 
 
-def _assembled(x: Array, rules: Sequence[Rule | None], lower: Array, upper: Array) -> Plan:
+def _assembled(x: Array, rules: Sequence[Rule], lower: Array, upper: Array) -> Plan:
     """Return the plan that the rules of all variables make."""
-    known = [(i, rule) for i, rule in enumerate(rules) if rule is not None]
-    scales = np.ones_like(x)
-    scales[[i for i, _ in known]] = [rule.scale for _, rule in known]
-    columns = np.repeat([i for i, _ in known], [len(rule.offsets) for _, rule in known]).astype(int)
-    empty = [np.empty(0)]
+    scales = np.array([rule.scale for rule in rules])
+    columns = np.repeat(np.arange(x.size), [len(rule.offsets) for rule in rules])
     offsets, slope, bend = (
-        np.concatenate([*empty, *(getattr(rule, name) for _, rule in known)])
+        np.concatenate([np.empty(0), *(getattr(rule, name) for rule in rules)])
         for name in ("offsets", "slope", "bend")
     )
     points = np.repeat(x[np.newaxis], len(columns), axis=0)

@@ -87,23 +87,20 @@ def spacing_of(frequencies: Frequencies) -> float | None:
 
 def rule_inside(
     frequencies: Frequencies, shift: float, x: float, lower: float, upper: float
-) -> Rule | None:
-    """Return a rule whose offsets stay between the bounds, after rounding too; None if none do."""
+) -> Rule:
+    """Return a rule whose offsets stay between the bounds, after rounding too; maybe with none."""
     rule = usual_rule(frequencies, shift)
     wanted = _moved_by_periods(rule.offsets, frequencies, lower - x, upper - x)
     if wanted is not None:
         found = _rounded(wanted, x, lower, upper)
         if _is_close(found, wanted, frequencies):
             return Rule(wanted, rule.slope, rule.bend, rule.scale)
-        return rule_at(found, frequencies) if len(found) else None
+        return rule_at(found, frequencies)
     reach = 2 * rule.scale
     low, high = max(lower - x, -reach), min(upper - x, reach)
-    rules = []
-    for nodes in _candidates(low, high, 2 * len(frequencies)):
-        found = _rounded(nodes, x, lower, upper)
-        if len(found):
-            rules.append(rule_at(found, frequencies))
-    return min(rules, key=_badness, default=None)
+    nodes = _candidates(low, high, 2 * len(frequencies))
+    rules = [rule_at(_rounded(offsets, x, lower, upper), frequencies) for offsets in nodes]
+    return min((rule for rule in rules if len(rule.offsets)), key=_badness, default=rules[0])
 
 
 def rule_at(offsets: Array, frequencies: Frequencies) -> Rule:
@@ -112,6 +109,8 @@ def rule_at(offsets: Array, frequencies: Frequencies) -> Rule:
     Where the system of equations is not to be solved, as between bounds that are next to each
     other, the sinusoids are all but polynomials, and those take their place.
     """
+    if not len(offsets):
+        return Rule(offsets, offsets, offsets, 1.0)
     scale = float(np.abs(offsets).max())
     places, phases = offsets / scale, np.array(frequencies) * scale
     full = len(offsets) == 2 * len(frequencies)

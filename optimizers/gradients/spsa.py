@@ -11,6 +11,7 @@ from optimizers._types import Array
 from optimizers.errors import InvalidInputError
 from optimizers.gradients.plan import Plan
 from optimizers.gradients.source import EPS, GradientSource, Rng, as_numbers
+from optimizers.gradients.stencils import clipped
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,9 +115,7 @@ class SPSAGradient(GradientSource):
         signs = 2.0 * generator.integers(0, 2, size=(self.samples, x.size)) - 1.0
         # Of a step that is lost in rounding nothing would be left to divide by.
         moves = signs * np.maximum(self.step, np.spacing(np.abs(x)))
-        low = np.full_like(x, -np.inf) if lower is None else lower
-        high = np.full_like(x, np.inf) if upper is None else upper
-        ahead, back = np.clip(x + moves, low, high), np.clip(x - moves, low, high)
+        ahead, back = clipped(x + moves, lower, upper), clipped(x - moves, lower, upper)
         spans = ahead - back
         if not spans.any():
             ahead, back, spans = ahead[:0], back[:0], spans[:0]

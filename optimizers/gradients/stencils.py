@@ -242,17 +242,22 @@ def room(x: Array, lower: Array | None, upper: Array | None) -> tuple[Array, Arr
     return below, above
 
 
-def inside(h: Array, below: Array, above: Array) -> Array:
-    """Return steps that fit between the bounds; zero where those leave no room.
+def inside(h: Array, below: Array, above: Array, count: int = 1) -> Array:
+    """Return steps of which ``count`` fit between the bounds; zero where those leave no room.
 
-    On the side of ``h`` if it fits there, else on the roomier side, shortened if need be.
+    On the side of ``h`` if they fit there, else on the roomier side, shortened if need be.
     """
     forward = h > 0
     ahead, other = np.where(forward, (above, below), (below, above))
-    keep = (ahead >= np.abs(h)) | (ahead >= other)
-    size = np.minimum(np.abs(h), np.where(keep, ahead, other))
+    keep = (ahead >= count * np.abs(h)) | (ahead >= other)
+    size = np.minimum(np.abs(h), np.where(keep, ahead, other) / count)
     steps: Array = np.where(forward == keep, size, -size)
     return steps
+
+
+def clipped(points: Array, lower: Array | None, upper: Array | None) -> Array:
+    """Return points with each variable between its bounds."""
+    return points if lower is None and upper is None else np.clip(points, lower, upper)
 
 
 def offset(

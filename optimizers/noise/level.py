@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from optimizers._types import Array
+from optimizers.gradients.stencils import clipped, inside, room
 
 #: Values in each table: differences up to the seventh order.
 _COUNT = 8
@@ -53,8 +54,7 @@ class NoisePlan:
         """
         if not len(values):
             return NoiseEstimate(math.nan, "the bounds leave no variable free")
-        estimates = [estimate_noise(table) for table in values.reshape(-1, _COUNT)]
-        near, far = estimates
+        near, far = (estimate_noise(table) for table in values.reshape(-1, _COUNT))
         rounding = _ROUNDING * float(np.max(np.abs(values)))
         if near.is_known and (near.sigma > rounding or not far.is_known):
             return near
@@ -73,18 +73,13 @@ def plan_noise(
     """
     direction = rng.normal(size=x.shape)
     size = np.maximum(1.0, np.abs(x))
-    lower = np.full_like(x, -np.inf) if lower is None else lower
-    upper = np.full_like(x, np.inf) if upper is None else upper
+    below, above = room(x, lower, upper)
     tables = []
     for spacing in _SPACINGS:
         step = spacing * size * direction / (np.linalg.norm(direction) or 1.0)
-        ahead = np.where(step > 0, upper - x, x - lower)
-        behind = np.where(step > 0, x - lower, upper - x)
-        step = np.where((ahead < (_COUNT - 1) * np.abs(step)) & (behind > ahead), -step, step)
-        limit = np.maximum(ahead, behind) / (_COUNT - 1)
-        step = np.clip(step, -limit, limit)
+        step = inside(step, below, above, _COUNT - 1)
         table = x + np.arange(_COUNT)[:, np.newaxis] * step
-        tables.append(np.clip(table, lower, upper))
+        tables.append(clipped(table, lower, upper))
     if all((table[1:] == x).all() for table in tables):
         return NoisePlan(np.empty((0, x.size)))
     return NoisePlan(np.concatenate(tables))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from optimizers._types import Array
-from optimizers.gradients.stencils import room
+from optimizers.gradients.stencils import clipped, room
 
 #: How far values are looked at along each direction, relative to the variables' size.
 _REACHES = (1.0, 0.25, 0.0625, 0.015625, 0.00390625)
@@ -58,7 +58,7 @@ def survey(x: Array, moves: Array, lower: Array | None, upper: Array | None) -> 
     moves = moves[fits > 1e-3] * fits[fits > 1e-3, np.newaxis]
     first, second = np.triu_indices(len(moves), 1)
     points = np.concatenate([x + moves, x - moves, x + moves[first] + moves[second]])
-    return Survey(moves, _clip(points, lower, upper))
+    return Survey(moves, clipped(points, lower, upper))
 
 
 def survey_size(n: int) -> int:
@@ -130,7 +130,7 @@ def outlook(
         newton: Array = -(vectors @ (inverse * (vectors.T @ gradient))) @ looked.moves
         newton *= min(1.0, float(np.min(size / np.maximum(np.abs(newton), 1e-300))))
         moves = np.concatenate([moves, [newton, 0.25 * newton]])
-    return Outlook(directions, _clip(x + moves, lower, upper))
+    return Outlook(directions, clipped(x + moves, lower, upper))
 
 
 def units(steps: Array, bent: Array, sigma: float) -> Array:
@@ -144,7 +144,3 @@ def units(steps: Array, bent: Array, sigma: float) -> Array:
             shorter = step * np.minimum(1.0, np.sqrt(UNIT * sigma / size))
         chosen = np.where(np.isfinite(size) & (size >= UNIT * sigma), shorter, chosen)
     return chosen
-
-
-def _clip(points: Array, lower: Array | None, upper: Array | None) -> Array:
-    return points if lower is None or upper is None else np.clip(points, lower, upper)
