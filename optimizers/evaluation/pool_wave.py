@@ -217,7 +217,7 @@ class PoolWave:
             return
         if not result.is_loaded:
             self._pool.facts.count(task.block, task.part, -1)
-            raise not_loaded(self._pool.way(task.block)[0], result.error)
+            raise not_loaded(self._pool.way(task.block)[0], result.error) from result.error
         self._pool.answered.add(result.worker)
         if task.block.cost:
             self._times.append((time.monotonic() - task.began) / task.size)

@@ -269,13 +269,11 @@ class Function:
 
 def not_loaded(fun: Callable[..., Any], error: BaseException | None) -> InvalidInputError:
     """Return the error for an objective that a worker process could not load."""
-    failure = InvalidInputError(
+    return InvalidInputError(
         f"fun is {fun!r}, which a worker process cannot load ({error}): define it at the top level "
         "of a file, outside of 'if __name__ == \"__main__\":', or pip install "
         "'variational-optimizers[workers]'."
     )
-    failure.__cause__ = error
-    return failure
 
 
 def pickled(fun: Callable[..., Any]) -> bytes:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from typing_extensions import override
 
 from optimizers._types import Array
@@ -14,6 +13,7 @@ from optimizers.errors import InvalidInputError
 from optimizers.gradients.plan import Plan
 from optimizers.gradients.shift_rules import Frequencies, Rule, rule_inside, usual_rule
 from optimizers.gradients.source import EPS, GradientSource, Rng, as_numbers
+from optimizers.gradients.stencils import offset
 
 #: A shift whose sine is smaller than this is a multiple of pi.
 _LEAST_SINE = 1e-8
@@ -149,7 +149,7 @@ class ParameterShift(GradientSource):
         low = np.full_like(x, -np.inf) if lower is None else lower
         high = np.full_like(x, np.inf) if upper is None else upper
         shapes = {row: usual_rule(row, self.shift) for row in set(rows)}
-        reach = np.array([shapes[row].reach for row in rows])
+        reach = np.array([shapes[row].scale for row in rows])
         is_usual = (x - reach >= low) & (x + reach <= high) & (np.abs(x) <= _SMALL)
         rules = [shapes[row] for row in rows]
         for i in np.flatnonzero(~is_usual):
@@ -165,9 +165,7 @@ def _assembled(x: Array, rules: Sequence[Rule], lower: Array, upper: Array) -> P
         np.concatenate([np.empty(0), *(getattr(rule, name) for rule in rules)])
         for name in ("offsets", "slope", "bend")
     )
-    points = np.repeat(x[np.newaxis], len(columns), axis=0)
-    moved = np.clip(x[columns] + offsets, lower[columns], upper[columns])
-    points[np.arange(len(columns)), columns] = moved
+    points, _ = offset(x, columns, offsets, lower, upper)
 
     def total(weights: Array) -> Array:
         # One after another: weights that cancel leave nothing.
@@ -177,20 +175,12 @@ def _assembled(x: Array, rules: Sequence[Rule], lower: Array, upper: Array) -> P
         deviation: Array = np.sqrt(total(weights**2) + total(weights) ** 2)
         return deviation
 
-    def fold(f0: float, values: NDArray[Any]) -> Array:
-        derivative: Array = total(slope * (values - f0)) / scales
-        return derivative
-
-    def curvature(f0: float, values: NDArray[Any]) -> Array:
-        derivative: Array = total(bend * (values - f0)) / scales / scales
-        return derivative
-
     return Plan(
         points,
-        fold,
+        lambda f0, values: total(slope * (values - f0)) / scales,
         lambda: noise(slope) / scales,
         None,
-        curvature,
+        lambda f0, values: total(bend * (values - f0)) / scales / scales,
         lambda: noise(bend) / scales / scales,
     )
 

@@ -49,11 +49,6 @@ class Rule:
     scale: float
 
     @property
-    def reach(self) -> float:
-        """How far the probes are from the point."""
-        return float(np.abs(self.offsets).max())
-
-    @property
     def noise(self) -> float:
         """The derivative's standard deviation for values of standard deviation 1."""
         return math.hypot(*self.slope, self.slope.sum()) / self.scale
@@ -93,7 +88,8 @@ def rule_inside(
     wanted = _moved_by_periods(rule.offsets, frequencies, lower - x, upper - x)
     if wanted is not None:
         found = _rounded(wanted, x, lower, upper)
-        if _is_close(found, wanted, frequencies):
+        is_whole = len(found) == len(wanted)
+        if is_whole and float(np.abs(found - wanted).max()) * frequencies[-1] <= _ROUNDED:
             return Rule(wanted, rule.slope, rule.bend, rule.scale)
         return rule_at(found, frequencies)
     reach = 2 * rule.scale
@@ -219,12 +215,6 @@ def _nearest_free(
             if lower <= other <= upper and other not in taken and math.isfinite(other):
                 return other
     return None
-
-
-def _is_close(found: Array, wanted: Array, frequencies: Frequencies) -> bool:
-    if len(found) < len(wanted):
-        return False
-    return float(np.abs(found - wanted).max()) * frequencies[-1] <= _ROUNDED
 
 
 def _badness(rule: Rule) -> float:
