@@ -1,28 +1,29 @@
 """Objectives that are coroutine functions: awaited on the caller's event loop."""
 
+import asyncio
 import inspect
 import threading
 import time
 from collections.abc import Callable, Coroutine
 from concurrent import futures
-from concurrent.futures import Executor, Future
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import Future
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
 from optimizers.errors import InvalidValueError
+from optimizers.evaluation.executors import LocalExecutor
 from optimizers.evaluation.task import FAILURES, Failure, Form, TaskResult, evaluate, known
 
-if TYPE_CHECKING:
-    import asyncio  # otherwise where it is used: it takes 15 ms, and most programs have no loop
 
-
-class CoroutineExecutor(Executor):
+class CoroutineExecutor(LocalExecutor):
     """Awaits the evaluations of a wave together, on an event loop in another thread."""
 
-    def __init__(self, loop: "asyncio.AbstractEventLoop", in_flight: int | None) -> None:
+    cancels = True
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, in_flight: int | None) -> None:
         self._loop = loop
         self._max_workers = in_flight
         self._is_cancelled = False
@@ -32,9 +33,7 @@ class CoroutineExecutor(Executor):
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Start a task on the loop, given as :func:`optimizers.evaluation.task.perform` is."""
         if self._is_cancelled:
-            from asyncio import CancelledError
-
-            raise CancelledError
+            raise asyncio.CancelledError
         key, _, form, points, seconds = args
         future = _Awaited(lambda: _perform(key, form, points, seconds), self._loop)
         self._pending.add(future)
@@ -56,23 +55,19 @@ class _Awaited(Future[Any]):
     def __init__(
         self,
         evaluate: Callable[[], Coroutine[Any, Any, TaskResult]],
-        loop: "asyncio.AbstractEventLoop",
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
-        from asyncio import run_coroutine_threadsafe
-
         super().__init__()
         self._lock = threading.Lock()
         self._has_begun = self._is_dropped = False
         self.set_running_or_notify_cancel()
-        self._inner = run_coroutine_threadsafe(self._begin(evaluate), loop)
+        self._inner = asyncio.run_coroutine_threadsafe(self._begin(evaluate), loop)
         self._inner.add_done_callback(self._pass_on)
 
     async def _begin(self, evaluate: Callable[[], Coroutine[Any, Any, TaskResult]]) -> TaskResult:
-        from asyncio import CancelledError
-
         with self._lock:
             if self._is_dropped:
-                raise CancelledError
+                raise asyncio.CancelledError
             self._has_begun = True
         return await evaluate()
 

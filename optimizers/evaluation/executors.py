@@ -17,7 +17,6 @@ import numpy as np
 from typing_extensions import override
 
 from optimizers.errors import BrokenPoolError, OptionError
-from optimizers.evaluation.coroutines import CoroutineExecutor
 from optimizers.evaluation.dask import DaskExecutor, dask_executor, is_dask
 from optimizers.evaluation.task import begin
 
@@ -60,7 +59,7 @@ class Workers:
     @property
     def is_local(self) -> bool:
         """Whether the executor's workers are threads or coroutines, which need no time to start."""
-        return isinstance(self.executor, ThreadPoolExecutor | DaemonExecutor | CoroutineExecutor)
+        return isinstance(self.executor, ThreadPoolExecutor | LocalExecutor)
 
     def replace(self) -> bool:
         """Put a new executor in the place of a broken one; False for one that is the user's."""
@@ -76,7 +75,7 @@ class Workers:
             self._end(is_idle=False)
         if is_killed:
             return True, "its process was killed."
-        if isinstance(self._executor, CoroutineExecutor):
+        if getattr(self._executor, "cancels", False):
             return False, "it was cancelled."
         return False, (
             "a thread, or another's process, cannot be killed: it was abandoned, and occupies its "
@@ -148,7 +147,14 @@ def process_pool(count: int) -> Executor:
     return executor
 
 
-class DaemonExecutor(Executor):
+class LocalExecutor(Executor):
+    """Runs tasks in threads or coroutines of this process, which need no time to start."""
+
+    #: Whether tasks that run can be cancelled.
+    cancels = False
+
+
+class DaemonExecutor(LocalExecutor):
     """A thread for each task, which nobody waits for at the interpreter's end."""
 
     _max_workers = 1

@@ -84,6 +84,8 @@ class Outlook:
         known = values[np.isfinite(values)]
         if len(known) == 0:
             return True
+        # The present value is the lowest of many by its noise alone. And the noise may be more than
+        # was estimated from a few values: then most are as far from their median as it is large.
         middle = np.median(known)
         away = np.abs(known - middle)
         visible = VISIBLE * max(sigma, _NORMAL * float(np.median(away)))

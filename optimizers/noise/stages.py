@@ -160,6 +160,7 @@ class _Surroundings:
         """Measure noise and steps at a point, in one wave; return what is known of it."""
         run, problem = self._run, self._run.problem
         lower, upper = problem.lower, problem.upper
+        # The noise that was given for the start is believed there.
         believed = known is None and self._given is not None
         table = plan_noise(x, run.rng, lower, upper)
         line = np.empty((0, x.size)) if believed else table.points
