@@ -4,17 +4,15 @@ from collections.abc import Callable, Generator, Sequence
 from itertools import groupby
 from typing import Any
 
-import numpy as np
 from typing_extensions import override
 
 from optimizers._types import Objective
 from optimizers.errors import InvalidInputError, InvalidValueError, OptionError
-from optimizers.evaluation.answers import as_answer, precision_of
 from optimizers.evaluation.evaluator import Evaluator, Facts, Part, check_group, is_vectorized
-from optimizers.evaluation.task import Caught, Failure, TaskResult, is_worth_a_retry
+from optimizers.evaluation.task import Caught, Failure, Form, TaskResult, evaluate, is_worth_a_retry
 from optimizers.evaluation.wave import Block, Wave
 
-_Row = tuple[Block, int]
+_Row = tuple[Block, slice]
 
 
 class MapEvaluator(Evaluator):
@@ -44,32 +42,34 @@ class MapEvaluator(Evaluator):
     def answers(self, wave: Wave) -> Generator[Part, None, None]:
         # Failures come last, so that no value is lost.
         for _, same in groupby(wave.blocks, lambda block: block.function):
-            rows = [(block, row) for block in same for row in range(len(block.points))]
+            rows = [(block, slice(i, i + 1)) for block in same for i in range(len(block.points))]
             for attempt in range(self._retries + 1):
                 if not rows or wave.is_overdue:
                     break
-                for block, i in rows:
-                    self.facts.count(block, slice(i, i + 1))
-                failed: list[tuple[_Row, Failure]] = []
-                for (block, i), result in zip(rows, self._results(rows), strict=True):
+                for row in rows:
+                    self.facts.count(*row)
+                failed: list[tuple[Block, slice, Failure]] = []
+                for (block, part), result in zip(rows, self._results(rows), strict=True):
                     self.facts.precision = max(self.facts.precision, result.precision)
                     if result.error is None:
-                        yield block, slice(i, i + 1), result.values
+                        yield block, part, result.values
                     else:
-                        failed.append(((block, i), result.error))
+                        failed.append((block, part, result.error))
                 rows = []
-                for (block, i), error in failed:
-                    one, may = slice(i, i + 1), attempt < self._retries
-                    if may and is_worth_a_retry(error) and wave.retries.grants(block, one):
-                        rows.append((block, i))
+                for block, part, error in failed:
+                    may = attempt < self._retries and is_worth_a_retry(error)
+                    if may and wave.retries.grants(block, part):
+                        rows.append((block, part))
                     else:
-                        yield block, one, error
+                        yield block, part, error
 
     def _results(self, rows: Sequence[_Row]) -> list[TaskResult]:
         """Return what the map makes of some rows, all for one function."""
         fun, form = self._way(rows[0][0])
         try:
-            answers = self._map(Caught(fun, form), [block.points[i].copy() for block, i in rows])
+            answers = self._map(
+                Caught(fun, form), [block.points[part.start].copy() for block, part in rows]
+            )
             if callable(getattr(answers, "submit", None)):
                 raise InvalidInputError(
                     f"workers is {self._map!r}, which was called as a map since it takes any "
@@ -90,14 +90,6 @@ class MapEvaluator(Evaluator):
 def _as_result(answer: Any, block: Block) -> TaskResult:
     if isinstance(answer, TaskResult):
         return answer
-    # A map that evaluates by itself, and returns values.
-    if block.function is not None:
-        gradient = np.empty(1, dtype=object)
-        gradient[0] = answer
-        return TaskResult(gradient)
-    try:
-        points = block.points
-        values = as_answer(answer, 1, points.shape[1], points.dtype.type)
-        return TaskResult(values, precision_of(answer))
-    except Exception as error:
-        return TaskResult(error=error)
+    # A map that evaluates by itself returns what the function would.
+    form: Form = "points" if block.function is None else "raw"
+    return evaluate(lambda _: answer, form, block.points[:1])
