@@ -51,7 +51,7 @@ _PUBLISHED: dict[str, Callable[..., Any]] = {}
 # Those that it was given as a worker. Of these it forgets the oldest beyond a few.
 _RECEIVED: dict[str, Callable[..., Any]] = {}
 _KEPT = 8
-# A worker process may have several threads; reentrant, since to unpickle runs code of the user's.
+# A worker process may have several threads; an RLock, since unpickling runs the user's code.
 _RECEIVING = threading.RLock()
 
 
@@ -59,11 +59,15 @@ _RECEIVING = threading.RLock()
 class TaskResult:
     """What came of a task."""
 
+    #: The values of the first k points, shape (k,), or (k, 2) with their standard errors.
     values: NDArray[Any] = field(default_factory=lambda: np.empty(0))
     precision: float = 0.0
+    #: Why the point after those, or with groups all of them, has no value.
     error: Failure | None = None
+    #: How long a point took, in the mean, and the process or the thread that did it.
     seconds: float | None = None
     worker: str = ""
+    #: Whether the objective could be loaded there: if not, ``error`` says why.
     is_loaded: bool = True
 
 

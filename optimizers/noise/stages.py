@@ -14,6 +14,7 @@ import numpy as np
 
 from optimizers._types import Array
 from optimizers.gradients.differences import Differences
+from optimizers.gradients.source import EPS
 from optimizers.noise.level import plan_noise
 from optimizers.noise.neighborhood import UNIT, VISIBLE, outlook, survey, survey_size, units
 from optimizers.noise.steps import LONG_RUNGS, ladder
@@ -25,7 +26,6 @@ from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 from optimizers.run.solve import Solve
 
-_EPS = float(np.finfo(np.float64).eps)
 #: The most stages of a run.
 _STAGES = 20
 #: A stage that gained more than so many standard deviations is worth another one.
@@ -34,7 +34,7 @@ _GAIN = 10.0
 _NEGLIGIBLE = 1e-8
 #: What was given or measured before holds if a new measurement is within this factor of it.
 _TRUSTED = 3.0
-#: How often the neighbourhood is looked over, each time in better units.
+#: How often the neighborhood is looked over, each time in better units.
 _LOOKS = 3
 #: That may take as many points as the run has taken, or this many.
 _AFFORDABLE = 1000
@@ -177,7 +177,7 @@ class _Surroundings:
                 known = Evaluation(x, run.value(x))
         if not believed:
             estimate = table.fold(values[: len(line)])
-            rounding = _EPS * max(abs(known.fun), 1e-300)
+            rounding = EPS * max(abs(known.fun), 1e-300)
             measured = max(estimate.sigma, rounding) if estimate.is_known else rounding
             if not (estimate.is_known or self.sigma == 0.0):
                 measured = self.sigma
