@@ -12,7 +12,7 @@ from typing_extensions import Unpack
 from optimizers._types import ArrayLike, BoundsLike, ConstraintsLike, Objective
 from optimizers.asktell.drivers import driver_for
 from optimizers.asktell.evaluator import AskingEvaluator, told
-from optimizers.asktell.replay import Origin, snapshot
+from optimizers.asktell.replay import Log, snapshot
 from optimizers.asktell.stepper import Stepper
 from optimizers.composition import Composed
 from optimizers.errors import InvalidInputError, OptionError, warn_user
@@ -177,17 +177,18 @@ class Optimizer(Composed, StaticHelpers):
                 raise OptionError(
                     f"{name} was given, but the caller of a stepper evaluates its points."
                 )
-        evaluator, holding, origin = AskingEvaluator(), self._effective_settings(settings), None
+        evaluator, holding, log = AskingEvaluator(), self._effective_settings(settings), None
         problem = self._problem(told, x0, jac, bounds, constraints, hess, hessp)
         if holding.get("journal") is None:
-            # Another one is to draw the same random numbers.
+            # Another one is to draw the same random numbers, and has start and bounds of its own.
             seed = holding.get("seed")
             settings["seed"] = np.random.SeedSequence().entropy if seed is None else seed
-            given = {"jac": jac, "constraints": constraints, "hess": hess, "hessp": hessp}
-            given.update(settings, seed=copy.deepcopy(settings["seed"]))
-            origin = Origin(Optimizer.stepper, snapshot(self), problem, given)
+            given: dict[str, Any] = {"x0": problem.x0, "jac": jac, "bounds": problem.bounds}
+            given.update(settings, constraints=constraints, hess=hess, hessp=hessp)
+            given["seed"] = copy.deepcopy(settings["seed"])
+            log = Log(Optimizer.stepper, snapshot(self), given)
         prepared = self._prepared(problem, settings, evaluator)
-        return Stepper(prepared.run, driver_for(prepared, evaluator), origin)
+        return Stepper(prepared.run, driver_for(prepared, evaluator), log)
 
     def minimize_many(
         self,
@@ -356,11 +357,9 @@ class Optimizer(Composed, StaticHelpers):
         if type(self).minimize is Optimizer.minimize:
             raise TypeError(f"{type(self).__name__} overrides neither _solve nor minimize.")
         # A subclass that overrides minimize alone, held from outside: it calls the run's functions.
-        problem, bounds = run.problem, None
-        if problem.lower is not None and problem.upper is not None:
-            bounds = list(zip(problem.lower.tolist(), problem.upper.tolist(), strict=True))
+        problem = run.problem
         jac = None if problem.derivatives.is_default else lambda x: run.value_and_gradient(x)[1]
-        raw = self.minimize(run.value, problem.x0.copy(), jac, bounds)
+        raw = self.minimize(run.value, problem.x0.copy(), jac, problem.bounds)
         stop = raw.get("stop", StopReason.OTHER)
         status = int(raw.get("status", 0))
         nit = int(raw.get("nit") or 0)

@@ -1,6 +1,6 @@
 """An evaluator that evaluates nothing: it asks whoever can."""
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from optimizers._types import Array
 from optimizers.asktell.messages import AskData, PendingAsk
 from optimizers.errors import JournalError
 from optimizers.evaluation.evaluator import Evaluator, Facts, Part
-from optimizers.evaluation.wave import Answer, Block, Wave
+from optimizers.evaluation.wave import Block, Wave
 from optimizers.run.budget import StopRun
 
 
@@ -48,7 +48,7 @@ class AskingEvaluator(Evaluator):
                 self._ask(pending, block, wave)
             except (StopRun, JournalError) as error:  # what was told before counts
                 stop = error
-            for part, answer in _answered(pending):
+            for part, answer in pending.parts():
                 yield block, part, answer
             if stop is not None:
                 raise stop
@@ -58,36 +58,16 @@ class AskingEvaluator(Evaluator):
         follow = wave.on_answer
         pending.is_followed = follow is not None
         try:
-            while not known or not pending.is_answered:
+            while not pending.is_answered:
                 self.ask(pending)
-                if follow is None:
-                    break
-                self.facts.precision = max(self.facts.precision, pending.told.precision)
-                for part, answer in _rows(pending):
-                    if part.start not in known:
+                self.facts.precision = max(self.facts.precision, pending.precision)
+                for part, answer in pending.parts() if pending.is_followed else ():
+                    if follow is not None and part.start not in known:
                         known.add(part.start)
                         follow(block, part.start, answer)
         finally:
-            told = pending.told
-            self.facts.count(block, slice(0, len(pending) - len(pending.missing)))
-            for row in np.flatnonzero(told.has_value & ~told.has_gradient):
+            self.facts.count(block, slice(0, len(block.points) - len(pending.missing)))
+            for row in np.flatnonzero(pending.has_value & ~pending.has_gradient):
                 self.facts.started += 1
-                wave.late.append((block.points[row : row + 1], told.values[row : row + 1]))
-            self.facts.precision = max(self.facts.precision, told.precision)
-
-
-def _answered(pending: PendingAsk) -> Iterator[tuple[slice, Answer]]:
-    """Yield what is answered, as evaluators do: at once if that can be."""
-    if pending.is_answered and not (pending.told.failures or pending.is_followed):
-        whole = slice(0, len(pending))
-        yield whole, pending.answer(whole)
-    else:
-        yield from _rows(pending)
-
-
-def _rows(pending: PendingAsk) -> Iterator[tuple[slice, Answer]]:
-    """Yield the rows that are answered."""
-    told = pending.told
-    for row in np.flatnonzero(told.has_value & told.has_gradient).tolist():
-        part = slice(row, row + 1)
-        yield part, told.failures[row] if row in told.failures else pending.answer(part)
+                wave.late.append((block.points[row : row + 1], pending.values[row : row + 1]))
+            self.facts.precision = max(self.facts.precision, pending.precision)

@@ -1,8 +1,9 @@
 """What an algorithm asks of its caller, what it is told, and what is still missing."""
 
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from optimizers.evaluation.answers import (
     precision_of,
     values_of,
 )
+from optimizers.evaluation.wave import Answer
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,29 +59,22 @@ class TellData:
     rows: Sequence[int] | None = None
 
 
-@dataclass(eq=False)
-class Told:
-    """What has been told of a question: all of its rows, or some."""
+class CheckedTell(NamedTuple):
+    """What a caller told of some rows of a question, checked and copied."""
 
-    #: NaN where nothing was told.
-    values: NDArray[Any]
-    #: The values' standard errors, NaN where there is none; None if none was told.
-    errors: Array | None
-    #: None if no gradients are asked for.
-    gradients: Array | None
-    #: Why rows have no answer.
-    failures: dict[int, Exception]
-    #: The coarsest machine precision among the values.
-    precision: float
-    #: Which rows have a value, or none to come; and a gradient.
-    has_value: NDArray[np.bool_]
-    has_gradient: NDArray[np.bool_]
+    rows: NDArray[np.intp]
+    #: Values, with standard errors if there are; None if none were told.
+    answer: NDArray[Any] | None = None
+    gradients: Array | None = None
+    #: The machine precision of the values.
+    precision: float = 0.0
+    #: Why the rows have no answer.
+    failure: Exception | None = None
 
     @property
     def nbytes(self) -> int:
         """About how much memory it takes."""
-        arrays = (self.values, self.errors, self.gradients, self.has_value, self.has_gradient)
-        return sum(0 if array is None else array.nbytes for array in arrays)
+        return sum(a.nbytes for a in (self.rows, self.answer, self.gradients) if a is not None)
 
 
 class PendingAsk:
@@ -88,7 +83,7 @@ class PendingAsk:
     Examples
     --------
     >>> pending = PendingAsk(AskData(np.zeros((2, 3))))
-    >>> pending.fill(TellData([7.0], rows=[1]))
+    >>> tell = pending.fill(TellData([7.0], rows=[1]))
     >>> pending.missing
     [0]
     """
@@ -96,90 +91,108 @@ class PendingAsk:
     def __init__(self, ask: AskData) -> None:
         assert ask.x_fun is not None
         self.ask = ask
-        k, n = ask.x_fun.shape
-        self._n, self._dtype = n, ask.x_fun.dtype.type
-        is_joint = ask.x_jac is not None
-        self.told = Told(
-            np.full(k, np.nan, dtype=self._dtype),
-            None,
-            np.full((k, n), np.nan) if is_joint else None,
-            {},
-            0.0,
-            np.zeros(k, dtype=np.bool_),
-            np.full(k, not is_joint),
-        )
+        k, self._n = ask.x_fun.shape
+        #: Tells it from other questions; the caller may change the arrays later.
+        self.checksum = zlib.crc32(ask.x_fun.tobytes(), k)
+        #: NaN where nothing was told; so are the others, which are None if there are none.
+        self.values = np.full(k, np.nan, dtype=ask.x_fun.dtype)
+        self.errors: Array | None = None
+        self.gradients = None if ask.x_jac is None else np.full((k, self._n), np.nan)
+        #: Why rows have no answer.
+        self.failures: dict[int, Exception] = {}
+        #: The coarsest machine precision among the values.
+        self.precision = 0.0
+        #: Which rows have a value, or none to come; and a gradient.
+        self.has_value = np.zeros(k, dtype=np.bool_)
+        self.has_gradient = np.full(k, ask.x_jac is None)
         #: Whether whoever asked wants to know of each part of the answer, and not only of the last.
         self.is_followed = False
-
-    def __len__(self) -> int:
-        """Return the number of its points."""
-        return len(self.told.values)
 
     @property
     def is_answered(self) -> bool:
         """Whether all rows are answered."""
-        return bool((self.told.has_value & self.told.has_gradient).all())
+        return bool((self.has_value & self.has_gradient).all())
 
     @property
     def missing(self) -> list[int]:
         """The rows that are not answered, or not wholly."""
-        rows: list[int] = np.flatnonzero(~(self.told.has_value & self.told.has_gradient)).tolist()
+        rows: list[int] = np.flatnonzero(~(self.has_value & self.has_gradient)).tolist()
         return rows
 
-    def answer(self, rows: slice) -> NDArray[Any]:
-        """Return what was told as evaluators do: values, with errors if there are, or pairs."""
-        told = self.told
-        if told.gradients is not None:
-            values, both = told.values[rows], np.empty(rows.stop - rows.start, dtype=object)
-            both[:] = list(zip(values.tolist(), told.gradients[rows], strict=True))
-            return both
-        if told.errors is None:
-            return told.values[rows]
-        return np.column_stack([told.values[rows], told.errors[rows]])
+    def parts(self) -> Iterator[tuple[slice, Answer]]:
+        """Yield what is answered, as evaluators do: at once if that can be, or row by row."""
+        if self.is_answered and not (self.failures or self.is_followed):
+            whole = slice(0, len(self.values))
+            yield whole, self._answer(whole)
+            return
+        for row in np.flatnonzero(self.has_value & self.has_gradient).tolist():
+            part = slice(row, row + 1)
+            yield part, self.failures[row] if row in self.failures else self._answer(part)
 
-    def fill(self, data: TellData) -> None:
-        """Take answers; if they cannot be used, a named error says why, and none is taken."""
-        rows, told = self._rows(data.rows), self.told
+    def _answer(self, rows: slice) -> NDArray[Any]:
+        values = self.values[rows]
+        if self.gradients is not None:
+            both = np.empty(len(values), dtype=object)
+            both[:] = list(zip(values.tolist(), self.gradients[rows], strict=True))
+            return both
+        return values if self.errors is None else np.column_stack([values, self.errors[rows]])
+
+    def fill(self, data: TellData | Exception) -> CheckedTell:
+        """Take what is told and return it; if it cannot be used, a named error says why."""
+        tell = self._checked(data)
+        self.take(tell)
+        return tell
+
+    def take(self, tell: CheckedTell) -> None:
+        """Take what was told to this question, or to the same one of another run."""
+        rows, answer = tell.rows, tell.answer
+        if tell.failure is not None:
+            self.failures.update(dict.fromkeys(rows.tolist(), tell.failure))
+            self.has_value[rows] = self.has_gradient[rows] = True
+        if answer is not None:
+            if answer.ndim > 1:
+                if self.errors is None:
+                    self.errors = np.full(len(self.values), np.nan)
+                self.errors[rows] = answer[:, 1]
+            self.values[rows] = values_of(answer)
+            self.has_value[rows] = True
+            self.precision = max(self.precision, tell.precision)
+        if tell.gradients is not None and self.gradients is not None:
+            self.gradients[rows] = tell.gradients
+            self.has_gradient[rows] = True
+
+    def _checked(self, data: Any) -> CheckedTell:
+        if isinstance(data, Exception):
+            return CheckedTell(np.array(self.missing, dtype=np.intp), failure=data)
+        if not isinstance(data, TellData):
+            raise InvalidInputError(f"data is {data!r}, expected a TellData or an exception.")
+        rows, dtype = self._rows(data.rows), self.values.dtype.type
         if data.eval_fun is None and data.eval_jac is None:
             raise InvalidInputError(
                 "Neither eval_fun nor eval_jac is told: pass TellData(eval_fun=...), or the "
                 "exception if the evaluation failed."
             )
-        if data.eval_jac is not None and told.gradients is None:
+        if data.eval_jac is not None and self.gradients is None:
             raise InvalidInputError(
                 "eval_jac is told, but only values are asked for: x_jac is None. A stepper with "
                 "jac=True asks for gradients."
             )
-        answer = gradients = None
+        tell = CheckedTell(rows)
         if data.eval_fun is not None:
-            self._check_new(rows, told.has_value, "eval_fun")
+            self._check_new(rows, self.has_value, "eval_fun")
             # With a gradient, as of an objective that returns both, there is the value alone.
-            if told.gradients is None:
-                answer = as_answer(data.eval_fun, len(rows), self._n, self._dtype)
+            if self.gradients is None:
+                answer = as_answer(data.eval_fun, len(rows), self._n, dtype)
             else:
-                answer = as_values(data.eval_fun, len(rows), self._dtype)
+                answer = as_values(data.eval_fun, len(rows), dtype)
+            tell = tell._replace(answer=answer, precision=precision_of(data.eval_fun))
         if data.eval_jac is not None:
-            self._check_new(rows, told.has_gradient, "eval_jac")
-            gradients = self._as_gradients(data.eval_jac, len(rows))
-        if answer is not None:
-            if answer.ndim > 1:
-                if told.errors is None:
-                    told.errors = np.full(len(self), np.nan)
-                told.errors[rows] = answer[:, 1]
-            told.values[rows] = values_of(answer)
-            told.has_value[rows] = True
-            told.precision = max(told.precision, precision_of(data.eval_fun))
-        if gradients is not None and told.gradients is not None:
-            told.gradients[rows] = gradients
-            told.has_gradient[rows] = True
-
-    def fail(self, error: Exception) -> None:
-        """Let all rows fail that are not answered."""
-        self.told.failures.update(dict.fromkeys(self.missing, error))
-        self.told.has_value[:] = self.told.has_gradient[:] = True
+            self._check_new(rows, self.has_gradient, "eval_jac")
+            tell = tell._replace(gradients=self._as_gradients(data.eval_jac, len(rows)))
+        return tell
 
     def _rows(self, given: Sequence[int] | None) -> NDArray[np.intp]:
-        k = len(self)
+        k = len(self.values)
         if given is None:
             return np.arange(k)
         rows = [int(row) for row in given]
@@ -197,11 +210,11 @@ class PendingAsk:
                 "row once, and name the rows that a partial answer is for."
             )
 
-    def _as_gradients(self, given: Any, count: int) -> list[Array]:
+    def _as_gradients(self, given: Any, count: int) -> Array:
         n = self._n
         rows = [given] if count == 1 and np.shape(given) != (1, n) else list(given)
         if len(rows) != count:
             raise InvalidInputError(
                 f"eval_jac has shape {np.shape(given)}, expected ({count}, {n})."
             )
-        return [as_gradient(row, n, finite=False) for row in rows]
+        return np.array([as_gradient(row, n, finite=False) for row in rows]).reshape(count, n)

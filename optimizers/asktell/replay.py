@@ -3,17 +3,14 @@
 import copy
 import pickle
 import sys
-import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
-from optimizers.asktell.messages import PendingAsk, Told
+from optimizers.asktell.messages import CheckedTell
 from optimizers.errors import StepperError
-from optimizers.problem.problem import Problem
-from optimizers.result import StopReason
+from optimizers.result import OptimizerResult, StopReason
+from optimizers.run.observers import Observer
 
 #: How many bytes of answers are kept.
 _LIMIT = 2**30
@@ -30,34 +27,50 @@ def snapshot(optimizer: Any) -> Any:
     return twin
 
 
-def checksum(pending: PendingAsk) -> int:
-    """Return what tells a question from another: taken before the caller has its arrays."""
-    points = pending.ask.x_fun
-    assert points is not None
-    return zlib.crc32(np.ascontiguousarray(points).view(np.uint8).data, len(points))
+@dataclass(eq=False)
+class Progress:
+    """How far a stepper is."""
+
+    #: What it was told, up to a limit of memory, each with the checksum of the question.
+    entries: list[tuple[int, CheckedTell]] = field(default_factory=list)
+    #: What the observers returned at each iteration: whether it ended the run.
+    halts: list[bool] = field(default_factory=list)
+    #: The time that has passed.
+    seconds: float = 0.0
+    #: Whether the run is over, and why, if not by an error.
+    is_over: bool = False
+    stop: StopReason | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class Origin:
-    """What a stepper was made of; ``make(optimizer, **origin.given())`` makes another."""
+class Log:
+    """What a stepper was made of, and how far it is.
 
-    make: Callable[..., Any]
-    #: The optimizer, as it was.
-    optimizer: Any
-    #: Has start and bounds, as arrays of its own.
-    problem: Problem
-    #: All other arguments, with a seed of its own.
-    arguments: dict[str, Any]
+    ``make(optimizer, **arguments)`` makes another: the optimizer is as it was, the seed its own.
+    """
 
-    def given(self) -> dict[str, Any]:
-        """Return the arguments that make such a stepper once more."""
-        problem, bounds = self.problem, None
-        if problem.lower is not None and problem.upper is not None:
-            bounds = np.column_stack([problem.lower, problem.upper])
-        again = {"x0": problem.x0, "bounds": bounds, "seed": copy.deepcopy(self.arguments["seed"])}
-        return {**self.arguments, **again}
+    def __init__(self, make: Callable[..., Any], optimizer: Any, arguments: dict[str, Any]) -> None:
+        self.make, self.optimizer, self.arguments = make, optimizer, arguments
+        self.progress = Progress()
+        self._nbytes = 0
+
+    def add(self, asked: int, tell: CheckedTell) -> None:
+        """Keep what was told to a question; beyond the limit, nothing."""
+        self._nbytes += tell.nbytes + _OVERHEAD
+        if self._nbytes > _LIMIT:
+            self.progress.entries.clear()
+        else:
+            self.progress.entries.append((asked, tell))
 
     def check(self) -> None:
+        """Raise an error if answers were not kept."""
+        if self._nbytes > _LIMIT:
+            raise StepperError(
+                f"This stepper cannot be pickled nor copied: it was told {self._nbytes:.1e} bytes "
+                f"of answers, and at most {_LIMIT:.1e} are kept. Give it a journal, from which "
+                "the run can be resumed."
+            )
+
+    def check_pickles(self) -> None:
         """Raise pickle's error, with a hint, if an argument cannot be pickled.
 
         It may be, if an other pickler is there: then the error, if there is one, is that one's.
@@ -76,46 +89,17 @@ class Origin:
                 raise
 
 
-@dataclass(eq=False)
-class Log:
-    """What a stepper was told, question by question, up to a limit of memory."""
+class ReplayedObserver:
+    """The observers of a run, which see no iteration twice if it is replayed."""
 
-    origin: Origin
-    #: The checksum of each question, and its answers.
-    entries: list[tuple[int, Told]]
-    nbytes: int = 0
+    def __init__(self, observers: tuple[Observer, ...], halts: list[bool]) -> None:
+        self._observers, self._halts = observers, halts
+        self._count = 0
+        self.wants_value = any(getattr(observe, "wants_value", False) for observe in observers)
 
-    def add(self, asked: int, told: Told) -> None:
-        """Keep the answers to a question; beyond the limit, none."""
-        self.nbytes += told.nbytes + _OVERHEAD
-        if self.nbytes > _LIMIT:
-            self.entries.clear()
-        else:
-            self.entries.append((asked, told))
-
-    def check(self) -> None:
-        """Raise an error if answers were not kept."""
-        if self.nbytes > _LIMIT:
-            raise StepperError(
-                f"This stepper cannot be pickled nor copied: it was told {self.nbytes:.1e} bytes "
-                f"of answers, and at most {_LIMIT:.1e} are kept. Give it a journal, from which "
-                "the run can be resumed."
-            )
-
-
-@dataclass(eq=False)
-class Progress:
-    """How far a stepper is."""
-
-    #: The checksums and answers of the questions that are answered wholly.
-    entries: list[tuple[int, Told]]
-    #: Those of the last one, if it is not.
-    last: tuple[int, Told] | None
-    #: The time that has passed.
-    seconds: float
-    #: How many iterations observers saw, and whether the last of them ended the run.
-    nobserved: int
-    is_halted: bool
-    #: Whether the run is over, and why, if not by an error.
-    is_over: bool
-    stop: StopReason | None
+    def __call__(self, state: OptimizerResult) -> bool:
+        """Return what the observers say, or said before, of an iteration."""
+        if self._count == len(self._halts):
+            self._halts.append(any([observe(state) for observe in self._observers]))
+        self._count += 1
+        return self._halts[self._count - 1]

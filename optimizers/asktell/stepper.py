@@ -10,8 +10,8 @@ from typing import Any, Self
 
 from optimizers._types import Array
 from optimizers.asktell.drivers import SolverDriver
-from optimizers.asktell.messages import AskData, PendingAsk, TellData, Told
-from optimizers.asktell.replay import Log, Origin, Progress, checksum
+from optimizers.asktell.messages import AskData, CheckedTell, PendingAsk, TellData
+from optimizers.asktell.replay import Log, Progress, ReplayedObserver
 from optimizers.errors import InvalidInputError, StepperError
 from optimizers.result import Best, OptimizerResult
 from optimizers.run.run import Run
@@ -58,40 +58,31 @@ class Stepper:
     array([0., 0.])
     """
 
-    def __init__(self, run: Run, driver: SolverDriver, origin: Origin | None = None) -> None:
-        self._run = run
-        self._driver = driver
-        self._log = None if origin is None else Log(origin, [])
+    def __init__(self, run: Run, driver: SolverDriver, log: Log | None = None) -> None:
+        self._run, self._driver, self._log = run, driver, log
+        if log is not None and run.observers:
+            run.observers = (ReplayedObserver(run.observers, log.progress.halts),)
         self._question: PendingAsk | None = None
-        self._last: PendingAsk | None = None
-        self._checksum = 0
         self._is_over = False
         self._count = 0
         # A stepper that is dropped leaves no thread.
         self._finalizer = weakref.finalize(self, driver.close)
 
     def _advance(self) -> None:
-        last, self._question = self._last, None
-        if last is not None and last.is_answered and self._log is not None:
-            self._log.add(self._checksum, last.told)
-            self._last = None
+        last, self._question = self._question, None
         question = self._driver.advance()
         assert question is None or isinstance(question, PendingAsk)
         self._is_over = question is None
-        if question is None:
-            return
-        if question is not last:  # or it was told a part
+        if question is not None and question is not last:  # or it was told a part
             question.ask = replace(question.ask, id=self._count)
             self._count += 1
-            if self._log is not None:
-                self._checksum = checksum(question)
-        self._question = self._last = question
+        self._question = question
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Return what makes another stepper that is as far as this one."""
         reduced = self._reduced()
         assert self._log is not None
-        self._log.origin.check()
+        self._log.check_pickles()
         return reduced
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Stepper":
@@ -101,53 +92,54 @@ class Stepper:
         return twin
 
     def _reduced(self) -> tuple[Any, tuple[Any, ...]]:
-        log, run, last = self._log, self._run, self._last
+        log, stop = self._log, None
         if log is None:
             raise StepperError(
                 "This stepper cannot be pickled nor copied: it has a journal, which one run writes "
                 "at a time. Close it; a stepper made again with the same journal goes on."
             )
         log.check()
-        stop = None
         if self._is_over:
             with contextlib.suppress(BaseException):  # which comes again where it is replayed
                 stop = self._driver.result().stop
         progress = Progress(
-            entries=log.entries.copy(),
-            last=None if last is None else (self._checksum, copy.deepcopy(last.told)),
-            seconds=run.budget.elapsed,
-            nobserved=run.nobserved,
-            is_halted=run.is_halted,
-            is_over=self._is_over,
-            stop=stop,
+            log.progress.entries.copy(),
+            log.progress.halts.copy(),
+            self._run.budget.elapsed,
+            self._is_over,
+            stop,
         )
-        origin = log.origin
-        return replayed, (origin.make, origin.optimizer, origin.given(), progress)
+        arguments = {**log.arguments, "seed": copy.deepcopy(log.arguments["seed"])}
+        return replayed, (log.make, log.optimizer, arguments, progress)
 
     def _replay(self, progress: Progress) -> None:
         """Take the answers that another stepper was told."""
-        with self._run.replayed(progress.seconds, progress.nobserved, progress.is_halted):
-            for asked, told in progress.entries:
-                self._check(asked, told)
-                self._advance()
-            if progress.last is not None:
-                self._check(*progress.last)
-            if progress.is_over and not self._is_over:
+        assert self._log is not None
+        self._log.progress.halts.extend(progress.halts)
+        with self._run.budget.paused(progress.seconds):
+            for asked, tell in progress.entries:
+                if self.done:
+                    self._driver.result()  # or it raises what ended the run
+                    raise self._differs("ended")
+                question = self._question
+                assert question is not None
+                if asked != question.checksum:
+                    raise self._differs("asks other points")
+                question.take(tell)
+                self._told(question, tell)
+            if progress.is_over and not self.done:
                 if progress.stop is None:
                     raise self._differs("has no error where the first one had")
                 # Its clock or its caller ended it.
                 self._driver.stop(progress.stop)
                 self._advance()
 
-    def _check(self, asked: int, told: Told) -> None:
-        """Let the next question have its answers, if it is that to which they were told."""
-        if self.done:
-            self._driver.result()  # or it raises what ended the run
-            raise self._differs("ended")
-        assert self._question is not None
-        if asked != self._checksum or len(told.values) != len(self._question):
-            raise self._differs("asks other points")
-        self._question.told = told
+    def _told(self, question: PendingAsk, tell: CheckedTell) -> None:
+        """Note what was told, and go on if that is all."""
+        if self._log is not None:
+            self._log.add(question.checksum, tell)
+        if question.is_followed or question.is_answered:
+            self._advance()
 
     def _differs(self, what: str) -> StepperError:
         return StepperError(
@@ -229,14 +221,7 @@ class Stepper:
                 f"The question answered has id {getattr(ask, 'id', ask)!r}, but {waiting} is "
                 "waiting for an answer: tell what the last ask() returned."
             )
-        if isinstance(data, Exception):
-            question.fail(data)
-        elif isinstance(data, TellData):
-            question.fill(data)
-        else:
-            raise InvalidInputError(f"data is {data!r}, expected a TellData or an exception.")
-        if question.is_followed or question.is_answered:
-            self._advance()
+        self._told(question, question.fill(data))
 
     def result(self) -> OptimizerResult:
         """Return what the run ended with.

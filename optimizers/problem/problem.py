@@ -122,6 +122,13 @@ class Problem:
         return self.x0.size
 
     @property
+    def bounds(self) -> list[tuple[float, float]] | None:
+        """The bounds as pairs, as a user gives them."""
+        if self.lower is None or self.upper is None:
+            return None
+        return list(zip(self.lower.tolist(), self.upper.tolist(), strict=True))
+
+    @property
     def is_fixed(self) -> bool:
         """Whether the bounds leave no variable free."""
         return self.n == 0 or (self.lower is not None and bool(np.all(self.lower == self.upper)))

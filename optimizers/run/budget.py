@@ -89,8 +89,6 @@ class Budget:
         timeout = self.deadline - self.started
         self.started = time.monotonic() - seconds
         self.deadline = _NEVER if self.is_timed else math.inf
-        try:
-            yield
-        finally:
-            self.started = time.monotonic() - seconds
-            self.deadline = self.started + timeout
+        yield
+        self.started = time.monotonic() - seconds
+        self.deadline = self.started + timeout

@@ -79,11 +79,8 @@ class Run:
         #: The door, ``Questions.ask``.
         self.ask = self.questions.ask
         self._returns_on_interrupt = on_interrupt == "return"
-        self._observers = observers
-        #: How many iterations the observers saw, and whether one of them ended the run.
-        self.nobserved, self.is_halted = 0, False
-        # How many a replayed run's observers saw, and whether the last of them ended it.
-        self._replayed = 0, False
+        #: Told after each iteration.
+        self.observers = observers
         self.noise = noise
         # What a library that is called under a guard may have swallowed.
         self._kept: Kept = []
@@ -146,7 +143,7 @@ class Run:
     def is_watched(self) -> bool:
         """Whether iterations are of interest to anybody but the algorithm."""
         return (
-            bool(self._observers)
+            bool(self.observers)
             or self.budget.maxiter is not None
             or self.budget.is_timed
             or self.watch is not None
@@ -155,7 +152,7 @@ class Run:
     @property
     def wants_values(self) -> bool:
         """Whether an observer needs the value at each iterate, evaluated for it if need be."""
-        return any(getattr(observe, "wants_value", False) for observe in self._observers)
+        return any(getattr(observe, "wants_value", False) for observe in self.observers)
 
     # What solvers that call back ask, by the door.
 
@@ -232,17 +229,11 @@ class Run:
         x = self.problem.clip(x)
         known = known or memory.lookup(x)
         memory.iterate = known or memory.iterate
-        if self._observers:
-            count, is_last = self._replayed
-            if self.nobserved < count:
-                self.is_halted = is_last and self.nobserved == count - 1
-            else:
-                state = self.result(known)
-                state.x = x
-                state.update(extra)
-                self.is_halted = any([observe(state) for observe in self._observers])
-            self.nobserved += 1
-            if self.is_halted:
+        if self.observers:
+            state = self.result(known)
+            state.x = x
+            state.update(extra)
+            if any([observe(state) for observe in self.observers]):
                 memory.halted = known
                 raise StopRun(StopReason.CALLBACK)
         self.budget.check_iterations()
@@ -283,13 +274,6 @@ class Run:
             yield
         finally:
             self.questions.watch = None
-
-    @contextlib.contextmanager
-    def replayed(self, seconds: float, nobserved: int, is_halted: bool) -> Iterator[None]:
-        """Let what follows repeat another run: without observers, while the clock stands still."""
-        self._replayed = nobserved, is_halted
-        with self.budget.paused(seconds):
-            yield
 
     def start_from(self, x: Array) -> None:
         """Let the algorithm start from ``x`` when it is started again."""

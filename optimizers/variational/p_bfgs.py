@@ -158,9 +158,6 @@ class _Single:
 
     def __init__(self, optimizer: SciPyOptimizer, whole: Run, start: Array, number: int) -> None:
         problem = whole.problem
-        bounds = None
-        if problem.lower is not None and problem.upper is not None:
-            bounds = np.column_stack([problem.lower, problem.upper])
         self._number = number
         self._has_jac = problem.derivatives.is_given
         #: The iterations that ended.
@@ -170,7 +167,7 @@ class _Single:
         self.stepper: Stepper = optimizer.stepper(
             start,
             True,
-            bounds,
+            problem.bounds,
             callback=self._note,
             on_failure="reject" if whole.penalizes else "raise",
         )
