@@ -2,13 +2,12 @@
 
 import math
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator
 
 from optimizers.asktell.drivers import driver_for
 from optimizers.evaluation.evaluator import Evaluator
 from optimizers.lockstep.member import MemberEvaluator, MemberRequest
-from optimizers.lockstep.merge import Merge, cost
+from optimizers.lockstep.merge import Round
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.run.prepared import Prepared
 
@@ -85,10 +84,13 @@ class LockStep:
         slots: float = math.inf,
     ) -> None:
         self._evaluator = evaluator
-        self._evaluating = Merge(evaluator)
-        self._budget, self._slots = budget, slots
+        # How many evaluations may still be started.
+        self._left = budget
+        self._slots = slots
         self._deadline = math.inf if timeout is None else time.monotonic() + timeout
         self._live: list[Member] = []
+        # Those that have a slot, but not yet what only one run at a time may use.
+        self._waiting: list[Member] = []
         # Whether the budget was too small for what a run asked.
         self._is_spent = False
         #: What ended all runs, other than a failure at a point: Ctrl-C, for instance.
@@ -103,10 +105,10 @@ class LockStep:
 
         See :attr:`error` after the last.
         """
-        source, waiting = iter(members), deque[Member]()
+        source = iter(members)
         try:
             while True:
-                yield from self._fill(source, waiting)
+                yield from self._fill(source)
                 if not self._live:
                     return
                 try:
@@ -129,24 +131,28 @@ class LockStep:
         for member in self._live:
             member.stop(reason)
 
-    def _fill(self, source: Iterator[Member], waiting: deque[Member]) -> Iterator[Member]:
+    def _fill(self, source: Iterator[Member]) -> Iterator[Member]:
         """Give free slots to the next runs; yield those that end at once."""
-        blocked: deque[Member] = deque()
-        while len(self._live) + len(blocked) < self._slots or waiting:
-            member = waiting.popleft() if waiting else self._next(source)
-            if member is None:
-                break
-            if member.alone is not None and member.alone in [m.alone for m in self._live]:
-                blocked.append(member)
-                continue
+        while True:
+            member = next(filter(self._may_begin, self._waiting), None)
+            if member is not None:
+                self._waiting.remove(member)
+            elif len(self._live) + len(self._waiting) >= self._slots:
+                return
+            else:
+                member = self._next(source)
+                if member is None:
+                    return
+                if not self._may_begin(member):
+                    self._waiting.append(member)
+                    continue
             self._live.append(member)
             if self.stopped is not None:
                 member.stop(self.stopped)
             yield from self._advanced(member)
-            if member not in self._live:  # it has ended: others may have waited for that
-                waiting.extendleft(reversed(blocked))
-                blocked.clear()
-        waiting.extend(blocked)
+
+    def _may_begin(self, member: Member) -> bool:
+        return member.alone is None or all(other.alone != member.alone for other in self._live)
 
     def _next(self, source: Iterator[Member]) -> Member | None:
         if time.monotonic() > self._deadline:
@@ -179,24 +185,27 @@ class LockStep:
 
     def _round(self) -> None:
         """Evaluate what the runs ask, as far as the budget allows."""
-        left = self._budget - self._evaluating.started
-        asking = []
+        left, asking, requests = self._left, list[Member](), list[MemberRequest]()
         for member in self._live:
-            assert member.request is not None
-            wanted = cost(member.request)
-            if wanted > left:
+            request = member.request
+            assert request is not None
+            if request.cost > left:
                 member.stop(StopReason.MAXFUN)
                 self._is_spent = True
                 continue
-            left -= wanted
+            left -= request.cost
             member.rounds += 1
-            asking.append((member, member.request))
+            asking.append(member)
+            requests.append(request)
         if not asking:
             return
         self.rounds += 1
-        requests = [request for _, request in asking]
-        self._evaluating.evaluate(requests, self._budget, self._deadline)
-        for member, request in asking:
+        evaluated = Round(self._evaluator, requests, left, self._deadline)
+        try:
+            evaluated.evaluate()
+        finally:
+            self._left -= evaluated.started
+        for member, request in zip(asking, requests, strict=True):
             if not request.is_answered:
                 member.stop(StopReason.TIMEOUT)
         if time.monotonic() > self._deadline:

@@ -13,16 +13,7 @@ from optimizers.run.budget import StopRun
 
 
 class MemberRequest:
-    """A wave of a run, with the answers that have arrived.
-
-    Examples
-    --------
-    >>> from optimizers.evaluation.wave import Block
-    >>> request = MemberRequest(Wave([Block(np.zeros((2, 3)))]))
-    >>> request.put(0, slice(0, 1), np.array([7.0]))
-    >>> request.is_answered
-    False
-    """
+    """A wave of a run, with the answers that have arrived."""
 
     def __init__(self, wave: Wave) -> None:
         self.wave = wave
@@ -35,6 +26,8 @@ class MemberRequest:
         #: By block and rows, as they arrived.
         self.answers: list[tuple[int, slice, Answer]] = []
         self._missing = sum([len(block.points) for block in wave.blocks])
+        #: How many evaluations of the objective it takes.
+        self.cost = sum([block.cost for block in wave.blocks])
 
     @property
     def is_answered(self) -> bool:
@@ -80,9 +73,7 @@ class MemberEvaluator(AskingEvaluator):
             for block, calls in zip(wave.blocks, request.calls, strict=True):
                 facts.count(block, slice(0, calls))
             facts.precision = max(facts.precision, request.precision)
-        if len(request.answers) > 1:
-            request.answers.sort(key=_place)
-        for number, rows, answer in request.answers:
+        for number, rows, answer in sorted(request.answers, key=_place):
             yield wave.blocks[number], rows, answer
         if stop is not None:
             raise stop

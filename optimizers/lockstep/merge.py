@@ -3,6 +3,7 @@
 import functools
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,41 +14,6 @@ from optimizers.errors import BrokenPoolError, EvaluationError
 from optimizers.evaluation.evaluator import Evaluator
 from optimizers.evaluation.wave import Answer, Block, SharedRetryBudget, Wave
 from optimizers.lockstep.member import MemberRequest
-
-
-class Merge:
-    """Evaluates what many runs ask.
-
-    Where each point is a call of its own in this thread, the runs take turns. Otherwise all
-    points go in one wave.
-    """
-
-    def __init__(self, evaluator: Evaluator) -> None:
-        self._evaluator = evaluator
-        #: How many evaluations of the objective were started.
-        self.started = 0
-
-    def evaluate(self, requests: Sequence[MemberRequest], total: float, deadline: float) -> None:
-        """Evaluate what is asked, as far as time and a total of evaluations in all rounds allow.
-
-        Each request gets its answers, whatever ends the evaluation.
-        """
-        each = [request.wave.retries.left for request in requests]
-        left = total - self.started - sum(cost(request) for request in requests)
-        merged = _MergedWave(self._evaluator, requests, SharedRetryBudget(each, left), deadline)
-        try:
-            if self._evaluator.facts.is_serial:
-                for owner in range(len(requests)):
-                    merged.take(merge(requests, [owner]))
-            else:
-                merged.take(merge(requests, range(len(requests))))
-        finally:
-            self.started += merged.started
-
-
-def cost(request: MemberRequest) -> int:
-    """Return how many evaluations of the objective a request takes."""
-    return sum(block.cost for block in request.wave.blocks)
 
 
 class Share(NamedTuple):
@@ -65,12 +31,16 @@ class Share(NamedTuple):
 class MergedBlock(Block):
     """Points of several runs that go to the same function; shares tell whose they are, in order."""
 
-    def __init__(self, like: Block, points: NDArray[Any], shares: list[Share]) -> None:
-        super().__init__(points, like.function, like.kind)
-        self.shares = shares
-        self._firsts = [share.start for share in shares]
+    def __init__(self, like: Block, parts: Iterable[tuple[NDArray[Any], int, int, int]]) -> None:
+        points, self.shares, end = [], list[Share](), 0
+        for own, owner, number, row in parts:
+            points.append(own)
+            self.shares.append(Share(end, end + len(own), owner, number, row))
+            end += len(own)
+        super().__init__(np.concatenate(points), like.function, like.kind)
+        self._firsts = [share.start for share in self.shares]
         # How often the function was called at each row.
-        self._starts = np.zeros(len(points), dtype=np.intp)
+        self._starts = np.zeros(end, dtype=np.intp)
 
     @functools.cached_property
     @override
@@ -90,67 +60,55 @@ class MergedBlock(Block):
     def within(self, part: slice) -> list[Share]:
         """Return the shares of some rows, cut to these."""
         first = bisect_right(self._firsts, part.start) - 1
-        shares = self.shares[first : bisect_left(self._firsts, part.stop)]
-        if shares[0].start < part.start or part.stop < shares[-1].stop:
-            shares = [_cut(share, part) for share in shares]
-        return shares
+        return [
+            Share(max(start, part.start), min(stop, part.stop), owner, number,
+                  row + max(part.start - start, 0))
+            for start, stop, owner, number, row
+            in self.shares[first : bisect_left(self._firsts, part.stop)]
+        ]  # fmt: skip
 
-    def of(self, shares: Sequence[Share]) -> "MergedBlock":
+    def of(self, shares: Iterable[Share]) -> "MergedBlock":
         """Return some of the rows."""
-        points = np.concatenate([self.points[share.start : share.stop] for share in shares])
-        return MergedBlock(self, points, _lined_up(shares))
+        rows = ((self.points[share.start : share.stop], *share[2:]) for share in shares)
+        return MergedBlock(self, rows)
 
 
-def _cut(share: Share, part: slice) -> Share:
-    start, stop, owner, number, row = share
-    before = max(part.start - start, 0)
-    return Share(start + before, min(stop, part.stop), owner, number, row + before)
-
-
-def _lined_up(shares: Iterable[Share]) -> list[Share]:
-    """Return shares one behind the other."""
-    found, end = [], 0
-    for start, stop, owner, number, row in shares:
-        found.append(Share(end, end + stop - start, owner, number, row))
-        end += stop - start
-    return found
-
-
-def merge(requests: Sequence[MemberRequest], owners: Sequence[int]) -> list[MergedBlock]:
+def merged(requests: Sequence[MemberRequest], owners: Iterable[int]) -> list[MergedBlock]:
     """Merge the blocks that some of the runs ask, by their function and their type."""
-    kinds: dict[Any, list[tuple[Share, Block]]] = {}
+    kinds: dict[Any, list[tuple[NDArray[Any], int, int, int]]] = {}
+    likes: dict[Any, Block] = {}
     for owner in owners:
         for number, block in enumerate(requests[owner].wave.blocks):
             if len(block.points):
                 kind = id(block.function), block.kind, block.points.dtype
-                share = Share(0, len(block.points), owner, number, 0)
-                kinds.setdefault(kind, []).append((share, block))
-    return [
-        MergedBlock(
-            same[0][1],
-            np.concatenate([block.points for _, block in same]),
-            _lined_up(share for share, _ in same),
-        )
-        for same in kinds.values()
-    ]
+                likes[kind] = block
+                kinds.setdefault(kind, []).append((block.points, owner, number, 0))
+    return [MergedBlock(likes[kind], parts) for kind, parts in kinds.items()]
 
 
-class _MergedWave:
-    """What some requests ask, under way."""
+class Round:
+    """What many runs ask, evaluated as far as time and what is left for retries allow.
+
+    Where each point is a call of its own in this thread, the runs take turns. Otherwise all
+    points go in one wave. Each request gets its answers, whatever ends the evaluation.
+    """
 
     def __init__(
-        self,
-        evaluator: Evaluator,
-        requests: Sequence[MemberRequest],
-        retries: SharedRetryBudget,
-        deadline: float,
+        self, evaluator: Evaluator, requests: Sequence[MemberRequest], left: float, deadline: float
     ) -> None:
-        self._evaluator, self._requests = evaluator, requests
-        self._retries, self._deadline = retries, deadline
+        self._evaluator, self._requests, self._deadline = evaluator, requests, deadline
+        self._retries = SharedRetryBudget([one.wave.retries.left for one in requests], left)
         #: How many evaluations of the objective were started.
         self.started = 0
 
-    def take(self, blocks: Sequence[MergedBlock]) -> None:
+    def evaluate(self) -> None:
+        """Evaluate what is asked."""
+        everybody = range(len(self._requests))
+        turns = [[one] for one in everybody] if self._evaluator.facts.is_serial else [everybody]
+        for owners in turns:
+            self._take(merged(self._requests, owners))
+
+    def _take(self, blocks: Sequence[MergedBlock]) -> None:
         """Let the requests have what comes; ask run by run where a call of several fails."""
         again: list[MergedBlock] = []
         wave = Wave(blocks, self._retries, self._deadline)
@@ -162,10 +120,7 @@ class _MergedWave:
                 is_one = shares[0].owner == shares[-1].owner or isinstance(answer, BrokenPoolError)
                 if isinstance(answer, Exception) and not is_one:
                     # Which of the runs is to blame, nobody knows.
-                    own: dict[int, list[Share]] = {}
-                    for share in shares:
-                        own.setdefault(share.owner, []).append(share)
-                    again += [block.of(each) for each in own.values()]
+                    again += [block.of(own) for _, own in groupby(shares, lambda one: one.owner)]
                 elif self._put(shares, part.start, answer) and self._evaluator.facts.is_serial:
                     break
         finally:
@@ -174,7 +129,7 @@ class _MergedWave:
             self._count(blocks)
         for block in again:
             if self._retries.grants(block, slice(0, len(block.points))):
-                self.take([block])
+                self._take([block])
             else:
                 words = "A call with points of several runs failed, and no budget to repeat it."
                 self._put(block.shares, 0, EvaluationError(words))

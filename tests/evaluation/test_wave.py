@@ -3,7 +3,7 @@ import pytest
 
 from optimizers import LBFGSB, InvalidValueError, vectorized
 from optimizers.evaluation.wave import Block, RetryBudget, SharedRetryBudget
-from optimizers.lockstep.merge import MergedBlock, Share
+from optimizers.lockstep.merge import MergedBlock
 
 
 def test_a_retry_budget_is_spent_once():
@@ -15,8 +15,8 @@ def test_a_retry_budget_is_spent_once():
 
 
 def test_each_run_has_a_retry_budget_and_all_have_one():
-    shares = [Share(0, 2, 0, 0, 0), Share(2, 5, 1, 0, 0)]
-    block = MergedBlock(Block(np.zeros((2, 2))), np.zeros((5, 2)), shares)
+    parts = [(np.zeros((2, 2)), 0, 0, 0), (np.zeros((3, 2)), 1, 0, 0)]
+    block = MergedBlock(Block(np.zeros((2, 2))), parts)
     budget = SharedRetryBudget([1, 5], total=4)
     assert not budget.grants(block, slice(0, 2))
     assert budget.grants(block, slice(1, 3))
