@@ -87,9 +87,9 @@ class SolverDriver(ABC):
         if self.is_closed and not question.is_answered:
             raise StopRun(self._reason)
 
+    @abstractmethod
     def _pass(self, question: Asked) -> None:
         """Let the caller have a question, and return when it is answered."""
-        raise NotImplementedError
 
 
 class ThreadDriver(SolverDriver):

@@ -4,12 +4,11 @@ To wait for it would be to wait for a caller who may be the one that waits.
 """
 
 from collections.abc import Callable
-from typing import TypeVar
 
 from optimizers.errors import StepperError
+from optimizers.result import OptimizerResult
 from optimizers.run.run import Run
 
-_T = TypeVar("_T")
 # The run that is held from outside, by what it alone may use.
 _HELD: dict[str, Run] = {}
 
@@ -23,12 +22,14 @@ def check_free(name: str, run: Run) -> None:
         )
 
 
-def held(name: str | None, run: Run, solve: Callable[[], _T]) -> Callable[[], _T]:
+def held(
+    name: str | None, run: Run, solve: Callable[[], OptimizerResult]
+) -> Callable[[], OptimizerResult]:
     """Return what executes a run that is held from outside, and alone may use something."""
     if name is None:
         return solve
 
-    def alone() -> _T:
+    def alone() -> OptimizerResult:
         check_free(name, run)
         _HELD[name] = run
         try:

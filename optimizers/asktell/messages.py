@@ -78,15 +78,7 @@ class CheckedTell(NamedTuple):
 
 
 class PendingAsk:
-    """A question with the answers that have arrived.
-
-    Examples
-    --------
-    >>> pending = PendingAsk(AskData(np.zeros((2, 3))))
-    >>> tell = pending.fill(TellData([7.0], rows=[1]))
-    >>> pending.missing
-    [0]
-    """
+    """A question with the answers that have arrived."""
 
     def __init__(self, ask: AskData) -> None:
         assert ask.x_fun is not None
@@ -111,7 +103,7 @@ class PendingAsk:
     @property
     def is_answered(self) -> bool:
         """Whether all rows are answered."""
-        return bool((self.has_value & self.has_gradient).all())
+        return bool(self.has_value.all() and self.has_gradient.all())
 
     @property
     def missing(self) -> list[int]:

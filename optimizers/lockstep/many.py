@@ -28,7 +28,7 @@ def minimize_many(
     holding: dict[str, Any],
     on_error: str,
 ) -> OptimizerResults:
-    """Minimise from many starts; see :meth:`Optimizer.minimize_many`."""
+    """Minimize from many starts; see :meth:`Optimizer.minimize_many`."""
     check_no_journal(holding)
     if on_error not in ("return", "raise"):
         raise OptionError(f"on_error is {on_error!r}, expected 'return' or 'raise'.")
@@ -36,8 +36,14 @@ def minimize_many(
     members = list(
         members_of(prepare, problems, settings, evaluator, seeds_from(holding.get("seed")))
     )
-    timeout = holding.get("timeout")
-    lockstep = LockStep(evaluator, timeout=timeout)
+    return run_all(evaluator, members, holding, on_error)
+
+
+def run_all(
+    evaluator: Evaluator, members: list[Member], holding: dict[str, Any], on_error: str = "return"
+) -> OptimizerResults:
+    """Run members to their ends and return their results, or raise what ended them."""
+    lockstep = LockStep(evaluator, timeout=holding.get("timeout"))
     for _ in lockstep.ended(members):
         pass
     reason = lockstep.stopped or StopReason.CLOSED

@@ -82,15 +82,7 @@ def summary(result: OptimizerResult) -> list[str]:
 
 
 def as_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return lines of text with aligned columns, the last to the left.
-
-    Examples
-    --------
-    >>> print(as_table(("run", "stop"), [["0", "fun"], ["12", "gradient"]]))
-    run  stop
-      0  fun
-     12  gradient
-    """
+    """Return lines of text with aligned columns, the last to the left."""
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     lines = []
     for row in (head, *rows):

@@ -54,29 +54,16 @@ def inside_all(starts: Array, problem: Problem) -> list[Array]:
 
 
 def seeds_from(seed: Any) -> Iterator[Any]:
-    """Yield a seed for each run: the given one for the first, then children spawned from it.
-
-    Examples
-    --------
-    >>> seeds = seeds_from(7)
-    >>> next(seeds)
-    7
-    >>> child = np.random.SeedSequence(7).spawn(1)[0]
-    >>> next(seeds).random() == np.random.default_rng(child).random()
-    True
-    """
+    """Yield a seed for each run: the given one for the first, then children spawned from it."""
     yield seed
-    generator = None
-    while True:
-        if seed is None:
-            yield None
-            continue
-        try:
-            generator = np.random.default_rng(seed) if generator is None else generator
-            (child,) = generator.spawn(1)
-        except (TypeError, ValueError) as error:
-            raise OptionError(
-                f"seed is {seed!r}, from which no others can be spawned ({error}): pass a whole "
-                "number, a SeedSequence or a Generator made by numpy.random.default_rng."
-            ) from None
-        yield child
+    while seed is None:
+        yield None
+    try:
+        generator = np.random.default_rng(seed)
+        while True:
+            yield from generator.spawn(1)
+    except (TypeError, ValueError) as error:
+        raise OptionError(
+            f"seed is {seed!r}, from which no others can be spawned ({error}): pass a whole "
+            "number, a SeedSequence or a Generator made by numpy.random.default_rng."
+        ) from None

@@ -1,6 +1,7 @@
 """Multistart: minima from many starts, as many runs at a time as keep the batches full."""
 
 import copy
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -61,14 +62,6 @@ class Minima:
     """The distinct minima among the ends of runs.
 
     An end that is nearer to a minimum than the tolerance, in each variable, is the same.
-
-    Examples
-    --------
-    >>> minima = Minima(np.array([0.1]))
-    >>> for run, (x, fun) in enumerate([(1.0, 2.0), (3.0, 0.0), (1.01, 1.9)]):
-    ...     minima.add(np.array([x]), fun, run)
-    >>> [(minimum.fun, minimum.runs) for minimum in minima.sorted()]
-    [(0.0, [1]), (1.9, [0, 2])]
     """
 
     def __init__(self, tolerance: Array) -> None:
@@ -98,6 +91,7 @@ class Minima:
         return sorted(self._found, key=lambda minimum: minimum.fun)
 
 
+@dataclass(eq=False, repr=False)
 class MultistartResult:
     """What :func:`multistart` found.
 
@@ -112,10 +106,9 @@ class MultistartResult:
         Why no further run was started: ``MAXFUN``, ``TIMEOUT``, ``AGREED`` or ``INTERRUPTED``.
     """
 
-    def __init__(self, minima: list[Minimum], runs: OptimizerResults, stop: StopReason) -> None:
-        self.minima = minima
-        self.runs = runs
-        self.stop = stop
+    minima: list[Minimum]
+    runs: OptimizerResults
+    stop: StopReason
 
     @property
     def best(self) -> OptimizerResult | None:
@@ -236,13 +229,9 @@ def multistart(
         fun, next(starts), jac, np.column_stack([lower, upper]), (), None, None
     )
     evaluator = optimizer._evaluator(problem.fun, settings)
-    problems = (replace(problem, x0=start) for start in _chained(problem.x0, starts))
-    lockstep = LockStep(
-        evaluator,
-        timeout=holding.get("timeout"),
-        budget=int(budget),
-        slots=int(slots),
-    )
+    problems = (replace(problem, x0=start) for start in itertools.chain([problem.x0], starts))
+    timeout = holding.get("timeout")
+    lockstep = LockStep(evaluator, timeout=timeout, budget=int(budget), slots=int(slots))
     minima = Minima(tolerance * (upper - lower))
     ended: dict[int, OptimizerResult] = {}
     members = members_of(optimizer._prepared, problems, settings, evaluator, seeds)
@@ -296,10 +285,4 @@ def _starts(sampler: Any, lower: Array, upper: Array, seed: Any) -> Iterator[Arr
         )
     while True:
         points = np.asarray(engine.random(_DRAWN), dtype=np.float64)
-        yield from np.clip(lower + points * (upper - lower), lower, upper)
-
-
-def _chained(first: Array, others: Iterator[Array]) -> Iterator[Array]:
-    yield first
-    for other in others:
-        yield np.ascontiguousarray(other)
+        yield from np.ascontiguousarray(np.clip(lower + points * (upper - lower), lower, upper))

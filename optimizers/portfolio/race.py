@@ -1,5 +1,6 @@
 """Race: different optimizers on one problem, in one batch."""
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -11,21 +12,14 @@ from optimizers.evaluation.arguments import WithArguments
 from optimizers.evaluation.choose import evaluator_for
 from optimizers.evaluation.evaluator import vectorized
 from optimizers.gradients.source import Jacobian
-from optimizers.lockstep.lockstep import LockStep, Member
-from optimizers.lockstep.many import check_no_journal
+from optimizers.lockstep.lockstep import Member
+from optimizers.lockstep.many import check_no_journal, run_all
 from optimizers.lockstep.member import MemberEvaluator
-from optimizers.lockstep.results import (
-    SUMMARY,
-    as_table,
-    attached,
-    best_of,
-    raise_if_ended,
-    summary,
-)
+from optimizers.lockstep.results import SUMMARY, as_table, best_of, summary
 from optimizers.optimizer import Optimizer
 from optimizers.problem.objective import value_alone
 from optimizers.problem.problem import Problem
-from optimizers.result import OptimizerResult, StopReason
+from optimizers.result import OptimizerResult
 from optimizers.support import SupportLevel
 
 # Settings that say how points are evaluated: the same for all.
@@ -69,7 +63,7 @@ def race(
     max_evals_grouped: int | None = 1,
     **settings: Any,
 ) -> RaceResults:
-    """Let optimizers minimise the same from the same start, with all they ask in one batch a round.
+    """Let optimizers minimize the same from the same start, with all they ask in one batch a round.
 
     Parameters
     ----------
@@ -134,16 +128,7 @@ def race(
         check_no_journal(optimizer._effective_settings(settings))
         share = MemberEvaluator(evaluator)
         members.append(Member(optimizer._prepared(problem, settings, share), share, number))
-    lockstep = LockStep(evaluator, timeout=settings.get("timeout"))
-    for _ in lockstep.ended(members):
-        pass
-    reason = lockstep.stopped or StopReason.CLOSED
-    results = RaceResults(zip(named, (member.finish(reason) for member in members), strict=True))
-    raise_if_ended(lockstep.error, list(results.values()), settings)
-    errors = [result.error for result in results.values() if "error" in result]
-    if len(errors) == len(results):
-        raise attached(errors[0], list(results.values()))
-    return results
+    return RaceResults(zip(named, run_all(evaluator, members, settings), strict=True))
 
 
 def _named(optimizers: Any) -> dict[str, Optimizer]:
@@ -156,10 +141,9 @@ def _named(optimizers: Any) -> dict[str, Optimizer]:
     else:
         named = {}
         for optimizer in optimizers:
-            name, count = type(optimizer).__name__, 1
-            while (f"{name}-{count}" if count > 1 else name) in named:
-                count += 1
-            named[f"{name}-{count}" if count > 1 else name] = optimizer
+            own = type(optimizer).__name__
+            names = itertools.chain([own], (f"{own}-{count}" for count in itertools.count(2)))
+            named[next(name for name in names if name not in named)] = optimizer
     if not named:
         raise InvalidInputError("optimizers is empty, expected at least one Optimizer.")
     return named
@@ -182,8 +166,7 @@ def _check(name: str, optimizer: Any) -> None:
 def _given(optimizer: Optimizer, jac: Any, hess: Any, hessp: Any) -> tuple[Any, Any, Any]:
     """Return what an optimizer takes of jac, hess and hessp."""
     levels = optimizer.get_support_level()
-    takes = {
-        what: levels.get(what, 0) >= SupportLevel.supported for what in ("gradient", "hessian")
-    }
-    hessians = (hess, hessp) if takes["hessian"] else (None, None)
-    return (jac if takes["gradient"] else None, *hessians)
+    takes_jac, takes_hess = (
+        levels.get(what, 0) >= SupportLevel.supported for what in ("gradient", "hessian")
+    )
+    return jac if takes_jac else None, hess if takes_hess else None, hessp if takes_hess else None

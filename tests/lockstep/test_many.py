@@ -515,3 +515,10 @@ def test_a_constraint_counts_before_the_value():
     constraint = {"type": "ineq", "fun": lambda x: x[0] - 1}
     results = SLSQP().minimize_many(sphere, [[3.0, 1.0], [2.0, 2.0]], constraints=constraint)
     assert results.best.x[0] == pytest.approx(1.0)
+
+
+def test_the_first_run_has_the_seed_and_the_others_have_its_children():
+    seeds, children = seeds_from(7), np.random.SeedSequence(7).spawn(2)
+    assert next(seeds) == 7
+    for child in children:
+        assert next(seeds).random() == np.random.default_rng(child).random()
