@@ -61,7 +61,7 @@ class Stepper:
     def __init__(self, run: Run, driver: SolverDriver, log: Log | None = None) -> None:
         self._run, self._driver, self._log = run, driver, log
         if log is not None and run.observers:
-            run.observers = (ReplayedObserver(run.observers, log.progress.halts),)
+            run.be_observed(ReplayedObserver(run.observers, log.progress.halts))
         self._question: PendingAsk | None = None
         self._is_over = False
         self._count = 0

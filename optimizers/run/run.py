@@ -275,6 +275,10 @@ class Run:
         finally:
             self.questions.watch = None
 
+    def be_observed(self, observer: Observer) -> None:
+        """Put one observer in the place of the run's, before it begins."""
+        self.observers = (observer,)
+
     def start_from(self, x: Array) -> None:
         """Let the algorithm start from ``x`` when it is started again."""
         self.questions.problem = replace(self.problem, x0=x.copy())
