@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from optimizers.errors import InvalidInputError, InvalidValueError
 from optimizers.external.bounds import pack_bounds
-from optimizers.external.calls import Constraints, LossGradient, step_function
+from optimizers.external.calls import LossGradient, entries, step_function
 from optimizers.external.frameworks import as_list, as_variables, backend_for
 from optimizers.options.settings import RUN_SETTINGS
 from optimizers.result import OptimizerResult
@@ -96,6 +96,10 @@ class ExternalOptimizerInterface:
         if var_to_bounds is not None:
             matched = self._backend.match(var_to_bounds)
             self._backend.limits = pack_bounds(self._backend.packing, matched)
+        self._check()
+
+    def _check(self) -> None:
+        """Raise an error for arguments that the algorithm cannot take; nothing by default."""
 
     def _packed_bounds(self) -> Any:
         """Return the bounds as :meth:`_minimize` gets them."""
@@ -105,9 +109,9 @@ class ExternalOptimizerInterface:
         return list(zip(lower.tolist(), upper.tolist(), strict=True))
 
     def _uses_hessp(self) -> bool:
-        """Return whether :meth:`_minimize` calls ``loss_grad_func.hessp(x, p)``: it costs to build.
+        """Return whether :meth:`_minimize` calls ``loss_grad_func.hessp(x, p)``, if not None.
 
-        That is the exact product of the Hessian at ``x`` and ``p``, or None where there is none.
+        That is the exact product of the Hessian at ``x`` and ``p``, which costs to build.
         """
         return False
 
@@ -152,20 +156,19 @@ class ExternalOptimizerInterface:
         backend = self._backend.bind(session, feed_dict, as_list(fetches), run_kwargs)
         initial = backend.initial()
         loss_grad = LossGradient(backend, loss_callback, keeps_best=not self._keeps_best)
-        constraints = Constraints(backend)
-        count = len(self._equalities)
-        equalities = range(count)
-        inequalities = range(count, count + len(self._inequalities))
+        m, count = len(self._equalities), len(self._equalities) + len(self._inequalities)
+        values = entries(backend.constraint_values, count)
+        jacobians = entries(backend.constraint_jacobians, count)
         self.result_ = None
         try:
             try:
                 x = self._minimize(
                     initial_val=initial.copy(),
                     loss_grad_func=loss_grad,
-                    equality_funcs=constraints.functions(equalities),
-                    equality_grad_funcs=constraints.jacobians(equalities),
-                    inequality_funcs=constraints.functions(inequalities),
-                    inequality_grad_funcs=constraints.jacobians(inequalities),
+                    equality_funcs=values[:m],
+                    equality_grad_funcs=jacobians[:m],
+                    inequality_funcs=values[m:],
+                    inequality_grad_funcs=jacobians[m:],
                     packed_bounds=self._packed_bounds(),
                     step_callback=step_function(step_callback),
                     optimizer_kwargs=_copied(self.optimizer_kwargs),

@@ -38,11 +38,6 @@ class NumpyBackend(Backend):
         self.variables = list(var_list or ())
         self.packing = Packing([v.shape for v in self.variables], [v.dtype for v in self.variables])
         self._loss, self._constraints = loss, constraints
-        self._fetches: list[Any] = []
-
-    @override
-    def prepare(self, fetches: list[Any]) -> None:
-        self._fetches = fetches
 
     @override
     def initial(self) -> NDArray[Any]:

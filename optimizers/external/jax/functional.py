@@ -93,8 +93,7 @@ def minimize(
         )
     equalities, inequalities = as_list(equalities), as_list(inequalities)
     backend = JaxBackend(fun, params, args, has_aux, [*equalities, *inequalities])
-    if loss_callback is not None:
-        backend.hand_over_aux()
+    backend.passes_aux = has_aux and loss_callback is not None
     given = (backend, None, equalities, inequalities, bounds)
     unpack = backend.tree.unpack
     watching = {

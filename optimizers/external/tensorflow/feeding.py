@@ -9,9 +9,9 @@ import copy
 from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
+import tensorflow as tf
 from numpy.typing import NDArray
 
-from optimizers.external.frameworks import require
 from optimizers.external.tensorflow.variables import own
 
 # Operations on a resource that do not depend on its value.
@@ -64,7 +64,6 @@ class Feeding:
         return bound
 
     def _operations(self, fetches: Sequence[Any]) -> Iterable[Any]:
-        tf = require("tensorflow")
         for fetch in tf.nest.flatten(fetches, expand_composites=True):
             element = self._graph.as_graph_element(own(fetch))
             yield getattr(element, "op", element)
@@ -81,7 +80,7 @@ class Feeding:
 
 
 def _is_resource(variable: Any) -> bool:
-    return hasattr(variable, "handle") and variable.handle.dtype == require("tensorflow").resource
+    return hasattr(variable, "handle") and variable.handle.dtype == tf.resource
 
 
 def _ancestors(operations: list[Any], known: set[Any]) -> set[Any]:

@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
-
-from optimizers.external.frameworks import require
+import tensorflow as tf
 
 #: So many evaluations go through ``Session.run`` first: what is faster has to be made by then, for
 #: as long as some of them take.
@@ -36,7 +35,7 @@ class Direct:
         fed = list(feed)
         if not all(_is_array(session.graph, key, value) for key, value in feed.items()):
             return None
-        is_tensor = require("tensorflow").is_symbolic_tensor
+        is_tensor = tf.is_symbolic_tensor
         if not all(is_tensor(t) and t.graph is session.graph for t in tensors):
             return None
         names = {tensor.name for tensor in tensors}
@@ -61,7 +60,7 @@ class Direct:
 
 def _is_plain(session: Any) -> bool:
     """Return whether a session is TensorFlow's own, and its ``run`` is neither replaced."""
-    v1 = require("tensorflow").compat.v1
+    v1 = tf.compat.v1
     run = getattr(type(session), "run", None)
     return (
         type(session) in (v1.Session, v1.InteractiveSession)
@@ -77,7 +76,7 @@ def _is_array(graph: Any, key: Any, value: Any) -> bool:
     A list is not: it may have any other shape the next time.
     """
     if not (
-        require("tensorflow").is_symbolic_tensor(key)
+        tf.is_symbolic_tensor(key)
         and key.graph is graph
         and graph.is_feedable(key)
         and (key.dtype.is_floating or key.dtype.is_integer or key.dtype.is_bool)

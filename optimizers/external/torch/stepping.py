@@ -152,6 +152,8 @@ class TorchOptimizer(_Base):  # type: ignore[misc]  # untyped, as it may be abse
 class ClosureBackend(TorchBackend):
     """A loss that leaves its gradient in the parameters' ``.grad``."""
 
+    has_hessp = False  # what backward() has used up is no function of the parameters any more
+
     @override
     def _evaluate(self) -> tuple[Any, list[Any]]:
         for variable in self.variables:
@@ -171,11 +173,6 @@ class ClosureBackend(TorchBackend):
             else slope.detach()
             for variable, slope in zip(self.variables, slopes, strict=True)
         ]
-
-    @property
-    @override
-    def has_hessp(self) -> bool:
-        return False  # what backward() has used up is no function of the parameters any more
 
 
 def _unset() -> Any:
