@@ -19,8 +19,7 @@ def check_support_levels(make: Factory) -> None:
     for what in ("gradient", "bounds", "initial_point"):
         level = levels.get(what)
         assert isinstance(level, SupportLevel), (
-            f"get_support_level says {level!r} of {what!r}: declare a SupportLevel for each of "
-            "'gradient', 'bounds' and 'initial_point'."
+            f"get_support_level says {level!r} of {what!r}: declare a SupportLevel of it."
         )
         properties = {
             f"{what}_support_level": level,
