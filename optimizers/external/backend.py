@@ -15,11 +15,10 @@ from optimizers.external.packing import Packing
 
 
 class Backend(ABC):
-    """A loss, its constraints and its variables in one framework, compiled once.
+    """A loss, its constraints and its variables in one framework, built once.
 
-    A framework has a class for it, or a function that makes one, with the arguments ``(loss,
-    var_list, constraints, second_order)``, equalities first. Vectors given to its methods have
-    shape (n,) and are not changed or kept; what they return is the caller's.
+    It is made of ``(loss, var_list, constraints, second_order)``, equalities first. Vectors given
+    to its methods have shape (n,) and are not changed or kept; what they return is the caller's.
     """
 
     variables: list[Any]
@@ -37,10 +36,7 @@ class Backend(ABC):
         fetches: Sequence[Any],
         run_kwargs: Mapping[str, Any],
     ) -> Self:
-        """Return this backend for one minimization; the original stays as it is.
-
-        The arguments, those of ``minimize``, belong to graph mode, except for ``fetches``.
-        """
+        """Return a copy for one minimization; all but ``fetches`` is for graph mode alone."""
         given = {"session": session, "feed_dict": feed_dict, **run_kwargs}
         for name, value in given.items():
             if value is not None and value != {}:
@@ -62,10 +58,7 @@ class Backend(ABC):
 
     @abstractmethod
     def loss_grad(self, x: NDArray[Any]) -> tuple[Any, ...]:
-        """Return the loss at ``x``, its gradient and, one by one, the values of the fetches.
-
-        The gradient is of the packing's type, zero where the loss does not depend on a variable.
-        """
+        """Return the loss, its gradient in the packing's type, and, one by one, the fetches."""
 
     def constraint_values(self, x: NDArray[Any]) -> list[NDArray[Any]]:
         """Return the values of each constraint at ``x``, of shape (m,)."""

@@ -54,10 +54,7 @@ class LossGradient:
 def entries(
     function: Callable[[NDArray[Any]], list[NDArray[Any]]], count: int
 ) -> list[Callable[..., NDArray[Any]]]:
-    """Return the entries of what a function returns as functions of ``x``.
-
-    Its last answer is remembered, as solvers ask constraint by constraint.
-    """
+    """Return a function's entries as functions; its last answer is kept, as all are asked in turn."""
     known: NDArray[Any] | None = None
     answer: list[NDArray[Any]] = []
 

@@ -165,10 +165,7 @@ def _wants_hessian(optimizer: Optimizer) -> bool:
 
 
 class _Deferring:
-    """The loss and the step callback, either of which may ask to stop.
-
-    ``loss_callback``'s wish waits for the next call, so that the run gets the value just computed.
-    """
+    """The loss, which stops at the call after the wish to: its value still counts; and the step."""
 
     def __init__(
         self, loss_grad: Callable[..., Any], step: Callable[..., Any], takes_gradient: bool

@@ -20,10 +20,7 @@ BACKENDS = {
 def backend_for(
     loss: Any, var_list: Sequence[Any] | None, constraints: Sequence[Any], second_order: bool
 ) -> Backend:
-    """Return the backend of the framework that a loss and its variables are of.
-
-    A loss that is a backend already, as a framework's own call makes it, is returned.
-    """
+    """Return the backend for a loss and its variables; a loss that is one already, as it is."""
     if isinstance(loss, Backend):
         return loss
     name = framework_of([loss, *(var_list or ())])

@@ -14,10 +14,9 @@ from optimizers.gradients.differences import Differences
 
 
 class NumpyBackend(Backend):
-    """Functions of arrays that they read, with gradients of their own or by differences.
+    """Functions of arrays that they read, differentiated by differences, or by themselves.
 
-    A loss returns its value or ``(value, gradients)``, a constraint its values or ``(values,
-    jacobians)``, with an entry for each array.
+    Then a loss returns ``(value, gradients)``, a constraint ``(values, jacobians)``, array by array.
     """
 
     def __init__(

@@ -60,25 +60,22 @@ def _class_for(method: str) -> type[ScipyMethod]:
 class ScipyOptimizerInterface(Driving):
     """Minimize a framework's loss by a method of :func:`scipy.optimize.minimize`.
 
-    The methods run on this package's :class:`SciPyOptimizer`: at the same points, in the same
-    order as SciPy's, with budgets and a result besides.
+    They run on :class:`SciPyOptimizer`: at the same points, in the same order as SciPy's.
 
     Parameters
     ----------
     loss, var_list, equalities, inequalities, var_to_bounds
         As in :class:`ExternalOptimizerInterface`.
     **optimizer_kwargs
-        ``method``: SciPy's name of one; by default ``"L-BFGS-B"``, with constraints ``"SLSQP"``.
-        ``options``: its options. ``tol``, ``hess`` and ``hessp`` as SciPy takes them, and the
-        settings of :class:`RunSettings`. Methods that take second derivatives get exact ones.
-        On variables in single precision, the default of Nelder-Mead's ``xatol`` is 5e-5, and that
-        of Newton-CG's ``eps``, where there are no exact second derivatives, 3.5e-4.
+        ``method``, by default ``"L-BFGS-B"``, with constraints ``"SLSQP"``; its ``options``;
+        ``tol``, ``hess`` and ``hessp`` as SciPy takes them, exact second derivatives by default;
+        the settings of :class:`RunSettings`. In single precision the default of Nelder-Mead's
+        ``xatol`` is 5e-5, and of Newton-CG's ``eps``, without exact second derivatives, 3.5e-4.
 
     Raises
     ------
     InvalidInputError
-        If an argument cannot be used, such as ``jac``, ``callback``, ``bounds`` or
-        ``constraints``, which the interface sets.
+        If an argument cannot be used, such as ``jac`` or ``bounds``, which the interface sets.
     CapabilityError
         If a method that was named cannot honor bounds or constraints.
 
@@ -130,15 +127,12 @@ class OptimizerInterface(Driving):
     optimizer : Optimizer
         The algorithm with its options.
     **settings
-        Settings of each run, as for :meth:`~optimizers.Optimizer.minimize`; ``hess`` and
-        ``hessp`` too.
+        Settings of each run, as for :meth:`~optimizers.Optimizer.minimize`; ``hess``, ``hessp``.
 
     Raises
     ------
-    InvalidInputError
-        If an argument cannot be used.
-    CapabilityError
-        If the optimizer cannot honor bounds or constraints.
+    InvalidInputError, CapabilityError
+        If an argument cannot be used, or the optimizer cannot honor bounds or constraints.
 
     Examples
     --------
@@ -182,10 +176,7 @@ def minimized(
     kwargs: dict[str, Any],
     watching: dict[str, Any],
 ) -> OptimizerResult:
-    """Return what an interface ends with: a method of SciPy's, or an optimizer.
-
-    ``given`` are the interface's arguments to the bounds, ``watching`` those of its ``minimize``.
-    """
+    """Return what an interface of ``given`` ends with; ``watching`` is given to its ``minimize``."""
     interface: Driving
     if optimizer is None:
         kwargs = dict(kwargs)

@@ -15,10 +15,7 @@ from optimizers.external.jax.tree import Tree
 
 
 class JaxBackend(Backend):
-    """A function of a pytree of parameters and of further arguments.
-
-    Nothing is updated in place: JAX's arrays cannot be. ``tree`` is how the parameters are packed.
-    """
+    """A function of a pytree and of further arguments; nothing is updated in place."""
 
     has_hessp = True
 

@@ -13,10 +13,7 @@ _KEPT = 32
 
 
 class Compiled:
-    """The functions of a packed vector ``x`` and the further arguments ``args``, compiled.
-
-    ``is_unconnected`` tells whether the loss, as traced last, has no derivative by any parameter.
-    """
+    """The functions of a packed vector ``x`` and the further arguments ``args``, compiled."""
 
     def __init__(
         self,
@@ -27,6 +24,7 @@ class Compiled:
     ) -> None:
         self._fun, self._constraints, self._has_aux, self._tree = fun, constraints, has_aux, tree
         self._jax = tree.jax
+        #: Whether the loss, as traced last, has no derivative by any parameter.
         self.is_unconnected = False
 
     @cached_property
@@ -141,11 +139,8 @@ def compiled_for(
     has_aux: bool,
     tree: Tree,
 ) -> Compiled:
-    """Return what is compiled of a function: anew, as what it reads may have changed.
-
-    It is kept between calls where all are functions of ``jax.jit``: what those read besides their
-    arguments is constant, also when they are called by themselves.
-    """
+    """Return what is compiled of a function: anew, as what it reads may have changed."""
+    # What functions of `jax.jit` read besides their arguments is constant anyway.
     wrapped = tree.jax.stages.Wrapped
     keeps = all(isinstance(function, wrapped) for function in (fun, *constraints))
     return (_remembered if keeps else Compiled)(fun, constraints, has_aux, tree)

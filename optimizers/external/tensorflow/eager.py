@@ -28,12 +28,12 @@ _SMALL = 10_000
 
 
 class Call:
-    """A concrete function, called directly; ``is_unconnected`` if all gradients in it are None.
+    """A concrete function, called by the operation that runs it.
 
-    The operation that runs it is called, and not the function itself: what is inside is then run
-    one by one. Waking threads is most of what an evaluation of a small model costs.
+    What is inside is then run one by one: waking threads is most of what a small model costs.
     """
 
+    #: Whether all gradients in it are None.
     is_unconnected = False
 
     def __init__(self, concrete: Any) -> None:

@@ -12,10 +12,9 @@ PATIENCE = 50
 
 
 class Direct:
-    """Tensors of a session, evaluated without all that ``Session.run`` looks up at each call.
+    """Tensors of a session, evaluated without what ``Session.run`` looks up at each call.
 
-    On a small model that is most of the time. TensorFlow's public way is for tensors without a feed
-    only; this one is what Keras took for its functions.
+    TensorFlow's public way is for tensors without a feed; this one is what Keras took.
     """
 
     def __init__(self, session: Any, tensors: Sequence[Any], fed: Sequence[Any]) -> None:
@@ -71,10 +70,7 @@ def _is_plain(session: Any) -> bool:
 
 
 def _is_array(graph: Any, key: Any, value: Any) -> bool:
-    """Return whether a feed is an array or number for a tensor of such, which ``run`` would take.
-
-    A list is not: it may have any other shape the next time.
-    """
+    """Return whether ``run`` would take a feed, and it is no list, whose shape may change."""
     if not (
         tf.is_symbolic_tensor(key)
         and key.graph is graph

@@ -19,10 +19,7 @@ _HELD = {"torch.float16": np.float16, "torch.float64": np.float64}
 
 
 class TorchBackend(Backend):
-    """Functions of leaf tensors, differentiated by autograd; ``.grad`` is not touched.
-
-    A point goes to a device in one copy, and loss and gradient come back in one.
-    """
+    """Functions of leaf tensors; to a device and back, a point and its answer are one copy each."""
 
     has_hessp = True
 
