@@ -54,7 +54,7 @@ class LossGradient:
 def entries(
     function: Callable[[NDArray[Any]], list[NDArray[Any]]], count: int
 ) -> list[Callable[..., NDArray[Any]]]:
-    """Return a function's entries as functions; its last answer is kept, as all are asked in turn."""
+    """Return a function's entries as functions; it is asked once for all of them."""
     known: NDArray[Any] | None = None
     answer: list[NDArray[Any]] = []
 

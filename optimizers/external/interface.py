@@ -105,7 +105,7 @@ class ExternalOptimizerInterface:
         return list(zip(lower.tolist(), upper.tolist(), strict=True))
 
     def _uses_hessp(self) -> bool:
-        """Return whether :meth:`_minimize` calls ``loss_grad_func.hessp(x, p)``, costly to build."""
+        """Return whether :meth:`_minimize` calls ``loss_grad_func.hessp``, which costs to build."""
         return False
 
     def minimize(

@@ -16,7 +16,7 @@ from optimizers.gradients.differences import Differences
 class NumpyBackend(Backend):
     """Functions of arrays that they read, differentiated by differences, or by themselves.
 
-    Then a loss returns ``(value, gradients)``, a constraint ``(values, jacobians)``, array by array.
+    Then a loss returns (value, gradients) and a constraint (values, jacobians), array by array.
     """
 
     def __init__(

@@ -176,7 +176,7 @@ def minimized(
     kwargs: dict[str, Any],
     watching: dict[str, Any],
 ) -> OptimizerResult:
-    """Return what an interface of ``given`` ends with; ``watching`` is given to its ``minimize``."""
+    """Return what an interface ends with, of its arguments and those of its ``minimize``."""
     interface: Driving
     if optimizer is None:
         kwargs = dict(kwargs)

@@ -6,8 +6,8 @@ A plug-in's test is three lines::
     def test_conformance(check):
         check(MyOptimizer)
 
-A failure says what to do. A class that overrides :meth:`optimizers.Optimizer.minimize` alone does
-without much of what the checks ask for: those that do not apply to it are skipped, and say why.
+A failure says what to do. Checks that do not apply to a class that overrides
+:meth:`optimizers.Optimizer.minimize` alone are skipped, and say why.
 
 The check of bounds draws random boxes and needs the extra ``test`` (hypothesis).
 """

@@ -3,6 +3,7 @@
 import asyncio
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,11 +60,8 @@ def check_workers(make: Factory) -> None:
         result = run(make(), bowl, workers=pool)
         alike(result, serial, ("x",), f"That is with workers. {_ASK}")
         assert result.nfev == len(bowl.points), "nfev is not the number of points evaluated."
-        error = raised(
-            NonFiniteValueError,
-            lambda: run(make(), Bowl(fail_at=3), workers=pool),
-            "a worker returned NaN, and the run went on.",
-        )
+        fail = partial(run, make(), Bowl(fail_at=3), workers=pool)
+        error = raised(NonFiniteValueError, fail, "a worker returned NaN, and the run went on.")
         assert error.optimizer_result.stop is StopReason.FAILED, "stop must say that it failed."
         # The pool is the caller's.
         assert pool.submit(abs, -1).result() == 1, "Leave the pool of workers open."

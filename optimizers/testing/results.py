@@ -99,8 +99,7 @@ def check_bounds(make: Factory) -> None:
     @hypothesis.settings(max_examples=25, deadline=None, derandomize=True)
     @hypothesis.given(strategies.lists(pairs, min_size=3, max_size=3), strategies.booleans())
     def inside(bounds: list[Any], use_jac: bool) -> None:
-        optimizer = make()
-        bowl = Bowl()
+        optimizer, bowl = make(), Bowl()
         budget = {} if replaces_minimize(optimizer) else {"maxfun": 60}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", OptimizerWarning)  # the start is clipped
@@ -109,9 +108,9 @@ def check_bounds(make: Factory) -> None:
         low = np.array([-np.inf if pair[0] is None else pair[0] for pair in bounds])
         high = np.array([np.inf if pair[1] is None else pair[1] for pair in bounds])
         for point in [*bowl.points, result.x]:
-            assert np.all((low <= point) & (point <= high)), (
-                f"{point} is outside of {bounds}: clip what you ask, or declare no bounds."
-            )
+            is_inside = np.all((low <= point) & (point <= high))
+            clip = "clip what you ask (problem.clip), or declare that bounds are not supported."
+            assert is_inside, f"{point} is outside of {bounds}: {clip}"
         assert result.fun == Bowl.exact(result.x), _BELONGS
 
     inside()
@@ -205,10 +204,9 @@ def check_non_finite(make: Factory) -> None:
         assert result.nrejected <= int(len(bowl.points) >= fail_at), "More was rejected than NaN."
         assert result.fun == Bowl.exact(result.x), _BELONGS
         if result.success:
-            assert result.fun <= clean.fun + margin, (
-                f"A wrong answer is called right after point {fail_at} was rejected: its value is "
-                "a penalty, and told.known says which rows those are."
-            )
+            penalty = "its value is a penalty, and told.known says which rows those are."
+            wrong = f"A wrong answer is a success after point {fail_at} was rejected: {penalty}"
+            assert result.fun <= clean.fun + margin, wrong
 
 
 def check_callback(make: Factory) -> None:

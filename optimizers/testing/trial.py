@@ -34,10 +34,8 @@ def run(
 
     Parameters
     ----------
-    optimizer : Optimizer
-        The optimizer.
-    fun, jac, x0, **settings
-        As in :meth:`optimizers.Optimizer.minimize`.
+    optimizer, fun, jac, x0, **settings
+        The optimizer, and as in its :meth:`~optimizers.Optimizer.minimize`.
 
     Returns
     -------
