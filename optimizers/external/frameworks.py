@@ -91,11 +91,11 @@ def is_keras(thing: Any) -> bool:
     return hasattr(thing, "value") and any(_root(cls) == "keras" for cls in type(thing).__mro__)
 
 
-def require(framework: str, extra: str | None = None) -> Any:
+def require(framework: str) -> Any:
     """Return a framework's module, or raise a MissingExtraError that names the extra."""
     try:
         return importlib.import_module(framework)
     except ImportError as error:
         raise MissingExtraError(
-            f"This needs {framework}: pip install 'variational-optimizers[{extra or framework}]'."
+            f"This needs {framework}: pip install 'variational-optimizers[{framework}]'."
         ) from error

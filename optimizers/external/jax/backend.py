@@ -10,7 +10,7 @@ from typing_extensions import override
 from optimizers.errors import InvalidInputError
 from optimizers.external.backend import Backend, check_functions
 from optimizers.external.bounds import Matched
-from optimizers.external.jax.compiling import compiled_for
+from optimizers.external.jax.compiling import Compiled, compiled_once
 from optimizers.external.jax.tree import Tree
 
 
@@ -38,9 +38,12 @@ class JaxBackend(Backend):
         self.packing = self.tree.packing
         self.variables = list(self.tree.paths)
         self._has_aux = has_aux
-        self._jax, self._args = self.tree.jax, self.tree.jax.device_put(args)
+        self._args = jax.device_put(args)
         self._start = self.tree.pack(params)
-        self._compiled = compiled_for(fun, tuple(constraints), has_aux, self.tree)
+        # Anew each time: what is read may have changed; to a function of `jax.jit` it is constant.
+        is_kept = all(isinstance(f, jax.stages.Wrapped) for f in (fun, *constraints))
+        make = compiled_once if is_kept else Compiled
+        self._compiled = make(fun, tuple(constraints), has_aux, self.tree)
         #: Whether ``loss_callback`` gets `aux`, as its one argument.
         self.passes_aux = False
         # The last point and the lowest, with loss and aux: a result is one of them. Shared with

@@ -130,17 +130,5 @@ def _kind(value: Any) -> str:
     return f"a {type(value).__name__}" if isinstance(value, list | dict) else "one value"
 
 
-_remembered = lru_cache(maxsize=_KEPT)(Compiled)
-
-
-def compiled_for(
-    fun: Callable[..., Any],
-    constraints: tuple[Callable[..., Any], ...],
-    has_aux: bool,
-    tree: Tree,
-) -> Compiled:
-    """Return what is compiled of a function: anew, as what it reads may have changed."""
-    # What functions of `jax.jit` read besides their arguments is constant anyway.
-    wrapped = tree.jax.stages.Wrapped
-    keeps = all(isinstance(function, wrapped) for function in (fun, *constraints))
-    return (_remembered if keeps else Compiled)(fun, constraints, has_aux, tree)
+#: As Compiled, and kept between calls.
+compiled_once = lru_cache(maxsize=_KEPT)(Compiled)

@@ -29,21 +29,17 @@ class Direct:
     @classmethod
     def of(cls, session: Any, tensors: Sequence[Any], feed: Mapping[Any, Any]) -> Self | None:
         """Return the way to evaluate tensors with such a feed; None where ``run`` may differ."""
-        if not _is_plain(session):
-            return None
-        fed = list(feed)
-        if not all(_is_array(session.graph, key, value) for key, value in feed.items()):
-            return None
-        is_tensor = tf.is_symbolic_tensor
-        if not all(is_tensor(t) and t.graph is session.graph for t in tensors):
-            return None
-        names = {tensor.name for tensor in tensors}
-        if any(tensor.dtype.as_numpy_dtype is np.object_ for tensor in tensors) or any(
-            key.name in names for key in fed
-        ):
+        has_same_answer = (
+            _is_plain(session)
+            and all(_is_array(session.graph, key, value) for key, value in feed.items())
+            and all(tf.is_symbolic_tensor(t) and t.graph is session.graph for t in tensors)
+            and all(tensor.dtype.as_numpy_dtype is not np.object_ for tensor in tensors)
+            and {tensor.name for tensor in tensors}.isdisjoint(key.name for key in feed)
+        )
+        if not has_same_answer:
             return None
         try:
-            return cls(session, tensors, fed)
+            return cls(session, tensors, list(feed))
         except Exception:  # it is no public way: whatever it may be, there is the other
             return None
 
