@@ -12,6 +12,10 @@ EXTRAS = {
     "tensorflow": "tensorflow",
     "torch": "torch",
 }
+# Without examples, and they import the framework at their top.
+collect_ignore_glob = (
+    [] if importlib.util.find_spec("tensorflow") else ["optimizers/external/tensorflow/*"]
+)
 
 
 def pytest_collection_modifyitems(items):

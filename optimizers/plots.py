@@ -1,12 +1,9 @@
 """Pictures of runs; needs the extra ``plot`` (matplotlib)."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from optimizers.errors import InvalidInputError, MissingExtraError
 from optimizers.run.observers import History
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 def check_matplotlib() -> None:
@@ -19,9 +16,7 @@ def check_matplotlib() -> None:
         ) from error
 
 
-def plot_convergence(
-    history: History, ax: "Axes | None" = None, *, minimum: float | None = None
-) -> Any:
+def plot_convergence(history: History, ax: Any = None, *, minimum: float | None = None) -> Any:
     """Draw the value of each iterate against the points evaluated so far.
 
     Parameters

@@ -1,8 +1,4 @@
-"""Backend: what a framework has to offer so that solvers can work on its variables.
-
-Solvers see flat NumPy vectors only. A backend is made once for a loss and its variables, and all
-that is compiled or built is built then; :meth:`Backend.bind` ties it to one minimization.
-"""
+"""Backend: what a framework has to offer so that solvers can work on its variables."""
 
 import copy
 from abc import ABC, abstractmethod
@@ -13,31 +9,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizers._types import Array
-from optimizers.errors import InvalidInputError, NoValueError, OptimizerError
+from optimizers.errors import InvalidInputError, NoValueError
 from optimizers.external.bounds import Matched, as_pairs, form_error
 from optimizers.external.packing import Packing
 
 
-class NoSecondDerivativeError(OptimizerError, NotImplementedError):
-    """The loss has no exact product of its Hessian and a vector."""
-
-
 class Backend(ABC):
-    """A loss, its constraints and its variables in one framework.
+    """A loss, its constraints and its variables in one framework, built once.
 
-    A framework has a class for it, or a function that makes one, with the arguments ``(loss,
-    var_list, constraints, second_order)``, equalities first. Vectors given to its methods have
-    shape (n,) and are not changed or kept; what they return is the caller's.
+    It is made of ``(loss, var_list, constraints, second_order)``, equalities first. Vectors given
+    to its methods have shape (n,) and are not changed or kept; what they return is the caller's.
     """
 
     variables: list[Any]
     packing: Packing
     limits: tuple[Array, Array] | None = None
-
-    @property
-    def is_unconnected(self) -> bool:
-        """Whether the loss is known to have no gradient by any variable, once it is evaluated."""
-        return False
+    #: Whether the loss is known to have no gradient by any variable, once it is evaluated.
+    is_unconnected = False
+    #: Whether :meth:`hessp` can be called.
+    has_hessp = False
 
     def bind(
         self,
@@ -46,11 +36,7 @@ class Backend(ABC):
         fetches: Sequence[Any],
         run_kwargs: Mapping[str, Any],
     ) -> Self:
-        """Return this backend for one minimization; the original stays as it is.
-
-        The arguments are those of the interface's ``minimize``. All but ``fetches`` belong to
-        TensorFlow's graph mode; elsewhere they are errors.
-        """
+        """Return a copy for one minimization; all but ``fetches`` is for graph mode alone."""
         given = {"session": session, "feed_dict": feed_dict, **run_kwargs}
         for name, value in given.items():
             if value is not None and value != {}:
@@ -64,10 +50,7 @@ class Backend(ABC):
 
     def prepare(self, fetches: list[Any]) -> None:
         """Make ready for one minimization, with these fetches; on the copy that is bound."""
-        if fetches:
-            raise InvalidInputError(
-                f"fetches was given, but {type(self).__name__} evaluates nothing but the loss."
-            )
+        self._fetches = fetches
 
     @abstractmethod
     def initial(self) -> NDArray[Any]:
@@ -75,10 +58,7 @@ class Backend(ABC):
 
     @abstractmethod
     def loss_grad(self, x: NDArray[Any]) -> tuple[Any, ...]:
-        """Return the loss at ``x``, its gradient and, one by one, the values of the fetches.
-
-        The gradient is of the packing's type, zero where the loss does not depend on a variable.
-        """
+        """Return the loss, its gradient in the packing's type, and, one by one, the fetches."""
 
     def constraint_values(self, x: NDArray[Any]) -> list[NDArray[Any]]:
         """Return the values of each constraint at ``x``, of shape (m,)."""
@@ -89,19 +69,11 @@ class Backend(ABC):
         return []
 
     def hessp(self, x: NDArray[Any], p: NDArray[Any]) -> NDArray[Any]:
-        """Return the Hessian at ``x`` times ``p``; NoSecondDerivativeError if there is none."""
-        raise NoSecondDerivativeError(f"{type(self).__name__} has no Hessian-vector products.")
-
-    @property
-    def has_hessp(self) -> bool:
-        """Whether :meth:`hessp` can be called."""
-        return False
+        """Return the Hessian at ``x`` times ``p``, exactly; only where ``has_hessp``."""
+        raise NotImplementedError
 
     def match(self, bounds: Any) -> Matched:
-        """Return the bounds of each variable, or None for one that has none.
-
-        ``bounds`` are a dict or pairs, from a variable or ``variable.ref()`` to (low, high).
-        """
+        """Return the bounds of each variable or None, from a dict or pairs of variables to them."""
         matched: list[Any] = [None] * len(self.variables)
         for key, pair in as_pairs(bounds):
             if key is None or isinstance(key, int | float):
@@ -127,10 +99,7 @@ class Backend(ABC):
         """Write ``x`` to the variables."""
 
     def rollback(self, x: NDArray[Any]) -> None:
-        """Write ``x``, which they held at the start, to variables that may hold anything else.
-
-        It must not fail: an error is on its way to the user.
-        """
+        """Write the start back; it must not fail, as an error is on its way to the user."""
         self.commit(x)
 
 

@@ -35,9 +35,9 @@ def form_error(bounds: Any) -> InvalidInputError:
 
 
 def pack_bounds(packing: Packing, matched: Matched) -> tuple[Array, Array]:
-    """Return the bounds of all variables as two flat float64 vectors, infinite where there is none.
+    """Return all bounds as two flat float64 vectors, infinite where there is none.
 
-    They are numbers of the variables' types, rounded inward: no variable ends outside its bounds.
+    They are rounded inward to the variables' types, none of which ends outside its bounds.
     """
     lower, upper = np.full(packing.size, -np.inf), np.full(packing.size, np.inf)
     for i, (part, shape, pair) in enumerate(

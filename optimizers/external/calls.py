@@ -1,6 +1,7 @@
 """What solvers are given to call: the loss with its gradient, the constraints, the callback."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,8 @@ class LossGradient:
         #: The point of the lowest loss, if that is remembered.
         self.best: NDArray[Any] | None = None
         self._lowest = np.inf
+        #: The exact product of the Hessian at ``x`` and ``p``, ``hessp(x, p)``; None without.
+        self.hessp = backend.hessp if backend.has_hessp else None
 
     def __call__(self, x: NDArray[Any]) -> tuple[Any, NDArray[Any]]:
         """Return both; CallbackStop if ``loss_callback`` raised StopIteration."""
@@ -47,45 +50,23 @@ class LossGradient:
         """Whether the loss is known to have no gradient by any variable."""
         return self._backend.is_unconnected
 
-    @property
-    def hessp(self) -> Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]] | None:
-        """The exact product of the Hessian at ``x`` and ``p``, ``hessp(x, p)``; None without."""
-        return self._backend.hessp if self._backend.has_hessp else None
 
+def entries(
+    function: Callable[[NDArray[Any]], list[NDArray[Any]]], count: int
+) -> list[Callable[..., NDArray[Any]]]:
+    """Return a function's entries as functions; it is asked once for all of them."""
+    known: NDArray[Any] | None = None
+    answer: list[NDArray[Any]] = []
 
-class Constraints:
-    """The constraints of a bound backend as functions of the packed vector, evaluated together."""
+    def entry(x: NDArray[Any], i: int) -> NDArray[Any]:
+        nonlocal known, answer
+        if known is None or not np.array_equal(known, x):
+            known = None  # nothing is known if this fails
+            answer = function(x)
+            known = np.array(x)
+        return answer[i].copy()
 
-    def __init__(self, backend: Backend) -> None:
-        self._values = _Latest(backend.constraint_values)
-        self._jacobians = _Latest(backend.constraint_jacobians)
-
-    def functions(self, indices: Sequence[int]) -> list[Callable[..., NDArray[Any]]]:
-        """Return a function ``values(x) -> (m,)`` for each of the constraints named."""
-        return [self._values.part(i) for i in indices]
-
-    def jacobians(self, indices: Sequence[int]) -> list[Callable[..., NDArray[Any]]]:
-        """Return a function ``jacobian(x) -> (m, n)`` for each of the constraints named."""
-        return [self._jacobians.part(i) for i in indices]
-
-
-class _Latest:
-    """A function that remembers its last answer: solvers ask constraint by constraint."""
-
-    def __init__(self, function: Callable[[NDArray[Any]], list[NDArray[Any]]]) -> None:
-        self._function = function
-        self._x: NDArray[Any] | None = None
-        self._answer: list[NDArray[Any]] = []
-
-    def part(self, i: int) -> Callable[..., NDArray[Any]]:
-        def evaluate(x: NDArray[Any]) -> NDArray[Any]:
-            if self._x is None or not np.array_equal(self._x, x):
-                self._x = None  # nothing is known if this fails
-                self._answer = self._function(x)
-                self._x = np.array(x)
-            return self._answer[i].copy()
-
-        return evaluate
+    return [partial(entry, i=i) for i in range(count)]
 
 
 def no_step(xk: NDArray[Any], *state: Any) -> None:

@@ -1,16 +1,19 @@
-"""Driving: one of this package's optimizers on the functions that an interface hands out."""
+"""Driving: an interface that runs one of this package's optimizers."""
 
 import itertools
+import logging
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import Bounds, NonlinearConstraint
+from typing_extensions import override
 
 from optimizers._types import Array
 from optimizers.errors import CapabilityError, InvalidInputError, NonFiniteValueError, OptionError
 from optimizers.external.calls import CallbackStop, no_step
+from optimizers.external.interface import ExternalOptimizerInterface
 from optimizers.optimizer import Optimizer
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.run.observers import as_observer
@@ -18,36 +21,129 @@ from optimizers.scipy.methods import QuietBFGS
 from optimizers.scipy.scipy_optimizer import SciPyOptimizer
 from optimizers.support import SupportLevel
 
+_LOG = logging.getLogger("optimizers.external")
+#: The type of variables that have several.
+DOUBLE = np.dtype(np.float64)
 # There is one set of variables: no two points can be evaluated at the same time.
 _PARALLEL = ("workers", "eval_timeout", "hedge")
 
 
-def check_able(optimizer: Optimizer, name: str, is_bounded: bool, is_constrained: bool) -> None:
-    """Raise an error if an optimizer cannot honor what is given, or evaluates in parallel."""
-    for what, given, argument in (
-        ("bounds", is_bounded, "bounds (var_to_bounds)"),
-        ("constraints", is_constrained, "equalities or inequalities"),
-    ):
-        if given and _level(optimizer, what) < SupportLevel.supported:
-            raise CapabilityError(
-                f"{name} cannot honor {what}, and {argument} were given: leave them out, or take "
-                "a method that does, such as L-BFGS-B for bounds and SLSQP for both."
+class Driving(ExternalOptimizerInterface):
+    """What the two interfaces share: the run, its log entry and its result."""
+
+    _keeps_best = True
+
+    def _chosen(
+        self, optimizer_kwargs: dict[str, Any], dtype: np.dtype[Any] = DOUBLE
+    ) -> tuple[Optimizer, dict[str, Any]]:
+        """Return the optimizer, for variables of a type, and the settings of the run."""
+        raise NotImplementedError
+
+    @override
+    def _check(self) -> None:
+        optimizer, _ = self._chosen(self.optimizer_kwargs)
+        limits = self._backend.limits
+        for what, is_given, argument in (
+            ("bounds", limits is not None and np.isfinite(limits).any(), "bounds (var_to_bounds)"),
+            (
+                "constraints",
+                self._equalities or self._inequalities,
+                "equalities or inequalities",
+            ),
+        ):
+            if is_given and optimizer._level(what) < SupportLevel.supported:
+                raise CapabilityError(
+                    f"{type(optimizer).__name__} cannot honor {what}, and {argument} were given: "
+                    "leave them out, or take a method that does, such as L-BFGS-B for bounds and "
+                    "SLSQP for both."
+                )
+        check_serial(optimizer.settings)
+
+    @override
+    def _packed_bounds(self) -> Any:
+        # A list of pairs takes longer than all else, and only a subclass's own method needs it.
+        if self._backend.limits is None or type(self)._minimize is not Driving._minimize:
+            return super()._packed_bounds()
+        return Bounds(*self._backend.limits)
+
+    @override
+    def _uses_hessp(self) -> bool:
+        optimizer, settings = self._chosen(self.optimizer_kwargs)
+        return _wants_hessian(optimizer) and not {"hess", "hessp"} & settings.keys()
+
+    @override
+    def _minimize(
+        self,
+        initial_val: NDArray[Any],
+        loss_grad_func: Callable[..., Any],
+        equality_funcs: list[Callable[..., Any]],
+        equality_grad_funcs: list[Callable[..., Any]],
+        inequality_funcs: list[Callable[..., Any]],
+        inequality_grad_funcs: list[Callable[..., Any]],
+        packed_bounds: list[tuple[float, float]] | None,
+        step_callback: Callable[..., Any],
+        optimizer_kwargs: dict[str, Any],
+    ) -> NDArray[Any]:
+        optimizer, settings = self._chosen(optimizer_kwargs, initial_val.dtype)
+        hessp = getattr(loss_grad_func, "hessp", None)
+        _check_curvature(optimizer, hessp, {**optimizer.settings, **settings})
+        takes_gradient = optimizer._level("gradient") >= SupportLevel.supported
+        both = _Deferring(loss_grad_func, step_callback, takes_gradient)
+        if hessp is not None and _wants_hessian(optimizer):
+            settings = {**_second_derivatives(optimizer, hessp, initial_val.size), **settings}
+        given = settings.pop("callback", None) or optimizer.settings.get("callback")
+        callback = _callback(given, both)
+        if callback is not None:
+            settings["callback"] = callback
+        constraints = [
+            ("eq", *pair) for pair in zip(equality_funcs, equality_grad_funcs, strict=True)
+        ]
+        constraints += [
+            ("ineq", *pair) for pair in zip(inequality_funcs, inequality_grad_funcs, strict=True)
+        ]
+        if constraints:
+            settings["constraints"] = _constraints(optimizer, constraints)
+        bounds = _bounds(packed_bounds, initial_val.size)
+        try:
+            result = optimizer.minimize(
+                both.evaluate if takes_gradient else (lambda x: both.evaluate(x)[0]),
+                _start(initial_val, bounds),
+                True if takes_gradient else None,
+                bounds,
+                **settings,
             )
-    settings = optimizer.settings
-    check_serial({key: settings.get(key) for key in (*_PARALLEL, "max_evals_grouped")})
+        except NonFiniteValueError as error:
+            if str(error).startswith("jac"):
+                error.add_note(
+                    "That is the gradient that the framework computed of the loss, by the "
+                    "variables as one vector; sqrt or a norm at zero, for instance, has none."
+                )
+            raise
+        if both.refused:  # asked, and so counted, but not evaluated
+            result.nfev -= both.refused
+            result.njev -= both.refused * takes_gradient
+        if result.stop is StopReason.CALLBACK and result.best is not None:
+            if not np.array_equal(result.x, result.best.x):
+                result.jac = None
+            result.x, result.fun = result.best.x.copy(), result.best.fun
+        self.result_ = result
+        _LOG.info(
+            "Optimization terminated with:\n  Message: %s\n  Objective function value: %s\n"
+            "  Number of iterations: %d\n  Number of functions evaluations: %d",
+            *(result.message, result.fun, result.nit, result.nfev),
+        )
+        return result.x
 
 
-def check_curvature(
-    optimizer: Optimizer, name: str, has_products: bool, settings: dict[str, Any]
-) -> None:
+def _check_curvature(optimizer: Optimizer, hessp: Any, settings: dict[str, Any]) -> None:
     """Raise a CapabilityError if an optimizer requires second derivatives and there are none."""
-    given = {**optimizer.settings, **settings}
-    has_any = has_products or given.get("hess") is not None or given.get("hessp") is not None
-    if _level(optimizer, "hessian") == SupportLevel.required and not has_any:
+    known = (hessp, settings.get("hess"), settings.get("hessp"))
+    is_required = optimizer._level("hessian") == SupportLevel.required
+    if is_required and all(derivative is None for derivative in known):
         raise CapabilityError(
-            f"{name} requires second derivatives, and of this loss there are none that are exact: "
-            "give the interface hess or hessp, or take a method that does without, such as "
-            "trust-constr."
+            f"{type(optimizer).__name__} requires second derivatives, and of this loss there are "
+            "none that are exact: give the interface hess or hessp, or take a method that does "
+            "without, such as trust-constr."
         )
 
 
@@ -63,71 +159,13 @@ def check_serial(settings: dict[str, Any]) -> None:
         )
 
 
-def wants_hessian(optimizer: Optimizer) -> bool:
+def _wants_hessian(optimizer: Optimizer) -> bool:
     """Return whether an optimizer makes use of second derivatives."""
-    return _level(optimizer, "hessian") >= SupportLevel.supported
-
-
-def _level(optimizer: Optimizer, what: str) -> SupportLevel:
-    return optimizer.get_support_level().get(what, SupportLevel.not_supported)
-
-
-def drive(
-    optimizer: Optimizer,
-    *,
-    initial_val: NDArray[Any],
-    loss_grad_func: Callable[..., Any],
-    equalities: list[tuple[Callable[..., Any], Callable[..., Any]]],
-    inequalities: list[tuple[Callable[..., Any], Callable[..., Any]]],
-    packed_bounds: Any,
-    step_callback: Callable[..., Any],
-    settings: dict[str, Any],
-) -> OptimizerResult:
-    """Run an optimizer on what :meth:`ExternalOptimizerInterface._minimize` is given.
-
-    Constraints are pairs (function, jacobian). Where a callback asked to stop, the best point is
-    returned.
-    """
-    takes_gradient = _level(optimizer, "gradient") >= SupportLevel.supported
-    both = _Deferring(loss_grad_func, step_callback, takes_gradient)
-    settings = {**_second_derivatives(optimizer, loss_grad_func, initial_val.size), **settings}
-    callback = _callback(settings.pop("callback", None) or optimizer.settings.get("callback"), both)
-    if callback is not None:
-        settings["callback"] = callback
-    constraints = _constraints(optimizer, equalities, inequalities)
-    if constraints:
-        settings["constraints"] = constraints
-    bounds = _bounds(packed_bounds, initial_val.size)
-    try:
-        result = optimizer.minimize(
-            both.evaluate if takes_gradient else (lambda x: both.evaluate(x)[0]),
-            _start(initial_val, bounds),
-            True if takes_gradient else None,
-            bounds,
-            **settings,
-        )
-    except NonFiniteValueError as error:
-        if str(error).startswith("jac"):
-            error.add_note(
-                "That is the gradient that the framework computed of the loss, by the variables as "
-                "one vector; sqrt or a norm at zero, for instance, has none."
-            )
-        raise
-    if both.refused:  # asked, and so counted, but not evaluated
-        result.nfev -= both.refused
-        result.njev -= both.refused * takes_gradient
-    if result.stop is StopReason.CALLBACK and result.best is not None:
-        if not np.array_equal(result.x, result.best.x):
-            result.jac = None
-        result.x, result.fun = result.best.x.copy(), result.best.fun
-    return result
+    return optimizer._level("hessian") >= SupportLevel.supported
 
 
 class _Deferring:
-    """The loss and the step callback, either of which may ask to stop.
-
-    ``loss_callback``'s wish waits for the next call, so that the run gets the value just computed.
-    """
+    """The loss, which stops at the call after the wish to: its value still counts; and the step."""
 
     def __init__(
         self, loss_grad: Callable[..., Any], step: Callable[..., Any], takes_gradient: bool
@@ -186,35 +224,23 @@ def _callback(given: Callable[..., Any] | None, both: _Deferring) -> Callable[..
     return callback
 
 
-def _second_derivatives(
-    optimizer: Optimizer, loss_grad_func: Callable[..., Any], n: int
-) -> dict[str, Any]:
-    """Return what the optimizer takes of exact second derivatives, if there are any."""
-    hessp = getattr(loss_grad_func, "hessp", None)
-    if hessp is None or not wants_hessian(optimizer):
-        return {}
+def _second_derivatives(optimizer: Optimizer, hessp: Callable[..., Any], n: int) -> dict[str, Any]:
+    """Return exact second derivatives in the form that the optimizer takes."""
     if isinstance(optimizer, SciPyOptimizer) and optimizer.needs_matrix:
         return {"hess": lambda x: np.stack([hessp(x, row) for row in np.eye(n)])}
     return {"hessp": hessp}
 
 
 def _constraints(
-    optimizer: Optimizer,
-    equalities: list[tuple[Callable[..., Any], Callable[..., Any]]],
-    inequalities: list[tuple[Callable[..., Any], Callable[..., Any]]],
+    optimizer: Optimizer, given: list[tuple[str, Callable[..., Any], Callable[..., Any]]]
 ) -> list[Any]:
-    """Return constraints in the form that suits the optimizer."""
-    if wants_hessian(optimizer):
-        # SciPy's own choice warns of every constraint that is linear.
-        return [
-            NonlinearConstraint(function, 0.0, upper, jac=jacobian, hess=QuietBFGS())
-            for given, upper in ((equalities, 0.0), (inequalities, np.inf))
-            for function, jacobian in given
-        ]
+    """Return constraints (kind, function, jacobian) in the form that suits the optimizer."""
+    if not _wants_hessian(optimizer):
+        return [{"type": kind, "fun": fun, "jac": jac} for kind, fun, jac in given]
+    # SciPy's own choice of a Hessian warns of every constraint that is linear.
     return [
-        {"type": kind, "fun": function, "jac": jacobian}
-        for kind, given in (("eq", equalities), ("ineq", inequalities))
-        for function, jacobian in given
+        NonlinearConstraint(fun, 0.0, 0.0 if kind == "eq" else np.inf, jac=jac, hess=QuietBFGS())
+        for kind, fun, jac in given
     ]
 
 

@@ -20,10 +20,7 @@ BACKENDS = {
 def backend_for(
     loss: Any, var_list: Sequence[Any] | None, constraints: Sequence[Any], second_order: bool
 ) -> Backend:
-    """Return the backend of the framework that a loss and its variables are of.
-
-    A loss that is a backend already, as a framework's own call makes it, is returned.
-    """
+    """Return the backend for a loss and its variables; a loss that is one already, as it is."""
     if isinstance(loss, Backend):
         return loss
     name = framework_of([loss, *(var_list or ())])
@@ -94,11 +91,11 @@ def is_keras(thing: Any) -> bool:
     return hasattr(thing, "value") and any(_root(cls) == "keras" for cls in type(thing).__mro__)
 
 
-def require(framework: str, extra: str | None = None) -> Any:
+def require(framework: str) -> Any:
     """Return a framework's module, or raise a MissingExtraError that names the extra."""
     try:
         return importlib.import_module(framework)
     except ImportError as error:
         raise MissingExtraError(
-            f"This needs {framework}: pip install 'variational-optimizers[{extra or framework}]'."
+            f"This needs {framework}: pip install 'variational-optimizers[{framework}]'."
         ) from error

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from optimizers.errors import InvalidInputError, InvalidValueError
 from optimizers.external.bounds import pack_bounds
-from optimizers.external.calls import Constraints, LossGradient, step_function
+from optimizers.external.calls import LossGradient, entries, step_function
 from optimizers.external.frameworks import as_list, as_variables, backend_for
 from optimizers.options.settings import RUN_SETTINGS
 from optimizers.result import OptimizerResult
@@ -20,25 +20,24 @@ _CONSTRUCTORS = {
 
 
 class ExternalOptimizerInterface:
-    """Base class of interfaces with optimization algorithms outside of the framework.
+    """Base class of interfaces to algorithms outside of a framework, which implement _minimize.
 
-    Subclass it and implement :meth:`_minimize` to wrap an algorithm; to use one, take
-    :class:`ScipyOptimizerInterface` or :class:`OptimizerInterface`.
+    To use one, take :class:`ScipyOptimizerInterface` or :class:`OptimizerInterface`.
 
     Parameters
     ----------
     loss : tensor or callable
-        What to minimize. A symbolic scalar tensor of TensorFlow's graph mode; or a function
-        without arguments, ``loss() -> scalar``, that reads the variables.
+        What to minimize: a scalar tensor of TensorFlow's graph mode, or a function without
+        arguments that reads the variables and returns a scalar.
     var_list : list of variables, optional
-        What to minimize it in. By default, TensorFlow's trainable variables: in graph mode those
+        What to minimize it in; by default TensorFlow's trainable variables, in graph mode those
         of the graph's collection, else those that the loss reads.
     equalities, inequalities : list of tensors or callables, optional
         What to hold at zero, and what not to let become negative; each a scalar or an array.
     var_to_bounds : dict or sequence of pairs, optional
-        From a variable (or ``variable.ref()``) to ``(low, high)``. Either side is a number or
-        what broadcasts to the variable's shape; None or an infinity for no bound. Variables that
-        cannot be keys of a dict go into a list of ``(variable, (low, high))``.
+        From a variable (or ``variable.ref()``) to ``(low, high)``; a list of such pairs where it
+        cannot be a key. Either side is a number or what broadcasts to the variable's shape; None
+        or an infinity for no bound.
     **optimizer_kwargs
         Further arguments, for :meth:`_minimize`; they are copied.
 
@@ -51,11 +50,8 @@ class ExternalOptimizerInterface:
 
     Raises
     ------
-    InvalidInputError
-        If an argument cannot be used: bounds that do not broadcast or are for a variable that is
-        not in ``var_list``, for instance.
-    MissingExtraError
-        If the framework is not installed.
+    InvalidInputError, MissingExtraError
+        If an argument cannot be used, or the framework is not installed.
 
     Examples
     --------
@@ -96,6 +92,10 @@ class ExternalOptimizerInterface:
         if var_to_bounds is not None:
             matched = self._backend.match(var_to_bounds)
             self._backend.limits = pack_bounds(self._backend.packing, matched)
+        self._check()
+
+    def _check(self) -> None:
+        """Raise an error for arguments that the algorithm cannot take; nothing by default."""
 
     def _packed_bounds(self) -> Any:
         """Return the bounds as :meth:`_minimize` gets them."""
@@ -105,10 +105,7 @@ class ExternalOptimizerInterface:
         return list(zip(lower.tolist(), upper.tolist(), strict=True))
 
     def _uses_hessp(self) -> bool:
-        """Return whether :meth:`_minimize` calls ``loss_grad_func.hessp(x, p)``: it costs to build.
-
-        That is the exact product of the Hessian at ``x`` and ``p``, or None where there is none.
-        """
+        """Return whether :meth:`_minimize` calls ``loss_grad_func.hessp``, which costs to build."""
         return False
 
     def minimize(
@@ -122,8 +119,8 @@ class ExternalOptimizerInterface:
     ) -> None:
         """Minimize the loss; the variables are updated in place at the end.
 
-        An exception leaves them as they were. In the meantime TensorFlow's graph mode leaves them
-        alone; elsewhere they hold whatever is being tried.
+        An exception leaves them as they were. In the meantime, except for TensorFlow's graph mode,
+        they hold whatever is being tried.
 
         Parameters
         ----------
@@ -132,8 +129,7 @@ class ExternalOptimizerInterface:
         feed_dict : dict, optional
             Fed to every evaluation, in graph mode.
         fetches : list, optional
-            What to evaluate with the loss and hand to ``loss_callback``: tensors in graph mode,
-            else functions without arguments, or variables.
+            What ``loss_callback`` gets: tensors in graph mode, else functions or variables.
         step_callback : callable, optional
             ``step_callback(xk)``, called at each step with the flat vector of the variables.
         loss_callback : callable, optional
@@ -145,27 +141,25 @@ class ExternalOptimizerInterface:
         Raises
         ------
         InvalidInputError
-            If something belongs elsewhere: settings of the run, such as ``timeout``, are the
-            constructor's.
+            If something belongs to the constructor, as settings of the run do, such as ``timeout``.
         """
         _refuse_misplaced(run_kwargs)
         backend = self._backend.bind(session, feed_dict, as_list(fetches), run_kwargs)
         initial = backend.initial()
         loss_grad = LossGradient(backend, loss_callback, keeps_best=not self._keeps_best)
-        constraints = Constraints(backend)
-        count = len(self._equalities)
-        equalities = range(count)
-        inequalities = range(count, count + len(self._inequalities))
+        m, count = len(self._equalities), len(self._equalities) + len(self._inequalities)
+        values = entries(backend.constraint_values, count)
+        jacobians = entries(backend.constraint_jacobians, count)
         self.result_ = None
         try:
             try:
                 x = self._minimize(
                     initial_val=initial.copy(),
                     loss_grad_func=loss_grad,
-                    equality_funcs=constraints.functions(equalities),
-                    equality_grad_funcs=constraints.jacobians(equalities),
-                    inequality_funcs=constraints.functions(inequalities),
-                    inequality_grad_funcs=constraints.jacobians(inequalities),
+                    equality_funcs=values[:m],
+                    equality_grad_funcs=jacobians[:m],
+                    inequality_funcs=values[m:],
+                    inequality_grad_funcs=jacobians[m:],
                     packed_bounds=self._packed_bounds(),
                     step_callback=step_function(step_callback),
                     optimizer_kwargs=_copied(self.optimizer_kwargs),
@@ -189,9 +183,7 @@ class ExternalOptimizerInterface:
         step_callback: Callable[..., Any],
         optimizer_kwargs: dict[str, Any],
     ) -> NDArray[Any]:
-        """Run an algorithm; what a subclass implements.
-
-        It is called with these keywords. What it cannot honor should be an error of its own.
+        """Run an algorithm; what a subclass implements, and is called with these keywords.
 
         Parameters
         ----------
@@ -199,10 +191,8 @@ class ExternalOptimizerInterface:
             The start, in the variables' type; float64 if they have several.
         loss_grad_func : callable
             ``loss_grad_func(x) -> (loss, gradient)``.
-        equality_funcs, inequality_funcs : list of callables
-            ``function(x) -> (m,)``, one for each constraint; m is 1 for a scalar.
-        equality_grad_funcs, inequality_grad_funcs : list of callables
-            ``jacobian(x) -> (m, n)``.
+        equality_funcs, equality_grad_funcs, inequality_funcs, inequality_grad_funcs : list
+            ``function(x) -> (m,)`` and ``jacobian(x) -> (m, n)`` of each constraint.
         packed_bounds : list of (low, high), or None
             One pair for each element of ``x``, infinite where there is no bound.
         step_callback : callable

@@ -14,10 +14,9 @@ from optimizers.gradients.differences import Differences
 
 
 class NumpyBackend(Backend):
-    """Functions of arrays that they read, with gradients of their own or by differences.
+    """Functions of arrays that they read, differentiated by differences, or by themselves.
 
-    A loss returns its value or ``(value, gradients)``, a constraint its values or ``(values,
-    jacobians)``, with an entry for each array.
+    Then a loss returns (value, gradients) and a constraint (values, jacobians), array by array.
     """
 
     def __init__(
@@ -38,11 +37,6 @@ class NumpyBackend(Backend):
         self.variables = list(var_list or ())
         self.packing = Packing([v.shape for v in self.variables], [v.dtype for v in self.variables])
         self._loss, self._constraints = loss, constraints
-        self._fetches: list[Any] = []
-
-    @override
-    def prepare(self, fetches: list[Any]) -> None:
-        self._fetches = fetches
 
     @override
     def initial(self) -> NDArray[Any]:

@@ -11,9 +11,8 @@ from optimizers.errors import InvalidInputError, InvalidValueError
 
 
 class Packing:
-    """How the variables of a model lie in one flat vector.
+    """How variables lie in one flat vector: of their dtype if they share one, else float64.
 
-    Its ``dtype`` is that of the variables if they share one, else float64, which holds all of them.
     ``held`` are the types of the framework's, where it has fewer digits than ``dtypes``.
     """
 

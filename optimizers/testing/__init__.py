@@ -6,8 +6,8 @@ A plug-in's test is three lines::
     def test_conformance(check):
         check(MyOptimizer)
 
-A failure says what to do. A class that overrides :meth:`optimizers.Optimizer.minimize` alone does
-without much of what the checks ask for: those that do not apply to it are skipped, and say why.
+A failure says what to do. Checks that do not apply to a class that overrides
+:meth:`optimizers.Optimizer.minimize` alone are skipped, and say why.
 
 The check of bounds draws random boxes and needs the extra ``test`` (hypothesis).
 """
@@ -23,6 +23,7 @@ if find_spec("pytest") is not None:
         *(f"{__name__}.{module}" for module in ("declared", "evaluated", "results", "trial"))
     )
 
+from optimizers.testing import declared, evaluated, results
 from optimizers.testing.bowl import START, Bowl
 from optimizers.testing.declared import (
     check_nothing_in_silence,
@@ -53,27 +54,11 @@ from optimizers.testing.results import (
 from optimizers.testing.trial import Factory, NotApplicable, run
 
 #: Every check, in the order of :func:`check_optimizer`.
-CHECKS: tuple[Callable[[Factory], None], ...] = (
-    check_support_levels,
-    check_counts,
-    check_value_belongs_to_point,
-    check_budget,
-    check_bounds,
-    check_nothing_shared,
-    check_repeatable,
-    check_threads,
-    check_failure,
-    check_non_finite,
-    check_callback,
-    check_timeout,
-    check_settings_round_trip,
-    check_unknown_setting,
-    check_nothing_in_silence,
-    check_groups,
-    check_workers,
-    check_stepper,
-    check_lockstep,
-    check_journal,
+CHECKS: tuple[Callable[[Factory], None], ...] = tuple(
+    check
+    for module in (declared, results, evaluated)
+    for name, check in vars(module).items()
+    if name.startswith("check_")
 )
 
 __all__ = [

@@ -1,6 +1,7 @@
 """Bowl: an objective that records how it is called."""
 
 import math
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -12,6 +13,7 @@ _TARGET = np.array([0.5, -0.25, 0.1])
 _CURVATURE = np.array([2.0, 4.0, 6.0])
 
 
+@dataclass(eq=False)
 class Bowl:
     """A convex quadratic that records how it is called; its minimum is 1 at (0.5, -0.25, 0.1).
 
@@ -31,29 +33,23 @@ class Bowl:
     (1.0, 1)
     """
 
-    def __init__(
-        self,
-        spoil: bool = False,
-        fail_at: int | None = None,
-        failure: BaseException | float = math.nan,
-    ) -> None:
-        self.points: list[Array] = []
-        self.gradients = 0
-        self._spoil = spoil
-        self._fail_at = fail_at
-        self._failure = failure
+    spoil: bool = False
+    fail_at: int | None = None
+    failure: BaseException | float = math.nan
+    points: list[Array] = field(default_factory=list, init=False)
+    gradients: int = field(default=0, init=False)
 
     def __call__(self, x: Array) -> float:
         """Return the value at ``x``, shape (3,)."""
         self.points.append(x.copy())
         value = self.exact(x)
-        if self._spoil:
+        if self.spoil:
             x[:] = np.nan
-        if len(self.points) != self._fail_at:
+        if len(self.points) != self.fail_at:
             return value
-        if isinstance(self._failure, BaseException):
-            raise self._failure
-        return self._failure
+        if isinstance(self.failure, BaseException):
+            raise self.failure
+        return self.failure
 
     @staticmethod
     def exact(x: Array) -> float:
@@ -64,7 +60,7 @@ class Bowl:
         """Return the gradient at ``x``."""
         self.gradients += 1
         gradient: Array = _CURVATURE * (x - _TARGET)
-        if self._spoil:
+        if self.spoil:
             x[:] = np.nan
         return gradient
 

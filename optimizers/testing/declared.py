@@ -19,8 +19,7 @@ def check_support_levels(make: Factory) -> None:
     for what in ("gradient", "bounds", "initial_point"):
         level = levels.get(what)
         assert isinstance(level, SupportLevel), (
-            f"get_support_level says {level!r} of {what!r}: declare a SupportLevel for each of "
-            "'gradient', 'bounds' and 'initial_point'."
+            f"get_support_level says {level!r} of {what!r}: declare a SupportLevel of it."
         )
         properties = {
             f"{what}_support_level": level,
@@ -28,18 +27,13 @@ def check_support_levels(make: Factory) -> None:
             f"is_{what}_required": level == SupportLevel.required,
             f"is_{what}_supported": level != SupportLevel.not_supported,
         }
+        override = "is not what get_support_level says: override get_support_level alone."
         for name, value in properties.items():
-            assert getattr(optimizer, name) == value, (
-                f"{name} is not what get_support_level says: override get_support_level alone."
-            )
+            assert getattr(optimizer, name) == value, f"{name} {override}"
 
 
 def check_settings_round_trip(make: Factory) -> None:
-    """Check that the settings rebuild an equal, independent object, also through JSON.
-
-    Settings that JSON has no form for, such as a function that the algorithm cannot do without, go
-    through Python alone.
-    """
+    """Check that the settings rebuild an equal, independent object, also through JSON."""
     try:
         optimizer = make(maxfun=500, timeout=60.0, on_failure="reject")
     except TypeError as error:
@@ -50,14 +44,12 @@ def check_settings_round_trip(make: Factory) -> None:
             ) from error
         optimizer = make()  # settings would have no effect there
     cls, forms = type(optimizer), [optimizer.settings]
-    if not any(map(callable, optimizer.settings.values())):
+    if not any(map(callable, optimizer.settings.values())):  # JSON has no functions
         forms.append(json.loads(json.dumps(optimizer.settings)))
     for settings in forms:
         twin = cls(**settings)
-        assert twin == optimizer, (
-            f"{cls.__name__}(**optimizer.settings) is not equal: settings must hold each argument "
-            "of the constructor, by its name, as FlowOptimizer's options do."
-        )
+        hold = "is not equal: settings must hold each argument of the constructor by its name"
+        assert twin == optimizer, f"{cls.__name__}(**optimizer.settings) {hold}."
         twin.set_max_evals_grouped(5)
         assert twin != optimizer, "Objects with unlike settings are equal: compare settings."
     assert cls.__name__ in optimizer.setting, "setting, the text, must name the class."
@@ -70,15 +62,11 @@ def check_unknown_setting(make: Factory) -> None:
         attempts.append(lambda: make(timeuot=3.0))
     if takes_setting(make(), "timeuot"):
         attempts.append(lambda: run(make(), Bowl(), timeuot=3.0))
+    say = "say which names there are; Optimizer and FlowOptimizer do, if they are given them."
     for attempt in attempts:
-        error = raised(
-            UnknownOptionError,
-            attempt,
-            "say which names there are; Optimizer and FlowOptimizer do, if they are given them.",
-        )
-        assert "timeout" in str(error) or "no_such_option" in str(error), (
-            f"The message does not name the nearest setting, nor what was given: {error}"
-        )
+        told = str(raised(UnknownOptionError, attempt, say))
+        is_named = "timeout" in told or "no_such_option" in told
+        assert is_named, f"The message names neither what was given nor the nearest setting: {told}"
 
 
 def check_nothing_in_silence(make: Factory) -> None:
@@ -91,16 +79,12 @@ def check_nothing_in_silence(make: Factory) -> None:
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
                 run(optimizer, Bowl(), **{name: value})
-            assert [w.category for w in caught] == [OptimizerWarning], (
-                f"{name} was given and is ignored: warn once, by OptimizerWarning, or declare "
-                "that it is not supported."
-            )
+            warn = "warn once, by OptimizerWarning, or declare that it is not supported."
+            kinds = [w.category for w in caught]
+            assert kinds == [OptimizerWarning], f"{name} was given and is ignored: {warn}"
         if levels[what] == SupportLevel.required:
             bowl = Bowl()
-            error = raised(
-                CapabilityError,
-                partial(optimizer.minimize, bowl, list(START)),
-                f"{name} is required and was not given.",
-            )
+            attempt = partial(optimizer.minimize, bowl, list(START))
+            error = raised(CapabilityError, attempt, f"{name} is required and was not given.")
             assert name in str(error), f"The message does not name {name}: {error}"
             assert not bowl.points, f"Say that {name} is missing before the first evaluation."

@@ -3,6 +3,7 @@
 import asyncio
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,10 @@ from optimizers.errors import NonFiniteValueError
 from optimizers.evaluation import vectorized
 from optimizers.lockstep.starts import seeds_from
 from optimizers.result import StopReason
-from optimizers.support import SupportLevel
 from optimizers.testing.bowl import START, Bowl
 from optimizers.testing.trial import (
     Factory,
-    level,
+    alike,
     need_run,
     raised,
     required,
@@ -28,10 +28,7 @@ from optimizers.testing.trial import (
     takes_setting,
 )
 
-_ASK_THE_RUN = (
-    "Call no function of the user's, and depend on no state but the run's: ask the run, or yield "
-    "questions, and draw from run.rng."
-)
+_ASK = "Call no function of the user's: ask the run, or yield questions, and draw from run.rng."
 
 
 def check_groups(make: Factory) -> None:
@@ -51,9 +48,8 @@ def check_groups(make: Factory) -> None:
     grouped = make()
     grouped.set_max_evals_grouped(2)
     for optimizer, fun, how in ((make(), stack, "in stacks"), (grouped, flat, "in groups")):
-        result = run(optimizer, fun)
-        # Some methods take more points in fewer calls where a call takes several.
-        same(result.x, serial.x, f"Points {how} lead to another end. {_ASK_THE_RUN}")
+        # The ends alone: some methods take more points in fewer calls where a call takes several.
+        alike(run(optimizer, fun), serial, ("x",), f"That is with points {how}. {_ASK}")
 
 
 def check_workers(make: Factory) -> None:
@@ -62,13 +58,10 @@ def check_workers(make: Factory) -> None:
     bowl = Bowl()
     with ThreadPoolExecutor(2 * len(START) + 1) as pool:
         result = run(make(), bowl, workers=pool)
-        same(result.x, serial.x, f"Workers lead to another end. {_ASK_THE_RUN}")
+        alike(result, serial, ("x",), f"That is with workers. {_ASK}")
         assert result.nfev == len(bowl.points), "nfev is not the number of points evaluated."
-        error = raised(
-            NonFiniteValueError,
-            lambda: run(make(), Bowl(fail_at=3), workers=pool),
-            "a worker returned NaN, and the run went on.",
-        )
+        fail = partial(run, make(), Bowl(fail_at=3), workers=pool)
+        error = raised(NonFiniteValueError, fail, "a worker returned NaN, and the run went on.")
         assert error.optimizer_result.stop is StopReason.FAILED, "stop must say that it failed."
         # The pool is the caller's.
         assert pool.submit(abs, -1).result() == 1, "Leave the pool of workers open."
@@ -84,13 +77,13 @@ def check_workers(make: Factory) -> None:
     jac = gradient if optimizer.is_gradient_required else None
     given = required(optimizer)  # a Hessian is not awaited
     result = asyncio.run(optimizer.minimize_async(awaited, list(START), jac, **given))
-    same(result.x, serial.x, f"Coroutines lead to another end. {_ASK_THE_RUN}")
+    alike(result, serial, ("x",), f"That is with coroutines. {_ASK}")
 
 
 def check_stepper(make: Factory) -> None:
     """Check that a loop of ask and tell gives the result of ``minimize`` to the last bit."""
     optimizer = make()
-    jac: Any = True if level(optimizer, "gradient") == SupportLevel.required else None
+    jac: Any = optimizer.is_gradient_required or None
     alone = run(optimizer, stack_for(optimizer))
     with optimizer.stepper(list(START), jac, **required(optimizer)) as stepper:
         for ask in stepper:
@@ -98,16 +91,14 @@ def check_stepper(make: Factory) -> None:
             points = ask.x_fun if ask.x_fun is not None else ()
             stepper.tell(ask, TellData([Bowl.exact(x) for x in points], gradients))
         result = stepper.result()
-    same(result.x, alone.x, f"Asking and telling leads to another end. {_ASK_THE_RUN}")
-    for name in ("fun", "success", "stop"):
-        assert result[name] == alone[name], f"{name} is another where the caller evaluates."
+    names = ("x", "fun", "success", "stop")
+    alike(result, alone, names, f"That is where the caller evaluates. {_ASK}")
 
 
 def check_lockstep(make: Factory) -> None:
     """Check that runs in lock-step give the results of each alone to the last bit."""
     optimizer = make()
-    is_required = level(optimizer, "gradient") == SupportLevel.required
-    jac = Bowl().jac if is_required else None
+    jac = Bowl().jac if optimizer.is_gradient_required else None
     needed = required(optimizer)
     needed |= {"maxfun": 200} if takes_setting(optimizer, "maxfun") else {}
     starts = np.array([START, (0.9, -1.1, 0.2), (0.0, 0.0, 0.0)])
@@ -116,9 +107,8 @@ def check_lockstep(make: Factory) -> None:
         for start, seed, result in zip(starts, seeds_from(7), together, strict=False):
             seeded = {"seed": seed} if "seed" in needed else {}
             alone = run(optimizer, fun, jac, x0=start, **{**needed, **seeded})
-            same(result.x, alone.x, f"A run among others ends elsewhere. {_ASK_THE_RUN}")
-            for name in ("fun", "nfev", "njev", "nit", "success", "message", "stop"):
-                assert result[name] == alone[name], f"{name} of a run among others is another."
+            names = ("x", "fun", "nfev", "njev", "nit", "success", "message", "stop")
+            alike(result, alone, names, f"That is of a run among others. {_ASK}")
 
 
 def check_journal(make: Factory) -> None:
@@ -134,8 +124,7 @@ def check_journal(make: Factory) -> None:
             path.write_text("".join(lines[:kept]))
             bowl = Bowl()
             result = run(make(), bowl, journal=path)
-            same(result.x, expected.x, f"A run that goes on ends elsewhere. {_ASK_THE_RUN}")
-            assert result.nfev == expected.nfev, "What is in the journal counts in nfev, once."
+            alike(result, expected, ("x", "nfev"), f"That is of a run that goes on. {_ASK}")
             rest = whole.points[len(whole.points) - len(bowl.points) :]
-            same(bowl.points, rest, f"A run that goes on takes another way. {_ASK_THE_RUN}")
+            same(bowl.points, rest, f"A run that goes on takes another way. {_ASK}")
         assert not bowl.points, "What is in the journal was evaluated again."

@@ -4,6 +4,7 @@ import copy
 import json
 import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -17,7 +18,7 @@ from optimizers.support import SupportLevel
 from optimizers.testing.bowl import START, Bowl
 from optimizers.testing.trial import (
     Factory,
-    level,
+    alike,
     need_run,
     raised,
     replaces_minimize,
@@ -36,9 +37,8 @@ def check_counts(make: Factory) -> None:
         bowl = Bowl()
         result = run(optimizer, bowl, _gradient(optimizer, bowl, use_jac))
         _check_nfev(result, bowl)
-        assert result.njev == bowl.gradients, (
-            f"njev is {result.njev}, and {bowl.gradients} gradients were evaluated: count each."
-        )
+        counted = f"njev is {result.njev}, and {bowl.gradients} gradients were evaluated"
+        assert result.njev == bowl.gradients, f"{counted}: count each."
 
 
 def check_value_belongs_to_point(make: Factory) -> None:
@@ -51,9 +51,8 @@ def check_value_belongs_to_point(make: Factory) -> None:
         assert result.fun == Bowl.exact(result.x), _BELONGS
         best = result.get("best")
         assert best is not None, "best is None: it is the best point evaluated, and its value."
-        assert best.fun == Bowl.exact(best.x) == min(map(Bowl.exact, bowl.points)), (
-            "best is not the best of all points evaluated, with its value."
-        )
+        lowest = min(map(Bowl.exact, bowl.points))
+        assert best.fun == Bowl.exact(best.x) == lowest, "best is not the best point evaluated."
         assert isinstance(result.get("stop"), StopReason), "stop must be a StopReason."
         if not result.success:
             assert result.stop.sentence, "A run that is not a success must say why it ended."
@@ -75,10 +74,8 @@ def check_budget(make: Factory) -> None:
 
             result = run(optimizer, bowl if group == 1 else grouped, maxfun=maxfun)
             _check_nfev(result, bowl)
-            assert result.nfev <= maxfun, (
-                f"{result.nfev} points were evaluated with maxfun={maxfun}: let the run count, or "
-                "take no maxfun."
-            )
+            over = f"{result.nfev} points were evaluated with maxfun={maxfun}"
+            assert result.nfev <= maxfun, f"{over}: let the run count, or take no maxfun."
             if not result.success:
                 assert result.stop == StopReason.MAXFUN, f"stop is {result.stop} at maxfun."
                 assert result.best is not None, "best is None, and points were evaluated."
@@ -87,7 +84,7 @@ def check_budget(make: Factory) -> None:
 
 def check_bounds(make: Factory) -> None:
     """Check that no point outside the bounds is ever evaluated, for random boxes."""
-    if level(make(), "bounds") < SupportLevel.supported:
+    if make().bounds_support_level < SupportLevel.supported:
         return
     try:
         import hypothesis
@@ -96,19 +93,13 @@ def check_bounds(make: Factory) -> None:
         raise MissingExtraError(
             "This check needs hypothesis: pip install 'variational-optimizers[test]'."
         ) from error
-    side = strategies.one_of(strategies.none(), strategies.floats(-2, 2))
-
-    def ordered(pair: tuple[float | None, float | None]) -> tuple[float | None, float | None]:
-        low, high = pair
-        return (high, low) if low is not None and high is not None and low > high else pair
-
-    pairs = strategies.tuples(side, side).map(ordered)
+    side: Any = strategies.none() | strategies.floats(-2, 2)
+    pairs = strategies.tuples(side, side).map(lambda p: p if None in p else tuple(sorted(p)))
 
     @hypothesis.settings(max_examples=25, deadline=None, derandomize=True)
     @hypothesis.given(strategies.lists(pairs, min_size=3, max_size=3), strategies.booleans())
     def inside(bounds: list[Any], use_jac: bool) -> None:
-        optimizer = make()
-        bowl = Bowl()
+        optimizer, bowl = make(), Bowl()
         budget = {} if replaces_minimize(optimizer) else {"maxfun": 60}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", OptimizerWarning)  # the start is clipped
@@ -117,10 +108,9 @@ def check_bounds(make: Factory) -> None:
         low = np.array([-np.inf if pair[0] is None else pair[0] for pair in bounds])
         high = np.array([np.inf if pair[1] is None else pair[1] for pair in bounds])
         for point in [*bowl.points, result.x]:
-            assert np.all((low <= point) & (point <= high)), (
-                f"{point} is outside of {bounds}: clip what you ask (problem.clip), or declare "
-                "that bounds are not supported."
-            )
+            is_inside = np.all((low <= point) & (point <= high))
+            clip = "clip what you ask (problem.clip), or declare that bounds are not supported."
+            assert is_inside, f"{point} is outside of {bounds}: {clip}"
         assert result.fun == Bowl.exact(result.x), _BELONGS
 
     inside()
@@ -129,25 +119,21 @@ def check_bounds(make: Factory) -> None:
 def check_nothing_shared(make: Factory) -> None:
     """Check that no argument is changed, also when the objective overwrites its own."""
     optimizer = make()
-    x0, bounds = np.array(START), [(-2.0, 2.0)] * 3
-    given: dict[str, Any] = {"x0": x0}
-    if level(optimizer, "bounds") != SupportLevel.not_supported:
-        given["bounds"] = bounds
-    x0_before, given_before = x0.copy(), copy.deepcopy(given)
-    settings_before = copy.deepcopy(optimizer.settings)
+    given: dict[str, Any] = {"x0": np.array(START)}
+    if optimizer.is_bounds_supported:
+        given["bounds"] = [(-2.0, 2.0)] * 3
+    before, settings_before = copy.deepcopy(given), copy.deepcopy(optimizer.settings)
     quiet, spoiling = Bowl(), Bowl(spoil=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", OptimizerWarning)  # bounds may be ignored
         expected = run(optimizer, quiet, **given)
         result = run(optimizer, spoiling, **given)
-    same(x0, x0_before, "x0 was changed: work on a copy.")
-    assert given.get("bounds") == given_before.get("bounds"), "bounds were changed: copy them."
-    assert optimizer.settings == settings_before, (
-        "A run changed the settings: keep what belongs to a run in the run, not in self."
-    )
+    for name in given:
+        same(given[name], before[name], f"{name} was changed: work on a copy.")
+    kept = optimizer.settings == settings_before
+    assert kept, "A run changed the settings: keep nothing of a run in self."
     hand_copies = "Hand copies of points to the objective: it may overwrite its argument."
-    same(result.x, expected.x, hand_copies)
-    assert result.nfev == expected.nfev, hand_copies
+    alike(result, expected, ("x", "nfev"), hand_copies)
 
 
 def check_repeatable(make: Factory) -> None:
@@ -156,30 +142,25 @@ def check_repeatable(make: Factory) -> None:
     first, second = Bowl(), Bowl()
     run(optimizer, first)
     run(optimizer, second)
-    same(
-        first.points,
-        second.points,
-        "Two runs with one seed differ: draw from run.rng, and keep nothing of a run in self.",
-    )
+    differ = "Two runs with one seed differ: draw from run.rng, and keep nothing of a run in self."
+    same(first.points, second.points, differ)
 
 
 def check_threads(make: Factory) -> None:
     """Check that one object in eight threads at once gives eight right results."""
     optimizer = make()
     expected = run(optimizer, Bowl())
-    results: list[OptimizerResult] = []
-    threads = [
-        threading.Thread(target=lambda: results.append(run(optimizer, Bowl()))) for _ in range(8)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
     keep_apart = "Runs at the same time disturb each other: keep nothing of a run in self."
-    assert len(results) == 8, keep_apart
-    for result in results:
-        same(result.x, expected.x, keep_apart)
-        assert result.nfev == expected.nfev, keep_apart
+    barrier = threading.Barrier(8)
+
+    def together() -> OptimizerResult:
+        barrier.wait()
+        return run(optimizer, Bowl())
+
+    with ThreadPoolExecutor(8) as pool:
+        for future in [pool.submit(together) for _ in range(8)]:
+            assert future.exception() is None, keep_apart
+            alike(future.result(), expected, ("x", "nfev"), keep_apart)
 
 
 def check_failure(make: Factory) -> None:
@@ -203,21 +184,15 @@ def check_failure(make: Factory) -> None:
         assert result.nfev == 2, "nfev must count the point that failed."
         assert result.stop == stop, f"stop is {result.stop}, expected {stop}."
         assert result.fun == Bowl.exact(bowl.points[0]), _BELONGS
-    same(
-        run(optimizer, Bowl()).x,
-        expected.x,
-        "A run after one that failed differs: keep nothing of a run in self.",
-    )
+    after = "That is after a run that failed: keep nothing of a run in self."
+    alike(run(optimizer, Bowl()), expected, ("x",), after)
 
 
 def check_non_finite(make: Factory) -> None:
     """Check that NaN raises a named error, and that rejecting it lets the run go on."""
     need_run(make(), "what happens to NaN, by on_failure,")
-    error = raised(
-        NonFiniteValueError,
-        lambda: run(make(), Bowl(fail_at=2)),
-        "the objective returned NaN, and the run went on.",
-    )
+    went_on = "the objective returned NaN, and the run went on."
+    error = raised(NonFiniteValueError, lambda: run(make(), Bowl(fail_at=2)), went_on)
     assert error.optimizer_result.nfev == 2, "Points were evaluated after NaN."
     clean = run(make(), Bowl())
     assert clean.fun is not None, "fun is None, and no evaluation failed."
@@ -229,29 +204,22 @@ def check_non_finite(make: Factory) -> None:
         assert result.nrejected <= int(len(bowl.points) >= fail_at), "More was rejected than NaN."
         assert result.fun == Bowl.exact(result.x), _BELONGS
         if result.success:
-            assert result.fun <= clean.fun + margin, (
-                f"A wrong answer is called right after point {fail_at} was rejected: its value is "
-                "a penalty, worse than all others, and told.known says which rows those are."
-            )
+            penalty = "its value is a penalty, and told.known says which rows those are."
+            wrong = f"A wrong answer is a success after point {fail_at} was rejected: {penalty}"
+            assert result.fun <= clean.fun + margin, wrong
 
 
 def check_callback(make: Factory) -> None:
     """Check that a callback is called once an iteration, and can end the run."""
     iterates: list[Array] = []
     states: list[OptimizerResult] = []
-
-    def by_name(intermediate_result: OptimizerResult) -> None:
-        states.append(intermediate_result)
-
     result = run(make(), Bowl(), callback=iterates.append)
-    assert len(iterates) == result.nit > 0, (
-        f"The callback was called {len(iterates)} times in {result.nit} iterations: yield Step, "
-        "or call run.iteration, at the end of each."
-    )
-    run(make(), Bowl(), callback=by_name)
-    assert [state.nit for state in states] == list(range(1, result.nit + 1)), (
-        "nit must count the iterations from 1, without a gap."
-    )
+    called = f"The callback was called {len(iterates)} times in {result.nit} iterations"
+    at_each = "yield Step, or call run.iteration, at the end of each."
+    assert len(iterates) == result.nit > 0, f"{called}: {at_each}"
+    run(make(), Bowl(), callback=lambda intermediate_result: states.append(intermediate_result))
+    numbers = [state.nit for state in states]
+    assert numbers == list(range(1, result.nit + 1)), "nit must count iterations from 1, each once."
     for iterate, state in zip(iterates, states, strict=True):
         same(iterate, state.x, "Callbacks of two forms saw unlike iterates.")
         assert state.fun in (None, Bowl.exact(state.x)), _BELONGS
@@ -259,9 +227,9 @@ def check_callback(make: Factory) -> None:
     def stop(xk: Array) -> None:
         raise StopIteration
 
+    let_out = "let out what ends a run; by run.guard where a library swallows it"
     for callback in (stop, lambda xk: True):
         stopped = run(make(), Bowl(), callback=callback)
-        let_out = "let out what ends a run; by run.guard where a library swallows it"
         assert stopped.stop == StopReason.CALLBACK, f"stop is {stopped.stop}: {let_out}."
         assert not stopped.success, f"A run that a callback ended is not a success: {let_out}."
         assert stopped.nit == 1, f"It went on after the callback ended it: {let_out}."
@@ -276,13 +244,11 @@ def check_timeout(make: Factory) -> None:
 
 
 def _check_nfev(result: OptimizerResult, bowl: Bowl) -> None:
-    assert result.nfev == len(bowl.points), (
-        f"nfev is {result.nfev}, and {len(bowl.points)} points were evaluated: count each."
-    )
+    counted = f"nfev is {result.nfev}, and {len(bowl.points)} points were evaluated"
+    assert result.nfev == len(bowl.points), f"{counted}: count each."
 
 
 def _gradient(optimizer: Optimizer, bowl: Bowl, is_wanted: bool) -> Any:
     """Return the gradient of a bowl if it is wanted and the optimizer can use it."""
-    return (
-        bowl.jac if is_wanted and level(optimizer, "gradient") >= SupportLevel.supported else None
-    )
+    is_used = optimizer.gradient_support_level >= SupportLevel.supported
+    return bowl.jac if is_wanted and is_used else None

@@ -1,4 +1,4 @@
-"""Trial: a run of the optimizer under test, and what does not apply to it."""
+"""Trial: a run of the optimizer under test, what does not apply to it, and what its checks say."""
 
 import inspect
 import unittest
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from optimizers._types import Array, ArrayLike
+from optimizers._types import ArrayLike
 from optimizers.evaluation import vectorized
 from optimizers.optimizer import Optimizer
 from optimizers.result import OptimizerResult
@@ -34,10 +34,8 @@ def run(
 
     Parameters
     ----------
-    optimizer : Optimizer
-        The optimizer.
-    fun, jac, x0, **settings
-        As in :meth:`optimizers.Optimizer.minimize`.
+    optimizer, fun, jac, x0, **settings
+        The optimizer, and as in its :meth:`~optimizers.Optimizer.minimize`.
 
     Returns
     -------
@@ -49,18 +47,15 @@ def run(
     NotApplicable
         If its class overrides ``minimize``, without a parameter for one of the settings.
     """
-    if jac is None and level(optimizer, "gradient") == SupportLevel.required:
+    if jac is None and optimizer.is_gradient_required:
         jac = fun.jac if isinstance(fun, Bowl) else Bowl().jac
-    if level(optimizer, "hessian") == SupportLevel.required:
-        settings["hess"] = Bowl.hess
+    settings = {**required(optimizer), **settings}
     for setting in settings:
         if not takes_setting(optimizer, setting):
             raise NotApplicable(
                 f"{type(optimizer).__name__}.minimize has no parameter {setting!r}: override "
                 "_solve instead of minimize, and Optimizer.minimize brings it."
             )
-    if takes_setting(optimizer, "seed"):
-        settings.setdefault("seed", 7)
     result = optimizer.minimize(fun, x0, jac, **settings)
     assert isinstance(result, OptimizerResult), (
         f"minimize returned an object of {type(result).__name__}: return an OptimizerResult, or "
@@ -90,11 +85,6 @@ def need_run(optimizer: Optimizer, what: str) -> None:
         )
 
 
-def level(optimizer: Optimizer, what: str) -> SupportLevel:
-    """Return a support level; one that is not declared is not supported."""
-    return optimizer.get_support_level().get(what, SupportLevel.not_supported)
-
-
 def stack_for(optimizer: Optimizer) -> Callable[..., Any]:
     """Return an objective of stacks of points, or of one where the class calls it itself."""
     if replaces_minimize(optimizer):
@@ -105,7 +95,7 @@ def stack_for(optimizer: Optimizer) -> Callable[..., Any]:
 def required(optimizer: Optimizer) -> dict[str, Any]:
     """Return what else than functions the optimizer has to be given, and the seed."""
     needed: dict[str, Any] = {"seed": 7} if takes_setting(optimizer, "seed") else {}
-    if level(optimizer, "hessian") == SupportLevel.required:
+    if optimizer._level("hessian") == SupportLevel.required:
         needed["hess"] = Bowl.hess
     return needed
 
@@ -115,11 +105,21 @@ def same(left: Any, right: Any, otherwise: str) -> None:
     assert np.array_equal(left, right), f"{otherwise}\n{_differing(left, right)}"
 
 
-def _differing(left: Array, right: Array) -> str:
+def _differing(left: Any, right: Any) -> str:
     if np.shape(left) != np.shape(right):
         return f"Of shape {np.shape(left)} and {np.shape(right)}."
-    rows = np.flatnonzero([not np.array_equal(*pair) for pair in zip(left, right, strict=True)])
-    return f"First at {rows[0]}: {left[rows[0]]!r} and {right[rows[0]]!r}."
+    if not np.ndim(left):
+        return f"{left!r} and {right!r}."
+    row = [np.array_equal(*pair) for pair in zip(left, right, strict=True)].index(False)
+    return f"First at {row}: {left[row]!r} and {right[row]!r}."
+
+
+def alike(
+    result: OptimizerResult, expected: OptimizerResult, names: tuple[str, ...], otherwise: str
+) -> None:
+    """Fail, and say what to do, if two results do not agree in some names to the last bit."""
+    for name in names:
+        same(result[name], expected[name], f"{name} is another. {otherwise}")
 
 
 def raised(kind: type[BaseException], attempt: Callable[[], Any], otherwise: str) -> Any:

@@ -10,15 +10,14 @@ from typing_extensions import override
 from optimizers.errors import InvalidInputError
 from optimizers.external.backend import Backend, check_functions
 from optimizers.external.bounds import Matched
-from optimizers.external.jax.compiling import compiled_for
+from optimizers.external.jax.compiling import Compiled, compiled_once
 from optimizers.external.jax.tree import Tree
 
 
 class JaxBackend(Backend):
-    """A function of a pytree of parameters and of further arguments.
+    """A function of a pytree and of further arguments; nothing is updated in place."""
 
-    Nothing is updated in place: JAX's arrays cannot be. ``tree`` is how the parameters are packed.
-    """
+    has_hessp = True
 
     def __init__(
         self,
@@ -39,22 +38,17 @@ class JaxBackend(Backend):
         self.packing = self.tree.packing
         self.variables = list(self.tree.paths)
         self._has_aux = has_aux
-        self._jax, self._args = self.tree.jax, self.tree.jax.device_put(args)
+        self._args = jax.device_put(args)
         self._start = self.tree.pack(params)
-        self._compiled = compiled_for(fun, tuple(constraints), has_aux, self.tree)
-        self._passes_aux = False
+        # Anew each time: what is read may have changed; to a function of `jax.jit` it is constant.
+        is_kept = all(isinstance(f, jax.stages.Wrapped) for f in (fun, *constraints))
+        make = compiled_once if is_kept else Compiled
+        self._compiled = make(fun, tuple(constraints), has_aux, self.tree)
+        #: Whether ``loss_callback`` gets `aux`, as its one argument.
+        self.passes_aux = False
         # The last point and the lowest, with loss and aux: a result is one of them. Shared with
         # what is bound.
         self._known: dict[str, tuple[NDArray[Any], Any, Any]] = {}
-
-    def hand_over_aux(self) -> None:
-        """Give `aux` to ``loss_callback``, as its one argument."""
-        self._passes_aux = self._has_aux
-
-    @property
-    @override
-    def is_unconnected(self) -> bool:
-        return self._compiled.is_unconnected
 
     @override
     def initial(self) -> NDArray[Any]:
@@ -64,6 +58,7 @@ class JaxBackend(Backend):
     def loss_grad(self, x: NDArray[Any]) -> tuple[Any, ...]:
         x = self.packing.vector(x)
         loss, slopes, aux = self._compiled.loss_grad(x, self._args)
+        self.is_unconnected = self._compiled.is_unconnected
         value: Any = np.asarray(loss)[()]
         if value.dtype not in (np.float32, np.float64):  # bfloat16, which is no scalar of NumPy's
             value = np.float32(value)
@@ -72,7 +67,7 @@ class JaxBackend(Backend):
             if "lowest" not in self._known or value < self._known["lowest"][1]:
                 self._known["lowest"] = self._known["last"]
         gradient = np.array(slopes)
-        return (value, gradient, aux) if self._passes_aux else (value, gradient)
+        return (value, gradient, aux) if self.passes_aux else (value, gradient)
 
     def aux_at(self, x: NDArray[Any]) -> Any:
         """Return what the function returns besides the loss at ``x``."""
@@ -96,11 +91,6 @@ class JaxBackend(Backend):
     def hessp(self, x: NDArray[Any], p: NDArray[Any]) -> NDArray[Any]:
         vector = self.packing.vector
         return np.array(self._compiled.hessp(vector(x), vector(p), self._args))
-
-    @property
-    @override
-    def has_hessp(self) -> bool:
-        return True
 
     @override
     def match(self, bounds: Any) -> Matched:

@@ -13,10 +13,7 @@ _KEPT = 32
 
 
 class Compiled:
-    """The functions of a packed vector ``x`` and the further arguments ``args``, compiled.
-
-    ``is_unconnected`` tells whether the loss, as traced last, has no derivative by any parameter.
-    """
+    """The functions of a packed vector ``x`` and the further arguments ``args``, compiled."""
 
     def __init__(
         self,
@@ -27,6 +24,7 @@ class Compiled:
     ) -> None:
         self._fun, self._constraints, self._has_aux, self._tree = fun, constraints, has_aux, tree
         self._jax = tree.jax
+        #: Whether the loss, as traced last, has no derivative by any parameter.
         self.is_unconnected = False
 
     @cached_property
@@ -132,20 +130,5 @@ def _kind(value: Any) -> str:
     return f"a {type(value).__name__}" if isinstance(value, list | dict) else "one value"
 
 
-_remembered = lru_cache(maxsize=_KEPT)(Compiled)
-
-
-def compiled_for(
-    fun: Callable[..., Any],
-    constraints: tuple[Callable[..., Any], ...],
-    has_aux: bool,
-    tree: Tree,
-) -> Compiled:
-    """Return what is compiled of a function: anew, as what it reads may have changed.
-
-    It is kept between calls where all are functions of ``jax.jit``: what those read besides their
-    arguments is constant, also when they are called by themselves.
-    """
-    wrapped = tree.jax.stages.Wrapped
-    keeps = all(isinstance(function, wrapped) for function in (fun, *constraints))
-    return (_remembered if keeps else Compiled)(fun, constraints, has_aux, tree)
+#: As Compiled, and kept between calls.
+compiled_once = lru_cache(maxsize=_KEPT)(Compiled)

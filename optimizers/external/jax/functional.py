@@ -26,9 +26,8 @@ def minimize(
 ) -> tuple[Any, OptimizerResult]:
     """Minimize a function of a pytree of JAX's.
 
-    Each call compiles the function as it is then. A function of ``jax.jit`` stays compiled over
-    several calls, for each structure, shape and type of its arguments; as always there, what it
-    reads besides them is a constant from its first call on: pass what changes in `args`.
+    Each call compiles the function as it is then. A function of ``jax.jit`` stays compiled between
+    calls; what it reads besides its arguments is constant: pass what changes in `args`.
 
     Parameters
     ----------
@@ -55,8 +54,7 @@ def minimize(
         ``loss_callback()``, called after each evaluation; with `has_aux`, ``loss_callback(aux)``.
         StopIteration in either ends the run, and the best point so far is returned.
     **kwargs
-        As in :class:`ScipyOptimizerInterface`, such as ``method`` and ``options``; with an
-        optimizer, as in :class:`OptimizerInterface`.
+        As in :class:`ScipyOptimizerInterface`, or with an optimizer :class:`OptimizerInterface`.
 
     Returns
     -------
@@ -67,10 +65,8 @@ def minimize(
 
     Raises
     ------
-    MissingExtraError
-        If JAX is not installed.
-    OptimizerError
-        As from the interfaces.
+    MissingExtraError, OptimizerError
+        If JAX is not installed, and as from the interfaces.
 
     Examples
     --------
@@ -93,8 +89,7 @@ def minimize(
         )
     equalities, inequalities = as_list(equalities), as_list(inequalities)
     backend = JaxBackend(fun, params, args, has_aux, [*equalities, *inequalities])
-    if loss_callback is not None:
-        backend.hand_over_aux()
+    backend.passes_aux = has_aux and loss_callback is not None
     given = (backend, None, equalities, inequalities, bounds)
     unpack = backend.tree.unpack
     watching = {

@@ -13,10 +13,7 @@ from optimizers.external.packing import Packing
 
 
 class Tree:
-    """How the leaves of a pytree lie in one vector; equal for the same structure, shapes and types.
-
-    On the host the vector is float64 if any leaf is, else float32.
-    """
+    """How the leaves of a pytree lie in a vector; equal for equal structures, shapes and types."""
 
     def __init__(
         self,
@@ -93,10 +90,7 @@ class Tree:
         return numpy.concatenate([leaf.reshape(m, -1) for leaf in leaves], axis=1)
 
     def bounds(self, given: Any) -> Matched:
-        """Return the bounds of each leaf, or None for one that has none.
-
-        They come as a pytree with (low, high) or None in the place of each leaf.
-        """
+        """Return the bounds of each leaf from a pytree with (low, high) or None in its place."""
         try:
             found: list[Any] = self._structure.flatten_up_to(given)
         except (TypeError, ValueError, KeyError) as error:

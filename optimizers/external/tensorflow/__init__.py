@@ -27,8 +27,7 @@ def minimize(
 ) -> OptimizerResult:
     """Minimize a function of TensorFlow's variables, which are updated in place.
 
-    Each call compiles the closure once, as it is then; :class:`ScipyOptimizerInterface` keeps what
-    it compiled.
+    Each call compiles the closure once, as it is then.
 
     Parameters
     ----------
@@ -40,13 +39,10 @@ def minimize(
         As ``var_to_bounds`` in :class:`ExternalOptimizerInterface`.
     optimizer : Optimizer, optional
         The algorithm; by default, that of :class:`ScipyOptimizerInterface`.
-    equalities, inequalities : sequence of callables, optional
-        Functions to hold at zero, and not to let become negative.
-    fetches, step_callback, loss_callback
-        As in :meth:`~optimizers.external.ExternalOptimizerInterface.minimize`.
+    equalities, inequalities, fetches, step_callback, loss_callback
+        As in :class:`ExternalOptimizerInterface` and its ``minimize``.
     **kwargs
-        As in :class:`ScipyOptimizerInterface`, such as ``method`` and ``options``; with an
-        optimizer, as in :class:`OptimizerInterface`.
+        As in :class:`ScipyOptimizerInterface`, or with an optimizer :class:`OptimizerInterface`.
 
     Returns
     -------
@@ -55,10 +51,8 @@ def minimize(
 
     Raises
     ------
-    MissingExtraError
-        If TensorFlow is not installed.
-    OptimizerError
-        As from the interfaces.
+    MissingExtraError, OptimizerError
+        If TensorFlow is not installed, and as from the interfaces.
     """
     require("tensorflow")
     given = (closure, variables, equalities, inequalities, bounds)

@@ -4,27 +4,21 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 from typing_extensions import override
 
 from optimizers.errors import InvalidInputError
-from optimizers.external.backend import (
-    Backend,
-    NoSecondDerivativeError,
-    check_functions,
-    returned,
-    shape_error,
-)
-from optimizers.external.frameworks import require
+from optimizers.external.backend import Backend, check_functions, returned, shape_error
 from optimizers.external.tensorflow.variables import (
     checked,
     filled,
     for_host,
-    no_second_derivative,
     own,
     packed,
     packing_of,
     unpacked,
+    warn_no_hessp,
     watched,
 )
 
@@ -34,31 +28,30 @@ _SMALL = 10_000
 
 
 class Call:
-    """A concrete function, called directly; ``is_unconnected`` if all gradients in it are None.
+    """A concrete function, called by the operation that runs it.
 
-    The operation that runs it is called, and not the function itself: what is inside is then run
-    one by one. Waking threads is most of what an evaluation of a small model costs.
+    What is inside is then run one by one: waking threads is most of what a small model costs.
     """
 
+    #: Whether all gradients in it are None.
     is_unconnected = False
 
     def __init__(self, concrete: Any) -> None:
         self._concrete = concrete  # lives as long as this
         self._types = [tensor.dtype for tensor in concrete.outputs]
-        self._run = require("tensorflow").raw_ops.StatefulPartitionedCall
 
     def __call__(self, *tensors: Any) -> list[Any]:
         """Return what the function does, as a flat list of tensors."""
-        concrete = self._concrete
         if not self._types:
             return []
-        arguments = [*tensors, *concrete.captured_inputs]
-        found: list[Any] = self._run(args=arguments, Tout=self._types, f=concrete)
+        found: list[Any] = tf.raw_ops.StatefulPartitionedCall(
+            args=[*tensors, *self._concrete.captured_inputs], Tout=self._types, f=self._concrete
+        )
         return found
 
     def structured(self, flat: list[Any]) -> Any:
         """Return a flat list of outputs in the structure that the function returns."""
-        return require("tensorflow").nest.pack_sequence_as(
+        return tf.nest.pack_sequence_as(
             self._concrete.structured_outputs, flat, expand_composites=True
         )
 
@@ -79,31 +72,31 @@ class EagerBackend(Backend):
         )
         self.variables = checked(watched(loss) if var_list is None else var_list)
         self.packing = packing_of(self.variables)
+        self._dtype = tf.as_dtype(self.packing.dtype)
         self._is_small = self.packing.size <= _SMALL
         self._loss, self._constraints = loss, list(constraints)
         self._second_order = second_order
         #: What is compiled, with the fetches in it; shared with what is bound, and so compiled once
         #: for as long as this lives.
         self._calls: dict[str, tuple[list[Any], Call]] = {}
-        self._product: Call | None = None
-        self._why = "Hessian-vector products were not asked for when the interface was made."
 
     @override
     def prepare(self, fetches: list[Any]) -> None:
-        tf = require("tensorflow")
         for fetch in fetches:
             if tf.is_tensor(fetch) and not isinstance(own(fetch), tf.Variable):
                 raise InvalidInputError(
                     f"{fetch!r:.200} was given in fetches, but TensorFlow runs eagerly, and a "
                     "tensor is but a value: pass a function without arguments that computes it."
                 )
-        self._fetches = fetches
+        super().prepare(fetches)
         self._both = self._compiled("both", self._trace_both, fetches)
+        self.is_unconnected = self._both.is_unconnected
         if self._second_order:
             try:
                 self._product = self._compiled("product", self._trace_product)
+                self.has_hessp = True
             except (LookupError, NotImplementedError, TypeError) as error:
-                self._why = no_second_derivative(error)
+                warn_no_hessp(error)
 
     @override
     def resolve(self, variable: Any) -> Any:
@@ -115,7 +108,6 @@ class EagerBackend(Backend):
 
     @override
     def loss_grad(self, x: NDArray[Any]) -> tuple[Any, ...]:
-        tf = require("tensorflow")
         flat = self._both(tf.constant(self.packing.vector(x)))
         loss, count = flat[0].numpy(), 1 if self._is_small else len(self.variables)
         gradient = flat[1].numpy() if self._is_small else self._joined(flat[1 : 1 + count])
@@ -139,23 +131,13 @@ class EagerBackend(Backend):
     def constraint_jacobians(self, x: NDArray[Any]) -> list[NDArray[Any]]:
         return self._evaluated(self._compiled("jacobians", self._trace_jacobians), x)
 
-    def _evaluated(self, call: Call, x: NDArray[Any]) -> list[NDArray[Any]]:
-        tensors = call(require("tensorflow").constant(self.packing.vector(x)))
-        return [tensor.numpy() for tensor in tensors]
-
-    @property
-    @override
-    def has_hessp(self) -> bool:
-        return self._product is not None
-
     @override
     def hessp(self, x: NDArray[Any], p: NDArray[Any]) -> NDArray[Any]:
-        if self._product is None:
-            raise NoSecondDerivativeError(self._why)
-        constant = require("tensorflow").constant
-        vectors = constant(self.packing.vector(x)), constant(self.packing.vector(p))
-        product: NDArray[Any] = self._product(*vectors)[0].numpy()
-        return product
+        return self._evaluated(self._product, x, p)[0]
+
+    def _evaluated(self, call: Call, *vectors: NDArray[Any]) -> list[NDArray[Any]]:
+        tensors = call(*(tf.constant(self.packing.vector(vector)) for vector in vectors))
+        return [tensor.numpy() for tensor in tensors]
 
     @override
     def commit(self, x: NDArray[Any]) -> None:
@@ -174,8 +156,7 @@ class EagerBackend(Backend):
 
     def _trace(self, function: Callable[..., Any], count: int = 1) -> Call:
         """Return a function of packed vectors, compiled."""
-        tf = require("tensorflow")
-        spec = tf.TensorSpec([self.packing.size], tf.as_dtype(self.packing.dtype))
+        spec = tf.TensorSpec([self.packing.size], self._dtype)
 
         def at(x: Any, *others: Any) -> Any:
             parts = unpacked(x, self.variables, self.packing)
@@ -186,9 +167,6 @@ class EagerBackend(Backend):
         return Call(tf.function(at, autograph=False).get_concrete_function(*[spec] * count))
 
     def _trace_both(self) -> Call:
-        tf = require("tensorflow")
-        dtype = tf.as_dtype(self.packing.dtype)
-
         is_unconnected = False
 
         def both() -> Any:
@@ -201,22 +179,14 @@ class EagerBackend(Backend):
             fetched = [fetch() if callable(fetch) else own(fetch) for fetch in self._fetches]
             fetched = tf.nest.map_structure(tf.identity, fetched)
             if self._is_small:
-                return loss, packed(gradients, dtype), *fetched
-            return loss, *(tf.cast(tf.convert_to_tensor(g), dtype) for g in gradients), *fetched
+                return loss, packed(gradients, self._dtype), *fetched
+            return loss, *(tf.cast(gradient, self._dtype) for gradient in gradients), *fetched
 
         call = self._trace(both)
         call.is_unconnected = is_unconnected
         return call
 
-    @property
-    @override
-    def is_unconnected(self) -> bool:
-        return bool(self._both.is_unconnected)
-
     def _trace_product(self) -> Call:
-        tf = require("tensorflow")
-        dtype = tf.as_dtype(self.packing.dtype)
-
         def product(p: Any) -> Any:
             with tf.GradientTape(watch_accessed_variables=False) as outer:
                 outer.watch(self.variables)
@@ -224,37 +194,31 @@ class EagerBackend(Backend):
                     inner.watch(self.variables)
                     loss = _scalar(self._loss())
                 gradients = inner.gradient(loss, self.variables, unconnected_gradients="zero")
-                slope = tf.reduce_sum(packed(gradients, dtype) * p)
+                slope = tf.reduce_sum(packed(gradients, self._dtype) * p)
             curvatures = outer.gradient(slope, self.variables, unconnected_gradients="zero")
-            return packed(curvatures, dtype)
+            return packed(curvatures, self._dtype)
 
         return self._trace(product, 2)
 
     def _trace_values(self) -> Call:
-        tf = require("tensorflow")
         return self._trace(
             lambda: [tf.reshape(returned(c(), "A constraint"), [-1]) for c in self._constraints]
         )
 
     def _trace_jacobians(self) -> Call:
-        tf = require("tensorflow")
-        dtype = tf.as_dtype(self.packing.dtype)
-
         def jacobian(constraint: Callable[[], Any]) -> Any:
             with tf.GradientTape(watch_accessed_variables=False, persistent=True) as tape:
                 tape.watch(self.variables)
                 values = tf.reshape(returned(constraint(), "A constraint"), [-1])
             blocks = tape.jacobian(values, self.variables, unconnected_gradients="zero")
-            count = tf.size(values)
-            flat = [tf.reshape(tf.cast(block, dtype), [count, -1]) for block in blocks]
-            return tf.concat(flat, 1)
+            rows = [tf.size(values), -1]
+            return tf.concat([tf.reshape(tf.cast(b, self._dtype), rows) for b in blocks], 1)
 
         return self._trace(lambda: [jacobian(c) for c in self._constraints])
 
 
 def _scalar(loss: Any) -> Any:
     """Return a loss as a scalar tensor."""
-    tf = require("tensorflow")
     tensor = tf.convert_to_tensor(returned(loss, "The loss"))
     if tensor.shape.num_elements() not in (1, None):
         raise shape_error(tensor.shape)

@@ -1,17 +1,12 @@
-"""Feeding trial points: which tensors of a graph stand for the variables' values.
-
-A variable of TensorFlow 1's kind is a tensor that can be fed. One of TensorFlow 2's is a resource:
-each operation that reads it has a tensor of its own, and each of those is fed. Where something
-else reads the resource (a gather, a function), nothing can be fed: such a variable is assigned.
-"""
+"""Feeding trial points: which tensors of a graph stand for the variables' values."""
 
 import copy
 from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
+import tensorflow as tf
 from numpy.typing import NDArray
 
-from optimizers.external.frameworks import require
 from optimizers.external.tensorflow.variables import own
 
 # Operations on a resource that do not depend on its value.
@@ -19,10 +14,11 @@ _BLIND = ("ReadVariableOp", "VariableShape", "VarIsInitializedOp", "AssignVariab
 
 
 class Feeding:
-    """How variables get their trial values when certain tensors are evaluated.
+    """How variables get their trial values; ``assigned`` are those that cannot be fed."""
 
-    ``assigned`` are the variables that cannot be fed, ``user`` is the user's own feed.
-    """
+    # A variable of TensorFlow 1's kind is a tensor that can be fed. One of TensorFlow 2's is a
+    # resource: each operation that reads it has a tensor of its own, which is fed. Where something
+    # else reads it (a gather, a function), nothing can be fed: such a variable is assigned.
 
     def __init__(self, graph: Any, variables: Sequence[Any], tensors: Sequence[Any]) -> None:
         self._graph, self._variables = graph, variables
@@ -64,7 +60,6 @@ class Feeding:
         return bound
 
     def _operations(self, fetches: Sequence[Any]) -> Iterable[Any]:
-        tf = require("tensorflow")
         for fetch in tf.nest.flatten(fetches, expand_composites=True):
             element = self._graph.as_graph_element(own(fetch))
             yield getattr(element, "op", element)
@@ -81,7 +76,7 @@ class Feeding:
 
 
 def _is_resource(variable: Any) -> bool:
-    return hasattr(variable, "handle") and variable.handle.dtype == require("tensorflow").resource
+    return hasattr(variable, "handle") and variable.handle.dtype == tf.resource
 
 
 def _ancestors(operations: list[Any], known: set[Any]) -> set[Any]:

@@ -4,23 +4,23 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
+import tensorflow as tf
 from numpy.typing import NDArray
 from typing_extensions import override
 
 from optimizers.errors import InvalidInputError
-from optimizers.external.backend import Backend, NoSecondDerivativeError, scalar, shape_error
-from optimizers.external.frameworks import require
+from optimizers.external.backend import Backend, scalar, shape_error
 from optimizers.external.tensorflow.feeding import Feeding
 from optimizers.external.tensorflow.running import PATIENCE, Direct
 from optimizers.external.tensorflow.variables import (
     checked,
     filled,
     for_host,
-    no_second_derivative,
     own,
     packed,
     packing_of,
     unpacked,
+    warn_no_hessp,
 )
 
 #: Up to this many values of a constraint, each gradient has operations of its own.
@@ -37,7 +37,6 @@ class GraphBackend(Backend):
         constraints: Sequence[Any],
         second_order: bool = False,
     ) -> None:
-        tf = require("tensorflow")
         v1 = tf.compat.v1
         for tensor in (loss, *constraints):
             if not tf.is_symbolic_tensor(tensor):
@@ -61,15 +60,12 @@ class GraphBackend(Backend):
             [*self._both, *self._values, *self._jacobians, *self._products],
         )
         self._session: Any = None
-        self._user_feed: dict[Any, Any] = {}
-        self._fetches: list[Any] = []
         self._run_kwargs: dict[str, Any] = {}
         #: How many evaluations of the loss there were, and the faster way to more.
         self._count = 0
         self._direct: Direct | None = None
 
     def _build(self, loss: Any, constraints: Sequence[Any], second_order: bool) -> None:
-        tf = require("tensorflow")
         variables, dtype = self.variables, tf.as_dtype(self.packing.dtype)
         self._packed = packed(variables, dtype)
         self._placeholders = [
@@ -79,12 +75,11 @@ class GraphBackend(Backend):
             tf.compat.v1.assign(variable, new)
             for variable, new in zip(variables, self._placeholders, strict=True)
         ]
-        gradients, self._is_unconnected = filled(tf.gradients(loss, list(variables)), variables)
+        gradients, self.is_unconnected = filled(tf.gradients(loss, list(variables)), variables)
         self._both = [for_host(loss), packed(gradients, dtype)]
         self._values = [tf.reshape(constraint, [-1]) for constraint in constraints]
         self._jacobians = [_jacobian(values, variables, dtype) for values in self._values]
         self._products: list[Any] = []
-        self._why = "Hessian-vector products were not asked for when the interface was made."
         if second_order:
             self._vector = tf.compat.v1.placeholder(dtype, [self.packing.size])
             parts = unpacked(self._vector, variables, self.packing)
@@ -94,8 +89,9 @@ class GraphBackend(Backend):
             ]
             try:
                 self._products = [packed(_gradients(tf.add_n(terms), variables), dtype)]
+                self.has_hessp = True
             except (LookupError, NotImplementedError, TypeError) as error:
-                self._why = no_second_derivative(error)
+                warn_no_hessp(error)
 
     @override
     def bind(
@@ -105,7 +101,7 @@ class GraphBackend(Backend):
         fetches: Sequence[Any],
         run_kwargs: Mapping[str, Any],
     ) -> Self:
-        session = session or require("tensorflow").compat.v1.get_default_session()
+        session = session or tf.compat.v1.get_default_session()
         if session is None:
             raise InvalidInputError(
                 "The loss is a tensor of a graph and there is no session: pass session, or call "
@@ -115,7 +111,6 @@ class GraphBackend(Backend):
         bound._session = session
         bound._fetches = list(fetches)
         bound._run_kwargs = dict(run_kwargs)
-        bound._count, bound._direct = 0, None
         bound._feeding = self._feeding.bound(dict(feed_dict or {}), bound._fetches)
         return bound
 
@@ -123,9 +118,13 @@ class GraphBackend(Backend):
     def resolve(self, variable: Any) -> Any:
         return own(variable)
 
-    def _run(self, tensors: list[Any], x: NDArray[Any], extra: Mapping[Any, Any]) -> Any:
+    def _run(
+        self, tensors: list[Any], x: NDArray[Any], extra: Mapping[Any, Any] | None = None
+    ) -> list[NDArray[Any]]:
         """Evaluate tensors at a trial point: the variables keep their values."""
-        return self._session.run(tensors, feed_dict={**self._fed(x), **extra})
+        feed = {**self._fed(x), **(extra or {})}
+        values: list[NDArray[Any]] = self._session.run(tensors, feed_dict=feed)
+        return values
 
     def _fed(self, x: NDArray[Any]) -> dict[Any, Any]:
         """Return the feed of a trial point; what cannot be fed is assigned."""
@@ -160,39 +159,22 @@ class GraphBackend(Backend):
         if self._direct is not None:
             try:
                 return self._direct(feed)
-            except require("tensorflow").errors.OpError:
+            except tf.errors.OpError:
                 self._direct = None  # `run` says of an error where the operation was made
         values: list[Any] = self._session.run(tensors, feed_dict=feed)
         return values
 
     @override
     def constraint_values(self, x: NDArray[Any]) -> list[NDArray[Any]]:
-        values: list[NDArray[Any]] = self._run(self._values, x, {})
-        return values
+        return self._run(self._values, x)
 
     @override
     def constraint_jacobians(self, x: NDArray[Any]) -> list[NDArray[Any]]:
-        jacobians: list[NDArray[Any]] = self._run(self._jacobians, x, {})
-        return jacobians
-
-    @property
-    @override
-    def is_unconnected(self) -> bool:
-        return self._is_unconnected
-
-    @property
-    @override
-    def has_hessp(self) -> bool:
-        return bool(self._products)
+        return self._run(self._jacobians, x)
 
     @override
     def hessp(self, x: NDArray[Any], p: NDArray[Any]) -> NDArray[Any]:
-        if not self._products:
-            raise NoSecondDerivativeError(self._why)
-        product: NDArray[Any] = self._run(
-            self._products, x, {self._vector: self.packing.vector(p)}
-        )[0]
-        return product
+        return self._run(self._products, x, {self._vector: self.packing.vector(p)})[0]
 
     @override
     def commit(self, x: NDArray[Any]) -> None:
@@ -207,13 +189,11 @@ class GraphBackend(Backend):
 
 def _gradients(target: Any, variables: Sequence[Any]) -> list[Any]:
     """Return the gradient with respect to each variable, zero where there is none."""
-    tf = require("tensorflow")
     return filled(tf.gradients(target, list(variables)), variables)[0]
 
 
 def _jacobian(values: Any, variables: Sequence[Any], dtype: Any) -> Any:
     """Return the Jacobian of a vector, shape (m, n)."""
-    tf = require("tensorflow")
     count = values.shape.num_elements()
     if count is not None and count <= _UNROLLED:
         rows = [packed(_gradients(values[i], variables), dtype) for i in range(count)]

@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
-
-from optimizers.external.frameworks import require
+import tensorflow as tf
 
 #: So many evaluations go through ``Session.run`` first: what is faster has to be made by then, for
 #: as long as some of them take.
@@ -13,10 +12,9 @@ PATIENCE = 50
 
 
 class Direct:
-    """Tensors of a session, evaluated without all that ``Session.run`` looks up at each call.
+    """Tensors of a session, evaluated without what ``Session.run`` looks up at each call.
 
-    On a small model that is most of the time. TensorFlow's public way is for tensors without a feed
-    only; this one is what Keras took for its functions.
+    TensorFlow's public way is for tensors without a feed; this one is what Keras took.
     """
 
     def __init__(self, session: Any, tensors: Sequence[Any], fed: Sequence[Any]) -> None:
@@ -31,21 +29,17 @@ class Direct:
     @classmethod
     def of(cls, session: Any, tensors: Sequence[Any], feed: Mapping[Any, Any]) -> Self | None:
         """Return the way to evaluate tensors with such a feed; None where ``run`` may differ."""
-        if not _is_plain(session):
-            return None
-        fed = list(feed)
-        if not all(_is_array(session.graph, key, value) for key, value in feed.items()):
-            return None
-        is_tensor = require("tensorflow").is_symbolic_tensor
-        if not all(is_tensor(t) and t.graph is session.graph for t in tensors):
-            return None
-        names = {tensor.name for tensor in tensors}
-        if any(tensor.dtype.as_numpy_dtype is np.object_ for tensor in tensors) or any(
-            key.name in names for key in fed
-        ):
+        has_same_answer = (
+            _is_plain(session)
+            and all(_is_array(session.graph, key, value) for key, value in feed.items())
+            and all(tf.is_symbolic_tensor(t) and t.graph is session.graph for t in tensors)
+            and all(tensor.dtype.as_numpy_dtype is not np.object_ for tensor in tensors)
+            and {tensor.name for tensor in tensors}.isdisjoint(key.name for key in feed)
+        )
+        if not has_same_answer:
             return None
         try:
-            return cls(session, tensors, fed)
+            return cls(session, tensors, list(feed))
         except Exception:  # it is no public way: whatever it may be, there is the other
             return None
 
@@ -61,7 +55,7 @@ class Direct:
 
 def _is_plain(session: Any) -> bool:
     """Return whether a session is TensorFlow's own, and its ``run`` is neither replaced."""
-    v1 = require("tensorflow").compat.v1
+    v1 = tf.compat.v1
     run = getattr(type(session), "run", None)
     return (
         type(session) in (v1.Session, v1.InteractiveSession)
@@ -72,12 +66,9 @@ def _is_plain(session: Any) -> bool:
 
 
 def _is_array(graph: Any, key: Any, value: Any) -> bool:
-    """Return whether a feed is an array or number for a tensor of such, which ``run`` would take.
-
-    A list is not: it may have any other shape the next time.
-    """
+    """Return whether ``run`` would take a feed, and it is no list, whose shape may change."""
     if not (
-        require("tensorflow").is_symbolic_tensor(key)
+        tf.is_symbolic_tensor(key)
         and key.graph is graph
         and graph.is_feedable(key)
         and (key.dtype.is_floating or key.dtype.is_integer or key.dtype.is_bool)

@@ -3,8 +3,10 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import tensorflow as tf
+
 from optimizers.errors import InvalidInputError, warn_user
-from optimizers.external.frameworks import is_keras, require
+from optimizers.external.frameworks import is_keras
 from optimizers.external.packing import Packing
 
 
@@ -15,7 +17,6 @@ def own(variable: Any) -> Any:
 
 def checked(var_list: Sequence[Any]) -> list[Any]:
     """Return TensorFlow's own variables, each of which must be of real floats and a fixed shape."""
-    tf = require("tensorflow")
     variables: list[Any] = []
     for i, given in enumerate(var_list):
         variable = own(given)
@@ -40,7 +41,6 @@ def checked(var_list: Sequence[Any]) -> list[Any]:
 
 def watched(loss: Callable[[], Any]) -> list[Any]:
     """Return the trainable variables that a function reads, in the order of their creation."""
-    tf = require("tensorflow")
     with tf.GradientTape() as tape:
         loss()
     return list(tape.watched_variables())
@@ -56,20 +56,17 @@ def packing_of(variables: Sequence[Any]) -> Packing:
 
 def packed(tensors: Sequence[Any], dtype: Any) -> Any:
     """Return tensors as one flat tensor of a type, inside a graph or function."""
-    tf = require("tensorflow")
     flat = [tf.reshape(tf.cast(tf.convert_to_tensor(tensor), dtype), [-1]) for tensor in tensors]
     return flat[0] if len(flat) == 1 else tf.concat(flat, 0)
 
 
 def for_host(loss: Any) -> Any:
     """Return a loss in a type that NumPy has as a float, inside a graph or function."""
-    tf = require("tensorflow")
     return tf.cast(loss, tf.float32) if loss.dtype == tf.bfloat16 else loss
 
 
 def filled(gradients: Sequence[Any], variables: Sequence[Any]) -> tuple[list[Any], bool]:
     """Return gradients with zeros in the place of those that are None, and whether all are."""
-    tf = require("tensorflow")
     dense = [
         tf.zeros(v.shape, v.dtype.base_dtype) if g is None else tf.convert_to_tensor(g)
         for g, v in zip(gradients, variables, strict=True)
@@ -79,7 +76,6 @@ def filled(gradients: Sequence[Any], variables: Sequence[Any]) -> tuple[list[Any
 
 def unpacked(vector: Any, variables: Sequence[Any], packing: Packing) -> list[Any]:
     """Return the parts of a flat tensor in the shapes and types of variables."""
-    tf = require("tensorflow")
     parts = tf.split(vector, [part.stop - part.start for part in packing.slices])
     return [
         tf.cast(tf.reshape(part, shape), variable.dtype.base_dtype)
@@ -87,8 +83,9 @@ def unpacked(vector: Any, variables: Sequence[Any], packing: Packing) -> list[An
     ]
 
 
-def no_second_derivative(error: Exception) -> str:
-    """Return why there are no Hessian-vector products, and warn of it."""
-    words = f"TensorFlow does not differentiate an operation of the loss twice: {error}"
-    warn_user(f"{words}. There are no exact Hessian-vector products; methods do without.")
-    return words
+def warn_no_hessp(error: Exception) -> None:
+    """Warn that there are no Hessian-vector products, and why."""
+    warn_user(
+        f"TensorFlow does not differentiate an operation of the loss twice: {error}. There are no "
+        "exact Hessian-vector products; methods do without."
+    )

@@ -19,10 +19,9 @@ _HELD = {"torch.float16": np.float16, "torch.float64": np.float64}
 
 
 class TorchBackend(Backend):
-    """Functions of leaf tensors, differentiated by autograd; ``.grad`` is not touched.
+    """Functions of leaf tensors; to a device and back, a point and its answer are one copy each."""
 
-    A point goes to a device in one copy, and loss and gradient come back in one.
-    """
+    has_hessp = True
 
     def __init__(
         self,
@@ -37,7 +36,6 @@ class TorchBackend(Backend):
         )
         self.variables = self._checked(var_list)
         self._loss, self._constraints = loss, constraints
-        self._fetches: list[Any] = []
         double = self._torch.float64
         # NumPy has no bfloat16, and float16 is no precision for a solver: float32 holds both.
         self.packing = Packing(
@@ -56,7 +54,6 @@ class TorchBackend(Backend):
         self._parts = self._views(self._vector)
         #: The point and the differentiable gradient that Hessian-vector products are taken of.
         self._slopes: tuple[NDArray[Any], list[Any]] | None = None
-        self.prepare([])
 
     def _checked(self, var_list: Sequence[Any] | None) -> list[Any]:
         """Return the variables, if they are such that autograd and ``copy_`` can be used."""
@@ -87,7 +84,7 @@ class TorchBackend(Backend):
 
     @override
     def prepare(self, fetches: list[Any]) -> None:
-        self._fetches = fetches
+        super().prepare(fetches)
         # The variables' memory, which can be written to whether gradients are recorded or not. Not
         # sooner than now: a model may have got other memory since this was made.
         self._targets = [variable.detach() for variable in self.variables]
@@ -164,11 +161,6 @@ class TorchBackend(Backend):
         slopes, parts = zip(*chosen, strict=True)
         products = self._gradients(slopes, grad_outputs=parts, retain_graph=True)
         return self._packed(products).astype(self.packing.dtype, copy=False)
-
-    @property
-    @override
-    def has_hessp(self) -> bool:
-        return True
 
     @override
     def commit(self, x: NDArray[Any]) -> None:

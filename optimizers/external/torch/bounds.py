@@ -8,10 +8,7 @@ from optimizers.errors import InvalidInputError
 
 
 def as_keyed(variables: Sequence[Any], bounds: Any) -> Any:
-    """Return bounds by variable, as a dict or pairs, whichever way they are written.
-
-    That is as a dict or pairs; in the variables' order; or one (low, high) of numbers for all.
-    """
+    """Return bounds by variable, where they are in order, or one (low, high) of numbers for all."""
     if isinstance(bounds, Mapping) or not isinstance(bounds, Sequence):
         return bounds
     if any(_names(entry, variables) for entry in bounds):

@@ -33,22 +33,17 @@ def minimize(
     closure : callable
         ``closure() -> scalar tensor``. It does not call ``backward``.
     params : tensor or iterable of tensors
-        What to minimize it in: leaf tensors that require gradients, of any types of float
-        together; for instance ``model.parameters()``. Those that do not require gradients stay as
-        they are, as with ``torch.optim``; but not all may be such.
+        What to minimize it in: leaf tensors of floats, such as ``model.parameters()``. Those that
+        do not require gradients stay as they are; not all may be such.
     bounds : dict or sequence, optional
-        From a parameter to ``(low, high)``, as a dict or as pairs; or one ``(low, high)`` or None
-        for each parameter, in order; or one ``(low, high)`` of numbers for all. Either side is a
-        number or what broadcasts to the parameter's shape; None or an infinity for no bound.
+        As ``var_to_bounds`` in :class:`ExternalOptimizerInterface`; or one ``(low, high)`` or None
+        for each parameter, in order; or one ``(low, high)`` of numbers for all.
     optimizer : Optimizer, optional
         The algorithm; by default, that of :class:`ScipyOptimizerInterface`.
-    equalities, inequalities : sequence of callables, optional
-        Functions to hold at zero, and not to let become negative.
-    fetches, step_callback, loss_callback
-        As in :meth:`~optimizers.external.ExternalOptimizerInterface.minimize`.
+    equalities, inequalities, fetches, step_callback, loss_callback
+        As in :class:`ExternalOptimizerInterface` and its ``minimize``.
     **kwargs
-        As in :class:`ScipyOptimizerInterface`, such as ``method`` and ``options``; with an
-        optimizer, as in :class:`OptimizerInterface`.
+        As in :class:`ScipyOptimizerInterface`, or with an optimizer :class:`OptimizerInterface`.
 
     Returns
     -------
@@ -57,10 +52,8 @@ def minimize(
 
     Raises
     ------
-    MissingExtraError
-        If PyTorch is not installed.
-    OptimizerError
-        As from the interfaces.
+    MissingExtraError, OptimizerError
+        If PyTorch is not installed, and as from the interfaces.
 
     Examples
     --------

@@ -25,21 +25,19 @@ except ImportError:  # told when the class is used
 class TorchOptimizer(_Base):  # type: ignore[misc]  # untyped, as it may be absent
     """An optimizer for PyTorch's own loop, in the place of ``torch.optim.LBFGS``.
 
-    Each :meth:`step` is a whole run from where the parameters are; limit it, by ``maxiter`` for
-    instance, to see to something else between steps.
+    Each :meth:`step` is a whole run from where the parameters are, unless options limit it.
 
     Parameters
     ----------
     params : iterable
-        Parameters, or dicts of groups as ``torch.optim`` takes them. A group may have ``bounds`` of
-        its own, and nothing else. Parameters that do not require gradients stay as they are.
+        Parameters, or groups as ``torch.optim`` takes them, which may have ``bounds`` of their
+        own, and nothing else. Parameters that do not require gradients stay as they are.
     optimizer : Optimizer, optional
         The algorithm; by default, that of :class:`ScipyOptimizerInterface`.
     bounds : dict or sequence, optional
         As for :func:`minimize`; for each group that has none of its own.
     **kwargs
-        As in :class:`ScipyOptimizerInterface`, such as ``method`` and ``options``; with an
-        optimizer, as in :class:`OptimizerInterface`.
+        As in :class:`ScipyOptimizerInterface`, or with an optimizer :class:`OptimizerInterface`.
 
     Attributes
     ----------
@@ -114,8 +112,7 @@ class TorchOptimizer(_Base):  # type: ignore[misc]  # untyped, as it may be abse
         Parameters
         ----------
         closure : callable
-            ``closure() -> loss``, which calls ``backward``. Gradients are set to zero before each
-            call.
+            ``closure() -> loss``, which calls ``backward``; before it, gradients are set to zero.
 
         Returns
         -------
@@ -152,6 +149,8 @@ class TorchOptimizer(_Base):  # type: ignore[misc]  # untyped, as it may be abse
 class ClosureBackend(TorchBackend):
     """A loss that leaves its gradient in the parameters' ``.grad``."""
 
+    has_hessp = False  # what backward() has used up is no function of the parameters any more
+
     @override
     def _evaluate(self) -> tuple[Any, list[Any]]:
         for variable in self.variables:
@@ -171,11 +170,6 @@ class ClosureBackend(TorchBackend):
             else slope.detach()
             for variable, slope in zip(self.variables, slopes, strict=True)
         ]
-
-    @property
-    @override
-    def has_hessp(self) -> bool:
-        return False  # what backward() has used up is no function of the parameters any more
 
 
 def _unset() -> Any:
