@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizers.errors import JournalError, warn_user
-from optimizers.journal.contents import JournalContents, parsed
 from optimizers.journal.header import check_header, compared_seed, seed_entry, seed_of, versions
 from optimizers.journal.journal import Journal
 from optimizers.journal.jsonl import JsonLines
-from optimizers.journal.records import Kind, Record, decoded, encoded
+from optimizers.journal.records import JournalContents, Kind, Record, decoded, encoded, parsed
 
 #: A point that was asked for is the recorded one if no component differs by more than so much of
 #: max(1, abs(x)): below the usual steps of differences, above what another BLAS does to a sum.
