@@ -10,7 +10,7 @@ from scipy.optimize import HessianUpdateStrategy
 from optimizers.errors import JournalError, warn_user
 from optimizers.evaluation.evaluator import Evaluator
 from optimizers.journal.evaluator import JournaledEvaluator
-from optimizers.journal.functions import recorded_fun, recorded_hessian, recorded_jac
+from optimizers.journal.functions import recorded
 from optimizers.journal.journal import Journal
 from optimizers.journal.recorder import Diverged, Recorder
 from optimizers.journal.records import Kind, Record
@@ -82,26 +82,24 @@ def replayed(recorder: Recorder, solve: Solve) -> Solve:
 def _recorded(recorder: Recorder, run: Run) -> tuple[Problem, Evaluator]:
     """Return problem and evaluator with the journal between the run and the user's functions."""
     problem, evaluator = run.problem, run.waves.evaluator
-    wrapped: dict[str, Any] = {}
+    derivatives = problem.derivatives
+    changed: dict[str, Any] = {}
     # Algorithms ask other points where points travel in waves: the recorded way is gone on.
     if evaluator.facts.is_direct and recorder.contents.header["serial"]:
         # The functions themselves are wrapped, so that solvers call them as directly as ever.
-        derivatives = problem.derivatives
-        if isinstance(derivatives, Joint):
-            wrapped["fun"] = recorded_jac(recorder, problem.fun, "both")
-        else:
-            wrapped["fun"] = recorded_fun(recorder, problem.fun)
+        kind: Kind = "both" if isinstance(derivatives, Joint) else "fun"
+        changed["fun"] = recorded(recorder, problem.fun, kind)
         if isinstance(derivatives, Given):
-            wrapped["derivatives"] = Given(recorded_jac(recorder, derivatives.function))
-        evaluator = Evaluator(wrapped["fun"])
+            changed["derivatives"] = Given(recorded(recorder, derivatives.function, "jac"))
+        evaluator = Evaluator(changed["fun"])
     else:
         evaluator = JournaledEvaluator(evaluator, recorder)
-    kind: Kind
-    for kind in ("hess", "hessp"):
+    kinds: tuple[Kind, ...] = ("hess", "hessp")
+    for kind in kinds:
         user = getattr(problem, kind)
         if callable(user) and not isinstance(user, HessianUpdateStrategy):
-            wrapped[kind] = recorded_hessian(recorder, user, kind)
-    return replace(problem, **wrapped), evaluator
+            changed[kind] = recorded(recorder, user, kind)
+    return replace(problem, **changed), evaluator
 
 
 def _go_on(recorder: Recorder, run: Run) -> None:
