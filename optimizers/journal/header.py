@@ -35,23 +35,7 @@ _SHOWN = 5
 
 
 def header_of(optimizer: Any, problem: Problem, settings: dict[str, Any]) -> dict[str, Any]:
-    """Return the header of a run's journal, of JSON's types; without the seed.
-
-    Parameters
-    ----------
-    optimizer : Optimizer
-        The algorithm.
-    problem : Problem
-        What is minimised.
-    settings : dict
-        The settings that ``minimize`` was given.
-
-    Returns
-    -------
-    dict
-        ``journal`` (the format), ``created``, ``optimizer``, ``settings``, ``problem``,
-        ``functions`` and ``versions``.
-    """
+    """Return the header of a run's journal, of JSON's types; without the seed."""
     return {
         "journal": FORMAT,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -84,13 +68,7 @@ def versions() -> dict[str, str]:
 
 
 def check_header(path: str, found: dict[str, Any], wanted: dict[str, Any]) -> None:
-    """Raise an error if a journal is that of another run.
-
-    Raises
-    ------
-    JournalMismatchError
-        With what differs.
-    """
+    """Raise JournalMismatchError, with what differs, if a journal is that of another run."""
     if found["journal"] != FORMAT:
         raise JournalMismatchError(
             f"The journal {path} has the format {found['journal']!r}, expected {FORMAT}: it was "
@@ -160,10 +138,9 @@ def _words(name: str, then: Any, now: Any) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Return what stands for a value in JSON: itself, or the name of its type.
+    """Return what stands for a value in JSON: itself, a list for an array, or its type's name.
 
-    Numbers, strings, lists and dicts are themselves; so is an array, as a list. A dataclass of the
-    package's, such as Differences, is a dict of its fields.
+    A dataclass of the package's, such as Differences, is a dict of its fields.
     """
     if value is None or isinstance(value, bool | str):
         return value
@@ -200,17 +177,9 @@ def _reference(function: Any) -> str | None:
 
 
 def seed_entry(seed: Any) -> dict[str, Any]:
-    """Return what a header keeps of a run's seed; without one, a seed is drawn.
+    """Return what a header keeps of a run's seed: as given, drawn, or a generator's state.
 
-    Parameters
-    ----------
-    seed : None, int, sequence of int, Generator or what else ``numpy.random.default_rng`` takes
-        What the user gave. A generator is not advanced.
-
-    Returns
-    -------
-    dict
-        ``given``, if it can be compared, or ``drawn``, or the ``state`` of a generator.
+    A generator is not advanced.
     """
     if seed is None:
         return {"drawn": int(np.random.SeedSequence().generate_state(1, np.uint64)[0]) >> 1}

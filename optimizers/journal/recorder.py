@@ -51,22 +51,7 @@ def _opened(journal: Journal) -> Lines:
 
 
 class Recorder:
-    """An open journal: answers what is recorded, in the order of asking, and records the rest.
-
-    Parameters
-    ----------
-    journal : Journal
-        Where.
-    header : dict
-        Which run it is.
-    seed : object
-        The seed that the user gave.
-
-    Raises
-    ------
-    JournalError, JournalLockedError, JournalMismatchError
-        If it cannot be used for this run.
-    """
+    """An open journal: answers what is recorded, in the order of asking, and records the rest."""
 
     def __init__(self, journal: Journal, header: dict[str, Any], seed: Any) -> None:
         self.path = journal.path
@@ -124,19 +109,7 @@ class Recorder:
     def lookup(self, seq: int, kind: Kind, x: NDArray[Any]) -> Record | None:
         """Return the record of a question, and strike it out; None if it is to be evaluated.
 
-        Parameters
-        ----------
-        seq : int
-            The number of the question.
-        kind : {"fun", "jac", "both", "hess", "hessp"}
-            What is asked for.
-        x : ndarray of float64 or complex128
-            Where.
-
-        Raises
-        ------
-        Diverged
-            If another question is recorded there.
+        Raises Diverged if another question is recorded there.
         """
         record = self.pending.pop(seq, None)
         if record is None:
@@ -199,17 +172,7 @@ class Recorder:
         self.write(text)
 
     def restart(self, x: NDArray[Any], fun: float | None, counts: dict[str, int]) -> None:
-        """Forget what is still to be answered: the run begins anew, from ``x``.
-
-        Parameters
-        ----------
-        x : ndarray of float64, shape (n,)
-            Where it begins.
-        fun : float or None
-            The value there, if it is known.
-        counts : dict of str to int
-            What it has counted until there.
-        """
+        """Forget what is still to be answered: the run begins anew from ``x``."""
         self.next = max([self.next, *(seq + 1 for seq in self.pending)])
         self.pending.clear()
         self._late.clear()

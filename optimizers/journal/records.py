@@ -180,32 +180,20 @@ def _number(value: Any) -> float | complex | None:
 
 @dataclass
 class JournalContents:
-    """What is in a journal.
+    """What is in a journal: the header, the records as they arrived, and how the run ended.
 
-    Parameters
-    ----------
-    header : dict
-        Which run it is of.
-    records : list of Record
-        The evaluations, as they arrived.
-    begin : int
-        Where among them the part begins that is answered again: behind a fresh start.
-    start : dict, optional
-        That fresh start: its point, the counts, the next number.
-    left : dict of int to list of int
-        For questions that took another number of evaluations than they have points: how many of
-        the objective, and of the gradient.
-    width : float, optional
-        How many workers there were, if the run asked for that.
-    end : dict, optional
-        The result, if the run ended, and ``error`` if by an exception.
+    ``end`` is the result, or by an exception has ``error``. A fresh start is kept in ``start`` (its
+    point, counts, next number); the records from ``begin`` on are what is answered again.
     """
 
     header: dict[str, Any]
     records: list[Record] = field(default_factory=list)
     begin: int = 0
     start: dict[str, Any] | None = None
+    #: For waves that took another number of evaluations of objective and gradient than they have
+    #: points: how many.
     left: dict[int, list[int]] = field(default_factory=dict)
+    #: How many workers there were, if the run asked for that.
     width: float | None = None
     end: dict[str, Any] | None = None
 
