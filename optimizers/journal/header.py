@@ -99,7 +99,8 @@ def _differences(found: dict[str, Any], wanted: dict[str, Any]) -> Iterator[str]
         yield from _vectors(name, then[name], now[name])
     for name in ("jac", "constraints", "hess", "hessp"):
         yield from _entries(name, then[name], now[name])
-    yield from _entries("seed", found["seed"], wanted["seed"])
+    seeds = compared_seed(found["seed"]), compared_seed(wanted["seed"])
+    yield from _entries("seed", *seeds)
 
 
 def _determining(settings: dict[str, Any]) -> dict[str, Any]:

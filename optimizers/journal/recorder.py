@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizers.errors import JournalError, warn_user
-from optimizers.journal.header import check_header, compared_seed, seed_entry, seed_of, versions
+from optimizers.journal.header import check_header, seed_entry, seed_of, versions
 from optimizers.journal.journal import Journal
 from optimizers.journal.jsonl import JsonLines
-from optimizers.journal.records import JournalContents, Kind, Record, decoded, encoded, parsed
+from optimizers.journal.records import JournalContents, Kind, Record, compact, encoded, parsed
 
 #: A point that was asked for is the recorded one if no component differs by more than so much of
 #: max(1, abs(x)): below the usual steps of differences, above what another BLAS does to a sum.
@@ -60,16 +60,14 @@ class Recorder:
         try:
             contents = parsed(journal.path, self._lines.lines)
             self._lines.lines = []
-            wanted = {**header, "seed": compared_seed(seed_entry(seed))}
+            notes = {"notes": journal.notes} if journal.notes else {}
+            text = compact({**header, "seed": seed_entry(seed), **notes})
+            wanted = json.loads(text)
             if contents is None:
-                kept = {**header, "seed": seed_entry(seed)}
-                if journal.notes:
-                    kept["notes"] = journal.notes
-                contents = JournalContents(json.loads(json.dumps(kept)))
-                self.write(json.dumps(kept, separators=(",", ":")))
+                contents = JournalContents(wanted)
+                self.write(text)
             else:
-                found = {**contents.header, "seed": compared_seed(contents.header["seed"])}
-                check_header(journal.path, found, json.loads(json.dumps(wanted)))
+                check_header(journal.path, contents.header, wanted)
         except BaseException:
             self.close()
             raise
@@ -167,8 +165,7 @@ class Recorder:
         """Write lines of this run; before the first of a resumed one, that it was resumed."""
         if not self._is_noted:
             self._is_noted = True
-            note = {"at": self.next, "versions": versions()}
-            self.write(json.dumps({"resumed": note}, separators=(",", ":")))
+            self.write(compact({"resumed": {"at": self.next, "versions": versions()}}))
         self.write(text)
 
     def restart(self, x: NDArray[Any], fun: float | None, counts: dict[str, int]) -> None:
@@ -178,13 +175,7 @@ class Recorder:
         self._late.clear()
         self.contents.left.clear()
         start = {"x": encoded(x), "fun": fun, "next": self.next, **counts}
-        self.put(json.dumps({"restart": start}, separators=(",", ":")))
-
-    @property
-    def start(self) -> NDArray[Any] | None:
-        """The point of a fresh start, if there was one."""
-        start = self.contents.start
-        return None if start is None else decoded(start["x"])
+        self.put(compact({"restart": start}))
 
     def end(self, result: dict[str, Any] | None, error: str | None = None) -> None:
         """Write how the run ended, unless that is what the journal says already."""
@@ -192,7 +183,7 @@ class Recorder:
         if known is not None and not self._is_noted and ("error" in known) == (error is not None):
             return
         failed = {} if error is None else {"error": error}
-        self.write(json.dumps({"end": _strict(result), **failed}, separators=(",", ":")))
+        self.write(compact({"end": _strict(result), **failed}))
 
     def close(self) -> None:
         """Give the journal back."""

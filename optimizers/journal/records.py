@@ -8,7 +8,7 @@ import json
 import math
 import sys
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -132,6 +132,11 @@ class Record:
         )
 
 
+def compact(entry: dict[str, Any]) -> str:
+    """Return an entry as a line of JSON."""
+    return json.dumps(entry, separators=(",", ":"))
+
+
 def line(
     seq: int,
     kind: str,
@@ -176,6 +181,16 @@ def _number(value: Any) -> float | complex | None:
     if isinstance(value, list):
         return complex(float(value[0]), float(value[1]))
     return float(value)
+
+
+def counts_of(records: Iterable[Record]) -> dict[str, int]:
+    """Return how often the functions were called for records, by the names of the counts."""
+    kinds = [record.kind for record in records]
+    return {
+        "nfev": kinds.count("fun") + kinds.count("both"),
+        "njev": kinds.count("jac") + kinds.count("both"),
+        "nhev": kinds.count("hess") + kinds.count("hessp"),
+    }
 
 
 @dataclass

@@ -13,7 +13,7 @@ from optimizers.journal.evaluator import JournaledEvaluator
 from optimizers.journal.functions import recorded
 from optimizers.journal.journal import Journal
 from optimizers.journal.recorder import Diverged, Recorder
-from optimizers.journal.records import Kind, Record
+from optimizers.journal.records import Kind, Record, counts_of, decoded
 from optimizers.problem.derivatives import Given, Joint
 from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult
@@ -107,8 +107,7 @@ def _go_on(recorder: Recorder, run: Run) -> None:
     contents = recorder.contents
     if contents.start is not None:
         _consider(run, contents.records[: contents.begin])
-        assert recorder.start is not None
-        run.resume(recorder.start, contents.start["fun"], contents.start)
+        run.resume(decoded(contents.start["x"]), contents.start["fun"], contents.start)
     contents.records = []  # what is still to be answered is kept by the recorder
 
 
@@ -116,13 +115,8 @@ def _begin_anew(recorder: Recorder, run: Run, diverged: Diverged, source: Any) -
     """Start from the best recorded point; all that is recorded counts."""
     unused = recorder.unused()
     _consider(run, unused)
-    counts = {
-        "nfev": sum(record.kind in ("fun", "both") for record in unused),
-        "njev": sum(record.kind in ("jac", "both") for record in unused),
-        "nhev": sum(record.kind in ("hess", "hessp") for record in unused),
-    }
     # The random numbers of a start are the same when it is resumed.
-    run.begin_anew(source, recorder.seed, counts)
+    run.begin_anew(source, recorder.seed, counts_of(unused))
     fun = None if run.best is None else run.best.fun
     recorder.restart(run.problem.x0, fun, run.counts())
     found = "its start" if fun is None else f"f(x) = {fun!r}"
