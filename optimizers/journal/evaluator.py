@@ -20,11 +20,7 @@ _EPS = float(np.finfo(np.float64).eps)
 
 
 class RecordedFacts(Facts):
-    """Another evaluator's facts, while replaying as they were then.
-
-    What is answered from the journal counts as started, so that budgets and counts are those of a
-    run that was never interrupted.
-    """
+    """Another evaluator's facts, while replaying as they were then; what is replayed counts."""
 
     def __init__(self, inner: Facts, recorder: Recorder) -> None:
         super().__init__()
@@ -40,10 +36,7 @@ class RecordedFacts(Facts):
 
     @property
     def width(self) -> float:  # type: ignore[override]  # of the recorded run
-        """How many points are evaluated at the same time.
-
-        Algorithms ask other points where workers are few: those that are recorded must come again.
-        """
+        """How many points are evaluated at the same time; those recorded must come again."""
         contents = self._recorder.contents
         if self._recorder.pending and contents.width is not None:
             return contents.width
@@ -88,29 +81,25 @@ class JournaledEvaluator(Evaluator):
                 facts.precision = max(facts.precision, *(record.precision for record in part))
                 yield block, here, _answer(part, block)
             if len(known) < len(rows):
-                for block, here, answer in self._evaluated(first, wave, known):
-                    _add(handed_on, block, here.stop - here.start)
-                    yield block, here, answer
+                yield from self._evaluated(first, wave, known, handed_on)
         finally:
             self._take_late(first, wave)
-            since = [inner.started - before[0], inner.gradients - before[1]]
-            self._count(since)
             facts.precision = max(facts.precision, inner.precision)
             # How many evaluations the wave took, if not one for each answer that was handed on:
             # retries take more, and so does a wave that is left while others are under way.
             left = self._recorder.contents.left
-            if any(since):
-                took = [old + new for old, new in zip(replayed, since, strict=True)]
+            new = [inner.started - before[0], inner.gradients - before[1]]
+            is_replayed = not any(new)
+            if is_replayed:
+                took = left.pop(first, replayed)
+                new = [max(0, n - old) for n, old in zip(took, replayed, strict=True)]
+            facts.started += new[0]
+            facts.gradients += new[1]
+            if not is_replayed:
+                took = [old + n for old, n in zip(replayed, new, strict=True)]
                 if took != left.get(first, handed_on):
                     left[first] = took
                     self._recorder.put(f'{{"left":{first},"started":{took}}}')
-            else:
-                took = left.pop(first, replayed)
-                self._count([max(0, n - old) for n, old in zip(took, replayed, strict=True)])
-
-    def _count(self, started: Sequence[int]) -> None:
-        self.facts.started += started[0]
-        self.facts.gradients += started[1]
 
     def _lookup(self, places: dict[int, tuple[Block, int]]) -> dict[int, Record]:
         """Return what is recorded of a wave, as it arrived, and strike it out."""
@@ -125,10 +114,13 @@ class JournaledEvaluator(Evaluator):
             raise
         return known
 
-    def _evaluated(self, first: int, wave: Wave, known: dict[int, Record]) -> Iterator[Part]:
+    def _evaluated(
+        self, first: int, wave: Wave, known: dict[int, Record], handed_on: list[int]
+    ) -> Iterator[Part]:
         """Evaluate the rows of a wave that are not recorded, and record them."""
-        origins: dict[int, tuple[Block, list[int], int]] = {}
+        # What is asked: for each block the one that it is of, the rows there, and their numbers.
         asked: list[Block] = []
+        origins: dict[int, tuple[Block, list[int], list[int]]] = {}
         number = first
         for block in wave.blocks:
             k = len(block.points)
@@ -136,32 +128,31 @@ class JournaledEvaluator(Evaluator):
             if rows:
                 some = Block(block.points[rows], block.function, block.kind)
                 asked.append(block if len(rows) == k else some)
-                origins[id(asked[-1])] = block, rows, number
+                origins[id(asked[-1])] = block, rows, [number + row for row in rows]
             number += k
         heard: set[int] = set()
 
-        def hear(one: Block, there: int, answer: Answer) -> None:
-            _, rows, number = origins[id(one)]
-            seq = number + rows[there]
-            heard.add(seq)  # also if it cannot be recorded: its value may be the best
-            part = slice(there, there + 1)
-            self._record(first, [seq], one, answer, perf_counter() - began, part)
+        def hear(one: Block, row: int, answer: Answer) -> None:
+            seqs = origins[id(one)][2][row : row + 1]
+            heard.update(seqs)  # also if it cannot be recorded: its value may be the best
+            self._record(first, seqs, one, slice(row, row + 1), answer, perf_counter() - began)
 
         inner = Wave(asked, wave.retries, wave.deadline, wave.required_rows, hear)
         answers, began = self._inner.answers(inner), perf_counter()
         try:
             for one, part, answer in answers:
-                block, rows, number = origins[id(one)]
-                there = rows[part]
-                seqs = [number + row for row in there]
+                block, rows, numbers = origins[id(one)]
+                there, seqs = rows[part], numbers[part]
                 if seqs[0] not in heard:
-                    self._record(first, seqs, one, answer, perf_counter() - began, part)
+                    self._record(first, seqs, one, part, answer, perf_counter() - began)
                 self.facts.precision = max(self.facts.precision, self._inner.facts.precision)
                 if there[-1] - there[0] == len(there) - 1:
+                    _add(handed_on, block, len(there))
                     yield block, slice(there[0], there[-1] + 1), answer
                 else:
                     for i, row in enumerate(there):
                         own = answer if isinstance(answer, BaseException) else answer[i : i + 1]
+                        _add(handed_on, block, 1)
                         yield block, slice(row, row + 1), own
                 began = perf_counter()
         finally:
@@ -182,9 +173,9 @@ class JournaledEvaluator(Evaluator):
         ask: int,
         seqs: Sequence[int],
         block: Block,
+        part: slice,
         answer: Answer,
         seconds: float,
-        part: slice,
     ) -> None:
         """Record what arrived together."""
         if isinstance(answer, StopIteration | SystemExit):

@@ -220,8 +220,7 @@ def bounds_of(header: dict[str, Any]) -> list[tuple[float, float]] | None:
     lower, upper = (header["problem"][name] for name in ("lower", "upper"))
     if lower is None:
         return None
-    pairs = zip(decoded(lower).tolist(), decoded(upper).tolist(), strict=True)
-    return list(pairs)
+    return list(zip(decoded(lower).tolist(), decoded(upper).tolist(), strict=True))
 
 
 def start_of(header: dict[str, Any]) -> Array:

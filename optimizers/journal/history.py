@@ -109,7 +109,7 @@ def load(path: str | os.PathLike[str]) -> Recording:
     Raises
     ------
     JournalError
-        If there is no such file, or it is no journal.
+        If there is no such file, or it is not a journal.
     JournalLockedError
         If it is an SQLite database that a run has open.
 
@@ -139,8 +139,8 @@ def load(path: str | os.PathLike[str]) -> Recording:
 def _so_far(contents: JournalContents) -> OptimizerResult:
     """Return a result for a run that has not ended: of what was recorded, each question once."""
     asked = {(r.seq, r.is_late, r.x.tobytes()): r for r in contents.records}.values()
-    real = [r for r in asked if r.kind in ("fun", "both") and r.x.dtype == np.float64]
-    finite = [(r.fun, r) for r in real if isinstance(r.fun, float) and math.isfinite(r.fun)]
+    # A value is a complex number off the real axis, and None for a gradient or a failure.
+    finite = [(r.fun, r) for r in asked if isinstance(r.fun, float) and math.isfinite(r.fun)]
     fun, at = min(finite, key=lambda pair: pair[0], default=(None, None))
     x: NDArray[Any] = start_of(contents.header) if at is None else at.x
     return OptimizerResult(

@@ -58,27 +58,22 @@ class JsonLines:
         data = text.encode() + b"\n"
         try:
             if os.write(self._file, data) != len(data):
-                self._write_rest(data)
+                # A disk that has become full takes a part, and refuses the rest with the reason.
+                os.ftruncate(self._file, self._size)
+                rest = data
+                while rest:
+                    rest = rest[os.write(self._file, rest) :]
             if self._interval < float("inf"):
-                self._sync_if_due()
+                now = time.monotonic()
+                if now - self._synced >= self._interval:
+                    os.fsync(self._file)
+                    self._synced = now
         except OSError as error:
             # Half a line is no record.
             with contextlib.suppress(OSError):
                 os.ftruncate(self._file, self._size)
             raise not_written(self.path, error) from error
         self._size += len(data)
-
-    def _write_rest(self, data: bytes) -> None:
-        # A disk that has become full takes a part, and refuses the rest with the reason.
-        os.ftruncate(self._file, self._size)
-        while data:
-            data = data[os.write(self._file, data) :]
-
-    def _sync_if_due(self) -> None:
-        now = time.monotonic()
-        if now - self._synced >= self._interval:
-            os.fsync(self._file)
-            self._synced = now
 
     def close(self) -> None:
         """Close the file, and with it give the lock back."""

@@ -232,7 +232,7 @@ def parsed(path: str, lines: Sequence[str]) -> JournalContents | None:
                 entry["journal"]
                 contents = JournalContents(entry)
             else:
-                _take(contents, entry)
+                _add(contents, entry)
         except (ValueError, KeyError, TypeError) as error:
             if contents is None:
                 raise not_a_journal(path) from None
@@ -244,7 +244,7 @@ def parsed(path: str, lines: Sequence[str]) -> JournalContents | None:
     return contents
 
 
-def _take(contents: JournalContents, entry: dict[str, Any]) -> None:
+def _add(contents: JournalContents, entry: dict[str, Any]) -> None:
     if "seq" in entry:
         contents.records.append(Record.from_entry(entry))
         contents.end = None

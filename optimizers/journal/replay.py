@@ -10,7 +10,7 @@ from scipy.optimize import HessianUpdateStrategy
 from optimizers.errors import JournalError, warn_user
 from optimizers.evaluation.evaluator import Evaluator
 from optimizers.journal.evaluator import JournaledEvaluator
-from optimizers.journal.functions import recorded
+from optimizers.journal.functions import recorded, words_of
 from optimizers.journal.journal import Journal
 from optimizers.journal.recorder import Diverged, Recorder
 from optimizers.journal.records import Kind, Record, counts_of, decoded
@@ -37,14 +37,14 @@ def execute_recorded(
         run.waves.evaluator.close()
         raise
     try:
-        run.reroute(*_recorded(recorder, run), recorder.seed)
+        run.reroute(*_journaled(recorder, run), recorder.seed)
         _go_on(recorder, run)
         result = run.execute(replayed(recorder, solve))
     except BaseException as error:
         known = getattr(error, "optimizer_result", None)
         so_far = known.to_dict() if isinstance(known, OptimizerResult) else None
         try:
-            recorder.end(so_far, f"{type(error).__name__}: {error}")
+            recorder.end(so_far, words_of(error))
         except Exception as second:
             # The journal's own failure, as a full disk, must not hide what ended the run.
             error.add_note(f"The journal has no record of this end: {second}")
@@ -79,7 +79,7 @@ def replayed(recorder: Recorder, solve: Solve) -> Solve:
     return replaying
 
 
-def _recorded(recorder: Recorder, run: Run) -> tuple[Problem, Evaluator]:
+def _journaled(recorder: Recorder, run: Run) -> tuple[Problem, Evaluator]:
     """Return problem and evaluator with the journal between the run and the user's functions."""
     problem, evaluator = run.problem, run.waves.evaluator
     derivatives = problem.derivatives
