@@ -2,7 +2,7 @@
 
     python benchmarks/journal.py [--n 2 20 100] [--repeats 11]
 
-L-BFGS-B minimises Rosenbrock's function in pairs of variables with a journal and without, in turn
+L-BFGS-B minimizes Rosenbrock's function in pairs of variables with a journal and without, in turn
 in one run; what it takes to open and close one, shown in brackets in milliseconds, is measured by
 a run of one evaluation and taken off. ``fun`` and ``jac`` are two calls and two records, with
 ``jac=True`` they are one, without a gradient each point of the differences is one. The figures are

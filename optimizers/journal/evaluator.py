@@ -6,24 +6,21 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from typing_extensions import override
 
-from optimizers.evaluation.answers import as_gradient, as_value, element, joined_answer, unpack
+from optimizers.evaluation.answers import element, joined_answer
 from optimizers.evaluation.evaluator import Evaluator, Facts, Part
 from optimizers.evaluation.wave import Answer, Block, Wave
-from optimizers.journal.functions import failure_of, words_of
+from optimizers.journal.functions import answer_of, failure_of, gradient_in, words_of
 from optimizers.journal.recorder import Diverged, Recorder
-from optimizers.journal.records import Record
+from optimizers.journal.records import Kind, Record
 
 _EPS = float(np.finfo(np.float64).eps)
 
 
 class RecordedFacts(Facts):
-    """Another evaluator's facts, while replaying as they were then.
-
-    What is answered from the journal counts as started, so that budgets and counts are those of a
-    run that was never interrupted.
-    """
+    """Another evaluator's facts, while replaying as they were then; what is replayed counts."""
 
     def __init__(self, inner: Facts, recorder: Recorder) -> None:
         super().__init__()
@@ -39,10 +36,7 @@ class RecordedFacts(Facts):
 
     @property
     def width(self) -> float:  # type: ignore[override]  # of the recorded run
-        """How many points are evaluated at the same time.
-
-        Algorithms ask other points where workers are few: those that are recorded must come again.
-        """
+        """How many points are evaluated at the same time; those recorded must come again."""
         contents = self._recorder.contents
         if self._recorder.pending and contents.width is not None:
             return contents.width
@@ -69,70 +63,89 @@ class JournaledEvaluator(Evaluator):
 
     @override
     def answers(self, wave: Wave) -> Generator[Part, None, None]:
+        inner, facts, first = self._inner.facts, self.facts, self._recorder.next
         rows = [(block, row) for block in wave.blocks for row in range(len(block.points))]
-        first = self._begin(len(rows))
-        known = self._lookup(first, rows)
-        missing = [i for i in range(len(rows)) if i not in known]
-        before = self._started()
+        places = dict(enumerate(rows, first))
+        self._recorder.next += len(rows)
+        known = self._lookup(places)
+        before = inner.started, inner.gradients
         # How many answers were handed on: values and gradients; and how many of them replayed.
         handed_on, replayed = [0, 0], [0, 0]
         try:
             for part in _parts(known):
-                block, row = rows[part[0].seq - first]
+                block, row = places[part[0].seq]
                 here = slice(row, row + len(part))
-                _add(replayed, block, len(part))
-                _add(handed_on, block, len(part))
-                self.facts.count(block, here)
-                self._note_precision(*(record.precision for record in part))
+                for counts in (handed_on, replayed):
+                    _add(counts, block, len(part))
+                facts.count(block, here)
+                facts.precision = max(facts.precision, *(record.precision for record in part))
                 yield block, here, _answer(part, block)
-            if missing:
-                yield from self._evaluated(first, wave, missing, handed_on)
+            if len(known) < len(rows):
+                yield from self._evaluated(first, wave, known, handed_on)
         finally:
             self._take_late(first, wave)
-            since = [now - then for now, then in zip(self._started(), before, strict=True)]
-            self.facts.started += since[0]
-            self.facts.gradients += since[1]
-            self._note_precision(self._inner.facts.precision)
-            if any(since):
-                took = [old + new for old, new in zip(replayed, since, strict=True)]
-                self._note_started(first, handed_on, took)
-            else:
-                self._settle(first, replayed)
+            facts.precision = max(facts.precision, inner.precision)
+            # How many evaluations the wave took, if not one for each answer that was handed on:
+            # retries take more, and so does a wave that is left while others are under way.
+            left = self._recorder.contents.left
+            new = [inner.started - before[0], inner.gradients - before[1]]
+            is_replayed = not any(new)
+            if is_replayed:
+                took = left.pop(first, replayed)
+                new = [max(0, n - old) for n, old in zip(took, replayed, strict=True)]
+            facts.started += new[0]
+            facts.gradients += new[1]
+            if not is_replayed:
+                took = [old + n for old, n in zip(replayed, new, strict=True)]
+                if took != left.get(first, handed_on):
+                    left[first] = took
+                    self._recorder.put(f'{{"left":{first},"started":{took}}}')
+
+    def _lookup(self, places: dict[int, tuple[Block, int]]) -> dict[int, Record]:
+        """Return what is recorded of a wave, as it arrived, and strike it out."""
+        pending = self._recorder.pending
+        known = {seq: record for seq, record in pending.items() if seq in places}
+        try:
+            for seq in known:
+                block, row = places[seq]
+                self._recorder.lookup(seq, block.kind, block.points[row])
+        except Diverged:
+            pending.update(known)  # nobody has counted them yet
+            raise
+        return known
 
     def _evaluated(
-        self, first: int, wave: Wave, missing: Sequence[int], handed_on: list[int]
+        self, first: int, wave: Wave, known: dict[int, Record], handed_on: list[int]
     ) -> Iterator[Part]:
         """Evaluate the rows of a wave that are not recorded, and record them."""
-        origins: dict[int, tuple[Block, list[int], int]] = {}
+        # What is asked: for each block the one that it is of, the rows there, and their numbers.
         asked: list[Block] = []
+        origins: dict[int, tuple[Block, list[int], list[int]]] = {}
         number = first
         for block in wave.blocks:
             k = len(block.points)
-            rows = [i - (number - first) for i in missing if 0 <= i - (number - first) < k]
+            rows = [row for row in range(k) if number + row not in known]
             if rows:
                 some = Block(block.points[rows], block.function, block.kind)
                 asked.append(block if len(rows) == k else some)
-                origins[id(asked[-1])] = block, rows, number
+                origins[id(asked[-1])] = block, rows, [number + row for row in rows]
             number += k
         heard: set[int] = set()
 
-        def hear(one: Block, there: int, answer: Answer) -> None:
-            _, rows, number = origins[id(one)]
-            seq = number + rows[there]
-            heard.add(seq)  # also if it cannot be recorded: its value may be the best
-            part = slice(there, there + 1)
-            self._record(first, [seq], one, answer, perf_counter() - began, part)
+        def hear(one: Block, row: int, answer: Answer) -> None:
+            seqs = origins[id(one)][2][row : row + 1]
+            heard.update(seqs)  # also if it cannot be recorded: its value may be the best
+            self._record(first, seqs, one, slice(row, row + 1), answer, perf_counter() - began)
 
         inner = Wave(asked, wave.retries, wave.deadline, wave.required_rows, hear)
         answers, began = self._inner.answers(inner), perf_counter()
         try:
             for one, part, answer in answers:
-                block, rows, number = origins[id(one)]
-                there = rows[part]
-                seqs = [number + row for row in there]
+                block, rows, numbers = origins[id(one)]
+                there, seqs = rows[part], numbers[part]
                 if seqs[0] not in heard:
-                    self._record(first, seqs, one, answer, perf_counter() - began, part)
-                self._note_precision(self._inner.facts.precision)
+                    self._record(first, seqs, one, part, answer, perf_counter() - began)
+                self.facts.precision = max(self.facts.precision, self._inner.facts.precision)
                 if there[-1] - there[0] == len(there) - 1:
                     _add(handed_on, block, len(there))
                     yield block, slice(there[0], there[-1] + 1), answer
@@ -149,66 +162,20 @@ class JournaledEvaluator(Evaluator):
     def _take_late(self, first: int, wave: Wave) -> None:
         """Record what arrived while the wave was left, and give back what was recorded so."""
         for points, answer in wave.late:
-            for x, found in zip(points, answer, strict=True):
-                value, error = _value_and_error(found)
-                record = Record(first, "fun", x, value, ask=first, is_late=True, error=error)
-                self._recorder.put(record.text())
+            for i, x in enumerate(points):
+                found = _found("fun", answer, i, x.size)
+                self._recorder.put(Record(first, "fun", x, ask=first, is_late=True, **found).text())
         for record in self._recorder.late(first):
-            found = joined_answer([record.fun], [_error_of(record)])
-            wave.late.append((record.x[np.newaxis], found))
-
-    def _note_precision(self, *precisions: float) -> None:
-        self.facts.precision = max(self.facts.precision, *precisions)
-
-    def _begin(self, count: int) -> int:
-        """Return the number of the first of so many questions."""
-        first = self._recorder.next
-        self._recorder.next = first + count
-        return first
-
-    def _lookup(self, first: int, rows: Sequence[tuple[Block, int]]) -> dict[int, Record]:
-        """Return what is recorded of a wave, by row, as it arrived."""
-        pending = self._recorder.pending
-        kept = {seq: pending[seq] for seq in pending if first <= seq < first + len(rows)}
-        found = {}
-        try:
-            for seq in kept:
-                block, row = rows[seq - first]
-                record = self._recorder.lookup(seq, block.kind, block.points[row])
-                assert record is not None
-                found[seq - first] = record
-        except Diverged:
-            pending.update(kept)  # nobody has counted them yet
-            raise
-        return found
-
-    # How many evaluations a question took, if not one for each answer that was handed on: retries
-    # take more, and so does a wave that is left while others are under way.
-
-    def _started(self) -> list[int]:
-        return [self._inner.facts.started, self._inner.facts.gradients]
-
-    def _note_started(self, ask: int, usual: list[int], started: list[int]) -> None:
-        """Record how many evaluations a question took, if that is not obvious."""
-        left = self._recorder.contents.left
-        if started != left.get(ask, usual):
-            left[ask] = started
-            self._recorder.put(f'{{"left":{ask},"started":{started}}}')
-
-    def _settle(self, ask: int, replayed: Sequence[int]) -> None:
-        """Count what a question took besides the answers that are recorded."""
-        left = self._recorder.contents.left.pop(ask, replayed)
-        self.facts.started += max(0, left[0] - replayed[0])
-        self.facts.gradients += max(0, left[1] - replayed[1])
+            wave.late.append((record.x[np.newaxis], _values([record], record.x.dtype)))
 
     def _record(
         self,
         ask: int,
         seqs: Sequence[int],
         block: Block,
+        part: slice,
         answer: Answer,
         seconds: float,
-        part: slice,
     ) -> None:
         """Record what arrived together."""
         if isinstance(answer, StopIteration | SystemExit):
@@ -216,24 +183,12 @@ class JournaledEvaluator(Evaluator):
         facts = self._inner.facts
         share = seconds / len(seqs) if facts.seconds is None else facts.seconds
         eps = facts.precision if facts.precision > _EPS else 0.0
+        told: dict[str, Any] = {"seconds": share, "worker": facts.worker, "precision": eps}
         lines = []
         for i, (seq, x) in enumerate(zip(seqs, block.points[part], strict=True)):
-            value, gradient, failure, error_told = None, None, None, None
-            if isinstance(answer, BaseException):
-                failure = words_of(answer)
-            elif block.kind == "fun":
-                value, error_told = _value_and_error(answer[i])
-            else:
-                try:
-                    raw = answer[i]
-                    if block.kind == "both":
-                        value, raw = unpack(raw)
-                        value = as_value(value)
-                    gradient = as_gradient(raw, x.size, finite=False)
-                except Exception as error:  # raised again by who asked
-                    value, failure = None, words_of(error)
-            told = seq, block.kind, x, value, gradient, failure, share, facts.worker, eps, ask
-            lines.append(Record(*told, seqs[0], error=error_told).text())
+            found = _found(block.kind, answer, i, x.size)
+            record = Record(seq, block.kind, x, ask=ask, part=seqs[0], **told, **found)
+            lines.append(record.text())
         self._recorder.put("\n".join(lines))
 
 
@@ -256,23 +211,32 @@ def _parts(known: dict[int, Record]) -> Iterator[list[Record]]:
         yield part
 
 
-def _error_of(record: Record) -> float:
-    return math.nan if record.error is None else record.error
-
-
-def _value_and_error(found: Any) -> tuple[Any, float | None]:
-    """Return the value in a row of an answer, and its standard error, None if it is not known."""
-    value, error = element(found)
-    return value, None if math.isnan(error) else error
-
-
 def _answer(part: Sequence[Record], block: Block) -> Answer:
+    """Return what is recorded as an evaluator yields it."""
     if part[0].failure is not None:
         return failure_of(part[0])
     if block.kind == "fun":
-        errors = [_error_of(record) for record in part]
-        return joined_answer([record.fun for record in part], errors, block.points.dtype)
+        return _values(part, block.points.dtype)
     gradients = np.empty(len(part), dtype=object)
     for i, record in enumerate(part):
-        gradients[i] = record.jac if block.kind == "jac" else (record.fun, record.jac)
+        gradients[i] = answer_of(record)
     return gradients
+
+
+def _values(part: Sequence[Record], dtype: Any) -> NDArray[Any]:
+    errors = [math.nan if record.error is None else record.error for record in part]
+    return joined_answer([record.fun for record in part], errors, dtype)
+
+
+def _found(kind: Kind, answer: Answer, i: int, n: int) -> dict[str, Any]:
+    """Return what a record keeps of a row of an answer."""
+    if isinstance(answer, BaseException):
+        return {"failure": words_of(answer)}
+    if kind == "fun":
+        value, error = element(answer[i])
+        return {"fun": value, "error": None if math.isnan(error) else error}
+    try:
+        value, gradient = gradient_in(kind, answer[i], n)
+    except Exception as error:  # raised again by who asked
+        return {"failure": words_of(error)}
+    return {"fun": value, "jac": gradient}

@@ -3,6 +3,7 @@
 A compiled solver may call them every few microseconds, so what is usual goes the quickest way here.
 """
 
+import json
 import math
 from collections.abc import Callable
 from time import perf_counter
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from optimizers._types import Array
 from optimizers.errors import EvaluationError, InvalidValueError
 from optimizers.evaluation.answers import (
     as_gradient,
@@ -27,135 +29,93 @@ _FLOAT64 = np.dtype(np.float64)
 _EPS = float(np.finfo(np.float64).eps)
 
 
-def recorded_fun(recorder: Recorder, fun: Callable[..., Any]) -> Callable[[NDArray[Any]], Any]:
-    """Return an objective whose calls are answered from the journal, or recorded.
-
-    Parameters
-    ----------
-    recorder : Recorder
-        The journal.
-    fun : callable
-        ``fun(x) -> number``.
-    """
+def recorded(recorder: Recorder, function: Callable[..., Any], kind: Kind) -> Callable[..., Any]:
+    """Return a function whose calls are answered from the journal, or else recorded."""
     pending, put, clock = recorder.pending, recorder.put, perf_counter
+    is_hessian = kind in ("hess", "hessp")
 
-    def call(x: NDArray[Any]) -> Any:
+    def call(*given: NDArray[Any]) -> Any:
         seq = recorder.next
         recorder.next = seq + 1
-        if pending:
-            known = recorder.lookup(seq, "fun", x)
-            if known is not None:
-                value = value_of(known)
-                return value if known.error is None else (value, known.error)
-        if x.dtype is not _FLOAT64:
-            return _complex(recorder, seq, fun, x)
-        point, began = encoded(x), clock()
-        try:
-            raw = fun(x)
-        except Exception as error:
-            _failed(recorder, seq, "fun", point, clock() - began, error)
-            raise
-        seconds, further = clock() - began, ""
-        value = raw
-        if type(raw) is not float:
-            try:
-                value, spread = as_measure(raw, x.size)
-            except InvalidValueError as error:  # raised again by who asked, with its words
-                _failed(recorder, seq, "fun", point, seconds, error)
-                return raw
-            if not math.isnan(spread):
-                further = f',"se":{spread!r}'
-            if precision_of(raw) > _EPS:
-                further += f',"eps":{precision_of(raw)!r}'
-        put(line(seq, "fun", point, value, None, seconds, further))
-        return raw
-
-    return call
-
-
-def recorded_jac(
-    recorder: Recorder, jac: Callable[..., Any], kind: Kind = "jac"
-) -> Callable[[NDArray[Any]], Any]:
-    """Return a gradient, or with "both" an objective that returns it too; see recorded_fun."""
-    pending, put, clock, ndarray = recorder.pending, recorder.put, perf_counter, np.ndarray
-    is_joint = kind == "both"
-
-    def call(x: NDArray[Any]) -> Any:
-        seq = recorder.next
-        recorder.next = seq + 1
+        x = np.concatenate(given) if is_hessian else given[0]
         if pending:
             known = recorder.lookup(seq, kind, x)
             if known is not None:
                 return answer_of(known)
-        n, point, began = x.size, encoded(x), clock()
+        further = ',"complex":true' if x.dtype.kind == "c" else ""
+        point, began = encoded(x), clock()  # the function may spoil its copy
         try:
-            raw = jac(x)
-        except Exception as error:
-            _failed(recorder, seq, kind, point, clock() - began, error)
+            raw = function(*given)
+        except StopIteration:  # the wish to stop, and no failure
             raise
-        seconds, value, gradient = clock() - began, None, raw
+        except Exception as error:
+            further += _failure_field(error)
+            put(line(seq, kind, point, None, None, clock() - began, further))
+            raise
+        seconds = clock() - began
+        value: Any = None
+        gradient = None
         try:
-            if is_joint:
-                value, gradient = raw if type(raw) is tuple and len(raw) == 2 else unpack(raw)
-                if type(value) is not float:
-                    value = as_value(value)
-            if not (
-                type(gradient) is ndarray
-                and gradient.dtype is _FLOAT64
-                and gradient.shape == (n,)
-                and gradient.flags.c_contiguous
-            ):
-                gradient = as_gradient(gradient, n, finite=False)
-        except InvalidValueError as error:
-            _failed(recorder, seq, kind, point, seconds, error)
-            return raw
-        put(line(seq, kind, point, value, gradient, seconds))
+            if kind == "fun":
+                if type(raw) is float and not further:
+                    value = raw
+                else:
+                    value, told = _measured(raw, x)
+                    further += told
+            elif not is_hessian:
+                value, gradient = gradient_in(kind, raw, x.size)
+            elif isinstance(raw, np.ndarray) and raw.dtype == _FLOAT64:
+                gradient = np.ascontiguousarray(raw).ravel()
+            else:
+                return raw  # a sparse matrix or an operator is not recorded
+        except InvalidValueError as error:  # raised again by who asked, with its words
+            further += _failure_field(error)
+        put(line(seq, kind, point, value, gradient, seconds, further))
         return raw
 
     return call
 
 
-def recorded_hessian(
-    recorder: Recorder, hessian: Callable[..., Any], kind: Kind
-) -> Callable[..., Any]:
-    """Return a ``hess`` or ``hessp``; what is no array (sparse, an operator) is not recorded."""
-
-    def call(*arrays: NDArray[Any]) -> Any:
-        seq = recorder.next
-        recorder.next = seq + 1
-        x = np.concatenate(arrays) if len(arrays) > 1 else arrays[0].copy()
-        known = recorder.lookup(seq, kind, x)
-        if known is not None:
-            answer = answer_of(known)
-            return answer.reshape(x.size, x.size) if kind == "hess" else answer
-        began = perf_counter()
-        try:
-            raw = hessian(*arrays)
-        except Exception as error:
-            _failed(recorder, seq, kind, encoded(x), perf_counter() - began, error)
-            raise
-        if isinstance(raw, np.ndarray) and raw.dtype == np.float64:
-            flat = np.ascontiguousarray(raw).ravel()
-            recorder.put(line(seq, kind, encoded(x), None, flat, perf_counter() - began))
-        return raw
-
-    return call
+def _measured(raw: Any, x: NDArray[Any]) -> tuple[float | complex, str]:
+    """Return the value in what an objective returned, and what else of it is recorded."""
+    if x.dtype.kind == "c":
+        return complex(as_values(raw, 1, np.complex128)[0]), ""
+    value, error = as_measure(raw, x.size)
+    precision = precision_of(raw)
+    further = "" if math.isnan(error) else f',"se":{error!r}'
+    return value, further + (f',"eps":{precision!r}' if precision > _EPS else "")
 
 
-def value_of(record: Record) -> Any:
-    """Return a recorded value, of its own precision; raise its failure."""
-    _raise_failure(record)
-    if record.precision and isinstance(record.fun, float):
-        for kind in (np.float32, np.float16):
-            if record.precision == float(np.finfo(kind).eps):
-                return kind(record.fun)
-    return record.fun
+def gradient_in(kind: Kind, raw: Any, n: int) -> tuple[float | None, Array]:
+    """Return the gradient in what a function returned, and for "both" the value."""
+    value = None
+    if kind == "both":
+        value, raw = unpack(raw)
+        value = as_value(value)
+    if (
+        type(raw) is np.ndarray
+        and raw.dtype is _FLOAT64
+        and raw.shape == (n,)
+        and raw.flags.c_contiguous
+    ):
+        return value, raw
+    return value, as_gradient(raw, n, finite=False)
 
 
 def answer_of(record: Record) -> Any:
-    """Return a recorded gradient, for "both" with the value; raise its failure."""
-    _raise_failure(record)
-    return (record.fun, record.jac) if record.kind == "both" else record.jac
+    """Return what a function returned, a value of its own precision; raise its failure."""
+    if record.failure is not None:
+        raise failure_of(record)
+    if record.kind == "both":
+        return record.fun, record.jac
+    if record.jac is not None:
+        return record.jac.reshape(2 * record.x.shape) if record.kind == "hess" else record.jac
+    value: Any = record.fun
+    if record.precision and isinstance(value, float):
+        for kind in (np.float32, np.float16):
+            if record.precision == float(np.finfo(kind).eps):
+                value = kind(value)
+    return value if record.error is None else (value, record.error)
 
 
 def failure_of(record: Record) -> EvaluationError:
@@ -163,36 +123,10 @@ def failure_of(record: Record) -> EvaluationError:
     return EvaluationError(f"{record.failure} (recorded in the journal)")
 
 
-def _raise_failure(record: Record) -> None:
-    if record.failure is not None:
-        raise failure_of(record)
-
-
 def words_of(error: BaseException) -> str:
     """Return a failure as a journal keeps it."""
     return f"{type(error).__name__}: {error}"
 
 
-def _complex(recorder: Recorder, seq: int, fun: Callable[..., Any], x: NDArray[Any]) -> Any:
-    """Record a probe off the real axis."""
-    point, began = x.copy(), perf_counter()
-    try:
-        raw = fun(x)
-        value = as_values(raw, 1, np.complex128)[0]
-    except Exception as error:
-        if not isinstance(error, StopIteration):
-            words = words_of(error)
-            recorder.put(Record(seq, "fun", point, failure=words).text())
-        raise
-    seconds = perf_counter() - began
-    recorder.put(Record(seq, "fun", point, complex(value), seconds=seconds).text())
-    return raw
-
-
-def _failed(
-    recorder: Recorder, seq: int, kind: str, point: str, seconds: float, error: Exception
-) -> None:
-    """Record a failure; StopIteration is the wish to stop, and none."""
-    if not isinstance(error, StopIteration):
-        x = Record.from_entry({"seq": seq, "kind": kind, "x": point, "error": words_of(error)})
-        recorder.put(x.text()[:-1] + f',"t":{seconds:.3g}}}')
+def _failure_field(error: Exception) -> str:
+    return f',"error":{json.dumps(words_of(error))}'

@@ -1,9 +1,10 @@
 """The header of a journal: which run it is of, and what differs from another run."""
 
+import copy
 import inspect
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,23 +35,7 @@ _SHOWN = 5
 
 
 def header_of(optimizer: Any, problem: Problem, settings: dict[str, Any]) -> dict[str, Any]:
-    """Return the header of a run's journal, of JSON's types; without the seed.
-
-    Parameters
-    ----------
-    optimizer : Optimizer
-        The algorithm.
-    problem : Problem
-        What is minimised.
-    settings : dict
-        The settings that ``minimize`` was given.
-
-    Returns
-    -------
-    dict
-        ``journal`` (the format), ``created``, ``optimizer``, ``settings``, ``problem``,
-        ``functions`` and ``versions``.
-    """
+    """Return the header of a run's journal, of JSON's types; without the seed."""
     return {
         "journal": FORMAT,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -83,13 +68,7 @@ def versions() -> dict[str, str]:
 
 
 def check_header(path: str, found: dict[str, Any], wanted: dict[str, Any]) -> None:
-    """Raise an error if a journal is that of another run.
-
-    Raises
-    ------
-    JournalMismatchError
-        With what differs.
-    """
+    """Raise JournalMismatchError, with what differs, if a journal is that of another run."""
     if found["journal"] != FORMAT:
         raise JournalMismatchError(
             f"The journal {path} has the format {found['journal']!r}, expected {FORMAT}: it was "
@@ -120,7 +99,8 @@ def _differences(found: dict[str, Any], wanted: dict[str, Any]) -> Iterator[str]
         yield from _vectors(name, then[name], now[name])
     for name in ("jac", "constraints", "hess", "hessp"):
         yield from _entries(name, then[name], now[name])
-    yield from _entries("seed", found["seed"], wanted["seed"])
+    seeds = compared_seed(found["seed"]), compared_seed(wanted["seed"])
+    yield from _entries("seed", *seeds)
 
 
 def _determining(settings: dict[str, Any]) -> dict[str, Any]:
@@ -159,10 +139,9 @@ def _words(name: str, then: Any, now: Any) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Return what stands for a value in JSON: itself, or the name of its type.
+    """Return what stands for a value in JSON: itself, a list for an array, or its type's name.
 
-    Numbers, strings, lists and dicts are themselves; so is an array, as a list. A dataclass of the
-    package's, such as Differences, is a dict of its fields.
+    A dataclass of the package's, such as Differences, is a dict of its fields.
     """
     if value is None or isinstance(value, bool | str):
         return value
@@ -198,13 +177,50 @@ def _reference(function: Any) -> str | None:
     return f"{Path(path).resolve()}:{name}"
 
 
+def seed_entry(seed: Any) -> dict[str, Any]:
+    """Return what a header keeps of a run's seed: as given, drawn, or a generator's state.
+
+    A generator is not advanced.
+    """
+    if seed is None:
+        return {"drawn": int(np.random.SeedSequence().generate_state(1, np.uint64)[0]) >> 1}
+    if isinstance(seed, int | np.integer):
+        return {"given": int(seed)}
+    if isinstance(seed, list | tuple | np.ndarray):
+        return {"given": plain(list(seed))}
+    generator = np.random.default_rng(copy.deepcopy(seed))
+    return {"state": plain(generator.bit_generator.state)}
+
+
+def compared_seed(entry: dict[str, Any]) -> Any:
+    """Return what of a seed must be the same when a run is gone on with."""
+    return entry.get("given", "of a generator" if "state" in entry else None)
+
+
+def seed_of(entry: dict[str, Any]) -> Any:
+    """Return the seed, or the generator in the state, that a header keeps."""
+    if "state" not in entry:
+        return entry.get("given", entry.get("drawn"))
+    state = entry["state"]
+    make: Callable[[], Any] = getattr(np.random, state["bit_generator"])
+    bits = make()
+    bits.state = _arrays(state)
+    return np.random.Generator(bits)
+
+
+def _arrays(state: Any) -> Any:
+    """Return a generator's state with its lists as the arrays that they were."""
+    if isinstance(state, dict):
+        return {key: _arrays(value) for key, value in state.items()}
+    return np.array(state, dtype=np.uint64) if isinstance(state, list) else state
+
+
 def bounds_of(header: dict[str, Any]) -> list[tuple[float, float]] | None:
     """Return the bounds that a header keeps."""
     lower, upper = (header["problem"][name] for name in ("lower", "upper"))
     if lower is None:
         return None
-    pairs = zip(decoded(lower).tolist(), decoded(upper).tolist(), strict=True)
-    return list(pairs)
+    return list(zip(decoded(lower).tolist(), decoded(upper).tolist(), strict=True))
 
 
 def start_of(header: dict[str, Any]) -> Array:

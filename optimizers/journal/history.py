@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from optimizers._types import Array
 from optimizers.errors import JournalError
-from optimizers.journal.contents import JournalContents, read
 from optimizers.journal.header import start_of
-from optimizers.journal.records import Record
+from optimizers.journal.records import JournalContents, Record, counts_of, read
 from optimizers.result import Best, OptimizerResult, StopReason
 
 
@@ -50,6 +49,10 @@ class Recording:
     def _real_values(self) -> list[Record]:
         return [r for r in self.records if r.kind in ("fun", "both") and r.x.dtype == np.float64]
 
+    def _column(self, name: str) -> Array:
+        found = [getattr(record, name) for record in self._real_values]
+        return np.array(found, dtype=np.float64)  # None becomes NaN
+
     @property
     def points(self) -> Array:
         """The points, shape (k, n)."""
@@ -59,14 +62,12 @@ class Recording:
     @property
     def values(self) -> Array:
         """The values, shape (k,); NaN where an evaluation failed."""
-        values = [math.nan if r.fun is None else r.fun for r in self._real_values]
-        return np.array(values, dtype=np.float64)
+        return self._column("fun")
 
     @property
     def errors(self) -> Array:
         """The values' standard errors, shape (k,); NaN where the objective did not tell them."""
-        errors = [math.nan if r.error is None else r.error for r in self._real_values]
-        return np.array(errors, dtype=np.float64)
+        return self._column("error")
 
     @property
     def gradients(self) -> Array:
@@ -79,8 +80,7 @@ class Recording:
     @property
     def seconds(self) -> Array:
         """How long each took, shape (k,); NaN where it is not known."""
-        seconds = [r.seconds for r in self._real_values]
-        return np.array([math.nan if s is None else s for s in seconds], dtype=np.float64)
+        return self._column("seconds")
 
     @property
     def workers(self) -> list[str]:
@@ -109,7 +109,7 @@ def load(path: str | os.PathLike[str]) -> Recording:
     Raises
     ------
     JournalError
-        If there is no such file, or it is no journal.
+        If there is no such file, or it is not a journal.
     JournalLockedError
         If it is an SQLite database that a run has open.
 
@@ -139,29 +139,21 @@ def load(path: str | os.PathLike[str]) -> Recording:
 def _so_far(contents: JournalContents) -> OptimizerResult:
     """Return a result for a run that has not ended: of what was recorded, each question once."""
     asked = {(r.seq, r.is_late, r.x.tobytes()): r for r in contents.records}.values()
-    kinds = [r.kind for r in asked]
-    real = [r for r in asked if r.kind in ("fun", "both") and r.x.dtype == np.float64]
-    finite = [r for r in real if isinstance(r.fun, float) and math.isfinite(r.fun)]
-    best = min(finite, key=_value, default=None)
-    x: NDArray[Any] = start_of(contents.header) if best is None else best.x
+    # A value is a complex number off the real axis, and None for a gradient or a failure.
+    finite = [(r.fun, r) for r in asked if isinstance(r.fun, float) and math.isfinite(r.fun)]
+    fun, at = min(finite, key=lambda pair: pair[0], default=(None, None))
+    x: NDArray[Any] = start_of(contents.header) if at is None else at.x
     return OptimizerResult(
         x=x,
-        fun=None if best is None else best.fun,
-        jac=None if best is None else best.jac,
-        nfev=kinds.count("fun") + kinds.count("both"),
-        njev=kinds.count("jac") + kinds.count("both"),
-        nhev=kinds.count("hess") + kinds.count("hessp"),
+        fun=fun,
+        jac=None if at is None else at.jac,
+        **counts_of(asked),
         nit=0,
         nrejected=0,
         success=False,
         status=-1,
         message="The run has not ended, or was killed: this is the best point recorded.",
         stop=StopReason.INTERRUPTED,
-        best=None if best is None else Best(best.x, _value(best)),
+        best=None if fun is None else Best(x, fun),
         elapsed=float(sum(r.seconds or 0.0 for r in asked)),
     )
-
-
-def _value(record: Record) -> float:
-    assert isinstance(record.fun, float)
-    return record.fun

@@ -77,11 +77,5 @@ class Journal:
 
 
 def as_journal(value: Any) -> Journal | None:
-    """Return what was given as ``journal=`` as a Journal; None for None.
-
-    Raises
-    ------
-    OptionError
-        If it is no path.
-    """
+    """Return what was given as ``journal=`` as a Journal; None for None."""
     return value if value is None or isinstance(value, Journal) else Journal(value)

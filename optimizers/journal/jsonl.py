@@ -22,24 +22,7 @@ _FAR = 1 << 62
 class JsonLines:
     """The lines of a journal file, open for appending by this process alone.
 
-    Parameters
-    ----------
-    path : str
-        The file; it is made if it does not exist.
-    interval : float
-        The seconds after which lines are forced to the disk: 0 for always, inf for never.
-
-    Attributes
-    ----------
-    lines : list of str
-        What it held when it was opened.
-
-    Raises
-    ------
-    JournalLockedError
-        If another run has it open.
-    JournalError
-        If the file cannot be opened or is no journal.
+    They are forced to the disk after ``interval`` seconds: 0 for always, inf for never.
     """
 
     def __init__(self, path: str, interval: float) -> None:
@@ -53,6 +36,7 @@ class JsonLines:
         _OPEN.add(self)
         try:
             _lock(self._file, path)
+            #: What it held when it was opened.
             self.lines, self._size = read_lines(path)
             self._mend()
         except BaseException:
@@ -70,42 +54,26 @@ class JsonLines:
             )
 
     def append(self, text: str) -> None:
-        """Write lines, durable when this returns as far as ``interval`` says.
-
-        Parameters
-        ----------
-        text : str
-            One line, or several with line ends between them.
-
-        Raises
-        ------
-        JournalError
-            If they cannot be written, for instance because the disk is full.
-        """
+        """Write one or several lines, durable when this returns as far as ``interval`` says."""
         data = text.encode() + b"\n"
         try:
             if os.write(self._file, data) != len(data):
-                self._write_rest(data)
+                # A disk that has become full takes a part, and refuses the rest with the reason.
+                os.ftruncate(self._file, self._size)
+                rest = data
+                while rest:
+                    rest = rest[os.write(self._file, rest) :]
             if self._interval < float("inf"):
-                self._sync_if_due()
+                now = time.monotonic()
+                if now - self._synced >= self._interval:
+                    os.fsync(self._file)
+                    self._synced = now
         except OSError as error:
             # Half a line is no record.
             with contextlib.suppress(OSError):
                 os.ftruncate(self._file, self._size)
             raise not_written(self.path, error) from error
         self._size += len(data)
-
-    def _write_rest(self, data: bytes) -> None:
-        # A disk that has become full takes a part, and refuses the rest with the reason.
-        os.ftruncate(self._file, self._size)
-        while data:
-            data = data[os.write(self._file, data) :]
-
-    def _sync_if_due(self) -> None:
-        now = time.monotonic()
-        if now - self._synced >= self._interval:
-            os.fsync(self._file)
-            self._synced = now
 
     def close(self) -> None:
         """Close the file, and with it give the lock back."""
@@ -123,25 +91,7 @@ class JsonLines:
 
 
 def read_lines(path: str) -> tuple[list[str], int]:
-    """Return the whole lines of a file, and how many bytes they take.
-
-    Parameters
-    ----------
-    path : str
-        The file.
-
-    Returns
-    -------
-    lines : list of str
-        The lines; what is behind the last line end is not among them.
-    size : int
-        The bytes up to there.
-
-    Raises
-    ------
-    JournalError
-        If it cannot be read, or is not text.
-    """
+    """Return the whole lines of a file, and how many bytes they take."""
     try:
         data = Path(path).read_bytes()
         size = data.rfind(b"\n") + 1

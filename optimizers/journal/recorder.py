@@ -9,12 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizers.errors import JournalError, warn_user
-from optimizers.journal.contents import JournalContents, parsed
-from optimizers.journal.header import check_header, versions
+from optimizers.journal.header import check_header, seed_entry, seed_of, versions
 from optimizers.journal.journal import Journal
 from optimizers.journal.jsonl import JsonLines
-from optimizers.journal.records import Kind, Record, decoded, encoded
-from optimizers.journal.seeds import compared_seed, seed_entry, seed_of
+from optimizers.journal.records import JournalContents, Kind, Record, compact, encoded, parsed
 
 #: A point that was asked for is the recorded one if no component differs by more than so much of
 #: max(1, abs(x)): below the usual steps of differences, above what another BLAS does to a sum.
@@ -53,22 +51,7 @@ def _opened(journal: Journal) -> Lines:
 
 
 class Recorder:
-    """An open journal: answers what is recorded, in the order of asking, and records the rest.
-
-    Parameters
-    ----------
-    journal : Journal
-        Where.
-    header : dict
-        Which run it is.
-    seed : object
-        The seed that the user gave.
-
-    Raises
-    ------
-    JournalError, JournalLockedError, JournalMismatchError
-        If it cannot be used for this run.
-    """
+    """An open journal: answers what is recorded, in the order of asking, and records the rest."""
 
     def __init__(self, journal: Journal, header: dict[str, Any], seed: Any) -> None:
         self.path = journal.path
@@ -77,16 +60,14 @@ class Recorder:
         try:
             contents = parsed(journal.path, self._lines.lines)
             self._lines.lines = []
-            wanted = {**header, "seed": compared_seed(seed_entry(seed))}
+            notes = {"notes": journal.notes} if journal.notes else {}
+            text = compact({**header, "seed": seed_entry(seed), **notes})
+            wanted = json.loads(text)
             if contents is None:
-                kept = {**header, "seed": seed_entry(seed)}
-                if journal.notes:
-                    kept["notes"] = journal.notes
-                contents = JournalContents(json.loads(json.dumps(kept)))
-                self.write(json.dumps(kept, separators=(",", ":")))
+                contents = JournalContents(wanted)
+                self.write(text)
             else:
-                found = {**contents.header, "seed": compared_seed(contents.header["seed"])}
-                check_header(journal.path, found, json.loads(json.dumps(wanted)))
+                check_header(journal.path, contents.header, wanted)
         except BaseException:
             self.close()
             raise
@@ -126,19 +107,7 @@ class Recorder:
     def lookup(self, seq: int, kind: Kind, x: NDArray[Any]) -> Record | None:
         """Return the record of a question, and strike it out; None if it is to be evaluated.
 
-        Parameters
-        ----------
-        seq : int
-            The number of the question.
-        kind : {"fun", "jac", "both", "hess", "hessp"}
-            What is asked for.
-        x : ndarray of float64 or complex128
-            Where.
-
-        Raises
-        ------
-        Diverged
-            If another question is recorded there.
+        Raises Diverged if another question is recorded there.
         """
         record = self.pending.pop(seq, None)
         if record is None:
@@ -196,34 +165,17 @@ class Recorder:
         """Write lines of this run; before the first of a resumed one, that it was resumed."""
         if not self._is_noted:
             self._is_noted = True
-            note = {"at": self.next, "versions": versions()}
-            self.write(json.dumps({"resumed": note}, separators=(",", ":")))
+            self.write(compact({"resumed": {"at": self.next, "versions": versions()}}))
         self.write(text)
 
     def restart(self, x: NDArray[Any], fun: float | None, counts: dict[str, int]) -> None:
-        """Forget what is still to be answered: the run begins anew, from ``x``.
-
-        Parameters
-        ----------
-        x : ndarray of float64, shape (n,)
-            Where it begins.
-        fun : float or None
-            The value there, if it is known.
-        counts : dict of str to int
-            What it has counted until there.
-        """
+        """Forget what is still to be answered: the run begins anew from ``x``."""
         self.next = max([self.next, *(seq + 1 for seq in self.pending)])
         self.pending.clear()
         self._late.clear()
         self.contents.left.clear()
         start = {"x": encoded(x), "fun": fun, "next": self.next, **counts}
-        self.put(json.dumps({"restart": start}, separators=(",", ":")))
-
-    @property
-    def start(self) -> NDArray[Any] | None:
-        """The point of a fresh start, if there was one."""
-        start = self.contents.start
-        return None if start is None else decoded(start["x"])
+        self.put(compact({"restart": start}))
 
     def end(self, result: dict[str, Any] | None, error: str | None = None) -> None:
         """Write how the run ended, unless that is what the journal says already."""
@@ -231,7 +183,7 @@ class Recorder:
         if known is not None and not self._is_noted and ("error" in known) == (error is not None):
             return
         failed = {} if error is None else {"error": error}
-        self.write(json.dumps({"end": _strict(result), **failed}, separators=(",", ":")))
+        self.write(compact({"end": _strict(result), **failed}))
 
     def close(self) -> None:
         """Give the journal back."""

@@ -10,10 +10,10 @@ from scipy.optimize import HessianUpdateStrategy
 from optimizers.errors import JournalError, warn_user
 from optimizers.evaluation.evaluator import Evaluator
 from optimizers.journal.evaluator import JournaledEvaluator
-from optimizers.journal.functions import recorded_fun, recorded_hessian, recorded_jac
+from optimizers.journal.functions import recorded, words_of
 from optimizers.journal.journal import Journal
 from optimizers.journal.recorder import Diverged, Recorder
-from optimizers.journal.records import Kind, Record
+from optimizers.journal.records import Kind, Record, counts_of, decoded
 from optimizers.problem.derivatives import Given, Joint
 from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult
@@ -37,14 +37,14 @@ def execute_recorded(
         run.waves.evaluator.close()
         raise
     try:
-        run.reroute(*_recorded(recorder, run), recorder.seed)
+        run.reroute(*_journaled(recorder, run), recorder.seed)
         _go_on(recorder, run)
         result = run.execute(replayed(recorder, solve))
     except BaseException as error:
         known = getattr(error, "optimizer_result", None)
         so_far = known.to_dict() if isinstance(known, OptimizerResult) else None
         try:
-            recorder.end(so_far, f"{type(error).__name__}: {error}")
+            recorder.end(so_far, words_of(error))
         except Exception as second:
             # The journal's own failure, as a full disk, must not hide what ended the run.
             error.add_note(f"The journal has no record of this end: {second}")
@@ -79,29 +79,27 @@ def replayed(recorder: Recorder, solve: Solve) -> Solve:
     return replaying
 
 
-def _recorded(recorder: Recorder, run: Run) -> tuple[Problem, Evaluator]:
+def _journaled(recorder: Recorder, run: Run) -> tuple[Problem, Evaluator]:
     """Return problem and evaluator with the journal between the run and the user's functions."""
     problem, evaluator = run.problem, run.waves.evaluator
-    wrapped: dict[str, Any] = {}
+    derivatives = problem.derivatives
+    changed: dict[str, Any] = {}
     # Algorithms ask other points where points travel in waves: the recorded way is gone on.
     if evaluator.facts.is_direct and recorder.contents.header["serial"]:
         # The functions themselves are wrapped, so that solvers call them as directly as ever.
-        derivatives = problem.derivatives
-        if isinstance(derivatives, Joint):
-            wrapped["fun"] = recorded_jac(recorder, problem.fun, "both")
-        else:
-            wrapped["fun"] = recorded_fun(recorder, problem.fun)
+        kind: Kind = "both" if isinstance(derivatives, Joint) else "fun"
+        changed["fun"] = recorded(recorder, problem.fun, kind)
         if isinstance(derivatives, Given):
-            wrapped["derivatives"] = Given(recorded_jac(recorder, derivatives.function))
-        evaluator = Evaluator(wrapped["fun"])
+            changed["derivatives"] = Given(recorded(recorder, derivatives.function, "jac"))
+        evaluator = Evaluator(changed["fun"])
     else:
         evaluator = JournaledEvaluator(evaluator, recorder)
-    kind: Kind
-    for kind in ("hess", "hessp"):
+    kinds: tuple[Kind, ...] = ("hess", "hessp")
+    for kind in kinds:
         user = getattr(problem, kind)
         if callable(user) and not isinstance(user, HessianUpdateStrategy):
-            wrapped[kind] = recorded_hessian(recorder, user, kind)
-    return replace(problem, **wrapped), evaluator
+            changed[kind] = recorded(recorder, user, kind)
+    return replace(problem, **changed), evaluator
 
 
 def _go_on(recorder: Recorder, run: Run) -> None:
@@ -109,8 +107,7 @@ def _go_on(recorder: Recorder, run: Run) -> None:
     contents = recorder.contents
     if contents.start is not None:
         _consider(run, contents.records[: contents.begin])
-        assert recorder.start is not None
-        run.resume(recorder.start, contents.start["fun"], contents.start)
+        run.resume(decoded(contents.start["x"]), contents.start["fun"], contents.start)
     contents.records = []  # what is still to be answered is kept by the recorder
 
 
@@ -118,13 +115,8 @@ def _begin_anew(recorder: Recorder, run: Run, diverged: Diverged, source: Any) -
     """Start from the best recorded point; all that is recorded counts."""
     unused = recorder.unused()
     _consider(run, unused)
-    counts = {
-        "nfev": sum(record.kind in ("fun", "both") for record in unused),
-        "njev": sum(record.kind in ("jac", "both") for record in unused),
-        "nhev": sum(record.kind in ("hess", "hessp") for record in unused),
-    }
     # The random numbers of a start are the same when it is resumed.
-    run.begin_anew(source, recorder.seed, counts)
+    run.begin_anew(source, recorder.seed, counts_of(unused))
     fun = None if run.best is None else run.best.fun
     recorder.restart(run.problem.x0, fun, run.counts())
     found = "its start" if fun is None else f"f(x) = {fun!r}"

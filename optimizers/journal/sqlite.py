@@ -24,27 +24,7 @@ FROM entries WHERE json_extract(entry, '$.seq') IS NOT NULL ORDER BY number
 
 
 class SqliteLines:
-    """The lines of a journal in a database, open for appending by this process alone.
-
-    Parameters
-    ----------
-    path : str
-        The database; it is made if it does not exist.
-    interval : float
-        The seconds after which lines are forced to the disk: 0 for always, inf for never.
-
-    Attributes
-    ----------
-    lines : list of str
-        What it held when it was opened.
-
-    Raises
-    ------
-    JournalLockedError
-        If another run has it open.
-    JournalError
-        If it cannot be opened or is no journal.
-    """
+    """The lines of a journal in a database; see :class:`~optimizers.journal.jsonl.JsonLines`."""
 
     def __init__(self, path: str, interval: float) -> None:
         self.path = path
@@ -73,7 +53,7 @@ class SqliteLines:
             raise
 
     def append(self, text: str) -> None:
-        """Write lines; see :meth:`optimizers.journal.jsonl.JsonLines.append`."""
+        """Write one or several lines, durable as far as ``interval`` says."""
         try:
             is_due = 0.0 < self._interval < float("inf") and (
                 time.monotonic() - self._synced >= self._interval
@@ -105,15 +85,7 @@ class SqliteLines:
 
 
 def read_rows(path: str) -> list[str]:
-    """Return the lines in a database.
-
-    Raises
-    ------
-    JournalLockedError
-        If a run has it open.
-    JournalError
-        If it cannot be read or is no journal.
-    """
+    """Return the lines in a database."""
     if not Path(path).is_file():
         raise JournalError(f"The journal {path} cannot be read: there is no such file.")
     database = _connected(path)
