@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from typing_extensions import Unpack, override
 
 from optimizers._types import Array
+from optimizers.asktell.drivers import driver_for
+from optimizers.asktell.evaluator import AskingEvaluator, told
 from optimizers.asktell.messages import AskData, TellData
 from optimizers.asktell.stepper import Stepper
 from optimizers.errors import EvaluationError
 from optimizers.flow import Flow, Step, drive
 from optimizers.lockstep.results import OptimizerResults
 from optimizers.options.table import LEVEL, Option, whole
+from optimizers.problem.derivatives import Joint
 from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.run.memory import Evaluation
@@ -113,12 +117,12 @@ class P_BFGS(SciPyOptimizer):  # noqa: N801  # Qiskit's name
         try:
             while asking := [one for one in runs if not one.stepper.done]:
                 points = np.array([one.point for one in asking])
-                told = yield AskData(points, points)
+                wave = yield AskData(points, points)
                 _share_out(run.nfev - counted, asking)
                 counted = run.nfev
-                assert told.known is not None
+                assert wave.known is not None
                 for one, fun, jac, known in zip(
-                    asking, told.fun, told.jac, told.known, strict=True
+                    asking, wave.fun, wave.jac, wave.known, strict=True
                 ):
                     one.tell(fun, jac, known)
                     yield from one.steps
@@ -157,23 +161,18 @@ class _Single:
     """One of the runs: where it starts, and its number."""
 
     def __init__(self, optimizer: SciPyOptimizer, whole: Run, start: Array, number: int) -> None:
-        problem = whole.problem
-        bounds = None
-        if problem.lower is not None and problem.upper is not None:
-            bounds = np.column_stack([problem.lower, problem.upper])
         self._number = number
-        self._has_jac = problem.derivatives.is_given
+        self._has_jac = whole.problem.derivatives.is_given
         #: The iterations that ended.
         self.steps: list[Step] = []
         #: The evaluations that were spent on it.
         self.nfev = 0
-        self.stepper: Stepper = optimizer.stepper(
-            start,
-            True,
-            bounds,
-            callback=self._note,
-            on_failure="reject" if whole.penalizes else "raise",
-        )
+        problem = replace(whole.problem, fun=told, x0=start, derivatives=Joint())
+        on_failure = "reject" if whole.penalizes else "raise"
+        evaluator, settings = AskingEvaluator(), {"callback": self._note, "on_failure": on_failure}
+        prepared = optimizer._prepared(problem, settings, evaluator)
+        # Nobody can pickle it, so it keeps no log of what it was told.
+        self.stepper = Stepper(prepared.run, driver_for(prepared, evaluator))
 
     def _note(self, intermediate_result: OptimizerResult) -> None:
         state = intermediate_result
