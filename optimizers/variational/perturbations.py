@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 from optimizers._types import Array
 from optimizers.problem.problem import Problem
 
+#: A variable that bounds hold within less tells no slope: its square would overflow.
+_LEAST = 1e-100
+
 
 @dataclass(frozen=True, eq=False)
 class Probes:
@@ -99,7 +102,7 @@ def _directions(problem: Problem, rng: np.random.Generator, count: int, dims: in
 
 
 def _inverse(moves: Array) -> Array:
-    """Return one divided by each number, zero where that is zero: nothing was moved there."""
+    """Return one divided by each number; zero where hardly anything was moved."""
     inverse = np.zeros_like(moves)
-    np.divide(1.0, moves, out=inverse, where=moves != 0)
+    np.divide(1.0, moves, out=inverse, where=np.abs(moves) > _LEAST)
     return inverse
