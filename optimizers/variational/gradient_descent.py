@@ -30,11 +30,6 @@ class GradientDescent(FlowOptimizer):
 
     With bounds, each step is projected to them.
 
-    Raises
-    ------
-    OptionError
-        If an option has a value that cannot be used.
-
     Examples
     --------
     >>> def rates():

@@ -21,19 +21,17 @@ _FIRST, _AGAIN = 2, 6
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """What is known of a point, with standard errors: the means of ``count`` measurements.
-
-    ``curvature`` are the second derivatives along each variable, if the gradient's probes tell
-    them; ``values`` are those at the point and its probes. A rejected point is of no use.
-    """
+    """What is known of a point, with standard errors: the means of ``count`` measurements."""
 
     x: Array
     fun: float
     fun_error: float
     jac: Array
     jac_error: Array
+    #: Second derivatives along each variable, if the gradient's probes tell them.
     curvature: Array | None
     curvature_error: Array | None
+    #: At the point and its probes.
     values: Array
     count: int = 1
     waves: int = 1
@@ -41,15 +39,11 @@ class Measured:
 
 
 class Measuring:
-    """How points of one run are measured.
-
-    ``sigma`` is the standard deviation of a value as far as that is known; what the objective tells
-    of its values is believed instead.
-    """
+    """How points of one run are measured."""
 
     def __init__(self, run: Run, sigma: float) -> None:
         self._run = run
-        #: The standard deviation of a value.
+        #: The standard deviation of a value, as far as known, unless the objective tells it.
         self.sigma = sigma
         self._is_told = False
         self._weight = _GIVEN
@@ -101,18 +95,8 @@ class Measuring:
         root = np.sqrt(repeats)
         slope_error = np.full(x.size, self.slope_sigma / root)
         lost = told.known is not None and not told.known.all()
-        return Measured(
-            x,
-            float(fun[0]),
-            self.sigma / root,
-            jac,
-            slope_error,
-            None,
-            None,
-            fun,
-            repeats,
-            is_rejected=lost,
-        )
+        known = (x, float(fun[0]), self.sigma / root, jac, slope_error)
+        return Measured(*known, None, None, fun, repeats, is_rejected=lost)
 
     def again(self, known: Measured, repeats: int = 1) -> Generator[AskData, Told, Measured]:
         """Measure a point once more, and return what both measurements tell together."""
@@ -157,10 +141,8 @@ class Measuring:
 
 
 def told_error(told: Told) -> float | None:
-    """Return the standard error of the values of a wave, as the objective told it; None if not.
-
-    Zeros tell nothing: some that draw their values return them with every one.
-    """
+    """Return the standard error of the values of a wave, as the objective told it; None if not."""
+    # Zeros tell nothing: some that draw their values return them with every one.
     if told.errors is None or not (told.errors > 0).any():
         return None
     return float(np.sqrt(np.nanmean(told.errors**2)))

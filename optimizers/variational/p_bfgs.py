@@ -41,9 +41,9 @@ class P_BFGS(SciPyOptimizer):  # noqa: N801  # Qiskit's name
     """L-BFGS-B from several starts at a time, which advance together (P-BFGS).
 
     One run starts at ``x0``, the others at random. What all of them want next, values and
-    gradients with their probes, is one wave: so workers that one run would leave idle do not only
-    shorten the way to a minimum but may find a lower one. The result is that of the run with the
-    lowest value; ``run`` is its number, and ``results`` has those of all, ``x0``'s first.
+    gradients with their probes, is one wave: so workers that one run would leave idle may find a
+    lower minimum. The result is that of the run with the lowest value; ``run`` is its number, and
+    ``results`` has those of all, ``x0``'s first.
 
     The other starts are drawn evenly from within the bounds; where a side has none, as far as pi
     from ``x0``. That is where runs start only: no bounds are added.
@@ -142,10 +142,9 @@ class P_BFGS(SciPyOptimizer):  # noqa: N801  # Qiskit's name
         """Return where the runs start."""
         problem, further = run.problem, self._options.get("max_processes")
         x0 = problem.x0
-        low, high = x0 - _REACH, x0 + _REACH
-        if problem.lower is not None and problem.upper is not None:
-            low = np.where(np.isfinite(problem.lower), problem.lower, low)
-            high = np.where(np.isfinite(problem.upper), problem.upper, high)
+        low, high = problem.box
+        low = np.where(np.isfinite(low), low, x0 - _REACH)
+        high = np.where(np.isfinite(high), high, x0 + _REACH)
         part = run.rng.random(size=(_FURTHER if further is None else int(further), x0.size))
         # Each part for itself: the room between bounds may be more than a float holds.
         return [x0, *(problem.clip(x) for x in (1 - part) * low + part * high)]

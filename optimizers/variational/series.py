@@ -35,13 +35,7 @@ class Series:
             self._numbers = repeat(given)
 
     def next(self) -> float:
-        """Return the number of the next iteration.
-
-        Raises
-        ------
-        OptionError
-            If there is none, or it is no number.
-        """
+        """Return the number of the next iteration; an OptionError if there is none."""
         number = next(self._numbers, None)
         if number is None:
             raise OptionError(
@@ -54,6 +48,18 @@ class Series:
                 f"{self._name} gave {number!r} in iteration {self._count}, expected finite numbers."
             )
         return float(number)
+
+
+def check_pair(options: dict[str, Any]) -> None:
+    """Raise an OptionError if one of learning_rate and perturbation is given without the other.
+
+    Not where options are set: there one may be set after the other.
+    """
+    for one, other in (("learning_rate", "perturbation"), ("perturbation", "learning_rate")):
+        if options[one] is not None and options[other] is None:
+            raise OptionError(
+                f"{one} is given without {other}: give both, or none to have them calibrated."
+            )
 
 
 def check_series(name: str, given: Any, maxiter: int) -> None:

@@ -13,18 +13,44 @@ from typing_extensions import Unpack, override
 from optimizers._types import Array, Objective
 from optimizers.errors import OptionError
 from optimizers.flow import Flow, FlowOptimizer, FlowSettings, Step, ended
-from optimizers.options.table import FLAG, FUNCTION, NUMBER, Check, Option, anything, number, whole
+from optimizers.options.table import (
+    FLAG,
+    FUNCTION,
+    NUMBER,
+    Check,
+    Option,
+    anything,
+    number,
+    refused,
+    whole,
+)
 from optimizers.problem.bounds import as_start
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run.run import Run
 from optimizers.support import SupportLevel, levels
-from optimizers.variational.calibration import PAIRS, Law, PowerSeries, evaluated
+from optimizers.variational.calibration import (
+    PAIRS,
+    Asking,
+    Law,
+    PowerSeries,
+    Start,
+    evaluated,
+    heeded,
+    measured,
+)
 from optimizers.variational.curvature import SmoothedHessian, check_initial_hessian
 from optimizers.variational.perturbations import Probes
-from optimizers.variational.series import SeriesLike
-from optimizers.variational.spsa_options import check_rates, check_sizes, test_resamplings
-from optimizers.variational.spsa_start import Asking, Start, heeded, measured
+from optimizers.variational.series import SeriesLike, check_pair, check_series
+
+
+def _test_resamplings(name: str, given: Any) -> None:
+    if not isinstance(given, dict):
+        whole(1)(name, given)
+        return
+    for iteration, count in given.items():
+        whole(1)(f"an iteration of {name}", iteration)
+        whole(1)(f"{name}[{iteration}]", count)
 
 
 class SPSA(FlowOptimizer):
@@ -38,17 +64,10 @@ class SPSA(FlowOptimizer):
               \Delta_k^{-1}
 
     With ``second_order``, two more values tell a sample of the Hessian, whose running mean
-    conditions the step (2-SPSA, [2]_). With bounds, probes and steps are projected to them, and
-    differences are divided by the distance that is left; with ``second_order``, all probes of an
-    iteration are moved inside together.
-
-    By default learning rates and perturbations are calibrated in each run [3]_. Callbacks of
-    Qiskit's form have each proposed point evaluated.
-
-    Raises
-    ------
-    OptionError
-        If an option has a value that cannot be used.
+    conditions the step (2-SPSA, [2]_). With bounds, probes and steps are projected to them, or
+    moved inside together where there are samples of the Hessian. By default learning rates and
+    perturbations are calibrated in each run [3]_. Callbacks of Qiskit's form have each proposed
+    point evaluated.
 
     Notes
     -----
@@ -56,9 +75,6 @@ class SPSA(FlowOptimizer):
     is a second. What is measured at the start is one wave: 50 points for the calibration, with
     blocking the value at the start and 25 more for its deviation. A pair with a rejected point
     (``on_failure="reject"``) is left out; where none is left, the step is zero.
-
-    Random numbers come from the run's ``seed``: the same seed gives the same run, on serial and
-    parallel evaluators alike. Nothing of a run stays in the object.
 
     References
     ----------
@@ -108,7 +124,7 @@ class SPSA(FlowOptimizer):
         Option("last_avg", 1, whole(1)).means(
             "The run ends on the mean of so many last accepted points."
         ),
-        Option("resamplings", 1, Check("int or dict of int to int", test_resamplings)).means(
+        Option("resamplings", 1, Check("int or dict of int to int", _test_resamplings)).means(
             "How many directions each gradient is the mean of; or for some iterations, counted "
             "from 1, and a single one for the others."
         ),
@@ -160,17 +176,22 @@ class SPSA(FlowOptimizer):
         **settings: Unpack[FlowSettings],
     ) -> None:
         options = self._gathered(locals())
-        check_rates(options)
+        check_pair(options)
         super().__init__(options, callback=callback, **settings)
 
     @override
     def _check_options(self, options: dict[str, Any]) -> None:
-        check_sizes(options)
+        for name in ("learning_rate", "perturbation"):
+            if options[name] is not None:
+                check_series(name, options[name], options["maxiter"])
+        sizes = options["perturbation"]
+        if sizes is not None and not callable(sizes) and not np.all(np.asarray(sizes) > 0):
+            raise refused("perturbation", sizes, "numbers > 0")
 
     @override
     def _problem(self, *arguments: Any, **named: Any) -> Problem:
         problem = super()._problem(*arguments, **named)
-        check_rates(self._options)
+        check_pair(self._options)
         check_initial_hessian(self.initial_hessian, problem.n)
         if self.perturbation_dims is not None and self.perturbation_dims > problem.n:
             raise OptionError(
@@ -286,14 +307,10 @@ class SPSA(FlowOptimizer):
             The objective. It is evaluated at 50 points, in one wave.
         initial_point : array_like of shape (n,)
             The point, usually the start.
-        c : float, default 0.2
-            The first perturbation.
-        stability_constant : float, default 0
-            :math:`A`, which holds back the first steps.
+        c, stability_constant, alpha, gamma : float
+            The constants above; the stability constant :math:`A` holds back the first steps.
         target_magnitude : float, optional
             By how much the first step is to move each variable; :math:`2\pi/10` by default.
-        alpha, gamma : float, default 0.602 and 0.101
-            The exponents.
         modelspace : bool, default False
             Whether the target is a difference of values instead.
         max_evals_grouped : int, default 1
