@@ -15,9 +15,9 @@ class SmoothedHessian:
     def __init__(
         self,
         n: int,
-        initial: Any = None,
-        regularization: float | None = None,
-        solver: Callable[[Array, Array], Any] | None = None,
+        initial: Any,
+        regularization: float | None,
+        solver: Callable[[Array, Array], Any] | None,
     ) -> None:
         #: The mean, shape (n, n).
         self.matrix: Array = np.eye(n) if initial is None else np.array(initial, np.float64)

@@ -19,9 +19,6 @@ from optimizers.run.run import Run
 from optimizers.support import SupportLevel, levels
 from optimizers.variational.series import Series, SeriesLike, check_series
 
-#: The step of the differences that stand for a gradient that is not given, as in Qiskit.
-_PERTURBATION = 1e-2
-
 
 class GradientDescent(FlowOptimizer):
     r"""Gradient descent: steps of a given rate against the gradient.
@@ -77,7 +74,7 @@ class GradientDescent(FlowOptimizer):
     @override
     def _differences(self, problem: Problem) -> GradientSource:
         if problem.derivatives.is_default:
-            return Differences(step=self.perturbation or _PERTURBATION)
+            return Differences(step=self.perturbation or 1e-2)  # as in Qiskit
         return super()._differences(problem)
 
     @override

@@ -17,6 +17,8 @@ from optimizers.run.run import Run
 _GIVEN, _MOST = 50.0, 100.0
 #: How often the start is measured to tell whether there is noise, and again to tell how much.
 _FIRST, _AGAIN = 2, 6
+#: What of a point is averaged.
+_AVERAGED = ("fun", "fun_error", "jac", "jac_error", "curvature", "curvature_error", "values")
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +38,10 @@ class Measured:
     count: int = 1
     waves: int = 1
     is_rejected: bool = False
+
+    def is_above(self, other: "Measured", errors: float) -> bool:
+        """Return whether its value is larger than another's by more than so many errors."""
+        return self.fun - other.fun > errors * float(np.hypot(self.fun_error, other.fun_error))
 
 
 class Measuring:
@@ -111,24 +117,13 @@ class Measuring:
 
         def mean(name: str) -> Any:
             one, other = getattr(known, name), getattr(new, name)
-            return None if one is None else old_part * one + new_part * other
+            if one is None:
+                return None
+            one, other = old_part * one, new_part * other
+            return np.hypot(one, other) if name.endswith("_error") else one + other
 
-        def error(name: str) -> Any:
-            one, other = getattr(known, name), getattr(new, name)
-            return None if one is None else np.hypot(old_part * one, new_part * other)
-
-        return Measured(
-            known.x,
-            mean("fun"),
-            float(error("fun_error")),
-            mean("jac"),
-            error("jac_error"),
-            mean("curvature"),
-            error("curvature_error"),
-            mean("values"),
-            count,
-            known.waves + 1,
-        )
+        means = {name: mean(name) for name in _AVERAGED}
+        return replace(known, **means, count=count, waves=known.waves + 1, is_rejected=False)
 
     def _learn(self, squares: float, freedom: int) -> None:
         """Mend the level of the noise by how much repeated values differ."""

@@ -44,7 +44,7 @@ class NoisyLBFGSB(FlowOptimizer):
 
     Steps of L-BFGS with projected bounds, made for values with errors: a step is taken only if the
     gradient is told from its noise, and accepted if it is not visibly uphill [2]_; only pairs with
-    curvature beyond noise are learnt from [1]_. Where the gradient drowns in noise, the point is
+    curvature beyond noise are learned from [1]_. Where the gradient drowns in noise, the point is
     measured again and its measurements are averaged, until that tells nothing either. The run
     ends on the point with the best *estimate*, not the luckiest sample. Where there is no noise,
     it is :class:`LBFGSB`.

@@ -56,15 +56,6 @@ class NoisySearch:
         self._current: Measured | None = None
         self._left: Measured | None = None
 
-    @property
-    def _estimate(self) -> Measured | None:
-        """The point with the best estimate: where it stands, if none before is visibly better."""
-        current, left = self._current, self._left
-        if current is None or left is None:
-            return current
-        margin = _BELIEVED * np.hypot(current.fun_error, left.fun_error)
-        return left if left.fun < current.fun - margin else current
-
     def flow(self) -> Flow:
         """Return the search as a flow; it ends on the best estimate also when it is stopped."""
         try:
@@ -88,7 +79,9 @@ class NoisySearch:
                 return self._ended(StopReason.GRADIENT)
             step, promised, blurred = self._step(current, free)
             if promised <= blurred and self._is_worth_it(current):
-                clear = free & _is_clear(current)
+                # Those beyond what chance makes of noise in any of n.
+                beyond = 1.0 + np.sqrt(2.0 * np.log(current.x.size))
+                clear = free & (np.abs(current.jac) > beyond * current.jac_error)
                 if clear.any():  # what is hidden in the noise of all may show in one
                     self._partial += 1
                     step, promised, blurred = self._step(current, clear)
@@ -109,7 +102,7 @@ class NoisySearch:
                 self._left = current
             current = self._current = new
             iterations += 1
-            yield Step(current.x, current.fun, current.jac, {"fun_error": current.fun_error})
+            yield Step(current.x, current.fun, current.jac, {"fun_error": float(current.fun_error)})
         return self._ended(StopReason.MAXITER)
 
     def _free(self, at: Measured) -> NDArray[np.bool_]:
@@ -119,10 +112,7 @@ class NoisySearch:
 
     def _is_worth_it(self, at: Measured) -> bool:
         """Return whether steps of single variables are to go on: a few without visible success."""
-        mark = self._mark or at
-        if self._mark is None or mark.fun - at.fun > _BELIEVED * np.hypot(
-            mark.fun_error, at.fun_error
-        ):
+        if self._mark is None or self._mark.is_above(at, _BELIEVED):
             self._mark, self._partial = at, 0
         return self._partial < _PARTIAL
 
@@ -190,10 +180,12 @@ class NoisySearch:
             self._repeats = int(np.clip(wanted, self._repeats, self._options["max_resamplings"]))
 
     def _ended(self, stop: StopReason) -> Outcome:
-        """Return the outcome at the point with the best estimate."""
-        found = self._estimate
+        """Return the outcome where it stands, or at a point before that is visibly better."""
+        found, left = self._current, self._left
         assert found is not None
-        self._extra.update(fun_error=found.fun_error, noise=self._measuring.sigma)
+        if left is not None and found.is_above(left, _BELIEVED):
+            found = left
+        self._extra.update(fun_error=float(found.fun_error), noise=self._measuring.sigma)
         outcome = ended(found.x, stop, found.fun, found.jac)
         if stop is StopReason.NOISE:
             outcome.success = self._is_minimum(found)
@@ -213,12 +205,4 @@ class NoisySearch:
         bent, error = found.curvature, found.curvature_error
         if bent is not None and error is not None and (bent < -_BELIEVED * error).any():
             return False
-        fallen = self._first.fun - found.fun
-        return fallen > _VISIBLE * float(np.hypot(self._first.fun_error, found.fun_error))
-
-
-def _is_clear(at: Measured) -> NDArray[np.bool_]:
-    """Return which components of a gradient are beyond what chance makes of noise in any of n."""
-    beyond = 1.0 + np.sqrt(2.0 * np.log(at.x.size))
-    clear: NDArray[np.bool_] = np.abs(at.jac) > beyond * at.jac_error
-    return clear
+        return self._first.is_above(found, _VISIBLE)

@@ -34,7 +34,6 @@ from optimizers.variational.calibration import (
     Asking,
     Law,
     PowerSeries,
-    Start,
     evaluated,
     heeded,
     measured,
@@ -205,12 +204,10 @@ class SPSA(FlowOptimizer):
         x = problem.x0
         if self.maxiter == 0:
             return ended(x, StopReason.MAXITER)
-        start: Start = yield from measured(problem, run, self.settings)
+        start = yield from measured(problem, run, self.settings)
         fun, stop, tail = start.fun, StopReason.MAXITER, deque([x], maxlen=self.last_avg)
-        hessian = None
-        if self.second_order:
-            options = (self.initial_hessian, self.regularization, self.lse_solver)
-            hessian = SmoothedHessian(problem.n, *options)
+        curved = (problem.n, self.initial_hessian, self.regularization, self.lse_solver)
+        hessian = SmoothedHessian(*curved) if self.second_order else None
         for k in range(1, self.maxiter + 1):
             size, rate = start.sizes.next(), start.rates.next()
             if size <= 0:
@@ -235,9 +232,7 @@ class SPSA(FlowOptimizer):
             if self._is_enough(run.nfev, proposed.copy(), seen, moved, accepted):
                 stop = StopReason.CALLBACK
                 break
-        if self.last_avg > 1:
-            return ended(np.mean(tail, axis=0), stop)
-        return ended(x, stop, fun)
+        return ended(np.mean(tail, axis=0), stop) if self.last_avg > 1 else ended(x, stop, fun)
 
     def _step(
         self,
