@@ -115,8 +115,7 @@ class ADAM(FlowOptimizer):
         Option("snapshot_dir", None, Check("str", _test_folder)).means(
             "A directory: the moments after every step are written to its file "
             "``adam_params.csv``, which each run begins anew; so it is for one run at a time. To "
-            "go on with a run that was killed, give ``journal=`` to ``minimize`` instead: it "
-            "needs no further evaluation."
+            "go on with a run that was killed, give ``journal=`` to ``minimize`` instead."
         ),
         Option("moments", None, anything("dict")).means(
             "What a run starts from, as another one left it in its result's ``moments`` or as "

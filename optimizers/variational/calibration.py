@@ -17,7 +17,7 @@ from optimizers.flow import Products, Step, Told
 from optimizers.problem.problem import Problem
 from optimizers.run.run import Run
 from optimizers.variational.perturbations import Probes
-from optimizers.variational.series import Series
+from optimizers.variational.series import series
 
 #: How many pairs tell the slope at the start, and how many values their own deviation.
 PAIRS = 25
@@ -82,18 +82,8 @@ def evaluated(loss: Callable[..., Any], points: Array, max_evals_grouped: int | 
     return values
 
 
-@dataclass(frozen=True, eq=False)
-class Start:
-    """What a run knows before its first iteration; perhaps no value."""
-
-    rates: Series
-    sizes: Series
-    fun: float | None
-    allowed_increase: float
-
-
 def measured(problem: Problem, run: Run, options: dict[str, Any]) -> Asking:
-    """Ask for what is to be known before the first iteration, by the optimizer's options."""
+    """Return rates, perturbations, perhaps the value at the start, and the allowed increase."""
     x, law, allowed_increase = problem.x0, Law(), options["allowed_increase"]
     repeats = PAIRS if allowed_increase is None else 0
     at_start = 1 + repeats if options["blocking"] else 0
@@ -112,8 +102,8 @@ def measured(problem: Problem, run: Run, options: dict[str, Any]) -> Asking:
     if rates is None:
         values, known = values[at_start:], known[at_start:]
         rates, sizes = law.series(probes, values.reshape(-1, 2), known.reshape(-1, 2))
-    named = Series("learning_rate", rates), Series("perturbation", sizes)
-    return Start(*named, fun, allowed_increase)
+    named = series("learning_rate", rates), series("perturbation", sizes)
+    return *named, fun, allowed_increase
 
 
 def heeded(run: Run, points: Array) -> Asking:

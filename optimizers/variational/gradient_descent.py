@@ -17,7 +17,7 @@ from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run.run import Run
 from optimizers.support import SupportLevel, levels
-from optimizers.variational.series import Series, SeriesLike, check_series
+from optimizers.variational.series import SeriesLike, check_series, series
 
 
 class GradientDescent(FlowOptimizer):
@@ -50,8 +50,7 @@ class GradientDescent(FlowOptimizer):
         ),
         Option("perturbation", None, number(0, ends="()")).means(
             "The step of the one-sided differences that stand for a gradient that is not given; "
-            "0.01 by default, which suits values with shot noise. Where values are exact, give "
-            '``jac="3-point"`` to ``minimize`` instead.'
+            '0.01 by default, for shot noise. Where values are exact, give ``jac="3-point"``.'
         ),
     )
     support_levels = levels(gradient=SupportLevel.supported)
@@ -80,7 +79,7 @@ class GradientDescent(FlowOptimizer):
     @override
     def _flow(self, problem: Problem, run: Run) -> Flow:
         x, maxiter, norm = problem.x0, self.maxiter, np.nan
-        rates = Series("learning_rate", self.learning_rate)
+        rates = series("learning_rate", self.learning_rate)
         for k in range(maxiter):
             told = yield AskData(x, x)
             fun, gradient = told.fun, told.jac
@@ -89,7 +88,7 @@ class GradientDescent(FlowOptimizer):
             norm = float(np.linalg.norm(gradient))
             if norm <= self.tol:
                 return ended(x, StopReason.GRADIENT, fun, gradient)
-            x = problem.clip(x - rates.next() * gradient)
+            x = problem.clip(x - next(rates) * gradient)
         told = yield AskData(x)  # its gradient would lead nowhere
         if maxiter > 0:
             yield Step(x, told.fun, None, {"stepsize": norm})

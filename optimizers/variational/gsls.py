@@ -58,8 +58,7 @@ class GSLS(FlowOptimizer):
             "The radius of the sphere. Where values have noise, it has to be much larger."
         ),
         Option("sample_size_factor", 1, number(0, ends="()")).means(
-            "Samples of an iteration for each variable that is free; a fraction is rounded to a "
-            "whole number of samples, at least one."
+            "Samples of an iteration for each variable that is free; at least one in all."
         ),
         Option("initial_step_size", 1.0e-2, number(0, ends="()")).means("The first step size."),
         Option("min_step_size", 1.0e-10, number(0)).means(
@@ -70,8 +69,7 @@ class GSLS(FlowOptimizer):
             "after one that is, it is divided by twice that."
         ),
         Option("armijo_parameter", 1.0e-1, number(0, 1, "()")).means(
-            "What part of the decrease that the gradient promises a step has to bring, between 0 "
-            "and 1."
+            "What part of the decrease that the gradient promises a step has to bring, in (0, 1)."
         ),
         Option("min_gradient_norm", 1e-8, number(0)).means(
             "The run converges when the norm of the estimated gradient is at most that."

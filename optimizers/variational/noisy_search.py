@@ -41,8 +41,7 @@ class NoisySearch:
 
     def __init__(self, run: Run, measuring: Measuring, options: dict[str, Any]) -> None:
         self._problem, self._extra = run.problem, run.extra
-        self._measuring = measuring
-        self._options = options
+        self._measuring, self._options = measuring, options
         self._pairs: list[tuple[Array, Array]] = []
         # How long a step along the gradient is where nothing tells the curvature.
         self._scale: float | None = None

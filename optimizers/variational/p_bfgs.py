@@ -78,8 +78,8 @@ class P_BFGS(SciPyOptimizer):  # noqa: N801  # Qiskit's name
             "What is printed at the end: negative, nothing; else one line of the best run."
         ),
         Option("max_processes", None, whole(0)).means(
-            "How many runs there are besides that from ``x0``; 3 by default. That many points and "
-            "gradients can be evaluated besides its own at a time; who does so ``workers`` says."
+            "How many runs there are besides that from ``x0``; 3 by default. Their points and "
+            "gradients can be evaluated at the same time, by ``workers``."
         ),
     )
 
@@ -116,7 +116,7 @@ class P_BFGS(SciPyOptimizer):  # noqa: N801  # Qiskit's name
         counted = run.nfev
         try:
             while asking := [one for one in runs if not one.stepper.done]:
-                points = np.array([one.point for one in asking])
+                points = np.concatenate([one.stepper.ask().x_fun for one in asking])
                 wave = yield AskData(points, points)
                 _share_out(run.nfev - counted, asking)
                 counted = run.nfev
@@ -176,14 +176,6 @@ class _Single:
     def _note(self, intermediate_result: OptimizerResult) -> None:
         state = intermediate_result
         self.steps.append(Step(state.x, state.fun, state.jac, {"run": self._number}))
-
-    @property
-    def point(self) -> Array:
-        """The point that it asks for."""
-        points = self.stepper.ask().x_fun
-        assert points is not None
-        point: Array = points[0]
-        return point
 
     def tell(self, fun: float, jac: Array, known: bool) -> None:
         """Answer; a point that is not known was rejected."""

@@ -106,16 +106,14 @@ class SPSA(FlowOptimizer):
             "less than the last plus ``allowed_increase``."
         ),
         Option("allowed_increase", None, NUMBER).means(
-            "By default twice the standard deviation of 25 values at the start, measured in each "
-            "run."
+            "By default twice the standard deviation of 25 values at the start of the run."
         ),
         Option("trust_region", False, FLAG).means(
             "Whether a step longer than 1, before it is multiplied by the rate, is shortened to 1."
         ),
         Option("learning_rate", None, anything("float, sequence of float or callable")).means(
-            "The rate of all steps, one for each, or a function that returns an iterator of them; "
-            "it is called once a run. By default it is calibrated in each run, by 25 pairs of "
-            "values; see :meth:`SPSA.calibrate`."
+            "The rate of all steps, one for each, or a function that returns an iterator of them, "
+            "called once a run. By default it is calibrated; see :meth:`SPSA.calibrate`."
         ),
         Option("perturbation", None, anything("float, sequence of float or callable")).means(
             "How far each variable is moved, likewise. Give both or none."
@@ -146,10 +144,9 @@ class SPSA(FlowOptimizer):
             Check("array_like of shape (n, n)", lambda name, given: check_initial_hessian(given)),
         ).means("What the mean of Hessians begins with; the identity by default."),
         Option("termination_checker", None, FUNCTION).means(
-            "``termination_checker(nfev, x, fun, stepsize, accepted)``, called after each step, "
-            "accepted or not, with the proposed point and its value; if it was not evaluated, the "
-            "mean of the values that led to it. If it returns true the run ends on the last "
-            "accepted point."
+            "``termination_checker(nfev, x, fun, stepsize, accepted)``, called after each step "
+            "with the proposed point and its value, or the mean of the values that led to it. If "
+            "it returns true the run ends on the last accepted point."
         ),
     )
     support_levels = levels(gradient=SupportLevel.ignored)
@@ -204,12 +201,12 @@ class SPSA(FlowOptimizer):
         x = problem.x0
         if self.maxiter == 0:
             return ended(x, StopReason.MAXITER)
-        start = yield from measured(problem, run, self.settings)
-        fun, stop, tail = start.fun, StopReason.MAXITER, deque([x], maxlen=self.last_avg)
+        rates, sizes, fun, increase = yield from measured(problem, run, self.settings)
+        stop, tail = StopReason.MAXITER, deque([x], maxlen=self.last_avg)
         curved = (problem.n, self.initial_hessian, self.regularization, self.lse_solver)
         hessian = SmoothedHessian(*curved) if self.second_order else None
         for k in range(1, self.maxiter + 1):
-            size, rate = start.sizes.next(), start.rates.next()
+            size, rate = next(sizes), next(rates)
             if size <= 0:
                 raise OptionError(
                     f"perturbation gave {size!r} in iteration {k}, expected numbers > 0."
@@ -222,7 +219,7 @@ class SPSA(FlowOptimizer):
                 told = yield from heeded(run, proposed[np.newaxis])
                 there = float(told.fun[0]) if told.known[0] else np.nan
                 # A point that was rejected is worse than all others.
-                limit = np.inf if fun is None or not self.blocking else fun + start.allowed_increase
+                limit = np.inf if fun is None or not self.blocking else fun + increase
                 accepted = there < limit
             yield Step(proposed, there, None, {"stepsize": moved, "accepted": accepted})
             if accepted:
@@ -299,7 +296,7 @@ class SPSA(FlowOptimizer):
         Parameters
         ----------
         loss : callable
-            The objective. It is evaluated at 50 points, in one wave.
+            The objective, of which 50 values are had in one wave.
         initial_point : array_like of shape (n,)
             The point, usually the start.
         c, stability_constant, alpha, gamma : float
