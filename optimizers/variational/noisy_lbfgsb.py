@@ -51,11 +51,10 @@ class NoisyLBFGSB(FlowOptimizer):
 
     Notes
     -----
-    The noise is known in one of these ways, the first that there is: the objective returns
-    ``(value, standard error)``; the setting ``noise`` tells the standard deviation of a value; with
-    ``noise="estimate"`` a difference table is measured, which also finds noise that is a function
-    of the point, as a simulator's; otherwise the start is evaluated twice, and if the values
-    differ, six times more. Points that are measured again mend it.
+    The noise is that which the objective returns, ``(value, standard error)``; or the setting
+    ``noise``, the standard deviation of a value; or with ``noise="estimate"`` that of a difference
+    table, which also finds noise that is a function of the point, as a simulator's; else that of
+    two values at the start, and six more if they differ. Points that are measured again mend it.
 
     The gradient is the user's or a source's; by default, that of central differences with steps
     that suit the noise. The second derivatives of :class:`ParameterShift` scale the first steps.

@@ -40,7 +40,7 @@ def check_moments(given: Any, names: tuple[str, ...]) -> None:
 
 
 class Snapshots:
-    """An observer that begins the file anew, and writes a run's moments after every step."""
+    """An observer that begins the file anew, and appends a run's moments after every step."""
 
     def __init__(self, folder: str | os.PathLike[str], amsgrad: bool) -> None:
         self._folder = folder
@@ -48,7 +48,6 @@ class Snapshots:
             csv.writer(file).writerow(_columns_of((*vectors_of(amsgrad), "t")))
 
     def __call__(self, state: OptimizerResult) -> bool:
-        """Write the moments of an iteration."""
         append(self._folder, state["moments"])
         return False
 

@@ -335,14 +335,10 @@ class SPSA(FlowOptimizer):
 
         Parameters
         ----------
-        loss : callable
-            The objective.
-        initial_point : array_like of shape (n,)
-            The point.
+        loss, initial_point, max_evals_grouped
+            As in :meth:`calibrate`.
         avg : int, default 25
-            How often it is evaluated there, in one wave.
-        max_evals_grouped : int, default 1
-            How many points one call of the objective takes.
+            How often the objective is evaluated there, in one wave.
 
         Examples
         --------
