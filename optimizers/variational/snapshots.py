@@ -48,6 +48,7 @@ class Snapshots:
             csv.writer(file).writerow(_columns_of((*vectors_of(amsgrad), "t")))
 
     def __call__(self, state: OptimizerResult) -> bool:
+        """Append the moments of an iteration."""
         append(self._folder, state["moments"])
         return False
 
