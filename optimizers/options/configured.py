@@ -14,6 +14,13 @@ from optimizers.options.docstring import Sections, complete, constructor_default
 from optimizers.options.settings import GROUPED, SETTINGS, RunSettings, check_run_settings
 from optimizers.options.table import Option
 
+#: What each constructor raises.
+_RAISES = """Raises
+------
+OptionError, UnknownOptionError
+    If an option has a value that cannot be used, or is not known: the message names the nearest.
+"""
+
 
 class Configured:
     """The configuration of one algorithm."""
@@ -30,7 +37,7 @@ class Configured:
         super().__init_subclass__(**kwargs)
         # Another constructor than that of the class that declares the options may not take them.
         if cls._declared and ("_declared" in vars(cls) or "__init__" not in vars(cls)):
-            complete(cls, sections_of(cls))
+            complete(cls, sections_of(cls), _RAISES)
 
     def __init__(self, max_evals_grouped: int | None = 1, **settings: Unpack[RunSettings]) -> None:
         self._max_evals_grouped = max_evals_grouped

@@ -15,18 +15,18 @@ _CATCH_ALL = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
 _LINE = re.compile(r"(\S.{0,91})(?:\s+|$)")
 
 
-def complete(cls: type, sections: Sections) -> None:
+def complete(cls: type, sections: Sections, *others: str) -> None:
     """Put sections into a class' docstring, before the first that it has itself."""
     text = cls.__doc__
     if text is None or re.search(r"^ *Parameters\n", text, re.M):
         return  # Python runs without docstrings, or this one lists them itself
-    made = "\n".join(
+    listed = [
         f"{title}\n{'-' * len(title)}\n{''.join(map(_entry, options))}"
         for title, options in sections
         if options
-    )
+    ]
     parts = re.split(r"^(?=\w[\w ]*\n-{3,}$)", inspect.cleandoc(text), maxsplit=1, flags=re.M)
-    parts.insert(1, made)
+    parts.insert(1, "\n".join([*listed, *others]))
     cls.__doc__ = "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 

@@ -129,6 +129,13 @@ class Problem:
         return list(zip(self.lower.tolist(), self.upper.tolist(), strict=True))
 
     @property
+    def box(self) -> tuple[Array, Array]:
+        """The bounds as two vectors, infinite where there is none."""
+        if self.lower is None or self.upper is None:
+            return np.full(self.n, -np.inf), np.full(self.n, np.inf)
+        return self.lower, self.upper
+
+    @property
     def is_fixed(self) -> bool:
         """Whether the bounds leave no variable free."""
         return self.n == 0 or (self.lower is not None and bool(np.all(self.lower == self.upper)))

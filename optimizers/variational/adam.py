@@ -37,8 +37,8 @@ from optimizers.variational.snapshots import (
     Snapshots,
     append,
     check_moments,
-    columns_of,
     read,
+    vectors_of,
 )
 
 #: The default step of the differences, as in Qiskit.
@@ -64,11 +64,6 @@ class ADAM(FlowOptimizer):
     which is Algorithm 1 of [1]_, and what PyTorch computes. With ``amsgrad`` the largest
     :math:`v` so far takes the place of :math:`v_t` [2]_. With bounds, each step is projected to
     them.
-
-    Raises
-    ------
-    OptionError
-        If an option has a value that cannot be used.
 
     Notes
     -----
@@ -120,8 +115,7 @@ class ADAM(FlowOptimizer):
         Option("snapshot_dir", None, Check("str", _test_folder)).means(
             "A directory: the moments after every step are written to its file "
             "``adam_params.csv``, which each run begins anew; so it is for one run at a time. To "
-            "go on with a run that was killed, give ``journal=`` to ``minimize`` instead: it "
-            "needs no further evaluation."
+            "go on with a run that was killed, give ``journal=`` to ``minimize`` instead."
         ),
         Option("moments", None, anything("dict")).means(
             "What a run starts from, as another one left it in its result's ``moments`` or as "
@@ -151,7 +145,7 @@ class ADAM(FlowOptimizer):
     @override
     def _check_options(self, options: dict[str, Any]) -> None:
         if options["moments"] is not None:
-            check_moments(options["moments"], _vectors(bool(options["amsgrad"])))
+            check_moments(options["moments"], vectors_of(options["amsgrad"]))
 
     @override
     def _differences(self, problem: Problem) -> GradientSource:
@@ -177,21 +171,17 @@ class ADAM(FlowOptimizer):
         Raises
         ------
         OptionError
-            If there are none. An optimizer keeps no state of a run: give ``snapshot_dir`` to the
-            constructor to save the moments of one, or set the option ``moments`` to those of its
-            result.
+            If there are none: those of a run are in its result.
         """
         if self.moments is None:
             raise OptionError(
                 f"{type(self).__name__} has no moments to save: it keeps no state of a run. Give "
                 "snapshot_dir to the constructor, or set_options(moments=result.moments)."
             )
-        append(snapshot_dir, self.moments, columns_of(self.moments))
+        append(snapshot_dir, self.moments)
 
     def load_params(self, load_dir: str | os.PathLike[str]) -> None:
         """Set the option ``moments`` to the last ones in the file ``adam_params.csv``.
-
-        Every run from now on starts from them; the point that it starts from is its ``x0``.
 
         Parameters
         ----------
@@ -207,16 +197,14 @@ class ADAM(FlowOptimizer):
 
     @override
     def _watchers(self) -> tuple[Observer, ...]:
-        if self.snapshot_dir is None:
-            return ()
-        columns = columns_of(dict.fromkeys((*_vectors(self.amsgrad), "t")))
-        return (Snapshots(self.snapshot_dir, columns),)
+        folder = self.snapshot_dir
+        return () if folder is None else (Snapshots(folder, self.amsgrad),)
 
     def _start(self, n: int) -> tuple[Array, Array, Array, int]:
-        """Return the moments that a run of n variables starts from: m, v, the largest v, and t."""
+        """Return what a run of n variables starts from: m, v, the largest v, and t."""
         if self.moments is None:
             return np.zeros(n), np.zeros(n), np.zeros(n), 0
-        m, v, *largest = (np.array(self.moments[k], np.float64) for k in _vectors(self.amsgrad))
+        m, v, *largest = (np.array(self.moments[k], np.float64) for k in vectors_of(self.amsgrad))
         if m.size != n:
             raise OptionError(f"moments are those of {m.size} variables, and x0 has {n}.")
         return m, v, largest[0] if largest else v, int(self.moments["t"])
@@ -241,7 +229,10 @@ class ADAM(FlowOptimizer):
             ratio = np.divide(m, below, out=np.zeros_like(m), where=below > 0)
             new, is_held = stepped(problem, x, lr / (1 - beta_1**t) * ratio, gradient)
             length, x = float(np.linalg.norm(new - x)), new
-            run.extra["moments"] = _moments(m, v, largest if amsgrad else None, t)
+            # Copies, that those who watch may keep or spoil.
+            run.extra["moments"] = {"m": m.copy(), "v": v.copy(), "t": t}
+            if amsgrad:
+                run.extra["moments"]["v_eff"] = largest.copy()
             if length < tol and not is_held:
                 stop = StopReason.STEP
                 break
@@ -254,18 +245,8 @@ class ADAM(FlowOptimizer):
 class AMSGRAD(ADAM):
     """AMSGrad: Adam, with steps that a small gradient does not lengthen again.
 
-    The largest of the averages of squares so far is in the denominator [1]_; see :class:`ADAM`
-    for the formula.
-
-    Raises
-    ------
-    OptionError
-        If an option has a value that cannot be used.
-
-    References
-    ----------
-    .. [1] S. J. Reddi, S. Kale and S. Kumar, "On the convergence of Adam and beyond", ICLR 2018,
-       arXiv:1904.09237.
+    The largest of the averages of squares so far is in the denominator; see :class:`ADAM` for
+    the formula and the reference.
 
     Examples
     --------
@@ -291,19 +272,4 @@ class AMSGRAD(ADAM):
         moments: Moments | None = None,
         **settings: Unpack[FlowSettings],
     ) -> None:
-        super().__init__(
-            *(maxiter, tol, lr, beta_1, beta_2, noise_factor, eps, amsgrad, snapshot_dir),
-            moments=moments,
-            **settings,
-        )
-
-
-def _vectors(amsgrad: bool) -> tuple[str, ...]:
-    """Return the names of the vectors that moments have."""
-    return ("m", "v", "v_eff") if amsgrad else ("m", "v")
-
-
-def _moments(m: Array, v: Array, largest: Array | None, t: int) -> Moments:
-    """Return moments for those who watch: copies that they may keep or spoil."""
-    kept: Moments = {"m": m.copy(), "v": v.copy(), "t": t}
-    return kept if largest is None else {**kept, "v_eff": largest.copy()}
+        FlowOptimizer.__init__(self, self._gathered(locals()), **settings)

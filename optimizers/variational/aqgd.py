@@ -53,12 +53,7 @@ class AQGD(FlowOptimizer):
     A gradient that is not given is that of :class:`~optimizers.ParameterShift` [1]_ [2]_: the
     value and the 2 n shifted ones travel in one wave. It is exact for circuits whose parameters
     are angles of Pauli rotations; for other functions give another ``jac``. With bounds, each
-    step is projected to them.
-
-    Raises
-    ------
-    OptionError
-        If an option has a value that cannot be used, or the numbers of epochs differ.
+    step is projected to them. Options that have a number for each epoch have equally many.
 
     References
     ----------

@@ -1,31 +1,36 @@
-"""The calibration of simultaneous perturbation: rates such that the first step has a given size."""
+"""What a run of SPSA measures before its first iteration: rates such that a step has some size."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from optimizers._types import Array
+from optimizers.asktell.messages import AskData
 from optimizers.errors import warn_user
 from optimizers.evaluation.answers import non_finite
 from optimizers.evaluation.evaluator import Evaluator, values_at
+from optimizers.flow import Products, Step, Told
+from optimizers.problem.problem import Problem
+from optimizers.run.run import Run
 from optimizers.variational.perturbations import Probes
+from optimizers.variational.series import series
 
 #: How many pairs tell the slope at the start, and how many values their own deviation.
 PAIRS = 25
 #: The first step moves the variables by about that, as in Qiskit.
 TARGET = 2 * np.pi / 10
 
+#: A part of a flow.
+Asking: TypeAlias = Generator[AskData | Products | Step, Told, Any]
+
 
 @dataclass(frozen=True)
 class PowerSeries:
-    """Numbers that fall by a power law: ``scale / (k + 1 + offset) ** exponent``, k from 0.
-
-    What the options ``learning_rate`` and ``perturbation`` take.
-    """
+    """Numbers that fall by a power law: ``scale / (k + 1 + offset) ** exponent``, k from 0."""
 
     scale: float
     exponent: float
@@ -38,10 +43,7 @@ class PowerSeries:
 
 @dataclass(frozen=True)
 class Law:
-    r"""How rates and perturbations fall: :math:`a/(A+k+1)^\alpha` and :math:`c/(k+1)^\gamma`.
-
-    Its parameters are those of :meth:`SPSA.calibrate`.
-    """
+    """How rates and perturbations fall; its parameters are those of :meth:`SPSA.calibrate`."""
 
     c: float = 0.2
     stability_constant: float = 0
@@ -78,3 +80,35 @@ def evaluated(loss: Callable[..., Any], points: Array, max_evals_grouped: int | 
     for value in values[~np.isfinite(values)]:
         raise non_finite(value)
     return values
+
+
+def measured(problem: Problem, run: Run, options: dict[str, Any]) -> Asking:
+    """Return rates, perturbations, perhaps the value at the start, and the allowed increase."""
+    x, law, allowed_increase = problem.x0, Law(), options["allowed_increase"]
+    repeats = PAIRS if allowed_increase is None else 0
+    at_start = 1 + repeats if options["blocking"] else 0
+    rates, sizes = options["learning_rate"], options["perturbation"]
+    pairs = PAIRS if rates is None else 0
+    probes = Probes.drawn(problem, run.rng, x, law.c, pairs)
+    points = np.concatenate([np.tile(x, (at_start, 1)), probes.pairs.reshape(-1, x.size)])
+    values, known = np.zeros(0), np.zeros(0, dtype=bool)
+    if len(points):
+        told = yield from heeded(run, points)
+        values, known = told.fun, told.known
+    fun = float(values[0]) if at_start and known[0] else None
+    if allowed_increase is None:
+        same = values[1:at_start][known[1:at_start]]
+        allowed_increase = 2 * float(np.std(same)) if same.size else 0.0
+    if rates is None:
+        values, known = values[at_start:], known[at_start:]
+        rates, sizes = law.series(probes, values.reshape(-1, 2), known.reshape(-1, 2))
+    named = series("learning_rate", rates), series("perturbation", sizes)
+    return *named, fun, allowed_increase
+
+
+def heeded(run: Run, points: Array) -> Asking:
+    """Ask for a wave of values, heeding which of them are penalties."""
+    told = yield AskData(points)
+    if told.known is not None:
+        run.penalties_seen(int(np.count_nonzero(~told.known)))
+    return told

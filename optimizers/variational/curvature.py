@@ -8,9 +8,6 @@ import numpy as np
 from optimizers._types import Array
 from optimizers.errors import OptionError
 
-#: What is added to the diagonal, as in Qiskit.
-REGULARIZATION = 0.01
-
 
 class SmoothedHessian:
     """The running mean of sampled Hessians in one run, and the steps that it conditions."""
@@ -18,13 +15,14 @@ class SmoothedHessian:
     def __init__(
         self,
         n: int,
-        initial: Any = None,
-        regularization: float | None = None,
-        solver: Callable[[Array, Array], Any] | None = None,
+        initial: Any,
+        regularization: float | None,
+        solver: Callable[[Array, Array], Any] | None,
     ) -> None:
         #: The mean, shape (n, n).
         self.matrix: Array = np.eye(n) if initial is None else np.array(initial, np.float64)
-        self._regularization = REGULARIZATION if regularization is None else regularization
+        # As in Qiskit.
+        self._regularization = 0.01 if regularization is None else regularization
         self._solver = solver or np.linalg.solve
 
     def add(self, sample: Array, k: int) -> None:
@@ -32,10 +30,7 @@ class SmoothedHessian:
         self.matrix = (k * self.matrix + sample) / (k + 1)
 
     def conditioned(self, gradient: Array) -> Array:
-        """Return the step that the curvature makes of a gradient, shape (n,); it is downhill.
-
-        The mean's eigenvalues are taken by their amounts, and the regularization is added.
-        """
+        """Return the step that the curvature, made positive definite, makes of a gradient."""
         values, vectors = np.linalg.eigh(self.matrix)
         positive = (vectors * np.abs(values)) @ vectors.T
         positive[np.diag_indices_from(positive)] += self._regularization

@@ -12,15 +12,12 @@ from optimizers.errors import InvalidValueError, MissingExtraError, NonFiniteVal
 from optimizers.evaluation.answers import as_value, as_values
 from optimizers.evaluation.evaluator import is_vectorized, vectorized
 
-#: ``fidelity(x, y)``: of arrays (n,) a number; if it is vectorised, of stacks (k, n) as many.
+#: ``fidelity(x, y)``: of arrays (n,) a number; if it is vectorized, of stacks (k, n) as many.
 Fidelity = Callable[[NDArray[Any], NDArray[Any]], Any]
 
 
 def flat_fidelity(fidelity: Fidelity, n: int) -> Callable[[Array, Array], Array]:
-    """Return a fidelity of k pairs at once, whose arrays are flat: (k * n,) each, to (k,).
-
-    In this form it has the place of a ``hessp`` in the problem, where a journal records it.
-    """
+    """Return a fidelity of k pairs at once, in the form of a ``hessp``: (k * n,) each to (k,)."""
 
     def flat(first: Array, second: Array) -> Array:
         xs, ys = first.reshape(-1, n), second.reshape(-1, n)

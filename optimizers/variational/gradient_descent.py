@@ -17,10 +17,7 @@ from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run.run import Run
 from optimizers.support import SupportLevel, levels
-from optimizers.variational.series import Series, SeriesLike, check_series
-
-#: The step of the differences that stand for a gradient that is not given, as in Qiskit.
-_PERTURBATION = 1e-2
+from optimizers.variational.series import SeriesLike, check_series, series
 
 
 class GradientDescent(FlowOptimizer):
@@ -29,11 +26,6 @@ class GradientDescent(FlowOptimizer):
     .. math:: x_{k+1} = x_k - \eta_k \nabla f(x_k)
 
     With bounds, each step is projected to them.
-
-    Raises
-    ------
-    OptionError
-        If an option has a value that cannot be used.
 
     Examples
     --------
@@ -58,8 +50,7 @@ class GradientDescent(FlowOptimizer):
         ),
         Option("perturbation", None, number(0, ends="()")).means(
             "The step of the one-sided differences that stand for a gradient that is not given; "
-            "0.01 by default, which suits values with shot noise. Where values are exact, give "
-            '``jac="3-point"`` to ``minimize`` instead.'
+            '0.01 by default, for shot noise. Where values are exact, give ``jac="3-point"``.'
         ),
     )
     support_levels = levels(gradient=SupportLevel.supported)
@@ -82,13 +73,13 @@ class GradientDescent(FlowOptimizer):
     @override
     def _differences(self, problem: Problem) -> GradientSource:
         if problem.derivatives.is_default:
-            return Differences(step=self.perturbation or _PERTURBATION)
+            return Differences(step=self.perturbation or 1e-2)  # as in Qiskit
         return super()._differences(problem)
 
     @override
     def _flow(self, problem: Problem, run: Run) -> Flow:
         x, maxiter, norm = problem.x0, self.maxiter, np.nan
-        rates = Series("learning_rate", self.learning_rate)
+        rates = series("learning_rate", self.learning_rate)
         for k in range(maxiter):
             told = yield AskData(x, x)
             fun, gradient = told.fun, told.jac
@@ -97,7 +88,7 @@ class GradientDescent(FlowOptimizer):
             norm = float(np.linalg.norm(gradient))
             if norm <= self.tol:
                 return ended(x, StopReason.GRADIENT, fun, gradient)
-            x = problem.clip(x - rates.next() * gradient)
+            x = problem.clip(x - next(rates) * gradient)
         told = yield AskData(x)  # its gradient would lead nowhere
         if maxiter > 0:
             yield Step(x, told.fun, None, {"stepsize": norm})

@@ -27,18 +27,12 @@ class GSLS(FlowOptimizer):
     and the step from x to :math:`x - \alpha g` is taken if f falls by
     :math:`c \alpha \lVert g \rVert^2`. If it is not, the next samples, around the same x, are
     added to those that are there, and the step is shorter. All samples of an iteration are one
-    wave, the first with the value at the start; the candidate is the next, since where to sample
-    depends on its value.
+    wave; the candidate is the next.
 
     Within bounds, directions that lead out are drawn again, then flipped where they lead out, and
     cut short at the other bound where a variable has less room than the sampling radius. The
     candidate is projected, and has to gain a part of what the gradient promises there. A variable
     that its bounds fix takes no part.
-
-    Raises
-    ------
-    OptionError
-        If an option has a value that cannot be used.
 
     References
     ----------
@@ -64,8 +58,7 @@ class GSLS(FlowOptimizer):
             "The radius of the sphere. Where values have noise, it has to be much larger."
         ),
         Option("sample_size_factor", 1, number(0, ends="()")).means(
-            "Samples of an iteration for each variable that is free; a fraction is rounded to a "
-            "whole number of samples, at least one."
+            "Samples of an iteration for each variable that is free; at least one in all."
         ),
         Option("initial_step_size", 1.0e-2, number(0, ends="()")).means("The first step size."),
         Option("min_step_size", 1.0e-10, number(0)).means(
@@ -76,8 +69,7 @@ class GSLS(FlowOptimizer):
             "after one that is, it is divided by twice that."
         ),
         Option("armijo_parameter", 1.0e-1, number(0, 1, "()")).means(
-            "What part of the decrease that the gradient promises a step has to bring, between 0 "
-            "and 1."
+            "What part of the decrease that the gradient promises a step has to bring, in (0, 1)."
         ),
         Option("min_gradient_norm", 1e-8, number(0)).means(
             "The run converges when the norm of the estimated gradient is at most that."
@@ -133,7 +125,7 @@ class GSLS(FlowOptimizer):
                     best = int(np.argmin(fun))
                     x, value = points[best], float(fun[best])
                     continue
-            # Stand-ins for samples that were rejected say nothing of the slope.
+            # Penalties say nothing of the slope.
             directions = np.concatenate([directions, drawn[known]])
             values = np.concatenate([values, fun[known]])
             gradient = sphere.gradient(directions, values - value)
@@ -163,9 +155,7 @@ class Sphere:
 
     def __init__(self, problem: Problem, radius: float, attempts: int) -> None:
         self._radius, self._attempts = radius, attempts
-        self._has_bounds = problem.lower is not None
-        self._lower = np.full(problem.n, -np.inf) if problem.lower is None else problem.lower
-        self._upper = np.full(problem.n, np.inf) if problem.upper is None else problem.upper
+        self._lower, self._upper = problem.box
         self._free: NDArray[np.bool_] = self._lower < self._upper
         #: How many variables are free.
         self.n = int(self._free.sum())
@@ -177,32 +167,21 @@ class Sphere:
         return directions
 
     def directions(self, x: Array, count: int, rng: np.random.Generator) -> Array:
-        """Return directions (count, n) in which samples around ``x`` are within the bounds.
-
-        They are of length 1, or less where a variable has not enough room.
-        """
-        drawn = self._drawn(count, rng)
-        if not self._has_bounds:
-            return drawn
-        accepted = drawn[self._is_inside(x, drawn)]
-        for _ in range(self._attempts):
+        """Return directions (count, n), of length 1 or less, that lead out of no bound."""
+        accepted = np.empty((0, x.size))
+        for _ in range(1 + self._attempts):
+            drawn = self._drawn(count, rng)
+            points = x + self._radius * drawn
+            is_inside = np.all((points >= self._lower) & (points <= self._upper), axis=1)
+            accepted = np.concatenate([accepted, drawn[is_inside]])
             if len(accepted) >= count:
                 return accepted[:count]
-            drawn = self._drawn(count, rng)
-            accepted = np.concatenate([accepted, drawn[self._is_inside(x, drawn)]])
         # In a corner only one in 2^n directions leads inside.
         drawn = self._drawn(count, rng)
         with np.errstate(over="ignore"):  # so far away is as good as no bound
             below, above = (self._lower - x) / self._radius, (self._upper - x) / self._radius
         flipped = np.where((drawn < below) | (drawn > above), -drawn, drawn)
         return np.concatenate([accepted, np.clip(flipped, below, above)])[:count]
-
-    def _is_inside(self, x: Array, directions: Array) -> NDArray[np.bool_]:
-        points = x + self._radius * directions
-        inside: NDArray[np.bool_] = np.all(
-            (points >= self._lower) & (points <= self._upper), axis=1
-        )
-        return inside
 
     def gradient(self, directions: Array, differences: Array) -> Array:
         """Return the gradient by directions (k, n) and differences (k,); zero if there are none."""

@@ -9,16 +9,9 @@ from optimizers._types import Array
 
 
 class CompactInverse:
-    r"""A limited-memory inverse Hessian on the variables that are free to move.
+    """A limited-memory inverse Hessian on the variables that are free to move.
 
-    Eq. 3.1 of R. H. Byrd, J. Nocedal and R. B. Schnabel, Mathematical Programming 63 (1994)
-    129-156: with the pairs as columns of S and Y, oldest first, those without curvature along the
-    free variables left out, the initial diagonal D, the upper triangle R of :math:`S^T Y` and its
-    diagonal E
-
-    .. math:: H = D + \begin{pmatrix} S & DY \end{pmatrix}
-        \begin{pmatrix} R^{-T} (E + Y^T D Y) R^{-1} & -R^{-T} \\ -R^{-1} & 0 \end{pmatrix}
-        \begin{pmatrix} S^T \\ Y^T D \end{pmatrix} .
+    Eq. 3.1 of Byrd, Nocedal and Schnabel, Mathematical Programming 63 (1994) 129-156.
     """
 
     def __init__(
@@ -31,6 +24,7 @@ class CompactInverse:
         self._middle = np.zeros((0, 0))
         if not kept:
             return
+        # The article's S and Y, R inverted, D Y, and E + Y^T D Y.
         steps, bends = (np.stack(part, axis=1) for part in zip(*kept, strict=True))
         products = steps.T @ bends
         inverse = np.linalg.inv(np.triu(products))

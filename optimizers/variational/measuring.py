@@ -17,39 +17,39 @@ from optimizers.run.run import Run
 _GIVEN, _MOST = 50.0, 100.0
 #: How often the start is measured to tell whether there is noise, and again to tell how much.
 _FIRST, _AGAIN = 2, 6
+#: What of a point is averaged.
+_AVERAGED = ("fun", "fun_error", "jac", "jac_error", "curvature", "curvature_error", "values")
 
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """What is known of a point, with standard errors: the means of ``count`` measurements.
-
-    ``curvature`` are the second derivatives along each variable, if the gradient's probes tell
-    them; ``values`` are those at the point and its probes. A rejected point is of no use.
-    """
+    """What is known of a point, with standard errors: the means of ``count`` measurements."""
 
     x: Array
     fun: float
     fun_error: float
     jac: Array
     jac_error: Array
+    #: Second derivatives along each variable, if the gradient's probes tell them.
     curvature: Array | None
     curvature_error: Array | None
+    #: At the point and its probes.
     values: Array
     count: int = 1
     waves: int = 1
     is_rejected: bool = False
 
+    def is_above(self, other: "Measured", errors: float) -> bool:
+        """Return whether its value is larger than another's by more than so many errors."""
+        return self.fun - other.fun > errors * float(np.hypot(self.fun_error, other.fun_error))
+
 
 class Measuring:
-    """How points of one run are measured.
-
-    ``sigma`` is the standard deviation of a value as far as that is known; what the objective tells
-    of its values is believed instead.
-    """
+    """How points of one run are measured."""
 
     def __init__(self, run: Run, sigma: float) -> None:
         self._run = run
-        #: The standard deviation of a value.
+        #: The standard deviation of a value, as far as known, unless the objective tells it.
         self.sigma = sigma
         self._is_told = False
         self._weight = _GIVEN
@@ -101,18 +101,8 @@ class Measuring:
         root = np.sqrt(repeats)
         slope_error = np.full(x.size, self.slope_sigma / root)
         lost = told.known is not None and not told.known.all()
-        return Measured(
-            x,
-            float(fun[0]),
-            self.sigma / root,
-            jac,
-            slope_error,
-            None,
-            None,
-            fun,
-            repeats,
-            is_rejected=lost,
-        )
+        known = (x, float(fun[0]), self.sigma / root, jac, slope_error)
+        return Measured(*known, None, None, fun, repeats, is_rejected=lost)
 
     def again(self, known: Measured, repeats: int = 1) -> Generator[AskData, Told, Measured]:
         """Measure a point once more, and return what both measurements tell together."""
@@ -127,24 +117,13 @@ class Measuring:
 
         def mean(name: str) -> Any:
             one, other = getattr(known, name), getattr(new, name)
-            return None if one is None else old_part * one + new_part * other
+            if one is None:
+                return None
+            one, other = old_part * one, new_part * other
+            return np.hypot(one, other) if name.endswith("_error") else one + other
 
-        def error(name: str) -> Any:
-            one, other = getattr(known, name), getattr(new, name)
-            return None if one is None else np.hypot(old_part * one, new_part * other)
-
-        return Measured(
-            known.x,
-            mean("fun"),
-            float(error("fun_error")),
-            mean("jac"),
-            error("jac_error"),
-            mean("curvature"),
-            error("curvature_error"),
-            mean("values"),
-            count,
-            known.waves + 1,
-        )
+        means = {name: mean(name) for name in _AVERAGED}
+        return replace(known, **means, count=count, waves=known.waves + 1, is_rejected=False)
 
     def _learn(self, squares: float, freedom: int) -> None:
         """Mend the level of the noise by how much repeated values differ."""
@@ -157,10 +136,8 @@ class Measuring:
 
 
 def told_error(told: Told) -> float | None:
-    """Return the standard error of the values of a wave, as the objective told it; None if not.
-
-    Zeros tell nothing: some that draw their values return them with every one.
-    """
+    """Return the standard error of the values of a wave, as the objective told it; None if not."""
+    # Zeros tell nothing: some that draw their values return them with every one.
     if told.errors is None or not (told.errors > 0).any():
         return None
     return float(np.sqrt(np.nanmean(told.errors**2)))

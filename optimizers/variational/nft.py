@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from itertools import count
+from itertools import count, takewhile
 from typing import Any
 
 import numpy as np
@@ -27,25 +27,14 @@ class NFT(FlowOptimizer):
     The objective is taken to be a sinusoid of frequency 1 along each variable, as the energy of
     a circuit is whose parameters are angles of Pauli rotations. Then its value and those at
     ``x ± pi / 2`` tell its minimum along a variable [1]_ [2]_. The pair travels in one wave; the
-    value is known from the minimum before, and evaluated anew, in the same wave, once in
-    ``reset_interval`` iterations.
-
-    With bounds, probes are moved between them, and the sinusoid is minimised there.
-
-    Raises
-    ------
-    OptionError
-        If an option has a value that cannot be used, or is given twice with different ones.
-    UnknownOptionError
-        If ``options`` has one that there is not; the message names the nearest one.
+    value is known from the minimum before. With bounds, probes are moved between them, and the
+    sinusoid is minimized there.
 
     Notes
     -----
-    There is no test of convergence: a run ends by a limit or a callback. To a callback that takes
-    ``intermediate_result``, its entry ``estimate`` tells the value reckoned for ``x``.
-
-    A limit of the optimizer's own ends the run on the last ``x``; ``maxfun``, ``timeout`` and
-    what else stops a run from outside, on the best point evaluated, as for all optimizers.
+    There is no test of convergence: an own limit ends the run on the last ``x``; what stops it
+    from outside, on the best point evaluated. To a callback that takes ``intermediate_result``,
+    its entry ``estimate`` tells the value reckoned for ``x``.
 
     References
     ----------
@@ -105,12 +94,10 @@ class NFT(FlowOptimizer):
     def _flow(self, problem: Problem, run: Run) -> Flow:
         x, interval = problem.x0, self.reset_interval
         maxiter = math.inf if self.maxiter is None else self.maxiter
-        low, high = _sides(problem)
+        low, high = problem.box
         free = np.flatnonzero(low < high)
         evaluated, known, stop = (x, math.nan), None, StopReason.MAXITER
-        for k in count():
-            if k >= maxiter:
-                break
+        for k in takewhile(lambda k: k < maxiter, count()):
             i = free[k % len(free)]
             if (interval > 0 and k % interval == 0) or run.budget.left <= 2:
                 known = None  # evaluated again; and first, if it is the last point of the run
@@ -130,7 +117,7 @@ class NFT(FlowOptimizer):
             if is_whole:
                 found = lowest(values.tolist(), at, *sides)
                 x, known = _moved(x, i, found.offset, low, high), found.value
-            elif reckoned:  # a stand-in tells no sinusoid: the best that is known stands
+            elif reckoned:  # a penalty tells no sinusoid: the best that is known stands
                 x, known = points[best], float(values[best])
             else:
                 x, known = evaluated
@@ -138,15 +125,8 @@ class NFT(FlowOptimizer):
         return ended(x, stop)
 
 
-def _sides(problem: Problem) -> tuple[Array, Array]:
-    """Return the bounds, infinite where there are none."""
-    if problem.lower is None or problem.upper is None:
-        return np.full(problem.n, -np.inf), np.full(problem.n, np.inf)
-    return problem.lower, problem.upper
-
-
 def _moved(x: Array, i: int, offset: float, low: Array, high: Array) -> Array:
-    """Return a point that differs in one variable, inside the bounds whatever rounding does."""
+    """Return a point that differs in one variable, within bounds whatever rounding does."""
     moved = x.copy()
     moved[i] = min(max(x[i] + offset, low[i]), high[i])
     return moved

@@ -44,33 +44,25 @@ class NoisyLBFGSB(FlowOptimizer):
 
     Steps of L-BFGS with projected bounds, made for values with errors: a step is taken only if the
     gradient is told from its noise, and accepted if it is not visibly uphill [2]_; only pairs with
-    curvature beyond noise are learnt from [1]_. Where the gradient drowns in noise, the point is
-    measured again and all its measurements are averaged. When that tells nothing either, the run
-    ends. It ends on the point with the best *estimate*, not the luckiest sample.
-
-    Where there is no noise, it is :class:`LBFGSB`.
-
-    Raises
-    ------
-    OptionError
-        If an option has a value that cannot be used.
+    curvature beyond noise are learned from [1]_. Where the gradient drowns in noise, the point is
+    measured again and its measurements are averaged, until that tells nothing either. The run
+    ends on the point with the best *estimate*, not the luckiest sample. Where there is no noise,
+    it is :class:`LBFGSB`.
 
     Notes
     -----
-    The noise is known in one of these ways, the first that there is: the objective returns
-    ``(value, standard error)``; the setting ``noise`` tells the standard deviation of a value; with
-    ``noise="estimate"`` a difference table is measured, which also finds noise that is a function
-    of the point, as a simulator's; otherwise the start is evaluated twice, and if the values
-    differ, six times more. Points that are measured again mend it.
+    The noise is that which the objective returns, ``(value, standard error)``; or the setting
+    ``noise``, the standard deviation of a value; or with ``noise="estimate"`` that of a difference
+    table, which also finds noise that is a function of the point, as a simulator's; else that of
+    two values at the start, and six more if they differ. Points that are measured again mend it.
 
-    The gradient is the user's; or that of a source such as :class:`ParameterShift`, whose second
-    derivatives then scale the first steps for nothing; or, by default, central differences with
-    steps that suit the noise.
+    The gradient is the user's or a source's; by default, that of central differences with steps
+    that suit the noise. The second derivatives of :class:`ParameterShift` scale the first steps.
 
-    The result, and what callbacks get, has ``fun_error``, the standard error of ``fun``, which is
-    the mean of all values at ``x``. The result's ``noise`` is the standard deviation of one value.
-    The reason ``StopReason.NOISE`` is a success where the value has visibly fallen and no curvature
-    is visibly negative.
+    The result, and what callbacks get, has ``fun_error``, the standard error of ``fun``, the mean
+    of all values at ``x``. The result's ``noise`` is the standard deviation of one value.
+    ``StopReason.NOISE`` is a success where the value has visibly fallen and no curvature is
+    visibly negative.
 
     References
     ----------
@@ -169,23 +161,11 @@ class NoisyLBFGSB(FlowOptimizer):
             told = yield AskData(np.concatenate([x[np.newaxis], tried.points]))
             steps = tried.choose(float(told.fun[0]), told.fun[1:], sigma, _AGREEMENT)
             run.use(Differences("3-point", step=steps))
-        search = NoisySearch(
-            run,
-            Measuring(run, sigma),
-            maxiter=self.maxiter,
-            maxcor=self.maxcor,
-            gtol=self.gtol,
-            max_resamplings=self.max_resamplings,
-        )
-        return (yield from search.flow())
+        return (yield from NoisySearch(run, Measuring(run, sigma), self.settings).flow())
 
 
 def _doubted(run: Run, outcome: Outcome) -> Outcome:
-    """Return an outcome at the start, where no probe of the gradient differed, as no success.
-
-    Values are constant around it, as those are that are drawn with the same random numbers each
-    time.
-    """
+    """Return an outcome at the start as no success if no probe of the gradient differed."""
     known = outcome.known or run.memory.lookup(outcome.x)
     is_flat = known is not None and known.jac is not None and not known.jac.any()
     if not (outcome.success and is_flat and run.nit == 0 and not run.problem.derivatives.is_given):

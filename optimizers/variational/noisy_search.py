@@ -1,10 +1,7 @@
-"""The search of NoisyLBFGSB: quasi-Newton steps as far as they can be told from noise.
-
-A step is taken where the gradient is larger than its noise. Where it is not, the point is measured
-again, until the mean of its measurements tells a step or there is none to tell.
-"""
+"""The search of NoisyLBFGSB: quasi-Newton steps as far as they can be told from noise."""
 
 from collections.abc import Generator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +9,6 @@ from numpy.typing import NDArray
 from optimizers._types import Array
 from optimizers.asktell.messages import AskData
 from optimizers.flow import Flow, Step, Told, ended
-from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run.budget import StopRun
 from optimizers.run.outcome import Outcome
@@ -41,23 +37,11 @@ _VISIBLE = 4.0
 
 
 class NoisySearch:
-    """One run of NoisyLBFGSB, whose options these are, where there is noise."""
+    """One run of NoisyLBFGSB, with its options, where there is noise."""
 
-    def __init__(
-        self,
-        run: Run,
-        measuring: Measuring,
-        *,
-        maxiter: int,
-        maxcor: int,
-        gtol: float,
-        max_resamplings: int,
-    ) -> None:
-        self._problem: Problem = run.problem
-        self._extra = run.extra
-        self._measuring = measuring
-        self._maxiter, self._maxcor, self._gtol = maxiter, maxcor, gtol
-        self._max_resamplings = max_resamplings
+    def __init__(self, run: Run, measuring: Measuring, options: dict[str, Any]) -> None:
+        self._problem, self._extra = run.problem, run.extra
+        self._measuring, self._options = measuring, options
         self._pairs: list[tuple[Array, Array]] = []
         # How long a step along the gradient is where nothing tells the curvature.
         self._scale: float | None = None
@@ -70,15 +54,6 @@ class NoisySearch:
         #: The point where it stands, and the best that it left.
         self._current: Measured | None = None
         self._left: Measured | None = None
-
-    @property
-    def estimate(self) -> Measured | None:
-        """The point with the best estimate: where it stands, if none before is visibly better."""
-        current, left = self._current, self._left
-        if current is None or left is None:
-            return current
-        margin = _BELIEVED * np.hypot(current.fun_error, left.fun_error)
-        return left if left.fun < current.fun - margin else current
 
     def flow(self) -> Flow:
         """Return the search as a flow; it ends on the best estimate also when it is stopped."""
@@ -97,13 +72,15 @@ class NoisySearch:
         twice = 1 if measuring.source is not None else 2
         current = self._first = self._current = yield from measuring.at(self._problem.x0, twice)
         iterations = 0
-        while iterations < self._maxiter:
+        while iterations < self._options["maxiter"]:
             free = self._free(current)
-            if np.max(np.abs(current.jac[free]), initial=0.0) <= self._gtol:
+            if np.max(np.abs(current.jac[free]), initial=0.0) <= self._options["gtol"]:
                 return self._ended(StopReason.GRADIENT)
             step, promised, blurred = self._step(current, free)
             if promised <= blurred and self._is_worth_it(current):
-                clear = free & _is_clear(current)
+                # Those beyond what chance makes of noise in any of n.
+                beyond = 1.0 + np.sqrt(2.0 * np.log(current.x.size))
+                clear = free & (np.abs(current.jac) > beyond * current.jac_error)
                 if clear.any():  # what is hidden in the noise of all may show in one
                     self._partial += 1
                     step, promised, blurred = self._step(current, clear)
@@ -124,22 +101,17 @@ class NoisySearch:
                 self._left = current
             current = self._current = new
             iterations += 1
-            yield Step(current.x, current.fun, current.jac, {"fun_error": current.fun_error})
+            yield Step(current.x, current.fun, current.jac, {"fun_error": float(current.fun_error)})
         return self._ended(StopReason.MAXITER)
 
     def _free(self, at: Measured) -> NDArray[np.bool_]:
         """Return which variables may move: those at a bound only away from it."""
-        lower, upper = self._problem.lower, self._problem.upper
-        if lower is None or upper is None:
-            return np.ones(at.x.size, dtype=bool)
+        lower, upper = self._problem.box
         return ((at.x > lower) | (at.jac < 0)) & ((at.x < upper) | (at.jac > 0)) & (lower < upper)
 
     def _is_worth_it(self, at: Measured) -> bool:
         """Return whether steps of single variables are to go on: a few without visible success."""
-        mark = self._mark or at
-        if self._mark is None or mark.fun - at.fun > _BELIEVED * np.hypot(
-            mark.fun_error, at.fun_error
-        ):
+        if self._mark is None or self._mark.is_above(at, _BELIEVED):
             self._mark, self._partial = at, 0
         return self._partial < _PARTIAL
 
@@ -169,10 +141,9 @@ class NoisySearch:
     def _searched(
         self, current: Measured, step: Array
     ) -> Generator[AskData | Step, Told, Measured | None]:
-        """Return what is at the end of a step that is not visibly too long; None if none is found.
+        """Return what is at the end of a step that is not visibly too long, or None.
 
-        The relaxed line search of [2]_ of :class:`NoisyLBFGSB`: values are compared as far as noise
-        lets.
+        The relaxed line search of [2] of :class:`NoisyLBFGSB`.
         """
         length = 1.0
         for _ in range(_TRIALS):
@@ -195,60 +166,42 @@ class NoisySearch:
         return None
 
     def _learn(self, old: Measured, new: Measured) -> None:
-        """Keep a pair whose curvature is told from noise; one that is too short is left out.
-
-        It is the noise control of [1]_ of :class:`NoisyLBFGSB`, but for the lengthening of steps.
-        """
+        """Keep a pair whose curvature is told from noise: [1] but for the lengthening of steps."""
         s, y = new.x - old.x, new.jac - old.jac
         error = float(np.linalg.norm(s * np.hypot(old.jac_error, new.jac_error)))
         if s @ y > _BELIEVED * error and s @ y > 1e-8 * float(s @ s):
-            self._pairs = [*self._pairs, (s, y)][-self._maxcor :]
+            self._pairs = [*self._pairs, (s, y)][-self._options["maxcor"] :]
 
     def _grow(self, at: Measured, promised: float, blurred: float) -> None:
-        """Choose how often a wave measures each point, by the norm test of [3]_ of the class."""
+        """Choose how often a wave measures each point, by the norm test of [3]."""
         if promised < blurred:
             wanted = np.ceil(at.count * blurred / max(promised, 1e-300))
-            self._repeats = int(np.clip(wanted, self._repeats, self._max_resamplings))
+            self._repeats = int(np.clip(wanted, self._repeats, self._options["max_resamplings"]))
 
     def _ended(self, stop: StopReason) -> Outcome:
-        """Return the outcome at the point with the best estimate."""
-        found = self.estimate
+        """Return the outcome where it stands, or at a point before that is visibly better."""
+        found, left = self._current, self._left
         assert found is not None
-        self._extra.update(fun_error=found.fun_error, noise=self._measuring.sigma)
-        outcome = ended(found.x, stop, found.fun, found.jac, self._words(found, stop))
+        if left is not None and found.is_above(left, _BELIEVED):
+            found = left
+        self._extra.update(fun_error=float(found.fun_error), noise=self._measuring.sigma)
+        outcome = ended(found.x, stop, found.fun, found.jac)
         if stop is StopReason.NOISE:
             outcome.success = self._is_minimum(found)
-            outcome.status = 0 if outcome.success else 1
+            outcome.status = int(not outcome.success)
+            verdict = "whether it is a minimum cannot be told"
+            if outcome.success:
+                verdict = "a minimum as far as one can tell"
+            outcome.message = (
+                f"The gradient cannot be told from its noise: {verdict}; "
+                f"f = {found.fun:.8g} +- {found.fun_error:.1g}."
+            )
         return outcome
 
-    def _words(self, found: Measured, stop: StopReason) -> str:
-        if stop is not StopReason.NOISE:
-            return ""
-        verdict = (
-            "a minimum as far as one can tell"
-            if self._is_minimum(found)
-            else "whether it is a minimum cannot be told"
-        )
-        return (
-            f"The gradient cannot be told from its noise: {verdict}; "
-            f"f = {found.fun:.8g} +- {found.fun_error:.1g}."
-        )
-
     def _is_minimum(self, found: Measured) -> bool:
-        """Return whether a point is below the start beyond doubt, and no curvature speaks against.
-
-        A gradient within its noise alone may be that of a plateau.
-        """
-        assert self._first is not None
+        """Return whether a point is below the start beyond doubt, and no curvature is negative."""
+        assert self._first is not None  # a gradient within its noise may be that of a plateau
         bent, error = found.curvature, found.curvature_error
         if bent is not None and error is not None and (bent < -_BELIEVED * error).any():
             return False
-        fallen = self._first.fun - found.fun
-        return fallen > _VISIBLE * float(np.hypot(self._first.fun_error, found.fun_error))
-
-
-def _is_clear(at: Measured) -> NDArray[np.bool_]:
-    """Return which components of a gradient are beyond what chance makes of noise in any of n."""
-    beyond = 1.0 + np.sqrt(2.0 * np.log(at.x.size))
-    clear: NDArray[np.bool_] = np.abs(at.jac) > beyond * at.jac_error
-    return clear
+        return self._first.is_above(found, _VISIBLE)

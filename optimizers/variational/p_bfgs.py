@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from typing_extensions import Unpack, override
 
 from optimizers._types import Array
+from optimizers.asktell.drivers import driver_for
+from optimizers.asktell.evaluator import AskingEvaluator, told
 from optimizers.asktell.messages import AskData, TellData
 from optimizers.asktell.stepper import Stepper
 from optimizers.errors import EvaluationError
 from optimizers.flow import Flow, Step, drive
 from optimizers.lockstep.results import OptimizerResults
 from optimizers.options.table import LEVEL, Option, whole
+from optimizers.problem.derivatives import Joint
 from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.run.memory import Evaluation
@@ -37,9 +41,9 @@ class P_BFGS(SciPyOptimizer):  # noqa: N801  # Qiskit's name
     """L-BFGS-B from several starts at a time, which advance together (P-BFGS).
 
     One run starts at ``x0``, the others at random. What all of them want next, values and
-    gradients with their probes, is one wave: so workers that one run would leave idle do not only
-    shorten the way to a minimum but may find a lower one. The result is that of the run with the
-    lowest value; ``run`` is its number, and ``results`` has those of all, ``x0``'s first.
+    gradients with their probes, is one wave: so workers that one run would leave idle may find a
+    lower minimum. The result is that of the run with the lowest value; ``run`` is its number, and
+    ``results`` has those of all, ``x0``'s first.
 
     The other starts are drawn evenly from within the bounds; where a side has none, as far as pi
     from ``x0``. That is where runs start only: no bounds are added.
@@ -74,8 +78,8 @@ class P_BFGS(SciPyOptimizer):  # noqa: N801  # Qiskit's name
             "What is printed at the end: negative, nothing; else one line of the best run."
         ),
         Option("max_processes", None, whole(0)).means(
-            "How many runs there are besides that from ``x0``; 3 by default. That many points and "
-            "gradients can be evaluated besides its own at a time; who does so ``workers`` says."
+            "How many runs there are besides that from ``x0``; 3 by default. Their points and "
+            "gradients can be evaluated at the same time, by ``workers``."
         ),
     )
 
@@ -112,13 +116,13 @@ class P_BFGS(SciPyOptimizer):  # noqa: N801  # Qiskit's name
         counted = run.nfev
         try:
             while asking := [one for one in runs if not one.stepper.done]:
-                points = np.array([one.point for one in asking])
-                told = yield AskData(points, points)
+                points = np.concatenate([one.stepper.ask().x_fun for one in asking])
+                wave = yield AskData(points, points)
                 _share_out(run.nfev - counted, asking)
                 counted = run.nfev
-                assert told.known is not None
+                assert wave.known is not None
                 for one, fun, jac, known in zip(
-                    asking, told.fun, told.jac, told.known, strict=True
+                    asking, wave.fun, wave.jac, wave.known, strict=True
                 ):
                     one.tell(fun, jac, known)
                     yield from one.steps
@@ -138,10 +142,9 @@ class P_BFGS(SciPyOptimizer):  # noqa: N801  # Qiskit's name
         """Return where the runs start."""
         problem, further = run.problem, self._options.get("max_processes")
         x0 = problem.x0
-        low, high = x0 - _REACH, x0 + _REACH
-        if problem.lower is not None and problem.upper is not None:
-            low = np.where(np.isfinite(problem.lower), problem.lower, low)
-            high = np.where(np.isfinite(problem.upper), problem.upper, high)
+        low, high = problem.box
+        low = np.where(np.isfinite(low), low, x0 - _REACH)
+        high = np.where(np.isfinite(high), high, x0 + _REACH)
         part = run.rng.random(size=(_FURTHER if further is None else int(further), x0.size))
         # Each part for itself: the room between bounds may be more than a float holds.
         return [x0, *(problem.clip(x) for x in (1 - part) * low + part * high)]
@@ -157,32 +160,22 @@ class _Single:
     """One of the runs: where it starts, and its number."""
 
     def __init__(self, optimizer: SciPyOptimizer, whole: Run, start: Array, number: int) -> None:
-        problem = whole.problem
         self._number = number
-        self._has_jac = problem.derivatives.is_given
+        self._has_jac = whole.problem.derivatives.is_given
         #: The iterations that ended.
         self.steps: list[Step] = []
         #: The evaluations that were spent on it.
         self.nfev = 0
-        self.stepper: Stepper = optimizer.stepper(
-            start,
-            True,
-            problem.bounds,
-            callback=self._note,
-            on_failure="reject" if whole.penalizes else "raise",
-        )
+        problem = replace(whole.problem, fun=told, x0=start, derivatives=Joint())
+        on_failure = "reject" if whole.penalizes else "raise"
+        evaluator, settings = AskingEvaluator(), {"callback": self._note, "on_failure": on_failure}
+        prepared = optimizer._prepared(problem, settings, evaluator)
+        # Nobody can pickle it, so it keeps no log of what it was told.
+        self.stepper = Stepper(prepared.run, driver_for(prepared, evaluator))
 
     def _note(self, intermediate_result: OptimizerResult) -> None:
         state = intermediate_result
         self.steps.append(Step(state.x, state.fun, state.jac, {"run": self._number}))
-
-    @property
-    def point(self) -> Array:
-        """The point that it asks for."""
-        points = self.stepper.ask().x_fun
-        assert points is not None
-        point: Array = points[0]
-        return point
 
     def tell(self, fun: float, jac: Array, known: bool) -> None:
         """Answer; a point that is not known was rejected."""

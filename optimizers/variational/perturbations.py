@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 from optimizers._types import Array
 from optimizers.problem.problem import Problem
 
+#: A variable that bounds hold within less tells no slope: its square would overflow.
+_LEAST = 1e-100
+
 
 @dataclass(frozen=True, eq=False)
 class Probes:
-    """Pairs of probes around a point, shape (k, n) each, inside the bounds.
+    """Pairs of probes around a point, shape (k, n) each, inside the bounds; perhaps with shifts."""
 
-    Perhaps the same pairs shifted too, for curvature.
-    """
-
-    centre: Array
+    center: Array
     ahead: Array
     back: Array
     shifts: Array | None = None
@@ -36,17 +36,14 @@ class Probes:
     ) -> Self:
         """Return ``count`` pairs of probes in random directions, ``size`` along each variable.
 
-        Probes that would leave the bounds are moved to them; a variable that is fixed stays. With
-        shifts, the centre is moved instead, by no more than all probes need, and the probes are
-        nearer where there is no room: were some signs of a shift ruled out, those of several
-        variables at their bounds would go together, and the Hessian would have the sum of their
-        entries in the place of each.
+        Those that would leave the bounds are moved to them; a variable that is fixed stays.
         """
         # Of a step that is lost in rounding nothing would be left to divide by.
         sizes = np.maximum(size, np.spacing(np.abs(x)))
-        low = np.full_like(x, -np.inf) if problem.lower is None else problem.lower
-        high = np.full_like(x, np.inf) if problem.upper is None else problem.upper
+        low, high = problem.box
         if is_shifted:
+            # All signs have to be there, so the center moves: else those of several variables at
+            # their bounds would go together, and each entry of the Hessian be the sum of theirs.
             sizes = np.minimum(sizes, high / 4 - low / 4)  # whose difference may be too large
             x = np.clip(x, low + 2 * sizes, high - 2 * sizes)
         moves = _directions(problem, rng, count, dims) * sizes
@@ -86,9 +83,8 @@ class Probes:
 
 def _directions(problem: Problem, rng: np.random.Generator, count: int, dims: int | None) -> Array:
     """Return random signs, shape (count, n); zero for variables that are not moved."""
-    free = np.arange(problem.n)
-    if problem.lower is not None and problem.upper is not None:
-        free = np.flatnonzero(problem.lower < problem.upper)
+    low, high = problem.box
+    free = np.flatnonzero(low < high)
     signs = 2.0 * rng.integers(0, 2, size=(count, free.size)) - 1.0
     if dims is not None and dims < free.size:
         ranks = rng.random((count, free.size)).argsort(axis=1).argsort(axis=1)
@@ -99,7 +95,7 @@ def _directions(problem: Problem, rng: np.random.Generator, count: int, dims: in
 
 
 def _inverse(moves: Array) -> Array:
-    """Return one divided by each number, zero where that is zero: nothing was moved there."""
+    """Return one divided by each number; zero where hardly anything was moved."""
     inverse = np.zeros_like(moves)
-    np.divide(1.0, moves, out=inverse, where=moves != 0)
+    np.divide(1.0, moves, out=inverse, where=np.abs(moves) > _LEAST)
     return inverse

@@ -9,8 +9,7 @@ from optimizers.problem.problem import Problem
 def stepped(problem: Problem, x: Array, step: Array, gradient: Array) -> tuple[Array, bool]:
     """Return where ``x - step`` leads inside the bounds, and whether only momentum keeps it there.
 
-    That is where a bound cuts the step short along a variable that the gradient would move away
-    from it: then a short step is no sign of convergence.
+    The gradient would move a variable away from its bound: a short step is not convergence.
     """
     wanted = x - step
     new = problem.clip(wanted)

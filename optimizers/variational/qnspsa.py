@@ -15,6 +15,7 @@ from optimizers.errors import OptionError
 from optimizers.flow import FlowOptimizer, FlowSettings, Products
 from optimizers.options.table import Check, Option, redeclared, refused
 from optimizers.problem.problem import Problem
+from optimizers.variational.calibration import Asking
 from optimizers.variational.fidelity import (
     Fidelity,
     circuit_fidelity,
@@ -22,10 +23,8 @@ from optimizers.variational.fidelity import (
     state_fidelity,
 )
 from optimizers.variational.perturbations import Probes
-from optimizers.variational.series import SeriesLike
+from optimizers.variational.series import SeriesLike, check_pair
 from optimizers.variational.spsa import SPSA
-from optimizers.variational.spsa_options import check_rates
-from optimizers.variational.spsa_start import Asking
 
 
 def _test_fidelity(name: str, given: Any) -> None:
@@ -38,16 +37,10 @@ class QNSPSA(SPSA):
     r"""Quantum natural SPSA: steps conditioned by a sampled metric of the states.
 
     The gradient is that of :class:`SPSA`. The metric is that of Fubini and Study, a quarter of the
-    quantum Fisher information; it is the negative half of the Hessian of the fidelity
-    :math:`F(x, y) = |\langle\psi(x)|\psi(y)\rangle|^2` in ``y`` at ``x``, of which four fidelities
-    tell a sample, whatever the number of variables [1]_. The running mean of the samples conditions
-    the step, so that it has about the same effect on the state along all variables: the metric is
-    what the options call the Hessian.
-
-    Raises
-    ------
-    OptionError
-        If an option has a value that cannot be used, or a run is begun without ``fidelity``.
+    quantum Fisher information: the negative half of the Hessian of the fidelity
+    :math:`F(x, y) = |\langle\psi(x)|\psi(y)\rangle|^2` in ``y`` at ``x``. Four fidelities tell a
+    sample of it, whatever the number of variables [1]_. The running mean of the samples conditions
+    the step; it is what the options call the Hessian.
 
     Notes
     -----
@@ -111,7 +104,7 @@ class QNSPSA(SPSA):
         **settings: Unpack[FlowSettings],
     ) -> None:
         options = self._gathered(locals())
-        check_rates(options)
+        check_pair(options)
         FlowOptimizer.__init__(self, options, callback=callback, **settings)
 
     @override
@@ -129,8 +122,8 @@ class QNSPSA(SPSA):
     @override
     def _other_curvature(self, probes: Probes) -> Asking:
         points = probes.all
-        centres = np.tile(probes.centre, points.size // probes.centre.size)
-        told = yield Products(centres, points.ravel())
+        centers = np.tile(probes.center, points.size // probes.center.size)
+        told = yield Products(centers, points.ravel())
         every = np.ones(len(points), dtype=bool)
         return -0.5 * probes.mean_curvature(told.fun.reshape(len(points), -1), every)
 
@@ -149,9 +142,8 @@ class QNSPSA(SPSA):
         Parameters
         ----------
         circuit : qiskit.circuit.QuantumCircuit or callable
-            A circuit with parameters, which needs the extra ``qiskit``; or a function
-            ``state(x)`` that returns the state vector. Marked by :func:`optimizers.vectorized`, it
-            takes a stack of points (k, n) and returns a stack of states.
+            A circuit with parameters, which needs the extra ``qiskit``; or ``state(x)`` that
+            returns the state vector, or a stack of them if :func:`optimizers.vectorized` marks it.
         sampler : BaseSamplerV2, optional
             What samples the circuits; Qiskit's ``StatevectorSampler`` by default.
         transpiler, transpiler_options : optional
@@ -160,8 +152,7 @@ class QNSPSA(SPSA):
         Returns
         -------
         callable
-            ``fidelity(x, y)``, marked by :func:`optimizers.vectorized`: shapes (n,) or (k, n) each,
-            and (k,) numbers. All pairs are one job.
+            ``fidelity(x, y)`` of stacks (k, n), vectorized: all pairs are one job.
 
         Raises
         ------

@@ -14,46 +14,40 @@ from optimizers.options.table import is_number
 SeriesLike: TypeAlias = float | Sequence[float] | Array | Callable[[], Iterator[float]]
 
 
-class Series:
-    """The numbers of one run, one an iteration: all the same, listed, or those of an iterator."""
-
-    def __init__(self, name: str, given: SeriesLike) -> None:
-        self._name = name
-        self._count = 0
-        self._numbers: Iterator[Any]
-        if callable(given):
-            try:
-                self._numbers = iter(given())
-            except TypeError as error:
-                raise OptionError(
-                    f"{name} is {given!r:.200}, expected a function without arguments that returns "
-                    f"an iterator, a number for each iteration ({error})."
-                ) from error
-        elif isinstance(given, Sequence | np.ndarray):
-            self._numbers = iter(given)
-        else:
-            self._numbers = repeat(given)
-
-    def next(self) -> float:
-        """Return the number of the next iteration.
-
-        Raises
-        ------
-        OptionError
-            If there is none, or it is no number.
-        """
-        number = next(self._numbers, None)
-        if number is None:
+def series(name: str, given: SeriesLike) -> Iterator[float]:
+    """Yield the numbers of one run, one an iteration; an OptionError where there is none."""
+    numbers: Iterator[Any]
+    if callable(given):
+        try:
+            numbers = iter(given())
+        except TypeError as error:
             raise OptionError(
-                f"{self._name} ended after {self._count} numbers, expected one for each iteration: "
-                "let it go on, or lower maxiter."
-            )
-        self._count += 1
+                f"{name} is {given!r:.200}, expected a function without arguments that returns "
+                f"an iterator, a number for each iteration ({error})."
+            ) from error
+    else:
+        numbers = iter(given) if isinstance(given, Sequence | np.ndarray) else repeat(given)
+    k = 0
+    for k, number in enumerate(numbers, 1):
         if not is_number(number) or not np.isfinite(number):
+            raise OptionError(f"{name} gave {number!r} in iteration {k}, expected finite numbers.")
+        yield float(number)
+    raise OptionError(
+        f"{name} ended after {k} numbers, expected one for each iteration: let it go on, or lower "
+        "maxiter."
+    )
+
+
+def check_pair(options: dict[str, Any]) -> None:
+    """Raise an OptionError if one of learning_rate and perturbation is given without the other.
+
+    Not where options are set: there one may be set after the other.
+    """
+    for one, other in (("learning_rate", "perturbation"), ("perturbation", "learning_rate")):
+        if options[one] is not None and options[other] is None:
             raise OptionError(
-                f"{self._name} gave {number!r} in iteration {self._count}, expected finite numbers."
+                f"{one} is given without {other}: give both, or none to have them calibrated."
             )
-        return float(number)
 
 
 def check_series(name: str, given: Any, maxiter: int) -> None:

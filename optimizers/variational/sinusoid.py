@@ -18,11 +18,7 @@ class Lowest(NamedTuple):
 
 
 def probes(low: float, high: float) -> tuple[float, float]:
-    """Return the offsets of two probes that, with the value at 0, tell a sinusoid best.
-
-    They are ``pi / 2`` and ``-pi / 2`` where ``low <= 0 <= high`` leave room, else the best of a
-    few.
-    """
+    """Return the offsets of two probes: ``pi / 2`` each way, or what tells best between bounds."""
     if low <= -_HALF_PI and high >= _HALF_PI:
         return _HALF_PI, -_HALF_PI
     pairs = (
@@ -34,10 +30,9 @@ def probes(low: float, high: float) -> tuple[float, float]:
 
 
 def lowest(values: Sequence[float], at: tuple[float, float], low: float, high: float) -> Lowest:
-    """Return the minimum, from low to high, of the sinusoid of frequency 1 through three values.
+    """Return the minimum, from low to high, of the sinusoid through the values at 0 and probes.
 
-    The values are those at 0 and at the probes. Of equal minima it is the one nearest to 0; 0
-    itself where the values tell no sinusoid from a constant.
+    Of equal minima it is the one nearest to 0; 0 where nothing tells a sinusoid from a constant.
     """
     value, first, second = values
     p, q = at

@@ -2,7 +2,7 @@
 
 import csv
 import os
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -40,28 +40,31 @@ def check_moments(given: Any, names: tuple[str, ...]) -> None:
 
 
 class Snapshots:
-    """An observer that begins the file anew, and writes a run's moments after every step."""
+    """An observer that begins the file anew, and appends a run's moments after every step."""
 
-    def __init__(self, folder: str | os.PathLike[str], columns: tuple[str, ...]) -> None:
-        self._path = Path(folder) / _FILE
-        self._columns = columns
-        with self._path.open("w", newline="") as file:
-            csv.writer(file).writerow(columns)
+    def __init__(self, folder: str | os.PathLike[str], amsgrad: bool) -> None:
+        self._folder = folder
+        with (Path(folder) / _FILE).open("w", newline="") as file:
+            csv.writer(file).writerow(_columns_of((*vectors_of(amsgrad), "t")))
 
     def __call__(self, state: OptimizerResult) -> bool:
-        """Write the moments of this iteration."""
-        append(self._path.parent, state["moments"], self._columns)
+        """Append the moments of an iteration."""
+        append(self._folder, state["moments"])
         return False
 
 
-def columns_of(moments: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the columns of moments, in their order."""
-    return tuple(name for name in _COLUMNS if name in moments)
+def vectors_of(amsgrad: bool) -> tuple[str, ...]:
+    """Return the names of the vectors that moments have."""
+    return ("m", "v", "v_eff") if amsgrad else ("m", "v")
 
 
-def append(folder: str | os.PathLike[str], moments: Moments, columns: tuple[str, ...]) -> None:
+def _columns_of(names: Container[str]) -> list[str]:
+    return [name for name in _COLUMNS if name in names]
+
+
+def append(folder: str | os.PathLike[str], moments: Moments) -> None:
     """Append moments to the file in a folder, which gets its head if it is new."""
-    path = Path(folder) / _FILE
+    path, columns = Path(folder) / _FILE, _columns_of(moments)
     is_new = not path.exists()
     row = [moments["t"] if name == "t" else _text(moments[name]) for name in columns]
     with path.open("a", newline="") as file:

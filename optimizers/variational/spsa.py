@@ -13,18 +13,43 @@ from typing_extensions import Unpack, override
 from optimizers._types import Array, Objective
 from optimizers.errors import OptionError
 from optimizers.flow import Flow, FlowOptimizer, FlowSettings, Step, ended
-from optimizers.options.table import FLAG, FUNCTION, NUMBER, Check, Option, anything, number, whole
+from optimizers.options.table import (
+    FLAG,
+    FUNCTION,
+    NUMBER,
+    Check,
+    Option,
+    anything,
+    number,
+    refused,
+    whole,
+)
 from optimizers.problem.bounds import as_start
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run.run import Run
 from optimizers.support import SupportLevel, levels
-from optimizers.variational.calibration import PAIRS, Law, PowerSeries, evaluated
+from optimizers.variational.calibration import (
+    PAIRS,
+    Asking,
+    Law,
+    PowerSeries,
+    evaluated,
+    heeded,
+    measured,
+)
 from optimizers.variational.curvature import SmoothedHessian, check_initial_hessian
 from optimizers.variational.perturbations import Probes
-from optimizers.variational.series import SeriesLike
-from optimizers.variational.spsa_options import check_rates, check_sizes, test_resamplings
-from optimizers.variational.spsa_start import Asking, Start, heeded, measured
+from optimizers.variational.series import SeriesLike, check_pair, check_series
+
+
+def _test_resamplings(name: str, given: Any) -> None:
+    if not isinstance(given, dict):
+        whole(1)(name, given)
+        return
+    for iteration, count in given.items():
+        whole(1)(f"an iteration of {name}", iteration)
+        whole(1)(f"{name}[{iteration}]", count)
 
 
 class SPSA(FlowOptimizer):
@@ -38,17 +63,10 @@ class SPSA(FlowOptimizer):
               \Delta_k^{-1}
 
     With ``second_order``, two more values tell a sample of the Hessian, whose running mean
-    conditions the step (2-SPSA, [2]_). With bounds, probes and steps are projected to them, and
-    differences are divided by the distance that is left; with ``second_order``, all probes of an
-    iteration are moved inside together.
-
-    By default learning rates and perturbations are calibrated in each run [3]_. Callbacks of
-    Qiskit's form have each proposed point evaluated.
-
-    Raises
-    ------
-    OptionError
-        If an option has a value that cannot be used.
+    conditions the step (2-SPSA, [2]_). With bounds, probes and steps are projected to them, or
+    moved inside together where there are samples of the Hessian. By default learning rates and
+    perturbations are calibrated in each run [3]_. Callbacks of Qiskit's form have each proposed
+    point evaluated.
 
     Notes
     -----
@@ -56,9 +74,6 @@ class SPSA(FlowOptimizer):
     is a second. What is measured at the start is one wave: 50 points for the calibration, with
     blocking the value at the start and 25 more for its deviation. A pair with a rejected point
     (``on_failure="reject"``) is left out; where none is left, the step is zero.
-
-    Random numbers come from the run's ``seed``: the same seed gives the same run, on serial and
-    parallel evaluators alike. Nothing of a run stays in the object.
 
     References
     ----------
@@ -91,16 +106,14 @@ class SPSA(FlowOptimizer):
             "less than the last plus ``allowed_increase``."
         ),
         Option("allowed_increase", None, NUMBER).means(
-            "By default twice the standard deviation of 25 values at the start, measured in each "
-            "run."
+            "By default twice the standard deviation of 25 values at the start of the run."
         ),
         Option("trust_region", False, FLAG).means(
             "Whether a step longer than 1, before it is multiplied by the rate, is shortened to 1."
         ),
         Option("learning_rate", None, anything("float, sequence of float or callable")).means(
-            "The rate of all steps, one for each, or a function that returns an iterator of them; "
-            "it is called once a run. By default it is calibrated in each run, by 25 pairs of "
-            "values; see :meth:`SPSA.calibrate`."
+            "The rate of all steps, one for each, or a function that returns an iterator of them, "
+            "called once a run. By default it is calibrated; see :meth:`SPSA.calibrate`."
         ),
         Option("perturbation", None, anything("float, sequence of float or callable")).means(
             "How far each variable is moved, likewise. Give both or none."
@@ -108,7 +121,7 @@ class SPSA(FlowOptimizer):
         Option("last_avg", 1, whole(1)).means(
             "The run ends on the mean of so many last accepted points."
         ),
-        Option("resamplings", 1, Check("int or dict of int to int", test_resamplings)).means(
+        Option("resamplings", 1, Check("int or dict of int to int", _test_resamplings)).means(
             "How many directions each gradient is the mean of; or for some iterations, counted "
             "from 1, and a single one for the others."
         ),
@@ -131,10 +144,9 @@ class SPSA(FlowOptimizer):
             Check("array_like of shape (n, n)", lambda name, given: check_initial_hessian(given)),
         ).means("What the mean of Hessians begins with; the identity by default."),
         Option("termination_checker", None, FUNCTION).means(
-            "``termination_checker(nfev, x, fun, stepsize, accepted)``, called after each step, "
-            "accepted or not, with the proposed point and its value; if it was not evaluated, the "
-            "mean of the values that led to it. If it returns true the run ends on the last "
-            "accepted point."
+            "``termination_checker(nfev, x, fun, stepsize, accepted)``, called after each step "
+            "with the proposed point and its value, or the mean of the values that led to it. If "
+            "it returns true the run ends on the last accepted point."
         ),
     )
     support_levels = levels(gradient=SupportLevel.ignored)
@@ -160,17 +172,22 @@ class SPSA(FlowOptimizer):
         **settings: Unpack[FlowSettings],
     ) -> None:
         options = self._gathered(locals())
-        check_rates(options)
+        check_pair(options)
         super().__init__(options, callback=callback, **settings)
 
     @override
     def _check_options(self, options: dict[str, Any]) -> None:
-        check_sizes(options)
+        for name in ("learning_rate", "perturbation"):
+            if options[name] is not None:
+                check_series(name, options[name], options["maxiter"])
+        sizes = options["perturbation"]
+        if sizes is not None and not callable(sizes) and not np.all(np.asarray(sizes) > 0):
+            raise refused("perturbation", sizes, "numbers > 0")
 
     @override
     def _problem(self, *arguments: Any, **named: Any) -> Problem:
         problem = super()._problem(*arguments, **named)
-        check_rates(self._options)
+        check_pair(self._options)
         check_initial_hessian(self.initial_hessian, problem.n)
         if self.perturbation_dims is not None and self.perturbation_dims > problem.n:
             raise OptionError(
@@ -184,14 +201,12 @@ class SPSA(FlowOptimizer):
         x = problem.x0
         if self.maxiter == 0:
             return ended(x, StopReason.MAXITER)
-        start: Start = yield from measured(problem, run, self.settings)
-        fun, stop, tail = start.fun, StopReason.MAXITER, deque([x], maxlen=self.last_avg)
-        hessian = None
-        if self.second_order:
-            options = (self.initial_hessian, self.regularization, self.lse_solver)
-            hessian = SmoothedHessian(problem.n, *options)
+        rates, sizes, fun, increase = yield from measured(problem, run, self.settings)
+        stop, tail = StopReason.MAXITER, deque([x], maxlen=self.last_avg)
+        curved = (problem.n, self.initial_hessian, self.regularization, self.lse_solver)
+        hessian = SmoothedHessian(*curved) if self.second_order else None
         for k in range(1, self.maxiter + 1):
-            size, rate = start.sizes.next(), start.rates.next()
+            size, rate = next(sizes), next(rates)
             if size <= 0:
                 raise OptionError(
                     f"perturbation gave {size!r} in iteration {k}, expected numbers > 0."
@@ -204,7 +219,7 @@ class SPSA(FlowOptimizer):
                 told = yield from heeded(run, proposed[np.newaxis])
                 there = float(told.fun[0]) if told.known[0] else np.nan
                 # A point that was rejected is worse than all others.
-                limit = np.inf if fun is None or not self.blocking else fun + start.allowed_increase
+                limit = np.inf if fun is None or not self.blocking else fun + increase
                 accepted = there < limit
             yield Step(proposed, there, None, {"stepsize": moved, "accepted": accepted})
             if accepted:
@@ -214,9 +229,7 @@ class SPSA(FlowOptimizer):
             if self._is_enough(run.nfev, proposed.copy(), seen, moved, accepted):
                 stop = StopReason.CALLBACK
                 break
-        if self.last_avg > 1:
-            return ended(np.mean(tail, axis=0), stop)
-        return ended(x, stop, fun)
+        return ended(np.mean(tail, axis=0), stop) if self.last_avg > 1 else ended(x, stop, fun)
 
     def _step(
         self,
@@ -283,17 +296,13 @@ class SPSA(FlowOptimizer):
         Parameters
         ----------
         loss : callable
-            The objective. It is evaluated at 50 points, in one wave.
+            The objective, of which 50 values are had in one wave.
         initial_point : array_like of shape (n,)
             The point, usually the start.
-        c : float, default 0.2
-            The first perturbation.
-        stability_constant : float, default 0
-            :math:`A`, which holds back the first steps.
+        c, stability_constant, alpha, gamma : float
+            The constants above; the stability constant :math:`A` holds back the first steps.
         target_magnitude : float, optional
             By how much the first step is to move each variable; :math:`2\pi/10` by default.
-        alpha, gamma : float, default 0.602 and 0.101
-            The exponents.
         modelspace : bool, default False
             Whether the target is a difference of values instead.
         max_evals_grouped : int, default 1
@@ -326,14 +335,10 @@ class SPSA(FlowOptimizer):
 
         Parameters
         ----------
-        loss : callable
-            The objective.
-        initial_point : array_like of shape (n,)
-            The point.
+        loss, initial_point, max_evals_grouped
+            As in :meth:`calibrate`.
         avg : int, default 25
-            How often it is evaluated there, in one wave.
-        max_evals_grouped : int, default 1
-            How many points one call of the objective takes.
+            How often the objective is evaluated there, in one wave.
 
         Examples
         --------

@@ -35,16 +35,10 @@ class UMDA(FlowOptimizer):
     the best of these are kept. The first generation is ``x0`` and what is drawn around it.
 
     The standard deviation is 0.5 at first, and at least 0.3 afterwards, which suits angles: the
-    search goes on rather than settle, so let an optimizer that does go on from its result. Within
+    search goes on rather than settle, so let another optimizer go on from its result. Within
     bounds it is at most a quarter of the room at first, and three fifths of that at least; what is
     drawn outside is put on the bound. The run converges when ``maxiter / 5`` generations in a row
-    bring nothing better. It ends on the best individual of all; individuals that are kept are not
-    evaluated again.
-
-    Raises
-    ------
-    OptionError
-        If an option has a value that cannot be used.
+    bring nothing better, and ends on the best individual of all.
 
     References
     ----------
@@ -87,9 +81,8 @@ class UMDA(FlowOptimizer):
 
     @override
     def _flow(self, problem: Problem, run: Run) -> Flow:
-        mean, spread = problem.x0, np.full(problem.n, _SPREAD)
-        if problem.lower is not None and problem.upper is not None:
-            spread = np.minimum(spread, _ROOM * problem.upper - _ROOM * problem.lower)
+        mean, (low, high) = problem.x0, problem.box
+        spread = np.minimum(_SPREAD, _ROOM * high - _ROOM * low)
         least = _LEAST_SPREAD / _SPREAD * spread
         selected = max(1, int(self.alpha * self.size_gen))
         elite, values = np.empty((0, problem.n)), np.empty(0)
@@ -99,7 +92,7 @@ class UMDA(FlowOptimizer):
             if k == 0:
                 drawn[0] = problem.x0
             told = yield AskData(drawn)
-            # Stand-ins for individuals that were rejected are not selected.
+            # Individuals whose evaluation failed are not selected.
             pool = np.concatenate([elite, drawn[told.known]])
             values = np.concatenate([values, told.fun[told.known]])
             order = np.argsort(values, kind="stable")[:selected]

@@ -325,6 +325,11 @@ def test_a_problem_knows_whether_anything_is_free(bounds, fixed):
     assert check([1.0, 2.0] if bounds != [(1, 1)] * 2 else [1, 1], bounds=bounds).is_fixed is fixed
 
 
+def test_the_box_is_infinite_where_there_are_no_bounds():
+    np.testing.assert_array_equal(check([1.0, 2.0]).box, [[-np.inf] * 2, [np.inf] * 2])
+    np.testing.assert_array_equal(check([1.0], bounds=[(0, None)]).box, [[0.0], [np.inf]])
+
+
 # What an algorithm can take.
 
 GIVEN = {

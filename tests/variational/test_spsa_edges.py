@@ -161,9 +161,13 @@ def test_a_failing_fidelity_ends_the_run_with_its_result_so_far():
     assert result.fun == energy(result.x)
 
 
-def test_a_box_of_hardly_any_width_brings_no_warning():
-    bounds = [(None, None), (0.0, 1e-254)]  # the slope along it is beyond what can be squared
-    result = SPSA(maxiter=30, **RATES).minimize(
+@pytest.mark.parametrize("width", [1e-254, 1e-320])
+@pytest.mark.parametrize(
+    "options", [{}, {"trust_region": True}, {"second_order": True}, {"blocking": True}]
+)
+def test_a_box_of_hardly_any_width_brings_no_warning(options, width):
+    bounds = [(None, None), (0.0, width)]  # the slope along it is beyond what can be squared
+    result = SPSA(maxiter=50, **options, **RATES).minimize(
         lambda x: bowl(x - 1), [0.0, 0.0], bounds=bounds, seed=7
     )
     assert result.x == pytest.approx([1.0, 0.0], abs=0.1)
