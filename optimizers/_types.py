@@ -21,11 +21,4 @@ BoundsLike: TypeAlias = Any
 #: Constraints as :func:`scipy.optimize.minimize` takes them.
 ConstraintsLike: TypeAlias = Any
 
-__all__ = [
-    "POINT",
-    "Array",
-    "ArrayLike",
-    "BoundsLike",
-    "ConstraintsLike",
-    "Objective",
-]
+__all__ = ["POINT", "Array", "ArrayLike", "BoundsLike", "ConstraintsLike", "Objective"]

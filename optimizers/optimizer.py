@@ -34,11 +34,7 @@ class Minimizer(Protocol):
     """Anything that minimises: an :class:`Optimizer` or a bare function."""
 
     def __call__(
-        self,
-        fun: Objective,
-        x0: Any,
-        jac: Jacobian = None,
-        bounds: BoundsLike = None,
+        self, fun: Objective, x0: Any, jac: Jacobian = None, bounds: BoundsLike = None
     ) -> OptimizerResult:
         """Minimise ``fun`` from ``x0`` and return the result."""
         ...

@@ -26,10 +26,7 @@ def test_a_class_asks_counts_and_returns_what_it_did(name):
         before, now = KNOWN[name][variant], traces.traced(variant, call)
         wanted = len(before["points"]) if IS_EXACT else before["steady"]
         found = traces.same_points(
-            before["points"],
-            now["points"],
-            traces.TOLERANCE,
-            ordered=traces.is_ordered(variant),
+            before["points"], now["points"], traces.TOLERANCE, ordered=traces.is_ordered(variant)
         )
         if found < wanted:
             different.append(f"{variant}: point {found} is another")

@@ -10,13 +10,7 @@ from numpy.typing import NDArray
 
 from optimizers._types import Array, ArrayLike
 from optimizers.errors import InvalidInputError
-from optimizers.evaluation.answers import (
-    as_answer,
-    as_gradient,
-    as_values,
-    precision_of,
-    values_of,
-)
+from optimizers.evaluation.answers import as_answer, as_gradient, as_values, precision_of, values_of
 from optimizers.evaluation.wave import Answer
 
 

@@ -116,12 +116,7 @@ class Evaluator:
     """
 
     def __init__(
-        self,
-        fun: Objective,
-        group: int | None = 1,
-        *,
-        is_stacked: bool = False,
-        retries: int = 0,
+        self, fun: Objective, group: int | None = 1, *, is_stacked: bool = False, retries: int = 0
     ) -> None:
         if not callable(fun):
             raise InvalidInputError(f"fun is {fun!r}, expected a callable fun(x) -> float.")

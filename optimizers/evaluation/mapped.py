@@ -19,12 +19,7 @@ class MapEvaluator(Evaluator):
     """Evaluates each wave by one call of a map-like callable for each function."""
 
     def __init__(
-        self,
-        fun: Objective,
-        group: int | None,
-        mapping: Callable[..., Any],
-        *,
-        retries: int = 0,
+        self, fun: Objective, group: int | None, mapping: Callable[..., Any], *, retries: int = 0
     ) -> None:
         if check_group(group) > 1 or is_vectorized(fun):
             raise OptionError(

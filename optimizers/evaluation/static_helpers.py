@@ -16,10 +16,7 @@ class StaticHelpers:
 
     @staticmethod
     def gradient_num_diff(
-        x_center: POINT,
-        f: Objective,
-        epsilon: float,
-        max_evals_grouped: int | None = None,
+        x_center: POINT, f: Objective, epsilon: float, max_evals_grouped: int | None = None
     ) -> Array:
         """Compute a gradient by forward differences, several points in one call.
 

@@ -112,11 +112,7 @@ def _end_with_parent() -> None:
 
 
 def perform(
-    key: str,
-    payload: bytes | None,
-    form: Form,
-    points: NDArray[Any],
-    seconds: float = math.inf,
+    key: str, payload: bytes | None, form: Form, points: NDArray[Any], seconds: float = math.inf
 ) -> TaskResult | Unknown:
     """Evaluate a task's points up to the first failure, or as many as begin in some seconds.
 

@@ -45,11 +45,7 @@ class Driving(ExternalOptimizerInterface):
         limits = self._backend.limits
         for what, is_given, argument in (
             ("bounds", limits is not None and np.isfinite(limits).any(), "bounds (var_to_bounds)"),
-            (
-                "constraints",
-                self._equalities or self._inequalities,
-                "equalities or inequalities",
-            ),
+            ("constraints", self._equalities or self._inequalities, "equalities or inequalities"),
         ):
             if is_given and optimizer._level(what) < SupportLevel.supported:
                 raise CapabilityError(

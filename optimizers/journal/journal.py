@@ -47,10 +47,7 @@ class Journal:
     notes: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def __init__(
-        self,
-        path: str | os.PathLike[str],
-        fsync: Fsync = 1.0,
-        notes: dict[str, Any] | None = None,
+        self, path: str | os.PathLike[str], fsync: Fsync = 1.0, notes: dict[str, Any] | None = None
     ) -> None:
         if not isinstance(path, str | os.PathLike) or not os.fspath(path):
             raise OptionError(f"journal is {path!r}, expected the path of a file, or a Journal.")

@@ -62,10 +62,7 @@ class NoisePlan:
 
 
 def plan_noise(
-    x: Array,
-    rng: np.random.Generator,
-    lower: Array | None = None,
-    upper: Array | None = None,
+    x: Array, rng: np.random.Generator, lower: Array | None = None, upper: Array | None = None
 ) -> NoisePlan:
     """Return two tables of points along a random direction from ``x``, inside the bounds.
 

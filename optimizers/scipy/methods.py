@@ -30,12 +30,7 @@ class QuietBFGS(scipy.optimize.BFGS):  # type: ignore[misc]  # SciPy is untyped
 _STEPS = ("eps", "finite_diff_rel_step")
 _LINE_SEARCH_STOPS = {0: Stop.GRADIENT, 1: Stop.MAXITER, 2: Stop.NO_PROGRESS, 3: Stop.FAILED}
 _line_search = functools.partial(
-    Method,
-    ScipySolver,
-    joint=True,
-    differences=_STEPS,
-    tol=("gtol",),
-    stops=_LINE_SEARCH_STOPS,
+    Method, ScipySolver, joint=True, differences=_STEPS, tol=("gtol",), stops=_LINE_SEARCH_STOPS
 )
 _derivative_free = functools.partial(
     Method, ScipySolver, gradient=Level.ignored, bounds=Level.supported
@@ -109,7 +104,7 @@ METHODS: dict[str, Method] = {
             like("maxiter", default=20).means("Maximum number of iterations."),
             *shared("gtol", "eps", "norm", "return_all", "c1"),
             like("c2", default=0.4),
-        ),
+        )
     ),
     "bfgs": _line_search(
         options=(
@@ -118,7 +113,7 @@ METHODS: dict[str, Method] = {
             Option("hess_inv0", None, anything("array_like of shape (n, n)")).means(
                 "The inverse Hessian at the start; the identity by default."
             ),
-        ),
+        )
     ),
     "newton-cg": Method(
         ScipySolver,
@@ -222,12 +217,7 @@ METHODS: dict[str, Method] = {
         constraints=Level.supported,
         differences=_STEPS,
         tol=("ftol",),
-        stops={
-            0: Stop.CONVERGED,
-            4: Stop.INFEASIBLE,
-            8: Stop.NO_PROGRESS,
-            9: Stop.MAXITER,
-        },
+        stops={0: Stop.CONVERGED, 4: Stop.INFEASIBLE, 8: Stop.NO_PROGRESS, 9: Stop.MAXITER},
     ),
     "trust-constr": Method(
         ScipySolver,

@@ -17,14 +17,7 @@ from qiskit.primitives import StatevectorEstimator, StatevectorSampler  # noqa: 
 from qiskit.primitives.containers.estimator_pub import EstimatorPub  # noqa: E402
 from qiskit.primitives.containers.sampler_pub import SamplerPub  # noqa: E402
 from qiskit.quantum_info import SparsePauliOp  # noqa: E402
-from qiskit_algorithms import (  # noqa: E402
-    PVQD,
-    QAOA,
-    VQD,
-    VQE,
-    SamplingVQE,
-    TimeEvolutionProblem,
-)
+from qiskit_algorithms import PVQD, QAOA, VQD, VQE, SamplingVQE, TimeEvolutionProblem  # noqa: E402
 from qiskit_algorithms.gradients import ParamShiftEstimatorGradient  # noqa: E402
 from qiskit_algorithms.optimizers import L_BFGS_B as QISKITS_L_BFGS_B  # noqa: E402
 from qiskit_algorithms.state_fidelities import ComputeUncompute  # noqa: E402

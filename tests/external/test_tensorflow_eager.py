@@ -174,10 +174,7 @@ class Layer:
             lambda layer, value: setattr(layer.inner, "target", value),
             lambda layer: layer.inner.target,
         ),
-        (
-            lambda layer, value: layer.targets.__setitem__(0, value),
-            lambda layer: layer.targets[0],
-        ),
+        (lambda layer, value: layer.targets.__setitem__(0, value), lambda layer: layer.targets[0]),
         (lambda layer, value: globals().update(TARGET=value), lambda layer: TARGET),
     ],
     ids=["attribute", "nested attribute", "entry of a list", "global"],

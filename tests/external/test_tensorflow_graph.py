@@ -223,9 +223,7 @@ def test_bounds(graph, method):
     a, b = variable(2.0), variable(np.full((2, 2), 3.0))
     loss = a**2 + tf.reduce_sum(b**2)
     interface = ScipyOptimizerInterface(
-        loss,
-        var_to_bounds=[(a, (1, np.inf)), (b, ([[1.5], [2.5]], None))],
-        method=method,
+        loss, var_to_bounds=[(a, (1, np.inf)), (b, ([[1.5], [2.5]], None))], method=method
     )
     with started() as session:
         interface.minimize(session)

@@ -37,11 +37,7 @@ COORDINATE = st.one_of(
 )
 # How far a bound is: a distance, or an integer for so many units in the last place.
 GAP = st.one_of(
-    st.just(INF),
-    st.just(0),
-    st.integers(0, 5),
-    st.floats(0, 1e-6),
-    st.floats(0, 1e150),
+    st.just(INF), st.just(0), st.integers(0, 5), st.floats(0, 1e-6), st.floats(0, 1e150)
 )
 
 
@@ -598,10 +594,7 @@ def test_a_plan_knows_how_noise_passes_into_the_gradient():
         assert np.std(found, axis=0)[0] == pytest.approx(plan.noise[0], rel=0.03)
 
 
-CURVED = (
-    Differences("3-point", step=0.1),
-    Differences("3-point", step=0.1, richardson=True),
-)
+CURVED = (Differences("3-point", step=0.1), Differences("3-point", step=0.1, richardson=True))
 
 
 @pytest.mark.parametrize("scheme", CURVED)

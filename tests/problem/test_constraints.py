@@ -1,12 +1,7 @@
 import numpy as np
 import pytest
 from scipy import sparse
-from scipy.optimize import (
-    BFGS,
-    LinearConstraint,
-    NonlinearConstraint,
-    minimize,
-)
+from scipy.optimize import BFGS, LinearConstraint, NonlinearConstraint, minimize
 
 from optimizers import SLSQP, InvalidInputError, SciPyOptimizer, StopReason, TrustConstr
 from optimizers.problem.constraints import as_constraints

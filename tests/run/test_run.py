@@ -608,10 +608,7 @@ def test_all_observers_are_told_even_if_the_first_one_stops():
         return lambda state: told.append(answer) or answer
 
     one = Run(
-        problem,
-        Evaluator(problem.fun),
-        Differences(),
-        observers=(observer(True), observer(False)),
+        problem, Evaluator(problem.fun), Differences(), observers=(observer(True), observer(False))
     )
     assert one.execute(descend).stop is StopReason.CALLBACK
     assert told == [True, False]

@@ -118,11 +118,7 @@ TABLE_PROBLEMS = [
     "hs110", "powell_badly_scaled_bounded", "brown_badly_scaled_bounded", "beale_bounded",
     "helical_valley_bounded", "wood_bounded", "brown_dennis_bounded",
 ]  # fmt: skip
-TABLE_OPTIONS = [
-    {},
-    {"ftol": 1e-12, "gtol": 1e-9, "maxcor": 4},
-    {"maxcor": 1, "maxiter": 7},
-]
+TABLE_OPTIONS = [{}, {"ftol": 1e-12, "gtol": 1e-9, "maxcor": 4}, {"maxcor": 1, "maxiter": 7}]
 
 
 @pytest.mark.parametrize("options", TABLE_OPTIONS, ids=["default", "tight", "short"])
@@ -631,10 +627,7 @@ LIMIT = st.one_of(st.none(), st.just(math.inf), st.floats(-3, 3))
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    st.lists(st.tuples(LIMIT, LIMIT, st.floats(-3, 3)), min_size=1, max_size=4),
-    st.booleans(),
-)
+@given(st.lists(st.tuples(LIMIT, LIMIT, st.floats(-3, 3)), min_size=1, max_size=4), st.booleans())
 def test_any_bounds_are_kept_or_refused(rows: list, analytic: bool) -> None:
     low = [None if low is None else -math.inf if low == math.inf else low for low, _, _ in rows]
     high = [high for _, high, _ in rows]

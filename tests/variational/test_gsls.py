@@ -119,11 +119,7 @@ sides = [st.one_of(st.none(), st.floats(-3, 3), st.just(far)) for far in (-1e308
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
-@given(
-    st.lists(st.tuples(*sides), min_size=3, max_size=3),
-    st.floats(1e-9, 4.0),
-    st.integers(0, 3),
-)
+@given(st.lists(st.tuples(*sides), min_size=3, max_size=3), st.floats(1e-9, 4.0), st.integers(0, 3))
 def test_all_points_are_within_the_bounds(pairs, radius, attempts):
     bounds = [
         (high, low) if low is not None and high is not None and low > high else (low, high)

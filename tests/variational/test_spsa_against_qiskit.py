@@ -35,10 +35,7 @@ def test_iterates_of_one_variable_are_those_of_qiskit(options):
         return float(2 * (x[0] - 0.3) ** 2)
 
     ours, other = (
-        rows_of(
-            lambda callback, cls=cls: cls(maxiter=12, callback=callback, **options),
-            fun,
-        )
+        rows_of(lambda callback, cls=cls: cls(maxiter=12, callback=callback, **options), fun)
         for cls in (SPSA, theirs.SPSA)
     )
     assert len(ours) == len(other) == 12

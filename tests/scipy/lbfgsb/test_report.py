@@ -96,9 +96,7 @@ def test_99_gives_details_of_each_iteration_but_no_vectors(capsys: pytest.Captur
     assert LAST.search(out.splitlines()[-1])
 
 
-def test_100_gives_changes_of_the_active_set_and_the_final_x(
-    capsys: pytest.CaptureFixture,
-) -> None:
+def test_100_gives_changes_of_the_active_set_and_the_final_x(capsys: pytest.CaptureFixture) -> None:
     result = lbfgsb(iprint=100, bounds=BOX)
     lines = capsys.readouterr().out.splitlines()
     assert result.x[0] == 0.5
