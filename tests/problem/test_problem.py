@@ -342,7 +342,7 @@ GIVEN = {
 
 def kept(problem, what):
     return {
-        "gradient": problem.jac is not None,
+        "gradient": problem.derivatives.jac is not None,
         "bounds": problem.lower is not None,
         "constraints": len(problem.constraints) > 0,
         "hessian": problem.hess is not None or problem.hessp is not None,
@@ -430,12 +430,12 @@ def test_one_constraint_needs_no_list():
 
 @pytest.mark.parametrize("jac", ["2-point", "3-point", "cs", True, lambda x: x], ids=str)
 def test_a_gradient_may_be_a_function_a_scheme_or_true(jac):
-    assert check(jac=jac).jac is jac
+    assert check(jac=jac).derivatives.jac is jac
 
 
 @pytest.mark.parametrize("jac", [None, False], ids=repr)
 def test_no_gradient_is_none(jac):
-    assert check(jac=jac).jac is None
+    assert check(jac=jac).derivatives.jac is None
     with pytest.raises(CapabilityError, match="requires jac"):
         check(jac=jac, levels={**ALL, "gradient": SupportLevel.required})
 
