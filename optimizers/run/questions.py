@@ -106,7 +106,8 @@ class Questions:
         plans = self._plans(xs) if gradients else []
         count = self._affordable(xs, plans)
         if gradients and len(xs) > 1 and (count == 1 or self._is_serial):
-            answers = self._one_by_one(xs[:count])
+            each = (self.ask([x], gradients=True, penalize=False) for x in xs[:count])
+            answers = Answers([one.found[0] for one in each])
         else:
             question = self._question(xs[:count], plans[:count], gradients)
             answers = self._answered(question, xs[:count], gradients, penalize, skip_gradient_if)
@@ -173,10 +174,6 @@ class Questions:
             return Question(xs, gradient=derivatives.function)
         return Question(xs, plans)
 
-    def _one_by_one(self, xs: Sequence[Array]) -> Answers:
-        found = [self.ask([x], gradients=True, penalize=False).found[0] for x in xs]
-        return Answers(found)
-
     def _answered(
         self,
         question: Question,
@@ -241,7 +238,8 @@ class Questions:
     ) -> list[Evaluation | Exception]:
         """Return what came of each point of a question, or why there is nothing."""
         facts, precision = self.waves.evaluator.facts, self.waves.evaluator.facts.precision
-        if question.plans and facts.is_serial and self.memory.last is NOWHERE:
+        is_first = self.memory.last is NOWHERE and len(xs) == 1
+        if is_first and question.plans and facts.is_serial:
             return [self._in_turn(xs[0], question.plans[0], skip_gradient_if)]
         is_one_wave = question.plans or facts.has_workers
         waves = [question.blocks] if is_one_wave else [[block] for block in question.blocks]

@@ -16,7 +16,7 @@ from optimizers import (
     SupportLevel,
     support,
 )
-from optimizers.evaluation import Differences, Evaluator
+from optimizers.evaluation import Differences, Evaluator, SPSAGradient
 from optimizers.evaluation.choose import evaluator_for
 from optimizers.problem.problem import Problem
 from optimizers.run.budget import StopRun
@@ -936,6 +936,16 @@ def test_a_run_goes_on_after_a_rejection_and_finds_the_minimum():
     result = make(fun, x0=3.0, jac="3-point", on_failure="reject").execute(backtracking)
     assert result.nrejected > 0
     assert result.x[0] == pytest.approx(1.0, abs=1e-6)
+
+
+def test_the_first_points_may_be_many_with_random_probes():
+    fun = Sphere()
+    problem = Problem.check("Method", ALL, fun, START, SPSAGradient())
+    one = Run(problem, Evaluator(problem.fun), SPSAGradient(), seed=1)
+    found = one.ask([START, 2 * START], gradients=True, penalize=False).found
+    assert [known.fun for known in found] == [6.0, 24.0]
+    assert [known.jac.shape for known in found] == [(3,), (3,)]
+    assert one.nfev == len(fun.points) == 2 * 3
 
 
 def test_only_the_evaluations_of_a_wave_that_were_made_count():
