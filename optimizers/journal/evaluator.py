@@ -12,11 +12,10 @@ from typing_extensions import override
 from optimizers.evaluation.answers import element, joined_answer
 from optimizers.evaluation.evaluator import Evaluator, Facts, Part
 from optimizers.evaluation.wave import Answer, Block, Wave
+from optimizers.gradients.source import EPS
 from optimizers.journal.functions import answer_of, failure_of, gradient_in, words_of
 from optimizers.journal.recorder import Diverged, Recorder
 from optimizers.journal.records import Kind, Record
-
-_EPS = float(np.finfo(np.float64).eps)
 
 
 class RecordedFacts(Facts):
@@ -182,7 +181,7 @@ class JournaledEvaluator(Evaluator):
             return  # a wish, and no failure
         facts = self._inner.facts
         share = seconds / len(seqs) if facts.seconds is None else facts.seconds
-        eps = facts.precision if facts.precision > _EPS else 0.0
+        eps = facts.precision if facts.precision > EPS else 0.0
         told: dict[str, Any] = {"seconds": share, "worker": facts.worker, "precision": eps}
         lines = []
         for i, (seq, x) in enumerate(zip(seqs, block.points[part], strict=True)):

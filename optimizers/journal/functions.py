@@ -22,11 +22,11 @@ from optimizers.evaluation.answers import (
     precision_of,
     unpack,
 )
+from optimizers.gradients.source import EPS
 from optimizers.journal.recorder import Recorder
 from optimizers.journal.records import Kind, Record, encoded, line
 
 _FLOAT64 = np.dtype(np.float64)
-_EPS = float(np.finfo(np.float64).eps)
 
 
 def recorded(recorder: Recorder, function: Callable[..., Any], kind: Kind) -> Callable[..., Any]:
@@ -83,7 +83,7 @@ def _measured(raw: Any, x: NDArray[Any]) -> tuple[float | complex, str]:
     value, error = as_measure(raw, x.size)
     precision = precision_of(raw)
     further = "" if math.isnan(error) else f',"se":{error!r}'
-    return value, further + (f',"eps":{precision!r}' if precision > _EPS else "")
+    return value, further + (f',"eps":{precision!r}' if precision > EPS else "")
 
 
 def gradient_in(kind: Kind, raw: Any, n: int) -> tuple[float | None, Array]:
