@@ -179,8 +179,6 @@ class Question:
         self.plans = plans
         #: Whether points and probes are one block, so that groups and stacks are as full as can be.
         self.is_joint = bool(plans) and plans[0].points.dtype.kind != "c"
-        #: Whether gradients come as they are.
-        self.has_gradients = gradient is not None or both is not None
         # Where each point's own row is, and behind which row its probes end.
         self._rows: Sequence[int] = range(self.size)
         self._ends: Sequence[int] = range(1, self.size + 1)

@@ -103,6 +103,8 @@ class Questions:
             known = self._known(xs[0], is_last_only=reuse == "last")
             if known is not None and (known.jac is not None or not gradients):
                 return Answers([known])
+        if len(xs) == 1 and not gradients:
+            return self._value_alone(xs[0], penalize)
         plans = self._plans(xs) if gradients else []
         count = self._affordable(xs, plans)
         if gradients and len(xs) > 1 and (count == 1 or self._is_serial):
@@ -189,7 +191,7 @@ class Questions:
         good = [result for result in results if type(result) is Evaluation]
         # What a penalty leads back to, and an end may be on; of values alone, the best will do.
         if good and not gradients:
-            memory.store(good[0] if len(good) == 1 else min(good, key=lambda known: known.fun))
+            memory.store(min(good, key=lambda known: known.fun))
         found: list[Evaluation | None] = [*good]
         if len(good) < len(results):
             found = self._penalized(xs, results, gradients, penalize)
@@ -241,7 +243,7 @@ class Questions:
         is_first = self.memory.last is NOWHERE and len(xs) == 1
         if is_first and question.plans and facts.is_serial:
             return [self._in_turn(xs[0], question.plans[0], skip_gradient_if)]
-        is_one_wave = question.plans or facts.has_workers
+        is_one_wave = question.plans or facts.has_workers or facts.is_serial
         waves = [question.blocks] if is_one_wave else [[block] for block in question.blocks]
         try:
             for blocks in waves:  # one after another: a gradient is not called in vain
@@ -296,14 +298,30 @@ class Questions:
                 return self.probed(x, value)
             plan, failures = question.plans[i], question.failures(i)
             return self._mended(plan, value, question.probes(i), failures)
-        if not gradients and question.size > 1:
-            return None  # many values: a gradient that comes with one is not what is asked for
-        if question.has_gradients:
-            for error in question.failures(i).values():
-                raise error
-            return question.gradient(i).copy()
-        orphan = self._orphan
-        return None if orphan is None or not np.array_equal(orphan[0], x) else orphan[1]
+        if not gradients:
+            return None  # one that comes with a value is not what is asked for
+        for error in question.failures(i).values():
+            raise error
+        return question.gradient(i).copy()
+
+    def _value_alone(self, x: Array, penalize: bool) -> Answers:
+        """Answer what the value is, and the gradient if that comes with it or came before."""
+        memory, derivatives, orphan = self.memory, self.problem.derivatives, self._orphan
+        is_joint = isinstance(derivatives, Joint)
+        block = Block(x[np.newaxis], self.problem.fun, "both") if is_joint else Block(x[np.newaxis])
+        kept = memory.best, memory.best_violation
+        try:
+            self.waves.take([block])
+        except Exception as error:
+            penalty = self.waves.penalty_for(x, error)
+            memory.take_back(*kept)
+            return Answers([penalty if penalize else None], [error])
+        gradient = block.gradients[0] if is_joint else None
+        if orphan is not None and np.array_equal(orphan[0], x):
+            gradient = orphan[1]
+        known = Evaluation(x, block.values.item(0), gradient)
+        memory.store(known)
+        return Answers([known])
 
     def _gradient_alone(self, x: Array) -> Answers:
         """Answer what the gradient is; the objective is not evaluated there again if known."""
