@@ -14,8 +14,11 @@ from optimizers.errors import InvalidInputError, StepperError
 from optimizers.evaluation.answers import as_gradient, unpack
 from optimizers.evaluation.evaluator import Evaluator, values_at
 from optimizers.gradients.source import Jacobian
+from optimizers.lockstep.results import OptimizerResults
 from optimizers.optimizer import Optimizer
 from optimizers.result import OptimizerResult
+from optimizers.run.outcome import Outcome
+from optimizers.run.run import Run
 from optimizers.support import SupportLevels
 
 
@@ -67,12 +70,20 @@ class SteppableOptimizer(Optimizer):
         self._optimizer.set_max_evals_grouped(limit)
 
     @override
+    def _solve(self, run: Run) -> Outcome:
+        return self._optimizer._solve(run)
+
+    @override
     def minimize(self, *args: Any, **kwargs: Any) -> OptimizerResult:
         return self._optimizer.minimize(*args, **kwargs)
 
     @override
     def stepper(self, *args: Any, **kwargs: Any) -> Stepper:
         return self._optimizer.stepper(*args, **kwargs)
+
+    @override
+    def minimize_many(self, *args: Any, **kwargs: Any) -> OptimizerResults:
+        return self._optimizer.minimize_many(*args, **kwargs)
 
     def start(
         self, fun: Objective, x0: ArrayLike, jac: Jacobian = None, bounds: BoundsLike = None

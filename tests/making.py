@@ -1,10 +1,16 @@
 """Optimizers for the tests that every class is put through."""
 
+import re
 from typing import Any
 
 import numpy as np
 
 from optimizers import Optimizer
+
+
+def shown(value: object) -> str:
+    """Return a value as a test's name has it: the same in each process, so without addresses."""
+    return re.sub(r" at 0x[0-9a-f]+", "", str(value))
 
 
 def fidelity(x: Any, y: Any) -> float:

@@ -33,8 +33,8 @@ class Progress:
 
     #: What it was told, up to a limit of memory, each with the checksum of the question.
     entries: list[tuple[int, CheckedTell]] = field(default_factory=list)
-    #: What the observers returned at each iteration: whether it ended the run.
-    halts: list[bool] = field(default_factory=list)
+    #: What the observers said at each iteration: whether it ended the run, or what they raised.
+    halts: list[bool | BaseException] = field(default_factory=list)
     #: The time that has passed.
     seconds: float = 0.0
     #: Whether the run is over, and why, if not by an error.
@@ -92,7 +92,7 @@ class Log:
 class ReplayedObserver:
     """The observers of a run, which see no iteration twice if it is replayed."""
 
-    def __init__(self, observers: tuple[Observer, ...], halts: list[bool]) -> None:
+    def __init__(self, observers: tuple[Observer, ...], halts: list[bool | BaseException]) -> None:
         self._observers, self._halts = observers, halts
         self._count = 0
         self.wants_value = any(getattr(observe, "wants_value", False) for observe in observers)
@@ -100,6 +100,12 @@ class ReplayedObserver:
     def __call__(self, state: OptimizerResult) -> bool:
         """Return what the observers say, or said before, of an iteration."""
         if self._count == len(self._halts):
-            self._halts.append(any([observe(state) for observe in self._observers]))
+            try:
+                self._halts.append(any([observe(state) for observe in self._observers]))
+            except BaseException as error:
+                self._halts.append(error)
         self._count += 1
-        return self._halts[self._count - 1]
+        halt = self._halts[self._count - 1]
+        if isinstance(halt, BaseException):
+            raise halt
+        return halt

@@ -73,14 +73,16 @@ class Facts:
     width: float = math.inf
     #: Whether functions are called elsewhere, so that several can be at the same time.
     has_workers: bool = False
+    #: Whether each point costs a call of its own, so that one that is not asked for is saved.
+    calls_singly: bool = False
 
     def __init__(self, *, is_serial: bool = False, is_direct: bool = False) -> None:
         #: Whether functions are called in this thread with one point at a time.
         self.is_serial = is_serial
         #: Whether, besides, each is called just once: no evaluator is needed.
         self.is_direct = is_direct
-        #: Whether each point costs a call of its own, so that one that is not asked for is saved.
-        self.calls_singly = is_direct
+        if is_direct:
+            self.calls_singly = True
         #: At how many points the objective, and the gradient, were called.
         self.started = self.gradients = 0
         #: The coarsest machine precision among the values: float32 answers raise it.

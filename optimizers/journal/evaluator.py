@@ -24,8 +24,13 @@ class RecordedFacts(Facts):
     def __init__(self, inner: Facts, recorder: Recorder) -> None:
         super().__init__()
         self._inner, self._recorder = inner, recorder
-        self.calls_singly = inner.calls_singly
         self.precision = inner.precision
+
+    @property
+    def calls_singly(self) -> bool:  # type: ignore[override]  # of the recorded run
+        """Whether a point that is not asked for is saved."""
+        known: bool = self._recorder.contents.header["serial"]
+        return known if self._recorder.pending else self._inner.calls_singly
 
     @property
     def has_workers(self) -> bool:  # type: ignore[override]  # of the recorded run

@@ -6,7 +6,7 @@ A compiled solver asks every few microseconds, so each call and each array count
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -40,13 +40,10 @@ def fast_path(run: Run) -> Callable[[Array], tuple[float, Array]]:
     changed, and holds until the next call.
     """
     problem, waves, derivatives = run.problem, run.waves, run.problem.derivatives
-    is_direct = waves.evaluator.facts.is_direct and run.watch is None
-    if not is_direct or problem.constraints or problem.n == 0:
+    if not _is_usual(run):
         return _door(run)
     if not derivatives.is_given:
         return _forward(run)
-    if isinstance(derivatives, Given) and is_vectorized(derivatives.function):
-        return _door(run)
     budget, memory = run.budget, run.memory
     fun: Any = problem.fun
     jac: Any = derivatives.jac
@@ -134,11 +131,33 @@ def fast_path(run: Run) -> Callable[[Array], tuple[float, Array]]:
     return evaluate
 
 
+def _absolute_step(run: Run) -> float | None:
+    """Return the step of one-sided differences, if that is absolute and the same for all."""
+    source = run.source
+    if not isinstance(source, Differences) or source.scheme != "2-point":
+        return None
+    h = np.asarray(0.0 if source.step is None else source.step, dtype=np.float64)
+    return None if h.ndim or not h > 0.0 else float(h)
+
+
+def _is_usual(run: Run) -> bool:
+    """Return whether a run's questions can be answered in the quickest way."""
+    problem, derivatives = run.problem, run.problem.derivatives
+    if not run.waves.evaluator.facts.is_direct or run.watch is not None:
+        return False
+    if problem.constraints or problem.n == 0:
+        return False
+    if isinstance(derivatives, Given):
+        return not is_vectorized(derivatives.function)
+    return derivatives.is_given or _absolute_step(run) is not None
+
+
 def _door(run: Run) -> Callable[[Array], tuple[float, Array]]:
-    """Return the way for all cases."""
+    """Return the way for all cases; where there is a quicker one, it asks as that does."""
+    reuse: Literal["last", True] = "last" if _is_usual(run) else True
 
     def evaluate(x: Array) -> tuple[float, Array]:
-        (known,) = run.ask([x], gradients=True, reuse="last").found
+        (known,) = run.ask([x], gradients=True, reuse=reuse).found
         assert known is not None
         assert known.jac is not None
         return known.fun, known.jac
@@ -157,12 +176,10 @@ def _retired(memory: Memory) -> tuple[Array, ...]:
 
 def _forward(run: Run) -> Callable[[Array], tuple[float, Array]]:
     """Return the quickest equivalent where the gradient is by one-sided absolute steps."""
-    problem, source, waves = run.problem, run.source, run.waves
-    if not isinstance(source, Differences):
+    problem, waves, h = run.problem, run.waves, _absolute_step(run)
+    assert h is not None
+    if waves.penalizes:  # a probe that fails has another in its place
         return _door(run)
-    h = np.asarray(0.0 if source.step is None else source.step, dtype=np.float64)
-    if source.scheme != "2-point" or h.ndim or not h > 0.0 or waves.penalizes:
-        return _door(run)  # a probe that fails has another in its place
     budget, memory, facts = run.budget, run.memory, waves.evaluator.facts
     fun, n, limit, upper = problem.fun, problem.n, budget.limit, problem.upper
     propagates, is_timed = waves.propagates_nonfinite, budget.is_timed

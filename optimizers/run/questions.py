@@ -85,8 +85,8 @@ class Questions:
             What is wanted. A gradient alone comes without the value where that is possible.
         reuse : bool or "last", default False
             Whether what is known of a single point answers, as an algorithm expects that calls
-            for value and gradient in turn; "last" is for SciPy's kernels, which know the last
-            point only.
+            for value and gradient in turn; "last" asks as the fast path does, which knows the
+            last point only, and learns the precision from the first value.
         penalize : bool, default True
             Whether a point that fails is answered by a penalty; otherwise by None.
         optional : bool, default False
@@ -107,6 +107,8 @@ class Questions:
             return self._value_alone(xs[0], penalize)
         plans = self._plans(xs) if gradients else []
         count = self._affordable(xs, plans)
+        if plans and reuse == "last" and self.memory.last is NOWHERE:
+            return self._answered_in_turn(xs[0], plans[0])
         if gradients and len(xs) > 1 and (count == 1 or self._is_serial):
             each = (self.ask([x], gradients=True, penalize=False) for x in xs[:count])
             answers = Answers([one.found[0] for one in each])
@@ -240,9 +242,6 @@ class Questions:
     ) -> list[Evaluation | Exception]:
         """Return what came of each point of a question, or why there is nothing."""
         facts, precision = self.waves.evaluator.facts, self.waves.evaluator.facts.precision
-        is_first = self.memory.last is NOWHERE and len(xs) == 1
-        if is_first and question.plans and facts.is_serial:
-            return [self._in_turn(xs[0], question.plans[0], skip_gradient_if)]
         is_one_wave = question.plans or facts.has_workers or facts.is_serial
         waves = [question.blocks] if is_one_wave else [[block] for block in question.blocks]
         try:
@@ -261,21 +260,21 @@ class Questions:
         is_coarse = is_coarse and question.is_joint
         return [self._evaluation(question, i, x, gradients, is_coarse) for i, x in enumerate(xs)]
 
-    def _in_turn(
-        self, x: Array, plan: Plan, skip_gradient_if: Skip | None
-    ) -> Evaluation | Exception:
-        """Evaluate a point and then its probes: the first value tells the precision."""
-        block, facts = Block(x[np.newaxis]), self.waves.evaluator.facts
-        precision = facts.precision
+    def _answered_in_turn(self, x: Array, plan: Plan) -> Answers:
+        """Evaluate the first point and then its probes: its value tells the precision."""
+        block, facts, memory = Block(x[np.newaxis]), self.waves.evaluator.facts, self.memory
+        precision, kept = facts.precision, (memory.best, memory.best_violation)
         try:
             self.waves.take([block])
             value = block.values.item(0)
-            if skip_gradient_if is not None and skip_gradient_if(value):
-                return Evaluation(x, value)
             is_coarse = facts.precision > precision and self.source.heeds_precision
-            return Evaluation(x, value, self._probed(self.plan(x) if is_coarse else plan, value))
+            gradient = self._probed(self.plan(x) if is_coarse else plan, value)
         except Exception as error:
-            return error
+            penalty = self.waves.penalty_for(x, error)
+            memory.take_back(*kept)
+            return Answers([penalty], [error])
+        memory.store(Evaluation(x, value, gradient))
+        return Answers([memory.last])
 
     def _evaluation(
         self, question: Question, i: int, x: Array, gradients: bool, is_coarse: bool

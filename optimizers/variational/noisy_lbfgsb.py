@@ -149,7 +149,7 @@ class NoisyLBFGSB(FlowOptimizer):
         if sigma == 0.0:
             raise _ExactError
         chosen = problem.derivatives
-        if chosen == By(scheme="cs"):
+        if chosen in (By(scheme="cs"), By(source=Differences("cs"))):
             raise InvalidInputError(
                 f"jac is 'cs', but values have noise of {sigma:.1e}: complex steps are as short as "
                 "rounding allows. Give '3-point', whose steps are chosen to suit the noise."

@@ -20,6 +20,7 @@ from optimizers import (
     SLSQP,
     SPSA,
     TNC,
+    GradientDescent,
     History,
     NonFiniteValueError,
     SciPyOptimizer,
@@ -302,12 +303,44 @@ class Failing:
             raise LookupError("no such thing")
 
 
+class FailingRates:
+    """Learning rates that fail once."""
+
+    failed = False
+
+    def __call__(self):
+        yield 0.1
+        if not self.failed:
+            self.failed = True
+            raise LookupError("no such rate")
+        yield 0.1
+
+
+@pytest.mark.parametrize("cls", [LBFGSB, TNC, ADAM])
+def test_the_error_of_a_callback_is_kept(cls):
+    failing = Failing()
+    stepper = told(cls(callback=failing).stepper(X0))[1]
+    assert failing.count == 2
+    for one in (stepper, pickled(stepper)):
+        with pytest.raises(LookupError, match="no such thing"):
+            one.result()
+
+
 def test_an_error_that_does_not_come_again_is_an_error():
-    stepper = told(LBFGSB(callback=Failing()).stepper(X0))[1]
+    stepper = told(GradientDescent(learning_rate=FailingRates()).stepper(X0))[1]
     with pytest.raises(LookupError):
         stepper.result()
     with pytest.raises(StepperError, match="has no error where the first one had"):
         pickled(stepper)
+
+
+@pytest.mark.parametrize("cls", [LBFGSB, SLSQP])
+def test_a_pickled_run_shows_the_iterations_of_its_method(cls):
+    optimizer = make(cls)
+    stepper = optimizer.stepper(X0)
+    for _ in range(8):
+        stepper.tell(stepper.ask(), answer(stepper.ask()))
+    assert pickled(stepper).state.nit == stepper.state.nit > 0
 
 
 def test_time_that_passed_is_kept_and_a_run_ended_by_it_stays_ended(monkeypatch):

@@ -6,6 +6,7 @@ from hypothesis import given, settings, strategies as st
 
 from optimizers import EvaluationError, InvalidValueError, NonFiniteValueError
 from optimizers.evaluation.answers import as_gradient, as_value, as_values, non_finite
+from tests.making import shown
 
 ONE = [
     2.0,
@@ -25,7 +26,7 @@ ONE = [
 NO_NUMBERS = [None, "2.0", b"2", [None], {}, {"fun": 2}, object(), [2, [3]], [2, "3"], lambda: 2]
 
 
-@pytest.mark.parametrize("raw", ONE, ids=repr)
+@pytest.mark.parametrize("raw", ONE, ids=shown)
 def test_one_number_in_any_form_is_a_float(raw):
     value = as_value(raw)
     assert type(value) is float
@@ -49,7 +50,7 @@ def test_values_that_are_not_finite_are_for_the_caller_to_judge(raw):
     assert not math.isfinite(as_value(raw))
 
 
-@pytest.mark.parametrize("raw", NO_NUMBERS, ids=repr)
+@pytest.mark.parametrize("raw", NO_NUMBERS, ids=shown)
 def test_what_is_no_number_is_an_error(raw):
     for checked in (as_value, lambda r: as_values(r, 1), lambda r: as_values(r, 2)):
         with pytest.raises(InvalidValueError, match=r"fun returned .*expected"):
@@ -58,7 +59,7 @@ def test_what_is_no_number_is_an_error(raw):
         as_gradient(raw, 2)
 
 
-@pytest.mark.parametrize("raw", [1j, 1 + 0j, np.complex64(2), [2 + 0j], np.array(1j)], ids=repr)
+@pytest.mark.parametrize("raw", [1j, 1 + 0j, np.complex64(2), [2 + 0j], np.array(1j)], ids=shown)
 def test_complex_numbers_are_an_error_that_says_so(raw):
     with pytest.raises(InvalidValueError, match="fun returned complex numbers, expected real"):
         as_value(raw)
@@ -79,13 +80,13 @@ def test_real_numbers_where_complex_ones_are_wanted_are_an_error():
         as_values([1, 2.5], 2, np.complex128)
 
 
-@pytest.mark.parametrize("raw", [[], [1.0, 2.0], np.zeros((1, 2)), np.zeros(0)], ids=repr)
+@pytest.mark.parametrize("raw", [[], [1.0, 2.0], np.zeros((1, 2)), np.zeros(0)], ids=shown)
 def test_another_number_of_values_than_one_is_an_error(raw):
     with pytest.raises(InvalidValueError, match=r"returned \d values.*expected one number"):
         as_value(raw)
 
 
-@pytest.mark.parametrize("raw", [1.0, [1.0, 2.0], np.zeros((2, 2))], ids=repr)
+@pytest.mark.parametrize("raw", [1.0, [1.0, 2.0], np.zeros((2, 2))], ids=shown)
 def test_another_number_of_values_than_points_is_an_error_that_says_how_many(raw):
     with pytest.raises(InvalidValueError, match=r"expected 3 numbers, one for each point"):
         as_values(raw, 3)
@@ -113,7 +114,7 @@ def test_values_are_a_copy():
         np.array([[1], [2], [3]]),
         np.arange(6.0).reshape(3, 2)[:, 0] / 2 + 1,
     ],
-    ids=repr,
+    ids=shown,
 )
 def test_a_gradient_may_be_a_row_or_a_column(raw):
     gradient = as_gradient(raw, 3)
@@ -137,7 +138,7 @@ def test_a_gradient_is_a_copy():
 @pytest.mark.parametrize(
     ("raw", "shape"),
     [([1.0], r"\(1,\)"), (np.eye(3), r"\(3, 3\)"), (1.0, r"\(\)"), (np.ones((1, 1, 3)), "1, 1, 3")],
-    ids=str,
+    ids=shown,
 )
 def test_a_gradient_of_the_wrong_shape_is_an_error_that_shows_both(raw, shape):
     with pytest.raises(InvalidValueError, match=rf"jac returned shape .*{shape}.*expected \(3,\)"):

@@ -425,6 +425,13 @@ def test_a_serial_run_goes_on_with_workers_or_says_why_not(tmp_path, cls, jac):
     assert result.fun < first.fun
 
 
+@pytest.mark.parametrize("cls", [LBFGSB, TNC])
+def test_a_run_of_a_map_goes_on_serially_as_recorded(tmp_path, cls):
+    path = tmp_path / "run.jsonl"
+    expected = cls().minimize(rosen, START, rosen_der, workers=map, journal=path)
+    assert_same(cls().minimize(unreachable, START, unreachable, journal=path), expected)
+
+
 def test_a_sparse_hessian_is_asked_for_again(tmp_path):
     def hess(x):
         calls.append(x)

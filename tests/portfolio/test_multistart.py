@@ -16,6 +16,7 @@ from optimizers import (
     vectorized,
 )
 from optimizers.portfolio.multistart import Minima
+from tests.making import shown
 
 BOX = [(-2.0, 2.0), (-2.0, 2.0)]
 
@@ -62,7 +63,7 @@ def test_each_run_is_that_of_its_start_alone():
             assert result.nfev == solo.nfev
 
 
-@pytest.mark.parametrize("jac", [None, True, slope], ids=str)
+@pytest.mark.parametrize("jac", [None, True, slope], ids=shown)
 @pytest.mark.parametrize("budget", [1, 5, 47, 300])
 def test_the_budget_is_hard_over_all_runs(budget, jac):
     calls = []

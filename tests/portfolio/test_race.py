@@ -15,6 +15,7 @@ from optimizers import (
     race,
     vectorized,
 )
+from tests.making import shown
 
 X0 = [-1.2, 1.0]
 
@@ -28,7 +29,7 @@ def slope(x):
     return np.array([-400 * x[0] * bend - 2 * (1 - x[0]), 200 * bend])
 
 
-@pytest.mark.parametrize("jac", [None, True, slope, "3-point"], ids=str)
+@pytest.mark.parametrize("jac", [None, True, slope, "3-point"], ids=shown)
 def test_each_result_is_that_of_the_run_alone(jac):
     racers = [LBFGSB(), TNC(), NELDER_MEAD(), POWELL(), COBYLA()]
     fun = (lambda x: (rosen(x), slope(x))) if jac is True else rosen

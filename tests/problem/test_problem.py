@@ -15,6 +15,7 @@ from optimizers import (
 )
 from optimizers.problem.bounds import as_bounds, as_start, inside
 from optimizers.problem.problem import Problem
+from tests.making import shown
 
 ALL = dict.fromkeys(support.CAPABILITIES, SupportLevel.supported)
 INF = np.inf
@@ -48,7 +49,7 @@ def check(x0=(1.0, 2.0), jac=None, bounds=None, *, fun=sphere, levels=ALL, **fur
         (np.arange(6.0)[::2], [0.0, 2.0, 4.0]),
         (np.arange(3, dtype=">f8"), [0.0, 1.0, 2.0]),
     ],
-    ids=repr,
+    ids=shown,
 )
 def test_a_start_may_have_many_forms_and_is_a_plain_vector_inside(given_start, start):
     for x0 in (as_start(given_start), check(given_start).x0):
@@ -74,7 +75,7 @@ def test_a_start_may_have_many_forms_and_is_a_plain_vector_inside(given_start, s
         ({"a": 1}, "expected a number"),
         (None, "x0 is None"),
     ],
-    ids=str,
+    ids=shown,
 )
 def test_what_is_no_start_is_an_error_that_says_what_was_given(given_start, message):
     with pytest.raises(InvalidInputError, match=message):
@@ -130,7 +131,7 @@ def test_bounds_may_come_from_a_generator():
         (Bounds([0], 5), [0, 0], [5, 5]),
         (Bounds(0), [0, 0], [INF, INF]),
     ],
-    ids=repr,
+    ids=shown,
 )
 def test_scipys_bounds_may_hold_one_number_for_all(bounds, lower, upper):
     found = as_bounds(bounds, 2)
@@ -142,7 +143,7 @@ def test_scipys_bounds_may_hold_one_number_for_all(bounds, lower, upper):
 @pytest.mark.parametrize(
     "bounds",
     [None, [(None, None)] * 2, [(-INF, INF), (None, None)], Bounds(), np.tile([-INF, INF], (2, 1))],
-    ids=repr,
+    ids=shown,
 )
 def test_bounds_that_bind_nothing_are_none(bounds):
     assert as_bounds(bounds, 2) == (None, None)
@@ -182,7 +183,7 @@ def test_bounds_that_bind_nothing_are_none(bounds):
         ("bounds", "expected a list of"),
         (Bounds([0, 0, 0], 1), r"shapes \(3,\)"),
     ],
-    ids=str,
+    ids=shown,
 )
 def test_what_are_no_bounds_is_an_error_that_names_the_place(bounds, message):
     calls = []
@@ -393,7 +394,7 @@ def test_what_is_required_and_missing_is_an_error(what, argument):
         check(levels={**ALL, what: SupportLevel.required})
 
 
-@pytest.mark.parametrize("bounds", [[(None, None)] * 2, Bounds(), [(-INF, INF)] * 2], ids=repr)
+@pytest.mark.parametrize("bounds", [[(None, None)] * 2, Bounds(), [(-INF, INF)] * 2], ids=shown)
 def test_bounds_that_bind_nothing_are_none_given(bounds):
     for level in (SupportLevel.not_supported, SupportLevel.ignored):
         assert check(levels={**ALL, "bounds": level}, bounds=bounds).lower is None
@@ -418,7 +419,7 @@ def test_a_hessian_product_alone_is_a_hessian():
     np.testing.assert_array_equal(problem.hessp(np.zeros(2), np.ones(2)), [2, 2])
 
 
-@pytest.mark.parametrize("constraints", [(), [], None], ids=repr)
+@pytest.mark.parametrize("constraints", [(), [], None], ids=shown)
 def test_no_constraints_are_nothing_given(constraints):
     levels = {**ALL, "constraints": SupportLevel.not_supported}
     assert check(levels=levels, constraints=constraints).constraints == ()
@@ -428,12 +429,12 @@ def test_one_constraint_needs_no_list():
     assert len(check(constraints=LinearConstraint(np.eye(2), 0, 1)).constraints) == 1
 
 
-@pytest.mark.parametrize("jac", ["2-point", "3-point", "cs", True, lambda x: x], ids=str)
+@pytest.mark.parametrize("jac", ["2-point", "3-point", "cs", True, lambda x: x], ids=shown)
 def test_a_gradient_may_be_a_function_a_scheme_or_true(jac):
     assert check(jac=jac).derivatives.jac is jac
 
 
-@pytest.mark.parametrize("jac", [None, False], ids=repr)
+@pytest.mark.parametrize("jac", [None, False], ids=shown)
 def test_no_gradient_is_none(jac):
     assert check(jac=jac).derivatives.jac is None
     with pytest.raises(CapabilityError, match="requires jac"):
@@ -441,7 +442,7 @@ def test_no_gradient_is_none(jac):
 
 
 @pytest.mark.parametrize(
-    "jac", ["4-point", 1, [1.0, 2.0], np.zeros(2), np.zeros((2, 2)), {}], ids=str
+    "jac", ["4-point", 1, [1.0, 2.0], np.zeros(2), np.zeros((2, 2)), {}], ids=shown
 )
 def test_what_is_no_gradient_is_an_error(jac):
     with pytest.raises(
@@ -450,7 +451,7 @@ def test_what_is_no_gradient_is_an_error(jac):
         check(jac=jac)
 
 
-@pytest.mark.parametrize("fun", [None, 3.0, "fun", np.zeros(2)], ids=str)
+@pytest.mark.parametrize("fun", [None, 3.0, "fun", np.zeros(2)], ids=shown)
 def test_what_is_no_objective_is_an_error(fun):
     with pytest.raises(InvalidInputError, match="expected a callable"):
         check(fun=fun)

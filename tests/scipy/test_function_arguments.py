@@ -33,6 +33,7 @@ from optimizers import (
 )
 from optimizers.errors import InvalidValueError, OptimizerWarning
 from optimizers.result import StopReason
+from tests.making import shown
 
 X0 = [-1.2, 1.0]
 FMIN = [fmin_l_bfgs_b, functools.partial(fmin_tnc, messages=0)]
@@ -54,7 +55,9 @@ def shifted_der(x: np.ndarray, shift: float, factor: float = 2.0) -> np.ndarray:
 
 
 @fmin
-@pytest.mark.parametrize("args", [[0.5, 2.0], np.array([0.5, 2.0]), (0.5, 2.0), range(2)], ids=repr)
+@pytest.mark.parametrize(
+    "args", [[0.5, 2.0], np.array([0.5, 2.0]), (0.5, 2.0), range(2)], ids=shown
+)
 def test_fmin_passes_any_sequence_on_as_scipy_does(face, args) -> None:
     if isinstance(args, range):
         expected = face(shifted, X0, shifted_der, args=(0, 1))
@@ -71,7 +74,7 @@ def test_fmin_says_what_args_must_be(face, args) -> None:
 
 
 @faces
-@pytest.mark.parametrize("args", [[1.0, 1.0], np.ones(2), 1.0], ids=repr)
+@pytest.mark.parametrize("args", [[1.0, 1.0], np.ones(2), 1.0], ids=shown)
 def test_minimize_passes_what_is_no_tuple_on_as_one_argument(face, args) -> None:
     def away(x: np.ndarray, a) -> float:
         return float(np.sum((x - np.asarray(a)) ** 2))
@@ -118,7 +121,7 @@ def test_args_are_the_callers_own() -> None:
 # As methods of SciPyOptimizer, and of scipy.optimize.minimize.
 
 
-@pytest.mark.parametrize("method", [*MINIMIZE, LBFGSB(), TNC()], ids=repr)
+@pytest.mark.parametrize("method", [*MINIMIZE, LBFGSB(), TNC()], ids=shown)
 def test_a_method_with_results_of_this_package_is_one_of_scipy_optimizer(method) -> None:
     result = SciPyOptimizer(method).minimize(rosen, X0, jac=rosen_der)
     direct = method(rosen, X0, jac=rosen_der)
@@ -262,7 +265,7 @@ BAD_TNC = [
     ("face", "name", "value"),
     [(minimize_lbfgsb, *case) for case in BAD_SHARED + BAD_LBFGSB]
     + [(minimize_tnc, *case) for case in BAD_SHARED + BAD_TNC],
-    ids=repr,
+    ids=shown,
 )
 def test_an_option_that_cannot_be_used_is_named_before_any_evaluation(face, name, value) -> None:
     with pytest.raises(OptionError, match=rf"^{name} is .*expected"):
@@ -283,7 +286,7 @@ def test_an_option_that_cannot_be_used_is_named_before_any_evaluation(face, name
             ("xtol", None), ("rescale", "a"), ("maxCGit", 0.5), ("scale", [0, 0]),
         ]],
     ],
-    ids=repr,
+    ids=shown,
 )  # fmt: skip
 def test_the_fmin_functions_name_their_own_arguments(face, name, value) -> None:
     with pytest.raises(OptionError, match=rf"^{name} is .*expected"):
@@ -405,7 +408,7 @@ def test_the_known_options_are_the_faces_own(face) -> None:
 # Values of other types, and values that are not finite.
 
 
-@pytest.mark.parametrize("value", [Decimal(1), Fraction(1, 2), np.array([None]), "1"], ids=repr)
+@pytest.mark.parametrize("value", [Decimal(1), Fraction(1, 2), np.array([None]), "1"], ids=shown)
 def test_a_value_of_another_type_is_told_which_are_meant(value) -> None:
     with pytest.raises(InvalidValueError, match=r"of type float, int or bool.*float\("):
         minimize_lbfgsb(lambda x: value, X0, jac=rosen_der)

@@ -19,6 +19,7 @@ from optimizers import (
     UnknownOptionError,
     vectorized,
 )
+from tests.making import shown
 
 START = [-0.8, 1.3, 0.4]
 COMPARED = ("fun", "nit", "njev", "success", "message", "stop")
@@ -56,7 +57,7 @@ def starts_of(optimizer, x0=START, bounds=None, **settings):
     return waves[0]
 
 
-@pytest.mark.parametrize("jac", [None, "3-point", "cs", True, rosen_der], ids=str)
+@pytest.mark.parametrize("jac", [None, "3-point", "cs", True, rosen_der], ids=shown)
 @pytest.mark.parametrize("is_stacked", [False, True])
 def test_each_run_is_that_of_its_start_alone(jac, is_stacked):
     fun = (lambda x: (rosen(x), rosen_der(x))) if jac is True else rosen
@@ -85,7 +86,7 @@ def test_each_run_is_that_of_its_start_alone(jac, is_stacked):
         assert result[name] == sum(run[name] for run in result.results)
 
 
-@pytest.mark.parametrize(("jac", "cost"), [(None, 4), ("3-point", 7), (rosen_der, 1)], ids=str)
+@pytest.mark.parametrize(("jac", "cost"), [(None, 4), ("3-point", 7), (rosen_der, 1)], ids=shown)
 def test_what_all_runs_want_next_is_one_wave(jac, cost):
     waves, gradients = [], []
     given = (lambda x: gradients.append(x) or rosen_der(x)) if callable(jac) else jac
@@ -174,7 +175,7 @@ def test_the_lowest_of_the_minima_is_the_result():
 
 
 @pytest.mark.parametrize("maxfun", [1, 3, 4, 7, 8, 12, 15, 16, 17, 40, 66])
-@pytest.mark.parametrize("jac", [None, rosen_der], ids=str)
+@pytest.mark.parametrize("jac", [None, rosen_der], ids=shown)
 def test_the_budget_is_that_of_all_runs(maxfun, jac):
     for give in (lambda fun: fun, stacked):
         points = []
@@ -236,6 +237,14 @@ def test_a_start_that_fails_is_an_error():
             P_BFGS(on_failure="reject", seed=2).minimize(fun, [0.2, 0.2])
         with pytest.raises(ArithmeticError):
             P_BFGS(seed=2).minimize(fun, [0.2, 0.2])
+
+
+def test_the_runs_are_the_same_with_retries():
+    expected = P_BFGS(seed=3).minimize(rosen, START, rosen_der)
+    found = P_BFGS(seed=3, retries=1).minimize(rosen, START, rosen_der)
+    for name in (*COMPARED, "nfev"):
+        assert found[name] == expected[name]
+    np.testing.assert_array_equal(found.x, expected.x)
 
 
 def test_a_seed_is_a_run():

@@ -134,7 +134,7 @@ def _curved_pairs(made: Sequence[Kernel], m: int) -> tuple[Array, Array]:
 
 def _observer(run: Run, report: LbfgsbReport | None) -> Callable[[Any], None]:
     def note(kernel: Any) -> None:
-        run.note_iterate(run.memory.last)
+        run.note_iterate(run.memory.last, run.nit + 1)
 
     def observe(kernel: Any) -> None:
         known = Evaluation(kernel.x.copy(), float(kernel.f), kernel.g.copy())
