@@ -21,9 +21,8 @@ from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult, in_words
 from optimizers.run.observers import Observer, as_observer
 from optimizers.run.outcome import Outcome
-from optimizers.run.prepared import Prepared
 from optimizers.run.run import Run
-from optimizers.run.solve import Solve, confirmed
+from optimizers.run.solve import Prepared, Solve, confirmed
 from optimizers.support import Declaring, SupportLevel
 
 

@@ -19,7 +19,7 @@ from optimizers.asktell.exclusive import held
 from optimizers.errors import StepperError
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.run.budget import StopRun
-from optimizers.run.prepared import Prepared
+from optimizers.run.solve import Prepared
 
 #: How long closing waits for a solver's thread to end, in seconds.
 _PATIENCE = 5.0

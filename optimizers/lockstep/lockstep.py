@@ -9,7 +9,7 @@ from optimizers.evaluation.evaluator import Evaluator
 from optimizers.lockstep.member import MemberEvaluator, MemberRequest
 from optimizers.lockstep.merge import Round
 from optimizers.result import OptimizerResult, StopReason
-from optimizers.run.prepared import Prepared
+from optimizers.run.solve import Prepared
 
 
 def interruption(error: BaseException) -> StopReason:

@@ -13,7 +13,7 @@ from optimizers.lockstep.results import OptimizerResults, attached, raise_if_end
 from optimizers.lockstep.starts import inside_all, seeds_from
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
-from optimizers.run.prepared import Prepared
+from optimizers.run.solve import Prepared
 
 #: Makes a run on a problem with settings and an evaluator.
 Prepare: TypeAlias = Callable[[Problem, dict[str, Any], Evaluator], Prepared]

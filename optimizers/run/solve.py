@@ -1,9 +1,10 @@
 """What runs an algorithm, and the wrapper that confirms its end after penalties."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from optimizers.result import OptimizerResult
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 
@@ -40,3 +41,25 @@ def confirmed(solve: Solve) -> Solve:
         return outcome
 
     return confirming
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run and how it is executed; what minimising, stepping and lock-step start from.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    execute : callable
+        ``execute() -> OptimizerResult``.
+    exclusive : str or None
+        What only one run at a time may use, such as a library.
+    needs_thread : bool
+        Whether it must not be put aside in a greenlet.
+    """
+
+    run: Run
+    execute: Callable[[], OptimizerResult]
+    exclusive: str | None
+    needs_thread: bool
