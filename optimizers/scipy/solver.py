@@ -9,7 +9,7 @@ import scipy.optimize
 from typing_extensions import override
 
 from optimizers._types import Array
-from optimizers.asktell.exclusive import check_free
+from optimizers.asktell.drivers import check_free
 from optimizers.problem.derivatives import Given
 from optimizers.result import StopReason
 from optimizers.run.outcome import Outcome

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from optimizers import COBYLA, COBYQA, LBFGSB, StepperError
-from optimizers.asktell.exclusive import check_free, held
+from optimizers.asktell.drivers import check_free, held
 
 
 class Alone(LBFGSB):
