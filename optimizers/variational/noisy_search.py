@@ -1,6 +1,6 @@
 """The search of NoisyLBFGSB: quasi-Newton steps as far as they can be told from noise."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,6 @@ from optimizers.result import StopReason
 from optimizers.run.budget import StopRun
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
-from optimizers.variational.inverse_hessian import CompactInverse
 from optimizers.variational.measuring import Measured, Measuring
 
 #: The gradient is told from its noise if the decrease that it promises is so many times the one
@@ -205,3 +204,43 @@ class NoisySearch:
         if bent is not None and error is not None and (bent < -_BELIEVED * error).any():
             return False
         return self._first.is_above(found, _VISIBLE)
+
+
+class CompactInverse:
+    """A limited-memory inverse Hessian on the variables that are free to move.
+
+    Eq. 3.1 of Byrd, Nocedal and Schnabel, Mathematical Programming 63 (1994) 129-156.
+    """
+
+    def __init__(
+        self, initial: Array, pairs: Sequence[tuple[Array, Array]], free: NDArray[np.bool_]
+    ) -> None:
+        self._initial = np.where(free, initial, 0.0)
+        kept = [(s * free, y * free) for s, y in pairs]
+        kept = [(s, y) for s, y in kept if s @ y > 0.0]
+        self._wings = np.zeros((initial.size, 0))
+        self._middle = np.zeros((0, 0))
+        if not kept:
+            return
+        # The article's S and Y, R inverted, D Y, and E + Y^T D Y.
+        steps, bends = (np.stack(part, axis=1) for part in zip(*kept, strict=True))
+        products = steps.T @ bends
+        inverse = np.linalg.inv(np.triu(products))
+        scaled = self._initial[:, np.newaxis] * bends
+        core = np.diag(np.diag(products)) + bends.T @ scaled
+        zeros = np.zeros_like(core)
+        self._wings = np.concatenate([steps, scaled], axis=1)
+        self._middle = np.block([[inverse.T @ core @ inverse, -inverse.T], [-inverse, zeros]])
+
+    def product(self, vector: Array) -> Array:
+        """Return its product with a vector."""
+        product: Array = self._initial * vector
+        product += self._wings @ (self._middle @ (self._wings.T @ vector))
+        return product
+
+    @property
+    def diagonal(self) -> Array:
+        """Its diagonal, shape (n,)."""
+        further = np.einsum("ij,ij->i", self._wings @ self._middle, self._wings)
+        diagonal: Array = np.maximum(self._initial + further, 0.0)
+        return diagonal

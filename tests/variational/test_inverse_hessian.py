@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from optimizers import LbfgsInvHessProduct
-from optimizers.variational.inverse_hessian import CompactInverse
+from optimizers.variational.noisy_search import CompactInverse
 
 
 def pairs(rng, n, m):
