@@ -15,9 +15,8 @@ from optimizers.options.table import NUMBER, STEPS
 from optimizers.problem.problem import Problem
 from optimizers.run.observers import as_observer
 from optimizers.run.run import Run
-from optimizers.scipy.differences import differences_for
 from optimizers.scipy.methods import METHODS
-from optimizers.scipy.options import check_option
+from optimizers.scipy.options import check_option, differences_for
 
 # What scipy.optimize.minimize hands to a custom method besides its options.
 _PASSED_ON = ("hess", "hessp", "constraints", "tol", "finite_diff_rel_step", "workers")

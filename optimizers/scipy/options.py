@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from optimizers._types import ArrayLike
+from optimizers.gradients.differences import Differences
+from optimizers.gradients.source import GradientSource
 from optimizers.options.settings import DISP
 from optimizers.options.table import (
     LEVEL,
@@ -18,6 +21,7 @@ from optimizers.options.table import (
     number,
     whole,
 )
+from optimizers.problem.derivatives import By, Derivatives
 
 #: SciPy's own step for one-sided differences.
 EPS = 1.4901161193847656e-08
@@ -186,3 +190,23 @@ _CHECKED = {o.name: o for o in (*_SHARED.values(), *TNC_OPTIONS, *LBFGSB_OPTIONS
 def check_option(name: str, value: Any) -> None:
     """Raise an OptionError if a functional face's argument has a value that cannot be used."""
     _CHECKED[name].checked(value)
+
+
+_UNUSED = Differences()
+
+
+def differences_for(
+    derivatives: Derivatives, step: ArrayLike | None, relative: ArrayLike | None
+) -> GradientSource:
+    """Return the source that SciPy's options mean; with a gradient of the user's own, any."""
+    if not isinstance(derivatives, By):
+        return _UNUSED
+    if derivatives.source is not None:
+        return derivatives.source
+    check_option("eps", step)
+    check_option("finite_diff_rel_step", relative)
+    if derivatives.scheme is not None:  # a named one takes relative steps only, as in SciPy
+        return Differences(derivatives.scheme, relative_step=relative)
+    if relative is not None:
+        return Differences("2-point", relative_step=relative)
+    return Differences("2-point", step=step)

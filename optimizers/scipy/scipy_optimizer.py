@@ -33,10 +33,9 @@ from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
-from optimizers.scipy.differences import differences_for
 from optimizers.scipy.method import Method, Solver
 from optimizers.scipy.methods import CUSTOM, METHODS
-from optimizers.scipy.options import PROBLEM, TOL, tolerance
+from optimizers.scipy.options import PROBLEM, TOL, differences_for, tolerance
 
 
 class BudgetedSettings(CommonSettings, total=False):
