@@ -11,8 +11,8 @@ from typing_extensions import override
 
 from optimizers.errors import InvalidInputError
 from optimizers.external.backend import Backend, scalar, shape_error
-from optimizers.external.tensorflow.feeding import Feeding
 from optimizers.external.tensorflow.variables import (
+    Feeding,
     checked,
     filled,
     for_host,
