@@ -5,8 +5,7 @@ from typing import Any
 
 from optimizers.external.frameworks import as_list, as_variables, require
 from optimizers.external.solvers import minimized
-from optimizers.external.torch.backend import TorchBackend
-from optimizers.external.torch.bounds import unfrozen
+from optimizers.external.torch.backend import TorchBackend, unfrozen
 from optimizers.optimizer import Optimizer
 from optimizers.result import OptimizerResult
 

@@ -8,8 +8,7 @@ from typing_extensions import override
 from optimizers.errors import InvalidInputError
 from optimizers.external.frameworks import require
 from optimizers.external.solvers import OptimizerInterface, ScipyOptimizerInterface
-from optimizers.external.torch.backend import TorchBackend
-from optimizers.external.torch.bounds import unfrozen
+from optimizers.external.torch.backend import TorchBackend, unfrozen
 from optimizers.optimizer import Optimizer
 from optimizers.result import OptimizerResult
 
