@@ -18,9 +18,8 @@ from optimizers.composition import Composed
 from optimizers.errors import InvalidInputError, OptionError, warn_user
 from optimizers.evaluation.static_helpers import StaticHelpers
 from optimizers.gradients.source import GradientSource, Jacobian
-from optimizers.lockstep.many import minimize_many
+from optimizers.lockstep.many import as_starts, minimize_many
 from optimizers.lockstep.results import OptimizerResults
-from optimizers.lockstep.starts import as_starts
 from optimizers.options.settings import IN_FLIGHT, RunSettings
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.run.outcome import Outcome

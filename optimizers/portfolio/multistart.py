@@ -13,9 +13,8 @@ from optimizers._types import Array, BoundsLike, Objective
 from optimizers.errors import InvalidInputError
 from optimizers.gradients.source import Jacobian
 from optimizers.lockstep.lockstep import LockStep
-from optimizers.lockstep.many import check_no_journal, members_of
+from optimizers.lockstep.many import check_no_journal, members_of, seeds_from
 from optimizers.lockstep.results import OptimizerResults, as_table, attached, raise_if_ended
-from optimizers.lockstep.starts import seeds_from
 from optimizers.optimizer import Optimizer
 from optimizers.options.table import number, whole
 from optimizers.problem.bounds import as_bounds

@@ -13,7 +13,7 @@ from optimizers._types import Array
 from optimizers.asktell import TellData
 from optimizers.errors import NonFiniteValueError
 from optimizers.evaluation import vectorized
-from optimizers.lockstep.starts import seeds_from
+from optimizers.lockstep.many import seeds_from
 from optimizers.result import StopReason
 from optimizers.testing.bowl import START, Bowl
 from optimizers.testing.trial import (

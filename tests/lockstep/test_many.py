@@ -25,7 +25,7 @@ from optimizers import (
     available,
     vectorized,
 )
-from optimizers.lockstep.starts import seeds_from
+from optimizers.lockstep.many import seeds_from
 from tests.making import make
 
 STARTS = np.array([[-1.2, 1.0, 0.3], [0.5, 0.5, 0.5], [2.0, 2.0, -1.0], [0.0, 0.0, 0.0]])
