@@ -19,9 +19,8 @@ from optimizers.errors import UnknownOptionError, nearest_names
 from optimizers.gradients.plan import Plan
 from optimizers.optimizer import Optimizer
 from optimizers.options.configured import own
-from optimizers.options.docstring import complete
 from optimizers.options.settings import GROUPED, RUN_SETTINGS, RunSettings
-from optimizers.options.table import Check, Option, anything, choice, number, whole
+from optimizers.options.table import Check, Option, anything, choice, complete, number, whole
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run.budget import StopRun

@@ -10,9 +10,8 @@ from typing_extensions import Unpack, override
 
 from optimizers.errors import OptionError, UnknownOptionError, nearest_names
 from optimizers.evaluation.choose import check_workers
-from optimizers.options.docstring import Sections, complete, constructor_defaults
 from optimizers.options.settings import GROUPED, SETTINGS, RunSettings, check_run_settings
-from optimizers.options.table import Option
+from optimizers.options.table import Option, Sections, complete, constructor_defaults
 
 #: What each constructor raises.
 _RAISES = """Raises

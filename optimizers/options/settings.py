@@ -7,7 +7,6 @@ from typing import Any, TypedDict
 
 from optimizers.errors import UnknownOptionError, nearest_names
 from optimizers.journal.journal import Journal, as_journal
-from optimizers.options.docstring import complete
 from optimizers.options.table import (
     LEVEL,
     NOISE,
@@ -17,6 +16,7 @@ from optimizers.options.table import (
     Option,
     anything,
     choice,
+    complete,
     whole,
 )
 from optimizers.run.observers import as_observer

@@ -20,7 +20,6 @@ from optimizers.evaluation.evaluator import Evaluator
 from optimizers.gradients.source import GradientSource, Jacobian
 from optimizers.optimizer import Optimizer
 from optimizers.options.configured import as_options, check_agreement, same
-from optimizers.options.docstring import complete, constructor_defaults
 from optimizers.options.settings import (
     GROUPED,
     OPTIONS,
@@ -29,6 +28,7 @@ from optimizers.options.settings import (
     RunSettings,
     check_run_settings,
 )
+from optimizers.options.table import complete, constructor_defaults
 from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.run.outcome import Outcome
