@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+from optimizers._types import Array, Objective
 from optimizers.errors import InvalidInputError
+from optimizers.evaluation.answers import unpack
 from optimizers.evaluation.evaluator import is_vectorized, vectorized
 
 
@@ -32,3 +34,12 @@ def as_arguments(args: Any) -> tuple[Any, ...]:
         raise InvalidInputError(
             f"args is {args!r}, expected a sequence of arguments; for a single one, (argument,)."
         ) from None
+
+
+def value_alone(fun: Objective) -> Objective:
+    """Return an objective without the gradient that comes with its value and is of no use."""
+
+    def alone(x: Array) -> Any:
+        return unpack(fun(x))[0]
+
+    return vectorized(alone) if is_vectorized(fun) else alone

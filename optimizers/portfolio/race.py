@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from optimizers._types import ArrayLike, BoundsLike, ConstraintsLike, Objective
 from optimizers.errors import InvalidInputError, OptionError
-from optimizers.evaluation.arguments import WithArguments
+from optimizers.evaluation.arguments import WithArguments, value_alone
 from optimizers.evaluation.choose import evaluator_for
 from optimizers.evaluation.evaluator import vectorized
 from optimizers.gradients.source import Jacobian
@@ -17,7 +17,6 @@ from optimizers.lockstep.many import check_no_journal, run_all
 from optimizers.lockstep.member import MemberEvaluator
 from optimizers.lockstep.results import SUMMARY, as_table, best_of, summary
 from optimizers.optimizer import Optimizer
-from optimizers.problem.objective import value_alone
 from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult
 from optimizers.support import SupportLevel

@@ -8,11 +8,11 @@ import numpy as np
 
 from optimizers._types import Array, ArrayLike, BoundsLike, ConstraintsLike, Objective
 from optimizers.errors import CapabilityError, InvalidInputError, warn_user
+from optimizers.evaluation.arguments import value_alone
 from optimizers.gradients.source import Jacobian
 from optimizers.problem.bounds import as_bounds, as_start, inside
 from optimizers.problem.constraints import Constraint, as_constraints
 from optimizers.problem.derivatives import By, Derivatives, Joint, as_derivatives
-from optimizers.problem.objective import value_alone
 from optimizers.support import SupportLevel, SupportLevels
 
 
