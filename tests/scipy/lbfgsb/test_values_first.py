@@ -13,7 +13,7 @@ from optimizers.evaluation.evaluator import Facts
 from optimizers.problem.problem import Problem
 from optimizers.run.run import Run
 from optimizers.scipy.lbfgsb import available
-from optimizers.scipy.lbfgsb.options import LbfgsbOptions
+from optimizers.scipy.lbfgsb.kernel import LbfgsbOptions
 from optimizers.scipy.lbfgsb.solver import solve_lbfgsb
 
 
