@@ -12,8 +12,7 @@ from typing_extensions import override
 
 from optimizers._types import Array
 from optimizers.errors import CapabilityError, InvalidInputError, NonFiniteValueError, OptionError
-from optimizers.external.calls import CallbackStop, no_step
-from optimizers.external.interface import ExternalOptimizerInterface
+from optimizers.external.interface import CallbackStop, ExternalOptimizerInterface, no_step
 from optimizers.optimizer import Optimizer
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.run.observers import as_observer
