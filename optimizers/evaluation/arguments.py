@@ -1,4 +1,4 @@
-"""Functions with further arguments, in a form that can be sent to other processes."""
+"""Other forms of a user's function: with further arguments, and without the gradient."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""ExternalOptimizerInterface: the base of what minimizes a framework's loss in its variables."""
+"""ExternalOptimizerInterface: the base of what minimizes a framework's loss, and what it calls."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial

@@ -1,4 +1,4 @@
-"""Many runs of one optimizer from different starts, in lock-step."""
+"""Many runs of one optimizer in lock-step: where they start, with which seeds, and their end."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What runs an algorithm, and the wrapper that confirms its end after penalties."""
+"""What runs an algorithm: bound to its options, confirming its end, or ready to execute."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace

@@ -53,11 +53,6 @@ class Lock:
         return call  # type: ignore[return-value]  # it is called in the same way
 
 
-COBYLA = Lock("_cobyla_py", "_module_lock", guards_state=True)
-# COBYQA is Python and keeps all of a run in that run's objects.
-COBYQA = Lock("_cobyqa_py", "COBYQA_LOCK")
-
-
 class Solver(ABC):
     """A method with the options of one optimizer."""
 

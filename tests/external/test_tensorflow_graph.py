@@ -12,11 +12,7 @@ from optimizers.external import (
 from tests.external.methods import QUICK, assert_at_ones
 
 tf = pytest.importorskip("tensorflow", reason="needs the extra: tensorflow")
-from optimizers.external.tensorflow.graph import (  # noqa: E402
-    PATIENCE,
-    Direct,
-    GraphBackend,  # noqa: E402
-)
+from optimizers.external.tensorflow.graph import PATIENCE, Direct, GraphBackend  # noqa: E402
 
 v1 = tf.compat.v1
 

@@ -1,4 +1,4 @@
-"""TensorFlow's variables: which ones, and how they lie in a vector."""
+"""TensorFlow's variables: which ones, how they lie in a vector, and how a graph is fed them."""
 
 import copy
 from collections.abc import Callable, Iterable, Sequence
