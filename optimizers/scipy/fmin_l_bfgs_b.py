@@ -13,8 +13,8 @@ from optimizers.gradients.source import Jacobian
 from optimizers.options.table import LEVEL, NUMBER, whole
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.scipy.functions import FaceCall, check_passed_on, gradient_of, set_tolerance
-from optimizers.scipy.lbfgsb.kernel import LbfgsbOptions
 from optimizers.scipy.lbfgsb.solver import report_end, solve_lbfgsb
+from optimizers.scipy.options import LbfgsbOptions
 
 _EPS = float(np.finfo(np.float64).eps)
 

@@ -1,8 +1,8 @@
 """The options of SciPy's methods; defaults are those of the constructors, or else SciPy's."""
 
 import math
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
 
 import numpy as np
 
@@ -190,6 +190,38 @@ _CHECKED = {o.name: o for o in (*_SHARED.values(), *TNC_OPTIONS, *LBFGSB_OPTIONS
 def check_option(name: str, value: Any) -> None:
     """Raise an OptionError if a functional face's argument has a value that cannot be used."""
     _CHECKED[name].checked(value)
+
+
+_WHOLE = ("maxcor", "maxls", "maxiter", "iprint", "speculate")
+
+
+@dataclass(frozen=True)
+class LbfgsbOptions:
+    """The options of L-BFGS-B, with SciPy's names and defaults."""
+
+    maxcor: int = 10
+    ftol: float = 2.220446049250313e-09
+    gtol: float = 1e-5
+    maxls: int = 20
+    maxiter: int = 15000
+    iprint: int = -1
+    restart: bool = False
+    speculate: int = 1
+    values_first: bool = False
+
+    @classmethod
+    def checked(cls, **given: Any) -> Self:
+        """Return the options that a user gives; None stands for a default."""
+        options: dict[str, Any] = {}
+        for name, value in given.items():
+            if value is not _DEFAULTS.get(name):
+                check_option(name, value)
+                if value is not None:
+                    options[name] = int(value) if name in _WHOLE else value
+        return cls(**options)
+
+
+_DEFAULTS = {option.name: option.default for option in fields(LbfgsbOptions)}
 
 
 _UNUSED = Differences()

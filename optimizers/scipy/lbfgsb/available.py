@@ -8,8 +8,9 @@ import numpy as np
 
 from optimizers._types import Array
 from optimizers.scipy.lbfgsb import trials
-from optimizers.scipy.lbfgsb.kernel import LbfgsbKernel, LbfgsbOptions
+from optimizers.scipy.lbfgsb.kernel import LbfgsbKernel
 from optimizers.scipy.lbfgsb.public import PublicLbfgsb
+from optimizers.scipy.options import LbfgsbOptions
 from optimizers.scipy.trial import PROBLEM
 
 #: Either way to run L-BFGS-B.

@@ -5,8 +5,8 @@ Reverse communication and the workspace are as in Zhu et al., "Algorithm 778", A
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.optimize
@@ -14,40 +14,8 @@ from numpy.typing import NDArray
 
 from optimizers._types import Array
 from optimizers.scipy.lbfgsb.public import DETAILS, MAXITER, TASKS, LbfgsbEnd, has_curvature
-from optimizers.scipy.options import check_option
+from optimizers.scipy.options import LbfgsbOptions
 from optimizers.scipy.stationary import Evaluate
-
-_WHOLE = ("maxcor", "maxls", "maxiter", "iprint", "speculate")
-
-
-@dataclass(frozen=True)
-class LbfgsbOptions:
-    """The options of L-BFGS-B, with SciPy's names and defaults."""
-
-    maxcor: int = 10
-    ftol: float = 2.220446049250313e-09
-    gtol: float = 1e-5
-    maxls: int = 20
-    maxiter: int = 15000
-    iprint: int = -1
-    restart: bool = False
-    speculate: int = 1
-    values_first: bool = False
-
-    @classmethod
-    def checked(cls, **given: Any) -> Self:
-        """Return the options that a user gives; None stands for a default."""
-        options: dict[str, Any] = {}
-        for name, value in given.items():
-            if value is not _DEFAULTS.get(name):
-                check_option(name, value)
-                if value is not None:
-                    options[name] = int(value) if name in _WHOLE else value
-        return cls(**options)
-
-
-_DEFAULTS = {option.name: option.default for option in fields(LbfgsbOptions)}
-
 
 # What the L-BFGS-B kernel says in its first task number, and what we answer in it.
 _START, _NEW_X, _EVALUATE, _CONVERGED, _STOP = 0, 1, 3, 4, 5

@@ -9,7 +9,7 @@ import numpy as np
 import scipy.optimize
 
 from optimizers._types import Array
-from optimizers.scipy.lbfgsb.kernel import LbfgsbOptions
+from optimizers.scipy.options import LbfgsbOptions
 from optimizers.scipy.stationary import Evaluate
 
 # The kernel's task numbers in words.

@@ -20,10 +20,11 @@ from optimizers.run.run import Run
 from optimizers.scipy.lbfgsb import available
 from optimizers.scipy.lbfgsb.available import Kernel
 from optimizers.scipy.lbfgsb.inverse_hessian import LbfgsInvHessProduct
-from optimizers.scipy.lbfgsb.kernel import LbfgsbKernel, LbfgsbOptions
+from optimizers.scipy.lbfgsb.kernel import LbfgsbKernel
 from optimizers.scipy.lbfgsb.line_search import LineSearch
 from optimizers.scipy.lbfgsb.public import LbfgsbEnd
 from optimizers.scipy.lbfgsb.report import LbfgsbReport
+from optimizers.scipy.options import LbfgsbOptions
 from optimizers.scipy.solver import ScipySolver
 from optimizers.scipy.stationary import gradient_norm, is_misled, is_stationary
 

@@ -13,8 +13,8 @@ from optimizers.evaluation.evaluator import Facts
 from optimizers.problem.problem import Problem
 from optimizers.run.run import Run
 from optimizers.scipy.lbfgsb import available
-from optimizers.scipy.lbfgsb.kernel import LbfgsbOptions
 from optimizers.scipy.lbfgsb.solver import solve_lbfgsb
+from optimizers.scipy.options import LbfgsbOptions
 
 
 class Narrow(Evaluator):
