@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from optimizers._types import Array
 from optimizers.errors import InvalidInputError, NoValueError
-from optimizers.external.bounds import Matched, as_pairs, form_error
-from optimizers.external.packing import Packing
+from optimizers.external.bounds import Matched, Packing, as_pairs, form_error
 
 
 class Backend(ABC):

@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from optimizers.errors import InvalidInputError
 from optimizers.external.backend import Backend, check_functions, returned, scalar
-from optimizers.external.packing import Packing
+from optimizers.external.bounds import Packing
 from optimizers.gradients.differences import Differences
 
 

@@ -30,8 +30,7 @@ from optimizers.external import (
     OptimizerInterface,
     ScipyOptimizerInterface,
 )
-from optimizers.external.bounds import pack_bounds
-from optimizers.external.packing import Packing
+from optimizers.external.bounds import Packing, pack_bounds
 from tests.external.methods import METHODS, NEED_HESSIANS, assert_at_ones
 
 KEYWORDS = {

@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizers.errors import InvalidInputError
-from optimizers.external.bounds import Matched
+from optimizers.external.bounds import Matched, Packing
 from optimizers.external.frameworks import require
-from optimizers.external.packing import Packing
 
 
 class Tree:

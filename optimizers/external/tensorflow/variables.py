@@ -8,8 +8,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from optimizers.errors import InvalidInputError, warn_user
+from optimizers.external.bounds import Packing
 from optimizers.external.frameworks import is_keras
-from optimizers.external.packing import Packing
 
 
 def own(variable: Any) -> Any:

@@ -10,9 +10,8 @@ from typing_extensions import override
 
 from optimizers.errors import InvalidInputError
 from optimizers.external.backend import Backend, check_functions, returned, shape_error
-from optimizers.external.bounds import Matched
+from optimizers.external.bounds import Matched, Packing
 from optimizers.external.frameworks import require
-from optimizers.external.packing import Packing
 
 #: What NumPy calls the types that it has.
 _HELD = {"torch.float16": np.float16, "torch.float64": np.float64}
