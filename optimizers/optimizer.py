@@ -10,8 +10,7 @@ import numpy as np
 from typing_extensions import Unpack
 
 from optimizers._types import ArrayLike, BoundsLike, ConstraintsLike, Objective
-from optimizers.asktell.drivers import driver_for
-from optimizers.asktell.evaluator import AskingEvaluator, told
+from optimizers.asktell.drivers import AskingEvaluator, driver_for, told
 from optimizers.asktell.replay import Log, snapshot
 from optimizers.asktell.stepper import Stepper
 from optimizers.composition import Composed

@@ -5,7 +5,7 @@ from collections.abc import Generator
 import numpy as np
 from typing_extensions import override
 
-from optimizers.asktell.evaluator import AskingEvaluator
+from optimizers.asktell.drivers import AskingEvaluator
 from optimizers.evaluation.answers import values_of
 from optimizers.evaluation.evaluator import Evaluator, Part
 from optimizers.evaluation.wave import Answer, Wave

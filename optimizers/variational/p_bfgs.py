@@ -10,8 +10,7 @@ import numpy as np
 from typing_extensions import Unpack, override
 
 from optimizers._types import Array
-from optimizers.asktell.drivers import driver_for
-from optimizers.asktell.evaluator import AskingEvaluator, told
+from optimizers.asktell.drivers import AskingEvaluator, driver_for, told
 from optimizers.asktell.messages import AskData, TellData
 from optimizers.asktell.stepper import Stepper
 from optimizers.errors import EvaluationError
