@@ -7,8 +7,7 @@ from typing import Any
 from typing_extensions import override
 
 from optimizers.evaluation.evaluator import Evaluator, Facts, Part
-from optimizers.evaluation.executors import Workers
-from optimizers.evaluation.pool_state import Pool
+from optimizers.evaluation.executors import Pool, Workers
 from optimizers.evaluation.pool_wave import PoolWave
 from optimizers.evaluation.wave import Wave
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from optimizers.errors import BrokenPoolError, EvaluationTimeoutError, WorkerDiedError
 from optimizers.evaluation.evaluator import Part
-from optimizers.evaluation.pool_state import Pool
+from optimizers.evaluation.executors import Pool
 from optimizers.evaluation.task import (
     Failure,
     TaskResult,
