@@ -17,7 +17,7 @@ from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run.run import Run
 from optimizers.support import SupportLevel, levels
-from optimizers.variational.series import SeriesLike, check_series, series
+from optimizers.variational.calibration import SeriesLike, check_series, series
 
 
 class GradientDescent(FlowOptimizer):

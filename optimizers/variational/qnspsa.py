@@ -18,9 +18,8 @@ from optimizers.evaluation.evaluator import is_vectorized, vectorized
 from optimizers.flow import FlowOptimizer, FlowSettings, Products
 from optimizers.options.table import Check, Option, redeclared, refused
 from optimizers.problem.problem import Problem
-from optimizers.variational.calibration import Asking
+from optimizers.variational.calibration import Asking, SeriesLike, check_pair
 from optimizers.variational.perturbations import Probes
-from optimizers.variational.series import SeriesLike, check_pair
 from optimizers.variational.spsa import SPSA
 
 

@@ -34,13 +34,15 @@ from optimizers.variational.calibration import (
     Asking,
     Law,
     PowerSeries,
+    SeriesLike,
+    check_pair,
+    check_series,
     evaluated,
     heeded,
     measured,
 )
 from optimizers.variational.curvature import SmoothedHessian, check_initial_hessian
 from optimizers.variational.perturbations import Probes
-from optimizers.variational.series import SeriesLike, check_pair, check_series
 
 
 def _test_resamplings(name: str, given: Any) -> None:
