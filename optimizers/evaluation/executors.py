@@ -1,4 +1,4 @@
-"""From ``workers=`` to an executor: which kinds there are, how wide each is, who ends it."""
+"""From ``workers=`` to an executor: its kind and width, what a run knows of it, who ends it."""
 
 import functools
 import inspect

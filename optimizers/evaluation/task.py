@@ -141,20 +141,14 @@ def evaluate(
 ) -> TaskResult:
     """Evaluate points in this thread, up to the first failure; see :func:`perform`."""
     dtype = points.dtype.type
-    if form == "raw":
-        answer = np.empty(1, dtype=object)
-        try:
-            answer[0] = fun(points[0].copy())
-        except FAILURES as error:
-            return TaskResult(error=error)
-        return TaskResult(answer)
-    if form == "rows":
-        try:
-            return TaskResult(_rows(fun(points.copy()), len(points)))
-        except FAILURES as error:
-            return TaskResult(error=error)
     if form != "points":
         try:
+            if form == "raw":
+                answer = np.empty(1, dtype=object)
+                answer[0] = fun(points[0].copy())
+                return TaskResult(answer)
+            if form == "rows":
+                return TaskResult(_rows(fun(points.copy()), len(points)))
             raw = fun(points.copy() if form == "stack" else points.flatten())
             return TaskResult(
                 as_answer(raw, len(points), points.shape[1], dtype), precision_of(raw)

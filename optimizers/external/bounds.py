@@ -1,4 +1,4 @@
-"""Bounds of variables, broadcast to their shapes and packed as the variables are."""
+"""Variables as one flat vector, row-major and in list order, and their bounds as two."""
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence

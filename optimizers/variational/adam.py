@@ -71,7 +71,7 @@ class Snapshots:
 
     def __call__(self, state: OptimizerResult) -> bool:
         """Append the moments of an iteration."""
-        append(self._folder, state["moments"])
+        append_moments(self._folder, state["moments"])
         return False
 
 
@@ -84,7 +84,7 @@ def _columns_of(names: Container[str]) -> list[str]:
     return [name for name in _COLUMNS if name in names]
 
 
-def append(folder: str | os.PathLike[str], moments: Moments) -> None:
+def append_moments(folder: str | os.PathLike[str], moments: Moments) -> None:
     """Append moments to the file in a folder, which gets its head if it is new."""
     path, columns = Path(folder) / _FILE, _columns_of(moments)
     is_new = not path.exists()
@@ -93,7 +93,7 @@ def append(folder: str | os.PathLike[str], moments: Moments) -> None:
         csv.writer(file).writerows([columns, row] if is_new else [row])
 
 
-def read(folder: str | os.PathLike[str]) -> Moments:
+def read_moments(folder: str | os.PathLike[str]) -> Moments:
     """Return the last moments in the file of a folder, or raise an OptionError."""
     path = Path(folder) / _FILE
     try:
@@ -256,7 +256,7 @@ class ADAM(FlowOptimizer):
                 f"{type(self).__name__} has no moments to save: it keeps no state of a run. Give "
                 "snapshot_dir to the constructor, or set_options(moments=result.moments)."
             )
-        append(snapshot_dir, self.moments)
+        append_moments(snapshot_dir, self.moments)
 
     def load_params(self, load_dir: str | os.PathLike[str]) -> None:
         """Set the option ``moments`` to the last ones in the file ``adam_params.csv``.
@@ -271,7 +271,7 @@ class ADAM(FlowOptimizer):
         OptionError
             If the file has no moments that can be used.
         """
-        self.set_options(moments=read(load_dir))
+        self.set_options(moments=read_moments(load_dir))
 
     @override
     def _watchers(self) -> tuple[Observer, ...]:

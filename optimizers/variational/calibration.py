@@ -1,4 +1,4 @@
-"""What a run of SPSA measures before its first iteration: rates such that a step has some size."""
+"""Series of numbers, one an iteration, such as rates; and those that SPSA measures at its start."""
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass

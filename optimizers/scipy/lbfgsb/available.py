@@ -37,9 +37,7 @@ def lbfgsb_integer() -> type[np.signedinteger[Any]] | None:
 @functools.cache
 def line_search_is_replaceable() -> bool:
     """Return whether the L-BFGS-B kernel takes the steps of another line search."""
-    return _passes(takes_steps, lbfgsb_integer()) and _passes(
-        takes_no_step, lbfgsb_integer()
-    )
+    return _passes(takes_steps, lbfgsb_integer()) and _passes(takes_no_step, lbfgsb_integer())
 
 
 @functools.cache
