@@ -45,17 +45,9 @@ class Composed(Configured, Declaring):
         hessp: Callable[..., Any] | None,
     ) -> Problem:
         """Return the problem that the arguments of :meth:`minimize` describe."""
-        return Problem.check(
-            type(self).__name__,
-            self.get_support_level(),
-            fun,
-            x0,
-            jac,
-            bounds,
-            constraints=constraints,
-            hess=hess,
-            hessp=hessp,
-        )
+        name, levels = type(self).__name__, self.get_support_level()
+        further: dict[str, Any] = {"constraints": constraints, "hess": hess, "hessp": hessp}
+        return Problem.check(name, levels, fun, x0, jac, bounds, **further)
 
     def _prepared(
         self, problem: Problem, settings: dict[str, Any], evaluator: Evaluator | None = None

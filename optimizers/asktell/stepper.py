@@ -5,7 +5,6 @@ import copy
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from types import TracebackType
 from typing import Any, Self
 
 from optimizers._types import Array
@@ -102,13 +101,8 @@ class Stepper:
         if self._is_over:
             with contextlib.suppress(BaseException):  # which comes again where it is replayed
                 stop = self._driver.result().stop
-        progress = Progress(
-            log.progress.entries.copy(),
-            log.progress.halts.copy(),
-            self._run.budget.elapsed,
-            self._is_over,
-            stop,
-        )
+        entries, halts = log.progress.entries.copy(), log.progress.halts.copy()
+        progress = Progress(entries, halts, self._run.budget.elapsed, self._is_over, stop)
         arguments = {**log.arguments, "seed": copy.deepcopy(log.arguments["seed"])}
         return replayed, (log.make, log.optimizer, arguments, progress)
 
@@ -266,12 +260,7 @@ class Stepper:
         """Return itself, to be closed at the end of the block."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Close the stepper."""
         self.close()
 

@@ -37,15 +37,9 @@ def tnc(*arguments: *Arguments) -> tuple[int, Array]:
     return (compiled_tnc if tnc_works() else public_tnc)(*arguments)
 
 
-def compiled_tnc(
-    evaluate: Evaluate,
-    x0: Array,
-    lower: Array,
-    upper: Array,
-    options: dict[str, Any],
-    on_iteration: Callable[[Array], None],
-) -> tuple[int, Array]:
+def compiled_tnc(*arguments: *Arguments) -> tuple[int, Array]:
     """Run TNC on the kernel."""
+    evaluate, x0, lower, upper, options, on_iteration = arguments
     scale, offset, *others = (options[name] for name in TNC_DEFAULTS)
     scaling = [np.array([]) if given is None else given for given in (scale, offset)]
     messages = 0  # it would print to the process' standard error; the driver reports instead
@@ -55,15 +49,9 @@ def compiled_tnc(
     return int(code), x
 
 
-def public_tnc(
-    evaluate: Evaluate,
-    x0: Array,
-    lower: Array,
-    upper: Array,
-    options: dict[str, Any],
-    on_iteration: Callable[[Array], None],
-) -> tuple[int, Array]:
+def public_tnc(*arguments: *Arguments) -> tuple[int, Array]:
     """Run TNC through SciPy's public function."""
+    evaluate, x0, lower, upper, options, on_iteration = arguments
     # SciPy evaluates the last point once more: what an iteration ended on is known.
     known: dict[bytes, tuple[float, Array]] = {}
 

@@ -248,10 +248,8 @@ class Coarse:
         self._run = run
         self._root = gradient_error(run, 0.0) ** 0.5
         # Ends for lack of progress that the user did not ask for by a tolerance.
-        self._unasked = {LSFAIL, NOPROGRESS}
-        for code, name in ((FCONVERGED, "ftol"), (XCONVERGED, "xtol")):
-            if options[name] <= 0:
-                self._unasked.add(code)
+        goals = {FCONVERGED: "ftol", XCONVERGED: "xtol"}
+        self._unasked = {LSFAIL, NOPROGRESS, *(c for c in goals if options[goals[c]] <= 0)}
 
     def set_options(self, options: dict[str, Any]) -> None:
         """Set those options that are not given; changes ``options``."""
