@@ -224,9 +224,8 @@ def multistart(
     seeds = seeds_from(holding.get("seed"))
     next(seeds)
     starts = _starts(sampler, lower, upper, next(seeds))
-    problem = optimizer._problem(
-        fun, next(starts), jac, np.column_stack([lower, upper]), (), None, None
-    )
+    box = np.column_stack([lower, upper])
+    problem = optimizer._problem(fun, next(starts), jac, box, (), None, None)
     evaluator = optimizer._evaluator(problem.fun, settings)
     problems = (replace(problem, x0=start) for start in itertools.chain([problem.x0], starts))
     timeout = holding.get("timeout")

@@ -9,8 +9,9 @@ import scipy.optimize
 from optimizers._types import Array
 from optimizers.options.table import LEVEL, NUMBER, Option, anything
 from optimizers.result import StopReason as Stop
+from optimizers.scipy import locks
 from optimizers.scipy.lbfgsb.solver import LbfgsbSolver
-from optimizers.scipy.method import Lock, Method
+from optimizers.scipy.method import Method
 from optimizers.scipy.options import LBFGSB_OPTIONS, TNC_OPTIONS, like, shared
 from optimizers.scipy.solver import CustomSolver, ScipySolver
 from optimizers.scipy.tnc.solver import TncSolver
@@ -165,7 +166,7 @@ METHODS: dict[str, Method] = {
         tol=("tol",),
         counted_by_run=True,
         strips_fixed=True,
-        lock=Lock("_cobyla_py", "_module_lock", guards_state=True),
+        lock=locks.COBYLA,
         # Its codes changed meaning in SciPy 1.16; its words are clear in both.
         words={
             "satisfying the constraints": Stop.INFEASIBLE,
@@ -192,8 +193,7 @@ METHODS: dict[str, Method] = {
         budget=("maxfev", "maxfun"),
         counted_by_run=True,
         strips_fixed=True,
-        # COBYQA is Python and keeps all of a run in that run's objects.
-        lock=Lock("_cobyqa_py", "COBYQA_LOCK"),
+        lock=locks.COBYQA,
         stops={
             0: Stop.CONVERGED,
             1: Stop.TARGET,

@@ -54,11 +54,8 @@ class GraphBackend(Backend):
             self.packing = packing_of(self.variables)
             with v1.name_scope("external_optimizer"):
                 self._build(loss, constraints, second_order)
-        self._feeding = Feeding(
-            loss.graph,
-            self.variables,
-            [*self._both, *self._values, *self._jacobians, *self._products],
-        )
+        tensors = [*self._both, *self._values, *self._jacobians, *self._products]
+        self._feeding = Feeding(loss.graph, self.variables, tensors)
         self._session: Any = None
         self._run_kwargs: dict[str, Any] = {}
         #: How many evaluations of the loss there were, and the faster way to more.
