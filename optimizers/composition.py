@@ -7,7 +7,7 @@ from typing import Any
 
 from optimizers._types import ArrayLike, BoundsLike, ConstraintsLike, Objective
 from optimizers.errors import warn_user
-from optimizers.evaluation.choose import evaluator_for
+from optimizers.evaluation.choose import evaluator_by
 from optimizers.evaluation.evaluator import Evaluator
 from optimizers.gradients.source import GradientSource, Jacobian
 from optimizers.journal.header import header_of
@@ -127,15 +127,7 @@ class Composed(Configured, Declaring):
 
     def _evaluator(self, fun: Objective, settings: dict[str, Any]) -> Evaluator:
         """Return who evaluates an objective, by the settings given for a run."""
-        holding = self._effective_settings(settings)
-        return evaluator_for(
-            fun,
-            self._max_evals_grouped,
-            holding.get("workers"),
-            eval_timeout=holding.get("eval_timeout"),
-            retries=holding.get("retries") or 0,
-            hedge=bool(holding.get("hedge")),
-        )
+        return evaluator_by(fun, self._max_evals_grouped, self._effective_settings(settings))
 
     def _needs_thread(self) -> bool:
         """Return whether a run that is held from outside is to be in a thread of its own."""

@@ -1,6 +1,6 @@
 """The choice of the evaluator for a run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from optimizers.errors import OptionError
@@ -15,6 +15,18 @@ def check_workers(group: int | None, workers: Any) -> None:
         check_group(group)
     else:
         evaluator_for(check_workers, group, workers)
+
+
+def evaluator_by(
+    fun: Callable[..., Any], group: int | None, settings: Mapping[str, Any]
+) -> Evaluator:
+    """Return the evaluator that the settings of a run, as users name them, mean."""
+    further: dict[str, Any] = {
+        "retries": settings.get("retries") or 0,
+        "hedge": bool(settings.get("hedge")),
+    }
+    timeout = settings.get("eval_timeout")
+    return evaluator_for(fun, group, settings.get("workers"), eval_timeout=timeout, **further)
 
 
 def evaluator_for(

@@ -9,7 +9,7 @@ from typing_extensions import override
 from optimizers._types import ArrayLike, BoundsLike, ConstraintsLike, Objective
 from optimizers.errors import InvalidInputError, OptionError
 from optimizers.evaluation.arguments import WithArguments, value_alone
-from optimizers.evaluation.choose import evaluator_for
+from optimizers.evaluation.choose import evaluator_by
 from optimizers.evaluation.evaluator import vectorized
 from optimizers.gradients.source import Jacobian
 from optimizers.lockstep.lockstep import Member
@@ -109,14 +109,8 @@ def race(
     evaluating = {name: settings.pop(name) for name in _EVALUATING if name in settings}
     if jac is True and isinstance(evaluating.get("workers"), str):
         fun = vectorized(WithArguments(fun, ()))
-    evaluator = evaluator_for(
-        value_alone(fun) if jac is True else fun,  # for those that take no gradient
-        max_evals_grouped,
-        evaluating.get("workers"),
-        eval_timeout=evaluating.get("eval_timeout"),
-        retries=evaluating.get("retries") or 0,
-        hedge=bool(evaluating.get("hedge")),
-    )
+    alone = value_alone(fun) if jac is True else fun  # for those that take no gradient
+    evaluator = evaluator_by(alone, max_evals_grouped, evaluating)
     members = []
     for number, (name, optimizer) in enumerate(named.items()):
         _check(name, optimizer)
