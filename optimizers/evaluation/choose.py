@@ -21,12 +21,9 @@ def evaluator_by(
     fun: Callable[..., Any], group: int | None, settings: Mapping[str, Any]
 ) -> Evaluator:
     """Return the evaluator that the settings of a run, as users name them, mean."""
-    further: dict[str, Any] = {
-        "retries": settings.get("retries") or 0,
-        "hedge": bool(settings.get("hedge")),
-    }
-    timeout = settings.get("eval_timeout")
-    return evaluator_for(fun, group, settings.get("workers"), eval_timeout=timeout, **further)
+    known: dict[str, Any] = {name: settings.get(name) for name in ("workers", "eval_timeout")}
+    retries, hedge = settings.get("retries") or 0, bool(settings.get("hedge"))
+    return evaluator_for(fun, group, **known, retries=retries, hedge=hedge)
 
 
 def evaluator_for(

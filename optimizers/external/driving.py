@@ -259,6 +259,5 @@ def _start(initial: NDArray[Any], bounds: Bounds | None) -> NDArray[Any]:
         return initial
     clipped = np.clip(initial, bounds.lb, bounds.ub, dtype=np.float64)
     away = np.abs(clipped - initial)
-    return (
-        np.where(away <= np.spacing(np.abs(initial)), clipped, initial) if away.any() else initial
-    )
+    is_rounding = away <= np.spacing(np.abs(initial))
+    return np.where(is_rounding, clipped, initial) if away.any() else initial

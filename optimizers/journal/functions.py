@@ -92,12 +92,8 @@ def gradient_in(kind: Kind, raw: Any, n: int) -> tuple[float | None, Array]:
     if kind == "both":
         value, raw = unpack(raw)
         value = as_value(value)
-    if (
-        type(raw) is np.ndarray
-        and raw.dtype is _FLOAT64
-        and raw.shape == (n,)
-        and raw.flags.c_contiguous
-    ):
+    is_plain = type(raw) is np.ndarray and raw.dtype is _FLOAT64 and raw.shape == (n,)
+    if is_plain and raw.flags.c_contiguous:
         return value, raw
     return value, as_gradient(raw, n, finite=False)
 

@@ -76,14 +76,9 @@ def takes_steps(kernel: LbfgsbKernel) -> bool:
         value, gradient = trial(ray.start)
         step = ray.first * (0.01 if kernel.iterations == 0 else 1.0)
         x = np.clip(ray.point(step), *BOX)
-        as_told.extend(
-            (
-                np.allclose(ray.point(ray.first), kernel.x, rtol=0, atol=1e-12),
-                ray.value == value,
-                bool(np.isclose(ray.slope, gradient @ ray.direction, rtol=1e-12, atol=0)),
-                ray.first <= ray.longest,
-            )
-        )
+        as_told.extend([ray.value == value, ray.first <= ray.longest])
+        as_told.append(np.allclose(ray.point(ray.first), kernel.x, rtol=0, atol=1e-12))
+        as_told.append(np.allclose(ray.slope, gradient @ ray.direction, rtol=1e-12, atol=0))
         steps.append((step, x))
         kernel.accept(step, x, *trial(x))
 
