@@ -73,11 +73,7 @@ class MemberEvaluator(AskingEvaluator):
             for block, calls in zip(wave.blocks, request.calls, strict=True):
                 facts.count(block, slice(0, calls))
             facts.precision = max(facts.precision, request.precision)
-        for number, rows, answer in sorted(request.answers, key=_place):
+        for number, rows, answer in sorted(request.answers, key=lambda a: (a[0], a[1].start)):
             yield wave.blocks[number], rows, answer
         if stop is not None:
             raise stop
-
-
-def _place(found: tuple[int, slice, Answer]) -> tuple[int, int]:
-    return found[0], found[1].start

@@ -100,7 +100,8 @@ def read_moments(folder: str | os.PathLike[str]) -> Moments:
         with path.open(newline="") as file:
             rows = [row for row in csv.DictReader(file) if row["t"] != "t"]
         last = rows[-1]
-        vectors = {name: _numbers(last[name]) for name in _COLUMNS[:-1] if last.get(name)}
+        texts = {name: last[name].strip("[] \n") for name in _COLUMNS[:-1] if last.get(name)}
+        vectors = {name: list(map(float, text.split())) for name, text in texts.items()}
         return {**vectors, "t": int(last["t"])}
     except OSError as error:
         raise OptionError(f"The moments cannot be read: {error}.") from error
@@ -113,10 +114,6 @@ def read_moments(folder: str | os.PathLike[str]) -> Moments:
 def _text(vector: Array) -> str:
     """Return a vector as text that Qiskit reads too, to the last digit."""
     return f"[{' '.join(map(repr, np.asarray(vector, dtype=np.float64).tolist()))}]"
-
-
-def _numbers(text: str) -> list[float]:
-    return [float(number) for number in text.strip("[] \n").split()]
 
 
 #: The default step of the differences, as in Qiskit.
