@@ -82,7 +82,8 @@ class DaskExecutor(Executor):
 
 def is_dask(given: Any) -> bool:
     """Return whether ``workers`` is a Dask client, or an executor that one made."""
-    return _is_client(given) or _is_clients(given)
+    clients = getattr(given, "_client", None) if isinstance(given, Executor) else None
+    return _is_client(given) or _is_client(clients)
 
 
 def dask_executor(given: Any) -> DaskExecutor:
@@ -95,7 +96,3 @@ def dask_executor(given: Any) -> DaskExecutor:
 
 def _is_client(given: Any) -> bool:
     return callable(getattr(given, "get_executor", None)) and hasattr(given, "nthreads")
-
-
-def _is_clients(given: Any) -> bool:
-    return isinstance(given, Executor) and _is_client(getattr(given, "_client", None))
