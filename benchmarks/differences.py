@@ -20,7 +20,7 @@ import scipy.optimize
 import optimizers
 from optimizers import LBFGSB, minimize_lbfgsb
 
-Run = Callable[[np.ndarray, Any], Any]  # minimises from a start with a gradient or None
+Run = Callable[[np.ndarray, Any], Any]  # minimizes from a start with a gradient or None
 
 _OPTIONS: dict[str, Any] = {"maxiter": 10, "ftol": 0.0, "gtol": 0.0}
 

@@ -2,7 +2,7 @@
 
     python benchmarks/lockstep.py [--starts 64] [--n 10] [--milliseconds 1]
 
-Each call of the vectorised objective takes the given time, however many points it gets, as a
+Each call of the vectorized objective takes the given time, however many points it gets, as a
 simulator or a device does that evaluates a batch at once. Contestants begin at the same starts and
 take no gradient: lock-step; a loop of ours; a loop of SciPy's L-BFGS-B, whose probes are points
 one by one, and with ``workers``, a map that hands the probes of a gradient over as one batch; and

@@ -2,7 +2,7 @@
 
     python benchmarks/overhead.py [--n 2 10 100 1000] [--repeats 11] [--algorithm L-BFGS-B TNC]
 
-Each contestant minimises the same function from the same start; the function returns value and
+Each contestant minimizes the same function from the same start; the function returns value and
 gradient together (``jac=True``). A first run records its answers; in the runs that are timed the
 objective plays them back, so that what it takes itself is some 0.1 microseconds.
 Contestants take turns, so that the machine's drift hits all alike; the figures are medians, and
@@ -27,7 +27,7 @@ import optimizers
 from optimizers import LBFGSB, TNC, minimize_lbfgsb, minimize_tnc
 
 Both = Callable[[np.ndarray], tuple[float, np.ndarray]]
-Run = Callable[[Both, np.ndarray], object]  # minimises an objective from a start
+Run = Callable[[Both, np.ndarray], object]  # minimizes an objective from a start
 
 
 def pairs(x: np.ndarray) -> tuple[float, np.ndarray]:

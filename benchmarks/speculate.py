@@ -3,7 +3,7 @@
     python benchmarks/speculate.py [--n 8 16 32] [--most 5]
 
 Rosenbrock's function from the standard start, gradients by one-sided differences. A wave is a call
-of the vectorised objective; nothing here is timed.
+of the vectorized objective; nothing here is timed.
 """
 
 import argparse

@@ -138,7 +138,7 @@ def installed(pool: ThreadPoolExecutor) -> dict[str, Run]:
     return runs
 
 
-def minimised(run: Run, n: int, seconds: float) -> tuple[Recorder, float]:
+def minimized(run: Run, n: int, seconds: float) -> tuple[Recorder, float]:
     """Return what was recorded in a run, and how long it took."""
     fun = Recorder(n, seconds)
     began = time.perf_counter()
@@ -153,7 +153,7 @@ def counts(sizes: list[int]) -> None:
         with ThreadPoolExecutor(n + 1) as pool:
             cells = []
             for make in (ours, ours_as_scipy, scipys):
-                fun, _ = minimised(make(pool), n, 0.03)  # all have begun by then
+                fun, _ = minimized(make(pool), n, 0.03)  # all have begun by then
                 cells.append(f"{fun.rounds} ({fun.points})")
         print(f"{n:>4} " + " ".join(f"{cell:>16}" for cell in cells), flush=True)
 
@@ -164,7 +164,7 @@ def times(n: int, seconds: float, repeats: int) -> None:
         figures: dict[str, list[tuple[int, int, int, float]]] = {name: [] for name in runs}
         for _ in range(repeats):
             for name, run in runs.items():
-                fun, elapsed = minimised(run, n, seconds)
+                fun, elapsed = minimized(run, n, seconds)
                 figures[name].append((fun.rounds, fun.calls, fun.points, elapsed))
     print(f"\nn = {n}, {n + 1} threads, {1e3 * seconds:.0f} ms an evaluation, medians of {repeats}")
     print("rounds, calls, points, seconds; seconds / ideal; milliseconds above ideal in each round")

@@ -1,4 +1,4 @@
-"""Minimise on a Dask cluster: here two processes on this machine, elsewhere many machines.
+"""Minimize on a Dask cluster: here two processes on this machine, elsewhere many machines.
 
 python examples/dask_cluster.py
 """

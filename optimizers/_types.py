@@ -12,7 +12,7 @@ Array: TypeAlias = NDArray[np.float64]
 #: A point of the search space as users write it: a number or a vector of shape ``(n,)``.
 POINT: TypeAlias = float | NDArray[Any]
 
-#: What is minimised: ``fun(x) -> float``, or ``fun(x) -> (float, gradient)`` with ``jac=True``.
+#: What is minimized: ``fun(x) -> float``, or ``fun(x) -> (float, gradient)`` with ``jac=True``.
 Objective: TypeAlias = Callable[..., Any]
 
 #: Bounds as users write them: pairs with None or infinities, an (n, 2) array, or SciPy's Bounds.

@@ -31,7 +31,7 @@ class Composed(Configured, Declaring):
 
     #: What a failed evaluation does where ``on_failure`` is not given.
     _default_on_failure = "raise"
-    #: Whether the algorithm itself reckons with noise; any other is run in stages if there is some.
+    #: Whether the algorithm itself handles noise; any other is run in stages if there is some.
     handles_noise = False
 
     def _problem(
@@ -93,9 +93,9 @@ class Composed(Configured, Declaring):
         """
         form = self._callback_form
         check_run_settings(type(self).__name__, settings, self._known_options(), form)
-        holding = self._effective_settings(settings)
-        callback = holding.get("callback")
-        noise = holding.get("noise")
+        effective = self._effective_settings(settings)
+        callback = effective.get("callback")
+        noise = effective.get("noise")
         takes_noise = self.handles_noise or self._takes_differences(problem)
         if noise is not None and not takes_noise:
             warn_user(f"{type(self).__name__} takes no differences here: noise has no effect.")
@@ -104,12 +104,12 @@ class Composed(Configured, Declaring):
             problem,
             evaluator or self._evaluator(problem.fun, settings),
             self._differences(problem),
-            maxfun=self._budget(holding.get("maxfun")),
+            maxfun=self._budget(effective.get("maxfun")),
             maxiter=self._iteration_limit(),
-            timeout=holding.get("timeout"),
-            on_failure=holding.get("on_failure") or self._default_on_failure,
-            on_interrupt=holding.get("on_interrupt") or "raise",
-            seed=holding.get("seed"),
+            timeout=effective.get("timeout"),
+            on_failure=effective.get("on_failure") or self._default_on_failure,
+            on_interrupt=effective.get("on_interrupt") or "raise",
+            seed=effective.get("seed"),
             observers=(
                 *self._watchers(),
                 *(() if callback is None else (as_observer(callback, form),)),

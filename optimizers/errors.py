@@ -77,7 +77,7 @@ class BrokenPoolError(WorkerDiedError):
 
 
 class JournalError(OptimizerError, OSError):
-    """A journal cannot be opened, read or written: its file is no journal, the disk is full."""
+    """A journal cannot be opened, read or written: its file is not a journal, the disk is full."""
 
 
 class JournalLockedError(JournalError, BlockingIOError):

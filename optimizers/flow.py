@@ -192,7 +192,7 @@ complete(FlowSettings, [("Parameters", [GROUPED])])
 def check_range(
     name: str, value: Any, low: float, high: float = np.inf, *, closed: bool = True
 ) -> None:
-    """Raise an OptionError if an option is no number of an interval.
+    """Raise an OptionError if an option is not a number of an interval.
 
     Parameters
     ----------

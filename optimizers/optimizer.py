@@ -29,12 +29,12 @@ _EVALUATING = ("workers", "eval_timeout", "retries", "hedge")
 
 
 class Minimizer(Protocol):
-    """Anything that minimises: an :class:`Optimizer` or a bare function."""
+    """Anything that minimizes: an :class:`Optimizer` or a bare function."""
 
     def __call__(
         self, fun: Objective, x0: Any, jac: Jacobian = None, bounds: BoundsLike = None
     ) -> OptimizerResult:
-        """Minimise ``fun`` from ``x0`` and return the result."""
+        """Minimize ``fun`` from ``x0`` and return the result."""
         ...
 
 
@@ -74,14 +74,14 @@ class Optimizer(Composed, StaticHelpers):
         hessp: Callable[..., Any] | None = None,
         **settings: Unpack[RunSettings],
     ) -> OptimizerResult:
-        """Minimise a scalar function of one or more variables.
+        """Minimize a scalar function of one or more variables.
 
         Parameters
         ----------
         fun : callable
             The objective, ``fun(x) -> float`` with ``x`` of shape (n,); with ``jac=True``,
             ``fun(x) -> (float, gradient)``. It gets a copy of ``x`` that it may change. Without
-            ``jac=True`` it may return ``(value, standard_error)``, of which the value is minimised.
+            ``jac=True`` it may return ``(value, standard_error)``, of which the value is minimized.
         x0 : float or array_like of shape (n,)
             The start. It is not changed.
         jac : callable, {"2-point", "3-point", "cs"}, GradientSource, True or None, default None
@@ -171,11 +171,11 @@ class Optimizer(Composed, StaticHelpers):
                 raise OptionError(
                     f"{name} was given, but the caller of a stepper evaluates its points."
                 )
-        evaluator, holding, log = AskingEvaluator(), self._effective_settings(settings), None
+        evaluator, effective, log = AskingEvaluator(), self._effective_settings(settings), None
         problem = self._problem(told, x0, jac, bounds, constraints, hess, hessp)
-        if holding.get("journal") is None:
+        if effective.get("journal") is None:
             # Another one is to draw the same random numbers, and has start and bounds of its own.
-            seed = holding.get("seed")
+            seed = effective.get("seed")
             settings["seed"] = np.random.SeedSequence().entropy if seed is None else seed
             given: dict[str, Any] = {"x0": problem.x0, "jac": jac, "bounds": problem.bounds}
             given.update(settings, constraints=constraints, hess=hess, hessp=hessp)
@@ -197,10 +197,10 @@ class Optimizer(Composed, StaticHelpers):
         on_error: Literal["return", "raise"] = "return",
         **settings: Unpack[RunSettings],
     ) -> OptimizerResults:
-        """Minimise from many starts, whose runs advance together.
+        """Minimize from many starts, whose runs advance together.
 
         What all runs want next, values and probes and gradients, is one wave: one call of a
-        vectorised objective, or one round of the workers. Each result is that of
+        vectorized objective, or one round of the workers. Each result is that of
         :meth:`minimize` from the same start, with the same settings.
 
         Parameters
@@ -244,8 +244,8 @@ class Optimizer(Composed, StaticHelpers):
         starts = as_starts(X0)
         problem = self._problem(fun, starts[0], jac, bounds, constraints, hess, hessp)
         given = dict(settings)
-        evaluator, holding = self._evaluator(problem.fun, given), self._effective_settings(given)
-        return minimize_many(self._prepared, evaluator, problem, starts, given, holding, on_error)
+        evaluator, effective = self._evaluator(problem.fun, given), self._effective_settings(given)
+        return minimize_many(self._prepared, evaluator, problem, starts, given, effective, on_error)
 
     async def minimize_async(
         self,
@@ -257,7 +257,7 @@ class Optimizer(Composed, StaticHelpers):
         in_flight: int | None = None,
         **settings: Any,
     ) -> OptimizerResult:
-        """Minimise an objective that is a coroutine function.
+        """Minimize an objective that is a coroutine function.
 
         Parameters
         ----------
@@ -337,7 +337,7 @@ class Optimizer(Composed, StaticHelpers):
         args: tuple[Any, ...] = (),
         **settings: Any,
     ) -> OptimizerResult:
-        """Minimise; the same as :meth:`minimize`, so that an object is a bare Minimizer.
+        """Minimize; the same as :meth:`minimize`, so that an object is a bare Minimizer.
 
         Also a method for :func:`scipy.optimize.minimize`, which passes ``args`` on.
         """

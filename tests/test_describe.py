@@ -154,7 +154,7 @@ def test_further_options_are_those_without_a_parameter_of_their_own():
 
 def test_a_class_of_the_users_own_can_be_described():
     class Mine(Optimizer):
-        """Minimise in my way.
+        """Minimize in my way.
 
         Parameters
         ----------
@@ -170,6 +170,6 @@ def test_a_class_of_the_users_own_can_be_described():
             return {"gradient": SupportLevel.supported}
 
     text = option_table(Mine)
-    assert text.startswith("Mine: Minimise in my way.")
+    assert text.startswith("Mine: Minimize in my way.")
     assert "rate (default 0.1)" in text
     assert "gradient supported, bounds not_supported" in text

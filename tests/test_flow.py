@@ -31,7 +31,7 @@ def bowl(x):
     return float(x @ x)
 
 
-def test_a_wave_is_one_call_of_a_vectorised_objective():
+def test_a_wave_is_one_call_of_a_vectorized_objective():
     sizes = []
 
     @vectorized

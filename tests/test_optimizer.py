@@ -574,7 +574,7 @@ class TestInput:
         with pytest.raises(CapabilityError, match="jac"):
             SciPyOptimizer("trust-ncg").minimize(pytest.fail, [0.0])
 
-    def test_constraints_that_cannot_be_honoured_are_an_error(self):
+    def test_constraints_that_cannot_be_honored_are_an_error(self):
         with pytest.raises(CapabilityError, match="constraints"):
             TNC().minimize(pytest.fail, [0.0], constraints=LinearConstraint([[1]], 0, 1))
 

@@ -227,7 +227,7 @@ def _resume(given: argparse.Namespace, out: TextIO) -> int:
         fun = given.fun or header["functions"]["fun"]
         if fun is None:
             raise UsageError(
-                "The journal does not know the objective, which is no function at the top of a "
+                "The journal does not know the objective, which is not a function at the top of a "
                 "file: name one by --fun file.py:name, or run the same call in Python again."
             )
         if header["problem"]["jac"] == "function":

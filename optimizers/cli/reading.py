@@ -28,7 +28,7 @@ def read_option(text: str) -> tuple[str, Any]:
     """Return the name and the value of ``-o name=value``."""
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise UsageError(f"-o {text} is no option: write -o name=value.")
+        raise UsageError(f"-o {text} is not an option: write -o name=value.")
     try:
         return name, ast.literal_eval(value)
     except (ValueError, SyntaxError):
@@ -40,7 +40,7 @@ def read_vector(text: str) -> Array:
     try:
         return np.array([float(number) for number in text.strip("[]() ").split(",")])
     except ValueError:
-        raise UsageError(f"{text!r} is no vector: write numbers with commas, 1,2.5.") from None
+        raise UsageError(f"{text!r} is not a vector: write numbers with commas, 1,2.5.") from None
 
 
 def read_bounds(text: str, n: int) -> list[tuple[float | None, float | None]]:
@@ -64,7 +64,7 @@ def read_jacobian(given: Any, path: str | None) -> Any:
     if given.lower() == "true":
         return True
     if ":" not in given and path is None:
-        raise UsageError(f"--jac {given} is no function: write --jac file.py:name.")
+        raise UsageError(f"--jac {given} is not a function: write --jac file.py:name.")
     reference = given if ":" in given else f"{path}:{given}"
     return read_function(reference, or_source=True)
 
@@ -73,7 +73,7 @@ def read_function(reference: str, *, or_source: bool = False) -> Any:
     """Return what ``path.py:name`` names: a function, or if that may be, a gradient source."""
     path, colon, name = reference.rpartition(":")
     if not colon:
-        raise UsageError(f"{reference!r} is no function in a file: write path.py:name.")
+        raise UsageError(f"{reference!r} is not a function in a file: write path.py:name.")
     if not Path(path).is_file():
         raise UsageError(f"{path} does not exist.")
     module = _module(Path(path).resolve())

@@ -18,7 +18,7 @@ _SOURCES: dict[str, type[GradientSource]] = {
 
 
 def rebuilt(header: dict[str, Any]) -> tuple[Any, Any]:
-    """Return the optimizer that a header describes, and the gradient if that is no function."""
+    """Return the optimizer that a header describes, and the gradient if that is not a function."""
     problem = header["problem"]
     missing = [name for name in ("constraints", "hess", "hessp") if problem[name]]
     arguments = {k: v for k, v in header["settings"].items() if k not in _LIVING}

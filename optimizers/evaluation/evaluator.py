@@ -125,7 +125,7 @@ class Evaluator:
         self._fun = fun
         self._is_stacked = is_stacked or is_vectorized(fun)
         self._retries = retries
-        #: How many points one call takes; None for as many as there are: a vectorised objective
+        #: How many points one call takes; None for as many as there are: a vectorized objective
         #: takes a whole wave at once unless the user limits it.
         self._size = None if self._is_stacked and check_group(group) == 1 else check_group(group)
         self.facts = self._made_facts()
@@ -199,7 +199,7 @@ def check_group(group: int | None) -> int:
     Raises
     ------
     OptionError
-        If it is no whole number of at least 1.
+        If it is not a whole number of at least 1.
     """
     group = 1 if group is None else group
     if isinstance(group, bool) or not isinstance(group, int | np.integer) or group < 1:

@@ -118,7 +118,7 @@ def _made(given: Any) -> Executor:
             f"workers is a callable that returned {made!r}, expected an executor. workers may be "
             f"{_EXPECTED}."
         )
-    return made  # type: ignore[no-any-return]  # duck typed: loky's is no subclass
+    return made  # type: ignore[no-any-return]  # duck typed: loky's is not a subclass
 
 
 def process_pool(count: int) -> Executor:
@@ -131,7 +131,7 @@ def process_pool(count: int) -> Executor:
     context = get_context("forkserver" if "forkserver" in get_all_start_methods() else "spawn")
     ready = context.Semaphore(0)
     executor = ProcessPoolExecutor(count, context, initializer=begin, initargs=(ready,))
-    # A process takes a second to start, which is no part of an evaluation's time.
+    # A process takes a second to start, which is not part of an evaluation's time.
     try:
         for future in [executor.submit(os.getpid) for _ in range(count)]:
             future.result()

@@ -24,7 +24,7 @@ class MapEvaluator(Evaluator):
         if check_group(group) > 1 or is_vectorized(fun):
             raise OptionError(
                 "A map-like workers takes one point a task: it does not go together with "
-                "max_evals_grouped > 1 or a vectorised objective."
+                "max_evals_grouped > 1 or a vectorized objective."
             )
         super().__init__(fun, retries=retries)
         self._map = mapping

@@ -192,7 +192,7 @@ def _rows(answer: Any, count: int) -> NDArray[Any]:
         answer = list(zip(as_values(answer[0], count), answer[1], strict=True))
     elif is_pair or not hasattr(answer, "__len__") or len(answer) != count:
         raise InvalidValueError(
-            f"A vectorised function returned {answer!r:.200}, expected a row for each of {count} "
+            f"A vectorized function returned {answer!r:.200}, expected a row for each of {count} "
             "points."
         )
     rows = np.empty(count, dtype=object)

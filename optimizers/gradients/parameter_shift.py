@@ -89,8 +89,8 @@ class ParameterShift(GradientSource):
         shift = float(given.item()) if given.size == 1 and np.isfinite(given).all() else 0.0
         if abs(math.sin(shift)) < _LEAST_SINE:
             raise InvalidInputError(
-                f"The parameter shift is {self.shift!r}, expected a number that is no multiple of "
-                "pi: there, both probes tell the same."
+                f"The parameter shift is {self.shift!r}, expected a number that is not a multiple "
+                "of pi: there, both probes tell the same."
             )
         # What is kept is the object's own, and the same whatever sequences were given.
         object.__setattr__(self, "shift", shift)

@@ -134,20 +134,20 @@ class JournaledEvaluator(Evaluator):
                 asked.append(block if len(rows) == k else some)
                 origins[id(asked[-1])] = block, rows, [number + row for row in rows]
             number += k
-        heard: set[int] = set()
+        answered: set[int] = set()
 
-        def hear(one: Block, row: int, answer: Answer) -> None:
+        def on_answer(one: Block, row: int, answer: Answer) -> None:
             seqs = origins[id(one)][2][row : row + 1]
-            heard.update(seqs)  # also if it cannot be recorded: its value may be the best
+            answered.update(seqs)  # also if it cannot be recorded: its value may be the best
             self._record(first, seqs, one, slice(row, row + 1), answer, perf_counter() - began)
 
-        inner = Wave(asked, wave.retries, wave.deadline, wave.required_rows, hear)
+        inner = Wave(asked, wave.retries, wave.deadline, wave.required_rows, on_answer)
         answers, began = self._inner.answers(inner), perf_counter()
         try:
             for one, part, answer in answers:
                 block, rows, numbers = origins[id(one)]
                 there, seqs = rows[part], numbers[part]
-                if seqs[0] not in heard:
+                if seqs[0] not in answered:
                     self._record(first, seqs, one, part, answer, perf_counter() - began)
                 self.facts.precision = max(self.facts.precision, self._inner.facts.precision)
                 if there[-1] - there[0] == len(there) - 1:

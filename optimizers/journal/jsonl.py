@@ -69,7 +69,7 @@ class JsonLines:
                     os.fsync(self._file)
                     self._synced = now
         except OSError as error:
-            # Half a line is no record.
+            # Half a line is not a record.
             with contextlib.suppress(OSError):
                 os.ftruncate(self._file, self._size)
             raise not_written(self.path, error) from error
@@ -116,7 +116,7 @@ def not_written(path: str, error: Exception) -> JournalError:
 def not_a_journal(path: str) -> JournalError:
     """Return the error for a file that is something else."""
     return JournalError(
-        f"{path} is no journal of a run, and was left as it is: name another file as journal."
+        f"{path} is not a journal of a run, and was left as it is: name another file as journal."
     )
 
 

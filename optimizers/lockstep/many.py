@@ -26,39 +26,39 @@ def minimize_many(
     problem: Problem,
     starts: Array,
     settings: dict[str, Any],
-    holding: dict[str, Any],
+    effective: dict[str, Any],
     on_error: str,
 ) -> OptimizerResults:
     """Minimize from many starts; see :meth:`Optimizer.minimize_many`."""
-    check_no_journal(holding)
+    check_no_journal(effective)
     if on_error not in ("return", "raise"):
         raise OptionError(f"on_error is {on_error!r}, expected 'return' or 'raise'.")
     problems = [replace(problem, x0=start) for start in inside_all(starts, problem)]
     members = list(
-        members_of(prepare, problems, settings, evaluator, seeds_from(holding.get("seed")))
+        members_of(prepare, problems, settings, evaluator, seeds_from(effective.get("seed")))
     )
-    return run_all(evaluator, members, holding, on_error)
+    return run_all(evaluator, members, effective, on_error)
 
 
 def run_all(
-    evaluator: Evaluator, members: list[Member], holding: dict[str, Any], on_error: str = "return"
+    evaluator: Evaluator, members: list[Member], effective: dict[str, Any], on_error: str = "return"
 ) -> OptimizerResults:
     """Run members to their ends and return their results, or raise what ended them."""
-    lockstep = LockStep(evaluator, timeout=holding.get("timeout"))
+    lockstep = LockStep(evaluator, timeout=effective.get("timeout"))
     for _ in lockstep.ended(members):
         pass
     reason = lockstep.stopped or StopReason.CLOSED
     results = OptimizerResults((member.finish(reason) for member in members), lockstep.rounds)
-    raise_if_ended(lockstep.error, results, holding)
+    raise_if_ended(lockstep.error, results, effective)
     failures = list(results.failures.values())
     if failures and (on_error == "raise" or len(failures) == len(results)):
         raise attached(failures[0], results)
     return results
 
 
-def check_no_journal(holding: dict[str, Any]) -> None:
+def check_no_journal(effective: dict[str, Any]) -> None:
     """Raise an OptionError if a journal was given for many runs."""
-    if holding.get("journal") is not None:
+    if effective.get("journal") is not None:
         raise OptionError(
             "journal was given, but a journal is of one run, and these are many: leave it out, "
             "or run them one by one, each with its own."

@@ -16,7 +16,7 @@ from optimizers.evaluation.wave import Answer, Block, SharedRetryBudget, Wave
 from optimizers.lockstep.member import MemberRequest
 
 
-class Share(NamedTuple):
+class MemberRows(NamedTuple):
     """Rows of a merged block that are of one run."""
 
     #: Where they are there.
@@ -32,10 +32,10 @@ class MergedBlock(Block):
     """Points of several runs that go to the same function; shares tell whose they are, in order."""
 
     def __init__(self, like: Block, parts: Iterable[tuple[NDArray[Any], int, int, int]]) -> None:
-        points, self.shares, end = [], list[Share](), 0
+        points, self.shares, end = [], list[MemberRows](), 0
         for own, owner, number, row in parts:
             points.append(own)
-            self.shares.append(Share(end, end + len(own), owner, number, row))
+            self.shares.append(MemberRows(end, end + len(own), owner, number, row))
             end += len(own)
         super().__init__(np.concatenate(points), like.function, like.kind)
         self._firsts = [share.start for share in self.shares]
@@ -57,17 +57,17 @@ class MergedBlock(Block):
         counts: list[int] = np.add.reduceat(self._starts, self._firsts).tolist()
         return counts
 
-    def within(self, part: slice) -> list[Share]:
+    def within(self, part: slice) -> list[MemberRows]:
         """Return the shares of some rows, cut to these."""
         first = bisect_right(self._firsts, part.start) - 1
         return [
-            Share(max(start, part.start), min(stop, part.stop), owner, number,
+            MemberRows(max(start, part.start), min(stop, part.stop), owner, number,
                   row + max(part.start - start, 0))
             for start, stop, owner, number, row
             in self.shares[first : bisect_left(self._firsts, part.stop)]
         ]  # fmt: skip
 
-    def of(self, shares: Iterable[Share]) -> "MergedBlock":
+    def of(self, shares: Iterable[MemberRows]) -> "MergedBlock":
         """Return some of the rows."""
         rows = ((self.points[share.start : share.stop], *share[2:]) for share in shares)
         return MergedBlock(self, rows)
@@ -134,7 +134,7 @@ class Round:
                 words = "A call with points of several runs failed, and no budget to repeat it."
                 self._put(block.shares, 0, EvaluationError(words))
 
-    def _put(self, shares: Sequence[Share], first: int, answer: Answer) -> bool:
+    def _put(self, shares: Sequence[MemberRows], first: int, answer: Answer) -> bool:
         """Let requests have answers, and return whether the rest of the last's is not wanted."""
         for start, stop, owner, number, row in shares:
             own = answer

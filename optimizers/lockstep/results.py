@@ -104,10 +104,10 @@ def _rank(result: OptimizerResult) -> tuple[float, bool, float]:
 
 
 def raise_if_ended(
-    error: BaseException | None, results: Sequence[OptimizerResult], holding: dict[str, Any]
+    error: BaseException | None, results: Sequence[OptimizerResult], effective: dict[str, Any]
 ) -> None:
     """Raise what ended all runs, unless it is Ctrl-C and the results are wanted instead."""
-    returns = isinstance(error, KeyboardInterrupt) and holding.get("on_interrupt") == "return"
+    returns = isinstance(error, KeyboardInterrupt) and effective.get("on_interrupt") == "return"
     if error is not None and not returns:
         raise attached(error, results)
 

@@ -25,7 +25,7 @@ UNIT = 30.0
 
 
 @dataclass(frozen=True)
-class Survey:
+class Neighborhood:
     """Moves, shape (m, n), and 2 m + m (m - 1) / 2 points that tell the derivatives along them."""
 
     moves: Array
@@ -46,7 +46,7 @@ class Survey:
         return gradient, hessian
 
 
-def survey(x: Array, moves: Array, lower: Array | None, upper: Array | None) -> Survey:
+def neighborhood(x: Array, moves: Array, lower: Array | None, upper: Array | None) -> Neighborhood:
     """Return the probes that tell gradient and Hessian along some moves from ``x``.
 
     Moves are shortened where the bounds are too near, and left out where they leave no room.
@@ -58,16 +58,16 @@ def survey(x: Array, moves: Array, lower: Array | None, upper: Array | None) -> 
     moves = moves[fits > 1e-3] * fits[fits > 1e-3, np.newaxis]
     first, second = np.triu_indices(len(moves), 1)
     points = np.concatenate([x + moves, x - moves, x + moves[first] + moves[second]])
-    return Survey(moves, clipped(points, lower, upper))
+    return Neighborhood(moves, clipped(points, lower, upper))
 
 
-def survey_size(n: int) -> int:
-    """Return how many points a survey of ``n`` variables and its outlook take, at most."""
+def neighborhood_size(n: int) -> int:
+    """Return how many points a neighborhood and its continuation take, at most."""
     return 2 * n + n * (n - 1) // 2 + 2 * n * len(_REACHES) + 2
 
 
 @dataclass(frozen=True)
-class Outlook:
+class Continuation:
     """Directions, shape (m, n), as long as the variables are large, and points along them."""
 
     directions: Array
@@ -100,18 +100,17 @@ class Outlook:
         return self.directions * units(reaches, bent, sigma)[:, np.newaxis]
 
 
-def outlook(
+def continuation(
     x: Array,
-    looked: Survey,
+    looked: Neighborhood,
     gradient: Array,
     hessian: Array,
     lower: Array | None,
     upper: Array | None,
-) -> Outlook:
+) -> Continuation:
     """Return the points whose values show whether there is progress to be made.
 
-    On both sides along each eigenvector of what was surveyed and along each variable that was not,
-    and two along the Newton step.
+    Both sides of each eigenvector and of each variable not looked over; two of the Newton step.
     """
     size = np.maximum(1.0, np.abs(x))
     curvatures, vectors = np.linalg.eigh(hessian)
@@ -132,7 +131,7 @@ def outlook(
         newton: Array = -(vectors @ (inverse * (vectors.T @ gradient))) @ looked.moves
         newton *= min(1.0, float(np.min(size / np.maximum(np.abs(newton), 1e-300))))
         moves = np.concatenate([moves, [newton, 0.25 * newton]])
-    return Outlook(directions, clipped(x + moves, lower, upper))
+    return Continuation(directions, clipped(x + moves, lower, upper))
 
 
 def units(steps: Array, bent: Array, sigma: float) -> Array:

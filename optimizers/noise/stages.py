@@ -16,7 +16,14 @@ from optimizers._types import Array
 from optimizers.gradients.differences import Differences
 from optimizers.gradients.source import EPS
 from optimizers.noise.level import plan_noise
-from optimizers.noise.neighborhood import UNIT, VISIBLE, outlook, survey, survey_size, units
+from optimizers.noise.neighborhood import (
+    UNIT,
+    VISIBLE,
+    continuation,
+    neighborhood,
+    neighborhood_size,
+    units,
+)
 from optimizers.noise.steps import LONG_RUNGS, ladder
 from optimizers.problem.derivatives import By
 from optimizers.result import StopReason
@@ -152,7 +159,7 @@ class _Surroundings:
         self._given = noise
         self._has_user_steps = has_user_steps
         self.sigma = noise or 0.0
-        self._verdict = "the neighbourhood was not looked over"
+        self._verdict = "the neighborhood was not looked over"
         self._is_minimum = False
         self._units = np.empty(0)
 
@@ -208,20 +215,20 @@ class _Surroundings:
         """Look over what is around the end of a stage; a better point becomes the run's best."""
         run, x = self._run, end.x
         bounds = run.problem.lower, run.problem.upper
-        if _LOOKS * survey_size(run.problem.n) > max(run.nfev, _AFFORDABLE):
-            self._verdict = "its neighbourhood, of so many variables, was not looked over"
+        if _LOOKS * neighborhood_size(run.problem.n) > max(run.nfev, _AFFORDABLE):
+            self._verdict = "its neighborhood, of so many variables, was not looked over"
             return False
         moves, is_flat = np.diag(self._units), True
         for _ in range(_LOOKS):
-            looked = survey(x, moves, *bounds)
+            looked = neighborhood(x, moves, *bounds)
             told = looked.fold(end.fun, run.probe(looked.points))
-            ahead = outlook(x, looked, *told, *bounds)
+            ahead = continuation(x, looked, *told, *bounds)
             values = run.probe(ahead.points)
             best = ahead.better(end.fun, values, self.sigma)
             if best is not None and values[best] < end.fun - _negligible(end.fun):
                 return True
             if np.isfinite(values).mean() < _SEEN:
-                self._verdict = "too few points of its neighbourhood have a finite value"
+                self._verdict = "too few points of its neighborhood have a finite value"
                 return False
             is_flat &= ahead.is_flat(end.fun, values, self.sigma)
             moves = ahead.units(end.fun, values, self.sigma)

@@ -124,7 +124,7 @@ class CommonSettings(TypedDict, total=False):
 
 
 class RunSettings(CommonSettings, total=False):
-    """:class:`CommonSettings`, and the budget, where it is no option of the algorithm's own."""
+    """:class:`CommonSettings`, and the budget, where it is not an option of the algorithm's own."""
 
     maxfun: int | None
 

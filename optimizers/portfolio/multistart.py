@@ -219,16 +219,16 @@ def multistart(
         raise InvalidInputError(
             f"optimizer is {optimizer!r}, expected an Optimizer: an object, and not its class."
         )
-    holding = optimizer._effective_settings(settings)
-    check_no_journal(holding)
-    seeds = seeds_from(holding.get("seed"))
+    effective = optimizer._effective_settings(settings)
+    check_no_journal(effective)
+    seeds = seeds_from(effective.get("seed"))
     next(seeds)
     starts = _starts(sampler, lower, upper, next(seeds))
     box = np.column_stack([lower, upper])
     problem = optimizer._problem(fun, next(starts), jac, box, (), None, None)
     evaluator = optimizer._evaluator(problem.fun, settings)
     problems = (replace(problem, x0=start) for start in itertools.chain([problem.x0], starts))
-    timeout = holding.get("timeout")
+    timeout = effective.get("timeout")
     lockstep = LockStep(evaluator, timeout=timeout, budget=int(budget), slots=int(slots))
     minima = Minima(tolerance * (upper - lower))
     ended: dict[int, OptimizerResult] = {}
@@ -243,7 +243,7 @@ def multistart(
         if member.number in first and all("error" in ended.get(i, ()) for i in first):
             lockstep.stop(StopReason.FAILED)
     runs = OptimizerResults((ended[number] for number in sorted(ended)), lockstep.rounds)
-    raise_if_ended(lockstep.error, runs, holding)
+    raise_if_ended(lockstep.error, runs, effective)
     if lockstep.stopped is StopReason.FAILED:
         raise attached(next(iter(runs.failures.values())), runs)
     return MultistartResult(minima.sorted(), runs, lockstep.stopped or StopReason.MAXFUN)

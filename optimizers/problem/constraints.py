@@ -96,7 +96,7 @@ def _as_constraint(given: Any) -> Constraint:
 
 
 def _with_copy(fun: Any) -> Any:
-    """Return a user function that may spoil its argument; what is no function stays as it is."""
+    """Return a user function that may spoil its argument; what is not a function stays as it is."""
     if callable(fun):
         return lambda x, *args: fun(np.copy(x), *args)
     # A Hessian update strategy keeps state: the run works on its own.

@@ -1,4 +1,4 @@
-"""Problem: what is minimised, checked and normalised. The only place that reads user input."""
+"""Problem: what is minimized, checked and normalized. The only place that reads user input."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ from optimizers.support import SupportLevel, SupportLevels
 
 @dataclass(frozen=True)
 class Problem:
-    """A minimisation problem in the form that all algorithms share.
+    """A minimization problem in the form that all algorithms share.
 
     ``Problem.check`` makes one of what a user gave.
 
@@ -61,7 +61,7 @@ class Problem:
         hess: Any = None,
         hessp: Callable[..., Any] | None = None,
     ) -> "Problem":
-        """Check and normalise a user's problem for an algorithm with given support levels.
+        """Check and normalize a user's problem for an algorithm with given support levels.
 
         Parameters
         ----------
@@ -82,7 +82,7 @@ class Problem:
         InvalidInputError
             If an argument cannot be used.
         CapabilityError
-            If the algorithm requires what is missing or cannot honour what is given.
+            If the algorithm requires what is missing or cannot honor what is given.
         """
         if not callable(fun):
             raise InvalidInputError(f"fun is {fun!r}, expected a callable fun(x) -> float.")
@@ -171,7 +171,7 @@ def _is_used(name: str, what: str, levels: SupportLevels, is_given: bool) -> boo
         return is_given
     if level == SupportLevel.not_supported:
         raise CapabilityError(
-            f"{name} cannot honour {argument}: leave it out, or take an optimizer that does "
+            f"{name} cannot honor {argument}: leave it out, or take an optimizer that does "
             "(python -m optimizers list)."
         )
     warn_user(f"{name} ignores {argument}: the result does not depend on it.")

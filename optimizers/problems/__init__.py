@@ -1,6 +1,6 @@
 """Reference problems with gradients and known minima, and variational eigensolvers."""
 
-from .catalogue import all_problems, bounded_problems, get_problem, mgh_problems
+from .catalog import all_problems, bounded_problems, get_problem, mgh_problems
 from .reference import ReferenceProblem
 from .systems import h2, ising
 from .vqe import VQE

@@ -267,19 +267,19 @@ def broyden_tridiagonal(n: int = 10) -> ReferenceProblem:
     )
 
 
-def _neighbours(n: int) -> Array:
-    """Return 1 where column j is a neighbour of row i: the five before it and the one after."""
+def _neighbors(n: int) -> Array:
+    """Return 1 where column j is a neighbor of row i: the five before it and the one after."""
     band = np.tri(n, k=1) - np.tri(n, k=-6)
     np.fill_diagonal(band, 0.0)
     return band
 
 
 def _broyden_banded_residuals(x: Array) -> Array:
-    return x * (2.0 + 5.0 * x**2) + 1.0 - _neighbours(x.size) @ (x * (1.0 + x))
+    return x * (2.0 + 5.0 * x**2) + 1.0 - _neighbors(x.size) @ (x * (1.0 + x))
 
 
 def _broyden_banded_jacobian(x: Array) -> Array:
-    return np.diag(2.0 + 15.0 * x**2) - _neighbours(x.size) * (1.0 + 2.0 * x)
+    return np.diag(2.0 + 15.0 * x**2) - _neighbors(x.size) * (1.0 + 2.0 * x)
 
 
 def broyden_banded(n: int = 10) -> ReferenceProblem:

@@ -1,4 +1,4 @@
-"""Moré, Garbow and Hillstrom's minimisation problems of any number of variables."""
+"""Moré, Garbow and Hillstrom's minimization problems of any number of variables."""
 
 from __future__ import annotations
 

@@ -85,11 +85,11 @@ class SumOfSquares:
 
 @dataclass(frozen=True, repr=False)
 class ReferenceProblem:
-    """A minimisation problem of the literature, with what is known of its solution.
+    """A minimization problem of the literature, with what is known of its solution.
 
     A problem is immutable; every array that it hands out is a fresh one. Where floating point ends
     (overflow, the logarithm of a negative number), `fun` and `jac` are inf or nan without a
-    warning: a minimiser that strays far has to cope with just that.
+    warning: a minimizer that strays far has to cope with just that.
 
     Parameters
     ----------

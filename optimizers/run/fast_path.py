@@ -52,9 +52,9 @@ def fast_path(run: Run) -> Callable[[Array], tuple[float, Array]]:
     is_joint, is_timed = isinstance(derivatives, Joint), budget.is_timed
     lower, upper, recent = problem.lower, problem.upper, memory.recent
     # Looked up once; the inner function finds them among its own variables.
-    remember, ndarray, shape, float64 = recent.append, np.ndarray, (n,), _FLOAT64
+    store, ndarray, shape, float64 = recent.append, np.ndarray, (n,), _FLOAT64
     isfinite, minimum, maximum, record = np.isfinite, np.minimum, np.maximum, tuple.__new__
-    spare: list[Array] | None = [] if n > _LARGE else None
+    unused: list[Array] | None = [] if n > _LARGE else None
     first = memory.last.x.item(0)
 
     def evaluate(x: Array) -> tuple[float, Array]:
@@ -67,8 +67,8 @@ def fast_path(run: Run) -> Callable[[Array], tuple[float, Array]]:
             raise StopRun(StopReason.MAXFUN)
         if is_timed:
             budget.check_clock()
-        if spare:
-            copy = spare.pop()
+        if unused:
+            copy = unused.pop()
             copy[...] = x
             x = copy
         else:
@@ -98,8 +98,8 @@ def fast_path(run: Run) -> Callable[[Array], tuple[float, Array]]:
             if type(gradient) is ndarray and gradient.dtype is float64 and gradient.shape == shape:
                 if not propagates and b"\0" in isfinite(gradient).tobytes():
                     as_gradient(gradient, n)  # raises, with the words
-                if spare:
-                    copy = spare.pop()
+                if unused:
+                    copy = unused.pop()
                     copy[...] = gradient
                     gradient = copy
                 else:
@@ -117,9 +117,9 @@ def fast_path(run: Run) -> Callable[[Array], tuple[float, Array]]:
             return penalty.fun, penalty.jac
         else:
             known = memory.last = record(Evaluation, (x, value, gradient))
-            if spare is not None and len(recent) == recent.maxlen:
-                spare.extend(_retired(memory))
-            remember(known)
+            if unused is not None and len(recent) == recent.maxlen:
+                unused.extend(_retired(memory))
+            store(known)
             # As in Memory.update_incumbent and Memory.store; there are no constraints here.
             best = memory.best
             if value > memory.worst:

@@ -1,6 +1,6 @@
 """Run: one minimization in progress, which an algorithm asks, and which ends with a result.
 
-It answers from what is known or by taking waves, tells the observers, and ends with a result
+It answers from what is known or by asking waves, tells the observers, and ends with a result
 whatever ends it.
 """
 

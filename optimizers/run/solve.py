@@ -45,7 +45,7 @@ def confirmed(solve: Solve) -> Solve:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A run and how it is executed; what minimising, stepping and lock-step start from.
+    """A run and how it is executed; what minimizing, stepping and lock-step start from.
 
     Parameters
     ----------

@@ -119,7 +119,7 @@ class ScipySolver(Solver):
             options=self._options(run),
         )
         raw.x = free.whole(raw.x)
-        return self._ending(run, raw)
+        return self._outcome(run, raw)
 
     def _options(self, run: Run) -> dict[str, Any]:
         """Return the options for SciPy, without those that the run takes care of."""
@@ -151,7 +151,7 @@ class ScipySolver(Solver):
             return self._info.default_hessian()
         return copy.deepcopy(hess)  # an update strategy keeps state: the run works on its own
 
-    def _ending(self, run: Run, raw: Any) -> Outcome:
+    def _outcome(self, run: Run, raw: Any) -> Outcome:
         message, status, success = str(raw.message), int(raw.get("status", 0)), bool(raw.success)
         default = StopReason.CONVERGED if success else StopReason.OTHER
         words = (stop for words, stop in self._info.words.items() if words in message)
@@ -169,7 +169,7 @@ class CustomSolver(ScipySolver):
     """A callable method of the user's on a run: it may count and name its ending itself."""
 
     @override
-    def _ending(self, run: Run, raw: Any) -> Outcome:
-        outcome, stop = super()._ending(run, raw), raw.get("stop")
+    def _outcome(self, run: Run, raw: Any) -> Outcome:
+        outcome, stop = super()._outcome(run, raw), raw.get("stop")
         outcome = replace(outcome, nit=int(raw.get("nit", 0)))
         return replace(outcome, stop=stop) if isinstance(stop, StopReason) else outcome

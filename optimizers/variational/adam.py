@@ -45,7 +45,7 @@ _COLUMNS = ("v", "v_eff", "m", "t")
 
 
 def check_moments(given: Any, names: tuple[str, ...]) -> None:
-    """Raise an OptionError if an option is no moments, with at least the vectors of these names."""
+    """Raise an OptionError if an option is not moments with the vectors of these names."""
     expected = f"expected a dict with {', '.join(names)}, of shape (n,), and t"
     if not (isinstance(given, Mapping) and {*names, "t"} <= given.keys()):
         raise OptionError(f"moments is {given!r:.200}, {expected}.")

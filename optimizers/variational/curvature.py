@@ -44,7 +44,7 @@ class SmoothedHessian:
 
 
 def check_initial_hessian(given: Any, n: int | None = None) -> None:
-    """Raise an OptionError if an option is no symmetric matrix of the size, if that is known."""
+    """Raise an OptionError if an option is not a symmetric matrix of the size, if that is known."""
     if given is None:
         return
     try:

@@ -142,7 +142,7 @@ def test_shots_bring_noise_that_a_seed_repeats(run):
 # The user's function.
 
 
-def test_a_function_of_the_users_is_minimised(run, user):
+def test_a_function_of_the_users_is_minimized(run, user):
     done = run("minimize", "--fun", f"{user}:sphere", "--x0", "3,0")
     assert (done.code, done.err) == (0, "")
     np.testing.assert_allclose(point(done.out), [1.0, 1.0], atol=1e-4)
@@ -216,8 +216,8 @@ def test_a_users_file_is_loaded_once_though_it_holds_both_functions(run, user):
     assert done.std.count("loaded") == 1
 
 
-def test_a_users_file_can_import_its_neighbours(run, user):
-    path = user.parent / "with_neighbour.py"
+def test_a_users_file_can_import_its_neighbors(run, user):
+    path = user.parent / "with_neighbor.py"
     path.write_text("from mine import sphere\n")
     assert run("minimize", "--fun", f"{path}:sphere", "--x0", "3").code == 0
 
@@ -301,7 +301,7 @@ def test_an_interrupt_is_130_with_the_best_result(run, user):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--x0", "1,b"], "'1,b' is no vector"),
+        (["--x0", "1,b"], "'1,b' is not a vector"),
         (["--x0", "1", "--bounds", "1"], "'1' is no pair of bounds"),
         (["--x0", "1", "--bounds", "a:b"], "'a:b' is no pair of bounds"),
         (["--x0", "1", "--bounds", "2:1"], "bounds[0]"),
@@ -310,8 +310,8 @@ def test_an_interrupt_is_130_with_the_best_result(run, user):
         (["--x0", "1", "--shots", "9"], "--shots goes with the bundled H2"),
         (["--x0", "1", "--optimizer", "LBFGS"], "Did you mean 'LBFGSB'?"),
         (["--x0", "1", "-o", "maxitr=5"], "Did you mean 'maxiter'?"),
-        (["--x0", "1", "-o", "maxiter"], "-o maxiter is no option"),
-        (["--x0", "1", "-o", "=5"], "-o =5 is no option"),
+        (["--x0", "1", "-o", "maxiter"], "-o maxiter is not an option"),
+        (["--x0", "1", "-o", "=5"], "-o =5 is not an option"),
         (["--x0", "1", "-o", "maxfun=none"], "maxfun is 'none'"),
         (["--x0", "1", "-o", "bounds=[(0,1)]"], "Pass them to minimize"),
         (["--x0", "1", "--jac", "nothing"], "nothing called 'nothing'"),
@@ -371,7 +371,7 @@ def test_a_gradient_by_name_needs_a_file(run):
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["minimise"], ["minimize", "--nonsense"], ["show"], ["minimize", "--shots", "few"]],
+    [[], ["minimize"], ["minimize", "--nonsense"], ["show"], ["minimize", "--shots", "few"]],
     ids=" ".join,
 )
 def test_wrong_usage_is_two(arguments, capsys):

@@ -72,7 +72,7 @@ def test_groups_are_flat_vectors_of_so_many_points_at_most(k, n, group):
 
 @SIZES
 @FEW
-def test_a_vectorised_objective_gets_stacks(k, n, group):
+def test_a_vectorized_objective_gets_stacks(k, n, group):
     fun = Recorder(lambda stack: stack.sum(axis=1))
     points = points_of(k, n)
     values = values_of(evaluator_for(fun, group, "vectorized"), points)
@@ -106,7 +106,7 @@ def test_a_method_can_be_marked():
     assert LBFGSB().minimize(energy, [1.0, 2.0]).success
 
 
-def test_a_method_can_be_called_vectorised_without_a_mark():
+def test_a_method_can_be_called_vectorized_without_a_mark():
     assert LBFGSB(workers="vectorized").minimize(Model().energy, [1.0, 2.0]).success
 
 

@@ -182,7 +182,7 @@ def test_groups_go_to_workers_as_flat_vectors(group, workers):
     assert result.nfev == serial.nfev
 
 
-def test_a_vectorised_objective_gets_a_share_of_each_wave(workers):
+def test_a_vectorized_objective_gets_a_share_of_each_wave(workers):
     sizes = []
 
     @vectorized

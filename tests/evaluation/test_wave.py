@@ -25,7 +25,7 @@ def test_each_run_has_a_retry_budget_and_all_have_one():
     assert budget.grants(block, slice(2, 4))
 
 
-def test_a_vectorised_objective_gets_stacks_also_with_its_gradient():
+def test_a_vectorized_objective_gets_stacks_also_with_its_gradient():
     shapes = []
 
     @vectorized

@@ -125,7 +125,7 @@ def test_a_constant_function_has_a_zero_gradient(box, scheme):
 def test_between_bounds_of_a_few_last_places_a_line_keeps_its_slope(box, scheme):
     x, lower, upper = box
     plan = Differences(scheme).plan(x, lower, upper)
-    # Differences of neighbours are exact: nothing here is rounded but the scheme's own sums.
+    # Differences of neighbors are exact: nothing here is rounded but the scheme's own sums.
     gradient = apply(plan, lambda point: float((point - x).sum()), x)
     np.testing.assert_allclose(gradient, np.where(lower < upper, 1.0, 0.0), rtol=8 * EPS)
 

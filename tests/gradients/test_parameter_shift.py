@@ -290,7 +290,7 @@ def test_frequencies_for_another_number_of_variables_are_an_error_before_anythin
 def test_a_shift_that_tells_nothing_is_an_error(shift):
     if shift == "1":
         shift = "one"
-    with pytest.raises(InvalidInputError, match="no multiple of"):
+    with pytest.raises(InvalidInputError, match="not a multiple of"):
         ParameterShift(shift)
 
 

@@ -120,7 +120,7 @@ def test_a_file_that_is_something_else_is_left_alone(tmp_path, name, text):
     path = tmp_path / name
     path.write_text(text, encoding="latin-1")
     for attempt in (lambda: LBFGSB().minimize(rosen, START, journal=path), lambda: load(path)):
-        with pytest.raises(JournalError, match="is no journal of a run, and was left as it is"):
+        with pytest.raises(JournalError, match="is not a journal of a run, and was left as it is"):
             attempt()
         assert path.read_text(encoding="latin-1") == text
 
@@ -135,7 +135,7 @@ def test_another_database_is_left_alone(tmp_path):
     with sqlite3.connect(path) as database:
         database.execute("CREATE TABLE mine (a)")
     database.close()
-    with pytest.raises(JournalError, match="is no journal"):
+    with pytest.raises(JournalError, match="is not a journal"):
         LBFGSB().minimize(rosen, START, journal=path)
 
 
@@ -158,7 +158,7 @@ def test_a_file_that_cannot_be_opened_is_named(tmp_path, name):
         optimizers.load(missing)
     empty = tmp_path / name
     empty.touch()
-    with pytest.raises(JournalError, match=r"no run has begun|is no journal"):
+    with pytest.raises(JournalError, match=r"no run has begun|is not a journal"):
         optimizers.load(empty)
 
 

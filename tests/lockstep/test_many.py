@@ -122,7 +122,7 @@ def test_each_result_is_that_of_the_run_alone(cls, jac):
 
 
 @with_each(None, True, gradient)
-def test_each_result_of_a_vectorised_objective_is_that_of_the_run_alone(cls, jac):
+def test_each_result_of_a_vectorized_objective_is_that_of_the_run_alone(cls, jac):
     fun = pairs if jac is True else values
     assert_equals_solo(make(cls), fun, jac, maxfun=60, **needed(cls))
 

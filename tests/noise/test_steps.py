@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from optimizers.noise.neighborhood import outlook, survey, survey_size, units
+from optimizers.noise.neighborhood import continuation, neighborhood, neighborhood_size, units
 from optimizers.noise.steps import LONG_RUNGS, ladder
 
 FEW = settings(deadline=None, max_examples=100)
@@ -26,12 +26,12 @@ def test_no_probe_of_ladder_survey_or_outlook_leaves_the_bounds(box, seed):
     tried = ladder(x, lower, upper)
     steps = tried.choose(0.0, rng.normal(size=len(tried.points)), 1e-3)
     assert (steps > 0).all()
-    looked = survey(x, np.diag(steps), lower, upper)
+    looked = neighborhood(x, np.diag(steps), lower, upper)
     told = looked.fold(0.0, rng.normal(size=len(looked.points)))
-    ahead = outlook(x, looked, *told, lower, upper)
+    ahead = continuation(x, looked, *told, lower, upper)
     moves = ahead.units(0.0, rng.normal(size=len(ahead.points)), 1e-3)
-    again = survey(x, moves, lower, upper)
-    assert len(looked.points) + len(ahead.points) <= survey_size(x.size)
+    again = neighborhood(x, moves, lower, upper)
+    assert len(looked.points) + len(ahead.points) <= neighborhood_size(x.size)
     for points in (tried.points, looked.points, ahead.points, again.points):
         assert (points >= lower).all()
         assert (points <= upper).all()
@@ -105,7 +105,7 @@ def test_a_survey_of_a_quadratic_is_exact_along_any_moves(n, seed):
     def fun(point):
         return point @ h @ point / 2 + b @ point
 
-    looked = survey(x, moves, None, None)
+    looked = neighborhood(x, moves, None, None)
     gradient, hessian = looked.fold(fun(x), np.array([fun(point) for point in looked.points]))
     np.testing.assert_allclose(gradient, moves @ (h @ x + b), atol=1e-10)
     np.testing.assert_allclose(hessian, moves @ h @ moves.T, atol=1e-10)
@@ -117,9 +117,9 @@ def test_a_saddle_point_is_seen_for_what_it_is():
         return 50 * (a + b) ** 2 - 1e-2 * (a - b) ** 2
 
     x, sigma, rng = np.zeros(2), 1e-5, np.random.default_rng(1)
-    looked = survey(x, 1e-2 * np.eye(2), None, None)
+    looked = neighborhood(x, 1e-2 * np.eye(2), None, None)
     told = looked.fold(0.0, fun(looked.points) + sigma * rng.normal(size=len(looked.points)))
-    ahead = outlook(x, looked, *told, None, None)
+    ahead = continuation(x, looked, *told, None, None)
     best = ahead.better(0.0, fun(ahead.points), sigma)
     assert fun(ahead.points[[best]]) < -1e-3
 
@@ -129,9 +129,9 @@ def test_the_bottom_of_a_bowl_has_nothing_better():
         return (points**2).sum(axis=1)
 
     x, sigma, rng = np.zeros(3), 1e-6, np.random.default_rng(1)
-    looked = survey(x, 1e-2 * np.eye(3), None, None)
+    looked = neighborhood(x, 1e-2 * np.eye(3), None, None)
     told = looked.fold(0.0, fun(looked.points) + sigma * rng.normal(size=len(looked.points)))
-    ahead = outlook(x, looked, *told, None, None)
+    ahead = continuation(x, looked, *told, None, None)
     values = fun(ahead.points) + sigma * rng.normal(size=len(ahead.points))
     assert ahead.better(0.0, values, sigma) is None
     assert not ahead.is_flat(0.0, values, sigma)

@@ -375,7 +375,7 @@ def test_what_is_not_supported_is_an_error(what, declared):
     levels = {name: level for name, level in ALL.items() if name != what}
     if declared:
         levels[what] = SupportLevel.not_supported
-    with pytest.raises(CapabilityError, match=r"Method cannot honour (jac|bounds|constr|hess)"):
+    with pytest.raises(CapabilityError, match=r"Method cannot honor (jac|bounds|constr|hess)"):
         check(levels=levels, **GIVEN[what])
     assert not kept(check(levels=levels), what)
 
@@ -405,7 +405,7 @@ def test_bounds_that_bind_nothing_are_none_given(bounds):
 def test_the_start_has_levels_too():
     with pytest.raises(CapabilityError, match="requires x0"):
         check(None, levels={**ALL, "initial_point": SupportLevel.required})
-    with pytest.raises(CapabilityError, match="cannot honour x0"):
+    with pytest.raises(CapabilityError, match="cannot honor x0"):
         check(levels={**ALL, "initial_point": SupportLevel.not_supported})
     with pytest.warns(OptimizerWarning, match="ignores x0"):
         check(levels={**ALL, "initial_point": SupportLevel.ignored})

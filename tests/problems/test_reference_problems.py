@@ -52,7 +52,7 @@ def differences(problem, x):
 
 
 def probes(problem):
-    """The start, and a point between it and a random neighbour, within the bounds."""
+    """The start, and a point between it and a random neighbor, within the bounds."""
     low, high = limits(problem)
     rng = np.random.default_rng(problem.n)
     x0 = problem.x0

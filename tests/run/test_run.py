@@ -124,7 +124,7 @@ def test_a_gradient_by_differences_is_one_wave(scheme, probes, group):
     assert len({tuple(point) for point in fun.points}) == 1 + probes
 
 
-def test_a_vectorised_objective_gets_the_whole_wave():
+def test_a_vectorized_objective_gets_the_whole_wave():
     shapes = []
 
     def stacked(stack):

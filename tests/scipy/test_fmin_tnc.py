@@ -542,7 +542,7 @@ def endings(function) -> set[tuple[float, ...]]:
 
 
 def test_a_scale_without_offset_means_the_documented_offset() -> None:
-    # SciPy's kernel leaves the offset uninitialised there: whatever was in memory.
+    # SciPy's kernel leaves the offset uninitialized there: whatever was in memory.
     expected = scipy.optimize.fmin_tnc(
         rosen, X0, rosen_der, scale=np.full(2, 3.0), offset=np.array(X0), messages=0
     )

@@ -101,7 +101,7 @@ def test_args_and_the_map_of_a_process_pool_go_together() -> None:
         assert np.array_equal(result.x, class_alone.x)
 
 
-def test_a_vectorised_objective_with_args_still_gets_stacks() -> None:
+def test_a_vectorized_objective_with_args_still_gets_stacks() -> None:
     @vectorized
     def away(points: np.ndarray, a: float) -> np.ndarray:
         assert points.ndim == 2

@@ -18,7 +18,7 @@ def bowl(x):
 
 
 class Waves:
-    """A vectorised objective that knows the sizes of its waves."""
+    """A vectorized objective that knows the sizes of its waves."""
 
     def __init__(self, fun=bowl):
         self.sizes, self.fun, self.points = [], fun, []

@@ -1,4 +1,4 @@
-"""PyTorch: functions of tensors, and a stand-in for ``torch.optim.LBFGS``."""
+"""PyTorch: functions of tensors, and a replacement for ``torch.optim.LBFGS``."""
 
 from optimizers.external.torch.functional import minimize
 from optimizers.external.torch.stepping import TorchOptimizer

@@ -55,7 +55,7 @@ def public_tnc(*arguments: *Arguments) -> tuple[int, Array]:
     # SciPy evaluates the last point once more: what an iteration ended on is known.
     known: dict[bytes, tuple[float, Array]] = {}
 
-    def remembered(x: Array) -> tuple[float, Array]:
+    def cached(x: Array) -> tuple[float, Array]:
         key = x.tobytes()
         if key not in known:
             known[key] = evaluate(x)
@@ -69,7 +69,7 @@ def public_tnc(*arguments: *Arguments) -> tuple[int, Array]:
         on_iteration(x)
 
     raw = scipy.optimize.minimize(
-        remembered,
+        cached,
         x0,
         jac=True,
         bounds=scipy.optimize.Bounds(lower, upper),

@@ -115,7 +115,7 @@ def solve_tnc(run: Run, options: dict[str, Any], messages: int = codes.MSG_NONE)
         # Directions that noise spoiled: from here, with an empty memory, there may be a way on.
         outcome = attempt(counted, outcome.x[free.mask], {**options, "maxfun": left})
     code = coarse.verdict(outcome)
-    return outcome if code == outcome.status else _as_ending(code, outcome.x, outcome.known)
+    return outcome if code == outcome.status else _as_outcome(code, outcome.x, outcome.known)
 
 
 def _ended(run: Run, code: int, x: Array) -> Outcome:
@@ -128,10 +128,10 @@ def _ended(run: Run, code: int, x: Array) -> Outcome:
         lacks_progress = code != codes.LOCALMINIMUM
         if not math.isfinite(known.fun) or (lacks_progress and is_misled(run, known)):
             code = codes.NOPROGRESS
-    return _as_ending(code, x, known)
+    return _as_outcome(code, x, known)
 
 
-def _as_ending(code: int, x: Array, known: Evaluation | None) -> Outcome:
+def _as_outcome(code: int, x: Array, known: Evaluation | None) -> Outcome:
     success = codes.LOCALMINIMUM <= code <= codes.XCONVERGED
     return Outcome(x, success, code, codes.RCSTRINGS[code], codes.REASONS[code], known)
 

@@ -23,7 +23,7 @@ def start(n: int) -> np.ndarray:
 
 
 class Counted:
-    """A vectorised objective that keeps the points of each wave."""
+    """A vectorized objective that keeps the points of each wave."""
 
     def __init__(self, fun) -> None:
         self.fun = fun
@@ -100,7 +100,7 @@ def test_scipy_optimizer_takes_it_too() -> None:
 
 
 @pytest.mark.parametrize("jac", [None, "3-point", rosen_der, True])
-def test_serial_and_vectorised_agree(jac) -> None:
+def test_serial_and_vectorized_agree(jac) -> None:
     fun = rosen if jac is not True else (lambda x: (rosen(x), rosen_der(x)))
     serial = LBFGSB(speculate=3).minimize(fun, start(6), jac)
     assert serial.success
