@@ -51,7 +51,7 @@ class Budget:
     @property
     def left(self) -> float:
         """How many points may still be evaluated."""
-        return self.limit - self.nfev
+        return max(0, self.limit - self.nfev)
 
     @property
     def is_timed(self) -> bool:

@@ -97,6 +97,10 @@ class Questions:
             not wanted: probes that wait for a worker are not started then.
         """
         xs = [self.problem.clip(x) for x in points]
+        if len(xs) != 1 and (reuse or not values):
+            raise ValueError(f"{len(xs)} points with reuse, or without values: expected one.")
+        if not xs:
+            return Answers([])
         if not values:
             return self._gradient_alone(xs[0])
         if reuse:

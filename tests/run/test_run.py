@@ -938,6 +938,16 @@ def test_a_run_goes_on_after_a_rejection_and_finds_the_minimum():
     assert result.x[0] == pytest.approx(1.0, abs=1e-6)
 
 
+def test_a_question_is_of_no_points_or_many_but_some_are_of_one():
+    one = make(Sphere())
+    assert list(one.ask([]).found) == []
+    assert list(one.ask([], gradients=True, optional=True).found) == []
+    assert one.nfev == 0
+    for wanted in ({"values": False, "gradients": True}, {"reuse": True}, {"reuse": "last"}):
+        with pytest.raises(ValueError, match="2 points with reuse, or without values"):
+            one.ask([START, 2 * START], **wanted)
+
+
 def test_the_first_points_may_be_many_with_random_probes():
     fun = Sphere()
     problem = Problem.check("Method", ALL, fun, START, SPSAGradient())
