@@ -82,14 +82,7 @@ class Composed(Configured, Declaring):
     ) -> Run:
         """Return a run of the problem with the settings that hold for it.
 
-        Parameters
-        ----------
-        problem : Problem
-            The problem.
-        settings : dict
-            The settings given for this run.
-        evaluator : Evaluator, optional
-            Who evaluates, if not whom the settings say.
+        ``evaluator`` evaluates, if it is not the one that the settings say.
         """
         form = self._callback_form
         check_run_settings(type(self).__name__, settings, self._known_options(), form)

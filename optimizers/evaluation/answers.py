@@ -129,14 +129,14 @@ def as_measure(raw: Any, n: int) -> tuple[float, float]:
 def as_answer(raw: Any, count: int, n: int, dtype: type[np.generic] = np.float64) -> NDArray[Any]:
     """Return what an objective returned for so many points as an answer.
 
-    That is ``count`` values; a tuple of values and standard errors; or ``count`` pairs. An array of
-    pairs for points of two variables is rather a stack of points of which a sum was forgotten.
+    That is ``count`` values; a tuple of values and standard errors; or ``count`` pairs.
     """
     if dtype is np.complex128:
         return as_values(raw, count, dtype)
     array = as_numeric(raw, "fun", dtype)
     if array.size == count:
         return array.reshape(count)
+    # In an array, pairs for points of two variables are rather points whose sum was forgotten.
     if isinstance(raw, tuple) and len(raw) == 2 and array.size == 2 * count:
         values, errors = array.reshape(2, count)
     elif array.shape == (count, 2) and (n != 2 or isinstance(raw, list | tuple)):

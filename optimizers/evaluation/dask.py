@@ -12,8 +12,7 @@ from optimizers.errors import OptionError, WorkerDiedError
 class DaskExecutor(Executor):
     """Submits tasks to a Dask client; the keywords are for ``client.submit``.
 
-    Dask's own ``client.get_executor()`` calls a task that runs "pending": it can be cancelled, and
-    then nobody knows whether it was evaluated. Here a task that was sent has begun.
+    Dask's own executor can cancel a task that runs; here a task that was sent has begun.
     """
 
     def __init__(self, client: Any, **keywords: Any) -> None:

@@ -194,13 +194,7 @@ def values_at(evaluator: Evaluator, points: NDArray[Any]) -> NDArray[Any]:
 
 
 def check_group(group: int | None) -> int:
-    """Return how many points one call takes; None means 1.
-
-    Raises
-    ------
-    OptionError
-        If it is not a whole number of at least 1.
-    """
+    """Return how many points one call takes; None means 1."""
     group = 1 if group is None else group
     if isinstance(group, bool) or not isinstance(group, int | np.integer) or group < 1:
         raise OptionError(f"max_evals_grouped is {group!r}, expected a whole number >= 1.")

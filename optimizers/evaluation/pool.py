@@ -30,8 +30,7 @@ class PoolFacts(Facts):
 class PoolEvaluator(Evaluator):
     """Evaluates waves of points on an executor; ``eval_timeout`` is in seconds for each point.
 
-    With groups of 1, a wave that has more points than there are workers is cut so that they are
-    filled in one round. With ``hedge`` the last tasks of a wave run twice, on idle workers.
+    With ``hedge`` the last tasks of a wave run twice, on idle workers.
     """
 
     def __init__(

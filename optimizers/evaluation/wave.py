@@ -72,14 +72,7 @@ class Block:
 
 
 class RetryBudget:
-    """How many evaluations of a wave may be made besides one of each point.
-
-    Examples
-    --------
-    >>> budget, block = RetryBudget(3), Block(np.zeros((4, 1)))
-    >>> budget.grants(block, slice(0, 2)), budget.grants(block, slice(2, 4))
-    (True, False)
-    """
+    """How many evaluations of a wave may be made besides one of each point."""
 
     def __init__(self, left: float = math.inf) -> None:
         #: How many are left.
@@ -113,22 +106,7 @@ class SharedRetryBudget(RetryBudget):
 
 
 class Wave:
-    """Points that may be evaluated at the same time, and the terms on which they are.
-
-    Parameters
-    ----------
-    blocks : sequence of Block
-        The points, the most wanted first.
-    retries : RetryBudget, optional
-        What may be spent on points that failed; without limit by default.
-    deadline : float, default inf
-        The time of ``time.monotonic`` after which nothing is started.
-    required_rows : int, default 0
-        How many of the first points are such that, should one fail, the rest is not wanted.
-    on_answer : callable, optional
-        ``on_answer(block, row, answer)`` gets answers that arrive while the wave is held back
-        until it is whole, as it is for the caller of a stepper.
-    """
+    """Points that may be evaluated at the same time, and the terms on which they are."""
 
     def __init__(
         self,
@@ -140,8 +118,11 @@ class Wave:
     ) -> None:
         self.blocks = blocks
         self.retries = RetryBudget() if retries is None else retries
+        #: The time of ``time.monotonic`` after which nothing is started.
         self.deadline = deadline
+        #: How many of the first points are such that, should one fail, the rest is not wanted.
         self.required_rows = required_rows
+        #: Gets answers that arrive while the wave of a stepper is held back to be whole.
         self.on_answer = on_answer
         #: Points and answers that were there when the wave was left, but not waited for.
         self.late: list[tuple[NDArray[Any], NDArray[Any]]] = []
@@ -155,17 +136,7 @@ class Wave:
 class Question:
     """The blocks that ask for values and gradients at several points, and where each lies there.
 
-    Probes off the real axis, and calls of the user's gradient, are a block of their own: the
-    points themselves are what the objective is really asked at.
-
-    Parameters
-    ----------
-    xs : sequence of ndarray of float64, shape (n,)
-        The points; at least one.
-    plans : sequence of Plan
-        The probes of the gradient at each; empty if there are none.
-    gradient, both : callable, optional
-        The user's gradient, or the objective that returns it too.
+    Probes off the real axis, and calls of the user's gradient, are a block of their own.
     """
 
     def __init__(

@@ -39,13 +39,14 @@ _SINGULAR = 1e13
 class Rule:
     """Offsets where values are wanted, and the weights that make them two derivatives.
 
-    Offsets on two sides come in turn. ``slope`` and ``bend`` are the weights of the first and the
-    second derivative, times ``scale`` (the longest offset) and its square.
+    Offsets on two sides come in turn.
     """
 
     offsets: Array
+    #: The weights of the first and the second derivative, times ``scale`` and its square.
     slope: Array
     bend: Array
+    #: The longest offset.
     scale: float
 
     @property
@@ -102,8 +103,7 @@ def rule_inside(
 def rule_at(offsets: Array, frequencies: Frequencies) -> Rule:
     """Return the rule for given offsets, none of them zero and no two the same.
 
-    Where the system of equations is not to be solved, as between bounds that are next to each
-    other, the sinusoids are all but polynomials, and those take their place.
+    Where the equations are not to be solved, polynomials take the place of the sinusoids.
     """
     if not len(offsets):
         return Rule(offsets, offsets, offsets, 1.0)

@@ -63,13 +63,13 @@ def one_sided(x: Array, h: Array, lower: Array | None, upper: Array | None) -> P
 class Pairs:
     """Two probes a variable, on both sides or at two distances on one.
 
-    Between bounds one rounding apart there is room for one probe only: ``two`` tells. ``d1`` and
-    ``d2`` are the steps after rounding, ``d1`` nan where there is none; ``points`` has the first
-    probes, then the second.
+    ``points`` has the first probes, then the second.
     """
 
     moved: _Columns
+    #: Where there are two: between bounds one rounding apart there is room for one only.
     two: NDArray[np.bool_]
+    #: The steps after rounding; ``d1`` is nan where there is no first probe.
     d1: Array
     d2: Array
     central: NDArray[np.bool_]

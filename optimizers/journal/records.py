@@ -195,21 +195,20 @@ def counts_of(records: Iterable[Record]) -> dict[str, int]:
 
 @dataclass
 class JournalContents:
-    """What is in a journal: the header, the records as they arrived, and how the run ended.
-
-    ``end`` is the result, or by an exception has ``error``. A fresh start is kept in ``start`` (its
-    point, counts, next number); the records from ``begin`` on are what is answered again.
-    """
+    """What is in a journal: the header, the records as they arrived, and how the run ended."""
 
     header: dict[str, Any]
     records: list[Record] = field(default_factory=list)
+    #: The records from here on are what is answered again.
     begin: int = 0
+    #: A fresh start: its point, counts and next number.
     start: dict[str, Any] | None = None
     #: For waves that took another number of evaluations of objective and gradient than they have
     #: points: how many.
     left: dict[int, list[int]] = field(default_factory=dict)
     #: How many workers there were, if the run asked for that.
     width: float | None = None
+    #: The result; ``error`` is in it if an exception ended the run.
     end: dict[str, Any] | None = None
 
 

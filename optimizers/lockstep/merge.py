@@ -89,8 +89,7 @@ def merged(requests: Sequence[MemberRequest], owners: Iterable[int]) -> list[Mer
 class Round:
     """What many runs ask, evaluated as far as time and what is left for retries allow.
 
-    Where each point is a call of its own in this thread, the runs take turns. Otherwise all
-    points go in one wave. Each request gets its answers, whatever ends the evaluation.
+    Each request gets its answers, whatever ends the evaluation.
     """
 
     def __init__(
@@ -104,6 +103,7 @@ class Round:
     def evaluate(self) -> None:
         """Evaluate what is asked."""
         everybody = range(len(self._requests))
+        # Where each point is a call of its own in this thread, the runs take turns.
         turns = [[one] for one in everybody] if self._evaluator.facts.is_serial else [everybody]
         for owners in turns:
             self._take(merged(self._requests, owners))

@@ -49,8 +49,7 @@ class NoisePlan:
     def fold(self, values: Array) -> NoiseEstimate:
         """Return the noise, given the values at ``points``, shape (k,).
 
-        The near table's, if it tells more than rounding; else the far one's, in which a function
-        of other than smooth shape may pass for noise.
+        The near table's, if it tells more than rounding; else the far one's.
         """
         if not len(values):
             return NoiseEstimate(math.nan, "the bounds leave no variable free")
@@ -85,8 +84,7 @@ def plan_noise(
 def estimate_noise(values: Array) -> NoiseEstimate:
     """Return the noise in values at 6 or more equally spaced points of a line.
 
-    Differences of high order see hardly anything of a smooth function, and of the noise a known
-    multiple [1]_: where three successive orders agree on it, and one has both signs, that is it.
+    Three successive orders of differences agree on it, and one has both signs [1]_.
     """
     if not np.isfinite(values).all():
         return NoiseEstimate(math.nan, "a value is not finite")

@@ -86,8 +86,7 @@ class StageOver(StopRun):
 def in_stages(noise: float | None, has_user_steps: bool) -> Callable[[Solve], Solve]:
     """Return the wrapper that runs an algorithm on an objective of noise, measured if that is None.
 
-    The run's ``extra`` gets ``noise``, where it ended; its outcome is a success only if nothing
-    better can be seen from there.
+    The outcome is a success only if nothing better can be seen from where it ended.
     """
     return lambda solve: lambda run: _solve_in_stages(run, solve, noise, has_user_steps)
 

@@ -44,8 +44,7 @@ class Ladder:
     ) -> Array:
         """Return each variable's step, positive; a value that is not finite rules one out.
 
-        Two differences agree if they differ by at most ``agreement`` standard deviations: the more
-        steps and variables, the more often one of them differs by chance.
+        Two differences agree if they differ by at most ``agreement`` standard deviations.
         """
         with np.errstate(invalid="ignore", over="ignore"):
             slopes = [plan.fold(f0, part) for plan, part in self._parts(values)]

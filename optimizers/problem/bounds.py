@@ -11,23 +11,7 @@ from optimizers.errors import CrossedBoundsError, InvalidInputError, warn_user
 
 
 def as_start(x0: ArrayLike | None) -> Array:
-    """Return a start as a float64 vector of its own.
-
-    Parameters
-    ----------
-    x0 : float or array_like of shape (n,)
-        The start; a number means one variable.
-
-    Returns
-    -------
-    ndarray of float64, shape (n,)
-        A copy.
-
-    Raises
-    ------
-    InvalidInputError
-        If it is not a vector of finite real numbers.
-    """
+    """Return a start as a float64 vector of its own; a number means one variable."""
     try:
         raw = np.asarray(x0)
         if raw.dtype.kind not in "biuf":
@@ -50,29 +34,7 @@ def as_start(x0: ArrayLike | None) -> Array:
 def as_bounds(bounds: BoundsLike, n: int) -> tuple[Array | None, Array | None]:
     """Return bounds as two vectors, or two Nones when no variable has any.
 
-    Parameters
-    ----------
-    bounds : sequence of pairs, array_like of shape (n, 2), scipy.optimize.Bounds or None
-        None or an infinity in a pair means no bound on that side.
-    n : int
-        The number of variables.
-
-    Returns
-    -------
-    lower, upper : ndarray of float64, shape (n,), or None
-        The bounds, infinite where there is none.
-
-    Raises
-    ------
-    InvalidInputError
-        If the shape is wrong or a bound is NaN.
-    CrossedBoundsError
-        If a lower bound is above the upper one.
-
-    Examples
-    --------
-    >>> as_bounds([(0, None), (None, 2)], 2)
-    (array([ 0., -inf]), array([inf,  2.]))
+    None or an infinity in a pair means no bound on that side; the vectors have infinities there.
     """
     if bounds is None:
         return None, None
@@ -131,8 +93,7 @@ def inside(x0: Array, lower: Array | None, upper: Array | None) -> Array:
 def _columns(bounds: Any, n: int) -> tuple[Array, Array] | None:
     """Return the bounds in a list of pairs; None if they are written in any other way.
 
-    What :func:`_pairs` does in general, in a third of the time: there may be 10^6 pairs, and no
-    loop over them is one of Python's.
+    It takes a third of the time of :func:`_pairs`: there may be 10^6 pairs.
     """
     if type(bounds) not in (list, tuple) or len(bounds) != n or n == 0:
         return None

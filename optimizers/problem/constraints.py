@@ -14,18 +14,9 @@ from optimizers.errors import InvalidInputError
 
 @dataclass(frozen=True)
 class Constraint:
-    """One constraint, possibly of several components: ``lower <= fun(x) <= upper``.
+    """One constraint, possibly of several components: ``lower <= fun(x) <= upper``."""
 
-    Parameters
-    ----------
-    for_scipy : object
-        The constraint in the form that SciPy's methods take; user functions in it get copies.
-    fun : callable
-        ``fun(x) -> (m,)`` array.
-    lower, upper : float or ndarray
-        The limits of its values.
-    """
-
+    #: In the form that SciPy takes; user functions in it get copies.
     for_scipy: Any
     fun: Callable[[Array], Any]
     lower: Any
@@ -40,23 +31,7 @@ class Constraint:
 
 
 def as_constraints(constraints: ConstraintsLike) -> tuple[Constraint, ...]:
-    """Return a user's constraints in one form.
-
-    Parameters
-    ----------
-    constraints : dict, LinearConstraint, NonlinearConstraint, or a sequence of them
-        As in :func:`scipy.optimize.minimize`. They are not changed.
-
-    Returns
-    -------
-    tuple of Constraint
-        The same constraints.
-
-    Raises
-    ------
-    InvalidInputError
-        If one of them is of another kind, or lacks ``type`` or ``fun``.
-    """
+    """Return a user's constraints, as SciPy takes them, in one form; they are not changed."""
     if not isinstance(constraints, Sequence):
         constraints = (constraints,)
     return tuple(_as_constraint(constraint) for constraint in constraints)

@@ -24,22 +24,13 @@ class StopRun(BaseException):
 
 
 class Budget:
-    """What a run may spend and has spent; only modules beside this one change it.
-
-    Parameters
-    ----------
-    maxfun : int, optional
-        The most points that may be evaluated.
-    timeout : float, optional
-        The most seconds that may have passed when an evaluation starts.
-    maxiter : int, optional
-        The most iterations, for algorithms that do not count them.
-    """
+    """What a run may spend and has spent; only modules beside this one change it."""
 
     def __init__(
         self, maxfun: int | None = None, timeout: float | None = None, maxiter: int | None = None
     ) -> None:
         self.maxfun = maxfun
+        #: For algorithms that do not count their iterations.
         self.maxiter = maxiter
         self.limit = math.inf if maxfun is None else maxfun
         self.started = time.monotonic()

@@ -36,8 +36,7 @@ _LARGE = 10_000
 def fast_path(run: Run) -> Callable[[Array], tuple[float, Array]]:
     """Return the quickest equivalent of :meth:`Run.value_and_gradient` for this run.
 
-    ``evaluate(x) -> (value, gradient)`` neither changes nor keeps ``x``; the gradient is not to be
-    changed, and holds until the next call.
+    It neither changes nor keeps ``x``. Its gradient holds until the next call; do not change it.
     """
     problem, waves, derivatives = run.problem, run.waves, run.problem.derivatives
     if not _is_usual(run):

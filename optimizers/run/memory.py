@@ -124,9 +124,7 @@ class Memory:
     def penalty(self, x: Array) -> Evaluation | None:
         """Return what makes any algorithm step back from ``x``; None if there is nowhere to.
 
-        The value is above all that were seen, by as much as they differ, so that interpolating
-        line searches shorten their step sensibly; the gradient is that of a bowl around the best
-        point. The algorithm alone is told: no result ever shows a penalty.
+        The algorithm alone is told: no result ever shows a penalty.
         """
         if self.last_good is None:
             return None
@@ -134,6 +132,7 @@ class Memory:
         square = float(away @ away)
         if square == 0.0:  # the point was fine before: what is known of it stands
             return self.last_good
+        # Above all values by as much as they differ: so line searches shorten their step sensibly.
         spread = (self.worst - self.last_good.fun) or abs(self.worst) or 1.0
         spread = max(spread, 4 * float(np.spacing(abs(self.worst))))  # must survive the rounding
         curvature, slope = 2 * spread / square, np.zeros_like(x)

@@ -19,37 +19,7 @@ Observer: TypeAlias = Callable[[OptimizerResult], bool]
 def as_observer(callback: Callable[..., Any], form: tuple[str, ...] = ()) -> Observer:
     """Return a user's callback of SciPy's two conventions, or of Qiskit's, as an observer.
 
-    Parameters
-    ----------
-    callback : callable
-        ``callback(xk)`` gets a copy of the iterate; ``callback(intermediate_result)``, with
-        exactly that parameter name, gets an :class:`OptimizerResult` with ``x``, ``fun``,
-        ``jac`` (if known), ``nit``, ``nfev`` and ``njev``. ``fun`` is None where an algorithm
-        has not evaluated the iterate. ``callback(xk, fun)``, that of Qiskit's classifiers and
-        regressors, is what needs two arguments; NaN stands for a value that is not known.
-    form : tuple of str, optional
-        What Qiskit's class of the same name passes, as entries of that result: a callback with
-        so many parameters gets them in order. Then ``fun`` is always evaluated, as it is for
-        ``callback(xk, fun)``, by an algorithm that can.
-
-    Returns
-    -------
-    Observer
-        Returns True when the callback returned True or raised StopIteration. Its attribute
-        ``wants_value`` says whether the iterate's value has to be known.
-
-    Raises
-    ------
-    InvalidInputError
-        If the callback cannot be called in either way.
-
-    Examples
-    --------
-    >>> from optimizers import LBFGSB
-    >>> steps = []
-    >>> result = LBFGSB().minimize(lambda x: x[0] ** 2, [3.0], callback=steps.append)
-    >>> len(steps) == result.nit
-    True
+    Its ``wants_value`` says whether the value is needed; ``form`` is what Qiskit's class passes.
     """
     names = _wanted(callback, form)
 

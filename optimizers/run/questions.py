@@ -34,19 +34,7 @@ class Watch(Protocol):
 
 
 class Questions:
-    """Answers what the algorithm of a run asks.
-
-    Parameters
-    ----------
-    problem : Problem
-        What is minimized.
-    source : GradientSource
-        How a gradient that is not given is had.
-    waves : Waves
-        Takes the waves.
-    seed : object
-        Seeds :attr:`rng`.
-    """
+    """Answers what the algorithm of a run asks."""
 
     def __init__(
         self, problem: Problem, source: GradientSource, waves: Waves, seed: Any = None
@@ -77,24 +65,7 @@ class Questions:
     ) -> Answers:
         """Answer what is at points; values, gradients and their probes travel in one wave.
 
-        Parameters
-        ----------
-        points : sequence of ndarray of float64, shape (n,)
-            The points, the most wanted first.
-        values, gradients : bool
-            What is wanted. A gradient alone comes without the value where that is possible.
-        reuse : bool or "last", default False
-            Whether what is known of a single point answers, as an algorithm expects that calls
-            for value and gradient in turn; "last" asks as the fast path does, which knows the
-            last point only, and learns the precision from the first value.
-        penalize : bool, default True
-            Whether a point that fails is answered by a penalty; otherwise by None.
-        optional : bool, default False
-            Whether the algorithm needs none of the points: those that the budget does not allow
-            are left out. Otherwise what it allows is evaluated, and the run ends.
-        skip_gradient_if : callable, optional
-            ``skip_gradient_if(value)`` tells by the value of a single point that its gradient is
-            not wanted: probes that wait for a worker are not started then.
+        The most wanted point is the first. A gradient alone comes without the value if possible.
         """
         xs = [self.problem.clip(x) for x in points]
         if len(xs) != 1 and (reuse or not values):
@@ -103,6 +74,7 @@ class Questions:
             return Answers([])
         if not values:
             return self._gradient_alone(xs[0])
+        # "last" asks as the fast path does, which knows the last point only.
         if reuse:
             known = self._known(xs[0], is_last_only=reuse == "last")
             if known is not None and (known.jac is not None or not gradients):
@@ -128,13 +100,10 @@ class Questions:
     # What is known, and what the budget allows.
 
     def _known(self, x: Array, *, is_last_only: bool) -> Evaluation | None:
-        """Return the answer at a point that was asked for just now, or, if it is dear, before.
-
-        With the user's own gradient only the last point counts, as in SciPy, so that an objective
-        with noise is measured anew; differences never spend a wave on a point that is known.
-        """
+        """Return the answer at a point that was asked for just now, or, if it is dear, before."""
         if self.memory.last.is_at(x):
             return self.memory.last
+        # As in SciPy, so that an objective with noise is measured anew.
         is_last_only = is_last_only or isinstance(self.problem.derivatives, Given)
         return None if is_last_only else self.memory.lookup(x)
 

@@ -21,8 +21,7 @@ def result_so_far(
 ) -> OptimizerResult:
     """Return the result so far, at a point; None stands for the start.
 
-    With `is_broken`, an error is on its way to the user, which no other may replace: where a
-    constraint cannot be evaluated, ``maxcv`` is NaN.
+    With ``is_broken``, an error is on its way to the user, which no other may replace.
     """
     best = memory.best
     x = problem.x0.copy() if at is None else at.x.copy()

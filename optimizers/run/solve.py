@@ -18,8 +18,7 @@ _CONFIRMATIONS = 5
 def confirmed(solve: Solve) -> Solve:
     """Return a solve that starts again from its end while rejected points may have misled it.
 
-    A penalty is not the objective: an end that penalties led to is believed when a fresh start
-    from there comes to the same without any, or at the latest after a few.
+    An end that penalties led to is believed only if a fresh start from there meets none.
     """
 
     def confirming(run: Run) -> Outcome:
@@ -45,21 +44,11 @@ def confirmed(solve: Solve) -> Solve:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A run and how it is executed; what minimizing, stepping and lock-step start from.
-
-    Parameters
-    ----------
-    run : Run
-        The run.
-    execute : callable
-        ``execute() -> OptimizerResult``.
-    exclusive : str or None
-        What only one run at a time may use, such as a library.
-    needs_thread : bool
-        Whether it must not be put aside in a greenlet.
-    """
+    """A run and how it is executed; what minimizing, stepping and lock-step start from."""
 
     run: Run
     execute: Callable[[], OptimizerResult]
+    #: What only one run at a time may use, such as a library.
     exclusive: str | None
+    #: Whether it must not be put aside in a greenlet.
     needs_thread: bool

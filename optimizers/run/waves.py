@@ -45,17 +45,7 @@ Skip: TypeAlias = Callable[[float], bool]
 
 
 class Waves:
-    """Takes the waves of a run.
-
-    Parameters
-    ----------
-    evaluator : Evaluator
-        Calls the functions.
-    budget, memory : Budget, Memory
-        The run's.
-    on_failure : {"raise", "reject", "pass"}
-        What a failed evaluation does.
-    """
+    """Takes the waves of a run."""
 
     def __init__(
         self, evaluator: Evaluator, budget: Budget, memory: Memory, on_failure: str
@@ -79,10 +69,9 @@ class Waves:
         *,
         is_first_needed: bool = True,
     ) -> None:
-        """Evaluate a wave, and note in its blocks what came of it.
+        """Evaluate a wave; its blocks get values, and the failures if these are to be penalties.
 
-        The blocks get values, and the failures if these are to be penalties; otherwise the first
-        failure is raised, as is one of the first point if the others are of no use without it.
+        Otherwise the first failure is raised, as one of the first point is if that point is needed.
         """
         cost = missing = 0
         for block in blocks:
