@@ -14,11 +14,11 @@ from optimizers.errors import InvalidInputError, StepperError
 from optimizers.evaluation.answers import as_gradient, unpack
 from optimizers.evaluation.evaluator import Evaluator, values_at
 from optimizers.gradients.source import Jacobian
-from optimizers.lockstep.results import OptimizerResults
 from optimizers.optimizer import Optimizer
 from optimizers.result import OptimizerResult
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
+from optimizers.run.solve import Prepared
 from optimizers.support import SupportLevels
 
 
@@ -70,6 +70,18 @@ class SteppableOptimizer(Optimizer):
         self._optimizer.set_max_evals_grouped(limit)
 
     @override
+    def _prepared(self, *args: Any, **kwargs: Any) -> Prepared:
+        return self._optimizer._prepared(*args, **kwargs)
+
+    @override
+    def _effective_settings(self, settings: dict[str, Any]) -> dict[str, Any]:
+        return self._optimizer._effective_settings(settings)
+
+    @override
+    def _evaluator(self, *args: Any) -> Evaluator:
+        return self._optimizer._evaluator(*args)
+
+    @override
     def _solve(self, run: Run) -> Outcome:
         return self._optimizer._solve(run)
 
@@ -80,10 +92,6 @@ class SteppableOptimizer(Optimizer):
     @override
     def stepper(self, *args: Any, **kwargs: Any) -> Stepper:
         return self._optimizer.stepper(*args, **kwargs)
-
-    @override
-    def minimize_many(self, *args: Any, **kwargs: Any) -> OptimizerResults:
-        return self._optimizer.minimize_many(*args, **kwargs)
 
     def start(
         self, fun: Objective, x0: ArrayLike, jac: Jacobian = None, bounds: BoundsLike = None

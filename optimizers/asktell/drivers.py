@@ -31,10 +31,6 @@ def told(x: Array) -> Any:
     raise AssertionError("The caller evaluates; this is never called.")
 
 
-def _nobody(asked: Any) -> None:
-    raise AssertionError("A question before there was anybody to ask.")
-
-
 class AskingEvaluator(Evaluator):
     """Asks each block of a wave as a question."""
 
@@ -42,7 +38,7 @@ class AskingEvaluator(Evaluator):
         super().__init__(told)
         #: ``ask(question)`` returns when the question is answered, or when a part of one that is
         #: followed is; it may raise a StopRun instead, and what was answered until then counts.
-        self.ask: Callable[[Any], Any] = _nobody
+        self.ask: Callable[[Any], Any]  # set before the first question
 
     @override
     def _made_facts(self) -> Facts:

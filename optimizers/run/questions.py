@@ -81,11 +81,14 @@ class Questions:
                 return Answers([known])
         if len(xs) == 1 and not gradients:
             return self._value_alone(xs[0], penalize)
-        plans = self._plans(xs) if gradients else []
+        has_plans = gradients and not self.problem.derivatives.is_given
+        plans = [self.plan(x) for x in xs] if has_plans else []
         count = self._affordable(xs, plans)
         if plans and reuse == "last" and self.memory.last is NOWHERE:
             return self._answered_in_turn(xs[0], plans[0])
-        if gradients and len(xs) > 1 and (count == 1 or self._is_serial):
+        # One by one, what is not asked for is saved; but a random plan is drawn once, for all.
+        is_serial = self.waves.evaluator.facts.calls_singly and not self.source.is_random
+        if gradients and len(xs) > 1 and (count == 1 or is_serial):
             each = (self.ask([x], gradients=True, penalize=False) for x in xs[:count])
             answers = Answers([one.found[0] for one in each])
         else:
@@ -107,21 +110,10 @@ class Questions:
         is_last_only = is_last_only or isinstance(self.problem.derivatives, Given)
         return None if is_last_only else self.memory.lookup(x)
 
-    @property
-    def _is_serial(self) -> bool:
-        """Whether points are asked for one by one: what is not asked for is saved.
-
-        A random plan is drawn once, for all: one more would be another run than on workers.
-        """
-        return self.waves.evaluator.facts.calls_singly and not self.source.is_random
-
     def plan(self, x: Array) -> Plan:
         """Return the probes of the gradient at ``x``."""
         problem, precision = self.problem, self.waves.evaluator.facts.precision
         return self.source.plan(x, problem.lower, problem.upper, precision, lambda: self.rng)
-
-    def _plans(self, xs: Sequence[Array]) -> list[Plan]:
-        return [] if self.problem.derivatives.is_given else [self.plan(x) for x in xs]
 
     def _affordable(self, xs: Sequence[Array], plans: Sequence[Plan]) -> int:
         """Return how many of the points the budget allows; end the run if it is none."""
