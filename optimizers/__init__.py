@@ -127,4 +127,5 @@ else:  # hidden from them: to them, it would make any name one that exists
         return value
 
     def __dir__() -> list[str]:
-        return sorted({*globals(), *__getattr__("__all__"), *_MODULES})
+        own = {name for name in globals() if name.startswith("__")}
+        return sorted({*own, *__getattr__("__all__"), *_MODULES})

@@ -173,8 +173,7 @@ class OptimizerResult(OptimizeResult):  # type: ignore[misc]  # SciPy is untyped
             result["omitted"] = list(plain["omitted"])
         if "stop" in plain:
             result.stop = _STOPS[plain["stop"]]
-        if plain.get("best") is not None:
-            best = plain["best"]
+        if best := plain.get("best"):
             result.best = Best(np.array(best["x"], dtype=np.float64), best["fun"])
         return result
 
@@ -185,8 +184,7 @@ def in_words(name: str, result: OptimizerResult) -> str:
         f"{name}: {result.message}\n"
         f"    stop: {result.stop.name}\n"
         f"    fun: {result.fun!r}\n"
-        f"    iterations: {result.nit}, points evaluated: {result.nfev}, "
-        f"gradients: {result.njev}"
+        f"    iterations: {result.nit}, points evaluated: {result.nfev}, gradients: {result.njev}"
     )
 
 
@@ -201,13 +199,15 @@ def _shown(value: object) -> str:
 
 
 def _from_json(value: object) -> object:
+    if isinstance(value, dict) and "stop" in value:  # of one of many runs
+        return OptimizerResult.from_dict(value)
     if isinstance(value, dict):
         return {name: _from_json(item) for name, item in value.items()}
     if not isinstance(value, list):
         return value
     try:
         return np.array(value, dtype=np.float64)
-    except ValueError:  # of several arrays, as a simplex and its values
+    except (TypeError, ValueError):  # several arrays, as a simplex and its values, or results
         return tuple(_from_json(item) for item in value)
 
 

@@ -132,8 +132,8 @@ class SciPyOptimizer(Optimizer):
     def _check_bounds(self, given: dict[str, Any]) -> None:
         if "bounds" in given:
             raise MisplacedBoundsError(
-                f"{type(self).__name__} was given bounds among its options: they belong to the "
-                "problem. Pass them to minimize(fun, x0, bounds=...)."
+                f"{type(self).__name__} was given bounds as an option: they belong to the problem. "
+                "Pass them to minimize(fun, x0, bounds=...)."
             )
 
     def _use(self, method: str | Callable[..., Any]) -> None:

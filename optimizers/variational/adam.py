@@ -246,7 +246,8 @@ class ADAM(FlowOptimizer):
         Raises
         ------
         OptionError
-            If there are none: those of a run are in its result.
+            If there are none: an optimizer keeps no state of a run. Give ``snapshot_dir`` to the
+            constructor, or set the option to the ``moments`` of a result.
         """
         if self.moments is None:
             raise OptionError(
@@ -257,6 +258,8 @@ class ADAM(FlowOptimizer):
 
     def load_params(self, load_dir: str | os.PathLike[str]) -> None:
         """Set the option ``moments`` to the last ones in the file ``adam_params.csv``.
+
+        Every run from now on starts from them; the point that it starts from is its ``x0``.
 
         Parameters
         ----------

@@ -1,6 +1,7 @@
 """P_BFGS: runs of L-BFGS-B in one wave; each is that of LBFGSB alone."""
 
 import inspect
+import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,10 +14,12 @@ from optimizers import (
     LBFGSB,
     P_BFGS,
     CapabilityError,
+    OptimizerResult,
     OptionError,
     StopReason,
     TellData,
     UnknownOptionError,
+    load,
     vectorized,
 )
 from tests.making import shown
@@ -245,6 +248,17 @@ def test_the_runs_are_the_same_with_retries():
     for name in (*COMPARED, "nfev"):
         assert found[name] == expected[name]
     np.testing.assert_array_equal(found.x, expected.x)
+
+
+def test_a_result_goes_through_json_with_its_runs(tmp_path):
+    path = tmp_path / "run.jsonl"
+    result = P_BFGS(seed=3, maxfun=60).minimize(rosen, START, journal=path)
+    for again in (
+        OptimizerResult.from_dict(json.loads(json.dumps(result.to_dict()))),
+        load(path).result,
+    ):
+        assert [run.stop for run in again.results] == [run.stop for run in result.results]
+        np.testing.assert_array_equal(again.results[1].x, result.results[1].x)
 
 
 def test_a_seed_is_a_run():
