@@ -371,7 +371,7 @@ def test_a_gradient_by_name_needs_a_file(run):
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["minimize"], ["minimize", "--nonsense"], ["show"], ["minimize", "--shots", "few"]],
+    [[], ["minimise"], ["minimize", "--nonsense"], ["show"], ["minimize", "--shots", "few"]],
     ids=" ".join,
 )
 def test_wrong_usage_is_two(arguments, capsys):
