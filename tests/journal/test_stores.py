@@ -234,11 +234,10 @@ FORKED = """
 import os, sys, time
 from optimizers import LBFGSB
 def fun(x):
-    if os.fork() == 0:
+    if os.fork() == 0:  # the child says so: by then it has let go of the lock
+        os.write(1, b"forked\\n")
         os.close(1)
         os.close(2)
-        time.sleep(600)
-    print("forked", flush=True)
     time.sleep(600)
 LBFGSB().minimize(fun, [1.0, 2.0], journal=sys.argv[1])
 """
