@@ -1,6 +1,6 @@
 """What a flow yields and is sent, and what drives it: its questions are answered by a run."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
@@ -11,6 +11,7 @@ from optimizers._types import Array
 from optimizers.asktell.messages import AskData
 from optimizers.result import StopReason
 from optimizers.run.budget import StopRun
+from optimizers.run.fast_path import fast_path
 from optimizers.run.memory import Evaluation
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
@@ -104,6 +105,7 @@ def drive(run: Run, flow: Flow) -> Outcome:
     """
     answer: Any = None
     stop: StopRun | None = None
+    both = fast_path(run, reuse=True)
     try:
         while True:
             try:
@@ -115,7 +117,7 @@ def drive(run: Run, flow: Flow) -> Outcome:
                 if isinstance(asked, Step):
                     _note(run, asked)
                 else:
-                    answer = _answered(run, asked)
+                    answer = _answered(run, asked, both)
             except StopRun as reason:  # a flow that knows better than the best sample catches it
                 stop = reason
     finally:
@@ -148,7 +150,9 @@ def _without_penalty(run: Run, outcome: Outcome) -> Outcome:
     return replace(outcome, x=last_good.x, known=last_good)
 
 
-def _answered(run: Run, ask: AskData | Products) -> Told:
+def _answered(
+    run: Run, ask: AskData | Products, both: Callable[[Array], tuple[float, Array]]
+) -> Told:
     """Return what a flow asks."""
     if isinstance(ask, Products):
         assert run.problem.hessp is not None
@@ -162,7 +166,8 @@ def _answered(run: Run, ask: AskData | Products) -> Told:
     wants_gradients = ask.x_jac is not None
     if points.ndim == 1:
         if wants_gradients:
-            return Told(*run.value_and_gradient(points))
+            value, gradient = both(points)
+            return Told(value, gradient.copy())
         (known,) = run.ask([points]).found
         assert known is not None
         return Told(known.fun)

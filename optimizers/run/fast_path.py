@@ -1,7 +1,7 @@
 """The quickest way from a solver's question to the user's functions: no layer that is not needed.
 
-A compiled solver asks every few microseconds, so each call and each array counts here. What
-:meth:`Run.value_and_gradient` does for all cases is done in one function for the usual one.
+A solver asks every few microseconds, so each call and each array counts here. What the door does
+for all cases is done in one function for the usual one: value and gradient, or either alone.
 """
 
 import math
@@ -33,16 +33,18 @@ _EPS = float(np.finfo(np.float64).eps)
 _LARGE = 10_000
 
 
-def fast_path(run: Run) -> Callable[[Array], tuple[float, Array]]:
-    """Return the quickest equivalent of :meth:`Run.value_and_gradient` for this run.
+def fast_path(
+    run: Run, reuse: Literal["last", True] = "last"
+) -> Callable[[Array], tuple[float, Array]]:
+    """Return the quickest equivalent of a question for value and gradient, with ``reuse``.
 
     It neither changes nor keeps ``x``. Its gradient holds until the next call; do not change it.
     """
     problem, waves, derivatives = run.problem, run.waves, run.problem.derivatives
     if not _is_usual(run):
-        return _door(run)
+        return _door(run, reuse)
     if not derivatives.is_given:
-        return _forward(run)
+        return _forward(run) if reuse == "last" else _door(run, reuse)
     budget, memory = run.budget, run.memory
     fun: Any = problem.fun
     jac: Any = derivatives.jac
@@ -56,9 +58,16 @@ def fast_path(run: Run) -> Callable[[Array], tuple[float, Array]]:
     unused: list[Array] | None = [] if n > _LARGE else None
     first = memory.last.x.item(0)
 
+    known_at, looks_back = run.questions.known, reuse is True
+
     def evaluate(x: Array) -> tuple[float, Array]:
-        # A kernel that steps back asks for its last point again.
         nonlocal first
+        if looks_back:
+            x = problem.clip(x)
+            found = known_at(x)
+            if found is not None and found.jac is not None:
+                return found.fun, found.jac
+        # A kernel that steps back asks for its last point again.
         head = x.item(0)
         if head == first and memory.last.is_at(x) and memory.last.jac is not None:
             return memory.last.fun, memory.last.jac
@@ -139,21 +148,91 @@ def _absolute_step(run: Run) -> float | None:
     return None if h.ndim or not h > 0.0 else float(h)
 
 
+def fast_value(run: Run) -> Callable[[Array], float]:
+    """Return the quickest equivalent of :meth:`Run.value` for this run."""
+    problem, waves, questions, memory = run.problem, run.waves, run.questions, run.memory
+    if not _is_direct(run):
+        return run.value
+    if isinstance(problem.derivatives, Joint):
+        both = fast_path(run, reuse=True)
+        return lambda x: both(x)[0]
+    budget, facts, fun, n = run.budget, waves.evaluator.facts, problem.fun, problem.n
+
+    def evaluate(x: Array) -> float:
+        x = problem.clip(x)
+        known = questions.known(x)
+        if known is not None:
+            return known.fun
+        budget.check(1)
+        budget.nfev += 1
+        try:
+            value = fun(x.copy())
+            if type(value) is not float:
+                facts.precision = max(facts.precision, precision_of(value))
+                value, _ = as_measure(value, n)
+            is_finite = value - value == 0.0
+            if not (is_finite or waves.propagates_nonfinite):
+                raise non_finite(value)
+        except Exception as error:
+            return waves.penalty_for(x, error).fun
+        if is_finite:
+            memory.update_incumbent(x, value)
+        memory.store(Evaluation(x, value, questions.orphaned(x)))
+        return value
+
+    return evaluate
+
+
+def fast_gradient(run: Run) -> Callable[[Array], Array]:
+    """Return the quickest equivalent of :meth:`Run.gradient` for this run."""
+    problem, waves, questions, memory = run.problem, run.waves, run.questions, run.memory
+    if not (_is_direct(run) and problem.derivatives.is_given):
+        return run.gradient
+    if isinstance(problem.derivatives, Joint):
+        both = fast_path(run, reuse=True)
+        return lambda x: both(x)[1].copy()
+    jac: Any = problem.derivatives.jac
+
+    def evaluate(x: Array) -> Array:
+        x = problem.clip(x)
+        known = memory.lookup(x)
+        if known is not None and known.jac is not None:
+            return known.jac.copy()
+        run.budget.check_clock()
+        run.budget.njev += 1
+        try:
+            gradient = waves.as_gradient(jac(x.copy()), problem.n)
+        except Exception as error:
+            penalty = waves.penalty_for(x, error)
+            if penalty.jac is None:
+                raise
+            return penalty.jac.copy()
+        questions.note_gradient(x, gradient, known)
+        return gradient.copy()
+
+    return evaluate
+
+
+def _is_direct(run: Run) -> bool:
+    """Return whether each question is a call or two in this thread, and nobody follows it."""
+    derivatives = run.problem.derivatives
+    is_vector = isinstance(derivatives, Given) and is_vectorized(derivatives.function)
+    return run.waves.evaluator.facts.is_direct and run.watch is None and not is_vector
+
+
 def _is_usual(run: Run) -> bool:
-    """Return whether a run's questions can be answered in the quickest way."""
-    problem, derivatives = run.problem, run.problem.derivatives
-    if not run.waves.evaluator.facts.is_direct or run.watch is not None:
+    """Return whether value and gradient can be answered in the quickest way."""
+    problem = run.problem
+    if not _is_direct(run) or problem.constraints or problem.n == 0:
         return False
-    if problem.constraints or problem.n == 0:
-        return False
-    if isinstance(derivatives, Given):
-        return not is_vectorized(derivatives.function)
-    return derivatives.is_given or _absolute_step(run) is not None
+    return problem.derivatives.is_given or _absolute_step(run) is not None
 
 
-def _door(run: Run) -> Callable[[Array], tuple[float, Array]]:
+def _door(
+    run: Run, reuse: Literal["last", True] = "last"
+) -> Callable[[Array], tuple[float, Array]]:
     """Return the way for all cases; where there is a quicker one, it asks as that does."""
-    reuse: Literal["last", True] = "last" if _is_usual(run) else True
+    reuse = reuse if _is_usual(run) else True
 
     def evaluate(x: Array) -> tuple[float, Array]:
         (known,) = run.ask([x], gradients=True, reuse=reuse).found

@@ -76,7 +76,7 @@ class Questions:
             return self._gradient_alone(xs[0])
         # "last" asks as the fast path does, which knows the last point only.
         if reuse:
-            known = self._known(xs[0], is_last_only=reuse == "last")
+            known = self.known(xs[0], is_last_only=reuse == "last")
             if known is not None and (known.jac is not None or not gradients):
                 return Answers([known])
         if len(xs) == 1 and not gradients:
@@ -102,7 +102,7 @@ class Questions:
 
     # What is known, and what the budget allows.
 
-    def _known(self, x: Array, *, is_last_only: bool) -> Evaluation | None:
+    def known(self, x: Array, *, is_last_only: bool = False) -> Evaluation | None:
         """Return the answer at a point that was asked for just now, or, if it is dear, before."""
         if self.memory.last.is_at(x):
             return self.memory.last
@@ -270,8 +270,7 @@ class Questions:
 
     def _value_alone(self, x: Array, penalize: bool) -> Answers:
         """Answer what the value is, and the gradient if that comes with it or came before."""
-        memory, derivatives, orphan = self.memory, self.problem.derivatives, self._orphan
-        is_joint = isinstance(derivatives, Joint)
+        memory, is_joint = self.memory, isinstance(self.problem.derivatives, Joint)
         block = Block(x[np.newaxis], self.problem.fun, "both") if is_joint else Block(x[np.newaxis])
         kept = memory.best, memory.best_violation
         try:
@@ -280,9 +279,7 @@ class Questions:
             penalty = self.waves.penalty_for(x, error)
             memory.take_back(*kept)
             return Answers([penalty if penalize else None], [error])
-        gradient = block.gradients[0] if is_joint else None
-        if orphan is not None and np.array_equal(orphan[0], x):
-            gradient = orphan[1]
+        gradient = block.gradients[0] if is_joint else self.orphaned(x)
         known = Evaluation(x, block.values.item(0), gradient)
         memory.store(known)
         return Answers([known])
@@ -307,11 +304,20 @@ class Questions:
             if penalty.jac is None:
                 raise
             return Answers([penalty])
+        return Answers([self.note_gradient(x, gradient, known)])
+
+    def note_gradient(self, x: Array, gradient: Array, known: Evaluation | None) -> Evaluation:
+        """Note a gradient, and return what is known of its point with it."""
         if known is None:
             self._orphan = x, gradient
-            return Answers([Evaluation(x, np.nan, gradient)])
+            return Evaluation(x, np.nan, gradient)
         self.memory.store(known._replace(jac=gradient))
-        return Answers([self.memory.last])
+        return self.memory.last
+
+    def orphaned(self, x: Array) -> Array | None:
+        """Return the gradient at ``x``, if it was asked for before the value."""
+        orphan = self._orphan
+        return None if orphan is None or not np.array_equal(orphan[0], x) else orphan[1]
 
     def probed(self, x: Array, value: float) -> Array:
         """Return the gradient at a point whose value is known."""

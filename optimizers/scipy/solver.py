@@ -16,6 +16,7 @@ from optimizers.asktell.drivers import check_free
 from optimizers.problem.derivatives import Given
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
+from optimizers.run.fast_path import fast_gradient, fast_path, fast_value
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 from optimizers.scipy.method import Solver
@@ -98,8 +99,9 @@ class ScipySolver(Solver):
             or run.penalizes
             or is_drawn
         )
-        gradient = (lambda x: run.value_and_gradient(x)[1]) if joint else run.gradient
-        value = (lambda x: run.value_and_gradient(x)[0]) if joint else run.value
+        both = fast_path(run, reuse=True)
+        gradient = (lambda x: both(x)[1].copy()) if joint else fast_gradient(run)
+        value = (lambda x: both(x)[0]) if joint else fast_value(run)
         free = FreeVariables(problem, info.strips_fixed)
         if info.lock is not None:
             if info.lock.is_exclusive:

@@ -1,4 +1,4 @@
-"""The fast path of the compiled solvers: the same points, counts and endings as by the door."""
+"""The fast path of solvers and flows: the same points, counts and endings as by the door."""
 
 import math
 import sys
@@ -10,8 +10,21 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings, strategies as st
 
-from optimizers import LBFGSB, TNC, Differences, OptimizerWarning, minimize_lbfgsb, minimize_tnc
+from optimizers import (
+    ADAM,
+    BFGS,
+    LBFGSB,
+    NELDER_MEAD,
+    SLSQP,
+    TNC,
+    Differences,
+    OptimizerWarning,
+    minimize_lbfgsb,
+    minimize_tnc,
+)
+from optimizers.asktell import flow
 from optimizers.run import fast_path
+from optimizers.scipy import solver as scipy
 from optimizers.scipy.lbfgsb import solver as lbfgsb
 from optimizers.scipy.tnc import solver as tnc
 
@@ -19,9 +32,9 @@ from optimizers.scipy.tnc import solver as tnc
 SHOWN = ("x", "fun", "jac", "nfev", "njev", "nit", "nrejected", "success", "status", "message")
 
 
-def class_of(cls):
+def class_of(cls, **options):
     def solve(fun, x0, jac, bounds, maxfun, on_failure):
-        return cls(maxfun=maxfun).minimize(fun, x0, jac, bounds, on_failure=on_failure)
+        return cls(maxfun=maxfun, **options).minimize(fun, x0, jac, bounds, on_failure=on_failure)
 
     return solve
 
@@ -40,6 +53,11 @@ SOLVERS = {
     "TNC": class_of(TNC),
     "minimize_lbfgsb": face_of(minimize_lbfgsb),
     "minimize_tnc": face_of(minimize_tnc),
+    # These ask for a value or a gradient alone, or come back to points before the last.
+    "BFGS": class_of(BFGS, maxiter=30),
+    "SLSQP": class_of(SLSQP, maxiter=30),
+    "NELDER_MEAD": class_of(NELDER_MEAD, maxiter=60),
+    "ADAM": class_of(ADAM, maxiter=30, lr=0.1),
 }
 
 
@@ -159,7 +177,7 @@ def cases(draw):
     if failure is not None and isinstance(failure.how, float) and function["kind"] is told:
         function["kind"] = float
     return {
-        "solver": draw(st.sampled_from(["LBFGSB", "TNC"] * 2 + list(SOLVERS))),
+        "solver": draw(st.sampled_from(["LBFGSB", "TNC", *SOLVERS])),
         "function": {**function, "failure": failure},
         "x0": vector(st.sampled_from([-2.0, -1.2, -0.3, 0.0, 0.4, 1.0, 2.0])),
         "jac": jac,
@@ -208,8 +226,10 @@ def by_the_door(**case):
     evaluated to its end, whichever of its points fails, and what is tried again counts again.
     """
     with pytest.MonkeyPatch.context() as patch:
-        for module in (lbfgsb, tnc):
+        for module in (lbfgsb, tnc, scipy, flow):
             patch.setattr(module, "fast_path", fast_path._door)
+        patch.setattr(scipy, "fast_value", lambda run: run.value)
+        patch.setattr(scipy, "fast_gradient", lambda run: run.gradient)
         return trace(**case)
 
 
@@ -231,7 +251,7 @@ def like(solver, x0, jac, failure=None, kind=float, on_failure="raise", curvatur
 STEPS = Differences("2-point", step=1e-6)
 
 
-@settings(max_examples=120, deadline=None, derandomize=True, database=None)
+@settings(max_examples=160, deadline=None, derandomize=True, database=None)
 @given(cases())
 # The value is known, and only the gradient fails, where there is nothing to step back to.
 @example(like("LBFGSB", [1.0], "joint", Failure("jac", 1, False, math.nan)))
@@ -256,8 +276,17 @@ def test_the_fast_path_asks_counts_and_ends_as_the_door(case):
     assert fast == slow
 
 
-@pytest.mark.parametrize("jac", ["callable", "joint", STEPS], ids=["jac", "joint", "steps"])
-@pytest.mark.parametrize("solver", SOLVERS)
+#: Differences of some go by the door alone; NELDER_MEAD's function leaves out the gradient.
+WAYS = [
+    pytest.param(solver, jac, id=f"{solver}-{name}")
+    for solver in SOLVERS
+    for name, jac in {"jac": "callable", "joint": "joint", "steps": STEPS}.items()
+    if not (name == "steps" and solver in {"BFGS", "SLSQP", "ADAM"})
+    and (name, solver) != ("joint", "NELDER_MEAD")
+]
+
+
+@pytest.mark.parametrize(("solver", "jac"), WAYS)
 def test_the_two_ways_are_two(solver, jac):
     function = {"center": [0.0], "curvature": [1.0], "valley": 0.0, "kind": float, "failure": None}
     case = {"solver": solver, "function": function, "jac": jac, "x0": [1.0], "bounds": None}
