@@ -5,7 +5,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
-from optimizers._types import ArrayLike, BoundsLike, ConstraintsLike, Objective
+from optimizers._types import ArrayLike, BoundsLike, Objective
 from optimizers.errors import warn_user
 from optimizers.evaluation.choose import evaluator_by
 from optimizers.evaluation.evaluator import Evaluator
@@ -35,18 +35,10 @@ class Composed(Configured, Declaring):
     handles_noise = False
 
     def _problem(
-        self,
-        fun: Objective,
-        x0: ArrayLike,
-        jac: Jacobian,
-        bounds: BoundsLike,
-        constraints: ConstraintsLike,
-        hess: Any,
-        hessp: Callable[..., Any] | None,
+        self, fun: Objective, x0: ArrayLike, jac: Jacobian, bounds: BoundsLike, **further: Any
     ) -> Problem:
         """Return the problem that the arguments of :meth:`minimize` describe."""
         name, levels = type(self).__name__, self.get_support_level()
-        further: dict[str, Any] = {"constraints": constraints, "hess": hess, "hessp": hessp}
         return Problem.check(name, levels, fun, x0, jac, bounds, **further)
 
     def _prepared(

@@ -114,7 +114,8 @@ class Optimizer(Composed, StaticHelpers):
             Whatever ``fun``, ``jac`` or a callback raises, Ctrl-C included; its attribute
             ``optimizer_result`` holds the result so far.
         """
-        problem = self._problem(fun, x0, jac, bounds, constraints, hess, hessp)
+        further = {"constraints": constraints, "hess": hess, "hessp": hessp}
+        problem = self._problem(fun, x0, jac, bounds, **further)
         return self._prepared(problem, dict(settings)).execute()
 
     def stepper(
@@ -172,7 +173,8 @@ class Optimizer(Composed, StaticHelpers):
                     f"{name} was given, but the caller of a stepper evaluates its points."
                 )
         evaluator, effective, log = AskingEvaluator(), self._effective_settings(settings), None
-        problem = self._problem(told, x0, jac, bounds, constraints, hess, hessp)
+        further = {"constraints": constraints, "hess": hess, "hessp": hessp}
+        problem = self._problem(told, x0, jac, bounds, **further)
         if effective.get("journal") is None:
             # Another one is to draw the same random numbers, and has start and bounds of its own.
             seed = effective.get("seed")
@@ -242,7 +244,8 @@ class Optimizer(Composed, StaticHelpers):
         [[1.0, 1.0], [-1.0, 1.0], [1.0, 1.0]]
         """
         starts = as_starts(X0)
-        problem = self._problem(fun, starts[0], jac, bounds, constraints, hess, hessp)
+        further = {"constraints": constraints, "hess": hess, "hessp": hessp}
+        problem = self._problem(fun, starts[0], jac, bounds, **further)
         given = dict(settings)
         evaluator, effective = self._evaluator(problem.fun, given), self._effective_settings(given)
         return minimize_many(self._prepared, evaluator, problem, starts, given, effective, on_error)

@@ -138,6 +138,7 @@ _ELSEWHERE = {
     "optimizer(fun, x0, args=args).",
     "options": "options belong to the constructor.",
     "method": "the class is the method.",
+    "tol": "tol belongs to the constructor.",
     **dict.fromkeys(
         ("fun", "x0", "jac", "hess", "hessp"), "it belongs to the problem, minimize(fun, x0, jac)."
     ),

@@ -225,7 +225,7 @@ def multistart(
     next(seeds)
     starts = _starts(sampler, lower, upper, next(seeds))
     box = np.column_stack([lower, upper])
-    problem = optimizer._problem(fun, next(starts), jac, box, (), None, None)
+    problem = optimizer._problem(fun, next(starts), jac, box)
     evaluator = optimizer._evaluator(problem.fun, settings)
     problems = (replace(problem, x0=start) for start in itertools.chain([problem.x0], starts))
     timeout = effective.get("timeout")

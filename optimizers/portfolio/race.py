@@ -17,7 +17,6 @@ from optimizers.lockstep.many import check_no_journal, run_all
 from optimizers.lockstep.member import MemberEvaluator
 from optimizers.lockstep.results import SUMMARY, as_table, best_of, summary
 from optimizers.optimizer import Optimizer
-from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult
 from optimizers.support import SupportLevel
 
@@ -115,7 +114,7 @@ def race(
     for number, (name, optimizer) in enumerate(named.items()):
         _check(name, optimizer)
         given = _given(optimizer, jac, hess, hessp)
-        problem: Problem = optimizer._problem(fun, x0, given[0], bounds, constraints, *given[1:])
+        problem = optimizer._problem(fun, x0, bounds=bounds, constraints=constraints, **given)
         if problem.fun is not fun:
             raise OptionError(f"{name} was made with args: in a race, all have the same objective.")
         check_no_journal(optimizer._effective_settings(settings))
@@ -156,10 +155,11 @@ def _check(name: str, optimizer: Any) -> None:
         raise OptionError(f"{name} was made with max_evals_grouped: give it to race, for all.")
 
 
-def _given(optimizer: Optimizer, jac: Any, hess: Any, hessp: Any) -> tuple[Any, Any, Any]:
-    """Return what an optimizer takes of jac, hess and hessp."""
+def _given(optimizer: Optimizer, jac: Any, hess: Any, hessp: Any) -> dict[str, Any]:
+    """Return what an optimizer takes of jac, hess and hessp; None for the others."""
     levels = optimizer.get_support_level()
-    takes_jac, takes_hess = (
-        levels.get(what, 0) >= SupportLevel.supported for what in ("gradient", "hessian")
-    )
-    return jac if takes_jac else None, hess if takes_hess else None, hessp if takes_hess else None
+    if levels["gradient"] < SupportLevel.supported:
+        jac = None
+    if levels.get("hessian", 0) < SupportLevel.supported:
+        hess = hessp = None
+    return {"jac": jac, "hess": hess, "hessp": hessp}

@@ -27,10 +27,7 @@ from optimizers.run.budget import StopRun
 from optimizers.run.memory import NOWHERE, Evaluation, Memory
 from optimizers.run.run import Run
 
-_FLOAT64 = np.dtype(np.float64)
 _EPS = float(np.finfo(np.float64).eps)
-#: Above this many variables a new array costs more than copying into an old one.
-_LARGE = 10_000
 
 
 def fast_path(
@@ -38,7 +35,7 @@ def fast_path(
 ) -> Callable[[Array], tuple[float, Array]]:
     """Return the quickest equivalent of a question for value and gradient, with ``reuse``.
 
-    It neither changes nor keeps ``x``. Its gradient holds until the next call; do not change it.
+    It neither changes nor keeps ``x``. Its gradient is the run's own: do not change it.
     """
     problem, waves, derivatives = run.problem, run.waves, run.problem.derivatives
     if not _is_usual(run):
@@ -48,17 +45,13 @@ def fast_path(
     budget, memory = run.budget, run.memory
     fun: Any = problem.fun
     jac: Any = derivatives.jac
-    n, limit = problem.n, budget.limit
-    propagates = waves.propagates_nonfinite
+    n, limit, propagates = problem.n, budget.limit, waves.propagates_nonfinite
     is_joint, is_timed = isinstance(derivatives, Joint), budget.is_timed
     lower, upper, recent = problem.lower, problem.upper, memory.recent
     # Looked up once; the inner function finds them among its own variables.
-    store, ndarray, shape, float64 = recent.append, np.ndarray, (n,), _FLOAT64
+    store, ndarray, shape, float64 = recent.append, np.ndarray, (n,), np.dtype(np.float64)
     isfinite, minimum, maximum, record = np.isfinite, np.minimum, np.maximum, tuple.__new__
-    unused: list[Array] | None = [] if n > _LARGE else None
-    first = memory.last.x.item(0)
-
-    known_at, looks_back = run.questions.known, reuse is True
+    first, known_at, looks_back = memory.last.x.item(0), run.questions.known, reuse is True
 
     def evaluate(x: Array) -> tuple[float, Array]:
         nonlocal first
@@ -75,12 +68,7 @@ def fast_path(
             raise StopRun(StopReason.MAXFUN)
         if is_timed:
             budget.check_clock()
-        if unused:
-            copy = unused.pop()
-            copy[...] = x
-            x = copy
-        else:
-            x = x.copy()
+        x = x.copy()
         if lower is not None and upper is not None:
             maximum(minimum(x, upper, out=x), lower, out=x)
             head = x.item(0)
@@ -106,12 +94,7 @@ def fast_path(
             if type(gradient) is ndarray and gradient.dtype is float64 and gradient.shape == shape:
                 if not propagates and b"\0" in isfinite(gradient).tobytes():
                     as_gradient(gradient, n)  # raises, with the words
-                if unused:
-                    copy = unused.pop()
-                    copy[...] = gradient
-                    gradient = copy
-                else:
-                    gradient = gradient.copy()
+                gradient = gradient.copy()
             else:
                 gradient = as_gradient(gradient, n, finite=not propagates)
         except Exception as error:
@@ -123,18 +106,15 @@ def fast_path(
                 raise
             memory.best = best  # a point that failed is no candidate
             return penalty.fun, penalty.jac
-        else:
-            known = memory.last = record(Evaluation, (x, value, gradient))
-            if unused is not None and len(recent) == recent.maxlen:
-                unused.extend(_retired(memory))
-            store(known)
-            # As in Memory.update_incumbent and Memory.store; there are no constraints here.
-            best = memory.best
-            if value > memory.worst:
-                memory.worst = value
-            if best is None or value < best[1] or best[1] != best[1]:
-                memory.best = memory.last_good = known
-            return value, gradient
+        known = memory.last = record(Evaluation, (x, value, gradient))
+        store(known)
+        # As in Memory.update_incumbent and Memory.store; there are no constraints here.
+        best = memory.best
+        if value > memory.worst:
+            memory.worst = value
+        if best is None or value < best[1] or best[1] != best[1]:
+            memory.best = memory.last_good = known
+        return value, gradient
 
     return evaluate
 
@@ -151,11 +131,8 @@ def _absolute_step(run: Run) -> float | None:
 def fast_value(run: Run) -> Callable[[Array], float]:
     """Return the quickest equivalent of :meth:`Run.value` for this run."""
     problem, waves, questions, memory = run.problem, run.waves, run.questions, run.memory
-    if not _is_direct(run):
+    if not _is_direct(run) or isinstance(problem.derivatives, Joint):
         return run.value
-    if isinstance(problem.derivatives, Joint):
-        both = fast_path(run, reuse=True)
-        return lambda x: both(x)[0]
     budget, facts, fun, n = run.budget, waves.evaluator.facts, problem.fun, problem.n
 
     def evaluate(x: Array) -> float:
@@ -186,12 +163,9 @@ def fast_value(run: Run) -> Callable[[Array], float]:
 def fast_gradient(run: Run) -> Callable[[Array], Array]:
     """Return the quickest equivalent of :meth:`Run.gradient` for this run."""
     problem, waves, questions, memory = run.problem, run.waves, run.questions, run.memory
-    if not (_is_direct(run) and problem.derivatives.is_given):
+    if not _is_direct(run) or not isinstance(problem.derivatives, Given):
         return run.gradient
-    if isinstance(problem.derivatives, Joint):
-        both = fast_path(run, reuse=True)
-        return lambda x: both(x)[1].copy()
-    jac: Any = problem.derivatives.jac
+    jac = problem.derivatives.function
 
     def evaluate(x: Array) -> Array:
         x = problem.clip(x)
@@ -243,15 +217,6 @@ def _door(
     return evaluate
 
 
-def _retired(memory: Memory) -> tuple[Array, ...]:
-    """Return the arrays of the oldest point kept, to be used again if nothing needs it."""
-    oldest = memory.recent[0]
-    needed = memory.best, memory.last_good, memory.iterate
-    if oldest.jac is None or any(oldest is kept for kept in needed):
-        return ()
-    return oldest.x, oldest.jac
-
-
 def _forward(run: Run) -> Callable[[Array], tuple[float, Array]]:
     """Return the quickest equivalent where the gradient is by one-sided absolute steps."""
     problem, waves, h = run.problem, run.waves, _absolute_step(run)
@@ -260,9 +225,7 @@ def _forward(run: Run) -> Callable[[Array], tuple[float, Array]]:
         return _door(run)
     budget, memory, facts = run.budget, run.memory, waves.evaluator.facts
     fun, n, limit, upper = problem.fun, problem.n, budget.limit, problem.upper
-    propagates, is_timed = waves.propagates_nonfinite, budget.is_timed
-
-    door = _door(run)
+    propagates, is_timed, door = waves.propagates_nonfinite, budget.is_timed, _door(run)
 
     def evaluate(x: Array) -> tuple[float, Array]:
         moved = x + h

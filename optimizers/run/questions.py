@@ -79,8 +79,6 @@ class Questions:
             known = self.known(xs[0], is_last_only=reuse == "last")
             if known is not None and (known.jac is not None or not gradients):
                 return Answers([known])
-        if len(xs) == 1 and not gradients:
-            return self._value_alone(xs[0], penalize)
         has_plans = gradients and not self.problem.derivatives.is_given
         plans = [self.plan(x) for x in xs] if has_plans else []
         count = self._affordable(xs, plans)
@@ -262,27 +260,14 @@ class Questions:
                 return self.probed(x, value)
             plan, failures = question.plans[i], question.failures(i)
             return self._mended(plan, value, question.probes(i), failures)
-        if not gradients:
+        if not gradients and question.size > 1:
             return None  # one that comes with a value is not what is asked for
+        if not gradients:  # it may still be asked for, after its value or before
+            is_joint = isinstance(self.problem.derivatives, Joint)
+            return question.gradient(i).copy() if is_joint else self.orphaned(x)
         for error in question.failures(i).values():
             raise error
         return question.gradient(i).copy()
-
-    def _value_alone(self, x: Array, penalize: bool) -> Answers:
-        """Answer what the value is, and the gradient if that comes with it or came before."""
-        memory, is_joint = self.memory, isinstance(self.problem.derivatives, Joint)
-        block = Block(x[np.newaxis], self.problem.fun, "both") if is_joint else Block(x[np.newaxis])
-        kept = memory.best, memory.best_violation
-        try:
-            self.waves.take([block])
-        except Exception as error:
-            penalty = self.waves.penalty_for(x, error)
-            memory.take_back(*kept)
-            return Answers([penalty if penalize else None], [error])
-        gradient = block.gradients[0] if is_joint else self.orphaned(x)
-        known = Evaluation(x, block.values.item(0), gradient)
-        memory.store(known)
-        return Answers([known])
 
     def _gradient_alone(self, x: Array) -> Answers:
         """Answer what the gradient is; the objective is not evaluated there again if known."""

@@ -135,11 +135,6 @@ class Run:
         return self.waves.evaluator.facts.calls_singly
 
     @property
-    def is_narrow(self) -> bool:
-        """Whether points wait for workers: a gradient by differences is more than one round."""
-        return self.waves.evaluator.facts.width < self.problem.n + 1
-
-    @property
     def is_watched(self) -> bool:
         """Whether iterations are of interest to anybody but the algorithm."""
         return (

@@ -1,7 +1,7 @@
 """The options of SciPy's methods; defaults are those of the constructors, or else SciPy's."""
 
 import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -214,14 +214,11 @@ class LbfgsbOptions:
         """Return the options that a user gives; None stands for a default."""
         options: dict[str, Any] = {}
         for name, value in given.items():
-            if value is not _DEFAULTS.get(name):
+            if value is not getattr(cls, name, None):
                 check_option(name, value)
                 if value is not None:
                     options[name] = int(value) if name in _WHOLE else value
         return cls(**options)
-
-
-_DEFAULTS = {option.name: option.default for option in fields(LbfgsbOptions)}
 
 
 _UNUSED = Differences()

@@ -16,7 +16,6 @@ from optimizers.errors import (
     UnknownOptionError,
     nearest_names,
 )
-from optimizers.evaluation.evaluator import Evaluator
 from optimizers.gradients.source import GradientSource, Jacobian
 from optimizers.optimizer import Optimizer
 from optimizers.options.configured import as_options, check_agreement, same
@@ -214,38 +213,22 @@ class SciPyOptimizer(Optimizer):
 
     @override
     def _problem(
-        self,
-        fun: Objective,
-        x0: ArrayLike,
-        jac: Jacobian,
-        bounds: BoundsLike,
-        constraints: ConstraintsLike,
-        hess: Any,
-        hessp: Callable[..., Any] | None,
+        self, fun: Objective, x0: ArrayLike, jac: Jacobian, bounds: BoundsLike, **further: Any
     ) -> Problem:
-        kept = self._problem_settings
-        constraints = kept.get("constraints", ()) if constraints == () else constraints
-        hess = kept.get("hess") if hess is None else hess
-        hessp = kept.get("hessp") if hessp is None else hessp
+        # An empty tuple stands for no constraints.
+        given = {k: v for k, v in further.items() if not isinstance(v, tuple | None) or v}
+        kept = {**self._problem_settings, **given}
+        args, hess, hessp = kept.pop("args", ()), kept.get("hess"), kept.get("hessp")
         if self._info.callable_hessian and hess is not None and not callable(hess):
             raise CapabilityError(
                 f"{type(self).__name__} requires hess as a function hess(x) -> (n, n), "
                 f"and was given {hess!r}."
             )
-        given: tuple[Any, ...] = (fun, jac, hess, hessp)
-        if args := kept.get("args", ()):
-            given = tuple(self.wrap_function(f, args) if callable(f) else f for f in given)
-        fun, jac, hess, hessp = given
-        return super()._problem(fun, x0, jac, bounds, constraints, hess, hessp)
-
-    @override
-    def _start_run(
-        self, problem: Problem, settings: dict[str, Any], evaluator: Evaluator | None = None
-    ) -> Run:
-        if "tol" in settings:
-            name = type(self).__name__
-            raise UnknownOptionError(f"tol belongs to the constructor of {name}: {name}(tol=...).")
-        return super()._start_run(problem, settings, evaluator)
+        if args:
+            functions: tuple[Any, ...] = (fun, jac, hess, hessp)
+            functions = tuple(self.wrap_function(f, args) if callable(f) else f for f in functions)
+            fun, jac, kept["hess"], kept["hessp"] = functions
+        return super()._problem(fun, x0, jac, bounds, **kept)
 
     @override
     def _needs_thread(self) -> bool:

@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from optimizers._types import Array
 from optimizers.asktell.drivers import check_free
-from optimizers.problem.derivatives import Given
+from optimizers.problem.derivatives import Given, Joint
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run.fast_path import fast_gradient, fast_path, fast_value
@@ -95,7 +95,8 @@ class ScipySolver(Solver):
         is_drawn = run.source.is_random and not problem.derivatives.is_given
         takes_gradient = info.gradient >= SupportLevel.supported
         joint = takes_gradient and (
-            ((info.joint or not run.calls_singly) and not isinstance(problem.derivatives, Given))
+            isinstance(problem.derivatives, Joint)
+            or ((info.joint or not run.calls_singly) and not isinstance(problem.derivatives, Given))
             or run.penalizes
             or is_drawn
         )

@@ -88,7 +88,9 @@ def append_moments(folder: str | os.PathLike[str], moments: Moments) -> None:
     """Append moments to the file in a folder, which gets its head if it is new."""
     path, columns = Path(folder) / _FILE, _columns_of(moments)
     is_new = not path.exists()
-    row = [moments["t"] if name == "t" else _text(moments[name]) for name in columns]
+    vectors = (np.asarray(moments[name], dtype=np.float64).tolist() for name in columns[:-1])
+    # As text that Qiskit reads too, to the last digit.
+    row = [*(f"[{' '.join(map(repr, vector))}]" for vector in vectors), moments["t"]]
     with path.open("a", newline="") as file:
         csv.writer(file).writerows([columns, row] if is_new else [row])
 
@@ -109,11 +111,6 @@ def read_moments(folder: str | os.PathLike[str]) -> Moments:
         raise OptionError(
             f"{path} has no moments, expected the columns v, m and t, and a row for each step."
         ) from error
-
-
-def _text(vector: Array) -> str:
-    """Return a vector as text that Qiskit reads too, to the last digit."""
-    return f"[{' '.join(map(repr, np.asarray(vector, dtype=np.float64).tolist()))}]"
 
 
 #: The default step of the differences, as in Qiskit.

@@ -115,7 +115,7 @@ class Feeding:
         self._fed: list[list[Any]] = []
         assigned = []
         for i, variable in enumerate(self._variables):
-            if not _is_resource(variable):
+            if getattr(getattr(variable, "handle", None), "dtype", None) != tf.resource:
                 self._fed.append([self._graph.as_graph_element(variable)])
                 continue
             readers = [op for op in variable.handle.consumers() if op in self._known]
@@ -157,10 +157,6 @@ class Feeding:
         }
         feed.update(self.user)
         return feed
-
-
-def _is_resource(variable: Any) -> bool:
-    return hasattr(variable, "handle") and variable.handle.dtype == tf.resource
 
 
 def _ancestors(operations: list[Any], known: set[Any]) -> set[Any]:

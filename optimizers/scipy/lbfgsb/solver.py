@@ -203,7 +203,8 @@ def values_first(run: Run) -> Callable[[LbfgsbKernel], None] | None:
     """Return what answers the line search without needless gradients; None if nothing is gained."""
     # Random probes are to be alike on any workers.
     has_probes = not (run.problem.derivatives.is_given or run.source.is_random)
-    if not (has_probes and run.is_narrow and available.steps_back_by_value()):
+    is_narrow = run.waves.evaluator.facts.width < run.problem.n + 1  # points wait for workers
+    if not (has_probes and is_narrow and available.steps_back_by_value()):
         return None
 
     def answer(kernel: LbfgsbKernel) -> None:

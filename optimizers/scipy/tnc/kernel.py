@@ -8,23 +8,18 @@ import numpy as np
 import scipy.optimize
 
 from optimizers._types import Array
+from optimizers.scipy.options import TNC_OPTIONS
 from optimizers.scipy.stationary import Evaluate
 from optimizers.scipy.trial import PROBLEM, is_end, trial
 
+_ORDER = (
+    *("scale", "offset", "maxCGit", "maxfun", "eta", "stepmx"),
+    *("accuracy", "minfev", "ftol", "xtol", "gtol", "rescale"),
+)
 #: SciPy's defaults of TNC's options, in the order in which the kernel takes them.
 TNC_DEFAULTS = {
-    "scale": None,
-    "offset": None,
-    "maxCGit": -1,
-    "maxfun": 100,
-    "eta": -1,
-    "stepmx": 0,
-    "accuracy": 0,
-    "minfev": 0,
-    "ftol": -1,
-    "xtol": -1,
-    "gtol": -1,
-    "rescale": -1,
+    **dict.fromkeys(_ORDER, 100),  # maxfun, which counts otherwise here
+    **{option.name: option.default for option in TNC_OPTIONS if option.name in _ORDER},
 }
 
 
