@@ -46,9 +46,7 @@ class Composed(Configured, Declaring):
     ) -> Prepared:
         """Return a run that is ready, by whoever evaluates, with all that surrounds its solve."""
         run = self._start_run(problem, settings, evaluator)
-        solve: Solve = self._solve
-        if run.penalizes:
-            solve = confirmed(solve)
+        solve: Solve = confirmed(self._solve)
         if run.noise is not None and not self.handles_noise:
             noise = None if isinstance(run.noise, str) else run.noise
             solve = in_stages(noise, self._has_user_steps(problem))(solve)

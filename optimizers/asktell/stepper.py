@@ -199,7 +199,8 @@ class Stepper:
             The question.
         data : TellData or Exception
             The answers; an exception if the evaluation of all that is missing failed. A value may
-            be NaN or infinite: then, as for an exception, ``on_failure`` says what happens.
+            be NaN or -inf: then, as for an exception, ``on_failure`` says what happens. +inf is
+            the value of a point that is worse than all others.
 
         Raises
         ------

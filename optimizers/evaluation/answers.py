@@ -18,6 +18,10 @@ from optimizers.errors import InvalidValueError, NonFiniteValueError, NoValueErr
 REJECT = 'on_failure="reject" treats such points as worse than all others.'
 
 
+class PlusInfinityError(NonFiniteValueError):
+    """The value +inf: of a point that is worse than all others. It never leaves a run."""
+
+
 def as_value(raw: Any) -> float:
     """Return the one real number in what an objective returned, finite or not."""
     if isinstance(raw, float | int):  # most objectives; np.float64 is a float
@@ -81,7 +85,9 @@ def unpack(raw: Any) -> tuple[Any, Any]:
 
 def non_finite(value: complex) -> NonFiniteValueError:
     """Return the error for an objective value that is NaN or infinite."""
-    return NonFiniteValueError(f"fun returned {value}, expected a finite number. {REJECT}")
+    is_worst = isinstance(value, float) and value > 0
+    kind = PlusInfinityError if is_worst else NonFiniteValueError
+    return kind(f"fun returned {value}, expected a finite number. {REJECT}")
 
 
 def as_numeric(raw: Any, name: str, dtype: type[np.generic]) -> NDArray[Any]:

@@ -114,6 +114,7 @@ class Wave:
         retries: RetryBudget | None = None,
         deadline: float = math.inf,
         required_rows: int = 0,
+        is_first_needed: bool = False,
         on_answer: Callable[[Block, int, Answer], None] | None = None,
     ) -> None:
         self.blocks = blocks
@@ -122,6 +123,8 @@ class Wave:
         self.deadline = deadline
         #: How many of the first points are such that, should one fail, the rest is not wanted.
         self.required_rows = required_rows
+        #: Whether the first is one of them also if its failure is the value +inf.
+        self.is_first_needed = is_first_needed
         #: Gets answers that arrive while the wave of a stepper is held back to be whole.
         self.on_answer = on_answer
         #: Points and answers that were there when the wave was left, but not waited for.

@@ -141,7 +141,8 @@ class JournaledEvaluator(Evaluator):
             answered.update(seqs)  # also if it cannot be recorded: its value may be the best
             self._record(first, seqs, one, slice(row, row + 1), answer, perf_counter() - began)
 
-        inner = Wave(asked, wave.retries, wave.deadline, wave.required_rows, on_answer)
+        required = wave.required_rows, wave.is_first_needed and first not in known
+        inner = Wave(asked, wave.retries, wave.deadline, *required, on_answer)
         answers, began = self._inner.answers(inner), perf_counter()
         try:
             for one, part, answer in answers:

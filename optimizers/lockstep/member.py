@@ -1,8 +1,10 @@
 """One run's place in the waves of many: what it asks, and what has come of it."""
 
 from collections.abc import Generator
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from typing_extensions import override
 
 from optimizers.asktell.drivers import AskingEvaluator
@@ -48,8 +50,16 @@ class MemberRequest:
             required -= sum([len(before.points) for before in blocks[:number]])
         if required > 0 and not self.is_over:
             self.is_over = isinstance(answer, BaseException) or (
-                blocks[number].kind == "fun" and not np.isfinite(values_of(answer)[:required]).all()
+                blocks[number].kind == "fun"
+                and self._ends_by(values_of(answer)[:required], number == 0 and rows.start == 0)
             )
+
+    def _ends_by(self, values: NDArray[Any], has_first: bool) -> bool:
+        """Return whether nothing else is wanted: +inf is a value, except at a first point."""
+        is_known = np.isfinite(values) | (values == np.inf)
+        if has_first and self.wave.is_first_needed:
+            is_known[0] = np.isfinite(values[0])
+        return not is_known.all()
 
 
 class MemberEvaluator(AskingEvaluator):

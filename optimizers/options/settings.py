@@ -49,7 +49,8 @@ SETTINGS = (
     Option("timeout", None, SECONDS).means("Seconds after which no further evaluation starts."),
     Option("on_failure", "raise", choice("raise", "reject")).means(
         'What a failed evaluation does: ``"raise"`` ends the run with its error, ``"reject"`` '
-        "treats the point as worse than all others. An end that such points may have caused is "
+        "treats the point as worse than all others, as one with the value +inf always is, except "
+        "at the start. An end that such points may have caused is "
         "confirmed by a fresh start from the best point, a few times at most; ``maxiter`` holds "
         "for each start, ``maxfun`` for all."
     ),

@@ -26,6 +26,7 @@ from optimizers.result import StopReason
 from optimizers.run.budget import StopRun
 from optimizers.run.memory import NOWHERE, Evaluation, Memory
 from optimizers.run.run import Run
+from optimizers.run.waves import Waves
 
 _EPS = float(np.finfo(np.float64).eps)
 
@@ -97,15 +98,15 @@ def fast_path(
                 gradient = gradient.copy()
             else:
                 gradient = as_gradient(gradient, n, finite=not propagates)
-        except Exception as error:
+        except BaseException as error:
             best = memory.best
             if type(value) is float and math.isfinite(value):
                 memory.update_incumbent(x, value)  # only the gradient failed
-            penalty = waves.penalty_for(x, error)
-            if penalty.jac is None:
+            if not isinstance(error, Exception):
                 raise
+            penalty = _penalty(waves, x, error)
             memory.best = best  # a point that failed is no candidate
-            return penalty.fun, penalty.jac
+            return penalty
         known = memory.last = record(Evaluation, (x, value, gradient))
         store(known)
         # As in Memory.update_incumbent and Memory.store; there are no constraints here.
@@ -117,6 +118,13 @@ def fast_path(
         return value, gradient
 
     return evaluate
+
+
+def _penalty(waves: Waves, x: Array, error: Exception) -> tuple[float, Array]:
+    """Return value and gradient of the penalty for a point that failed, or raise its error."""
+    penalty = waves.penalty_for(x, error, needs_gradient=True)
+    assert penalty.jac is not None
+    return penalty.fun, penalty.jac
 
 
 def _absolute_step(run: Run) -> float | None:
@@ -169,7 +177,7 @@ def fast_gradient(run: Run) -> Callable[[Array], Array]:
 
     def evaluate(x: Array) -> Array:
         x = problem.clip(x)
-        known = memory.lookup(x)
+        known = memory.answer(x)
         if known is not None and known.jac is not None:
             return known.jac.copy()
         run.budget.check_clock()
@@ -177,9 +185,8 @@ def fast_gradient(run: Run) -> Callable[[Array], Array]:
         try:
             gradient = waves.as_gradient(jac(x.copy()), problem.n)
         except Exception as error:
-            penalty = waves.penalty_for(x, error)
-            if penalty.jac is None:
-                raise
+            penalty = questions.penalty_for_gradient(x, error, known)
+            assert penalty.jac is not None
             return penalty.jac.copy()
         questions.note_gradient(x, gradient, known)
         return gradient.copy()
@@ -242,7 +249,8 @@ def _forward(run: Run) -> Callable[[Array], tuple[float, Array]]:
             return door(x)
         x = x.copy()
         values: list[float] = []
-        is_first, count = memory.last is NOWHERE, budget.nfev
+        failures: dict[int, Exception] = {}
+        is_first, count, best = memory.last is NOWHERE, budget.nfev, memory.best
         try:
             probes = moved.tolist()
             for i in range(-1, n):
@@ -257,25 +265,34 @@ def _forward(run: Run) -> Callable[[Array], tuple[float, Array]]:
                     value, _ = as_measure(value, n)
                 values.append(value)
                 if value - value != 0.0 and not propagates:
-                    raise non_finite(value)
+                    error = non_finite(value)
+                    if i < 0 or not waves.has_penalty(error):
+                        raise error
+                    failures[i] = error  # another probe takes its place
                 if is_first and facts.precision > _EPS:
                     break  # coarse values need longer steps
                 is_first = False
             else:
-                differences = (np.array(values[1:]) - values[0]) / steps
-                gradient = as_gradient(differences, n, finite=not propagates)
+                if not failures:
+                    differences = (np.array(values[1:]) - values[0]) / steps
+                    gradient = as_gradient(differences, n, finite=not propagates)
         except Exception as error:
-            waves.penalty_for(x, error)  # raises: nothing is penalized here
-            raise
+            return _penalty(waves, x, error)
         finally:
             budget.nfev = count
             _update_incumbents(memory, x, moved, values)
-        if is_first:
+        if is_first or failures:
+            questions = run.questions
             try:
-                gradient = run.questions.probed(x, values[0])
+                if is_first:
+                    gradient = questions.probed(x, values[0])
+                else:
+                    told = np.array(values[1:])
+                    gradient = questions.mended(questions.plan(x), values[0], told, failures)
             except Exception as error:
-                waves.penalty_for(x, error)
-                raise
+                penalty = _penalty(waves, x, error)
+                memory.best = best
+                return penalty
         memory.store(Evaluation(x, values[0], gradient))
         return values[0], gradient
 

@@ -121,6 +121,10 @@ class Memory:
                 return kept
         return None
 
+    def answer(self, x: Array) -> Evaluation | None:
+        """Return what the algorithm is to know of ``x``: the last answer may be a penalty."""
+        return self.last if self.last.is_at(x) else self.lookup(x)
+
     def penalty(self, x: Array) -> Evaluation | None:
         """Return what makes any algorithm step back from ``x``; None if there is nowhere to.
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizers._types import Array
+from optimizers.errors import NonFiniteValueError
 from optimizers.evaluation.wave import Block, Question
 from optimizers.gradients.plan import Plan
 from optimizers.gradients.source import GradientSource
@@ -188,9 +189,7 @@ class Questions:
                 if self.memory.last_good is None:
                     self.memory.store(result)
                 continue
-            penalty = self.waves.penalty_for(x, result)
-            if gradients and penalty.jac is None:
-                raise result
+            penalty = self.waves.penalty_for(x, result, needs_gradient=gradients)
             found.append(penalty if penalize else None)
         if not penalize:
             self.budget.npenalized = npenalized
@@ -210,7 +209,10 @@ class Questions:
         try:
             for blocks in waves:  # one after another: a gradient is not called in vain
                 skip = skip_gradient_if if is_one_wave else None
-                self.waves.take(blocks, skip, is_first_needed=len(xs) == 1)
+                is_first_needed = len(xs) == 1
+                self.waves.take(
+                    blocks, skip, is_first_needed=is_first_needed, values=question.blocks[0]
+                )
                 if skip_gradient_if is not None and skip_gradient_if(question.value(0)):
                     return [Evaluation(xs[0], question.value(0))]
         except Exception as error:
@@ -259,7 +261,7 @@ class Questions:
             if is_coarse:
                 return self.probed(x, value)
             plan, failures = question.plans[i], question.failures(i)
-            return self._mended(plan, value, question.probes(i), failures)
+            return self.mended(plan, value, question.probes(i), failures)
         if not gradients and question.size > 1:
             return None  # one that comes with a value is not what is asked for
         if not gradients:  # it may still be asked for, after its value or before
@@ -271,7 +273,8 @@ class Questions:
 
     def _gradient_alone(self, x: Array) -> Answers:
         """Answer what the gradient is; the objective is not evaluated there again if known."""
-        known, derivatives = self.memory.lookup(x), self.problem.derivatives
+        derivatives = self.problem.derivatives
+        known = self.memory.answer(x)
         if known is not None and known.jac is not None:
             return Answers([known])
         if isinstance(derivatives, Joint) or (known is None and not derivatives.is_given):
@@ -285,11 +288,23 @@ class Questions:
                 assert known is not None
                 gradient = self.probed(x, known.fun)
         except Exception as error:
-            penalty = self.waves.penalty_for(x, error)
-            if penalty.jac is None:
-                raise
-            return Answers([penalty])
+            return Answers([self.penalty_for_gradient(x, error, known)])
         return Answers([self.note_gradient(x, gradient, known)])
+
+    def penalty_for_gradient(
+        self, x: Array, error: Exception, known: Evaluation | None
+    ) -> Evaluation:
+        """Return the penalty where a gradient failed that was asked for alone, or raise its error.
+
+        Where the value is +inf there is no gradient, and the error is none.
+        """
+        is_nan = isinstance(error, NonFiniteValueError) and not self.waves.has_penalty(error)
+        if is_nan and known is None:
+            answers = self.ask([x])
+            if not answers.known.all():
+                assert answers.found[0] is not None
+                return answers.found[0]
+        return self.waves.penalty_for(x, error, needs_gradient=True)
 
     def note_gradient(self, x: Array, gradient: Array, known: Evaluation | None) -> Evaluation:
         """Note a gradient, and return what is known of its point with it."""
@@ -312,9 +327,9 @@ class Questions:
         """Return the gradient from a wave of probes alone."""
         probes = Block(plan.points)
         self.waves.take([probes], is_first_needed=False)
-        return self._mended(plan, value, probes.values, probes.failures)
+        return self.mended(plan, value, probes.values, probes.failures)
 
-    def _mended(
+    def mended(
         self, plan: Plan, value: float, probes: NDArray[Any], failures: dict[int, Exception]
     ) -> Array:
         """Return the gradient, with other probes in the place of those that failed."""

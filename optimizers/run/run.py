@@ -45,8 +45,8 @@ class Run:
     maxfun, timeout, maxiter
         What the run may spend; no limit by default.
     on_failure : {"raise", "reject", "pass"}, default "raise"
-        What a failed evaluation does. ``"pass"`` hands NaN and infinities on to the algorithm,
-        as SciPy's functions do, and TensorFlow 1's interfaces.
+        What a failed evaluation does; the value +inf is not one. ``"pass"`` hands NaN
+        and infinities on to the algorithm, as SciPy's functions do, and TensorFlow 1's interfaces.
     on_interrupt : {"raise", "return"}, default "raise"
         What Ctrl-C does.
     seed : int or other, optional

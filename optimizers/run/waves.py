@@ -4,8 +4,9 @@ What arrives is counted, and a candidate for the incumbent, whatever follows it;
 error or a penalty.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from optimizers.errors import (
 )
 from optimizers.evaluation.answers import (
     REJECT,
+    PlusInfinityError,
     as_gradient,
     as_value,
     errors_of,
@@ -38,6 +40,8 @@ _AT_START = (
     "It is the start, or a probe of its gradient: there is nothing to step back to, so start from "
     "another point."
 )
+#: And for one later: the gradient at the best point is not to be had.
+_AT_BEST = "It is on both sides of the best point, as a probe of the gradient there."
 #: What no other point would mend.
 _FINAL = (InvalidValueError, InvalidInputError, BrokenPoolError, JournalError)
 #: Tells by the value of the first point that nothing else of a wave is wanted.
@@ -68,10 +72,12 @@ class Waves:
         skip_gradient_if: Skip | None = None,
         *,
         is_first_needed: bool = True,
+        values: Block | None = None,
     ) -> None:
         """Evaluate a wave; its blocks get values, and the failures if these are to be penalties.
 
-        Otherwise the first failure is raised, as one of the first point is if that point is needed.
+        Otherwise the first failure is raised, as one of the first point is if that point is needed;
+        but a gradient that is NaN waits for its value, which ``values`` may have: it may be +inf.
         """
         cost = missing = 0
         for block in blocks:
@@ -80,20 +86,20 @@ class Waves:
         self.budget.check(cost)
         required = int(is_first_needed) if self.penalizes else missing
         retries = RetryBudget(self.budget.left - cost)
-        wave = Wave(blocks, retries, self.budget.deadline, required)
-        answers = self.evaluator.answers(wave)
+        wave = Wave(blocks, retries, self.budget.deadline, required, is_first_needed)
+        values = values or blocks[0]
+        answers, open_gradients = self.evaluator.answers(wave), list[tuple[int, Exception]]()
         try:
             for block, part, answer in answers:
                 missing -= part.stop - part.start
                 is_first = block is blocks[0] and part.start == 0
                 for row, error in self._noted(block, part, answer):
-                    if (
-                        (is_first and row == 0 and is_first_needed)
-                        or not self.penalizes
-                        or isinstance(error, (*_FINAL, SystemExit))
-                    ):
+                    if not (is_first and row == 0 and is_first_needed) and self.has_penalty(error):
+                        block.failures[row] = error
+                    elif _may_have_none(error, values, block, row):
+                        open_gradients.append((row, error))
+                    else:
                         raise error
-                    block.failures[row] = error
                 if is_first and skip_gradient_if is not None and skip_gradient_if(block.values[0]):
                     return
         finally:
@@ -106,6 +112,9 @@ class Waves:
                 self._update(points, values_of(answer))
         if missing:
             raise StopRun(StopReason.TIMEOUT)
+        for row, error in open_gradients:
+            if row not in values.failures:
+                raise error
 
     def _count(self) -> None:
         """Count the calls that the evaluator has started."""
@@ -147,25 +156,34 @@ class Waves:
     def _note_gradient(self, block: Block, row: int, raw: Any) -> None:
         if block.kind == "both":
             value, raw = unpack(raw)
-            block.values[row] = as_value(value)
+            value = block.values[row] = as_value(value)
+            if not (math.isfinite(value) or self.propagates_nonfinite):
+                raise non_finite(value)
         block.gradients[row] = self.as_gradient(raw, block.points.shape[1])
-        value = block.values[row]
-        if block.kind == "both" and not (np.isfinite(value) or self.propagates_nonfinite):
-            raise non_finite(value)
 
-    def penalty_for(self, x: Array, error: Exception) -> Evaluation:
+    def has_penalty(self, error: Failure) -> TypeGuard[Exception]:
+        """Return whether a failure is a penalty to be: +inf always is, unless it is handed on."""
+        # A bug (wrong type, shape or number of values) is not a bad point, nor is a broken pool.
+        penalizes = self.penalizes and not isinstance(error, (*_FINAL, SystemExit))
+        return penalizes or isinstance(error, PlusInfinityError)
+
+    def penalty_for(
+        self, x: Array, error: Exception, *, needs_gradient: bool = False
+    ) -> Evaluation:
         """Return the penalty for a point whose evaluation failed, or raise its error."""
         if isinstance(error, StopIteration) or isinstance(error.__cause__, StopIteration):
             # From the objective, by itself or through the generator of a wave.
             raise StopRun(StopReason.CALLBACK) from None
-        # A bug (wrong type, shape or number of values) is not a bad point, nor is a broken pool.
-        penalizes = self.penalizes and not isinstance(error, _FINAL)
-        penalty = self.memory.penalty(x) if penalizes else None
-        if penalty is None:
+        has_penalty = self.has_penalty(error)
+        penalty = self.memory.penalty(x) if has_penalty else None
+        if penalty is None or (needs_gradient and penalty.jac is None):
+            words = _AT_START if self.memory.last_good is None else _AT_BEST
+            if isinstance(error, PlusInfinityError):
+                raise NonFiniteValueError(str(error).replace(REJECT, words)) from None
             if isinstance(error, NonFiniteValueError) and self.memory.last_good is None:
-                error.args = (str(error).replace(REJECT, _AT_START),)
-            elif penalizes:
-                error.add_note(_AT_START)
+                error.args = (str(error).replace(REJECT, words),)
+            elif has_penalty:
+                error.add_note(words)
             raise error
         self.budget.nrejected += 1
         self.budget.npenalized += 1
@@ -184,3 +202,9 @@ class Waves:
     def as_gradient(self, raw: Any, n: int) -> Array:
         """Return a gradient as the algorithm is to have it."""
         return as_gradient(raw, n, finite=not self.propagates_nonfinite)
+
+
+def _may_have_none(error: Failure, values: Block, block: Block, row: int) -> TypeGuard[Exception]:
+    """Return whether a gradient may be NaN since the value there, perhaps to come, is +inf."""
+    is_nan = block.kind == "jac" and isinstance(error, NonFiniteValueError)
+    return is_nan and values is not block and not math.isfinite(values.values[row])

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from optimizers._types import Array
 from optimizers.asktell.messages import AskData
-from optimizers.errors import OptionError, warn_user
+from optimizers.errors import NonFiniteValueError, OptionError, warn_user
 from optimizers.evaluation.answers import non_finite
 from optimizers.evaluation.evaluator import Evaluator, values_at
 from optimizers.flow import Products, Step, Told
@@ -139,7 +139,7 @@ def evaluated(loss: Callable[..., Any], points: Array, max_evals_grouped: int | 
     """Return the values of an objective at points (k, n) outside a run, in groups."""
     values: Array = values_at(Evaluator(loss, max_evals_grouped), points)
     for value in values[~np.isfinite(values)]:
-        raise non_finite(value)
+        raise NonFiniteValueError(str(non_finite(value)))  # +inf too: there is no run
     return values
 
 

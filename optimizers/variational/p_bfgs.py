@@ -166,8 +166,8 @@ class _Single:
         #: The evaluations that were spent on it.
         self.nfev = 0
         problem = replace(whole.problem, fun=told, x0=start, derivatives=Joint())
-        on_failure = "reject" if whole.penalizes else "raise"
-        evaluator, settings = AskingEvaluator(), {"callback": self._note, "on_failure": on_failure}
+        # What ends the whole never gets here.
+        evaluator, settings = AskingEvaluator(), {"callback": self._note, "on_failure": "reject"}
         prepared = optimizer._prepared(problem, settings, evaluator)
         # Nobody can pickle it, so it keeps no log of what it was told.
         self.stepper = Stepper(prepared.run, driver_for(prepared, evaluator))

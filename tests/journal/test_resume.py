@@ -338,10 +338,11 @@ def test_coroutines_go_on(tmp_path):
         assert len(counted) == expected.nfev - kept
 
 
-def holed(x):
-    return math.nan if round(1e6 * rosen(x)) % 11 == 1 else rosen(x)
+def holed(x, hole=math.nan):
+    return hole if round(1e6 * rosen(x)) % 11 == 1 else rosen(x)
 
 
+@pytest.mark.parametrize("way", ["reject", None, map])
 @pytest.mark.parametrize(
     ("cls", "jac"),
     [
@@ -350,11 +351,15 @@ def holed(x):
         (COBYLA, None),
     ],
 )
-def test_rejected_points_are_rejected_again(tmp_path, cls, jac):
-    minimize = on(cls, holed, jac, on_failure="reject", maxfun=80)
+def test_rejected_points_are_rejected_again(tmp_path, cls, jac, way):
+    if way == "reject":
+        minimize = on(cls, holed, jac, on_failure="reject", maxfun=80)
+    else:
+        minimize = on(cls, functools.partial(holed, hole=math.inf), jac, maxfun=80, workers=way)
     counted, path = [], tmp_path / "run.jsonl"
     expected = minimize(counted, path, [])
-    assert np.isnan(optimizers.load(path).values).any()
+    assert not np.isfinite(optimizers.load(path).values).all()
+    assert expected.nrejected or jac is None  # a probe has another in its place
     again = []
     assert_same(minimize(again, path, []), expected)
     assert not again

@@ -143,9 +143,10 @@ def test_each_result_within_bounds_is_that_of_the_run_alone(cls):
 @pytest.mark.parametrize(
     "cls", [cls for name, cls in available().items() if name not in SLOW], ids=name_of
 )
-def test_each_result_with_rejections_is_that_of_the_run_alone(cls):
+@pytest.mark.parametrize(("hole", "on_failure"), [(np.nan, "reject"), (np.inf, "raise")])
+def test_each_result_with_rejections_is_that_of_the_run_alone(cls, hole, on_failure):
     def partial(x):
-        return value(x) if x[0] + x[1] < 1.9 and x[2] > -1.5 else np.nan
+        return value(x) if x[0] + x[1] < 1.9 and x[2] > -1.5 else hole
 
     @vectorized
     def partials(points):
@@ -155,7 +156,7 @@ def test_each_result_with_rejections_is_that_of_the_run_alone(cls):
     jac = gradient if make(cls).is_gradient_required or cls is AQGD else None
     starts = STARTS[[0, 1, 3]]
     for fun in (partial, partials):
-        settings = {"maxfun": 80, "on_failure": "reject", **needed(cls)}
+        settings = {"maxfun": 80, "on_failure": on_failure, **needed(cls)}
         assert_equals_solo(make(cls), fun, jac, starts=starts, **settings)
 
 

@@ -256,6 +256,7 @@ STEPS = Differences("2-point", step=1e-6)
 # The value is known, and only the gradient fails, where there is nothing to step back to.
 @example(like("LBFGSB", [1.0], "joint", Failure("jac", 1, False, math.nan)))
 @example(like("TNC", [1.0], "callable", Failure("jac", 1, True, OSError), on_failure="reject"))
+@example(like("LBFGSB", [1.0], "callable", Failure("jac", 1, False, KeyboardInterrupt)))
 # Coarse values need longer steps, also at the start.
 @example(like("minimize_lbfgsb", [1.0, 0.4], STEPS, kind=np.float32))
 @example(like("minimize_lbfgsb", [1.0], None, Failure("fun", 2, True, OSError), np.float32))
@@ -268,6 +269,13 @@ STEPS = Differences("2-point", step=1e-6)
 @example(
     like("LBFGSB", [1.0, -2.0], "callable", Failure("fun", 9, False, OSError), on_failure="reject")
 )
+# +inf is a value, whatever on_failure says: at a point, at a probe, on both sides of a point.
+@example(like("LBFGSB", [1.0, -2.0], "callable", Failure("fun", 3, False, math.inf)))
+@example(like("TNC", [2.0, -2.0, -0.3], "joint", Failure("fun", 4, True, math.inf)))
+@example(like("LBFGSB", [1.0, -2.0], STEPS, Failure("fun", 4, False, math.inf)))
+@example(like("LBFGSB", [1.0, -2.0], STEPS, Failure("fun", 5, False, math.inf)))
+@example(like("TNC", [2.0, -2.0, -0.3], STEPS, Failure("fun", 7, True, math.inf)))
+@example(like("LBFGSB", [1.0, -2.0], STEPS, Failure("fun", 1, False, math.inf)))
 # A line search comes back to a point before the last.
 @example(like("LBFGSB", [0.0, 0.0], STEPS, curvature=100.0))
 def test_the_fast_path_asks_counts_and_ends_as_the_door(case):

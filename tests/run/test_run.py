@@ -1,4 +1,5 @@
 import dataclasses
+import itertools
 import math
 import threading
 import time
@@ -702,8 +703,9 @@ def test_a_stop_iteration_of_the_objective_stops_the_run_as_that_of_a_callback(a
     assert result.nfev == at
 
 
-@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-@pytest.mark.parametrize("at", [1, 3, 5, 7])
+@pytest.mark.parametrize(
+    ("bad", "at"), [*itertools.product([math.nan, -math.inf], [1, 3, 5, 7]), (math.inf, 1)]
+)
 def test_a_value_that_is_not_finite_is_a_named_error(bad, at):
     with pytest.raises(NonFiniteValueError, match=f"fun returned {bad}") as error:
         make(Failing(bad, at)).execute(descend)
@@ -750,14 +752,16 @@ def test_a_gradient_by_differences_that_is_not_finite_is_a_named_error():
 # Failures that are rejected.
 
 FAILURES = [MyError("mine"), math.nan, math.inf, -math.inf]
+#: Of those, +inf is a point worse than all others whatever is said.
+REJECTED = [*itertools.product(FAILURES, ["reject"]), (math.inf, "raise")]
 
 
-@pytest.mark.parametrize("failure", FAILURES, ids=repr)
+@pytest.mark.parametrize(("failure", "on_failure"), REJECTED, ids=repr)
 @pytest.mark.parametrize("at", [(5,), (6, 9), (8, 9)], ids=["point", "first probe", "last probe"])
-def test_a_rejected_point_is_worse_than_all_seen_and_leads_back(failure, at):
+def test_a_rejected_point_is_worse_than_all_seen_and_leads_back(failure, on_failure, at):
     # A probe that fails has one on the other side in its place: the ninth evaluation.
     fun = Failing(failure, *at)
-    one = make(fun, on_failure="reject")
+    one = make(fun, on_failure=on_failure)
     one.value_and_gradient(START)
     x = START + np.array([3.0, -0.5, 1.0])
     value, gradient = one.value_and_gradient(x)
@@ -771,12 +775,12 @@ def test_a_rejected_point_is_worse_than_all_seen_and_leads_back(failure, at):
     assert one.nfev == len(fun.points) == at[-1]
 
 
-@pytest.mark.parametrize("failure", FAILURES, ids=repr)
+@pytest.mark.parametrize(("failure", "on_failure"), REJECTED, ids=repr)
 @pytest.mark.parametrize("jac", ["2-point", "3-point"])
 @pytest.mark.parametrize("at", [2, 3, 4, 7])
-def test_a_failed_probe_is_made_up_for(failure, jac, at):
+def test_a_failed_probe_is_made_up_for(failure, on_failure, jac, at):
     fun = Failing(failure, at)
-    one = make(fun, jac=jac, on_failure="reject")
+    one = make(fun, jac=jac, on_failure=on_failure)
     value, gradient = one.value_and_gradient(START)
     assert value == START @ START
     assert np.allclose(gradient, 2 * START, atol=1e-4)  # half of it one-sided
@@ -804,9 +808,9 @@ def test_a_failed_probe_is_an_error_by_default():
         make(Failing(math.nan, 3)).value_and_gradient(START)
 
 
-@pytest.mark.parametrize("failure", FAILURES, ids=repr)
-def test_a_rejected_value_alone_is_worse_than_all_seen(failure):
-    one = make(Failing(failure, 4), on_failure="reject")
+@pytest.mark.parametrize(("failure", "on_failure"), REJECTED, ids=repr)
+def test_a_rejected_value_alone_is_worse_than_all_seen(failure, on_failure):
+    one = make(Failing(failure, 4), on_failure=on_failure)
     values = [one.value(scale * START) for scale in (1, -3, 2)]
     assert one.value(1.5 * START) > max(values)
     assert one.budget.nrejected == 1
@@ -826,6 +830,34 @@ def test_a_rejected_value_is_worse_however_near_the_others_are(first, places, ga
     penalty = one.value(3 * START)
     assert penalty > max(values)
     assert math.isfinite(penalty)
+
+
+@pytest.mark.parametrize("jac", [lambda x: np.full(3, math.nan), True])
+def test_where_the_value_is_infinite_no_gradient_is_asked_for(jac):
+    def fun(x):
+        value = math.inf if x[0] > 4 else float(x @ x)
+        return value if jac is not True else (value, None if x[0] > 4 else 2 * x)
+
+    one = make(fun, jac=jac)
+    assert one.value(START) == START @ START
+    x = 5 * START
+    assert one.value(x) > START @ START
+    gradient = one.gradient(x)
+    assert (x - START) @ gradient > 0
+    assert one.value_and_gradient(x)[0] == one.value(x)
+    assert (one.nfev, one.budget.nrejected) == (2, 1)
+
+
+def test_an_error_of_a_run_within_an_objective_is_not_its_value():
+    def outer(x):
+        if x[0] > 1.5:
+            make(lambda y: math.inf).execute(descend)
+        return float(x @ x)
+
+    one = make(outer)
+    one.value(START)
+    with pytest.raises(NonFiniteValueError, match=r"fun returned inf.*It is the start"):
+        one.value(2 * START)
 
 
 def test_a_rejected_users_gradient_leads_back_too():

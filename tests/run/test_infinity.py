@@ -1,0 +1,111 @@
+"""+inf is a value: a point that is worse than all others, for every class and way to evaluate."""
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from optimizers import (
+    AQGD,
+    BFGS,
+    LBFGSB,
+    NELDER_MEAD,
+    SLSQP,
+    SPSA,
+    TNC,
+    NonFiniteValueError,
+    SupportLevel,
+    TellData,
+    available,
+    vectorized,
+)
+from tests.making import make
+
+START = [6.0, 9.0, 0.5]
+
+
+def barrier(x):
+    """Return a sum whose minimum is 3 at (1, 1, 1), and +inf outside its domain."""
+    return float(np.sum(x - np.log(x))) if np.all(x > 0) else math.inf
+
+
+def gradient(x):
+    return 1 - 1 / x if np.all(x > 0) else np.full(3, math.nan)
+
+
+def hessian(x):
+    return np.diag(1 / x**2)
+
+
+def needed(cls):
+    """Return what a class takes besides the objective, and what makes it leave the domain."""
+    levels = cls.support_levels if hasattr(cls, "support_levels") else {}
+    levels = make(cls).get_support_level() or levels
+    # A probe of parameter shift that is +inf has no other in its place.
+    jac = gradient if levels["gradient"] == SupportLevel.required or cls is AQGD else None
+    hess = {"hess": hessian} if levels["hessian"] == SupportLevel.required else {}
+    return {"jac": jac, **hess}
+
+
+@pytest.mark.parametrize("cls", available().values(), ids=lambda cls: cls.__name__)
+def test_every_class_goes_on(cls):
+    values = []
+
+    def fun(x):  # every ninth point is another hole in the domain, whatever a class asks
+        values.append(barrier(x) if len(values) % 9 < 8 else math.inf)
+        return values[-1]
+
+    result = make(cls).minimize(fun, START, maxfun=60, **needed(cls))
+    assert math.inf in values
+    assert result.fun == barrier(result.x) < barrier(np.array(START))
+    assert result.best.fun == min(values)
+    assert result.nrejected <= values.count(math.inf)
+
+
+@pytest.mark.parametrize("jac", [None, gradient], ids=["values", "jac"])
+@pytest.mark.parametrize("cls", [LBFGSB, TNC, BFGS, SLSQP, NELDER_MEAD, SPSA])
+def test_every_way_to_evaluate_gives_the_same(cls, jac):
+    if make(cls).is_gradient_ignored and jac is not None:
+        jac = None
+
+    def minimize(fun, **settings):
+        optimizer = make(cls, maxfun=120, **settings)
+        return optimizer.minimize(fun, [3.0, 9.0, 0.5], jac)
+
+    alone = minimize(lambda x: barrier(x))
+    assert alone.nrejected > 0 or jac is None
+    stack = vectorized(lambda xs: np.array([barrier(x) for x in xs]))
+    with ThreadPoolExecutor(2) as pool:
+        others = [minimize(stack), minimize(barrier, workers=map), minimize(barrier, workers=pool)]
+    for other in others:
+        assert other.success == alone.success
+        assert other.x == pytest.approx(alone.x, abs=1e-3 if alone.success else math.inf)
+        assert other.fun == barrier(other.x)
+
+
+def test_a_start_says_that_it_is_the_start():
+    for settings in ({}, {"on_failure": "reject"}):
+        with pytest.raises(NonFiniteValueError, match=r"returned inf.* It is the start") as caught:
+            NELDER_MEAD().minimize(barrier, [-1.0, 1.0, 1.0], **settings)
+        assert "reject" not in str(caught.value)
+        assert caught.value.optimizer_result.nfev == 1
+
+
+@pytest.mark.parametrize("cls", [LBFGSB, BFGS, NELDER_MEAD])
+def test_a_stepper_is_told_it(cls):
+    optimizer = make(cls, maxfun=60)
+    stepper = optimizer.stepper([3.0, 9.0, 0.5])
+    for ask in stepper:
+        stepper.tell(ask, TellData([barrier(x) for x in ask.x_fun]))
+    result = stepper.result()
+    assert result.fun == barrier(result.x) < 4
+    assert result.nfev == 60 or result.success
+
+
+def test_the_gradient_at_the_best_point_may_be_out_of_reach():
+    def fun(x):
+        return float(x[0] ** 2) if x[0] in (3.0, 3.0 + 1e-8, -3.0) else math.inf
+
+    with pytest.raises(NonFiniteValueError, match="on both sides of the best point"):
+        SLSQP().minimize(fun, [3.0], "2-point")
