@@ -27,6 +27,9 @@ class Backend(ABC):
     is_unconnected = False
     #: Whether :meth:`hessp` can be called.
     has_hessp = False
+    #: Whether, as in TensorFlow 1, the variables keep their values until the end of a run, and get
+    #: what the method ends on, whatever that is.
+    keeps_values = False
 
     def bind(
         self,

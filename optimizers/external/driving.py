@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -11,11 +12,17 @@ from scipy.optimize import Bounds, NonlinearConstraint
 from typing_extensions import override
 
 from optimizers._types import Array
-from optimizers.errors import CapabilityError, InvalidInputError, NonFiniteValueError, OptionError
+from optimizers.errors import (
+    CapabilityError,
+    InvalidInputError,
+    NonFiniteValueError,
+    OptionError,
+    warn_user,
+)
 from optimizers.external.interface import CallbackStop, ExternalOptimizerInterface, no_step
 from optimizers.optimizer import Optimizer
 from optimizers.result import OptimizerResult, StopReason
-from optimizers.run.observers import as_observer
+from optimizers.run.observers import Observer, as_observer
 from optimizers.scipy.methods import QuietBFGS
 from optimizers.scipy.scipy_optimizer import SciPyOptimizer
 from optimizers.support import SupportLevel
@@ -25,6 +32,8 @@ _LOG = logging.getLogger("optimizers.external")
 DOUBLE = np.dtype(np.float64)
 # There is one set of variables: no two points can be evaluated at the same time.
 _PARALLEL = ("workers", "eval_timeout", "hedge")
+#: Ends on no point that the algorithm chose. One that it chose, under noise, may not be the lowest.
+_FAILURES = (StopReason.NO_PROGRESS, StopReason.FAILED, StopReason.INFEASIBLE, StopReason.OTHER)
 
 
 class Driving(ExternalOptimizerInterface):
@@ -87,7 +96,9 @@ class Driving(ExternalOptimizerInterface):
         if hessp is not None and _wants_hessian(optimizer):
             settings = {**_second_derivatives(optimizer, hessp, initial_val.size), **settings}
         given = settings.pop("callback", None) or optimizer.settings.get("callback")
-        callback = _callback(given, both)
+        if given is not None:
+            given = as_observer(given, optimizer._callback_form)
+        callback = _callback(given, both, getattr(loss_grad_func, "show", no_step))
         if callback is not None:
             settings["callback"] = callback
         constraints = [
@@ -118,9 +129,9 @@ class Driving(ExternalOptimizerInterface):
             result.nfev -= both.refused
             result.njev -= both.refused * takes_gradient
         if result.stop is StopReason.CALLBACK and result.best is not None:
-            if not np.array_equal(result.x, result.best.x):
-                result.jac = None
-            result.x, result.fun = result.best.x.copy(), result.best.fun
+            _move(result, *result.best)
+        elif not getattr(loss_grad_func, "keeps_values", False):
+            _mend(result, initial_val, type(optimizer).__name__)
         self.result_ = result
         _LOG.info(
             "Optimization terminated with:\n  Message: %s\n  Objective function value: %s\n"
@@ -205,18 +216,47 @@ def _check_connected(loss_grad: Callable[..., Any], is_needed: bool) -> None:
         )
 
 
-def _callback(given: Callable[..., Any] | None, both: _Deferring) -> Callable[..., Any] | None:
+def _callback(
+    given: Observer | None, both: _Deferring, show: Callable[..., None]
+) -> Callable[..., Any] | None:
     """Return one callback for the optimizer's own and the user's ``step_callback``."""
-    if not both.has_step:
-        return given
     if given is None:
-        return both.step
-    observers = as_observer(given), as_observer(both.step)
+        return both.step if both.has_step else None
+    observers = [given, as_observer(both.step)] if both.has_step else [given]
 
     def callback(intermediate_result: OptimizerResult) -> bool:
+        show(intermediate_result.x)
         return any([observe(intermediate_result) for observe in observers])
 
+    callback.wants_value = getattr(given, "wants_value", False)  # type: ignore[attr-defined]  # documented attribute
     return callback
+
+
+def _mend(result: OptimizerResult, start: NDArray[Any], name: str) -> None:
+    """Let a run that failed end on the best point it found, or on its start if it found none."""
+    best, end = result.best, math.nan if result.fun is None else result.fun
+    if best is None or math.isnan(best.fun):
+        if math.isnan(end) and not np.array_equal(result.x, start):
+            warn_user(
+                f"{name} found no point with a finite loss, and the variables are what they were: "
+                "start from one that has."
+            )
+            _move(result, start, end)
+    elif math.isnan(end):
+        warn_user(
+            f"{name} ended where the loss is nan ({result.message}), and the variables were set to "
+            f"the best point found, where it is {best.fun:.6g}."
+        )
+        _move(result, *best)
+    elif result.stop in _FAILURES and end > best.fun:
+        _move(result, *best)
+
+
+def _move(result: OptimizerResult, x: NDArray[Any], fun: float) -> None:
+    """Let a result be of another point."""
+    if not np.array_equal(result.x, x):
+        result.jac = None
+    result.x, result.fun = x.astype(np.float64), fun
 
 
 def _second_derivatives(optimizer: Optimizer, hessp: Callable[..., Any], n: int) -> dict[str, Any]:

@@ -55,6 +55,16 @@ class LossGradient:
         """Whether the loss is known to have no gradient by any variable."""
         return self._backend.is_unconnected
 
+    @property
+    def keeps_values(self) -> bool:
+        """Whether the variables keep their values until the end, as in TensorFlow 1."""
+        return self._backend.keeps_values
+
+    def show(self, xk: NDArray[Any]) -> None:
+        """Let the variables hold an iterate, and not the last probe, while a callback looks."""
+        if not self.keeps_values:
+            self._backend.commit(xk)
+
 
 def entries(
     function: Callable[[NDArray[Any]], list[NDArray[Any]]], count: int
@@ -78,12 +88,15 @@ def no_step(xk: NDArray[Any], *state: Any) -> None:
     """Stand for a ``step_callback`` that is not given."""
 
 
-def step_function(callback: Callable[..., Any] | None) -> Callable[..., Any]:
+def step_function(
+    callback: Callable[..., Any] | None, show: Callable[[NDArray[Any]], None]
+) -> Callable[..., Any]:
     """Return a ``step_callback`` that takes what any of SciPy's methods passes it."""
     if callback is None:
         return no_step
 
     def step(xk: NDArray[Any], *state: Any) -> Any:
+        show(np.array(xk))
         return callback(np.array(xk))
 
     return step
@@ -207,7 +220,8 @@ class ExternalOptimizerInterface:
         fetches : list, optional
             What ``loss_callback`` gets: tensors in graph mode, else functions or variables.
         step_callback : callable, optional
-            ``step_callback(xk)``, called at each step with the flat vector of the variables.
+            ``step_callback(xk)``, called at each step with the flat vector of the variables, which
+            hold it then, except in graph mode.
         loss_callback : callable, optional
             ``loss_callback(*fetched)``, called after each evaluation of the loss and its gradient.
             StopIteration in either ends the run, and the best point so far is written.
@@ -237,7 +251,7 @@ class ExternalOptimizerInterface:
                     inequality_funcs=values[m:],
                     inequality_grad_funcs=jacobians[m:],
                     packed_bounds=self._packed_bounds(),
-                    step_callback=step_function(step_callback),
+                    step_callback=step_function(step_callback, loss_grad.show),
                     optimizer_kwargs=_copied(self.optimizer_kwargs),
                 )
             except StopIteration:  # of a callback's, through a solver that does not catch it

@@ -35,7 +35,8 @@ def as_observer(callback: Callable[..., Any], form: tuple[str, ...] = ()) -> Obs
         # returns its last value must not end a run by accident.
         return isinstance(answer, bool | np.bool_) and bool(answer)
 
-    observe.wants_value = len(names) > 1  # type: ignore[attr-defined]  # documented attribute
+    wants = len(names) > 1 or getattr(callback, "wants_value", False)  # of one that is wrapped
+    observe.wants_value = wants  # type: ignore[attr-defined]  # documented attribute
     return observe
 
 

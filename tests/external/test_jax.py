@@ -21,6 +21,7 @@ from optimizers import (
     InvalidInputError,
     MissingExtraError,
     NoValueError,
+    OptimizerWarning,
     StopReason,
 )
 from optimizers.external import ScipyOptimizerInterface
@@ -397,6 +398,17 @@ def test_stop_iteration_ends_on_the_best_point():
     assert result.stop is StopReason.CALLBACK
     assert result.fun == min(values) == float(result.aux)
     np.testing.assert_array_equal(found, result.x.astype(np.float32))
+
+
+def test_a_run_that_fails_returns_its_best_point():
+    def loss(w):
+        return 50 * (w[0] - 1) ** 4 - jnp.log(w[1]) + w[1] + jnp.sqrt(w[0] - 0.9)
+
+    with x64():
+        with pytest.warns(OptimizerWarning, match="best point found"):
+            found, result = minimize(loss, np.array([3.0, 0.5]), method="BFGS")
+        assert float(loss(found)) == pytest.approx(result.best.fun)
+    assert not result.success
 
 
 @pytest.mark.parametrize("which", ["step_callback", "loss_callback"])

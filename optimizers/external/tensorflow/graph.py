@@ -30,6 +30,8 @@ _UNROLLED = 16
 class GraphBackend(Backend):
     """A symbolic loss. All operations are built here; nothing else ever adds one."""
 
+    keeps_values = True
+
     def __init__(
         self,
         loss: Any,
