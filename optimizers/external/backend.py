@@ -25,7 +25,7 @@ class Backend(ABC):
     limits: tuple[Array, Array] | None = None
     #: Whether the loss is known to have no gradient by any variable, once it is evaluated.
     is_unconnected = False
-    #: Whether :meth:`hessp` can be called.
+    #: Whether :meth:`hessp` and :meth:`constraint_hessp` can be called.
     has_hessp = False
     #: Whether, as in TensorFlow 1, the variables keep their values until the end of a run, and get
     #: what the method ends on, whatever that is.
@@ -72,6 +72,12 @@ class Backend(ABC):
 
     def hessp(self, x: NDArray[Any], p: NDArray[Any]) -> NDArray[Any]:
         """Return the Hessian at ``x`` times ``p``, exactly; only where ``has_hessp``."""
+        raise NotImplementedError
+
+    def constraint_hessp(
+        self, i: int, x: NDArray[Any], v: NDArray[Any], p: NDArray[Any]
+    ) -> NDArray[Any]:
+        """Return the Hessian at ``x`` of ``v`` times constraint ``i``, times ``p``."""
         raise NotImplementedError
 
     def match(self, bounds: Any) -> Matched:

@@ -1,6 +1,7 @@
 """JAX: minimize, of functions of pytrees."""
 
 import contextlib
+import functools
 import gc
 import sys
 import warnings
@@ -280,17 +281,44 @@ def test_functions_that_have_no_hash():
     assert found == 2
 
 
-def test_a_function_is_not_kept():
-    def loss(x):
-        return jnp.sum(x**2)
+class Data:
+    values = np.arange(3.0)
 
-    kept = weakref.ref(loss)
-    minimize(loss, 1.0, options={"maxiter": 1})
-    del loss
+
+def run_with(data, wrap, how):
+    def values(x):
+        return jnp.sum((x - data.values) ** 2)
+
+    def limit(x):
+        return x[0] - data.values[0]
+
+    def stop(params):
+        raise ZeroDivisionError
+
+    fun = wrap((lambda x: (values(x), x)) if how == "aux" else values)
+    given = {
+        "constrained": {"equalities": [wrap(limit)], "method": "trust-constr"},
+        "Newton-CG": {"method": "Newton-CG"},
+        "aux": {"has_aux": True},
+        "error": {"step_callback": stop},
+    }.get(how, {})
+    with contextlib.suppress(ZeroDivisionError):
+        minimize(fun, np.ones(3), **given)
+
+
+@pytest.mark.parametrize("wrap", [jax.jit, lambda fun: fun], ids=["jit", "plain"])
+@pytest.mark.parametrize("how", ["quietly", "constrained", "Newton-CG", "aux", "error"])
+def test_what_a_function_reads_is_not_kept(wrap, how):
+    data = Data()
+    kept = weakref.ref(data)
     gc.collect()
-    jax.clear_caches()
-    gc.collect()
-    assert kept() is None
+    gc.disable()  # nobody waits for the collector
+    try:
+        run_with(data, wrap, how)
+        del data
+        assert kept() is None
+    finally:
+        gc.enable()
 
 
 # Derivatives.
@@ -450,8 +478,54 @@ def test_bounds_of_another_structure(bounds):
 
 @pytest.mark.parametrize("leaf", [3, np.arange(2), "a", True, 1j, np.array(["a"]), object()])
 def test_parameters_that_cannot_be_fitted(leaf):
-    with pytest.raises(InvalidInputError, match=r"params\['w'\] is .* real floats"):
+    with pytest.raises(InvalidInputError, match=r"params\['w'\] is .* real floats: .* partial"):
         minimize(bowl, {"w": leaf})
+
+
+@pytest.mark.parametrize("leaf", [jnp.tanh, "a", object(), np.array(["a"]), {1}])
+@pytest.mark.parametrize("wrap", [jax.jit, lambda fun: fun], ids=["jit", "plain"])
+def test_arguments_that_are_no_arrays(leaf, wrap):
+    with pytest.raises(InvalidInputError, match=r"args\[1\]\['act'\] is .* Close over"):
+        minimize(wrap(lambda x, *args: jnp.sum(x**2)), jnp.ones(2), 1.0, {"act": leaf})
+
+
+def test_what_the_message_advises_works():
+    def fun(x, scale, act):
+        return scale * act(x) ** 2
+
+    found, _ = minimize(functools.partial(fun, act=jnp.tanh), 3.0, 2.0)
+    assert abs(found) < 1e-3
+    found, _ = minimize(lambda x, scale: fun(x, scale, jnp.sin), 1.0, 2.0)
+    assert abs(found) < 1e-3
+
+
+@pytest.mark.parametrize(
+    "fun",
+    [
+        lambda x, n: jnp.sum(x + jnp.ones(n)),
+        lambda x, n: jnp.sum(x) if n > 1 else x[0],
+        jax.jit(lambda x, n: jnp.sum(x[:n] ** 2), static_argnums=1),
+    ],
+    ids=["size", "flag", "static"],
+)
+def test_an_argument_that_must_be_a_number_of_pythons(fun):
+    with pytest.raises((TypeError, ValueError)) as caught:
+        minimize(fun, jnp.ones(2), 2)
+    assert "close over a number" in "".join(caught.value.__notes__)
+
+
+def test_arguments_are_what_they_were_when_the_run_began():
+    data = np.zeros(1040, np.float32)
+    start = (
+        -data.ctypes.data // 4 % 16
+    )  # at a multiple of 64 bytes JAX would take the memory itself
+    data = data[start : start + 1024]
+
+    def spoil(params):
+        data[:] = 7
+
+    found, _ = minimize(lambda x, d: jnp.sum((x - d[0]) ** 2), 5.0, data, step_callback=spoil)
+    assert abs(found) < 1e-3
 
 
 def test_further_errors():

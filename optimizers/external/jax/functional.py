@@ -36,7 +36,7 @@ def minimize(
     params : pytree
         Where to start: arrays of floats, of any types together. They stay as they are.
     *args : pytrees
-        Further arguments of the function and of the constraints, such as data.
+        Further arguments of the function and of the constraints: arrays and numbers, such as data.
     has_aux : bool, default False
         Whether the function returns ``(loss, aux)``.
     bounds : pytree, optional

@@ -10,6 +10,12 @@ from optimizers.errors import InvalidInputError
 from optimizers.external.bounds import Matched, Packing
 from optimizers.external.frameworks import require
 
+_CLOSE_OVER = (
+    "Close over what is no array, such as a function or a string, by a lambda or by partial; "
+    "of a model of equinox, fit the first part of eqx.partition(model, eqx.is_inexact_array), and "
+    "combine the two parts inside of the function."
+)
+
 
 class Tree:
     """How the leaves of a pytree lie in a vector; equal for equal structures, shapes and types."""
@@ -44,13 +50,30 @@ class Tree:
                 array = None
             if array is None or not jax.numpy.issubdtype(array.dtype, jax.numpy.floating):
                 raise InvalidInputError(
-                    f"params{path} is {leaf!r:.100}, expected real floats: pass what is not to be "
-                    "fitted in args."
+                    f"params{path} is {leaf!r:.100}, expected real floats: pass arrays that are "
+                    f"not to be fitted in args. {_CLOSE_OVER}"
                 )
             arrays.append(array)
         if not arrays:
             raise InvalidInputError(f"params is {params!r:.100}, which has no arrays in it.")
         return cls(structure, paths, [a.shape for a in arrays], [a.dtype for a in arrays])
+
+    def arguments(self, args: Any) -> Any:
+        """Return further arguments on JAX's device; what is no array there is an error."""
+        util = self.jax.tree_util
+        leaves, structure = util.tree_flatten_with_path(args)
+        arrays = []
+        for path, leaf in leaves:
+            try:
+                # What is put there may be the user's own memory.
+                leaf = np.array(leaf) if isinstance(leaf, np.ndarray) else leaf
+                arrays.append(self.jax.device_put(leaf))
+            except (TypeError, ValueError) as error:
+                raise InvalidInputError(
+                    f"args{util.keystr(path)} is {leaf!r:.100}, expected arrays and numbers, which "
+                    f"JAX compiles for. {_CLOSE_OVER}"
+                ) from error
+        return structure.unflatten(arrays)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Tree) and self._key == other._key
