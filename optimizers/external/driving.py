@@ -4,11 +4,13 @@ import itertools
 import logging
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import Bounds, NonlinearConstraint
+from scipy.sparse.linalg import LinearOperator
 from typing_extensions import override
 
 from optimizers._types import Array
@@ -73,7 +75,9 @@ class Driving(ExternalOptimizerInterface):
     @override
     def _uses_hessp(self) -> bool:
         optimizer, settings = self._chosen(self.optimizer_kwargs)
-        return _wants_hessian(optimizer) and not {"hess", "hessp"} & settings.keys()
+        is_given = bool({"hess", "hessp"} & settings.keys())  # of the loss; not of constraints
+        is_constrained = bool(self._equalities or self._inequalities)
+        return _wants_hessian(optimizer) and (is_constrained or not is_given)
 
     @override
     def _minimize(
@@ -108,7 +112,8 @@ class Driving(ExternalOptimizerInterface):
             ("ineq", *pair) for pair in zip(inequality_funcs, inequality_grad_funcs, strict=True)
         ]
         if constraints:
-            settings["constraints"] = _constraints(optimizer, constraints)
+            product = getattr(loss_grad_func, "constraint_hessp", None)
+            settings["constraints"] = _constraints(optimizer, constraints, product)
         bounds = _bounds(packed_bounds, initial_val.size)
         try:
             result = optimizer.minimize(
@@ -267,16 +272,33 @@ def _second_derivatives(optimizer: Optimizer, hessp: Callable[..., Any], n: int)
 
 
 def _constraints(
-    optimizer: Optimizer, given: list[tuple[str, Callable[..., Any], Callable[..., Any]]]
+    optimizer: Optimizer,
+    given: list[tuple[str, Callable[..., Any], Callable[..., Any]]],
+    product: Callable[..., Any] | None,
 ) -> list[Any]:
     """Return constraints (kind, function, jacobian) in the form that suits the optimizer."""
     if not _wants_hessian(optimizer):
         return [{"type": kind, "fun": fun, "jac": jac} for kind, fun, jac in given]
     # SciPy's own choice of a Hessian warns of every constraint that is linear.
     return [
-        NonlinearConstraint(fun, 0.0, 0.0 if kind == "eq" else np.inf, jac=jac, hess=QuietBFGS())
-        for kind, fun, jac in given
+        NonlinearConstraint(
+            fun,
+            0.0,
+            0.0 if kind == "eq" else np.inf,
+            jac=jac,
+            hess=QuietBFGS() if product is None else partial(_curvature, product, i),
+        )
+        for i, (kind, fun, jac) in enumerate(given)
     ]
+
+
+def _curvature(product: Callable[..., Any], i: int, x: Array, v: Array) -> LinearOperator:
+    """Return the Hessian at ``x`` of constraint ``i`` weighted with ``v``, as a product."""
+    return LinearOperator(
+        (x.size, x.size),
+        matvec=lambda p: product(i, x, v, np.ravel(p)).astype(np.float64),
+        dtype=np.float64,
+    )
 
 
 def _bounds(packed: Any, n: int) -> Bounds | None:

@@ -1,6 +1,7 @@
 """TensorFlow's eager mode: the loss is a function of the variables that it reads."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -78,7 +79,7 @@ class EagerBackend(Backend):
         self._second_order = second_order
         #: What is compiled, with the fetches in it; shared with what is bound, and so compiled once
         #: for as long as this lives.
-        self._calls: dict[str, tuple[list[Any], Call]] = {}
+        self._calls: dict[str, tuple[list[Any], Any]] = {}
 
     @override
     def prepare(self, fetches: list[Any]) -> None:
@@ -93,7 +94,8 @@ class EagerBackend(Backend):
         self.is_unconnected = self._both.is_unconnected
         if self._second_order:
             try:
-                self._product = self._compiled("product", self._trace_product)
+                #: The products of the loss' Hessian, and of each constraint's.
+                self._products = self._compiled("products", self._trace_products)
                 self.has_hessp = True
             except (LookupError, NotImplementedError, TypeError) as error:
                 warn_no_hessp(error)
@@ -133,10 +135,16 @@ class EagerBackend(Backend):
 
     @override
     def hessp(self, x: NDArray[Any], p: NDArray[Any]) -> NDArray[Any]:
-        return self._evaluated(self._product, x, p)[0]
+        return self._evaluated(self._products[0], x, p)[0]
+
+    @override
+    def constraint_hessp(
+        self, i: int, x: NDArray[Any], v: NDArray[Any], p: NDArray[Any]
+    ) -> NDArray[Any]:
+        return self._evaluated(self._products[1 + i], x, p, v)[0]
 
     def _evaluated(self, call: Call, *vectors: NDArray[Any]) -> list[NDArray[Any]]:
-        tensors = call(*(tf.constant(self.packing.vector(vector)) for vector in vectors))
+        tensors = call(*(tf.constant(vector, self._dtype) for vector in vectors))
         return [tensor.numpy() for tensor in tensors]
 
     @override
@@ -146,7 +154,7 @@ class EagerBackend(Backend):
 
     # What is compiled. Each function puts the trial point in the variables first.
 
-    def _compiled(self, kind: str, trace: Callable[[], Call], fetches: Sequence[Any] = ()) -> Call:
+    def _compiled(self, kind: str, trace: Callable[[], Any], fetches: Sequence[Any] = ()) -> Any:
         """Return what ``trace()`` made, anew where other objects are fetched than the last time."""
         known, call = self._calls.get(kind, ([], None))
         if call is None or [id(fetch) for fetch in known] != [id(fetch) for fetch in fetches]:
@@ -154,9 +162,9 @@ class EagerBackend(Backend):
             self._calls[kind] = list(fetches), call
         return call
 
-    def _trace(self, function: Callable[..., Any], count: int = 1) -> Call:
-        """Return a function of packed vectors, compiled."""
-        spec = tf.TensorSpec([self.packing.size], self._dtype)
+    def _trace(self, function: Callable[..., Any], *others: int | None) -> Call:
+        """Return a function of a packed vector, and of others of some lengths, compiled."""
+        specs = [tf.TensorSpec([n], self._dtype) for n in (self.packing.size, *others)]
 
         def at(x: Any, *others: Any) -> Any:
             parts = unpacked(x, self.variables, self.packing)
@@ -164,7 +172,7 @@ class EagerBackend(Backend):
                 variable.assign(part, read_value=False)
             return function(*others)
 
-        return Call(tf.function(at, autograph=False).get_concrete_function(*[spec] * count))
+        return Call(tf.function(at, autograph=False).get_concrete_function(*specs))
 
     def _trace_both(self) -> Call:
         is_unconnected = False
@@ -186,35 +194,48 @@ class EagerBackend(Backend):
         call.is_unconnected = is_unconnected
         return call
 
-    def _trace_product(self) -> Call:
-        def product(p: Any) -> Any:
+    def _trace_products(self) -> list[Call]:
+        def weighted(constraint: Callable[[], Any], v: Any) -> Any:
+            return tf.reduce_sum(tf.cast(_vector(constraint), self._dtype) * v)
+
+        constraints = [partial(weighted, constraint) for constraint in self._constraints]
+        return [
+            self._trace_product(lambda: _scalar(self._loss())),
+            *(self._trace_product(constraint, None) for constraint in constraints),
+        ]
+
+    def _trace_product(self, function: Callable[..., Any], *others: int | None) -> Call:
+        def product(p: Any, *given: Any) -> Any:
             with tf.GradientTape(watch_accessed_variables=False) as outer:
                 outer.watch(self.variables)
                 with tf.GradientTape(watch_accessed_variables=False) as inner:
                     inner.watch(self.variables)
-                    loss = _scalar(self._loss())
-                gradients = inner.gradient(loss, self.variables, unconnected_gradients="zero")
+                    value = function(*given)
+                gradients = inner.gradient(value, self.variables, unconnected_gradients="zero")
                 slope = tf.reduce_sum(packed(gradients, self._dtype) * p)
             curvatures = outer.gradient(slope, self.variables, unconnected_gradients="zero")
             return packed(curvatures, self._dtype)
 
-        return self._trace(product, 2)
+        return self._trace(product, self.packing.size, *others)
 
     def _trace_values(self) -> Call:
-        return self._trace(
-            lambda: [tf.reshape(returned(c(), "A constraint"), [-1]) for c in self._constraints]
-        )
+        return self._trace(lambda: [_vector(constraint) for constraint in self._constraints])
 
     def _trace_jacobians(self) -> Call:
         def jacobian(constraint: Callable[[], Any]) -> Any:
             with tf.GradientTape(watch_accessed_variables=False, persistent=True) as tape:
                 tape.watch(self.variables)
-                values = tf.reshape(returned(constraint(), "A constraint"), [-1])
+                values = _vector(constraint)
             blocks = tape.jacobian(values, self.variables, unconnected_gradients="zero")
             rows = [tf.size(values), -1]
             return tf.concat([tf.reshape(tf.cast(b, self._dtype), rows) for b in blocks], 1)
 
         return self._trace(lambda: [jacobian(c) for c in self._constraints])
+
+
+def _vector(constraint: Callable[[], Any]) -> Any:
+    """Return the values of a constraint as one vector."""
+    return tf.reshape(returned(constraint(), "A constraint"), [-1])
 
 
 def _scalar(loss: Any) -> Any:

@@ -79,18 +79,29 @@ class GraphBackend(Backend):
         self._values = [tf.reshape(constraint, [-1]) for constraint in constraints]
         self._jacobians = [_jacobian(values, variables, dtype) for values in self._values]
         self._products: list[Any] = []
+        #: The weights of each constraint's values, of which there is a product too.
+        self._weights: list[Any] = []
         if second_order:
             self._vector = tf.compat.v1.placeholder(dtype, [self.packing.size])
-            parts = unpacked(self._vector, variables, self.packing)
-            terms = [
-                tf.reduce_sum(tf.cast(gradient * part, dtype))
-                for gradient, part in zip(gradients, parts, strict=True)
-            ]
+            self._weights = [tf.compat.v1.placeholder(dtype, [None]) for _ in constraints]
             try:
-                self._products = [packed(_gradients(tf.add_n(terms), variables), dtype)]
+                self._products = [self._product(gradients)]
+                for values, weights in zip(self._values, self._weights, strict=True):
+                    weighted = tf.reduce_sum(tf.cast(values, dtype) * weights)
+                    self._products.append(self._product(_gradients(weighted, variables)))
                 self.has_hessp = True
             except (LookupError, NotImplementedError, TypeError) as error:
                 warn_no_hessp(error)
+
+    def _product(self, gradients: Sequence[Any]) -> Any:
+        """Return the derivative of gradients along the vector that is fed."""
+        dtype = self._vector.dtype
+        parts = unpacked(self._vector, self.variables, self.packing)
+        terms = [
+            tf.reduce_sum(tf.cast(gradient * part, dtype))
+            for gradient, part in zip(gradients, parts, strict=True)
+        ]
+        return packed(_gradients(tf.add_n(terms), self.variables), dtype)
 
     @override
     def bind(
@@ -173,7 +184,14 @@ class GraphBackend(Backend):
 
     @override
     def hessp(self, x: NDArray[Any], p: NDArray[Any]) -> NDArray[Any]:
-        return self._run(self._products, x, {self._vector: self.packing.vector(p)})[0]
+        return self._run(self._products[:1], x, {self._vector: self.packing.vector(p)})[0]
+
+    @override
+    def constraint_hessp(
+        self, i: int, x: NDArray[Any], v: NDArray[Any], p: NDArray[Any]
+    ) -> NDArray[Any]:
+        extra = {self._vector: self.packing.vector(p), self._weights[i]: v}
+        return self._run([self._products[1 + i]], x, extra)[0]
 
     @override
     def commit(self, x: NDArray[Any]) -> None:

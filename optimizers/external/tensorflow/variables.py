@@ -88,8 +88,8 @@ def unpacked(vector: Any, variables: Sequence[Any], packing: Packing) -> list[An
 def warn_no_hessp(error: Exception) -> None:
     """Warn that there are no Hessian-vector products, and why."""
     warn_user(
-        f"TensorFlow does not differentiate an operation of the loss twice: {error}. There are no "
-        "exact Hessian-vector products; methods do without."
+        f"TensorFlow does not differentiate an operation of the loss or of a constraint twice: "
+        f"{error}. There are no exact Hessian-vector products; methods do without."
     )
 
 

@@ -51,8 +51,10 @@ class TorchBackend(Backend):
         self._source = self._torch.from_numpy(self._staged)
         self._vector = self._source.to(self._device)
         self._parts = self._views(self._vector)
-        #: The point and the differentiable gradient that Hessian-vector products are taken of.
-        self._slopes: tuple[NDArray[Any], list[Any]] | None = None
+        #: The point, and what Hessian-vector products there are taken of: differentiable gradients
+        #: of the loss, (), and of weighted constraints.
+        self._point: NDArray[Any] | None = None
+        self._slopes: dict[tuple[Any, ...], list[Any]] = {}
 
     def _checked(self, var_list: Sequence[Any] | None) -> list[Any]:
         """Return the variables, if they are such that autograd and ``copy_`` can be used."""
@@ -143,16 +145,33 @@ class TorchBackend(Backend):
 
     @override
     def hessp(self, x: NDArray[Any], p: NDArray[Any]) -> NDArray[Any]:
-        if self._slopes is None or not np.array_equal(self._slopes[0], x):
+        return self._product((), lambda: self._scalar(self._loss()), x, p)
+
+    @override
+    def constraint_hessp(
+        self, i: int, x: NDArray[Any], v: NDArray[Any], p: NDArray[Any]
+    ) -> NDArray[Any]:
+        def weighted() -> Any:
+            values = self._tensor(self._constraints[i]()).reshape(-1)
+            return (values * self._torch.tensor(v).to(values)).sum()
+
+        return self._product((i, v.tobytes()), weighted, x, p)
+
+    def _product(
+        self, key: tuple[Any, ...], function: Callable[[], Any], x: NDArray[Any], p: NDArray[Any]
+    ) -> NDArray[Any]:
+        """Return the Hessian of a function at ``x`` times ``p``; its gradient is kept by a key."""
+        if self._point is None or not np.array_equal(self._point, x):
             self.commit(x)
+            self._point = np.array(x)
+        if key not in self._slopes:
             with self._torch.enable_grad():
-                loss = self._scalar(self._loss())
-                self._slopes = np.array(x), self._gradients(loss, create_graph=True)
+                self._slopes[key] = self._gradients(function(), create_graph=True)
         along = self._views(self._on_device(self._torch.from_numpy(self.packing.vector(p).copy())))
         # A gradient that is constant has no graph, and nothing to add.
         chosen = [
             (slope, part.to(slope))
-            for slope, part in zip(self._slopes[1], along, strict=True)
+            for slope, part in zip(self._slopes[key], along, strict=True)
             if slope.requires_grad
         ]
         if not chosen:
@@ -163,7 +182,7 @@ class TorchBackend(Backend):
 
     @override
     def commit(self, x: NDArray[Any]) -> None:
-        self._slopes = None  # what it was computed from is overwritten
+        self._point, self._slopes = None, {}  # what they were computed from is overwritten
         if self._memory is not None:  # NumPy casts on the way, without a vector in between
             for memory, part in zip(self._memory, self.packing.slices, strict=True):
                 np.copyto(memory, x[part], casting="same_kind")
