@@ -12,6 +12,7 @@ from optimizers.result import StopReason as Stop
 from optimizers.scipy import locks
 from optimizers.scipy.lbfgsb.solver import LbfgsbSolver
 from optimizers.scipy.method import Method
+from optimizers.scipy.nelder_mead import NelderMeadSolver
 from optimizers.scipy.options import LBFGSB_OPTIONS, TNC_OPTIONS, like, shared
 from optimizers.scipy.solver import CustomSolver, ScipySolver
 from optimizers.scipy.tnc.solver import TncSolver
@@ -33,7 +34,7 @@ _line_search = functools.partial(
     Method, ScipySolver, joint=True, differences=_STEPS, tol=("gtol",), stops=_LINE_SEARCH_STOPS
 )
 _derivative_free = functools.partial(
-    Method, ScipySolver, gradient=Level.ignored, bounds=Level.supported
+    Method, solver=ScipySolver, gradient=Level.ignored, bounds=Level.supported
 )
 
 
@@ -62,6 +63,7 @@ def _simplex_size(spacing: float) -> float:
 
 METHODS: dict[str, Method] = {
     "nelder-mead": _derivative_free(
+        solver=NelderMeadSolver,
         options=(
             like("maxiter").means("Maximum number of iterations."),
             *shared("maxfev", "return_all"),

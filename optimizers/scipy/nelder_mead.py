@@ -1,0 +1,98 @@
+"""Nelder and Mead's simplex inside bounds: it has volume there, at the start and at the end.
+
+SciPy clips a simplex to the bounds, which may leave it flat: no step ever leads out of a flat one.
+"""
+
+from typing import Any
+
+import numpy as np
+from typing_extensions import override
+
+from optimizers._types import Array
+from optimizers.errors import OptionError
+from optimizers.gradients.stencils import inside, offset, room
+from optimizers.problem.problem import Problem
+from optimizers.run.outcome import Outcome
+from optimizers.run.run import Run
+from optimizers.scipy.solver import ScipySolver
+
+#: An edge that is shorter than this part of what fits is too short.
+_LEAST = 0.1
+#: How far inside a flat variable is looked at, relative to max(1, abs(x)).
+_NEAR = 1e-4
+#: How often a search whose simplex became flat begins again.
+_RESTARTS = 10
+
+
+class NelderMeadSolver(ScipySolver):
+    """Begins with a simplex that has volume, and again where it ends flat on a wrong bound."""
+
+    @override
+    def solve(self, run: Run) -> Outcome:
+        outcome = super().solve(run)
+        for _ in range(_RESTARTS):
+            if not (outcome.success and _falls_inside(run, outcome.x)):
+                break
+            run.start_from(outcome.x)
+            outcome = super().solve(run)
+        return outcome
+
+    @override
+    def _options(self, run: Run) -> dict[str, Any]:
+        options, problem = super()._options(run), run.problem
+        given = options.get("initial_simplex")
+        if run.nfev:  # from another start the given one would lead back
+            options["initial_simplex"] = given = None
+        if given is None:
+            options["initial_simplex"] = _simplex(problem)
+        elif _is_flat(given, problem):
+            raise OptionError(
+                "initial_simplex has no volume inside the bounds: no step would lead out of it. "
+                "Leave it out, or move its points apart."
+            )
+        return options
+
+
+def _simplex(problem: Problem) -> Array | None:
+    """Return a simplex with volume inside the bounds, or None where SciPy's own has it."""
+    if problem.lower is None or problem.upper is None:
+        return None
+    x, lower, upper = problem.x0, problem.lower, problem.upper
+    below, above = room(x, lower, upper)
+    size = np.where(x != 0, 0.05 * x, 0.00025)
+    edges = _clipped(x + size, lower, upper) - x
+    is_short = np.abs(edges) < _LEAST * np.minimum(np.abs(size), np.maximum(below, above))
+    if not is_short.any():
+        return None
+    edges = np.where(is_short, inside(size, below, above), edges)
+    return np.vstack([x, offset(x, np.arange(x.size), edges, lower, upper)[0]])
+
+
+def _clipped(points: Array, lower: Array, upper: Array) -> Array:
+    """Return points as SciPy clips them."""
+    with np.errstate(invalid="ignore"):
+        return np.clip(np.where(points > upper, 2 * upper - points, points), lower, upper)
+
+
+def _is_flat(given: Any, problem: Problem) -> bool:
+    """Return whether a simplex is flat inside the bounds; one of a wrong shape SciPy refuses."""
+    simplex = np.atleast_2d(np.asarray(given, dtype=np.float64))
+    if simplex.shape != (problem.n + 1, problem.n):
+        return False
+    lower, upper = problem.box
+    edges = np.diff(_clipped(simplex, lower, upper), axis=0)[:, lower < upper]
+    edges /= np.maximum(np.abs(edges).max(axis=0), np.finfo(np.float64).tiny)
+    return bool(np.linalg.matrix_rank(edges) < edges.shape[1])
+
+
+def _falls_inside(run: Run, x: Array) -> bool:
+    """Return whether the simplex that a search ended with is flat, and values fall beside it."""
+    problem = run.problem
+    lower, upper = problem.box
+    simplex: Array = run.extra["final_simplex"][0]
+    flat = np.flatnonzero((np.ptp(simplex, axis=0) == 0) & (lower < upper))
+    if not flat.size:
+        return False
+    steps = inside(_NEAR * np.maximum(1.0, np.abs(x)), *room(x, lower, upper))
+    values = run.probe(offset(x, flat, steps[flat], lower, upper)[0])
+    return bool((values < run.value(x)).any())
