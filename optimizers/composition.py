@@ -19,10 +19,11 @@ from optimizers.options.settings import check_run_settings
 from optimizers.problem.derivatives import By, source_of
 from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult, in_words
+from optimizers.run.memory import FEASIBLE
 from optimizers.run.observers import Observer, as_observer
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
-from optimizers.run.solve import Prepared, Solve, confirmed
+from optimizers.run.solve import Prepared, Solve, confirmed, feasible
 from optimizers.support import Declaring, SupportLevel
 
 
@@ -50,6 +51,8 @@ class Composed(Configured, Declaring):
         if run.noise is not None and not self.handles_noise:
             noise = None if isinstance(run.noise, str) else run.noise
             solve = in_stages(noise, self._has_user_steps(problem))(solve)
+        if problem.constraints:
+            solve = feasible(self._feasibility(problem))(solve)
         execute: Callable[[Run, Solve], OptimizerResult] = Run.execute
         journal = as_journal(self._effective_settings(settings).get("journal"))
         if journal is not None:
@@ -142,6 +145,10 @@ class Composed(Configured, Declaring):
     def _budget(self, maxfun: int | None) -> int | None:
         """Return the most points that may be evaluated, given the setting of the run."""
         return maxfun
+
+    def _feasibility(self, problem: Problem) -> float:
+        """Return by how much a constraint may be missed at an end that is a success."""
+        return FEASIBLE
 
     def _iteration_limit(self) -> int | None:
         """Return the most iterations, if the run and not the algorithm has to count them."""

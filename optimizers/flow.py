@@ -22,7 +22,7 @@ from optimizers.options.configured import own
 from optimizers.options.settings import GROUPED, RUN_SETTINGS, RunSettings
 from optimizers.options.table import Check, Option, anything, choice, complete, number, whole
 from optimizers.problem.problem import Problem
-from optimizers.result import StopReason
+from optimizers.result import SUCCESSES, StopReason
 from optimizers.run.budget import StopRun
 from optimizers.run.memory import Evaluation
 from optimizers.run.outcome import Outcome
@@ -57,12 +57,6 @@ __all__ = [
     "whole",
 ]
 
-#: Reasons for which an algorithm is done.
-_SUCCESSES = (
-    *(StopReason.GRADIENT, StopReason.FUN, StopReason.STEP),
-    *(StopReason.CONVERGED, StopReason.TARGET, StopReason.FIXED),
-)
-
 
 def ended(
     x: Array, stop: StopReason, fun: float | None = None, jac: Array | None = None, words: str = ""
@@ -82,7 +76,7 @@ def ended(
     words : str, optional
         The message, if the reason's sentence does not say it all.
     """
-    success = stop in _SUCCESSES
+    success = stop in SUCCESSES
     sentence = f"{stop.sentence[0].upper()}{stop.sentence[1:]}."
     known = None if fun is None else Evaluation(x, fun, jac)
     return Outcome(x, success, int(not success), words or sentence, stop, known)

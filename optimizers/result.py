@@ -55,6 +55,11 @@ class StopReason(Enum):
         return self in (StopReason.MAXITER, StopReason.MAXFUN, StopReason.TIMEOUT)
 
 
+#: Reasons for which an algorithm is done.
+SUCCESSES = (
+    *(StopReason.GRADIENT, StopReason.FUN, StopReason.STEP),
+    *(StopReason.CONVERGED, StopReason.TARGET, StopReason.FIXED),
+)
 _STOPS = {reason.value: reason for reason in StopReason}
 
 
@@ -223,6 +228,8 @@ def _to_json(value: object) -> object:
         return value.tolist()
     if isinstance(value, list | tuple):
         return [_to_json(item) for item in value]
+    if isinstance(value, OptimizerResult):  # of one of many runs
+        return value.to_dict()
     if isinstance(value, dict) and all(isinstance(name, str) for name in value):
         return {name: _to_json(item) for name, item in value.items()}
     raise TypeError(type(value).__name__)

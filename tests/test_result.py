@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from scipy.optimize import OptimizeResult
 from scipy.sparse.linalg import LinearOperator
 
-from optimizers import LBFGSB, Best, OptimizerResult, StopReason
+from optimizers import LBFGSB, P_BFGS, Best, OptimizerResult, StopReason
 
 FLOATS = st.floats(width=64)
 VECTORS = hnp.arrays(np.float64, st.integers(0, 5), elements=FLOATS)
@@ -153,6 +153,19 @@ def test_a_real_result_of_every_entry_goes_through_json():
     kept = {name: value for name, value in result.items() if name in again}
     assert {"x", "fun", "jac", "nfev", "stop", "best", "elapsed"} <= set(kept)
     assert same(kept, {name: again[name] for name in kept})
+
+
+def test_results_inside_a_result_go_through_json():
+    result = P_BFGS(seed=1, maxiter=1).minimize(lambda x: float(((x - 1) ** 2).sum()), [3.0, 0.0])
+    plain = json.loads(json.dumps(result.to_dict()))
+    again = OptimizerResult.from_dict(plain)
+    assert len(again.results) == len(result.results) > 1
+    for one, other in zip(again.results, result.results, strict=True):
+        assert isinstance(one, OptimizerResult)
+        assert (one.fun, one.stop, one.best.fun) == (other.fun, other.stop, other.best.fun)
+        assert np.array_equal(one.x, other.x)
+        assert one.omitted == ["hess_inv"]
+    assert again.to_dict() == plain
 
 
 @pytest.mark.parametrize(

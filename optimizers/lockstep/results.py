@@ -7,9 +7,7 @@ import numpy as np
 from typing_extensions import override
 
 from optimizers.result import OptimizerResult
-
-#: A constraint missed by less than this does not make a result worse than another.
-_FEASIBLE = 1e-6
+from optimizers.run.memory import FEASIBLE
 
 
 class OptimizerResults(list[OptimizerResult]):
@@ -99,7 +97,7 @@ def best_of(results: Iterable[OptimizerResult]) -> OptimizerResult | None:
 
 def _rank(result: OptimizerResult) -> tuple[float, bool, float]:
     assert result.fun is not None
-    violation = max(float(result.get("maxcv", 0.0)), _FEASIBLE)
+    violation = max(float(result.get("maxcv", 0.0)), FEASIBLE)
     return violation, bool(np.isnan(result.fun)), result.fun
 
 

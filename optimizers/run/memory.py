@@ -10,7 +10,7 @@ from optimizers._types import Array
 from optimizers.problem.problem import Problem
 
 #: A constraint missed by less than this does not make a point worse than another.
-_FEASIBLE = 1e-6
+FEASIBLE = 1e-6
 #: Up to this many variables, comparing bytes is the quickest way to know a point again.
 _SMALL = 128
 #: How many of the latest points are kept, up to how many variables; beyond, only the last.
@@ -72,7 +72,7 @@ class Memory:
             self.worst = value
         best = self.best
         if self._problem.constraints:
-            violation = max(self._problem.violation(x), _FEASIBLE)
+            violation = max(self._problem.violation(x), FEASIBLE)
             if best is not None and violation > self.best_violation:
                 return
             if best is None or violation < self.best_violation:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from optimizers.result import OptimizerResult
+from optimizers.result import SUCCESSES, OptimizerResult, StopReason
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 
@@ -40,6 +40,26 @@ def confirmed(solve: Solve) -> Solve:
         return outcome
 
     return confirming
+
+
+def feasible(tolerance: float) -> Callable[[Solve], Solve]:
+    """Return the wrapper that believes a success only where the constraints are met."""
+
+    def wrapped(solve: Solve) -> Solve:
+        def checked(run: Run) -> Outcome:
+            outcome = solve(run)
+            if not (outcome.success or outcome.stop in SUCCESSES):
+                return outcome
+            missed = run.problem.violation(run.problem.clip(outcome.x))
+            if outcome.success and missed <= tolerance:
+                return outcome
+            words = f"{outcome.message} A constraint is missed by {missed:.3g}."
+            failed = replace(outcome, success=False, status=outcome.status or 1)
+            return replace(failed, message=words, stop=StopReason.INFEASIBLE)
+
+        return checked
+
+    return wrapped
 
 
 @dataclass(frozen=True)

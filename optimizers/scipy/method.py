@@ -57,6 +57,8 @@ class Method:
     differences: tuple[str, ...] = ()
     #: The options that ``tol`` stands for.
     tol: tuple[str, ...] = ()
+    #: The option that says by how much constraints may be missed.
+    feasibility: str = "tol"
     #: The options that limit the number of points, of which the smallest holds.
     budget: tuple[str, ...] = ("maxfun",)
     #: Whether ``maxiter`` is the run's to count, since the method's own counts something else.

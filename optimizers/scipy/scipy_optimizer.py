@@ -257,6 +257,14 @@ class SciPyOptimizer(Optimizer):
         return self._options.get("maxiter") if self._info.counted_by_run else None
 
     @override
+    def _feasibility(self, problem: Problem) -> float:
+        name, options = self._info.feasibility, self._options_for(problem)
+        tol = self._tol if name in self._info.tol else None
+        default = self._info.known.get(name, TOL).default if tol is None else tol
+        # Twice as much, as COBYLA had before SciPy 1.16.
+        return max(super()._feasibility(problem), 2 * (options.get(name, default) or 0.0))
+
+    @override
     def _differences(self, problem: Problem) -> GradientSource:
         step, relative = (self._options.get(name) for name in ("eps", "finite_diff_rel_step"))
         return differences_for(problem.derivatives, step, relative)

@@ -3,7 +3,16 @@ import pytest
 from scipy import sparse
 from scipy.optimize import BFGS, LinearConstraint, NonlinearConstraint, minimize
 
-from optimizers import SLSQP, InvalidInputError, SciPyOptimizer, StopReason, TrustConstr
+from optimizers import (
+    SLSQP,
+    InvalidInputError,
+    Optimizer,
+    SciPyOptimizer,
+    StopReason,
+    SupportLevel,
+    TrustConstr,
+)
+from optimizers.flow import Outcome
 from optimizers.problem.constraints import as_constraints
 
 X = np.array([1.0, 2.0])
@@ -179,3 +188,74 @@ def test_an_interrupt_returns_a_result_though_a_constraint_fails():
     result = SLSQP().minimize(distance, [1.0, 2.0], **given)
     assert result.stop is StopReason.INTERRUPTED
     assert np.isnan(result.maxcv)
+
+
+METHODS = ["SLSQP", "trust-constr", "COBYLA", "COBYQA"]
+#: Constraints that cannot be met, and bounds.
+INFEASIBLE = {
+    "all fixed": (LinearConstraint([[1, 1]], 5, np.inf), [(1, 1)] * 2),
+    "all fixed, nonlinear": (NonlinearConstraint(lambda x: x @ x, 4, 4), [(1, 1)] * 2),
+    "one fixed": ({"type": "ineq", "fun": lambda x: x.sum() - 5}, [(1, 1), (0, 1)]),
+    "too narrow": ({"type": "ineq", "fun": lambda x: x.sum() - 5}, [(0, 1)] * 2),
+    "contradictory": ([{"type": "eq", "fun": lambda x, a=a: x[0] - a} for a in (5, -5)], None),
+    "never met": (NonlinearConstraint(lambda x: x @ x, -np.inf, -1), None),
+}
+
+
+@pytest.mark.filterwarnings("ignore:delta_grad", "ignore:Singular Jacobian")  # SciPy's
+@pytest.mark.parametrize("case", INFEASIBLE)
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("settings", [{}, {"on_failure": "reject"}], ids=str)
+def test_no_end_that_fails_a_constraint_is_a_success(method, case, settings):
+    constraints, bounds = INFEASIBLE[case]
+    given = {"constraints": constraints, "bounds": bounds, **settings}
+    optimizer = SciPyOptimizer(method, options={"maxiter": 100})
+    result = optimizer.minimize(distance, [1.0, 1.0], **given)
+    assert result.maxcv > 0.4
+    assert not result.success
+    assert result.stop in (StopReason.INFEASIBLE, StopReason.NO_PROGRESS) or result.stop.is_budget
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_fixed_variables_that_meet_the_constraints_are_a_success(method):
+    given = {"constraints": LinearConstraint([[1, 1]], 2, 2), "bounds": [(1, 1)] * 2}
+    result = SciPyOptimizer(method).minimize(distance, [1.0, 1.0], **given)
+    assert result.success
+    assert result.stop is StopReason.FIXED
+
+
+def claims(run):
+    return Outcome(run.problem.x0, True, 0, "Done.", StopReason.CONVERGED)
+
+
+class Claiming(Optimizer):
+    """Ends at once, with a success whatever the constraints."""
+
+    support_levels = dict.fromkeys(("constraints", "initial_point"), SupportLevel.supported)
+    _solve = staticmethod(claims)
+
+
+def custom(fun, x0, args=(), **options):
+    result = minimize(fun, x0, method="Nelder-Mead")
+    assert result.success
+    return result
+
+
+@pytest.mark.parametrize("optimizer", [Claiming(), SciPyOptimizer(custom)], ids=["own", "custom"])
+def test_what_an_algorithm_claims_of_constraints_is_checked(optimizer):
+    one = {"type": "ineq", "fun": lambda x: x[0] - 3}
+    result = optimizer.minimize(distance, [2.5, 2.5], constraints=one)
+    assert not result.success
+    assert result.stop is StopReason.INFEASIBLE
+    assert "A constraint is missed by" in result.message
+
+
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [("SLSQP", {"ftol": 1e-2}), ("trust-constr", {"gtol": 0.1}), ("COBYLA", {"catol": 0.1})],
+)
+def test_a_tolerance_that_is_given_for_constraints_holds(method, options):
+    one = {"type": "ineq", "fun": lambda x: -1e-3 - (x[0] - 0.5) ** 2}
+    result = SciPyOptimizer(method, options=options).minimize(distance, [0.3, 0.4], constraints=one)
+    assert result.maxcv > 5e-4
+    assert result.success
