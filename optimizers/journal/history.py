@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from optimizers._types import Array
 from optimizers.errors import JournalError
+from optimizers.journal.contents import JournalContents, read
 from optimizers.journal.header import start_of
-from optimizers.journal.records import JournalContents, Record, counts_of, read
+from optimizers.journal.records import Record, counts_of
 from optimizers.result import Best, OptimizerResult, StopReason
 
 

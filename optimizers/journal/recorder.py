@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizers.errors import JournalError, warn_user
+from optimizers.journal.contents import JournalContents, parsed
 from optimizers.journal.header import check_header, seed_entry, seed_of, versions
 from optimizers.journal.journal import Journal
 from optimizers.journal.jsonl import JsonLines
-from optimizers.journal.records import JournalContents, Kind, Record, compact, encoded, parsed
+from optimizers.journal.records import Kind, Record, compact, encoded
 
 #: A point that was asked for is the recorded one if no component differs by more than so much of
 #: max(1, abs(x)): below the usual steps of differences, above what another BLAS does to a sum.

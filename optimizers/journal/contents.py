@@ -1,0 +1,77 @@
+"""Contents: what the lines of a journal say."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from optimizers.errors import JournalError
+from optimizers.journal.journal import Journal
+from optimizers.journal.jsonl import not_a_journal, read_lines
+from optimizers.journal.records import Record
+
+
+@dataclass
+class JournalContents:
+    """What is in a journal: the header, the records as they arrived, and how the run ended."""
+
+    header: dict[str, Any]
+    records: list[Record] = field(default_factory=list)
+    #: The records from here on are what is answered again.
+    begin: int = 0
+    #: A fresh start: its point, counts and next number.
+    start: dict[str, Any] | None = None
+    #: For waves that took another number of evaluations of objective and gradient than they have
+    #: points: how many.
+    left: dict[int, list[int]] = field(default_factory=dict)
+    #: How many workers there were, if the run asked for that.
+    width: float | None = None
+    #: The result; ``error`` is in it if an exception ended the run.
+    end: dict[str, Any] | None = None
+
+
+def read(path: str) -> JournalContents | None:
+    """Return what is in a journal, also while a run writes it; None for an empty one."""
+    if not Journal(path).is_database:
+        return parsed(path, read_lines(path)[0])
+    from optimizers.journal.sqlite import read_rows  # most journals need no sqlite3
+
+    return parsed(path, read_rows(path))
+
+
+def parsed(path: str, lines: Sequence[str]) -> JournalContents | None:
+    """Return what the lines of a journal say; None if there are none."""
+    contents: JournalContents | None = None
+    for number, text in enumerate(lines, 1):
+        try:
+            entry = json.loads(text)
+            if contents is None:
+                entry["journal"]
+                contents = JournalContents(entry)
+            else:
+                _add(contents, entry)
+        except (ValueError, KeyError, TypeError) as error:
+            if contents is None:
+                raise not_a_journal(path) from None
+            raise JournalError(
+                f"The journal {path} is damaged: its line {number} is {text!r:.200} "
+                f"({type(error).__name__}: {error}). With that line and those behind it taken "
+                "out, the run goes on from what is before."
+            ) from None
+    return contents
+
+
+def _add(contents: JournalContents, entry: dict[str, Any]) -> None:
+    if "seq" in entry:
+        contents.records.append(Record.from_entry(entry))
+        contents.end = None
+    elif "left" in entry:
+        contents.left[entry["left"]] = entry["started"]
+    elif "width" in entry:
+        contents.width = math.inf if entry["width"] is None else entry["width"]
+    elif "restart" in entry:
+        contents.start, contents.begin = entry["restart"], len(contents.records)
+        contents.left, contents.end = {}, None
+    elif "end" in entry:
+        contents.end = entry
