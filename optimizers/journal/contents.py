@@ -40,14 +40,16 @@ def read(path: str) -> JournalContents | None:
     return parsed(path, read_rows(path))
 
 
-def parsed(path: str, lines: Sequence[str]) -> JournalContents | None:
+def parsed(path: str, lines: Sequence[bytes]) -> JournalContents | None:
     """Return what the lines of a journal say; None if there are none."""
     contents: JournalContents | None = None
     for number, text in enumerate(lines, 1):
         try:
-            entry = json.loads(text)
+            # As bytes, what holds zeros would be taken for another encoding.
+            entry = json.loads(text.decode())
             if contents is None:
-                entry["journal"]
+                if type(entry["journal"]) is not int:
+                    raise not_a_journal(path)
                 contents = JournalContents(entry)
             else:
                 _add(contents, entry)
@@ -55,7 +57,8 @@ def parsed(path: str, lines: Sequence[str]) -> JournalContents | None:
             if contents is None:
                 raise not_a_journal(path) from None
             raise JournalError(
-                f"The journal {path} is damaged: its line {number} is {text!r:.200} "
+                f"The journal {path} is damaged: its line {number} is "
+                f"{text.decode(errors='backslashreplace')!r:.200} "
                 f"({type(error).__name__}: {error}). With that line and those behind it taken "
                 "out, the run goes on from what is before."
             ) from None

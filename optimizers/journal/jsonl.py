@@ -1,10 +1,10 @@
 """A journal as lines of JSON in a file: appended, locked, and mended if a write was cut short."""
 
+import codecs
 import contextlib
 import os
 import time
 import weakref
-from pathlib import Path
 
 from optimizers.errors import JournalError, JournalLockedError, warn_user
 
@@ -17,11 +17,14 @@ except ImportError:  # Windows
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
 #: Where Windows locks: behind the end of any file, since what is locked there cannot be read.
 _FAR = 1 << 62
+#: How a journal begins.
+_BEGIN = b'{"journal":1,"created":"'
 
 
 class JsonLines:
     """The lines of a journal file, open for appending by this process alone.
 
+    Nothing in the file is changed before ``begin``: by then the lines are known to be of this run.
     They are forced to the disk after ``interval`` seconds: 0 for always, inf for never.
     """
 
@@ -29,6 +32,7 @@ class JsonLines:
         self.path = path
         self._interval = interval
         self._synced = time.monotonic()
+        check_regular(path)
         try:
             self._file = os.open(path, _FLAGS, 0o666)
         except OSError as error:
@@ -38,13 +42,12 @@ class JsonLines:
             _lock(self._file, path)
             #: What it held when it was opened.
             self.lines, self._size = read_lines(path)
-            self._mend()
         except BaseException:
-            self.close()
+            self.forget()
             raise
 
-    def _mend(self) -> None:
-        """Cut off what a write that was cut short left behind the last whole line."""
+    def begin(self) -> None:
+        """Make ready for writing: cut off what a write that was cut short left at the end."""
         excess = os.fstat(self._file).st_size - self._size
         if excess:
             os.ftruncate(self._file, self._size)
@@ -90,19 +93,29 @@ class JsonLines:
             os.close(file)
 
 
-def read_lines(path: str) -> tuple[list[str], int]:
+def read_lines(path: str) -> tuple[list[bytes], int]:
     """Return the whole lines of a file, and how many bytes they take."""
+    check_regular(path)
     try:
-        data = Path(path).read_bytes()
-        size = data.rfind(b"\n") + 1
-        lines = data[:size].decode().split("\n")[:-1]
+        with open(path, "rb") as file:
+            head = file.readline()
+            # One that another program wrote out again has spaces; one that was cut short has none.
+            known = _BEGIN[:10] if head.endswith(b"\n") else _BEGIN
+            start = head.removeprefix(codecs.BOM_UTF8)
+            is_ours = start.startswith(known[: len(start)])
+            data = head + file.read() if is_ours else b""
     except OSError as error:
         raise JournalError(f"The journal {path} cannot be read: {error.strerror}.") from error
-    except UnicodeDecodeError:
-        raise not_a_journal(path) from None
-    if not lines and data and not data.startswith(b'{"journal":'[: len(data)]):
-        raise not_a_journal(path)  # and it is left as it is
-    return lines, size
+    if not is_ours:
+        raise not_a_journal(path)
+    size = data.rfind(b"\n") + 1
+    return data[:size].removeprefix(codecs.BOM_UTF8).split(b"\n")[:-1], size
+
+
+def check_regular(path: str) -> None:
+    """Refuse a pipe or a device: reading would wait for ever, and nothing would be kept."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise JournalError(f"The journal {path} is not a regular file: name one, or a new one.")
 
 
 def not_written(path: str, error: Exception) -> JournalError:

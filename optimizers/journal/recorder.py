@@ -34,7 +34,10 @@ class Diverged(BaseException):
 class Lines(Protocol):
     """Where a journal's lines are kept: a file or a database."""
 
-    lines: list[str]
+    lines: list[bytes]
+
+    def begin(self) -> None:
+        """Make ready for writing; until then nothing is changed."""
 
     def append(self, text: str) -> None:
         """Write lines."""
@@ -64,11 +67,12 @@ class Recorder:
             notes = {"notes": journal.notes} if journal.notes else {}
             text = compact({**header, "seed": seed_entry(seed), **notes})
             wanted = json.loads(text)
+            if contents is not None:
+                check_header(journal.path, contents.header, wanted)
+            self._lines.begin()
             if contents is None:
                 contents = JournalContents(wanted)
                 self.write(text)
-            else:
-                check_header(journal.path, contents.header, wanted)
         except BaseException:
             self.close()
             raise

@@ -2,17 +2,24 @@
 
 SQLite's own lock, kept for as long as the journal is open, is the one against a second process. It
 also makes writing quick; the price is that nobody reads the database meanwhile.
+
+Rows go to a log beside the database, PATH-wal, which is quick and withstands a failure of the
+machine, and from there into the database about once a second; between runs there is no log.
 """
 
 import contextlib
+import shutil
 import sqlite3
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from optimizers.errors import JournalError
-from optimizers.journal.jsonl import locked, not_a_journal, not_written
+from optimizers.errors import JournalError, warn_user
+from optimizers.journal.jsonl import check_regular, locked, not_a_journal, not_written
 
-_TABLE = "CREATE TABLE IF NOT EXISTS entries (number INTEGER PRIMARY KEY, entry TEXT NOT NULL)"
+_TABLE = "CREATE TABLE {}entries (number INTEGER PRIMARY KEY, entry TEXT NOT NULL)"
 _VIEW = """
 CREATE VIEW IF NOT EXISTS evaluations AS SELECT
     json_extract(entry, '$.seq') AS seq, json_extract(entry, '$.kind') AS kind,
@@ -21,6 +28,11 @@ CREATE VIEW IF NOT EXISTS evaluations AS SELECT
     json_extract(entry, '$.x') AS x_base64, json_extract(entry, '$.g') AS g_base64
 FROM entries WHERE json_extract(entry, '$.seq') IS NOT NULL ORDER BY number
 """
+#: SQLite's application_id of the databases that have no log between runs; 0 in older ones.
+_OURS = int.from_bytes(b"optj")
+_BUSY = sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED
+#: How often the log goes into the database: after so many seconds or additions.
+_SECONDS, _ADDITIONS = 1.0, 1000
 
 
 class SqliteLines:
@@ -29,35 +41,50 @@ class SqliteLines:
     def __init__(self, path: str, interval: float) -> None:
         self.path = path
         self._interval = interval
-        self._synced = time.monotonic()
+        self._synced, self._merged, self._unmerged = time.monotonic(), float("-inf"), 0
+        self._has_begun = False
+        if Path(path).exists():
+            with looked_at(path):
+                pass
         self._database = _connected(path)
         self._execute = self._database.execute
-        try:
+        with self._opening():
             # The mode must be set before the first access: then the log needs no shared memory.
             self._execute("PRAGMA locking_mode = EXCLUSIVE")
             self._execute("PRAGMA page_size = 1024")  # each commit writes whole pages
-            self._execute("PRAGMA journal_mode = WAL")
-            self._execute(f"PRAGMA synchronous = {'FULL' if interval == 0.0 else 'OFF'}")
-            self._execute("BEGIN EXCLUSIVE")
-            names = _tables(self._database)
-            if names and "entries" not in names:
-                raise not_a_journal(path)
-            self._execute(_TABLE)
-            self._execute(_VIEW)
+            self._execute("BEGIN EXCLUSIVE")  # and the lock is kept
             self._execute("COMMIT")
-            self.lines = _lines(self._database)
+            self.lines = _lines(path, self._database)
+
+    def begin(self) -> None:
+        """Make ready for writing."""
+        with self._opening():
+            self._has_begun = True
+            self._execute(f"PRAGMA synchronous = {'FULL' if self._interval == 0.0 else 'OFF'}")
+            self._execute("BEGIN")
+            self._execute(_TABLE.format("IF NOT EXISTS "))
+            self._execute(_VIEW)
+            self._execute(f"PRAGMA application_id = {_OURS}")
+            self._execute("COMMIT")
+            self._execute("PRAGMA journal_mode = WAL")
+            self._execute("PRAGMA wal_autocheckpoint = 0")
+            self._execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    @contextlib.contextmanager
+    def _opening(self) -> Iterator[None]:
+        try:
+            yield
         except BaseException as error:
             self._database.close()
             if isinstance(error, sqlite3.Error):
-                raise _translated(path, error) from error
+                raise _translated(self.path, error) from error
             raise
 
     def append(self, text: str) -> None:
         """Write one or several lines, durable as far as ``interval`` says."""
+        now = time.monotonic()
+        is_due = 0.0 < self._interval <= now - self._synced
         try:
-            is_due = 0.0 < self._interval < float("inf") and (
-                time.monotonic() - self._synced >= self._interval
-            )
             if is_due:
                 self._execute("PRAGMA synchronous = FULL")
             if "\n" in text:
@@ -67,9 +94,14 @@ class SqliteLines:
                 self._execute("COMMIT")
             else:
                 self._execute("INSERT INTO entries (entry) VALUES (?)", (text,))
+            self._unmerged += 1
+            if now - self._merged >= _SECONDS or self._unmerged >= _ADDITIONS:
+                # To nothing: then each page of a log that is left behind was not yet merged.
+                self._execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                self._merged, self._unmerged = now, 0
             if is_due:
                 self._execute("PRAGMA synchronous = OFF")
-                self._synced = time.monotonic()
+                self._synced = now
         except sqlite3.Error as error:
             if self._database.in_transaction:
                 with contextlib.suppress(sqlite3.Error):
@@ -78,46 +110,136 @@ class SqliteLines:
 
     def close(self) -> None:
         """Close the database, and with it give the lock back."""
-        with contextlib.suppress(sqlite3.Error):
+        # What cannot be merged, as on a full disk, is kept in the log.
+        with contextlib.suppress(sqlite3.Error), contextlib.closing(self._database):
             if self._interval < float("inf"):
                 self._execute("PRAGMA synchronous = FULL")
-            self._database.close()
+            if self._has_begun:
+                self._execute("PRAGMA journal_mode = DELETE")
 
 
-def read_rows(path: str) -> list[str]:
-    """Return the lines in a database."""
-    if not Path(path).is_file():
+def read_rows(path: str) -> list[bytes]:
+    """Return the lines in a database, which is not changed."""
+    if not Path(path).exists():
         raise JournalError(f"The journal {path} cannot be read: there is no such file.")
-    database = _connected(path)
+    with looked_at(path) as database:
+        return _lines(path, database)
+
+
+@contextlib.contextmanager
+def looked_at(path: str) -> Iterator[sqlite3.Connection]:
+    """Open a database that is a journal, whole as far as can be seen, and change nothing."""
+    check_regular(path)
+    log = Path(f"{path}-wal")
+    size = log.stat().st_size if log.exists() else None
+    with contextlib.ExitStack() as stack:
+        try:
+            database = stack.enter_context(contextlib.closing(_connected(path, "?mode=ro")))
+            try:
+                database.execute("PRAGMA locking_mode = EXCLUSIVE")  # without shared memory
+                database.execute("SELECT name FROM sqlite_master").fetchall()
+            except sqlite3.OperationalError as error:
+                if _code(error) in _BUSY:
+                    raise
+                # Nobody has it open, but to read it is to merge what a killed run left beside it.
+                folder = stack.enter_context(tempfile.TemporaryDirectory())
+                copy = _connected(_copied(path, folder))
+                database = stack.enter_context(contextlib.closing(copy))
+            if not _is_journal(database):
+                raise not_a_journal(path)
+            _check_whole(path, database, size)
+            yield database
+        except sqlite3.Error as error:
+            raise _translated(path, error) from error
+
+
+def _copied(path: str, folder: str) -> str:
+    """Copy a database and what is beside it, and return the path of the copy."""
+    copy = f"{folder}/copy"
     try:
-        return _lines(database)
-    except sqlite3.Error as error:
-        raise _translated(path, error) from error
-    finally:
-        database.close()
+        for suffix in ("", "-wal", "-journal"):
+            if not suffix or Path(path + suffix).exists():
+                shutil.copyfile(path + suffix, copy + suffix)
+    except OSError as error:
+        raise JournalError(f"The journal {path} cannot be read: {error.strerror}.") from error
+    return copy
 
 
-def _connected(path: str) -> sqlite3.Connection:
+def _is_journal(database: sqlite3.Connection) -> bool:
+    """Return whether a database is a journal, or empty."""
+    application = _one(database, "PRAGMA application_id")
+    made = dict(database.execute("SELECT name, sql FROM sqlite_master"))
+    if application not in (0, _OURS) or (made and made.get("entries") != _TABLE.format("")):
+        return False
+    first = "SELECT CAST(entry AS BLOB) FROM entries ORDER BY number LIMIT 1"
+    header = database.execute(first).fetchone() if made else None
+    return header is None or header[0].startswith(b'{"journal"')
+
+
+def _check_whole(path: str, database: sqlite3.Connection, log_size: int | None) -> None:
+    """Refuse a damaged database; warn of a log that is not there, or not whole."""
+    words = _one(database, "PRAGMA quick_check")
+    if words != "ok":
+        raise JournalError(f"The journal {path} is damaged: SQLite says {words!r}.")
+    if _one(database, "PRAGMA application_id") != _OURS or (
+        _one(database, "PRAGMA journal_mode") != "wal"
+    ):
+        return
+    if log_size is None:
+        warn_user(
+            f"The journal {path} is that of a run that was killed, without its last records: they "
+            f"are in {path}-wal, which is not there. Copy both files, or these evaluations are "
+            "made again."
+        )
+        return
+    _, found, _ = database.execute("PRAGMA wal_checkpoint").fetchone()
+    frames = (log_size - 32) / (24 + _one(database, "PRAGMA page_size"))
+    if found < frames:
+        warn_user(
+            f"The journal {path} lacks its last records: {path}-wal is damaged, or ended in the "
+            "middle of one. These evaluations are made again."
+        )
+
+
+def _connected(path: str, query: str = "") -> sqlite3.Connection:
     try:
         # A stepper's algorithm runs in a thread of its own, never in two at the same time.
-        return sqlite3.connect(path, timeout=0.0, isolation_level=None, check_same_thread=False)
+        return sqlite3.connect(
+            f"{Path(path).absolute().as_uri()}{query}",
+            timeout=0.0,
+            isolation_level=None,
+            check_same_thread=False,
+            uri=True,
+        )
     except sqlite3.Error as error:
         raise _translated(path, error) from error
 
 
-def _lines(database: sqlite3.Connection) -> list[str]:
-    if "entries" not in _tables(database):
-        raise sqlite3.DatabaseError("no table of entries")
-    return [row[0] for row in database.execute("SELECT entry FROM entries ORDER BY number")]
+def _lines(path: str, database: sqlite3.Connection) -> list[bytes]:
+    if not _one(database, "SELECT count(*) FROM sqlite_master"):
+        return []
+    # As bytes: what is damaged need not be text.
+    rows = database.execute("SELECT number, CAST(entry AS BLOB) FROM entries ORDER BY number")
+    lines = []
+    for number, line in rows:
+        lines.append(line)
+        if number != len(lines):
+            raise JournalError(f"The journal {path} is damaged: it has no row {len(lines)}.")
+    return lines
 
 
-def _tables(database: sqlite3.Connection) -> list[str]:
-    return [row[0] for row in database.execute("SELECT name FROM sqlite_master")]
+def _one(database: sqlite3.Connection, query: str) -> Any:
+    return database.execute(query).fetchone()[0]
+
+
+def _code(error: sqlite3.Error) -> int:
+    code: int = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without what refines it
+    return code
 
 
 def _translated(path: str, error: sqlite3.Error) -> JournalError:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without what refines it
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+    code = _code(error)
+    if code in _BUSY:
         return locked(path)
     if code == sqlite3.SQLITE_NOTADB or not code:
         return not_a_journal(path)

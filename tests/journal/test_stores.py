@@ -405,18 +405,19 @@ def test_records_are_forced_to_the_disk_as_often_as_said(tmp_path, monkeypatch, 
 
 @pytest.mark.parametrize("kind", [JsonLines, SqliteLines])
 def test_once_in_so_many_seconds(tmp_path, monkeypatch, kind):
-    now = [100.0]
+    now, text = [100.0], '{"journal":1}'
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     lines = kind(str(tmp_path / "lines"), 10.0)
+    lines.begin()
     synced = []
     real = os.fsync
     monkeypatch.setattr(os, "fsync", lambda file: (synced.append(now[0]), real(file)))
     for now[0] in (101.0, 109.0, 110.0, 111.0, 121.0, 122.0):
-        lines.append("x")
+        lines.append(text)
         if kind is SqliteLines and lines._synced == now[0]:
             synced.append(now[0])
     lines.close()
     assert synced[:2] == [110.0, 121.0]
     lines = kind(str(tmp_path / "lines"), 10.0)
-    assert lines.lines == ["x"] * 6
+    assert [json.loads(line) for line in lines.lines] == [json.loads(text)] * 6
     lines.close()
