@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import gc
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -313,6 +314,26 @@ def test_closing_keeps_what_was_told(cls, kind):
     assert result.nfev == nfev + (len(ask.x_fun) > 1)
     if len(ask.x_fun) > 1:
         assert result.fun == -7.0
+
+
+@pytest.mark.parametrize("late", [0, 2])
+@pytest.mark.parametrize("cls", available().values(), ids=lambda cls: cls.__name__)
+def test_what_is_told_when_the_time_is_up_counts(cls, late):
+    optimizer, told = make(cls), []
+    gradients = True if optimizer.is_gradient_required else None
+    stepper = optimizer.stepper(X0, gradients, timeout=0.05, **hessian(cls))
+    for ask in stepper:
+        if ask.id == late:
+            time.sleep(0.06)
+        values = [rosen(x) for x in ask.x_fun]
+        told += values
+        jac = None if ask.x_jac is None else [rosen_der(x) for x in ask.x_jac]
+        stepper.tell(ask, TellData(values, jac))
+    result = stepper.result()
+    assert result.stop is StopReason.TIMEOUT
+    assert result.nfev == len(told)
+    assert result.fun == min(told, default=None)
+    assert result.best is None or result.best.fun == result.fun
 
 
 @pytest.mark.parametrize("cls", [LBFGSB, TNC, SLSQP])

@@ -23,6 +23,8 @@ from optimizers import (
     StopReason,
     SupportLevel,
     available,
+    multistart,
+    race,
     vectorized,
 )
 from optimizers.lockstep.many import seeds_from
@@ -353,6 +355,39 @@ def test_a_timeout_is_for_the_whole_call():
     assert {result.stop for result in results} == {StopReason.TIMEOUT}
     results = NELDER_MEAD().minimize_many(value, STARTS, timeout=1e-9)
     assert [(r.stop, r.nfev) for r in results] == [(StopReason.TIMEOUT, 0)] * 4
+
+
+@pytest.mark.parametrize("how", ["each", "stack", "groups", "threads", "race", "multistart"])
+@pytest.mark.parametrize("late", [1, 6, 20])
+def test_what_came_when_the_time_was_up_counts(how, late):
+    seen = []
+
+    def slow(x):
+        found = value(x)
+        seen.append(found)
+        if len(seen) == late:
+            time.sleep(0.06)
+        return found
+
+    with ThreadPoolExecutor(2) as pool:
+        if how == "race":
+            entrants = [LBFGSB(), NELDER_MEAD(), AQGD()]
+            results = race(entrants, slow, STARTS[0], timeout=0.05).values()
+        elif how == "multistart":
+            box = [(-2.0, 2.0)] * 3
+            results = multistart(slow, box, 10**6, seed=1, timeout=0.05, agreement=False).runs
+        else:
+            fun = {
+                "stack": vectorized(lambda points: [slow(x) for x in points]),
+                "groups": lambda flat: [slow(x) for x in flat.reshape(-1, 3)],
+            }.get(how, slow)
+            optimizer = LBFGSB(max_evals_grouped=5 if how == "groups" else 1)
+            workers = pool if how == "threads" else None
+            results = optimizer.minimize_many(fun, STARTS, timeout=0.05, workers=workers)
+    assert sum(result.nfev for result in results) == len(seen)
+    found = [result.best.fun for result in results if result.best]
+    assert min(found, default=None) == min(seen, default=None)
+    assert StopReason.TIMEOUT in {result.stop for result in results}
 
 
 @pytest.mark.parametrize("workers", [None, "threads"])
