@@ -1,6 +1,5 @@
 """Optimizer: the configuration of one algorithm, and how it is put to work on a problem."""
 
-import contextvars
 import copy
 import functools
 from collections.abc import Awaitable, Callable
@@ -262,6 +261,8 @@ class Optimizer(Composed, StaticHelpers):
     ) -> OptimizerResult:
         """Minimize an objective that is a coroutine function.
 
+        The algorithm runs in a thread of its own; any number of runs may be under way.
+
         Parameters
         ----------
         fun : coroutine function
@@ -273,7 +274,7 @@ class Optimizer(Composed, StaticHelpers):
         in_flight : int, optional
             How many evaluations may be in flight at the same time; all of a wave by default.
         **settings
-            As in :meth:`minimize`, except ``workers``. A callback is called in another thread.
+            As in :meth:`minimize`, except ``workers``. A callback is called in that thread.
 
         Returns
         -------
@@ -284,10 +285,11 @@ class Optimizer(Composed, StaticHelpers):
         ------
         asyncio.CancelledError
             If the awaiting task is cancelled: the evaluations in flight are cancelled too, and
-            the error's attribute ``optimizer_result`` holds the result so far. Ctrl-C cancels the
-            task that ``asyncio.run`` runs: catch the error there, or the KeyboardInterrupt that
-            ``asyncio.run`` makes of it, whose ``__context__`` it is. ``on_interrupt="return"``
-            has no effect: a task that is cancelled has to end so.
+            the error's attribute ``optimizer_result`` holds the result so far. So does that of the
+            task, where the error is lost, as under ``gather(..., return_exceptions=True)`` and in
+            a TaskGroup. Ctrl-C cancels the task that ``asyncio.run`` runs: catch the error there,
+            or the KeyboardInterrupt that ``asyncio.run`` makes of it, whose ``__context__`` it is.
+            ``on_interrupt="return"`` has no effect: a task that is cancelled has to end so.
         BaseException
             As from :meth:`minimize`.
 
@@ -303,7 +305,7 @@ class Optimizer(Composed, StaticHelpers):
         """
         import asyncio  # here: it takes 15 ms, and most programs have no event loop
 
-        from optimizers.evaluation.coroutines import CoroutineExecutor
+        from optimizers.evaluation.coroutines import CoroutineExecutor, awaited
 
         IN_FLIGHT.checked(in_flight)
         if settings.pop("workers", None) is not None or self._run_settings.get("workers"):
@@ -316,19 +318,9 @@ class Optimizer(Composed, StaticHelpers):
                 "on_interrupt='return' has no effect in minimize_async: Ctrl-C cancels the task, "
                 "and the asyncio.CancelledError has the result in its attribute optimizer_result."
             )
-        loop = asyncio.get_running_loop()
-        executor = CoroutineExecutor(loop, in_flight)
+        executor = CoroutineExecutor(asyncio.get_running_loop(), in_flight)
         call = functools.partial(self.minimize, fun, x0, jac, bounds, workers=executor, **settings)
-        # A future and not a task: SystemExit would end the loop before this coroutine has it.
-        run = loop.run_in_executor(None, contextvars.copy_context().run, call)
-        try:
-            return await asyncio.shield(run)
-        except asyncio.CancelledError:
-            executor.cancel()
-            cancelled = asyncio.CancelledError()
-            # Nothing was evaluated after the cancelling, or the run raises, with its result so far.
-            cancelled.optimizer_result = await run  # type: ignore[attr-defined]  # documented
-            raise cancelled from None
+        return await awaited(call, executor)
 
     def __call__(
         self,

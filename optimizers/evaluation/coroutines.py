@@ -1,21 +1,25 @@
 """Objectives that are coroutine functions: awaited on the caller's event loop."""
 
 import asyncio
+import contextlib
+import contextvars
 import inspect
 import threading
 import time
 from collections.abc import Callable, Coroutine
 from concurrent import futures
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
 from optimizers.errors import InvalidValueError
-from optimizers.evaluation.executors import LocalExecutor
+from optimizers.evaluation.executors import DaemonExecutor, LocalExecutor
 from optimizers.evaluation.task import FAILURES, Failure, Form, TaskResult, evaluate, known
+
+T = TypeVar("T")
 
 
 class CoroutineExecutor(LocalExecutor):
@@ -86,6 +90,34 @@ class _Awaited(Future[Any]):
             self.set_exception(inner.exception())
         else:
             self.set_result(inner.result())
+
+
+async def awaited(call: Callable[[], T], executor: CoroutineExecutor) -> T:
+    """Await a run in a thread of its own: the loop has only a few, and an objective may need them.
+
+    The result of one that is cancelled is an attribute of the error, and of the awaiting task.
+    """
+    # A future and not a task: SystemExit would end the loop before this coroutine has it.
+    work = DaemonExecutor().submit(contextvars.copy_context().run, call)
+    run: asyncio.Future[T] = asyncio.wrap_future(work)
+    cancelled: Any = None
+    while not run.done():
+        try:
+            await asyncio.wait([run])
+        except asyncio.CancelledError as error:
+            cancelled = error
+            executor.cancel()
+    try:
+        result = run.result()
+        if cancelled is None:
+            return result
+        cancelled.optimizer_result = result  # nothing was evaluated after the cancelling
+    except asyncio.CancelledError as error:
+        cancelled = error
+    task: Any = asyncio.current_task()
+    with contextlib.suppress(AttributeError):  # a task of another make may refuse it
+        task.optimizer_result = cancelled.optimizer_result  # gather() makes an error anew
+    raise cancelled
 
 
 async def _perform(key: str, form: Form, points: NDArray[Any], seconds: float) -> TaskResult:

@@ -22,6 +22,7 @@ from optimizers import (
     LBFGSB,
     NELDER_MEAD,
     SLSQP,
+    SPSA,
     TNC,
     BrokenPoolError,
     EvaluationTimeoutError,
@@ -969,6 +970,106 @@ def test_a_task_that_is_cancelled_has_the_result():
         assert_is_result_so_far(error.value.optimizer_result, fun)
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_gathered_task_that_is_cancelled_has_the_result(count):
+    async def main():
+        def cancel():
+            for _ in range(count):  # as by a timeout and by a group, for instance
+                tasks[0].cancel()
+
+        fun = Interrupted(cancel)
+        tasks = [asyncio.create_task(LBFGSB().minimize_async(fun, START))]
+        (error,) = await asyncio.gather(*tasks, return_exceptions=True)
+        assert isinstance(error, asyncio.CancelledError)
+        assert tasks[0].cancelled()
+        assert_is_result_so_far(tasks[0].optimizer_result, fun)
+
+    asyncio.run(main())
+
+
+def test_a_task_that_is_cancelled_twice_waits_for_its_end_and_has_the_result():
+    async def main():
+        async def fun(x):
+            try:
+                tasks[0].cancel()
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                tasks[0].cancel()
+                raise
+
+        tasks = [asyncio.create_task(LBFGSB().minimize_async(fun, START, in_flight=1))]
+        await asyncio.wait(tasks)
+        assert tasks[0].optimizer_result.stop is StopReason.INTERRUPTED
+        assert tasks[0].optimizer_result.nfev == 1
+
+    asyncio.run(main())
+
+
+def test_a_run_whose_objective_is_cancelled_has_the_result():
+    async def main():
+        async def fun(x):
+            raise asyncio.CancelledError
+
+        task = asyncio.create_task(LBFGSB().minimize_async(fun, START, in_flight=1))
+        await asyncio.gather(task, return_exceptions=True)
+        assert task.optimizer_result.nfev == 1
+
+    asyncio.run(main())
+
+
+def in_loop(main):
+    """Run a coroutine on a loop whose threads are few: one."""
+
+    async def limited():
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+        return await asyncio.wait_for(main, 60)
+
+    return asyncio.run(limited())
+
+
+@pytest.mark.parametrize("cls", [LBFGSB, NELDER_MEAD, SPSA])
+def test_runs_leave_the_threads_of_the_loop_to_the_objective(cls):
+    async def fun(x):
+        return await asyncio.to_thread(rosen, x)
+
+    async def main():
+        run = cls(seed=1).minimize_async
+        return await asyncio.gather(*(run(fun, START, maxfun=20) for _ in range(4)))
+
+    alone = cls(seed=1).minimize(rosen, START, maxfun=20)
+    for result in in_loop(main()):
+        assert np.array_equal(result.x, alone.x)
+
+
+def test_an_objective_may_await_a_run():
+    async def inner(y):
+        await asyncio.sleep(0)
+        return float((y[0] - 1.0) ** 2)
+
+    async def fun(x):
+        found = await LBFGSB().minimize_async(inner, x[:1])
+        return found.fun + float((x[0] - 2.0) ** 2)
+
+    result = in_loop(LBFGSB().minimize_async(fun, [0.5]))
+    assert result.x == pytest.approx([2.0], abs=1e-4)
+
+
+def test_a_thousand_runs_are_under_way_together():
+    begun = set()
+
+    async def fun(x):
+        begun.add(x[0])
+        while len(begun) < 1000:
+            await asyncio.sleep(0.01)
+        return float(x[0])
+
+    async def main():
+        runs = (NELDER_MEAD().minimize_async(fun, [i + 1.0], maxfun=1) for i in range(1000))
+        return await asyncio.gather(*runs)
+
+    assert [result.fun for result in in_loop(main())] == [i + 1.0 for i in range(1000)]
 
 
 def test_ctrl_c_under_asyncio_has_the_result_in_the_cancellation():
