@@ -38,8 +38,8 @@ class Noisy:
         self.energy, self.sigma, self.left = energy, sigma, waves
         self.rng = np.random.default_rng([seed, 1])
         self.last = energy.x0
-        vectorized(self)
 
+    @vectorized
     def __call__(self, points: Any) -> Any:
         """Return the values of a stack of points, or of one."""
         stack = np.atleast_2d(points)

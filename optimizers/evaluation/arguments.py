@@ -6,7 +6,7 @@ from typing import Any
 from optimizers._types import Array, Objective
 from optimizers.errors import InvalidInputError
 from optimizers.evaluation.answers import unpack
-from optimizers.evaluation.evaluator import is_vectorized, vectorized
+from optimizers.evaluation.evaluator import is_vectorized, marked
 
 
 class WithArguments:
@@ -19,7 +19,7 @@ class WithArguments:
         self.function = function
         self.args = as_arguments(args)
         if is_vectorized(function):
-            vectorized(self)
+            marked(self)
 
     def __call__(self, *given: Any) -> Any:
         """Return the function of the given arguments and the further ones."""
@@ -42,4 +42,4 @@ def value_alone(fun: Objective) -> Objective:
     def alone(x: Array) -> Any:
         return unpack(fun(x))[0]
 
-    return vectorized(alone) if is_vectorized(fun) else alone
+    return marked(alone) if is_vectorized(fun) else alone

@@ -1,14 +1,17 @@
 """From a wave of points to the objective's values: one by one, in groups, or as a stack."""
 
 import functools
+import inspect
 import math
+import sys
 from collections.abc import Callable, Generator
 from typing import Any, TypeAlias, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
-from optimizers._types import Array, Objective
+from optimizers._types import Objective
 from optimizers.errors import InvalidInputError, OptionError
 from optimizers.evaluation.answers import values_of
 from optimizers.evaluation.task import Form, evaluate, is_worth_a_retry
@@ -25,20 +28,21 @@ Part: TypeAlias = tuple[Block, slice, Answer]
 
 
 def vectorized(fun: _F) -> _F:
-    """Mark an objective as taking a stack of points ``(k, n)`` and returning ``(k,)`` values.
+    """Return an objective, marked as taking a stack of points (k, n) and returning (k,) values.
 
     Parameters
     ----------
     fun : callable
-        The objective. It gets a (k, n) array of float64, also for a single point (k = 1). With
-        ``jac=True`` it returns (k,) values and (k, n) gradients; without, it may return a tuple of
-        (k,) values and (k,) standard errors. A gradient function may be
-        marked too, and returns (k, n) gradients then.
+        The objective, or the method ``__call__`` of a class of objectives. It gets a (k, n) array
+        of float64, also for a single point (k = 1). With ``jac=True`` it returns (k,) values and
+        (k, n) gradients; without, it may return a tuple of (k,) values and (k,) standard errors.
+        A gradient function may be marked too, and returns (k, n) gradients then.
 
     Returns
     -------
     callable
-        The same objective, marked.
+        A callable around the objective, which itself is not changed. It has the objective's
+        attributes, and can be pickled if the objective can.
 
     Examples
     --------
@@ -49,21 +53,60 @@ def vectorized(fun: _F) -> _F:
     >>> LBFGSB().minimize(sphere, [1.0, 2.0]).success
     True
     """
-    try:
-        setattr(fun, _MARK, True)
-    except AttributeError:  # a bound method takes no attribute: a function around it does
-
+    if is_vectorized(fun):
+        return fun
+    if inspect.isfunction(fun) and _found(fun) is not fun:
+        # It is being defined, and will be what its name means, or no name leads to it: a function
+        # around it is pickled as it would be, and is a method where it is one.
         @functools.wraps(fun)
-        def marked(points: Array) -> Any:
-            return fun(points)
+        def stacked(*given: Any, **named: Any) -> Any:
+            return fun(*given, **named)
 
-        return vectorized(cast(_F, marked))
+        return cast(_F, marked(stacked))
+    return cast(_F, Vectorized(fun))
+
+
+class Vectorized:
+    """A callable around another, which stays as it is; what the other has, this has too."""
+
+    def __init__(self, fun: Callable[..., Any]) -> None:
+        functools.update_wrapper(self, fun, updated=())
+        marked(self)
+
+    def __call__(self, *given: Any, **named: Any) -> Any:
+        """Call the other."""
+        return self.__wrapped__(*given, **named)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return an attribute of the other; what protocols ask for is this one's own matter."""
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.__wrapped__, name)
+
+    @override
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be made anew around the other, which is pickled."""
+        return vectorized, (self.__wrapped__,)
+
+
+def _found(fun: Callable[..., Any]) -> Any:
+    """Return what a function's name means in its module; None if nothing."""
+    found: Any = sys.modules.get(fun.__module__)
+    for name in fun.__qualname__.split("."):
+        found = getattr(found, name, None)
+    return found
+
+
+def marked(fun: _F) -> _F:
+    """Mark what is the package's own, itself, as taking stacks."""
+    setattr(fun, _MARK, True)
     return fun
 
 
 def is_vectorized(fun: object) -> bool:
     """Return whether an objective is marked by :func:`vectorized`."""
-    return bool(getattr(fun, _MARK, False))
+    call = getattr(type(fun), "__call__", None)  # noqa: B004  # for its mark
+    return bool(getattr(fun, _MARK, False) or getattr(call, _MARK, False))
 
 
 class Facts:
@@ -128,6 +171,8 @@ class Evaluator:
         #: How many points one call takes; None for as many as there are: a vectorized objective
         #: takes a whole wave at once unless the user limits it.
         self._size = None if self._is_stacked and check_group(group) == 1 else check_group(group)
+        #: How the points of a group reach an objective that takes no stacks of itself.
+        self.group_form: Form = "flat"
         self.facts = self._made_facts()
 
     def _made_facts(self) -> Facts:
@@ -167,7 +212,7 @@ class Evaluator:
     def _way(self, block: Block) -> tuple[Callable[..., Any], Form]:
         """Return the function that a block goes to, and how it takes points."""
         if block.function is None:
-            form: Form = "points" if self._size == 1 else "flat"
+            form: Form = "points" if self._size == 1 else self.group_form
             return self._fun, "stack" if self._is_stacked else form
         takes_rows = is_vectorized(block.function) or (
             self._is_stacked and block.function is self._fun

@@ -34,10 +34,10 @@ from optimizers.evaluation.answers import (
     precision_of,
 )
 
-#: How the objective takes points: one by one, several in one flat vector, or as a stack; "raw" is
-#: for a function of one point whose answer is handed on as it is, "rows" for one of a stack of
-#: points that returns a row for each, or values and rows.
-Form = Literal["points", "flat", "stack", "raw", "rows"]
+#: How the objective takes points: one by one; several in one flat vector; as a stack, as "batch" of
+#: two or more, and a single one by itself. "raw" is for a function of one point whose answer is
+#: handed on as it is, "rows" for one of a stack that returns a row for each, or values and rows.
+Form = Literal["points", "flat", "batch", "stack", "raw", "rows"]
 
 #: How a call of the user's fails: one that ends its program must not end the worker's instead.
 Failure: TypeAlias = Exception | SystemExit
@@ -149,7 +149,8 @@ def evaluate(
                 return TaskResult(answer)
             if form == "rows":
                 return TaskResult(_rows(fun(points.copy()), len(points)))
-            raw = fun(points.copy() if form == "stack" else points.flatten())
+            is_flat = form == "flat" or (form == "batch" and len(points) == 1)
+            raw = fun(points.flatten() if is_flat else points.copy())
             return TaskResult(
                 as_answer(raw, len(points), points.shape[1], dtype), precision_of(raw)
             )

@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from optimizers._types import ArrayLike, BoundsLike, ConstraintsLike, Objective
 from optimizers.errors import InvalidInputError, OptionError
-from optimizers.evaluation.arguments import WithArguments, value_alone
+from optimizers.evaluation.arguments import value_alone
 from optimizers.evaluation.choose import evaluator_by
 from optimizers.evaluation.evaluator import vectorized
 from optimizers.gradients.source import Jacobian
@@ -107,7 +107,7 @@ def race(
     named = _named(optimizers)
     evaluating = {name: settings.pop(name) for name in _EVALUATING if name in settings}
     if jac is True and isinstance(evaluating.get("workers"), str):
-        fun = vectorized(WithArguments(fun, ()))
+        fun = vectorized(fun)
     alone = value_alone(fun) if jac is True else fun  # for those that take no gradient
     evaluator = evaluator_by(alone, max_evals_grouped, evaluating)
     members = []

@@ -50,6 +50,16 @@ def test_a_qnode_is_an_objective(row):
     assert tracker.totals["simulations"] == result.nfev
 
 
+def test_a_qnode_that_is_vectorized_once_takes_a_point_as_before():
+    energy, device = qnode()
+    expected = COBYLA(maxfun=9).minimize(energy, X0)
+    vector = vectorized(energy)
+    assert vector.device is device
+    assert LBFGSB().minimize(vector, X0).fun == pytest.approx(GROUND, abs=1e-6)
+    assert COBYLA(maxfun=9).minimize(energy, X0).fun == expected.fun
+    assert COBYLA(maxfun=9).minimize(qml.set_shots(energy, None), X0).nfev == 9
+
+
 @pytest.mark.parametrize("interface", ["auto", "autograd"])
 def test_its_tensors_without_dimensions_are_values(interface):
     energy, _ = qnode(interface=interface)

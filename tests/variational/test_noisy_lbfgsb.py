@@ -29,8 +29,8 @@ class Noisy:
     def __init__(self, energy, sigma, seed, waves=WAVES):
         self.energy, self.sigma, self.left = energy, sigma, waves
         self.rng = np.random.default_rng(1000 + seed)
-        vectorized(self)
 
+    @vectorized
     def __call__(self, points):
         if self.left == 0:
             raise StopIteration

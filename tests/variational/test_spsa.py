@@ -22,8 +22,8 @@ class Waves:
 
     def __init__(self, fun=bowl):
         self.sizes, self.fun, self.points = [], fun, []
-        vectorized(self)
 
+    @vectorized
     def __call__(self, points):
         self.sizes.append(len(points))
         self.points += list(points.copy())
