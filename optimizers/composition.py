@@ -3,12 +3,13 @@
 import functools
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from optimizers._types import ArrayLike, BoundsLike, Objective
 from optimizers.errors import warn_user
 from optimizers.evaluation.choose import evaluator_by
 from optimizers.evaluation.evaluator import Evaluator
+from optimizers.evaluation.task import Form
 from optimizers.gradients.source import GradientSource, Jacobian
 from optimizers.journal.header import header_of
 from optimizers.journal.journal import as_journal
@@ -32,6 +33,8 @@ class Composed(Configured, Declaring):
 
     #: What a failed evaluation does where ``on_failure`` is not given.
     _default_on_failure = "raise"
+    #: How Qiskit's class of the same name hands over the points of a group.
+    _group_form: ClassVar[Form] = "flat"
     #: Whether the algorithm itself handles noise; any other is run in stages if there is some.
     handles_noise = False
 
@@ -113,7 +116,14 @@ class Composed(Configured, Declaring):
 
     def _evaluator(self, fun: Objective, settings: dict[str, Any]) -> Evaluator:
         """Return who evaluates an objective, by the settings given for a run."""
-        return evaluator_by(fun, self._max_evals_grouped, self._effective_settings(settings))
+        effective = self._effective_settings(settings)
+        evaluator = evaluator_by(fun, self._group(fun, effective), effective)
+        evaluator.group_form = self._group_form
+        return evaluator
+
+    def _group(self, fun: Objective, effective: dict[str, Any]) -> int | None:
+        """Return how many points one call of an objective takes, with settings that hold."""
+        return self._max_evals_grouped
 
     def _needs_thread(self) -> bool:
         """Return whether a run that is held from outside is to be in a thread of its own."""

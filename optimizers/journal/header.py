@@ -106,6 +106,7 @@ def _differences(found: dict[str, Any], wanted: dict[str, Any]) -> Iterator[str]
 def _determining(settings: dict[str, Any]) -> dict[str, Any]:
     # Options at their place in the constructor or in ``options`` are the same.
     flat = {**settings, **(settings.get("options") or {})}
+    flat["max_evals_grouped"] = flat.get("max_evals_grouped") or 1
     # What belongs to the problem is compared there.
     outside = {*FREE, "options", "constraints", "hess", "hessp"}
     return {name: value for name, value in flat.items() if name not in outside}

@@ -72,6 +72,7 @@ class AQGD(FlowOptimizer):
     (True, -1.857)
     """
 
+    _group_form = "stack"
     _declared: tuple[Option, ...] = (
         Option("maxiter", 1000, _each("int", whole(0))).means(
             "Maximum number of steps, or one for each epoch."

@@ -137,7 +137,9 @@ class Law:
 
 def evaluated(loss: Callable[..., Any], points: Array, max_evals_grouped: int | None) -> Array:
     """Return the values of an objective at points (k, n) outside a run, in groups."""
-    values: Array = values_at(Evaluator(loss, max_evals_grouped), points)
+    evaluator = Evaluator(loss, max_evals_grouped)
+    evaluator.group_form = "batch"
+    values: Array = values_at(evaluator, points)
     for value in values[~np.isfinite(values)]:
         raise NonFiniteValueError(str(non_finite(value)))  # +inf too: there is no run
     return values

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import sys
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
@@ -14,10 +17,11 @@ from typing_extensions import Unpack, override
 from optimizers._types import Array
 from optimizers.errors import InvalidValueError, MissingExtraError, NonFiniteValueError, OptionError
 from optimizers.evaluation.answers import as_value, as_values
-from optimizers.evaluation.evaluator import is_vectorized, vectorized
+from optimizers.evaluation.evaluator import Evaluator, is_vectorized, marked, vectorized
 from optimizers.flow import FlowOptimizer, FlowSettings, Products
 from optimizers.options.table import Check, Option, redeclared, refused
 from optimizers.problem.problem import Problem
+from optimizers.run.run import Run
 from optimizers.variational.calibration import Asking, SeriesLike, check_pair
 from optimizers.variational.perturbations import Probes
 from optimizers.variational.spsa import SPSA
@@ -71,7 +75,9 @@ class QNSPSA(SPSA):
     _declared: tuple[Option, ...] = (
         Option("fidelity", None, Check("callable", _test_fidelity)).means(
             "``fidelity(x, y) -> float``, with arrays of shape (n,); or, marked by "
-            ":func:`optimizers.vectorized`, with stacks (k, n) of all pairs of an iteration. See "
+            ":func:`optimizers.vectorized`, with stacks (k, n) of all pairs of an iteration. With "
+            "``max_evals_grouped > 1`` one without the mark gets stacks too, of so many pairs at "
+            "most, as in Qiskit; if it cannot take the first of them, it gets pairs. See "
             ":meth:`QNSPSA.get_fidelity`. There is no run without it."
         ),
         *(
@@ -101,6 +107,7 @@ class QNSPSA(SPSA):
     ) -> None:
         options = self._gathered(locals())
         check_pair(options)
+        settings.setdefault("max_evals_grouped", None)
         FlowOptimizer.__init__(self, options, callback=callback, **settings)
 
     @override
@@ -113,7 +120,17 @@ class QNSPSA(SPSA):
                 "function that returns states."
             )
         # There it is recorded in a journal.
-        return replace(problem, hessp=flat_fidelity(self.fidelity, problem.n))
+        return replace(problem, hessp=self.fidelity)
+
+    @override
+    def _start_run(
+        self, problem: Problem, settings: dict[str, Any], evaluator: Evaluator | None = None
+    ) -> Run:
+        group = self._group(problem.fun, self._effective_settings(settings)) or 1
+        fidelity = FlatFidelity(self.fidelity, problem.n, group)
+        run = super()._start_run(replace(problem, hessp=fidelity), settings, evaluator)
+        fidelity.run = weakref.ref(run)
+        return run
 
     @override
     def _other_curvature(self, probes: Probes) -> Asking:
@@ -141,7 +158,8 @@ class QNSPSA(SPSA):
             A circuit with parameters, which needs the extra ``qiskit``; or ``state(x)`` that
             returns the state vector, or a stack of them if :func:`optimizers.vectorized` marks it.
         sampler : BaseSamplerV2, optional
-            What samples the circuits; Qiskit's ``StatevectorSampler`` by default.
+            What samples the circuits. By default Qiskit's ``StatevectorSampler``, in a run seeded
+            by the run's ``seed``; one that is given is seeded by whoever made it.
         transpiler, transpiler_options : optional
             As for Qiskit's ``ComputeUncompute``, which does the work.
 
@@ -164,7 +182,7 @@ class QNSPSA(SPSA):
         array([0.5])
         """
         if not callable(circuit):
-            return circuit_fidelity(circuit, sampler, transpiler, transpiler_options)
+            return CircuitFidelity(circuit, sampler, transpiler, transpiler_options)
         if not (sampler is None and transpiler is None and transpiler_options is None):
             raise OptionError(
                 "sampler and transpiler have no effect on a function that returns states."
@@ -176,25 +194,55 @@ class QNSPSA(SPSA):
 Fidelity = Callable[[NDArray[Any], NDArray[Any]], Any]
 
 
-def flat_fidelity(fidelity: Fidelity, n: int) -> Callable[[Array, Array], Array]:
-    """Return a fidelity of k pairs at once, in the form of a ``hessp``: (k * n,) each to (k,)."""
+class FlatFidelity:
+    """A fidelity of k pairs at once, in the form of a ``hessp``: (k * n,) each to (k,)."""
 
-    def flat(first: Array, second: Array) -> Array:
-        xs, ys = first.reshape(-1, n), second.reshape(-1, n)
-        if is_vectorized(fidelity):
-            try:
-                values = as_values(fidelity(xs, ys), len(xs))
-            except InvalidValueError as error:
-                raise InvalidValueError(f"Of a wave of fidelities: {error}") from error
-        else:
-            values = np.array([as_value(fidelity(x, y)) for x, y in zip(xs, ys, strict=True)])
+    def __init__(self, fidelity: Fidelity, n: int, group: int) -> None:
+        self._noise = np.random.default_rng(0)
+        if isinstance(fidelity, CircuitFidelity):
+            fidelity = fidelity.drawn_by(self._noise)
+        self._fidelity, self._n = fidelity, n
+        is_stacked = is_vectorized(fidelity)
+        self._size = sys.maxsize if is_stacked else group
+        #: Whether one that is not marked is known to take stacks.
+        self._is_known = is_stacked
+        #: The run, whose random numbers are at the same place whenever it comes here again.
+        self.run: Callable[[], Run | None] = lambda: None
+
+    def __call__(self, first: Array, second: Array) -> Array:
+        """Return the fidelities of pairs."""
+        if (run := self.run()) is not None:
+            drawn = copy.deepcopy(run.rng).integers(2**32, size=4)
+            self._noise.bit_generator.state = np.random.default_rng(drawn).bit_generator.state
+        xs, ys = first.reshape(-1, self._n), second.reshape(-1, self._n)
+        values = np.empty(len(xs))
+        done = 0
+        while done < len(xs):
+            part = slice(done, done + self._size)
+            values[part] = self._values(xs[part], ys[part])
+            done = part.stop
         if not np.isfinite(values).all():
             raise NonFiniteValueError(
                 f"fidelity returned {values[~np.isfinite(values)][0]}, expected finite numbers."
             )
-        return np.asarray(values, dtype=np.float64)
+        return values
 
-    return flat
+    def _values(self, xs: Array, ys: Array) -> NDArray[Any]:
+        """Return the fidelities of a group."""
+        if self._size > 1:
+            try:
+                values = as_values(self._fidelity(xs, ys), len(xs))
+            except Exception as error:
+                if not self._is_known:  # in Qiskit it would fail; here it may take pairs alone
+                    self._size = 1
+                elif isinstance(error, InvalidValueError):
+                    raise InvalidValueError(f"Of a wave of fidelities: {error}") from error
+                else:
+                    raise
+            else:
+                self._is_known = True
+                return values
+        return np.array([as_value(self._fidelity(x, y)) for x, y in zip(xs, ys, strict=True)])
 
 
 def state_fidelity(state: Callable[[Array], Any]) -> Fidelity:
@@ -221,33 +269,44 @@ def state_fidelity(state: Callable[[Array], Any]) -> Fidelity:
     return fidelity
 
 
-def circuit_fidelity(
-    circuit: Any, sampler: Any, transpiler: Any, transpiler_options: dict[str, Any] | None
-) -> Fidelity:
-    """Return the fidelity of a circuit of Qiskit's; see :meth:`QNSPSA.get_fidelity`."""
-    if not hasattr(circuit, "num_parameters"):
-        raise OptionError(
-            f"circuit is {circuit!r:.200}, expected a circuit of Qiskit's with parameters, or a "
-            "function state(x) that returns a state vector."
+@marked
+class CircuitFidelity:
+    """The fidelity of a circuit of Qiskit's; see :meth:`QNSPSA.get_fidelity`."""
+
+    def __init__(
+        self, circuit: Any, sampler: Any, transpiler: Any, transpiler_options: dict[str, Any] | None
+    ) -> None:
+        if not hasattr(circuit, "num_parameters"):
+            raise OptionError(
+                f"circuit is {circuit!r:.200}, expected a circuit of Qiskit's with parameters, or "
+                "a function state(x) that returns a state vector."
+            )
+        try:
+            primitives = import_module("qiskit.primitives")
+            fidelities = import_module("qiskit_algorithms.state_fidelities")
+        except ImportError as error:
+            raise MissingExtraError(
+                "The fidelity of a circuit needs qiskit and qiskit-algorithms: "
+                "pip install 'variational-optimizers[qiskit]'."
+            ) from error
+        self._circuit, self._is_users = circuit, sampler is not None
+        self._further = transpiler, transpiler_options
+        self._default, job = primitives.StatevectorSampler, fidelities.ComputeUncompute
+        self._job = job(
+            sampler if self._is_users else self._default(),
+            transpiler=transpiler,
+            transpiler_options=transpiler_options,
         )
-    try:
-        primitives = import_module("qiskit.primitives")
-        fidelities = import_module("qiskit_algorithms.state_fidelities")
-    except ImportError as error:
-        raise MissingExtraError(
-            "The fidelity of a circuit needs qiskit and qiskit-algorithms: "
-            "pip install 'variational-optimizers[qiskit]'."
-        ) from error
-    job = fidelities.ComputeUncompute(
-        primitives.StatevectorSampler() if sampler is None else sampler,
-        transpiler=transpiler,
-        transpiler_options=transpiler_options,
-    )
 
-    @vectorized
-    def fidelity(x: NDArray[Any], y: NDArray[Any]) -> Array:
+    def drawn_by(self, rng: np.random.Generator) -> CircuitFidelity:
+        """Return the same whose default sampler draws from a generator."""
+        if self._is_users:
+            return self
+        return CircuitFidelity(self._circuit, self._default(seed=rng), *self._further)
+
+    def __call__(self, x: NDArray[Any], y: NDArray[Any]) -> Array:
+        """Return the fidelities of pairs in stacks."""
         xs, ys = np.atleast_2d(x).tolist(), np.atleast_2d(y).tolist()
-        circuits = [circuit] * len(xs)
-        return np.asarray(job.run(circuits, circuits, xs, ys).result().fidelities, dtype=np.float64)
-
-    return fidelity
+        circuits = [self._circuit] * len(xs)
+        found = self._job.run(circuits, circuits, xs, ys).result().fidelities
+        return np.asarray(found, dtype=np.float64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,6 +14,7 @@ from typing_extensions import Unpack, override
 from optimizers._types import Array, Objective
 from optimizers.errors import OptionError
 from optimizers.flow import Flow, FlowOptimizer, FlowSettings, Step, ended
+from optimizers.options.settings import GROUPED
 from optimizers.options.table import (
     FLAG,
     FUNCTION,
@@ -43,6 +45,18 @@ from optimizers.variational.calibration import (
 )
 from optimizers.variational.curvature import SmoothedHessian, check_initial_hessian
 from optimizers.variational.perturbations import Probes
+
+# What Qiskit's eigensolvers give Qiskit's SPSA where it has no group of its own. Ours they call as
+# any callable: nothing but the objective says who calls.
+_QISKITS_GROUP = 50
+
+
+def _is_energy_of_qiskit(fun: Objective) -> bool:
+    """Return whether an objective is that of an eigensolver of Qiskit's, which takes groups."""
+    package, *further = str(getattr(fun, "__module__", "")).split(".")
+    return package.startswith("qiskit") and not {"eigensolvers", "minimum_eigensolvers"}.isdisjoint(
+        further
+    )
 
 
 def _test_resamplings(name: str, given: Any) -> None:
@@ -98,6 +112,14 @@ class SPSA(FlowOptimizer):
     """
 
     _callback_form = ("nfev", "x", "fun", "stepsize", "accepted")
+    _group_form = "batch"
+    _arguments = (
+        replace(GROUPED, default=None).means(
+            "How many points one call of the objective takes, as a stack (k, n), and a single one "
+            "as (n,), as in Qiskit. None stands for 1, and for 50 where Qiskit's VQE, SamplingVQE "
+            "or VQD calls the optimizer: so many they give Qiskit's."
+        ),
+    )
     #: Whether values at shifted pairs tell the curvature; else :meth:`_other_curvature` does.
     _shifts_are_asked: ClassVar[bool] = True
 
@@ -175,6 +197,7 @@ class SPSA(FlowOptimizer):
     ) -> None:
         options = self._gathered(locals())
         check_pair(options)
+        settings.setdefault("max_evals_grouped", None)
         super().__init__(options, callback=callback, **settings)
 
     @override
@@ -185,6 +208,11 @@ class SPSA(FlowOptimizer):
         sizes = options["perturbation"]
         if sizes is not None and not callable(sizes) and not np.all(np.asarray(sizes) > 0):
             raise refused("perturbation", sizes, "numbers > 0")
+
+    @override
+    def _group(self, fun: Objective, effective: dict[str, Any]) -> int | None:
+        is_free = self._max_evals_grouped is None and effective.get("workers") is None
+        return _QISKITS_GROUP if is_free and _is_energy_of_qiskit(fun) else self._max_evals_grouped
 
     @override
     def _problem(self, *arguments: Any, **named: Any) -> Problem:

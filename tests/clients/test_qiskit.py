@@ -3,11 +3,12 @@
 import contextlib
 import functools
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
-from optimizers import COBYLA, LBFGSB, SLSQP, TNC, OptimizerWarning
+from optimizers import COBYLA, LBFGSB, QNSPSA, SLSQP, SPSA, TNC, OptimizerWarning
 from tests.clients.table import NOISY_ROWS, ROWS
 
 qiskit_algorithms = pytest.importorskip("qiskit_algorithms", reason="needs the extra: qiskit")
@@ -19,7 +20,11 @@ from qiskit.primitives.containers.sampler_pub import SamplerPub  # noqa: E402
 from qiskit.quantum_info import SparsePauliOp  # noqa: E402
 from qiskit_algorithms import PVQD, QAOA, VQD, VQE, SamplingVQE, TimeEvolutionProblem  # noqa: E402
 from qiskit_algorithms.gradients import ParamShiftEstimatorGradient  # noqa: E402
-from qiskit_algorithms.optimizers import L_BFGS_B as QISKITS_L_BFGS_B  # noqa: E402
+from qiskit_algorithms.optimizers import (  # noqa: E402
+    L_BFGS_B as QISKITS_L_BFGS_B,
+    QNSPSA as QISKITS_QNSPSA,
+    SPSA as QISKITS_SPSA,
+)
 from qiskit_algorithms.state_fidelities import ComputeUncompute  # noqa: E402
 
 H2 = SparsePauliOp.from_list(
@@ -217,6 +222,75 @@ class TestVQE:
         with pytest.raises(qiskit_algorithms.AlgorithmError) as caught:
             vqe(estimator, LBFGSB())
         assert caught.value.optimizer_result.nfev == 1
+
+
+class TestGroupsOfSPSA:
+    """Qiskit's eigensolvers give Qiskit's SPSA groups of 50 points where it has none of its own."""
+
+    @pytest.mark.parametrize("cls", [SPSA, QISKITS_SPSA])
+    def test_vqe_has_as_many_jobs(self, cls, estimator):
+        optimizer = cls(maxiter=5)
+        result = vqe(estimator, optimizer)
+        # The calibration, five pairs, and the end.
+        assert [len(job) for job in estimator.jobs] == [50, 2, 2, 2, 2, 2, 1]
+        assert optimizer._max_evals_grouped is None  # what they ask
+        if cls is SPSA:  # Qiskit's does not count all
+            assert result.cost_function_evals == 61
+
+    @pytest.mark.parametrize("cls", [SPSA, QISKITS_SPSA])
+    @pytest.mark.parametrize("kind", [SamplingVQE, QAOA, VQD])
+    @qaoa_warnings[0]
+    @qaoa_warnings[1]
+    def test_others_too(self, cls, kind, estimator, sampler):
+        optimizer = cls(maxiter=2)
+        if kind is VQD:
+            VQD(
+                estimator, ComputeUncompute(sampler), ansatz(), optimizer, k=1, initial_point=X0
+            ).compute_eigenvalues(H2)
+            jobs = [len(job) for job in estimator.jobs]
+        else:
+            start = {QAOA: [1.0, 0.5], SamplingVQE: X0}[kind]
+            given = (optimizer,) if kind is QAOA else (ansatz(), optimizer)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                kind(sampler, *given, initial_point=start).compute_minimum_eigenvalue(DIAGONAL)
+            jobs = sampler.jobs[:-1]
+        assert jobs == [50, 2, 2, 1]
+
+    @pytest.mark.parametrize(("group", "jobs"), [(1, 61), (3, 23), (100, 7)])
+    def test_a_group_that_is_given_stays(self, group, jobs, estimator):
+        vqe(estimator, SPSA(maxiter=5, max_evals_grouped=group))
+        assert len(estimator.jobs) == jobs
+
+    def test_workers_take_points_one_by_one(self, estimator):
+        with ThreadPoolExecutor(2) as pool:
+            vqe(estimator, SPSA(maxiter=2, workers=pool))
+        assert {len(job) for job in estimator.jobs} == {1}
+
+    @pytest.mark.parametrize("way", ["qiskits", "ours", "callable"])
+    @pytest.mark.parametrize("cls", [QNSPSA, QISKITS_QNSPSA])
+    def test_the_fidelities_of_an_iteration_are_a_job(self, cls, way, estimator):
+        calls, circuit = [], ansatz()
+        fidelity = {
+            "qiskits": lambda: QISKITS_QNSPSA.get_fidelity(circuit, StatevectorSampler()),
+            "ours": lambda: QNSPSA.get_fidelity(circuit),
+            # As in Qiskit's own tests.
+            "callable": lambda: (
+                lambda left, right: (
+                    ComputeUncompute(StatevectorSampler())
+                    .run([circuit] * len(left), [circuit] * len(left), left, right)
+                    .result()
+                    .fidelities
+                )
+            ),
+        }[way]()
+
+        def counted(left, right):
+            calls.append(np.shape(left))
+            return fidelity(left, right)
+
+        vqe(estimator, cls(counted, maxiter=3))
+        assert calls == [(4, 6)] * 3
 
 
 class TestSamplingVQE:

@@ -109,6 +109,51 @@ def test_fidelities_of_an_iteration_are_one_wave_of_their_own():
     )
 
 
+def test_an_unmarked_fidelity_gets_groups_of_pairs_as_in_qiskit():
+    shapes = []
+
+    def overlap(x, y):
+        shapes.append(x.shape)
+        return np.cos((x - y) / 2).prod(axis=-1) ** 2
+
+    def fun(x):  # an objective as for Qiskit's: one point, or a stack
+        return (x**2).sum(axis=-1)
+
+    alone = QNSPSA(overlap, maxiter=2, seed=1).minimize(fun, X0)
+    assert shapes == [(3,)] * 8
+    shapes.clear()
+    grouped = QNSPSA(overlap, maxiter=2, seed=1, max_evals_grouped=3).minimize(fun, X0)
+    assert shapes == [(3, 3), (1, 3)] * 2
+    assert np.array_equal(grouped.x, alone.x)
+    # One that takes pairs alone shows it at the first call.
+    pairs = QNSPSA(fidelity, maxiter=2, seed=1, max_evals_grouped=50).minimize(fun, X0)
+    assert np.array_equal(pairs.x, alone.x)
+
+
+@pytest.mark.parametrize("given", [{}, {"journal": "run.jsonl"}, {"max_evals_grouped": 2}])
+def test_the_fidelity_of_a_circuit_draws_from_the_runs_seed(given, tmp_path, monkeypatch):
+    circuits = pytest.importorskip("qiskit.circuit", reason="needs the extra: qiskit")
+    monkeypatch.chdir(tmp_path)
+    angle = circuits.ParameterVector("p", 2)
+    circuit = circuits.QuantumCircuit(1)
+    circuit.ry(angle[0], 0)
+    circuit.rx(angle[1], 0)
+    overlap = QNSPSA.get_fidelity(circuit)
+
+    def ends(seed, **further):
+        optimizer = QNSPSA(overlap, maxiter=6, seed=seed, **further)
+        return optimizer.minimize(lambda x: np.cos(x).sum(axis=-1), [0.4, 0.3]).x.tolist()
+
+    expected = ends(2)
+    assert ends(2, **given) == expected
+    assert ends(3) != expected
+    assert ends(np.random.default_rng(2)) == expected
+    if "journal" in given:  # what was cut off is drawn as before
+        lines = (tmp_path / "run.jsonl").read_text().splitlines(keepends=True)
+        (tmp_path / "run.jsonl").write_text("".join(lines[: len(lines) - 8]))
+        assert ends(2, **given) == expected
+
+
 def test_the_gradient_is_that_of_spsa():
     # Without effect of the metric, for the delay: the steps are those of SPSA that draws as many.
     plain = SPSA(maxiter=10, blocking=True, second_order=True, hessian_delay=10, seed=4)
