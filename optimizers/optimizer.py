@@ -19,8 +19,8 @@ from optimizers.gradients.source import GradientSource, Jacobian
 from optimizers.lockstep.many import as_starts, minimize_many
 from optimizers.lockstep.results import OptimizerResults
 from optimizers.options.settings import IN_FLIGHT, RunSettings
-from optimizers.result import OptimizerResult, StopReason
-from optimizers.run.outcome import Outcome
+from optimizers.result import OptimizerResult
+from optimizers.run.outcome import Outcome, outcome_of
 from optimizers.run.run import Run
 
 # Settings that say how points are evaluated.
@@ -349,7 +349,4 @@ class Optimizer(Composed, StaticHelpers):
         problem = run.problem
         jac = None if problem.derivatives.is_default else lambda x: run.value_and_gradient(x)[1]
         raw = self.minimize(run.value, problem.x0.copy(), jac, problem.bounds)
-        stop = raw.get("stop", StopReason.OTHER)
-        status = int(raw.get("status", 0))
-        nit = int(raw.get("nit") or 0)
-        return Outcome(raw.x, bool(raw.success), status, str(raw.message), stop, nit=nit)
+        return outcome_of(raw, problem.n)

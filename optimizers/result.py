@@ -63,6 +63,9 @@ SUCCESSES = (
 _STOPS = {reason.value: reason for reason in StopReason}
 
 
+_QISKITS = ("x", "fun", "jac", "nfev", "njev", "nit")
+
+
 class Best(NamedTuple):
     """The best point of a run, ``x`` of shape (n,), and the objective's value there, ``fun``."""
 
@@ -115,6 +118,11 @@ class OptimizerResult(OptimizeResult):  # type: ignore[misc]  # SciPy is untyped
         By how much ``x`` fails the worst constraint; only where there are constraints. NaN where
         an error ended the run, and a constraint raises one at ``x`` too.
 
+    Notes
+    -----
+    In a result that a minimizer of your own fills, ``x``, ``fun``, ``jac``, ``nfev``, ``njev`` and
+    ``nit`` are None until they are set, as in Qiskit.
+
     Examples
     --------
     >>> from optimizers import LBFGSB
@@ -139,6 +147,11 @@ class OptimizerResult(OptimizeResult):  # type: ignore[misc]  # SciPy is untyped
     stop: StopReason
     best: Best | None
     elapsed: float
+
+    def __missing__(self, name: str) -> None:
+        """Return None for what Qiskit's results have from the start, until it is set."""
+        if name not in _QISKITS:
+            raise KeyError(name)
 
     @override
     def __repr__(self) -> str:

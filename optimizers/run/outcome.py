@@ -1,8 +1,13 @@
 """How an algorithm ends, in its own words."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from optimizers._types import Array
+from optimizers.errors import InvalidValueError
 from optimizers.result import StopReason
 from optimizers.run.memory import Evaluation
 
@@ -36,3 +41,26 @@ class Outcome:
     stop: StopReason
     known: Evaluation | None = None
     nit: int | None = None
+
+
+def outcome_of(raw: Any, n: int) -> Outcome:
+    """Return how a minimizer of the user's ended: of its result, only ``x`` has to be there."""
+
+    def told(name: str) -> Any:
+        return raw.get(name) if isinstance(raw, Mapping) else getattr(raw, name, None)
+
+    try:
+        x = np.array(told("x"), dtype=np.float64, ndmin=1)
+    except (TypeError, ValueError):
+        x = np.full(1, np.nan)
+    if x.size != n or not np.isfinite(x).all():
+        raise InvalidValueError(
+            f"The minimizer returned {raw!r:.200}, expected a result such as scipy.optimize."
+            f"OptimizeResult(x=..., success=...), with {n} finite numbers as x."
+        )
+    success, stop, status = bool(told("success")), told("stop"), told("status")
+    if not isinstance(stop, StopReason):
+        stop = StopReason.CONVERGED if success else StopReason.OTHER
+    message = str(told("message") or f"{stop.sentence[0].upper()}{stop.sentence[1:]}.")
+    status = int(not success) if status is None else int(status)
+    return Outcome(x.reshape(n), success, status, message, stop, nit=int(told("nit") or 0))

@@ -2,8 +2,7 @@
 
 import copy
 import sys
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from optimizers.problem.derivatives import Given, Joint
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run.fast_path import fast_gradient, fast_path, fast_value
-from optimizers.run.outcome import Outcome
+from optimizers.run.outcome import Outcome, outcome_of
 from optimizers.run.run import Run
 from optimizers.scipy.method import Solver
 from optimizers.support import SupportLevel
@@ -121,8 +120,7 @@ class ScipySolver(Solver):
             callback=lambda xk, state=None: self._iteration(run, free.whole(xk)),
             options=self._options(run),
         )
-        raw.x = free.whole(raw.x)
-        return self._outcome(run, raw)
+        return self._outcome(run, raw, free)
 
     def _options(self, run: Run) -> dict[str, Any]:
         """Return the options for SciPy, without those that the run takes care of."""
@@ -154,25 +152,29 @@ class ScipySolver(Solver):
             return self._info.default_hessian()
         return copy.deepcopy(hess)  # an update strategy keeps state: the run works on its own
 
-    def _outcome(self, run: Run, raw: Any) -> Outcome:
+    def _outcome(self, run: Run, raw: Any, free: FreeVariables) -> Outcome:
         message, status, success = str(raw.message), int(raw.get("status", 0)), bool(raw.success)
         default = StopReason.CONVERGED if success else StopReason.OTHER
         words = (stop for words, stop in self._info.words.items() if words in message)
         stop = next(words, None) or self._info.stops.get(status, default)
-        run.extra.update({k: v for k, v in raw.items() if k not in _OWN_ENTRIES})
-        x = raw.x
+        self._keep(run, raw)
+        x = free.whole(raw.x)
         if self._info.gradient == SupportLevel.ignored and run.best is not None:
             # Where a search without gradients ends need not be the best point it found: COBYLA's
             # end before SciPy 1.16, and any that gave up. What is feasible, the method knows best.
-            x = raw.x if success and run.problem.constraints else run.best.x
+            x = x if success and run.problem.constraints else run.best.x
         return Outcome(x, success, status, message, stop)
+
+    def _keep(self, run: Run, raw: Any) -> None:
+        """Put what SciPy's result has further into the run's."""
+        run.extra.update({k: v for k, v in raw.items() if k not in _OWN_ENTRIES})
 
 
 class CustomSolver(ScipySolver):
     """A callable method of the user's on a run: it may count and name its ending itself."""
 
     @override
-    def _outcome(self, run: Run, raw: Any) -> Outcome:
-        outcome, stop = super()._outcome(run, raw), raw.get("stop")
-        outcome = replace(outcome, nit=int(raw.get("nit", 0)))
-        return replace(outcome, stop=stop) if isinstance(stop, StopReason) else outcome
+    def _outcome(self, run: Run, raw: Any, free: FreeVariables) -> Outcome:
+        if isinstance(raw, Mapping):
+            self._keep(run, raw)
+        return outcome_of(raw, run.problem.n)

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from optimizers import COBYLA, LBFGSB, QNSPSA, SLSQP, SPSA, TNC, OptimizerWarning
+from optimizers import COBYLA, LBFGSB, QNSPSA, SLSQP, SPSA, TNC, OptimizerResult, OptimizerWarning
 from tests.clients.table import NOISY_ROWS, ROWS
 
 qiskit_algorithms = pytest.importorskip("qiskit_algorithms", reason="needs the extra: qiskit")
@@ -222,6 +222,18 @@ class TestVQE:
         with pytest.raises(qiskit_algorithms.AlgorithmError) as caught:
             vqe(estimator, LBFGSB())
         assert caught.value.optimizer_result.nfev == 1
+
+
+def test_a_minimizer_of_the_users_may_fill_a_result_of_ours(estimator):
+    def minimize(fun, x0, jac=None, bounds=None):  # as in the docstring of Qiskit's VQE
+        result = OptimizerResult()
+        result.x = x0
+        result.fun = fun(x0)
+        return result
+
+    result = vqe(estimator, minimize)
+    assert result.optimal_value == result.optimizer_result.fun
+    assert result.cost_function_evals is None
 
 
 class TestGroupsOfSPSA:
