@@ -14,6 +14,7 @@ from optimizers.asktell.replay import Log, snapshot
 from optimizers.asktell.stepper import Stepper
 from optimizers.composition import Composed
 from optimizers.errors import InvalidInputError, OptionError, warn_user
+from optimizers.evaluation.arguments import with_arguments
 from optimizers.evaluation.static_helpers import StaticHelpers
 from optimizers.gradients.source import GradientSource, Jacobian
 from optimizers.lockstep.many import as_starts, minimize_many
@@ -329,17 +330,18 @@ class Optimizer(Composed, StaticHelpers):
         jac: Jacobian = None,
         bounds: BoundsLike = None,
         *,
-        args: tuple[Any, ...] = (),
+        args: Any = (),
+        hess: Any = None,
+        hessp: Callable[..., Any] | None = None,
         **settings: Any,
     ) -> OptimizerResult:
         """Minimize; the same as :meth:`minimize`, so that an object is a bare Minimizer.
 
-        Also a method for :func:`scipy.optimize.minimize`, which passes ``args`` on.
+        Also a method for :func:`scipy.optimize.minimize`, which passes ``args`` on: further
+        arguments of all functions, one that is no tuple being a single one.
         """
-        if args:
-            fun = self.wrap_function(fun, args)
-            jac = self.wrap_function(jac, args) if callable(jac) else jac
-        return self.minimize(fun, x0, jac, bounds, **settings)
+        fun, jac, hess, hessp = with_arguments((fun, jac, hess, hessp), args)
+        return self.minimize(fun, x0, jac, bounds, hess=hess, hessp=hessp, **settings)
 
     def _solve(self, run: Run) -> Outcome:
         """Run the algorithm: ask ``run`` for values and gradients, and say how it ended."""

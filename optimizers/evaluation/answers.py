@@ -48,7 +48,8 @@ def as_gradient(raw: Any, n: int, *, finite: bool = True) -> Array:
     gradient = as_numeric(raw, "jac", np.float64)
     if gradient.shape != (n,):
         if gradient.size != n or gradient.ndim > 2:
-            raise InvalidValueError(f"jac returned shape {gradient.shape}, expected ({n},).")
+            hint = "" if gradient.size else " A qml.grad of PennyLane's needs argnums=0 for that."
+            raise InvalidValueError(f"jac returned shape {gradient.shape}, expected ({n},).{hint}")
         gradient = gradient.reshape(n)
     # Counting is faster than all(), for small n twice.
     if finite and np.count_nonzero(np.isfinite(gradient)) < n:

@@ -1,12 +1,13 @@
 """Other forms of a user's function: with further arguments, and without the gradient."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from optimizers._types import Array, Objective
 from optimizers.errors import InvalidInputError
 from optimizers.evaluation.answers import unpack
 from optimizers.evaluation.evaluator import is_vectorized, marked
+from optimizers.gradients.pennylane import trainable
 
 
 class WithArguments:
@@ -16,7 +17,7 @@ class WithArguments:
     """
 
     def __init__(self, function: Callable[..., Any], args: Any) -> None:
-        self.function = function
+        self.function = trainable(function)
         self.args = as_arguments(args)
         if is_vectorized(function):
             marked(self)
@@ -27,13 +28,27 @@ class WithArguments:
 
 
 def as_arguments(args: Any) -> tuple[Any, ...]:
-    """Return further arguments as a tuple."""
+    """Return further arguments, a sequence of them, as a tuple."""
     try:
+        if isinstance(args, str | bytes | Mapping):
+            raise TypeError
         return tuple(args)
     except TypeError:
         raise InvalidInputError(
             f"args is {args!r}, expected a sequence of arguments; for a single one, (argument,)."
         ) from None
+
+
+def with_arguments(functions: Iterable[Any], args: Any) -> tuple[Any, ...]:
+    """Return functions with the ``args`` of SciPy's ``minimize``; other objects as they are.
+
+    What is no tuple is a single argument, and None is none.
+    """
+    if not isinstance(args, tuple):
+        args = () if args is None else (args,)
+    if not args:
+        return tuple(functions)
+    return tuple(WithArguments(f, args) if callable(f) else f for f in functions)
 
 
 def value_alone(fun: Objective) -> Objective:

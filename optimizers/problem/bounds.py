@@ -122,6 +122,8 @@ def _pairs(bounds: Any, n: int) -> tuple[Array, Array]:
     try:
         # float conversion reads None as NaN, in compiled code.
         bounds = bounds if hasattr(bounds, "__len__") else list(bounds)
+        if isinstance(bounds, list | tuple) and len(bounds) == n:  # None for a pair: none for it
+            bounds = [(None, None) if pair is None else pair for pair in bounds]
         if getattr(bounds, "dtype", np.dtype(float)).kind == "c":
             raise ValueError("complex")
         pairs = np.asarray(bounds, dtype=np.float64)

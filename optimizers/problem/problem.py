@@ -9,6 +9,7 @@ import numpy as np
 from optimizers._types import Array, ArrayLike, BoundsLike, ConstraintsLike, Objective
 from optimizers.errors import CapabilityError, InvalidInputError, warn_user
 from optimizers.evaluation.arguments import value_alone
+from optimizers.gradients.pennylane import trainable
 from optimizers.gradients.source import Jacobian
 from optimizers.problem.bounds import as_bounds, as_start, inside
 from optimizers.problem.constraints import Constraint, as_constraints
@@ -112,7 +113,7 @@ class Problem:
             lower=lower,
             upper=upper,
             constraints=as_constraints(constraints) if used["constraints"] else (),
-            hess=hess if used["hessian"] else None,
+            hess=trainable(hess) if used["hessian"] else None,
             hessp=hessp if used["hessian"] else None,
         )
 

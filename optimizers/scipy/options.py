@@ -84,7 +84,7 @@ TOL = _SHARED["tol"]
 #: What the constructors take besides options: parts of the problem, the same for every run.
 PROBLEM = (
     Option("args", (), anything("tuple")).means(
-        "Further arguments of ``fun``, ``jac``, ``hess`` and ``hessp``."
+        "Further arguments of ``fun``, ``jac``, ``hess`` and ``hessp``; what is no tuple is one."
     ),
     Option("constraints", (), anything("dict or sequence")).means(
         "As in ``minimize``, for every run."

@@ -16,6 +16,7 @@ from optimizers.errors import (
     UnknownOptionError,
     nearest_names,
 )
+from optimizers.evaluation.arguments import with_arguments
 from optimizers.gradients.source import GradientSource, Jacobian
 from optimizers.optimizer import Optimizer
 from optimizers.options.configured import as_options, check_agreement, same
@@ -224,10 +225,7 @@ class SciPyOptimizer(Optimizer):
                 f"{type(self).__name__} requires hess as a function hess(x) -> (n, n), "
                 f"and was given {hess!r}."
             )
-        if args:
-            functions: tuple[Any, ...] = (fun, jac, hess, hessp)
-            functions = tuple(self.wrap_function(f, args) if callable(f) else f for f in functions)
-            fun, jac, kept["hess"], kept["hessp"] = functions
+        fun, jac, kept["hess"], kept["hessp"] = with_arguments((fun, jac, hess, hessp), args)
         return super()._problem(fun, x0, jac, bounds, **kept)
 
     @override

@@ -1,11 +1,13 @@
 """QNodes of PennyLane's as objectives, with their shots and their gradients."""
 
+import functools
 import warnings
 
 import numpy as np
 import pytest
+import scipy.optimize
 
-from optimizers import COBYLA, LBFGSB, InvalidValueError, vectorized
+from optimizers import COBYLA, LBFGSB, InvalidValueError, NewtonCG, minimize_lbfgsb, vectorized
 from optimizers.problem.problem import Problem
 from tests.clients.table import NOISY_ROWS, ROWS
 
@@ -107,6 +109,63 @@ def test_its_gradient_comes_with_the_value_of_its_forward_pass():
         result = LBFGSB().minimize(both, X0, jac=True)
     assert result.fun == pytest.approx(GROUND, abs=1e-8)
     assert tracker.totals["batches"] == result.nfev
+
+
+def encoded():
+    """Return an energy of two angles that also depends on data; its minimum is -1."""
+
+    @qml.qnode(qml.device("default.qubit", wires=1))
+    def energy(x, data):
+        qml.RX(data, wires=0)
+        qml.RY(x[0], wires=0)
+        qml.RX(x[1], wires=0)
+        return qml.expval(qml.PauliZ(0))
+
+    return energy
+
+
+@pytest.mark.parametrize(
+    "data", [0.4, pnp.array(0.4), pnp.array(0.4, requires_grad=False)], ids=str
+)
+@pytest.mark.parametrize("argnums", [None, 0, [0], [0, 1]], ids=str)
+def test_its_gradient_takes_further_arguments_and_is_by_the_variables(data, argnums):
+    energy, start = encoded(), [0.3, 0.2]
+    gradient = qml.grad(energy, argnums=argnums)
+    known = functools.partial(energy, data=data)
+    further = {"fun": energy, "x0": start, "jac": gradient, "args": (data,)}
+    runs = [
+        LBFGSB()(**further),
+        scipy.optimize.minimize(method=LBFGSB(), **further),
+        LBFGSB(args=(data,)).minimize(energy, start, gradient),
+        LBFGSB().minimize(known, start, LBFGSB.wrap_function(gradient, (data,))),
+        minimize_lbfgsb(**further),
+    ]
+    if argnums in (None, 0):
+        runs.append(LBFGSB().minimize(known, start, functools.partial(gradient, data=data)))
+    if argnums is None:
+        swapped = qml.grad(lambda data, x: energy(x, data))
+        runs.append(LBFGSB().minimize(known, start, functools.partial(swapped, data)))
+    for result in runs:
+        assert result.fun == pytest.approx(-1.0, abs=1e-6)
+        assert result.njev > 0
+
+
+def test_a_gradient_by_something_else_says_which_argnums_are_meant():
+    energy = encoded()
+    gradient = qml.grad(lambda data, x: energy(x, data), argnums=[0])
+    with pytest.raises(InvalidValueError, match="none by the variables: name them by argnums=1"):
+        LBFGSB().minimize(
+            lambda x: energy(x, 0.4), [0.3, 0.2], functools.partial(gradient, pnp.array(0.4))
+        )
+
+
+def test_its_jacobian_of_the_gradient_is_a_hess():
+    energy, _ = qnode(max_diff=2)
+    result = NewtonCG(maxiter=2).minimize(
+        energy, X0 + 0.5, qml.grad(energy), hess=qml.jacobian(qml.grad(energy))
+    )
+    assert result.nhev > 0
+    assert result.fun < energy(X0 + 0.5)
 
 
 def test_runs_that_advance_together_take_its_gradient():

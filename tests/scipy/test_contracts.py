@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+import scipy.optimize as so
 from scipy.optimize import OptimizeResult, rosen
 
 from optimizers import (
+    NELDER_MEAD,
+    InvalidInputError,
     InvalidValueError,
     Optimizer,
     OptimizerResult,
@@ -12,7 +15,11 @@ from optimizers import (
     StopReason,
     SupportLevel,
     TellData,
+    TrustExact,
+    fmin_l_bfgs_b,
+    fmin_tnc,
 )
+from tests.making import shown
 
 
 def custmin(fun, x0, args=(), maxfev=None, stepsize=0.1, maxiter=100, callback=None, **options):
@@ -99,3 +106,53 @@ class TestResultsOfOthers:
             result.message  # noqa: B018  # it raises
         with pytest.raises(KeyError):
             result["message"]
+
+
+class TestArguments:
+    @pytest.mark.parametrize(
+        "args",
+        [np.array([1.0, 2.0]), 0.0, 0.5, "mode", {"a": 1.0}, [1.0, 2.0], (0.5,), False],
+        ids=shown,
+    )
+    def test_args_is_a_tuple_or_one_argument_as_in_scipy(self, args):
+        seen = []
+
+        def note(value):
+            def function(x, *further):
+                seen.append(further)
+                return value(x)
+
+            return function
+
+        given = {
+            "fun": note(lambda x: float(x @ x)),
+            "x0": [3.0, 4.0],
+            "jac": note(lambda x: 2 * x),
+            "hess": note(lambda x: 2 * np.eye(2)),
+        }
+        so.minimize(method="trust-exact", args=args, **given)
+        (expected,) = {str(further) for further in seen}
+        for run in (
+            lambda: TrustExact()(args=args, **given),
+            lambda: so.minimize(method=TrustExact(), args=args, **given),
+            lambda: TrustExact(args=args).minimize(**given),
+            lambda: SciPyOptimizer("trust-exact", args=args).minimize(**given),
+        ):
+            seen.clear()
+            assert run().nhev > 0
+            assert {str(further) for further in seen} == {expected}
+
+    @pytest.mark.parametrize("args", ["ab", {"a": 1}])
+    def test_what_a_wrapper_would_take_apart_is_an_error(self, args):
+        with pytest.raises(InvalidInputError, match="for a single one"):
+            Optimizer.wrap_function(rosen, args)
+
+    @pytest.mark.parametrize("bounds", [[None] * 2, (None, (0, 1)), [(None, 5), None]], ids=str)
+    def test_none_stands_for_a_pair_without_bounds(self, bounds):
+        pairs = [(None, None) if pair is None else pair for pair in bounds]
+        for run in (
+            lambda b: fmin_tnc(lambda x: (float(x @ x), 2 * x), [3.0, 0.5], bounds=b, messages=0),
+            lambda b: fmin_l_bfgs_b(lambda x: (float(x @ x), 2 * x), [3.0, 0.5], bounds=b),
+            lambda b: [NELDER_MEAD(maxiter=9).minimize(rosen, [3.0, 0.5], bounds=b).x],
+        ):
+            assert np.array_equal(run(bounds)[0], run(pairs)[0])
