@@ -586,7 +586,7 @@ def test_crossed_bounds_are_an_error_before_the_first_evaluation(bounds: list) -
     assert not fun.points
 
 
-@pytest.mark.parametrize("bounds", [[(0, 1)], [(0, 1), (0, math.nan)], [None, (0, 1)], "ab"])
+@pytest.mark.parametrize("bounds", [[(0, 1)], [(0, 1), (0, math.nan)], [0, (0, 1)], "ab"])
 def test_bounds_of_the_wrong_form_are_said(bounds) -> None:
     with pytest.raises(InvalidInputError, match="bound"):
         minimize_lbfgsb(rosen, X0, jac=rosen_der, bounds=bounds)
