@@ -13,7 +13,7 @@ from optimizers.asktell.drivers import AskingEvaluator, driver_for, told
 from optimizers.asktell.replay import Log, snapshot
 from optimizers.asktell.stepper import Stepper
 from optimizers.composition import Composed
-from optimizers.errors import InvalidInputError, OptionError, warn_user
+from optimizers.errors import CapabilityError, InvalidInputError, OptionError, warn_user
 from optimizers.evaluation.arguments import with_arguments
 from optimizers.evaluation.static_helpers import StaticHelpers
 from optimizers.gradients.source import GradientSource, Jacobian
@@ -166,6 +166,11 @@ class Optimizer(Composed, StaticHelpers):
             raise InvalidInputError(
                 f"jac is {jac!r}, expected True or a gradient source: the caller of a stepper "
                 "evaluates gradients, and tells them with jac=True."
+            )
+        if jac is True and isinstance(hess, str) and hess == "cs":
+            raise CapabilityError(
+                "hess='cs' needs the gradient at complex points, and the caller of a stepper tells "
+                "gradients at real points: pass another hess."
             )
         for name in _EVALUATING:
             if settings.get(name):

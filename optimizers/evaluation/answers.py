@@ -110,7 +110,7 @@ def as_numeric(raw: Any, name: str, dtype: type[np.generic]) -> NDArray[Any]:
     if dtype is np.complex128 and array.dtype.kind in "biuf":
         raise InvalidValueError(
             f"{name} returned real numbers for complex points, expected complex ones: "
-            "jac='cs' needs an objective that computes with complex numbers throughout."
+            "'cs' needs a function that computes with complex numbers throughout."
         )
     allowed = "c" if dtype is np.complex128 else "biuf"
     if array.dtype.kind not in allowed:

@@ -29,7 +29,8 @@ class Configured:
     _declared: tuple[Option, ...] = ()
     #: What the constructor takes besides options and the settings of a run.
     _arguments: tuple[Option, ...] = (GROUPED,)
-    #: What callbacks of Qiskit's class of the same name get, as entries of the intermediate result.
+    #: What callbacks of Qiskit's class, or SciPy's method, of the same name get, as entries of the
+    #: intermediate result; "state" is all of it.
     _callback_form: tuple[str, ...] = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -169,7 +170,8 @@ def sections_of(cls: type) -> Sections:
     declared = {option.name: option for option in (*cls._arguments, *SETTINGS)}
     if cls._callback_form:
         called = declared["callback"]
-        words = f"{called.meaning} Or Qiskit's: ``callback({', '.join(cls._callback_form)})``."
+        whose = "SciPy's" if "state" in cls._callback_form else "Qiskit's"
+        words = f"{called.meaning} Or {whose}: ``callback({', '.join(cls._callback_form)})``."
         declared["callback"] = replace(called, meaning=words)
     own = {option.name: option for option in sorted(cls._declared, key=lambda o: o.name)}
     left = {**own, **{name: o for name, o in declared.items() if name not in own}}

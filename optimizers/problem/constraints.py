@@ -3,13 +3,15 @@
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from scipy.optimize import LinearConstraint, NonlinearConstraint
 
 from optimizers._types import Array, ConstraintsLike
 from optimizers.errors import InvalidInputError
+
+_Box: TypeAlias = tuple[Array | None, Array | None]
 
 
 @dataclass(frozen=True)
@@ -30,25 +32,30 @@ class Constraint:
         return np.inf if np.isnan(worst) else worst
 
 
-def as_constraints(constraints: ConstraintsLike) -> tuple[Constraint, ...]:
-    """Return a user's constraints, as SciPy takes them, in one form; they are not changed."""
+def as_constraints(
+    constraints: ConstraintsLike, lower: Array | None = None, upper: Array | None = None
+) -> tuple[Constraint, ...]:
+    """Return a user's constraints, as SciPy takes them, in one form; they are not changed.
+
+    Their functions are asked inside the bounds, as the objective is.
+    """
     if not isinstance(constraints, Sequence):
         constraints = (constraints,)
-    return tuple(_as_constraint(constraint) for constraint in constraints)
+    return tuple(_as_constraint(constraint, (lower, upper)) for constraint in constraints)
 
 
-def _as_constraint(given: Any) -> Constraint:
+def _as_constraint(given: Any, box: _Box) -> Constraint:
     if isinstance(given, LinearConstraint):
         matrix = given.A
         return Constraint(given, lambda x: matrix @ x, given.lb, given.ub)
     if isinstance(given, NonlinearConstraint):
-        fun = _with_copy(given.fun)
+        fun = _inside(given.fun, box)
         guarded = NonlinearConstraint(
             fun,
             given.lb,
             given.ub,
-            jac=_with_copy(given.jac),
-            hess=_with_copy(given.hess),
+            jac=_inside(given.jac, box),
+            hess=_inside(given.hess, box),
             keep_feasible=given.keep_feasible,
             finite_diff_rel_step=given.finite_diff_rel_step,
             finite_diff_jac_sparsity=given.finite_diff_jac_sparsity,
@@ -60,7 +67,7 @@ def _as_constraint(given: Any) -> Constraint:
         and callable(given.get("fun"))
     ):
         args = given.get("args", ())
-        guarded = {key: _with_copy(value) for key, value in given.items()}
+        guarded = {key: _inside(value, box) for key, value in given.items()}
         fun = guarded["fun"]
         upper = 0.0 if given["type"] == "eq" else np.inf
         return Constraint(guarded, lambda x: fun(x, *args), 0.0, upper)
@@ -70,9 +77,11 @@ def _as_constraint(given: Any) -> Constraint:
     )
 
 
-def _with_copy(fun: Any) -> Any:
-    """Return a user function that may spoil its argument; what is not a function stays as it is."""
-    if callable(fun):
+def _inside(fun: Any, box: _Box) -> Any:
+    """Return a user function that gets copies, inside the bounds; others stay as they are."""
+    if not callable(fun):
+        # A Hessian update strategy keeps state: the run works on its own.
+        return deepcopy(fun)
+    if box[0] is None:
         return lambda x, *args: fun(np.copy(x), *args)
-    # A Hessian update strategy keeps state: the run works on its own.
-    return deepcopy(fun)
+    return lambda x, *args: fun(np.clip(x, *box), *args)

@@ -9,11 +9,11 @@ import numpy as np
 from optimizers._types import Array, ArrayLike, BoundsLike, ConstraintsLike, Objective
 from optimizers.errors import CapabilityError, InvalidInputError, warn_user
 from optimizers.evaluation.arguments import value_alone
-from optimizers.gradients.pennylane import trainable
 from optimizers.gradients.source import Jacobian
 from optimizers.problem.bounds import as_bounds, as_start, inside
 from optimizers.problem.constraints import Constraint, as_constraints
 from optimizers.problem.derivatives import By, Derivatives, Joint, as_derivatives
+from optimizers.problem.hessian import as_hessian
 from optimizers.support import SupportLevel, SupportLevels
 
 
@@ -33,6 +33,8 @@ class Problem:
         How the gradient is had.
     lower, upper : ndarray of float64, shape (n,), or None
         The bounds, infinite where there is none; None when no variable has any.
+    keep_feasible : bool or ndarray of bool, shape (n,)
+        Which of them no iterate may leave, as SciPy's ``Bounds`` say it.
     constraints : sequence of Constraint
         The constraints.
     hess, hessp : callable, scheme name, update strategy or None
@@ -44,6 +46,7 @@ class Problem:
     derivatives: Derivatives = field(default_factory=By)
     lower: Array | None = None
     upper: Array | None = None
+    keep_feasible: Any = False
     constraints: Sequence[Constraint] = field(default=())
     hess: Any = None
     hessp: Callable[..., Any] | None = None
@@ -112,8 +115,9 @@ class Problem:
             derivatives=derivatives,
             lower=lower,
             upper=upper,
-            constraints=as_constraints(constraints) if used["constraints"] else (),
-            hess=trainable(hess) if used["hessian"] else None,
+            keep_feasible=getattr(bounds, "keep_feasible", False),
+            constraints=(as_constraints(constraints, lower, upper) if used["constraints"] else ()),
+            hess=as_hessian(hess, fun, derivatives) if used["hessian"] else None,
             hessp=hessp if used["hessian"] else None,
         )
 

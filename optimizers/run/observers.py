@@ -15,11 +15,15 @@ from optimizers.result import OptimizerResult
 #: Sees the state after each iteration; returning True asks the run to stop.
 Observer: TypeAlias = Callable[[OptimizerResult], bool]
 
+# What a callback calls the value, where by SciPy's convention it would get the state.
+_VALUES = frozenset(("fun", "f", "fx", "fval", "value", "loss", "cost", "energy"))
+
 
 def as_observer(callback: Callable[..., Any], form: tuple[str, ...] = ()) -> Observer:
-    """Return a user's callback of SciPy's two conventions, or of Qiskit's, as an observer.
+    """Return a user's callback of SciPy's two conventions, or of a form, as an observer.
 
-    Its ``wants_value`` says whether the value is needed; ``form`` is what Qiskit's class passes.
+    Its ``wants_value`` says whether the value is needed; ``form`` is what Qiskit's class or SciPy's
+    method passes, "state" being all that is known of the iteration.
     """
     names = _wanted(callback, form)
 
@@ -63,11 +67,14 @@ def _wanted(callback: Callable[..., Any], form: tuple[str, ...]) -> tuple[str, .
             signature.bind(*names)
         except TypeError:
             continue
-        return names
+        if "state" not in names or not _VALUES.intersection(signature.parameters):
+            return names
     raise InvalidInputError(f"callback has the parameters {signature}, expected {expected}.")
 
 
 def _entry(state: OptimizerResult, name: str) -> Any:
+    if name == "state":
+        return state
     value = state[name]
     return np.nan if name == "fun" and value is None else value
 

@@ -77,6 +77,10 @@ class Method:
     low_precision: Mapping[str, Callable[[float], float]] = field(default_factory=dict)
     #: What SciPy itself does where the default here is another.
     scipy_defaults: Mapping[str, Any] = field(default_factory=dict)
+    #: What its callbacks get in SciPy, if not a point alone; see ``as_observer``.
+    callback_form: tuple[str, ...] = ()
+    #: Whether its own differences of constraints leave the bounds, and so are made here.
+    probes_outside: bool = False
     #: The lock that SciPy holds while it runs.
     lock: Lock | None = None
     #: What its return codes mean.

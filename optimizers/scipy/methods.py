@@ -258,6 +258,8 @@ METHODS: dict[str, Method] = {
         feasibility="gtol",
         tol=("xtol", "gtol", "barrier_tol"),
         default_hessian=QuietBFGS,
+        callback_form=("x", "state"),
+        probes_outside=True,
         stops={0: Stop.MAXITER, 1: Stop.GRADIENT, 2: Stop.STEP, 4: Stop.INFEASIBLE},
     ),
     "dogleg": _trust_region(callable_hessian=True),

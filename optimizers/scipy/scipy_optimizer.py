@@ -142,10 +142,11 @@ class SciPyOptimizer(Optimizer):
         if not self._method_name:
             self._declared = tuple(self._info.known.values())
             self.support_levels = self._info.levels
+            self._callback_form = self._info.callback_form
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is this object's own: what is declared of its method is looked up again."""
-        declared = ("_info", "_declared", "support_levels")
+        declared = ("_info", "_declared", "support_levels", "_callback_form")
         return {name: value for name, value in vars(self).items() if name not in declared}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -159,7 +160,7 @@ class SciPyOptimizer(Optimizer):
             own = {option.name: option for option in vars(cls).get("_declared", ())}
             cls._declared = tuple({**info.known, **own}.values())
             cls._arguments = (OPTIONS, tolerance(info.tol), *PROBLEM, GROUPED)
-            cls.support_levels = info.levels
+            cls.support_levels, cls._callback_form = info.levels, info.callback_form
         super().__init_subclass__(**kwargs)
 
     def _set_up(self, arguments: dict[str, Any]) -> None:

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import scipy.optimize
 from numpy.typing import NDArray
+from scipy.optimize._numdiff import approx_derivative
 from typing_extensions import override
 
 from optimizers._types import Array
 from optimizers.asktell.drivers import check_free
+from optimizers.problem.constraints import Constraint
 from optimizers.problem.derivatives import Given, Joint
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
@@ -46,17 +48,46 @@ class FreeVariables:
         lower, upper = self.problem.lower, self.problem.upper
         if lower is None or upper is None:
             return None
-        return scipy.optimize.Bounds(lower[self.mask], upper[self.mask])
+        kept = np.broadcast_to(self.problem.keep_feasible, self.mask.shape)
+        return scipy.optimize.Bounds(lower[self.mask], upper[self.mask], kept[self.mask])
 
-    @property
-    def constraints(self) -> list[Any]:
-        """The constraints as functions of the free variables."""
-        if self.is_all:
-            return [constraint.for_scipy for constraint in self.problem.constraints]
+    def constraints(self, are_differences_ours: bool) -> list[Any]:
+        """Return the constraints as functions of the free variables.
+
+        They are asked where the objective is: inside the bounds, their differences too if these are
+        made here.
+        """
+        if not self.is_all:
+            return [
+                scipy.optimize.NonlinearConstraint(self.function(c.fun), c.lower, c.upper)
+                for c in self.problem.constraints
+            ]
         return [
-            scipy.optimize.NonlinearConstraint(self.function(c.fun), c.lower, c.upper)
+            self._with_differences(c) if are_differences_ours else c.for_scipy
             for c in self.problem.constraints
         ]
+
+    def _with_differences(self, constraint: Constraint) -> Any:
+        """Return a constraint whose Jacobian, if it is one of differences, stays in the bounds."""
+        given, box = constraint.for_scipy, self.bounds
+        if box is None or isinstance(given, scipy.optimize.LinearConstraint):
+            return given
+        if isinstance(given, dict):
+            given = scipy.optimize.NonlinearConstraint(
+                constraint.fun, constraint.lower, constraint.upper, jac=given.get("jac", "2-point")
+            )
+        if callable(given.jac) or isinstance(given.hess, str):  # which SciPy does not combine
+            return given
+        inner = copy.copy(given)
+        inner.jac = lambda x: approx_derivative(
+            given.fun,
+            self.problem.clip(x),
+            method=given.jac,
+            rel_step=given.finite_diff_rel_step,
+            sparsity=given.finite_diff_jac_sparsity,
+            bounds=(box.lb, box.ub),
+        )
+        return inner
 
     def whole(self, x: Array) -> Array:
         """Return all variables, given the free ones."""
@@ -115,9 +146,9 @@ class ScipySolver(Solver):
             hess=self._hessian(run),
             hessp=None if problem.hessp is None else run.counted_hessian(problem.hessp),
             bounds=free.bounds,
-            constraints=free.constraints,
-            # Takes the second argument that some methods pass. An iterate is all that is needed.
-            callback=lambda xk, state=None: self._iteration(run, free.whole(xk)),
+            constraints=free.constraints(info.probes_outside),
+            # Takes the second argument that some methods pass.
+            callback=lambda xk, state=None: self._iteration(run, free.whole(xk), state or {}),
             options=self._options(run),
         )
         return self._outcome(run, raw, free)
@@ -137,12 +168,13 @@ class ScipySolver(Solver):
             options["maxiter"] = 3 * options["maxiter"] + run.problem.n + 2
         return options
 
-    def _iteration(self, run: Run, x: Array) -> None:
+    def _iteration(self, run: Run, x: Array, state: Mapping[str, Any]) -> None:
         known = run.memory.lookup(x)
         if known is None and self._info.gradient == SupportLevel.ignored:
             # COBYLA before SciPy 1.16 reports a point of its model: the best one stands for it.
             known = run.best
-        run.iterated(x if known is None else known.x, known)
+        extra = {name: value for name, value in state.items() if name not in _OWN_ENTRIES}
+        run.iterated(x if known is None else known.x, known, **extra)
 
     def _hessian(self, run: Run) -> Any:
         hess, hessp = run.problem.hess, run.problem.hessp

@@ -6,18 +6,27 @@ import scipy.optimize as so
 from scipy.optimize import OptimizeResult, rosen
 
 from optimizers import (
+    COBYLA,
+    COBYQA,
     NELDER_MEAD,
+    SLSQP,
+    CapabilityError,
     InvalidInputError,
     InvalidValueError,
+    NewtonCG,
     Optimizer,
     OptimizerResult,
     SciPyOptimizer,
     StopReason,
     SupportLevel,
     TellData,
+    TrustConstr,
     TrustExact,
+    TrustKrylov,
+    TrustNCG,
     fmin_l_bfgs_b,
     fmin_tnc,
+    vectorized,
 )
 from tests.making import shown
 
@@ -156,3 +165,143 @@ class TestArguments:
             lambda b: [NELDER_MEAD(maxiter=9).minimize(rosen, [3.0, 0.5], bounds=b).x],
         ):
             assert np.array_equal(run(bounds)[0], run(pairs)[0])
+
+
+class TestBoundsAndConstraints:
+    """The objective and the constraints are asked at the same points, inside the bounds."""
+
+    BOX = so.Bounds([0, 0], [1, 1])
+    KEPT = so.Bounds([0, 0], [1, 1], keep_feasible=True)
+
+    @staticmethod
+    def fun(x):
+        return float((x[0] + 2) ** 2 + (x[1] - 3) ** 2)
+
+    @staticmethod
+    def con(x):
+        assert np.all(x >= 0), x
+        assert np.all(x <= 1), x
+        return np.sqrt(x[0]) + np.sqrt(1 - x[1])
+
+    FORMS = {  # noqa: RUF012  # never changed
+        "nonlinear": lambda con: so.NonlinearConstraint(con, 0.4, 2.0),
+        "3-point": lambda con: so.NonlinearConstraint(con, 0.4, 2.0, jac="3-point"),
+        "dict": lambda con: {"type": "ineq", "fun": lambda x, a: con(x) - a, "args": (0.4,)},
+    }
+
+    @pytest.mark.parametrize("bounds", [BOX, KEPT, [(0, 1)] * 2], ids=["box", "kept", "pairs"])
+    @pytest.mark.parametrize("form", FORMS)
+    @pytest.mark.parametrize("cls", [TrustConstr, SLSQP, COBYLA, COBYQA])
+    @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # the root's slope at the bound
+    def test_constraints_are_asked_inside(self, cls, form, bounds):
+        constraint = self.FORMS[form](self.con)
+        for start in ([0.05, 0.9], [0.6, 0.2]):
+            result = cls().minimize(self.fun, start, bounds=bounds, constraints=constraint)
+            assert result.maxcv < 1e-3
+            if cls is TrustConstr:  # others stop where the slope is infinite, as in SciPy
+                assert result.fun < self.fun([0.15, 1.0])
+
+    def test_differences_of_a_constraint_are_right_at_a_bound(self):
+        # The minimum is on the upper bound, where a probe beyond would see no slope.
+        result = TrustConstr().minimize(
+            lambda x: -x[0] - 0.1 * x[1],
+            [0.5, 0.5],
+            bounds=[(0, 1), (0, 1)],
+            constraints=so.NonlinearConstraint(lambda x: x[0] ** 2 + x[1] ** 2, -np.inf, 1.25),
+        )
+        assert result.x == pytest.approx([1.0, 0.5], abs=1e-3)
+        assert result.success
+
+    @pytest.mark.filterwarnings("ignore:delta_grad:UserWarning")  # SciPy's own run
+    def test_keep_feasible_is_scipys(self):
+        # By itself the first step leaves the bounds.
+        def scipys(bounds):
+            return so.minimize(rosen, [0.5, 0.2], method="trust-constr", bounds=bounds)
+
+        for bounds in (self.BOX, self.KEPT, so.Bounds([0, -1], [0.8, 1], [True, False])):
+            expected = scipys(bounds)
+            result = TrustConstr().minimize(rosen, [0.5, 0.2], bounds=bounds)
+            assert result.x == pytest.approx(expected.x, abs=1e-3)
+
+
+class TestStateOfTrustConstr:
+    def run(self, callback, optimizer=None):
+        return (optimizer or TrustConstr()).minimize(
+            rosen,
+            [0.5, 2.0],
+            bounds=[(0, 2), (0, 3)],
+            constraints=so.NonlinearConstraint(lambda x: x @ x, 0, 4),
+            callback=callback,
+        )
+
+    @pytest.mark.parametrize("name", ["state", "s", "info"])
+    def test_a_second_argument_is_scipys_state(self, name):
+        seen = []
+        callback = eval(f"lambda xk, {name}: seen.append((xk, {name}))", {"seen": seen})
+        result = self.run(callback, SciPyOptimizer("trust-constr"))
+        theirs = []
+        so.minimize(
+            rosen,
+            [0.5, 2.0],
+            method="trust-constr",
+            bounds=[(0, 2), (0, 3)],
+            constraints=so.NonlinearConstraint(lambda x: x @ x, 0, 4),
+            callback=lambda xk, state: theirs.append(dict(state)),
+        )
+        assert len(seen) == result.nit
+        for number, (xk, state) in enumerate(seen, 1):
+            assert isinstance(state, so.OptimizeResult)
+            assert state.nit == state.niter == number
+            assert np.array_equal(state.x, xk)
+            assert set(state) >= set(theirs[0]) - {"jac"}
+        few = slice(0, 3)
+        for entry in ("tr_radius", "constr_violation", "barrier_parameter", "optimality"):
+            ours = [state[entry] for _, state in seen[few]]
+            assert ours == pytest.approx([state[entry] for state in theirs[few]], rel=1e-3)
+
+    def test_the_intermediate_result_has_it_too(self):
+        seen = []
+        self.run(lambda intermediate_result: seen.append(intermediate_result.tr_radius))
+        assert seen[0] == 1.0
+
+    def test_a_second_argument_that_is_called_a_value_is_one(self):
+        seen = []
+        for callback in (lambda xk, fun: seen.append(fun), lambda weights, loss: seen.append(loss)):
+            self.run(callback)
+        assert all(type(value) is float for value in seen)
+
+    def test_its_answer_ends_the_run(self):
+        result = self.run(lambda xk, state: state.nit == 3)
+        assert (result.nit, result.stop) == (3, StopReason.CALLBACK)
+
+
+class TestHessianByComplexSteps:
+    @pytest.mark.parametrize("cls", [NewtonCG, TrustConstr, TrustNCG, TrustKrylov])
+    @pytest.mark.parametrize("form", ["function", "joint", "vectorized"])
+    def test_as_in_scipy(self, cls, form):
+        def jac(x):
+            return 4 * x * (x**2 - 1)
+
+        def fun(x):
+            value = ((x**2 - 1) ** 2).sum()
+            return (value, jac(x)) if form == "joint" else float(value)
+
+        given = {"joint": True, "function": jac, "vectorized": vectorized(jac)}[form]
+        result = cls().minimize(fun, 4 * np.ones(4), given, hess="cs")
+        assert abs(result.x) == pytest.approx(np.ones(4), abs=1e-4)
+        exact = cls().minimize(fun, 4 * np.ones(4), given, hess=lambda x: np.diag(12 * x**2 - 4))
+        assert (result.nit, result.nhev) == (exact.nit, exact.nhev)
+
+    def test_a_gradient_that_drops_the_imaginary_part_is_an_error(self):
+        with pytest.raises(InvalidValueError, match="'cs' needs a function that computes with"):
+            NewtonCG().minimize(
+                lambda x: float(x @ x), [1.0, 2.0], lambda x: 2 * np.real(x), hess="cs"
+            )
+
+    def test_without_a_gradient_of_the_users_it_is_refused(self):
+        with pytest.raises(CapabilityError, match="pass jac as a function"):
+            TrustConstr().minimize(pytest.fail, [1.0, 2.0], hess="cs")
+        with pytest.raises(CapabilityError, match="pass jac as a function"):
+            TrustConstr().stepper([1.0, 2.0], hess="cs")
+        with pytest.raises(CapabilityError, match="tells gradients at real points"):
+            TrustConstr().stepper([1.0, 2.0], True, hess="cs")
