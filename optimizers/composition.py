@@ -16,7 +16,7 @@ from optimizers.journal.journal import as_journal
 from optimizers.journal.replay import execute_recorded
 from optimizers.noise.stages import in_stages
 from optimizers.options.configured import Configured
-from optimizers.options.settings import check_run_settings
+from optimizers.options.settings import MAXFUN, check_run_settings
 from optimizers.problem.derivatives import By, source_of
 from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult, in_words
@@ -93,7 +93,7 @@ class Composed(Configured, Declaring):
             problem,
             evaluator or self._evaluator(problem.fun, settings),
             self._differences(problem),
-            maxfun=self._budget(effective.get("maxfun")),
+            maxfun=self._budget(MAXFUN.checked(effective.get("maxfun"))),
             maxiter=self._iteration_limit(),
             timeout=effective.get("timeout"),
             on_failure=effective.get("on_failure") or self._default_on_failure,

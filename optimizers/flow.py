@@ -5,7 +5,6 @@ input or output and never calls the objective. Whoever drives it answers its que
 runs, steppers, journals and lock-step share it.
 """
 
-import copy
 from abc import abstractmethod
 from typing import Any
 
@@ -149,7 +148,7 @@ class FlowOptimizer(Optimizer):
         self._check_known(kwargs)
         options = self._checked(kwargs)
         self._check_options({**self._options, **options})
-        self._options.update(copy.deepcopy(options))
+        self._options.update(own(options))
 
     def __getattr__(self, name: str) -> Any:
         """Return an option, or say that there is none of that name."""

@@ -342,11 +342,18 @@ class Optimizer(Composed, StaticHelpers):
     ) -> OptimizerResult:
         """Minimize; the same as :meth:`minimize`, so that an object is a bare Minimizer.
 
-        Also a method for :func:`scipy.optimize.minimize`, which passes ``args`` on: further
-        arguments of all functions, one that is no tuple being a single one.
+        Also a method for :func:`scipy.optimize.minimize`. What that passes on is taken here:
+        ``args``, further arguments of all functions, one that is no tuple being a single one; and
+        its ``options`` and ``tol``, which hold for this run. As there, the result has the entry
+        ``jac`` only where a gradient is known.
         """
         fun, jac, hess, hessp = with_arguments((fun, jac, hess, hessp), args)
-        return self.minimize(fun, x0, jac, bounds, hess=hess, hessp=hessp, **settings)
+        options = {name: settings.pop(name) for name in list(settings) if self._is_option(name)}
+        optimizer = self._changed(options) if options else self
+        result = optimizer.minimize(fun, x0, jac, bounds, hess=hess, hessp=hessp, **settings)
+        if result.jac is None:
+            result.pop("jac", None)  # SciPy's results have the entry only with a gradient in it
+        return result
 
     def _solve(self, run: Run) -> Outcome:
         """Run the algorithm: ask ``run`` for values and gradients, and say how it ended."""

@@ -3,14 +3,20 @@
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from typing_extensions import Unpack, override
 
 from optimizers.errors import OptionError, UnknownOptionError, nearest_names
 from optimizers.evaluation.choose import check_workers
-from optimizers.options.settings import GROUPED, SETTINGS, RunSettings, check_run_settings
+from optimizers.options.settings import (
+    GROUPED,
+    RUN_SETTINGS,
+    SETTINGS,
+    RunSettings,
+    check_run_settings,
+)
 from optimizers.options.table import Option, Sections, complete, constructor_defaults
 
 #: What each constructor raises.
@@ -97,7 +103,7 @@ class Configured:
             If the algorithm has no option of that name; then nothing is set.
         """
         self._check_known(kwargs)
-        self._options.update(copy.deepcopy(self._checked(kwargs)))
+        self._options.update(own(self._checked(kwargs)))
 
     def _check_known(self, options: Mapping[str, Any]) -> None:
         """Raise an error that names the nearest option if the algorithm has none of a name."""
@@ -115,6 +121,17 @@ class Configured:
             name: declared[name].checked(value) if name in declared else value
             for name, value in options.items()
         }
+
+    def _is_option(self, name: str) -> bool:
+        """Return whether a name is that of an option of the algorithm, and of no setting."""
+        return name in self._known_options() and name not in RUN_SETTINGS
+
+    def _changed(self, options: dict[str, Any]) -> Self:
+        """Return a copy with other options."""
+        changed = copy.copy(self)
+        changed._options, changed._run_settings = dict(self._options), dict(self._run_settings)
+        changed.set_options(**options)
+        return changed
 
     def _known_options(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys((*(option.name for option in self._declared), *self._options)))

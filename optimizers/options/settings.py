@@ -17,6 +17,7 @@ from optimizers.options.table import (
     anything,
     choice,
     complete,
+    limit,
     whole,
 )
 from optimizers.run.observers import as_observer
@@ -79,12 +80,14 @@ SETTINGS = (
         "else lines of JSON). The same run begun again on it goes on where it ended: what is "
         "recorded is not evaluated again. See :class:`Journal`."
     ),
-    Option("maxfun", None, whole(1)).means(
+    Option("maxfun", None, limit(1)).means(
         "The most points at which the objective may be evaluated, probes of finite differences "
         "included: a hard limit."
     ),
 )
 RUN_SETTINGS = tuple(setting.name for setting in SETTINGS)
+#: The hard limit in points.
+MAXFUN = SETTINGS[-1]
 
 #: What constructors take besides: it belongs to no single run.
 GROUPED = Option("max_evals_grouped", 1, anything("int")).means(

@@ -165,6 +165,20 @@ def whole(least: int | None = None) -> Check:
     return Check("int", test, int)
 
 
+def limit(least: int) -> Check:
+    """Return the check for whole numbers, at least ``least``, or infinity for no limit.
+
+    An algorithm gets the largest whole number for an infinity.
+    """
+    numbers = whole(least)
+
+    def test(name: str, value: Any) -> None:
+        if real(value) != math.inf:
+            numbers.test(name, value)
+
+    return Check("int", test, lambda value: _MOST if value == math.inf else int(value))
+
+
 def number(low: float = -math.inf, high: float = math.inf, ends: str = "[]") -> Check:
     """Return the check for the numbers of an interval; NaN is in none.
 

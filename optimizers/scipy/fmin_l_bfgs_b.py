@@ -1,7 +1,6 @@
 """SciPy's functional faces of L-BFGS-B."""
 
 import math
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -111,21 +110,16 @@ def minimize_lbfgsb(
     passed_on = check_passed_on(minimize_lbfgsb, unknown_options)
     LEVEL("disp", disp)
     given = {name: arguments[name] for name in ("maxcor", "ftol", "gtol", "maxls", "restart")}
-    given.update(maxiter=_limit(maxiter), iprint=iprint if disp is None else disp or -1)
+    given.update(maxiter=maxiter, iprint=iprint if disp is None else disp or -1)
     set_tolerance(passed_on.get("tol"), given, _TOLERANCES)
     options = LbfgsbOptions.checked(**given)
-    call = FaceCall(fun, x0, args, jac, bounds, callback, _limit(maxfun), eps, passed_on)
+    call = FaceCall(fun, x0, args, jac, bounds, callback, maxfun, eps, passed_on)
     run = call.run("l-bfgs-b")
     result = run.execute(lambda run: solve_lbfgsb(run, options))
     if result.status == -1:
         result.status, result.message = _STOPPED.get(result.stop, (2, result.message))
     report_end(run, result, options.iprint)
     return result
-
-
-def _limit(given: Any) -> Any:
-    """Return a limit; SciPy takes an infinity for none."""
-    return sys.maxsize if isinstance(given, float) and given == math.inf else given
 
 
 #: SciPy's own name for :func:`minimize_lbfgsb`.

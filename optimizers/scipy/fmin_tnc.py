@@ -178,8 +178,8 @@ def _minimize(call: FaceCall, options: dict[str, Any], messages: int) -> Optimiz
     set_tolerance(call.passed_on.get("tol"), options, dict.fromkeys(("ftol", "xtol", "gtol"), -1.0))
     for name, value in options.items():
         if value is not TNC_DEFAULTS[name]:  # those need no check
-            check_option(name, value)
-    options["maxfun"] = call.maxfun
+            options[name] = check_option(name, value)
+    options["maxfun"] = check_option("maxfun", call.maxfun)
     try:
         run = call.run("tnc")
     except CrossedBoundsError:

@@ -39,7 +39,7 @@ class FaceCall(NamedTuple):
 
     def run(self, method: str) -> Run:
         """Return the run that is asked for, checked as for an Optimizer."""
-        check_option("maxfun", self.maxfun)
+        maxfun = check_option("maxfun", self.maxfun)
         fun, jac, passed_on = self.fun, self.jac, self.passed_on
         args = self.args if isinstance(self.args, tuple) else (self.args,)
         if args:
@@ -56,7 +56,7 @@ class FaceCall(NamedTuple):
             problem,
             evaluator_for(problem.fun, workers=passed_on.get("workers")),
             differences_for(problem.derivatives, self.eps, passed_on.get("finite_diff_rel_step")),
-            maxfun=self.maxfun,
+            maxfun=maxfun,
             on_failure="pass",  # NaN and infinities go on to the algorithm, as in SciPy
             observers=() if self.callback is None else (as_observer(self.callback),),
         )

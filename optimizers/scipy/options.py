@@ -18,6 +18,7 @@ from optimizers.options.table import (
     WHOLE,
     Option,
     anything,
+    limit,
     number,
     whole,
 )
@@ -28,17 +29,18 @@ EPS = 1.4901161193847656e-08
 
 _ANY_BOOL = anything("bool")
 _COUNT = whole(1).or_none
+_LIMIT = limit(1).or_none
 _POSITIVE = number(0, ends="()")
 
 _TABLE = (
     # Limits.
-    Option("maxiter", None, whole(0).or_none).means(
+    Option("maxiter", None, limit(0).or_none).means(
         "Maximum number of iterations; 200 times the number of variables by default."
     ),
-    Option("maxfev", 1000, _COUNT).means(
+    Option("maxfev", 1000, _LIMIT).means(
         "Maximum number of points at which the objective is evaluated: a hard limit."
     ),
-    Option("maxfun", None, _COUNT).means(
+    Option("maxfun", None, _LIMIT).means(
         "Maximum number of points at which the objective is evaluated, probes of finite "
         "differences included: a hard limit."
     ),
@@ -187,12 +189,9 @@ TNC_OPTIONS = (
 _CHECKED = {o.name: o for o in (*_SHARED.values(), *TNC_OPTIONS, *LBFGSB_OPTIONS)}
 
 
-def check_option(name: str, value: Any) -> None:
-    """Raise an OptionError if a functional face's argument has a value that cannot be used."""
-    _CHECKED[name].checked(value)
-
-
-_WHOLE = ("maxcor", "maxls", "maxiter", "iprint", "speculate")
+def check_option(name: str, value: Any) -> Any:
+    """Return a functional face's argument as an algorithm gets it, or raise an OptionError."""
+    return _CHECKED[name].checked(value)
 
 
 @dataclass(frozen=True)
@@ -215,9 +214,9 @@ class LbfgsbOptions:
         options: dict[str, Any] = {}
         for name, value in given.items():
             if value is not getattr(cls, name, None):
-                check_option(name, value)
+                value = check_option(name, value)
                 if value is not None:
-                    options[name] = int(value) if name in _WHOLE else value
+                    options[name] = value
         return cls(**options)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from typing_extensions import Unpack, override
 
@@ -19,7 +19,7 @@ from optimizers.errors import (
 from optimizers.evaluation.arguments import with_arguments
 from optimizers.gradients.source import GradientSource, Jacobian
 from optimizers.optimizer import Optimizer
-from optimizers.options.configured import as_options, check_agreement, same
+from optimizers.options.configured import as_options, check_agreement, own, same
 from optimizers.options.settings import (
     GROUPED,
     OPTIONS,
@@ -106,11 +106,11 @@ class SciPyOptimizer(Optimizer):
         name = type(self).__name__
         self._use(method)
         given: dict[str, Any] = dict(kwargs)
-        options = copy.deepcopy(as_options(name, options))
+        options = own(as_options(name, options))
         self._check_bounds({**given, **options})
         # Names of the method's own options may be written as keywords too.
-        own = set(self._info.known) - {*RUN_SETTINGS, "tol"}
-        for option in [key for key in given if key in own]:
+        names = set(self._info.known) - {*RUN_SETTINGS, "tol"}
+        for option in [key for key in given if key in names]:
             check_agreement(name, option, given[option], options.get(option, given[option]))
             options[option] = given.pop(option)
         if "maxfun" in given and "maxfun" in options:
@@ -187,7 +187,7 @@ class SciPyOptimizer(Optimizer):
     @override
     def settings(self) -> dict[str, Any]:
         named = [name for name in self._named_parameters() if name in self._options]
-        options = copy.deepcopy(self._options)
+        options = own(self._options)
         settings = {name: options.pop(name) for name in named}
         settings["max_evals_grouped"] = self._max_evals_grouped
         settings["options"] = options
@@ -200,6 +200,20 @@ class SciPyOptimizer(Optimizer):
         return settings
 
     @override
+    def _is_option(self, name: str) -> bool:
+        others = (*RUN_SETTINGS, "constraints")
+        is_any = self._info.takes_any and name not in others
+        return name == "tol" or is_any or super()._is_option(name)
+
+    @override
+    def _changed(self, options: dict[str, Any]) -> Self:
+        tol = options.pop("tol", self._tol)
+        changed = super()._changed(options)
+        TOL.checked(tol)
+        changed._tol = tol
+        return changed
+
+    @override
     def set_options(self, **kwargs: Any) -> None:
         self._check_bounds(kwargs)
         settings = {k: v for k, v in kwargs.items() if k in RUN_SETTINGS}
@@ -208,7 +222,7 @@ class SciPyOptimizer(Optimizer):
         options = {k: v for k, v in kwargs.items() if k not in settings}
         check_run_settings(type(self).__name__, settings)
         if self._info.takes_any:
-            self._options.update(copy.deepcopy(options))
+            self._options.update(own(options))
         else:
             super().set_options(**options)
         self._run_settings.update(settings)

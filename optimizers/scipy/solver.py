@@ -23,6 +23,9 @@ from optimizers.run.run import Run
 from optimizers.scipy.method import Solver
 from optimizers.support import SupportLevel
 
+#: Where some of SciPy's compiled code stops counting.
+INT_MAX = 2**31 - 1
+
 
 class FreeVariables:
     """The variables that the bounds leave free, if ``strip``, and the way back to all of them."""
@@ -166,6 +169,9 @@ class ScipySolver(Solver):
         if info.counted_by_run and options.get("maxiter") is not None:
             # Far enough not to come before the run's own count.
             options["maxiter"] = 3 * options["maxiter"] + run.problem.n + 2
+        for name in ("maxiter", "maxfev"):
+            if options.get(name) is not None:
+                options[name] = min(options[name], INT_MAX)
         return options
 
     def _iteration(self, run: Run, x: Array, state: Mapping[str, Any]) -> None:

@@ -23,6 +23,7 @@ from optimizers.options.table import (
     Check,
     Option,
     anything,
+    limit,
     number,
     redeclared,
     refused,
@@ -165,7 +166,7 @@ class ADAM(FlowOptimizer):
     """
 
     _declared: tuple[Option, ...] = (
-        Option("maxiter", 10000, whole(0)).means("Maximum number of steps."),
+        Option("maxiter", 10000, limit(0)).means("Maximum number of steps."),
         Option("tol", 1e-6, TOLERANCE).means(
             "The run converges when the norm of a step is less than that."
         ),

@@ -15,7 +15,7 @@ from optimizers.flow import Flow, FlowOptimizer, Step, ended
 from optimizers.gradients.parameter_shift import ParameterShift
 from optimizers.gradients.source import GradientSource
 from optimizers.options.settings import RunSettings
-from optimizers.options.table import NUMBER, TOLERANCE, Check, Option, number, whole
+from optimizers.options.table import NUMBER, TOLERANCE, Check, Option, limit, number, whole
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run.run import Run
@@ -42,7 +42,11 @@ def _each(kind: str, check: Check) -> Check:
         for value in _listed(name, given):
             check(name, value)
 
-    return Check(f"{kind} or sequence of {kind}", test)
+    def convert(given: Any) -> Any:
+        is_one = not isinstance(given, Sequence | np.ndarray)
+        return check.convert(given) if is_one else [check.convert(value) for value in given]
+
+    return Check(f"{kind} or sequence of {kind}", test, convert)
 
 
 class AQGD(FlowOptimizer):
@@ -74,7 +78,7 @@ class AQGD(FlowOptimizer):
 
     _group_form = "stack"
     _declared: tuple[Option, ...] = (
-        Option("maxiter", 1000, _each("int", whole(0))).means(
+        Option("maxiter", 1000, _each("int", limit(0))).means(
             "Maximum number of steps, or one for each epoch."
         ),
         Option("eta", 1.0, _each("float", NUMBER)).means(

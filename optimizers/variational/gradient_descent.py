@@ -12,7 +12,7 @@ from optimizers.asktell.messages import AskData
 from optimizers.flow import Flow, FlowOptimizer, FlowSettings, Step, ended
 from optimizers.gradients.differences import Differences
 from optimizers.gradients.source import GradientSource
-from optimizers.options.table import TOLERANCE, Option, anything, number, whole
+from optimizers.options.table import TOLERANCE, Option, anything, limit, number
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run.run import Run
@@ -40,7 +40,7 @@ class GradientDescent(FlowOptimizer):
     _callback_form = ("nfev", "x", "fun", "stepsize")
 
     _declared: tuple[Option, ...] = (
-        Option("maxiter", 100, whole(0)).means("Maximum number of steps."),
+        Option("maxiter", 100, limit(0)).means("Maximum number of steps."),
         Option("learning_rate", 0.01, anything("float, sequence of float or callable")).means(
             "The rate of all steps, one for each, or a function that returns an iterator of them; "
             "it is called once a run."

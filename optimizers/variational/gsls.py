@@ -10,7 +10,7 @@ from optimizers._types import Array
 from optimizers.asktell.messages import AskData
 from optimizers.flow import Flow, FlowOptimizer, FlowSettings, Step, ended
 from optimizers.options.settings import DISP
-from optimizers.options.table import Option, number, whole
+from optimizers.options.table import Option, limit, number, whole
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run.run import Run
@@ -48,8 +48,8 @@ class GSLS(FlowOptimizer):
     """
 
     _declared: tuple[Option, ...] = (
-        Option("maxiter", 10000, whole(0)).means("Maximum number of iterations."),
-        Option("max_eval", 10000, whole(1)).means(
+        Option("maxiter", 10000, limit(0)).means("Maximum number of iterations."),
+        Option("max_eval", 10000, limit(1)).means(
             "Maximum number of points at which the objective is evaluated: a hard limit. Where "
             "``maxfun`` is given too, the smaller holds."
         ),

@@ -14,7 +14,7 @@ from optimizers._types import Array
 from optimizers.asktell.messages import AskData
 from optimizers.flow import Flow, FlowOptimizer, FlowSettings, Step, ended
 from optimizers.options.settings import DISP, GROUPED, OPTIONS
-from optimizers.options.table import Option, whole
+from optimizers.options.table import Option, limit, whole
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run.run import Run
@@ -109,10 +109,10 @@ class NFT(FlowOptimizer):
     """
 
     _declared: tuple[Option, ...] = (
-        Option("maxiter", None, whole(0)).means(
+        Option("maxiter", None, limit(0)).means(
             "Maximum number of iterations: updates of one variable. No limit by default."
         ),
-        Option("maxfev", 1024, whole(1).or_none).means(
+        Option("maxfev", 1024, limit(1).or_none).means(
             "Maximum number of points at which the objective is evaluated: a hard limit, or None "
             "for none. The last point is spent on the value at the end."
         ),

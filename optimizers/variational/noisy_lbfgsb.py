@@ -15,7 +15,7 @@ from optimizers.flow import Flow, FlowOptimizer, FlowSettings
 from optimizers.gradients.differences import Differences
 from optimizers.noise.level import plan_noise
 from optimizers.noise.steps import ladder
-from optimizers.options.table import Option, is_number, number, whole
+from optimizers.options.table import Option, is_number, limit, number, whole
 from optimizers.problem.derivatives import By
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
@@ -88,7 +88,7 @@ class NoisyLBFGSB(FlowOptimizer):
     handles_noise = True
 
     _declared: tuple[Option, ...] = (
-        Option("maxiter", 15000, whole(0)).means("Maximum number of steps."),
+        Option("maxiter", 15000, limit(0)).means("Maximum number of steps."),
         Option("maxcor", 10, whole(1)).means(
             "How many pairs of steps and differences of gradients are remembered."
         ),

@@ -22,6 +22,7 @@ from optimizers.options.table import (
     Check,
     Option,
     anything,
+    limit,
     number,
     refused,
     whole,
@@ -124,7 +125,7 @@ class SPSA(FlowOptimizer):
     _shifts_are_asked: ClassVar[bool] = True
 
     _declared: tuple[Option, ...] = (
-        Option("maxiter", 100, whole(0)).means("Maximum number of steps."),
+        Option("maxiter", 100, limit(0)).means("Maximum number of steps."),
         Option("blocking", False, FLAG).means(
             "Whether a step is taken only if the value at its end, which is evaluated then, is "
             "less than the last plus ``allowed_increase``."

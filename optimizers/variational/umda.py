@@ -10,7 +10,7 @@ from typing_extensions import Unpack, override
 
 from optimizers.asktell.messages import AskData
 from optimizers.flow import Flow, FlowOptimizer, FlowSettings, Step, ended
-from optimizers.options.table import Option, number, whole
+from optimizers.options.table import Option, limit, number, whole
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run.run import Run
@@ -59,7 +59,7 @@ class UMDA(FlowOptimizer):
     _callback_form = ("nfev", "x", "fun")
 
     _declared: tuple[Option, ...] = (
-        Option("maxiter", 100, whole(1)).means("Maximum number of generations, at least 1."),
+        Option("maxiter", 100, limit(1)).means("Maximum number of generations, at least 1."),
         Option("size_gen", 20, whole(1)).means(
             "How many individuals of a generation are new, at least 1."
         ),

@@ -1,13 +1,17 @@
 """What SciPy's own callers, and those of Qiskit, hand over and take back."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import scipy.optimize as so
-from scipy.optimize import OptimizeResult, rosen
+from scipy.optimize import OptimizeResult, rosen, rosen_der, rosen_hess
 
 from optimizers import (
     COBYLA,
     COBYQA,
+    LBFGSB,
     NELDER_MEAD,
     SLSQP,
     CapabilityError,
@@ -16,6 +20,7 @@ from optimizers import (
     NewtonCG,
     Optimizer,
     OptimizerResult,
+    OptionError,
     SciPyOptimizer,
     StopReason,
     SupportLevel,
@@ -24,11 +29,13 @@ from optimizers import (
     TrustExact,
     TrustKrylov,
     TrustNCG,
+    UnknownOptionError,
+    available,
     fmin_l_bfgs_b,
     fmin_tnc,
     vectorized,
 )
-from tests.making import shown
+from tests.making import make, shown
 
 
 def custmin(fun, x0, args=(), maxfev=None, stepsize=0.1, maxiter=100, callback=None, **options):
@@ -305,3 +312,137 @@ class TestHessianByComplexSteps:
             TrustConstr().stepper([1.0, 2.0], hess="cs")
         with pytest.raises(CapabilityError, match="tells gradients at real points"):
             TrustConstr().stepper([1.0, 2.0], True, hess="cs")
+
+
+EVERY = list(available().values())
+
+
+class TestOptionsOfScipysMinimize:
+    """``scipy.optimize.minimize(method=optimizer, options=..., tol=...)``."""
+
+    def test_they_hold_for_the_run(self):
+        optimizer = LBFGSB(maxiter=50)
+        before = optimizer.settings
+        for options, nit in (({"maxiter": 3}, 3), ({}, 50), ({"maxfun": 9}, 50)):
+            result = so.minimize(rosen, [0.0, 0.0], method=optimizer, tol=1e-9, options=options)
+            assert result.nit <= nit
+            assert result.nfev <= options.get("maxfun", 1000)
+        assert optimizer.settings == before
+        strict, rough = (
+            so.minimize(rosen, [0.0, 0.0], method=NELDER_MEAD(maxfev=2000), tol=tol)
+            for tol in (1e-8, 1e-2)
+        )
+        assert rough.nfev < strict.nfev
+        direct = NELDER_MEAD(maxfev=2000, tol=1e-8).minimize(rosen, [0.0, 0.0])
+        assert np.array_equal(direct.x, strict.x)
+
+    @pytest.mark.parametrize("cls", EVERY, ids=lambda cls: cls.__name__)
+    def test_of_every_class(self, cls):
+        optimizer = make(cls)
+        if "maxiter" not in optimizer.settings or not isinstance(
+            optimizer.settings["maxiter"], int
+        ):
+            return
+        result = so.minimize(
+            rosen,
+            [0.9, 0.8],
+            jac=rosen_der if optimizer.is_gradient_required else None,
+            hess=rosen_hess if optimizer.is_gradient_required else None,
+            method=optimizer,
+            options={"maxiter": 2},
+        )
+        assert result.nit <= 2
+        assert optimizer == make(cls)
+        # Its callers ask whether there is a gradient, as iminuit does.
+        assert ("jac" in result) == (result.jac is not None)
+
+    def test_a_method_of_the_users_gets_its_own(self):
+        optimizer = SciPyOptimizer(custmin, options={"stepsize": 0.05})
+        options = {"maxiter": 1, "stepsize": 0.5}
+        result = so.minimize(rosen, [1.35, 0.9], method=optimizer, options=options)
+        assert result.nfev == 5
+        assert result.x.tolist() == [0.85, 0.9]
+
+    def test_an_unknown_one_is_named(self):
+        with pytest.raises(UnknownOptionError, match="no setting 'maxitr'"):
+            so.minimize(pytest.fail, [0.0], method=LBFGSB(), options={"maxitr": 3})
+        with pytest.raises(OptionError, match="tol is 'x'"):
+            so.minimize(pytest.fail, [0.0], method=LBFGSB(), tol="x")
+
+
+class TestLimitsOfInfinity:
+    @pytest.mark.parametrize("cls", EVERY, ids=lambda cls: cls.__name__)
+    @pytest.mark.parametrize("name", ["maxiter", "maxfev", "maxfun", "max_eval"])
+    def test_is_no_limit(self, cls, name):
+        optimizer = make(cls)
+        if name != "maxfun" and name not in optimizer.settings:
+            return
+        seen = []
+
+        def stop(intermediate_result):
+            seen.append(intermediate_result.nit)
+            return len(seen) == 4
+
+        more = {}
+        if optimizer.is_gradient_required:
+            more = {"jac": rosen_der, "hess": rosen_hess}
+        try:
+            optimizer.set_options(**{name: np.inf})
+        except UnknownOptionError:  # a setting of the run
+            more[name] = np.inf
+        assert cls(**optimizer.settings) == optimizer
+        result = optimizer.minimize(rosen, [-1.2, 1.0], callback=stop, **more)
+        assert not result.stop.is_budget or result.stop.value != name
+
+    @pytest.mark.parametrize("name", ["maxiter", "maxfev", "maxfun"])
+    def test_by_the_name_of_a_method(self, name):
+        for method in ("Nelder-Mead", "Powell", "TNC", "COBYLA", "SLSQP", "trust-constr", "COBYQA"):
+            for options in ({name: np.inf}, {name: float("inf"), "disp": False}):
+                try:
+                    optimizer = SciPyOptimizer(method, options=options)
+                except UnknownOptionError:
+                    continue
+                assert optimizer.minimize(rosen, [0.9, 0.9], maxfun=400).nfev > 4
+
+    def test_minus_infinity_and_nan_are_none(self):
+        for limit in (-np.inf, np.nan):
+            with pytest.raises(OptionError, match="maxiter is"):
+                LBFGSB(maxiter=limit)
+            with pytest.raises(OptionError, match="maxfun is"):
+                COBYLA().minimize(pytest.fail, [1.0], maxfun=limit)
+
+    def test_the_functions_too(self):
+        def both(x):
+            return float(x @ x), 2 * x
+
+        assert fmin_tnc(both, [3.0, 4.0], maxfun=np.inf, messages=0)[0] == pytest.approx(
+            [0, 0], abs=1e-6
+        )
+        found = fmin_l_bfgs_b(both, [3.0, 4.0], maxfun=np.inf, maxiter=np.inf)
+        assert found[0] == pytest.approx([0, 0], abs=1e-6)
+
+
+class TestObjectsAmongOptions:
+    def test_workers_may_be_among_options(self):
+        with ThreadPoolExecutor(2) as pool:
+            for optimizer in (
+                SciPyOptimizer("BFGS", options={"workers": pool.map}),
+                LBFGSB(options={"workers": pool.map}),
+            ):
+                assert optimizer.minimize(rosen, [0.9, 0.8]).success
+                assert optimizer.settings["workers"] == pool.map
+                so.minimize(rosen, [0.9, 0.8], method=optimizer, options={"workers": map})
+
+    def test_what_cannot_be_copied_is_handed_on(self):
+        lock = threading.Lock()
+
+        def method(fun, x0, lock, **_):
+            seen.append(lock)
+            return {"x": x0, "success": True}
+
+        seen = []
+        optimizer = SciPyOptimizer(method, options={"lock": lock})
+        optimizer.set_options(lock=lock)
+        assert optimizer.settings["options"]["lock"] is lock
+        assert optimizer.minimize(rosen, [0.9, 0.8]).success
+        assert seen == [lock]

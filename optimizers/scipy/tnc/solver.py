@@ -17,7 +17,7 @@ from optimizers.run.fast_path import fast_path
 from optimizers.run.memory import Evaluation
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
-from optimizers.scipy.solver import FreeVariables, ScipySolver
+from optimizers.scipy.solver import INT_MAX, FreeVariables, ScipySolver
 from optimizers.scipy.stationary import Evaluate, is_misled, is_stationary
 from optimizers.scipy.tnc import codes, kernel as kernels
 from optimizers.scipy.tnc.codes import FCONVERGED, LSFAIL, NOPROGRESS, XCONVERGED
@@ -142,7 +142,8 @@ def _checked(options: dict[str, Any], problem: Problem, free: FreeVariables) -> 
         name: value for name, value in options.items() if value is not None or name == "accuracy"
     }
     options = {**kernels.TNC_DEFAULTS, "maxfun": _default_limit(problem), **given}
-    options["maxfun"], options["maxCGit"] = int(options["maxfun"]), int(options["maxCGit"])
+    options["maxfun"] = min(int(options["maxfun"]), INT_MAX)
+    options["maxCGit"] = int(options["maxCGit"])
     for name in ("scale", "offset"):
         options[name] = _vector(name, options[name], problem.n, free.mask)
     if options["scale"] is not None:
