@@ -1,8 +1,8 @@
 """Variables as one flat vector, row-major and in list order, and their bounds as two."""
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,22 +10,40 @@ from numpy.typing import NDArray
 from optimizers._types import Array
 from optimizers.errors import CrossedBoundsError, InvalidInputError, InvalidValueError
 
+#: ``rounded(values, toward)``, numbers of float64 rounded to those of a type toward an infinity.
+Rounded: TypeAlias = Callable[[Array, float], Array]
+
+
+def rounded_to(dtype: Any) -> Rounded:
+    """Return what rounds to a type of NumPy's, or to one that was made known to it."""
+    dtype = np.dtype(dtype)
+
+    def rounded(values: Array, toward: float) -> Array:
+        with np.errstate(over="ignore", under="ignore"):
+            near = values.astype(dtype)
+            exact = near.astype(np.float64)
+            is_short = exact < values if toward > 0 else exact > values
+            near = np.where(is_short, np.nextafter(near, dtype.type(toward)), near)
+        return near.astype(np.float64)
+
+    return rounded
+
 
 class Packing:
     """How variables lie in one flat vector: of their dtype if they share one, else float64.
 
-    ``held`` are the types of the framework's, where it has fewer digits than ``dtypes``.
+    ``rounded`` round to the types of the framework's, where it has fewer digits than ``dtypes``.
     """
 
     def __init__(
         self,
         shapes: Sequence[tuple[int, ...]],
         dtypes: Sequence[Any],
-        held: Sequence[Any] | None = None,
+        rounded: Sequence[Rounded] | None = None,
     ) -> None:
         self.shapes = tuple(tuple(int(length) for length in shape) for shape in shapes)
         self.dtypes = tuple(np.dtype(dtype) for dtype in dtypes)
-        self.held = self.dtypes if held is None else tuple(np.dtype(dtype) for dtype in held)
+        self.rounded = [rounded_to(dtype) for dtype in dtypes] if rounded is None else rounded
         sizes = [int(np.prod(shape, dtype=np.int64)) for shape in self.shapes]
         ends = np.cumsum([0, *sizes]).tolist()
         self.slices = tuple(itertools.starmap(slice, itertools.pairwise(ends)))
@@ -115,23 +133,14 @@ def pack_bounds(packing: Packing, matched: Matched) -> tuple[Array, Array]:
                 f"{upper[part][k]}): the lower bound is above the upper one or no number lies "
                 "between them."
             )
-        if packing.held[i] != np.float64:
-            lower[part], upper[part] = _inward(lower[part], upper[part], packing.held[i])
+        held = packing.rounded[i]
+        low, high = held(lower[part], np.inf), held(upper[part], -np.inf)
+        # Bounds with no such number between them fix the variable, at the nearer of the two beside.
+        with np.errstate(invalid="ignore"):
+            nearer = np.where(lower[part] - high <= low - lower[part], high, low)
+        is_fixed = low > high
+        lower[part], upper[part] = (np.where(is_fixed, nearer, side) for side in (low, high))
     return lower, upper
-
-
-def _inward(lower: Array, upper: Array, dtype: Any) -> tuple[Array, Array]:
-    """Return bounds as numbers of a type with fewer digits, not outside of what they were."""
-    with np.errstate(over="ignore", under="ignore"):
-        low, high = lower.astype(dtype), upper.astype(dtype)
-        low = np.where(low.astype(np.float64) < lower, np.nextafter(low, dtype.type(np.inf)), low)
-        up = dtype.type(-np.inf)
-        high = np.where(high.astype(np.float64) > upper, np.nextafter(high, up), high)
-        # Bounds with no such number between them fix the variable, at the nearest.
-        fixed = lower.astype(dtype).astype(np.float64)
-    low, high = low.astype(np.float64), high.astype(np.float64)
-    crossed = low > high
-    return np.where(crossed, fixed, low), np.where(crossed, fixed, high)
 
 
 def _side(given: Any, shape: tuple[int, ...], i: int, absent: float) -> Array:

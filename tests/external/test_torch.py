@@ -3,6 +3,7 @@
 import copy
 import subprocess
 import sys
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -458,6 +459,25 @@ def test_any_optimizer_with_callback_and_budget():
     interface = OptimizerInterface(bowl, bowl.variables, optimizer=LBFGSB(timeout=1e-9))
     interface.minimize()
     assert interface.result_.stop is StopReason.TIMEOUT
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
+@pytest.mark.parametrize("pair", [(0.1, 0.3), (1 / 3, 2 / 3), (0.7, 0.9), (-0.9, -0.7), (0.7, 0.7)])
+@pytest.mark.parametrize("method", ["L-BFGS-B", "Nelder-Mead"])
+def test_parameters_of_few_digits_stay_inside_bounds_that_they_cannot_hold(dtype, pair, method):
+    low, high = pair
+    for sign in (-1, 1):
+        w = parameter([(low + high) / 2] * 2, dtype)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that a start is outside, if it cannot be held
+            minimize(lambda: sign * w.sum(), [w], bounds=[pair], method=method)  # noqa: B023
+        values = w.detach().double()
+        if low == high:
+            assert values.tolist() == [float(torch.tensor(low).to(dtype))] * 2
+        else:
+            assert bool(((values >= low) & (values <= high)).all())
+            nearest = low if sign > 0 else high
+            np.testing.assert_allclose(values, nearest, rtol=1e-2)
 
 
 def test_repeated_calls_go_on_from_the_parameters():

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizers.errors import InvalidInputError
-from optimizers.external.bounds import Matched, Packing
+from optimizers.external.bounds import Matched, Packing, rounded_to
 from optimizers.external.frameworks import require
 
 _CLOSE_OVER = (
@@ -32,7 +32,7 @@ class Tree:
         self._structure, self._dtypes = structure, tuple(dtypes)
         # NumPy has no bfloat16, and float16 is no precision for a solver: float32 holds both.
         host = [np.float64 if dtype == np.float64 else np.float32 for dtype in dtypes]
-        self.packing = Packing(shapes, host, dtypes)
+        self.packing = Packing(shapes, host, [rounded_to(dtype) for dtype in dtypes])
         self._key = structure, self.packing.shapes, self._dtypes
 
     @classmethod

@@ -1,6 +1,7 @@
 """Tensors of PyTorch as variables: the loss is a function that reads them."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from numbers import Real
 from typing import Any
 
@@ -8,13 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from optimizers._types import Array
 from optimizers.errors import InvalidInputError
 from optimizers.external.backend import Backend, check_functions, returned, shape_error
 from optimizers.external.bounds import Matched, Packing
 from optimizers.external.frameworks import require
-
-#: What NumPy calls the types that it has.
-_HELD = {"torch.float16": np.float16, "torch.float64": np.float64}
 
 
 class TorchBackend(Backend):
@@ -40,7 +39,7 @@ class TorchBackend(Backend):
         self.packing = Packing(
             [tuple(v.shape) for v in self.variables],
             [np.float64 if v.dtype == double else np.float32 for v in self.variables],
-            [_HELD.get(str(v.dtype), np.float32) for v in self.variables],
+            [partial(self._rounded, v.dtype) for v in self.variables],
         )
         devices = {variable.device for variable in self.variables}
         self._device = self.variables[0].device
@@ -76,6 +75,15 @@ class TorchBackend(Backend):
             )
         if len({id(variable) for variable in found}) < len(found):
             raise InvalidInputError("var_list has a tensor twice: list each once.")
+        return found
+
+    def _rounded(self, dtype: Any, values: Array, toward: float) -> Array:
+        """Return numbers rounded to a type: see `Rounded`."""
+        exact = self._torch.from_numpy(values)
+        near = exact.to(dtype)
+        is_short = near < exact if toward > 0 else near > exact
+        beyond = self._torch.nextafter(near, self._torch.full_like(near, toward))
+        found: Array = self._torch.where(is_short, beyond, near).double().numpy()
         return found
 
     @override
