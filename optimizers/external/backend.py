@@ -23,6 +23,8 @@ class Backend(ABC):
     variables: list[Any]
     packing: Packing
     limits: tuple[Array, Array] | None = None
+    #: By position, restrictions of variables that no method knows of, in words.
+    ignored: Mapping[int, str] = {}
     #: Whether the loss is known to have no gradient by any variable, once it is evaluated.
     is_unconnected = False
     #: Whether :meth:`hessp` and :meth:`constraint_hessp` can be called.

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from optimizers.errors import InvalidInputError, InvalidValueError
+from optimizers.errors import InvalidInputError, InvalidValueError, warn_user
 from optimizers.external.backend import Backend
-from optimizers.external.bounds import pack_bounds
+from optimizers.external.bounds import Matched, pack_bounds
 from optimizers.external.frameworks import as_list, as_variables, backend_for
 from optimizers.options.settings import RUN_SETTINGS
 from optimizers.result import OptimizerResult
@@ -180,9 +180,16 @@ class ExternalOptimizerInterface:
         variables = None if var_list is None else as_variables(var_list)
         constraints = [*self._equalities, *self._inequalities]
         self._backend = backend_for(loss, variables, constraints, self._uses_hessp())
+        matched: Matched = [None] * len(self._backend.variables)
         if var_to_bounds is not None:
             matched = self._backend.match(var_to_bounds)
             self._backend.limits = pack_bounds(self._backend.packing, matched)
+        for i, restriction in self._backend.ignored.items():
+            if matched[i] is None:
+                warn_user(
+                    f"{restriction}, which is not applied here: give its bounds in var_to_bounds, "
+                    "or inequalities and equalities that say the same."
+                )
         self._check()
 
     def _check(self) -> None:

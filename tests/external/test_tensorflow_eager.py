@@ -242,6 +242,62 @@ def test_bounds(tf, key, method):
     np.testing.assert_allclose(b.numpy(), [[1.5, 1.5], [2.5, 2.5]], atol=1e-5)
 
 
+def of_itself(tf):
+    return tf.Variable([3.0, 4.0], constraint=lambda t: tf.clip_by_value(t, 0.0, np.inf))
+
+
+def of_keras(tf):
+    import keras
+
+    layer = keras.layers.Dense(1, kernel_constraint=keras.constraints.NonNeg())
+    layer.build((None, 2))
+    return layer.kernel
+
+
+@pytest.mark.parametrize("make", [of_itself, of_keras])
+def test_a_constraint_of_a_variables_own_is_not_dropped_in_silence(tf, make):
+    w, free = make(tf), tf.Variable(1.0)
+
+    def loss():
+        return tf.reduce_sum((w + 1.0) ** 2) + free**2
+
+    with pytest.warns(OptimizerWarning, match=r"var_list\[1\], has a constraint .* var_to_bounds"):
+        minimize(loss, [free, w], options={"maxiter": 1})
+    w.assign(np.ones(w.shape))
+    minimize(loss, [free, w], [(w, (0, None))])
+    np.testing.assert_array_equal(w.numpy(), 0.0)
+
+
+@pytest.mark.parametrize("method", ["L-BFGS-B", "Newton-CG", "trust-constr"])
+def test_variables_of_unknown_static_length(tf, method):
+    row = tf.Variable(np.zeros((3, 1)), shape=tf.TensorShape([None, 1]))
+    any_shape = tf.Variable(np.ones((2, 2)), shape=tf.TensorShape(None))
+    unused = tf.Variable(np.ones(2), shape=tf.TensorShape([None]))
+
+    def loss():
+        target = tf.cast(tf.range(tf.shape(row)[0]), tf.float64)[:, None]
+        return tf.reduce_sum((row - target) ** 2) + tf.reduce_sum(any_shape**2)
+
+    given = {"equalities": [lambda: tf.reduce_sum(row) - 3]} if method == "trust-constr" else {}
+    result = minimize(loss, [row, any_shape, unused], method=method, **given)
+    assert result.success
+    np.testing.assert_allclose(row.numpy(), [[0], [1], [2]], atol=1e-6)
+    np.testing.assert_allclose(any_shape.numpy(), np.zeros((2, 2)), atol=1e-6)
+    row.assign(np.zeros((5, 1)))
+    minimize(loss, [row], [(row, (None, 3))])
+    np.testing.assert_allclose(row.numpy().ravel(), [0, 1, 2, 3, 3], atol=1e-6)
+
+
+def test_a_length_that_has_changed_is_an_error(tf):
+    row = tf.Variable(np.ones(3), shape=tf.TensorShape([None]))
+    interface = ScipyOptimizerInterface(lambda: tf.reduce_sum(row**2), [row])
+    interface.minimize()
+    row.assign(np.ones(5))
+    with pytest.raises(InvalidInputError, match=r"shape \(5,\) now and had \(3,\)"):
+        interface.minimize()
+    assert row.numpy().tolist() == [1.0] * 5
+
+
 def test_equality_and_inequality(tf):
     x = tf.Variable(np.zeros(3))
     result = minimize(

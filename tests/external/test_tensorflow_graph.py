@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from optimizers import LBFGSB, CapabilityError, InvalidInputError, StopReason
+from optimizers import LBFGSB, CapabilityError, InvalidInputError, OptimizerWarning, StopReason
 from optimizers.external import (
     ExternalOptimizerInterface,
     OptimizerInterface,
@@ -323,6 +323,15 @@ def test_a_loss_that_is_no_scalar_or_no_variables_are_errors(graph):
         ScipyOptimizerInterface(tf.reduce_sum(x), [])
     with pytest.raises(InvalidInputError, match="there twice"):
         ScipyOptimizerInterface(tf.reduce_sum(x), [x, x])
+
+
+def test_a_constraint_of_a_variables_own_and_no_shape(graph):
+    x = variable([1.0], constraint=abs)
+    with pytest.warns(OptimizerWarning, match="has a constraint of its own"):
+        ScipyOptimizerInterface(tf.reduce_sum(x), [x])
+    y = v1.Variable([1.0], shape=[None], validate_shape=False, use_resource=graph.use_resource)
+    with pytest.raises(InvalidInputError, match="known in the graph"):
+        ScipyOptimizerInterface(tf.reduce_sum(y), [y])
 
 
 def test_what_cannot_be_fed_is_assigned_and_put_back():

@@ -13,11 +13,13 @@ from optimizers.errors import InvalidInputError
 from optimizers.external.backend import Backend, check_functions, returned, shape_error
 from optimizers.external.tensorflow.variables import (
     checked,
+    constraints_of,
     filled,
     for_host,
     own,
     packed,
     packing_of,
+    shapes_of,
     unpacked,
     warn_no_hessp,
     watched,
@@ -71,7 +73,8 @@ class EagerBackend(Backend):
             (loss, *constraints),
             "without arguments: TensorFlow runs eagerly, and a tensor is but a value",
         )
-        self.variables = checked(watched(loss) if var_list is None else var_list)
+        given = watched(loss) if var_list is None else var_list
+        self.variables, self.ignored = checked(given), constraints_of(given)
         self.packing = packing_of(self.variables)
         self._dtype = tf.as_dtype(self.packing.dtype)
         self._is_small = self.packing.size <= _SMALL
@@ -90,6 +93,14 @@ class EagerBackend(Backend):
                     "tensor is but a value: pass a function without arguments that computes it."
                 )
         super().prepare(fetches)
+        for variable, shape, now in zip(
+            self.variables, self.packing.shapes, shapes_of(self.variables), strict=True
+        ):
+            if now != shape:
+                raise InvalidInputError(
+                    f"{variable.name} has shape {now} now and had {shape} when the interface was "
+                    "made: make another, or call optimizers.external.tensorflow.minimize."
+                )
         self._both = self._compiled("both", self._trace_both, fetches)
         self.is_unconnected = self._both.is_unconnected
         if self._second_order:

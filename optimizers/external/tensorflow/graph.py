@@ -14,6 +14,7 @@ from optimizers.external.backend import Backend, scalar, shape_error
 from optimizers.external.tensorflow.variables import (
     Feeding,
     checked,
+    constraints_of,
     filled,
     for_host,
     own,
@@ -52,7 +53,7 @@ class GraphBackend(Backend):
         with loss.graph.as_default(), loss.graph.control_dependencies(None):
             if var_list is None:
                 var_list = v1.trainable_variables()
-            self.variables = checked(var_list)
+            self.variables, self.ignored = checked(var_list, True), constraints_of(var_list)
             self.packing = packing_of(self.variables)
             with v1.name_scope("external_optimizer"):
                 self._build(loss, constraints, second_order)

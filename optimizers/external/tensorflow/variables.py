@@ -17,8 +17,11 @@ def own(variable: Any) -> Any:
     return variable.value if is_keras(variable) else variable
 
 
-def checked(var_list: Sequence[Any]) -> list[Any]:
-    """Return TensorFlow's own variables, each of which must be of real floats and a fixed shape."""
+def checked(var_list: Sequence[Any], needs_shape: bool = False) -> list[Any]:
+    """Return TensorFlow's own variables, each of which must be of real floats.
+
+    With ``needs_shape``, as in a graph, their shapes must be known before they have values.
+    """
     variables: list[Any] = []
     for i, given in enumerate(var_list):
         variable = own(given)
@@ -26,10 +29,15 @@ def checked(var_list: Sequence[Any]) -> list[Any]:
             raise InvalidInputError(
                 f"var_list[{i}] is {given!r:.200}, expected a tf.Variable or one of Keras."
             )
-        if not (variable.dtype.base_dtype.is_floating and variable.shape.is_fully_defined()):
+        if not variable.dtype.base_dtype.is_floating:
             raise InvalidInputError(
-                f"var_list[{i}], {variable.name}, has dtype {variable.dtype.base_dtype.name} and "
-                f"shape {variable.shape}, expected real floats and a fixed shape."
+                f"var_list[{i}], {variable.name}, has dtype {variable.dtype.base_dtype.name}, "
+                "expected real floats."
+            )
+        if needs_shape and not variable.shape.is_fully_defined():
+            raise InvalidInputError(
+                f"var_list[{i}], {variable.name}, has shape {variable.shape}, expected one that is "
+                "known in the graph: make it with a shape, or minimize in eager mode."
             )
         if any(variable is known for known in variables):
             raise InvalidInputError(f"var_list[{i}], {variable.name}, is there twice.")
@@ -41,6 +49,15 @@ def checked(var_list: Sequence[Any]) -> list[Any]:
     return variables
 
 
+def constraints_of(var_list: Sequence[Any]) -> dict[int, str]:
+    """Return, by position, what variables have for TensorFlow's own optimizers alone."""
+    return {
+        i: f"{given.name}, var_list[{i}], has a constraint of its own, {given.constraint!r:.100}"
+        for i, given in enumerate(var_list)
+        if getattr(given, "constraint", None) is not None
+    }
+
+
 def watched(loss: Callable[[], Any]) -> list[Any]:
     """Return the trainable variables that a function reads, in the order of their creation."""
     with tf.GradientTape() as tape:
@@ -48,11 +65,18 @@ def watched(loss: Callable[[], Any]) -> list[Any]:
     return list(tape.watched_variables())
 
 
+def shapes_of(variables: Sequence[Any]) -> list[tuple[int, ...]]:
+    """Return the shapes of variables: what they are made with, or of what they hold now."""
+    return [
+        tuple(v.shape.as_list() if v.shape.is_fully_defined() else tf.shape(v).numpy().tolist())
+        for v in variables
+    ]
+
+
 def packing_of(variables: Sequence[Any]) -> Packing:
     """Return how variables lie in a vector."""
     return Packing(
-        [tuple(variable.shape.as_list()) for variable in variables],
-        [variable.dtype.base_dtype.as_numpy_dtype for variable in variables],
+        shapes_of(variables), [variable.dtype.base_dtype.as_numpy_dtype for variable in variables]
     )
 
 
@@ -70,7 +94,11 @@ def for_host(loss: Any) -> Any:
 def filled(gradients: Sequence[Any], variables: Sequence[Any]) -> tuple[list[Any], bool]:
     """Return gradients with zeros in the place of those that are None, and whether all are."""
     dense = [
-        tf.zeros(v.shape, v.dtype.base_dtype) if g is None else tf.convert_to_tensor(g)
+        tf.convert_to_tensor(g)
+        if g is not None
+        else tf.zeros(v.shape, v.dtype.base_dtype)
+        if v.shape.is_fully_defined()
+        else tf.zeros_like(v)
         for g, v in zip(gradients, variables, strict=True)
     ]
     return dense, all(gradient is None for gradient in gradients)
