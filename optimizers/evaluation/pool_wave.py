@@ -8,17 +8,14 @@ import asyncio
 import math
 import statistics
 import time
-from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Future, wait
-from dataclasses import dataclass
 from typing import Any
-
-from numpy.typing import NDArray
 
 from optimizers.errors import BrokenPoolError, EvaluationTimeoutError, WorkerDiedError
 from optimizers.evaluation.evaluator import Part
 from optimizers.evaluation.executors import Pool
+from optimizers.evaluation.pool_task import PoolTask, PoolTasks
 from optimizers.evaluation.task import (
     Failure,
     TaskResult,
@@ -27,7 +24,7 @@ from optimizers.evaluation.task import (
     not_loaded,
     perform,
 )
-from optimizers.evaluation.wave import Block, Wave
+from optimizers.evaluation.wave import Wave
 
 #: A task is hedged when it has taken this many times the median of those that are done.
 _SLOW = 1.5
@@ -35,34 +32,10 @@ _HOPELESS = (
     "the pool is the caller's own: pass a factory that makes one, or a number of workers, to go on "
     "with a new one"
 )
-#: The most seconds that a task of several points should take.
-_SHORT = 0.05
 #: Seconds that a worker may take to load the objective, imports included, the first time.
 _LOADING = 10.0
 #: Seconds between two looks at tasks that may be overdue.
 _TICK = 0.01
-
-
-@dataclass(eq=False)
-class _Task:
-    """Rows of a block that are evaluated together."""
-
-    block: Block
-    part: slice
-    began: float = 0.0
-    #: How many evaluations of it failed, and how many workers died of it.
-    failures: int = 0
-    deaths: int = 0
-    is_hedged: bool = False
-    has_payload: bool = False
-
-    @property
-    def size(self) -> int:
-        return int(self.part.stop - self.part.start)
-
-    @property
-    def points(self) -> NDArray[Any]:
-        return self.block.points[self.part]
 
 
 class PoolWave:
@@ -70,14 +43,8 @@ class PoolWave:
 
     def __init__(self, pool: Pool, wave: Wave) -> None:
         self._pool, self._wave = pool, wave
-        self._count = sum(len(block.points) for block in wave.blocks)
-        # What is in no task yet: the rest of a block, and the blocks after it.
-        self._waiting = deque((block, 0) for block in wave.blocks if len(block.points))
-        self._again: deque[_Task] = deque()
-        self._running: dict[Future[Any], _Task] = {}
-        self._times: list[float] = []
-        self._has_first = False
-        self._chunk: int | None = None
+        self._tasks = PoolTasks(pool, wave)
+        self._running: dict[Future[Any], PoolTask] = {}
 
     def answers(self) -> Iterator[Part]:
         """Yield parts as they arrive."""
@@ -109,7 +76,7 @@ class PoolWave:
 
     def _fill(self) -> None:
         while self._idle() > 0 and not self._wave.is_overdue:
-            task = self._take()
+            task = self._tasks.take()
             if task is None:
                 return
             self._start(task)
@@ -118,53 +85,12 @@ class PoolWave:
         stale = self._pool.stale
         for future in [future for future in stale if future.done()]:
             stale.discard(future)
-        suspects = any(task.deaths > 1 for task in (*self._running.values(), *self._again))
+        suspects = any(task.deaths > 1 for task in (*self._running.values(), *self._tasks.again))
         # Those with whom workers died twice run alone, to find the one that kills.
         width = 1 if suspects else max(1, self._pool.workers.width - len(stale))
         return width - len(self._running)
 
-    def _take(self) -> _Task | None:
-        if self._again:
-            return self._again.popleft()
-        if not self._waiting:
-            return None
-        block, start = self._waiting.popleft()
-        end = min(start + self._size(block, start), len(block.points))
-        if end < len(block.points):
-            self._waiting.appendleft((block, end))
-        return _Task(block, slice(start, end))
-
-    def _size(self, block: Block, start: int) -> int:
-        """Return how many points the next task takes, of a block from a row on."""
-        pool = self._pool
-        form = pool.way(block)[1]
-        if form == "raw":
-            return 1
-        if form == "rows":
-            return math.ceil(len(block.points) / min(pool.workers.width, 1e9))
-        if pool.size is not None and pool.size > 1:
-            return pool.size
-        if pool.size is None:  # a stack: as many as fill the workers
-            self._chunk = self._chunk or self._fair(min(pool.workers.width, 1e9))
-            return self._chunk
-        if not self._has_first or pool.workers.width >= self._count:
-            return 1
-        # The value has come and the gradient is wanted: the rest in one round. But a task cannot
-        # be taken back half-way, nor its points told apart when it hangs: it is kept short.
-        self._chunk = self._chunk or math.ceil((len(block.points) - start) / pool.workers.width)
-        quick = _SHORT / max(statistics.median(self._times), 1e-9) if self._times else 1.0
-        return max(1, min(self._chunk, int(quick)))
-
-    def _fair(self, width: float) -> int:
-        """Return the size of tasks that fill the workers in one round."""
-        sizes = [len(block.points) for block in self._wave.blocks if block.function is None]
-        chunk = max(1, math.ceil(self._count / width))
-        # Each block's last task may be smaller.
-        while chunk < max(sizes) and sum(math.ceil(size / chunk) for size in sizes) > width:
-            chunk += 1
-        return chunk
-
-    def _start(self, task: _Task) -> None:
+    def _start(self, task: PoolTask) -> None:
         task.began = time.monotonic()
         fun, form = self._pool.way(task.block)
         function = self._pool.function(fun)
@@ -186,7 +112,7 @@ class PoolWave:
         self._running[future] = task
         self._pool.busiest = max(self._pool.busiest, len(self._running))
 
-    def _drop(self, future: Future[Any], task: _Task) -> None:
+    def _drop(self, future: Future[Any], task: PoolTask) -> None:
         if future.cancel():
             self._pool.facts.count(task.block, task.part, -1)
         elif not future.done():
@@ -194,7 +120,7 @@ class PoolWave:
 
     # From futures to answers.
 
-    def _collect(self, future: Future[Any], task: _Task) -> Iterator[Part]:
+    def _collect(self, future: Future[Any], task: PoolTask) -> Iterator[Part]:
         try:
             result = future.result()
         except BrokenExecutor as error:
@@ -213,26 +139,26 @@ class PoolWave:
         if isinstance(result, Unknown):
             self._pool.facts.count(task.block, task.part, -1)
             task.has_payload = True
-            self._again.appendleft(task)
+            self._tasks.again.appendleft(task)
             return
         if not result.is_loaded:
             self._pool.facts.count(task.block, task.part, -1)
             raise not_loaded(self._pool.way(task.block)[0], result.error) from result.error
         self._pool.answered.add(result.worker)
         if task.block.cost:
-            self._times.append((time.monotonic() - task.began) / task.size)
+            self._tasks.times.append((time.monotonic() - task.began) / task.size)
         for twin in [f for f, other in self._running.items() if other is task]:
             self._running.pop(twin)
             self._drop(twin, task)
         yield from self._answer(task, result)
 
-    def _answer(self, task: _Task, result: TaskResult) -> Iterator[Part]:
+    def _answer(self, task: PoolTask, result: TaskResult) -> Iterator[Part]:
         pool, start, count = self._pool, task.part.start, len(result.values)
         facts = pool.facts
         facts.precision = max(facts.precision, result.precision)
         facts.seconds, facts.worker = result.seconds, result.worker
         if start == 0 and task.block is self._wave.blocks[0]:
-            self._has_first = True
+            self._tasks.has_first = True
         if count:
             yield task.block, slice(start, start + count), result.values
         if result.error is None:
@@ -243,22 +169,22 @@ class PoolWave:
         # With groups the whole call failed; otherwise one point, and those after it never began.
         size = 1 if pool.way(task.block)[1] in ("points", "raw") else task.size
         end = start + count + size
-        failed = _Task(task.block, slice(start + count, end), failures=task.failures)
-        rest = _Task(task.block, slice(end, task.part.stop))
+        failed = PoolTask(task.block, slice(start + count, end), failures=task.failures)
+        rest = PoolTask(task.block, slice(end, task.part.stop))
         if rest.size:
             pool.facts.count(task.block, rest.part, -1)
-            self._again.append(rest)
+            self._tasks.again.append(rest)
         yield from self._fail(failed, result.error)
 
-    def _fail(self, task: _Task, error: Failure) -> Iterator[Part]:
+    def _fail(self, task: PoolTask, error: Failure) -> Iterator[Part]:
         task.failures += 1
         may = task.failures <= self._pool.retries and is_worth_a_retry(error)
         yield from self._again_or(error, task, may)
 
-    def _again_or(self, error: Failure, task: _Task, may: bool = True) -> Iterator[Part]:
+    def _again_or(self, error: Failure, task: PoolTask, may: bool = True) -> Iterator[Part]:
         """Evaluate a task once more if it may be, and the budget allows it; else it has failed."""
         if may and self._wave.retries.grants(task.block, task.part):
-            self._again.append(task)
+            self._tasks.again.append(task)
         else:
             yield task.block, task.part, error
 
@@ -278,7 +204,7 @@ class PoolWave:
         is_killed, became = self._pool.workers.kill()
         if is_killed:
             self._pool.answered.clear()
-        victims: dict[_Task, None] = {}  # died with the one that was killed
+        victims: dict[PoolTask, None] = {}  # died with the one that was killed
         for future, task in list(self._running.items()):
             if task in overdue or (is_killed and future in unfinished):
                 self._running.pop(future)
@@ -294,9 +220,9 @@ class PoolWave:
             yield from self._again_or(late, task)
         for task in overdue:
             late = EvaluationTimeoutError(f"{took} at x = {self._shown(task)}; {became}")
-            yield from self._fail(_Task(task.block, task.part, failures=task.failures), late)
+            yield from self._fail(PoolTask(task.block, task.part, failures=task.failures), late)
 
-    def _bury(self, task: _Task, error: BrokenExecutor) -> Iterator[Part]:
+    def _bury(self, task: PoolTask, error: BrokenExecutor) -> Iterator[Part]:
         """Send what a broken pool left undone to a new one, or say which point breaks it."""
         victims = [task]
         for future, other in list(self._running.items()):
@@ -325,7 +251,7 @@ class PoolWave:
             died.__cause__ = error
             yield from self._again_or(died, victim, can_go_on and not is_guilty)
 
-    def _shown(self, task: _Task) -> str:
+    def _shown(self, task: PoolTask) -> str:
         points = task.points
         return f"{(points[0] if len(points) == 1 else points).tolist()!s:.500}"
 
@@ -343,7 +269,7 @@ class PoolWave:
         is_loading = any(task.has_payload for task in self._running.values())
         return _LOADING if is_loading or not self._pool.is_warm else 0.0
 
-    def _end(self, task: _Task, loading: float) -> float:
+    def _end(self, task: PoolTask, loading: float) -> float:
         """Return when a task has run for too long."""
         return task.began + self._pool.eval_timeout * task.size + loading
 
@@ -351,9 +277,9 @@ class PoolWave:
         pool = self._pool
         return (
             pool.hedges
-            and not self._waiting
-            and not self._again
-            and len(self._times) >= len(self._running)
+            and not self._tasks.waiting
+            and not self._tasks.again
+            and len(self._tasks.times) >= len(self._running)
             and self._idle() > 0
             and any(task.block.cost and not task.is_hedged for task in self._running.values())
         )
@@ -361,7 +287,7 @@ class PoolWave:
     def _hedge(self) -> None:
         if not self._may_hedge():
             return
-        usual = statistics.median(self._times)
+        usual = statistics.median(self._tasks.times)
         for task in list(self._running.values()):
             slow = time.monotonic() - task.began > _SLOW * usual * task.size
             may = slow and task.block.cost and not task.is_hedged and self._idle() > 0
