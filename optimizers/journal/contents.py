@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from optimizers.errors import JournalError
+from optimizers.journal.checks import ERRORS, check_entry, check_header, check_record
+from optimizers.journal.checksum import opened
 from optimizers.journal.journal import Journal
 from optimizers.journal.jsonl import not_a_journal, read_lines
 from optimizers.journal.records import Record
@@ -43,33 +45,40 @@ def read(path: str) -> JournalContents | None:
 def parsed(path: str, lines: Sequence[bytes]) -> JournalContents | None:
     """Return what the lines of a journal say; None if there are none."""
     contents: JournalContents | None = None
-    for number, text in enumerate(lines, 1):
+    for number, line in enumerate(lines, 1):
         try:
             # As bytes, what holds zeros would be taken for another encoding.
-            entry = json.loads(text.decode())
+            entry = json.loads(opened(line).decode())
             if contents is None:
                 if type(entry["journal"]) is not int:
                     raise not_a_journal(path)
+                check_header(path, entry)
                 contents = JournalContents(entry)
             else:
                 _add(contents, entry)
-        except (ValueError, KeyError, TypeError) as error:
-            if contents is None:
-                raise not_a_journal(path) from None
+        except JournalError:
+            raise
+        except ERRORS as error:
+            advice = "With that line and those behind it taken out, the run goes on from what is"
             raise JournalError(
                 f"The journal {path} is damaged: its line {number} is "
-                f"{text.decode(errors='backslashreplace')!r:.200} "
-                f"({type(error).__name__}: {error}). With that line and those behind it taken "
-                "out, the run goes on from what is before."
+                f"{line.decode(errors='backslashreplace')!r:.200} "
+                f"({type(error).__name__}: {error!s:.200}). "
+                + (f"{advice} before." if contents else "Name another file as journal.")
             ) from None
     return contents
 
 
 def _add(contents: JournalContents, entry: dict[str, Any]) -> None:
+    n = contents.header["problem"]["n"]
     if "seq" in entry:
-        contents.records.append(Record.from_entry(entry))
+        record = Record.from_entry(entry)
+        check_record(record, n)
+        contents.records.append(record)
         contents.end = None
-    elif "left" in entry:
+        return
+    check_entry(entry, n)
+    if "left" in entry:
         contents.left[entry["left"]] = entry["started"]
     elif "width" in entry:
         contents.width = math.inf if entry["width"] is None else entry["width"]

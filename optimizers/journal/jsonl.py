@@ -7,6 +7,7 @@ import time
 import weakref
 
 from optimizers.errors import JournalError, JournalLockedError, warn_user
+from optimizers.journal.checksum import sealed
 
 try:
     import fcntl
@@ -58,7 +59,7 @@ class JsonLines:
 
     def append(self, text: str) -> None:
         """Write one or several lines, durable when this returns as far as ``interval`` says."""
-        data = text.encode() + b"\n"
+        data = sealed(text) if "\n" not in text else b"".join(map(sealed, text.split("\n")))
         try:
             if os.write(self._file, data) != len(data):
                 # A disk that has become full takes a part, and refuses the rest with the reason.

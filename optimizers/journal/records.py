@@ -10,7 +10,7 @@ import sys
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,21 +111,26 @@ class Record:
     def from_entry(cls, entry: dict[str, Any]) -> "Record":
         """Return the record of a line of JSON that was read."""
         is_complex = bool(entry.get("complex"))
-        gradient = entry.get("g")
+        seq, gradient, failure = whole(entry["seq"]), entry.get("g"), entry.get("error")
+        worker = entry.get("worker", "")
+        if entry["kind"] not in get_args(Kind):
+            raise ValueError(f"kind is {entry['kind']!r}")
+        if not isinstance(worker, str) or not isinstance(failure, str | None):
+            raise TypeError("worker or error is not text")
         return cls(
-            entry["seq"],
+            seq,
             entry["kind"],
             decoded(entry["x"], np.complex128 if is_complex else np.float64),
             _number(entry.get("f")),
             None if gradient is None else decoded(gradient),
-            entry.get("error"),
-            entry.get("t"),
-            entry.get("worker", ""),
-            entry.get("eps", 0.0),
-            entry.get("ask", entry["seq"]),
-            entry.get("part", entry["seq"]),
-            entry.get("late", False),
-            entry.get("se"),
+            failure,
+            _real(entry.get("t")),
+            worker,
+            float(entry.get("eps", 0.0)),
+            whole(entry.get("ask", seq)),
+            whole(entry.get("part", seq)),
+            bool(entry.get("late")),
+            _real(entry.get("se")),
         )
 
 
@@ -162,7 +167,7 @@ def encoded(x: NDArray[Any]) -> str:
 def decoded(text: str, dtype: type[np.generic] = np.float64) -> NDArray[Any]:
     """Return the vector of a text, as an array of its own."""
     little = np.dtype(dtype).newbyteorder("<")
-    return np.frombuffer(a2b_base64(text), little).astype(dtype)
+    return np.frombuffer(a2b_base64(text, strict_mode=True), little).astype(dtype)
 
 
 def _digits(value: float | complex) -> str:
@@ -172,12 +177,22 @@ def _digits(value: float | complex) -> str:
     return float.__repr__(value) if math.isfinite(value) else f'"{float(value)}"'
 
 
+def whole(value: Any) -> int:
+    """Return a number from 0 that was read; raise TypeError if it is none."""
+    if type(value) is not int or value < 0:
+        raise TypeError(f"{value!r:.50} is not a whole number from 0")
+    return value
+
+
+def _real(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
 def _number(value: Any) -> float | complex | None:
-    if value is None:
-        return None
     if isinstance(value, list):
-        return complex(float(value[0]), float(value[1]))
-    return float(value)
+        real, imaginary = value
+        return complex(float(real), float(imaginary))
+    return _real(value)
 
 
 def counts_of(records: Iterable[Record]) -> dict[str, int]:

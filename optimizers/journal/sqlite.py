@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from optimizers.errors import JournalError, warn_user
+from optimizers.journal.checksum import sealed
 from optimizers.journal.jsonl import check_regular, locked, not_a_journal, not_written
 
 _TABLE = "CREATE TABLE {}entries (number INTEGER PRIMARY KEY, entry TEXT NOT NULL)"
@@ -89,11 +90,13 @@ class SqliteLines:
                 self._execute("PRAGMA synchronous = FULL")
             if "\n" in text:
                 self._execute("BEGIN")
-                rows = [(line,) for line in text.split("\n")]
+                rows = [(sealed(line)[:-1].decode(),) for line in text.split("\n")]
                 self._database.executemany("INSERT INTO entries (entry) VALUES (?)", rows)
                 self._execute("COMMIT")
             else:
-                self._execute("INSERT INTO entries (entry) VALUES (?)", (text,))
+                self._execute(
+                    "INSERT INTO entries (entry) VALUES (?)", (sealed(text)[:-1].decode(),)
+                )
             self._unmerged += 1
             if now - self._merged >= _SECONDS or self._unmerged >= _ADDITIONS:
                 # To nothing: then each page of a log that is left behind was not yet merged.

@@ -419,5 +419,5 @@ def test_once_in_so_many_seconds(tmp_path, monkeypatch, kind):
     lines.close()
     assert synced[:2] == [110.0, 121.0]
     lines = kind(str(tmp_path / "lines"), 10.0)
-    assert [json.loads(line) for line in lines.lines] == [json.loads(text)] * 6
+    assert [json.loads(line)["journal"] for line in lines.lines] == [1] * 6
     lines.close()

@@ -1,0 +1,93 @@
+"""What the lines of a journal must hold, whoever wrote them: the first, the records, the others.
+
+Each check raises one of ERRORS; sizes that a header tells are compared with what bears them out.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from optimizers.errors import JournalMismatchError
+from optimizers.journal.header import FORMAT, bounds_of, seed_of, start_of
+from optimizers.journal.records import Record, decoded, whole
+from optimizers.result import OptimizerResult
+
+#: What reading a line may raise that is not as it must be.
+ERRORS = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError)
+
+_HEADER = {
+    **dict.fromkeys(("created", "optimizer"), str),
+    **dict.fromkeys(("settings", "problem", "functions", "versions", "seed"), dict),
+    **dict.fromkeys(("serial", "has_workers"), bool),
+}
+_PROBLEM = ("n", "x0", "lower", "upper", "jac", "constraints", "hess", "hessp")
+_RESULT = ("x", "fun", "nfev", "njev", "nit", "success", "message", "stop")
+_COUNTS = ("next", "nfev", "njev", "nhev", "nit", "nrejected")
+
+
+def check_header(path: str, header: dict[str, Any]) -> None:
+    """Raise unless a journal's first line is one of this format."""
+    if header["journal"] != FORMAT:
+        raise JournalMismatchError(
+            f"The journal {path} has the format {header['journal']!r}, expected {FORMAT}: its line "
+            "1 was written by another version of optimizers, which can go on with it."
+        )
+    for name, kind in _HEADER.items():
+        _require(name, header[name], kind)
+    problem = header["problem"]
+    for name in _PROBLEM:
+        problem[name]
+    n, bounds = whole(problem["n"]), bounds_of(header)
+    if start_of(header).size != n or len(bounds or [()] * n) != n:
+        raise ValueError(f"n is {n}, and x0 or bounds have another size")
+    _require("options", header["settings"].get("options") or {}, dict)
+    _require("notes", header.get("notes", {}), dict)
+    seed = seed_of(header["seed"])
+    if seed is None:
+        raise ValueError("no seed")
+    np.random.default_rng(seed)
+
+
+def check_record(record: Record, n: int) -> None:
+    """Raise unless a record is of a run with so many variables, and answers what was asked."""
+    kind = record.kind
+    if record.x.size != n * (2 if kind == "hessp" else 1):
+        raise ValueError(f"x has {record.x.size} components")
+    if record.jac is not None and record.jac.size != (n * n if kind == "hess" else n):
+        raise ValueError(f"g has {record.jac.size} components")
+    if record.failure is None and (
+        (record.fun is None and kind in ("fun", "both")) or (record.jac is None and kind != "fun")
+    ):
+        raise ValueError(f"no answer to {kind}")
+
+
+def check_entry(entry: Mapping[str, Any], n: int) -> None:
+    """Raise unless a line that is not a record is one of those that there are."""
+    if "left" in entry:
+        values, gradients = entry["started"]
+        for count in (entry["left"], values, gradients):
+            whole(count)
+    elif "width" in entry:
+        if entry["width"] is not None and not float(entry["width"]) >= 1.0:
+            raise ValueError("width is below 1")
+    elif "restart" in entry:
+        start = entry["restart"]
+        for name in _COUNTS:
+            whole(start[name])
+        if decoded(start["x"]).size != n:
+            raise ValueError("x has another size")
+        _require("fun", start["fun"], float | int | None)
+    elif "end" in entry:
+        _require("error", entry.get("error"), str | None)
+        if entry["end"] is not None:
+            result = OptimizerResult.from_dict(entry["end"])
+            for name in _RESULT:
+                result[name]
+    elif "resumed" not in entry:
+        raise ValueError("an entry of an unknown kind")
+
+
+def _require(name: str, value: Any, kind: Any) -> None:
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} is {value!r:.50}")
