@@ -2,7 +2,9 @@
 
 import codecs
 import contextlib
+import errno
 import os
+import tempfile
 import time
 import weakref
 
@@ -18,6 +20,11 @@ except ImportError:  # Windows
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
 #: Where Windows locks: behind the end of any file, since what is locked there cannot be read.
 _FAR = 1 << 62
+#: What the system says of a lock that another has, of what a file system cannot do, and of a disk
+#: without room.
+_LOCKED = errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK
+_UNSUPPORTED = errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP
+_FULL = errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)
 #: How a journal begins.
 _BEGIN = b'{"journal":1,"created":"'
 
@@ -70,7 +77,7 @@ class JsonLines:
             if self._interval < float("inf"):
                 now = time.monotonic()
                 if now - self._synced >= self._interval:
-                    os.fsync(self._file)
+                    self._sync()
                     self._synced = now
         except OSError as error:
             # Half a line is not a record.
@@ -79,13 +86,32 @@ class JsonLines:
             raise not_written(self.path, error) from error
         self._size += len(data)
 
+    def _sync(self) -> None:
+        """Force what is written to the disk, where the file system can."""
+        try:
+            os.fsync(self._file)
+        except OSError as error:
+            self._interval = float("inf")  # what failed once says nothing the next time
+            if error.errno not in _UNSUPPORTED:
+                raise
+            warn_user(
+                f"The journal {self.path} cannot be forced to the disk, which its file system "
+                f"refuses ({error.strerror}): a failure of the machine may cost the last records."
+            )
+
     def close(self) -> None:
         """Close the file, and with it give the lock back."""
         if self._file >= 0:
-            if self._interval < float("inf"):
-                with contextlib.suppress(OSError):
-                    os.fsync(self._file)
-            self.forget()
+            try:
+                if self._interval < float("inf"):
+                    self._sync()
+            except OSError as error:
+                warn_user(
+                    f"The last records of the journal {self.path} may not be on the disk: "
+                    f"{error.strerror}."
+                )
+            finally:
+                self.forget()
 
     def forget(self) -> None:
         """Close the file without touching it."""
@@ -121,9 +147,11 @@ def check_regular(path: str) -> None:
 
 def not_written(path: str, error: Exception) -> JournalError:
     """Return the error for a record that could not be written."""
+    is_full = getattr(error, "errno", None) in _FULL or "is full" in str(error)
     return JournalError(
         f"The journal {path} cannot be written: {error}. The run ended there, with all evaluations "
-        "before this one recorded: make room, and run the same again to go on."
+        f"before this one recorded: {'make room' if is_full else 'mend that'}, and run the same "
+        "again to go on."
     )
 
 
@@ -152,7 +180,25 @@ def _lock(file: int, path: str) -> None:
             os.lseek(file, _FAR, os.SEEK_SET)
             msvcrt.locking(file, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
     except OSError as error:
-        raise locked(path) from error
+        if error.errno in _LOCKED:
+            raise locked(path) from error
+        warn_user(
+            f"The journal {path} is not locked, which its file system refuses ({error.strerror}): "
+            "a second run on it would not be noticed, so let there be none."
+        )
+
+
+def refused_lock(path: str) -> str:
+    """Return the system's words if no file in that folder can have the locks of a database."""
+    words = ""
+    folder = os.path.dirname(os.path.abspath(path))
+    with contextlib.suppress(OSError), tempfile.TemporaryFile(dir=folder) as file:
+        try:
+            if fcntl is not None:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            words = str(error.strerror)
+    return words
 
 
 _OPEN: "weakref.WeakSet[JsonLines]" = weakref.WeakSet()

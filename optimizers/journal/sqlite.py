@@ -18,7 +18,7 @@ from typing import Any
 
 from optimizers.errors import JournalError, warn_user
 from optimizers.journal.checksum import sealed
-from optimizers.journal.jsonl import check_regular, locked, not_a_journal, not_written
+from optimizers.journal.jsonl import check_regular, locked, not_a_journal, not_written, refused_lock
 
 _TABLE = "CREATE TABLE {}entries (number INTEGER PRIMARY KEY, entry TEXT NOT NULL)"
 _VIEW = """
@@ -242,6 +242,11 @@ def _code(error: sqlite3.Error) -> int:
 
 def _translated(path: str, error: sqlite3.Error) -> JournalError:
     code = _code(error)
+    if code in (*_BUSY, sqlite3.SQLITE_IOERR) and (words := refused_lock(path)):
+        return JournalError(
+            f"The journal {path} cannot be opened: a database needs locks, which its file system "
+            f"refuses ({words}). Use another file system, or lines, as run.jsonl, for a new run."
+        )
     if code in _BUSY:
         return locked(path)
     if code == sqlite3.SQLITE_NOTADB or not code:

@@ -1,8 +1,10 @@
 """Where a journal's lines are kept: mended, locked, and what becomes of a run on a full disk."""
 
+import errno
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -129,8 +131,6 @@ load = optimizers.load
 
 
 def test_another_database_is_left_alone(tmp_path):
-    import sqlite3
-
     path = tmp_path / "mine.db"
     with sqlite3.connect(path) as database:
         database.execute("CREATE TABLE mine (a)")
@@ -421,3 +421,88 @@ def test_once_in_so_many_seconds(tmp_path, monkeypatch, kind):
     lines = kind(str(tmp_path / "lines"), 10.0)
     assert [json.loads(line)["journal"] for line in lines.lines] == [1] * 6
     lines.close()
+
+
+# File systems that cannot lock, or cannot force what is written to the disk.
+
+
+def refusing(number):
+    def refuse(*given):
+        raise OSError(number, os.strerror(number))
+
+    return refuse
+
+
+@pytest.mark.parametrize(
+    "number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EIO, errno.EINVAL]
+)
+def test_a_file_system_without_locks_is_no_other_run(tmp_path, monkeypatch, number):
+    fcntl = pytest.importorskip("fcntl")
+    monkeypatch.setattr(fcntl, "flock", refusing(number))
+    path = tmp_path / "run.jsonl"
+    for maxfun in (9, 15000):
+        with pytest.warns(OptimizerWarning) as caught:
+            result = LBFGSB(maxfun=maxfun).minimize(rosen, START, journal=path)
+        (words,) = [str(warning.message) for warning in caught]
+        assert "is not locked" in words
+        assert os.strerror(number) in words
+    assert result.success
+
+
+@pytest.mark.parametrize("number", [errno.EWOULDBLOCK, errno.EACCES])
+def test_a_lock_that_another_has_is_one(tmp_path, monkeypatch, number):
+    fcntl = pytest.importorskip("fcntl")
+    monkeypatch.setattr(fcntl, "flock", refusing(number))
+    with pytest.raises(JournalLockedError, match="is being written by another run"):
+        LBFGSB().minimize(rosen, START, journal=tmp_path / "run.jsonl")
+
+
+def test_a_database_where_no_file_can_be_locked_is_refused_with_the_systems_words(
+    tmp_path, monkeypatch
+):
+    fcntl, path = pytest.importorskip("fcntl"), tmp_path / "run.db"
+    with sqlite3.connect(path, isolation_level="EXCLUSIVE") as database:
+        database.execute("CREATE TABLE a (b)")
+        database.execute("INSERT INTO a VALUES (1)")  # SQLite takes no lock for a lock of another
+        with pytest.raises(JournalLockedError):
+            optimizers.load(path)
+        monkeypatch.setattr(fcntl, "lockf", refusing(errno.ENOLCK))
+        for attempt in (lambda: LBFGSB().minimize(rosen, START, journal=path), lambda: load(path)):
+            with pytest.raises(JournalError, match=r"refuses .No locks available") as caught:
+                attempt()
+            assert not isinstance(caught.value, JournalLockedError)
+    database.close()
+
+
+@pytest.mark.parametrize("fsync", ["always", 0.0, 1.0])
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_that_cannot_sync_is_one_warning(tmp_path, monkeypatch, fsync, number):
+    monkeypatch.setattr(os, "fsync", refusing(number))
+    path = tmp_path / "run.jsonl"
+    with pytest.warns(OptimizerWarning) as caught:
+        result = LBFGSB().minimize(rosen, START, journal=Journal(path, fsync))
+    (words,) = [str(warning.message) for warning in caught]
+    assert "cannot be forced to the disk" in words
+    assert os.strerror(number) in words
+    assert result.success
+    assert optimizers.load(path).is_finished
+
+
+def test_a_disk_that_fails_is_not_one_without_room(tmp_path, monkeypatch):
+    path = tmp_path / "run.jsonl"
+    monkeypatch.setattr(os, "fsync", refusing(errno.EIO))
+    with pytest.raises(JournalError, match=r"Input/output error.* mend that, and run") as caught:
+        LBFGSB().minimize(rosen, START, journal=Journal(path, "always"))
+    assert "make room" not in str(caught.value)
+    # At the end, when all is written, it costs nothing of the result.
+    path.unlink()
+    with pytest.warns(OptimizerWarning, match="may not be on the disk: Input/output error"):
+        result = LBFGSB().minimize(rosen, START, journal=Journal(path, 600.0))
+    assert result.success
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_a_disk_without_room_asks_for_room(tmp_path, monkeypatch, number):
+    monkeypatch.setattr(os, "write", refusing(number))
+    with pytest.raises(JournalError, match="make room, and run the same again"):
+        LBFGSB().minimize(rosen, START, journal=tmp_path / "run.jsonl")
