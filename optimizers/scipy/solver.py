@@ -81,6 +81,9 @@ class FreeVariables:
             )
         if callable(given.jac) or isinstance(given.hess, str):  # which SciPy does not combine
             return given
+        # Where there is no room for a step the function clips it: that slope is zero.
+        is_fixed, open_ends = box.lb == box.ub, np.array([[-np.inf], [np.inf]])
+        room = tuple(np.where(is_fixed, open_ends, [box.lb, box.ub]))
         inner = copy.copy(given)
         inner.jac = lambda x: approx_derivative(
             given.fun,
@@ -88,7 +91,7 @@ class FreeVariables:
             method=given.jac,
             rel_step=given.finite_diff_rel_step,
             sparsity=given.finite_diff_jac_sparsity,
-            bounds=(box.lb, box.ub),
+            bounds=room,
         )
         return inner
 

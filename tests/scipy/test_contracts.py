@@ -219,6 +219,15 @@ class TestBoundsAndConstraints:
         assert result.x == pytest.approx([1.0, 0.5], abs=1e-3)
         assert result.success
 
+    @pytest.mark.parametrize("form", FORMS)
+    @pytest.mark.parametrize("cls", [TrustConstr, SLSQP, COBYLA, COBYQA])
+    def test_a_variable_without_room_has_no_slope(self, cls, form):
+        constraint = self.FORMS[form](lambda x: x[0] + x[1])
+        result = cls().minimize(
+            lambda x: float(x @ x), [0.9, 0.1], bounds=[(0, 1), (0.1, 0.1)], constraints=constraint
+        )
+        assert result.x == pytest.approx([0.3, 0.1], abs=1e-3)
+
     @pytest.mark.filterwarnings("ignore:delta_grad:UserWarning")  # SciPy's own run
     def test_keep_feasible_is_scipys(self):
         # By itself the first step leaves the bounds.
