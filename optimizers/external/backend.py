@@ -23,6 +23,8 @@ class Backend(ABC):
     variables: list[Any]
     packing: Packing
     limits: tuple[Array, Array] | None = None
+    #: The name of the logger that gets a summary of each run.
+    logger = "optimizers.external"
     #: By position, restrictions of variables that no method knows of, in words.
     ignored: Mapping[int, str] = {}
     #: Whether the loss is known to have no gradient by any variable, once it is evaluated.
@@ -45,8 +47,8 @@ class Backend(ABC):
         for name, value in given.items():
             if value is not None and value != {}:
                 raise InvalidInputError(
-                    f"{name} was given, but it belongs to TensorFlow's graph mode, where the loss "
-                    "is a tensor and no function: leave it out."
+                    f"{name} was given, but it belongs to TensorFlow's graph mode, and this loss "
+                    "is a function, which is evaluated in eager mode: leave it out."
                 )
         bound = copy.copy(self)
         bound.prepare(list(fetches))

@@ -29,7 +29,6 @@ from optimizers.scipy.methods import QuietBFGS
 from optimizers.scipy.scipy_optimizer import SciPyOptimizer
 from optimizers.support import SupportLevel
 
-_LOG = logging.getLogger("optimizers.external")
 #: The type of variables that have several.
 DOUBLE = np.dtype(np.float64)
 # There is one set of variables: no two points can be evaluated at the same time.
@@ -135,10 +134,10 @@ class Driving(ExternalOptimizerInterface):
             result.njev -= both.refused * takes_gradient
         if result.stop is StopReason.CALLBACK and result.best is not None:
             _move(result, *result.best)
-        elif not getattr(loss_grad_func, "keeps_values", False):
+        elif not self._backend.keeps_values:
             _mend(result, initial_val, type(optimizer).__name__)
         self.result_ = result
-        _LOG.info(
+        logging.getLogger(self._backend.logger).info(
             "Optimization terminated with:\n  Message: %s\n  Objective function value: %s\n"
             "  Number of iterations: %d\n  Number of functions evaluations: %d",
             *(result.message, result.fun, result.nit, result.nfev),

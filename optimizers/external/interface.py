@@ -57,14 +57,9 @@ class LossGradient:
         """Whether the loss is known to have no gradient by any variable."""
         return self._backend.is_unconnected
 
-    @property
-    def keeps_values(self) -> bool:
-        """Whether the variables keep their values until the end, as in TensorFlow 1."""
-        return self._backend.keeps_values
-
     def show(self, xk: NDArray[Any]) -> None:
         """Let the variables hold an iterate, and not the last probe, while a callback looks."""
-        if not self.keeps_values:
+        if not self._backend.keeps_values:
             self._backend.commit(xk)
 
 

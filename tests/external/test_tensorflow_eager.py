@@ -1,5 +1,6 @@
 """TensorFlow's eager mode: losses that are functions, and models of Keras 3."""
 
+import logging
 import sys
 from types import SimpleNamespace
 
@@ -339,6 +340,19 @@ def test_an_exception_leaves_the_variables_as_they_were(tf, where, call):
     assert x.numpy().tolist() == [3.0, 4.0]
 
 
+def test_a_summary_is_logged_where_tensorflow_1_did(tf, caplog):
+    x = tf.Variable([3.0])
+    with caplog.at_level(logging.INFO, "tensorflow"):
+        result = minimize(lambda: tf.reduce_sum(x**2), [x])
+    (record,) = [r for r in caplog.records if r.name == "tensorflow"]
+    assert record.levelno == logging.INFO
+    first, *lines = record.getMessage().splitlines()
+    assert first == "Optimization terminated with:"
+    assert [line.split(": ", 1)[1] for line in lines] == [
+        *(result.message, str(result.fun), str(result.nit), str(result.nfev))
+    ]
+
+
 def test_stop_iteration_commits_the_best_point(tf, rosen):
     x, seen = tf.Variable([-1.2, 1.0]), []
 
@@ -407,7 +421,8 @@ def test_a_function_of_tensorflow_is_a_loss(tf):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (lambda tf, x: (x[0] ** 2, [x]), "a tensor is but a value"),
+        (lambda tf, x: (x[0] ** 2, [x]), "in eager mode, where a tensor is but a value"),
+        (lambda tf, x: (x[0] ** 2,), "in eager mode, where a tensor is but a value"),
         (lambda tf, x: (lambda: x, [x]), "expected a scalar"),
         (lambda tf, x: (lambda: 0.0, [x, x]), "there twice"),
         (lambda tf, x: (lambda: 0.0, [x, tf.constant(1.0)]), "expected a tf.Variable"),
@@ -428,6 +443,9 @@ def test_what_belongs_to_graph_mode_is_an_error(tf):
     interface = ScipyOptimizerInterface(lambda: tf.reduce_sum(x**2), [x])
     with pytest.raises(InvalidInputError, match="feed_dict was given"):
         interface.minimize(feed_dict={"a": 1})
+    session = tf.compat.v1.Session(graph=tf.Graph())
+    with session, pytest.raises(InvalidInputError, match=r"session was given, .* in eager mode"):
+        interface.minimize(session)
 
 
 @pytest.mark.parametrize("kind", ["constant", "numpy", "count", "round"])

@@ -1,5 +1,7 @@
 """TensorFlow's graph mode: what TensorFlow 1.15 did, and what is better."""
 
+import logging
+
 import numpy as np
 import pytest
 
@@ -15,6 +17,7 @@ tf = pytest.importorskip("tensorflow", reason="needs the extra: tensorflow")
 from optimizers.external.tensorflow.graph import PATIENCE, Direct, GraphBackend  # noqa: E402
 
 v1 = tf.compat.v1
+EAGER = tf.constant(3.0)
 
 
 @pytest.fixture(params=["resource", "ref"])
@@ -323,6 +326,19 @@ def test_a_loss_that_is_no_scalar_or_no_variables_are_errors(graph):
         ScipyOptimizerInterface(tf.reduce_sum(x), [])
     with pytest.raises(InvalidInputError, match="there twice"):
         ScipyOptimizerInterface(tf.reduce_sum(x), [x, x])
+
+
+def test_an_eager_tensor_is_no_loss_and_the_summary_is_logged(graph, caplog):
+    x = variable([1.0])
+    for given in ((EAGER, [x]), (tf.reduce_sum(x**2), [x], [EAGER])):
+        with pytest.raises(InvalidInputError, match="an eager tensor, which is but a value"):
+            ScipyOptimizerInterface(*given)
+    interface = ScipyOptimizerInterface(tf.reduce_sum(x**2), [x])
+    with caplog.at_level(logging.INFO, "tensorflow"), started() as session:
+        interface.minimize(session)
+    assert [
+        r.name for r in caplog.records if r.getMessage().startswith("Optimization terminated with:")
+    ] == ["tensorflow"]
 
 
 def test_a_constraint_of_a_variables_own_and_no_shape(graph):

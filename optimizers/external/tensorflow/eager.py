@@ -62,6 +62,8 @@ class Call:
 class EagerBackend(Backend):
     """A function of variables, by default those that it reads, compiled once."""
 
+    logger = "tensorflow"
+
     def __init__(
         self,
         loss: Callable[[], Any],
@@ -71,7 +73,7 @@ class EagerBackend(Backend):
     ) -> None:
         check_functions(
             (loss, *constraints),
-            "without arguments: TensorFlow runs eagerly, and a tensor is but a value",
+            "without arguments: TensorFlow runs in eager mode, where a tensor is but a value",
         )
         given = watched(loss) if var_list is None else var_list
         self.variables, self.ignored = checked(given), constraints_of(given)

@@ -31,6 +31,7 @@ _UNROLLED = 16
 class GraphBackend(Backend):
     """A symbolic loss. All operations are built here; nothing else ever adds one."""
 
+    logger = "tensorflow"
     keeps_values = True
 
     def __init__(
@@ -43,9 +44,10 @@ class GraphBackend(Backend):
         v1 = tf.compat.v1
         for tensor in (loss, *constraints):
             if not tf.is_symbolic_tensor(tensor):
+                eager = " an eager tensor, which is but a value," if tf.is_tensor(tensor) else ""
                 raise InvalidInputError(
-                    f"{tensor!r:.200} was given as a loss or constraint, expected a tensor of a "
-                    "graph, as the others are; or functions, where the loss is one."
+                    f"{tensor!r:.200},{eager} was given as a loss or constraint, expected a tensor "
+                    "of a graph, as the others are; or functions, where the loss is one."
                 )
         if loss.shape.num_elements() not in (1, None):
             raise shape_error(loss.shape)
