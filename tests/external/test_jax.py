@@ -245,6 +245,26 @@ def test_arguments_that_changed_are_taken_as_they_are():
         np.testing.assert_allclose(found, data, atol=1e-5)
 
 
+def test_nested_arguments_of_a_function_of_jit_are_taken_as_they_are():
+    @jax.jit
+    def loss(x, data, scale):
+        return scale * jnp.sum((x - data["inner"][0] - data["list"][1]) ** 2)
+
+    data = {"inner": (1.0, None), "list": [0, np.zeros(2)]}
+    for target in (1.0, 2.0, 3.0):
+        data["inner"] = (target, None)
+        data["list"][1] += 1
+        found, _ = minimize(loss, jnp.zeros(2), data, jnp.float32(target))
+        np.testing.assert_allclose(found, 2 * target, atol=1e-4)
+    for target in (1.0, 2.0):  # a new function each time, of the same code
+        found, _ = minimize(jax.jit(functools.partial(loss, data=data, scale=target)), jnp.zeros(2))
+        np.testing.assert_allclose(found, 6.0, atol=1e-4)
+        data["list"][1] -= 1
+        found, _ = minimize(functools.partial(loss, data=data, scale=target), jnp.zeros(2))
+        np.testing.assert_allclose(found, 5.0, atol=1e-4)
+        data["list"][1] += 1
+
+
 def test_one_compilation_for_a_new_function():
     minimize(lambda x: jnp.sum(x**2), jnp.ones(3))
     for method, programs in [("L-BFGS-B", 1), ("Newton-CG", 2), ("SLSQP", 1)]:
