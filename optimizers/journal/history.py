@@ -110,7 +110,7 @@ def load(path: str | os.PathLike[str]) -> Recording:
     Raises
     ------
     JournalError
-        If there is no such file, or it is not a journal.
+        If there is no such file, or it is not a journal, or a damaged one.
     JournalLockedError
         If it is an SQLite database that a run has open.
 
