@@ -260,7 +260,14 @@ class ExternalOptimizerInterface:
                 )
             except StopIteration:  # of a callback's, through a solver that does not catch it
                 x = initial if loss_grad.best is None else loss_grad.best
-            backend.commit(_checked(x, initial.size))
+            x = _checked(x, initial.size)
+            if not (self._keeps_best or backend.keeps_values or np.isfinite(x).all()):
+                warn_user(
+                    "_minimize returned numbers that are not finite: the variables were set to the "
+                    "best point that it evaluated, or are what they were if it found none."
+                )
+                x = initial if loss_grad.best is None else loss_grad.best
+            backend.commit(x)
         except BaseException:
             backend.rollback(initial)
             raise

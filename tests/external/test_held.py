@@ -7,14 +7,18 @@ import numpy as np
 import pytest
 
 from optimizers import LBFGSB, NELDER_MEAD, SPSA, OptimizerWarning, TrustConstr
-from optimizers.external import OptimizerInterface, ScipyOptimizerInterface
+from optimizers.external import (
+    ExternalOptimizerInterface,
+    OptimizerInterface,
+    ScipyOptimizerInterface,
+)
 
 
 def numpys(start):
     w = np.array(start)
 
     def loss():
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", divide="ignore"):
             value = 50 * (w[0] - 1) ** 4 - np.log(w[1]) + w[1] + np.sqrt(w[0] - 0.9)
             slope = 200 * (w[0] - 1) ** 3 + 0.5 / np.sqrt(w[0] - 0.9)
         return value, [np.array([slope, 1 - 1 / w[1]])]
@@ -81,6 +85,23 @@ def test_a_run_that_finds_nothing_leaves_the_start_and_says_so(framework, method
         interface.minimize()
     assert held().tolist() == interface.result_.x.tolist() == [3.0, -0.5]
     assert not interface.result_.success
+
+
+class Lost(ExternalOptimizerInterface):
+    """Walks off to nowhere, after some steps if it may take any."""
+
+    def _minimize(self, initial_val, loss_grad_func, optimizer_kwargs, **given):
+        for step in range(optimizer_kwargs["steps"]):
+            loss_grad_func(initial_val - 0.1 * step)
+        return initial_val * np.nan
+
+
+@pytest.mark.parametrize(("steps", "expected"), [(0, [3.0, 0.5]), (3, [2.8, 0.3]), (9, [2.6, 0.1])])
+def test_an_algorithm_of_ones_own_that_returns_nan(steps, expected):
+    loss, w, held = numpys([3.0, 0.5])
+    with pytest.warns(OptimizerWarning, match="_minimize returned numbers that are not finite"):
+        Lost(loss, [w], steps=steps).minimize()
+    np.testing.assert_allclose(held(), expected)
 
 
 def test_graph_mode_keeps_what_the_method_ends_on_as_tensorflow_1_did():
