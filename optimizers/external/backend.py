@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizers._types import Array
-from optimizers.errors import InvalidInputError, NoValueError
+from optimizers.errors import InvalidInputError, InvalidValueError, NoValueError
 from optimizers.external.bounds import Matched, Packing, as_pairs, form_error
 
 
@@ -134,6 +134,8 @@ def returned(value: Any, what: str) -> Any:
 
 def scalar(loss: Any) -> Any:
     """Return a loss as a NumPy scalar of its own type, which tells solvers its precision."""
+    if np.ma.is_masked(loss):
+        raise InvalidValueError("The loss is masked, expected a number: NaN says that it has none.")
     value = np.asarray(returned(loss, "The loss"))
     if value.size != 1:
         raise shape_error(value.shape)

@@ -72,6 +72,8 @@ class Packing:
 
     def join(self, arrays: Sequence[Any]) -> NDArray[Any]:
         """Return the variables' values as one new flat vector."""
+        if any(np.ma.is_masked(array) for array in arrays):
+            raise InvalidValueError("An array has masked elements, expected numbers in all.")
         flat = [np.ravel(np.asarray(array, dtype=self.dtype)) for array in arrays]
         sizes = [part.size for part in flat]
         expected = [s.stop - s.start for s in self.slices]
@@ -147,6 +149,10 @@ def _side(given: Any, shape: tuple[int, ...], i: int, absent: float) -> Array:
     """Return one side of a variable's bounds, flat."""
     if given is None:
         return np.full(int(np.prod(shape, dtype=np.int64)), absent)
+    if np.ma.is_masked(given):
+        raise InvalidInputError(
+            f"A bound of variable {i} has masked elements; write None or an infinity for no bound."
+        )
     try:
         values = np.asarray(given, dtype=np.float64)  # None becomes NaN
     except (TypeError, ValueError):

@@ -29,10 +29,10 @@ class NumpyBackend(Backend):
         check_functions((loss, *constraints), "without arguments that reads the arrays of NumPy")
         for i, variable in enumerate(var_list or ()):
             is_array = isinstance(variable, np.ndarray) and variable.dtype.kind == "f"
-            if not (is_array and variable.flags.writeable):
+            if not (is_array and variable.flags.writeable) or np.ma.isMaskedArray(variable):
                 raise InvalidInputError(
                     f"var_list[{i}] is {variable!r:.100}, expected an array of floats that can be "
-                    "written to."
+                    "written to, without a mask."
                 )
         self.variables = list(var_list or ())
         self.packing = Packing([v.shape for v in self.variables], [v.dtype for v in self.variables])

@@ -20,8 +20,8 @@ def numpys(start):
     def loss():
         with np.errstate(invalid="ignore", divide="ignore"):
             value = 50 * (w[0] - 1) ** 4 - np.log(w[1]) + w[1] + np.sqrt(w[0] - 0.9)
-            slope = 200 * (w[0] - 1) ** 3 + 0.5 / np.sqrt(w[0] - 0.9)
-        return value, [np.array([slope, 1 - 1 / w[1]])]
+            slopes = 200 * (w[0] - 1) ** 3 + 0.5 / np.sqrt(w[0] - 0.9), 1 - 1 / w[1]
+        return value, [np.array(slopes)]
 
     return loss, w, w.copy
 

@@ -166,6 +166,7 @@ def test_bounds_are_broadcast_to_the_variable(bounds, packed):
         (lambda w: [(w, ([1, 2], 3))], InvalidInputError, "shape \\(2,\\), expected one that"),
         (lambda w: [(w, (0, "a"))], InvalidInputError, "expected numbers or None"),
         (lambda w: [(w, (np.nan, 1))], InvalidInputError, "is NaN"),
+        (lambda w: [(w, (np.ma.masked_less(w, 1), 1))], InvalidInputError, "masked elements"),
         (lambda w: [(w, (1, 0))], CrossedBoundsError, "element 0 of variable 0"),
         (lambda w: [(w, 3)], InvalidInputError, "a pair"),
         (lambda w: [(w, (0, 1)), (w, (0, 2))], InvalidInputError, "twice"),
@@ -485,12 +486,23 @@ def test_what_belongs_to_graph_mode_is_an_error():
         (3.0, None, "expected a tensor"),
         (3.0, [np.zeros(1)], "expected a function"),
         (lambda: 0.0, [np.zeros(1, int)], "array of floats"),
+        (lambda: 0.0, [np.ma.zeros(1)], "without a mask"),
         (lambda: 0.0, [3.0, np.zeros(1)], "var_list\\[0\\] is 3.0"),
     ],
 )
 def test_a_loss_or_variables_of_no_framework_are_errors(loss, variables, words):
     with pytest.raises(InvalidInputError, match=words):
         ScipyOptimizerInterface(loss, variables)
+
+
+@pytest.mark.parametrize(
+    "answer", [np.ma.masked, (np.ma.masked, [np.zeros(1)]), (1.0, [np.ma.masked_less([0.0], 1)])]
+)
+def test_a_masked_answer_is_no_value(answer):
+    w = np.ones(1)
+    with pytest.raises(InvalidValueError, match="masked"):
+        ScipyOptimizerInterface(lambda: answer, [w]).minimize()
+    assert w.tolist() == [1.0]
 
 
 def test_a_loss_that_is_no_scalar_is_an_error():

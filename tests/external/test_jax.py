@@ -39,6 +39,7 @@ def test_without_jax_the_error_names_the_extra(monkeypatch):
 jax = pytest.importorskip("jax", reason="needs the extra: jax")
 jnp = jax.numpy
 
+MASKED = np.ma.array([1.0, 2.0], mask=[False, True])
 Pair = namedtuple("Pair", ["first", "second"])
 
 
@@ -496,16 +497,18 @@ def test_bounds_of_another_structure(bounds):
         minimize(bowl, {"w": jnp.zeros(2), "b": 0.0}, bounds=bounds)
 
 
-@pytest.mark.parametrize("leaf", [3, np.arange(2), "a", True, 1j, np.array(["a"]), object()])
+@pytest.mark.parametrize(
+    "leaf", [3, np.arange(2), "a", True, 1j, np.array(["a"]), object(), MASKED]
+)
 def test_parameters_that_cannot_be_fitted(leaf):
-    with pytest.raises(InvalidInputError, match=r"params\['w'\] is .* real floats: .* partial"):
+    with pytest.raises(InvalidInputError, match=r"(?s)params\['w'\] is .* real floats: .* partial"):
         minimize(bowl, {"w": leaf})
 
 
-@pytest.mark.parametrize("leaf", [jnp.tanh, "a", object(), np.array(["a"]), {1}])
+@pytest.mark.parametrize("leaf", [jnp.tanh, "a", object(), {1}, MASKED])
 @pytest.mark.parametrize("wrap", [jax.jit, lambda fun: fun], ids=["jit", "plain"])
 def test_arguments_that_are_no_arrays(leaf, wrap):
-    with pytest.raises(InvalidInputError, match=r"args\[1\]\['act'\] is .* Close over"):
+    with pytest.raises(InvalidInputError, match=r"(?s)args\[1\]\['act'\] is .* Close over"):
         minimize(wrap(lambda x, *args: jnp.sum(x**2)), jnp.ones(2), 1.0, {"act": leaf})
 
 

@@ -46,7 +46,7 @@ class Tree:
             try:
                 # A string might be the name of a type.
                 array = None if isinstance(leaf, str) else jax.numpy.asarray(leaf)
-            except TypeError:
+            except (TypeError, ValueError):
                 array = None
             if array is None or not jax.numpy.issubdtype(array.dtype, jax.numpy.floating):
                 raise InvalidInputError(
@@ -66,7 +66,7 @@ class Tree:
         for path, leaf in leaves:
             try:
                 # What is put there may be the user's own memory.
-                leaf = np.array(leaf) if isinstance(leaf, np.ndarray) else leaf
+                leaf = leaf.copy() if isinstance(leaf, np.ndarray) else leaf
                 arrays.append(self.jax.device_put(leaf))
             except (TypeError, ValueError) as error:
                 raise InvalidInputError(
