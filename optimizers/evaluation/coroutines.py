@@ -6,7 +6,7 @@ import contextvars
 import inspect
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from concurrent import futures
 from concurrent.futures import Future
 from typing import Any, TypeVar
@@ -46,6 +46,10 @@ class CoroutineExecutor(LocalExecutor):
             future.cancel()
         return future
 
+    def take_back(self, futures: Iterable["_Awaited"]) -> set["_Awaited"]:
+        """Return the evaluations that have not begun, and will not any more."""
+        return {future for future in futures if future.drop()}
+
     def cancel(self) -> None:
         """Cancel what is pending, and refuse what comes later."""
         self._is_cancelled = True
@@ -78,10 +82,15 @@ class _Awaited(Future[Any]):
     @override
     def cancel(self) -> bool:
         """End the evaluation; return whether it never begins."""
-        with self._lock:
-            self._is_dropped = True
+        is_dropped = self.drop()
         self._inner.cancel()
-        return not self._has_begun
+        return is_dropped
+
+    def drop(self) -> bool:
+        """Let the evaluation not begin if it has not; return whether it never does."""
+        with self._lock:
+            self._is_dropped = not self._has_begun
+            return self._is_dropped
 
     def _pass_on(self, inner: Future[Any]) -> None:
         if inner.cancelled():

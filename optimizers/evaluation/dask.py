@@ -1,12 +1,16 @@
 """Dask: a client as an executor whose tasks leave nothing behind on the cluster."""
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, Future
 from typing import Any
 
 from typing_extensions import override
 
 from optimizers.errors import OptionError, WorkerDiedError
+
+#: The states of a task that a worker has begun; ``memory`` and ``error`` are its ends.
+_BEGUN = ("executing", "long-running", "memory", "error")
 
 
 class DaskExecutor(Executor):
@@ -24,7 +28,7 @@ class DaskExecutor(Executor):
         self._client = client
         # Never pure: Dask would answer the second of two evaluations at a point with the first.
         self._keywords = {**keywords, "pure": False}
-        self._sent: set[Any] = set()
+        self._sent: dict[Future[Any], Any] = {}
         #: How many tasks run at the same time; None when that is not known: while there are no
         #: workers, as on a cluster that grows on demand, or when only some may be used.
         self.num_workers: int | None = None
@@ -37,15 +41,28 @@ class DaskExecutor(Executor):
         home: Future[Any] = Future()
         home.set_running_or_notify_cancel()
         sent = self._client.submit(fn, *args, **kwargs, **self._keywords)
-        self._sent.add(sent)
+        self._sent[home] = sent
         self._client.loop.add_callback(self._bring, sent, home)
         return home
 
     def cancel(self) -> None:
         """Take back what is not done; what a worker is at, it ends, for nobody."""
-        sent = list(self._sent)
+        sent = list(self._sent.values())
         if sent:
             self._client.cancel(sent)
+
+    def take_back(self, futures: Iterable[Future[Any]]) -> set[Future[Any]]:
+        """Return the tasks that no worker has begun, and that the cluster forgets."""
+        sent = {home: self._sent[home] for home in futures if home in self._sent}
+        try:
+            found = self._client.run(_begun, [one.key for one in sent.values()])
+        except OSError:  # there is no cluster any more
+            found = {}
+        begun = set(itertools.chain.from_iterable(found.values()))
+        back = {home for home in sent if sent[home].key not in begun and not home.done()}
+        if back:
+            self._client.cancel([sent[home] for home in back])
+        return back
 
     @override
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -75,8 +92,14 @@ class DaskExecutor(Executor):
         else:
             home.set_result(outcome)
         finally:
-            self._sent.discard(sent)
+            self._sent.pop(home, None)
             sent.release()
+
+
+def _begun(keys: list[str], dask_worker: Any) -> list[str]:
+    """Return which tasks a worker of Dask's has begun; called there."""
+    tasks = dask_worker.state.tasks
+    return [key for key in keys if key in tasks and tasks[key].state in _BEGUN]
 
 
 def is_dask(given: Any) -> bool:

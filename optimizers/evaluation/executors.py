@@ -16,6 +16,8 @@ from typing_extensions import override
 from optimizers.errors import BrokenPoolError, OptionError
 from optimizers.evaluation.dask import DaskExecutor, dask_executor, is_dask
 from optimizers.evaluation.evaluator import Facts
+from optimizers.evaluation.pool_map import MultiprocessingExecutor, executor_behind
+from optimizers.evaluation.starts import Starts
 from optimizers.evaluation.task import Form, Function, begin, withdraw
 from optimizers.evaluation.wave import Block
 
@@ -35,8 +37,11 @@ class Workers:
         self.is_stacked = is_stacked
         #: Whether it stands for no workers, only for a clock on the caller's own evaluations.
         self.is_alone = given is DaemonExecutor
-        self._given = given
-        self._is_own = not isinstance(given, Executor) and not is_dask(given)
+        behind = executor_behind(given)
+        #: Whether it was given by its method ``map``.
+        self.is_map = behind is not None
+        self._given: Any = given if behind is None else behind
+        self._is_own = not isinstance(self._given, Executor) and not is_dask(given)
         self._executor: Executor | None = None
 
     @property
@@ -59,6 +64,24 @@ class Workers:
     def is_local(self) -> bool:
         """Whether the executor's workers are threads or coroutines, which need no time to start."""
         return isinstance(self.executor, ThreadPoolExecutor | LocalExecutor)
+
+    @property
+    def queues(self) -> bool:
+        """Whether the workers are this machine's processes, for which the executor queues tasks."""
+        kept = getattr(self.executor, "_processes", None)
+        return isinstance(kept, dict) or isinstance(self.executor, MultiprocessingExecutor)
+
+    @property
+    def look(self) -> Callable[[], None] | None:
+        """What looks whether a worker has died, where the executor does not tell by itself."""
+        return getattr(self.executor, "look", None)
+
+    def take_back(self, futures: list[Future[Any]]) -> set[Future[Any]]:
+        """Return the tasks that have not begun, and will not any more."""
+        take_back = getattr(self.executor, "take_back", None)
+        if take_back is not None:
+            return set(take_back(futures))
+        return {future for future in futures if not future.running() and future.cancel()}
 
     def replace(self) -> bool:
         """Put a new executor in the place of a broken one; False for one that is the user's."""
@@ -195,7 +218,7 @@ def is_pool(given: Any) -> bool:
     if is_count(given):
         if given == -1 or given >= 1:
             return True
-    elif isinstance(given, Executor) or is_dask(given):
+    elif isinstance(given, Executor) or is_dask(given) or executor_behind(given) is not None:
         return True
     elif callable(given):
         return _takes_nothing(given)
@@ -240,6 +263,11 @@ class Pool:
     stale: set[Future[Any]] = field(default_factory=set)
     _functions: dict[int, Function] = field(default_factory=dict)
 
+    @functools.cached_property
+    def starts(self) -> Starts:
+        """What tells which tasks have begun, where the executor does not."""
+        return Starts()
+
     @property
     def is_warm(self) -> bool:
         """Whether no worker is left that may have to start, and load the objective, first."""
@@ -261,6 +289,8 @@ class Pool:
         """Forget the functions, and end the executor if it is the run's own."""
         for function in self._functions.values():
             withdraw(function.key)
+        if "starts" in vars(self):
+            self.starts.close()
         for future in self.stale:
             future.cancel()
         self.workers.close(is_idle=all(future.done() for future in self.stale))

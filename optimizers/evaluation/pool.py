@@ -24,7 +24,8 @@ class PoolFacts(Facts):
     @property
     def width(self) -> float:  # type: ignore[override]  # asked for when it is needed
         """How many points the workers evaluate at the same time."""
-        return math.inf if self._workers.is_alone else self._workers.width
+        unlimited = self._workers.is_alone or self._workers.is_map
+        return math.inf if unlimited else self._workers.width
 
 
 class PoolEvaluator(Evaluator):

@@ -78,10 +78,11 @@ class PoolTasks:
         if pool.size is None:  # a stack: as many as fill the workers
             self._chunk = self._chunk or self._fair(min(pool.workers.width, 1e9))
             return self._chunk
-        if not self.has_first or pool.workers.width >= self._count:
+        is_timed = pool.eval_timeout < math.inf  # of a task that hangs, points are not told apart
+        if is_timed or not self.has_first or pool.workers.width >= self._count:
             return 1
         # The value has come and the gradient is wanted: the rest in one round. But a task cannot
-        # be taken back half-way, nor its points told apart when it hangs: it is kept short.
+        # be taken back half-way: it is kept short.
         self._chunk = self._chunk or math.ceil((len(block.points) - start) / pool.workers.width)
         quick = _SHORT / max(statistics.median(self.times), 1e-9) if self.times else 1.0
         return max(1, min(self._chunk, int(quick)))

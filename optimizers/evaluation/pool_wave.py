@@ -1,14 +1,15 @@
 """One wave on an executor: its tasks are submitted, collected, retried, hedged and given up.
 
 No more tasks are handed to the executor than it has workers, so that a task runs as soon as it is
-submitted: what has not started can be taken back, and a clock per task means something.
+submitted, unless others use them too: a clock per task means something.
 """
 
 import asyncio
+import functools
 import math
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Future, wait
 from typing import Any
 
@@ -36,6 +37,8 @@ _HOPELESS = (
 _LOADING = 10.0
 #: Seconds between two looks at tasks that may be overdue.
 _TICK = 0.01
+#: Seconds between two looks at workers that may be gone, and the most that are waited without one.
+_LOOK, _LONG = 0.5, 1e6
 
 
 class PoolWave:
@@ -45,6 +48,8 @@ class PoolWave:
         self._pool, self._wave = pool, wave
         self._tasks = PoolTasks(pool, wave)
         self._running: dict[Future[Any], PoolTask] = {}
+        # The numbers by which tasks note that they have begun.
+        self._numbers: dict[Future[Any], int] = {}
 
     def answers(self) -> Iterator[Part]:
         """Yield parts as they arrive."""
@@ -57,8 +62,13 @@ class PoolWave:
                 task = self._running.pop(future, None)
                 if task is not None:
                     yield from self._collect(future, task)
+            if self._pool.workers.look is not None:
+                self._pool.workers.look()
             yield from self._give_up_overdue()
-            self._hedge()
+            if self._wave.is_overdue:
+                self._take_back()
+            else:
+                self._hedge()
 
     def abandon(self) -> None:
         """Take back what has not started, leave the rest to itself, keep what is there."""
@@ -97,20 +107,39 @@ class PoolWave:
         payload = function.payload if task.has_payload else None
         left = self._wave.deadline - task.began
         arguments = function.key, payload, form, task.points, left
+        call: Callable[..., Any] = perform
+        start = None
+        if self._wave.deadline < math.inf and self._pool.workers.queues:
+            start = self._pool.starts.next(self._wave.deadline)
+            call = functools.partial(perform, start=start)
         # Counted before: Ctrl-C may come when it was submitted and is not yet known here.
         self._pool.facts.count(task.block, task.part)
         try:
             try:
-                future = self._pool.workers.executor.submit(perform, *arguments)
+                future = self._pool.workers.executor.submit(call, *arguments)
             except BrokenExecutor as error:  # it broke while it was idle
                 if not self._pool.workers.replace():
                     raise BrokenPoolError(f"The pool is broken: {_HOPELESS}") from error
-                future = self._pool.workers.executor.submit(perform, *arguments)
+                future = self._pool.workers.executor.submit(call, *arguments)
         except (Exception, asyncio.CancelledError):
             self._pool.facts.count(task.block, task.part, -1)
             raise
+        if start is not None:
+            self._numbers[future] = start.number
         self._running[future] = task
         self._pool.busiest = max(self._pool.busiest, len(self._running))
+
+    def _take_back(self) -> None:
+        """Take back what has not begun when the time is up; what runs is waited for."""
+        waiting = [future for future in self._running if not future.done()]
+        back = self._pool.workers.take_back(waiting)
+        if self._numbers:
+            begun = self._pool.starts.noted()
+            back.update(future for future in waiting if self._numbers[future] not in begun)
+        for future in back:
+            task = self._running.pop(future)
+            self._pool.facts.count(task.block, task.part, -1)
+            self._pool.stale.add(future)
 
     def _drop(self, future: Future[Any], task: PoolTask) -> None:
         if future.cancel():
@@ -258,11 +287,17 @@ class PoolWave:
     # Clocks.
 
     def _patience(self) -> float | None:
+        """Return after how many seconds to look, whatever comes; None for not at all."""
+        now, deadline = time.monotonic(), self._wave.deadline
+        look = deadline if now <= deadline else now + _LOOK
+        if self._pool.workers.look is not None:
+            look = min(look, now + _LOOK)
         if self._pool.eval_timeout < math.inf:
             loading = self._loading()
-            end = min(self._end(task, loading) for task in self._running.values())
-            return max(_TICK, end - time.monotonic())
-        return _TICK if self._may_hedge() else None
+            look = min(look, *(self._end(task, loading) for task in self._running.values()))
+        if self._may_hedge():
+            look = now
+        return None if look == math.inf else min(max(_TICK, look - now), _LONG)
 
     def _loading(self) -> float:
         """Return the seconds that a task may have to wait for a worker that is loading."""

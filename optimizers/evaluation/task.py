@@ -33,6 +33,7 @@ from optimizers.evaluation.answers import (
     joined_answer,
     precision_of,
 )
+from optimizers.evaluation.starts import Start
 
 #: How the objective takes points: one by one; several in one flat vector; as a stack, as "batch" of
 #: two or more, and a single one by itself. "raw" is for a function of one point whose answer is
@@ -112,11 +113,17 @@ def _end_with_parent() -> None:
 
 
 def perform(
-    key: str, payload: bytes | None, form: Form, points: NDArray[Any], seconds: float = math.inf
+    key: str,
+    payload: bytes | None,
+    form: Form,
+    points: NDArray[Any],
+    seconds: float = math.inf,
+    start: Start | None = None,
 ) -> TaskResult | Unknown:
     """Evaluate a task's points up to the first failure, or as many as begin in some seconds.
 
-    ``payload`` is the pickled objective, for a worker that does not know its ``key``.
+    ``payload`` is the pickled objective, for a worker that does not know its ``key``; without
+    values are those of a task that comes to its ``start`` too late.
     """
     fun = _PUBLISHED.get(key)
     if fun is None:  # not "or": an objective may be false, for instance one that has a length
@@ -127,7 +134,8 @@ def perform(
         if fun is None:
             return Unknown()
     began = time.perf_counter()
-    outcome = evaluate(fun, form, points, seconds)
+    may_begin = start is None or start.note()
+    outcome = evaluate(fun, form, points, seconds) if may_begin else TaskResult()
     tried = min(len(outcome.values) + (outcome.error is not None), len(points))
     outcome.seconds = (time.perf_counter() - began) / max(1, tried)
     outcome.worker = f"{os.getpid()}/{threading.current_thread().name}"

@@ -1,0 +1,66 @@
+"""Pools of multiprocessing's behind the interface of an executor."""
+
+import contextlib
+import functools
+from collections.abc import Callable
+from concurrent.futures import BrokenExecutor, Executor, Future, InvalidStateError
+from typing import Any
+
+from typing_extensions import override
+
+#: Where the methods are whose pool does more than they: it takes back, and tells who failed.
+_MAPS = ("concurrent.futures._base", "concurrent.futures.process")
+_OTHERS = ("multiprocessing.pool", "multiprocess.pool")
+
+
+def executor_behind(given: Any) -> Executor | None:
+    """Return the executor whose method ``map`` was given; None if it is not a known pool's."""
+    while isinstance(given, functools.partial):
+        given = given.func
+    module, name = getattr(given, "__module__", ""), getattr(given, "__name__", "")
+    if module in _MAPS and name == "map" and isinstance(given.__self__, Executor):
+        return given.__self__
+    if module in _OTHERS and name in ("map", "imap", "imap_unordered"):
+        return MultiprocessingExecutor(given.__self__)
+    return None
+
+
+class MultiprocessingExecutor(Executor):
+    """Hands tasks to a pool, which by itself waits for ever for one whose process died."""
+
+    def __init__(self, pool: Any) -> None:
+        self._pool = pool
+        self.num_workers = pool._processes
+        self._seen: set[Any] = set()
+        self._sent: set[Future[Any]] = set()
+
+    @override
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Hand a task to the pool; see :class:`concurrent.futures.Executor`."""
+        if not self._sent and self._is_broken():
+            raise BrokenExecutor("A process of the pool has died.")
+        future: Future[Any] = Future()
+        future.set_running_or_notify_cancel()
+        self._sent.add(future)
+        future.add_done_callback(self._sent.discard)
+        ends = (functools.partial(_put, end) for end in (future.set_result, future.set_exception))
+        self._pool.apply_async(fn, args, kwargs, *ends)
+        return future
+
+    def look(self) -> None:
+        """Let what is waited for fail if a process has died: it may have had any of it."""
+        if self._is_broken():
+            for future in list(self._sent):
+                _put(future.set_exception, BrokenExecutor("A process of the pool died."))
+
+    def _is_broken(self) -> bool:
+        # Where their tasks are limited, processes end by themselves, and others come.
+        normal = {0} if self._pool._maxtasksperchild else set()
+        seen = {*self._seen, *self._pool._pool}
+        self._seen = {process for process in seen if process.exitcode not in normal}
+        return any(process.exitcode is not None for process in self._seen)
+
+
+def _put(put: Callable[[Any], None], what: Any) -> None:
+    with contextlib.suppress(InvalidStateError):  # it was given up before
+        put(what)
