@@ -1,16 +1,31 @@
 """Dask: a client as an executor whose tasks leave nothing behind on the cluster."""
 
-import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from typing import Any
+from typing import Any, NamedTuple
 
 from typing_extensions import override
 
 from optimizers.errors import OptionError, WorkerDiedError
+from optimizers.evaluation.starts import ClusterStarts, Register
 
-#: The states of a task that a worker has begun; ``memory`` and ``error`` are its ends.
-_BEGUN = ("executing", "long-running", "memory", "error")
+# Of the tasks that this process, a worker of Dask's, begins.
+_REGISTER = Register()
+
+
+class _Start(NamedTuple):
+    """The start of a task in a worker of Dask's."""
+
+    run: str
+    number: int
+
+    def note(self) -> bool:
+        return _REGISTER.note(self.run, self.number)
+
+
+def _close(run: str) -> set[int]:
+    """Return which tasks of a run this process has begun; it begins no other."""
+    return _REGISTER.close(run)
 
 
 class DaskExecutor(Executor):
@@ -51,18 +66,16 @@ class DaskExecutor(Executor):
         if sent:
             self._client.cancel(sent)
 
-    def take_back(self, futures: Iterable[Future[Any]]) -> set[Future[Any]]:
-        """Return the tasks that no worker has begun, and that the cluster forgets."""
-        sent = {home: self._sent[home] for home in futures if home in self._sent}
+    def starts(self) -> ClusterStarts:
+        """Return what tells which tasks of a run have begun."""
+        return ClusterStarts(_Start, self._begun)
+
+    def _begun(self, run: str) -> set[int]:
         try:
-            found = self._client.run(_begun, [one.key for one in sent.values()])
+            found: dict[str, set[int]] = self._client.run(_close, run)
         except OSError:  # there is no cluster any more
-            found = {}
-        begun = set(itertools.chain.from_iterable(found.values()))
-        back = {home for home in sent if sent[home].key not in begun and not home.done()}
-        if back:
-            self._client.cancel([sent[home] for home in back])
-        return back
+            return set()
+        return set().union(*found.values())
 
     @override
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -94,12 +107,6 @@ class DaskExecutor(Executor):
         finally:
             self._sent.pop(home, None)
             sent.release()
-
-
-def _begun(keys: list[str], dask_worker: Any) -> list[str]:
-    """Return which tasks a worker of Dask's has begun; called there."""
-    tasks = dask_worker.state.tasks
-    return [key for key in keys if key in tasks and tasks[key].state in _BEGUN]
 
 
 def is_dask(given: Any) -> bool:

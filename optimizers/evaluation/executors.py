@@ -16,8 +16,8 @@ from typing_extensions import override
 from optimizers.errors import BrokenPoolError, OptionError
 from optimizers.evaluation.dask import DaskExecutor, dask_executor, is_dask
 from optimizers.evaluation.evaluator import Facts
-from optimizers.evaluation.pool_map import MultiprocessingExecutor, executor_behind
-from optimizers.evaluation.starts import Starts
+from optimizers.evaluation.pool_map import executor_behind
+from optimizers.evaluation.starts import FileStarts, Starts
 from optimizers.evaluation.task import Form, Function, begin, withdraw
 from optimizers.evaluation.wave import Block
 
@@ -65,11 +65,14 @@ class Workers:
         """Whether the executor's workers are threads or coroutines, which need no time to start."""
         return isinstance(self.executor, ThreadPoolExecutor | LocalExecutor)
 
-    @property
-    def queues(self) -> bool:
-        """Whether the workers are this machine's processes, for which the executor queues tasks."""
+    def starts(self) -> Starts | None:
+        """Return what tells which tasks have begun, where the executor does not tell."""
+        own = getattr(self.executor, "starts", None)
+        if own is not None:
+            return own()  # type: ignore[no-any-return]  # duck typed, as executors are
+        # Processes of this machine, for which some tasks are queued that are called running.
         kept = getattr(self.executor, "_processes", None)
-        return isinstance(kept, dict) or isinstance(self.executor, MultiprocessingExecutor)
+        return FileStarts() if isinstance(kept, dict) else None
 
     @property
     def look(self) -> Callable[[], None] | None:
@@ -264,9 +267,9 @@ class Pool:
     _functions: dict[int, Function] = field(default_factory=dict)
 
     @functools.cached_property
-    def starts(self) -> Starts:
+    def starts(self) -> Starts | None:
         """What tells which tasks have begun, where the executor does not."""
-        return Starts()
+        return self.workers.starts()
 
     @property
     def is_warm(self) -> bool:
@@ -289,8 +292,8 @@ class Pool:
         """Forget the functions, and end the executor if it is the run's own."""
         for function in self._functions.values():
             withdraw(function.key)
-        if "starts" in vars(self):
-            self.starts.close()
+        if vars(self).get("starts") is not None:
+            vars(self)["starts"].close()
         for future in self.stale:
             future.cancel()
         self.workers.close(is_idle=all(future.done() for future in self.stale))

@@ -44,9 +44,11 @@ class MapEvaluator(Evaluator):
                 for row in rows:
                     self.facts.count(*row)
                 failed: list[tuple[Block, slice, Failure]] = []
-                for (block, part), result in zip(rows, self._results(rows), strict=True):
+                for (block, part), result in zip(rows, self._results(rows, wave), strict=True):
                     self.facts.precision = max(self.facts.precision, result.precision)
-                    if result.error is None:
+                    if result.error is None and len(result.values) == 0:  # the time was up
+                        self.facts.count(block, part, -1)
+                    elif result.error is None:
                         yield block, part, result.values
                     else:
                         failed.append((block, part, result.error))
@@ -58,12 +60,13 @@ class MapEvaluator(Evaluator):
                     else:
                         yield block, part, error
 
-    def _results(self, rows: Sequence[_Row]) -> list[TaskResult]:
+    def _results(self, rows: Sequence[_Row], wave: Wave) -> list[TaskResult]:
         """Return what the map makes of some rows, all for one function."""
         fun, form = self._way(rows[0][0])
         try:
             answers = self._map(
-                Caught(fun, form), [block.points[part.start].copy() for block, part in rows]
+                Caught(fun, form, wave.deadline),
+                [block.points[part.start].copy() for block, part in rows],
             )
             if callable(getattr(answers, "submit", None)):
                 raise InvalidInputError(

@@ -8,6 +8,8 @@ from typing import Any
 
 from typing_extensions import override
 
+from optimizers.evaluation.starts import FileStarts
+
 #: Where the methods are whose pool does more than they: it takes back, and tells who failed.
 _MAPS = ("concurrent.futures._base", "concurrent.futures.process")
 _OTHERS = ("multiprocessing.pool", "multiprocess.pool")
@@ -46,6 +48,10 @@ class MultiprocessingExecutor(Executor):
         ends = (functools.partial(_put, end) for end in (future.set_result, future.set_exception))
         self._pool.apply_async(fn, args, kwargs, *ends)
         return future
+
+    def starts(self) -> FileStarts:
+        """Return what tells which tasks have begun."""
+        return FileStarts()
 
     def look(self) -> None:
         """Let what is waited for fail if a process has died: it may have had any of it."""

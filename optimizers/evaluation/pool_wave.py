@@ -108,9 +108,9 @@ class PoolWave:
         left = self._wave.deadline - task.began
         arguments = function.key, payload, form, task.points, left
         call: Callable[..., Any] = perform
-        start = None
-        if self._wave.deadline < math.inf and self._pool.workers.queues:
-            start = self._pool.starts.next(self._wave.deadline)
+        starts = self._pool.starts if self._wave.deadline < math.inf else None
+        start = None if starts is None else starts.next(self._wave.deadline)
+        if start is not None:
             call = functools.partial(perform, start=start)
         # Counted before: Ctrl-C may come when it was submitted and is not yet known here.
         self._pool.facts.count(task.block, task.part)
@@ -133,7 +133,7 @@ class PoolWave:
         """Take back what has not begun when the time is up; what runs is waited for."""
         waiting = [future for future in self._running if not future.done()]
         back = self._pool.workers.take_back(waiting)
-        if self._numbers:
+        if self._numbers and self._pool.starts is not None:
             begun = self._pool.starts.noted()
             back.update(future for future in waiting if self._numbers[future] not in begun)
         for future in back:

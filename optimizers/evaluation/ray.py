@@ -1,12 +1,14 @@
 """Ray: its tasks behind the interface of an executor."""
 
+import functools
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from typing import Any
+from typing import Any, NamedTuple
 
 from typing_extensions import override
 
 from optimizers.errors import MissingExtraError, WorkerDiedError
+from optimizers.evaluation.starts import ClusterStarts, Register
 
 
 class RayExecutor(Executor):
@@ -38,6 +40,21 @@ class RayExecutor(Executor):
         self._remote = ray.remote(**{"max_retries": 0, **options})(_call)
         self.num_workers = max_workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
 
+    def starts(self) -> ClusterStarts:
+        """Return what tells which tasks of a run have begun."""
+        return ClusterStarts(functools.partial(_Start, self._register), self._begun)
+
+    @functools.cached_property
+    def _register(self) -> Any:
+        import ray
+
+        return ray.remote(num_cpus=0)(Register).remote()
+
+    def _begun(self, run: str) -> set[int]:
+        import ray
+
+        return set(ray.get(self._register.close.remote(run)))
+
     @override
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Send a task to Ray; see :class:`concurrent.futures.Executor`."""
@@ -45,6 +62,19 @@ class RayExecutor(Executor):
         home = _Sent(sent)
         sent.future().add_done_callback(home.bring)
         return home
+
+
+class _Start(NamedTuple):
+    """The start of a task of Ray's."""
+
+    register: Any
+    run: str
+    number: int
+
+    def note(self) -> bool:
+        import ray
+
+        return bool(ray.get(self.register.note.remote(self.run, self.number)))
 
 
 class _Sent(Future[Any]):

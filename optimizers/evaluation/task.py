@@ -218,11 +218,14 @@ def is_worth_a_retry(error: Failure) -> bool:
 class Caught:
     """A function for a map: what goes wrong at a point is its answer there, and ends no other."""
 
-    def __init__(self, fun: Callable[..., Any], form: Form) -> None:
+    def __init__(self, fun: Callable[..., Any], form: Form, deadline: float = math.inf) -> None:
         self._fun, self._form, self._home = fun, form, _origin()
+        self._deadline = deadline
 
     def __call__(self, point: NDArray[Any]) -> TaskResult:
-        """Evaluate one point."""
+        """Evaluate one point, unless it is too late; elsewhere is another clock."""
+        if self._home == _origin() and time.monotonic() > self._deadline:
+            return TaskResult()
         outcome = evaluate(self._fun, self._form, point[np.newaxis])
         if self._home != _origin():
             outcome.error = _portable(outcome.error)

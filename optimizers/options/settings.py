@@ -47,7 +47,10 @@ SETTINGS = (
         "Whether the last running points of a wave are started a second time on idle workers, and "
         "the first answer wins."
     ),
-    Option("timeout", None, SECONDS).means("Seconds after which no further evaluation starts."),
+    Option("timeout", None, SECONDS).means(
+        "Seconds after which no further evaluation starts, not one that waits in a queue either; "
+        "what runs is waited for, and counts."
+    ),
     Option("on_failure", "raise", choice("raise", "reject")).means(
         'What a failed evaluation does: ``"raise"`` ends the run with its error, ``"reject"`` '
         "treats the point as worse than all others, as one with the value +inf always is, except "

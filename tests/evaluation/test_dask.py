@@ -207,7 +207,7 @@ def test_the_objective_is_unpickled_once_a_process(client, tmp_path):
 
 
 def test_workers_are_filled_in_one_round_by_chunks(client, monkeypatch):
-    monkeypatch.setattr("optimizers.evaluation.pool_wave._SHORT", 60.0)  # a busy machine is slow
+    monkeypatch.setattr("optimizers.evaluation.pool_task._SHORT", 60.0)  # a busy machine is slow
     evaluator = evaluator_for(quadratic, 1, client)
     assert evaluator.facts.width == 2
     points = np.arange(36.0).reshape(9, 4)
@@ -390,6 +390,34 @@ def test_the_time_is_up(client, tmp_path):
     result = LBFGSB().minimize(objective, X0, workers=client, timeout=0.5)
     assert result.stop == StopReason.TIMEOUT
     assert result.nfev == len(objective.noted("starts"))
+
+
+def test_what_waits_for_busy_workers_is_taken_back_when_the_time_is_up(client, tmp_path):
+    release = tmp_path / "released"
+    busy = [client.submit(lambda _: until(release.exists), i, pure=False) for i in range(4)]
+    objective = Recorded(tmp_path)
+    try:
+        result = LBFGSB().minimize(objective, X0, workers=client, timeout=0.3)
+    finally:
+        release.touch()
+    client.gather(busy)
+    assert (result.stop, result.nfev, result.best) == (StopReason.TIMEOUT, 0, None)
+    assert not objective.noted("starts")
+
+
+def test_a_cluster_without_workers_is_not_waited_for_when_the_time_is_up(tmp_path):
+    objective = Recorded(tmp_path)
+    with (
+        distributed.LocalCluster(1, processes=False, dashboard_address=":0") as empty,
+        distributed.Client(empty, set_as_default=False) as other,
+    ):
+        empty.scale(0)
+        until(lambda: not other.nthreads())
+        result = LBFGSB().minimize(objective, X0, workers=other, timeout=0.3)
+        many = LBFGSB().minimize_many(objective, [X0, X0], workers=other, timeout=0.3)
+        assert not other.futures
+    assert {one.stop for one in (result, *many)} == {StopReason.TIMEOUT}
+    assert not objective.noted("starts")
 
 
 def test_what_dask_cancels_is_named(client, tmp_path):

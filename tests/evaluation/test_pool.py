@@ -526,6 +526,29 @@ def test_an_evaluation_that_hangs_is_given_up(workers, tmp_path):
     assert caught.value.optimizer_result.best.fun <= rosen(START)
 
 
+@pytest.mark.parametrize("workers", ["serial", "threads", "processes", "a number"], indirect=True)
+def test_of_short_points_the_one_that_hangs_is_named_and_the_others_count(workers, tmp_path):
+    path, release = tmp_path / "calls", str(tmp_path / "release")
+    start = np.full(40, 2.0)
+
+    def behave(x, call):
+        if x[30] != 2.0:
+            for _ in range(4000):
+                if os.path.exists(release):
+                    break
+                time.sleep(0.005)
+        return float(x @ x)
+
+    with pytest.raises(EvaluationTimeoutError) as caught:
+        LBFGSB().minimize(counted(path, behave), start, workers=workers, eval_timeout=1.0)
+    open(release, "w").close()
+    hangs = start + np.eye(40)[30] * (np.array(1e-8))
+    assert str(hangs.tolist()) in str(caught.value)
+    result = caught.value.optimizer_result
+    assert result.fun <= 160.0
+    assert result.nfev - len(calls(path, 40)) in (0, 1)  # one may be handed over, and not begun
+
+
 @pytest.mark.parametrize("workers", [*WORKERS[:-1], "a number"], indirect=True)
 def test_an_evaluation_that_hangs_once_is_tried_again(workers, tmp_path):
     once, release = str(tmp_path / "once"), str(tmp_path / "release")
@@ -587,6 +610,50 @@ def test_a_users_pool_that_breaks_is_an_error_that_says_what_to_pass():
         pytest.raises(WorkerDiedError, match="pass a factory"),
     ):
         LBFGSB().minimize(lambda x: os.kill(os.getpid(), signal.SIGKILL), START, workers=pool)
+
+
+class Deadly:
+    """Ends its process at a point that is not the start."""
+
+    def __init__(self, end):
+        self.end = end
+
+    def __call__(self, x):
+        if x[1] != START[1]:
+            self.end()
+        return float(rosen(x))
+
+
+def kill_this_process():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def exit_at_once():
+    os._exit(0)
+
+
+@pytest.mark.parametrize(
+    ("method", "end", "on_failure"),
+    [("map", kill_this_process, "raise"), ("imap_unordered", exit_at_once, "reject")],
+)
+def test_a_pool_of_multiprocessing_that_loses_a_worker_is_an_error(method, end, on_failure):
+    with get_context("forkserver").Pool(2) as pool:
+        workers = functools.partial(getattr(pool, method), chunksize=2)
+        with pytest.raises(BrokenPoolError, match="or a number of workers") as caught:
+            LBFGSB().minimize(Deadly(end), START, workers=workers, on_failure=on_failure)
+        assert caught.value.optimizer_result.best.fun <= rosen(START)
+        with pytest.raises(BrokenPoolError):  # in the midst of many runs, too
+            LBFGSB().minimize_many(Deadly(end), [START, START], workers=workers)
+
+
+@pytest.mark.parametrize(("cls", "limit"), [(LBFGSB, None), (SPSA, None), (BFGS, 8)])
+def test_a_pool_of_multiprocessing_takes_the_points_of_a_serial_run(cls, limit, tmp_path):
+    path, optimizer = tmp_path / "calls", cls(maxiter=3, seed=1)
+    with get_context("forkserver").Pool(2, maxtasksperchild=limit) as pool:
+        result = optimizer.minimize(counted(path), START, workers=pool.map)
+    expected = optimizer.minimize(rosen, START)
+    assert np.array_equal(result.x, expected.x)
+    assert result.nfev == expected.nfev == len(calls(path))
 
 
 @pytest.mark.parametrize("workers", [*WORKERS, "a number"], indirect=True)

@@ -7,7 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from optimizers import LBFGSB, EvaluationTimeoutError, MissingExtraError, WorkerDiedError
+from optimizers import (
+    LBFGSB,
+    EvaluationTimeoutError,
+    MissingExtraError,
+    StopReason,
+    WorkerDiedError,
+)
 from optimizers.evaluation.ray import RayExecutor
 
 X0 = np.array([-1.2, 1.0])
@@ -76,3 +82,26 @@ def test_a_worker_that_dies_is_an_error(executor):
 def test_what_hangs_is_given_up(executor):
     with pytest.raises(EvaluationTimeoutError):
         LBFGSB(workers=executor, eval_timeout=1.0).minimize(lambda x: time.sleep(600.0), X0)
+
+
+def test_what_waits_for_resources_is_taken_back_when_the_time_is_up(executor, tmp_path):
+    def objective(x):
+        Path(tmp_path, "started").touch()
+        return quadratic(x)
+
+    nowhere = RayExecutor(resources={"a quantum computer": 1.0})
+    result = LBFGSB().minimize(objective, X0, workers=nowhere, timeout=0.5)
+    assert (result.stop, result.nfev) == (StopReason.TIMEOUT, 0)
+    assert not Path(tmp_path, "started").exists()
+
+
+def test_what_runs_is_waited_for_when_the_time_is_up(executor):
+    def slow(x):
+        time.sleep(1.0)
+        return quadratic(x)
+
+    LBFGSB().minimize(quadratic, X0, workers=executor, timeout=60.0)  # all is loaded
+    result = LBFGSB().minimize(slow, X0, workers=executor, timeout=0.7)
+    assert result.stop is StopReason.TIMEOUT
+    assert result.nfev == 2
+    assert result.fun <= quadratic(X0)
