@@ -126,3 +126,29 @@ def nearest_names(name: str, known: Iterable[str]) -> str:
     if near:
         return f"Did you mean {lowered[near[0]]!r}?"
     return f"Known: {', '.join(names)}." if names else "It has none."
+
+
+def release(error: BaseException | None) -> None:
+    """Let go of what finished frames of this package hold that an error keeps alive.
+
+    Some hold the error itself: in such a circle, the objective and its data would live on.
+    """
+    while error is not None:
+        traceback = error.__traceback__
+        while traceback is not None:
+            frame: FrameType | None = traceback.tb_frame
+            while frame is not None and _is_cleared(frame):  # and those that called it
+                frame = frame.f_back
+            traceback = traceback.tb_next
+        error = error.__cause__ or error.__context__
+
+
+def _is_cleared(frame: FrameType) -> bool:
+    """Clear a frame of the package's own that has ended, and return whether it is one."""
+    if not frame.f_code.co_filename.startswith(_PACKAGE):
+        return False
+    try:
+        frame.clear()
+    except RuntimeError:  # it is at work
+        return False
+    return True

@@ -138,7 +138,8 @@ class SolverDriver(ABC):
 
     def __init__(self, evaluator: AskingEvaluator, solve: Callable[[], OptimizerResult]) -> None:
         evaluator.ask = self._hand
-        self._solve = solve
+        self._solve: Callable[[], OptimizerResult] | None = solve
+        self._evaluator = evaluator
         self._result: OptimizerResult | None = None
         self._error: BaseException | None = None
         self.is_closed = False
@@ -167,10 +168,15 @@ class SolverDriver(ABC):
         return self._result
 
     def _run(self) -> None:
+        assert self._solve is not None
         try:
             self._result = self._solve()
         except BaseException as error:  # raised to the caller, by `result`
-            self._error = error
+            # Without this frame, which would hold itself.
+            self._error = error.with_traceback(error.__traceback__ and error.__traceback__.tb_next)
+        finally:  # what a run that is over holds is free
+            self._solve = None
+            del self._evaluator.ask
 
     def _hand(self, question: Asked) -> None:
         if not self.is_closed:

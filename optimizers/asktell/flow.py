@@ -122,6 +122,7 @@ def drive(run: Run, flow: Flow) -> Outcome:
                 stop = reason
     finally:
         flow.close()
+        stop = None  # its traceback has this frame: in a circle the objective would live on
 
 
 def _checked(outcome: Any) -> Outcome:

@@ -7,7 +7,7 @@ from typing import Any
 from typing_extensions import override
 
 from optimizers._types import Objective
-from optimizers.errors import InvalidInputError, InvalidValueError, OptionError
+from optimizers.errors import InvalidInputError, InvalidValueError, OptionError, release
 from optimizers.evaluation.evaluator import Evaluator, Facts, Part, check_group, is_vectorized
 from optimizers.evaluation.task import Caught, Failure, Form, TaskResult, evaluate, is_worth_a_retry
 from optimizers.evaluation.wave import Block, Wave
@@ -51,6 +51,7 @@ class MapEvaluator(Evaluator):
                     elif result.error is None:
                         yield block, part, result.values
                     else:
+                        release(result.error)
                         failed.append((block, part, result.error))
                 rows = []
                 for block, part, error in failed:

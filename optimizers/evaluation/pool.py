@@ -1,6 +1,7 @@
 """An evaluator whose waves go to an executor."""
 
 import math
+import weakref
 from collections.abc import Callable, Generator
 from typing import Any
 
@@ -47,7 +48,10 @@ class PoolEvaluator(Evaluator):
         self._workers = workers
         super().__init__(fun, group, is_stacked=workers.is_stacked, retries=retries)
         limit = math.inf if eval_timeout is None else eval_timeout
-        self._pool = Pool(workers, self._way, self._size, limit, retries, hedge, self.facts)
+        own = weakref.proxy(self)  # in a circle the objective would live on
+        self._pool = Pool(
+            workers, lambda block: own._way(block), self._size, limit, retries, hedge, self.facts
+        )
 
     @override
     def _made_facts(self) -> Facts:

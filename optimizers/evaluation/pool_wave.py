@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Future, wait
 from typing import Any
 
-from optimizers.errors import BrokenPoolError, EvaluationTimeoutError, WorkerDiedError
+from optimizers.errors import BrokenPoolError, EvaluationTimeoutError, WorkerDiedError, release
 from optimizers.evaluation.evaluator import Part
 from optimizers.evaluation.executors import Pool
 from optimizers.evaluation.pool_task import PoolTask, PoolTasks
@@ -73,6 +73,7 @@ class PoolWave:
     def abandon(self) -> None:
         """Take back what has not started, leave the rest to itself, keep what is there."""
         for future, task in self._running.items():
+            future.add_done_callback(_forget_error)
             if future.done() and not future.cancelled() and future.exception() is None:
                 result = future.result()
                 is_kept = task.block.kind == "fun" and task.block.is_real
@@ -188,9 +189,11 @@ class PoolWave:
         facts.seconds, facts.worker = result.seconds, result.worker
         if start == 0 and task.block is self._wave.blocks[0]:
             self._tasks.has_first = True
+        # Frames of the worker's, which the error keeps, keep the result.
+        error, result.error = result.error, None
         if count:
             yield task.block, slice(start, start + count), result.values
-        if result.error is None:
+        if error is None:
             late = slice(start + count, task.part.stop)
             if late.start < late.stop:  # the run's time was up before these
                 pool.facts.count(task.block, late, -1)
@@ -203,7 +206,7 @@ class PoolWave:
         if rest.size:
             pool.facts.count(task.block, rest.part, -1)
             self._tasks.again.append(rest)
-        yield from self._fail(failed, result.error)
+        yield from self._fail(failed, error)
 
     def _fail(self, task: PoolTask, error: Failure) -> Iterator[Part]:
         task.failures += 1
@@ -331,3 +334,12 @@ class PoolWave:
                 began = task.began
                 self._start(task)
                 task.began = began
+
+
+def _forget_error(future: Future[Any]) -> None:
+    """Let go of an error that nobody waits for: its frames, and the objective, would live on."""
+    if not future.cancelled() and future.exception() is None:
+        result = future.result()
+        if isinstance(result, TaskResult):
+            release(result.error)
+            result.error = None

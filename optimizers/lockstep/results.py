@@ -6,6 +6,7 @@ from typing import Any, SupportsIndex, overload
 import numpy as np
 from typing_extensions import override
 
+from optimizers.errors import release
 from optimizers.result import OptimizerResult
 from optimizers.run.memory import FEASIBLE
 
@@ -105,6 +106,8 @@ def raise_if_ended(
     error: BaseException | None, results: Sequence[OptimizerResult], effective: dict[str, Any]
 ) -> None:
     """Raise what ended all runs, unless it is Ctrl-C and the results are wanted instead."""
+    for failure in (error, *(result.get("error") for result in results)):
+        release(failure)
     returns = isinstance(error, KeyboardInterrupt) and effective.get("on_interrupt") == "return"
     if error is not None and not returns:
         raise attached(error, results)

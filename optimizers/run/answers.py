@@ -16,22 +16,24 @@ class Answers:
     ``found`` has what is at each point; a penalty, or None, at one whose evaluation failed.
     """
 
-    __slots__ = ("_question", "_results", "found")
+    __slots__ = ("_known_at", "_question", "found")
 
     def __init__(
         self,
         found: list[Evaluation | None],
-        results: Sequence[Evaluation | Exception | None] | None = None,
+        known_at: Sequence[bool] | None = None,
         question: Question | None = None,
     ) -> None:
         self.found = found
-        self._results = found if results is None else results
+        self._known_at = known_at
         self._question = question
 
     @property
     def known(self) -> NDArray[np.bool_]:
         """Which points were evaluated, shape (k,)."""
-        return np.array([isinstance(result, Evaluation) for result in self._results])
+        if self._known_at is not None:
+            return np.array(self._known_at)
+        return np.array([known is not None for known in self.found])
 
     @property
     def errors(self) -> Array:

@@ -159,19 +159,20 @@ class Questions:
         if good and not gradients:
             memory.store(min(good, key=lambda known: known.fun))
         found: list[Evaluation | None] = [*good]
-        if len(good) < len(results):
+        known_at = [type(result) is Evaluation for result in results]
+        if not all(known_at):
             found = self._penalized(xs, results, gradients, penalize)
             # A point that failed is no candidate, nor are its probes.
             memory.take_back(*kept)
-            for i, result in enumerate(results):
-                if isinstance(result, Evaluation):
-                    memory.update_incumbents(*question.candidates(i))
+            for i in np.flatnonzero(known_at):
+                memory.update_incumbents(*question.candidates(int(i)))
+        del results  # errors keep this frame, and would be kept by it
         if gradients:
             for known in good:
                 memory.store(known)
             if self.watch is not None and penalize and good and len(xs) == 1:
                 self.watch.asked(good[0].fun)
-        return Answers(found, results, question)
+        return Answers(found, known_at, question)
 
     def _penalized(
         self,
@@ -223,7 +224,9 @@ class Questions:
         # Answers that are coarser than was thought: those probes were too near.
         is_coarse = facts.precision > precision and self.source.heeds_precision
         is_coarse = is_coarse and question.is_joint
-        return [self._evaluation(question, i, x, gradients, is_coarse) for i, x in enumerate(xs)]
+        # No comprehension: the frame of one keeps the question, whose failures keep it.
+        one = functools.partial(self._evaluation, question, gradients, is_coarse)
+        return list(map(one, range(len(xs)), xs))
 
     def _answered_in_turn(self, x: Array, plan: Plan) -> Answers:
         """Evaluate the first point and then its probes: its value tells the precision."""
@@ -237,12 +240,12 @@ class Questions:
         except Exception as error:
             penalty = self.waves.penalty_for(x, error)
             memory.take_back(*kept)
-            return Answers([penalty], [error])
+            return Answers([penalty], [False])
         memory.store(Evaluation(x, value, gradient))
         return Answers([memory.last])
 
     def _evaluation(
-        self, question: Question, i: int, x: Array, gradients: bool, is_coarse: bool
+        self, question: Question, gradients: bool, is_coarse: bool, i: int, x: Array
     ) -> Evaluation | Exception:
         failure = question.own_failure(i)
         if failure is not None:

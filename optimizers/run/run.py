@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 
 from optimizers._types import Array
+from optimizers.errors import release
 from optimizers.evaluation.evaluator import Evaluator
 from optimizers.gradients.source import GradientSource
 from optimizers.problem.problem import Problem
@@ -324,12 +325,14 @@ class Run:
             try:
                 return self._finished(solve(self))
             except StopRun as stop:
+                release(stop)
                 return self.stopped(stop.reason)
         except BaseException as error:
             if self._returns_on_interrupt and isinstance(error, KeyboardInterrupt):
                 return self.stopped(StopReason.INTERRUPTED, is_broken=True)
             reason = StopReason.INTERRUPTED if _is_interrupt(error) else StopReason.FAILED
             attach(error, self.stopped(reason, is_broken=True))
+            release(error)
             raise
         finally:
             self.waves.evaluator.close()

@@ -17,6 +17,7 @@ from optimizers.errors import (
     InvalidValueError,
     JournalError,
     NonFiniteValueError,
+    release,
 )
 from optimizers.evaluation.answers import (
     REJECT,
@@ -108,6 +109,8 @@ class Waves:
             for block in blocks:
                 if block.is_real:
                     self._update(block.points, block.values)
+                for error in block.failures.values():
+                    release(error)
             for points, answer in wave.late:
                 self._update(points, values_of(answer))
         if missing:
@@ -174,6 +177,7 @@ class Waves:
         if isinstance(error, StopIteration) or isinstance(error.__cause__, StopIteration):
             # From the objective, by itself or through the generator of a wave.
             raise StopRun(StopReason.CALLBACK) from None
+        release(error)
         has_penalty = self.has_penalty(error)
         penalty = self.memory.penalty(x) if has_penalty else None
         if penalty is None or (needs_gradient and penalty.jac is None):

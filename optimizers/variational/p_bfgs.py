@@ -186,6 +186,7 @@ class _Single:
         try:
             result = self.stepper.result() if self.stepper.done else self.stepper.so_far()
         except EvaluationError as error:  # where it started was rejected
+            error.__traceback__ = error.__context__ = None  # their frames hold the whole run
             result = self.stepper.so_far()
             result.update(stop=StopReason.FAILED, message=str(error), error=error)
         self.stepper.close()
