@@ -12,6 +12,7 @@ from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 from optimizers.scipy.locks import Lock
 from optimizers.scipy.options import shared
+from optimizers.scipy.unfinished import Unfinished
 from optimizers.support import SupportLevel as Level, SupportLevels, levels
 
 
@@ -81,6 +82,8 @@ class Method:
     callback_form: tuple[str, ...] = ()
     #: Whether its own differences of constraints leave the bounds, and so are made here.
     probes_outside: bool = False
+    #: What of its local variables its result has, for one that is stopped.
+    unfinished: Unfinished | None = None
     #: The lock that SciPy holds while it runs.
     lock: Lock | None = None
     #: What its return codes mean.

@@ -9,7 +9,7 @@ import scipy.optimize
 from optimizers._types import Array
 from optimizers.options.table import LEVEL, NUMBER, Option, anything
 from optimizers.result import StopReason as Stop
-from optimizers.scipy import locks
+from optimizers.scipy import locks, unfinished
 from optimizers.scipy.lbfgsb.solver import LbfgsbSolver
 from optimizers.scipy.method import Method
 from optimizers.scipy.nelder_mead import NelderMeadSolver
@@ -51,6 +51,7 @@ def _trust_region(*further: Option, callable_hessian: bool = False) -> Method:
         gradient=Level.required,
         hessian=Level.required,
         callable_hessian=callable_hessian,
+        unfinished=unfinished.hess,
         tol=("gtol",),
         stops={0: Stop.GRADIENT, 1: Stop.MAXITER, 2: Stop.NO_PROGRESS, 3: Stop.NO_PROGRESS},
     )
@@ -86,6 +87,7 @@ METHODS: dict[str, Method] = {
         # SciPy keeps a simplex in the type of the start, and so gets nearer than it asks for. Here
         # it is in double precision, which can shrink wherever the variables are large.
         low_precision={"xatol": _simplex_size},
+        unfinished=unfinished.final_simplex,
         stops={0: Stop.CONVERGED, 1: Stop.MAXFUN, 2: Stop.MAXITER},
     ),
     "powell": _derivative_free(
@@ -99,6 +101,7 @@ METHODS: dict[str, Method] = {
         tol=("xtol", "ftol"),
         budget=("maxfev", "maxfun"),
         asks_twice=True,
+        unfinished=unfinished.direc,
         stops={0: Stop.CONVERGED, 1: Stop.MAXFUN, 2: Stop.MAXITER, 3: Stop.FAILED},
     ),
     "cg": _line_search(
@@ -115,7 +118,8 @@ METHODS: dict[str, Method] = {
             Option("hess_inv0", None, anything("array_like of shape (n, n)")).means(
                 "The inverse Hessian at the start; the identity by default."
             ),
-        )
+        ),
+        unfinished=unfinished.hess_inv,
     ),
     "newton-cg": Method(
         ScipySolver,
@@ -223,6 +227,7 @@ METHODS: dict[str, Method] = {
         differences=_STEPS,
         feasibility="ftol",
         tol=("ftol",),
+        unfinished=unfinished.multipliers,
         stops={0: Stop.CONVERGED, 4: Stop.INFEASIBLE, 8: Stop.NO_PROGRESS, 9: Stop.MAXITER},
     ),
     "trust-constr": Method(
@@ -258,6 +263,7 @@ METHODS: dict[str, Method] = {
         feasibility="gtol",
         tol=("xtol", "gtol", "barrier_tol"),
         default_hessian=QuietBFGS,
+        unfinished=unfinished.state,
         callback_form=("x", "state"),
         probes_outside=True,
         stops={0: Stop.MAXITER, 1: Stop.GRADIENT, 2: Stop.STEP, 4: Stop.INFEASIBLE},

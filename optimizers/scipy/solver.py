@@ -21,6 +21,7 @@ from optimizers.run.fast_path import fast_gradient, fast_path, fast_value
 from optimizers.run.outcome import Outcome, outcome_of
 from optimizers.run.run import Run
 from optimizers.scipy.method import Solver
+from optimizers.scipy.unfinished import variables_of
 from optimizers.support import SupportLevel
 
 #: Where some of SciPy's compiled code stops counting.
@@ -140,23 +141,40 @@ class ScipySolver(Solver):
         gradient = (lambda x: both(x)[1].copy()) if joint else fast_gradient(run)
         value = (lambda x: both(x)[0]) if joint else fast_value(run)
         free = FreeVariables(problem, info.strips_fixed)
+        keeps_all = "return_all" in info.known and self._given.get("return_all")
+        all_points = {"allvecs": [problem.x0.copy()]} if keeps_all else {}
+
+        # Takes the second argument that some methods pass.
+        def on_iteration(xk: Array, state: Mapping[str, Any] | None = None) -> None:
+            x = free.whole(xk)
+            for points in all_points.values():
+                points.append(x.copy())
+            self._iteration(run, x, state or {})
+
         if info.lock is not None:
             if info.lock.is_exclusive:
                 check_free(str(self._method), run)
             value = info.lock.released(value)
-        raw = scipy.optimize.minimize(
-            free.function(value),
-            free.x0,
-            method=self._method,
-            jac=gradient if takes_gradient else None,
-            hess=self._hessian(run),
-            hessp=None if problem.hessp is None else run.counted_hessian(problem.hessp),
-            bounds=free.bounds,
-            constraints=free.constraints(info.probes_outside),
-            # Takes the second argument that some methods pass.
-            callback=lambda xk, state=None: self._iteration(run, free.whole(xk), state or {}),
-            options=self._options(run),
-        )
+        try:
+            raw = scipy.optimize.minimize(
+                free.function(value),
+                free.x0,
+                method=self._method,
+                jac=gradient if takes_gradient else None,
+                hess=self._hessian(run),
+                hessp=None if problem.hessp is None else run.counted_hessian(problem.hessp),
+                bounds=free.bounds,
+                constraints=free.constraints(info.probes_outside),
+                callback=on_iteration,
+                options=self._options(run),
+            )
+        except BaseException as error:  # what it has found is for going on, whatever ends it
+            if info.unfinished is not None:
+                self._keep(run, info.unfinished(variables_of(error)))
+            raise
+        finally:
+            run.extra.update(all_points)
+        raw.update(all_points)  # in SciPy's own list, Newton-CG has changed them
         return self._outcome(run, raw, free)
 
     def _options(self, run: Run) -> dict[str, Any]:
@@ -206,7 +224,7 @@ class ScipySolver(Solver):
             x = x if success and run.problem.constraints else run.best.x
         return Outcome(x, success, status, message, stop)
 
-    def _keep(self, run: Run, raw: Any) -> None:
+    def _keep(self, run: Run, raw: Mapping[str, Any]) -> None:
         """Put what SciPy's result has further into the run's."""
         run.extra.update({k: v for k, v in raw.items() if k not in _OWN_ENTRIES})
 

@@ -129,11 +129,12 @@ class P_BFGS(SciPyOptimizer):  # noqa: N801  # Qiskit's name
         finally:
             _share_out(run.nfev - counted, asking)
             results = OptimizerResults(one.result() for one in runs)
+            best = results.best
+            entries: dict[str, Any] = {} if best is None else best
+            run.extra.update({k: entries[k] for k in ("run", "hess_inv") if k in entries})
             run.extra["results"] = results
-        best = results.best
         assert best is not None  # the start is known, or the run has ended with its error
         assert best.fun is not None
-        run.extra.update({k: best[k] for k in ("run", "hess_inv") if k in best})
         known = Evaluation(best.x, best.fun, best.jac)
         return Outcome(best.x, best.success, best.status, best.message, best.stop, known)
 
@@ -183,13 +184,14 @@ class _Single:
 
     def result(self) -> OptimizerResult:
         """Return its result, or that so far."""
+        is_done = self.stepper.done
+        self.stepper.close()  # what it has found by then is in its result so far
         try:
-            result = self.stepper.result() if self.stepper.done else self.stepper.so_far()
+            result = self.stepper.result() if is_done else self.stepper.so_far()
         except EvaluationError as error:  # where it started was rejected
             error.__traceback__ = error.__context__ = None  # their frames hold the whole run
             result = self.stepper.so_far()
             result.update(stop=StopReason.FAILED, message=str(error), error=error)
-        self.stepper.close()
         result.update(run=self._number, nfev=self.nfev)
         result.njev = result.njev if self._has_jac else 0
         return result
