@@ -31,6 +31,8 @@ FROM entries WHERE json_extract(entry, '$.seq') IS NOT NULL ORDER BY number
 """
 #: SQLite's application_id of the databases that have no log between runs; 0 in older ones.
 _OURS = int.from_bytes(b"optj")
+#: What SQLite raises; also of a database so damaged that its words are not text.
+_ERRORS = sqlite3.Error, UnicodeDecodeError
 _BUSY = sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED
 #: How often the log goes into the database: after so many seconds or additions.
 _SECONDS, _ADDITIONS = 1.0, 1000
@@ -77,7 +79,7 @@ class SqliteLines:
             yield
         except BaseException as error:
             self._database.close()
-            if isinstance(error, sqlite3.Error):
+            if isinstance(error, _ERRORS):
                 raise _translated(self.path, error) from error
             raise
 
@@ -152,7 +154,7 @@ def looked_at(path: str) -> Iterator[sqlite3.Connection]:
                 raise not_a_journal(path)
             _check_whole(path, database, size)
             yield database
-        except sqlite3.Error as error:
+        except _ERRORS as error:
             raise _translated(path, error) from error
 
 
@@ -176,7 +178,7 @@ def _is_journal(database: sqlite3.Connection) -> bool:
         return False
     first = "SELECT CAST(entry AS BLOB) FROM entries ORDER BY number LIMIT 1"
     header = database.execute(first).fetchone() if made else None
-    return header is None or header[0].startswith(b'{"journal"')
+    return header is None or (header[0] or b"").startswith(b'{"journal"')
 
 
 def _check_whole(path: str, database: sqlite3.Connection, log_size: int | None) -> None:
@@ -235,12 +237,12 @@ def _one(database: sqlite3.Connection, query: str) -> Any:
     return database.execute(query).fetchone()[0]
 
 
-def _code(error: sqlite3.Error) -> int:
+def _code(error: Exception) -> int:
     code: int = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without what refines it
     return code
 
 
-def _translated(path: str, error: sqlite3.Error) -> JournalError:
+def _translated(path: str, error: Exception) -> JournalError:
     code = _code(error)
     if code in (*_BUSY, sqlite3.SQLITE_IOERR) and (words := refused_lock(path)):
         return JournalError(
