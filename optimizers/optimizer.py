@@ -350,7 +350,9 @@ class Optimizer(Composed, StaticHelpers):
         fun, jac, hess, hessp = with_arguments((fun, jac, hess, hessp), args)
         options = {name: settings.pop(name) for name in list(settings) if self._is_option(name)}
         optimizer = self._changed(options) if options else self
-        result = optimizer.minimize(fun, x0, jac, bounds, hess=hess, hessp=hessp, **settings)
+        second = {"hess": hess, "hessp": hessp}
+        settings.update((name, value) for name, value in second.items() if value is not None)
+        result = optimizer.minimize(fun, x0, jac, bounds, **settings)
         if result.jac is None:
             result.pop("jac", None)  # SciPy's results have the entry only with a gradient in it
         return result

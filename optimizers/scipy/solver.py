@@ -76,11 +76,12 @@ class FreeVariables:
         given, box = constraint.for_scipy, self.bounds
         if box is None or isinstance(given, scipy.optimize.LinearConstraint):
             return given
-        if isinstance(given, dict):
+        if isinstance(given, dict) and not callable(given.get("jac")):
             given = scipy.optimize.NonlinearConstraint(
-                constraint.fun, constraint.lower, constraint.upper, jac=given.get("jac", "2-point")
+                constraint.fun, constraint.lower, constraint.upper, given.get("jac") or "2-point"
             )
-        if callable(given.jac) or isinstance(given.hess, str):  # which SciPy does not combine
+        # SciPy does not combine such a Jacobian with a Hessian of differences, and says so.
+        if isinstance(given, dict) or callable(given.jac) or isinstance(given.hess, str):
             return given
         # Where there is no room for a step the function clips it: that slope is zero.
         is_fixed, open_ends = box.lb == box.ub, np.array([[-np.inf], [np.inf]])

@@ -257,7 +257,7 @@ BAD_TNC = [
     ("eta", None), ("eta", "a"), ("eta", math.nan), ("stepmx", "a"), ("accuracy", None),
     ("minfev", "a"), ("xtol", "a"), ("rescale", math.nan), ("maxCGit", 2.5), ("maxCGit", "a"),
     ("mesg_num", "a"), ("mesg_num", [1]), ("mesg_num", 1.5), ("scale", [0, 0]), ("scale", [1, 0]),
-    ("scale", 0.0), ("maxfun", math.inf),
+    ("scale", 0.0), ("maxfun", math.nan),
 ]  # fmt: skip
 
 
