@@ -52,9 +52,12 @@ def check_header(path: str, header: dict[str, Any]) -> None:
 def check_record(record: Record, n: int) -> None:
     """Raise unless a record is of a run with so many variables, and answers what was asked."""
     kind = record.kind
-    if record.x.size != n * (2 if kind == "hessp" else 1):
+    # What a flow asks of hessp may be k pairs of points, with an answer for each: fidelities.
+    k = max(1, record.x.size // (2 * n)) if kind == "hessp" and n else 1
+    if record.x.size != n * (2 * k if kind == "hessp" else 1):
         raise ValueError(f"x has {record.x.size} components")
-    if record.jac is not None and record.jac.size != (n * n if kind == "hess" else n):
+    sizes = {"hess": (n * n,), "hessp": (n, k)}.get(kind, (n,))
+    if record.jac is not None and record.jac.size not in sizes:
         raise ValueError(f"g has {record.jac.size} components")
     if record.failure is None and (
         (record.fun is None and kind in ("fun", "both")) or (record.jac is None and kind != "fun")
