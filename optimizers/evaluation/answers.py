@@ -10,7 +10,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
+from scipy.sparse.linalg import LinearOperator
 
+from optimizers._arrays import is_masked
 from optimizers._types import Array
 from optimizers.errors import InvalidValueError, NonFiniteValueError, NoValueError
 
@@ -25,8 +28,16 @@ class PlusInfinityError(NonFiniteValueError):
 def as_value(raw: Any) -> float:
     """Return the one real number in what an objective returned, finite or not."""
     if isinstance(raw, float | int):  # most objectives; np.float64 is a float
-        return float(raw)
+        return as_float(raw)
     return float(as_values(raw, 1)[0])
+
+
+def as_float(number: float) -> float:
+    """Return a number as a float; infinite where it is a whole number that no float holds."""
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf if number > 0 else -math.inf
 
 
 def as_values(raw: Any, count: int, dtype: type[np.generic] = np.float64) -> NDArray[Any]:
@@ -40,25 +51,54 @@ def as_values(raw: Any, count: int, dtype: type[np.generic] = np.float64) -> NDA
     return values.reshape(count)
 
 
-def as_gradient(raw: Any, n: int, *, finite: bool = True) -> Array:
+def as_gradient(raw: Any, n: int, *, finite: bool = True, name: str = "jac") -> Array:
     """Return a gradient as a vector of the run's own, given in the shapes (n,), (1, n) or (n, 1).
 
     A copy, so that a ``jac`` that fills one buffer again and again spoils nothing.
     """
-    gradient = as_numeric(raw, "jac", np.float64)
+    gradient = as_numeric(raw, name, np.float64)
     if gradient.shape != (n,):
         if gradient.size != n or gradient.ndim > 2:
             hint = "" if gradient.size else " A qml.grad of PennyLane's needs argnums=0 for that."
-            raise InvalidValueError(f"jac returned shape {gradient.shape}, expected ({n},).{hint}")
+            raise InvalidValueError(
+                f"{name} returned shape {gradient.shape}, expected ({n},).{hint}"
+            )
         gradient = gradient.reshape(n)
     # Counting is faster than all(), for small n twice.
     if finite and np.count_nonzero(np.isfinite(gradient)) < n:
-        index = int(np.flatnonzero(~np.isfinite(gradient))[0])
-        raise NonFiniteValueError(
-            f"jac returned {gradient[index]} in component {index}, expected finite numbers. "
-            f"{REJECT}"
-        )
+        raise _non_finite_in(gradient, name)
     return gradient
+
+
+def as_matrix(raw: Any, shapes: tuple[tuple[int, ...], ...], name: str) -> Any:
+    """Return what a function of second derivatives, or of many first ones, returned.
+
+    That is an array, a sparse matrix or an operator, of one of a few shapes.
+    """
+    if issparse(raw) or isinstance(raw, LinearOperator):
+        return shaped(raw, shapes, name)
+    matrix = as_numeric(raw, name, np.float64)
+    matrix = shaped(matrix.reshape(1, 1) if matrix.size == 1 else matrix, shapes, name)
+    if not np.isfinite(matrix).all():
+        raise _non_finite_in(matrix, name)
+    return matrix
+
+
+def shaped(raw: Any, shapes: tuple[tuple[int, ...], ...], name: str) -> Any:
+    """Return what a function returned if it has one of a few shapes."""
+    if raw.shape not in shapes:
+        expected = " or ".join(map(str, shapes))
+        raise InvalidValueError(f"{name} returned shape {raw.shape}, expected {expected}.")
+    return raw
+
+
+def _non_finite_in(array: Array, name: str) -> NonFiniteValueError:
+    index = np.argwhere(~np.isfinite(array))[0].tolist()
+    where = ", ".join(map(str, index))
+    return NonFiniteValueError(
+        f"{name} returned {array[tuple(index)]} in component {where}, expected finite numbers. "
+        f"{REJECT}"
+    )
 
 
 def precision_of(raw: Any) -> float:
@@ -103,6 +143,11 @@ def as_numeric(raw: Any, name: str, dtype: type[np.generic]) -> NDArray[Any]:
             f"{name} returned a coroutine, expected real numbers: await coroutine functions by "
             "minimize_async."
         )
+    if type(raw) is not np.ndarray and is_masked(raw):
+        raise InvalidValueError(
+            f"{name} returned {raw!r}, which has masked entries, expected numbers: fill them in, "
+            "such as by filled(...), or return nan where there is no value."
+        )
     try:
         array = np.asarray(raw)
     except ValueError as error:  # a ragged list
@@ -127,9 +172,9 @@ def as_measure(raw: Any, n: int) -> tuple[float, float]:
     if type(raw) is tuple and len(raw) == 2:
         value, error = raw
         if isinstance(value, float | int) and isinstance(error, float | int):
-            return float(value), _checked(float(error))
+            return as_float(value), _checked(as_float(error))
     elif isinstance(raw, float | int):
-        return float(raw), math.nan
+        return as_float(raw), math.nan
     return element(as_answer(raw, 1, n)[0])
 
 

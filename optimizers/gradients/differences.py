@@ -18,10 +18,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from typing_extensions import override
 
+from optimizers._arrays import as_numbers
 from optimizers._types import Array
 from optimizers.errors import InvalidInputError
 from optimizers.gradients.plan import Plan
-from optimizers.gradients.source import EPS, GradientSource, Rng, as_numbers
+from optimizers.gradients.source import EPS, GradientSource, Rng
 from optimizers.gradients.stencils import central, complex_step, one_sided, richardson
 
 Scheme = Literal["2-point", "3-point", "cs"]
@@ -98,11 +99,13 @@ class Differences(GradientSource):
     curvature: ArrayLike | None = None
 
     def __post_init__(self) -> None:
-        if self.scheme not in SCHEMES:
+        if not (isinstance(self.scheme, str) and self.scheme in SCHEMES):
             raise InvalidInputError(
                 f"jac is {self.scheme!r}, expected a callable, True, a GradientSource such as "
                 f"Differences, or one of {SCHEMES}."
             )
+        if not isinstance(self.richardson, bool | np.bool_ | int):
+            raise InvalidInputError(f"richardson is {self.richardson!r}, expected True or False.")
         if self.richardson and self.scheme != "3-point":
             raise InvalidInputError(
                 f"richardson=True was given with the scheme {self.scheme!r}: it extrapolates "
@@ -122,6 +125,12 @@ class Differences(GradientSource):
                 f"The noise of the differences is {self.noise!r}, expected a standard deviation "
                 "> 0."
             )
+
+    @override
+    def check(self, n: int) -> None:
+        for given in (self.step, self.relative_step, self.curvature):
+            if given is not None:
+                self._per_variable(given, n)
 
     @property
     def kind(self) -> str:
@@ -178,15 +187,15 @@ class Differences(GradientSource):
         power = 1 / (_ORDER[kind] + 1)
         default: Array = np.copysign(precision**power * np.maximum(1.0, np.abs(x)), x)
         if self.step is not None:
-            h = self._per_variable(self.step, x)
+            h = self._per_variable(self.step, x.size)
         elif self.relative_step is not None:
-            h = self._per_variable(self.relative_step, x) * x
+            h = self._per_variable(self.relative_step, x.size) * x
         elif self.noise is not None and kind != "cs":
             noise = {"2-point": 8**0.5, "3-point": 3.0, "richardson": 455.0}[kind] * self.noise
             if self.curvature is None:
                 h = noise**power * np.maximum(1.0, np.abs(x))
             else:
-                h = (noise / np.abs(self._per_variable(self.curvature, x))) ** power
+                h = (noise / np.abs(self._per_variable(self.curvature, x.size))) ** power
             h = np.copysign(np.maximum(h, np.abs(default)), default)
         else:
             h = default
@@ -199,10 +208,10 @@ class Differences(GradientSource):
                 lost |= np.abs(h) < np.abs(default)
         return np.where(lost, default, h)
 
-    def _per_variable(self, given: ArrayLike, x: Array) -> Array:
+    def _per_variable(self, given: ArrayLike, n: int) -> Array:
         steps = np.asarray(given, dtype=np.float64)
-        if steps.shape not in ((), (1,), x.shape):
+        if steps.shape not in ((), (1,), (n,)):
             raise InvalidInputError(
-                f"Difference steps have shape {steps.shape}, expected one number or {x.shape}."
+                f"Difference steps have shape {steps.shape}, expected one number or {(n,)}."
             )
-        return np.broadcast_to(steps, x.shape)
+        return np.broadcast_to(steps, n)

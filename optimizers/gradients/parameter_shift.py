@@ -8,15 +8,18 @@ from typing import Any, ClassVar
 import numpy as np
 from typing_extensions import override
 
+from optimizers._arrays import as_numbers
 from optimizers._types import Array
 from optimizers.errors import InvalidInputError
 from optimizers.gradients.plan import Plan
 from optimizers.gradients.shift_rules import Frequencies, Rule, rule_inside, usual_rule
-from optimizers.gradients.source import EPS, GradientSource, Rng, as_numbers
+from optimizers.gradients.source import EPS, GradientSource, Rng
 from optimizers.gradients.stencils import offset
 
 #: A shift whose sine is smaller than this is a multiple of pi.
 _LEAST_SINE = 1e-8
+#: Of a longer one, rounding leaves no angle.
+_LONGEST = 1e15
 #: Rounding moves the probes of points up to here by nothing that matters to the weights.
 _SMALL = 1e5
 
@@ -86,11 +89,11 @@ class ParameterShift(GradientSource):
 
     def __post_init__(self) -> None:
         given = as_numbers(self.shift)
-        shift = float(given.item()) if given.size == 1 and np.isfinite(given).all() else 0.0
+        shift = float(given.item()) if given.size == 1 and (abs(given) < _LONGEST).all() else 0.0
         if abs(math.sin(shift)) < _LEAST_SINE:
             raise InvalidInputError(
-                f"The parameter shift is {self.shift!r}, expected a number that is not a multiple "
-                "of pi: there, both probes tell the same."
+                f"The parameter shift is {self.shift!r}, expected a number below {_LONGEST:g} "
+                "that is not a multiple of pi: there, both probes tell the same."
             )
         # What is kept is the object's own, and the same whatever sequences were given.
         object.__setattr__(self, "shift", shift)
@@ -194,7 +197,7 @@ def _as_frequencies(given: Any) -> Any:
         if rows and all(np.ndim(row) == 1 for row in rows):
             return tuple(_row(row) for row in rows)
         return _row(rows)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InvalidInputError(
             f"The frequencies are {given!r}, expected a sequence of different positive numbers, "
             "or one such sequence for each variable."

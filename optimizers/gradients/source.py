@@ -133,14 +133,6 @@ Jacobian: TypeAlias = (
 )
 
 
-def as_numbers(given: Any) -> Array:
-    """Return what was given as an array of numbers, or as one nan if it is none."""
-    try:
-        return np.array(given, dtype=np.float64)
-    except (TypeError, ValueError):
-        return np.array(np.nan)
-
-
 def _same(one: Any, other: Any) -> bool:
     try:
         return bool(np.array_equal(one, other))

@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import override
 
+from optimizers._arrays import as_numbers, check_memory
 from optimizers._types import Array
 from optimizers.errors import InvalidInputError
 from optimizers.gradients.plan import Plan
-from optimizers.gradients.source import EPS, GradientSource, Rng, as_numbers
+from optimizers.gradients.source import EPS, GradientSource, Rng
 from optimizers.gradients.stencils import clipped
 
 
@@ -66,8 +67,8 @@ class SPSAGradient(GradientSource):
 
     def __post_init__(self) -> None:
         samples = self.samples
-        is_whole = isinstance(samples, int | np.integer) and not isinstance(samples, bool)
-        if not is_whole or samples < 1:
+        is_whole = isinstance(samples, int | np.integer)
+        if not is_whole or isinstance(samples, bool | np.timedelta64) or samples < 1:
             raise InvalidInputError(f"samples is {samples!r}, expected a whole number >= 1.")
         step = as_numbers(self.step)
         if step.ndim > 1 or not ((step > 0) & (step < np.inf)).all():
@@ -85,6 +86,8 @@ class SPSAGradient(GradientSource):
                 f"The steps of the simultaneous perturbation have shape {np.shape(self.step)}, "
                 f"expected one number or ({n},)."
             )
+        what = f"The gradient of {n} variables by {self.samples} samples"
+        check_memory(what, 4 * self.samples * n, "take fewer samples")
 
     @override
     def relative_error(self, precision: float = EPS) -> float:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from optimizers._arrays import check_memory
 from optimizers._types import Array
 from optimizers.gradients.plan import Plan
 
@@ -268,6 +269,8 @@ def offset(
     if lower is not None and upper is not None:
         # x + (upper - x) may round to beyond the bound.
         moved = np.clip(moved, lower[columns], upper[columns])
+    what = f"A wave of {len(columns)} probes for a gradient"
+    check_memory(what, len(columns) * x.size, "give jac, or SPSAGradient, which needs few")
     points = np.repeat(x[np.newaxis], len(columns), axis=0)
     points[np.arange(len(columns)), columns] = moved
     return points, moved - x[columns]

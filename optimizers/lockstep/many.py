@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from optimizers._arrays import as_real
 from optimizers._types import Array, ArrayLike
 from optimizers.errors import InvalidInputError, OptionError, warn_user
 from optimizers.evaluation.evaluator import Evaluator
@@ -31,7 +32,7 @@ def minimize_many(
 ) -> OptimizerResults:
     """Minimize from many starts; see :meth:`Optimizer.minimize_many`."""
     check_no_journal(effective)
-    if on_error not in ("return", "raise"):
+    if not (isinstance(on_error, str) and on_error in ("return", "raise")):
         raise OptionError(f"on_error is {on_error!r}, expected 'return' or 'raise'.")
     problems = [replace(problem, x0=start) for start in inside_all(starts, problem)]
     members = list(
@@ -85,14 +86,7 @@ def members_of(
 
 def as_starts(given: ArrayLike) -> Array:
     """Return the starts of many runs as a float64 array of its own, shape (B, n)."""
-    try:
-        raw = np.asarray(given)
-        if raw.dtype.kind not in "biuf":
-            raise ValueError(f"it has dtype {raw.dtype}")
-    except ValueError as error:
-        raise InvalidInputError(
-            f"X0 is {given!r:.200} ({error}), expected an array of real numbers of shape (B, n)."
-        ) from None
+    raw = as_real("X0", given, "an array of real numbers of shape (B, n)")
     if raw.ndim != 2 or len(raw) == 0:
         raise InvalidInputError(
             f"X0 has shape {raw.shape}, expected (B, n): a row for each of B >= 1 starts. A single "

@@ -6,20 +6,14 @@ from typing import Any
 import numpy as np
 from scipy.optimize import Bounds
 
+from optimizers._arrays import as_real, is_masked
 from optimizers._types import Array, ArrayLike, BoundsLike
 from optimizers.errors import CrossedBoundsError, InvalidInputError, warn_user
 
 
 def as_start(x0: ArrayLike | None) -> Array:
     """Return a start as a float64 vector of its own; a number means one variable."""
-    try:
-        raw = np.asarray(x0)
-        if raw.dtype.kind not in "biuf":
-            raise ValueError(f"it has dtype {raw.dtype}")
-    except ValueError as error:
-        raise InvalidInputError(
-            f"x0 is {x0!r} ({error}), expected a number or a vector of real numbers."
-        ) from None
+    raw = as_real("x0", x0, "a number or a vector of real numbers")
     if raw.ndim > 1:
         raise InvalidInputError(
             f"x0 has shape {raw.shape}, expected one dimension: pass x0.ravel()."
@@ -38,11 +32,16 @@ def as_bounds(bounds: BoundsLike, n: int) -> tuple[Array | None, Array | None]:
     """
     if bounds is None:
         return None, None
+    if is_masked((bounds.lb, bounds.ub) if isinstance(bounds, Bounds) else bounds):
+        raise InvalidInputError(
+            f"bounds is {bounds!r:.200}, which has masked entries: write None or an infinity for "
+            "no bound."
+        )
     if isinstance(bounds, Bounds):
         try:
             lower = np.array(np.broadcast_to(bounds.lb, n), dtype=np.float64)
             upper = np.array(np.broadcast_to(bounds.ub, n), dtype=np.float64)
-        except ValueError:
+        except (TypeError, ValueError, OverflowError):
             raise InvalidInputError(
                 f"bounds have shapes {np.shape(bounds.lb)} and {np.shape(bounds.ub)}, "
                 f"expected one number or {n} each."
@@ -113,7 +112,7 @@ def _columns(bounds: Any, n: int) -> tuple[Array, Array] | None:
                     return None
                 column[missing] = infinity
             columns.append(column)
-    except (TypeError, ValueError):  # no numbers
+    except (TypeError, ValueError, OverflowError):  # no numbers
         return None
     return columns[0], columns[1]
 
@@ -127,7 +126,7 @@ def _pairs(bounds: Any, n: int) -> tuple[Array, Array]:
         if getattr(bounds, "dtype", np.dtype(float)).kind == "c":
             raise ValueError("complex")
         pairs = np.asarray(bounds, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InvalidInputError(
             f"bounds is {bounds!r:.200}, expected a list of (low, high) pairs, an (n, 2) array "
             "or scipy.optimize.Bounds."

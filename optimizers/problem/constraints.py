@@ -1,4 +1,4 @@
-"""Constraints as SciPy takes them: user functions get copies, and misses are measured."""
+"""Constraints as SciPy takes them: checked, their functions too, and misses are measured."""
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
@@ -7,9 +7,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from scipy.optimize import LinearConstraint, NonlinearConstraint
+from scipy.sparse import issparse
 
+from optimizers._arrays import as_numbers
 from optimizers._types import Array, ConstraintsLike
-from optimizers.errors import InvalidInputError
+from optimizers.errors import CrossedBoundsError, InvalidInputError
+from optimizers.evaluation.answers import as_matrix, as_numeric, shaped
+from optimizers.problem.hessian import is_hessian, is_scheme
 
 _Box: TypeAlias = tuple[Array | None, Array | None]
 
@@ -26,14 +30,14 @@ class Constraint:
 
     def violation(self, x: Array) -> float:
         """Return by how much ``x`` fails the worst component; 0.0 when it meets all."""
-        values = np.atleast_1d(np.asarray(self.fun(x), dtype=np.float64))
+        values = np.atleast_1d(self.fun(x))
         misses = np.maximum(self.lower - values, values - self.upper)
         worst = float(np.max(misses, initial=0.0))
         return np.inf if np.isnan(worst) else worst
 
 
 def as_constraints(
-    constraints: ConstraintsLike, lower: Array | None = None, upper: Array | None = None
+    constraints: ConstraintsLike, n: int, box: _Box = (None, None)
 ) -> tuple[Constraint, ...]:
     """Return a user's constraints, as SciPy takes them, in one form; they are not changed.
 
@@ -41,47 +45,123 @@ def as_constraints(
     """
     if not isinstance(constraints, Sequence):
         constraints = (constraints,)
-    return tuple(_as_constraint(constraint, (lower, upper)) for constraint in constraints)
+    return tuple(_as_constraint(constraint, n, box) for constraint in constraints)
 
 
-def _as_constraint(given: Any, box: _Box) -> Constraint:
+def _as_constraint(given: Any, n: int, box: _Box) -> Constraint:
     if isinstance(given, LinearConstraint):
-        matrix = given.A
-        return Constraint(given, lambda x: matrix @ x, given.lb, given.ub)
+        matrix = given.A if issparse(given.A) else as_numbers(given.A)
+        if matrix.shape[1:] != (n,) or not np.isfinite(matrix.sum()):
+            raise InvalidInputError(
+                f"A of a LinearConstraint is {given.A!r:.200}, expected finite numbers of shape "
+                f"(m, {n}): a column for each variable."
+            )
+        plain = LinearConstraint(matrix, *_limits(given), given.keep_feasible)
+        return Constraint(plain, lambda x: matrix @ x, plain.lb, plain.ub)
     if isinstance(given, NonlinearConstraint):
-        fun = _inside(given.fun, box)
-        guarded = NonlinearConstraint(
-            fun,
-            given.lb,
-            given.ub,
-            jac=_inside(given.jac, box),
-            hess=_inside(given.hess, box),
-            keep_feasible=given.keep_feasible,
-            finite_diff_rel_step=given.finite_diff_rel_step,
-            finite_diff_jac_sparsity=given.finite_diff_jac_sparsity,
-        )
-        return Constraint(guarded, fun, given.lb, given.ub)
+        guarded = _guarded(given, n, box)
+        return Constraint(guarded, guarded.fun, guarded.lb, guarded.ub)
     if (
         isinstance(given, dict)
-        and given.get("type") in ("eq", "ineq")
+        and isinstance(given.get("type"), str)
+        and given["type"] in ("eq", "ineq")
         and callable(given.get("fun"))
     ):
-        args = given.get("args", ())
-        guarded = {key: _inside(value, box) for key, value in given.items()}
-        fun = guarded["fun"]
-        upper = 0.0 if given["type"] == "eq" else np.inf
-        return Constraint(guarded, lambda x: fun(x, *args), 0.0, upper)
+        args, jac = given.get("args", ()), given.get("jac")
+        if not isinstance(args, tuple | list):
+            raise InvalidInputError(f"args of a constraint is {args!r}, expected a tuple.")
+        limit, jac = 0.0 if given["type"] == "eq" else np.inf, "2-point" if jac is None else jac
+        guarded = _guarded(NonlinearConstraint(given["fun"], 0.0, limit, jac), n, box)
+        plain = {**given, "fun": guarded.fun, "args": tuple(args)}
+        if callable(jac):
+            plain["jac"] = guarded.jac
+        return Constraint(plain, lambda x: guarded.fun(x, *args), 0.0, limit)
     raise InvalidInputError(
         f"A constraint is {given!r}, expected scipy.optimize.LinearConstraint, "
         "NonlinearConstraint or a dict with 'type' ('eq' or 'ineq') and 'fun'."
     )
 
 
-def _inside(fun: Any, box: _Box) -> Any:
-    """Return a user function that gets copies, inside the bounds; others stay as they are."""
-    if not callable(fun):
+def _guarded(given: NonlinearConstraint, n: int, box: _Box) -> NonlinearConstraint:
+    """Return a constraint with functions that are asked inside the bounds, and checked."""
+    step, (lower, upper) = given.finite_diff_rel_step, _limits(given)
+    usable = {
+        "fun": callable(given.fun),
+        "jac": callable(given.jac) or is_scheme(given.jac),
+        "hess": is_hessian(given.hess),
+        "finite_diff_rel_step": step is None or not np.isnan(as_numbers(step)).any(),
+    }
+    for name, is_usable in usable.items():
+        if not is_usable:
+            raise InvalidInputError(
+                f"{name} of a constraint is {getattr(given, name)!r:.200}, expected what "
+                "scipy.optimize.NonlinearConstraint takes."
+            )
+    functions = _Functions(given, n, box, np.broadcast(lower, upper).size)
+    return NonlinearConstraint(
+        functions.values,
+        lower,
+        upper,
+        jac=functions.jacobian if callable(given.jac) else given.jac,
         # A Hessian update strategy keeps state: the run works on its own.
-        return deepcopy(fun)
-    if box[0] is None:
-        return lambda x, *args: fun(np.copy(x), *args)
-    return lambda x, *args: fun(np.clip(x, *box), *args)
+        hess=functions.hessian if callable(given.hess) else deepcopy(given.hess),
+        keep_feasible=given.keep_feasible,
+        finite_diff_rel_step=step,
+        finite_diff_jac_sparsity=given.finite_diff_jac_sparsity,
+    )
+
+
+class _Functions:
+    """A constraint's functions, which get copies inside the bounds, and whose answers are checked.
+
+    ``size`` is how many components there are, or 1 if that is not known yet.
+    """
+
+    def __init__(self, given: NonlinearConstraint, n: int, box: _Box, size: int) -> None:
+        self._given, self._n, self._box = given, n, box
+        self._size = size if size > 1 else None
+
+    def _inside(self, x: Array) -> Array:
+        return np.copy(x) if self._box[0] is None else np.clip(x, *self._box)
+
+    def values(self, x: Array, *args: Any) -> Any:
+        """Return the components, shape (m,), or () for a single one."""
+        raw = self._given.fun(self._inside(x), *args)
+        dtype = np.complex128 if np.iscomplexobj(x) else np.float64
+        values = as_numeric(raw, "A constraint", dtype)
+        if values.ndim > 1 and values.size == max(values.shape):
+            values = values.reshape(-1)
+        self._size = values.size if self._size is None else self._size
+        sizes = ((self._size,),) if self._size != 1 else ((), (1,))
+        return shaped(values, sizes, "A constraint")
+
+    def jacobian(self, x: Array, *args: Any) -> Any:
+        """Return their derivatives, shape (m, n), or (n,) for a single one."""
+        raw, m, n = self._given.jac(self._inside(x), *args), self._size or 1, self._n
+        return as_matrix(raw, ((m, n), (n,)) if m == 1 else ((m, n),), "jac of a constraint")
+
+    def hessian(self, x: Array, v: Array) -> Any:
+        """Return the sum of their Hessians, each times its part of ``v``."""
+        raw = self._given.hess(self._inside(x), np.copy(v))
+        return as_matrix(raw, ((self._n, self._n),), "hess of a constraint")
+
+
+def _limits(given: Any) -> tuple[Array, Array]:
+    """Return the limits of a constraint, in which there is a number for each component."""
+    lower, upper = as_numbers(given.lb), as_numbers(given.ub)
+    try:
+        is_vector = np.broadcast(lower, upper, np.asarray(given.keep_feasible, bool)).ndim <= 1
+    except (TypeError, ValueError):
+        is_vector = False
+    if not is_vector or np.isnan(lower).any() or np.isnan(upper).any():
+        raise InvalidInputError(
+            f"lb, ub and keep_feasible of a constraint are {given.lb!r:.80}, {given.ub!r:.80} and "
+            f"{given.keep_feasible!r:.80}, expected one for all components, or one for each: real "
+            "numbers, of which an infinity means no limit."
+        )
+    if (lower == np.inf).any() or (upper == -np.inf).any():
+        raise CrossedBoundsError(
+            f"lb and ub of a constraint are {given.lb!r:.80} and {given.ub!r:.80}: no number lies "
+            "between them."
+        )
+    return lower, upper

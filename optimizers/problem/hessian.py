@@ -4,11 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from scipy.optimize import HessianUpdateStrategy
 
 from optimizers._types import Array, Objective
-from optimizers.errors import CapabilityError, InvalidValueError
+from optimizers.errors import CapabilityError, InvalidInputError, InvalidValueError
 from optimizers.evaluation.answers import as_numeric, unpack
 from optimizers.evaluation.evaluator import is_vectorized
+from optimizers.gradients.differences import SCHEMES
 from optimizers.gradients.pennylane import trainable
 from optimizers.problem.derivatives import Derivatives, Given, Joint
 
@@ -18,6 +20,11 @@ _STEP = 1e-100
 
 def as_hessian(hess: Any, fun: Objective, derivatives: Derivatives) -> Any:
     """Return what a user's ``hess`` means: "cs" is a function, made of that for the gradient."""
+    if not is_hessian(hess):
+        raise InvalidInputError(
+            f"hess is {hess!r}, expected a callable hess(x) -> (n, n), one of {SCHEMES} or a "
+            "HessianUpdateStrategy."
+        )
     if not (isinstance(hess, str) and hess == "cs"):
         return trainable(hess)
     if isinstance(derivatives, Given):
@@ -28,6 +35,17 @@ def as_hessian(hess: Any, fun: Objective, derivatives: Derivatives) -> Any:
         "hess='cs' takes complex steps of the gradient: pass jac as a function that takes complex "
         "points, jac=True, or another hess."
     )
+
+
+def is_hessian(given: Any) -> bool:
+    """Return whether something can stand for a Hessian; it need not be given."""
+    is_strategy = isinstance(given, HessianUpdateStrategy)
+    return given is None or callable(given) or is_strategy or is_scheme(given)
+
+
+def is_scheme(given: Any) -> bool:
+    """Return whether something is the name of a difference scheme."""
+    return isinstance(given, str) and given in SCHEMES
 
 
 class ComplexSteps:

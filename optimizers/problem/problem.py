@@ -90,6 +90,8 @@ class Problem:
         """
         if not callable(fun):
             raise InvalidInputError(f"fun is {fun!r}, expected a callable fun(x) -> float.")
+        if not (hessp is None or callable(hessp)):
+            raise InvalidInputError(f"hessp is {hessp!r}, expected a callable hessp(x, p) -> (n,).")
         derivatives = as_derivatives(jac)
         given = {
             "gradient": derivatives.jac is not None,
@@ -116,7 +118,11 @@ class Problem:
             lower=lower,
             upper=upper,
             keep_feasible=getattr(bounds, "keep_feasible", False),
-            constraints=(as_constraints(constraints, lower, upper) if used["constraints"] else ()),
+            constraints=(
+                as_constraints(constraints, start.size, (lower, upper))
+                if used["constraints"]
+                else ()
+            ),
             hess=as_hessian(hess, fun, derivatives) if used["hessian"] else None,
             hessp=hessp if used["hessian"] else None,
         )
@@ -154,7 +160,7 @@ class Problem:
 
     def violation(self, x: Array) -> float:
         """Return by how much ``x`` fails the worst constraint; 0.0 when it meets all."""
-        return max((constraint.violation(x) for constraint in self.constraints), default=0.0)
+        return max([constraint.violation(x) for constraint in self.constraints], default=0.0)
 
 
 def _is_given(constraints: ConstraintsLike) -> bool:

@@ -2,6 +2,7 @@
 
 import copy
 import sys
+import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,10 +10,13 @@ import numpy as np
 import scipy.optimize
 from numpy.typing import NDArray
 from scipy.optimize._numdiff import approx_derivative
+from scipy.sparse import issparse
 from typing_extensions import override
 
 from optimizers._types import Array
 from optimizers.asktell.drivers import check_free
+from optimizers.errors import InvalidInputError, words_of
+from optimizers.evaluation.answers import as_gradient, as_matrix
 from optimizers.problem.constraints import Constraint
 from optimizers.problem.derivatives import Given, Joint
 from optimizers.problem.problem import Problem
@@ -36,6 +40,7 @@ class FreeVariables:
         self.problem = problem
         #: Which variables are free, shape (n,).
         self.mask: NDArray[np.bool_] = np.ones(problem.n, dtype=bool)
+        self._strips = strip
         if strip and problem.lower is not None:
             self.mask = problem.lower != problem.upper
         #: Whether all are.
@@ -67,9 +72,16 @@ class FreeVariables:
                 for c in self.problem.constraints
             ]
         return [
-            self._with_differences(c) if are_differences_ours else c.for_scipy
+            self._with_differences(c) if are_differences_ours else self._dense(c.for_scipy)
             for c in self.problem.constraints
         ]
+
+    def _dense(self, constraint: Any) -> Any:
+        """Return a constraint without a sparse matrix, where the method takes none."""
+        if self._strips and issparse(getattr(constraint, "A", None)):
+            constraint = copy.copy(constraint)
+            constraint.A = constraint.A.toarray()
+        return constraint
 
     def _with_differences(self, constraint: Constraint) -> Any:
         """Return a constraint whose Jacobian, if it is one of differences, stays in the bounds."""
@@ -163,7 +175,7 @@ class ScipySolver(Solver):
                 method=self._method,
                 jac=gradient if takes_gradient else None,
                 hess=self._hessian(run),
-                hessp=None if problem.hessp is None else run.counted_hessian(problem.hessp),
+                hessp=self._product(run),
                 bounds=free.bounds,
                 constraints=free.constraints(info.probes_outside),
                 callback=on_iteration,
@@ -172,6 +184,11 @@ class ScipySolver(Solver):
         except BaseException as error:  # what it has found is for going on, whatever ends it
             if info.unfinished is not None:
                 self._keep(run, info.unfinished(variables_of(error)))
+            if isinstance(error, Exception) and _is_scipys(error):
+                raise InvalidInputError(
+                    f"SciPy's {self._method} cannot go on with what it was given, such as its "
+                    f"options, and says: {words_of(error)}"
+                ) from error
             raise
         finally:
             run.extra.update(all_points)
@@ -207,10 +224,26 @@ class ScipySolver(Solver):
     def _hessian(self, run: Run) -> Any:
         hess, hessp = run.problem.hess, run.problem.hessp
         if callable(hess):
-            return run.counted_hessian(hess)
+            return self._matrix(run, run.counted_hessian(hess))
         if hess is None and hessp is None and self._info.default_hessian is not None:
             return self._info.default_hessian()
         return copy.deepcopy(hess)  # an update strategy keeps state: the run works on its own
+
+    def _matrix(self, run: Run, hess: Callable[[Array], Any]) -> Callable[[Array], Any]:
+        """Return a Hessian function that is checked, and dense where the method takes no other."""
+        n, is_dense = run.problem.n, self._info.hessian == SupportLevel.required
+
+        def matrix(x: Array) -> Any:
+            found = as_matrix(hess(x), ((n, n),), "hess")
+            return found @ np.eye(n) if is_dense and not isinstance(found, np.ndarray) else found
+
+        return matrix
+
+    def _product(self, run: Run) -> Any:
+        if run.problem.hessp is None:
+            return None
+        counted, n = run.counted_hessian(run.problem.hessp), run.problem.n
+        return lambda x, p: as_gradient(counted(x, p), n, name="hessp")
 
     def _outcome(self, run: Run, raw: Any, free: FreeVariables) -> Outcome:
         message, status, success = str(raw.message), int(raw.get("status", 0)), bool(raw.success)
@@ -228,6 +261,14 @@ class ScipySolver(Solver):
     def _keep(self, run: Run, raw: Mapping[str, Any]) -> None:
         """Put what SciPy's result has further into the run's."""
         run.extra.update({k: v for k, v in raw.items() if k not in _OWN_ENTRIES})
+
+
+def _is_scipys(error: BaseException) -> bool:
+    """Return whether SciPy raised an error by itself, and no function that it called."""
+    trace = error.__traceback__
+    frames = [] if trace is None else [frame for frame, _ in traceback.walk_tb(trace.tb_next)]
+    names = [str(frame.f_globals.get("__name__")) for frame in frames]
+    return all(name.partition(".")[0] in ("scipy", "numpy") for name in names)
 
 
 class CustomSolver(ScipySolver):

@@ -27,7 +27,8 @@ def test_a_dict_is_measured_by_its_type():
         [
             {"type": "eq", "fun": lambda x: x[0] - 3},
             {"type": "ineq", "fun": lambda x: [x[0], x[1] - 5]},
-        ]
+        ],
+        2,
     )
     assert equal.violation(X) == 2.0
     assert equal.violation(np.array([5.0, 0.0])) == 2.0
@@ -38,20 +39,22 @@ def test_a_dict_is_measured_by_its_type():
 
 
 def test_a_dicts_args_are_passed_on():
-    (one,) = as_constraints({"type": "ineq", "fun": lambda x, a, b: x[0] - a * b, "args": (2, 3)})
+    (one,) = as_constraints(
+        {"type": "ineq", "fun": lambda x, a, b: x[0] - a * b, "args": (2, 3)}, 2
+    )
     assert one.violation(X) == 5.0
 
 
 @pytest.mark.parametrize("matrix", [np.eye(2), sparse.csr_array(np.eye(2)), [[1, 0], [0, 1]]])
 def test_linear_constraints_are_measured_on_both_sides(matrix):
-    (one,) = as_constraints(LinearConstraint(matrix, [0, 3], [0.5, np.inf]))
+    (one,) = as_constraints(LinearConstraint(matrix, [0, 3], [0.5, np.inf]), 2)
     assert one.violation(X) == 1.0
     assert one.violation(np.array([-4.0, 3.0])) == 4.0
     assert one.violation(np.array([0.25, 9.0])) == 0.0
 
 
 def test_nonlinear_constraints_are_measured_on_both_sides():
-    (one,) = as_constraints(NonlinearConstraint(lambda x: x @ x, 1, 4))
+    (one,) = as_constraints(NonlinearConstraint(lambda x: x @ x, 1, 4), 2)
     assert one.violation(X) == 1.0
     assert one.violation(np.zeros(2)) == 1.0
     assert one.violation(np.array([1.0, 1.0])) == 0.0
@@ -60,9 +63,9 @@ def test_nonlinear_constraints_are_measured_on_both_sides():
 def test_a_single_constraint_a_list_and_a_tuple_are_the_same():
     one = {"type": "eq", "fun": lambda x: x[0]}
     for given in (one, [one], (one,)):
-        (found,) = as_constraints(given)
+        (found,) = as_constraints(given, 2)
         assert found.violation(X) == 1.0
-    assert as_constraints([]) == ()
+    assert as_constraints([], 2) == ()
 
 
 def spoiling(x):
@@ -78,7 +81,7 @@ def spoiling(x):
 )
 def test_a_constraint_that_spoils_its_argument_spoils_nothing(constraint):
     x = X.copy()
-    (one,) = as_constraints(constraint)
+    (one,) = as_constraints(constraint, 2)
     assert one.violation(x) == 3.0
     np.testing.assert_array_equal(x, X)
     result = SLSQP().minimize(distance, [1.0, 0.5], constraints=constraint)
@@ -100,7 +103,7 @@ def test_what_was_given_is_not_changed():
     one = {"type": "eq", "fun": spoiling, "args": ()}
     before = dict(one)
     many = [one]
-    as_constraints(many)
+    as_constraints(many, 2)
     assert one == before
     assert many == [one]
 
@@ -118,7 +121,7 @@ def test_scipy_finds_the_same_point_with_the_guarded_constraints():
         {"type": "ineq", "fun": lambda x, r: r - x @ x, "args": (2.0,)},
         {"type": "ineq", "fun": lambda x: x[0] - 1.2, "jac": lambda x: np.array([1.0, 0.0])},
     ]
-    ours = [constraint.for_scipy for constraint in as_constraints(constraints)]
+    ours = [constraint.for_scipy for constraint in as_constraints(constraints, 2)]
     left = minimize(distance, [1.3, 0.0], method="SLSQP", constraints=constraints)
     right = minimize(distance, [1.3, 0.0], method="SLSQP", constraints=ours)
     np.testing.assert_array_equal(left.x, right.x)
@@ -140,7 +143,7 @@ def test_scipy_finds_the_same_point_with_the_guarded_constraints():
 )
 def test_what_is_no_constraint_is_an_error_before_the_first_evaluation(constraint):
     with pytest.raises(InvalidInputError, match=r"expected scipy\.optimize\.LinearConstraint"):
-        as_constraints([constraint])
+        as_constraints([constraint], 1)
     calls = []
     with pytest.raises(InvalidInputError):
         SLSQP().minimize(calls.append, [1.0], constraints=[constraint])

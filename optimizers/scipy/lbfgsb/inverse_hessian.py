@@ -1,6 +1,5 @@
 """The inverse Hessian that L-BFGS leaves behind, as a linear operator."""
 
-import os
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -11,8 +10,9 @@ import scipy.sparse.linalg
 from numpy.typing import ArrayLike
 from typing_extensions import override
 
+from optimizers._arrays import as_real, check_memory
 from optimizers._types import Array
-from optimizers.errors import InvalidInputError, TooLargeError
+from optimizers.errors import InvalidInputError
 
 #: Held while an operator puts its pairs together.
 _LOCK = threading.RLock()
@@ -127,31 +127,11 @@ class LbfgsInvHessProduct(scipy.optimize.LbfgsInvHessProduct):  # type: ignore[m
         """
         n = self.shape[0]
         # The update of a block needs a second one of its size.
-        needed, memory = 2 * 8 * n * n, _memory()
-        if needed > memory:
-            raise TooLargeError(
-                f"The dense inverse Hessian of {n} variables needs {needed / 2**30:.1f} GiB, "
-                f"and the machine has {memory / 2**30:.1f} GiB: use products, operator @ v."
-            )
+        what = f"The dense inverse Hessian of {n} variables"
+        check_memory(what, 2 * n * n, "use products, operator @ v")
         return self._block(np.eye(n))
 
 
 def _real(name: str, given: ArrayLike) -> Array:
-    try:
-        array = np.asarray(given)
-    except ValueError:  # a ragged list
-        array = np.array(None)
-    if array.dtype.kind not in "biuf":
-        raise InvalidInputError(
-            f"{name} is {given!r:.200}, expected an array of real numbers, of shape (number of "
-            "pairs, number of variables)."
-        )
-    return np.asarray(array, dtype=np.float64)
-
-
-def _memory() -> int:
-    """Return the machine's memory in bytes; where the system does not tell, 8 GiB."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return 8 * 2**30
+    expected = "an array of real numbers, of shape (number of pairs, number of variables)"
+    return np.asarray(as_real(name, given, expected), dtype=np.float64)

@@ -1,0 +1,69 @@
+"""Arrays where NumPy says nothing or too little: what users give, and what does not fit."""
+
+import functools
+import os
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optimizers._types import Array
+from optimizers.errors import InvalidInputError, TooLargeError
+
+
+def as_real(name: str, given: Any, expected: str) -> NDArray[Any]:
+    """Return what was given as an array of real numbers, or raise an InvalidInputError."""
+    try:
+        if is_masked(given):
+            raise ValueError("it has masked entries")
+        array = np.asarray(given)
+        if array.dtype.kind not in "biuf":
+            raise ValueError(f"it has dtype {array.dtype}")
+    except ValueError as error:
+        why = f"{name} is {given!r:.200} ({error}), expected {expected}."
+        raise InvalidInputError(why) from None
+    return array
+
+
+def as_numbers(given: Any) -> Array:
+    """Return what was given as an array of numbers of its own, or as one nan if it is none."""
+    try:
+        return np.array(as_real("", given, ""), dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        return np.array(np.nan)
+
+
+def is_masked(given: Any) -> bool:
+    """Return whether an array, or one in a list, has a mask: NumPy takes what is below for it."""
+    if isinstance(given, list | tuple):
+        for _ in range(2):  # in pairs of bounds too, of which there may be many
+            kinds = set(map(type, given))
+            if not kinds or kinds - {list, tuple}:
+                break
+            given = [*chain.from_iterable(given)]
+        return any(map(_may_be_masked, kinds)) and any(map(is_masked, given))
+    return _may_be_masked(type(given)) and bool(np.any(getattr(given, "mask", False)))
+
+
+def _may_be_masked(kind: type) -> bool:
+    return issubclass(kind, np.ndarray) and kind is not np.ndarray
+
+
+def check_memory(what: str, count: float, advice: str) -> None:
+    """Raise a TooLargeError if so many numbers of double precision do not fit in the memory."""
+    needed, memory = 8 * count, machine_memory()
+    if needed > memory:
+        raise TooLargeError(
+            f"{what} needs {needed / 2**30:.1f} GiB, and the machine has {memory / 2**30:.1f} GiB: "
+            f"{advice}."
+        )
+
+
+@functools.cache
+def machine_memory() -> int:
+    """Return the machine's memory in bytes; where the system does not tell, 8 GiB."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 8 * 2**30
