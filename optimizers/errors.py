@@ -118,6 +118,14 @@ def _is_between(frame: FrameType) -> bool:
     return frame.f_code.co_filename.startswith(_PACKAGE) or module.startswith("scipy.")
 
 
+def words_of(error: BaseException) -> str:
+    """Return an error in words, whatever its ``str`` does."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # of the user's: its type is all that can be had
+        return type(error).__name__
+
+
 def nearest_names(name: str, known: Iterable[str]) -> str:
     """Return a sentence that helps to mend a misspelt name, by the names that are known."""
     names = sorted(known)

@@ -23,7 +23,7 @@ from optimizers.cli.reading import (
 )
 from optimizers.cli.resume import rebuilt
 from optimizers.describe import capability_table, option_table
-from optimizers.errors import OptimizerError
+from optimizers.errors import OptimizerError, words_of
 from optimizers.journal import Journal, load
 from optimizers.journal.header import bounds_of, start_of
 from optimizers.optimizer import Optimizer
@@ -36,6 +36,7 @@ from optimizers.run.observers import History, Table
 
 #: What of a command line decides about the run.
 _COMMAND = ("fun", "x0", "bounds", "jac", "optimizer", "options", "shots")
+_EXITED = "SystemExit: a function of yours, or its file, called sys.exit, which ends no run here"
 CONVERGED, ERROR, USAGE, STOPPED = 0, 1, 2, 3  # 2 is what argparse itself exits with
 INTERRUPTED = 130  # what shells report for Ctrl-C
 
@@ -46,14 +47,17 @@ def main(arguments: Sequence[str] | None = None, out: TextIO | None = None) -> i
     0: converged, 3: stopped before, 1: error, 2: cannot be done, 130: Ctrl-C.
     """
     out = out or sys.stdout
-    given = _parser().parse_args(_glued(sys.argv[1:] if arguments is None else arguments))
+    parser = _parser()
+    given = parser.parse_args(_glued(sys.argv[1:] if arguments is None else arguments))
+    if [] in [value for name, value in vars(given).items() if name != "options"]:
+        parser.error("-- is not the value of an option")  # argparse takes it for an empty list
     try:
         code: int = given.run(given, out)
         out.flush()
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ERROR
-    except (Exception, KeyboardInterrupt) as error:
+    except (Exception, KeyboardInterrupt, SystemExit) as error:
         _show_error(error)
         result = getattr(error, "optimizer_result", None)
         if isinstance(error, OptimizerError) and result is None:
@@ -71,8 +75,8 @@ def _show_error(error: BaseException) -> None:
     user = [f for f in frames if not f.filename.startswith((package, "<"))]
     if user and not isinstance(error, OptimizerError):
         print("".join(traceback.format_list(user)), end="", file=sys.stderr)
-    words = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
-    print(f"error: {type(error).__name__}: {words}", file=sys.stderr)
+    said = {KeyboardInterrupt: "KeyboardInterrupt: interrupted", SystemExit: _EXITED}
+    print(f"error: {said.get(type(error)) or words_of(error)}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -115,11 +119,15 @@ def _parser() -> argparse.ArgumentParser:
         "resume",
         help="go on with a run that has a journal",
         description="Go on with a run from its journal: what is recorded is not evaluated again. "
-        "Exit codes are those of minimize.",
+        "It runs the code of the file that the journal names, and asks before that if the file is "
+        "not under the current folder. Exit codes are those of minimize.",
     )
     again.add_argument("journal", metavar="JOURNAL")
     again.add_argument("--fun", metavar="FILE.py:NAME", help="the objective, if it moved")
     again.add_argument("--jac", metavar="FILE.py:NAME", help="the gradient, if it moved")
+    again.add_argument(
+        "--yes", action="store_true", help="run what the journal names, wherever it is"
+    )
     _add_run_arguments(again, "another budget, such as maxfun=400")
     again.set_defaults(run=_resume)
 
@@ -219,6 +227,7 @@ def _resume(given: argparse.Namespace, out: TextIO) -> int:
     if command is not None:
         options = [*command["options"], *given.options]
         named = {"fun": given.fun or command["fun"], "jac": given.jac or command["jac"]}
+        _consent(given, named)
         return _minimize(
             argparse.Namespace(**{**command, **vars(given), **named, "options": options}), out
         )
@@ -230,8 +239,12 @@ def _resume(given: argparse.Namespace, out: TextIO) -> int:
                 "The journal does not know the objective, which is not a function at the top of a "
                 "file: name one by --fun file.py:name, or run the same call in Python again."
             )
+        named = {"fun": fun}
         if header["problem"]["jac"] == "function":
-            jac = read_jacobian(given.jac or header["functions"]["jac"], fun.rpartition(":")[0])
+            named["jac"] = given.jac or header["functions"]["jac"]
+        _consent(given, named)
+        if "jac" in named:
+            jac = read_jacobian(named["jac"], fun.rpartition(":")[0])
             if jac is None:
                 raise UsageError("The run had a gradient: name it by --jac file.py:name.")
         settings = dict(read_option(text) for text in given.options)
@@ -241,6 +254,27 @@ def _resume(given: argparse.Namespace, out: TextIO) -> int:
     except (OptimizerError, ValueError) as error:
         raise UsageError(str(error)) from error
     return _run(given, out, optimizer, problem, settings)
+
+
+def _consent(given: argparse.Namespace, named: dict[str, str | None]) -> None:
+    """Say which code runs that a journal names; ask where it is not under this folder."""
+    for option, reference in named.items():
+        path = (reference or "").rpartition(":")[0]
+        if not path or getattr(given, option) is not None:  # none, or it was typed here
+            continue
+        print(f"running {reference}, which the journal names", file=sys.stderr)
+        if given.yes or Path(path).resolve().is_relative_to(Path.cwd()):
+            continue
+        print("it is not under the current folder: run it? [y/N] ", end="", file=sys.stderr)
+        try:
+            answer = input()
+        except (EOFError, OSError):  # nobody is there to answer
+            answer = ""
+        if answer.strip().lower() not in ("y", "yes"):
+            raise UsageError(
+                f"{path} is not under the current folder, and its code was not run: name the "
+                f"function by --{option} if you trust it, or pass --yes."
+            )
 
 
 def _history(given: argparse.Namespace, out: TextIO) -> int:
@@ -279,6 +313,11 @@ def _problem(
     if given.fun is None:
         molecule = h2(shots=given.shots, noise_seed=settings.get("seed"))
         x0 = molecule.x0 if given.x0 is None else read_vector(given.x0)
+        if x0.size != molecule.x0.size:
+            raise UsageError(
+                f"--x0 {given.x0}: the H2 problem, which is that without --fun, has "
+                f"{molecule.x0.size} variables."
+            )
         jac = molecule.jac if given.jac is None and optimizer.is_gradient_required else given.jac
         return molecule, x0, read_jacobian(jac, None), molecule.ground_energy
     if given.x0 is None:

@@ -49,7 +49,7 @@ def test_a_function_in_a_file_is_gone_on_with_from_any_folder(
     code, out = ran(*given, "--journal", path, "-o", "maxfun=9")
     assert code == STOPPED
     monkeypatch.chdir("/")
-    code, out = ran("resume", path, "--quiet", "-o", "maxfun=1000")
+    code, out = ran("resume", path, "--yes", "--quiet", "-o", "maxfun=1000")
     assert code == CONVERGED
     assert out.splitlines()[:-1] == expected.splitlines()[:-1]  # but for the time
     code, out = ran("history", path)
@@ -106,9 +106,11 @@ def test_a_function_of_a_package_is_gone_on_with(tmp_path, monkeypatch):
     bowl = importlib.import_module("shapes.round.bowls").bowl
     BFGS(maxfun=10).minimize(bowl, [-1.0, 1.0], journal=path)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "optimizers", "resume", path, "-o", "maxfun=500"]
+    command = [sys.executable, "-m", "optimizers", "resume", path, "--yes", "-o", "maxfun=500"]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    assert not done.stderr
+    assert done.stderr.splitlines() == [
+        f"running {package / 'bowls.py'}:bowl, which the journal names"
+    ]
     assert done.returncode == CONVERGED
 
 
@@ -153,3 +155,57 @@ def test_a_run_that_failed_is_gone_on_with_when_the_function_is_mended(bowl, tmp
     again = [sys.executable, "-m", "optimizers", "resume", "a.db", *given]
     assert subprocess.run(again, env=environment, check=False).returncode == CONVERGED
     assert "failed" in ran("history", "a.db")[1]
+
+
+def test_what_a_journal_names_elsewhere_runs_only_when_that_is_allowed(
+    bowl, tmp_path, monkeypatch, capsys
+):
+    path, given = tmp_path / "run.jsonl", ("--fun", "bowl.py:bowl", "--x0", "-1,1", "--quiet")
+    command = [sys.executable, "-m", "optimizers", "minimize", *given, "--journal", path]
+    subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)
+    marked = tmp_path / "it_ran"
+    bowl.write_text(f"open({str(marked)!r}, 'w').close()\n{BOWL}")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for answer in ("", "n\n"):
+        monkeypatch.setattr("sys.stdin", io.StringIO(answer))
+        assert ran("resume", path)[0] == USAGE
+        assert "not under the current folder" in capsys.readouterr().err
+        assert not marked.exists()
+    for answer, arguments in (("y\n", ()), ("", ("--yes",)), ("", ("--fun", f"{bowl}:bowl"))):
+        monkeypatch.setattr("sys.stdin", io.StringIO(answer))
+        assert ran("resume", path, *arguments)[0] == CONVERGED
+        is_named = "bowl.py:bowl, which the journal names" in capsys.readouterr().err
+        assert is_named == ("--fun" not in arguments)
+    assert marked.exists()
+
+
+def test_what_a_journal_names_under_this_folder_is_said_and_run(bowl, tmp_path, capsys):
+    path = tmp_path / "run.jsonl"
+    ran("minimize", "--fun", "bowl.py:bowl", "--x0", "-1,1", "--journal", path)
+    assert ran("resume", path)[0] == CONVERGED
+    assert "bowl.py:bowl, which the journal names" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("code", [0, 3, None, "'text'"])
+@pytest.mark.parametrize("place", ["function", "file"])
+def test_a_function_that_exits_has_not_converged(bowl, capsys, code, place):
+    exits = f"import sys\n{BOWL}"
+    if place == "function":
+        exits = exits.replace("    return (x[0]", f"    sys.exit({code})\n    return (x[0]")
+    bowl.write_text(exits if place == "function" else f"{exits}\nsys.exit({code})\n")
+    assert ran("minimize", "--fun", "bowl.py:bowl", "--x0", "-1,1")[0] == ERROR
+    assert "sys.exit" in capsys.readouterr().err
+
+
+def test_a_start_of_another_size_than_h2s_is_named(capsys):
+    assert ran("minimize", "--x0", "1,2")[0] == USAGE
+    assert "has 6 variables" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--x0", "--bounds", "--fun", "--jac", "--optimizer"])
+def test_two_dashes_are_no_value(option, capsys):
+    with pytest.raises(SystemExit) as ended:
+        ran("minimize", f"{option}=--")
+    assert ended.value.code == USAGE
+    assert "--" in capsys.readouterr().err
