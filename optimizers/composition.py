@@ -5,6 +5,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from optimizers._arrays import check_memory
 from optimizers._types import ArrayLike, BoundsLike, Objective
 from optimizers.errors import warn_user
 from optimizers.evaluation.choose import evaluator_by
@@ -80,8 +81,11 @@ class Composed(Configured, Declaring):
 
         ``evaluator`` evaluates, if it is not the one that the settings say.
         """
-        form = self._callback_form
-        check_run_settings(type(self).__name__, settings, self._known_options(), form)
+        self._check_settings(settings)
+        self._check_sizes(problem.n)
+        name = f"{type(self).__name__} with {problem.n} variables"
+        advice = "take an optimizer that keeps no matrices, such as LBFGSB"
+        check_memory(name, self._matrices(problem) * problem.n**2, advice)
         effective = self._effective_settings(settings)
         callback = effective.get("callback")
         noise = effective.get("noise")
@@ -89,10 +93,13 @@ class Composed(Configured, Declaring):
         if noise is not None and not takes_noise:
             warn_user(f"{type(self).__name__} takes no differences here: noise has no effect.")
             noise = None
+        source = self._differences(problem)
+        if self._takes_differences(problem):
+            source.check(problem.n)
         return Run(
             problem,
             evaluator or self._evaluator(problem.fun, settings),
-            self._differences(problem),
+            source,
             maxfun=self._budget(MAXFUN.checked(effective.get("maxfun"))),
             maxiter=self._iteration_limit(),
             timeout=effective.get("timeout"),
@@ -101,10 +108,15 @@ class Composed(Configured, Declaring):
             seed=effective.get("seed"),
             observers=(
                 *self._watchers(),
-                *(() if callback is None else (as_observer(callback, form),)),
+                *(() if callback is None else (as_observer(callback, self._callback_form),)),
             ),
             noise=noise,
         )
+
+    def _check_settings(self, settings: dict[str, Any]) -> None:
+        """Make settings what a run gets, or raise an error if one cannot be used."""
+        form = self._callback_form
+        check_run_settings(type(self).__name__, settings, self._known_options(), form)
 
     def _watchers(self) -> tuple[Observer, ...]:
         """Return who else than the callback sees each iteration of a run that starts."""
@@ -128,6 +140,10 @@ class Composed(Configured, Declaring):
     def _needs_thread(self) -> bool:
         """Return whether a run that is held from outside is to be in a thread of its own."""
         return False
+
+    def _matrices(self, problem: Problem) -> float:
+        """Return how many matrices of n by n numbers a run holds at the least."""
+        return 0
 
     def _alone(self) -> str | None:
         """Return what only one run at a time may use, such as a library; None if there is none."""

@@ -252,6 +252,7 @@ class Optimizer(Composed, StaticHelpers):
         further = {"constraints": constraints, "hess": hess, "hessp": hessp}
         problem = self._problem(fun, starts[0], jac, bounds, **further)
         given = dict(settings)
+        self._check_settings(given)
         evaluator, effective = self._evaluator(problem.fun, given), self._effective_settings(given)
         return minimize_many(self._prepared, evaluator, problem, starts, given, effective, on_error)
 

@@ -40,6 +40,10 @@ def plot_convergence(history: History, ax: Any = None, *, minimum: float | None 
     InvalidInputError
         If the history is empty.
     """
+    if not isinstance(history, History):
+        raise InvalidInputError(
+            f"history is {history!r:.200}, expected a History: the callback of a run."
+        )
     check_matplotlib()
     from matplotlib.figure import Figure
 

@@ -49,6 +49,8 @@ def find(name: str) -> type[Optimizer]:
     >>> find("l-bfgs-b").__name__
     'LBFGSB'
     """
+    if not isinstance(name, str):
+        raise InvalidInputError(f"name is {name!r}, expected a string: the name of an optimizer.")
     classes = {_plain(key): cls for key, cls in _named().items()}
     if _plain(name) not in classes:
         raise InvalidInputError(

@@ -1,5 +1,6 @@
 """What a run ends with: the result and the reason for stopping."""
 
+from collections.abc import Mapping
 from enum import Enum
 from typing import Any, NamedTuple, Self
 
@@ -8,6 +9,7 @@ from scipy.optimize import OptimizeResult
 from typing_extensions import override
 
 from optimizers._types import Array
+from optimizers.errors import InvalidInputError
 
 
 class StopReason(Enum):
@@ -184,6 +186,10 @@ class OptimizerResult(OptimizeResult):  # type: ignore[misc]  # SciPy is untyped
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> Self:
         """Return the result that :meth:`to_dict` made a dict of, also after a trip through JSON."""
+        if not isinstance(plain, Mapping):
+            raise InvalidInputError(
+                f"plain is {plain!r:.200}, expected the dict that to_dict made."
+            )
         result = cls(
             {name: _from_json(value) for name, value in plain.items() if name != "omitted"}
         )

@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import index
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +11,14 @@ from numpy.typing import NDArray
 
 from optimizers._types import Array, ArrayLike
 from optimizers.errors import InvalidInputError
-from optimizers.evaluation.answers import as_answer, as_gradient, as_values, precision_of, values_of
+from optimizers.evaluation.answers import (
+    as_answer,
+    as_gradient,
+    as_numeric,
+    as_values,
+    precision_of,
+    values_of,
+)
 from optimizers.evaluation.wave import Answer
 
 
@@ -181,7 +189,10 @@ class PendingAsk:
         k = len(self.values)
         if given is None:
             return np.arange(k)
-        rows = [int(row) for row in given]
+        try:
+            rows = [index(row) for row in given]
+        except TypeError:
+            rows = [-1]
         if len(set(rows)) < len(rows) or not all(0 <= row < k for row in rows):
             raise InvalidInputError(
                 f"rows is {given!r}, expected different rows of the question, from 0 to {k - 1}."
@@ -198,9 +209,8 @@ class PendingAsk:
 
     def _as_gradients(self, given: Any, count: int) -> Array:
         n = self._n
-        rows = [given] if count == 1 and np.shape(given) != (1, n) else list(given)
+        shape = as_numeric(given, "eval_jac", np.float64).shape
+        rows = [given] if count == 1 and shape != (1, n) else list(given)
         if len(rows) != count:
-            raise InvalidInputError(
-                f"eval_jac has shape {np.shape(given)}, expected ({count}, {n})."
-            )
+            raise InvalidInputError(f"eval_jac has shape {shape}, expected ({count}, {n}).")
         return np.array([as_gradient(row, n, finite=False) for row in rows]).reshape(count, n)

@@ -238,9 +238,14 @@ def values_at(evaluator: Evaluator, points: NDArray[Any]) -> NDArray[Any]:
     return values
 
 
+# Integers to Python or NumPy, and no counts.
+_NOT_WHOLE = (bool, np.timedelta64)
+
+
 def check_group(group: int | None) -> int:
     """Return how many points one call takes; None means 1."""
     group = 1 if group is None else group
-    if isinstance(group, bool) or not isinstance(group, int | np.integer) or group < 1:
+    is_whole = isinstance(group, int | np.integer) and not isinstance(group, _NOT_WHOLE)
+    if not is_whole or group < 1:
         raise OptionError(f"max_evals_grouped is {group!r}, expected a whole number >= 1.")
     return int(group)

@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from optimizers._arrays import as_numbers
 from optimizers._types import POINT, Array, Objective
+from optimizers.errors import InvalidInputError
 from optimizers.evaluation.arguments import WithArguments
 from optimizers.evaluation.evaluator import Evaluator, values_at
 from optimizers.gradients.differences import Differences
@@ -51,7 +53,9 @@ class StaticHelpers:
         >>> Optimizer.gradient_num_diff(np.array([1.0, 2.0]), lambda x: x @ x, 1e-6).round(4)
         array([2., 4.])
         """
-        x = np.array(x_center, dtype=np.float64, ndmin=1)
+        x = np.atleast_1d(as_numbers(x_center))
+        if x.ndim > 1 or not np.isfinite(x).all():
+            raise InvalidInputError(f"x_center is {x_center!r}, expected a vector of numbers.")
         plan = Differences("2-point", step=epsilon).plan(x)
         evaluator = Evaluator(f, max_evals_grouped)
         center = float(values_at(evaluator, x[np.newaxis])[0])

@@ -25,6 +25,7 @@ from optimizers.errors import (
     InvalidInputError,
     InvalidValueError,
     MissingExtraError,
+    words_of,
 )
 from optimizers.evaluation.answers import (
     as_answer,
@@ -255,7 +256,7 @@ def _portable(error: Failure | None) -> Failure | None:
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:  # whatever an error of the user's does when it is pickled
-        error = EvaluationError(f"fun raised {type(error).__name__}: {error}")
+        error = EvaluationError(f"fun raised {words_of(error)}")
     error.add_note(note)
     return error
 

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from optimizers.errors import words_of
 from optimizers.evaluation.answers import element, joined_answer
 from optimizers.evaluation.evaluator import Evaluator, Facts, Part
 from optimizers.evaluation.wave import Answer, Block, Wave
 from optimizers.gradients.source import EPS
-from optimizers.journal.functions import answer_of, failure_of, gradient_in, words_of
+from optimizers.journal.functions import answer_of, failure_of, gradient_in
 from optimizers.journal.recorder import Diverged, Recorder
 from optimizers.journal.records import Kind, Record
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizers._types import Array
-from optimizers.errors import EvaluationError, InvalidValueError
+from optimizers.errors import EvaluationError, InvalidValueError, words_of
 from optimizers.evaluation.answers import (
     as_gradient,
     as_measure,
@@ -117,11 +117,6 @@ def answer_of(record: Record) -> Any:
 def failure_of(record: Record) -> EvaluationError:
     """Return the error that stands for a recorded failure."""
     return EvaluationError(f"{record.failure} (recorded in the journal)")
-
-
-def words_of(error: BaseException) -> str:
-    """Return a failure as a journal keeps it."""
-    return f"{type(error).__name__}: {error}"
 
 
 def _failure_field(error: Exception) -> str:

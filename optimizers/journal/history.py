@@ -13,6 +13,7 @@ from optimizers._types import Array
 from optimizers.errors import JournalError
 from optimizers.journal.contents import JournalContents, read
 from optimizers.journal.header import start_of
+from optimizers.journal.journal import as_path
 from optimizers.journal.records import Record, counts_of
 from optimizers.result import Best, OptimizerResult, StopReason
 
@@ -125,7 +126,7 @@ def load(path: str | os.PathLike[str]) -> Recording:
     >>> recording.result.x == result.x
     array([ True,  True])
     """
-    name = os.fspath(path)
+    name = as_path("path", path)
     contents = read(name)
     if contents is None:
         raise JournalError(f"The journal {name} is empty: no run has begun on it.")

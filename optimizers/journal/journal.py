@@ -1,5 +1,6 @@
 """Journal: where a run keeps its record, and how safely."""
 
+import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,16 +50,21 @@ class Journal:
     def __init__(
         self, path: str | os.PathLike[str], fsync: Fsync = 1.0, notes: dict[str, Any] | None = None
     ) -> None:
-        if not isinstance(path, str | os.PathLike) or not os.fspath(path):
-            raise OptionError(f"journal is {path!r}, expected the path of a file, or a Journal.")
+        path = as_path("journal", path)
         is_number = isinstance(fsync, int | float) and not isinstance(fsync, bool) and fsync >= 0
-        if not (is_number or fsync in ("always", "never")):
+        if not (is_number or (isinstance(fsync, str) and fsync in ("always", "never"))):
             raise OptionError(
                 f"fsync is {fsync!r}, expected 'always', 'never' or a number of seconds."
             )
-        object.__setattr__(self, "path", os.fspath(path))
+        try:
+            kept = None if notes is None else json.loads(json.dumps(notes))
+        except (TypeError, ValueError, RecursionError) as error:
+            raise OptionError(f"notes have no form in JSON ({error}): {notes!r:.200}.") from error
+        if not isinstance(kept, dict | None):
+            raise OptionError(f"notes is {notes!r:.200}, expected a dict.")
+        object.__setattr__(self, "path", path)
         object.__setattr__(self, "fsync", fsync)
-        object.__setattr__(self, "notes", dict(notes or {}))
+        object.__setattr__(self, "notes", kept or {})
 
     @property
     def interval(self) -> float:
@@ -71,6 +77,15 @@ class Journal:
     def is_database(self) -> bool:
         """Whether it is an SQLite database."""
         return Path(self.path).suffix.lower() in (".db", ".sqlite", ".sqlite3")
+
+
+def as_path(name: str, given: Any) -> str:
+    """Return the path of a file as text; an OptionError says what an argument should have been."""
+    path = os.fspath(given) if isinstance(given, str | os.PathLike) else ""
+    if not isinstance(path, str) or not path or "\0" in path:
+        more = ", or a Journal" if name == "journal" else ""
+        raise OptionError(f"{name} is {given!r}, expected the path of a file{more}.")
+    return path
 
 
 def as_journal(value: Any) -> Journal | None:

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from scipy.optimize import HessianUpdateStrategy
 
-from optimizers.errors import JournalError, warn_user
+from optimizers.errors import JournalError, warn_user, words_of
 from optimizers.evaluation.evaluator import Evaluator
 from optimizers.journal.evaluator import JournaledEvaluator
-from optimizers.journal.functions import recorded, words_of
+from optimizers.journal.functions import recorded
 from optimizers.journal.journal import Journal
 from optimizers.journal.recorder import Diverged, Recorder
 from optimizers.journal.records import Kind, Record, counts_of, decoded

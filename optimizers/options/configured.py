@@ -122,6 +122,11 @@ class Configured:
             for name, value in options.items()
         }
 
+    def _check_sizes(self, n: int) -> None:
+        """Raise an OptionError if an option does not suit a problem of ``n`` variables."""
+        for option in self._declared:
+            option.check_size(self._options.get(option.name), n)
+
     def _is_option(self, name: str) -> bool:
         """Return whether a name is that of an option of the algorithm, and of no setting."""
         return name in self._known_options() and name not in RUN_SETTINGS
@@ -198,7 +203,9 @@ def sections_of(cls: type) -> Sections:
 
 def as_options(name: str, given: Any) -> dict[str, Any]:
     """Return a dict of the options given to an optimizer of that name; None stands for none."""
-    if not (given is None or isinstance(given, Mapping)):
+    if not (given is None or isinstance(given, Mapping)) or not all(
+        isinstance(option, str) for option in given or ()
+    ):
         raise OptionError(f"options of {name} is {given!r}, expected a dict of options by name.")
     return dict(given or {})
 
@@ -223,6 +230,9 @@ def same(left: Any, right: Any) -> bool:
     """Compare settings, arrays among them included; a list equals an array of its values."""
     if isinstance(left, dict) and isinstance(right, dict):
         return left.keys() == right.keys() and all(same(left[k], right[k]) for k in left)
-    if isinstance(left, np.ndarray | list | tuple) or isinstance(right, np.ndarray):
-        return np.array_equal(np.asarray(left), np.asarray(right))
-    return bool(left == right)
+    try:
+        if isinstance(left, np.ndarray | list | tuple) or isinstance(right, np.ndarray):
+            return np.array_equal(np.asarray(left), np.asarray(right))
+        return bool(left == right)
+    except (TypeError, ValueError):  # ragged, or without a single answer
+        return left is right

@@ -8,10 +8,10 @@ from typing import Any, TypedDict
 from optimizers.errors import UnknownOptionError, nearest_names
 from optimizers.journal.journal import Journal, as_journal
 from optimizers.options.table import (
-    LEVEL,
     NOISE,
     SECONDS,
     SEED,
+    TRUTH,
     Check,
     Option,
     anything,
@@ -102,7 +102,7 @@ OPTIONS = Option("options", None, anything("dict")).means(
     "Further options, by name; they win over the defaults of the arguments above."
 )
 #: What every optimizer that has the option does with it.
-DISP = Option("disp", False, Check("bool", LEVEL.test)).means(
+DISP = Option("disp", False, TRUTH.or_none).means(
     "Print the result's message and counts at the end."
 )
 #: How many evaluations ``minimize_async`` has under way.
@@ -158,7 +158,10 @@ def check_run_settings(
     options: Iterable[str] = (),
     callback_form: tuple[str, ...] = (),
 ) -> None:
-    """Raise an error if a setting is unknown, an option of the optimizer ``name``, or unusable."""
+    """Make settings what a run gets.
+
+    Raise an error if one is unknown, an option of the optimizer ``name``, or unusable.
+    """
     for setting in settings:
         if setting in RUN_SETTINGS:
             continue
@@ -174,6 +177,6 @@ def check_run_settings(
         )
     for declared in SETTINGS:
         if declared.name in settings:
-            declared.checked(settings[declared.name])
+            settings[declared.name] = declared.checked(settings[declared.name])
     if settings.get("callback") is not None:
         as_observer(settings["callback"], callback_form)

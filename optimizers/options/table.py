@@ -4,17 +4,21 @@ import functools
 import inspect
 import math
 import re
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from optimizers._arrays import as_numbers
 from optimizers.errors import OptionError
 
 _REAL = (int, float, np.integer, np.floating)
 # What a whole number may be at the most: compiled code counts in 64 bits.
 _MOST = 2**63 - 1
+# What waits for locks may be told at the most, in seconds: some 300 years.
+_LONGEST = threading.TIMEOUT_MAX
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,11 +33,14 @@ class Check:
         ``test(name, value)`` raises an :class:`OptionError` for any other value.
     convert : callable, optional
         ``convert(value)`` makes of a value what the algorithm gets.
+    shapes : callable, optional
+        ``shapes(n)`` returns the shapes that an array may have for n variables.
     """
 
     kind: str
     test: Callable[[str, Any], None]
     convert: Callable[[Any], Any] = lambda value: value
+    shapes: Callable[[int], tuple[tuple[int, ...], ...]] | None = None
 
     def __call__(self, name: str, value: Any) -> None:
         """Raise an OptionError if an option of that name cannot have a value."""
@@ -46,6 +53,7 @@ class Check:
             self.kind,
             lambda name, value: None if value is None else self.test(name, value),
             lambda value: None if value is None else self.convert(value),
+            self.shapes,
         )
 
 
@@ -87,6 +95,14 @@ class Option:
         self.check(self.name, value)
         return self.check.convert(value)
 
+    def check_size(self, value: Any, n: int) -> None:
+        """Raise an OptionError if an array does not suit a problem of ``n`` variables."""
+        if value is not None and self.check.shapes is not None:
+            shapes = self.check.shapes(n)
+            if np.shape(value) not in shapes:
+                expected = " or ".join(map(str, shapes))
+                raise refused(self.name, value, f"an array of shape {expected} for {n} variables")
+
     @property
     def type_and_default(self) -> str:
         """What docstrings say of it behind the colon."""
@@ -116,7 +132,7 @@ def shown(value: Any) -> str:
 
 def is_number(value: object) -> bool:
     """Return whether a value is a real number."""
-    return isinstance(value, _REAL) and not isinstance(value, bool)
+    return isinstance(value, _REAL) and not isinstance(value, bool | np.timedelta64)
 
 
 def real(value: Any) -> float:
@@ -155,7 +171,7 @@ def whole(least: int | None = None) -> Check:
 
     def test(name: str, value: Any) -> None:
         number = real(value)
-        if not (math.isfinite(number) and value == int(value) and abs(value) <= _MOST):
+        if not (math.isfinite(number) and value == int(value) and abs(int(value)) <= _MOST):
             is_huge = is_number(value) and value == value and abs(value) > _MOST
             limits = f"{at_least}, at most {_MOST}" if is_huge else at_least
             raise refused(name, value, f"a whole number{limits}")
@@ -209,6 +225,16 @@ def choice(*values: Any) -> Check:
     return expecting(f"{{{names}}}", expected, lambda v: isinstance(v, plain) and v in values)
 
 
+def array(kind: str, shapes: Callable[[int], tuple[tuple[int, ...], ...]] | None = None) -> Check:
+    """Return the check for an array of finite numbers, whose shape may follow from n."""
+
+    def accepts(value: Any) -> bool:
+        return bool(np.isfinite(as_numbers(value)).all())
+
+    plain = expecting(f"array_like of shape {kind}", "an array of finite numbers", accepts)
+    return replace(plain, shapes=shapes)
+
+
 def anything(kind: str) -> Check:
     """Return the check of what is not looked at before it is used; docstrings tell its kind."""
     return Check(kind, lambda name, value: None)
@@ -217,10 +243,7 @@ def anything(kind: str) -> Check:
 def _are_steps(value: Any) -> bool:
     if type(value) is float:
         return value != 0.0 and math.isfinite(value)
-    try:
-        steps = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError):
-        return False
+    steps = as_numbers(value)
     return bool(np.isfinite(steps).all() and steps.all())
 
 
@@ -231,12 +254,22 @@ def _test_level(name: str, value: Any) -> None:
 
 def _test_seed(name: str, seed: Any) -> None:
     try:
+        if any(isinstance(part, np.matrix) for part in (seed, *_parts(seed))):
+            raise TypeError("a matrix")  # on which NumPy ends the process
         np.random.default_rng(seed)
     except (TypeError, ValueError, OverflowError) as error:
         raise OptionError(
             f"{name} is {shown(seed)}, expected what numpy.random.default_rng takes, such as a "
             f"whole number >= 0 or a Generator ({error})."
         ) from error
+
+
+def _parts(given: Any) -> Any:
+    return given if isinstance(given, list | tuple) else ()
+
+
+def _at_most(seconds: Any) -> float:
+    return min(float(seconds), _LONGEST)
 
 
 FLAG = expecting("bool", "True or False", lambda value: isinstance(value, bool | np.bool_))
@@ -251,7 +284,11 @@ SEED = Check("int, numpy.random.Generator or other", _test_seed)
 WHOLE = whole()
 #: How much is printed; None for nothing said.
 LEVEL = Check("int", _test_level).or_none
-SECONDS = expecting("float", "a number of seconds > 0", lambda value: real(value) > 0)
+#: What is as good as a bool.
+TRUTH = Check("bool", _test_level)
+SECONDS = replace(
+    expecting("float", "a number of seconds > 0", lambda value: real(value) > 0), convert=_at_most
+)
 STEPS = expecting("float or array_like of shape (n,)", "finite numbers other than zero", _are_steps)
 TOLERANCE = expecting("float", "a number >= 0", lambda value: real(value) >= 0)
 

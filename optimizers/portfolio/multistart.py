@@ -16,7 +16,7 @@ from optimizers.lockstep.lockstep import LockStep
 from optimizers.lockstep.many import check_no_journal, members_of, seeds_from
 from optimizers.lockstep.results import OptimizerResults, as_table, attached, raise_if_ended
 from optimizers.optimizer import Optimizer
-from optimizers.options.table import number, whole
+from optimizers.options.table import FLAG, number, whole
 from optimizers.problem.bounds import as_bounds
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.scipy import LBFGSB
@@ -212,6 +212,7 @@ def multistart(
     whole(1)("budget", budget)
     whole(1)("slots", slots)
     number(0, 1, "[)")("tolerance", tolerance)
+    FLAG("agreement", agreement)
     if optimizer is None:
         optimizer = LBFGSB()
     lower, upper = _box(bounds)
@@ -219,6 +220,7 @@ def multistart(
         raise InvalidInputError(
             f"optimizer is {optimizer!r}, expected an Optimizer: an object, and not its class."
         )
+    optimizer._check_settings(settings)
     effective = optimizer._effective_settings(settings)
     check_no_journal(effective)
     seeds = seeds_from(effective.get("seed"))
@@ -253,7 +255,12 @@ def _box(bounds: BoundsLike) -> tuple[Array, Array]:
     pairs: Any = bounds
     count = len(np.atleast_1d(bounds.lb)) if hasattr(bounds, "lb") else None
     if count is None:
-        pairs = bounds if hasattr(bounds, "__len__") else list(bounds or ())
+        try:
+            pairs = [] if bounds is None else [*bounds]
+        except TypeError:
+            raise InvalidInputError(
+                f"bounds is {bounds!r}, expected finite (low, high) pairs."
+            ) from None
         count = len(pairs)
     lower, upper = as_bounds(pairs, count)
     if lower is None or upper is None or not np.isfinite([lower, upper]).all():

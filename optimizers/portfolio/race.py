@@ -124,7 +124,11 @@ def race(
 
 
 def _named(optimizers: Any) -> dict[str, Optimizer]:
-    if isinstance(optimizers, Optimizer) or not isinstance(optimizers, Iterable):
+    try:
+        listed = None if isinstance(optimizers, Optimizer) else [*optimizers]
+    except TypeError:
+        listed = None
+    if listed is None:
         raise InvalidInputError(
             f"optimizers is {optimizers!r}, expected a sequence of Optimizers, or a dict of them."
         )
@@ -132,7 +136,7 @@ def _named(optimizers: Any) -> dict[str, Optimizer]:
         named = {str(name): optimizer for name, optimizer in optimizers.items()}
     else:
         named = {}
-        for optimizer in optimizers:
+        for optimizer in listed:
             own = type(optimizer).__name__
             names = itertools.chain([own], (f"{own}-{count}" for count in itertools.count(2)))
             named[next(name for name in names if name not in named)] = optimizer

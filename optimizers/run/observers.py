@@ -176,6 +176,9 @@ class Progress:
     """
 
     def __init__(self, total: int | None = None, file: TextIO | None = None) -> None:
+        is_count = isinstance(total, int | float | np.number) and 0 <= total < 2**63
+        if total is not None and not is_count:
+            raise InvalidInputError(f"total is {total!r}, expected a number of points.")
         try:
             from tqdm import tqdm
         except ImportError as error:

@@ -6,12 +6,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from optimizers._arrays import as_numbers
 from optimizers._types import ArrayLike, BoundsLike, Objective
 from optimizers.errors import InvalidInputError, UnknownOptionError, nearest_names, warn_user
 from optimizers.evaluation.arguments import WithArguments
 from optimizers.evaluation.choose import evaluator_for
 from optimizers.gradients.source import Jacobian
-from optimizers.options.table import NUMBER, STEPS
+from optimizers.options.table import LEVEL, NUMBER, STEPS
 from optimizers.problem.problem import Problem
 from optimizers.run.observers import as_observer
 from optimizers.run.run import Run
@@ -47,7 +48,8 @@ class FaceCall(NamedTuple):
             jac = WithArguments(jac, args) if callable(jac) else jac
         if passed_on.get("hess") is not None or passed_on.get("hessp") is not None:
             warn_user(f"{method} ignores hess and hessp: the result does not depend on them.")
-        start, constraints = np.asarray(self.x0).reshape(-1), passed_on.get("constraints", ())
+        constraints = passed_on.get("constraints", ())
+        start = self.x0 if np.ndim(as_numbers(self.x0)) < 2 else np.reshape(self.x0, -1)
         levels = METHODS[method].levels
         problem = Problem.check(
             method, levels, fun, start, jac, self.bounds, constraints=constraints
@@ -89,6 +91,7 @@ def gradient_of(
     """Return what the arguments of the ``fmin_*`` functions say of the gradient."""
     if not callable(func):
         raise InvalidInputError(f"func is {func!r}, expected a callable func(x, *args).")
+    LEVEL("approx_grad", approx_grad)
     if approx_grad:
         STEPS("epsilon", epsilon)
         return None

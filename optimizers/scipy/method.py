@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from optimizers.errors import OptionError
 from optimizers.options.table import Option
 from optimizers.result import OptimizerResult, StopReason as Stop
 from optimizers.run.outcome import Outcome
@@ -56,6 +57,8 @@ class Method:
     joint: bool = False
     #: The options that set the steps of finite differences.
     differences: tuple[str, ...] = ()
+    #: Pairs of options of which the first may not be more than the second.
+    ordered: tuple[tuple[str, str], ...] = ()
     #: The options that ``tol`` stands for.
     tol: tuple[str, ...] = ()
     #: The option that says by how much constraints may be missed.
@@ -78,6 +81,8 @@ class Method:
     low_precision: Mapping[str, Callable[[float], float]] = field(default_factory=dict)
     #: What SciPy itself does where the default here is another.
     scipy_defaults: Mapping[str, Any] = field(default_factory=dict)
+    #: How many matrices of n by n numbers it holds at the least.
+    matrices: int = 0
     #: What its callbacks get in SciPy, if not a point alone; see ``as_observer``.
     callback_form: tuple[str, ...] = ()
     #: Whether its own differences of constraints leave the bounds, and so are made here.
@@ -106,6 +111,13 @@ class Method:
             constraints=self.constraints,
             hessian=self.hessian,
         )
+
+    def check_order(self, options: Mapping[str, Any]) -> None:
+        """Raise an OptionError if an option is more than one that it may not exceed."""
+        for low, high in self.ordered:
+            less, more = (options.get(name, self.known[name].default) for name in (low, high))
+            if less > more:
+                raise OptionError(f"{low} is {less} and {high} is {more}: {low} may not be more.")
 
     @property
     def has_own_maxfun(self) -> bool:

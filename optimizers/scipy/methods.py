@@ -2,12 +2,13 @@
 
 import functools
 import math
+from dataclasses import replace
 
 import numpy as np
 import scipy.optimize
 
 from optimizers._types import Array
-from optimizers.options.table import LEVEL, NUMBER, Option, anything
+from optimizers.options.table import LEVEL, NUMBER, STEPS, TRUTH, Option, array, choice
 from optimizers.result import StopReason as Stop
 from optimizers.scipy import locks, unfinished
 from optimizers.scipy.lbfgsb.solver import LbfgsbSolver
@@ -28,10 +29,21 @@ class QuietBFGS(scipy.optimize.BFGS):  # type: ignore[misc]  # SciPy is untyped
             super().update(delta_x, delta_grad)
 
 
+_FACTORIZATIONS = (
+    *("NormalEquation", "AugmentedSystem", "QRFactorization", "SVDFactorization"),
+    None,
+)
+_EACH = replace(STEPS, shapes=lambda n: ((), (1,), (n,)))
 _STEPS = ("eps", "finite_diff_rel_step")
 _LINE_SEARCH_STOPS = {0: Stop.GRADIENT, 1: Stop.MAXITER, 2: Stop.NO_PROGRESS, 3: Stop.FAILED}
 _line_search = functools.partial(
-    Method, ScipySolver, joint=True, differences=_STEPS, tol=("gtol",), stops=_LINE_SEARCH_STOPS
+    Method,
+    ScipySolver,
+    joint=True,
+    differences=_STEPS,
+    ordered=(("c1", "c2"),),
+    tol=("gtol",),
+    stops=_LINE_SEARCH_STOPS,
 )
 _derivative_free = functools.partial(
     Method, solver=ScipySolver, gradient=Level.ignored, bounds=Level.supported
@@ -52,6 +64,7 @@ def _trust_region(*further: Option, callable_hessian: bool = False) -> Method:
         hessian=Level.required,
         callable_hessian=callable_hessian,
         unfinished=unfinished.hess,
+        ordered=(("initial_trust_radius", "max_trust_radius"),),
         tol=("gtol",),
         stops={0: Stop.GRADIENT, 1: Stop.MAXITER, 2: Stop.NO_PROGRESS, 3: Stop.NO_PROGRESS},
     )
@@ -68,7 +81,7 @@ METHODS: dict[str, Method] = {
         options=(
             like("maxiter").means("Maximum number of iterations."),
             *shared("maxfev", "return_all"),
-            Option("initial_simplex", None, anything("array_like of shape (n + 1, n)")).means(
+            Option("initial_simplex", None, array("(n + 1, n)", lambda n: ((n + 1, n),))).means(
                 "The points that it starts from."
             ),
             Option("xatol", 1e-4, NUMBER).means(
@@ -77,13 +90,14 @@ METHODS: dict[str, Method] = {
             Option("fatol", 1e-4, NUMBER).means(
                 "Difference of values that is acceptable for convergence."
             ),
-            Option("adaptive", False, anything("bool")).means(
+            Option("adaptive", False, TRUTH).means(
                 "Adapt the parameters to the number of variables."
             ),
         ),
         tol=("xatol", "fatol"),
         budget=("maxfev", "maxfun"),
         counted_by_run=True,
+        matrices=1,
         # SciPy keeps a simplex in the type of the start, and so gets nearer than it asks for. Here
         # it is in double precision, which can shrink wherever the variables are large.
         low_precision={"xatol": _simplex_size},
@@ -94,7 +108,7 @@ METHODS: dict[str, Method] = {
         options=(
             like("maxiter").means("Maximum number of iterations."),
             *shared("maxfev", "xtol", "ftol", "return_all"),
-            Option("direc", None, anything("array_like of shape (n, n)")).means(
+            Option("direc", None, array("(n, n)", lambda n: ((n, n),))).means(
                 "The directions at the start."
             ),
         ),
@@ -102,6 +116,7 @@ METHODS: dict[str, Method] = {
         budget=("maxfev", "maxfun"),
         asks_twice=True,
         unfinished=unfinished.direc,
+        matrices=1,
         stops={0: Stop.CONVERGED, 1: Stop.MAXFUN, 2: Stop.MAXITER, 3: Stop.FAILED},
     ),
     "cg": _line_search(
@@ -115,11 +130,12 @@ METHODS: dict[str, Method] = {
         options=(
             *shared("maxiter", "gtol", "eps", "norm", "return_all", "c1", "c2"),
             Option("xrtol", 0, NUMBER).means("Stop when the relative step is smaller."),
-            Option("hess_inv0", None, anything("array_like of shape (n, n)")).means(
+            Option("hess_inv0", None, array("(n, n)", lambda n: ((n, n),))).means(
                 "The inverse Hessian at the start; the identity by default."
             ),
         ),
         unfinished=unfinished.hess_inv,
+        matrices=2,
     ),
     "newton-cg": Method(
         ScipySolver,
@@ -128,12 +144,13 @@ METHODS: dict[str, Method] = {
             like("xtol", default=1e-5).means(
                 "Average relative error in the solution that is acceptable for convergence."
             ),
-            like("eps").means(
+            like("eps", check=_EACH.or_none).means(
                 "Step of the gradient differences that stand in for ``hess`` and ``hessp``."
             ),
         ),
         gradient=Level.required,
         hessian=Level.supported,
+        ordered=(("c1", "c2"),),
         tol=("xtol",),
         # With a step of 1e-8 most differences of gradients are zero, and so called curvatures.
         low_precision={"eps": math.sqrt},
@@ -173,6 +190,7 @@ METHODS: dict[str, Method] = {
         tol=("tol",),
         counted_by_run=True,
         strips_fixed=True,
+        matrices=2,
         lock=locks.COBYLA,
         # Its codes changed meaning in SciPy 1.16; its words are clear in both.
         words={
@@ -194,14 +212,16 @@ METHODS: dict[str, Method] = {
             Option("final_tr_radius", 1e-6, NUMBER).means("Accuracy of the solution."),
             *shared("f_target"),
             Option("feasibility_tol", 1e-8, NUMBER).means("Accepted violation of constraints."),
-            Option("scale", False, anything("bool")).means("Whether to scale by the bounds."),
+            Option("scale", False, TRUTH).means("Whether to scale by the bounds."),
         ),
         constraints=Level.supported,
         feasibility="feasibility_tol",
+        ordered=(("final_tr_radius", "initial_tr_radius"),),
         tol=("final_tr_radius",),
         budget=("maxfev", "maxfun"),
         counted_by_run=True,
         strips_fixed=True,
+        matrices=6,
         lock=locks.COBYQA,
         stops={
             0: Stop.CONVERGED,
@@ -228,6 +248,7 @@ METHODS: dict[str, Method] = {
         feasibility="ftol",
         tol=("ftol",),
         unfinished=unfinished.multipliers,
+        matrices=1,
         stops={0: Stop.CONVERGED, 4: Stop.INFEASIBLE, 8: Stop.NO_PROGRESS, 9: Stop.MAXITER},
     ),
     "trust-constr": Method(
@@ -241,7 +262,7 @@ METHODS: dict[str, Method] = {
             Option("barrier_tol", 1e-8, NUMBER).means(
                 "Threshold on the barrier parameter, with inequality constraints."
             ),
-            Option("sparse_jacobian", None, anything("bool")).means(
+            Option("sparse_jacobian", None, TRUTH).means(
                 "Whether the constraints' Jacobian is sparse."
             ),
             *shared("initial_tr_radius"),
@@ -250,7 +271,7 @@ METHODS: dict[str, Method] = {
             Option("initial_barrier_tolerance", 0.1, NUMBER).means(
                 "Initial tolerance of the barrier subproblem."
             ),
-            Option("factorization_method", None, anything("str")).means(
+            Option("factorization_method", None, choice(*_FACTORIZATIONS)).means(
                 "How the constraints' Jacobian is factorized."
             ),
             Option("verbose", 0, LEVEL).means("How much SciPy prints: 0 to 3."),
@@ -272,7 +293,7 @@ METHODS: dict[str, Method] = {
     "trust-ncg": _trust_region(),
     "trust-exact": _trust_region(callable_hessian=True),
     "trust-krylov": _trust_region(
-        Option("inexact", True, anything("bool")).means(
+        Option("inexact", True, TRUTH).means(
             "Solve subproblems roughly: more steps, fewer Hessian products."
         )
     ),

@@ -15,9 +15,11 @@ from optimizers.options.table import (
     NUMBER,
     STEPS,
     TOLERANCE,
+    TRUTH,
     WHOLE,
     Option,
     anything,
+    array,
     limit,
     number,
     whole,
@@ -27,10 +29,10 @@ from optimizers.problem.derivatives import By, Derivatives
 #: SciPy's own step for one-sided differences.
 EPS = 1.4901161193847656e-08
 
-_ANY_BOOL = anything("bool")
 _COUNT = whole(1).or_none
 _LIMIT = limit(1).or_none
-_POSITIVE = number(0, ends="()")
+_POSITIVE = number(float(np.finfo(np.float64).tiny), ends="[)")
+_PART = number(0, 1, "()")
 
 _TABLE = (
     # Limits.
@@ -60,9 +62,9 @@ _TABLE = (
     ),
     Option("finite_diff_rel_step", None, STEPS).means("Relative step of finite differences."),
     # How a method goes.
-    Option("c1", 1e-4, NUMBER).means("Armijo condition of the line search."),
-    Option("c2", 0.9, NUMBER).means("Curvature condition of the line search."),
-    Option("eta", 0.15, NUMBER).means(
+    Option("c1", 1e-4, _PART).means("Armijo condition of the line search."),
+    Option("c2", 0.9, _PART).means("Curvature condition of the line search."),
+    Option("eta", 0.15, number(0, 0.25, "[)")).means(
         "A step is accepted when it reaches this part of the predicted fall."
     ),
     Option("initial_trust_radius", 1.0, _POSITIVE).means("Initial trust-region radius."),
@@ -71,10 +73,10 @@ _TABLE = (
         "Iterations of a subproblem, from SciPy 1.17."
     ),
     Option("initial_tr_radius", 1.0, _POSITIVE).means("Initial trust-region radius."),
-    Option("scale", None, anything("array_like of shape (n,)")).means("Scales of the variables."),
+    Option("scale", None, array("(n,)")).means("Scales of the variables."),
     # What is told.
     DISP,
-    Option("return_all", False, _ANY_BOOL).means("Keep all iterates, as ``allvecs``."),
+    Option("return_all", False, TRUTH).means("Keep all iterates, as ``allvecs``."),
     # Of all methods, though of COBYLA alone it is an option of SciPy's.
     Option("tol", None, TOLERANCE).means(
         "Tolerance for termination: stands for the method's own tolerances that are not given."
@@ -128,13 +130,13 @@ LBFGSB_OPTIONS = (
         "What is printed: negative, nothing; 0, one line at the last iteration; more, see "
         ":func:`minimize_lbfgsb`."
     ),
-    Option("restart", True, _ANY_BOOL).means(
+    Option("restart", True, TRUTH).means(
         "Doubt a stop by ``ftol`` where the gradient is large, once; not SciPy's."
     ),
     Option("speculate", 1, _COUNT).means(
         "Steps of a line search that are tried at a time; not SciPy's."
     ),
-    Option("values_first", True, _ANY_BOOL).means(
+    Option("values_first", True, TRUTH).means(
         "On fewer workers than points, save the gradient of steps that are too long; not SciPy's."
     ),
 )
@@ -170,16 +172,14 @@ TNC_OPTIONS = (
         "stands for central differences with their own steps."
     ),
     like("scale").means("Scaling factors of the variables."),
-    Option("offset", None, anything("float or array_like of shape (n,)")).means(
-        "What is subtracted from each variable."
-    ),
+    Option("offset", None, array("() or (n,)")).means("What is subtracted from each variable."),
     Option("mesg_num", None, LEVEL).means(
         "What is printed: 0 nothing, 1 a line an iteration, ... 5 all."
     ),
     Option("maxCGit", -1, WHOLE.or_none).means(
         "Products of Hessian and vector an iteration; -1 stands for max(1, min(50, n / 2))."
     ),
-    like("eta", default=-1).means("Severity of the line search; 0.25 if negative."),
+    like("eta", default=-1, check=NUMBER).means("Severity of the line search; 0.25 if negative."),
     Option("stepmx", 0, NUMBER).means("Longest step of the line search; 10 if it is 0."),
     Option("minfev", 0, NUMBER).means("Estimate of the minimum."),
     Option("rescale", -1, NUMBER).means(

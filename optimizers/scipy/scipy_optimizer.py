@@ -106,11 +106,11 @@ class SciPyOptimizer(Optimizer):
         name = type(self).__name__
         self._use(method)
         given: dict[str, Any] = dict(kwargs)
-        options = own(as_options(name, options))
+        options = as_options(name, options)
         self._check_bounds({**given, **options})
         # Names of the method's own options may be written as keywords too.
-        names = set(self._info.known) - {*RUN_SETTINGS, "tol"}
-        for option in [key for key in given if key in names]:
+        named = set(self._info.known) - {*RUN_SETTINGS, "tol"}
+        for option in [key for key in given if key in named]:
             check_agreement(name, option, given[option], options.get(option, given[option]))
             options[option] = given.pop(option)
         if "maxfun" in given and "maxfun" in options:
@@ -157,8 +157,8 @@ class SciPyOptimizer(Optimizer):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         if "_method_name" in vars(cls):
             info = METHODS[cls._method_name.lower()]
-            own = {option.name: option for option in vars(cls).get("_declared", ())}
-            cls._declared = tuple({**info.known, **own}.values())
+            further = {option.name: option for option in vars(cls).get("_declared", ())}
+            cls._declared = tuple({**info.known, **further}.values())
             cls._arguments = (OPTIONS, tolerance(info.tol), *PROBLEM, GROUPED)
             cls.support_levels, cls._callback_form = info.levels, info.callback_form
         super().__init_subclass__(**kwargs)
@@ -244,6 +244,11 @@ class SciPyOptimizer(Optimizer):
         return super()._problem(fun, x0, jac, bounds, **kept)
 
     @override
+    def _check_sizes(self, n: int) -> None:
+        super()._check_sizes(n)
+        self._info.check_order(self._options)
+
+    @override
     def _needs_thread(self) -> bool:
         # To close such a run from the thread of another that has the lock would wait for ever.
         return self._info.lock is not None and self._info.lock.found is not None
@@ -252,6 +257,11 @@ class SciPyOptimizer(Optimizer):
     def _alone(self) -> str | None:
         lock = self._info.lock
         return str(self._method) if lock is not None and lock.is_exclusive else None
+
+    @override
+    def _matrices(self, problem: Problem) -> float:
+        is_default = problem.hess is None and problem.hessp is None
+        return self._info.matrices + (self._info.default_hessian is not None and is_default)
 
     @override
     def _finished(self, run: Run, result: OptimizerResult) -> None:

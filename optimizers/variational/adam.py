@@ -17,6 +17,7 @@ from optimizers.errors import OptionError
 from optimizers.flow import Flow, FlowOptimizer, FlowSettings, Step, ended
 from optimizers.gradients.differences import Differences
 from optimizers.gradients.source import GradientSource
+from optimizers.journal.journal import as_path
 from optimizers.options.table import (
     FLAG,
     TOLERANCE,
@@ -87,7 +88,8 @@ def _columns_of(names: Container[str]) -> list[str]:
 
 def append_moments(folder: str | os.PathLike[str], moments: Moments) -> None:
     """Append moments to the file in a folder, which gets its head if it is new."""
-    path, columns = Path(folder) / _FILE, _columns_of(moments)
+    path = Path(as_path("snapshot_dir", folder)) / _FILE
+    columns = _columns_of(moments)
     is_new = not path.exists()
     vectors = (np.asarray(moments[name], dtype=np.float64).tolist() for name in columns[:-1])
     # As text that Qiskit reads too, to the last digit.
@@ -98,7 +100,7 @@ def append_moments(folder: str | os.PathLike[str], moments: Moments) -> None:
 
 def read_moments(folder: str | os.PathLike[str]) -> Moments:
     """Return the last moments in the file of a folder, or raise an OptionError."""
-    path = Path(folder) / _FILE
+    path = Path(as_path("load_dir", folder)) / _FILE
     try:
         with path.open(newline="") as file:
             rows = [row for row in csv.DictReader(file) if row["t"] != "t"]
@@ -119,7 +121,7 @@ _EPS = 1e-10
 
 
 def _test_folder(name: str, folder: Any) -> None:
-    if not (isinstance(folder, str | os.PathLike) and Path(folder).is_dir()):
+    if not Path(as_path(name, folder)).is_dir():
         raise refused(name, folder, "a directory that exists")
 
 

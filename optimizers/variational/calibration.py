@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from optimizers._arrays import as_numbers
 from optimizers._types import Array
 from optimizers.asktell.messages import AskData
 from optimizers.errors import NonFiniteValueError, OptionError, warn_user
@@ -24,7 +25,7 @@ SeriesLike: TypeAlias = float | Sequence[float] | Array | Callable[[], Iterator[
 
 
 def series(name: str, given: SeriesLike) -> Iterator[float]:
-    """Yield the numbers of one run, one an iteration; an OptionError where there is none."""
+    """Return the numbers of one run, one an iteration; an OptionError where there is none."""
     numbers: Iterator[Any]
     if callable(given):
         try:
@@ -36,6 +37,10 @@ def series(name: str, given: SeriesLike) -> Iterator[float]:
             ) from error
     else:
         numbers = iter(given) if isinstance(given, Sequence | np.ndarray) else repeat(given)
+    return _checked(name, numbers)
+
+
+def _checked(name: str, numbers: Iterator[Any]) -> Iterator[float]:
     k = 0
     for k, number in enumerate(numbers, 1):
         if not is_number(number) or not np.isfinite(number):
@@ -72,7 +77,7 @@ def check_series(name: str, given: Any, maxiter: int) -> None:
     numbers = given if isinstance(given, Sequence | np.ndarray) else [given]
     if isinstance(given, str) or np.ndim(numbers) != 1 or not all(map(is_number, numbers)):
         raise OptionError(f"{expected}function that returns an iterator.")
-    if not np.isfinite(numbers).all():
+    if not np.isfinite(as_numbers(numbers)).all():
         raise OptionError(f"{expected}function that returns an iterator; all of them finite.")
     if numbers is given and len(numbers) < maxiter:
         raise OptionError(

@@ -98,6 +98,10 @@ class GSLS(FlowOptimizer):
         super().__init__(self._gathered(locals()), **settings)
 
     @override
+    def _matrices(self, problem: Problem) -> float:
+        return 2 * float(self.sample_size_factor)
+
+    @override
     def _budget(self, maxfun: int | None) -> int | None:
         limit = int(self.max_eval)
         return limit if maxfun is None else min(maxfun, limit)

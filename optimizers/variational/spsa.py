@@ -216,6 +216,10 @@ class SPSA(FlowOptimizer):
         return _QISKITS_GROUP if is_free and _is_energy_of_qiskit(fun) else self._max_evals_grouped
 
     @override
+    def _matrices(self, problem: Problem) -> float:
+        return 2.0 if self.second_order else 0.0
+
+    @override
     def _problem(self, *arguments: Any, **named: Any) -> Problem:
         problem = super()._problem(*arguments, **named)
         check_pair(self._options)

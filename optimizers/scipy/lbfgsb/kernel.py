@@ -62,7 +62,7 @@ class LbfgsbKernel:
         self.task = np.zeros(2, dtype=integer)
         self.counters = np.zeros(44, dtype=integer)
         self.numbers = np.zeros(29)
-        self.maxls = options.maxls
+        self.maxls = min(options.maxls, np.iinfo(np.int32).max)
         self.arguments = (
             m,
             self.x,
@@ -77,7 +77,7 @@ class LbfgsbKernel:
             np.zeros(4, dtype=integer),
             self.counters,
             self.numbers,
-            options.maxls,
+            self.maxls,
             np.zeros(2, dtype=integer),
         )
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from typing_extensions import override
 
+from optimizers._arrays import check_memory
 from optimizers._types import Array
 from optimizers.errors import OptionError, warn_user
 from optimizers.problem.problem import Problem
@@ -59,7 +60,8 @@ class LbfgsbSolver(ScipySolver):
 
 def solve_lbfgsb(run: Run, options: LbfgsbOptions) -> Outcome:
     """Run L-BFGS-B on a run, whose ``extra`` gets ``hess_inv``, however it ends."""
-    problem, evaluate = run.problem, fast_path(run)
+    problem, evaluate, m = run.problem, fast_path(run), options.maxcor
+    check_memory(f"L-BFGS-B with maxcor={m}", 2 * m * problem.n + 11 * m * m, "10 are usual")
     report = LbfgsbReport(problem, options.iprint) if options.iprint > 0 else None
     value, gradient = evaluate(problem.x0)
     run.note_iterate(run.memory.last)

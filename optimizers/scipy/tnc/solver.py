@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from optimizers._arrays import as_numbers
 from optimizers._types import Array
 from optimizers.errors import OptionError
 from optimizers.gradients.differences import Differences
@@ -142,8 +143,8 @@ def _checked(options: dict[str, Any], problem: Problem, free: FreeVariables) -> 
         name: value for name, value in options.items() if value is not None or name == "accuracy"
     }
     options = {**kernels.TNC_DEFAULTS, "maxfun": _default_limit(problem), **given}
-    options["maxfun"] = min(int(options["maxfun"]), INT_MAX)
-    options["maxCGit"] = int(options["maxCGit"])
+    for name in ("maxfun", "maxCGit"):
+        options[name] = min(int(options[name]), INT_MAX)
     for name in ("scale", "offset"):
         options[name] = _vector(name, options[name], problem.n, free.mask)
     if options["scale"] is not None:
@@ -162,10 +163,7 @@ def _checked(options: dict[str, Any], problem: Problem, free: FreeVariables) -> 
 def _vector(name: str, given: Any, n: int, mask: NDArray[np.bool_]) -> Array | None:
     if given is None:
         return None
-    try:
-        vector = np.asarray(given, dtype=np.float64)
-    except (TypeError, ValueError):  # no numbers
-        vector = np.array([np.nan])
+    vector = as_numbers(given)
     if vector.ndim == 0:
         vector = np.full(n, vector)
     if vector.shape != (n,) or not np.isfinite(vector).all():
