@@ -3,7 +3,7 @@
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from optimizers._types import Array
 from optimizers.errors import InvalidInputError, InvalidValueError, NoValueError
 from optimizers.external.bounds import Matched, Packing, as_pairs, form_error
+
+#: Which constraint, equalities first, and the weights of its values.
+Weighted: TypeAlias = tuple[int, NDArray[Any]]
 
 
 class Backend(ABC):
@@ -29,7 +32,7 @@ class Backend(ABC):
     ignored: Mapping[int, str] = {}
     #: Whether the loss is known to have no gradient by any variable, once it is evaluated.
     is_unconnected = False
-    #: Whether :meth:`hessp` and :meth:`constraint_hessp` can be called.
+    #: Whether :meth:`hessp` can be called.
     has_hessp = False
     #: Whether, as in TensorFlow 1, the variables keep their values until the end of a run, and get
     #: what the method ends on, whatever that is.
@@ -74,14 +77,11 @@ class Backend(ABC):
         """Return the Jacobian of each constraint at ``x``, of shape (m, n)."""
         return []
 
-    def hessp(self, x: NDArray[Any], p: NDArray[Any]) -> NDArray[Any]:
-        """Return the Hessian at ``x`` times ``p``, exactly; only where ``has_hessp``."""
-        raise NotImplementedError
+    def hessp(self, x: NDArray[Any], p: NDArray[Any], of: Weighted | None = None) -> NDArray[Any]:
+        """Return the Hessian at ``x`` times ``p``, exactly; only where ``has_hessp``.
 
-    def constraint_hessp(
-        self, i: int, x: NDArray[Any], v: NDArray[Any], p: NDArray[Any]
-    ) -> NDArray[Any]:
-        """Return the Hessian at ``x`` of ``v`` times constraint ``i``, times ``p``."""
+        It is that of the loss, or of a constraint ``i`` whose values are weighted: ``of=(i, v)``.
+        """
         raise NotImplementedError
 
     def match(self, bounds: Any) -> Matched:

@@ -111,8 +111,7 @@ class Driving(ExternalOptimizerInterface):
             ("ineq", *pair) for pair in zip(inequality_funcs, inequality_grad_funcs, strict=True)
         ]
         if constraints:
-            product = getattr(loss_grad_func, "constraint_hessp", None)
-            settings["constraints"] = _constraints(optimizer, constraints, product)
+            settings["constraints"] = _constraints(optimizer, constraints, hessp)
         bounds = _bounds(packed_bounds, initial_val.size)
         try:
             result = optimizer.minimize(
@@ -273,7 +272,7 @@ def _second_derivatives(optimizer: Optimizer, hessp: Callable[..., Any], n: int)
 def _constraints(
     optimizer: Optimizer,
     given: list[tuple[str, Callable[..., Any], Callable[..., Any]]],
-    product: Callable[..., Any] | None,
+    hessp: Callable[..., Any] | None,
 ) -> list[Any]:
     """Return constraints (kind, function, jacobian) in the form that suits the optimizer."""
     if not _wants_hessian(optimizer):
@@ -285,17 +284,17 @@ def _constraints(
             0.0,
             0.0 if kind == "eq" else np.inf,
             jac=jac,
-            hess=QuietBFGS() if product is None else partial(_curvature, product, i),
+            hess=QuietBFGS() if hessp is None else partial(_curvature, hessp, i),
         )
         for i, (kind, fun, jac) in enumerate(given)
     ]
 
 
-def _curvature(product: Callable[..., Any], i: int, x: Array, v: Array) -> LinearOperator:
+def _curvature(hessp: Callable[..., Any], i: int, x: Array, v: Array) -> LinearOperator:
     """Return the Hessian at ``x`` of constraint ``i`` weighted with ``v``, as a product."""
     return LinearOperator(
         (x.size, x.size),
-        matvec=lambda p: product(i, x, v, np.ravel(p)).astype(np.float64),
+        matvec=lambda p: hessp(x, np.ravel(p), (i, v)).astype(np.float64),
         dtype=np.float64,
     )
 

@@ -35,10 +35,9 @@ class LossGradient:
         #: The point of the lowest loss, if that is remembered.
         self.best: NDArray[Any] | None = None
         self._lowest = np.inf
-        #: The exact product of the Hessian at ``x`` and ``p``, ``hessp(x, p)``; None without.
+        #: The exact product of the Hessian at ``x`` and ``p``, ``hessp(x, p)``; None without. That
+        #: of constraint ``i`` with values weighted with ``v`` is ``hessp(x, p, (i, v))``.
         self.hessp = backend.hessp if backend.has_hessp else None
-        #: The same for the constraints, equalities first, ``constraint_hessp(i, x, v, p)``.
-        self.constraint_hessp = backend.constraint_hessp if backend.has_hessp else None
 
     def __call__(self, x: NDArray[Any]) -> tuple[Any, NDArray[Any]]:
         """Return both; CallbackStop if ``loss_callback`` raised StopIteration."""

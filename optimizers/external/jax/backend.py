@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from optimizers.errors import InvalidInputError
-from optimizers.external.backend import Backend, check_functions
+from optimizers.external.backend import Backend, Weighted, check_functions
 from optimizers.external.bounds import Matched
 from optimizers.external.jax.compiled import Constraint, Loss, compiled
 from optimizers.external.jax.tree import Tree
@@ -87,17 +87,12 @@ class JaxBackend(Backend):
         return [np.array(c("jacobian", x, self._args), np.float64) for c in self._constraints]
 
     @override
-    def hessp(self, x: NDArray[Any], p: NDArray[Any]) -> NDArray[Any]:
-        vector = self.packing.vector
-        return np.array(self._loss("hessp", vector(x), vector(p), self._args))
-
-    @override
-    def constraint_hessp(
-        self, i: int, x: NDArray[Any], v: NDArray[Any], p: NDArray[Any]
-    ) -> NDArray[Any]:
-        vector = self.packing.vector
-        given = vector(x), v.astype(self.packing.dtype), vector(p), self._args
-        return np.array(self._constraints[i]("hessp", *given))
+    def hessp(self, x: NDArray[Any], p: NDArray[Any], of: Weighted | None = None) -> NDArray[Any]:
+        x, p = self.packing.vector(x), self.packing.vector(p)
+        if of is None:
+            return np.array(self._loss("hessp", x, p, self._args))
+        i, v = of
+        return np.array(self._constraints[i]("hessp", x, p, v.astype(p.dtype), self._args))
 
     @override
     def match(self, bounds: Any) -> Matched:

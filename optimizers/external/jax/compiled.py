@@ -115,7 +115,7 @@ class Constraint(Traced):
         differentiate = self.jax.jacrev if backward else self.jax.jacfwd
         return self._tree.flat_rows(differentiate(values)(params), m)
 
-    def hessp(self, x: Any, v: Any, p: Any, args: Any) -> Any:
+    def hessp(self, x: Any, p: Any, v: Any, args: Any) -> Any:
         """Return the product with ``p`` of the Hessian of the values weighted with ``v``."""
 
         def weighted(params: Any) -> Any:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from optimizers.errors import InvalidInputError
-from optimizers.external.backend import Backend, check_functions, returned, shape_error
+from optimizers.external.backend import Backend, Weighted, check_functions, returned, shape_error
 from optimizers.external.tensorflow.variables import (
     checked,
     constraints_of,
@@ -147,14 +147,10 @@ class EagerBackend(Backend):
         return self._evaluated(self._compiled("jacobians", self._trace_jacobians), x)
 
     @override
-    def hessp(self, x: NDArray[Any], p: NDArray[Any]) -> NDArray[Any]:
-        return self._evaluated(self._products[0], x, p)[0]
-
-    @override
-    def constraint_hessp(
-        self, i: int, x: NDArray[Any], v: NDArray[Any], p: NDArray[Any]
-    ) -> NDArray[Any]:
-        return self._evaluated(self._products[1 + i], x, p, v)[0]
+    def hessp(self, x: NDArray[Any], p: NDArray[Any], of: Weighted | None = None) -> NDArray[Any]:
+        if of is None:
+            return self._evaluated(self._products[0], x, p)[0]
+        return self._evaluated(self._products[1 + of[0]], x, p, of[1])[0]
 
     def _evaluated(self, call: Call, *vectors: NDArray[Any]) -> list[NDArray[Any]]:
         tensors = call(*(tf.constant(vector, self._dtype) for vector in vectors))

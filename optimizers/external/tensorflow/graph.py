@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from optimizers.errors import InvalidInputError
-from optimizers.external.backend import Backend, scalar, shape_error
+from optimizers.external.backend import Backend, Weighted, scalar, shape_error
 from optimizers.external.tensorflow.variables import (
     Feeding,
     checked,
@@ -186,15 +186,12 @@ class GraphBackend(Backend):
         return self._run(self._jacobians, x)
 
     @override
-    def hessp(self, x: NDArray[Any], p: NDArray[Any]) -> NDArray[Any]:
-        return self._run(self._products[:1], x, {self._vector: self.packing.vector(p)})[0]
-
-    @override
-    def constraint_hessp(
-        self, i: int, x: NDArray[Any], v: NDArray[Any], p: NDArray[Any]
-    ) -> NDArray[Any]:
-        extra = {self._vector: self.packing.vector(p), self._weights[i]: v}
-        return self._run([self._products[1 + i]], x, extra)[0]
+    def hessp(self, x: NDArray[Any], p: NDArray[Any], of: Weighted | None = None) -> NDArray[Any]:
+        product, extra = self._products[0], {self._vector: self.packing.vector(p)}
+        if of is not None:
+            i, v = of
+            product, extra = self._products[1 + i], {**extra, self._weights[i]: v}
+        return self._run([product], x, extra)[0]
 
     @override
     def commit(self, x: NDArray[Any]) -> None:

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from optimizers._types import Array
 from optimizers.errors import InvalidInputError
-from optimizers.external.backend import Backend, check_functions, returned, shape_error
+from optimizers.external.backend import Backend, Weighted, check_functions, returned, shape_error
 from optimizers.external.bounds import Matched, Packing
 from optimizers.external.frameworks import require
 
@@ -51,9 +51,9 @@ class TorchBackend(Backend):
         self._vector = self._source.to(self._device)
         self._parts = self._views(self._vector)
         #: The point, and what Hessian-vector products there are taken of: differentiable gradients
-        #: of the loss, (), and of weighted constraints.
+        #: of the loss, None, and of weighted constraints.
         self._point: NDArray[Any] | None = None
-        self._slopes: dict[tuple[Any, ...], list[Any]] = {}
+        self._slopes: dict[tuple[int, bytes] | None, list[Any]] = {}
 
     def _checked(self, var_list: Sequence[Any] | None) -> list[Any]:
         """Return the variables, if they are such that autograd and ``copy_`` can be used."""
@@ -152,29 +152,15 @@ class TorchBackend(Backend):
         return self._packed(rows).astype(np.float64).reshape(len(values), self.packing.size)
 
     @override
-    def hessp(self, x: NDArray[Any], p: NDArray[Any]) -> NDArray[Any]:
-        return self._product((), lambda: self._scalar(self._loss()), x, p)
-
-    @override
-    def constraint_hessp(
-        self, i: int, x: NDArray[Any], v: NDArray[Any], p: NDArray[Any]
-    ) -> NDArray[Any]:
-        def weighted() -> Any:
-            values = self._tensor(self._constraints[i]()).reshape(-1)
-            return (values * self._torch.tensor(v).to(values)).sum()
-
-        return self._product((i, v.tobytes()), weighted, x, p)
-
-    def _product(
-        self, key: tuple[Any, ...], function: Callable[[], Any], x: NDArray[Any], p: NDArray[Any]
-    ) -> NDArray[Any]:
-        """Return the Hessian of a function at ``x`` times ``p``; its gradient is kept by a key."""
+    def hessp(self, x: NDArray[Any], p: NDArray[Any], of: Weighted | None = None) -> NDArray[Any]:
         if self._point is None or not np.array_equal(self._point, x):
             self.commit(x)
             self._point = np.array(x)
+        key = None if of is None else (of[0], of[1].tobytes())
         if key not in self._slopes:
             with self._torch.enable_grad():
-                self._slopes[key] = self._gradients(function(), create_graph=True)
+                value = self._scalar(self._loss()) if of is None else self._weighted(*of)
+                self._slopes[key] = self._gradients(value, create_graph=True)
         along = self._views(self._on_device(self._torch.from_numpy(self.packing.vector(p).copy())))
         # A gradient that is constant has no graph, and nothing to add.
         chosen = [
@@ -187,6 +173,10 @@ class TorchBackend(Backend):
         slopes, parts = zip(*chosen, strict=True)
         products = self._gradients(slopes, grad_outputs=parts, retain_graph=True)
         return self._packed(products).astype(self.packing.dtype, copy=False)
+
+    def _weighted(self, i: int, v: NDArray[Any]) -> Any:
+        values = self._tensor(self._constraints[i]()).reshape(-1)
+        return (values * self._torch.tensor(v).to(values)).sum()
 
     @override
     def commit(self, x: NDArray[Any]) -> None:
