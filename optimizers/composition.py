@@ -58,10 +58,11 @@ class Composed(Configured, Declaring):
         if problem.constraints:
             solve = feasible(self._feasibility(problem))(solve)
         execute: Callable[[Run, Solve], OptimizerResult] = Run.execute
-        journal = as_journal(self._effective_settings(settings).get("journal"))
+        effective = self._effective_settings(settings)
+        journal = as_journal(effective.get("journal"))
         if journal is not None:
-            header = header_of(self, problem, settings)
-            execute = functools.partial(execute_recorded, journal, header)
+            header, check = header_of(self, problem, settings), effective.get("journal_check")
+            execute = functools.partial(execute_recorded, journal, check or "warn", header)
 
         def executed() -> OptimizerResult:
             result = execute(run, solve)

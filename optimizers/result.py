@@ -101,6 +101,8 @@ class OptimizerResult(OptimizeResult):  # type: ignore[misc]  # SciPy is untyped
     nrejected : int
         Evaluations that failed and were treated as worse than any other
         (``on_failure="reject"``).
+    nreplayed : int
+        How many of the ``nfev`` values came from the journal, and were not evaluated again.
     success : bool
         Whether the algorithm's convergence test was met.
     status : int
@@ -143,6 +145,7 @@ class OptimizerResult(OptimizeResult):  # type: ignore[misc]  # SciPy is untyped
     nhev: int
     nit: int
     nrejected: int
+    nreplayed: int
     success: bool
     status: int
     message: str
@@ -208,8 +211,15 @@ def in_words(name: str, result: OptimizerResult) -> str:
         f"{name}: {result.message}\n"
         f"    stop: {result.stop.name}\n"
         f"    fun: {result.fun!r}\n"
-        f"    iterations: {result.nit}, points evaluated: {result.nfev}, gradients: {result.njev}"
+        f"    iterations: {result.nit}, points evaluated: {result.nfev}{replayed_words(result)}, "
+        f"gradients: {result.njev}"
     )
+
+
+def replayed_words(result: OptimizerResult) -> str:
+    """Return, in brackets, how many values came from a journal; nothing if none did."""
+    count = result.get("nreplayed", 0)
+    return f" ({count} of {result.nfev} from the journal)" if count else ""
 
 
 def _shown(value: object) -> str:

@@ -31,7 +31,7 @@ from optimizers.options.settings import RUN_SETTINGS, check_run_settings
 from optimizers.plots import check_matplotlib, plot_convergence
 from optimizers.problems import h2
 from optimizers.registry import find
-from optimizers.result import OptimizerResult
+from optimizers.result import OptimizerResult, replayed_words
 from optimizers.run.observers import History, Table
 
 #: What of a command line decides about the run.
@@ -338,7 +338,8 @@ def _report(result: OptimizerResult, exact: float | None, out: TextIO) -> None:
         print(f"  exact      {exact!r} (error {result.fun - exact:.2e})", file=out)
     print(f"  x          {np.array2string(result.x, precision=8, threshold=20)}", file=out)
     print(f"  iterations {result.nit}", file=out)
-    print(f"  evaluated  {result.nfev} points, {result.njev} gradients", file=out)
+    points = f"{result.nfev} points{replayed_words(result)}"
+    print(f"  evaluated  {points}, {result.njev} gradients", file=out)
     print(f"  time       {result.elapsed:.3g} s", file=out)
 
 

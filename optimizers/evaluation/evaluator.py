@@ -128,6 +128,8 @@ class Facts:
             self.calls_singly = True
         #: At how many points the objective, and the gradient, were called.
         self.started = self.gradients = 0
+        #: How many of those points were answered from a journal.
+        self.replayed = 0
         #: The coarsest machine precision among the values: float32 answers raise it.
         self.precision = _EPS
         #: How long each of the latest points took, if a worker measured it; and which did.

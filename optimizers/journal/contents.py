@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from optimizers.errors import JournalError
+from optimizers.errors import JournalError, NonFiniteValueError
 from optimizers.journal.checks import ERRORS, check_entry, check_header, check_record
 from optimizers.journal.checksum import opened
 from optimizers.journal.journal import Journal
@@ -31,6 +31,23 @@ class JournalContents:
     width: float | None = None
     #: The result; ``error`` is in it if an exception ended the run.
     end: dict[str, Any] | None = None
+    #: Parts of the functions that runs changed themselves.
+    changed: set[str] = field(default_factory=set)
+    #: Whether points that failed were rejected, in the last of the starts.
+    rejects: bool = False
+
+    def ended_by(self, record: Record) -> bool:
+        """Return whether a record of the last wave is a failure that ended the run.
+
+        Where failures are rejected it is the one that came out, if any did; else any.
+        """
+        error = None if self.end is None else self.end.get("error")
+        if not record.is_failed or (self.end is not None and error is None):
+            return False
+        if not self.rejects:
+            return True
+        name = NonFiniteValueError.__name__
+        return error is not None and error.startswith(record.failure or name)
 
 
 def read(path: str) -> JournalContents | None:
@@ -53,7 +70,7 @@ def parsed(path: str, lines: Sequence[bytes]) -> JournalContents | None:
                 if type(entry["journal"]) is not int:
                     raise not_a_journal(path)
                 check_header(path, entry)
-                contents = JournalContents(entry)
+                contents = JournalContents(entry, rejects=_rejects(entry))
             else:
                 _add(contents, entry)
         except JournalError:
@@ -85,5 +102,14 @@ def _add(contents: JournalContents, entry: dict[str, Any]) -> None:
     elif "restart" in entry:
         contents.start, contents.begin = entry["restart"], len(contents.records)
         contents.left, contents.end = {}, None
+    elif "resumed" in entry:
+        contents.rejects = entry["resumed"].get("rejects", contents.rejects)
     elif "end" in entry:
         contents.end = entry
+        contents.changed.update(entry.get("changed", ()))
+
+
+def _rejects(header: dict[str, Any]) -> bool:
+    """Return whether a run begins by rejecting points that fail; early journals tell a setting."""
+    rejects: bool = header.get("rejects", header["settings"].get("on_failure") == "reject")
+    return rejects

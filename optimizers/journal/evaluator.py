@@ -83,6 +83,7 @@ class JournaledEvaluator(Evaluator):
                 for counts in (handed_on, replayed):
                     _add(counts, block, len(part))
                 facts.count(block, here)
+                facts.replayed += len(part) if block.kind != "jac" else 0
                 facts.precision = max(facts.precision, *(record.precision for record in part))
                 yield block, here, _answer(part, block)
             if len(known) < len(rows):
@@ -99,6 +100,7 @@ class JournaledEvaluator(Evaluator):
                 took = left.pop(first, replayed)
                 new = [max(0, n - old) for n, old in zip(took, replayed, strict=True)]
             facts.started += new[0]
+            facts.replayed += new[0] if is_replayed else 0
             facts.gradients += new[1]
             if not is_replayed:
                 took = [old + n for old, n in zip(replayed, new, strict=True)]

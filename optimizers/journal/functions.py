@@ -22,6 +22,7 @@ from optimizers.evaluation.answers import (
     precision_of,
     unpack,
 )
+from optimizers.evaluation.evaluator import Facts
 from optimizers.gradients.source import EPS
 from optimizers.journal.recorder import Recorder
 from optimizers.journal.records import Kind, Record, encoded, line
@@ -29,7 +30,9 @@ from optimizers.journal.records import Kind, Record, encoded, line
 _FLOAT64 = np.dtype(np.float64)
 
 
-def recorded(recorder: Recorder, function: Callable[..., Any], kind: Kind) -> Callable[..., Any]:
+def recorded(
+    recorder: Recorder, function: Callable[..., Any], kind: Kind, facts: Facts
+) -> Callable[..., Any]:
     """Return a function whose calls are answered from the journal, or else recorded."""
     pending, put, clock = recorder.pending, recorder.put, perf_counter
     is_hessian = kind in ("hess", "hessp")
@@ -41,6 +44,7 @@ def recorded(recorder: Recorder, function: Callable[..., Any], kind: Kind) -> Ca
         if pending:
             known = recorder.lookup(seq, kind, x)
             if known is not None:
+                facts.replayed += kind in ("fun", "both")
                 return answer_of(known)
         further = ',"complex":true' if x.dtype.kind == "c" else ""
         point, began = encoded(x), clock()  # the function may spoil its copy

@@ -4,7 +4,7 @@ import copy
 import inspect
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ import scipy
 from optimizers._types import Array
 from optimizers._version import __version__
 from optimizers.errors import JournalMismatchError
+from optimizers.journal.identity import CODE, changed, is_code
 from optimizers.journal.records import decoded, encoded
 from optimizers.problem.problem import Problem
 
@@ -26,7 +27,7 @@ FORMAT = 1
 FREE = frozenset(
     (
         *("callback", "workers", "eval_timeout", "retries", "hedge", "timeout", "journal"),
-        *("on_failure", "on_interrupt", "maxfun", "maxfev", "maxiter"),
+        *("on_failure", "journal_check", "on_interrupt", "maxfun", "maxfev", "maxiter"),
         *("disp", "iprint", "mesg_num", "return_all", "verbose", "seed", "snapshot_dir"),
     )
 )
@@ -65,6 +66,30 @@ def versions() -> dict[str, str]:
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
     }
+
+
+def differing(
+    found: dict[str, Any], wanted: dict[str, Any], ignored: Collection[str]
+) -> tuple[list[str], list[str]]:
+    """Return in words which functions have other names, and which parts of the others changed.
+
+    Journals of earlier versions know neither.
+    """
+    then, now = found.get("identity", {}), wanted["identity"]
+    python = [header["versions"]["python"].rpartition(".")[0] for header in (found, wanted)]
+    # Another version of Python compiles otherwise.
+    parts = [
+        part
+        for part in changed(then, now)
+        if part not in ignored and (python[0] == python[1] or not is_code(part))
+    ]
+    names = []
+    for function in then.keys() & now.keys():
+        old, new = then[function], now[function]
+        is_same = CODE in new["parts"] and old["parts"].get(CODE) == new["parts"][CODE]
+        if old["name"] != new["name"] and None not in (old["name"], new["name"]) and not is_same:
+            names.append(_words(function, old["name"], new["name"]))
+    return names, parts
 
 
 def check_header(path: str, found: dict[str, Any], wanted: dict[str, Any]) -> None:

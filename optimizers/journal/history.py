@@ -132,6 +132,8 @@ def load(path: str | os.PathLike[str]) -> Recording:
         raise JournalError(f"The journal {name} is empty: no run has begun on it.")
     end = contents.end
     known = None if end is None else end["end"]
+    # Results written by earlier versions do not say that nothing was replayed.
+    known = None if known is None else {"nreplayed": 0, **known}
     result = _so_far(contents) if known is None else OptimizerResult.from_dict(known)
     error = None if end is None else end.get("error")
     is_finished = end is not None and error is None
@@ -152,6 +154,7 @@ def _so_far(contents: JournalContents) -> OptimizerResult:
         **counts_of(asked),
         nit=0,
         nrejected=0,
+        nreplayed=0,
         success=False,
         status=-1,
         message="The run has not ended, or was killed: this is the best point recorded.",

@@ -31,6 +31,10 @@ class Journal:
         them, none, or with the first that comes so many seconds after the last time.
     notes : dict, optional
         What else to keep in the header of a new journal, in JSON's types.
+    verify : int, default 0
+        How many of the recorded points, the best ones, are evaluated again before a run goes on
+        that had not ended by itself. They count. A value that differs is a warning, and with
+        ``journal_check="error"`` an error.
 
     Raises
     ------
@@ -46,9 +50,14 @@ class Journal:
     path: str
     fsync: Fsync = 1.0
     notes: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    verify: int = field(default=0, compare=False, repr=False)
 
     def __init__(
-        self, path: str | os.PathLike[str], fsync: Fsync = 1.0, notes: dict[str, Any] | None = None
+        self,
+        path: str | os.PathLike[str],
+        fsync: Fsync = 1.0,
+        notes: dict[str, Any] | None = None,
+        verify: int = 0,
     ) -> None:
         path = as_path("journal", path)
         is_number = isinstance(fsync, int | float) and not isinstance(fsync, bool) and fsync >= 0
@@ -56,12 +65,15 @@ class Journal:
             raise OptionError(
                 f"fsync is {fsync!r}, expected 'always', 'never' or a number of seconds."
             )
+        if isinstance(verify, bool) or not isinstance(verify, int) or verify < 0:
+            raise OptionError(f"verify is {verify!r}, expected how many points: a whole number.")
         try:
             kept = None if notes is None else json.loads(json.dumps(notes))
         except (TypeError, ValueError, RecursionError) as error:
             raise OptionError(f"notes have no form in JSON ({error}): {notes!r:.200}.") from error
         if not isinstance(kept, dict | None):
             raise OptionError(f"notes is {notes!r:.200}, expected a dict.")
+        object.__setattr__(self, "verify", verify)
         object.__setattr__(self, "path", path)
         object.__setattr__(self, "fsync", fsync)
         object.__setattr__(self, "notes", kept or {})

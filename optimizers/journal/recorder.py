@@ -2,15 +2,15 @@
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from optimizers.errors import JournalError, warn_user
+from optimizers.errors import JournalError, JournalMismatchError, warn_user
 from optimizers.journal.contents import JournalContents, parsed
-from optimizers.journal.header import check_header, seed_entry, seed_of, versions
+from optimizers.journal.header import check_header, differing, seed_entry, seed_of, versions
 from optimizers.journal.journal import Journal
 from optimizers.journal.jsonl import JsonLines
 from optimizers.journal.records import Kind, Record, compact, encoded
@@ -55,36 +55,68 @@ def _opened(journal: Journal) -> Lines:
 
 
 class Recorder:
-    """An open journal: answers what is recorded, in the order of asking, and records the rest."""
+    """An open journal: answers what is recorded, in the order of asking, and records the rest.
 
-    def __init__(self, journal: Journal, header: dict[str, Any], seed: Any) -> None:
-        self.path = journal.path
+    ``check`` says what another objective does: "warn", "error" or "off".
+    """
+
+    def __init__(self, journal: Journal, header: dict[str, Any], seed: Any, check: str) -> None:
+        self.path, self._rejects = journal.path, header["rejects"]
         self._refused: list[str] = []
+        #: What is still to be answered, by number; as it arrived.
+        self.pending: dict[int, Record] = {}
+        self._late: dict[int, list[Record]] = {}
+        self._has_warned = False
         self._lines = _opened(journal)
         try:
-            contents = parsed(journal.path, self._lines.lines)
-            self._lines.lines = []
-            notes = {"notes": journal.notes} if journal.notes else {}
-            text = compact({**header, "seed": seed_entry(seed), **notes})
-            wanted = json.loads(text)
-            if contents is not None:
-                check_header(journal.path, contents.header, wanted)
-            self._lines.begin()
-            if contents is None:
-                contents = JournalContents(wanted)
-                self.write(text)
+            contents = self._begun(journal, {**header, "seed": seed_entry(seed)}, check)
+            self.contents = contents
+            #: The number of the next question.
+            self.next = 0 if contents.start is None else contents.start["next"]
+            self._is_noted = not contents.records and contents.end is None
+            self._prepare(contents.records[contents.begin :])
         except BaseException:
             self.close()
             raise
-        self.contents = contents
-        #: What is still to be answered, by number; as it arrived.
-        self.pending: dict[int, Record] = {}
-        #: The number of the next question.
-        self.next = 0 if contents.start is None else contents.start["next"]
-        self._late: dict[int, list[Record]] = {}
-        self._is_noted = not contents.records and contents.end is None
-        self._has_warned = False
-        self._prepare(contents.records[contents.begin :])
+
+    def _begun(self, journal: Journal, header: dict[str, Any], check: str) -> JournalContents:
+        """Return what is in the journal, whose header is written if it is new, or else checked."""
+        contents = parsed(journal.path, self._lines.lines)
+        self._lines.lines = []
+        notes = {"notes": journal.notes} if journal.notes else {}
+        text = compact({**header, **notes})
+        wanted = json.loads(text)
+        if contents is not None:
+            check_header(journal.path, contents.header, wanted)
+            if check != "off":
+                self._check_functions(contents, wanted, check)
+        self._lines.begin()
+        if contents is None:
+            contents = JournalContents(wanted)
+            self.write(text)
+        return contents
+
+    def _check_functions(
+        self, contents: JournalContents, wanted: dict[str, Any], check: str
+    ) -> None:
+        """Raise a JournalMismatchError, or warn, if a journal is that of another objective."""
+        names, parts = differing(contents.header, wanted, contents.changed)
+        if names:
+            raise JournalMismatchError(
+                f"The journal {self.path} is that of another objective: {', '.join(names)}. Name "
+                "another file as journal. If the function is the same, and only its name is "
+                "another, pass journal_check='off'."
+            )
+        if parts:
+            words = (
+                f"The journal {self.path} was begun with functions of the same names, but others: "
+                f"{', '.join(parts)} changed since. If the values are others now, name another "
+                "file as journal; if not, pass journal_check='off'. Journal(path, verify=1) "
+                "evaluates a recorded point again and compares."
+            )
+            if check == "error":
+                raise JournalMismatchError(words)
+            warn_user(f"{words} The {len(contents.records)} recorded answers are used.")
 
     def _prepare(self, records: Iterable[Record]) -> None:
         last = -1
@@ -95,12 +127,9 @@ class Recorder:
             self.pending.pop(record.seq, None)  # a second attempt, in the order of its own arrival
             self.pending[record.seq] = record
             last = max(last, record.ask)
-        end = self.contents.end
-        if end is None or "error" in end:
-            # What failed at the very end is evaluated again: its cause may be mended.
-            for record in list(self.pending.values()):
-                if record.ask == last and record.is_failed:
-                    del self.pending[record.seq]
+        for record in list(self.pending.values()):
+            if record.ask == last and self.contents.ended_by(record):
+                del self.pending[record.seq]  # it is evaluated again: its cause may be mended
 
     @property
     def seed(self) -> Any:
@@ -170,7 +199,8 @@ class Recorder:
         """Write lines of this run; before the first of a resumed one, that it was resumed."""
         if not self._is_noted:
             self._is_noted = True
-            self.write(compact({"resumed": {"at": self.next, "versions": versions()}}))
+            now = {"at": self.next, "versions": versions(), "rejects": self._rejects}
+            self.write(compact({"resumed": now}))
         self.write(text)
 
     def restart(self, x: NDArray[Any], fun: float | None, counts: dict[str, int]) -> None:
@@ -182,13 +212,20 @@ class Recorder:
         start = {"x": encoded(x), "fun": fun, "next": self.next, **counts}
         self.put(compact({"restart": start}))
 
-    def end(self, result: dict[str, Any] | None, error: str | None = None) -> None:
-        """Write how the run ended, unless that is what the journal says already."""
+    def end(
+        self, result: dict[str, Any] | None, error: str | None = None, changed: Sequence[str] = ()
+    ) -> None:
+        """Write how the run ended, unless that is what the journal says already.
+
+        ``changed`` are parts of the functions that the run itself changed, such as counters.
+        """
         known = self.contents.end
         if known is not None and not self._is_noted and ("error" in known) == (error is not None):
             return
-        failed = {} if error is None else {"error": error}
-        self.write(compact({"end": _strict(result), **failed}))
+        further: dict[str, Any] = {} if error is None else {"error": error}
+        if changed:
+            further["changed"] = list(changed)
+        self.write(compact({"end": _strict(result), **further}))
 
     def close(self) -> None:
         """Give the journal back."""

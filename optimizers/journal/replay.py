@@ -11,9 +11,11 @@ from optimizers.errors import JournalError, warn_user, words_of
 from optimizers.evaluation.evaluator import Evaluator
 from optimizers.journal.evaluator import JournaledEvaluator
 from optimizers.journal.functions import recorded
+from optimizers.journal.identity import changed, identities
 from optimizers.journal.journal import Journal
 from optimizers.journal.recorder import Diverged, Recorder
 from optimizers.journal.records import Kind, Record, counts_of, decoded
+from optimizers.journal.verify import to_verify, verified
 from optimizers.problem.derivatives import Given, Joint
 from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult
@@ -23,35 +25,45 @@ from optimizers.run.solve import Solve
 
 
 def execute_recorded(
-    journal: Journal, header: dict[str, Any], run: Run, solve: Solve
+    journal: Journal, check: str, header: dict[str, Any], run: Run, solve: Solve
 ) -> OptimizerResult:
     """Execute a run on a journal: it goes on where the journal ends, and each answer is recorded.
 
-    ``header`` says which run it is.
+    ``header`` says which run it is, ``check`` what is done where its functions are others.
     """
-    facts = run.waves.evaluator.facts
-    header = {**header, "serial": facts.is_direct, "has_workers": facts.has_workers}
+    facts, problem = run.waves.evaluator.facts, run.problem
+    known_functions = identities(problem)
+    header = {
+        **header,
+        "serial": facts.is_direct,
+        "has_workers": facts.has_workers,
+        "rejects": run.penalizes,
+        "identity": known_functions,
+    }
     try:
-        recorder = Recorder(journal, header, run.questions.seed)
+        recorder = Recorder(journal, header, run.questions.seed, check)
     except BaseException:
         run.waves.evaluator.close()
         raise
     try:
+        records = to_verify(recorder.contents, journal.verify, run.budget.left)
+        inner = run.waves.evaluator
         run.reroute(*_journaled(recorder, run), recorder.seed)
         _go_on(recorder, run)
-        result = run.execute(replayed(recorder, solve))
+        solve, is_error = replayed(recorder, solve), check == "error"
+        result = run.execute(verified(records, problem, inner, is_error=is_error, solve=solve))
     except BaseException as error:
         known = getattr(error, "optimizer_result", None)
         so_far = known.to_dict() if isinstance(known, OptimizerResult) else None
         try:
-            recorder.end(so_far, words_of(error))
+            recorder.end(so_far, words_of(error), changed(known_functions, identities(problem)))
         except Exception as second:
             # The journal's own failure, as a full disk, must not hide what ended the run.
             error.add_note(f"The journal has no record of this end: {second}")
         raise
     else:
         try:
-            recorder.end(result.to_dict())
+            recorder.end(result.to_dict(), changed=changed(known_functions, identities(problem)))
         except JournalError as error:
             error.optimizer_result = result  # type: ignore[attr-defined]  # documented attribute
             raise
@@ -82,24 +94,25 @@ def replayed(recorder: Recorder, solve: Solve) -> Solve:
 def _journaled(recorder: Recorder, run: Run) -> tuple[Problem, Evaluator]:
     """Return problem and evaluator with the journal between the run and the user's functions."""
     problem, evaluator = run.problem, run.waves.evaluator
-    derivatives = problem.derivatives
-    changed: dict[str, Any] = {}
+    derivatives, facts = problem.derivatives, evaluator.facts
+    others: dict[str, Any] = {}
     # Algorithms ask other points where points travel in waves: the recorded way is gone on.
     if evaluator.facts.is_direct and recorder.contents.header["serial"]:
         # The functions themselves are wrapped, so that solvers call them as directly as ever.
         kind: Kind = "both" if isinstance(derivatives, Joint) else "fun"
-        changed["fun"] = recorded(recorder, problem.fun, kind)
+        others["fun"] = recorded(recorder, problem.fun, kind, facts)
         if isinstance(derivatives, Given):
-            changed["derivatives"] = Given(recorded(recorder, derivatives.function, "jac"))
-        evaluator = Evaluator(changed["fun"])
+            others["derivatives"] = Given(recorded(recorder, derivatives.function, "jac", facts))
+        evaluator = Evaluator(others["fun"])
+        evaluator.facts = facts
     else:
         evaluator = JournaledEvaluator(evaluator, recorder)
     kinds: tuple[Kind, ...] = ("hess", "hessp")
     for kind in kinds:
         user = getattr(problem, kind)
         if callable(user) and not isinstance(user, HessianUpdateStrategy):
-            changed[kind] = recorded(recorder, user, kind)
-    return replace(problem, **changed), evaluator
+            others[kind] = recorded(recorder, user, kind, facts)
+    return replace(problem, **others), evaluator
 
 
 def _go_on(recorder: Recorder, run: Run) -> None:
@@ -108,6 +121,7 @@ def _go_on(recorder: Recorder, run: Run) -> None:
     if contents.start is not None:
         _consider(run, contents.records[: contents.begin])
         run.resume(decoded(contents.start["x"]), contents.start["fun"], contents.start)
+        run.waves.evaluator.facts.replayed += contents.start["nfev"]
     contents.records = []  # what is still to be answered is kept by the recorder
 
 
@@ -115,8 +129,10 @@ def _begin_anew(recorder: Recorder, run: Run, diverged: Diverged, source: Any) -
     """Start from the best recorded point; all that is recorded counts."""
     unused = recorder.unused()
     _consider(run, unused)
+    counts = counts_of(unused)
     # The random numbers of a start are the same when it is resumed.
-    run.begin_anew(source, recorder.seed, counts_of(unused))
+    run.begin_anew(source, recorder.seed, counts)
+    run.waves.evaluator.facts.replayed += counts["nfev"]
     fun = None if run.best is None else run.best.fun
     recorder.restart(run.problem.x0, fun, run.counts())
     found = "its start" if fun is None else f"f(x) = {fun!r}"

@@ -83,6 +83,11 @@ SETTINGS = (
         "else lines of JSON). The same run begun again on it goes on where it ended: what is "
         "recorded is not evaluated again. See :class:`Journal`."
     ),
+    Option("journal_check", "warn", choice("warn", "error", "off")).means(
+        "What is done where a journal was begun with another objective or derivative: one of "
+        "another name is refused, and where the code, or a value that it uses, has changed, "
+        'there is a warning; ``"error"`` refuses that too, ``"off"`` compares nothing.'
+    ),
     Option("maxfun", None, limit(1)).means(
         "The most points at which the objective may be evaluated, probes of finite differences "
         "included: a hard limit."
@@ -128,6 +133,7 @@ class CommonSettings(TypedDict, total=False):
     seed: Any
     noise: float | str | None
     journal: str | os.PathLike[str] | Journal | None
+    journal_check: str
 
 
 class RunSettings(CommonSettings, total=False):

@@ -6,7 +6,7 @@ from typing import Any
 
 from optimizers._types import Array
 from optimizers.problem.problem import Problem
-from optimizers.result import Best, OptimizerResult, StopReason
+from optimizers.result import Best, OptimizerResult, StopReason, replayed_words
 from optimizers.run.budget import Budget
 from optimizers.run.memory import Evaluation, Memory
 
@@ -16,6 +16,7 @@ def result_so_far(
     budget: Budget,
     memory: Memory,
     extra: dict[str, Any],
+    nreplayed: int,
     at: Evaluation | None,
     is_broken: bool,
 ) -> OptimizerResult:
@@ -34,6 +35,7 @@ def result_so_far(
         nhev=budget.nhev,
         nit=budget.nit,
         nrejected=budget.nrejected,
+        nreplayed=nreplayed,
         success=False,
         status=-1,
         message="",
@@ -58,7 +60,7 @@ def attach(error: BaseException, result: OptimizerResult) -> None:
     """Give the result so far to an error that ends the run, as an attribute and in a note."""
     found = "none with a value" if result.best is None else f"best f(x) = {result.fun!r}"
     note = (
-        f"The run ended after {result.nfev} evaluations, {found}; "
+        f"The run ended after {result.nfev} evaluations{replayed_words(result)}, {found}; "
         "the result so far is in this exception's attribute 'optimizer_result'."
     )
     # A class of the user's may refuse both; that must not hide the error itself.

@@ -376,7 +376,8 @@ class Run:
 
     def result(self, at: Evaluation | None, *, is_broken: bool = False) -> OptimizerResult:
         """Return the result so far, at a point; see ``result_so_far``."""
-        return result_so_far(self.problem, self.budget, self.memory, self.extra, at, is_broken)
+        nreplayed, spent = self.waves.evaluator.facts.replayed, (self.budget, self.memory)
+        return result_so_far(self.problem, *spent, self.extra, nreplayed, at, is_broken)
 
 
 def _is_interrupt(error: BaseException) -> bool:

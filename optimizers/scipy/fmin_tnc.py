@@ -206,7 +206,7 @@ def _infeasible(x0: ArrayLike) -> OptimizerResult:
         x=as_start(np.ravel(np.asarray(x0))),
         fun=None,
         jac=None,
-        **dict.fromkeys(("nfev", "njev", "nhev", "nit", "nrejected"), 0),
+        **dict.fromkeys(("nfev", "njev", "nhev", "nit", "nrejected", "nreplayed"), 0),
         success=False,
         status=INFEASIBLE,
         message=RCSTRINGS[INFEASIBLE],

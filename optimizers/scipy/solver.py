@@ -129,7 +129,7 @@ class FreeVariables:
 # Entries of a SciPy result that the run knows better, or that `stop` and `message` tell.
 _OWN_ENTRIES = (
     *("x", "fun", "jac", "nfev", "njev", "nhev", "nit", "success", "status", "message"),
-    *("nrejected", "stop", "best", "elapsed", "maxcv"),
+    *("nrejected", "nreplayed", "stop", "best", "elapsed", "maxcv"),
 )
 
 

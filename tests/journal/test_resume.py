@@ -56,7 +56,7 @@ def evaluations(path):
 
 
 #: What is not the same each time, or is no number.
-UNEQUAL = {"elapsed", "execution_time", "hess_inv"}
+UNEQUAL = {"elapsed", "execution_time", "hess_inv", "nreplayed"}
 
 
 def same(left, right):
@@ -245,10 +245,13 @@ def test_a_narrow_run_goes_on_serially_as_recorded(tmp_path):
     # however many.
     path = tmp_path / "run.jsonl"
     with ThreadPoolExecutor(2) as pool:
-        expected = LBFGSB().minimize(rosen, START, workers=pool, journal=path)
+        expected = LBFGSB().minimize(rosen, START, workers=pool, journal=path, journal_check="off")
     with ThreadPoolExecutor(9) as pool:
-        assert_same(LBFGSB().minimize(unreachable, START, workers=pool, journal=path), expected)
-    assert_same(LBFGSB().minimize(unreachable, START, journal=path), expected)
+        assert_same(
+            LBFGSB().minimize(unreachable, START, workers=pool, journal=path, journal_check="off"),
+            expected,
+        )
+    assert_same(LBFGSB().minimize(unreachable, START, journal=path, journal_check="off"), expected)
 
 
 def unreachable(x):
@@ -274,10 +277,13 @@ def test_a_wave_that_was_left_counts_what_had_started(tmp_path):
 
     path, start = tmp_path / "run.jsonl", [0.1] * 9
     with ThreadPoolExecutor(3) as pool:
-        expected = LBFGSB().minimize(steep, start, workers=pool, journal=path)
+        expected = LBFGSB().minimize(steep, start, workers=pool, journal=path, journal_check="off")
         assert any("left" in entry for entry in entries(path))
         assert expected.nfev == next(calls)
-        assert_same(LBFGSB().minimize(unreachable, start, workers=pool, journal=path), expected)
+        assert_same(
+            LBFGSB().minimize(unreachable, start, workers=pool, journal=path, journal_check="off"),
+            expected,
+        )
 
 
 def test_a_wave_whose_first_point_fails_counts_what_had_started(tmp_path):
@@ -297,10 +303,13 @@ def test_a_wave_whose_first_point_fails_counts_what_had_started(tmp_path):
     path = tmp_path / "run.jsonl"
     optimizer = LBFGSB(on_failure="reject", maxiter=12)
     with ThreadPoolExecutor(4) as pool:
-        expected = optimizer.minimize(holed, START, workers=pool, journal=path)
+        expected = optimizer.minimize(holed, START, workers=pool, journal=path, journal_check="off")
         assert expected.nfev == next(calls)
         assert expected.nrejected
-        assert_same(optimizer.minimize(unreachable, START, workers=pool, journal=path), expected)
+        assert_same(
+            optimizer.minimize(unreachable, START, workers=pool, journal=path, journal_check="off"),
+            expected,
+        )
 
 
 def test_retries_count_again(tmp_path):
@@ -316,9 +325,12 @@ def test_retries_count_again(tmp_path):
 
     counted = []
     path = tmp_path / "run.jsonl"
-    expected = LBFGSB().minimize(flaky, START, retries=2, journal=path)
+    expected = LBFGSB().minimize(flaky, START, retries=2, journal=path, journal_check="off")
     assert expected.nfev == len(counted)
-    assert_same(LBFGSB().minimize(unreachable, START, retries=2, journal=path), expected)
+    assert_same(
+        LBFGSB().minimize(unreachable, START, retries=2, journal=path, journal_check="off"),
+        expected,
+    )
 
 
 def test_coroutines_go_on(tmp_path):
@@ -378,12 +390,15 @@ def test_runs_under_noise_go_on(tmp_path, noise):
     def noisy(x):
         return float((x - 1) @ (x - 1)) + 1e-6 * rng.normal()
 
-    expected = LBFGSB(noise=noise).minimize(noisy, START, journal=whole)
-    assert_same(LBFGSB(noise=noise).minimize(unreachable, START, journal=whole), expected)
+    expected = LBFGSB(noise=noise).minimize(noisy, START, journal=whole, journal_check="off")
+    assert_same(
+        LBFGSB(noise=noise).minimize(unreachable, START, journal=whole, journal_check="off"),
+        expected,
+    )
     for kept in range(1, expected.nfev, 37):
         path = tmp_path / f"{kept}.jsonl"
         cut(whole, path, kept)
-        result = LBFGSB(noise=noise).minimize(noisy, START, journal=path)
+        result = LBFGSB(noise=noise).minimize(noisy, START, journal=path, journal_check="off")
         points = [optimizers.load(name).points[:kept] for name in (whole, path)]
         assert same(*points)
         assert result.nfev == evaluations(path)
@@ -407,8 +422,8 @@ def test_constraints_go_on(tmp_path):
 
 def test_a_problem_without_variables_is_recorded_too(tmp_path):
     path = tmp_path / "run.jsonl"
-    expected = LBFGSB().minimize(lambda x: 7.0, [], journal=path)
-    assert_same(LBFGSB().minimize(unreachable, [], journal=path), expected)
+    expected = LBFGSB().minimize(lambda x: 7.0, [], journal=path, journal_check="off")
+    assert_same(LBFGSB().minimize(unreachable, [], journal=path, journal_check="off"), expected)
 
 
 @pytest.mark.parametrize("jac", [None, rosen_der])
@@ -416,7 +431,7 @@ def test_a_problem_without_variables_is_recorded_too(tmp_path):
 def test_a_serial_run_goes_on_with_workers_or_says_why_not(tmp_path, cls, jac):
     path, points = tmp_path / "run.jsonl", []
     jac = None if make(cls).is_gradient_ignored else jac
-    first = make(cls, maxfun=25).minimize(rosen, START, jac, journal=path)
+    first = make(cls, maxfun=25).minimize(rosen, START, jac, journal=path, journal_check="off")
 
     def fun(x):
         points.append(x)
@@ -424,7 +439,9 @@ def test_a_serial_run_goes_on_with_workers_or_says_why_not(tmp_path, cls, jac):
 
     with ThreadPoolExecutor(4) as pool, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        result = make(cls, maxfun=2000).minimize(fun, START, jac, workers=pool, journal=path)
+        result = make(cls, maxfun=2000).minimize(
+            fun, START, jac, workers=pool, journal=path, journal_check="off"
+        )
     assert all("cannot be followed" in str(warning.message) for warning in caught)
     assert result.nfev == first.nfev + len(points)  # either way, nothing is evaluated twice
     assert result.fun < first.fun
@@ -433,8 +450,12 @@ def test_a_serial_run_goes_on_with_workers_or_says_why_not(tmp_path, cls, jac):
 @pytest.mark.parametrize("cls", [LBFGSB, TNC])
 def test_a_run_of_a_map_goes_on_serially_as_recorded(tmp_path, cls):
     path = tmp_path / "run.jsonl"
-    expected = cls().minimize(rosen, START, rosen_der, workers=map, journal=path)
-    assert_same(cls().minimize(unreachable, START, unreachable, journal=path), expected)
+    expected = cls().minimize(
+        rosen, START, rosen_der, workers=map, journal=path, journal_check="off"
+    )
+    assert_same(
+        cls().minimize(unreachable, START, unreachable, journal=path, journal_check="off"), expected
+    )
 
 
 def test_a_sparse_hessian_is_asked_for_again(tmp_path):
@@ -445,8 +466,10 @@ def test_a_sparse_hessian_is_asked_for_again(tmp_path):
     calls = []
     path = tmp_path / "run.jsonl"
     minimize = functools.partial(TrustConstr().minimize, x0=START, jac=rosen_der, hess=hess)
-    expected = minimize(rosen, journal=path)
+    expected = minimize(rosen, journal=path, journal_check="off")
     count = len(calls)
-    again = TrustConstr().minimize(unreachable, START, unreachable, hess=hess, journal=path)
+    again = TrustConstr().minimize(
+        unreachable, START, unreachable, hess=hess, journal=path, journal_check="off"
+    )
     assert (again.fun, again.nfev, again.nhev) == (expected.fun, expected.nfev, expected.nhev)
     assert len(calls) == 2 * count

@@ -1,0 +1,261 @@
+"""Identity: what a user's function is, as far as that is certain: its name, and checksums of parts.
+
+Parts are the code, that of the functions which it calls, and the values that it reads. Only what is
+the same in every process has a checksum: no object of a framework, no address, no file's name.
+"""
+
+import dis
+import functools
+import hashlib
+import sysconfig
+import types
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from optimizers.evaluation.arguments import WithArguments
+from optimizers.problem.problem import Problem
+
+_PACKAGE = str(Path(__file__).parents[1])
+_LIBRARIES = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), _PACKAGE})
+#: Functions of the package that stand for a user's: what that is, they do not know.
+_OURS = "optimizers."
+_PROBLEMS = "optimizers.problems."
+#: Numbers and text, whose ``repr`` says all.
+_PLAIN = (type(None), bool, int, float, complex, str, bytes, type(...))
+#: Larger arrays are not read, in bytes; nor more parts than this.
+_LARGE, _MANY = 2**28, 1000
+#: What of a function's flags decides what it does: its further arguments, and whether it generates.
+_FLAGS = 0x2AC
+#: What the part that is the function itself is called.
+CODE = "its code"
+
+
+def identities(problem: Problem) -> dict[str, Any]:
+    """Return what the functions of a problem are whose answers are recorded, by their names."""
+    functions = {
+        "fun": problem.fun,
+        "jac": problem.derivatives.jac,
+        "hess": problem.hess,
+        "hessp": problem.hessp,
+    }
+    return {
+        name: identity_of(function) for name, function in functions.items() if callable(function)
+    }
+
+
+def identity_of(function: Any) -> dict[str, Any]:
+    """Return a function's name, None if that is not certain, and the checksums of its parts."""
+    parts = Parts()
+    parts.visit(function, CODE)
+    return {"name": _name(function), "parts": parts.checksums()}
+
+
+def _name(function: Any) -> str | None:
+    """Return the name of a function, or of the class of a user's object, without where it is."""
+    inner, seen = function, 0
+    while (further := _inner(inner)) is not None and seen < _MANY:
+        inner, seen = further, seen + 1
+    named = inner
+    if not isinstance(named, types.FunctionType | types.BuiltinFunctionType | type | np.ufunc):
+        named = type(inner)
+        if not _is_known(named):
+            return None
+    module = f"{getattr(named, '__module__', '')}."
+    if module.startswith(_OURS) and not module.startswith(_PROBLEMS):
+        return None
+    name: str = getattr(named, "__qualname__", named.__name__)
+    return name.rpartition("<locals>.")[2]
+
+
+def _inner(function: Any) -> Any:
+    """Return the function that another one is around; None if it is around none."""
+    if isinstance(function, functools.partial):
+        return function.func
+    if isinstance(function, WithArguments):
+        return function.function
+    if isinstance(function, types.MethodType):
+        return function.__func__
+    wrapped = getattr(function, "__wrapped__", None)
+    return wrapped if callable(wrapped) else None
+
+
+def _is_library(file: str) -> bool:
+    """Return whether a file is Python's own, of an installed package, or of this one."""
+    is_installed = {"site-packages", "dist-packages"} & set(Path(file).parts)
+    return bool(is_installed) or file.startswith((*_LIBRARIES, "<frozen"))
+
+
+def _is_users(cls: type) -> bool:
+    """Return whether a class is a user's own."""
+    codes = [item.__code__ for item in _functions(cls) if isinstance(item, types.FunctionType)]
+    return bool(codes) and not any(_is_library(code.co_filename) for code in codes)
+
+
+def _is_known(cls: type) -> bool:
+    """Return whether what the objects of a class hold is numbers and the like, and nothing else."""
+    return any(map(_is_users, cls.__mro__)) or f"{cls.__module__}.".startswith(_PROBLEMS)
+
+
+def _functions(cls: type) -> Iterable[Any]:
+    for item in vars(cls).values():
+        if isinstance(item, property):
+            yield item.fget
+        elif isinstance(item, functools.cached_property):
+            yield item.func
+        else:
+            yield getattr(item, "__func__", item)  # of a static method, or one of the class
+
+
+class Parts:
+    """The parts of a function and their checksums."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Any] = {}
+        # Kept, so that no other object gets the same id.
+        self._seen: dict[int, Any] = {}
+
+    def checksums(self) -> dict[str, str]:
+        """Return the checksum of each part, by what it is in words."""
+        return {label: found.hexdigest() for label, found in self._sums.items()}
+
+    def _add(self, label: str, data: bytes) -> None:
+        if label not in self._sums:
+            self._sums[label] = hashlib.blake2b(digest_size=8)
+        self._sums[label].update(data)
+
+    def visit(self, function: Any, label: str) -> None:
+        """Add a function, what it is around, and what it uses."""
+        if id(function) in self._seen or len(self._seen) >= _MANY:
+            return
+        self._seen[id(function)] = function
+        if isinstance(function, types.FunctionType):
+            if not _is_library(function.__code__.co_filename):
+                self._add_function(function, label)
+                label = f"the code of {function.__name__}"  # of what it is around
+        elif isinstance(function, type):
+            self._add_class(function)
+        elif isinstance(function, functools.partial):
+            self._add_values("the argument", enumerate(function.args, 1))
+            self._add_values("the argument", function.keywords.items())
+        elif isinstance(function, WithArguments):
+            self._add_values("args", [("", function.args)])
+        inner = _inner(function)
+        if inner is not None:
+            self.visit(inner, label)
+        if isinstance(function, types.MethodType):
+            self._add_object(function.__self__)
+        elif not isinstance(function, types.FunctionType | type):
+            self._add_object(function)
+
+    def _add_function(self, function: types.FunctionType, label: str) -> None:
+        code = function.__code__
+        data, names, attributes = _read(code)
+        self._add(label, data)
+        given = function.__defaults__ or ()
+        arguments = code.co_varnames[code.co_argcount - len(given) : code.co_argcount]
+        self._add_values("the default of", zip(arguments, given, strict=True))
+        self._add_values("the default of", (function.__kwdefaults__ or {}).items())
+        for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
+            try:
+                self._add_used(name, cell.cell_contents, attributes)
+            except ValueError:  # nothing is in it yet
+                continue
+        for name in sorted(names):
+            if name in function.__globals__:
+                self._add_used(name, function.__globals__[name], attributes)
+
+    def _add_used(self, name: str, value: Any, attributes: set[str]) -> None:
+        """Add what a function finds under a name; of a user's module, what is taken from there."""
+        if isinstance(value, types.ModuleType):
+            file = getattr(value, "__file__", None)
+            if file is not None and not _is_library(file):
+                for attribute in sorted(attributes & vars(value).keys()):
+                    if not isinstance(vars(value)[attribute], types.ModuleType):
+                        self._add_used(attribute, vars(value)[attribute], attributes)
+        elif callable(value):
+            self.visit(value, f"the code of {name}")
+        else:
+            self._add_values("the value of", [(name, value)])
+
+    def _add_values(self, label: str, named: Iterable[tuple[Any, Any]]) -> None:
+        for name, value in named:
+            data = _bytes(value)
+            if data is not None:
+                self._add(f"{label} {name}".strip(), data)
+
+    def _add_class(self, cls: type) -> None:
+        for base in cls.__mro__:
+            if not _is_users(base):
+                continue
+            for function in _functions(base):
+                if isinstance(function, types.FunctionType):
+                    self.visit(function, f"the code of {function.__name__}")
+            shown = [item for item in vars(base).items() if not item[0].startswith("__")]
+            self._add_values(f"the value of {base.__name__}", shown)
+
+    def _add_object(self, value: Any) -> None:
+        """Add a user's object: the code of its class, and what it holds."""
+        cls = type(value)
+        if _is_known(cls):
+            self._add_class(cls)
+            for name, held in getattr(value, "__dict__", {}).items():
+                if callable(held):
+                    self.visit(held, f"the code of {name}")
+                else:
+                    self._add_values("the value of", [(name, held)])
+
+
+def _read(code: types.CodeType) -> tuple[bytes, set[str], set[str]]:
+    """Return what a code does, wherever it stands, and the globals and attributes that it reads."""
+    parts = [str((code.co_argcount, code.co_kwonlyargcount, code.co_flags & _FLAGS)).encode()]
+    names, attributes = set[str](), set[str]()
+    for step in dis.get_instructions(code):
+        if isinstance(step.argval, types.CodeType):
+            data, further, inner = _read(step.argval)
+            names, attributes = names | further, attributes | inner
+        else:
+            data = _bytes(step.argval) or type(step.argval).__name__.encode()
+        parts += [step.opname.encode(), data]
+        if step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+            names.add(step.argval)
+        elif step.opname in ("LOAD_ATTR", "LOAD_METHOD"):
+            attributes.add(step.argval)
+    return b"\0".join(parts), names, attributes
+
+
+def _bytes(value: Any, depth: int = 20) -> bytes | None:
+    """Return what stands for a value in every process; None if there is nothing certain."""
+    if type(value) in _PLAIN:
+        return f"{type(value).__name__} {value!r}".encode()
+    if isinstance(value, np.ndarray | np.generic):
+        if value.dtype.kind not in "biufcSUmM" or value.nbytes > _LARGE:
+            return None
+        found = hashlib.blake2b(np.ascontiguousarray(value).tobytes(), digest_size=8)
+        return f"array {value.dtype.str} {value.shape} {found.hexdigest()}".encode()
+    if type(value) is dict:
+        value = [item for pair in value.items() for item in pair]
+    if type(value) not in (tuple, list, set, frozenset) or not depth:
+        return None
+    items = [_bytes(item, depth - 1) for item in value]
+    known = [item for item in items if item is not None]
+    if isinstance(value, set | frozenset):
+        known.sort()
+    return b"(%b)" % b",".join(known) if len(known) == len(items) else None
+
+
+def is_code(part: str) -> bool:
+    """Return whether a part, as it is called in words, is code."""
+    return part.endswith(f": {CODE}") or ": the code of " in part
+
+
+def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Return which parts of functions are not what they were, in words."""
+    return [
+        f"{name}: {label}"
+        for name in before.keys() & after.keys()
+        for label, checksum in before[name]["parts"].items()
+        if after[name]["parts"].get(label, checksum) != checksum
+    ]
