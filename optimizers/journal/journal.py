@@ -57,6 +57,7 @@ class Journal:
         path: str | os.PathLike[str],
         fsync: Fsync = 1.0,
         notes: dict[str, Any] | None = None,
+        *,
         verify: int = 0,
     ) -> None:
         path = as_path("journal", path)
