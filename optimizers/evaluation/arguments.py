@@ -1,5 +1,6 @@
 """Other forms of a user's function: with further arguments, and without the gradient."""
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -54,6 +55,7 @@ def with_arguments(functions: Iterable[Any], args: Any) -> tuple[Any, ...]:
 def value_alone(fun: Objective) -> Objective:
     """Return an objective without the gradient that comes with its value and is of no use."""
 
+    @functools.wraps(fun)
     def alone(x: Array) -> Any:
         return unpack(fun(x))[0]
 

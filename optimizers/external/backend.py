@@ -30,6 +30,8 @@ class Backend(ABC):
     logger = "optimizers.external"
     #: By position, restrictions of variables that no method knows of, in words.
     ignored: Mapping[int, str] = {}
+    #: The loss as the user gave it, for whoever wants to know which one it is.
+    given: Any = None
     #: Whether the loss is known to have no gradient by any variable, once it is evaluated.
     is_unconnected = False
     #: Whether :meth:`hessp` can be called.

@@ -1,5 +1,6 @@
 """Driving: an interface that runs one of this package's optimizers."""
 
+import functools
 import itertools
 import logging
 import math
@@ -113,9 +114,11 @@ class Driving(ExternalOptimizerInterface):
         if constraints:
             settings["constraints"] = _constraints(optimizer, constraints, hessp)
         bounds = _bounds(packed_bounds, initial_val.size)
+        fun: Any = functools.partial(both.evaluate if takes_gradient else both.value)
+        fun.__wrapped__ = self._backend.given  # as functools.wraps does: a journal looks there
         try:
             result = optimizer.minimize(
-                both.evaluate if takes_gradient else (lambda x: both.evaluate(x)[0]),
+                fun,
                 _start(initial_val, bounds),
                 True if takes_gradient else None,
                 bounds,
@@ -202,6 +205,9 @@ class _Deferring:
             self._is_unchecked = False
             _check_connected(self._loss_grad, np.isfinite(answer[0]))
         return answer
+
+    def value(self, x: Array) -> Any:
+        return self.evaluate(x)[0]
 
     def step(self, xk: Array) -> Any:
         if self._is_stopping:

@@ -34,7 +34,9 @@ def backend_for(
         )
     module, attribute = BACKENDS[name]
     make: Callable[..., Backend] = getattr(importlib.import_module(module), attribute)
-    return make(loss, var_list, list(constraints), second_order)
+    backend = make(loss, var_list, list(constraints), second_order)
+    backend.given = loss
+    return backend
 
 
 def framework_of(objects: Iterable[Any]) -> str | None:

@@ -7,6 +7,7 @@ the same in every process has a checksum: no object of a framework, no address, 
 import dis
 import functools
 import hashlib
+import sys
 import sysconfig
 import types
 from collections.abc import Iterable, Mapping
@@ -29,6 +30,8 @@ _PLAIN = (type(None), bool, int, float, complex, str, bytes, type(...))
 _LARGE, _MANY = 2**28, 1000
 #: What of a function's flags decides what it does: its further arguments, and whether it generates.
 _FLAGS = 0x2AC
+#: Where the bases are that hold nothing.
+_PLAIN_BASES = ("builtins", "abc", "typing")
 #: What the part that is the function itself is called.
 CODE = "its code"
 
@@ -61,7 +64,7 @@ def _name(function: Any) -> str | None:
     named = inner
     if not isinstance(named, types.FunctionType | types.BuiltinFunctionType | type | np.ufunc):
         named = type(inner)
-        if not _is_known(named):
+        if not (_is_users(named) or _is_ours(named)):
             return None
     module = f"{getattr(named, '__module__', '')}."
     if module.startswith(_OURS) and not module.startswith(_PROBLEMS):
@@ -72,14 +75,17 @@ def _name(function: Any) -> str | None:
 
 def _inner(function: Any) -> Any:
     """Return the function that another one is around; None if it is around none."""
+    wrapped = getattr(function, "__wrapped__", None)
+    if callable(wrapped):
+        return wrapped
     if isinstance(function, functools.partial):
         return function.func
     if isinstance(function, WithArguments):
         return function.function
     if isinstance(function, types.MethodType):
         return function.__func__
-    wrapped = getattr(function, "__wrapped__", None)
-    return wrapped if callable(wrapped) else None
+    # What SciPy puts around an objective with jac=True.
+    return function.fun if type(function).__name__ == "MemoizeJac" else None
 
 
 def _is_library(file: str) -> bool:
@@ -90,13 +96,16 @@ def _is_library(file: str) -> bool:
 
 def _is_users(cls: type) -> bool:
     """Return whether a class is a user's own."""
-    codes = [item.__code__ for item in _functions(cls) if isinstance(item, types.FunctionType)]
-    return bool(codes) and not any(_is_library(code.co_filename) for code in codes)
+    files: set[str | None] = {
+        item.__code__.co_filename
+        for item in _functions(cls)
+        if isinstance(item, types.FunctionType)
+    } or {getattr(sys.modules.get(cls.__module__), "__file__", None)}
+    return not any(file is None or _is_library(file) for file in files)
 
 
-def _is_known(cls: type) -> bool:
-    """Return whether what the objects of a class hold is numbers and the like, and nothing else."""
-    return any(map(_is_users, cls.__mro__)) or f"{cls.__module__}.".startswith(_PROBLEMS)
+def _is_ours(cls: type) -> bool:
+    return f"{cls.__module__}.".startswith(_PROBLEMS)
 
 
 def _functions(cls: type) -> Iterable[Any]:
@@ -197,11 +206,19 @@ class Parts:
             self._add_values(f"the value of {base.__name__}", shown)
 
     def _add_object(self, value: Any) -> None:
-        """Add a user's object: the code of its class, and what it holds."""
+        """Add an object: the code of its class, and what it holds where that is the user's alone.
+
+        A framework's base class holds names and numbers that are others each time.
+        """
         cls = type(value)
-        if _is_known(cls):
-            self._add_class(cls)
+        self._add_class(cls)
+        if all(
+            base.__module__ in _PLAIN_BASES or _is_users(base) or _is_ours(base)
+            for base in cls.__mro__
+        ):
             for name, held in getattr(value, "__dict__", {}).items():
+                if isinstance(getattr(cls, name, None), functools.cached_property):
+                    continue  # it follows from the rest, and may be rounded otherwise
                 if callable(held):
                     self.visit(held, f"the code of {name}")
                 else:

@@ -109,7 +109,7 @@ class Recorder:
             )
         if parts:
             words = (
-                f"The journal {self.path} was begun with functions of the same names, but others: "
+                f"The journal {self.path} was begun with other functions, as it seems: "
                 f"{', '.join(parts)} changed since. If the values are others now, name another "
                 "file as journal; if not, pass journal_check='off'. Journal(path, verify=1) "
                 "evaluates a recorded point again and compares."

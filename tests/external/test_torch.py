@@ -13,6 +13,7 @@ import scipy.optimize
 from optimizers import (
     CG,
     LBFGSB,
+    NELDER_MEAD,
     TNC,
     CapabilityError,
     CrossedBoundsError,
@@ -20,6 +21,7 @@ from optimizers import (
     InvalidInputError,
     MissingExtraError,
     NoValueError,
+    OptimizerWarning,
     StopReason,
 )
 from optimizers.external import (
@@ -790,3 +792,18 @@ def test_a_callback_goes_with_any_algorithm():
     minimize(lambda: w @ w, [w], callback=lambda intermediate_result: seen.append(1))
     minimize(lambda: w @ w, [w], callback=seen.append, method="BFGS", step_callback=seen.append)
     assert seen
+
+
+@pytest.mark.parametrize("optimizer", [LBFGSB, NELDER_MEAD])
+def test_a_journal_is_of_one_loss(tmp_path, optimizer):
+    w = torch.zeros(2, dtype=torch.float64, requires_grad=True)
+
+    def run(loss):
+        with torch.no_grad():
+            w[:] = torch.tensor([3.0, 4.0])
+        return minimize(loss, [w], optimizer=optimizer(maxfun=9), journal=tmp_path / "run.jsonl")
+
+    first = run(lambda: (w - 1).square().sum())
+    assert run(lambda: (w - 1).square().sum()).nreplayed == first.nfev
+    with pytest.warns(OptimizerWarning, match="fun: its code changed since"):
+        run(lambda: (w - 5).square().sum())

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.optimize
 from scipy.optimize import rosen, rosen_der
 
 import optimizers
@@ -180,6 +181,29 @@ def test_args_and_grouped_and_pooled_objectives_are_known_too(tmp_path):
         with pytest.warns(OptimizerWarning, match="fun: its code"):
             result = LBFGSB(workers=pool).minimize(edited, START, journal=path)
     assert result.nreplayed == result.nfev
+
+
+@pytest.mark.parametrize("optimizer", [LBFGSB, NELDER_MEAD])
+def test_an_objective_that_returns_the_gradient_is_known_in_every_call(tmp_path, optimizer):
+    source = "def fun(x): return float((x - 1) @ (x - 1)), 2 * (x - 1)"
+    edited = defined(source.replace("- 1", "- 5"))
+
+    def scipys(fun, path):
+        method = optimizer(maxfun=9, journal=path)
+        return scipy.optimize.minimize(fun, START, jac=True, method=method)
+
+    def own(fun, path):
+        return optimizer(maxfun=9, journal=path).minimize(fun, START, True)
+
+    for number, minimize in enumerate([own, scipys]):
+        path = tmp_path / f"{number}.jsonl"
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".* ignores jac")
+            first = minimize(defined(source), path)
+            with pytest.warns(OptimizerWarning, match="fun: its code"):
+                assert minimize(edited, path).nreplayed == first.nfev
+            with pytest.raises(JournalMismatchError, match="and 'other' now"):
+                minimize(defined(source.replace("fun", "other").replace("1", "2"), "other"), path)
 
 
 def test_another_name_is_refused_unless_it_is_the_same_function(tmp_path):

@@ -90,6 +90,7 @@ def minimize(
     equalities, inequalities = as_list(equalities), as_list(inequalities)
     backend = JaxBackend(fun, params, args, has_aux, [*equalities, *inequalities])
     backend.passes_aux = has_aux and loss_callback is not None
+    backend.given = fun
     given = (backend, None, equalities, inequalities, bounds)
     unpack = backend.tree.unpack
     watching = {

@@ -69,6 +69,7 @@ def minimize(
     variables, bounds = unfrozen(given_params, bounds)
     equalities, inequalities = as_list(equalities), as_list(inequalities)
     backend = TorchBackend(closure, variables, [*equalities, *inequalities])
+    backend.given = closure
     given = (backend, variables, equalities, inequalities, bounds)
     watching = dict(fetches=fetches, step_callback=step_callback, loss_callback=loss_callback)
     return minimized(given, optimizer, kwargs, watching)
