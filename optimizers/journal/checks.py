@@ -43,6 +43,10 @@ def check_header(path: str, header: dict[str, Any]) -> None:
         raise ValueError(f"n is {n}, and x0 or bounds have another size")
     _require("options", header["settings"].get("options") or {}, dict)
     _require("notes", header.get("notes", {}), dict)
+    _require("rejects", header.get("rejects", False), bool)
+    for identity in header.get("identity", {}).values():
+        _require("name", identity["name"], str | None)
+        _require("parts", identity["parts"], dict)
     seed = seed_of(header["seed"])
     if seed is None:
         raise ValueError("no seed")
@@ -83,11 +87,14 @@ def check_entry(entry: Mapping[str, Any], n: int) -> None:
         _require("fun", start["fun"], float | int | None)
     elif "end" in entry:
         _require("error", entry.get("error"), str | None)
+        _require("changed", entry.get("changed", []), list)
         if entry["end"] is not None:
             result = OptimizerResult.from_dict(entry["end"])
             for name in _RESULT:
                 result[name]
-    elif "resumed" not in entry:
+    elif "resumed" in entry:
+        _require("rejects", entry["resumed"].get("rejects", False), bool)
+    else:
         raise ValueError("an entry of an unknown kind")
 
 

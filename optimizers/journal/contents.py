@@ -106,7 +106,7 @@ def _add(contents: JournalContents, entry: dict[str, Any]) -> None:
         contents.rejects = entry["resumed"].get("rejects", contents.rejects)
     elif "end" in entry:
         contents.end = entry
-        contents.changed.update(entry.get("changed", ()))
+        contents.changed.update(map(str, entry.get("changed", ())))
 
 
 def _rejects(header: dict[str, Any]) -> bool:

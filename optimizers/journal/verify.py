@@ -4,11 +4,11 @@ import math
 
 import numpy as np
 
-from optimizers.errors import JournalMismatchError, warn_user
+from optimizers.errors import JournalMismatchError, warn_user, words_of
 from optimizers.evaluation.evaluator import Evaluator
 from optimizers.evaluation.wave import Block
-from optimizers.journal.functions import words_of
-from optimizers.journal.records import JournalContents, Record
+from optimizers.journal.contents import JournalContents
+from optimizers.journal.records import Record
 from optimizers.problem.derivatives import Joint
 from optimizers.problem.problem import Problem
 from optimizers.run.outcome import Outcome

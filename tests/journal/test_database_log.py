@@ -63,7 +63,8 @@ def resumed(path):
         calls.append(x)
         return rosen(x)
 
-    result = NELDER_MEAD(maxfev=1300).minimize(fun, START, journal=Journal(path, "never"))
+    optimizer = NELDER_MEAD(maxfev=1300, journal_check="off")
+    result = optimizer.minimize(fun, START, journal=Journal(path, "never"))
     return result, len(calls)
 
 
