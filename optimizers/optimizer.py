@@ -17,6 +17,8 @@ from optimizers.errors import CapabilityError, InvalidInputError, OptionError, w
 from optimizers.evaluation.arguments import with_arguments
 from optimizers.evaluation.static_helpers import StaticHelpers
 from optimizers.gradients.source import GradientSource, Jacobian
+from optimizers.journal.records import encoded
+from optimizers.journal.session import together
 from optimizers.lockstep.many import as_starts, minimize_many
 from optimizers.lockstep.results import OptimizerResults
 from optimizers.options.settings import IN_FLIGHT, RunSettings
@@ -254,7 +256,10 @@ class Optimizer(Composed, StaticHelpers):
         given = dict(settings)
         self._check_settings(given)
         evaluator, effective = self._evaluator(problem.fun, given), self._effective_settings(given)
-        return minimize_many(self._prepared, evaluator, problem, starts, given, effective, on_error)
+        many = {"function": "minimize_many", "runs": len(starts), "X0": encoded(starts.ravel())}
+        with together(self, problem, evaluator, given, effective, many) as shared:
+            how = given, effective, on_error
+            return minimize_many(self._prepared, shared, problem, starts, *how)
 
     async def minimize_async(
         self,

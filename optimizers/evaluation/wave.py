@@ -4,7 +4,7 @@ import functools
 import itertools
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -57,8 +57,16 @@ class Block:
         """Whose each row is, where the points of several runs go together."""
         return np.zeros(len(self.points), dtype=np.intp)
 
+    @property
+    def runs(self) -> Iterable[int]:
+        """The number of the run that each row is of."""
+        return itertools.repeat(0, len(self.points))
+
     def count(self, part: slice, sign: int) -> None:
         """Note that a function is called at rows, or with the sign -1 that it is not after all."""
+
+    def count_replayed(self, part: slice) -> None:
+        """Note that rows are answered from a journal."""
 
     @property
     def cost(self) -> int:
@@ -69,6 +77,24 @@ class Block:
     def is_real(self) -> bool:
         """Whether its values are the objective's, at points that may be the solution."""
         return self.kind != "jac" and self.points.dtype.kind != "c"
+
+
+class RowsOfBlock(Block):
+    """Some of the rows of a block, for which that one counts."""
+
+    def __init__(self, whole: Block, rows: list[int]) -> None:
+        super().__init__(whole.points[rows], whole.function, whole.kind)
+        self._whole, self._rows = whole, rows
+
+    @functools.cached_property
+    @override
+    def owners(self) -> NDArray[np.intp]:
+        return self._whole.owners[self._rows]
+
+    @override
+    def count(self, part: slice, sign: int) -> None:
+        for row in self._rows[part]:
+            self._whole.count(slice(row, row + 1), sign)
 
 
 class RetryBudget:

@@ -44,6 +44,7 @@ def check_header(path: str, header: dict[str, Any]) -> None:
     _require("options", header["settings"].get("options") or {}, dict)
     _require("notes", header.get("notes", {}), dict)
     _require("rejects", header.get("rejects", False), bool)
+    _require("many", header.get("many", {}), dict)
     for identity in header.get("identity", {}).values():
         _require("name", identity["name"], str | None)
         _require("parts", identity["parts"], dict)
@@ -92,6 +93,8 @@ def check_entry(entry: Mapping[str, Any], n: int) -> None:
             result = OptimizerResult.from_dict(entry["end"])
             for name in _RESULT:
                 result[name]
+    elif "rewound" in entry:
+        whole(entry["rewound"])
     elif "resumed" in entry:
         _require("rejects", entry["resumed"].get("rejects", False), bool)
     else:

@@ -11,7 +11,7 @@ from optimizers.journal.checks import ERRORS, check_entry, check_header, check_r
 from optimizers.journal.checksum import opened
 from optimizers.journal.journal import Journal
 from optimizers.journal.jsonl import not_a_journal, read_lines
-from optimizers.journal.records import Record
+from optimizers.journal.records import Record, is_behind
 
 
 @dataclass
@@ -102,6 +102,9 @@ def _add(contents: JournalContents, entry: dict[str, Any]) -> None:
     elif "restart" in entry:
         contents.start, contents.begin = entry["restart"], len(contents.records)
         contents.left, contents.end = {}, None
+    elif "rewound" in entry:
+        seq, contents.end = entry["rewound"], None
+        contents.records = [r for r in contents.records if not is_behind(r.seq, seq)]
     elif "resumed" in entry:
         contents.rejects = entry["resumed"].get("rejects", contents.rejects)
     elif "end" in entry:

@@ -12,11 +12,11 @@ from typing_extensions import override
 from optimizers.errors import words_of
 from optimizers.evaluation.answers import element, joined_answer
 from optimizers.evaluation.evaluator import Evaluator, Facts, Part
-from optimizers.evaluation.wave import Answer, Block, Wave
+from optimizers.evaluation.wave import Answer, Block, RowsOfBlock, Wave
 from optimizers.gradients.source import EPS
 from optimizers.journal.functions import answer_of, failure_of, gradient_in
 from optimizers.journal.recorder import Diverged, Recorder
-from optimizers.journal.records import Kind, Record
+from optimizers.journal.records import Kind, Record, is_behind
 
 
 class RecordedFacts(Facts):
@@ -26,6 +26,8 @@ class RecordedFacts(Facts):
         super().__init__()
         self._inner, self._recorder = inner, recorder
         self.precision = inner.precision
+        #: Where there are many runs, whether they take turns.
+        self.is_serial = inner.is_serial and recorder.is_of_many
 
     @property
     def calls_singly(self) -> bool:  # type: ignore[override]  # of the recorded run
@@ -68,26 +70,28 @@ class JournaledEvaluator(Evaluator):
 
     @override
     def answers(self, wave: Wave) -> Generator[Part, None, None]:
-        inner, facts, first = self._inner.facts, self.facts, self._recorder.next
+        inner, facts = self._inner.facts, self.facts
         rows = [(block, row) for block in wave.blocks for row in range(len(block.points))]
-        places = dict(enumerate(rows, first))
-        self._recorder.next += len(rows)
+        seqs = self._recorder.numbers(run for block in wave.blocks for run in block.runs)
+        first = seqs[0] if seqs else -1
+        places = dict(zip(seqs, rows, strict=True))
         known = self._lookup(places)
         before = inner.started, inner.gradients
         # How many answers were handed on: values and gradients; and how many of them replayed.
         handed_on, replayed = [0, 0], [0, 0]
         try:
-            for part in _parts(known):
+            for part in _parts(known, places):
                 block, row = places[part[0].seq]
                 here = slice(row, row + len(part))
                 for counts in (handed_on, replayed):
                     _add(counts, block, len(part))
                 facts.count(block, here)
+                block.count_replayed(here)
                 facts.replayed += len(part) if block.kind != "jac" else 0
                 facts.precision = max(facts.precision, *(record.precision for record in part))
                 yield block, here, _answer(part, block)
             if len(known) < len(rows):
-                yield from self._evaluated(first, wave, known, handed_on)
+                yield from self._evaluated(seqs, wave, known, handed_on)
         finally:
             self._take_late(first, wave)
             facts.precision = max(facts.precision, inner.precision)
@@ -113,30 +117,30 @@ class JournaledEvaluator(Evaluator):
         pending = self._recorder.pending
         known = {seq: record for seq, record in pending.items() if seq in places}
         try:
-            for seq in known:
+            for seq in list(known):
                 block, row = places[seq]
-                self._recorder.lookup(seq, block.kind, block.points[row])
+                if seq in known and not self._recorder.lookup(seq, block.kind, block.points[row]):
+                    known = {n: known[n] for n in known if not is_behind(n, seq)}
         except Diverged:
             pending.update(known)  # nobody has counted them yet
             raise
         return known
 
     def _evaluated(
-        self, first: int, wave: Wave, known: dict[int, Record], handed_on: list[int]
+        self, all_seqs: list[int], wave: Wave, known: dict[int, Record], handed_on: list[int]
     ) -> Iterator[Part]:
         """Evaluate the rows of a wave that are not recorded, and record them."""
         # What is asked: for each block the one that it is of, the rows there, and their numbers.
         asked: list[Block] = []
         origins: dict[int, tuple[Block, list[int], list[int]]] = {}
-        number = first
+        first, start = all_seqs[0], 0
         for block in wave.blocks:
-            k = len(block.points)
-            rows = [row for row in range(k) if number + row not in known]
+            own = all_seqs[start : start + len(block.points)]
+            rows = [row for row, seq in enumerate(own) if seq not in known]
             if rows:
-                some = Block(block.points[rows], block.function, block.kind)
-                asked.append(block if len(rows) == k else some)
-                origins[id(asked[-1])] = block, rows, [number + row for row in rows]
-            number += k
+                asked.append(block if len(rows) == len(own) else RowsOfBlock(block, rows))
+                origins[id(asked[-1])] = block, rows, [own[row] for row in rows]
+            start += len(own)
         answered: set[int] = set()
 
         def on_answer(one: Block, row: int, answer: Answer) -> None:
@@ -159,9 +163,11 @@ class JournaledEvaluator(Evaluator):
                     yield block, slice(there[0], there[-1] + 1), answer
                 else:
                     for i, row in enumerate(there):
-                        own = answer if isinstance(answer, BaseException) else answer[i : i + 1]
+                        one_answer = answer
+                        if not isinstance(answer, BaseException):
+                            one_answer = answer[i : i + 1]
                         _add(handed_on, block, 1)
-                        yield block, slice(row, row + 1), own
+                        yield block, slice(row, row + 1), one_answer
                 began = perf_counter()
         finally:
             answers.close()
@@ -206,12 +212,14 @@ def _add(counts: list[int], block: Block, rows: int) -> None:
     counts[1] += rows if block.kind != "fun" else 0
 
 
-def _parts(known: dict[int, Record]) -> Iterator[list[Record]]:
+def _parts(
+    known: dict[int, Record], places: dict[int, tuple[Block, int]]
+) -> Iterator[list[Record]]:
     """Yield what arrived together."""
     part: list[Record] = []
     for record in known.values():
-        is_next = bool(part) and record.part == part[-1].part and record.seq == part[-1].seq + 1
-        if part and not is_next:
+        block, row = places[record.seq]
+        if part and (record.part != part[-1].part or (block, row - 1) != places[part[-1].seq]):
             yield part
             part = []
         part.append(record)

@@ -31,15 +31,16 @@ _FLOAT64 = np.dtype(np.float64)
 
 
 def recorded(
-    recorder: Recorder, function: Callable[..., Any], kind: Kind, facts: Facts
+    recorder: Recorder, function: Callable[..., Any], kind: Kind, facts: Facts, run: int = 0
 ) -> Callable[..., Any]:
-    """Return a function whose calls are answered from the journal, or else recorded."""
+    """Return a function whose calls, in a run, are answered from the journal, or else recorded."""
+    counter = recorder.of(run)
     pending, put, clock = recorder.pending, recorder.put, perf_counter
     is_hessian = kind in ("hess", "hessp")
 
     def call(*given: NDArray[Any]) -> Any:
-        seq = recorder.next
-        recorder.next = seq + 1
+        seq = counter.next
+        counter.next = seq + 1
         x = np.concatenate(given) if is_hessian else given[0]
         if pending:
             known = recorder.lookup(seq, kind, x)

@@ -109,6 +109,11 @@ def check_header(path: str, found: dict[str, Any], wanted: dict[str, Any]) -> No
 
 def _differences(found: dict[str, Any], wanted: dict[str, Any]) -> Iterator[str]:
     """Yield what differs, in words."""
+    many = [dict(header.get("many") or {}) for header in (found, wanted)]
+    starts = [each.pop("X0", None) for each in many]
+    yield from _entries("many", *many)
+    if many[0].get("runs") == many[1].get("runs"):
+        yield from _vectors("X0, in one row,", *starts)
     yield from _entries("optimizer", found["optimizer"], wanted["optimizer"])
     yield from _entries("", _determining(found["settings"]), _determining(wanted["settings"]))
     then, now = found["problem"], wanted["problem"]
@@ -121,6 +126,11 @@ def _differences(found: dict[str, Any], wanted: dict[str, Any]) -> Iterator[str]
         yield from _entries(name, then[name], now[name])
     seeds = compared_seed(found["seed"]), compared_seed(wanted["seed"])
     yield from _entries("seed", *seeds)
+
+
+def described(optimizer: Any) -> dict[str, Any]:
+    """Return what of an optimizer decides about the way of its run."""
+    return {"optimizer": type(optimizer).__name__, **_determining(plain(optimizer.settings))}
 
 
 def _determining(settings: dict[str, Any]) -> dict[str, Any]:

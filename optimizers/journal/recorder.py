@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,7 +14,7 @@ from optimizers.journal.contents import JournalContents, parsed
 from optimizers.journal.header import check_header, differing, seed_entry, seed_of, versions
 from optimizers.journal.journal import Journal
 from optimizers.journal.jsonl import JsonLines
-from optimizers.journal.records import Kind, Record, compact, encoded
+from optimizers.journal.records import RUN_BITS, Kind, Record, compact, encoded, is_behind
 
 #: A point that was asked for is the recorded one if no component differs by more than so much of
 #: max(1, abs(x)): below the usual steps of differences, above what another BLAS does to a sum.
@@ -29,6 +30,20 @@ class Diverged(BaseException):
     def __init__(self, seq: int, words: str) -> None:
         super().__init__(words)
         self.seq = seq
+
+
+class Counter(Protocol):
+    """Numbers the questions of a run."""
+
+    next: int
+
+
+@dataclass
+class OfRun:
+    """Numbers the questions of one of many runs."""
+
+    #: The number of the next question.
+    next: int
 
 
 class Lines(Protocol):
@@ -62,11 +77,17 @@ class Recorder:
 
     def __init__(self, journal: Journal, header: dict[str, Any], seed: Any, check: str) -> None:
         self.path, self._rejects = journal.path, header["rejects"]
+        #: What the functions are; see :mod:`optimizers.journal.identity`.
+        self.functions: dict[str, Any] = header["identity"]
         self._refused: list[str] = []
         #: What is still to be answered, by number; as it arrived.
         self.pending: dict[int, Record] = {}
         self._late: dict[int, list[Record]] = {}
         self._has_warned = False
+        #: Whether it is of many runs, each with numbers of its own: where one asks something else
+        #: than is recorded, it alone goes on with new evaluations.
+        self.is_of_many = "many" in header
+        self._counters: dict[int, OfRun] = {}
         self._lines = _opened(journal)
         try:
             contents = self._begun(journal, {**header, "seed": seed_entry(seed)}, check)
@@ -126,7 +147,7 @@ class Recorder:
                 continue
             self.pending.pop(record.seq, None)  # a second attempt, in the order of its own arrival
             self.pending[record.seq] = record
-            last = max(last, record.ask)
+            last = record.ask
         for record in list(self.pending.values()):
             if record.ask == last and self.contents.ended_by(record):
                 del self.pending[record.seq]  # it is evaluated again: its cause may be mended
@@ -138,24 +159,40 @@ class Recorder:
 
     # Answers.
 
+    def of(self, run: int) -> Counter:
+        """Return what numbers the questions of a run."""
+        if not self.is_of_many:
+            return self
+        return self._counters.setdefault(run, OfRun(run << RUN_BITS))
+
+    def numbers(self, runs: Iterable[int]) -> list[int]:
+        """Return the numbers of the next questions, one of each of these runs."""
+        seqs = []
+        for run in runs:
+            counter = self.of(run)
+            seqs.append(counter.next)
+            counter.next += 1
+        return seqs
+
     def lookup(self, seq: int, kind: Kind, x: NDArray[Any]) -> Record | None:
         """Return the record of a question, and strike it out; None if it is to be evaluated.
 
-        Raises Diverged if another question is recorded there.
+        Raises Diverged if another question is recorded there and the run is the only one.
         """
         record = self.pending.pop(seq, None)
         if record is None:
             return None
         if record.kind != kind or record.x.shape != x.shape or record.x.dtype != x.dtype:
-            raise Diverged(
-                seq, f"{kind} was asked for where {record.kind} is recorded, or another shape"
-            )
+            words = f"{kind} was asked for where {record.kind} is recorded, or another shape"
+            self._diverged(seq, words)
+            return None
         if record.x.tobytes() == x.tobytes():
             return record
         gap = np.abs(record.x - x) / np.maximum(1.0, np.abs(x))
         worst = float(gap.max(initial=0.0))
         if not worst <= TOLERANCE:
-            raise Diverged(seq, f"the point differs by {worst:.1e} from the recorded one")
+            self._diverged(seq, f"the point differs by {worst:.1e} from the recorded one")
+            return None
         if not self._has_warned and worst > 0.0:
             self._has_warned = True
             warn_user(
@@ -164,6 +201,19 @@ class Recorder:
                 "answers are used."
             )
         return record
+
+    def _diverged(self, seq: int, words: str) -> None:
+        if not self.is_of_many:
+            raise Diverged(seq, words)
+        unused = [seq, *(other for other in self.pending if is_behind(other, seq))]
+        for other in unused[1:]:
+            del self.pending[other]
+        self.put(compact({"rewound": seq}))
+        warn_user(
+            f"The journal {self.path} cannot be followed in run {seq >> RUN_BITS}: {words} "
+            f"({self._other_versions()}). {len(unused)} of its recorded answers are not used, and "
+            "it goes on with new evaluations."
+        )
 
     def _other_versions(self) -> str:
         now, then = versions(), self.contents.header["versions"]

@@ -23,6 +23,10 @@ Kind = Literal["fun", "jac", "both", "hess", "hessp"]
 _IS_LITTLE = sys.byteorder == "little"
 
 
+#: The number of a question among those of its run takes so many bits; what is above is the run's.
+RUN_BITS = 32
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """One evaluation.
@@ -80,6 +84,11 @@ class Record:
     error: float | None = None
 
     @property
+    def run(self) -> int:
+        """Which of many runs it is of, from 0; their numbers are run * 2**32 + 0, 1, 2, ..."""
+        return self.seq >> RUN_BITS
+
+    @property
     def is_failed(self) -> bool:
         """Whether it gave nothing, or a number that is not finite."""
         if self.failure is not None or (self.fun is not None and not np.isfinite(self.fun)):
@@ -132,6 +141,11 @@ class Record:
             bool(entry.get("late")),
             _real(entry.get("se")),
         )
+
+
+def is_behind(seq: int, other: int) -> bool:
+    """Return whether a question is another of the same run, or was asked after that."""
+    return seq >= other and seq >> RUN_BITS == other >> RUN_BITS
 
 
 def compact(entry: dict[str, Any]) -> str:

@@ -5,16 +5,15 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from scipy.optimize import HessianUpdateStrategy
 
-from optimizers.errors import JournalError, warn_user, words_of
+from optimizers.errors import JournalError, warn_user
 from optimizers.evaluation.evaluator import Evaluator
 from optimizers.journal.evaluator import JournaledEvaluator
 from optimizers.journal.functions import recorded
-from optimizers.journal.identity import changed, identities
 from optimizers.journal.journal import Journal
 from optimizers.journal.recorder import Diverged, Recorder
 from optimizers.journal.records import Kind, Record, counts_of, decoded
+from optimizers.journal.session import ended, opened, with_recorded_hessians
 from optimizers.journal.verify import to_verify, verified
 from optimizers.problem.derivatives import Given, Joint
 from optimizers.problem.problem import Problem
@@ -31,45 +30,17 @@ def execute_recorded(
 
     ``header`` says which run it is, ``check`` what is done where its functions are others.
     """
-    facts, problem = run.waves.evaluator.facts, run.problem
-    known_functions = identities(problem)
-    header = {
-        **header,
-        "serial": facts.is_direct,
-        "has_workers": facts.has_workers,
-        "rejects": run.penalizes,
-        "identity": known_functions,
-    }
-    try:
-        recorder = Recorder(journal, header, run.questions.seed, check)
-    except BaseException:
-        run.waves.evaluator.close()
-        raise
-    try:
+    problem, inner = run.problem, run.waves.evaluator
+    how: dict[str, Any] = {"seed": run.questions.seed, "rejects": run.penalizes}
+    recorder = opened(journal, check, header, problem, inner, **how)
+    with ended(recorder, problem) as results:
         records = to_verify(recorder.contents, journal.verify, run.budget.left)
-        inner = run.waves.evaluator
         run.reroute(*_journaled(recorder, run), recorder.seed)
         _go_on(recorder, run)
         solve, is_error = replayed(recorder, solve), check == "error"
         result = run.execute(verified(records, problem, inner, is_error=is_error, solve=solve))
-    except BaseException as error:
-        known = getattr(error, "optimizer_result", None)
-        so_far = known.to_dict() if isinstance(known, OptimizerResult) else None
-        try:
-            recorder.end(so_far, words_of(error), changed(known_functions, identities(problem)))
-        except Exception as second:
-            # The journal's own failure, as a full disk, must not hide what ended the run.
-            error.add_note(f"The journal has no record of this end: {second}")
-        raise
-    else:
-        try:
-            recorder.end(result.to_dict(), changed=changed(known_functions, identities(problem)))
-        except JournalError as error:
-            error.optimizer_result = result  # type: ignore[attr-defined]  # documented attribute
-            raise
-        return result
-    finally:
-        recorder.close()
+        results.append(result)
+    return result
 
 
 def replayed(recorder: Recorder, solve: Solve) -> Solve:
@@ -107,11 +78,7 @@ def _journaled(recorder: Recorder, run: Run) -> tuple[Problem, Evaluator]:
         evaluator.facts = facts
     else:
         evaluator = JournaledEvaluator(evaluator, recorder)
-    kinds: tuple[Kind, ...] = ("hess", "hessp")
-    for kind in kinds:
-        user = getattr(problem, kind)
-        if callable(user) and not isinstance(user, HessianUpdateStrategy):
-            others[kind] = recorded(recorder, user, kind, facts)
+    problem = with_recorded_hessians(problem, recorder, facts)
     return replace(problem, **others), evaluator
 
 

@@ -10,9 +10,10 @@ from optimizers._arrays import as_real
 from optimizers._types import Array, ArrayLike
 from optimizers.errors import InvalidInputError, OptionError, warn_user
 from optimizers.evaluation.evaluator import Evaluator
+from optimizers.journal.session import Together
 from optimizers.lockstep.lockstep import LockStep, Member
 from optimizers.lockstep.member import MemberEvaluator
-from optimizers.lockstep.results import OptimizerResults, attached, raise_if_ended
+from optimizers.lockstep.results import OptimizerResults, attached, in_all, raise_if_ended
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run.solve import Prepared
@@ -23,7 +24,7 @@ Prepare: TypeAlias = Callable[[Problem, dict[str, Any], Evaluator], Prepared]
 
 def minimize_many(
     prepare: Prepare,
-    evaluator: Evaluator,
+    shared: Together,
     problem: Problem,
     starts: Array,
     settings: dict[str, Any],
@@ -31,21 +32,18 @@ def minimize_many(
     on_error: str,
 ) -> OptimizerResults:
     """Minimize from many starts; see :meth:`Optimizer.minimize_many`."""
-    check_no_journal(effective)
     if not (isinstance(on_error, str) and on_error in ("return", "raise")):
         raise OptionError(f"on_error is {on_error!r}, expected 'return' or 'raise'.")
     problems = [replace(problem, x0=start) for start in inside_all(starts, problem)]
-    members = list(
-        members_of(prepare, problems, settings, evaluator, seeds_from(effective.get("seed")))
-    )
-    return run_all(evaluator, members, effective, on_error)
+    members = list(members_of(prepare, problems, settings, shared, seeds_from(shared.seed)))
+    return run_all(shared, members, effective, on_error)
 
 
 def run_all(
-    evaluator: Evaluator, members: list[Member], effective: dict[str, Any], on_error: str = "return"
+    shared: Together, members: list[Member], effective: dict[str, Any], on_error: str = "return"
 ) -> OptimizerResults:
     """Run members to their ends and return their results, or raise what ended them."""
-    lockstep = LockStep(evaluator, timeout=effective.get("timeout"))
+    lockstep = LockStep(shared.evaluator, timeout=effective.get("timeout"))
     for _ in lockstep.ended(members):
         pass
     reason = lockstep.stopped or StopReason.CLOSED
@@ -54,31 +52,24 @@ def run_all(
     failures = list(results.failures.values())
     if failures and (on_error == "raise" or len(failures) == len(results)):
         raise attached(failures[0], results)
+    shared.result.append(in_all(results))
     return results
-
-
-def check_no_journal(effective: dict[str, Any]) -> None:
-    """Raise an OptionError if a journal was given for many runs."""
-    if effective.get("journal") is not None:
-        raise OptionError(
-            "journal was given, but a journal is of one run, and these are many: leave it out, "
-            "or run them one by one, each with its own."
-        )
 
 
 def members_of(
     prepare: Prepare,
     problems: Iterable[Problem],
     settings: dict[str, Any],
-    evaluator: Evaluator,
+    shared: Together,
     seeds: Iterator[Any],
 ) -> Iterator[Member]:
     """Yield the runs of one optimizer on problems; the first has the seed as it was given."""
-    settings = dict(settings)
+    settings = {**settings, "journal": None}  # there is one for all
     for number, problem in enumerate(problems):
         settings["seed"] = next(seeds)
-        share = MemberEvaluator(evaluator)
-        member = Member(prepare(problem, settings, share), share, number)
+        share = MemberEvaluator(shared.evaluator, number)
+        own = shared.problem_of(number, problem)
+        member = Member(prepare(own, settings, share), share, number)
         if number == 0 and member.run.noise is None:
             settings["noise"] = None  # a warning has said that it has no effect
         yield member

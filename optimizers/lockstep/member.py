@@ -17,10 +17,14 @@ from optimizers.run.budget import StopRun
 class MemberRequest:
     """A wave of a run, with the answers that have arrived."""
 
-    def __init__(self, wave: Wave) -> None:
+    def __init__(self, wave: Wave, run: int = 0) -> None:
         self.wave = wave
+        #: The number of the run.
+        self.run = run
         #: How often a function was called for rows of each block.
         self.calls = [0] * len(wave.blocks)
+        #: How many of the values came from a journal.
+        self.replayed = 0
         #: The coarsest machine precision among the values.
         self.precision = 0.0
         #: Whether a point failed without which the others are not wanted.
@@ -65,8 +69,9 @@ class MemberRequest:
 class MemberEvaluator(AskingEvaluator):
     """Stands for the evaluator of many in one of their runs."""
 
-    def __init__(self, shared: Evaluator) -> None:
+    def __init__(self, shared: Evaluator, run: int = 0) -> None:
         super().__init__()
+        self._run = run
         self.facts.calls_singly = shared.facts.calls_singly
         self.facts.has_workers = shared.facts.has_workers
 
@@ -74,7 +79,7 @@ class MemberEvaluator(AskingEvaluator):
     def answers(self, wave: Wave) -> Generator[Part, None, None]:
         if not any(len(block.points) for block in wave.blocks):
             return
-        request, stop, facts = MemberRequest(wave), None, self.facts
+        request, stop, facts = MemberRequest(wave, self._run), None, self.facts
         try:
             self.ask(request)
         except StopRun as closed:  # what was answered before counts
@@ -82,6 +87,7 @@ class MemberEvaluator(AskingEvaluator):
         finally:
             for block, calls in zip(wave.blocks, request.calls, strict=True):
                 facts.count(block, slice(0, calls))
+            facts.replayed += request.replayed
             facts.precision = max(facts.precision, request.precision)
         for number, rows, answer in sorted(request.answers, key=lambda a: (a[0], a[1].start)):
             yield wave.blocks[number], rows, answer

@@ -31,7 +31,14 @@ class MemberRows(NamedTuple):
 class MergedBlock(Block):
     """Points of several runs that go to the same function; shares tell whose they are, in order."""
 
-    def __init__(self, like: Block, parts: Iterable[tuple[NDArray[Any], int, int, int]]) -> None:
+    def __init__(
+        self,
+        like: Block,
+        parts: Iterable[tuple[NDArray[Any], int, int, int]],
+        numbers: Sequence[int],
+    ) -> None:
+        #: The number of each owner's run.
+        self._numbers = numbers
         points, self.shares, end = [], list[MemberRows](), 0
         for own, owner, number, row in parts:
             points.append(own)
@@ -41,6 +48,8 @@ class MergedBlock(Block):
         self._firsts = [share.start for share in self.shares]
         # How often the function was called at each row.
         self._starts = np.zeros(end, dtype=np.intp)
+        #: For how many values of each owner a journal answered.
+        self.replayed = dict.fromkeys((share.owner for share in self.shares), 0)
 
     @functools.cached_property
     @override
@@ -48,9 +57,19 @@ class MergedBlock(Block):
         sizes = np.diff([*self._firsts, len(self.points)])
         return np.repeat([share.owner for share in self.shares], sizes)
 
+    @property
+    @override
+    def runs(self) -> Iterable[int]:
+        return [self._numbers[owner] for owner in self.owners.tolist()]
+
     @override
     def count(self, part: slice, sign: int) -> None:
         self._starts[part] += sign
+
+    @override
+    def count_replayed(self, part: slice) -> None:
+        for owner in self.owners[part].tolist() if self.kind != "jac" else ():
+            self.replayed[owner] += 1
 
     def counts(self) -> list[int]:
         """Return how often the function was called for each share."""
@@ -70,7 +89,7 @@ class MergedBlock(Block):
     def of(self, shares: Iterable[MemberRows]) -> "MergedBlock":
         """Return some of the rows."""
         rows = ((self.points[share.start : share.stop], *share[2:]) for share in shares)
-        return MergedBlock(self, rows)
+        return MergedBlock(self, rows, self._numbers)
 
 
 def merged(requests: Sequence[MemberRequest], owners: Iterable[int]) -> list[MergedBlock]:
@@ -83,7 +102,8 @@ def merged(requests: Sequence[MemberRequest], owners: Iterable[int]) -> list[Mer
                 kind = id(block.function), block.kind, block.points.dtype
                 likes[kind] = block
                 kinds.setdefault(kind, []).append((block.points, owner, number, 0))
-    return [MergedBlock(likes[kind], parts) for kind, parts in kinds.items()]
+    numbers = [request.run for request in requests]
+    return [MergedBlock(likes[kind], parts, numbers) for kind, parts in kinds.items()]
 
 
 class Round:
@@ -170,3 +190,5 @@ class Round:
             for share, calls in zip(block.shares, counts, strict=True):
                 self._requests[share.owner].calls[share.number] += calls
             self.started += sum(counts) if block.cost else 0
+            for owner, count in block.replayed.items():
+                self._requests[owner].replayed += count

@@ -52,6 +52,11 @@ class OptimizerResults(list[OptimizerResult]):
         """The points at which the objective was evaluated, in all runs."""
         return sum(result.nfev for result in self)
 
+    @property
+    def nreplayed(self) -> int:
+        """How many of their values came from the journal."""
+        return sum(result.nreplayed for result in self)
+
     @overload
     def __getitem__(self, key: SupportsIndex) -> OptimizerResult: ...
 
@@ -94,6 +99,15 @@ def best_of(results: Iterable[OptimizerResult]) -> OptimizerResult | None:
     """Return the result with the lowest value, feasible first; None if none has a value."""
     valued = [result for result in results if result.fun is not None]
     return min(valued, key=_rank, default=None)
+
+
+def in_all(results: Sequence[OptimizerResult]) -> OptimizerResult | None:
+    """Return the best result with the counts of all, as a journal of them keeps it."""
+    best = best_of(results)
+    if best is None:
+        return None
+    counts = ("nfev", "njev", "nhev", "nit", "nrejected", "nreplayed")
+    return OptimizerResult({**best, **{name: sum(r[name] for r in results) for name in counts}})
 
 
 def _rank(result: OptimizerResult) -> tuple[float, bool, float]:

@@ -1,7 +1,6 @@
 """Multistart: minima from many starts, as many runs at a time as keep the batches full."""
 
 import copy
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,9 +11,10 @@ from typing_extensions import override
 from optimizers._types import Array, BoundsLike, Objective
 from optimizers.errors import InvalidInputError
 from optimizers.gradients.source import Jacobian
+from optimizers.journal.session import together
 from optimizers.lockstep.lockstep import LockStep
-from optimizers.lockstep.many import check_no_journal, members_of, seeds_from
-from optimizers.lockstep.results import OptimizerResults, as_table, attached, raise_if_ended
+from optimizers.lockstep.many import members_of, seeds_from
+from optimizers.lockstep.results import OptimizerResults, as_table, attached, in_all, raise_if_ended
 from optimizers.optimizer import Optimizer
 from optimizers.options.table import FLAG, number, whole
 from optimizers.problem.bounds import as_bounds
@@ -176,7 +176,7 @@ def multistart(
         way then are cut short.
     **settings
         As in :meth:`Optimizer.minimize_many`; ``timeout`` is for the whole call, and ``seed`` for
-        the starts too.
+        the starts too. With a ``journal``, a larger ``budget`` goes on with the runs.
 
     Returns
     -------
@@ -222,32 +222,36 @@ def multistart(
         )
     optimizer._check_settings(settings)
     effective = optimizer._effective_settings(settings)
-    check_no_journal(effective)
-    seeds = seeds_from(effective.get("seed"))
-    next(seeds)
-    starts = _starts(sampler, lower, upper, next(seeds))
+    next(_starts(sampler, lower, upper, 0))  # raises if there is no such sampler
     box = np.column_stack([lower, upper])
-    problem = optimizer._problem(fun, next(starts), jac, box)
+    problem = optimizer._problem(fun, lower, jac, box)
+    many = {"function": "multistart", "sampler": sampler, "slots": slots, "tolerance": tolerance}
+    many["agreement"] = bool(agreement)
     evaluator = optimizer._evaluator(problem.fun, settings)
-    problems = (replace(problem, x0=start) for start in itertools.chain([problem.x0], starts))
-    timeout = effective.get("timeout")
-    lockstep = LockStep(evaluator, timeout=timeout, budget=int(budget), slots=int(slots))
-    minima = Minima(tolerance * (upper - lower))
-    ended: dict[int, OptimizerResult] = {}
-    members = members_of(optimizer._prepared, problems, settings, evaluator, seeds)
-    for member in lockstep.ended(members):
-        result = ended[member.number] = member.result
-        if result.success and result.fun is not None:
-            minima.add(result.x.copy(), result.fun, member.number)
-        if agreement and minima.are_all:
-            lockstep.stop(StopReason.AGREED)
-        first = range(min(_FAILURES, int(slots)))
-        if member.number in first and all("error" in ended.get(i, ()) for i in first):
-            lockstep.stop(StopReason.FAILED)
-    runs = OptimizerResults((ended[number] for number in sorted(ended)), lockstep.rounds)
-    raise_if_ended(lockstep.error, runs, effective)
-    if lockstep.stopped is StopReason.FAILED:
-        raise attached(next(iter(runs.failures.values())), runs)
+    with together(optimizer, problem, evaluator, settings, effective, many) as shared:
+        seeds = seeds_from(shared.seed)
+        next(seeds)
+        starts = _starts(sampler, lower, upper, next(seeds))
+        problems = (replace(problem, x0=start) for start in starts)
+        timeout = effective.get("timeout")
+        lockstep = LockStep(shared.evaluator, timeout=timeout, budget=int(budget), slots=int(slots))
+        minima = Minima(tolerance * (upper - lower))
+        ended: dict[int, OptimizerResult] = {}
+        members = members_of(optimizer._prepared, problems, settings, shared, seeds)
+        for member in lockstep.ended(members):
+            result = ended[member.number] = member.result
+            if result.success and result.fun is not None:
+                minima.add(result.x.copy(), result.fun, member.number)
+            if agreement and minima.are_all:
+                lockstep.stop(StopReason.AGREED)
+            first = range(min(_FAILURES, int(slots)))
+            if member.number in first and all("error" in ended.get(i, ()) for i in first):
+                lockstep.stop(StopReason.FAILED)
+        runs = OptimizerResults((ended[number] for number in sorted(ended)), lockstep.rounds)
+        raise_if_ended(lockstep.error, runs, effective)
+        if lockstep.stopped is StopReason.FAILED:
+            raise attached(next(iter(runs.failures.values())), runs)
+        shared.result.append(in_all(runs))
     return MultistartResult(minima.sorted(), runs, lockstep.stopped or StopReason.MAXFUN)
 
 

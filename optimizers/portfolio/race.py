@@ -12,8 +12,10 @@ from optimizers.evaluation.arguments import value_alone
 from optimizers.evaluation.choose import evaluator_by
 from optimizers.evaluation.evaluator import vectorized
 from optimizers.gradients.source import Jacobian
+from optimizers.journal.header import described
+from optimizers.journal.session import together
 from optimizers.lockstep.lockstep import Member
-from optimizers.lockstep.many import check_no_journal, run_all
+from optimizers.lockstep.many import run_all
 from optimizers.lockstep.member import MemberEvaluator
 from optimizers.lockstep.results import SUMMARY, as_table, best_of, summary
 from optimizers.optimizer import Optimizer
@@ -110,17 +112,28 @@ def race(
         fun = vectorized(fun)
     alone = value_alone(fun) if jac is True else fun  # for those that take no gradient
     evaluator = evaluator_by(alone, max_evals_grouped, evaluating)
-    members = []
-    for number, (name, optimizer) in enumerate(named.items()):
+    problems = []
+    for name, optimizer in named.items():
         _check(name, optimizer)
+        optimizer._check_settings(settings)
         given = _given(optimizer, jac, hess, hessp)
         problem = optimizer._problem(fun, x0, bounds=bounds, constraints=constraints, **given)
         if problem.fun is not fun:
             raise OptionError(f"{name} was made with args: in a race, all have the same objective.")
-        check_no_journal(optimizer._effective_settings(settings))
-        share = MemberEvaluator(evaluator)
-        members.append(Member(optimizer._prepared(problem, settings, share), share, number))
-    return RaceResults(zip(named, run_all(evaluator, members, settings), strict=True))
+        problems.append(problem)
+    # The journal is to know the derivatives, if any of them takes them.
+    first, most = next(iter(named.values())), max(problems, key=_derivatives)
+    many = {"function": "race", "optimizers": {k: described(o) for k, o in named.items()}}
+    with together(first, most, evaluator, settings, settings, many) as shared:
+        members = []
+        for number, (optimizer, problem) in enumerate(zip(named.values(), problems, strict=True)):
+            own = {**settings, "journal": None}  # there is one for all
+            if optimizer._effective_settings(settings).get("seed") is None:
+                own["seed"] = shared.seed
+            share = MemberEvaluator(shared.evaluator, number)
+            prepared = optimizer._prepared(shared.problem_of(number, problem), own, share)
+            members.append(Member(prepared, share, number))
+        return RaceResults(zip(named, run_all(shared, members, settings), strict=True))
 
 
 def _named(optimizers: Any) -> dict[str, Optimizer]:
@@ -145,6 +158,11 @@ def _named(optimizers: Any) -> dict[str, Optimizer]:
     return named
 
 
+def _derivatives(problem: Any) -> int:
+    """Return how many derivatives an optimizer takes."""
+    return sum(map(callable, (problem.derivatives.jac, problem.hess, problem.hessp)))
+
+
 def _check(name: str, optimizer: Any) -> None:
     if not isinstance(optimizer, Optimizer):
         raise InvalidInputError(
@@ -152,7 +170,7 @@ def _check(name: str, optimizer: Any) -> None:
             "class."
         )
     own = optimizer.settings
-    for setting in _EVALUATING:
+    for setting in (*_EVALUATING, "journal"):
         if own.get(setting):
             raise OptionError(f"{name} was made with {setting}: give it to race, for all.")
     if own.get("max_evals_grouped") not in (None, 1):

@@ -511,7 +511,7 @@ def test_other_arguments_that_cannot_be_used_are_named_errors_before_any_evaluat
         (InvalidInputError, {"bounds": [(0, 1)]}),
         (OptionError, {"on_error": "ignore"}),
         (OptionError, {"maxfun": 0}),
-        (OptionError, {"journal": "many.jsonl"}),
+        (OptionError, {"journal": ""}),
         (optimizers.UnknownOptionError, {"maxfunn": 9}),
     ):
         with pytest.raises(error):

@@ -1,0 +1,140 @@
+"""From opening a journal to its end: for one run, or for many that advance together as one."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from scipy.optimize import HessianUpdateStrategy
+
+from optimizers.errors import JournalError, OptionError, words_of
+from optimizers.evaluation.evaluator import Evaluator, Facts
+from optimizers.journal.evaluator import JournaledEvaluator
+from optimizers.journal.functions import recorded
+from optimizers.journal.header import header_of, plain
+from optimizers.journal.identity import changed, identities
+from optimizers.journal.journal import Journal, as_journal
+from optimizers.journal.recorder import Recorder
+from optimizers.journal.records import Kind
+from optimizers.problem.problem import Problem
+from optimizers.result import OptimizerResult
+
+_KINDS: tuple[Kind, ...] = ("hess", "hessp")
+
+
+def opened(
+    journal: Journal,
+    check: str,
+    header: Mapping[str, Any],
+    problem: Problem,
+    evaluator: Evaluator,
+    *,
+    seed: Any,
+    rejects: bool,
+) -> Recorder:
+    """Return an open journal of a problem that an evaluator evaluates; that is closed on errors.
+
+    ``header`` says which run it is, ``check`` what is done where the functions are others.
+    """
+    facts = evaluator.facts
+    known = {
+        **header,
+        "serial": facts.is_direct,
+        "has_workers": facts.has_workers,
+        "rejects": rejects,
+        "identity": identities(problem),
+    }
+    try:
+        return Recorder(journal, known, seed, check)
+    except BaseException:
+        evaluator.close()
+        raise
+
+
+@contextlib.contextmanager
+def ended(recorder: Recorder, problem: Problem) -> Iterator[list[OptimizerResult | None]]:
+    """Write how a run ended, and close its journal; its result goes into the list yielded.
+
+    ``problem`` has the functions as the user gave them.
+    """
+    results = list[OptimizerResult | None]()
+    try:
+        yield results
+    except BaseException as error:
+        known = getattr(error, "optimizer_result", None)
+        so_far = known.to_dict() if isinstance(known, OptimizerResult) else None
+        try:
+            recorder.end(so_far, words_of(error), changed(recorder.functions, identities(problem)))
+        except Exception as second:
+            # The journal's own failure, as a full disk, must not hide what ended the run.
+            error.add_note(f"The journal has no record of this end: {second}")
+        raise
+    else:
+        (result,) = results
+        plain_result = None if result is None else result.to_dict()
+        try:
+            moved = changed(recorder.functions, identities(problem))
+            recorder.end(plain_result, changed=moved)
+        except JournalError as error:
+            error.optimizer_result = result  # type: ignore[attr-defined]  # documented attribute
+            raise
+    finally:
+        recorder.close()
+
+
+def with_recorded_hessians(
+    problem: Problem, recorder: Recorder, facts: Facts, run: int = 0
+) -> Problem:
+    """Return a problem whose second derivatives, in a run, are answered from the journal."""
+    found = {kind: getattr(problem, kind) for kind in _KINDS}
+    others: dict[str, Any] = {
+        kind: recorded(recorder, user, kind, facts, run)
+        for kind, user in found.items()
+        if callable(user) and not isinstance(user, HessianUpdateStrategy)
+    }
+    return replace(problem, **others)
+
+
+@dataclass
+class Together:
+    """Many runs that are recorded as one, or not at all: what evaluates them, and their seed."""
+
+    evaluator: Evaluator
+    seed: Any
+    _recorder: Recorder | None = None
+    #: What the journal is told at the end.
+    result: list[OptimizerResult | None] = field(default_factory=list)
+
+    def problem_of(self, run: int, problem: Problem) -> Problem:
+        """Return the problem of one of the runs."""
+        if self._recorder is None:
+            return problem
+        return with_recorded_hessians(problem, self._recorder, self.evaluator.facts, run)
+
+
+@contextlib.contextmanager
+def together(
+    optimizer: Any,
+    problem: Problem,
+    evaluator: Evaluator,
+    settings: Mapping[str, Any],
+    effective: Mapping[str, Any],
+    many: Mapping[str, Any],
+) -> Iterator[Together]:
+    """Yield what many runs need, with the journal between that their settings name, if they do.
+
+    ``many`` tells which runs they are.
+    """
+    journal = as_journal(effective.get("journal"))
+    if journal is None:
+        yield Together(evaluator, effective.get("seed"))
+        return
+    if journal.verify:
+        raise OptionError("verify was given, but these are many runs: it is for a journal of one.")
+    header = {**header_of(optimizer, problem, dict(settings)), "many": plain(dict(many))}
+    check, rejects = effective.get("journal_check"), effective.get("on_failure") == "reject"
+    how: dict[str, Any] = {"seed": effective.get("seed"), "rejects": rejects}
+    recorder = opened(journal, check or "warn", header, problem, evaluator, **how)
+    with ended(recorder, problem) as results:
+        journaled = JournaledEvaluator(evaluator, recorder)
+        yield Together(journaled, recorder.seed, recorder, results)
