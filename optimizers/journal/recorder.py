@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -19,6 +21,8 @@ from optimizers.journal.records import RUN_BITS, Kind, Record, compact, encoded,
 #: A point that was asked for is the recorded one if no component differs by more than so much of
 #: max(1, abs(x)): below the usual steps of differences, above what another BLAS does to a sum.
 TOLERANCE = 1e-9
+#: How many seconds are between two looks whether the file is still there.
+_LOOKS = 1.0
 
 
 class Diverged(BaseException):
@@ -77,6 +81,8 @@ class Recorder:
 
     def __init__(self, journal: Journal, header: dict[str, Any], seed: Any, check: str) -> None:
         self.path, self._rejects = journal.path, header["rejects"]
+        #: How large the file was, and when it is looked at again.
+        self._size, self._next_look = 0, 0.0
         #: What the functions are; see :mod:`optimizers.journal.identity`.
         self.functions: dict[str, Any] = header["identity"]
         self._refused: list[str] = []
@@ -235,9 +241,22 @@ class Recorder:
         """Write lines; what is written durable before anybody goes on."""
         try:
             self._lines.append(text)
+            if time.monotonic() >= self._next_look:
+                self._look()
         except JournalError:
             self._refused += text.split("\n")
             raise
+
+    def _look(self) -> None:
+        """Raise a JournalError if the file is gone, whose open descriptor takes all in silence."""
+        size = os.stat(self.path).st_size if os.path.exists(self.path) else -1
+        if size < self._size:
+            what = "deleted" if size < 0 else "replaced or cut"
+            raise JournalError(
+                f"The journal {self.path} was {what} while the run wrote it, so that it cannot be "
+                "gone on from. The run ended there: run it again with a file that stays."
+            )
+        self._size, self._next_look = size, time.monotonic() + _LOOKS
 
     @property
     def refused(self) -> list[Record]:
@@ -275,6 +294,7 @@ class Recorder:
         further: dict[str, Any] = {} if error is None else {"error": error}
         if changed:
             further["changed"] = list(changed)
+        self._next_look = 0.0
         self.write(compact({"end": _strict(result), **further}))
 
     def close(self) -> None:
