@@ -68,6 +68,10 @@ class Block:
     def count_replayed(self, part: slice) -> None:
         """Note that rows are answered from a journal."""
 
+    def calls(self, row: int) -> int:
+        """Return how often the function was called for a row, where that is counted by rows."""
+        return 1
+
     @property
     def cost(self) -> int:
         """How many evaluations of the objective it takes."""

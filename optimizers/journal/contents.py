@@ -37,12 +37,14 @@ class JournalContents:
     rejects: bool = False
 
     def ended_by(self, record: Record) -> bool:
-        """Return whether a record of the last wave is a failure that ended the run.
+        """Return whether a record of a run's last wave is a failure that ended the run.
 
+        One of many may end so before the others do.
         Where failures are rejected it is the one that came out, if any did; else any.
         """
         error = None if self.end is None else self.end.get("error")
-        if not record.is_failed or (self.end is not None and error is None):
+        is_over = self.end is not None and error is None and "many" not in self.header
+        if not record.is_failed or is_over:
             return False
         if not self.rejects:
             return True

@@ -85,9 +85,7 @@ class JournaledEvaluator(Evaluator):
                 here = slice(row, row + len(part))
                 for counts in (handed_on, replayed):
                     _add(counts, block, len(part))
-                facts.count(block, here)
-                block.count_replayed(here)
-                facts.replayed += len(part) if block.kind != "jac" else 0
+                self._count_replayed(block, here, part)
                 facts.precision = max(facts.precision, *(record.precision for record in part))
                 yield block, here, _answer(part, block)
             if len(known) < len(rows):
@@ -95,22 +93,54 @@ class JournaledEvaluator(Evaluator):
         finally:
             self._take_late(first, wave)
             facts.precision = max(facts.precision, inner.precision)
-            # How many evaluations the wave took, if not one for each answer that was handed on:
-            # retries take more, and so does a wave that is left while others are under way.
-            left = self._recorder.contents.left
             new = [inner.started - before[0], inner.gradients - before[1]]
-            is_replayed = not any(new)
-            if is_replayed:
-                took = left.pop(first, replayed)
-                new = [max(0, n - old) for n, old in zip(took, replayed, strict=True)]
+            if self._recorder.is_of_many:
+                self._note_calls(known, places)
+            else:
+                new = self._with_left(first, new, replayed, handed_on)
             facts.started += new[0]
-            facts.replayed += new[0] if is_replayed else 0
             facts.gradients += new[1]
-            if not is_replayed:
-                took = [old + n for old, n in zip(replayed, new, strict=True)]
-                if took != left.get(first, handed_on):
-                    left[first] = took
-                    self._recorder.put(f'{{"left":{first},"started":{took}}}')
+
+    def _with_left(
+        self, first: int, new: list[int], replayed: list[int], handed_on: list[int]
+    ) -> list[int]:
+        """Return how many evaluations a wave took besides those replayed, and record it.
+
+        They may be others than one for each answer that was handed on: retries take more, and so
+        does a wave that is left while others are under way.
+        """
+        left = self._recorder.contents.left
+        if not any(new):  # all is replayed
+            took = left.pop(first, replayed)
+            new = [max(0, n - old) for n, old in zip(took, replayed, strict=True)]
+            self.facts.replayed += new[0]
+            return new
+        took = [old + n for old, n in zip(replayed, new, strict=True)]
+        if took != left.get(first, handed_on):
+            left[first] = took
+            self._recorder.put(f'{{"left":{first},"started":{took}}}')
+        return new
+
+    def _count_replayed(self, block: Block, here: slice, part: list[Record]) -> None:
+        """Count the calls that rows of a block took when they were evaluated."""
+        calls = [(here, 1)]
+        if self._recorder.is_of_many:
+            left = self._recorder.contents.left
+            further = ((row, left.get(r.seq)) for row, r in enumerate(part, here.start))
+            calls += [(slice(row, row + 1), took[0] - 1) for row, took in further if took]
+        for rows, times in calls:
+            self.facts.count(block, rows, times)
+            for _ in range(times):
+                block.count_replayed(rows)
+            if block.kind != "jac":
+                self.facts.replayed += times * (rows.stop - rows.start)
+
+    def _note_calls(self, known: dict[int, Record], places: dict[int, tuple[Block, int]]) -> None:
+        """Record how many calls the rows of many runs took, where retries took more than one."""
+        for seq, (block, row) in places.items():
+            calls = block.calls(row)
+            if seq not in known and calls > 1:
+                self._recorder.put(f'{{"left":{seq},"started":[{calls},{calls}]}}')
 
     def _lookup(self, places: dict[int, tuple[Block, int]]) -> dict[int, Record]:
         """Return what is recorded of a wave, as it arrived, and strike it out."""

@@ -146,16 +146,16 @@ class Recorder:
             warn_user(f"{words} The {len(contents.records)} recorded answers are used.")
 
     def _prepare(self, records: Iterable[Record]) -> None:
-        last = -1
+        last: dict[int, int] = {}
         for record in records:
             if record.is_late:
                 self._late.setdefault(record.ask, []).append(record)
                 continue
             self.pending.pop(record.seq, None)  # a second attempt, in the order of its own arrival
             self.pending[record.seq] = record
-            last = record.ask
+            last[record.run] = record.ask
         for record in list(self.pending.values()):
-            if record.ask == last and self.contents.ended_by(record):
+            if record.ask == last[record.run] and self.contents.ended_by(record):
                 del self.pending[record.seq]  # it is evaluated again: its cause may be mended
 
     @property

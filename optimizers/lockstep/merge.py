@@ -67,6 +67,10 @@ class MergedBlock(Block):
         self._starts[part] += sign
 
     @override
+    def calls(self, row: int) -> int:
+        return int(self._starts[row])
+
+    @override
     def count_replayed(self, part: slice) -> None:
         for owner in self.owners[part].tolist() if self.kind != "jac" else ():
             self.replayed[owner] += 1

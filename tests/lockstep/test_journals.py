@@ -1,6 +1,7 @@
 """Many runs have one journal, and go on from it as a whole."""
 
 import itertools
+import types
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
@@ -119,6 +120,40 @@ def test_many_runs_go_on_as_if_they_were_never_interrupted(tmp_path, case):
     assert_same(results, expected)
     assert (objective.calls, sum(result.nreplayed for result in results)) == (0, total)
     assert path.read_text() == text
+
+
+@pytest.mark.parametrize("workers", [None, threads])
+def test_retries_count_again(tmp_path, workers):
+    path, calls = tmp_path / "many.jsonl", itertools.count(1)
+
+    def fun(x):
+        if next(calls) % 4 == 0:
+            raise ArithmeticError("Now and then.")
+        return float(x @ x)
+
+    settings = {"journal": path, "retries": 2, "workers": workers}
+    first = LBFGSB(maxfun=25).minimize_many(fun, STARTS, **settings)
+    again = LBFGSB(maxfun=25).minimize_many(fun, STARTS, **settings)
+    assert_same(again, first)
+    assert [r.nreplayed for r in again] == [r.nfev for r in first]
+    assert first.nfev == next(calls) - 1
+
+
+def test_a_failure_that_ended_one_of_them_is_evaluated_again(tmp_path):
+    path, objective = tmp_path / "many.jsonl", Objective()
+    cause = types.SimpleNamespace(is_mended=False)
+
+    def fun(x):
+        if x[0] < -2.9 and not cause.is_mended:
+            raise ArithmeticError("Not there.")
+        return objective.value(x)
+
+    first = NELDER_MEAD().minimize_many(fun, STARTS, journal=path)
+    assert list(first.failures) == [1]
+    cause.is_mended, objective.calls = True, 0
+    results = NELDER_MEAD().minimize_many(fun, STARTS, journal=path)
+    assert_same(results, NELDER_MEAD().minimize_many(Objective().value, STARTS))
+    assert objective.calls == results[1].nfev
 
 
 @pytest.mark.parametrize("name", ["many.jsonl", "many.db"])
