@@ -52,7 +52,8 @@ def fast_path(
     # Looked up once; the inner function finds them among its own variables.
     store, ndarray, shape, float64 = recent.append, np.ndarray, (n,), np.dtype(np.float64)
     isfinite, minimum, maximum, record = np.isfinite, np.minimum, np.maximum, tuple.__new__
-    first, known_at, looks_back = memory.last.x.item(0), run.questions.known, reuse is True
+    questions, looks_back = run.questions, reuse is True
+    first, known_at = memory.last.x.item(0), questions.known
 
     def evaluate(x: Array) -> tuple[float, Array]:
         nonlocal first
@@ -65,6 +66,8 @@ def fast_path(
         head = x.item(0)
         if head == first and memory.last.is_at(x) and memory.last.jac is not None:
             return memory.last.fun, memory.last.jac
+        if memory.is_extreme:
+            questions.check_finite(x)
         if budget.nfev >= limit:
             raise StopRun(StopReason.MAXFUN)
         if is_timed:
@@ -148,6 +151,8 @@ def fast_value(run: Run) -> Callable[[Array], float]:
         known = questions.known(x)
         if known is not None:
             return known.fun
+        if memory.is_extreme:
+            questions.check_finite(x)
         budget.check(1)
         budget.nfev += 1
         try:
@@ -180,6 +185,8 @@ def fast_gradient(run: Run) -> Callable[[Array], Array]:
         known = memory.answer(x)
         if known is not None and known.jac is not None:
             return known.jac.copy()
+        if memory.is_extreme:
+            questions.check_finite(x)
         run.budget.check_clock()
         run.budget.njev += 1
         try:
@@ -240,6 +247,7 @@ def _forward(run: Run) -> Callable[[Array], tuple[float, Array]]:
         # All that is not usual goes the long way.
         if (
             facts.precision > _EPS
+            or memory.is_extreme
             or memory.last.is_at(x)
             or budget.nfev + n + 1 > limit
             or is_timed

@@ -15,6 +15,10 @@ FEASIBLE = 1e-6
 _SMALL = 128
 #: How many of the latest points are kept, up to how many variables; beyond, only the last.
 _KEPT = ((1_000, 8), (100_000, 2))
+#: Where there are values beyond, what an algorithm makes of them may overflow.
+_EXTREME = 1e100
+#: Penalties, and their slopes, stay within.
+_MOST = float(np.finfo(np.float64).max)
 
 
 class Evaluation(NamedTuple):
@@ -65,6 +69,11 @@ class Memory:
         # What the algorithm may still end on or report, besides these.
         kept = next((count for n, count in _KEPT if problem.n <= n), 1)
         self.recent: deque[Evaluation] = deque(maxlen=kept)
+
+    @property
+    def is_extreme(self) -> bool:
+        """Whether values were so large that the next point may be none: NaN or an infinity."""
+        return self.worst > _EXTREME or self.last.fun < -_EXTREME
 
     def update_incumbent(self, x: Array, value: float) -> None:
         """Make the point the incumbent if it is the best so far: by feasibility, then by value."""
@@ -133,20 +142,25 @@ class Memory:
         if self.last_good is None:
             return None
         away = x - self.last_good.x
-        square = float(away @ away)
+        with np.errstate(over="ignore"):
+            return self._penalty(x, away, float(away @ away), self.last_good)
+
+    def _penalty(self, x: Array, away: Array, square: float, good: Evaluation) -> Evaluation:
         if square == 0.0:  # the point was fine before: what is known of it stands
-            return self.last_good
+            return good
         # Above all values by as much as they differ: so line searches shorten their step sensibly.
-        spread = (self.worst - self.last_good.fun) or abs(self.worst) or 1.0
+        spread = (self.worst - good.fun) or abs(self.worst) or 1.0
         spread = max(spread, 4 * float(np.spacing(abs(self.worst))))  # must survive the rounding
+        spread = min(spread, _MOST)
         curvature, slope = 2 * spread / square, np.zeros_like(x)
-        if self.last_good.jac is not None:
+        if good.jac is not None:
             # Near the last good point the gradient is about the one there, and no steeper bowl
             # than the known numbers have: a solver that differentiates it must not be led astray.
-            slope = self.last_good.jac
-            scale = float(np.linalg.norm(slope)) / (1.0 + float(np.linalg.norm(self.last_good.x)))
+            slope = good.jac
+            scale = float(np.linalg.norm(slope)) / (1.0 + float(np.linalg.norm(good.x)))
             curvature = min(curvature, scale or curvature)
-        self.last = Evaluation(x, self.worst + spread, slope + curvature * away)
+        slope = np.clip(slope + curvature * away, -_MOST, _MOST)
+        self.last = Evaluation(x, min(self.worst + spread, _MOST), slope)
         return self.last
 
     def is_penalty(self, known: Evaluation) -> bool:

@@ -73,6 +73,8 @@ class Questions:
             raise ValueError(f"{len(xs)} points with reuse, or without values: expected one.")
         if not xs:
             return Answers([])
+        if self.memory.is_extreme:
+            self.check_finite(*xs)
         if not values:
             return self._gradient_alone(xs[0])
         # "last" asks as the fast path does, which knows the last point only.
@@ -98,6 +100,11 @@ class Questions:
         if optional and all(known is None for known in answers.found):
             self.budget.npenalized += 1  # of a point that is left out the algorithm notices nothing
         return answers
+
+    def check_finite(self, *points: Array) -> None:
+        """End the run of an algorithm that asks at NaN or an infinity, unless these go on to it."""
+        if not (self.waves.propagates_nonfinite or np.isfinite(points).all()):
+            raise StopRun(StopReason.NO_PROGRESS)
 
     # What is known, and what the budget allows.
 

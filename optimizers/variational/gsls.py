@@ -138,7 +138,7 @@ class GSLS(FlowOptimizer):
                 return ended(x, StopReason.GRADIENT, value)
             candidate = problem.clip(x - alpha * gradient)
             is_better = False
-            if not np.array_equal(candidate, x):
+            if np.isfinite(candidate).all() and not np.array_equal(candidate, x):
                 promised = self.armijo_parameter * float(gradient @ (x - candidate))
                 found = (yield AskData(candidate)).fun
                 is_better = found <= value - promised

@@ -848,6 +848,16 @@ def test_where_the_value_is_infinite_no_gradient_is_asked_for(jac):
     assert (one.nfev, one.budget.nrejected) == (2, 1)
 
 
+def test_a_penalty_is_finite_where_values_and_slopes_are_as_large_as_can_be():
+    largest = np.finfo(float).max
+    one = make(Failing(math.nan, 2, 3), jac=lambda x: np.full(3, -largest), on_failure="reject")
+    one.value_and_gradient(START)
+    for x in (2 * START, np.array([0.0, largest, 1.0])):
+        penalty, gradient = one.value_and_gradient(x)
+        assert math.isfinite(penalty)
+        assert np.isfinite(gradient).all()
+
+
 def test_an_error_of_a_run_within_an_objective_is_not_its_value():
     def outer(x):
         if x[0] > 1.5:
