@@ -90,6 +90,9 @@ PAIRS = 25
 #: The first step moves the variables by about that, as in Qiskit.
 TARGET = 2 * np.pi / 10
 
+#: Differences below so many units of the values' precision are rounding.
+_ROUNDING = 100
+
 #: A part of a flow.
 Asking: TypeAlias = Generator[AskData | Products | Step, Told, Any]
 
@@ -119,15 +122,21 @@ class Law:
     modelspace: bool = False
 
     def series(
-        self, probes: Probes, values: Array, known: NDArray[np.bool_]
+        self, probes: Probes, values: Array, known: NDArray[np.bool_], precision: float
     ) -> tuple[PowerSeries, PowerSeries]:
-        """Return rates and perturbations by values (k, 2) of pairs; unknown ones tell nothing."""
+        """Return rates and perturbations by values (k, 2) of pairs; unknown ones tell nothing.
+
+        ``precision`` is the relative one of the values.
+        """
         target = TARGET if self.target_magnitude is None else self.target_magnitude
         moved = (probes.ahead != probes.back).sum(axis=1)
         # A pair tells one slope, that of its direction, unless bounds shorten some of its moves.
         slopes = np.abs(probes.slopes(values)).sum(axis=1) / np.maximum(1, moved)
         good = known.all(axis=1)
         slope = float(slopes[good].mean()) if good.any() else 0.0
+        # At a stationary start, what differs is the values' last digits.
+        if slope * self.c <= _ROUNDING * precision * np.abs(values[good]).max(initial=0.0):
+            slope = 0.0
         scale = target / (slope**2 if self.modelspace else slope) if slope > 0 else np.inf
         if not 0.0 < scale < np.inf:
             warn_user(
@@ -140,14 +149,16 @@ class Law:
         return rates, PowerSeries(self.c, self.gamma)
 
 
-def evaluated(loss: Callable[..., Any], points: Array, max_evals_grouped: int | None) -> Array:
-    """Return the values of an objective at points (k, n) outside a run, in groups."""
+def evaluated(
+    loss: Callable[..., Any], points: Array, max_evals_grouped: int | None
+) -> tuple[Array, float]:
+    """Return an objective's values at points (k, n) outside a run, in groups; their precision."""
     evaluator = Evaluator(loss, max_evals_grouped)
     evaluator.group_form = "batch"
     values: Array = values_at(evaluator, points)
     for value in values[~np.isfinite(values)]:
         raise NonFiniteValueError(str(non_finite(value)))  # +inf too: there is no run
-    return values
+    return values, evaluator.facts.precision
 
 
 def measured(problem: Problem, run: Run, options: dict[str, Any]) -> Asking:
@@ -169,7 +180,8 @@ def measured(problem: Problem, run: Run, options: dict[str, Any]) -> Asking:
         allowed_increase = 2 * float(np.std(same)) if same.size else 0.0
     if rates is None:
         values, known = values[at_start:], known[at_start:]
-        rates, sizes = law.series(probes, values.reshape(-1, 2), known.reshape(-1, 2))
+        of_pairs = values.reshape(-1, 2), known.reshape(-1, 2)
+        rates, sizes = law.series(probes, *of_pairs, run.precision)
     named = series("learning_rate", rates), series("perturbation", sizes)
     return *named, fun, allowed_increase
 

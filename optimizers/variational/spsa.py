@@ -359,8 +359,9 @@ class SPSA(FlowOptimizer):
         x = as_start(initial_point)
         law = Law(c, stability_constant, target_magnitude, alpha, gamma, modelspace)
         probes = Probes.drawn(Problem(loss, x), np.random.default_rng(seed), x, c, PAIRS)
-        values = evaluated(loss, probes.pairs.reshape(-1, x.size), max_evals_grouped)
-        return law.series(probes, values.reshape(-1, 2), np.ones((PAIRS, 2), dtype=bool))
+        values, precision = evaluated(loss, probes.pairs.reshape(-1, x.size), max_evals_grouped)
+        known = np.ones((PAIRS, 2), dtype=bool)
+        return law.series(probes, values.reshape(-1, 2), known, precision)
 
     @staticmethod
     def estimate_stddev(
@@ -381,4 +382,4 @@ class SPSA(FlowOptimizer):
         0.0
         """
         x = as_start(initial_point)
-        return float(np.std(evaluated(loss, np.tile(x, (avg, 1)), max_evals_grouped)))
+        return float(np.std(evaluated(loss, np.tile(x, (avg, 1)), max_evals_grouped)[0]))

@@ -475,3 +475,23 @@ def test_a_molecule_measured_with_shots_comes_near_its_ground():
     result = SPSA(maxiter=300, seed=5).minimize(energy, energy.x0)
     assert h2()(result.x) - energy.ground_energy < 0.05
     assert result.nfev == 50 + 600 + 1
+
+
+@pytest.mark.parametrize("kind", [float, np.float32])
+@pytest.mark.parametrize("offset", [0.0, 3.0, 1e6])
+@pytest.mark.parametrize("modelspace", [False, True])
+def test_the_slope_at_a_stationary_start_is_no_rounding(kind, offset, modelspace):
+    points = []
+
+    def fun(x):
+        points.append(x)
+        return kind((x[0] - 1) ** 2 + 2 * (x[1] + 2) ** 2 + offset)
+
+    start = [1.0, -2.0]
+    for seed in range(3):
+        with pytest.warns(OptimizerWarning, match="slope 0 at the start"):
+            rates, _ = SPSA.calibrate(fun, start, seed=seed, modelspace=modelspace)
+        assert next(rates()) == pytest.approx(2 * np.pi / 10)
+        with pytest.warns(OptimizerWarning, match="slope 0 at the start"):
+            SPSA(maxiter=20).minimize(fun, start, seed=seed)
+    assert np.abs(points).max() < 1e3
