@@ -235,10 +235,12 @@ class SciPyOptimizer(Optimizer):
         given = {k: v for k, v in further.items() if not isinstance(v, tuple | None) or v}
         kept = {**self._problem_settings, **given}
         args, hess, hessp = kept.pop("args", ()), kept.get("hess"), kept.get("hessp")
-        if self._info.callable_hessian and hess is not None and not callable(hess):
+        is_given = hess is not None or hessp is not None
+        if self._info.callable_hessian and is_given and not callable(hess):
+            found = "hessp alone" if hess is None else repr(hess)
             raise CapabilityError(
                 f"{type(self).__name__} requires hess as a function hess(x) -> (n, n), "
-                f"and was given {hess!r}."
+                f"and was given {found}."
             )
         fun, jac, kept["hess"], kept["hessp"] = with_arguments((fun, jac, hess, hessp), args)
         return super()._problem(fun, x0, jac, bounds, **kept)

@@ -22,6 +22,7 @@ from optimizers.problem.derivatives import Given, Joint
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run.fast_path import fast_gradient, fast_path, fast_value
+from optimizers.run.hessians import covered
 from optimizers.run.outcome import Outcome, outcome_of
 from optimizers.run.run import Run
 from optimizers.scipy.method import Solver
@@ -237,13 +238,13 @@ class ScipySolver(Solver):
             found = as_matrix(hess(x), ((n, n),), "hess")
             return found @ np.eye(n) if is_dense and not isinstance(found, np.ndarray) else found
 
-        return matrix
+        return covered(run, matrix)
 
     def _product(self, run: Run) -> Any:
         if run.problem.hessp is None:
             return None
         counted, n = run.counted_hessian(run.problem.hessp), run.problem.n
-        return lambda x, p: as_gradient(counted(x, p), n, name="hessp")
+        return covered(run, lambda x, p: as_gradient(counted(x, p), n, name="hessp"))
 
     def _outcome(self, run: Run, raw: Any, free: FreeVariables) -> Outcome:
         message, status, success = str(raw.message), int(raw.get("status", 0)), bool(raw.success)
