@@ -19,11 +19,12 @@ def executor_behind(given: Any) -> Executor | None:
     """Return the executor whose method ``map`` was given; None if it is not a known pool's."""
     while isinstance(given, functools.partial):
         given = given.func
-    module, name = getattr(given, "__module__", ""), getattr(given, "__name__", "")
-    if module in _MAPS and name == "map" and isinstance(given.__self__, Executor):
-        return given.__self__
-    if module in _OTHERS and name in ("map", "imap", "imap_unordered"):
-        return MultiprocessingExecutor(given.__self__)
+    pool, name = getattr(given, "__self__", None), getattr(given, "__name__", None)
+    module = getattr(given, "__module__", None)
+    if isinstance(pool, Executor) and module in _MAPS and name == "map":
+        return pool
+    if pool is not None and module in _OTHERS and name in ("map", "imap", "imap_unordered"):
+        return MultiprocessingExecutor(pool)
     return None
 
 

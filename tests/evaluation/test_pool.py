@@ -646,7 +646,7 @@ def test_a_pool_of_multiprocessing_that_loses_a_worker_is_an_error(method, end, 
             LBFGSB().minimize_many(Deadly(end), [START, START], workers=workers)
 
 
-@pytest.mark.parametrize(("cls", "limit"), [(LBFGSB, None), (SPSA, None), (BFGS, 8)])
+@pytest.mark.parametrize(("cls", "limit"), [(LBFGSB, None), (SPSA, None), (BFGS, 12)])
 def test_a_pool_of_multiprocessing_takes_the_points_of_a_serial_run(cls, limit, tmp_path):
     path, optimizer = tmp_path / "calls", cls(maxiter=3, seed=1)
     with get_context("forkserver").Pool(2, maxtasksperchild=limit) as pool:
