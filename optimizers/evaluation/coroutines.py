@@ -107,8 +107,9 @@ async def awaited(call: Callable[[], T], executor: CoroutineExecutor) -> T:
     The result of one that is cancelled is an attribute of the error, and of the awaiting task.
     """
     # A future and not a task: SystemExit would end the loop before this coroutine has it.
-    work = DaemonExecutor().submit(contextvars.copy_context().run, call)
-    run: asyncio.Future[T] = asyncio.wrap_future(work)
+    ended: list[tuple[Any, BaseException | None]] = []
+    work = DaemonExecutor().submit(contextvars.copy_context().run, _end, call, ended)
+    run = asyncio.wrap_future(work)
     cancelled: Any = None
     while not run.done():
         try:
@@ -116,17 +117,34 @@ async def awaited(call: Callable[[], T], executor: CoroutineExecutor) -> T:
         except asyncio.CancelledError as error:
             cancelled = error
             executor.cancel()
+    result: T
+    result, failure = ended.pop()
     try:
-        result = run.result()
-        if cancelled is None:
+        if isinstance(failure, asyncio.CancelledError):
+            cancelled = failure
+        elif failure is not None:
+            raise failure
+        elif cancelled is None:
             return result
-        cancelled.optimizer_result = result  # nothing was evaluated after the cancelling
-    except asyncio.CancelledError as error:
-        cancelled = error
-    task: Any = asyncio.current_task()
-    with contextlib.suppress(AttributeError):  # a task of another make may refuse it
-        task.optimizer_result = cancelled.optimizer_result  # gather() makes an error anew
-    raise cancelled
+        else:
+            cancelled.optimizer_result = result  # nothing was evaluated after the cancelling
+        task: Any = asyncio.current_task()
+        with contextlib.suppress(AttributeError):  # a task of another make may refuse it
+            task.optimizer_result = cancelled.optimizer_result  # gather() makes an error anew
+        raise cancelled
+    finally:
+        del failure, cancelled
+
+
+def _end(call: Callable[[], Any], ended: list[tuple[Any, BaseException | None]]) -> None:
+    """Put what a call returns, or raises, where its traceback does not keep it.
+
+    A future would; nor can a StopIteration be raised into one.
+    """
+    try:
+        ended.append((call(), None))
+    except BaseException as error:
+        ended.append((None, error))
 
 
 async def _perform(key: str, form: Form, points: NDArray[Any], seconds: float) -> TaskResult:
@@ -149,10 +167,9 @@ async def _perform(key: str, form: Form, points: NDArray[Any], seconds: float) -
         except FAILURES as error:
             answers.append((None, error))
             break
-    awaited = iter(answers)
 
     def replay(_: Any) -> Any:
-        answer, error = next(awaited)
+        answer, error = answers.pop(0)
         if error is not None:
             raise error
         return answer

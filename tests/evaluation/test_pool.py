@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import functools
+import gc
 import multiprocessing
 import os
 import signal
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 
@@ -1084,6 +1086,45 @@ def test_a_run_whose_objective_is_cancelled_has_the_result():
         assert task.optimizer_result.nfev == 1
 
     asyncio.run(main())
+
+
+def test_an_iterator_that_ends_in_a_run_that_is_awaited_ends_the_run():
+    async def fun(x):
+        return float(rosen(x))
+
+    cut = {"type": "ineq", "fun": lambda x: next(iter(()))}
+    with pytest.raises(RuntimeError, match="StopIteration") as caught:
+        asyncio.run(SLSQP().minimize_async(fun, START, constraints=cut))
+    assert isinstance(caught.value.__cause__, StopIteration)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_run_that_is_awaited_leaves_nothing(fails):
+    class Data:
+        pass
+
+    async def main():
+        data = Data()
+
+        async def fun(x, data=data):
+            if fails:
+                raise ZeroDivisionError
+            return float(rosen(x))
+
+        with contextlib.suppress(ZeroDivisionError):
+            await LBFGSB().minimize_async(fun, START, in_flight=1)
+        return weakref.ref(data)
+
+    gc.collect()
+    gc.disable()
+    try:
+        left = asyncio.run(main())
+        for thread in threading.enumerate():
+            if thread.name == "optimizers-evaluation":
+                thread.join(30)
+        assert left() is None
+    finally:
+        gc.enable()
 
 
 def in_loop(main):
