@@ -1,5 +1,6 @@
 """Which tasks have begun, where an executor does not tell that one waits in its queue."""
 
+import contextlib
 import itertools
 import os
 import struct
@@ -40,7 +41,7 @@ class Starts(Protocol):
         ...
 
     def close(self) -> None:
-        """Let no other task begin."""
+        """Give back what is held; there are no further questions."""
         ...
 
 
@@ -56,14 +57,12 @@ class FileStart(NamedTuple):
 
         In this order: what is not noted when the time is up will find that it is.
         """
-        try:
+        with contextlib.suppress(FileNotFoundError):  # the run has ended, and asks no more
             file = os.open(self.path, os.O_WRONLY | os.O_APPEND)
-        except FileNotFoundError:  # the run has ended
-            return False
-        try:
-            os.write(file, struct.pack("=q", self.number))
-        finally:
-            os.close(file)
+            try:
+                os.write(file, struct.pack("=q", self.number))
+            finally:
+                os.close(file)
         return time.monotonic() <= self.deadline
 
 
@@ -84,8 +83,9 @@ class FileStarts:
         return {number for (number,) in struct.iter_unpack("=q", Path(self._path).read_bytes())}
 
     def close(self) -> None:
-        """Let no other task begin."""
-        os.unlink(self._path)
+        """Remove the file."""
+        with contextlib.suppress(OSError):  # a process is about to note something
+            os.unlink(self._path)
 
 
 class Register:
