@@ -77,11 +77,11 @@ class Workers:
     @property
     def look(self) -> Callable[[], None] | None:
         """What looks whether a worker has died, where the executor does not tell by itself."""
-        return getattr(self.executor, "look", None)
+        return getattr(self._executor, "look", None)
 
     def take_back(self, futures: list[Future[Any]]) -> set[Future[Any]]:
         """Return the tasks that have not begun, and will not any more."""
-        take_back = getattr(self.executor, "take_back", None)
+        take_back = getattr(self._executor, "take_back", None)
         if take_back is not None:
             return set(take_back(futures))
         return {future for future in futures if not future.running() and future.cancel()}
