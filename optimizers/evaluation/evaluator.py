@@ -4,6 +4,7 @@ import functools
 import inspect
 import math
 import sys
+import types
 from collections.abc import Callable, Generator
 from typing import Any, TypeAlias, TypeVar, cast
 
@@ -33,7 +34,7 @@ def vectorized(fun: _F) -> _F:
     Parameters
     ----------
     fun : callable
-        The objective, or the method ``__call__`` of a class of objectives. It gets a (k, n) array
+        The objective, a class of objectives, or its method ``__call__``. It gets a (k, n) array
         of float64, also for a single point (k = 1). With ``jac=True`` it returns (k,) values and
         (k, n) gradients; without, it may return a tuple of (k,) values and (k,) standard errors.
         A gradient function may be marked too, and returns (k, n) gradients then.
@@ -55,6 +56,8 @@ def vectorized(fun: _F) -> _F:
     """
     if is_vectorized(fun):
         return fun
+    if isinstance(fun, type):  # each object of the class is an objective
+        return marked(fun)
     if inspect.isfunction(fun) and _found(fun) is not fun:
         # It is being defined, and will be what its name means, or no name leads to it: a function
         # around it is pickled as it would be, and is a method where it is one.
@@ -82,6 +85,11 @@ class Vectorized:
         if name.startswith("__"):
             raise AttributeError(name)
         return getattr(self.__wrapped__, name)
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """Be a method where the other would be one."""
+        is_method = instance is not None and inspect.isfunction(self.__wrapped__)
+        return types.MethodType(self, instance) if is_method else self
 
     @override
     def __reduce__(self) -> tuple[Any, ...]:

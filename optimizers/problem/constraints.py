@@ -68,7 +68,7 @@ def _as_constraint(given: Any, n: int, box: _Box) -> Constraint:
         and callable(given.get("fun"))
     ):
         args, jac = given.get("args", ()), given.get("jac")
-        if not isinstance(args, tuple | list):
+        if not isinstance(args, tuple | list | np.ndarray):
             raise InvalidInputError(f"args of a constraint is {args!r}, expected a tuple.")
         limit, jac = 0.0 if given["type"] == "eq" else np.inf, "2-point" if jac is None else jac
         guarded = _guarded(NonlinearConstraint(given["fun"], 0.0, limit, jac), n, box)

@@ -45,6 +45,19 @@ class Stacks(Model):
         return self.energy(points)
 
 
+@vectorized
+class Marked(Model):
+    pass
+
+
+def with_self(self, points):
+    return self.energy(points)
+
+
+class Borrowed(Model):
+    with_self = vectorized(with_self)
+
+
 model = Model()
 PLAIN = {
     "function": either,
@@ -59,6 +72,8 @@ MARKED = {
     "decorated": decorated,
     "decorated method": model.stacked,
     "decorated call": Stacks(),
+    "decorated class": Marked(),
+    "borrowed method": Borrowed().with_self,
     "twice": vectorized(vectorized(either)),
 }
 

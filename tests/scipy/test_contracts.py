@@ -158,6 +158,21 @@ class TestArguments:
             assert run().nhev > 0
             assert {str(further) for further in seen} == {expected}
 
+    @pytest.mark.parametrize("args", [(0.5,), [0.5], np.array([0.5])], ids=shown)
+    @pytest.mark.parametrize("cls", [SLSQP, COBYLA, COBYQA, TrustConstr])
+    @pytest.mark.filterwarnings("ignore:delta_grad:UserWarning")  # SciPy's word at the end
+    def test_args_of_a_constraint_are_a_sequence_as_in_scipy(self, cls, args):
+        constraint = {"type": "ineq", "fun": lambda x, a: x[0] ** 2 - a**3 / 2, "args": args}
+        optimizer = cls(maxiter=50)
+        result = optimizer.minimize(lambda x: float(x @ x), [1.0, 1.0], constraints=constraint)
+        assert result.x[0] == pytest.approx(0.25, abs=1e-2)
+
+    @pytest.mark.parametrize("args", [0.5, 0.0, "mode", {"a": 1}], ids=shown)
+    def test_other_args_of_a_constraint_are_an_error(self, args):
+        constraint = {"type": "ineq", "fun": lambda x, a: x[0], "args": args}
+        with pytest.raises(InvalidInputError, match="args of a constraint"):
+            SLSQP().minimize(rosen, [1.0, 1.0], constraints=constraint)
+
     @pytest.mark.parametrize("args", ["ab", {"a": 1}])
     def test_what_a_wrapper_would_take_apart_is_an_error(self, args):
         with pytest.raises(InvalidInputError, match="for a single one"):
