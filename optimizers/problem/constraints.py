@@ -13,6 +13,7 @@ from optimizers._arrays import as_numbers
 from optimizers._types import Array, ConstraintsLike
 from optimizers.errors import CrossedBoundsError, InvalidInputError
 from optimizers.evaluation.answers import as_matrix, as_numeric, shaped
+from optimizers.gradients.pennylane import trainable
 from optimizers.problem.hessian import is_hessian, is_scheme
 
 _Box: TypeAlias = tuple[Array | None, Array | None]
@@ -119,6 +120,7 @@ class _Functions:
 
     def __init__(self, given: NonlinearConstraint, n: int, box: _Box, size: int) -> None:
         self._given, self._n, self._box = given, n, box
+        self._jac = trainable(given.jac)
         self._size = size if size > 1 else None
 
     def _inside(self, x: Array) -> Array:
@@ -137,7 +139,7 @@ class _Functions:
 
     def jacobian(self, x: Array, *args: Any) -> Any:
         """Return their derivatives, shape (m, n), or (n,) for a single one."""
-        raw, m, n = self._given.jac(self._inside(x), *args), self._size or 1, self._n
+        raw, m, n = self._jac(self._inside(x), *args), self._size or 1, self._n
         return as_matrix(raw, ((m, n), (n,)) if m == 1 else ((m, n),), "jac of a constraint")
 
     def hessian(self, x: Array, v: Array) -> Any:

@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 import scipy.optimize
 
-from optimizers import COBYLA, LBFGSB, InvalidValueError, NewtonCG, minimize_lbfgsb, vectorized
+from optimizers import (
+    COBYLA,
+    LBFGSB,
+    SLSQP,
+    InvalidValueError,
+    NewtonCG,
+    minimize_lbfgsb,
+    vectorized,
+)
 from optimizers.problem.problem import Problem
 from tests.clients.table import NOISY_ROWS, ROWS
 
@@ -157,6 +165,13 @@ def test_a_gradient_by_something_else_says_which_argnums_are_meant():
         LBFGSB().minimize(
             lambda x: energy(x, 0.4), [0.3, 0.2], functools.partial(gradient, pnp.array(0.4))
         )
+
+
+def test_its_gradient_is_the_jac_of_a_constraint():
+    energy, _ = qnode()
+    constraint = {"type": "ineq", "fun": lambda x: energy(x) + 1.5, "jac": qml.grad(energy)}
+    result = SLSQP().minimize(energy, X0, qml.grad(energy), constraints=constraint)
+    assert result.fun == pytest.approx(-1.5, abs=1e-5)
 
 
 def test_its_jacobian_of_the_gradient_is_a_hess():
