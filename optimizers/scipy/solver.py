@@ -193,7 +193,8 @@ class ScipySolver(Solver):
             raise
         finally:
             run.extra.update(all_points)
-        raw.update(all_points)  # in SciPy's own list, Newton-CG has changed them
+        if keeps_all:
+            raw.update(all_points)  # in SciPy's own list, Newton-CG has changed them
         return self._outcome(run, raw, free)
 
     def _options(self, run: Run) -> dict[str, Any]:
