@@ -7,6 +7,7 @@ import os
 import tempfile
 import time
 import weakref
+from math import inf
 
 from optimizers.errors import JournalError, JournalLockedError, warn_user
 from optimizers.journal.checksum import sealed
@@ -74,7 +75,7 @@ class JsonLines:
                 rest = data
                 while rest:
                     rest = rest[os.write(self._file, rest) :]
-            if self._interval < float("inf"):
+            if self._interval < inf:
                 now = time.monotonic()
                 if now - self._synced >= self._interval:
                     self._sync()
@@ -91,7 +92,7 @@ class JsonLines:
         try:
             os.fsync(self._file)
         except OSError as error:
-            self._interval = float("inf")  # what failed once says nothing the next time
+            self._interval = inf  # what failed once says nothing the next time
             if error.errno not in _UNSUPPORTED:
                 raise
             warn_user(
@@ -103,7 +104,7 @@ class JsonLines:
         """Close the file, and with it give the lock back."""
         if self._file >= 0:
             try:
-                if self._interval < float("inf"):
+                if self._interval < inf:
                     self._sync()
             except OSError as error:
                 warn_user(

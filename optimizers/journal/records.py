@@ -20,6 +20,7 @@ from optimizers._types import Array
 #: What was evaluated: ``fun``, ``jac``, both in one call (``jac=True``), ``hess`` or ``hessp``.
 Kind = Literal["fun", "jac", "both", "hess", "hessp"]
 
+_KINDS = frozenset(get_args(Kind))
 _IS_LITTLE = sys.byteorder == "little"
 
 
@@ -122,9 +123,9 @@ class Record:
         is_complex = bool(entry.get("complex"))
         seq, gradient, failure = whole(entry["seq"]), entry.get("g"), entry.get("error")
         worker = entry.get("worker", "")
-        if entry["kind"] not in get_args(Kind):
+        if entry["kind"] not in _KINDS:
             raise ValueError(f"kind is {entry['kind']!r}")
-        if not isinstance(worker, str) or not isinstance(failure, str | None):
+        if not isinstance(worker, str) or not isinstance("" if failure is None else failure, str):
             raise TypeError("worker or error is not text")
         return cls(
             seq,
