@@ -39,12 +39,16 @@ def check_header(path: str, header: dict[str, Any]) -> None:
     for name in _PROBLEM:
         problem[name]
     n, bounds = whole(problem["n"]), bounds_of(header)
-    if start_of(header).size != n or len(bounds or [()] * n) != n:
+    if start_of(header).size != n or (bounds is not None and len(bounds) != n):
         raise ValueError(f"n is {n}, and x0 or bounds have another size")
     _require("options", header["settings"].get("options") or {}, dict)
     _require("notes", header.get("notes", {}), dict)
     _require("rejects", header.get("rejects", False), bool)
-    _require("many", header.get("many", {}), dict)
+    _require("python", header["versions"]["python"], str)
+    many = header.get("many", {})
+    if "X0" in many and decoded(many["X0"]).size != whole(many["runs"]) * n:
+        raise ValueError("X0 has another size")
+    _require("many", many, dict)
     for identity in header.get("identity", {}).values():
         _require("name", identity["name"], str | None)
         _require("parts", identity["parts"], dict)
@@ -68,6 +72,8 @@ def check_record(record: Record, n: int) -> None:
         (record.fun is None and kind in ("fun", "both")) or (record.jac is None and kind != "fun")
     ):
         raise ValueError(f"no answer to {kind}")
+    if isinstance(record.fun, complex) and record.x.dtype.kind != "c":
+        raise ValueError("f is complex at a real x")
 
 
 def check_entry(entry: Mapping[str, Any], n: int) -> None:

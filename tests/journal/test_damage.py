@@ -127,13 +127,18 @@ HEADERS = [
         for name in ("seed", "Generator", "nothing", "PCG64", 3, None)
     ),
     *(at(["settings"], value) for value in ([], "x", {"options": [1]}, {"options": "maxiter"})),
+    *(at(["versions", "python"], python) for python in (GONE, 3, None, [])),
+    *(at(["many"], many) for many in (3, [], {"X0": 3}, {"X0": "", "runs": -1}, {"X0": "AAAA"})),
     *(at([name], []) for name in ("optimizer", "functions", "versions", "notes", "created")),
 ]
 RECORDS = [
     *(at(["seq"], seq) for seq in (-1, 0.5, "0", None, [], {}, True, float("nan"))),
     *(at(["kind"], kind) for kind in ("hess", "function", None, 3, [])),
     *(at(["x"], x) for x in (GONE, None, 3, "", "AAAA", "A", "AAAAAAAA8D8=", "!!!!", "\u20ac")),
-    *(at(["f"], f) for f in (GONE, None, "text", [], [1.0], [1, 2, 3], {}, HUGE, [HUGE, 0])),
+    *(
+        at(["f"], f)
+        for f in (GONE, None, "text", [], [1.0], [1, 2], [1, 2, 3], {}, HUGE, [HUGE, 0])
+    ),
     *(at(["g"], g) for g in (3, "", "AAAA", "AAAAAAAA8D8=", [1.0, 2.0, 3.0])),
     *(at([name], x) for name in ("t", "eps", "se") for x in ("text", [], {}, HUGE)),
     *(at([name], x) for name in ("ask", "part") for x in ("0", -2, 0.5, None, [])),
