@@ -15,6 +15,7 @@ from optimizers.gradients.source import GradientSource, Jacobian
 from optimizers.journal.header import header_of
 from optimizers.journal.journal import as_journal
 from optimizers.journal.replay import execute_recorded
+from optimizers.noise.notice import noticed, unless_flat
 from optimizers.noise.stages import in_stages
 from optimizers.options.configured import Configured
 from optimizers.options.settings import MAXFUN, check_run_settings
@@ -51,10 +52,14 @@ class Composed(Configured, Declaring):
     ) -> Prepared:
         """Return a run that is ready, by whoever evaluates, with all that surrounds its solve."""
         run = self._start_run(problem, settings, evaluator)
+        is_exact = self._effective_settings(settings).get("noise") == 0
         solve: Solve = confirmed(self._solve)
         if run.noise is not None and not self.handles_noise:
             noise = None if isinstance(run.noise, str) else run.noise
             solve = in_stages(noise, self._has_user_steps(problem))(solve)
+        elif not (self.handles_noise or is_exact):
+            solve = noticed(solve)
+        solve = unless_flat(solve)
         if problem.constraints:
             solve = feasible(self._feasibility(problem))(solve)
         execute: Callable[[Run, Solve], OptimizerResult] = Run.execute
@@ -89,7 +94,7 @@ class Composed(Configured, Declaring):
         check_memory(name, self._matrices(problem) * problem.n**2, advice)
         effective = self._effective_settings(settings)
         callback = effective.get("callback")
-        noise = effective.get("noise")
+        noise = effective.get("noise") or None
         takes_noise = self.handles_noise or self._takes_differences(problem)
         if noise is not None and not takes_noise:
             warn_user(f"{type(self).__name__} takes no differences here: noise has no effect.")

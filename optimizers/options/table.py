@@ -276,8 +276,8 @@ FLAG = expecting("bool", "True or False", lambda value: isinstance(value, bool |
 FUNCTION = expecting("callable", "a callable or None", callable)
 NOISE = expecting(
     'float or ``"estimate"``',
-    "a standard deviation > 0 or 'estimate'",
-    lambda noise: 0 < real(noise) < math.inf or (isinstance(noise, str) and noise == "estimate"),
+    "a standard deviation >= 0 or 'estimate'",
+    lambda noise: 0 <= real(noise) < math.inf or (isinstance(noise, str) and noise == "estimate"),
 )
 NUMBER = number()
 SEED = Check("int, numpy.random.Generator or other", _test_seed)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,6 @@ from optimizers.noise.steps import ladder
 from optimizers.options.table import Option, is_number, limit, number, whole
 from optimizers.problem.derivatives import By
 from optimizers.problem.problem import Problem
-from optimizers.result import StopReason
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 from optimizers.scipy import LBFGSB
@@ -131,7 +129,7 @@ class NoisyLBFGSB(FlowOptimizer):
         except _ExactError:  # the algorithm for exact values is a library's
             run.extra.update(fun_error=0.0, noise=0.0)
             exact = LBFGSB(maxiter=self.maxiter, options={"maxcor": self.maxcor, "gtol": self.gtol})
-            return _doubted(run, exact._solve(run))
+            return exact._solve(run)
 
     @override
     def _flow(self, problem: Problem, run: Run) -> Flow:
@@ -162,16 +160,3 @@ class NoisyLBFGSB(FlowOptimizer):
             steps = tried.choose(float(told.fun[0]), told.fun[1:], sigma, _AGREEMENT)
             run.use(Differences("3-point", step=steps))
         return (yield from NoisySearch(run, Measuring(run, sigma), self.settings).flow())
-
-
-def _doubted(run: Run, outcome: Outcome) -> Outcome:
-    """Return an outcome at the start as no success if no probe of the gradient differed."""
-    known = outcome.known or run.memory.lookup(outcome.x)
-    is_flat = known is not None and known.jac is not None and not known.jac.any()
-    if not (outcome.success and is_flat and run.nit == 0 and not run.problem.derivatives.is_given):
-        return outcome
-    words = (
-        "The objective has the same value at the start and at all probes of its gradient. If it "
-        "draws the same random numbers in each call, give noise=, the standard deviation of one."
-    )
-    return replace(outcome, success=False, status=1, message=words, stop=StopReason.NO_PROGRESS)

@@ -19,6 +19,9 @@ from optimizers import (
 from optimizers.problem.problem import Problem
 from tests.clients.table import NOISY_ROWS, ROWS
 
+#: What draws by shots says so.
+pytestmark = pytest.mark.filterwarnings("ignore:The objective has noise")
+
 qml = pytest.importorskip("pennylane", reason="needs the extra: pennylane")
 pnp = qml.numpy
 

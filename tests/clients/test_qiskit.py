@@ -11,6 +11,9 @@ import pytest
 from optimizers import COBYLA, LBFGSB, QNSPSA, SLSQP, SPSA, TNC, OptimizerResult, OptimizerWarning
 from tests.clients.table import NOISY_ROWS, ROWS
 
+#: What draws by shots says so.
+pytestmark = pytest.mark.filterwarnings("ignore:The objective has noise")
+
 qiskit_algorithms = pytest.importorskip("qiskit_algorithms", reason="needs the extra: qiskit")
 
 from qiskit.circuit.library import n_local  # noqa: E402  # needs the extra

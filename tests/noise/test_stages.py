@@ -222,7 +222,7 @@ def test_with_constraints_an_end_is_left_unchecked_and_no_success():
     assert bowl(result.x) < 3.0 + 1e-2
 
 
-@pytest.mark.parametrize("noise", [0, 0.0, -1e-6, np.nan, np.inf, "guess", True, [1e-6], {}])
+@pytest.mark.parametrize("noise", [-1e-6, np.nan, np.inf, "guess", True, [1e-6], {}])
 def test_what_is_no_noise_is_an_error(noise):
     with pytest.raises(OptionError, match="noise is"):
         LBFGSB(noise=noise)

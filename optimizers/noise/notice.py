@@ -1,0 +1,162 @@
+"""Noise that nobody spoke of, and values that do not change, are noticed where a run ends.
+
+An end where the objective is still steep, for all that the run has seen of it, is evaluated a
+second time: where another value comes of it, no convergence test is borne out. At an end where all
+differences are exactly zero, wider ones decide.
+"""
+
+import contextlib
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+
+from optimizers._types import Array
+from optimizers.errors import warn_user
+from optimizers.gradients.differences import Differences
+from optimizers.result import StopReason
+from optimizers.run.budget import StopRun
+from optimizers.run.memory import Evaluation
+from optimizers.run.outcome import Outcome
+from optimizers.run.run import Run
+from optimizers.run.solve import Solve
+
+#: An end is steep if its slope, over the size of the variables, makes this part of all differences;
+_STEEP = 0.3
+#: where it is not had by differences, if the slope to the nearest point does;
+_STEEPER = 3.0
+#: and if it makes this part of max(1, abs(f)).
+_STATIONARY = 1e-4
+#: Two values at a point that differ by less than this part of them are one, but for rounding.
+_ROUNDING = 1e-10
+#: How often the end is evaluated again: counts of shots may agree by chance.
+_AGAIN = 2
+_FAILURES = (StopReason.NO_PROGRESS, StopReason.NOISE, StopReason.OTHER)
+#: A run that failed ends on its best point if that is better by this part of max(1, abs(f)).
+_BETTER = 1e-6
+#: A slope that rounding hides in a difference of zero matters if it is larger.
+_HIDDEN = 1e-5
+#: Wider steps than those of differences, relative to max(1, abs(x)).
+_WIDER = (1e-5, 1e-4, 1e-3, 1e-2)
+_ADVICE = (
+    "No end can be told from a minimum by such values alone: give noise='estimate', or take "
+    "NoisyLBFGSB, SPSA or NFT, which are made for noise; noise=0 says that there is none."
+)
+_WITHIN = (
+    "The values do not change within the step of the differences, and fall beside it: give noise=, "
+    "the standard deviation of a value, or wider steps, jac=Differences(step=...)."
+)
+
+
+def noticed(solve: Solve) -> Solve:
+    """Return a solve that does not succeed where noise shows, and fails on the best point."""
+
+    def noticing(run: Run) -> Outcome:
+        outcome = run.complete(solve(run))
+        known = outcome.known
+        doubtful = outcome.success or outcome.stop is StopReason.NO_PROGRESS
+        if known is not None and doubtful and _is_steep(run, known):
+            difference = _difference(run, known)
+            if difference > 0:
+                words = f"The objective has noise: two values at x differ by {difference:.1g}."
+                warn_user(f"{words} {_ADVICE}")
+                outcome = _failed(outcome, StopReason.NOISE, words)
+        return _on_best(run, outcome) if outcome.stop in _FAILURES else outcome
+
+    return noticing
+
+
+def unless_flat(solve: Solve) -> Solve:
+    """Return a solve whose success is none where differences are zero for want of resolution."""
+
+    def looking(run: Run) -> Outcome:
+        outcome = solve(run)
+        if not outcome.success or run.problem.derivatives.is_given or run.problem.is_fixed:
+            return outcome
+        outcome = run.complete(outcome)
+        if outcome.known is None or not _may_be_flat(run, outcome.known):
+            return outcome
+        if _falls_beside(run, outcome.known):
+            return _on_best(run, _failed(outcome, StopReason.NO_PROGRESS, _WITHIN))
+        return outcome
+
+    return looking
+
+
+def _failed(outcome: Outcome, stop: StopReason, words: str) -> Outcome:
+    message, status = f"{words} It ended with: {outcome.message}", outcome.status or 1
+    return replace(outcome, success=False, status=status, message=message, stop=stop)
+
+
+def _is_steep(run: Run, end: Evaluation) -> bool:
+    """Return whether the slope at the end belies it, for all that the run has seen."""
+    memory, low = run.memory, end.fun if run.best is None else run.best.fun
+    size = np.maximum(1.0, np.abs(end.x))
+    with np.errstate(all="ignore"):
+        fall, part = _next_to(memory.recent, end, size), _STEEPER
+        for known in (*memory.recent, end):
+            if known.jac is not None and not run.problem.derivatives.is_given:
+                away = known.x - run.problem.clip(known.x - known.jac)
+                fall, part = float(np.max(np.abs(away) * size)), _STEEP
+        limit = max(part * (memory.worst - low), _STATIONARY * max(1.0, abs(end.fun)))
+    return fall > limit
+
+
+def _next_to(recent: Iterable[Evaluation], end: Evaluation, size: Array) -> float:
+    """Return the slope to the nearest of recent points, less what a known gradient explains."""
+    nearest, distance = end, np.inf
+    for seen in recent:
+        away = float(np.max(np.abs(seen.x - end.x) / size, initial=0.0))
+        if 0 < away < distance:
+            nearest, distance = seen, away
+    explained = 0.0 if end.jac is None else float(end.jac @ (nearest.x - end.x))
+    return abs(nearest.fun - end.fun - explained) / distance
+
+
+def _may_be_flat(run: Run, end: Evaluation) -> bool:
+    """Return whether differences may be zero since the values do not show how they change."""
+    memory, source = run.memory, run.source
+    if memory.best is not None and memory.best.fun == memory.worst:
+        return run.nfev > run.problem.n  # a value that never changed
+    if end.jac is None or end.jac.any() or not isinstance(source, Differences):
+        return False
+    hidden = run.precision * abs(end.fun) * float(run.questions.plan(end.x).noise.max(initial=0.0))
+    jumps = (seen.jac is not None and _is_steep(run, seen) for seen in memory.recent)
+    return hidden > _HIDDEN or any(jumps)
+
+
+def _difference(run: Run, end: Evaluation) -> float:
+    """Return by how much another value at the end differs; zero where none does."""
+    with contextlib.suppress(StopRun):  # by a budget, or a wish: the run has ended anyway
+        for _ in range(_AGAIN):
+            again = run.ask([end.x], penalize=False).found[0]
+            difference = 0.0 if again is None else abs(again.fun - end.fun)
+            if difference > _ROUNDING * abs(end.fun):
+                return difference
+    return 0.0
+
+
+def _falls_beside(run: Run, end: Evaluation) -> bool | None:
+    """Return whether values fall beside a point, by the shortest step that tells; None: none does.
+
+    All variables move together, each by another part of its size so that no slopes cancel.
+    """
+    move = (1 - 0.5 * np.mod(0.618 * np.arange(end.x.size), 1.0)) * np.maximum(1.0, np.abs(end.x))
+    with contextlib.suppress(StopRun):
+        for step in _WIDER:
+            points = np.array([run.problem.clip(end.x + side * move) for side in (step, -step)])
+            values = run.probe(points)
+            if (values < end.fun).any():
+                return True
+            if (values != end.fun).all():
+                return False
+    return None
+
+
+def _on_best(run: Run, outcome: Outcome) -> Outcome:
+    """Return a failure as one on the best point, if that is visibly better."""
+    known, best = outcome.known, run.best
+    if known is None or best is None:
+        return outcome
+    margin = _BETTER * max(1.0, abs(known.fun))
+    return outcome if best.fun >= known.fun - margin else replace(outcome, x=best.x, known=best)

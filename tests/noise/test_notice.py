@@ -1,0 +1,156 @@
+"""Noise that nobody spoke of, and values that do not change, are noticed where a run ends."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import optimizers
+from optimizers import LBFGSB, OptimizerWarning, SteppableOptimizer, StopReason, TellData
+from optimizers.problems import h2
+
+START = [0.7, 1.1]
+BY_DIFFERENCES = ["LBFGSB", "TNC", "SLSQP", "BFGS", "CG", "TrustConstr", "ADAM", "GradientDescent"]
+#: Those that end by their own tests on noise, mostly before the budget.
+ENDING = ["LBFGSB", "TNC", "SLSQP", "TrustConstr", "BFGS", "CG", "COBYLA", "COBYQA", "GSLS"]
+
+
+def bowl(x):
+    return float(((x - [1.0, 2.0]) ** 2).sum())
+
+
+def noisy(sigma=0.03, seed=0):
+    rng = np.random.default_rng(seed)
+    return lambda x: bowl(x) + rng.normal(0.0, sigma)
+
+
+@pytest.mark.parametrize("name", ENDING)
+@pytest.mark.parametrize("seed", range(3))
+def test_shot_noise_is_no_success(name, seed):
+    energy = h2(shots=1000, noise_seed=seed)
+    with pytest.warns(OptimizerWarning, match="two values at x differ by 0.0") as told:
+        result = getattr(optimizers, name)(seed=seed).minimize(energy, energy.x0, maxfun=2000)
+    assert not result.success
+    assert result.status != 0
+    assert result.stop is StopReason.NOISE
+    assert "NoisyLBFGSB, SPSA or NFT" in str(told[0].message)
+    assert result.fun <= result.best.fun + 1e-6 * max(1, abs(result.best.fun))
+
+
+@pytest.mark.parametrize("settings", [{"workers": 2}, {"on_failure": "reject"}, {"jac": "3-point"}])
+def test_noise_is_noticed_however_values_are_had(settings):
+    with pytest.warns(OptimizerWarning, match="The objective has noise"):
+        result = LBFGSB().minimize(h2(shots=1000, noise_seed=1), h2().x0, **settings)
+    assert result.stop is StopReason.NOISE
+
+
+def test_noise_beside_a_gradient_that_is_given_is_noticed():
+    def slope(x):
+        return 2 * (x - [1.0, 2.0])
+
+    value = noisy()
+    for jac, fun in ((slope, value), (True, lambda x: (value(x), slope(x)))):
+        with pytest.warns(OptimizerWarning, match="The objective has noise"):
+            result = LBFGSB().minimize(fun, [1.0 + 1e-4, 2.0], jac)
+        assert not result.success
+
+
+def test_a_stepper_asks_the_end_once_more():
+    fun, asked = noisy(), []
+    stepper = optimizers.COBYLA().stepper(START)
+
+    def go():
+        for ask in stepper:
+            asked.append(ask.x_fun[0])
+            stepper.tell(ask, TellData(fun(ask.x_fun[0])))
+
+    with pytest.warns(OptimizerWarning, match="The objective has noise"):
+        go()
+    result = stepper.result()
+    assert result.stop is StopReason.NOISE
+    assert result.nfev == len(asked)
+    assert any(np.array_equal(asked[-1], x) for x in asked[:-1])
+
+
+def test_noise_is_noticed_in_a_run_that_goes_on_from_its_journal(tmp_path):
+    results = []
+    for _ in range(2):
+        with pytest.warns(OptimizerWarning, match="The objective has noise"):
+            result = optimizers.COBYLA().minimize(noisy(), START, journal=tmp_path / "run.jsonl")
+        results.append(result)
+    assert [r.nfev for r in results] == [results[0].nfev] * 2
+    assert np.array_equal(results[0].x, results[1].x)
+
+
+@pytest.mark.parametrize("noise", [0, 0.0])
+def test_an_objective_that_is_declared_exact_is_believed(noise):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        result = optimizers.COBYLA(noise=noise).minimize(noisy(), START)
+    assert result.success
+
+
+@pytest.mark.parametrize("name", [*ENDING, "NELDER_MEAD", "POWELL"])
+@pytest.mark.parametrize("fun", [bowl, lambda x: float(np.exp(x - 1).sum() - x.sum()) - 50.0])
+def test_nothing_is_bought_where_there_is_no_reason(name, fun):
+    cls, counts = getattr(optimizers, name), []
+    for noise in (None, 0):
+        settings = {} if noise is None or not cls().is_gradient_supported else {"noise": noise}
+        counts.append(cls(seed=1, **settings).minimize(fun, [0.7, 1.1], maxfun=400).nfev)
+    assert counts[0] == counts[1]
+
+
+# Values that do not change within the step.
+
+
+def sampled(seed=7, shots=1024):
+    """Return counts of a sampler that draws the same numbers in each call."""
+    drawn = np.random.default_rng(seed).random((2, shots))
+
+    def fun(x):
+        up = drawn < ((1 + np.cos(x)) / 2)[:, np.newaxis]
+        return float(np.where(up, 1, -1).mean(axis=1).sum())
+
+    return fun
+
+
+COARSE = {
+    "sampler": (sampled(), START),
+    "counts": (lambda x: int(1000 * bowl(x)), [0.3, 0.4]),
+    "far from zero": (lambda x: 1e8 + bowl(x), [0.3, 0.4]),
+    "float32": (lambda x: np.float32(1e5 + bowl(x)), [0.3, 0.4]),
+}
+
+
+@pytest.mark.parametrize("case", COARSE)
+@pytest.mark.parametrize("scheme", ["2-point", "3-point", optimizers.Differences("2-point")])
+@pytest.mark.parametrize("name", BY_DIFFERENCES)
+def test_differences_that_are_zero_for_want_of_resolution_are_no_success(name, scheme, case):
+    fun, start = COARSE[case]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        result = getattr(optimizers, name)().minimize(fun, start, scheme, maxfun=300)
+    assert not result.success or fun(np.array(start)) - result.fun > 0.3
+    if result.nit == 0 and not result.stop.is_budget:
+        assert "The values do not change within the step" in result.message
+
+
+def test_a_noise_estimate_of_zero_does_not_stay():
+    for optimizer in (optimizers.NoisyLBFGSB(noise="estimate", seed=1), optimizers.GSLS(seed=1)):
+        result = optimizer.minimize(sampled(), START)
+        assert not result.success or result.fun < -1.9
+        assert result.success or "do not change within the step" in result.message
+
+
+def test_a_minimum_whose_differences_are_zero_is_one():
+    for fun in (lambda x: bowl(x) + 3.0, lambda x: bowl(x) + 1e8):
+        result = LBFGSB().minimize(fun, [1.0, 2.0])
+        assert result.success
+        assert result.x.tolist() == [1.0, 2.0]
+
+
+def test_many_runs_and_wrapped_ones_notice_too():
+    starts = [START, [0.5, 0.9]]
+    results = LBFGSB().minimize_many(sampled(), starts)
+    assert [result.success for result in results] == [False, False]
+    assert not SteppableOptimizer(LBFGSB()).minimize(sampled(), START).success
