@@ -107,7 +107,9 @@ def _parser() -> argparse.ArgumentParser:
         help="the gradient: a function (NAME alone: from the file of --fun), 2-point, 3-point, "
         "cs, or 'true' when the objective returns both",
     )
-    run.add_argument("--optimizer", default="LBFGSB", metavar="NAME", help="default: %(default)s")
+    run.add_argument(
+        "--optimizer", metavar="NAME", help="default: LBFGSB, with --shots NoisyLBFGSB"
+    )
     run.add_argument("--shots", type=int, help="H2 only: measure with so many shots")
     run.add_argument(
         "--journal", metavar="FILE", help="record each evaluation there; see resume and history"
@@ -295,7 +297,7 @@ def _check_picture(path: str | None) -> None:
 
 def _configured(given: argparse.Namespace) -> tuple[Optimizer, dict[str, Any]]:
     """Return the optimizer, and the settings of the run among the options."""
-    cls = find(given.optimizer)
+    cls = find(given.optimizer or ("LBFGSB" if given.shots is None else "NoisyLBFGSB"))
     options = dict(read_option(text) for text in given.options)
     settings = {name: options.pop(name) for name in RUN_SETTINGS if name in options}
     check_run_settings(cls.__name__, settings)

@@ -72,7 +72,8 @@ SETTINGS = (
         "measured too, in the same wave. Where progress falls below the noise, noise and steps "
         "are measured anew and the algorithm goes on from there; the run is a success only if no "
         "visibly better point is around its end, else its reason is ``StopReason.NOISE``. The "
-        "result's ``noise`` is the standard deviation there. Steps that you give stay."
+        "result's ``noise`` is the standard deviation there. Steps that you give stay. 0 declares "
+        "that there is no noise: no point is evaluated again to look for any."
     ),
     Option(
         "journal",

@@ -139,6 +139,13 @@ def test_shots_bring_noise_that_a_seed_repeats(run):
     assert values[0] == values[1] != values[2]
 
 
+def test_shots_take_a_class_that_is_made_for_noise(run):
+    done = run("minimize", "--shots", 1000, "-o", "seed=1", "--quiet")
+    assert (done.code, done.err) == (0, "")
+    assert "NoisyLBFGSB" in done.out
+    assert float(told(done.out, "f(x)")) == pytest.approx(h2().ground_energy, abs=0.1)
+
+
 # The user's function.
 
 
