@@ -107,7 +107,7 @@ class Composed(Configured, Declaring):
             evaluator or self._evaluator(problem.fun, settings),
             source,
             maxfun=self._budget(MAXFUN.checked(effective.get("maxfun"))),
-            maxiter=self._iteration_limit(),
+            maxiter=self._iteration_limit(effective.get("maxfun")),
             timeout=effective.get("timeout"),
             on_failure=effective.get("on_failure") or self._default_on_failure,
             on_interrupt=effective.get("on_interrupt") or "raise",
@@ -182,6 +182,6 @@ class Composed(Configured, Declaring):
         """Return by how much a constraint may be missed at an end that is a success."""
         return FEASIBLE
 
-    def _iteration_limit(self) -> int | None:
+    def _iteration_limit(self, maxfun: int | None) -> int | None:
         """Return the most iterations, if the run and not the algorithm has to count them."""
         return None

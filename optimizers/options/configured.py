@@ -69,6 +69,14 @@ class Configured:
                 options.setdefault(name, value)
         return options
 
+    def _within(self, own: str, maxfun: int | None) -> int | None:
+        """Return the most points, given those of a run; a default of its own option yields."""
+        defaults = {option.name: option.default for option in self._declared}
+        given = {name: self._options[name] for name in (own, "maxiter")}
+        given = {name: value for name, value in given.items() if value != defaults[name]}
+        limit = self._options[own] if own in given or not (given or maxfun) else None
+        return min((one for one in (limit, maxfun) if one is not None), default=None)
+
     @property
     def settings(self) -> dict[str, Any]:
         """The constructor arguments: ``Cls(**optimizer.settings)`` is an equal, independent object.

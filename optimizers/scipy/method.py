@@ -16,6 +16,11 @@ from optimizers.scipy.options import shared
 from optimizers.scipy.unfinished import Unfinished
 from optimizers.support import SupportLevel as Level, SupportLevels, levels
 
+#: The options that limit a run.
+_LIMITS = ("maxiter", "maxfev")
+#: What makes a limit one that is not met before others: more than the points that begin a run.
+_FAR = 10_000
+
 
 class Solver(ABC):
     """A method with the options of one optimizer."""
@@ -28,6 +33,15 @@ class Solver(ABC):
         tol: float | None,
     ) -> None:
         self._info, self._method, self._given, self._tol = info, method, options, tol
+
+    def within(self, limits: Mapping[str, int]) -> "Solver":
+        """Return itself, with the limits that hold for a run in the place of its defaults."""
+        if limits and not self._info.takes_any:
+            # So far that whatever else is given comes before.
+            far = 3 * max(limits.values()) + _FAR
+            unset = [name for name in _LIMITS if name in self._info.known and name not in limits]
+            self._given = {**self._given, **dict.fromkeys(unset, far)}
+        return self
 
     @abstractmethod
     def solve(self, run: Run) -> Outcome:

@@ -270,16 +270,24 @@ class SciPyOptimizer(Optimizer):
         self._solver(run.problem).report(run, result)
         super()._finished(run, result)
 
-    @override
-    def _budget(self, maxfun: int | None) -> int | None:
-        limits = {name: self._options.get(name) for name in self._info.budget}
+    def _limits(self, maxfun: int | None) -> dict[str, int]:
+        """Return the limits that hold: of those given none is beaten by a default."""
+        names, defaults = ("maxiter", *self._info.budget), self._named_parameters()
+        limits = {name: self._options.get(name) for name in names}
+        given = {name: limit for name, limit in limits.items() if limit != defaults.get(name)}
         if maxfun is not None:
-            limits["maxfun"] = maxfun
-        return min((limit for limit in limits.values() if limit is not None), default=None)
+            given["maxfun"] = maxfun
+        limits = limits if all(limit is None for limit in given.values()) else given
+        return {name: limit for name, limit in limits.items() if limit is not None}
 
     @override
-    def _iteration_limit(self) -> int | None:
-        return self._options.get("maxiter") if self._info.counted_by_run else None
+    def _budget(self, maxfun: int | None) -> int | None:
+        limits = self._limits(maxfun)
+        return min((limits[name] for name in self._info.budget if name in limits), default=None)
+
+    @override
+    def _iteration_limit(self, maxfun: int | None) -> int | None:
+        return self._limits(maxfun).get("maxiter") if self._info.counted_by_run else None
 
     @override
     def _feasibility(self, problem: Problem) -> float:
@@ -323,7 +331,8 @@ class SciPyOptimizer(Optimizer):
         if run.problem.is_fixed:
             message = "All variables are fixed by their bounds."
             return Outcome(run.problem.x0, True, 0, message, StopReason.FIXED)
-        return self._solver(run.problem).solve(run)
+        solver, limits = self._solver(run.problem), self._limits(run.budget.maxfun)
+        return solver.within(limits).solve(run)
 
 
 def _found(method: str | Callable[..., Any]) -> tuple[str | Callable[..., Any], Method]:

@@ -103,8 +103,7 @@ class GSLS(FlowOptimizer):
 
     @override
     def _budget(self, maxfun: int | None) -> int | None:
-        limit = int(self.max_eval)
-        return limit if maxfun is None else min(maxfun, limit)
+        return self._within("max_eval", maxfun)
 
     @override
     def _flow(self, problem: Problem, run: Run) -> Flow:

@@ -138,13 +138,12 @@ class NFT(FlowOptimizer):
 
     @override
     def _budget(self, maxfun: int | None) -> int | None:
-        limits = [limit for limit in (maxfun, self.maxfev) if limit is not None]
-        return min(limits, default=None)
+        return self._within("maxfev", maxfun)
 
     def _has_ended(self, run: Run, cost: int) -> bool:
         """Return whether the own limit leaves no points for a wave and the value at the end."""
         own = math.inf if self.maxfev is None else self.maxfev
-        return bool(own <= run.budget.limit and own - run.nfev < cost + 1)
+        return bool(own == run.budget.limit and own - run.nfev < cost + 1)
 
     @override
     def _flow(self, problem: Problem, run: Run) -> Flow:

@@ -131,8 +131,9 @@ class P_BFGS(SciPyOptimizer):  # noqa: N801  # Qiskit's name
             results = OptimizerResults(one.result() for one in runs)
             best = results.best
             entries: dict[str, Any] = {} if best is None else best
-            run.extra.update({k: entries[k] for k in ("run", "hess_inv") if k in entries})
-            run.extra["results"] = results
+            found = {k: entries[k] for k in ("run", "hess_inv") if k in entries}
+            # A run among many keeps its own number.
+            run.extra.update({**found, **run.extra, "results": results})
         assert best is not None  # the start is known, or the run has ended with its error
         assert best.fun is not None
         known = Evaluation(best.x, best.fun, best.jac)

@@ -1,0 +1,76 @@
+"""Of what limits a run, what was given is not beaten by a default."""
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize, rosen
+
+import optimizers
+from optimizers import SciPyOptimizer
+from optimizers.problems import get_problem
+
+START = [1.3, 0.7, 0.8, 1.9, 1.2, 0.9]
+WOOD = get_problem("wood")
+METHODS = ["CG", "SLSQP", "TNC", "Nelder-Mead", "Powell", "COBYQA", "trust-constr", "L-BFGS-B"]
+CLASSES = ["CG", "SLSQP", "TNC", "NELDER_MEAD", "POWELL", "LBFGSB"]
+
+
+def spent(optimizer, fun=rosen, **settings):
+    return optimizer.minimize(fun, START, **settings)
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_the_constructors_default_does_not_beat_maxfun(name):
+    cls = getattr(optimizers, name)
+    far = spent(cls(maxfun=4000, tol=1e-14))
+    assert spent(cls(tol=1e-14), maxfun=4000).nfev == far.nfev
+    assert far.stop is optimizers.StopReason.MAXFUN or far.fun < 1e-6
+    assert far.nfev <= 4000
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_scipys_own_default_does_not_beat_maxfun(method):
+    result = spent(SciPyOptimizer(method, options={"maxfun": 3300}, tol=1e-14))
+    assert result.stop is not optimizers.StopReason.MAXITER
+    assert result.nfev == 3300 or result.fun < 1e-6
+
+
+def test_tnc_goes_on_to_the_minimum():
+    for optimizer in (optimizers.TNC(maxfun=2000), SciPyOptimizer("TNC", options={"maxfun": 2000})):
+        result = optimizer.minimize(WOOD.fun, WOOD.x0, WOOD.jac)
+        assert result.nfev > 100
+        assert np.allclose(result.x, 1, atol=1e-3)
+    # Without it the default of 100 holds, as one that is given does.
+    assert 99 < optimizers.TNC().minimize(WOOD.fun, WOOD.x0, WOOD.jac).nfev <= 102
+    given = SciPyOptimizer("TNC", options={"maxiter": 30, "maxfun": 2000})
+    assert given.minimize(WOOD.fun, WOOD.x0, WOOD.jac).nfev <= 32
+
+
+@pytest.mark.parametrize("name", ["NELDER_MEAD", "POWELL"])
+def test_a_default_of_evaluations_does_not_beat_maxiter(name):
+    result = spent(getattr(optimizers, name)(maxiter=2000, tol=1e-14))
+    method = {"NELDER_MEAD": "Nelder-Mead", "POWELL": "Powell"}[name]
+    theirs = minimize(rosen, START, method=method, tol=1e-14, options={"maxiter": 2000})
+    assert result.fun == pytest.approx(theirs.fun, abs=1e-12)
+    assert result.nfev > 1000 or theirs.nfev <= 1000
+
+
+def test_nfts_default_does_not_beat_what_is_given():
+    def fun(x):
+        return float(np.cos(x).sum())
+
+    assert optimizers.NFT(maxfun=1500).minimize(fun, [0.3, 0.4]).nfev > 1400
+    assert optimizers.NFT(maxiter=700).minimize(fun, [0.3, 0.4]).nit == 700
+    assert optimizers.NFT().minimize(fun, [0.3, 0.4]).nfev <= 1024
+    assert optimizers.NFT(maxfev=100).minimize(fun, [0.3, 0.4], maxfun=1500).nfev <= 100
+
+
+def test_gsls_default_does_not_beat_what_is_given():
+    result = optimizers.GSLS(maxiter=30_000, seed=1).minimize(rosen, START, maxfun=10_500)
+    assert result.nfev > 10_000
+
+
+@pytest.mark.parametrize("name", ["COBYLA", "LBFGSB", "NELDER_MEAD", "POWELL", "SLSQP", "TNC"])
+def test_no_iteration_is_allowed(name):
+    result = spent(getattr(optimizers, name)(maxiter=0))
+    assert not result.success
+    assert result.stop.is_budget
