@@ -52,7 +52,7 @@ def _may_be_masked(kind: type) -> bool:
 
 def check_memory(what: str, count: float, advice: str) -> None:
     """Raise a TooLargeError if so many numbers of double precision do not fit in the memory."""
-    needed, memory = 8 * count, machine_memory()
+    needed, memory = 8 * min(count, 1e300), machine_memory()
     if needed > memory:
         raise TooLargeError(
             f"{what} needs {needed / 2**30:.1f} GiB, and the machine has {memory / 2**30:.1f} GiB: "

@@ -90,7 +90,7 @@ def _guarded(given: NonlinearConstraint, n: int, box: _Box) -> NonlinearConstrai
         "fun": callable(given.fun),
         "jac": callable(given.jac) or is_scheme(given.jac),
         "hess": is_hessian(given.hess),
-        "finite_diff_rel_step": step is None or not np.isnan(as_numbers(step)).any(),
+        "finite_diff_rel_step": step is None or _is_each(as_numbers(step), n),
     }
     for name, is_usable in usable.items():
         if not is_usable:
@@ -146,6 +146,10 @@ class _Functions:
         """Return the sum of their Hessians, each times its part of ``v``."""
         raw = self._given.hess(self._inside(x), np.copy(v))
         return as_matrix(raw, ((self._n, self._n),), "hess of a constraint")
+
+
+def _is_each(numbers: Array, n: int) -> bool:
+    return numbers.shape in ((), (1,), (n,)) and bool(np.isfinite(numbers).all())
 
 
 def _limits(given: Any) -> tuple[Array, Array]:
