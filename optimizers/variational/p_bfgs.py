@@ -131,7 +131,7 @@ class P_BFGS(SciPyOptimizer):  # noqa: N801  # Qiskit's name
             results = OptimizerResults(one.result() for one in runs)
             best = results.best
             entries: dict[str, Any] = {} if best is None else best
-            found = {k: entries[k] for k in ("run", "hess_inv") if k in entries}
+            found: dict[str, Any] = {k: entries[k] for k in ("run", "hess_inv") if k in entries}
             # A run among many keeps its own number.
             run.extra.update({**found, **run.extra, "results": results})
         assert best is not None  # the start is known, or the run has ended with its error
