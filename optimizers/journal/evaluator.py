@@ -94,17 +94,21 @@ class JournaledEvaluator(Evaluator):
             self._take_late(first, wave)
             facts.precision = max(facts.precision, inner.precision)
             new = [inner.started - before[0], inner.gradients - before[1]]
-            if self._recorder.is_of_many:
-                self._note_calls(known, places)
-            else:
-                new = self._with_left(first, new, replayed, handed_on)
+            took: list[int] | None = None
+            if not self._recorder.is_of_many:
+                new, took = self._with_left(first, new, replayed, handed_on)
             facts.started += new[0]
             facts.gradients += new[1]
+            # What has been called is counted, also where it cannot be recorded.
+            if self._recorder.is_of_many:
+                self._note_calls(known, places)
+            elif took is not None:
+                self._recorder.put(f'{{"left":{first},"started":{took}}}')
 
     def _with_left(
         self, first: int, new: list[int], replayed: list[int], handed_on: list[int]
-    ) -> list[int]:
-        """Return how many evaluations a wave took besides those replayed, and record it.
+    ) -> tuple[list[int], list[int] | None]:
+        """Return how many evaluations a wave took besides those replayed, and what is to be noted.
 
         They may be others than one for each answer that was handed on: retries take more, and so
         does a wave that is left while others are under way.
@@ -114,12 +118,12 @@ class JournaledEvaluator(Evaluator):
             took = left.pop(first, replayed)
             new = [max(0, n - old) for n, old in zip(took, replayed, strict=True)]
             self.facts.replayed += new[0]
-            return new
+            return new, None
         took = [old + n for old, n in zip(replayed, new, strict=True)]
-        if took != left.get(first, handed_on):
-            left[first] = took
-            self._recorder.put(f'{{"left":{first},"started":{took}}}')
-        return new
+        if took == left.get(first, handed_on):
+            return new, None
+        left[first] = took
+        return new, took
 
     def _count_replayed(self, block: Block, here: slice, part: list[Record]) -> None:
         """Count the calls that rows of a block took when they were evaluated."""
