@@ -216,9 +216,9 @@ def in_words(name: str, result: OptimizerResult) -> str:
     )
 
 
-def replayed_words(result: OptimizerResult) -> str:
-    """Return, in brackets, how many values came from a journal; nothing if none did."""
-    count = result.get("nreplayed", 0)
+def replayed_words(result: Any) -> str:
+    """Return, in brackets, how many values of results came from a journal; nothing if none."""
+    count = getattr(result, "nreplayed", 0)
     return f" ({count} of {result.nfev} from the journal)" if count else ""
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from typing_extensions import override
 
 from optimizers.errors import release
-from optimizers.result import OptimizerResult
+from optimizers.result import OptimizerResult, replayed_words
 from optimizers.run.memory import FEASIBLE
 
 
@@ -82,7 +82,8 @@ def summary(result: OptimizerResult) -> list[str]:
     """Return a result as the entries of a line in a table."""
     fun = "-" if result.fun is None else f"{result.fun:.8g}"
     stop = f"{result.stop.value}: {type(result.error).__name__}" if "error" in result else None
-    return [fun, str(result.nfev), str(result.nit), stop or result.stop.value]
+    nfev = f"{result.nfev}{replayed_words(result)}"
+    return [fun, nfev, str(result.nit), stop or result.stop.value]
 
 
 def as_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

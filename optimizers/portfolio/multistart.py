@@ -18,7 +18,7 @@ from optimizers.lockstep.results import OptimizerResults, as_table, attached, in
 from optimizers.optimizer import Optimizer
 from optimizers.options.table import FLAG, number, whole
 from optimizers.problem.bounds import as_bounds
-from optimizers.result import OptimizerResult, StopReason
+from optimizers.result import OptimizerResult, StopReason, replayed_words
 from optimizers.scipy import LBFGSB
 
 if TYPE_CHECKING:
@@ -124,8 +124,8 @@ class MultistartResult:
         rows = [[f"{m.fun:.8g}", str(m.count), np.array2string(m.x, precision=4, threshold=8)]
                 for m in self.minima[:_SHOWN]]  # fmt: skip
         head = (
-            f"{len(self.runs)} runs, {self.nfev} evaluations in {self.runs.rounds} rounds; "
-            f"{self.stop.sentence}"
+            f"{len(self.runs)} runs, {self.nfev} evaluations{replayed_words(self.runs)} in "
+            f"{self.runs.rounds} rounds; {self.stop.sentence}"
         )
         if not rows:
             best = None if self.best is None else self.best.fun

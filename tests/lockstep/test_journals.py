@@ -163,6 +163,7 @@ def test_a_larger_budget_goes_on(tmp_path, name):
     whole = LBFGSB().minimize_many(objective.value, STARTS, journal=path)
     assert (whole.nreplayed, whole.nfev) == (short.nfev, objective.calls)
     assert_same(whole, LBFGSB().minimize_many(Objective().value, STARTS))
+    assert f"({whole[0].nreplayed} of {whole[0].nfev} from the journal)" in repr(whole)
     recording = load(path)
     assert recording.is_finished
     assert (recording.result.fun, recording.result.nfev) == (whole.best.fun, whole.nfev)
@@ -175,6 +176,8 @@ def test_a_larger_budget_of_multistart_goes_on(tmp_path):
     assert short.stop is StopReason.MAXFUN
     found = multistart(objective.value, BOX, 300, slots=3, journal=path)
     assert found.runs.nreplayed == short.nfev
+    words = f"{found.nfev} evaluations ({short.nfev} of {found.nfev} from the journal) in "
+    assert words in repr(found)
     assert objective.calls == found.nfev <= 300
 
 
