@@ -27,7 +27,7 @@ _PROBLEMS = "optimizers.problems."
 #: Numbers and text, whose ``repr`` says all.
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, type(...))
 #: Larger arrays are not read, in bytes; nor more parts than this.
-_LARGE, _MANY = 2**28, 1000
+_LARGE, _MANY = 2**28, 300
 #: What of a function's flags decides what it does: its further arguments, and whether it generates.
 _FLAGS = 0x2AC
 #: Where the bases are that hold nothing.
@@ -51,9 +51,7 @@ def identities(problem: Problem) -> dict[str, Any]:
 
 def identity_of(function: Any) -> dict[str, Any]:
     """Return a function's name, None if that is not certain, and the checksums of its parts."""
-    parts = Parts()
-    parts.visit(function, CODE)
-    return {"name": _name(function), "parts": parts.checksums()}
+    return {"name": _name(function), "parts": Parts(function).checksums()}
 
 
 def _name(function: Any) -> str | None:
@@ -121,10 +119,16 @@ def _functions(cls: type) -> Iterable[Any]:
 class Parts:
     """The parts of a function and their checksums."""
 
-    def __init__(self) -> None:
+    def __init__(self, function: Any) -> None:
         self._sums: dict[str, Any] = {}
-        # Kept, so that no other object gets the same id.
-        self._seen: dict[int, Any] = {}
+        # Kept, so that no other object gets the same id; those that are found are added to its end.
+        self._found: dict[int, tuple[Any, str]] = {}
+        self._visit(function, CODE)
+        done = 0
+        while done < len(self._found):  # and no recursion: programs call through many functions
+            for each in list(self._found.values())[done:]:
+                self._add_callable(*each)
+                done += 1
 
     def checksums(self) -> dict[str, str]:
         """Return the checksum of each part, by what it is in words."""
@@ -135,11 +139,13 @@ class Parts:
             self._sums[label] = hashlib.blake2b(digest_size=8)
         self._sums[label].update(data)
 
-    def visit(self, function: Any, label: str) -> None:
+    def _visit(self, function: Any, label: str) -> None:
+        """Note that a function is to be added, once."""
+        if len(self._found) < _MANY:
+            self._found.setdefault(id(function), (function, label))
+
+    def _add_callable(self, function: Any, label: str) -> None:
         """Add a function, what it is around, and what it uses."""
-        if id(function) in self._seen or len(self._seen) >= _MANY:
-            return
-        self._seen[id(function)] = function
         if isinstance(function, types.FunctionType):
             if not _is_library(function.__code__.co_filename):
                 self._add_function(function, label)
@@ -153,7 +159,7 @@ class Parts:
             self._add_values("args", [("", function.args)])
         inner = _inner(function)
         if inner is not None:
-            self.visit(inner, label)
+            self._visit(inner, label)
         if isinstance(function, types.MethodType):
             self._add_object(function.__self__)
         elif not isinstance(function, types.FunctionType | type):
@@ -185,7 +191,7 @@ class Parts:
                     if not isinstance(vars(value)[attribute], types.ModuleType):
                         self._add_used(attribute, vars(value)[attribute], attributes)
         elif callable(value):
-            self.visit(value, f"the code of {name}")
+            self._visit(value, f"the code of {name}")
         else:
             self._add_values("the value of", [(name, value)])
 
@@ -201,7 +207,7 @@ class Parts:
                 continue
             for function in _functions(base):
                 if isinstance(function, types.FunctionType):
-                    self.visit(function, f"the code of {function.__name__}")
+                    self._visit(function, f"the code of {function.__name__}")
             shown = [item for item in vars(base).items() if not item[0].startswith("__")]
             self._add_values(f"the value of {base.__name__}", shown)
 
@@ -220,7 +226,7 @@ class Parts:
                 if isinstance(getattr(cls, name, None), functools.cached_property):
                     continue  # it follows from the rest, and may be rounded otherwise
                 if callable(held):
-                    self.visit(held, f"the code of {name}")
+                    self._visit(held, f"the code of {name}")
                 else:
                     self._add_values("the value of", [(name, held)])
 

@@ -206,6 +206,15 @@ def test_an_objective_that_returns_the_gradient_is_known_in_every_call(tmp_path,
                 minimize(defined(source.replace("fun", "other").replace("1", "2"), "other"), path)
 
 
+def test_a_long_chain_of_functions_is_read_to_some_depth(tmp_path):
+    chain = [f"def f{i}(x): return f{i + 1}(x)" for i in range(600)]
+    source = "\n".join([*chain, "def f600(x): return float(x @ x)"])
+    LBFGSB().minimize(defined(source, "f0"), START, maxfun=3, journal=tmp_path / "run.jsonl")
+    edited = defined(source.replace("f100(x)", "2 * f100(x)", 1), "f0")
+    with pytest.warns(OptimizerWarning, match="fun: the code of f99 changed"):
+        LBFGSB().minimize(edited, START, maxfun=3, journal=tmp_path / "run.jsonl")
+
+
 def test_another_name_is_refused_unless_it_is_the_same_function(tmp_path):
     path = tmp_path / "run.jsonl"
     LBFGSB().minimize(rosen, START, rosen_der, journal=path)
