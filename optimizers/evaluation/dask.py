@@ -1,26 +1,22 @@
 """Dask: a client as an executor whose tasks leave nothing behind on the cluster."""
 
+import functools
+import uuid
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from typing import Any, NamedTuple
+from typing import Any
 
 from typing_extensions import override
 
 from optimizers.errors import OptionError, WorkerDiedError
-from optimizers.evaluation.starts import ClusterStarts, Register
+from optimizers.evaluation.starts import Register, Starts
 
 # Of the tasks that this process, a worker of Dask's, begins.
 _REGISTER = Register()
 
 
-class _Start(NamedTuple):
-    """The start of a task in a worker of Dask's."""
-
-    run: str
-    number: int
-
-    def note(self) -> bool:
-        return _REGISTER.note(self.run, self.number)
+def _begin(run: str, number: int, deadline: float) -> bool:
+    return _REGISTER.note(run, number)
 
 
 def _close(run: str) -> set[int]:
@@ -66,9 +62,10 @@ class DaskExecutor(Executor):
         if sent:
             self._client.cancel(sent)
 
-    def starts(self) -> ClusterStarts:
+    def starts(self) -> Starts:
         """Return what tells which tasks of a run have begun."""
-        return ClusterStarts(_Start, self._begun)
+        run = uuid.uuid4().hex
+        return Starts(functools.partial(_begin, run), functools.partial(self._begun, run))
 
     def _begun(self, run: str) -> set[int]:
         try:

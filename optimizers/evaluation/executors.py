@@ -17,7 +17,7 @@ from optimizers.errors import BrokenPoolError, OptionError
 from optimizers.evaluation.dask import DaskExecutor, dask_executor, is_dask
 from optimizers.evaluation.evaluator import Facts
 from optimizers.evaluation.pool_map import executor_behind
-from optimizers.evaluation.starts import FileStarts, Starts
+from optimizers.evaluation.starts import Starts, file_starts
 from optimizers.evaluation.task import Form, Function, begin, withdraw
 from optimizers.evaluation.wave import Block
 
@@ -72,7 +72,7 @@ class Workers:
             return own()  # type: ignore[no-any-return]  # duck typed, as executors are
         # Processes of this machine, for which some tasks are queued that are called running.
         kept = getattr(self.executor, "_processes", None)
-        return FileStarts() if isinstance(kept, dict) else None
+        return file_starts() if isinstance(kept, dict) else None
 
     @property
     def look(self) -> Callable[[], None] | None:

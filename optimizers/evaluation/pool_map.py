@@ -8,7 +8,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from optimizers.evaluation.starts import FileStarts
+from optimizers.evaluation.starts import Starts, file_starts
 
 #: Where the methods are whose pool does more than they: it takes back, and tells who failed.
 _MAPS = ("concurrent.futures._base", "concurrent.futures.process")
@@ -50,9 +50,9 @@ class MultiprocessingExecutor(Executor):
         self._pool.apply_async(fn, args, kwargs, *ends)
         return future
 
-    def starts(self) -> FileStarts:
+    def starts(self) -> Starts:
         """Return what tells which tasks have begun."""
-        return FileStarts()
+        return file_starts()
 
     def look(self) -> None:
         """Let what is waited for fail if a process has died: it may have had any of it."""

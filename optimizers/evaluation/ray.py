@@ -1,14 +1,15 @@
 """Ray: its tasks behind the interface of an executor."""
 
 import functools
+import uuid
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from typing import Any, NamedTuple
+from typing import Any
 
 from typing_extensions import override
 
 from optimizers.errors import MissingExtraError, WorkerDiedError
-from optimizers.evaluation.starts import ClusterStarts, Register
+from optimizers.evaluation.starts import Register, Starts
 
 
 class RayExecutor(Executor):
@@ -40,9 +41,11 @@ class RayExecutor(Executor):
         self._remote = ray.remote(**{"max_retries": 0, **options})(_call)
         self.num_workers = max_workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
 
-    def starts(self) -> ClusterStarts:
+    def starts(self) -> Starts:
         """Return what tells which tasks of a run have begun."""
-        return ClusterStarts(functools.partial(_Start, self._register), self._begun)
+        run = uuid.uuid4().hex
+        begin = functools.partial(_begin, self._register, run)
+        return Starts(begin, functools.partial(self._begun, run))
 
     @functools.cached_property
     def _register(self) -> Any:
@@ -64,17 +67,10 @@ class RayExecutor(Executor):
         return home
 
 
-class _Start(NamedTuple):
-    """The start of a task of Ray's."""
+def _begin(register: Any, run: str, number: int, deadline: float) -> bool:
+    import ray
 
-    register: Any
-    run: str
-    number: int
-
-    def note(self) -> bool:
-        import ray
-
-        return bool(ray.get(self.register.note.remote(self.run, self.number)))
+    return bool(ray.get(register.note.remote(run, number)))
 
 
 class _Sent(Future[Any]):

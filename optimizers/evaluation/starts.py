@@ -1,95 +1,86 @@
 """Which tasks have begun, where an executor does not tell that one waits in its queue."""
 
 import contextlib
+import functools
 import itertools
 import os
 import struct
 import tempfile
 import threading
 import time
-import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 #: Of how many of the latest runs a register knows.
 _KEPT = 1000
 
 
-class Start(Protocol):
-    """Goes with a task."""
+class Start(NamedTuple):
+    """Goes with a task, to where it is evaluated."""
 
-    @property
-    def number(self) -> int:
-        """Tells the task from the others of its run."""
-        ...
+    begin: Callable[[int, float], bool]
+    number: int
+    deadline: float
 
     def note(self) -> bool:
         """Note that the task begins, and return whether it still may."""
-        ...
+        return self.begin(self.number, self.deadline)
 
 
-class Starts(Protocol):
-    """The starts of a run's tasks."""
+class Starts:
+    """The starts of a run's tasks.
+
+    ``begin`` notes one, and says no if it is too late; ``noted`` tells when the time is up which
+    have begun, and no other will.
+    """
+
+    def __init__(
+        self,
+        begin: Callable[[int, float], bool],
+        noted: Callable[[], set[int]],
+        close: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._begin = begin
+        self._numbers = itertools.count()
+        self.noted, self.close = noted, close
 
     def next(self, deadline: float) -> Start:
-        """Return the start of another task, that has to be before a time of this machine's."""
-        ...
-
-    def noted(self) -> set[int]:
-        """Return which tasks have begun when the time is up: no other will."""
-        ...
-
-    def close(self) -> None:
-        """Give back what is held; there are no further questions."""
-        ...
-
-
-class FileStart(NamedTuple):
-    """The start of a task in a process of this machine, noted in a file."""
-
-    deadline: float
-    path: str
-    number: int
-
-    def note(self) -> bool:
-        """Note that the task begins, and return whether it still may.
-
-        In this order: what is not noted when the time is up will find that it is.
-        """
-        with contextlib.suppress(FileNotFoundError):  # the run has ended, and asks no more
-            file = os.open(self.path, os.O_WRONLY | os.O_APPEND)
-            try:
-                os.write(file, struct.pack("=q", self.number))
-            finally:
-                os.close(file)
-        return time.monotonic() <= self.deadline
-
-
-class FileStarts:
-    """The starts of tasks in processes of this machine."""
-
-    def __init__(self) -> None:
-        file, self._path = tempfile.mkstemp(prefix="optimizers-")
-        os.close(file)
-        self._numbers = itertools.count()
-
-    def next(self, deadline: float) -> FileStart:
         """Return the start of another task."""
-        return FileStart(deadline, self._path, next(self._numbers))
+        return Start(self._begin, next(self._numbers), deadline)
 
-    def noted(self) -> set[int]:
-        """Return which tasks have begun."""
-        return {number for (number,) in struct.iter_unpack("=q", Path(self._path).read_bytes())}
 
-    def close(self) -> None:
-        """Remove the file."""
+def file_starts() -> Starts:
+    """Return the starts of tasks in processes of this machine, which has one clock for all."""
+    file, path = tempfile.mkstemp(prefix="optimizers-")
+    os.close(file)
+
+    def noted() -> set[int]:
+        return {number for (number,) in struct.iter_unpack("=q", Path(path).read_bytes())}
+
+    def close() -> None:
         with contextlib.suppress(OSError):  # a process is about to note something
-            os.unlink(self._path)
+            os.unlink(path)
+
+    return Starts(functools.partial(_begin, path), noted, close)
+
+
+def _begin(path: str, number: int, deadline: float) -> bool:
+    """Note a start, and then look at the clock: what is not noted by then finds it is too late."""
+    with contextlib.suppress(FileNotFoundError):  # the run has ended, and asks no more
+        file = os.open(path, os.O_WRONLY | os.O_APPEND)
+        try:
+            os.write(file, struct.pack("=q", number))
+        finally:
+            os.close(file)
+    return time.monotonic() <= deadline
 
 
 class Register:
-    """Which tasks of runs have begun; once that is told of a run, no other of its tasks may."""
+    """Which tasks of runs have begun, for machines with clocks of their own.
+
+    Once that is told of a run, no other of its tasks may begin.
+    """
 
     def __init__(self) -> None:
         self._runs: dict[str, set[int] | frozenset[int]] = {}
@@ -111,25 +102,3 @@ class Register:
         with self._lock:
             self._runs[run] = begun = frozenset(self._runs.get(run, ()))
             return set(begun)
-
-
-class ClusterStarts:
-    """The starts of tasks on a cluster, whose machines have clocks of their own."""
-
-    def __init__(
-        self, start: Callable[[str, int], Start], close: Callable[[str], set[int]]
-    ) -> None:
-        self._start, self._close = start, close
-        self._run = uuid.uuid4().hex
-        self._numbers = itertools.count()
-
-    def next(self, deadline: float) -> Start:
-        """Return the start of another task."""
-        return self._start(self._run, next(self._numbers))
-
-    def noted(self) -> set[int]:
-        """Return which tasks have begun; no other will."""
-        return self._close(self._run)
-
-    def close(self) -> None:
-        """Do nothing: what a cluster has not begun at the end of a run, it is told to forget."""
