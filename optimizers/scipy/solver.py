@@ -99,12 +99,21 @@ class FreeVariables:
         # Where there is no room for a step the function clips it: that slope is zero.
         is_fixed, open_ends = box.lb == box.ub, np.array([[-np.inf], [np.inf]])
         room = tuple(np.where(is_fixed, open_ends, [box.lb, box.ub]))
+        latest: dict[bytes, Any] = {}  # the point where the Jacobian is wanted next, mostly
+
+        def fun(x: Array) -> Any:
+            latest.clear()
+            latest[x.tobytes()] = values = given.fun(x)
+            return values
+
         inner = copy.copy(given)
+        inner.fun = fun
         inner.jac = lambda x: approx_derivative(
             given.fun,
             self.problem.clip(x),
             method=given.jac,
             rel_step=given.finite_diff_rel_step,
+            f0=latest.get(x.tobytes()),
             sparsity=given.finite_diff_jac_sparsity,
             bounds=room,
         )
