@@ -171,7 +171,7 @@ def test_fidelities_are_recorded_in_a_journal(tmp_path):
     optimizer = QNSPSA(overlap, maxiter=4, seed=1, journal=tmp_path / "run.jsonl")
     first = optimizer.minimize(bowl, X0)
     assert len(calls) == 16
-    again = optimizer.minimize(lambda x: pytest.fail("it is recorded"), X0)
+    again = optimizer.minimize(lambda x: pytest.fail("it is recorded"), X0, journal_check="off")
     assert len(calls) == 16
     assert np.array_equal(again.x, first.x)
     assert again.nhev == first.nhev == 4
