@@ -27,11 +27,13 @@ import scipy.optimize
 import scipy.sparse
 
 import optimizers
-from optimizers import EvaluationError, OptimizerError, OptimizerResult
+from optimizers import EvaluationError, OptimizerError, OptimizerResult, TooLargeError
 from tests.making import fidelity
 
 #: The most evaluations of a line, and the seconds after which it hangs.
 MOST, SECONDS = 5000, 60
+#: What may be known only in a run: what functions return, and how much memory it takes.
+LATE = (EvaluationError, TooLargeError)
 #: How often the functions below were called.
 calls = 0
 
@@ -348,7 +350,7 @@ def mistake(line: str) -> tuple[str, str] | None:
         except OptimizerError as error:
             # What a function returns cannot be known before.
             functions = any(word in line for word in ("returns", "raises", "lambda"))
-            if calls and not functions and not isinstance(error, EvaluationError):
+            if calls and not functions and not isinstance(error, LATE):
                 return f"late {_place(error)}", f"after {calls} evaluations: {_words(error)}"
             return None
         except (UsersError, StopIteration):

@@ -57,7 +57,7 @@ def _as_constraint(given: Any, n: int, box: _Box) -> Constraint:
                 f"A of a LinearConstraint is {given.A!r:.200}, expected finite numbers of shape "
                 f"(m, {n}): a column for each variable."
             )
-        plain = LinearConstraint(matrix, *_limits(given), given.keep_feasible)
+        plain = LinearConstraint(matrix, *_limits(given)[:2], given.keep_feasible)
         return Constraint(plain, lambda x: matrix @ x, plain.lb, plain.ub)
     if isinstance(given, NonlinearConstraint):
         guarded = _guarded(given, n, box)
@@ -85,7 +85,7 @@ def _as_constraint(given: Any, n: int, box: _Box) -> Constraint:
 
 def _guarded(given: NonlinearConstraint, n: int, box: _Box) -> NonlinearConstraint:
     """Return a constraint with functions that are asked inside the bounds, and checked."""
-    step, (lower, upper) = given.finite_diff_rel_step, _limits(given)
+    step, (lower, upper, size) = given.finite_diff_rel_step, _limits(given)
     usable = {
         "fun": callable(given.fun),
         "jac": callable(given.jac) or is_scheme(given.jac),
@@ -98,7 +98,7 @@ def _guarded(given: NonlinearConstraint, n: int, box: _Box) -> NonlinearConstrai
                 f"{name} of a constraint is {getattr(given, name)!r:.200}, expected what "
                 "scipy.optimize.NonlinearConstraint takes."
             )
-    functions = _Functions(given, n, box, np.broadcast(lower, upper).size)
+    functions = _Functions(given, n, box, size)
     return NonlinearConstraint(
         functions.values,
         lower,
@@ -152,14 +152,12 @@ def _is_each(numbers: Array, n: int) -> bool:
     return numbers.shape in ((), (1,), (n,)) and bool(np.isfinite(numbers).all())
 
 
-def _limits(given: Any) -> tuple[Array, Array]:
-    """Return the limits of a constraint, in which there is a number for each component."""
-    lower, upper = as_numbers(given.lb), as_numbers(given.ub)
-    try:
-        is_vector = np.broadcast(lower, upper, np.asarray(given.keep_feasible, bool)).ndim <= 1
-    except (TypeError, ValueError):
-        is_vector = False
-    if not is_vector or np.isnan(lower).any() or np.isnan(upper).any():
+def _limits(given: Any) -> tuple[Array, Array, int]:
+    """Return the limits of a constraint, and for how many components they are given."""
+    lower, upper, kept = map(as_numbers, (given.lb, given.ub, given.keep_feasible))
+    sizes = {a.size for a in (lower, upper, kept) if a.shape not in ((), (1,))}
+    is_vector = len(sizes) <= 1 and max(a.ndim for a in (lower, upper, kept)) <= 1
+    if not is_vector or any(np.isnan(a).any() for a in (lower, upper, kept)):
         raise InvalidInputError(
             f"lb, ub and keep_feasible of a constraint are {given.lb!r:.80}, {given.ub!r:.80} and "
             f"{given.keep_feasible!r:.80}, expected one for all components, or one for each: real "
@@ -170,4 +168,4 @@ def _limits(given: Any) -> tuple[Array, Array]:
             f"lb and ub of a constraint are {given.lb!r:.80} and {given.ub!r:.80}: no number lies "
             "between them."
         )
-    return lower, upper
+    return lower, upper, max(sizes, default=1)
