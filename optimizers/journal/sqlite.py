@@ -8,6 +8,7 @@ machine, and from there into the database about once a second; between runs ther
 """
 
 import contextlib
+import os
 import shutil
 import sqlite3
 import tempfile
@@ -15,6 +16,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from optimizers.errors import JournalError, warn_user
 from optimizers.journal.checksum import sealed
@@ -49,6 +51,8 @@ class SqliteLines:
         if Path(path).exists():
             with looked_at(path):
                 pass
+            if not os.access(path, os.W_OK):
+                raise JournalError(f"The journal {path} cannot be opened: it is read-only.")
         self._database = _connected(path)
         self._execute = self._database.execute
         with self._opening():
@@ -135,7 +139,7 @@ def read_rows(path: str) -> list[bytes]:
 def looked_at(path: str) -> Iterator[sqlite3.Connection]:
     """Open a database that is a journal, whole as far as can be seen, and change nothing."""
     check_regular(path)
-    log = Path(f"{path}-wal")
+    log = Path(f"{os.path.realpath(path)}-wal")  # beside the file, not beside a link to it
     size = log.stat().st_size if log.exists() else None
     with contextlib.ExitStack() as stack:
         try:
@@ -160,11 +164,11 @@ def looked_at(path: str) -> Iterator[sqlite3.Connection]:
 
 def _copied(path: str, folder: str) -> str:
     """Copy a database and what is beside it, and return the path of the copy."""
-    copy = f"{folder}/copy"
+    copy, real = f"{folder}/copy", os.path.realpath(path)
     try:
         for suffix in ("", "-wal", "-journal"):
-            if not suffix or Path(path + suffix).exists():
-                shutil.copyfile(path + suffix, copy + suffix)
+            if not suffix or Path(real + suffix).exists():
+                shutil.copyfile(real + suffix, copy + suffix)
     except OSError as error:
         raise JournalError(f"The journal {path} cannot be read: {error.strerror}.") from error
     return copy
@@ -210,7 +214,7 @@ def _connected(path: str, query: str = "") -> sqlite3.Connection:
     try:
         # A stepper's algorithm runs in a thread of its own, never in two at the same time.
         return sqlite3.connect(
-            f"{Path(path).absolute().as_uri()}{query}",
+            f"file:{quote(os.fsencode(os.path.abspath(path)), safe='')}{query}",
             timeout=0.0,
             isolation_level=None,
             check_same_thread=False,

@@ -95,6 +95,19 @@ def test_a_copy_without_the_log_says_so(tmp_path, short):
     assert resumed(path)[1] == 0  # without a word: all is there now
 
 
+def test_a_link_and_a_name_of_any_letters_find_the_log(tmp_path, short):
+    path, link = tmp_path / "a ?#%20;é&=.db", tmp_path / "link.db"
+    for suffix in ("", "-wal"):
+        shutil.copy(f"{short}{suffix}", f"{path}{suffix}")
+    link.symlink_to(path)
+    for name in (path, link):
+        assert len(load(name).records) == 40
+    result, calls = resumed(link)
+    assert calls == result.nfev - 40
+    assert resumed(path)[1] == 0
+    assert sorted(os.listdir(tmp_path)) == sorted([path.name, link.name])
+
+
 def test_the_log_is_merged_often(tmp_path):
     killed(tmp_path / "run.db", 1200)
     (tmp_path / "run.db-wal").unlink()
