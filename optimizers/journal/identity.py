@@ -94,12 +94,12 @@ def _is_library(file: str) -> bool:
 
 def _is_users(cls: type) -> bool:
     """Return whether a class is a user's own."""
-    files: set[str | None] = {
-        item.__code__.co_filename
-        for item in _functions(cls)
-        if isinstance(item, types.FunctionType)
-    } or {getattr(sys.modules.get(cls.__module__), "__file__", None)}
-    return not any(file is None or _is_library(file) for file in files)
+    file = getattr(sys.modules.get(cls.__module__), "__file__", None)
+    files = [str(file)]
+    if file is None:  # typed in, or compiled
+        functions = (each for each in _functions(cls) if isinstance(each, types.FunctionType))
+        files = [function.__code__.co_filename for function in functions]
+    return any(not _is_library(each) for each in files)
 
 
 def _is_ours(cls: type) -> bool:

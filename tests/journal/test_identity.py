@@ -1,5 +1,6 @@
 """A journal answers for the objective that it was begun with, and says so where that is another."""
 
+import dataclasses
 import functools
 import json
 import os
@@ -33,7 +34,8 @@ START = [3.0, 4.0]
 
 def defined(source, name="fun", **given):
     """Return a function of source text, as a script or a notebook defines it."""
-    namespace = {"np": np, "functools": functools, "vectorized": vectorized, **given}
+    namespace = {"np": np, "functools": functools, "dataclasses": dataclasses}
+    namespace |= {"vectorized": vectorized, **given}
     exec(compile(source, "<stdin>", "exec"), namespace)
     return namespace[name]
 
@@ -105,6 +107,14 @@ EDITS = {
         "- 1",
         "- 5",
         "fun: the code of shift",
+    ),
+    "dataclass": (
+        "@dataclasses.dataclass\nclass M:\n    a: int = 1\n    known: list = "
+        "dataclasses.field(default_factory=list)\n    @property\n    def twice(self): return self.a"
+        "\n    def __call__(self, x): return float((x - self.twice) @ (x - self.twice))\nfun = M()",
+        "a: int = 1",
+        "a: int = 5",
+        "fun: the value of",
     ),
     "wrapped": (
         "def f(x): return float((x - 1) @ (x - 1))\n@functools.wraps(f)\ndef fun(x): return f(x)",
