@@ -104,12 +104,12 @@ class OptimizerWarning(UserWarning):
     """Something given by the user is not used as given: ignored, or changed to fit."""
 
 
-def warn_user(message: str) -> None:
-    """Warn with :class:`OptimizerWarning`, at the user's line that called the package or SciPy."""
+def warn_user(message: str, category: type[Warning] = OptimizerWarning) -> None:
+    """Warn at the user's line that called the package or SciPy."""
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and _is_between(frame):
         level, frame = level + 1, frame.f_back
-    warnings.warn(message, OptimizerWarning, stacklevel=level)
+    warnings.warn(message, category, stacklevel=level)
 
 
 def _is_between(frame: FrameType) -> bool:

@@ -136,6 +136,11 @@ class Run:
         return self.waves.evaluator.facts.calls_singly
 
     @property
+    def saves_points(self) -> bool:
+        """Whether a point that is not asked for is saved: it costs a call, or a worker."""
+        return self.calls_singly or self.waves.evaluator.facts.has_workers
+
+    @property
     def is_watched(self) -> bool:
         """Whether iterations are of interest to anybody but the algorithm."""
         return (

@@ -69,6 +69,8 @@ class Method:
     #: Whether it wants the gradient at each point where it wants the value, so that both are best
     #: evaluated in one wave.
     joint: bool = False
+    #: Whether it may end on a point where it did not ask for the gradient.
+    ends_unknown: bool = False
     #: The options that set the steps of finite differences.
     differences: tuple[str, ...] = ()
     #: Pairs of options of which the first may not be more than the second.
@@ -81,6 +83,10 @@ class Method:
     budget: tuple[str, ...] = ("maxfun",)
     #: Whether ``maxiter`` is the run's to count, since the method's own counts something else.
     counted_by_run: bool = False
+    #: Whether SciPy's ``maxiter`` limits evaluations, where the class counts iterations.
+    scipy_counts_points: bool = False
+    #: What SciPy warns with where ``disp`` is set and a run has not converged.
+    warns: type[Warning] | None = None
     #: Whether it asks for points again and counts that: its own limit would come too early.
     asks_twice: bool = False
     #: Whether the Hessian must be a function, and no difference scheme will do.

@@ -43,6 +43,7 @@ _line_search = functools.partial(
     differences=_STEPS,
     ordered=(("c1", "c2"),),
     tol=("gtol",),
+    warns=scipy.optimize.OptimizeWarning,
     stops=_LINE_SEARCH_STOPS,
 )
 _derivative_free = functools.partial(
@@ -66,6 +67,7 @@ def _trust_region(*further: Option, callable_hessian: bool = False) -> Method:
         unfinished=unfinished.hess,
         ordered=(("initial_trust_radius", "max_trust_radius"),),
         tol=("gtol",),
+        warns=RuntimeWarning,
         stops={0: Stop.GRADIENT, 1: Stop.MAXITER, 2: Stop.NO_PROGRESS, 3: Stop.NO_PROGRESS},
     )
 
@@ -95,6 +97,7 @@ METHODS: dict[str, Method] = {
             ),
         ),
         tol=("xatol", "fatol"),
+        warns=RuntimeWarning,
         budget=("maxfev", "maxfun"),
         counted_by_run=True,
         matrices=1,
@@ -113,6 +116,7 @@ METHODS: dict[str, Method] = {
             ),
         ),
         tol=("xtol", "ftol"),
+        warns=RuntimeWarning,
         budget=("maxfev", "maxfun"),
         asks_twice=True,
         unfinished=unfinished.direc,
@@ -152,6 +156,7 @@ METHODS: dict[str, Method] = {
         hessian=Level.supported,
         ordered=(("c1", "c2"),),
         tol=("xtol",),
+        warns=scipy.optimize.OptimizeWarning,
         # With a step of 1e-8 most differences of gradients are zero, and so called curvatures.
         low_precision={"eps": math.sqrt},
         stops={**_LINE_SEARCH_STOPS, 0: Stop.STEP},
@@ -189,6 +194,7 @@ METHODS: dict[str, Method] = {
         feasibility="catol",
         tol=("tol",),
         counted_by_run=True,
+        scipy_counts_points=True,
         strips_fixed=True,
         matrices=2,
         lock=locks.COBYLA,
@@ -244,6 +250,7 @@ METHODS: dict[str, Method] = {
         ),
         bounds=Level.supported,
         constraints=Level.supported,
+        ends_unknown=True,
         differences=_STEPS,
         feasibility="ftol",
         tol=("ftol",),

@@ -145,8 +145,8 @@ TNC_OPTIONS = (
     like("maxiter", default=100).means(
         "Maximum number of function evaluations as SciPy's TNC counts them: one for the value and "
         "its gradient together, whatever they cost. It looks at the limit now and then, and may "
-        "pass it by one or two. The hard limit in points is ``maxfun``, and whichever comes first "
-        "ends the run: to allow more, raise both."
+        "pass it by one or two. The hard limit in points is ``maxfun``; where that is given, the "
+        "default of this one does not end the run before."
     ),
     Option("accuracy", 0, NUMBER).means(
         "Relative step of the gradient differences. 0 stands for what suits the gradient: the "

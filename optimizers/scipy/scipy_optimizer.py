@@ -15,6 +15,7 @@ from optimizers.errors import (
     MisplacedBoundsError,
     UnknownOptionError,
     nearest_names,
+    warn_user,
 )
 from optimizers.evaluation.arguments import with_arguments
 from optimizers.gradients.source import GradientSource, Jacobian
@@ -269,6 +270,15 @@ class SciPyOptimizer(Optimizer):
     def _finished(self, run: Run, result: OptimizerResult) -> None:
         self._solver(run.problem).report(run, result)
         super()._finished(run, result)
+        category, is_told = self._info.warns, self._options.get("disp")
+        has_failed = not (result.success or result.stop is StopReason.CALLBACK)
+        if category is not None and is_told and has_failed:
+            warn_user(result.message, category)
+
+    @property
+    def _counts_points(self) -> bool:
+        """Whether ``maxiter`` limits evaluations, as SciPy's does."""
+        return self._info.scipy_counts_points and not self._method_name
 
     def _limits(self, maxfun: int | None) -> dict[str, int]:
         """Return the limits that hold: of those given none is beaten by a default."""
@@ -283,11 +293,13 @@ class SciPyOptimizer(Optimizer):
     @override
     def _budget(self, maxfun: int | None) -> int | None:
         limits = self._limits(maxfun)
-        return min((limits[name] for name in self._info.budget if name in limits), default=None)
+        names = (*self._info.budget, *(("maxiter",) if self._counts_points else ()))
+        return min((max(1, limits[name]) for name in names if name in limits), default=None)
 
     @override
     def _iteration_limit(self, maxfun: int | None) -> int | None:
-        return self._limits(maxfun).get("maxiter") if self._info.counted_by_run else None
+        is_counted = self._info.counted_by_run and not self._counts_points
+        return self._limits(maxfun).get("maxiter") if is_counted else None
 
     @override
     def _feasibility(self, problem: Problem) -> float:

@@ -1,5 +1,6 @@
 """A run handed over to :func:`scipy.optimize.minimize`: its questions, iterations and ending."""
 
+import contextlib
 import copy
 import sys
 import traceback
@@ -21,6 +22,7 @@ from optimizers.problem.constraints import Constraint
 from optimizers.problem.derivatives import Given, Joint
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
+from optimizers.run.budget import StopRun
 from optimizers.run.fast_path import fast_gradient, fast_path, fast_value
 from optimizers.run.hessians import covered
 from optimizers.run.outcome import Outcome, outcome_of
@@ -156,7 +158,7 @@ class ScipySolver(Solver):
         takes_gradient = info.gradient >= SupportLevel.supported
         joint = takes_gradient and (
             isinstance(problem.derivatives, Joint)
-            or ((info.joint or not run.calls_singly) and not isinstance(problem.derivatives, Given))
+            or ((info.joint or not run.saves_points) and not isinstance(problem.derivatives, Given))
             or run.penalizes
             or is_drawn
         )
@@ -263,6 +265,9 @@ class ScipySolver(Solver):
         stop = next(words, None) or self._info.stops.get(status, default)
         self._keep(run, raw)
         x = free.whole(raw.x)
+        if success and self._info.ends_unknown:
+            with contextlib.suppress(StopRun):  # a budget's end takes nothing from the success
+                run.gradient(run.problem.clip(x))
         if self._info.gradient == SupportLevel.ignored and run.best is not None:
             # Where a search without gradients ends need not be the best point it found: COBYLA's
             # end before SciPy 1.16, and any that gave up. What is feasible, the method knows best.

@@ -1,8 +1,11 @@
 """Of what limits a run, what was given is not beaten by a default."""
 
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
-from scipy.optimize import minimize, rosen
+from scipy.optimize import minimize, rosen, rosen_der
 
 import optimizers
 from optimizers import SciPyOptimizer
@@ -74,3 +77,50 @@ def test_no_iteration_is_allowed(name):
     result = spent(getattr(optimizers, name)(maxiter=0))
     assert not result.success
     assert result.stop.is_budget
+
+
+@pytest.mark.parametrize("maxiter", [8, 30])
+def test_cobylas_maxiter_counts_evaluations_as_scipys_does(maxiter):
+    options = {"maxiter": maxiter}
+    theirs = minimize(rosen, START, method="COBYLA", options=options)
+    ours = SciPyOptimizer("COBYLA", options=options).minimize(rosen, START)
+    assert ours.nfev == theirs.nfev == maxiter
+    assert ours.stop is optimizers.StopReason.MAXFUN
+    assert optimizers.COBYLA(maxiter=maxiter).minimize(rosen, START).nit == maxiter
+
+
+@pytest.mark.parametrize("method", ["Nelder-Mead", "Powell", "CG", "BFGS", "SLSQP", "COBYQA"])
+def test_disp_warns_where_scipy_warns(method, capsys):
+    options = {"maxiter": 3, "disp": True}
+    told = []
+    for run in (
+        lambda: minimize(rosen, START, method=method, options=options),
+        lambda: SciPyOptimizer(method, options=options).minimize(rosen, START),
+    ):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            run()
+        told.append([warning.category for warning in caught])
+    assert told[0] == told[1]
+    assert "SciPyOptimizer" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("jac", [None, rosen_der])
+def test_slsqp_on_workers_takes_the_points_that_suffice(jac):
+    alone = optimizers.SLSQP().minimize(rosen, START, jac)
+    with ThreadPoolExecutor(3) as pool:
+        result = optimizers.SLSQP().minimize(rosen, START, jac, workers=pool)
+    assert (result.nfev, result.njev) == (alone.nfev, alone.njev)
+    assert np.array_equal(result.x, alone.x)
+
+
+@pytest.mark.parametrize("name", ["powell_badly_scaled", "hs2"])
+@pytest.mark.parametrize("by", ["jac", "differences"])
+def test_slsqp_knows_the_gradient_at_its_end(name, by):
+    problem = get_problem(name)
+    jac = problem.jac if by == "jac" else None
+    result = optimizers.SLSQP().minimize(problem.fun, problem.x0, jac, problem.bounds)
+    assert result.success
+    assert result.jac is not None
+    if by == "jac":
+        assert np.array_equal(result.jac, problem.jac(result.x))
