@@ -5,8 +5,9 @@ import inspect
 import math
 import re
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -316,10 +317,16 @@ def complete(cls: type, sections: Sections, *others: str) -> None:
     cls.__doc__ = "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 
-def constructor_defaults(cls: type) -> dict[str, object]:
+def constructor_defaults(cls: type) -> Mapping[str, object]:
     """Return the parameters that a class' constructor names, with their defaults."""
-    parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]  # type: ignore[misc]
-    return {p.name: p.default for p in parameters if p.kind not in _CATCH_ALL}
+    return _defaults(cls.__init__)  # type: ignore[misc]  # of this class, whatever others have
+
+
+@functools.lru_cache(maxsize=256)  # each run asks, and reading a signature takes long
+def _defaults(constructor: Callable[..., None]) -> Mapping[str, object]:
+    parameters = list(inspect.signature(constructor).parameters.values())[1:]
+    named = {p.name: p.default for p in parameters if p.kind not in _CATCH_ALL}
+    return MappingProxyType(named)
 
 
 @functools.cache  # most are in many classes
