@@ -29,7 +29,8 @@ def as_real(name: str, given: Any, expected: str) -> NDArray[Any]:
 def as_numbers(given: Any) -> Array:
     """Return what was given as an array of numbers of its own, or as one nan if it is none."""
     try:
-        return np.array(as_real("", given, ""), dtype=np.float64)
+        array = np.asarray(np.nan if is_masked(given) else given)
+        return np.array(array if array.dtype.kind in "biuf" else np.nan, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
         return np.array(np.nan)
 

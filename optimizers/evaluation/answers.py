@@ -28,16 +28,16 @@ class PlusInfinityError(NonFiniteValueError):
 def as_value(raw: Any) -> float:
     """Return the one real number in what an objective returned, finite or not."""
     if isinstance(raw, float | int):  # most objectives; np.float64 is a float
-        return as_float(raw)
+        try:
+            return float(raw)
+        except OverflowError:
+            return _infinite(raw)
     return float(as_values(raw, 1)[0])
 
 
-def as_float(number: float) -> float:
-    """Return a number as a float; infinite where it is a whole number that no float holds."""
-    try:
-        return float(number)
-    except OverflowError:
-        return math.inf if number > 0 else -math.inf
+def _infinite(number: float) -> float:
+    """Return what stands for a whole number that no float holds."""
+    return math.inf if number > 0 else -math.inf
 
 
 def as_values(raw: Any, count: int, dtype: type[np.generic] = np.float64) -> NDArray[Any]:
@@ -172,9 +172,12 @@ def as_measure(raw: Any, n: int) -> tuple[float, float]:
     if type(raw) is tuple and len(raw) == 2:
         value, error = raw
         if isinstance(value, float | int) and isinstance(error, float | int):
-            return as_float(value), _checked(as_float(error))
+            return as_value(value), _checked(as_value(error))
     elif isinstance(raw, float | int):
-        return as_float(raw), math.nan
+        try:
+            return float(raw), math.nan
+        except OverflowError:
+            return _infinite(raw), math.nan
     return element(as_answer(raw, 1, n)[0])
 
 

@@ -113,14 +113,18 @@ class Differences(GradientSource):
             )
         for name in ("step", "relative_step", "curvature"):
             given = getattr(self, name)
+            if given is None:
+                continue
             size = np.abs(as_numbers(given))
-            if given is not None and not ((size > 0) & (size < np.inf)).all():
+            if not ((size > 0) & (size < np.inf)).all():
                 raise InvalidInputError(
                     f"The difference {name.replace('_', ' ')} is {given!r}, expected finite "
                     "numbers other than zero."
                 )
+        if self.noise is None:
+            return
         noise = as_numbers(self.noise)
-        if self.noise is not None and not (noise.ndim == 0 and 0 < noise < np.inf):
+        if not (noise.ndim == 0 and 0 < noise < np.inf):
             raise InvalidInputError(
                 f"The noise of the differences is {self.noise!r}, expected a standard deviation "
                 "> 0."

@@ -133,7 +133,8 @@ class Configured:
     def _check_sizes(self, n: int) -> None:
         """Raise an OptionError if an option does not suit a problem of ``n`` variables."""
         for option in self._declared:
-            option.check_size(self._options.get(option.name), n)
+            if option.check.shapes is not None:
+                option.check_size(self._options.get(option.name), n)
 
     def _is_option(self, name: str) -> bool:
         """Return whether a name is that of an option of the algorithm, and of no setting."""

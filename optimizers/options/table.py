@@ -98,11 +98,10 @@ class Option:
 
     def check_size(self, value: Any, n: int) -> None:
         """Raise an OptionError if an array does not suit a problem of ``n`` variables."""
-        if value is not None and self.check.shapes is not None:
-            shapes = self.check.shapes(n)
-            if np.shape(value) not in shapes:
-                expected = " or ".join(map(str, shapes))
-                raise refused(self.name, value, f"an array of shape {expected} for {n} variables")
+        shapes = () if self.check.shapes is None or value is None else self.check.shapes(n)
+        if shapes and np.shape(value) not in shapes:
+            expected = " or ".join(map(str, shapes))
+            raise refused(self.name, value, f"an array of shape {expected} for {n} variables")
 
     @property
     def type_and_default(self) -> str:
