@@ -6,7 +6,7 @@ from typing import TextIO
 import numpy as np
 
 from optimizers.journal.history import Recording
-from optimizers.journal.records import Record
+from optimizers.journal.records import RUN_BITS, Record
 
 #: More variables than these are not all shown in the table.
 _SHOWN = 6
@@ -25,8 +25,10 @@ def write_table(recording: Recording, file: TextIO) -> None:
         who = f"{record.worker:<20} " if workers else ""
         x = np.array2string(record.x[:n], precision=6, threshold=_SHOWN, edgeitems=2)
         late = " (late)" if record.is_late else ""
+        own = record.seq % 2**RUN_BITS
+        number = f"{record.run}:{own}" if "many" in header else f"{own}"
         print(
-            f"{record.seq:>6} {record.kind:<5} {_value(record):>22} {seconds:>9} {who}"
+            f"{number:>6} {record.kind:<5} {_value(record):>22} {seconds:>9} {who}"
             f"{' '.join(x.split())}{late}",
             file=file,
         )

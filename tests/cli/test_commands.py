@@ -213,3 +213,14 @@ def test_two_dashes_are_no_value(option, capsys):
         ran("minimize", f"{option}=--")
     assert ended.value.code == USAGE
     assert "--" in capsys.readouterr().err
+
+
+def test_the_history_of_many_runs_names_each(tmp_path):
+    path = tmp_path / "many.jsonl"
+    LBFGSB(maxfun=4).minimize_many(lambda x: float(x @ x), [[1.0], [2.0]], journal=path)
+    code, out = ran("history", path)
+    assert code == CONVERGED
+    numbers = [line.split()[0] for line in out.splitlines()[2:-2]]
+    assert {"0:0", "0:1", "1:0", "1:1"} <= set(numbers)
+    code, out = ran("resume", path, "--fun", "bowl.py:bowl")
+    assert code == USAGE
