@@ -226,6 +226,7 @@ class Optimizer(Composed, StaticHelpers):
             As in :meth:`minimize`, for each run; but ``timeout`` is for the whole call, and of
             ``seed`` the first run gets what is given, the others streams spawned from it. To a
             callback that takes ``intermediate_result``, its entry ``run`` tells which run it is.
+            A ``journal`` is one for all runs, which go on from it as a whole.
 
         Returns
         -------

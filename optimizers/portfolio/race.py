@@ -78,7 +78,8 @@ def race(
     max_evals_grouped : int, default 1
         How many points one call takes; see :meth:`Optimizer.set_max_evals_grouped`.
     **settings
-        As in :meth:`Optimizer.minimize`, for each. ``timeout`` is for the whole race.
+        As in :meth:`Optimizer.minimize`, for each. ``timeout`` is for the whole race, and a
+        ``journal`` is one for all.
 
     Returns
     -------
