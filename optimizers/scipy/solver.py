@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import scipy.optimize
 from numpy.typing import NDArray
-from scipy.optimize._numdiff import approx_derivative
 from scipy.sparse import issparse
 from typing_extensions import override
 
@@ -18,6 +17,7 @@ from optimizers._types import Array
 from optimizers.asktell.drivers import check_free
 from optimizers.errors import InvalidInputError, words_of
 from optimizers.evaluation.answers import as_gradient, as_matrix
+from optimizers.gradients.differences import Differences
 from optimizers.problem.constraints import Constraint
 from optimizers.problem.derivatives import Given, Joint
 from optimizers.problem.problem import Problem
@@ -95,12 +95,16 @@ class FreeVariables:
             given = scipy.optimize.NonlinearConstraint(
                 constraint.fun, constraint.lower, constraint.upper, given.get("jac") or "2-point"
             )
-        # SciPy does not combine such a Jacobian with a Hessian of differences, and says so.
-        if isinstance(given, dict) or callable(given.jac) or isinstance(given.hess, str):
+        # Complex steps stay inside by themselves, and sparse differences are SciPy's alone. It does
+        # not combine a Jacobian of differences with a Hessian of them, and says so.
+        is_ours = isinstance(given, scipy.optimize.NonlinearConstraint) and (
+            given.jac in ("2-point", "3-point")
+            and given.finite_diff_jac_sparsity is None
+            and not isinstance(given.hess, str)
+        )
+        if not is_ours:
             return given
-        # Where there is no room for a step the function clips it: that slope is zero.
-        is_fixed, open_ends = box.lb == box.ub, np.array([[-np.inf], [np.inf]])
-        room = tuple(np.where(is_fixed, open_ends, [box.lb, box.ub]))
+        source = Differences(given.jac, relative_step=given.finite_diff_rel_step)
         latest: dict[bytes, Any] = {}  # the point where the Jacobian is wanted next, mostly
 
         def fun(x: Array) -> Any:
@@ -108,17 +112,17 @@ class FreeVariables:
             latest[x.tobytes()] = values = given.fun(x)
             return values
 
+        def jac(x: Array) -> Array:
+            x = self.problem.clip(x)
+            known = latest.get(x.tobytes())
+            here = np.atleast_1d(given.fun(x) if known is None else known)
+            plan = source.plan(x, box.lb, box.ub)
+            probes = np.array([np.atleast_1d(given.fun(point)) for point in plan.points])
+            columns = probes.reshape(len(plan.points), here.size).T
+            return np.array([plan.fold(*pair) for pair in zip(here, columns, strict=True)])
+
         inner = copy.copy(given)
-        inner.fun = fun
-        inner.jac = lambda x: approx_derivative(
-            given.fun,
-            self.problem.clip(x),
-            method=given.jac,
-            rel_step=given.finite_diff_rel_step,
-            f0=latest.get(x.tobytes()),
-            sparsity=given.finite_diff_jac_sparsity,
-            bounds=room,
-        )
+        inner.fun, inner.jac = fun, jac
         return inner
 
     def whole(self, x: Array) -> Array:
@@ -284,7 +288,8 @@ def _is_scipys(error: BaseException) -> bool:
     trace = error.__traceback__
     frames = [] if trace is None else [frame for frame, _ in traceback.walk_tb(trace.tb_next)]
     names = [str(frame.f_globals.get("__name__")) for frame in frames]
-    return all(name.partition(".")[0] in ("scipy", "numpy") for name in names)
+    is_all = all(name.partition(".")[0] in ("scipy", "numpy") for name in names)
+    return is_all and not isinstance(error, Warning)  # one that a filter made an error
 
 
 class CustomSolver(ScipySolver):
