@@ -117,6 +117,12 @@ def test_a_hessian_may_be_sparse(name):
     np.testing.assert_allclose(result.x, [1, 1], atol=1e-4)
 
 
+def test_limits_of_no_component_suit_no_constraint_of_one():
+    constraint = NonlinearConstraint(np.sum, -9, 9, keep_feasible=[])
+    with pytest.raises(optimizers.InvalidValueError, match="A constraint returned"):
+        optimizers.TrustConstr().minimize(fun, X, constraints=constraint)
+
+
 CONSTRAINED = ["SLSQP", "TrustConstr", "COBYLA", "COBYQA"]
 
 

@@ -121,7 +121,7 @@ class _Functions:
     def __init__(self, given: NonlinearConstraint, n: int, box: _Box, size: int) -> None:
         self._given, self._n, self._box = given, n, box
         self._jac = trainable(given.jac)
-        self._size = size if size > 1 else None
+        self._size = None if size == 1 else size
 
     def _inside(self, x: Array) -> Array:
         return np.copy(x) if self._box[0] is None else np.clip(x, *self._box)
