@@ -15,7 +15,7 @@ from optimizers.gradients.source import GradientSource, Jacobian
 from optimizers.journal.header import header_of
 from optimizers.journal.journal import as_journal
 from optimizers.journal.replay import execute_recorded
-from optimizers.noise.notice import noticed, unless_flat
+from optimizers.noise.notice import noticed
 from optimizers.noise.stages import in_stages
 from optimizers.options.configured import Configured
 from optimizers.options.settings import MAXFUN, check_run_settings
@@ -57,9 +57,8 @@ class Composed(Configured, Declaring):
         if run.noise is not None and not self.handles_noise:
             noise = None if isinstance(run.noise, str) else run.noise
             solve = in_stages(noise, self._has_user_steps(problem))(solve)
-        elif not (self.handles_noise or is_exact):
-            solve = noticed(solve)
-        solve = unless_flat(solve)
+        looks_for_noise = run.noise is None and not (self.handles_noise or is_exact)
+        solve = noticed(solve, looks_for_noise)
         if problem.constraints:
             solve = feasible(self._feasibility(problem))(solve)
         execute: Callable[[Run, Solve], OptimizerResult] = Run.execute

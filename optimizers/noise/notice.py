@@ -48,39 +48,42 @@ _WITHIN = (
 )
 
 
-def noticed(solve: Solve) -> Solve:
-    """Return a solve that does not succeed where noise shows, and fails on the best point."""
+def noticed(solve: Solve, looks_for_noise: bool) -> Solve:
+    """Return a solve that is no success where its values do not bear that out, for two reasons.
+
+    Where noise shows, if it is looked for, and where differences are zero for want of resolution.
+    """
 
     def noticing(run: Run) -> Outcome:
         outcome = run.complete(solve(run))
-        known = outcome.known
-        doubtful = outcome.success or outcome.stop is StopReason.NO_PROGRESS
-        if known is not None and doubtful and _is_steep(run, known):
-            difference = _difference(run, known)
-            if difference > 0:
-                words = f"The objective has noise: two values at x differ by {difference:.1g}."
-                warn_user(f"{words} {_ADVICE}")
-                outcome = _failed(outcome, StopReason.NOISE, words)
-        return _on_best(run, outcome) if outcome.stop in _FAILURES else outcome
+        if looks_for_noise:
+            outcome = _unless_noisy(run, outcome)
+        return _unless_flat(run, outcome)
 
     return noticing
 
 
-def unless_flat(solve: Solve) -> Solve:
-    """Return a solve whose success is none where differences are zero for want of resolution."""
+def _unless_noisy(run: Run, outcome: Outcome) -> Outcome:
+    """Return an outcome as a failure if noise shows, and failures on the best point."""
+    known = outcome.known
+    doubtful = outcome.success or outcome.stop is StopReason.NO_PROGRESS
+    if known is not None and doubtful and _is_steep(run, known):
+        difference = _difference(run, known)
+        if difference > 0:
+            words = f"The objective has noise: two values at x differ by {difference:.1g}."
+            warn_user(f"{words} {_ADVICE}")
+            outcome = _failed(outcome, StopReason.NOISE, words)
+    return _on_best(run, outcome) if outcome.stop in _FAILURES else outcome
 
-    def looking(run: Run) -> Outcome:
-        outcome = solve(run)
-        if not outcome.success or run.problem.derivatives.is_given or run.problem.is_fixed:
-            return outcome
-        outcome = run.complete(outcome)
-        if outcome.known is None or not _may_be_flat(run, outcome.known):
-            return outcome
-        if _falls_beside(run, outcome.known):
-            return _on_best(run, _failed(outcome, StopReason.NO_PROGRESS, _WITHIN))
+
+def _unless_flat(run: Run, outcome: Outcome) -> Outcome:
+    """Return a success as a failure if wider differences than those that are zero belie it."""
+    known, problem = outcome.known, run.problem
+    if not outcome.success or known is None or problem.derivatives.is_given or problem.is_fixed:
         return outcome
-
-    return looking
+    if _may_be_flat(run, known) and _falls_beside(run, known):
+        return _on_best(run, _failed(outcome, StopReason.NO_PROGRESS, _WITHIN))
+    return outcome
 
 
 def _failed(outcome: Outcome, stop: StopReason, words: str) -> Outcome:
