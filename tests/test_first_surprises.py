@@ -159,7 +159,7 @@ def test_starts_outside_the_bounds_are_counted():
 @pytest.mark.parametrize(
     ("optimizer", "words"),
     [
-        (TNC(maxfun=2000), "(maxiter=100, "),
+        (TNC(), "(maxiter=100, "),
         (TNC(maxiter=20, maxfun=2000), "(maxiter=20, "),
         (SciPyOptimizer("TNC", options={"ftol": 0, "xtol": 0, "gtol": 0}), "(maxiter=300, "),
     ],
