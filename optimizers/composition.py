@@ -101,12 +101,13 @@ class Composed(Configured, Declaring):
         source = self._differences(problem)
         if self._takes_differences(problem):
             source.check(problem.n)
+        maxfun = MAXFUN.checked(effective.get("maxfun"))
         return Run(
             problem,
             evaluator or self._evaluator(problem.fun, settings),
             source,
-            maxfun=self._budget(MAXFUN.checked(effective.get("maxfun"))),
-            maxiter=self._iteration_limit(effective.get("maxfun")),
+            maxfun=self._budget(maxfun),
+            maxiter=self._iteration_limit(maxfun),
             timeout=effective.get("timeout"),
             on_failure=effective.get("on_failure") or self._default_on_failure,
             on_interrupt=effective.get("on_interrupt") or "raise",

@@ -3,6 +3,7 @@ import sys
 
 import numpy as np
 import pytest
+from scipy.optimize import rosen
 
 from optimizers import (
     LBFGSB,
@@ -10,6 +11,7 @@ from optimizers import (
     InvalidInputError,
     MissingExtraError,
     Progress,
+    multistart,
     plot_convergence,
 )
 from optimizers.problems import h2
@@ -52,6 +54,16 @@ def test_the_bar_counts_the_points() -> None:
     result = LBFGSB().minimize(molecule, molecule.x0, callback=bar)
     bar.close()
     assert f"{result.nfev}/500" in out.getvalue()
+
+
+def test_the_bar_counts_the_points_of_all_runs_to_their_ends() -> None:
+    pytest.importorskip("tqdm", reason="needs the extra: progress")
+    out = io.StringIO()
+    bar = Progress(total=300, file=out)
+    found = multistart(rosen, [(-2, 2)] * 2, budget=300, seed=1, callback=bar)
+    bar.close()
+    assert found.nfev == 300
+    assert "300/300" in out.getvalue()
 
 
 @pytest.mark.parametrize(

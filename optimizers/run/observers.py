@@ -22,8 +22,8 @@ _VALUES = frozenset(("fun", "f", "fx", "fval", "value", "loss", "cost", "energy"
 def as_observer(callback: Callable[..., Any], form: tuple[str, ...] = ()) -> Observer:
     """Return a user's callback of SciPy's two conventions, or of a form, as an observer.
 
-    Its ``wants_value`` says whether the value is needed; ``form`` is what Qiskit's class or SciPy's
-    method passes, "state" being all that is known of the iteration.
+    Its ``wants_value`` says whether the value is needed, its ``on_run_end(result)`` sees results;
+    ``form`` is what Qiskit's class or SciPy's method passes, "state" being all of the iteration.
     """
     names = _wanted(callback, form)
 
@@ -41,6 +41,7 @@ def as_observer(callback: Callable[..., Any], form: tuple[str, ...] = ()) -> Obs
 
     wants = len(names) > 1 or getattr(callback, "wants_value", False)  # of one that is wrapped
     observe.wants_value = wants  # type: ignore[attr-defined]  # documented attribute
+    observe.on_run_end = getattr(callback, "on_run_end", None)  # type: ignore[attr-defined]  # also
     return observe
 
 
@@ -162,6 +163,8 @@ class History:
 class Progress:
     """Shows a progress bar of the points evaluated; needs the extra ``progress`` (tqdm).
 
+    Of many runs that it watches together it shows the points of all.
+
     Parameters
     ----------
     total : int, optional
@@ -186,12 +189,18 @@ class Progress:
                 "Progress needs tqdm: pip install 'variational-optimizers[progress]'."
             ) from error
         self._bar = tqdm(total=total, unit="pt", file=file)
+        self._counts: dict[int, int] = {}
 
     def __call__(self, intermediate_result: OptimizerResult) -> None:
         """Move the bar to this iteration's count."""
-        self._bar.update(intermediate_result.nfev - self._bar.n)
+        self.on_run_end(intermediate_result)
         if intermediate_result.fun is not None:
             self._bar.set_postfix_str(f"f={intermediate_result.fun:.8g}")
+
+    def on_run_end(self, result: OptimizerResult) -> None:
+        """Move the bar to a run's count: points may come after its last iteration."""
+        self._counts[result.get("run", 0)] = result.nfev
+        self._bar.update(sum(self._counts.values()) - self._bar.n)
 
     def close(self) -> None:
         """Leave the bar as it is and end its line."""

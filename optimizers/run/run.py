@@ -328,10 +328,10 @@ class Run:
         """
         try:
             try:
-                return self._finished(solve(self))
+                return self._shown(self._finished(solve(self)))
             except StopRun as stop:
                 release(stop)
-                return self.stopped(stop.reason)
+                return self._shown(self.stopped(stop.reason))
         except BaseException as error:
             if self._returns_on_interrupt and isinstance(error, KeyboardInterrupt):
                 return self.stopped(StopReason.INTERRUPTED, is_broken=True)
@@ -341,6 +341,14 @@ class Run:
             raise
         finally:
             self.waves.evaluator.close()
+
+    def _shown(self, result: OptimizerResult) -> OptimizerResult:
+        """Return a result that those observers have seen who want to."""
+        for observe in self.observers:
+            on_run_end = getattr(observe, "on_run_end", None)
+            if on_run_end is not None:
+                on_run_end(result)
+        return result
 
     def complete(self, outcome: Outcome) -> Outcome:
         """Return an outcome with what is known of its point, evaluated if need be."""

@@ -20,6 +20,8 @@ from optimizers.support import SupportLevel as Level, SupportLevels, levels
 _LIMITS = ("maxiter", "maxfev")
 #: What makes a limit one that is not met before others: more than the points that begin a run.
 _FAR = 10_000
+#: What three times fits into an integer of SciPy's compiled code.
+_MOST = 500_000_000
 
 
 class Solver(ABC):
@@ -38,7 +40,7 @@ class Solver(ABC):
         """Return itself, with the limits that hold for a run in the place of its defaults."""
         if limits and not self._info.takes_any:
             # So far that whatever else is given comes before.
-            far = 3 * max(limits.values()) + _FAR
+            far = min(3 * max(limits.values()), _MOST) + _FAR
             unset = [name for name in _LIMITS if name in self._info.known and name not in limits]
             self._given = {**self._given, **dict.fromkeys(unset, far)}
         return self
