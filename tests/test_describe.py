@@ -136,12 +136,17 @@ def test_the_option_table_tells_all_that_the_class_takes(cls):
     assert len(set(entries)) == len(entries)
 
 
+#: Options that cannot be 1.
+NOT_ONE = {"c1": 0.1, "c2": 0.5, "factorization_method": None}
+
+
 @CLASSES
 def test_every_further_option_can_be_given_and_is_described(cls):
     further = further_options(cls)
     names = [option.name for option in further]
     assert set(names).isdisjoint(option.name for option in describe_options(cls))
-    cls(**({"options": dict.fromkeys(names, 1)} if names else {}))
+    given = {name: NOT_ONE.get(name, 1) for name in names}
+    cls(**({"options": given} if names else {}))
     text = option_table(cls)
     for option in further:
         assert f"  {option.name} (default {option.default})\n      {option.meaning}" in text

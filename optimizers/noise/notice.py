@@ -159,7 +159,8 @@ def _falls_beside(run: Run, end: Evaluation) -> bool | None:
 def _on_best(run: Run, outcome: Outcome) -> Outcome:
     """Return a failure as one on the best point, if that is visibly better."""
     known, best = outcome.known, run.best
-    if known is None or best is None:
+    # Who lets NaN go on to the algorithm, as SciPy does, is told of it.
+    if known is None or best is None or np.isnan(known.fun):
         return outcome
     margin = _BETTER * max(1.0, abs(known.fun))
     return outcome if best.fun >= known.fun - margin else replace(outcome, x=best.x, known=best)

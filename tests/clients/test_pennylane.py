@@ -135,10 +135,17 @@ def encoded():
     return energy
 
 
-@pytest.mark.parametrize(
-    "data", [0.4, pnp.array(0.4), pnp.array(0.4, requires_grad=False)], ids=str
-)
-@pytest.mark.parametrize("argnums", [None, 0, [0], [0, 1]], ids=str)
+DATA = {"number": 0.4, "trained": pnp.array(0.4), "fixed": pnp.array(0.4, requires_grad=False)}
+#: By both arguments PennyLane does not differentiate if one of them is fixed.
+ARGUMENTS = [
+    pytest.param(data, argnums, id=f"{name}-{argnums}")
+    for name, data in DATA.items()
+    for argnums in (None, 0, [0], [0, 1])
+    if (name, argnums) != ("fixed", [0, 1])
+]
+
+
+@pytest.mark.parametrize(("data", "argnums"), ARGUMENTS)
 def test_its_gradient_takes_further_arguments_and_is_by_the_variables(data, argnums):
     energy, start = encoded(), [0.3, 0.2]
     gradient = qml.grad(energy, argnums=argnums)

@@ -16,7 +16,7 @@ def test_a_retry_budget_is_spent_once():
 
 def test_each_run_has_a_retry_budget_and_all_have_one():
     parts = [(np.zeros((2, 2)), 0, 0, 0), (np.zeros((3, 2)), 1, 0, 0)]
-    block = MergedBlock(Block(np.zeros((2, 2))), parts)
+    block = MergedBlock(Block(np.zeros((2, 2))), parts, [0, 1])
     budget = SharedRetryBudget([1, 5], total=4)
     assert not budget.grants(block, slice(0, 2))
     assert budget.grants(block, slice(1, 3))

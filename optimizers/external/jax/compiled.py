@@ -21,7 +21,7 @@ class Traced:
     def _call(self, params: Any, args: Any, what: str) -> Any:
         try:
             return returned(self._get()(params, *args), what)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, IndexError) as error:
             if args and ("racer" in str(error) or "static" in str(error)):
                 error.add_note(
                     "Further arguments are traced, as by jax.jit: close over a number that must be "
