@@ -5,7 +5,6 @@ second time: where another value comes of it, no convergence test is borne out. 
 differences are exactly zero, wider ones decide.
 """
 
-import contextlib
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -21,8 +20,9 @@ from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 from optimizers.run.solve import Solve
 
-#: An end is steep if its slope, over the size of the variables, makes this part of all differences;
-_STEEP = 0.3
+#: An end is steep if its slope, over the size of the variables, makes this part of what the values
+#: differ by, of which wild steps do not count;
+_STEEP = 0.02
 #: where it is not had by differences, if the slope to the nearest point does;
 _STEEPER = 3.0
 #: and if it makes this part of max(1, abs(f)).
@@ -31,13 +31,17 @@ _STATIONARY = 1e-4
 _ROUNDING = 1e-10
 #: How often the end is evaluated again: counts of shots may agree by chance.
 _AGAIN = 2
-_FAILURES = (StopReason.NO_PROGRESS, StopReason.NOISE, StopReason.OTHER)
+_FAILURES = (StopReason.NO_PROGRESS, StopReason.NOISE, StopReason.MAXFUN, StopReason.OTHER)
+#: Differences of more than so many times max(1, abs(f)) are those of wild steps.
+_WILD = 10.0
+#: An end is too high if it is above the best point by more than this part of max(1, abs(f)).
+_ABOVE = 0.01
 #: A run that failed ends on its best point if that is better by this part of max(1, abs(f)).
 _BETTER = 1e-6
 #: A slope that rounding hides in a difference of zero matters if it is larger.
 _HIDDEN = 1e-5
 #: Wider steps than those of differences, relative to max(1, abs(x)).
-_WIDER = (1e-5, 1e-4, 1e-3, 1e-2)
+_WIDER = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 _ADVICE = (
     "No end can be told from a minimum by such values alone: give noise='estimate', or take "
     "NoisyLBFGSB, SPSA or NFT, which are made for noise; noise=0 says that there is none."
@@ -56,9 +60,15 @@ def noticed(solve: Solve, looks_for_noise: bool) -> Solve:
 
     def noticing(run: Run) -> Outcome:
         outcome = run.complete(solve(run))
-        if looks_for_noise:
-            outcome = _unless_noisy(run, outcome)
-        return _unless_flat(run, outcome)
+        try:
+            if looks_for_noise:
+                outcome = _unless_noisy(run, outcome)
+            return _unless_flat(run, outcome)
+        except StopRun as stop:
+            if stop.reason is StopReason.CALLBACK:  # a wish: the run has ended anyway
+                return outcome
+            words = "There was nothing left to look whether its values bear out the end."
+            return _on_best(run, _failed(outcome, stop.reason, words))
 
     return noticing
 
@@ -67,12 +77,15 @@ def _unless_noisy(run: Run, outcome: Outcome) -> Outcome:
     """Return an outcome as a failure if noise shows, and failures on the best point."""
     known = outcome.known
     doubtful = outcome.success or outcome.stop is StopReason.NO_PROGRESS
-    if known is not None and doubtful and _is_steep(run, known):
+    is_high = known is not None and _is_high(run, known)
+    if known is not None and doubtful and (is_high or _is_steep(run, known)):
         difference = _difference(run, known)
         if difference > 0:
             words = f"The objective has noise: two values at x differ by {difference:.1g}."
             warn_user(f"{words} {_ADVICE}")
             outcome = _failed(outcome, StopReason.NOISE, words)
+        elif is_high:
+            outcome = _failed(outcome, StopReason.NO_PROGRESS, "It ended above its best point.")
     return _on_best(run, outcome) if outcome.stop in _FAILURES else outcome
 
 
@@ -91,6 +104,14 @@ def _failed(outcome: Outcome, stop: StopReason, words: str) -> Outcome:
     return replace(outcome, success=False, status=status, message=message, stop=stop)
 
 
+def _is_high(run: Run, end: Evaluation) -> bool:
+    """Return whether an end is far above the best point that the run has seen."""
+    best = run.best
+    if best is None or run.problem.constraints:
+        return False
+    return end.fun - best.fun > _ABOVE * max(1.0, abs(end.fun))
+
+
 def _is_steep(run: Run, end: Evaluation) -> bool:
     """Return whether the slope at the end belies it, for all that the run has seen."""
     memory, low = run.memory, end.fun if run.best is None else run.best.fun
@@ -101,7 +122,8 @@ def _is_steep(run: Run, end: Evaluation) -> bool:
             if known.jac is not None and not run.problem.derivatives.is_given:
                 away = known.x - run.problem.clip(known.x - known.jac)
                 fall, part = float(np.max(np.abs(away) * size)), _STEEP
-        limit = max(part * (memory.worst - low), _STATIONARY * max(1.0, abs(end.fun)))
+        scale = max(1.0, abs(end.fun))
+        limit = max(part * min(memory.worst - low, _WILD * scale), _STATIONARY * scale)
     return fall > limit
 
 
@@ -123,6 +145,8 @@ def _may_be_flat(run: Run, end: Evaluation) -> bool:
         return run.nfev > run.problem.n  # a value that never changed
     if end.jac is None or end.jac.any() or not isinstance(source, Differences):
         return False
+    if source.kind == "2-point":  # of which even a minimum leaves something
+        return True
     hidden = run.precision * abs(end.fun) * float(run.questions.plan(end.x).noise.max(initial=0.0))
     jumps = (seen.jac is not None and _is_steep(run, seen) for seen in memory.recent)
     return hidden > _HIDDEN or any(jumps)
@@ -130,29 +154,29 @@ def _may_be_flat(run: Run, end: Evaluation) -> bool:
 
 def _difference(run: Run, end: Evaluation) -> float:
     """Return by how much another value at the end differs; zero where none does."""
-    with contextlib.suppress(StopRun):  # by a budget, or a wish: the run has ended anyway
-        for _ in range(_AGAIN):
-            again = run.ask([end.x], penalize=False).found[0]
-            difference = 0.0 if again is None else abs(again.fun - end.fun)
-            if difference > _ROUNDING * abs(end.fun):
-                return difference
+    for _ in range(_AGAIN):
+        again = run.ask([end.x], penalize=False).found[0]
+        difference = 0.0 if again is None else abs(again.fun - end.fun)
+        if difference > _ROUNDING * abs(end.fun):
+            return difference
     return 0.0
 
 
 def _falls_beside(run: Run, end: Evaluation) -> bool | None:
     """Return whether values fall beside a point, by the shortest step that tells; None: none does.
 
-    All variables move together, each by another part of its size so that no slopes cancel.
+    All variables move together, each by another part of its size and along two directions, so that
+    slopes do not cancel.
     """
-    move = (1 - 0.5 * np.mod(0.618 * np.arange(end.x.size), 1.0)) * np.maximum(1.0, np.abs(end.x))
-    with contextlib.suppress(StopRun):
-        for step in _WIDER:
-            points = np.array([run.problem.clip(end.x + side * move) for side in (step, -step)])
-            values = run.probe(points)
-            if (values < end.fun).any():
-                return True
-            if (values != end.fun).all():
-                return False
+    size, number = np.maximum(1.0, np.abs(end.x)), np.arange(end.x.size)
+    move = (1 - 0.5 * np.mod(0.618 * number, 1.0)) * size
+    moves = [move, -move, move * (-1.0) ** number, -move * (-1.0) ** number]
+    for step in _WIDER:
+        values = run.probe(np.array([run.problem.clip(end.x + step * move) for move in moves]))
+        if (values < end.fun).any():
+            return True
+        if (values != end.fun).all():
+            return False
     return None
 
 

@@ -152,7 +152,7 @@ _ELSEWHERE = {
     "optimizer(fun, x0, args=args).",
     "options": "options belong to the constructor.",
     "method": "the class is the method.",
-    "tol": "tol belongs to the constructor.",
+    "tol": "tol is an option of some algorithms: their constructors take it.",
     **dict.fromkeys(
         ("fun", "x0", "jac", "hess", "hessp"), "it belongs to the problem, minimize(fun, x0, jac)."
     ),

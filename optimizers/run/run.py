@@ -366,7 +366,7 @@ class Run:
             self.budget.nit = self.budget.nit or outcome.nit
         outcome = self.complete(outcome)
         if outcome.known is None:  # a penalty was the answer
-            return self.stopped(StopReason.FAILED)
+            return self.stopped(StopReason.NO_PROGRESS)
         result = self.result(outcome.known)
         result.update(
             success=outcome.success,

@@ -4,7 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+import numpy as np
+
 from optimizers.result import SUCCESSES, OptimizerResult, StopReason
+from optimizers.run.memory import Evaluation
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 
@@ -13,33 +16,51 @@ Solve: TypeAlias = Callable[[Run], Outcome]
 
 #: How often a run that rejected points starts again from its best point, to confirm its end.
 _CONFIRMATIONS = 5
+#: Values that differ by less than this part of max(1, abs(f)) are no progress.
+_SAME = 1e-6
+#: And at points that differ by this part of max(1, abs(x)), by less than this.
+_NEAR, _ALIKE = 1e-4, 1e-5
+_MISLED = (
+    "Points that were rejected, or are +inf, may have misled it: start from another point, or keep "
+    "such points out by bounds."
+)
 
 
 def confirmed(solve: Solve) -> Solve:
     """Return a solve that starts again from its end while rejected points may have misled it.
 
-    An end that penalties led to is believed only if a fresh start from there meets none.
+    An end that penalties led to is believed only if a fresh start from there meets none, or, of a
+    search without gradients, which penalties have no slope for, if it finds nothing better.
     """
 
     def confirming(run: Run) -> Outcome:
         for _ in range(_CONFIRMATIONS):
-            misled = run.budget.npenalized
+            misled, began = run.budget.npenalized, run.memory.last_good
             outcome = solve(run)
-            if (
-                run.budget.npenalized == misled
-                or outcome.stop.is_budget
-                or run.memory.last_good is None
-            ):
+            end = run.memory.last_good
+            if run.budget.npenalized == misled or outcome.stop.is_budget or end is None:
                 return outcome
-            run.start_from(run.memory.last_good.x)
+            if outcome.success and began is not None and _is_borne_out(run, began, end):
+                return outcome
+            run.start_from(end.x)
         misled = run.budget.npenalized
         outcome = solve(run)
         if outcome.success and run.budget.npenalized > misled:
-            words = "Rejected points may have misled the algorithm."
-            return replace(outcome, success=False, message=f"{outcome.message} {words}")
+            words = f"{outcome.message.rstrip(' .')}. {_MISLED}"
+            return replace(outcome, success=False, message=words, stop=StopReason.NO_PROGRESS)
         return outcome
 
     return confirming
+
+
+def _is_borne_out(run: Run, began: Evaluation, end: Evaluation) -> bool:
+    """Return whether a search without gradients ended where it began, and no value beside falls."""
+    scale = max(1.0, abs(end.fun))
+    if end.jac is not None or began.fun - end.fun > _SAME * scale:
+        return False
+    steps = np.diag(_NEAR * np.maximum(1.0, np.abs(end.x)))
+    values = run.probe(np.array([run.problem.clip(end.x + step) for step in (*steps, *-steps)]))
+    return not (values < end.fun - _ALIKE * scale).any()
 
 
 def feasible(tolerance: float) -> Callable[[Solve], Solve]:

@@ -176,6 +176,7 @@ class Waves:
         """Return the penalty for a point whose evaluation failed, or raise its error."""
         if isinstance(error, StopIteration) or isinstance(error.__cause__, StopIteration):
             # From the objective, by itself or through the generator of a wave.
+            release(error)
             raise StopRun(StopReason.CALLBACK) from None
         release(error)
         has_penalty = self.has_penalty(error)
