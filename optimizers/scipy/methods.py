@@ -14,7 +14,7 @@ from optimizers.scipy import locks, unfinished
 from optimizers.scipy.lbfgsb.solver import LbfgsbSolver
 from optimizers.scipy.method import Method
 from optimizers.scipy.nelder_mead import NelderMeadSolver
-from optimizers.scipy.options import LBFGSB_OPTIONS, TNC_OPTIONS, like, shared
+from optimizers.scipy.options import LBFGSB_OPTIONS, PAIR_OF_LIMITS, TNC_OPTIONS, like, shared
 from optimizers.scipy.solver import CustomSolver, ScipySolver
 from optimizers.scipy.tnc.solver import TncSolver
 from optimizers.support import SupportLevel as Level
@@ -81,8 +81,8 @@ METHODS: dict[str, Method] = {
     "nelder-mead": _derivative_free(
         solver=NelderMeadSolver,
         options=(
-            like("maxiter").means("Maximum number of iterations."),
-            *shared("maxfev", "return_all"),
+            *PAIR_OF_LIMITS,
+            *shared("return_all"),
             Option("initial_simplex", None, array("(n + 1, n)", lambda n: ((n + 1, n),))).means(
                 "The points that it starts from."
             ),
@@ -109,8 +109,8 @@ METHODS: dict[str, Method] = {
     ),
     "powell": _derivative_free(
         options=(
-            like("maxiter").means("Maximum number of iterations."),
-            *shared("maxfev", "xtol", "ftol", "return_all"),
+            *PAIR_OF_LIMITS,
+            *shared("xtol", "ftol", "return_all"),
             Option("direc", None, array("(n, n)", lambda n: ((n, n),))).means(
                 "The directions at the start."
             ),

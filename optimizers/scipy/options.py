@@ -17,6 +17,7 @@ from optimizers.options.table import (
     TOLERANCE,
     TRUTH,
     WHOLE,
+    Check,
     Option,
     anything,
     array,
@@ -106,6 +107,19 @@ def like(name: str, **different: Any) -> Option:
 def shared(*names: str) -> tuple[Option, ...]:
     """Return shared options as they are."""
     return tuple(_SHARED[name] for name in names)
+
+
+def _open(least: int) -> Check:
+    """Return the check of a limit for a method to which an infinity is no large number."""
+    closed = limit(least).or_none
+    return replace(closed, convert=lambda v: v if v == math.inf else closed.convert(v))
+
+
+#: The limits of Nelder-Mead and Powell: beside an infinite one the default of the other holds.
+PAIR_OF_LIMITS = (
+    like("maxiter", check=_open(0)).means("Maximum number of iterations."),
+    like("maxfev", check=_open(1)),
+)
 
 
 def tolerance(names: tuple[str, ...]) -> Option:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
@@ -284,11 +285,15 @@ class SciPyOptimizer(Optimizer):
         """Return the limits that hold: of those given none is beaten by a default."""
         names, defaults = ("maxiter", *self._info.budget), self._named_parameters()
         limits = {name: self._options.get(name) for name in names}
-        given = {name: limit for name, limit in limits.items() if limit != defaults.get(name)}
+        given = {
+            name: limit
+            for name, limit in limits.items()
+            if limit != defaults.get(name) and limit != math.inf
+        }
         if maxfun is not None:
             given["maxfun"] = maxfun
         limits = limits if all(limit is None for limit in given.values()) else given
-        return {name: limit for name, limit in limits.items() if limit is not None}
+        return {name: limit for name, limit in limits.items() if limit not in (None, math.inf)}
 
     @override
     def _budget(self, maxfun: int | None) -> int | None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import math
 import sys
 import traceback
 from collections.abc import Callable, Mapping
@@ -220,13 +221,13 @@ class ScipySolver(Solver):
         if self._tol is not None:
             for name in info.tol:
                 options.setdefault(name, self._tol)
-        if info.asks_twice and options.get("maxfev") is not None:
+        if info.asks_twice and options.get("maxfev") not in (None, math.inf):
             options["maxfev"] = sys.maxsize  # the run's own count comes before
         if info.counted_by_run and options.get("maxiter") is not None:
             # Far enough not to come before the run's own count.
             options["maxiter"] = 3 * options["maxiter"] + run.problem.n + 2
         for name in ("maxiter", "maxfev"):
-            if options.get(name) is not None:
+            if options.get(name) not in (None, math.inf):
                 options[name] = min(options[name], INT_MAX)
         return options
 

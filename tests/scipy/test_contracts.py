@@ -443,6 +443,24 @@ class TestLimitsOfInfinity:
             with pytest.raises(OptionError, match="maxfun is"):
                 COBYLA().minimize(pytest.fail, [1.0], maxfun=limit)
 
+    @pytest.mark.parametrize("method", ["Nelder-Mead", "Powell"])
+    @pytest.mark.parametrize("open_end", ["maxiter", "maxfev"])
+    def test_the_other_limit_is_scipys_default_then(self, method, open_end):
+        def restless(x):  # SciPy's own test of its limits
+            radius, angle = np.hypot(*x), np.arctan2(*x)
+            return np.sin(20 * radius + angle) + 0.5 * radius
+
+        tolerances = ("xatol", "fatol") if method == "Nelder-Mead" else ("xtol", "ftol")
+        options = {open_end: np.inf, **dict.fromkeys(tolerances, 0.0)}
+        expected = so.minimize(restless, [0.1, 0.1], method=method, options=options)
+        optimizer = SciPyOptimizer(method, options=options)
+        result = optimizer.minimize(restless, [0.1, 0.1])
+        assert result.success == expected.success
+        assert result.nfev <= expected.nfev  # SciPy counts points that it asks for again
+        if method == "Nelder-Mead":  # it begins to count iterations at 1
+            name = "nit" if open_end == "maxfev" else "nfev"
+            assert expected[name] - 1 <= result[name] <= expected[name]
+
     def test_the_functions_too(self):
         def both(x):
             return float(x @ x), 2 * x
