@@ -31,7 +31,9 @@ class MapEvaluator(Evaluator):
 
     @override
     def _made_facts(self) -> Facts:
-        return Facts()
+        facts = Facts()
+        facts.has_workers = True
+        return facts
 
     @override
     def answers(self, wave: Wave) -> Generator[Part, None, None]:

@@ -112,6 +112,7 @@ def test_slsqp_on_workers_takes_the_points_that_suffice(jac):
         result = optimizers.SLSQP().minimize(rosen, START, jac, workers=pool)
     assert (result.nfev, result.njev) == (alone.nfev, alone.njev)
     assert np.array_equal(result.x, alone.x)
+    assert optimizers.SLSQP().minimize(rosen, START, jac, workers=map).nfev == result.nfev
 
 
 @pytest.mark.parametrize("name", ["powell_badly_scaled", "hs2"])
