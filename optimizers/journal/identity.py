@@ -152,6 +152,8 @@ class Parts:
                 label = f"the code of {function.__name__}"  # of what it is around
         elif isinstance(function, type):
             self._add_class(function)
+        elif isinstance(function, dict | list | tuple | types.SimpleNamespace):
+            self._add_values(label, _items(function))
         elif isinstance(function, functools.partial):
             self._add_values("the argument", enumerate(function.args, 1))
             self._add_values("the argument", function.keywords.items())
@@ -197,9 +199,15 @@ class Parts:
 
     def _add_values(self, label: str, named: Iterable[tuple[Any, Any]]) -> None:
         for name, value in named:
-            data = _bytes(value)
+            data, what = _bytes(value), f"{label} {name}".strip()
             if data is not None:
-                self._add(f"{label} {name}".strip(), data)
+                self._add(what, data)
+            elif callable(value):
+                self._visit(value, f"the code of {name}")
+            elif isinstance(value, dict | list | tuple | types.SimpleNamespace) or _is_users(
+                type(value)
+            ):
+                self._visit(value, what)
 
     def _add_class(self, cls: type) -> None:
         for base in cls.__mro__:
@@ -229,6 +237,13 @@ class Parts:
                     self._visit(held, f"the code of {name}")
                 else:
                     self._add_values("the value of", [(name, held)])
+
+
+def _items(held: Any) -> Iterable[tuple[Any, Any]]:
+    """Return what a collection holds, with names."""
+    if isinstance(held, list | tuple):
+        return enumerate(held, 1)
+    return (held if isinstance(held, dict) else vars(held)).items()
 
 
 def _read(code: types.CodeType) -> tuple[bytes, set[str], set[str]]:

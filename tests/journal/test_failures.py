@@ -88,6 +88,7 @@ def test_the_failure_that_ended_a_rejecting_run_is_evaluated_again(tmp_path, wor
         return float(x @ x)
 
     settings = {"on_failure": "reject", "journal": path, "workers": workers}
+    settings["journal_check"] = "off"  # what is mended is another function
     with pytest.raises(ArithmeticError):
         LBFGSB().minimize(fun, START, **settings)
     cause.is_mended = True
@@ -119,6 +120,7 @@ def test_an_error_of_another_kind_costs_no_rejected_point(tmp_path):
 
 def test_what_counts_is_whether_the_last_start_rejected(tmp_path):
     path, cause = tmp_path / "run.jsonl", types.SimpleNamespace(calls=0)
+    settings = {"journal": path, "journal_check": "off"}  # the count is set anew
 
     def fun(x):
         cause.calls += 1
@@ -127,12 +129,12 @@ def test_what_counts_is_whether_the_last_start_rejected(tmp_path):
         return float(x @ x)
 
     with pytest.raises(ArithmeticError):
-        LBFGSB(eps=1e-3).minimize(fun, START, journal=path)
+        LBFGSB(eps=1e-3).minimize(fun, START, **settings)
     # What ended the run is made again; from here on, nothing is that is rejected.
     cause.calls = 0
-    LBFGSB(eps=1e-3).minimize(fun, START, on_failure="reject", journal=path)
+    LBFGSB(eps=1e-3).minimize(fun, START, on_failure="reject", **settings)
     kill(path, 6)
-    result = LBFGSB(eps=1e-3).minimize(fun, START, on_failure="reject", journal=path)
+    result = LBFGSB(eps=1e-3).minimize(fun, START, on_failure="reject", **settings)
     assert (result.nrejected, result.nreplayed) == (1, 5)
 
 

@@ -934,7 +934,7 @@ def test_no_result_ever_shows_a_rejected_value():
     result = one.execute(solve)
     assert states[0].fun is None
     assert (result.fun, result.x.tolist()) == (6.0, START.tolist())
-    assert result.stop is StopReason.FAILED
+    assert result.stop is StopReason.NO_PROGRESS
     assert not result.success
     assert result.nrejected == result.nfev - 1
 
