@@ -113,9 +113,10 @@ def warn_user(message: str, category: type[Warning] = OptimizerWarning) -> None:
 
 
 def _is_between(frame: FrameType) -> bool:
-    """Return whether a frame is the package's own, or SciPy's, which may call the package."""
+    """Return whether a frame is the package's own, or SciPy's or a context's, between its own."""
     module = str(frame.f_globals.get("__name__"))
-    return frame.f_code.co_filename.startswith(_PACKAGE) or module.startswith("scipy.")
+    is_own = frame.f_code.co_filename.startswith(_PACKAGE)
+    return is_own or module == "contextlib" or module.startswith("scipy.")
 
 
 def words_of(error: BaseException) -> str:

@@ -90,7 +90,7 @@ def test_a_single_optimizer_is_no_race():
 
 def test_many_minima_are_counted_and_few_are_shown():
     fun = vectorized(lambda points: abs(points).sum(axis=1) * 0.0 + 1.0)
-    found = multistart(fun, BOX * 2, budget=300, agreement=False, seed=1)
+    found = multistart(fun, BOX * 2, budget=1000, agreement=False, seed=1)
     assert len(found.minima) > 10
     assert f"... and {len(found.minima) - 10} more" in str(found)
 

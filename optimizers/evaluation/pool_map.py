@@ -8,6 +8,7 @@ from typing import Any
 
 from typing_extensions import override
 
+from optimizers.errors import OptionError
 from optimizers.evaluation.starts import Starts, file_starts
 
 #: Where the methods are whose pool does more than they: it takes back, and tells who failed.
@@ -23,8 +24,13 @@ def executor_behind(given: Any) -> Executor | None:
     module = getattr(given, "__module__", None)
     if isinstance(pool, Executor) and module in _MAPS and name == "map":
         return pool
-    if pool is not None and module in _OTHERS and name in ("map", "imap", "imap_unordered"):
-        return MultiprocessingExecutor(pool)
+    if pool is not None and module in _OTHERS:
+        if name in ("map", "imap", "imap_unordered"):
+            return MultiprocessingExecutor(pool)
+        raise OptionError(
+            f"workers is the method {name} of a pool, which does not call a function of one "
+            "argument: pass pool.map, or a number of workers."
+        )
     return None
 
 

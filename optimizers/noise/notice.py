@@ -41,7 +41,7 @@ _BETTER = 1e-6
 #: A slope that rounding hides in a difference of zero matters if it is larger.
 _HIDDEN = 1e-5
 #: Wider steps than those of differences, relative to max(1, abs(x)).
-_WIDER = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+_WIDER = (1e-4, 1e-3, 1e-2, 1e-1)
 _ADVICE = (
     "No end can be told from a minimum by such values alone: give noise='estimate', or take "
     "NoisyLBFGSB, SPSA or NFT, which are made for noise; noise=0 says that there is none."

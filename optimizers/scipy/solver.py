@@ -203,8 +203,8 @@ class ScipySolver(Solver):
                 self._keep(run, info.unfinished(variables_of(error)))
             if isinstance(error, Exception) and _is_scipys(error):
                 raise InvalidInputError(
-                    f"SciPy's {self._method} cannot go on with what it was given, such as its "
-                    f"options, and says: {words_of(error)}"
+                    f"SciPy's {self._method} cannot go on with an option, or with what a "
+                    f"constraint or hess returned, and says: {words_of(error)}"
                 ) from error
             raise
         finally:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import types
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -411,3 +412,45 @@ def test_a_value_within_its_standard_error_is_no_other(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         NELDER_MEAD(maxfun=20).minimize(fun, START, journal=Journal(path, verify=5))
+
+
+class Shift:
+    def __init__(self, by):
+        self.by = by
+
+    def away(self, x):
+        return x - self.by
+
+
+class Twice(Shift):
+    def away(self, x):
+        return 2 * (x - self.by)
+
+
+USED = {
+    "attribute": (Shift(1.0), Shift(2.0), lambda held, x: held.away(x)),
+    "method": (Shift(1.0), Twice(1.0), lambda held, x: held.away(x)),
+    "namespace": (
+        types.SimpleNamespace(by=1.0),
+        types.SimpleNamespace(by=2.0),
+        lambda held, x: x - held.by,
+    ),
+    "functions": ({"f": Shift(1.0).away}, {"f": Twice(1.0).away}, lambda held, x: held["f"](x)),
+    "objects": ([Shift(1.0)], [Shift(3.0)], lambda held, x: held[0].away(x)),
+}
+
+
+@pytest.mark.parametrize(("before", "after", "use"), USED.values(), ids=USED)
+def test_what_an_object_that_the_function_uses_holds_is_a_part(tmp_path, before, after, use):
+    def using(held):
+        def fun(x):
+            return float((use(held, x) ** 2).sum())
+
+        return fun
+
+    path = tmp_path / "run.jsonl"
+    first = LBFGSB().minimize(using(before), START, journal=path)
+    again = LBFGSB().minimize(using(before), START, journal=path)
+    assert again.nreplayed == first.nfev
+    with pytest.warns(OptimizerWarning, match="changed since"):
+        LBFGSB().minimize(using(after), START, journal=path)

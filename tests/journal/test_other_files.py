@@ -116,3 +116,13 @@ def test_what_is_not_a_regular_file_is_refused(tmp_path, name):
         for attempt in attempts(known):
             with pytest.raises(JournalError, match="is not a regular file"):
                 attempt()
+
+
+@pytest.mark.parametrize("name", ["one.db", "one.jsonl"])
+def test_a_file_of_one_byte_is_not_an_empty_journal(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(b"5")
+    for attempt in attempts(path):
+        with pytest.raises(JournalError, match="is not a journal"):
+            attempt()
+    assert path.read_bytes() == b"5"

@@ -154,3 +154,46 @@ def test_many_runs_and_wrapped_ones_notice_too():
     results = LBFGSB().minimize_many(sampled(), starts)
     assert [result.success for result in results] == [False, False]
     assert not SteppableOptimizer(LBFGSB()).minimize(sampled(), START).success
+
+
+VALLEY = [-1.2, 1.0]
+
+
+def valley(sigma, seed):
+    rng = np.random.default_rng(seed)
+    return lambda x: 100 * (x[1] - x[0] ** 2) ** 2 + (1 - x[0]) ** 2 + sigma * rng.normal()
+
+
+@pytest.mark.filterwarnings("ignore:The objective has noise")
+@pytest.mark.parametrize("name", ["LBFGSB", "TNC", "SLSQP", "BFGS"])
+@pytest.mark.parametrize("sigma", [1e-1, 1e-3, 1e-5, 1e-7])
+@pytest.mark.parametrize("seed", range(3))
+def test_no_success_is_far_from_the_minimum_whatever_the_noise(name, sigma, seed):
+    # Wild steps make values so large that none that follows looks steep beside them.
+    for fun, start in ((valley(sigma, seed), VALLEY), (noisy(sigma, seed), [3.0, -2.0])):
+        result = getattr(optimizers, name)().minimize(fun, start)
+        assert not (result.success and result.fun > 0.1 + 3 * sigma)
+        assert result.fun <= result.best.fun + 1e-6 * max(1, abs(result.fun))
+
+
+def test_what_cannot_be_looked_at_is_no_success():
+    energy = h2(shots=1000, noise_seed=0)
+    with pytest.warns(OptimizerWarning, match="The objective has noise"):
+        whole = LBFGSB().minimize(energy, energy.x0)
+    energy = h2(shots=1000, noise_seed=0)
+    result = LBFGSB().minimize(energy, energy.x0, maxfun=whole.nfev - 1)
+    assert (result.success, result.stop) == (False, StopReason.MAXFUN)
+    coarse = LBFGSB().minimize(lambda x: round(bowl(x), 3), [2.0, -1.5], maxfun=3)
+    assert (coarse.success, coarse.stop) == (False, StopReason.MAXFUN)
+
+
+@pytest.mark.parametrize("name", ["LBFGSB", "BFGS", "SLSQP", "TrustConstr"])
+def test_coarse_values_are_told_along_more_than_one_direction(name):
+    # Along a single one the slopes nearly cancel from this start.
+    def fun(x):
+        return round(float(((x - [-0.23, -0.26, 0.96, -1.18]) ** 2).sum()), 2)
+
+    start = [1.38, -1.41, 0.96, -1.94]
+    for bounds in (None,) if name == "BFGS" else (None, [(-3, 4)] * 4):
+        result = getattr(optimizers, name)().minimize(fun, start, bounds=bounds)
+        assert not (result.success and result.fun > 0.1)

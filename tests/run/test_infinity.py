@@ -9,12 +9,16 @@ import pytest
 from optimizers import (
     AQGD,
     BFGS,
+    COBYLA,
+    COBYQA,
     LBFGSB,
     NELDER_MEAD,
+    POWELL,
     SLSQP,
     SPSA,
     TNC,
     NonFiniteValueError,
+    StopReason,
     SupportLevel,
     TellData,
     available,
@@ -109,3 +113,24 @@ def test_the_gradient_at_the_best_point_may_be_out_of_reach():
 
     with pytest.raises(NonFiniteValueError, match="on both sides of the best point"):
         SLSQP().minimize(fun, [3.0], "2-point")
+
+
+def log_barrier(x):
+    return np.inf if (x <= 0).any() else float(x.sum() - 1e-3 * np.log(x).sum())
+
+
+@pytest.mark.parametrize("cls", [POWELL, COBYLA, COBYQA, NELDER_MEAD])
+def test_a_minimum_beside_a_wall_is_a_success(cls):
+    result = cls(maxfun=3000).minimize(log_barrier, [2.0, 2.0])
+    assert result.x == pytest.approx([1e-3, 1e-3], abs=1e-4)
+    assert result.success
+
+
+def test_an_end_at_a_wall_that_is_no_minimum_is_no_success():
+    def wall(x):
+        return -float(x.sum()) if (x <= 1).all() else np.inf
+
+    for cls in (COBYLA, NELDER_MEAD, SLSQP):
+        result = cls().minimize(wall, [0.5, 0.5])
+        assert not result.success or np.allclose(result.x, 1.0, atol=1e-4)
+        assert result.success or result.stop is StopReason.NO_PROGRESS
