@@ -37,6 +37,8 @@ from optimizers.run.observers import History, Table
 #: What of a command line decides about the run.
 _COMMAND = ("fun", "x0", "bounds", "jac", "optimizer", "options", "shots")
 _EXITED = "SystemExit: a function of yours, or its file, called sys.exit, which ends no run here"
+#: Options that limit a run.
+_LIMITS = ("maxfun", "maxfev", "maxiter", "timeout")
 CONVERGED, ERROR, USAGE, STOPPED = 0, 1, 2, 3  # 2 is what argparse itself exits with
 INTERRUPTED = 130  # what shells report for Ctrl-C
 
@@ -224,10 +226,15 @@ def _command(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def _resume(given: argparse.Namespace, out: TextIO) -> int:
-    header = load(given.journal).header
+    recording = load(given.journal)
+    header = recording.header
     command = header.get("notes", {}).get("command")
     if command is not None:
-        options = [*command["options"], *given.options]
+        kept = command["options"]
+        if recording.is_finished and recording.result.success:
+            # It may have gone on with a larger budget than that of its first start.
+            kept = [text for text in kept if text.partition("=")[0] not in _LIMITS]
+        options = [*kept, *given.options]
         named = {"fun": given.fun or command["fun"], "jac": given.jac or command["jac"]}
         _consent(given, named)
         return _minimize(

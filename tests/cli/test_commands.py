@@ -59,6 +59,10 @@ def test_a_function_in_a_file_is_gone_on_with_from_any_folder(
     code, out = ran("history", path)
     assert code == CONVERGED
     assert "Ended: the (projected) gradient" in out
+    # What has ended is told again, and not stopped by the budget of its first start.
+    code, again = ran("resume", path, "--yes", "--quiet")
+    assert code == CONVERGED
+    assert again.splitlines()[:4] == expected.splitlines()[:4]
 
 
 def test_h2_is_gone_on_with(tmp_path):
