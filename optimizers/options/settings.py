@@ -179,9 +179,8 @@ def check_run_settings(
             )
         if setting in _ELSEWHERE:
             raise UnknownOptionError(f"{name} has no setting {setting!r}: {_ELSEWHERE[setting]}")
-        raise UnknownOptionError(
-            f"{name} has no setting {setting!r}. {nearest_names(setting, RUN_SETTINGS)}"
-        )
+        hint = nearest_names(setting, (*RUN_SETTINGS, *options))
+        raise UnknownOptionError(f"{name} has no setting {setting!r}. {hint}")
     for declared in SETTINGS:
         if declared.name in settings:
             settings[declared.name] = declared.checked(settings[declared.name])
