@@ -89,7 +89,8 @@ class Pairs(Waves):
 def both_told(fun, jac=None, **settings):
     """Return the answers that the flow gets, and the result."""
     told = []
-    result = Pairs(**settings).minimize(
+    # It claims an end that is none: with noise=0 nothing else looks at that.
+    result = Pairs(noise=0, **settings).minimize(
         fun,
         [1.0, 2.0],
         jac,

@@ -33,8 +33,8 @@ FROM entries WHERE json_extract(entry, '$.seq') IS NOT NULL ORDER BY number
 """
 #: SQLite's application_id of the databases that have no log between runs; 0 in older ones.
 _OURS = int.from_bytes(b"optj")
-#: How a database begins.
-_HEAD = b"SQLite format 3\0"
+#: The least size of a database: that of a page.
+_LEAST = 512
 #: What SQLite raises; also of a database so damaged that its words are not text.
 _ERRORS = sqlite3.Error, UnicodeDecodeError
 _BUSY = sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED
@@ -141,9 +141,9 @@ def read_rows(path: str) -> list[bytes]:
 def looked_at(path: str) -> Iterator[sqlite3.Connection]:
     """Open a database that is a journal, whole as far as can be seen, and change nothing."""
     check_regular(path)
-    with open(path, "rb") as file:  # a file of a few bytes counts as an empty database
-        if file.read(len(_HEAD)) not in (b"", _HEAD):
-            raise not_a_journal(path)
+    # A file of a few bytes counts as an empty database. To open it would give up others' locks.
+    if 0 < os.path.getsize(path) < _LEAST:
+        raise not_a_journal(path)
     log = Path(f"{os.path.realpath(path)}-wal")  # beside the file, not beside a link to it
     size = log.stat().st_size if log.exists() else None
     with contextlib.ExitStack() as stack:

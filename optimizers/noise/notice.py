@@ -34,7 +34,7 @@ _AGAIN = 2
 _FAILURES = (StopReason.NO_PROGRESS, StopReason.NOISE, StopReason.MAXFUN, StopReason.OTHER)
 #: Differences of more than so many times max(1, abs(f)) are those of wild steps.
 _WILD = 10.0
-#: An end is too high if it is above the best point by more than this part of max(1, abs(f)).
+#: An end is high if it is above the best point by more than this part of max(1, abs(f)).
 _ABOVE = 0.01
 #: A run that failed ends on its best point if that is better by this part of max(1, abs(f)).
 _BETTER = 1e-6
@@ -77,15 +77,12 @@ def _unless_noisy(run: Run, outcome: Outcome) -> Outcome:
     """Return an outcome as a failure if noise shows, and failures on the best point."""
     known = outcome.known
     doubtful = outcome.success or outcome.stop is StopReason.NO_PROGRESS
-    is_high = known is not None and _is_high(run, known)
-    if known is not None and doubtful and (is_high or _is_steep(run, known)):
+    if known is not None and doubtful and (_is_high(run, known) or _is_steep(run, known)):
         difference = _difference(run, known)
         if difference > 0:
             words = f"The objective has noise: two values at x differ by {difference:.1g}."
             warn_user(f"{words} {_ADVICE}")
             outcome = _failed(outcome, StopReason.NOISE, words)
-        elif is_high:
-            outcome = _failed(outcome, StopReason.NO_PROGRESS, "It ended above its best point.")
     return _on_best(run, outcome) if outcome.stop in _FAILURES else outcome
 
 
@@ -122,8 +119,10 @@ def _is_steep(run: Run, end: Evaluation) -> bool:
             if known.jac is not None and not run.problem.derivatives.is_given:
                 away = known.x - run.problem.clip(known.x - known.jac)
                 fall, part = float(np.max(np.abs(away) * size)), _STEEP
-        scale = max(1.0, abs(end.fun))
-        limit = max(part * min(memory.worst - low, _WILD * scale), _STATIONARY * scale)
+        spread, scale = memory.worst - low, max(1.0, abs(end.fun))
+        if part == _STEEP:
+            spread = min(spread, _WILD * scale)
+        limit = max(part * spread, _STATIONARY * scale)
     return fall > limit
 
 
