@@ -350,7 +350,7 @@ class Optimizer(Composed, StaticHelpers):
         """Minimize; the same as :meth:`minimize`, so that an object is a bare Minimizer.
 
         Also a method for :func:`scipy.optimize.minimize`. What that passes on is taken here:
-        ``args``, further arguments of all functions, one that is no tuple being a single one; and
+        ``args``, further arguments of all functions, anything but a tuple being one of them; and
         its ``options`` and ``tol``, which hold for this run. As there, the result has the entry
         ``jac`` only where a gradient is known.
         """

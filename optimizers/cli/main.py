@@ -36,7 +36,9 @@ from optimizers.run.observers import History, Table
 
 #: What of a command line decides about the run.
 _COMMAND = ("fun", "x0", "bounds", "jac", "optimizer", "options", "shots")
-_EXITED = "SystemExit: a function of yours, or its file, called sys.exit, which ends no run here"
+_EXITED = (
+    "SystemExit: a function of yours, or its file, called sys.exit, which does not end a run here"
+)
 #: Options that limit a run.
 _LIMITS = ("maxfun", "maxfev", "maxiter", "timeout")
 CONVERGED, ERROR, USAGE, STOPPED = 0, 1, 2, 3  # 2 is what argparse itself exits with

@@ -53,7 +53,7 @@ def read_bounds(text: str, n: int) -> list[tuple[float | None, float | None]]:
                 raise ValueError
             pairs.append((float(low) if low else None, float(high) if high else None))
         except ValueError:
-            raise UsageError(f"{pair!r} is no pair of bounds: write low:high.") from None
+            raise UsageError(f"{pair!r} is not a pair of bounds: write low:high.") from None
     return pairs * n if len(pairs) == 1 else pairs
 
 

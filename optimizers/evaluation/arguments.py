@@ -43,7 +43,7 @@ def as_arguments(args: Any) -> tuple[Any, ...]:
 def with_arguments(functions: Iterable[Any], args: Any) -> tuple[Any, ...]:
     """Return functions with the ``args`` of SciPy's ``minimize``; other objects as they are.
 
-    What is no tuple is a single argument, and None is none.
+    Anything but a tuple is a single argument, and None stands for no arguments.
     """
     if not isinstance(args, tuple):
         args = () if args is None else (args,)

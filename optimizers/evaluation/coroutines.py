@@ -129,7 +129,7 @@ async def awaited(call: Callable[[], T], executor: CoroutineExecutor) -> T:
         else:
             cancelled.optimizer_result = result  # nothing was evaluated after the cancelling
         task: Any = asyncio.current_task()
-        with contextlib.suppress(AttributeError):  # a task of another make may refuse it
+        with contextlib.suppress(AttributeError):  # another library's task may refuse it
             task.optimizer_result = cancelled.optimizer_result  # gather() makes an error anew
         raise cancelled
     finally:

@@ -57,7 +57,7 @@ class DaskExecutor(Executor):
         return home
 
     def cancel(self) -> None:
-        """Take back what is not done; what a worker is at, it ends, for nobody."""
+        """Take back what is not done; what a worker is at, it still ends."""
         sent = list(self._sent.values())
         if sent:
             self._client.cancel(sent)

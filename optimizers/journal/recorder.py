@@ -253,8 +253,8 @@ class Recorder:
         if size < self._size:
             what = "deleted" if size < 0 else "replaced or cut"
             raise JournalError(
-                f"The journal {self.path} was {what} while the run wrote it, so that it cannot be "
-                "gone on from. The run ended there: run it again with a file that stays."
+                f"The journal {self.path} was {what} while the run wrote it, so that no run can "
+                "go on from it. The run ended there: run it again with a file that stays."
             )
         self._size, self._next_look = size, time.monotonic() + _LOOKS
 

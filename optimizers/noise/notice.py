@@ -53,7 +53,7 @@ _WITHIN = (
 
 
 def noticed(solve: Solve, looks_for_noise: bool) -> Solve:
-    """Return a solve that is no success where its values do not bear that out, for two reasons.
+    """Return a solve that is not a success where its values do not bear that out, for two reasons.
 
     Where noise shows, if it is looked for, and where differences are zero for want of resolution.
     """

@@ -89,7 +89,7 @@ TOL = _SHARED["tol"]
 #: What the constructors take besides options: parts of the problem, the same for every run.
 PROBLEM = (
     Option("args", (), anything("tuple")).means(
-        "Further arguments of ``fun``, ``jac``, ``hess`` and ``hessp``; what is no tuple is one."
+        "Further arguments of ``fun``, ``jac``, ``hess`` and ``hessp``; a tuple, or a single one."
     ),
     Option("constraints", (), anything("dict or sequence")).means(
         "As in ``minimize``, for every run."

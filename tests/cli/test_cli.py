@@ -309,8 +309,8 @@ def test_an_interrupt_is_130_with_the_best_result(run, user):
     ("arguments", "message"),
     [
         (["--x0", "1,b"], "'1,b' is not a vector"),
-        (["--x0", "1", "--bounds", "1"], "'1' is no pair of bounds"),
-        (["--x0", "1", "--bounds", "a:b"], "'a:b' is no pair of bounds"),
+        (["--x0", "1", "--bounds", "1"], "'1' is not a pair of bounds"),
+        (["--x0", "1", "--bounds", "a:b"], "'a:b' is not a pair of bounds"),
         (["--x0", "1", "--bounds", "2:1"], "bounds[0]"),
         (["--x0", "1,2,3", "--bounds", "0:1,0:1"], "expected (3, 2)"),
         ([], "--fun needs a start"),

@@ -11,7 +11,7 @@ from optimizers.external.bounds import Matched, Packing, rounded_to
 from optimizers.external.frameworks import require
 
 _CLOSE_OVER = (
-    "Close over what is no array, such as a function or a string, by a lambda or by partial; "
+    "Close over what is not an array, such as a function or a string, by a lambda or by partial; "
     "of a model of equinox, fit the first part of eqx.partition(model, eqx.is_inexact_array), and "
     "combine the two parts inside of the function."
 )
@@ -59,7 +59,7 @@ class Tree:
         return cls(structure, paths, [a.shape for a in arrays], [a.dtype for a in arrays])
 
     def arguments(self, args: Any) -> Any:
-        """Return further arguments on JAX's device; what is no array there is an error."""
+        """Return further arguments on JAX's device; anything else there is an error."""
         util = self.jax.tree_util
         leaves, structure = util.tree_flatten_with_path(args)
         arrays = []
