@@ -119,6 +119,11 @@ class MultistartResult:
         """The points at which the objective was evaluated, in all runs."""
         return self.runs.nfev
 
+    @property
+    def nreplayed(self) -> int:
+        """How many of their values came from a journal."""
+        return self.runs.nreplayed
+
     @override
     def __repr__(self) -> str:
         rows = [[f"{m.fun:.8g}", str(m.count), np.array2string(m.x, precision=4, threshold=8)]

@@ -175,6 +175,7 @@ def test_a_larger_budget_of_multistart_goes_on(tmp_path):
     short = multistart(objective.value, BOX, 100, slots=3, journal=path)
     assert short.stop is StopReason.MAXFUN
     found = multistart(objective.value, BOX, 300, slots=3, journal=path)
+    assert found.nreplayed == found.runs.nreplayed == short.nfev
     assert found.runs.nreplayed == short.nfev
     words = f"{found.nfev} evaluations ({short.nfev} of {found.nfev} from the journal) in "
     assert words in repr(found)
