@@ -51,6 +51,11 @@ def _may_be_masked(kind: type) -> bool:
     return issubclass(kind, np.ndarray) and kind is not np.ndarray
 
 
+def is_whole(given: object) -> bool:
+    """Return whether a value is a whole number: times are integers to NumPy, truths to Python."""
+    return isinstance(given, int | np.integer) and not isinstance(given, bool | np.timedelta64)
+
+
 def check_memory(what: str, count: float, advice: str) -> None:
     """Raise a TooLargeError if so many numbers of double precision do not fit in the memory."""
     needed, memory = 8 * min(count, 1e300), machine_memory()

@@ -52,17 +52,18 @@ class Composed(Configured, Declaring):
     ) -> Prepared:
         """Return a run that is ready, by whoever evaluates, with all that surrounds its solve."""
         run = self._start_run(problem, settings, evaluator)
-        is_exact = self._effective_settings(settings).get("noise") == 0
+        effective = self._effective_settings(settings)
         solve: Solve = confirmed(self._solve)
         if run.noise is not None and not self.handles_noise:
             noise = None if isinstance(run.noise, str) else run.noise
             solve = in_stages(noise, self._has_user_steps(problem))(solve)
-        looks_for_noise = run.noise is None and not (self.handles_noise or is_exact)
+        looks_for_noise = run.noise is None and not (
+            self.handles_noise or effective.get("noise") == 0
+        )
         solve = noticed(solve, looks_for_noise)
         if problem.constraints:
             solve = feasible(self._feasibility(problem))(solve)
         execute: Callable[[Run, Solve], OptimizerResult] = Run.execute
-        effective = self._effective_settings(settings)
         journal = as_journal(effective.get("journal"))
         if journal is not None:
             header, check = header_of(self, problem, settings), effective.get("journal_check")

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from optimizers._arrays import is_whole
 from optimizers._types import Objective
 from optimizers.errors import InvalidInputError, OptionError
 from optimizers.evaluation.answers import values_of
@@ -248,14 +249,9 @@ def values_at(evaluator: Evaluator, points: NDArray[Any]) -> NDArray[Any]:
     return values
 
 
-# Integers to Python or NumPy, and no counts.
-_NOT_WHOLE = (bool, np.timedelta64)
-
-
 def check_group(group: int | None) -> int:
     """Return how many points one call takes; None means 1."""
     group = 1 if group is None else group
-    is_whole = isinstance(group, int | np.integer) and not isinstance(group, _NOT_WHOLE)
-    if not is_whole or group < 1:
+    if not is_whole(group) or group < 1:
         raise OptionError(f"max_evals_grouped is {group!r}, expected a whole number >= 1.")
     return int(group)

@@ -34,8 +34,6 @@ from optimizers.support import SupportLevel
 DOUBLE = np.dtype(np.float64)
 # There is one set of variables: no two points can be evaluated at the same time.
 _PARALLEL = ("workers", "eval_timeout", "hedge")
-#: Ends on no point that the algorithm chose. One that it chose, under noise, may not be the lowest.
-_FAILURES = (StopReason.NO_PROGRESS, StopReason.FAILED, StopReason.INFEASIBLE, StopReason.OTHER)
 
 
 class Driving(ExternalOptimizerInterface):
@@ -242,7 +240,7 @@ def _callback(
 
 
 def _mend(result: OptimizerResult, start: NDArray[Any], name: str) -> None:
-    """Let a run that failed end on the best point it found, or on its start if it found none."""
+    """Let a run that ended on NaN end on the best point it found, or on its start without one."""
     best, end = result.best, math.nan if result.fun is None else result.fun
     if best is None or math.isnan(best.fun):
         if math.isnan(end) and not np.array_equal(result.x, start):
@@ -256,8 +254,6 @@ def _mend(result: OptimizerResult, start: NDArray[Any], name: str) -> None:
             f"{name} ended where the loss is nan ({result.message}), and the variables were set to "
             f"the best point found, where it is {best.fun:.6g}."
         )
-        _move(result, *best)
-    elif result.stop in _FAILURES and end > best.fun:
         _move(result, *best)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import override
 
-from optimizers._arrays import as_numbers, check_memory
+from optimizers._arrays import as_numbers, check_memory, is_whole
 from optimizers._types import Array
 from optimizers.errors import InvalidInputError
 from optimizers.gradients.plan import Plan
@@ -67,8 +67,7 @@ class SPSAGradient(GradientSource):
 
     def __post_init__(self) -> None:
         samples = self.samples
-        is_whole = isinstance(samples, int | np.integer)
-        if not is_whole or isinstance(samples, bool | np.timedelta64) or samples < 1:
+        if not is_whole(samples) or samples < 1:
             raise InvalidInputError(f"samples is {samples!r}, expected a whole number >= 1.")
         step = as_numbers(self.step)
         if step.ndim > 1 or not ((step > 0) & (step < np.inf)).all():

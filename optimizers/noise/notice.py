@@ -5,7 +5,7 @@ second time: where another value comes of it, no convergence test is borne out. 
 differences are exactly zero, wider ones decide.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -18,7 +18,7 @@ from optimizers.run.budget import StopRun
 from optimizers.run.memory import Evaluation
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
-from optimizers.run.solve import Solve
+from optimizers.run.solve import SAME, Solve
 
 #: An end is steep if its slope, over the size of the variables, makes this part of what the values
 #: differ by, of which wild steps do not count;
@@ -36,8 +36,6 @@ _FAILURES = (StopReason.NO_PROGRESS, StopReason.NOISE, StopReason.MAXFUN, StopRe
 _WILD = 10.0
 #: An end is high if it is above the best point by more than this part of max(1, abs(f)).
 _ABOVE = 0.01
-#: A run that failed ends on its best point if that is better by this part of max(1, abs(f)).
-_BETTER = 1e-6
 #: A slope that rounding hides in a difference of zero matters if it is larger.
 _HIDDEN = 1e-5
 #: Wider steps than those of differences, relative to max(1, abs(x)).
@@ -112,27 +110,27 @@ def _is_high(run: Run, end: Evaluation) -> bool:
 def _is_steep(run: Run, end: Evaluation) -> bool:
     """Return whether the slope at the end belies it, for all that the run has seen."""
     memory, low = run.memory, end.fun if run.best is None else run.best.fun
-    size = np.maximum(1.0, np.abs(end.x))
+    size, scale = np.maximum(1.0, np.abs(end.x)), max(1.0, abs(end.fun))
+    latest = None
+    if not run.problem.derivatives.is_given:
+        latest = next((k for k in (end, *reversed(memory.recent)) if k.jac is not None), None)
     with np.errstate(all="ignore"):
-        fall, part = _next_to(memory.recent, end, size), _STEEPER
-        for known in (*memory.recent, end):
-            if known.jac is not None and not run.problem.derivatives.is_given:
-                away = known.x - run.problem.clip(known.x - known.jac)
-                fall, part = float(np.max(np.abs(away) * size)), _STEEP
-        spread, scale = memory.worst - low, max(1.0, abs(end.fun))
-        if part == _STEEP:
-            spread = min(spread, _WILD * scale)
-        limit = max(part * spread, _STATIONARY * scale)
-    return fall > limit
+        if latest is None or latest.jac is None:
+            fall, limit = _next_to(memory.recent, end, size), _STEEPER * (memory.worst - low)
+        else:
+            away = latest.x - run.problem.clip(latest.x - latest.jac)
+            fall = float(np.max(np.abs(away) * size))
+            limit = _STEEP * min(memory.worst - low, _WILD * scale)
+    return fall > max(limit, _STATIONARY * scale)
 
 
-def _next_to(recent: Iterable[Evaluation], end: Evaluation, size: Array) -> float:
+def _next_to(recent: Sequence[Evaluation], end: Evaluation, size: Array) -> float:
     """Return the slope to the nearest of recent points, less what a known gradient explains."""
-    nearest, distance = end, np.inf
-    for seen in recent:
-        away = float(np.max(np.abs(seen.x - end.x) / size, initial=0.0))
-        if 0 < away < distance:
-            nearest, distance = seen, away
+    if not recent or not end.x.size:
+        return 0.0
+    aways = np.max(np.abs(np.array([seen.x for seen in recent]) - end.x) / size, axis=1)
+    aways[aways == 0] = np.inf
+    nearest, distance = recent[int(aways.argmin())], float(aways.min())
     explained = 0.0 if end.jac is None else float(end.jac @ (nearest.x - end.x))
     return abs(nearest.fun - end.fun - explained) / distance
 
@@ -185,5 +183,5 @@ def _on_best(run: Run, outcome: Outcome) -> Outcome:
     # Who lets NaN go on to the algorithm, as SciPy does, is told of it.
     if known is None or best is None or np.isnan(known.fun):
         return outcome
-    margin = _BETTER * max(1.0, abs(known.fun))
+    margin = SAME * max(1.0, abs(known.fun))
     return outcome if best.fun >= known.fun - margin else replace(outcome, x=best.x, known=best)

@@ -17,7 +17,7 @@ Solve: TypeAlias = Callable[[Run], Outcome]
 #: How often a run that rejected points starts again from its best point, to confirm its end.
 _CONFIRMATIONS = 5
 #: Values that differ by less than this part of max(1, abs(f)) are no progress.
-_SAME = 1e-6
+SAME = 1e-6
 #: And at points that differ by this part of max(1, abs(x)), by less than this.
 _NEAR, _ALIKE = 1e-4, 1e-5
 _MISLED = (
@@ -56,7 +56,7 @@ def confirmed(solve: Solve) -> Solve:
 def _is_borne_out(run: Run, began: Evaluation, end: Evaluation) -> bool:
     """Return whether a search without gradients ended where it began, and no value beside falls."""
     scale = max(1.0, abs(end.fun))
-    if end.jac is not None or began.fun - end.fun > _SAME * scale:
+    if end.jac is not None or began.fun - end.fun > SAME * scale:
         return False
     steps = np.diag(_NEAR * np.maximum(1.0, np.abs(end.x)))
     values = run.probe(np.array([run.problem.clip(end.x + step) for step in (*steps, *-steps)]))

@@ -283,7 +283,7 @@ class SciPyOptimizer(Optimizer):
 
     def _limits(self, maxfun: int | None) -> dict[str, int]:
         """Return the limits that hold: of those given none is beaten by a default."""
-        names, defaults = ("maxiter", *self._info.budget), self._named_parameters()
+        names, defaults = ("maxiter", *self._info.budget), constructor_defaults(type(self))
         limits = {name: self._options.get(name) for name in names}
         given = {
             name: limit
