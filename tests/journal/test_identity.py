@@ -411,7 +411,8 @@ def test_a_value_within_its_standard_error_is_no_other(tmp_path):
     NELDER_MEAD(maxfun=9).minimize(fun, START, journal=path)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        NELDER_MEAD(maxfun=20).minimize(fun, START, journal=Journal(path, verify=5))
+        again = NELDER_MEAD(maxfun=20).minimize(fun, START, journal=Journal(path, verify=5))
+    assert again.nreplayed == 9
 
 
 class Shift:
