@@ -136,9 +136,7 @@ class Composed(Configured, Declaring):
     def _evaluator(self, fun: Objective, settings: dict[str, Any]) -> Evaluator:
         """Return who evaluates an objective, by the settings given for a run."""
         effective = self._effective_settings(settings)
-        evaluator = evaluator_by(fun, self._group(fun, effective), effective)
-        evaluator.group_form = self._group_form
-        return evaluator
+        return evaluator_by(fun, self._group(fun, effective), effective, self._group_form)
 
     def _group(self, fun: Objective, effective: dict[str, Any]) -> int | None:
         """Return how many points one call of an objective takes, with settings that hold."""

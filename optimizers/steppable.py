@@ -144,8 +144,8 @@ class SteppableOptimizer(Optimizer):
         assert self._fun is not None
         points = np.atleast_2d(np.asarray(ask_data.x_fun))
         if ask_data.x_jac is None:
-            evaluator = Evaluator(self._fun, self._optimizer._max_evals_grouped)
-            evaluator.group_form = self._optimizer._group_form
+            group, form = self._optimizer._max_evals_grouped, self._optimizer._group_form
+            evaluator = Evaluator(self._fun, group, group_form=form)
             values = values_at(evaluator, points)
             # Coarse values are told as such: the steps of differences depend on it.
             is_coarse = evaluator.facts.precision >= np.finfo(np.float32).eps

@@ -7,6 +7,7 @@ from optimizers.errors import OptionError
 from optimizers.evaluation.evaluator import Evaluator, check_group, is_vectorized
 from optimizers.evaluation.executors import DaemonExecutor, Workers, is_pool
 from optimizers.evaluation.mapped import MapEvaluator
+from optimizers.evaluation.task import Form
 
 
 def check_workers(group: int | None, workers: Any) -> None:
@@ -18,12 +19,15 @@ def check_workers(group: int | None, workers: Any) -> None:
 
 
 def evaluator_by(
-    fun: Callable[..., Any], group: int | None, settings: Mapping[str, Any]
+    fun: Callable[..., Any],
+    group: int | None,
+    settings: Mapping[str, Any],
+    group_form: Form = "flat",
 ) -> Evaluator:
     """Return the evaluator that the settings of a run, as users name them, mean."""
     known: dict[str, Any] = {name: settings.get(name) for name in ("workers", "eval_timeout")}
     retries, hedge = settings.get("retries") or 0, bool(settings.get("hedge"))
-    return evaluator_for(fun, group, **known, retries=retries, hedge=hedge)
+    return evaluator_for(fun, group, group_form=group_form, **known, retries=retries, hedge=hedge)
 
 
 def evaluator_for(
@@ -31,6 +35,7 @@ def evaluator_for(
     group: int | None = 1,
     workers: Any = None,
     *,
+    group_form: Form = "flat",
     eval_timeout: float | None = None,
     retries: int = 0,
     hedge: bool = False,
@@ -50,8 +55,10 @@ def evaluator_for(
         # What runs in this thread cannot be given up: it runs in another.
         pool = Workers(DaemonExecutor, is_stacked or is_vectorized(fun))
     else:
-        return Evaluator(fun, group, is_stacked=is_stacked, retries=retries)
+        forms: dict[str, Any] = {"is_stacked": is_stacked, "group_form": group_form}
+        return Evaluator(fun, group, **forms, retries=retries)
     # Here: with it comes asyncio, and most programs have no workers.
     from optimizers.evaluation.pool import PoolEvaluator
 
-    return PoolEvaluator(fun, group, pool, eval_timeout=eval_timeout, retries=retries, hedge=hedge)
+    further: dict[str, Any] = {"eval_timeout": eval_timeout, "retries": retries, "hedge": hedge}
+    return PoolEvaluator(fun, group, pool, group_form=group_form, **further)

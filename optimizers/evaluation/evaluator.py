@@ -167,12 +167,20 @@ class Evaluator:
         get: the points of the group concatenated to one flat vector.
     is_stacked : bool, default False
         Whether the objective takes a stack (k, n) though it is not marked by :func:`vectorized`.
+    group_form : str, default "flat"
+        How the points of a group reach an objective that takes no stacks of itself.
     retries : int, default 0
         How often a call that failed is made again.
     """
 
     def __init__(
-        self, fun: Objective, group: int | None = 1, *, is_stacked: bool = False, retries: int = 0
+        self,
+        fun: Objective,
+        group: int | None = 1,
+        *,
+        is_stacked: bool = False,
+        group_form: Form = "flat",
+        retries: int = 0,
     ) -> None:
         if not callable(fun):
             raise InvalidInputError(f"fun is {fun!r}, expected a callable fun(x) -> float.")
@@ -182,8 +190,7 @@ class Evaluator:
         #: How many points one call takes; None for as many as there are: a vectorized objective
         #: takes a whole wave at once unless the user limits it.
         self._size = None if self._is_stacked and check_group(group) == 1 else check_group(group)
-        #: How the points of a group reach an objective that takes no stacks of itself.
-        self.group_form: Form = "flat"
+        self._group_form: Form = group_form
         self.facts = self._made_facts()
 
     def _made_facts(self) -> Facts:
@@ -223,7 +230,7 @@ class Evaluator:
     def _way(self, block: Block) -> tuple[Callable[..., Any], Form]:
         """Return the function that a block goes to, and how it takes points."""
         if block.function is None:
-            form: Form = "points" if self._size == 1 else self.group_form
+            form: Form = "points" if self._size == 1 else self._group_form
             return self._fun, "stack" if self._is_stacked else form
         takes_rows = is_vectorized(block.function) or (
             self._is_stacked and block.function is self._fun

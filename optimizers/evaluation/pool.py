@@ -10,6 +10,7 @@ from typing_extensions import override
 from optimizers.evaluation.evaluator import Evaluator, Facts, Part
 from optimizers.evaluation.executors import Pool, Workers
 from optimizers.evaluation.pool_wave import PoolWave
+from optimizers.evaluation.task import Form
 from optimizers.evaluation.wave import Wave
 
 
@@ -41,12 +42,14 @@ class PoolEvaluator(Evaluator):
         group: int | None,
         workers: Workers,
         *,
+        group_form: Form = "flat",
         eval_timeout: float | None = None,
         retries: int = 0,
         hedge: bool = False,
     ) -> None:
         self._workers = workers
-        super().__init__(fun, group, is_stacked=workers.is_stacked, retries=retries)
+        forms: dict[str, Any] = {"is_stacked": workers.is_stacked, "group_form": group_form}
+        super().__init__(fun, group, **forms, retries=retries)
         limit = math.inf if eval_timeout is None else eval_timeout
         own = weakref.proxy(self)  # in a circle the objective would live on
         self._pool = Pool(

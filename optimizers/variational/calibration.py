@@ -153,8 +153,7 @@ def evaluated(
     loss: Callable[..., Any], points: Array, max_evals_grouped: int | None
 ) -> tuple[Array, float]:
     """Return an objective's values at points (k, n) outside a run, in groups; their precision."""
-    evaluator = Evaluator(loss, max_evals_grouped)
-    evaluator.group_form = "batch"
+    evaluator = Evaluator(loss, max_evals_grouped, group_form="batch")
     values: Array = values_at(evaluator, points)
     for value in values[~np.isfinite(values)]:
         raise NonFiniteValueError(str(non_finite(value)))  # +inf too: there is no run
