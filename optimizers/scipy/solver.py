@@ -10,137 +10,26 @@ from typing import Any
 
 import numpy as np
 import scipy.optimize
-from numpy.typing import NDArray
-from scipy.sparse import issparse
 from typing_extensions import override
 
 from optimizers._types import Array
 from optimizers.asktell.drivers import check_free
 from optimizers.errors import InvalidInputError, words_of
 from optimizers.evaluation.answers import as_gradient, as_matrix
-from optimizers.gradients.differences import Differences
-from optimizers.problem.constraints import Constraint
 from optimizers.problem.derivatives import Given, Joint
-from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run.budget import StopRun
 from optimizers.run.fast_path import fast_gradient, fast_path, fast_value
 from optimizers.run.hessians import covered
 from optimizers.run.outcome import Outcome, outcome_of
 from optimizers.run.run import Run
+from optimizers.scipy.free_variables import FreeVariables
 from optimizers.scipy.method import Solver
 from optimizers.scipy.unfinished import variables_of
 from optimizers.support import SupportLevel
 
 #: Where some of SciPy's compiled code stops counting.
 INT_MAX = 2**31 - 1
-
-
-class FreeVariables:
-    """The variables that the bounds leave free, if ``strip``, and the way back to all of them."""
-
-    def __init__(self, problem: Problem, strip: bool) -> None:
-        #: The problem with all its variables.
-        self.problem = problem
-        #: Which variables are free, shape (n,).
-        self.mask: NDArray[np.bool_] = np.ones(problem.n, dtype=bool)
-        self._strips = strip
-        if strip and problem.lower is not None:
-            self.mask = problem.lower != problem.upper
-        #: Whether all are.
-        self.is_all = bool(self.mask.all())
-
-    @property
-    def x0(self) -> Array:
-        """The start of the free variables, as a new array."""
-        return self.problem.x0[self.mask]
-
-    @property
-    def bounds(self) -> scipy.optimize.Bounds | None:
-        """The bounds of the free variables."""
-        lower, upper = self.problem.lower, self.problem.upper
-        if lower is None or upper is None:
-            return None
-        kept = np.broadcast_to(self.problem.keep_feasible, self.mask.shape)
-        return scipy.optimize.Bounds(lower[self.mask], upper[self.mask], kept[self.mask])
-
-    def constraints(self, are_differences_ours: bool) -> list[Any]:
-        """Return the constraints as functions of the free variables.
-
-        They are asked where the objective is: inside the bounds, their differences too if these are
-        made here.
-        """
-        if not self.is_all:
-            return [
-                scipy.optimize.NonlinearConstraint(self.function(c.fun), c.lower, c.upper)
-                for c in self.problem.constraints
-            ]
-        return [
-            self._with_differences(c) if are_differences_ours else self._dense(c.for_scipy)
-            for c in self.problem.constraints
-        ]
-
-    def _dense(self, constraint: Any) -> Any:
-        """Return a constraint without a sparse matrix, where the method takes none."""
-        if self._strips and issparse(getattr(constraint, "A", None)):
-            constraint = copy.copy(constraint)
-            constraint.A = constraint.A.toarray()
-        return constraint
-
-    def _with_differences(self, constraint: Constraint) -> Any:
-        """Return a constraint whose Jacobian, if it is one of differences, stays in the bounds."""
-        given, box = constraint.for_scipy, self.bounds
-        if box is None or isinstance(given, scipy.optimize.LinearConstraint):
-            return given
-        if isinstance(given, dict) and not callable(given.get("jac")):
-            given = scipy.optimize.NonlinearConstraint(
-                constraint.fun, constraint.lower, constraint.upper, given.get("jac") or "2-point"
-            )
-        # Complex steps stay inside by themselves, and sparse differences are SciPy's alone. It does
-        # not combine a Jacobian of differences with a Hessian of them, and says so.
-        is_ours = isinstance(given, scipy.optimize.NonlinearConstraint) and (
-            given.jac in ("2-point", "3-point")
-            and given.finite_diff_jac_sparsity is None
-            and not isinstance(given.hess, str)
-        )
-        if not is_ours:
-            return given
-        source = Differences(given.jac, relative_step=given.finite_diff_rel_step)
-        latest: dict[bytes, Any] = {}  # the point where the Jacobian is wanted next, mostly
-
-        def fun(x: Array) -> Any:
-            latest.clear()
-            latest[x.tobytes()] = values = given.fun(x)
-            return values
-
-        def jac(x: Array) -> Array:
-            x = self.problem.clip(x)
-            known = latest.get(x.tobytes())
-            here = np.atleast_1d(given.fun(x) if known is None else known)
-            plan = source.plan(x, box.lb, box.ub)
-            probes = np.array([np.atleast_1d(given.fun(point)) for point in plan.points])
-            columns = probes.reshape(len(plan.points), here.size).T
-            return np.array([plan.fold(*pair) for pair in zip(here, columns, strict=True)])
-
-        inner = copy.copy(given)
-        inner.fun, inner.jac = fun, jac
-        return inner
-
-    def whole(self, x: Array) -> Array:
-        """Return all variables, given the free ones."""
-        if self.is_all:
-            return x
-        whole = self.problem.x0.copy()
-        whole[self.mask] = x
-        return whole
-
-    def part(self, vector: Array) -> Array:
-        """Return the free ones of all variables, without a copy if that may be: it may be large."""
-        return vector if self.is_all else vector[self.mask]
-
-    def function(self, function: Callable[[Array], Any]) -> Callable[[Array], Any]:
-        """Return a function of all variables as one of the free ones."""
-        return function if self.is_all else lambda x: function(self.whole(x))
 
 
 # Entries of a SciPy result that the run knows better, or that `stop` and `message` tell.

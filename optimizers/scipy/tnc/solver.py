@@ -18,7 +18,8 @@ from optimizers.run.fast_path import fast_path
 from optimizers.run.memory import Evaluation
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
-from optimizers.scipy.solver import INT_MAX, FreeVariables, ScipySolver
+from optimizers.scipy.free_variables import FreeVariables
+from optimizers.scipy.solver import INT_MAX, ScipySolver
 from optimizers.scipy.stationary import Evaluate, is_misled, is_stationary
 from optimizers.scipy.tnc import codes, kernel as kernels
 from optimizers.scipy.tnc.codes import FCONVERGED, LSFAIL, NOPROGRESS, XCONVERGED
