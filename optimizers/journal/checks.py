@@ -78,7 +78,10 @@ def check_record(record: Record, n: int) -> None:
 
 def check_entry(entry: Mapping[str, Any], n: int) -> None:
     """Raise unless a line that is not a record is one of those that there are."""
-    if "left" in entry:
+    if "retried" in entry:
+        whole(entry["retried"])
+        whole(entry["times"])
+    elif "left" in entry:
         values, gradients = entry["started"]
         for count in (entry["left"], values, gradients):
             whole(count)

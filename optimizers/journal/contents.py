@@ -25,8 +25,10 @@ class JournalContents:
     #: A fresh start: its point, counts and next number.
     start: dict[str, Any] | None = None
     #: For waves that took another number of evaluations of objective and gradient than they have
-    #: points: how many.
+    #: points and retries: how many.
     left: dict[int, list[int]] = field(default_factory=dict)
+    #: How often points were evaluated again, or at the same time, besides once.
+    retried: dict[int, int] = field(default_factory=dict)
     #: How many workers there were, if the run asked for that.
     width: float | None = None
     #: The result; ``error`` is in it if an exception ended the run.
@@ -35,6 +37,11 @@ class JournalContents:
     changed: set[str] = field(default_factory=set)
     #: Whether points that failed were rejected, in the last of the starts.
     rejects: bool = False
+
+    def rewind(self, seq: int) -> None:
+        """Forget a question and those of its run behind it."""
+        self.records = [r for r in self.records if not is_behind(r.seq, seq)]
+        self.retried = {s: times for s, times in self.retried.items() if not is_behind(s, seq)}
 
     def ended_by(self, record: Record) -> bool:
         """Return whether a record of a run's last wave is a failure that ended the run.
@@ -97,16 +104,20 @@ def _add(contents: JournalContents, entry: dict[str, Any]) -> None:
         contents.end = None
         return
     check_entry(entry, n)
-    if "left" in entry:
+    if "retried" in entry:
+        contents.retried[entry["retried"]] = entry["times"]
+    elif "left" in entry and "many" in contents.header:  # as earlier versions tell it
+        contents.retried[entry["left"]] = max(0, entry["started"][0] - 1)
+    elif "left" in entry:
         contents.left[entry["left"]] = entry["started"]
     elif "width" in entry:
         contents.width = math.inf if entry["width"] is None else entry["width"]
     elif "restart" in entry:
         contents.start, contents.begin = entry["restart"], len(contents.records)
-        contents.left, contents.end = {}, None
+        contents.left, contents.retried, contents.end = {}, {}, None
     elif "rewound" in entry:
-        seq, contents.end = entry["rewound"], None
-        contents.records = [r for r in contents.records if not is_behind(r.seq, seq)]
+        contents.end = None
+        contents.rewind(entry["rewound"])
     elif "resumed" in entry:
         contents.rejects = entry["resumed"].get("rejects", contents.rejects)
     elif "end" in entry:

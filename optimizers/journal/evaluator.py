@@ -12,7 +12,7 @@ from typing_extensions import override
 from optimizers.errors import words_of
 from optimizers.evaluation.answers import element, joined_answer
 from optimizers.evaluation.evaluator import Evaluator, Facts, Part
-from optimizers.evaluation.wave import Answer, Block, RowsOfBlock, Wave
+from optimizers.evaluation.wave import Answer, Block, RetryBudget, RowsOfBlock, Wave
 from optimizers.gradients.source import EPS
 from optimizers.journal.functions import answer_of, failure_of, gradient_in
 from optimizers.journal.recorder import Diverged, Recorder
@@ -55,6 +55,26 @@ class RecordedFacts(Facts):
         return width
 
 
+class RecordedRetries(RetryBudget):
+    """Another's budget, that records each further evaluation before it is made."""
+
+    def __init__(self, inner: RetryBudget, recorder: Recorder, seqs: dict[int, list[int]]) -> None:
+        super().__init__(inner.left)
+        self._inner, self._recorder = inner, recorder
+        #: The numbers of the rows of each block.
+        self._seqs = seqs
+
+    @override
+    def grants(self, block: Block, part: slice) -> bool:
+        if not self._inner.grants(block, part):
+            return False
+        retried = self._recorder.contents.retried
+        self._recorder.retried(
+            {seq: retried.get(seq, 0) + 1 for seq in self._seqs[id(block)][part]}
+        )
+        return True
+
+
 class JournaledEvaluator(Evaluator):
     """Answers what is recorded, hands the rest on to another evaluator, and records it."""
 
@@ -79,13 +99,14 @@ class JournaledEvaluator(Evaluator):
         before = inner.started, inner.gradients
         # How many answers were handed on: values and gradients; and how many of them replayed.
         handed_on, replayed = [0, 0], [0, 0]
+        self._count_retries(wave, places, replayed)
         try:
             for part in _parts(known, places):
                 block, row = places[part[0].seq]
                 here = slice(row, row + len(part))
                 for counts in (handed_on, replayed):
                     _add(counts, block, len(part))
-                self._count_replayed(block, here, part)
+                self._count_replayed(block, here)
                 facts.precision = max(facts.precision, *(record.precision for record in part))
                 yield block, here, _answer(part, block)
             if len(known) < len(rows):
@@ -96,6 +117,8 @@ class JournaledEvaluator(Evaluator):
             new = [inner.started - before[0], inner.gradients - before[1]]
             took: list[int] | None = None
             if not self._recorder.is_of_many:
+                for seq, (block, _) in places.items():
+                    _add(handed_on, block, self._recorder.contents.retried.get(seq, 0))
                 new, took = self._with_left(first, new, replayed, handed_on)
             facts.started += new[0]
             facts.gradients += new[1]
@@ -110,8 +133,8 @@ class JournaledEvaluator(Evaluator):
     ) -> tuple[list[int], list[int] | None]:
         """Return how many evaluations a wave took besides those replayed, and what is to be noted.
 
-        They may be others than one for each answer that was handed on: retries take more, and so
-        does a wave that is left while others are under way.
+        They may be others than one for each answer that was handed on and each retry: a wave that
+        is left while others are under way takes more.
         """
         left = self._recorder.contents.left
         if not any(new):  # all is replayed
@@ -125,26 +148,35 @@ class JournaledEvaluator(Evaluator):
         left[first] = took
         return new, took
 
-    def _count_replayed(self, block: Block, here: slice, part: list[Record]) -> None:
-        """Count the calls that rows of a block took when they were evaluated."""
-        calls = [(here, 1)]
-        if self._recorder.is_of_many:
-            left = self._recorder.contents.left
-            further = ((row, left.get(r.seq)) for row, r in enumerate(part, here.start))
-            calls += [(slice(row, row + 1), took[0] - 1) for row, took in further if took]
-        for rows, times in calls:
-            self.facts.count(block, rows, times)
+    def _count_replayed(self, block: Block, rows: slice, times: int = 1) -> None:
+        """Count calls that rows of a block took when they were evaluated."""
+        self.facts.count(block, rows, times)
+        for _ in range(times):
+            block.count_replayed(rows)
+        if block.kind != "jac":
+            self.facts.replayed += times * (rows.stop - rows.start)
+
+    def _count_retries(
+        self, wave: Wave, places: dict[int, tuple[Block, int]], replayed: list[int]
+    ) -> None:
+        """Count the retries that are recorded, also of points which have no answer yet."""
+        retried = self._recorder.contents.retried
+        for seq, (block, row) in places.items() if retried else ():
+            times, rows = retried.get(seq, 0), slice(row, row + 1)
+            self._count_replayed(block, rows, times)
+            _add(replayed, block, times)
             for _ in range(times):
-                block.count_replayed(rows)
-            if block.kind != "jac":
-                self.facts.replayed += times * (rows.stop - rows.start)
+                wave.retries.grants(block, rows)
 
     def _note_calls(self, known: dict[int, Record], places: dict[int, tuple[Block, int]]) -> None:
-        """Record how many calls the rows of many runs took, where retries took more than one."""
-        for seq, (block, row) in places.items():
-            calls = block.calls(row)
-            if seq not in known and calls > 1:
-                self._recorder.put(f'{{"left":{seq},"started":[{calls},{calls}]}}')
+        """Record how many calls the rows of many runs took, where it is not as recorded."""
+        retried = self._recorder.contents.retried
+        further = {
+            seq: max(0, block.calls(row) - 1)
+            for seq, (block, row) in places.items()
+            if seq not in known
+        }
+        self._recorder.retried({s: n for s, n in further.items() if n != retried.get(s, 0)})
 
     def _lookup(self, places: dict[int, tuple[Block, int]]) -> dict[int, Record]:
         """Return what is recorded of a wave, as it arrived, and strike it out."""
@@ -183,7 +215,9 @@ class JournaledEvaluator(Evaluator):
             self._record(first, seqs, one, slice(row, row + 1), answer, perf_counter() - began)
 
         required = wave.required_rows, wave.is_first_needed and first not in known
-        inner = Wave(asked, wave.retries, wave.deadline, *required, on_answer)
+        seqs_of = {one: numbers for one, (_, _, numbers) in origins.items()}
+        retries = RecordedRetries(wave.retries, self._recorder, seqs_of)
+        inner = Wave(asked, retries, wave.deadline, *required, on_answer)
         answers, began = self._inner.answers(inner), perf_counter()
         try:
             for one, part, answer in answers:

@@ -214,6 +214,7 @@ class Recorder:
         unused = [seq, *(other for other in self.pending if is_behind(other, seq))]
         for other in unused[1:]:
             del self.pending[other]
+        self.contents.rewind(seq)
         self.put(compact({"rewound": seq}))
         warn_user(
             f"The journal {self.path} cannot be followed in run {seq >> RUN_BITS}: {words} "
@@ -272,12 +273,19 @@ class Recorder:
             self.write(compact({"resumed": now}))
         self.write(text)
 
+    def retried(self, times: dict[int, int]) -> None:
+        """Record how often questions are evaluated again, before they are."""
+        if times:
+            self.contents.retried.update(times)
+            self.put("\n".join(compact({"retried": s, "times": n}) for s, n in times.items()))
+
     def restart(self, x: NDArray[Any], fun: float | None, counts: dict[str, int]) -> None:
         """Forget what is still to be answered: the run begins anew from ``x``."""
         self.next = max([self.next, *(seq + 1 for seq in self.pending)])
         self.pending.clear()
         self._late.clear()
         self.contents.left.clear()
+        self.contents.retried.clear()
         start = {"x": encoded(x), "fun": fun, "next": self.next, **counts}
         self.put(compact({"restart": start}))
 

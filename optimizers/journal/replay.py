@@ -96,7 +96,8 @@ def _begin_anew(recorder: Recorder, run: Run, diverged: Diverged, source: Any) -
     """Start from the best recorded point; all that is recorded counts."""
     unused = recorder.unused()
     _consider(run, unused)
-    counts = counts_of(unused)
+    retried = recorder.contents.retried
+    counts = counts_of(r for r in unused for _ in range(1 + retried.get(r.seq, 0)))
     # The random numbers of a start are the same when it is resumed.
     run.begin_anew(source, recorder.seed, counts)
     run.waves.evaluator.facts.replayed += counts["nfev"]

@@ -147,6 +147,8 @@ RECORDS = [
 LINES = [
     *("", " ", "{", "[]", "3", '"seq"', "null", "{}", '{"seq":0}', "\0\0\0", '{"seq":1,"kind":"f'),
     *(DEEP, DEEP + "]" * 100_000, '{"a":' * 100_000, "9" * 10_000, '{"sequence":3}'),
+    *(f'{{"retried":{x},"times":1}}' for x in ("[]", "-1", "null")),
+    *('{"retried":0}', '{"retried":0,"times":-1}', '{"retried":0,"times":"a"}'),
     *(f'{{"left":{x},"started":[1,1]}}' for x in ("[]", "-1", "0.5", "null", "{}")),
     *(
         f'{{"left":0,"started":{x}}}'

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 import optimizers
+from optimizers import UMDA
 
 ROOT = Path(optimizers.__file__).parent.parent
 
@@ -112,3 +114,37 @@ def _end_workers(process):
     """End what a killed process left behind."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("kill", [20, 58])
+@pytest.mark.parametrize("is_many", [False, True])
+def test_a_kill_inside_a_wave_forgets_no_retry(tmp_path, is_many, kill):
+    path, killed = tmp_path / "run.jsonl", tmp_path / "killed.jsonl"
+    calls = 0
+
+    def fails_half(x):
+        nonlocal calls
+        calls += 1
+        if calls == kill and not killed.exists():
+            shutil.copy(path, killed)  # what a kill leaves
+        if int(abs(x[0]) * 1e4) % 2 == 1:
+            raise ValueError("bad")
+        return float(x @ x)
+
+    def run(path):
+        how = {"retries": 2, "on_failure": "reject", "seed": 3, "journal": path, "maxfun": 100}
+        if is_many:
+            starts = [[1.0, -1.0], [0.5, 2.0]]
+            return sum(r.nfev for r in UMDA(size_gen=60).minimize_many(fails_half, starts, **how))
+        return UMDA(size_gen=60).minimize(fails_half, [1.0, -1.0], **how).nfev
+
+    nfev = run(path)
+    assert nfev == calls
+    assert run(path) == nfev == calls  # all is replayed
+    calls = 0
+    assert run(killed) == nfev
+    # All but the one in flight, if it was not a retry: these are noted before.
+    assert kill - 1 <= nfev - calls <= kill
+    before = calls
+    assert run(killed) == nfev
+    assert calls == before
