@@ -45,6 +45,7 @@ class Member:
             except BaseException as error:
                 self.error = error
             self._driver.close()
+            del self._driver  # which holds the error too
         return question is not None
 
     def stop(self, reason: StopReason) -> None:
@@ -64,7 +65,7 @@ class Member:
         if self._result is None:
             assert self.error is not None
             self._result = self.run.stopped(interruption(self.error), is_broken=True)
-            self._result["error"] = self.error
+            self._result["error"], self.error = self.error, None
         self._result["rounds"] = self.rounds
         return self._result
 

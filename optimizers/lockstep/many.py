@@ -13,7 +13,7 @@ from optimizers.evaluation.evaluator import Evaluator
 from optimizers.journal.session import Together
 from optimizers.lockstep.lockstep import LockStep, Member
 from optimizers.lockstep.member import MemberEvaluator
-from optimizers.lockstep.results import OptimizerResults, attached, in_all, raise_if_ended
+from optimizers.lockstep.results import OptimizerResults, in_all, raise_if_ended, raise_with
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run.solve import Prepared
@@ -48,10 +48,10 @@ def run_all(
         pass
     reason = lockstep.stopped or StopReason.CLOSED
     results = OptimizerResults((member.finish(reason) for member in members), lockstep.rounds)
-    raise_if_ended(lockstep.error, results, effective)
-    failures = list(results.failures.values())
-    if failures and (on_error == "raise" or len(failures) == len(results)):
-        raise attached(failures[0], results)
+    raise_if_ended(lockstep, results, effective)
+    failed = len(results.failures)
+    if failed and (on_error == "raise" or failed == len(results)):
+        raise_with(next(iter(results.failures.values())), results)
     shared.result.append(in_all(results))
     return results
 

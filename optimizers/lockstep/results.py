@@ -1,12 +1,14 @@
 """The results of many runs: the best of them, what failed, and how they look as a table."""
 
+import contextlib
 from collections.abc import Iterable, Sequence
-from typing import Any, SupportsIndex, overload
+from typing import Any, NoReturn, SupportsIndex, overload
 
 import numpy as np
 from typing_extensions import override
 
 from optimizers.errors import release
+from optimizers.lockstep.lockstep import LockStep
 from optimizers.result import OptimizerResult, replayed_words
 from optimizers.run.memory import FEASIBLE
 
@@ -14,7 +16,8 @@ from optimizers.run.memory import FEASIBLE
 class OptimizerResults(list[OptimizerResult]):
     """The results of many runs, in the order of their starts.
 
-    A result of a run that failed has the attribute ``error``: what ended it.
+    A result of a run that failed has the attribute ``error``: what ended it, or an equal error if
+    that is the one raised.
 
     Parameters
     ----------
@@ -118,25 +121,52 @@ def _rank(result: OptimizerResult) -> tuple[float, bool, float]:
 
 
 def raise_if_ended(
-    error: BaseException | None, results: Sequence[OptimizerResult], effective: dict[str, Any]
+    lockstep: LockStep, results: Sequence[OptimizerResult], effective: dict[str, Any]
 ) -> None:
     """Raise what ended all runs, unless it is Ctrl-C and the results are wanted instead."""
-    for failure in (error, *(result.get("error") for result in results)):
-        release(failure)
+    error, lockstep.error = lockstep.error, None
+    release(error)
+    for result in results:
+        release(result.get("error"))
     returns = isinstance(error, KeyboardInterrupt) and effective.get("on_interrupt") == "return"
-    if error is not None and not returns:
-        raise attached(error, results)
-
-
-def attached(error: BaseException, results: Sequence[OptimizerResult]) -> BaseException:
-    """Return an error with the results so far as its attributes."""
     try:
-        error.optimizer_results = results  # type: ignore[attr-defined]  # documented attribute
-        error.optimizer_result = best_of(results)  # type: ignore[attr-defined]  # the same
-        error.add_note(
-            f"{len(results)} runs ended with it; their results so far are in this exception's "
-            "attribute 'optimizer_results'."
-        )
+        if error is not None and not returns:
+            raise_with(error, results)
+    finally:
+        del error  # whose traceback has this frame
+
+
+def raise_with(error: BaseException, results: Sequence[OptimizerResult]) -> NoReturn:
+    """Raise an error with the results so far as its attributes.
+
+    Those that it ended hold a copy: in a circle, it would keep the objective alive.
+    """
+    copy = _copied(error)
+    for result in results:
+        if result.get("error") is error:
+            result["error"] = copy
+    try:
+        with contextlib.suppress(Exception):  # a class of the user's may refuse that
+            error.optimizer_results = results  # type: ignore[attr-defined]  # documented attribute
+            error.optimizer_result = best_of(results)  # type: ignore[attr-defined]  # the same
+            error.add_note(
+                f"{len(results)} runs ended with it; their results so far are in this exception's "
+                "attribute 'optimizer_results'."
+            )
+        raise error
+    finally:
+        del error, copy  # whose tracebacks have this frame
+
+
+def _copied(error: BaseException) -> BaseException:
+    """Return a copy of an error, made without its constructor, which may take other arguments."""
+    base: Any = next(cls for cls in type(error).__mro__ if cls.__module__ == "builtins")
+    try:
+        copy: BaseException = base.__new__(type(error), *error.args)
+        base.__init__(copy, *error.args)
+        vars(copy).update(vars(error), __notes__=[*getattr(error, "__notes__", ())])
     except Exception:  # a class of the user's may refuse that
-        pass
-    return error
+        return error
+    copy.__cause__, copy.__context__ = error.__cause__, error.__context__
+    copy.__suppress_context__ = error.__suppress_context__
+    return copy.with_traceback(error.__traceback__)

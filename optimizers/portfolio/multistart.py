@@ -14,7 +14,13 @@ from optimizers.gradients.source import Jacobian
 from optimizers.journal.session import together
 from optimizers.lockstep.lockstep import LockStep
 from optimizers.lockstep.many import members_of, seeds_from
-from optimizers.lockstep.results import OptimizerResults, as_table, attached, in_all, raise_if_ended
+from optimizers.lockstep.results import (
+    OptimizerResults,
+    as_table,
+    in_all,
+    raise_if_ended,
+    raise_with,
+)
 from optimizers.optimizer import Optimizer
 from optimizers.options.table import FLAG, number, whole
 from optimizers.problem.bounds import as_bounds
@@ -253,9 +259,9 @@ def multistart(
             if member.number in first and all("error" in ended.get(i, ()) for i in first):
                 lockstep.stop(StopReason.FAILED)
         runs = OptimizerResults((ended[number] for number in sorted(ended)), lockstep.rounds)
-        raise_if_ended(lockstep.error, runs, effective)
+        raise_if_ended(lockstep, runs, effective)
         if lockstep.stopped is StopReason.FAILED:
-            raise attached(next(iter(runs.failures.values())), runs)
+            raise_with(next(iter(runs.failures.values())), runs)
         shared.result.append(in_all(runs))
     return MultistartResult(minima.sorted(), runs, lockstep.stopped or StopReason.MAXFUN)
 

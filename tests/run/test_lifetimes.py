@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import itertools
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from importlib import util
@@ -9,7 +10,18 @@ from importlib import util
 import numpy as np
 import pytest
 
-from optimizers import ADAM, BFGS, LBFGSB, SLSQP, SPSA, SupportLevel, TellData, available
+from optimizers import (
+    ADAM,
+    BFGS,
+    LBFGSB,
+    SLSQP,
+    SPSA,
+    SupportLevel,
+    TellData,
+    available,
+    multistart,
+    race,
+)
 from tests.making import make
 
 START = [0.7, 1.9, -0.3]
@@ -145,3 +157,45 @@ def test_steppers_do_not_keep_their_callback(cls, has_greenlet, monkeypatch):
 def test_a_stage_that_noise_ends_does_not():
     for cls in (ADAM, LBFGSB):
         assert not is_kept(lambda fun, cls=cls: make(cls).minimize(fun, START, noise=1e-3))
+
+
+class TwoPartError(ArithmeticError):
+    def __init__(self, where, why):
+        super().__init__(f"{where}: {why}")
+        self.where, self.why = where, why
+
+
+MANY = {
+    "minimize_many": lambda fun, **more: LBFGSB().minimize_many(fun, [START, START], **more),
+    "multistart": lambda fun, **more: multistart(fun, [(-2, 2)] * 3, budget=200, seed=1, **more),
+    "race": lambda fun, **more: race([LBFGSB(), BFGS(), SPSA()], fun, START, budget=200, **more),
+}
+
+
+@pytest.mark.parametrize("journal", [None, "run.jsonl"])
+@pytest.mark.parametrize("failure", [TwoPartError("bridge", "ice"), KeyboardInterrupt()])
+@pytest.mark.parametrize("run", MANY.values(), ids=MANY)
+def test_runs_that_all_fail_do_not_and_tell_why(run, failure, journal, tmp_path):
+    more = {} if journal is None else {"journal": tmp_path / journal}
+
+    def failing(fun):
+        def fails(x):
+            if next(calls) >= 3:
+                raise type(failure)(*vars(failure).values())
+            return fun and value(x)
+
+        calls = itertools.count()
+        run(fails, **more)
+
+    assert not is_kept(failing)
+    more = {}
+    with pytest.raises(type(failure)) as info:
+        failing(1.0)
+    results = info.value.optimizer_results
+    assert info.value.optimizer_result is results.best is not None
+    if isinstance(failure, TwoPartError):
+        for error in (info.value, *results.failures.values()):
+            assert (type(error), str(error)) == (TwoPartError, "bridge: ice")
+            assert (error.where, error.why) == ("bridge", "ice")
+            assert error.__traceback__.tb_next is not None
+        assert len(results.failures) == len(results)
