@@ -1,4 +1,4 @@
-"""The checksum of a line: CRC-32 of the line as it is without it."""
+"""What seals a line: its number, and then CRC-32 of the line as it is without that."""
 
 from zlib import crc32
 
@@ -6,9 +6,9 @@ _FIELD = b',"crc":"'
 _WIDTH = len(_FIELD) + len('00000000"}')
 
 
-def sealed(line: str) -> bytes:
-    """Return a line of JSON, an object, with its checksum as the last field, and its end."""
-    data = line.encode()
+def sealed(line: str, number: int) -> bytes:
+    """Return a line of JSON, an object, with its number and checksum as the last fields."""
+    data = f'{line[:-1]},"line":{number}}}'.encode()
     return data[:-1] + b',"crc":"%08x"}\n' % crc32(data)
 
 

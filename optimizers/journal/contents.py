@@ -75,6 +75,9 @@ def parsed(path: str, lines: Sequence[bytes]) -> JournalContents | None:
         try:
             # As bytes, what holds zeros would be taken for another encoding.
             entry = json.loads(opened(line).decode())
+            # Lines of earlier versions do not tell their number.
+            if entry.get("line", number) != number:
+                raise ValueError(f"it was written as line {entry['line']}: others are missing")
             if contents is None:
                 if type(entry["journal"]) is not int:
                     raise not_a_journal(path)

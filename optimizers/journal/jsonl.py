@@ -3,6 +3,7 @@
 import codecs
 import contextlib
 import errno
+import itertools
 import os
 import tempfile
 import time
@@ -50,16 +51,17 @@ class JsonLines:
         try:
             _lock(self._file, path)
             #: What it held when it was opened.
-            self.lines, self._size = read_lines(path)
+            self.lines, self.size = read_lines(path)
+            self._next = len(self.lines) + 1
         except BaseException:
             self.forget()
             raise
 
     def begin(self) -> None:
         """Make ready for writing: cut off what a write that was cut short left at the end."""
-        excess = os.fstat(self._file).st_size - self._size
+        excess = os.fstat(self._file).st_size - self.size
         if excess:
-            os.ftruncate(self._file, self._size)
+            os.ftruncate(self._file, self.size)
             warn_user(
                 f"The journal {self.path} ended in the middle of a record: its last {excess} bytes "
                 "were cut off, and that evaluation is made again."
@@ -67,11 +69,14 @@ class JsonLines:
 
     def append(self, text: str) -> None:
         """Write one or several lines, durable when this returns as far as ``interval`` says."""
-        data = sealed(text) if "\n" not in text else b"".join(map(sealed, text.split("\n")))
+        if "\n" in text:
+            data = b"".join(map(sealed, text.split("\n"), itertools.count(self._next)))
+        else:
+            data = sealed(text, self._next)
         try:
             if os.write(self._file, data) != len(data):
                 # A disk that has become full takes a part, and refuses the rest with the reason.
-                os.ftruncate(self._file, self._size)
+                os.ftruncate(self._file, self.size)
                 rest = data
                 while rest:
                     rest = rest[os.write(self._file, rest) :]
@@ -83,9 +88,10 @@ class JsonLines:
         except OSError as error:
             # Half a line is not a record.
             with contextlib.suppress(OSError):
-                os.ftruncate(self._file, self._size)
+                os.ftruncate(self._file, self.size)
             raise not_written(self.path, error) from error
-        self._size += len(data)
+        self.size += len(data)
+        self._next += 1 + text.count("\n")
 
     def _sync(self) -> None:
         """Force what is written to the disk, where the file system can."""

@@ -54,6 +54,8 @@ class Lines(Protocol):
     """Where a journal's lines are kept: a file or a database."""
 
     lines: list[bytes]
+    #: The least size that the file must have.
+    size: int
 
     def begin(self) -> None:
         """Make ready for writing; until then nothing is changed."""
@@ -251,7 +253,7 @@ class Recorder:
     def _look(self) -> None:
         """Raise a JournalError if the file is gone, whose open descriptor takes all in silence."""
         size = os.stat(self.path).st_size if os.path.exists(self.path) else -1
-        if size < self._size:
+        if size < max(self._size, self._lines.size):
             what = "deleted" if size < 0 else "replaced or cut"
             raise JournalError(
                 f"The journal {self.path} was {what} while the run wrote it, so that no run can "

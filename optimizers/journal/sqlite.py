@@ -45,6 +45,8 @@ _SECONDS, _ADDITIONS = 1.0, 1000
 class SqliteLines:
     """The lines of a journal in a database; see :class:`~optimizers.journal.jsonl.JsonLines`."""
 
+    size = 0  #: Not known: what is written may be in the log.
+
     def __init__(self, path: str, interval: float) -> None:
         self.path = path
         self._interval = interval
@@ -64,6 +66,7 @@ class SqliteLines:
             self._execute("BEGIN EXCLUSIVE")  # and the lock is kept
             self._execute("COMMIT")
             self.lines = _lines(path, self._database)
+            self._next = len(self.lines) + 1
 
     def begin(self) -> None:
         """Make ready for writing."""
@@ -93,18 +96,18 @@ class SqliteLines:
         """Write one or several lines, durable as far as ``interval`` says."""
         now = time.monotonic()
         is_due = 0.0 < self._interval <= now - self._synced
+        lines = enumerate(text.split("\n"), self._next)
+        rows = [(sealed(line, number)[:-1].decode(),) for number, line in lines]
         try:
             if is_due:
                 self._execute("PRAGMA synchronous = FULL")
-            if "\n" in text:
+            if len(rows) > 1:
                 self._execute("BEGIN")
-                rows = [(sealed(line)[:-1].decode(),) for line in text.split("\n")]
                 self._database.executemany("INSERT INTO entries (entry) VALUES (?)", rows)
                 self._execute("COMMIT")
             else:
-                self._execute(
-                    "INSERT INTO entries (entry) VALUES (?)", (sealed(text)[:-1].decode(),)
-                )
+                self._execute("INSERT INTO entries (entry) VALUES (?)", rows[0])
+            self._next += len(rows)
             self._unmerged += 1
             if now - self._merged >= _SECONDS or self._unmerged >= _ADDITIONS:
                 # To nothing: then each page of a log that is left behind was not yet merged.

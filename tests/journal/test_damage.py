@@ -1,7 +1,9 @@
 """Journals that are damaged or hostile: it is noticed, with the line, or nothing is lost."""
 
+import contextlib
 import json
 import random
+import re
 import sqlite3
 import warnings
 import zlib
@@ -178,7 +180,8 @@ def rewritten(line, change):
     entry = json.loads(line)
     del entry["crc"]
     change(entry)
-    return sealed(json.dumps(entry, separators=(",", ":")))
+    number = entry.pop("line", 1)
+    return sealed(json.dumps(entry, separators=(",", ":")), number)
 
 
 @pytest.mark.parametrize("change", HEADERS)
@@ -286,3 +289,41 @@ def test_a_damaged_table_of_contents_is_noticed(tmp_path, statements):
             database.execute(statement)
         database.close()
     assert_refused(path, "is not a journal|is damaged|malformed")
+
+
+@pytest.mark.parametrize("name", ["run.jsonl", "run.db"])
+def test_records_that_are_taken_out_or_moved_are_missed(tmp_path, name):
+    path = tmp_path / name
+    LBFGSB().minimize(rosen, START, journal=path)
+    if name == "run.jsonl":
+        held = path.read_bytes().splitlines()
+    else:
+        with contextlib.closing(sqlite3.connect(path)) as database:
+            held = [row[0].encode() for row in database.execute("SELECT entry FROM entries")]
+
+    def write(lines):
+        if name == "run.jsonl":
+            path.write_bytes(b"".join(line + b"\n" for line in lines))
+            return
+        with contextlib.closing(sqlite3.connect(path)) as database, database:
+            database.execute("DELETE FROM entries")
+            rows = [(line.decode(),) for line in lines]
+            database.executemany("INSERT INTO entries (entry) VALUES (?)", rows)
+
+    def whole():
+        return LBFGSB().minimize(rosen, START, journal=path).nreplayed
+
+    for lines, line in [
+        (held[:5] + held[7:], 6),
+        (held[:7] + held[5:], 8),
+        ([*held[:3], held[4], held[3], *held[5:]], 4),
+    ]:
+        write(lines)
+        for look in (lambda: load(path), whole):
+            with pytest.raises(JournalError, match=f"is damaged: its line {line} is"):
+                look()
+        write(lines[: line - 1])  # as the message says
+        assert whole() == line - 2
+    # What earlier versions wrote, and others wrote out again, is taken as it is.
+    write([re.sub(rb',"line":\d+', b"", re.sub(rb',"crc":"\w+"', b"", line)) for line in held])
+    assert whole() == len(held) - 2

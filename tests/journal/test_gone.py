@@ -47,6 +47,23 @@ def test_a_short_run_notices_it_at_its_end(tmp_path):
         multistart(fun, [(-2, 2)] * 2, 50, journal=path)
 
 
+def test_a_file_that_is_cut_is_noticed_also_when_it_grows_again(tmp_path):
+    path, calls = tmp_path / "run.jsonl", []
+
+    def fun(x):
+        calls.append(x)
+        if len(calls) == 9:  # its latest lines
+            os.truncate(path, path.read_bytes().index(b'\n{"seq":4') + 1)
+        return rosen(x)
+
+    with pytest.raises(JournalError, match="was replaced or cut while the run wrote it") as error:
+        NELDER_MEAD().minimize(fun, START, journal=path)
+    assert len(calls) > 40
+    assert error.value.optimizer_result.success
+    with pytest.raises(JournalError, match=r"its line 6 is .* as line 10: others are missing"):
+        load(path)
+
+
 def test_what_is_no_file_is_refused(tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
