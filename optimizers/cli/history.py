@@ -16,7 +16,9 @@ def write_table(recording: Recording, file: TextIO) -> None:
     """Write a line for each evaluation, between what the run is and how it ended."""
     header, result = recording.header, recording.result
     n = header["problem"]["n"]
-    print(f"{header['optimizer']}, {n} variables, begun {header['created']}", file=file)
+    named = header.get("many", {}).get("optimizers") or [header["optimizer"]]
+    names = ", ".join(named if len(named) == 1 else (f"{i}: {k}" for i, k in enumerate(named)))
+    print(f"{names}, {n} variables, begun {header['created']}", file=file)
     workers = any(record.worker for record in recording.records)
     named = f"{'worker':<20} " if workers else ""
     print(f"{'':>6} {'':<5} {'f':>22} {'seconds':>9} {named}x", file=file)

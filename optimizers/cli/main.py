@@ -230,6 +230,12 @@ def _command(given: argparse.Namespace) -> dict[str, Any]:
 def _resume(given: argparse.Namespace, out: TextIO) -> int:
     recording = load(given.journal)
     header = recording.header
+    if "many" in header:
+        called = header["many"].get("function")
+        raise UsageError(
+            f"{given.journal} has many runs: call {called} in Python again, with it as journal, "
+            "and they go on."
+        )
     command = header.get("notes", {}).get("command")
     if command is not None:
         kept = command["options"]

@@ -46,6 +46,7 @@ def check_header(path: str, header: dict[str, Any]) -> None:
     _require("rejects", header.get("rejects", False), bool)
     _require("python", header["versions"]["python"], str)
     many = header.get("many", {})
+    _require("optimizers", many.get("optimizers", {}), dict)
     if "X0" in many and decoded(many["X0"]).size != whole(many["runs"]) * n:
         raise ValueError("X0 has another size")
     _require("many", many, dict)

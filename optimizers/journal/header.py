@@ -110,6 +110,10 @@ def check_header(path: str, found: dict[str, Any], wanted: dict[str, Any]) -> No
 def _differences(found: dict[str, Any], wanted: dict[str, Any]) -> Iterator[str]:
     """Yield what differs, in words."""
     many = [dict(header.get("many") or {}) for header in (found, wanted)]
+    calls = [each.get("function", "minimize") for each in many]
+    if calls[0] != calls[1]:
+        yield _words("the function that was called", *calls)
+        return
     starts = [each.pop("X0", None) for each in many]
     yield from _entries("many", *many)
     if many[0].get("runs") == many[1].get("runs"):
@@ -166,7 +170,7 @@ def _vectors(name: str, then: str | None, now: str | None) -> Iterator[str]:
 
 
 def _words(name: str, then: Any, now: Any) -> str:
-    return f"{name} is {then!r} in the journal, and {now!r} now"
+    return f"{name} is {then!r:.100} in the journal, and {now!r:.100} now"
 
 
 def plain(value: Any) -> Any:

@@ -9,9 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from scipy.optimize import rosen
 
 import optimizers
-from optimizers import BFGS, LBFGSB, Differences
+from optimizers import BFGS, LBFGSB, Differences, JournalMismatchError, multistart, race
 from optimizers.cli.main import CONVERGED, ERROR, STOPPED, USAGE, main
 
 ROOT = Path(optimizers.__file__).parent.parent
@@ -217,6 +218,29 @@ def test_two_dashes_are_no_value(option, capsys):
         ran("minimize", f"{option}=--")
     assert ended.value.code == USAGE
     assert "--" in capsys.readouterr().err
+
+
+def test_a_journal_of_many_runs_is_not_resumed_here_and_tells_what_to_do(tmp_path, capsys):
+    path, box = tmp_path / "many.jsonl", [(-2.0, 2.0)] * 2
+    for name, call in {
+        "minimize_many": lambda: LBFGSB().minimize_many(rosen, [[1.0, 2.0]], journal=path),
+        "multistart": lambda: multistart(rosen, box, 40, journal=path),
+        "race": lambda: race([LBFGSB(), LBFGSB(eps=1e-4)], rosen, [1.0, 2.0], journal=path),
+    }.items():
+        path.unlink(missing_ok=True)
+        call()
+        assert ran("resume", path)[0] == USAGE
+        assert f"has many runs: call {name} in Python again, with it as journal" in (
+            capsys.readouterr().err
+        )
+        with pytest.raises(JournalMismatchError) as error:
+            LBFGSB().minimize(rosen, [1.0, 2.0], journal=path)
+        assert f"the function that was called is '{name}' in the journal, and 'minimize'" in str(
+            error.value
+        )
+        assert len(str(error.value)) < 300 + len(str(path))
+    _, out = ran("history", path)
+    assert out.startswith("0: LBFGSB, 1: LBFGSB-2, 2 variables, begun ")
 
 
 def test_the_history_of_many_runs_names_each(tmp_path):

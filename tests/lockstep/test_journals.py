@@ -193,13 +193,13 @@ def test_another_call_is_refused(tmp_path):
         r"X0, in one row,\[5\] is 1.5 in the journal, and 1.6 now": lambda: LBFGSB().minimize_many(
             objective.value, [*STARTS[:2], [1.5, 1.6]], journal=path
         ),
-        "many.function is 'minimize_many' in the journal, and None now": lambda: LBFGSB().minimize(
+        "that was called is 'minimize_many' .* and 'minimize' now": lambda: LBFGSB().minimize(
             objective.value, STARTS[0], journal=path
         ),
-        "many.function is 'minimize_many' .* and 'race' now": lambda: race(
+        "that was called is 'minimize_many' .* and 'race' now": lambda: race(
             [LBFGSB()], objective.value, STARTS[0], journal=path
         ),
-        "many.function is 'minimize_many' .* and 'multistart' now": lambda: multistart(
+        "that was called is 'minimize_many' .* and 'multistart' now": lambda: multistart(
             objective.value, BOX, 100, journal=path
         ),
         "verify was given": lambda: LBFGSB().minimize_many(
