@@ -63,7 +63,7 @@ def versions() -> dict[str, str]:
         "optimizers": __version__,
         "numpy": np.__version__,
         "scipy": scipy.__version__,
-        "python": platform.python_version(),
+        "python": platform.python_version() + " -O" * sys.flags.optimize,
         "system": f"{platform.system()} {platform.machine()}",
     }
 
@@ -76,8 +76,9 @@ def differing(
     Journals of earlier versions know neither.
     """
     then, now = found.get("identity", {}), wanted["identity"]
-    python = [header["versions"]["python"].rpartition(".")[0] for header in (found, wanted)]
-    # Another version of Python compiles otherwise.
+    version = [header["versions"]["python"] for header in (found, wanted)]
+    # Another version of Python compiles otherwise, and so does python -O.
+    python = [(text.rpartition(".")[0], text.count("-O")) for text in version]
     parts = [
         part
         for part in changed(then, now)

@@ -30,6 +30,8 @@ _PLAIN = (type(None), bool, int, float, complex, str, bytes, type(...))
 _LARGE, _MANY = 2**28, 300
 #: What of a function's flags decides what it does: its further arguments, and whether it generates.
 _FLAGS = 0x2AC
+#: What makes and hands on variables that inner functions share, in the order of their names.
+_UNORDERED = ("MAKE_CELL", "LOAD_CLOSURE")
 #: Where the bases are that hold nothing.
 _PLAIN_BASES = ("builtins", "abc", "typing")
 #: What the part that is the function itself is called.
@@ -246,14 +248,28 @@ def _items(held: Any) -> Iterable[tuple[Any, Any]]:
     return (held if isinstance(held, dict) else vars(held)).items()
 
 
-def _read(code: types.CodeType) -> tuple[bytes, set[str], set[str]]:
-    """Return what a code does, wherever it stands, and the globals and attributes that it reads."""
+def _read(
+    code: types.CodeType, outer: Mapping[str, str] | None = None, seen: dict[str, int] | None = None
+) -> tuple[bytes, set[str], set[str]]:
+    """Return what a code does, wherever it stands, and the globals and attributes that it reads.
+
+    Local variables are known by their order; of those that inner functions share, which are in
+    ``outer`` there, ``seen`` has it.
+    """
     parts = [str((code.co_argcount, code.co_kwonlyargcount, code.co_flags & _FLAGS)).encode()]
-    names, attributes = set[str](), set[str]()
+    names, attributes, seen = set[str](), set[str](), {} if seen is None else seen
+    cells = {**(outer or {}), **{name: f"{name} {id(code)}" for name in code.co_cellvars}}
     for step in dis.get_instructions(code):
+        is_local, cell = step.opcode in dis.haslocal, None
+        if isinstance(step.argval, str) and (is_local or step.opcode in dis.hasfree):
+            cell = cells.get(step.argval)
+        if cell is not None and (is_local or step.opname in _UNORDERED):
+            continue
         if isinstance(step.argval, types.CodeType):
-            data, further, inner = _read(step.argval)
+            data, further, inner = _read(step.argval, cells, seen)
             names, attributes = names | further, attributes | inner
+        elif is_local or cell is not None:
+            data = str(step.arg if cell is None else seen.setdefault(cell, len(seen))).encode()
         else:
             data = _bytes(step.argval) or type(step.argval).__name__.encode()
         parts += [step.opname.encode(), data]

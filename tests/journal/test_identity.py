@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -297,7 +298,35 @@ def test_other_processes_and_ways_to_run_it_know_the_same_function(tmp_path):
     assert outs[1] == outs[2]
 
 
-@pytest.mark.parametrize(("changed", "is_noticed"), [({}, True), ({"python": "3.1.4"}, False)])
+CAPTURING = """
+def fun(x, s=2.0):
+    b, w = 3.0, 1.0
+    def g(z):
+        y = z * w + s
+        return y - b
+    return float(sum(w * (xi - s) ** 2 for xi in x) + g(s) + sum([b * xi ** 2 for xi in x]))
+"""
+
+
+def test_other_names_of_local_variables_change_nothing(tmp_path):
+    path = tmp_path / "run.jsonl"
+    LBFGSB().minimize(defined(CAPTURING), START, journal=path)
+    source = CAPTURING
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for old, new in ["xa", "sr", "bv", "wd", "gh", "zk", "yo", ("xi", "q")]:
+            source = re.sub(rf"\b{old}\b", new, source)
+            LBFGSB().minimize(defined(source), START, journal=path)
+    for old, new in [("w * (", "b * ("), ("* w", "* b"), ("y - b", "y - s"), ("b, w", "w, b")]:
+        edited = defined(CAPTURING.replace(old, new))
+        with pytest.warns(OptimizerWarning, match="fun: its code"):
+            LBFGSB().minimize(edited, START, journal=path)
+
+
+@pytest.mark.parametrize(
+    ("changed", "is_noticed"),
+    [({}, True), ({"python": "3.1.4"}, False), ({"python": f"{sys.version[:6]} -O"}, False)],
+)
 def test_code_is_compared_as_the_same_python_compiles_it(tmp_path, changed, is_noticed):
     path = tmp_path / "run.jsonl"
     source = "def fun(x): return float((x - 1) @ (x - 1))"
