@@ -29,31 +29,41 @@ _STEEPER = 3.0
 _STATIONARY = 1e-4
 #: Two values at a point that differ by less than this part of them are one, but for rounding.
 _ROUNDING = 1e-10
-#: How often the end is evaluated again: counts of shots may agree by chance.
+#: How often the end is evaluated again, and a step tells: counts of shots may agree by chance.
 _AGAIN = 2
 _FAILURES = (StopReason.NO_PROGRESS, StopReason.NOISE, StopReason.MAXFUN, StopReason.OTHER)
 #: Differences of more than so many times max(1, abs(f)) are those of wild steps.
 _WILD = 10.0
 #: An end is high if it is above the best point by more than this part of max(1, abs(f)).
 _ABOVE = 0.01
-#: A slope that rounding hides in a difference of zero matters if it is larger.
+#: A slope, also one that rounding hides in a difference of zero, matters if it is larger.
 _HIDDEN = 1e-5
 #: Wider steps than those of differences, relative to max(1, abs(x)).
-_WIDER = (1e-4, 1e-3, 1e-2, 1e-1)
+_WIDER = (1e-4, 1e-3, 1e-2, 1e-1, 0.3)
+#: How far beside an end, of the size of the variables, a fall belies it; at least so many times as
+#: far as the nearest point that was asked, but no farther than that;
+_NEAR, _TIMES, _FAR = 1e-3, 10.0, 0.1
+#: and if it is more than this part of what the slope says.
+_EXPECTED = 0.5
 _ADVICE = (
     "No end can be told from a minimum by such values alone: give noise='estimate', or take "
     "NoisyLBFGSB, SPSA or NFT, which are made for noise; noise=0 says that there is none."
 )
 _WITHIN = (
-    "The values do not change within the step of the differences, and fall beside it: give noise=, "
-    "the standard deviation of a value, or wider steps, jac=Differences(step=...)."
+    "The values do not change within the step of the differences or of the algorithm, and fall "
+    "beside it: give wider steps, jac=Differences(step=...), or noise=, their standard deviation."
+)
+_FALLING = (
+    "The objective falls along its gradient beside this end: rounding blurs its differences, or "
+    "it is too steep for the first step. Scale it, or give jac or wider steps."
 )
 
 
 def noticed(solve: Solve, looks_for_noise: bool) -> Solve:
-    """Return a solve that is not a success where its values do not bear that out, for two reasons.
+    """Return a solve that is not a success where its values do not bear that out.
 
-    Where noise shows, if it is looked for, and where differences are zero for want of resolution.
+    Where noise shows, if it is looked for; where differences are zero for want of resolution; and
+    where values fall along the gradient beside the end.
     """
 
     def noticing(run: Run) -> Outcome:
@@ -61,7 +71,7 @@ def noticed(solve: Solve, looks_for_noise: bool) -> Solve:
         try:
             if looks_for_noise:
                 outcome = _unless_noisy(run, outcome)
-            return _unless_flat(run, outcome)
+            return _unless_falling(run, _unless_flat(run, outcome))
         except StopRun as stop:
             if stop.reason is StopReason.CALLBACK:  # a wish: the run has ended anyway
                 return outcome
@@ -94,6 +104,17 @@ def _unless_flat(run: Run, outcome: Outcome) -> Outcome:
     return outcome
 
 
+def _unless_falling(run: Run, outcome: Outcome) -> Outcome:
+    """Return a success by a short step, or without any, as a failure if a longer one belies it."""
+    known = outcome.known
+    if not outcome.success or known is None or run.problem.constraints or run.problem.is_fixed:
+        return outcome
+    is_at_start = known.is_at(run.problem.x0) and outcome.stop is not StopReason.GRADIENT
+    if (is_at_start or outcome.stop is StopReason.STEP) and _falls_along_gradient(run, known):
+        return _on_best(run, _failed(outcome, StopReason.NO_PROGRESS, _FALLING))
+    return outcome
+
+
 def _failed(outcome: Outcome, stop: StopReason, words: str) -> Outcome:
     message, status = f"{words} It ended with: {outcome.message}", outcome.status or 1
     return replace(outcome, success=False, status=status, message=message, stop=stop)
@@ -109,30 +130,38 @@ def _is_high(run: Run, end: Evaluation) -> bool:
 
 def _is_steep(run: Run, end: Evaluation) -> bool:
     """Return whether the slope at the end belies it, for all that the run has seen."""
-    memory, low = run.memory, end.fun if run.best is None else run.best.fun
-    size, scale = np.maximum(1.0, np.abs(end.x)), max(1.0, abs(end.fun))
-    latest = None
+    memory, size, scale = run.memory, np.maximum(1.0, np.abs(end.x)), max(1.0, abs(end.fun))
+    spread, latest = memory.worst - (end if run.best is None else run.best).fun, None
     if not run.problem.derivatives.is_given:
         latest = next((k for k in (end, *reversed(memory.recent)) if k.jac is not None), None)
     with np.errstate(all="ignore"):
         if latest is None or latest.jac is None:
-            fall, limit = _next_to(memory.recent, end, size), _STEEPER * (memory.worst - low)
+            fall, limit = _next_to(memory.recent, end, size), _STEEPER * spread
         else:
             away = latest.x - run.problem.clip(latest.x - latest.jac)
             fall = float(np.max(np.abs(away) * size))
-            limit = _STEEP * min(memory.worst - low, _WILD * scale)
+            limit = _STEEP * min(spread, _WILD * scale)
     return fall > max(limit, _STATIONARY * scale)
 
 
 def _next_to(recent: Sequence[Evaluation], end: Evaluation, size: Array) -> float:
     """Return the slope to the nearest of recent points, less what a known gradient explains."""
-    if not recent or not end.x.size:
+    nearest, distance = _nearest(recent, end, size)
+    if nearest is None:
         return 0.0
-    aways = np.max(np.abs(np.array([seen.x for seen in recent]) - end.x) / size, axis=1)
-    aways[aways == 0] = np.inf
-    nearest, distance = recent[int(aways.argmin())], float(aways.min())
     explained = 0.0 if end.jac is None else float(end.jac @ (nearest.x - end.x))
     return abs(nearest.fun - end.fun - explained) / distance
+
+
+def _nearest(
+    recent: Sequence[Evaluation], end: Evaluation, size: Array
+) -> tuple[Evaluation | None, float]:
+    """Return the nearest of recent points that is not the end, and how far away it is."""
+    if not recent or not end.x.size:
+        return None, 0.0
+    aways = np.max(np.abs(np.array([seen.x for seen in recent]) - end.x) / size, axis=1)
+    aways[aways == 0] = np.inf
+    return recent[int(aways.argmin())], float(aways.min())
 
 
 def _may_be_flat(run: Run, end: Evaluation) -> bool:
@@ -140,13 +169,21 @@ def _may_be_flat(run: Run, end: Evaluation) -> bool:
     memory, source = run.memory, run.source
     if memory.best is not None and memory.best.fun == memory.worst:
         return run.nfev > run.problem.n  # a value that never changed
-    if end.jac is None or end.jac.any() or not isinstance(source, Differences):
+    if end.jac is None:  # nothing but values: how many of the last are the same?
+        same = sum(seen.fun == end.fun for seen in memory.recent)
+        return same > max(1, len(memory.recent) // 2)
+    if end.jac.any() or not isinstance(source, Differences):
         return False
     if source.kind == "2-point":  # of which even a minimum leaves something
         return True
-    hidden = run.precision * abs(end.fun) * float(run.questions.plan(end.x).noise.max(initial=0.0))
     jumps = (seen.jac is not None and _is_steep(run, seen) for seen in memory.recent)
-    return hidden > _HIDDEN or any(jumps)
+    return _hidden(run, end) > _HIDDEN or any(jumps)
+
+
+def _hidden(run: Run, end: Evaluation) -> float:
+    """Return the slope that rounding hides in differences at the end."""
+    noise = float(run.questions.plan(end.x).noise.max(initial=0.0))
+    return run.precision * abs(end.fun) * noise
 
 
 def _difference(run: Run, end: Evaluation) -> float:
@@ -159,22 +196,48 @@ def _difference(run: Run, end: Evaluation) -> float:
     return 0.0
 
 
-def _falls_beside(run: Run, end: Evaluation) -> bool | None:
-    """Return whether values fall beside a point, by the shortest step that tells; None: none does.
+def _falls_beside(run: Run, end: Evaluation) -> bool:
+    """Return whether values fall beside a point, by the two shortest steps that tell.
 
-    All variables move together, each by another part of its size and along two directions, so that
-    slopes do not cancel.
+    All variables move together, each by another part of its size and along three directions, so
+    that slopes do not cancel. By a single step, coarse values may rise on all sides by chance.
     """
     size, number = np.maximum(1.0, np.abs(end.x)), np.arange(end.x.size)
     move = (1 - 0.5 * np.mod(0.618 * number, 1.0)) * size
-    moves = [move, -move, move * (-1.0) ** number, -move * (-1.0) ** number]
+    signs = [np.ones(number.size), (-1.0) ** number, (-1.0) ** (number // 2)]
+    moves = [side * sign * move for sign in signs for side in (1, -1)]
+    rises = 0
     for step in _WIDER:
         values = run.probe(np.array([run.problem.clip(end.x + step * move) for move in moves]))
         if (values < end.fun).any():
             return True
-        if (values != end.fun).all():
+        rises += bool((values != end.fun).all())
+        if rises == _AGAIN:
+            break
+    return False
+
+
+def _falls_along_gradient(run: Run, end: Evaluation) -> bool:
+    """Return whether a step against a gradient that looks steep leads down as the slope says."""
+    memory, problem, size = run.memory, run.problem, np.maximum(1.0, np.abs(end.x))
+    slope = next((k.jac for k in (end, *reversed(memory.recent)) if k.jac is not None), None)
+    last = _nearest(memory.recent, end, size)[1]
+    distance = max(_NEAR, _TIMES * last) if last < np.inf else _NEAR
+    if slope is None or distance > _FAR:
+        return False
+    hidden = 0.0 if problem.derivatives.is_given else _TIMES * _hidden(run, end)
+    with np.errstate(all="ignore"):
+        spread = min(memory.worst - end.fun, _WILD * max(1.0, abs(end.fun)))
+        move = problem.clip(end.x - np.copysign(size, slope)) - end.x
+        falls = -slope * move  # by each variable, moved by its size or to its bound
+        steepest = float(falls.max(initial=0.0))
+        if not max(_STEEP * spread, _ROUNDING * abs(end.fun), _HIDDEN) < steepest < np.inf:
             return False
-    return None
+        if steepest <= hidden:  # which way is down, it does not tell
+            return _falls_beside(run, end)
+        x = problem.clip(end.x + distance * (falls / steepest) * move)
+        expected = float(slope @ (end.x - x))
+        return bool(end.fun - run.probe(x[np.newaxis])[0] > _EXPECTED * expected)
 
 
 def _on_best(run: Run, outcome: Outcome) -> Outcome:

@@ -197,3 +197,56 @@ def test_coarse_values_are_told_along_more_than_one_direction(name):
     for bounds in (None,) if name == "BFGS" else (None, [(-3, 4)] * 4):
         result = getattr(optimizers, name)().minimize(fun, start, bounds=bounds)
         assert not (result.success and result.fun > 0.1)
+
+
+# Successes that a longer step belies.
+
+
+@pytest.mark.parametrize("scheme", ["2-point", "3-point"])
+@pytest.mark.parametrize("base", [1e5, 1e6, 1e7, 1e8])
+def test_newton_cg_does_not_believe_steps_that_rounding_makes_short(base, scheme):
+    for start in ([-2.0, 1.5, 2.5], [2.6, -2.9, 0.3], [0.1, 2.2, -2.4]):
+        result = optimizers.NewtonCG().minimize(
+            lambda x: base + float(((x - [1.0, -1.0, 0.5]) ** 2).sum()), start, scheme
+        )
+        assert not result.success or result.x == pytest.approx([1.0, -1.0, 0.5], abs=0.2)
+
+
+@pytest.mark.parametrize("start", [[2.75, -2.65], [1.32, -2.68], [-1.21, 0.56]])
+@pytest.mark.parametrize("scale", [1e5, 1e6])
+def test_a_success_at_a_steep_start_is_none(start, scale):
+    # SLSQP's step to the corner does not pay, and nothing has changed: that is its test.
+    result = optimizers.SLSQP().minimize(
+        lambda x: scale * float(((x - 5) ** 2).sum()), start, bounds=[(-10, 10)] * 2
+    )
+    assert not result.success or result.x == pytest.approx([5, 5], abs=0.1)
+    if not result.success:
+        assert "falls along its gradient" in result.message
+
+
+def test_a_rate_that_is_too_small_is_no_convergence():
+    result = optimizers.AQGD(eta=1e-9).minimize(bowl, START, lambda x: 2 * (x - [1.0, 2.0]))
+    assert (result.success, result.stop) == (False, StopReason.NO_PROGRESS)
+
+
+@pytest.mark.parametrize("n", [2, 4, 8])
+def test_values_that_are_the_same_at_the_end_of_a_simplex_are_looked_beside(n):
+    start = np.linspace(-1.5, 1.8, n)
+    result = optimizers.NELDER_MEAD().minimize(lambda x: round(float((x**2).sum()), 1), start)
+    assert not result.success or result.fun < 0.5
+    result = optimizers.NELDER_MEAD().minimize(lambda x: float((x**2).sum()), start)
+    assert result.stop is not StopReason.NO_PROGRESS
+
+
+@pytest.mark.parametrize("name", [*BY_DIFFERENCES, "GSLS"])
+@pytest.mark.parametrize("seed", range(8))
+def test_hundred_shots_of_a_seeded_sampler_are_coarse(name, seed):
+    rng = np.random.default_rng(seed)
+    center, start, drawn = rng.uniform(-2, 2, 8), rng.uniform(-2, 2, 8), rng.random((8, 100))
+
+    def fun(x):
+        up = drawn < ((1 + np.cos(x - center)) / 2)[:, np.newaxis]
+        return -float(np.where(up, 1, -1).mean(axis=1).sum())
+
+    result = getattr(optimizers, name)(seed=1).minimize(fun, start, maxfun=300)
+    assert not result.success or result.fun + 8 < 0.3 * (fun(start) + 8)
