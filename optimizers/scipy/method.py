@@ -3,7 +3,7 @@
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from optimizers.errors import OptionError
@@ -83,10 +83,11 @@ class Method:
     feasibility: str = "tol"
     #: The options that limit the number of points, of which the smallest holds.
     budget: tuple[str, ...] = ("maxfun",)
-    #: Whether ``maxiter`` is the run's to count, since the method's own counts something else.
+    #: Whether ``maxiter`` of its class is the run's to count, since the method's own counts
+    #: something else.
     counted_by_run: bool = False
-    #: Whether SciPy's ``maxiter`` limits evaluations, where the class counts iterations.
-    scipy_counts_points: bool = False
+    #: Whether that is evaluations.
+    counts_points: bool = False
     #: What SciPy warns with where ``disp`` is set and a run has not converged.
     warns: type[Warning] | None = None
     #: Whether it asks for points again and counts that: its own limit would come too early.
@@ -133,6 +134,12 @@ class Method:
             constraints=self.constraints,
             hessian=self.hessian,
         )
+
+    @property
+    def as_scipys(self) -> "Method":
+        """Itself, with the meaning that SciPy gives to ``maxiter``."""
+        budget = (*self.budget, "maxiter") if self.counts_points else self.budget
+        return replace(self, counted_by_run=False, budget=budget)
 
     def check_order(self, options: Mapping[str, Any]) -> None:
         """Raise an OptionError if an option is more than one that it may not exceed."""

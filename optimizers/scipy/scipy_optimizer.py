@@ -142,6 +142,7 @@ class SciPyOptimizer(Optimizer):
         """Look up what is declared of the method."""
         self._method, self._info = _found(method)
         if not self._method_name:
+            self._info = self._info.as_scipys
             self._declared = tuple(self._info.known.values())
             self.support_levels = self._info.levels
             self._callback_form = self._info.callback_form
@@ -276,11 +277,6 @@ class SciPyOptimizer(Optimizer):
         if category is not None and is_told and has_failed:
             warn_user(result.message, category)
 
-    @property
-    def _counts_points(self) -> bool:
-        """Whether ``maxiter`` limits evaluations, as SciPy's does."""
-        return self._info.scipy_counts_points and not self._method_name
-
     def _limits(self, maxfun: int | None) -> dict[str, int]:
         """Return the limits that hold: of those given none is beaten by a default."""
         names, defaults = ("maxiter", *self._info.budget), constructor_defaults(type(self))
@@ -298,13 +294,12 @@ class SciPyOptimizer(Optimizer):
     @override
     def _budget(self, maxfun: int | None) -> int | None:
         limits = self._limits(maxfun)
-        names = (*self._info.budget, *(("maxiter",) if self._counts_points else ()))
-        return min((max(1, limits[name]) for name in names if name in limits), default=None)
+        own = (limits[name] for name in self._info.budget if name in limits)
+        return min((max(1, limit) for limit in own), default=None)
 
     @override
     def _iteration_limit(self, maxfun: int | None) -> int | None:
-        is_counted = self._info.counted_by_run and not self._counts_points
-        return self._limits(maxfun).get("maxiter") if is_counted else None
+        return self._limits(maxfun).get("maxiter") if self._info.counted_by_run else None
 
     @override
     def _feasibility(self, problem: Problem) -> float:

@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from scipy.optimize import minimize, rosen, rosen_der
+from scipy.optimize import minimize, rosen, rosen_der, rosen_hess
 
 import optimizers
-from optimizers import SciPyOptimizer
+from optimizers import SciPyOptimizer, SupportLevel
 from optimizers.problems import get_problem
 
 START = [1.3, 0.7, 0.8, 1.9, 1.2, 0.9]
@@ -79,14 +79,48 @@ def test_no_iteration_is_allowed(name):
     assert result.stop.is_budget
 
 
-@pytest.mark.parametrize("maxiter", [8, 30])
-def test_cobylas_maxiter_counts_evaluations_as_scipys_does(maxiter):
-    options = {"maxiter": maxiter}
-    theirs = minimize(rosen, START, method="COBYLA", options=options)
-    ours = SciPyOptimizer("COBYLA", options=options).minimize(rosen, START)
-    assert ours.nfev == theirs.nfev == maxiter
-    assert ours.stop is optimizers.StopReason.MAXFUN
-    assert optimizers.COBYLA(maxiter=maxiter).minimize(rosen, START).nit == maxiter
+# What ends on the same point as SciPy; Powell asks at a point twice there, and once here.
+COUNTED = [
+    *(("Nelder-Mead", "maxiter"), ("Powell", "maxiter"), ("CG", "maxiter"), ("BFGS", "maxiter")),
+    *(("Newton-CG", "maxiter"), ("L-BFGS-B", "maxiter"), ("COBYLA", "maxiter")),
+    *(("COBYQA", "maxiter"), ("COBYQA", "maxfev"), ("SLSQP", "maxiter"), ("dogleg", "maxiter")),
+    *(("trust-constr", "maxiter"), ("trust-ncg", "maxiter"), ("trust-exact", "maxiter")),
+    ("trust-krylov", "maxiter"),
+]
+
+
+@pytest.mark.parametrize("limit", [8, 20])
+@pytest.mark.parametrize(("method", "name"), COUNTED)
+def test_a_limit_counts_what_scipys_counts(method, name, limit):
+    further = {}
+    if SciPyOptimizer(method).get_support_level()["gradient"] is not SupportLevel.ignored:
+        further["jac"] = rosen_der
+    if method.startswith(("dogleg", "trust-", "Newton")):
+        further["hess"] = rosen_hess
+    options = {name: limit}
+    theirs = minimize(rosen, START, method=method, options=options, **further)
+    ours = SciPyOptimizer(method, options=options).minimize(rosen, START, **further)
+    np.testing.assert_allclose(ours.x, theirs.x, rtol=1e-9)
+    assert ours.nfev <= theirs.nfev if method == "Powell" else ours.nfev == theirs.nfev
+    assert ours.success == theirs.success
+
+
+@pytest.mark.parametrize(
+    ("method", "name"),
+    [("Nelder-Mead", "maxfev"), ("Powell", "maxfev"), ("L-BFGS-B", "maxfun"), ("TNC", "maxfun")],
+)
+def test_a_limit_of_points_is_hard_where_scipys_may_be_passed(method, name):
+    options = {name: 100}
+    theirs = minimize(rosen, START, method=method, options=options)
+    ours = SciPyOptimizer(method, options=options).minimize(rosen, START)
+    assert 95 <= ours.nfev <= 100 <= theirs.nfev
+    assert ours.fun == ours.best.fun
+    if theirs.nfev == 100:  # SciPy's ends in the middle of an iteration, on its begin
+        assert ours.fun <= theirs.fun
+
+
+def test_the_class_cobyla_counts_iterations():
+    assert optimizers.COBYLA(maxiter=8).minimize(rosen, START).nit == 8
 
 
 @pytest.mark.parametrize("method", ["Nelder-Mead", "Powell", "CG", "BFGS", "SLSQP", "COBYQA"])
