@@ -29,7 +29,7 @@ class WithArguments:
 
 
 def as_arguments(args: Any) -> tuple[Any, ...]:
-    """Return further arguments, a sequence of them, as a tuple."""
+    """Return further arguments, a sequence of them, as a tuple: the rule of SciPy's ``fmin_*``."""
     try:
         if isinstance(args, str | bytes | Mapping):
             raise TypeError
@@ -43,7 +43,8 @@ def as_arguments(args: Any) -> tuple[Any, ...]:
 def with_arguments(functions: Iterable[Any], args: Any) -> tuple[Any, ...]:
     """Return functions with the ``args`` of SciPy's ``minimize``; other objects as they are.
 
-    Anything but a tuple is a single argument, and None stands for no arguments.
+    Its rule, which holds for all but ``fmin_*`` and constraints: anything but a tuple is a single
+    argument; here None stands for no arguments.
     """
     if not isinstance(args, tuple):
         args = () if args is None else (args,)

@@ -153,7 +153,10 @@ def fmin_l_bfgs_b(
         ``approx_grad``, ``func`` returns both.
     approx_grad : bool, default False
         Whether to approximate the gradient by differences with the step ``epsilon``.
-    x0, args, bounds, maxfun, maxiter, disp, iprint, callback, maxls
+    args : sequence, default ()
+        Further arguments. As in SciPy's, a list or an array is taken apart too, where the other
+        functions and the classes have anything but a tuple for a single argument.
+    x0, bounds, maxfun, maxiter, disp, iprint, callback, maxls
         As in :func:`minimize_lbfgsb`.
     m : int, default 10
         How many steps stand in for the Hessian.

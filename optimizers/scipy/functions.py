@@ -9,7 +9,7 @@ import numpy as np
 from optimizers._arrays import as_numbers
 from optimizers._types import ArrayLike, BoundsLike, Objective
 from optimizers.errors import InvalidInputError, UnknownOptionError, nearest_names, warn_user
-from optimizers.evaluation.arguments import WithArguments
+from optimizers.evaluation.arguments import with_arguments
 from optimizers.evaluation.choose import evaluator_for
 from optimizers.gradients.source import Jacobian
 from optimizers.options.table import LEVEL, NUMBER, STEPS
@@ -41,11 +41,8 @@ class FaceCall(NamedTuple):
     def run(self, method: str) -> Run:
         """Return the run that is asked for, checked as for an Optimizer."""
         maxfun = check_option("maxfun", self.maxfun)
-        fun, jac, passed_on = self.fun, self.jac, self.passed_on
-        args = self.args if isinstance(self.args, tuple) else (self.args,)
-        if args:
-            fun = WithArguments(fun, args) if callable(fun) else fun
-            jac = WithArguments(jac, args) if callable(jac) else jac
+        fun, jac = with_arguments((self.fun, self.jac), self.args)
+        passed_on = self.passed_on
         if passed_on.get("hess") is not None or passed_on.get("hessp") is not None:
             warn_user(f"{method} ignores hess and hessp: the result does not depend on them.")
         constraints = passed_on.get("constraints", ())

@@ -67,6 +67,26 @@ def test_fmin_passes_any_sequence_on_as_scipy_does(face, args) -> None:
 
 
 @fmin
+@pytest.mark.parametrize("args", [[0.5], (0.5,), np.array([0.5, 1.0])], ids=shown)
+def test_fmin_has_the_rule_of_scipys_fmin_and_minimize_that_of_minimize(face, args) -> None:
+    def passed_on(function, **given) -> tuple:
+        seen = []
+
+        def note(x: np.ndarray, *further):
+            seen.append(further)
+            return float(x @ x), 2 * x
+
+        function(note, X0, args=args, **given)
+        return seen[0]
+
+    name = getattr(face, "func", face).__name__
+    theirs = getattr(scipy.optimize, name)
+    assert passed_on(face) == passed_on(theirs) == tuple(args)
+    direct = minimize_lbfgsb if "bfgs" in name else minimize_tnc
+    assert str(passed_on(direct, jac=True)) == str(passed_on(scipy.optimize.minimize, jac=True))
+
+
+@fmin
 @pytest.mark.parametrize("args", [3.0, None, len])
 def test_fmin_says_what_args_must_be(face, args) -> None:
     with pytest.raises(InvalidInputError, match=r"args is .*expected a sequence"):
