@@ -73,6 +73,8 @@ class Method:
     joint: bool = False
     #: Whether it may end on a point where it did not ask for the gradient.
     ends_unknown: bool = False
+    #: Whether its line search fits parabolas to values, and gives up after a few.
+    fits_parabolas: bool = False
     #: The options that set the steps of finite differences.
     differences: tuple[str, ...] = ()
     #: Pairs of options of which the first may not be more than the second.

@@ -250,6 +250,7 @@ METHODS: dict[str, Method] = {
         ),
         bounds=Level.supported,
         constraints=Level.supported,
+        fits_parabolas=True,
         ends_unknown=True,
         differences=_STEPS,
         feasibility="ftol",

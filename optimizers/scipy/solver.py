@@ -39,6 +39,22 @@ _OWN_ENTRIES = (
 )
 
 
+def _steep(run: Run, value: Callable[[Array], float]) -> Callable[[Array], float]:
+    """Return values of which a penalty is far above what the slope promised.
+
+    So far that the lowest point of a parabola is at a tenth of the way, and the few cuts of a line
+    search suffice where a step was too long by many orders of magnitude.
+    """
+
+    def told(x: Array) -> float:
+        found, good = value(x), run.memory.last_good
+        if good is None or good.jac is None or not found > run.memory.worst:
+            return found
+        return found + 4 * abs(float(good.jac @ (x - good.x)))
+
+    return told
+
+
 class ScipySolver(Solver):
     """A method of SciPy's on a run, through SciPy's public function."""
 
@@ -59,6 +75,8 @@ class ScipySolver(Solver):
         both = fast_path(run, reuse=True)
         gradient = (lambda x: both(x)[1].copy()) if joint else fast_gradient(run)
         value = (lambda x: both(x)[0]) if joint else fast_value(run)
+        if info.fits_parabolas:
+            value = _steep(run, value)
         free = FreeVariables(problem, info.strips_fixed)
         keeps_all = "return_all" in info.known and self._given.get("return_all")
         all_points = {"allvecs": [problem.x0.copy()]} if keeps_all else {}

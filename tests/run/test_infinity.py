@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import scipy.optimize
 
 from optimizers import (
     AQGD,
@@ -134,3 +135,23 @@ def test_an_end_at_a_wall_that_is_no_minimum_is_no_success():
         result = cls().minimize(wall, [0.5, 0.5])
         assert not result.success or np.allclose(result.x, 1.0, atol=1e-4)
         assert result.success or result.stop is StopReason.NO_PROGRESS
+
+
+@pytest.mark.parametrize("start", [[3.0, 5.0], [-4.0, 2.0]])
+@pytest.mark.parametrize("has_jac", [True, False])
+def test_slsqp_comes_back_from_far_beyond_as_scipys_does(start, has_jac):
+    def fun(x):  # the first step is too long by four orders of magnitude and more
+        return float(np.exp(min(x[0] ** 2, 1e3)) + (x[1] - 1) ** 2 + x[0])
+
+    def jac(x):
+        return np.array([2 * x[0] * np.exp(x[0] ** 2) + 1, 2 * (x[1] - 1)])
+
+    given = {"jac": jac if has_jac else None}
+    with np.errstate(over="ignore"):
+        theirs = scipy.optimize.minimize(fun, start, method="SLSQP", **given)
+        ours = SLSQP().minimize(fun, start, **given)
+    assert theirs.success
+    assert ours.success
+    assert ours.fun == pytest.approx(theirs.fun, abs=1e-6)
+    assert ours.nfev <= theirs.nfev + 2  # the end may be looked at again
+    assert ours.nrejected > 0
