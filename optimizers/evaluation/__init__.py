@@ -1,6 +1,7 @@
 """From the points that an algorithm wants to values: evaluators, difference schemes, checks."""
 
-from optimizers.evaluation.evaluator import Evaluator, vectorized
+from optimizers.evaluation.evaluator import Evaluator
+from optimizers.evaluation.marks import vectorized
 from optimizers.gradients.differences import Differences
 from optimizers.gradients.parameter_shift import ParameterShift
 from optimizers.gradients.source import GradientSource

@@ -7,7 +7,7 @@ from typing import Any
 from optimizers._types import Array, Objective
 from optimizers.errors import InvalidInputError
 from optimizers.evaluation.answers import unpack
-from optimizers.evaluation.evaluator import is_vectorized, marked
+from optimizers.evaluation.marks import is_vectorized, marked
 from optimizers.gradients.pennylane import trainable
 
 

@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from optimizers.errors import OptionError
-from optimizers.evaluation.evaluator import Evaluator, check_group, is_vectorized
+from optimizers.evaluation.evaluator import Evaluator, check_group
 from optimizers.evaluation.executors import DaemonExecutor, Workers, is_pool
 from optimizers.evaluation.mapped import MapEvaluator
+from optimizers.evaluation.marks import is_vectorized
 from optimizers.evaluation.task import Form
 
 

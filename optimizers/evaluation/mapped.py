@@ -8,7 +8,8 @@ from typing_extensions import override
 
 from optimizers._types import Objective
 from optimizers.errors import InvalidInputError, InvalidValueError, OptionError, release
-from optimizers.evaluation.evaluator import Evaluator, Facts, Part, check_group, is_vectorized
+from optimizers.evaluation.evaluator import Evaluator, Facts, Part, check_group
+from optimizers.evaluation.marks import is_vectorized
 from optimizers.evaluation.task import Caught, Failure, Form, TaskResult, evaluate, is_worth_a_retry
 from optimizers.evaluation.wave import Block, Wave
 

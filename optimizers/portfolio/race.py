@@ -10,7 +10,7 @@ from optimizers._types import ArrayLike, BoundsLike, ConstraintsLike, Objective
 from optimizers.errors import InvalidInputError, OptionError
 from optimizers.evaluation.arguments import value_alone
 from optimizers.evaluation.choose import evaluator_by
-from optimizers.evaluation.evaluator import vectorized
+from optimizers.evaluation.marks import vectorized
 from optimizers.gradients.source import Jacobian
 from optimizers.journal.header import described
 from optimizers.journal.session import together

@@ -9,7 +9,7 @@ from scipy.optimize import HessianUpdateStrategy
 from optimizers._types import Array, Objective
 from optimizers.errors import CapabilityError, InvalidInputError, InvalidValueError
 from optimizers.evaluation.answers import as_numeric, unpack
-from optimizers.evaluation.evaluator import is_vectorized
+from optimizers.evaluation.marks import is_vectorized
 from optimizers.gradients.differences import SCHEMES
 from optimizers.gradients.pennylane import trainable
 from optimizers.problem.derivatives import Derivatives, Given, Joint

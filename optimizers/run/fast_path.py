@@ -19,7 +19,7 @@ from optimizers.evaluation.answers import (
     precision_of,
     unpack,
 )
-from optimizers.evaluation.evaluator import is_vectorized
+from optimizers.evaluation.marks import is_vectorized
 from optimizers.gradients.differences import Differences
 from optimizers.problem.derivatives import Given, Joint
 from optimizers.result import StopReason

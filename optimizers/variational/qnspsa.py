@@ -17,7 +17,8 @@ from typing_extensions import Unpack, override
 from optimizers._types import Array
 from optimizers.errors import InvalidValueError, MissingExtraError, NonFiniteValueError, OptionError
 from optimizers.evaluation.answers import as_value, as_values
-from optimizers.evaluation.evaluator import Evaluator, is_vectorized, marked, vectorized
+from optimizers.evaluation.evaluator import Evaluator
+from optimizers.evaluation.marks import is_vectorized, marked, vectorized
 from optimizers.flow import FlowOptimizer, FlowSettings, Products
 from optimizers.options.table import Check, Option, redeclared, refused
 from optimizers.problem.problem import Problem
