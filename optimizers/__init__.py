@@ -26,7 +26,7 @@ _HOMES = {
         "NonFiniteValueError NoValueError OptimizerError OptimizerWarning OptionError "
         "StepperError TooLargeError UnknownOptionError WorkerDiedError"
     ),
-    "evaluation": "Differences GradientSource ParameterShift SPSAGradient vectorized",
+    "evaluation": "Differences GradientSource ParameterShift SPSAGradient residuals vectorized",
     "flow": "FlowOptimizer",
     "journal": "Journal load",
     "lockstep.results": "OptimizerResults",
@@ -82,6 +82,7 @@ if TYPE_CHECKING:  # what editors and type checkers see
         GradientSource as GradientSource,
         ParameterShift as ParameterShift,
         SPSAGradient as SPSAGradient,
+        residuals as residuals,
         vectorized as vectorized,
     )
     from optimizers.flow import FlowOptimizer as FlowOptimizer

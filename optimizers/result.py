@@ -90,6 +90,10 @@ class OptimizerResult(OptimizeResult):  # type: ignore[misc]  # SciPy is untyped
         The objective at ``x``; None when nothing could be evaluated.
     jac : ndarray of float64, shape (n,), or None
         The gradient at ``x``, when it was evaluated.
+    residuals : ndarray of float64, shape (m,), or None
+        The residuals at ``x``; only where the objective returns such.
+    jacobian : ndarray of float64, sparse matrix or LinearOperator, shape (m, n), or None
+        Their Jacobian at ``x``, when it was evaluated; only where the objective returns residuals.
     nfev : int
         Points at which the objective was evaluated, those of finite differences included.
     njev : int

@@ -32,11 +32,19 @@ class SupportLevel(IntEnum):
 #: Qiskit's name for :class:`SupportLevel`.
 OptimizerSupportLevel = SupportLevel
 
-#: What :meth:`Optimizer.get_support_level` returns; a name that is absent is not supported.
+#: What :meth:`Optimizer.get_support_level` returns; a name that is absent is not supported, except
+#: that residuals are.
 SupportLevels: TypeAlias = dict[str, SupportLevel]
 
 #: The things that an algorithm declares a level for. The first three are Qiskit's.
-CAPABILITIES = ("gradient", "bounds", "initial_point", "constraints", "hessian")
+CAPABILITIES = ("gradient", "bounds", "initial_point", "constraints", "hessian", "residuals")
+#: What stands for a level that is not declared: the values of residuals any algorithm can take.
+_ABSENT = {"residuals": SupportLevel.supported}
+
+
+def absent_level(what: str) -> SupportLevel:
+    """Return the level of a capability that is not declared."""
+    return _ABSENT.get(what, SupportLevel.not_supported)
 
 
 def levels(
@@ -46,9 +54,10 @@ def levels(
     initial_point: SupportLevel = SupportLevel.required,
     constraints: SupportLevel = SupportLevel.not_supported,
     hessian: SupportLevel = SupportLevel.not_supported,
+    residuals: SupportLevel = SupportLevel.supported,
 ) -> SupportLevels:
     """Return a level for each of the capabilities; the defaults are those of most algorithms."""
-    given = (gradient, bounds, initial_point, constraints, hessian)
+    given = (gradient, bounds, initial_point, constraints, hessian, residuals)
     return dict(zip(CAPABILITIES, given, strict=True))
 
 
@@ -89,7 +98,7 @@ def _is(what: str, how: str) -> _Declared[bool]:
 class Declaring(ABC):
     """Something that declares what it can take, by the attribute ``support_levels``."""
 
-    #: A level for each of the capabilities; one that is absent is not supported.
+    #: A level for each of the capabilities; one that is absent is not supported, except residuals.
     support_levels: SupportLevels
 
     def get_support_level(self) -> SupportLevels:
@@ -99,7 +108,9 @@ class Declaring(ABC):
         -------
         dict of str to SupportLevel
             A level for ``"gradient"``, ``"bounds"`` and ``"initial_point"``, and beyond Qiskit
-            for ``"constraints"`` and ``"hessian"``: a copy of the attribute ``support_levels``.
+            for ``"constraints"``, ``"hessian"`` and ``"residuals"``: a copy of the attribute
+            ``support_levels``. Where residuals are required, an objective that is not marked by
+            :func:`residuals` is taken to return such.
 
         Raises
         ------
@@ -112,10 +123,10 @@ class Declaring(ABC):
                 f"{type(self).__name__} declares no support_levels, expected a dict of the levels "
                 f"for {', '.join(CAPABILITIES)}."
             )
-        return {what: declared.get(what, SupportLevel.not_supported) for what in CAPABILITIES}
+        return {what: declared.get(what, absent_level(what)) for what in CAPABILITIES}
 
     def _level(self, what: str) -> SupportLevel:
-        return self.get_support_level().get(what, SupportLevel.not_supported)
+        return self.get_support_level().get(what, absent_level(what))
 
     gradient_support_level = _level_of("gradient")
     is_gradient_ignored = _is("gradient", "ignored")

@@ -26,7 +26,7 @@ def test_levels_go_through_json(level):
 
 def test_the_first_three_capabilities_are_qiskits():
     assert support.CAPABILITIES[:3] == ("gradient", "bounds", "initial_point")
-    assert set(support.CAPABILITIES[3:]) == {"constraints", "hessian"}
+    assert set(support.CAPABILITIES[3:]) == {"constraints", "hessian", "residuals"}
 
 
 def test_what_is_told_of_levels_has_words():

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from optimizers._types import Array
 from optimizers.asktell.messages import AskData
 from optimizers.result import StopReason
+from optimizers.run.answers import Answers
 from optimizers.run.budget import StopRun
 from optimizers.run.fast_path import fast_path
 from optimizers.run.memory import Evaluation
@@ -71,12 +72,19 @@ class Told:
         penalties, worse than all others, or NaN where gradients were asked for.
     errors : ndarray of float64, shape (k,), or None
         Of a wave of values: their standard errors, as the objective told them; NaN elsewhere.
+    residuals : ndarray of float64, shape (m,) or (k, m), or None
+        Of an objective that returns residuals: these; NaN at a point that was rejected.
+    jacobian : ndarray of float64, shape (m, n) or (k, m, n), or None
+        Their Jacobian, where the gradient was asked for. At a single point it is what a user's
+        ``jac`` returned, also if that is a sparse matrix or a LinearOperator.
     """
 
     fun: Any
     jac: Any = None
     known: NDArray[np.bool_] | None = None
     errors: Array | None = None
+    residuals: Array | None = None
+    jacobian: Any = None
 
 
 #: What an algorithm is: it yields questions and the ends of iterations, and is sent the answers.
@@ -165,13 +173,16 @@ def _answered(
     if points is None:
         raise TypeError(f"A flow asked {ask!r}, expected AskData(points), Products or Step.")
     wants_gradients = ask.x_jac is not None
+    has_residuals = run.problem.loss is not None
     if points.ndim == 1:
-        if wants_gradients:
+        if wants_gradients and not has_residuals:
             value, gradient = both(points)
             return Told(value, gradient.copy())
-        (known,) = run.ask([points]).found
+        (known,) = run.ask([points], gradients=wants_gradients, reuse=wants_gradients).found
         assert known is not None
-        return Told(known.fun)
+        if not has_residuals:
+            return Told(known.fun)
+        return Told(known.fun, known.jac, residuals=_residuals(run, known), jacobian=known.jacobian)
     answers = run.ask(list(points), gradients=wants_gradients, penalize=not wants_gradients)
     fun, jac = np.full(len(points), np.nan), np.full(points.shape, np.nan)
     for row, known in enumerate(answers.found):
@@ -179,6 +190,27 @@ def _answered(
             fun[row] = known.fun
             if wants_gradients:
                 jac[row] = known.jac
+    further = _further(run, answers, wants_gradients) if has_residuals else {}
     if wants_gradients:
-        return Told(fun, jac, known=answers.known)
-    return Told(fun, known=answers.known, errors=answers.errors)
+        return Told(fun, jac, known=answers.known, **further)
+    return Told(fun, known=answers.known, errors=answers.errors, **further)
+
+
+def _residuals(run: Run, known: Evaluation | None) -> Array:
+    """Return the residuals at a point as the flow's own; NaN where it was rejected."""
+    if known is None or known.residuals is None:
+        return np.full(run.memory.m or 0, np.nan)
+    return known.residuals.copy()
+
+
+def _further(run: Run, answers: Answers, wants_gradients: bool) -> dict[str, Any]:
+    """Return what else is told of points where the objective returns residuals."""
+    residuals = np.array([_residuals(run, known) for known in answers.found])
+    if not wants_gradients:
+        return {"residuals": residuals}
+    shape = residuals.shape[1], run.problem.n
+    jacobians = np.full((len(residuals), *shape), np.nan)
+    for row, known in enumerate(answers.found):
+        if known is not None and known.jacobian is not None:
+            jacobians[row] = known.jacobian @ np.eye(shape[1])
+    return {"residuals": residuals, "jacobian": jacobians}

@@ -1,7 +1,8 @@
 """What a user function returned, checked and made a float64 number or array.
 
 An answer to several points travels as an array: of shape (k,) with values alone, of shape (k, 2)
-where standard errors were told, with NaN for one that is not known.
+where standard errors were told, with NaN for one that is not known; of shape (k, 2 + m) with m
+residuals behind them.
 """
 
 import inspect
@@ -68,6 +69,39 @@ def as_gradient(raw: Any, n: int, *, finite: bool = True, name: str = "jac") -> 
     if finite and np.count_nonzero(np.isfinite(gradient)) < n:
         raise _non_finite_in(gradient, name)
     return gradient
+
+
+def as_jacobian(raw: Any, m: int | None, n: int, *, finite: bool = True) -> Any:
+    """Return a Jacobian, shape (m, n): an array or a sparse matrix of the run's own, an operator.
+
+    Without ``m`` the number of rows is not known yet. A single row may be of shape (n,).
+    """
+    is_array = not (issparse(raw) or isinstance(raw, LinearOperator))
+    found = as_numeric(raw, "jac", np.float64) if is_array else own_jacobian(raw)
+    if is_array and found.ndim == 1 and m in (None, 1):
+        found = found[np.newaxis]
+    check_jacobian(found, m, n)
+    data = found if is_array else getattr(found, "data", 0.0)
+    if finite and isinstance(data, np.ndarray) and not np.isfinite(data).all():
+        raise _non_finite_in(data, "jac")
+    return found
+
+
+def own_jacobian(found: Any) -> Any:
+    """Return a Jacobian that nobody else changes; an operator has nothing to change."""
+    return found.copy() if hasattr(found, "copy") else found
+
+
+def check_jacobian(found: Any, m: int | None, n: int) -> None:
+    """Raise an InvalidValueError if a Jacobian is not one of ``m`` residuals, and say both."""
+    shape = found.shape
+    if len(shape) == 2 and shape[1] == n and m in (None, shape[0]):
+        return
+    hint = " It looks transposed." if len(shape) == 2 and shape[0] == n and m != n else ""
+    raise InvalidValueError(
+        f"jac returned shape {shape}, expected ({'m' if m is None else m}, {n}): a row for each "
+        f"residual, and a column for each variable.{hint}"
+    )
 
 
 def as_matrix(raw: Any, shapes: tuple[tuple[int, ...], ...], name: str) -> Any:
@@ -211,6 +245,19 @@ def values_of(answer: NDArray[Any]) -> NDArray[Any]:
 def errors_of(answer: NDArray[Any]) -> Array:
     """Return the standard errors in an answer, shape (k,); NaN where there are none."""
     return np.full(len(answer), np.nan) if answer.ndim == 1 else answer[:, 1]
+
+
+def residuals_of(answer: NDArray[Any]) -> NDArray[Any] | None:
+    """Return the residuals in an answer, shape (k, m); None if there are none."""
+    return answer[:, 2:] if answer.ndim > 1 and answer.shape[1] > 2 else None
+
+
+def check_count(m: int, known: int) -> None:
+    """Raise an InvalidValueError if there are not as many residuals as at other points."""
+    if m != known:
+        raise InvalidValueError(
+            f"fun returned {m} residuals, and {known} before: return the same number at each point."
+        )
 
 
 def joined_answer(values: Any, errors: Any, dtype: Any = np.float64) -> NDArray[Any]:

@@ -7,7 +7,7 @@ from typing import Any
 from optimizers._types import Array, Objective
 from optimizers.errors import InvalidInputError
 from optimizers.evaluation.answers import unpack
-from optimizers.evaluation.marks import is_vectorized, marked
+from optimizers.evaluation.marks import marked_like
 from optimizers.gradients.pennylane import trainable
 
 
@@ -20,8 +20,7 @@ class WithArguments:
     def __init__(self, function: Callable[..., Any], args: Any) -> None:
         self.function = trainable(function)
         self.args = as_arguments(args)
-        if is_vectorized(function):
-            marked(self)
+        marked_like(self, function)
 
     def __call__(self, *given: Any) -> Any:
         """Return the function of the given arguments and the further ones."""
@@ -60,4 +59,4 @@ def value_alone(fun: Objective) -> Objective:
     def alone(x: Array) -> Any:
         return unpack(fun(x))[0]
 
-    return marked(alone) if is_vectorized(fun) else alone
+    return marked_like(alone, fun)

@@ -17,6 +17,7 @@ from typing_extensions import override
 
 from optimizers.errors import InvalidValueError
 from optimizers.evaluation.executors import DaemonExecutor, LocalExecutor
+from optimizers.evaluation.marks import marked_like
 from optimizers.evaluation.task import FAILURES, Failure, Form, TaskResult, evaluate, known
 
 T = TypeVar("T")
@@ -175,6 +176,6 @@ async def _perform(key: str, form: Form, points: NDArray[Any], seconds: float) -
         return answer
 
     taken = (time.perf_counter() - began) / max(1, len(answers))
-    outcome = evaluate(replay, form, points)
+    outcome = evaluate(marked_like(replay, fun), form, points)
     outcome.seconds = taken
     return outcome

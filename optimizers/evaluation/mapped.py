@@ -9,7 +9,7 @@ from typing_extensions import override
 from optimizers._types import Objective
 from optimizers.errors import InvalidInputError, InvalidValueError, OptionError, release
 from optimizers.evaluation.evaluator import Evaluator, Facts, Part, check_group
-from optimizers.evaluation.marks import is_vectorized
+from optimizers.evaluation.marks import is_vectorized, marked_like
 from optimizers.evaluation.task import Caught, Failure, Form, TaskResult, evaluate, is_worth_a_retry
 from optimizers.evaluation.wave import Block, Wave
 
@@ -86,12 +86,14 @@ class MapEvaluator(Evaluator):
                 )
         except Exception as error:  # of the map itself
             return [TaskResult(error=error) for _ in rows]
-        return [_as_result(answer, block) for answer, (block, _) in zip(answers, rows, strict=True)]
+        return [
+            _as_result(fun, answer, block) for answer, (block, _) in zip(answers, rows, strict=True)
+        ]
 
 
-def _as_result(answer: Any, block: Block) -> TaskResult:
+def _as_result(fun: Objective, answer: Any, block: Block) -> TaskResult:
     if isinstance(answer, TaskResult):
         return answer
     # A map that evaluates by itself returns what the function would.
     form: Form = "points" if block.function is None else "raw"
-    return evaluate(lambda _: answer, form, block.points[:1])
+    return evaluate(marked_like(lambda _: answer, fun), form, block.points[:1])

@@ -9,8 +9,10 @@ from typing import Any, TypeVar, cast
 
 from typing_extensions import override
 
+from optimizers.evaluation.losses import Loss
+
 _F = TypeVar("_F", bound=Callable[..., Any])
-_MARK = "__optimizers_vectorized__"
+_VECTORIZED, _RESIDUALS = "__optimizers_vectorized__", "__optimizers_residuals__"
 
 
 def vectorized(fun: _F) -> _F:
@@ -39,27 +41,79 @@ def vectorized(fun: _F) -> _F:
     >>> LBFGSB().minimize(sphere, [1.0, 2.0]).success
     True
     """
-    if is_vectorized(fun):
-        return fun
+    return fun if is_vectorized(fun) else _marked(fun, _VECTORIZED, True)
+
+
+def residuals(fun: _F, loss: str | Callable[..., Any] = "linear", f_scale: float = 1.0) -> _F:
+    """Return an objective, marked as returning residuals: a vector, whose squares are minimized.
+
+    Every optimizer takes it: what is minimized is ``0.5 * sum(fun(x)**2)``, or with a ``loss`` what
+    :func:`scipy.optimize.least_squares` minimizes.
+
+    Parameters
+    ----------
+    fun : callable
+        The objective, ``fun(x) -> (m,)``, real, of the same length at each point; a class of
+        objectives, or its method ``__call__``. ``jac`` is the Jacobian then, ``jac(x) -> (m, n)``:
+        an array, a sparse matrix, or a LinearOperator where the algorithm takes it; with
+        ``jac=True``, ``fun`` returns both. One that is marked by :func:`vectorized` too, before or
+        after, takes (k, n) points and returns (k, m).
+    loss : {"linear", "soft_l1", "huber", "cauchy", "arctan"} or callable, default "linear"
+        What outliers count: ``rho(z) -> (3, m)`` is the loss of the scaled squares and its first
+        and second derivatives, as in SciPy.
+    f_scale : float, default 1.0
+        The residual from which on one is an outlier. Without effect for the loss "linear".
+
+    Returns
+    -------
+    callable
+        A callable around the objective, which itself is not changed. It has the objective's
+        attributes, and can be pickled if the objective can.
+
+    Raises
+    ------
+    InvalidInputError
+        If ``loss`` or ``f_scale`` cannot be used.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from optimizers import LBFGSB
+    >>> t = np.array([0.0, 1.0, 2.0, 3.0])
+    >>> data = np.array([2.0, 1.2, 0.8, 0.4])
+    >>> def misfit(x):
+    ...     return x[0] * np.exp(-x[1] * t) - data
+    >>> LBFGSB().minimize(residuals(misfit), [1.0, 1.0]).x.round(3)
+    array([2.004, 0.501])
+    """
+    return _marked(fun, _RESIDUALS, Loss(loss, f_scale))
+
+
+def _marked(fun: _F, mark: str, value: Any) -> _F:
+    """Return a callable around another, or a class itself, with a mark."""
     if isinstance(fun, type):  # each object of the class is an objective
-        return marked(fun)
+        setattr(fun, mark, value)
+        return fun
     if inspect.isfunction(fun) and _found(fun) is not fun:
         # It is being defined, and will be what its name means, or no name leads to it: a function
         # around it is pickled as it would be, and is a method where it is one.
         @functools.wraps(fun)
-        def stacked(*given: Any, **named: Any) -> Any:
+        def around(*given: Any, **named: Any) -> Any:
             return fun(*given, **named)
 
-        return cast(_F, marked(stacked))
-    return cast(_F, Vectorized(fun))
+        setattr(around, mark, value)
+        return cast(_F, around)
+    return cast(_F, Marked(fun, mark, value))
 
 
-class Vectorized:
+class Marked:
     """A callable around another, which stays as it is; what the other has, this has too."""
 
-    def __init__(self, fun: Callable[..., Any]) -> None:
+    def __init__(self, fun: Callable[..., Any], mark: str, value: Any) -> None:
         functools.update_wrapper(self, fun, updated=())
-        marked(self)
+        marked_like(self, fun)
+        setattr(self, mark, value)
+        self._made_of = fun, mark, value
 
     def __call__(self, *given: Any, **named: Any) -> Any:
         """Call the other."""
@@ -79,7 +133,7 @@ class Vectorized:
     @override
     def __reduce__(self) -> tuple[Any, ...]:
         """Be made anew around the other, which is pickled."""
-        return vectorized, (self.__wrapped__,)
+        return _marked, self._made_of
 
 
 def _found(fun: Callable[..., Any]) -> Any:
@@ -92,11 +146,41 @@ def _found(fun: Callable[..., Any]) -> Any:
 
 def marked(fun: _F) -> _F:
     """Mark what is the package's own, itself, as taking stacks."""
-    setattr(fun, _MARK, True)
+    setattr(fun, _VECTORIZED, True)
+    return fun
+
+
+def marked_like(fun: _F, other: object) -> _F:
+    """Give what is the package's own the marks of another objective."""
+    for mark in (_VECTORIZED, _RESIDUALS):
+        found = _mark_of(other, mark)
+        if found is not None:
+            setattr(fun, mark, found)
     return fun
 
 
 def is_vectorized(fun: object) -> bool:
     """Return whether an objective is marked by :func:`vectorized`."""
-    call = getattr(type(fun), "__call__", None)  # noqa: B004  # for its mark
-    return bool(getattr(fun, _MARK, False) or getattr(call, _MARK, False))
+    return _mark_of(fun, _VECTORIZED) is not None
+
+
+def declared_loss(fun: object) -> Loss | None:
+    """Return the loss of an objective that is marked by :func:`residuals`; None for any other."""
+    found: Loss | None = _mark_of(fun, _RESIDUALS)
+    return found
+
+
+def loss_of(fun: object) -> Loss | None:
+    """Return the loss of an objective that has the mark itself, as a problem's has."""
+    return getattr(fun, _RESIDUALS, None)
+
+
+def with_loss(fun: _F, loss: Loss) -> _F:
+    """Return an objective that has the mark itself."""
+    return fun if loss_of(fun) == loss else _marked(fun, _RESIDUALS, loss)
+
+
+def _mark_of(fun: object, mark: str) -> Any:
+    found = getattr(fun, mark, None)
+    # The method that makes an object an objective may have it.
+    return found or getattr(getattr(type(fun), "__call__", None), mark, None)  # noqa: B004

@@ -31,9 +31,11 @@ from optimizers.evaluation.answers import (
     as_answer,
     as_measure,
     as_values,
+    check_count,
     joined_answer,
     precision_of,
 )
+from optimizers.evaluation.marks import loss_of
 from optimizers.evaluation.starts import Start
 
 #: How the objective takes points: one by one; several in one flat vector; as a stack, as "batch" of
@@ -61,7 +63,7 @@ _RECEIVING = threading.RLock()
 class TaskResult:
     """What came of a task."""
 
-    #: The values of the first k points, shape (k,), or (k, 2) with their standard errors.
+    #: The answer to the first k points.
     values: NDArray[Any] = field(default_factory=lambda: np.empty(0))
     precision: float = 0.0
     #: Why the point after those, or with groups all of them, has no value.
@@ -150,6 +152,7 @@ def evaluate(
 ) -> TaskResult:
     """Evaluate points in this thread, up to the first failure; see :func:`perform`."""
     dtype = points.dtype.type
+    loss = loss_of(fun)
     if form != "points":
         try:
             if form == "raw":
@@ -157,15 +160,17 @@ def evaluate(
                 answer[0] = fun(points[0].copy())
                 return TaskResult(answer)
             if form == "rows":
-                return TaskResult(_rows(fun(points.copy()), len(points)))
+                return TaskResult(_rows(fun(points.copy()), len(points), loss is not None))
             is_flat = form == "flat" or (form == "batch" and len(points) == 1)
             raw = fun(points.flatten() if is_flat else points.copy())
-            return TaskResult(
-                as_answer(raw, len(points), points.shape[1], dtype), precision_of(raw)
-            )
+            if loss is not None:
+                answer = loss.answer(raw, len(points), dtype, is_stack=form == "stack")
+            else:
+                answer = as_answer(raw, len(points), points.shape[1], dtype)
+            return TaskResult(answer, precision_of(raw))
         except FAILURES as error:
             return TaskResult(error=error)
-    values: list[complex] = []
+    values: list[Any] = []
     errors: list[float] = []
     precision = 0.0
     failure: Failure | None = None
@@ -175,11 +180,16 @@ def evaluate(
             break
         try:
             raw = fun(point.copy())
-            if type(raw) is float and dtype is np.float64:
+            if type(raw) is float and dtype is np.float64 and loss is None:
                 values.append(raw)
                 continue
             precision = max(precision, precision_of(raw))
-            if dtype is np.float64:
+            if loss is not None:
+                row = loss.answer(raw, 1, dtype)[0]
+                if values:
+                    check_count(len(row) - 2, len(values[0]) - 2)
+                values.append(row)
+            elif dtype is np.float64:
                 value, spread = as_measure(raw, len(point))
                 if not math.isnan(spread):
                     errors += [math.nan] * (len(values) - len(errors)) + [spread]
@@ -195,11 +205,13 @@ def evaluate(
     return TaskResult(np.array(values, dtype=dtype), precision, failure)
 
 
-def _rows(answer: Any, count: int) -> NDArray[Any]:
+def _rows(answer: Any, count: int, has_residuals: bool) -> NDArray[Any]:
     """Return what a function of a stack returned as an array of objects, one for each point."""
-    is_pair = isinstance(answer, tuple) and len(answer) == 2 and np.ndim(answer[1]) == 2
-    if is_pair and len(answer[1]) == count:
-        answer = list(zip(as_values(answer[0], count), answer[1], strict=True))
+    ndim = 2 + has_residuals
+    is_pair = isinstance(answer, tuple) and len(answer) == 2 and np.ndim(answer[1]) == ndim
+    if is_pair and len(answer[1]) == count and (not has_residuals or len(answer[0]) == count):
+        first = answer[0] if has_residuals else as_values(answer[0], count)
+        answer = list(zip(first, answer[1], strict=True))
     elif is_pair or not hasattr(answer, "__len__") or len(answer) != count:
         raise InvalidValueError(
             f"A vectorized function returned {answer!r:.200}, expected a row for each of {count} "

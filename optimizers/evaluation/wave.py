@@ -27,6 +27,9 @@ class Block:
     Without a function they go to the objective; with one, that returns the gradient, or "both".
     """
 
+    #: The residuals, shape (k, m), NaN where there are none; None where an objective has no such.
+    residuals: NDArray[Any] | None = None
+
     def __init__(
         self,
         points: NDArray[Any],
@@ -46,6 +49,18 @@ class Block:
     def gradients(self) -> Array:
         """The gradients, shape (k, n); NaN where there are none."""
         return np.full(self.points.shape, np.nan)
+
+    @functools.cached_property
+    def jacobians(self) -> dict[int, Any]:
+        """The Jacobians of residuals, by row, as :func:`as_jacobian` has them."""
+        return {}
+
+    def note_residuals(self, part: slice, residuals: NDArray[Any]) -> None:
+        """Note the residuals at rows."""
+        if self.residuals is None:
+            shape = len(self.points), residuals.shape[1]
+            self.residuals = np.full(shape, np.nan, dtype=residuals.dtype)
+        self.residuals[part] = residuals
 
     @functools.cached_property
     def errors(self) -> Array:
@@ -210,14 +225,19 @@ class Question:
         value: float = self.blocks[0].values.item(self._rows[i])
         return value
 
-    def probes(self, i: int) -> NDArray[Any]:
-        """Return the values of a point's probes, shape (k,)."""
-        return self.blocks[-1].values[self._rest(i)]
+    def residuals(self, i: int) -> Array | None:
+        """Return the residuals at a point, shape (m,); None where an objective has no such."""
+        found = self.blocks[0].residuals
+        return None if found is None else found[self._rows[i]]
 
-    def gradient(self, i: int) -> Array:
-        """Return the user's gradient at a point."""
-        gradient: Array = self.blocks[-1].gradients[i]
-        return gradient
+    def probes(self, i: int) -> NDArray[Any]:
+        """Return the values of a point's probes; see :func:`probed`."""
+        return probed(self.blocks[-1], self._rest(i))
+
+    def gradient(self, i: int) -> Any:
+        """Return the user's gradient at a point, as a copy; of residuals, the Jacobian."""
+        block = self.blocks[-1]
+        return block.gradients[i].copy() if self.residuals(i) is None else block.jacobians[i]
 
     @property
     def errors(self) -> Array:
@@ -236,12 +256,18 @@ class Question:
         rest = self._rest(i)
         return {row - rest.start: found[row] for row in found if rest.start <= row < rest.stop}
 
-    def candidates(self, i: int) -> tuple[Array, Array]:
+    def candidates(self, i: int) -> tuple[Array, Array, Array | None]:
         """Return the points with finite values that were evaluated for one and may be the solution.
 
-        Their shapes are (k, n) and (k,).
+        Their shapes are (k, n) and (k,), and of residuals (k, m).
         """
         row, block = self._rows[i], self.blocks[0]
         rows = slice(row, self._ends[i] if self.is_joint else row + 1)
         finite = np.isfinite(block.values[rows])
-        return block.points[rows][finite], block.values[rows][finite]
+        residuals = None if block.residuals is None else block.residuals[rows][finite]
+        return block.points[rows][finite], block.values[rows][finite], residuals
+
+
+def probed(block: Block, rows: slice = slice(None)) -> NDArray[Any]:
+    """Return what a gradient, or a Jacobian, is folded from: values (k,), or residuals (m, k)."""
+    return block.values[rows] if block.residuals is None else block.residuals[rows].T

@@ -1,5 +1,6 @@
 """Plan: the probes of one gradient, and how their values become it."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,8 @@ class Plan:
     _retry: _Retry | None = None
     _curvature: Callable[[float, NDArray[Any]], Array] | None = None
     _curvature_noise: Callable[[], Array] | None = None
+    #: Whether ``fold`` and the retry take values of shape (..., k), and ``f0`` of shape (..., 1).
+    _takes_rows: bool = False
 
     @property
     def noise(self) -> Array:
@@ -77,6 +80,30 @@ class Plan:
         with np.errstate(over="ignore"):
             return self._curvature_noise()
 
+    def jacobian(self, f0: NDArray[Any], values: NDArray[Any]) -> Array:
+        """Return the Jacobian, shape (m, n), of m functions that have these probes in common.
+
+        Parameters
+        ----------
+        f0 : ndarray, shape (m, 1)
+            The values at the point itself.
+        values : ndarray, shape (m, k)
+            The values at ``points``.
+
+        Examples
+        --------
+        >>> from optimizers import ParameterShift
+        >>> plan = ParameterShift().plan(np.array([0.0, 1.0]))
+        >>> values = np.array([np.sin(plan.points[:, 0]), np.cos(plan.points[:, 1])])
+        >>> plan.jacobian(np.array([[0.0], [np.cos(1.0)]]), values).round(3) + 0.0
+        array([[ 1.   ,  0.   ],
+               [ 0.   , -0.841]])
+        """
+        if self._takes_rows:
+            return self.fold(f0, values)  # type: ignore[arg-type]  # rows of them
+        pairs = zip(f0[:, 0].tolist(), values, strict=True)
+        return np.array([self.fold(*pair) for pair in pairs], dtype=np.float64)
+
     def retry(
         self, f0: float, values: NDArray[Any], failed: NDArray[np.bool_] | None = None
     ) -> "Plan | None":
@@ -115,4 +142,10 @@ class Plan:
         failed = ~np.isfinite(values) if failed is None else failed
         if not failed.any():
             return Plan(self.points[:0], lambda _, __: self.fold(f0, values), self._noise)
-        return None if self._retry is None else self._retry(f0, values, failed)
+        if self._retry is None or (np.ndim(f0) and not self._takes_rows):
+            return None
+        return self._retry(f0, values, failed)
+
+
+#: A plan that takes rows of values, of several functions; see :meth:`Plan.jacobian`.
+RowsPlan = functools.partial(Plan, _takes_rows=True)

@@ -10,7 +10,7 @@ from typing_extensions import override
 from optimizers._arrays import as_numbers, check_memory, is_whole
 from optimizers._types import Array
 from optimizers.errors import InvalidInputError
-from optimizers.gradients.plan import Plan
+from optimizers.gradients.plan import Plan, RowsPlan
 from optimizers.gradients.source import EPS, GradientSource, Rng
 from optimizers.gradients.stencils import clipped
 
@@ -129,10 +129,10 @@ def _plan(x: Array, points: Array, spans: Array) -> Plan:
     free = spans != 0
 
     def mean(values: NDArray[Any], good: NDArray[np.bool_]) -> Array:
-        pairs: Array = values[::2] - values[1::2]
-        slopes = np.zeros_like(spans[good])
-        np.divide(pairs[good, np.newaxis], spans[good], out=slopes, where=free[good])
-        gradient: Array = slopes.sum(axis=0) / max(1, len(slopes))
+        pairs: Array = values[..., ::2] - values[..., 1::2]
+        slopes = np.zeros((*values.shape[:-1], *spans[good].shape))
+        np.divide(pairs[..., good, np.newaxis], spans[good], out=slopes, where=free[good])
+        gradient: Array = slopes.sum(axis=-2) / max(1, np.count_nonzero(good))
         return gradient
 
     def noise(good: NDArray[np.bool_]) -> Array:
@@ -147,7 +147,11 @@ def _plan(x: Array, points: Array, spans: Array) -> Plan:
         if not good.any():
             return None
         gradient = mean(np.where(failed, f0, values), good)
-        return Plan(points[:0], lambda _, __: gradient.copy(), lambda: noise(good))
+        return RowsPlan(
+            points[:0], lambda _, __: gradient.copy(), lambda: noise(good), _takes_rows=True
+        )
 
     whole = np.ones(len(spans), dtype=bool)
-    return Plan(points, lambda _, values: mean(values, whole), lambda: noise(whole), retry)
+    return RowsPlan(
+        points, lambda _, values: mean(values, whole), lambda: noise(whole), retry, _takes_rows=True
+    )

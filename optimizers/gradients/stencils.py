@@ -1,7 +1,8 @@
 """Stencils: which points tell a derivative, and how their values are put together.
 
 Pure functions of arrays. A step that would leave the bounds changes its side, or shrinks when
-neither side has room; a probe is never the point itself.
+neither side has room; a probe is never the point itself. What folds values takes rows of them too:
+of shape (..., k) those at probes, of shape (..., 1) those at the point.
 """
 
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from optimizers._arrays import check_memory
 from optimizers._types import Array
-from optimizers.gradients.plan import Plan
+from optimizers.gradients.plan import Plan, RowsPlan
 
 _Columns = NDArray[np.intp]
 
@@ -26,7 +27,7 @@ def complex_step(x: Array, h: Array) -> Plan:
     def fold(f0: float, values: NDArray[Any]) -> Array:
         return _spread(x, moved, values.imag / h[moved])
 
-    return Plan(points, fold, lambda: _spread(x, moved, 1 / h[moved]))
+    return RowsPlan(points, fold, lambda: _spread(x, moved, 1 / h[moved]))
 
 
 def one_sided(x: Array, h: Array, lower: Array | None, upper: Array | None) -> Plan:
@@ -50,14 +51,18 @@ def one_sided(x: Array, h: Array, lower: Array | None, upper: Array | None) -> P
 
         def refold(_: float, further: Array) -> Array:
             gradient = known.copy()
-            gradient[moved[failed]] = (further - f0) / back
+            gradient[..., moved[failed]] = (further - f0) / back
             return gradient
 
         steps = taken.copy()
         steps[failed] = back
-        return Plan(others, refold, lambda: _spread(x, moved, np.sqrt(2) / abs(steps)))
+        return RowsPlan(
+            others, refold, lambda: _spread(x, moved, np.sqrt(2) / abs(steps)), _takes_rows=True
+        )
 
-    return Plan(points, fold, lambda: _spread(x, moved, np.sqrt(2) / abs(taken)), retry)
+    return RowsPlan(
+        points, fold, lambda: _spread(x, moved, np.sqrt(2) / abs(taken)), retry, _takes_rows=True
+    )
 
 
 @dataclass(frozen=True)
@@ -121,10 +126,10 @@ class Pairs:
         return np.where(lost2, slope1, derivative)
 
     def _split(self, values: NDArray[Any]) -> tuple[Array, NDArray[Any]]:
-        count = len(values) - len(self.d2)
-        first = np.full(len(self.d2), np.nan)
-        first[self.two] = values[:count]
-        return first, values[count:]
+        count = values.shape[-1] - len(self.d2)
+        first = np.full((*values.shape[:-1], len(self.d2)), np.nan)
+        first[..., self.two] = values[..., :count]
+        return first, values[..., count:]
 
 
 def central(x: Array, h: Array, lower: Array | None, upper: Array | None) -> Plan:
@@ -148,9 +153,9 @@ def richardson(x: Array, h: Array, lower: Array | None, upper: Array | None) -> 
     weight = 1 / (1 - ratio[halved])  # about 4 / 3
 
     def fold(f0: float, values: Array) -> Array:
-        derivative = coarse.fold(f0, values[:count])
-        ahead = fine.fold(f0, values[count:])
-        derivative[halved] = ahead + (weight - 1) * (ahead - derivative[halved])
+        derivative = coarse.fold(f0, values[..., :count])
+        ahead = fine.fold(f0, values[..., count:])
+        derivative[..., halved] = ahead + (weight - 1) * (ahead - derivative[..., halved])
         return derivative
 
     def noise() -> Array:
@@ -161,13 +166,14 @@ def richardson(x: Array, h: Array, lower: Array | None, upper: Array | None) -> 
 
     def retry(f0: float, values: Array, failed: NDArray[np.bool_]) -> Array | None:
         # Each variable does with the better of its two pairs that is known.
-        derivative = coarse.retry(f0, values[:count], failed[:count])
-        ahead = fine.retry(f0, values[count:], failed[count:])
+        derivative = coarse.retry(f0, values[..., :count], failed[:count])
+        ahead = fine.retry(f0, values[..., count:], failed[count:])
         if derivative is None and (ahead is None or len(halved) < len(coarse.moved)):
             return None
-        derivative = np.zeros(len(coarse.moved)) if derivative is None else derivative
+        if derivative is None:
+            derivative = np.zeros((*values.shape[:-1], len(coarse.moved)))
         if ahead is not None:
-            derivative[halved] = ahead
+            derivative[..., halved] = ahead
         return derivative
 
     return _plan(x, coarse, np.concatenate([coarse.points, fine.points]), fold, noise, retry)
@@ -190,9 +196,11 @@ def _plan(
         known = retry(f0, values, failed)
         if known is None:
             return None
-        return Plan(points[:0], lambda _, __: spread(known), lambda: spread(noise()))
+        return RowsPlan(
+            points[:0], lambda _, __: spread(known), lambda: spread(noise()), _takes_rows=True
+        )
 
-    return Plan(
+    return RowsPlan(
         points,
         lambda f0, values: spread(fold(f0, values)),
         lambda: spread(noise()),
@@ -231,8 +239,8 @@ def _probe(
 
 def _spread(x: Array, columns: _Columns, values: Array) -> Array:
     """Return ``values`` in their columns, and zeros."""
-    whole = np.zeros_like(x)
-    whole[columns] = values
+    whole = np.zeros((*values.shape[:-1], x.size))
+    whole[..., columns] = values
     return whole
 
 

@@ -9,12 +9,14 @@ import numpy as np
 from optimizers._types import Array, ArrayLike, BoundsLike, ConstraintsLike, Objective
 from optimizers.errors import CapabilityError, InvalidInputError, warn_user
 from optimizers.evaluation.arguments import value_alone
+from optimizers.evaluation.losses import Loss
+from optimizers.evaluation.marks import declared_loss, with_loss
 from optimizers.gradients.source import Jacobian
 from optimizers.problem.bounds import as_bounds, as_start, inside
 from optimizers.problem.constraints import Constraint, as_constraints
 from optimizers.problem.derivatives import By, Derivatives, Joint, as_derivatives
 from optimizers.problem.hessian import as_hessian
-from optimizers.support import SupportLevel, SupportLevels
+from optimizers.support import SupportLevel, SupportLevels, absent_level
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class Problem:
         The constraints.
     hess, hessp : callable, scheme name, update strategy or None
         The Hessian and its product with a vector, as in SciPy.
+    loss : Loss or None
+        How residuals become the value; None where the objective returns a value.
     """
 
     fun: Objective
@@ -50,6 +54,7 @@ class Problem:
     constraints: Sequence[Constraint] = field(default=())
     hess: Any = None
     hessp: Callable[..., Any] | None = None
+    loss: Loss | None = None
 
     @classmethod
     def check(
@@ -92,6 +97,7 @@ class Problem:
             raise InvalidInputError(f"fun is {fun!r}, expected a callable fun(x) -> float.")
         if not (hessp is None or callable(hessp)):
             raise InvalidInputError(f"hessp is {hessp!r}, expected a callable hessp(x, p) -> (n,).")
+        fun, loss = _with_loss(name, fun, levels)
         derivatives = as_derivatives(jac)
         given = {
             "gradient": derivatives.jac is not None,
@@ -125,6 +131,7 @@ class Problem:
             ),
             hess=as_hessian(hess, fun, derivatives) if used["hessian"] else None,
             hessp=hessp if used["hessian"] else None,
+            loss=loss,
         )
 
     @property
@@ -169,12 +176,23 @@ def _is_given(constraints: ConstraintsLike) -> bool:
     return constraints is not None
 
 
+def _with_loss(name: str, fun: Objective, levels: SupportLevels) -> tuple[Objective, Loss | None]:
+    """Return an objective that has its mark, if it returns residuals, itself; and its loss."""
+    level, loss = levels.get("residuals", absent_level("residuals")), declared_loss(fun)
+    if loss is None and level == SupportLevel.required:
+        loss = Loss()
+    if loss is None:
+        return fun, None
+    _is_used(name, "residuals", levels, True)
+    return with_loss(fun, loss), loss
+
+
 _ARGUMENTS = {"gradient": "jac", "initial_point": "x0", "hessian": "hess or hessp"}
 
 
 def _is_used(name: str, what: str, levels: SupportLevels, is_given: bool) -> bool:
     """Return whether the algorithm uses what is given; an error or a warning if it does not."""
-    level = levels.get(what, SupportLevel.not_supported)
+    level = levels.get(what, absent_level(what))
     argument = _ARGUMENTS.get(what, what)
     if level == SupportLevel.required and not is_given:
         raise CapabilityError(f"{name} requires {argument}: pass it to minimize.")

@@ -110,7 +110,7 @@ def fast_path(
             penalty = _penalty(waves, x, error)
             memory.best = best  # a point that failed is no candidate
             return penalty
-        known = memory.last = record(Evaluation, (x, value, gradient))
+        known = memory.last = record(Evaluation, (x, value, gradient, None, None))
         store(known)
         # As in Memory.update_incumbent and Memory.store; there are no constraints here.
         best = memory.best
@@ -205,7 +205,9 @@ def _is_direct(run: Run) -> bool:
     """Return whether each question is a call or two in this thread, and nobody follows it."""
     derivatives = run.problem.derivatives
     is_vector = isinstance(derivatives, Given) and is_vectorized(derivatives.function)
-    return run.waves.evaluator.facts.is_direct and run.watch is None and not is_vector
+    if run.watch is not None or run.problem.loss is not None:
+        return False
+    return run.waves.evaluator.facts.is_direct and not is_vector
 
 
 def _is_usual(run: Run) -> bool:

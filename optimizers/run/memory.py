@@ -2,18 +2,19 @@
 
 import math
 from collections import deque
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from optimizers._types import Array
+from optimizers.evaluation.answers import check_count
 from optimizers.problem.problem import Problem
 
 #: A constraint missed by less than this does not make a point worse than another.
 FEASIBLE = 1e-6
 #: Up to this many variables, comparing bytes is the quickest way to know a point again.
 _SMALL = 128
-#: How many of the latest points are kept, up to how many variables; beyond, only the last.
+#: How many of the latest points are kept, up to how many numbers each; beyond, only the last.
 _KEPT = ((1_000, 8), (100_000, 2))
 #: Where there are values beyond, what an algorithm makes of them may overflow.
 _EXTREME = 1e100
@@ -28,6 +29,9 @@ class Evaluation(NamedTuple):
     x: Array
     fun: float
     jac: Array | None = None
+    #: Of an objective that returns residuals: these, shape (m,), and their Jacobian, (m, n).
+    residuals: Array | None = None
+    jacobian: Any = None
 
     def is_at(self, x: Array) -> bool:
         """Return whether this is the evaluation of the point ``x``."""
@@ -46,6 +50,11 @@ class Evaluation(NamedTuple):
 NOWHERE = Evaluation(np.array([math.nan]), math.nan)
 
 
+def _kept(size: int) -> int:
+    """Return how many points are kept that have so many numbers."""
+    return next((count for most, count in _KEPT if size <= most), 1)
+
+
 class Memory:
     """What a run has found; only modules beside this one change it."""
 
@@ -62,20 +71,21 @@ class Memory:
         self.has_nan = False
         #: The last answer, a penalty included: asking again costs nothing.
         self.last = NOWHERE
+        #: How many residuals there are, from the first answer on.
+        self.m: int | None = None
         #: The point that the last iteration ended on, if it is known.
         self.iterate: Evaluation | None = None
         #: The iterate at which a callback ended the run.
         self.halted: Evaluation | None = None
         # What the algorithm may still end on or report, besides these.
-        kept = next((count for n, count in _KEPT if problem.n <= n), 1)
-        self.recent: deque[Evaluation] = deque(maxlen=kept)
+        self.recent: deque[Evaluation] = deque(maxlen=_kept(problem.n))
 
     @property
     def is_extreme(self) -> bool:
         """Whether values were so large that the next point may be none: NaN or an infinity."""
         return self.worst > _EXTREME or self.last.fun < -_EXTREME
 
-    def update_incumbent(self, x: Array, value: float) -> None:
+    def update_incumbent(self, x: Array, value: float, residuals: Array | None = None) -> None:
         """Make the point the incumbent if it is the best so far: by feasibility, then by value."""
         if value > self.worst:
             self.worst = value
@@ -87,17 +97,26 @@ class Memory:
             if best is None or violation < self.best_violation:
                 best, self.best_violation = None, violation
         if best is None or value < best.fun or math.isnan(best.fun):
-            self.best = Evaluation(x, value)
+            self.best = Evaluation(x, value, None, residuals)
 
-    def update_incumbents(self, points: Array, values: Array) -> None:
+    def update_incumbents(
+        self, points: Array, values: Array, residuals: Array | None = None
+    ) -> None:
         """Let the finite among many values be candidates; only the extremes count."""
-        finite = np.isfinite(values)
-        points, values = points[finite], values[finite]
-        if not self._problem.constraints and len(values) > 2:
-            extremes = [int(values.argmin()), int(values.argmax())]
-            points, values = points[extremes], values[extremes]
-        for point, value in zip(points, values, strict=True):
-            self.update_incumbent(point.copy(), float(value))
+        rows = np.flatnonzero(np.isfinite(values))
+        if not self._problem.constraints and len(rows) > 2:
+            rows = rows[[int(values[rows].argmin()), int(values[rows].argmax())]]
+        for row in rows:
+            vector = None if residuals is None else residuals[row].copy()
+            self.update_incumbent(points[row].copy(), float(values[row]), vector)
+
+    def note_count(self, m: int) -> None:
+        """Note how many residuals there are; raise an InvalidValueError if there were others."""
+        if self.m is None:
+            self.m = m
+            # With each evaluation goes its Jacobian.
+            self.recent = deque[Evaluation](self.recent, maxlen=_kept(m * self._problem.n))
+        check_count(m, self.m)
 
     def take_back(self, best: Evaluation | None, violation: float) -> None:
         """Make an earlier incumbent the incumbent again: what came since is no candidate."""
@@ -122,6 +141,7 @@ class Memory:
 
     def lookup(self, x: Array) -> Evaluation | None:
         """Return what is known of the point ``x``, if it is one that is kept."""
+        known: Evaluation
         for known in reversed(self.recent):
             if known.is_at(x):
                 return known

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from optimizers._types import Array
 from optimizers.errors import NonFiniteValueError
-from optimizers.evaluation.wave import Block, Question
+from optimizers.evaluation.answers import check_jacobian
+from optimizers.evaluation.wave import Block, Question, probed
 from optimizers.gradients.plan import Plan
 from optimizers.gradients.source import GradientSource
 from optimizers.problem.derivatives import Given, Joint
@@ -44,7 +45,7 @@ class Questions:
         self.budget, self.memory = waves.budget, waves.memory
         #: Ends the algorithm when its progress falls below the noise.
         self.watch: Watch | None = None
-        self.waves = waves
+        self.waves, self.loss = waves, waves.loss
         # A gradient that was asked for before the value at its point.
         self._orphan: tuple[Array, Array] | None = None
 
@@ -113,7 +114,13 @@ class Questions:
         # As in SciPy, so that an objective with noise is measured anew.
         if is_last_only or isinstance(self.problem.derivatives, Given):
             return self.memory.last if self.memory.last.is_at(x) else None
-        return self.memory.answer(x)
+        return self._answer_at(x)
+
+    def _answer_at(self, x: Array) -> Evaluation | None:
+        """Return what the algorithm is to know of a point; residuals are not known by a value."""
+        known, memory = self.memory.answer(x), self.memory
+        is_half = self.loss is not None and known is not None and known.residuals is None
+        return None if is_half and known is not memory.last else known
 
     def plan(self, x: Array) -> Plan:
         """Return the probes of the gradient at ``x``."""
@@ -242,12 +249,13 @@ class Questions:
             self.waves.take([block])
             value = block.values.item(0)
             is_coarse = facts.precision > precision and self.source.heeds_precision
-            gradient = self._probed(self.plan(x) if is_coarse else plan, value)
+            residuals = None if block.residuals is None else block.residuals[0]
+            gradient = self._probed(self.plan(x) if is_coarse else plan, value, residuals)
+            memory.store(self._known(x, value, residuals, gradient))
         except Exception as error:
             penalty = self.waves.penalty_for(x, error)
             memory.take_back(*kept)
             return Answers([penalty], [False])
-        memory.store(Evaluation(x, value, gradient))
         return Answers([memory.last])
 
     def _evaluation(
@@ -258,44 +266,62 @@ class Questions:
             return failure
         try:
             gradient = self._gradient_of(question, i, x, gradients, is_coarse)
+            if self.loss is None:
+                return Evaluation(x, question.value(i), gradient)
+            return self._known(x, question.value(i), question.residuals(i), gradient)
         except Exception as error:
             return error
-        return Evaluation(x, question.value(i), gradient)
+
+    def _known(
+        self, x: Array, value: float, residuals: Array | None, derivative: Any
+    ) -> Evaluation:
+        """Return what is known of a point, given its gradient, or the Jacobian of residuals."""
+        if self.loss is None or residuals is None or derivative is None:
+            return Evaluation(x, value, derivative, residuals)
+        check_jacobian(derivative, residuals.size, x.size)
+        product = derivative.T @ self.loss.weighted(residuals)
+        gradient = self.waves.as_gradient(product, x.size)
+        return Evaluation(x, value, gradient, residuals, derivative)
 
     def _gradient_of(
         self, question: Question, i: int, x: Array, gradients: bool, is_coarse: bool
-    ) -> Array | None:
+    ) -> Any:
+        """Return the gradient at a point of a question; of residuals, the Jacobian."""
         if question.plans:
-            value = question.value(i)
+            value, residuals = question.value(i), question.residuals(i)
             if is_coarse:
-                return self.probed(x, value)
+                return self.probed(x, value, residuals)
             plan, failures = question.plans[i], question.failures(i)
-            return self.mended(plan, value, question.probes(i), failures)
+            return self.mended(plan, value, question.probes(i), failures, residuals)
         if not gradients and question.size > 1:
             return None  # one that comes with a value is not what is asked for
         if not gradients:  # it may still be asked for, after its value or before
             is_joint = isinstance(self.problem.derivatives, Joint)
-            return question.gradient(i).copy() if is_joint else self.orphaned(x)
+            return question.gradient(i) if is_joint else self.orphaned(x)
         for error in question.failures(i).values():
             raise error
-        return question.gradient(i).copy()
+        return question.gradient(i)
 
     def _gradient_alone(self, x: Array) -> Answers:
         """Answer what the gradient is; the objective is not evaluated there again if known."""
         derivatives = self.problem.derivatives
-        known = self.memory.answer(x)
+        known = self._answer_at(x)
         if known is not None and known.jac is not None:
             return Answers([known])
-        if isinstance(derivatives, Joint) or (known is None and not derivatives.is_given):
+        needs_value = self.loss is not None or not derivatives.is_given
+        if isinstance(derivatives, Joint) or (known is None and needs_value):
             return self.ask([x], gradients=True, reuse=True)
         try:
             if isinstance(derivatives, Given):
                 block = Block(x[np.newaxis], derivatives.function, "jac")
                 self.waves.take([block])
-                gradient: Array = block.gradients[0]
+                gradient = block.gradients[0] if self.loss is None else block.jacobians[0]
             else:
                 assert known is not None
-                gradient = self.probed(x, known.fun)
+                gradient = self.probed(x, known.fun, known.residuals)
+            if known is not None and self.loss is not None:
+                self.memory.store(self._known(x, known.fun, known.residuals, gradient))
+                return Answers([self.memory.last])
         except Exception as error:
             return Answers([self.penalty_for_gradient(x, error, known)])
         return Answers([self.note_gradient(x, gradient, known)])
@@ -328,33 +354,44 @@ class Questions:
         orphan = self._orphan
         return None if orphan is None or not np.array_equal(orphan[0], x) else orphan[1]
 
-    def probed(self, x: Array, value: float) -> Array:
-        """Return the gradient at a point whose value is known."""
-        return self._probed(self.plan(x), value)
+    def probed(self, x: Array, value: float, residuals: Array | None = None) -> Any:
+        """Return the gradient at a point whose value is known; of residuals, the Jacobian."""
+        return self._probed(self.plan(x), value, residuals)
 
-    def _probed(self, plan: Plan, value: float) -> Array:
+    def _probed(self, plan: Plan, value: float, residuals: Array | None) -> Any:
         """Return the gradient from a wave of probes alone."""
         probes = Block(plan.points)
         self.waves.take([probes], is_first_needed=False)
-        return self.mended(plan, value, probes.values, probes.failures)
+        return self.mended(plan, value, probed(probes), probes.failures, residuals)
 
     def mended(
-        self, plan: Plan, value: float, probes: NDArray[Any], failures: dict[int, Exception]
-    ) -> Array:
-        """Return the gradient, with other probes in the place of those that failed."""
+        self,
+        plan: Plan,
+        value: float,
+        probes: NDArray[Any],
+        failures: dict[int, Exception],
+        residuals: Array | None = None,
+    ) -> Any:
+        """Return the gradient, with other probes in the place of those that failed.
+
+        Given the ``residuals`` at the point, and those at the probes, it is their Jacobian.
+        """
+        origin: Any = value if residuals is None else residuals[:, np.newaxis]
         if failures:
-            failed = np.zeros(len(probes), dtype=bool)
+            failed = np.zeros(len(plan.points), dtype=bool)
             failed[list(failures)] = True
-            again = plan.retry(value, probes, failed)
+            again = plan.retry(origin, probes, failed)
             if again is None:
                 raise next(iter(failures.values()))
             further = Block(again.points)
             self.waves.take([further])
             for error in further.failures.values():
                 raise error
-            plan, probes = again, further.values
+            plan, probes = again, probed(further)
         # Finite values may still differ by too much.
-        return self.waves.as_gradient(plan.fold(value, probes), self.problem.n)
+        if residuals is None:
+            return self.waves.as_gradient(plan.fold(origin, probes), self.problem.n)
+        return self.waves.as_jacobian(plan.jacobian(origin, probes), self.problem.n)
 
     def forget(self, seed: Any) -> None:
         """Begin anew: nothing that was asked is known but the incumbent."""

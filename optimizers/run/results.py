@@ -5,6 +5,7 @@ import math
 from typing import Any
 
 from optimizers._types import Array
+from optimizers.evaluation.answers import own_jacobian
 from optimizers.problem.problem import Problem
 from optimizers.result import Best, OptimizerResult, StopReason, replayed_words
 from optimizers.run.budget import Budget
@@ -25,6 +26,8 @@ def result_so_far(
     With ``is_broken``, an error is on its way to the user, which no other may replace.
     """
     best = memory.best
+    if at is not None and at.residuals is None and problem.loss is not None:
+        at = memory.lookup(at.x) or at  # an algorithm may know of its end by itself
     x = problem.x0.copy() if at is None else at.x.copy()
     return OptimizerResult(
         x=x,
@@ -42,9 +45,16 @@ def result_so_far(
         stop=StopReason.OTHER,
         best=None if best is None else Best(best.x.copy(), best.fun),
         elapsed=budget.elapsed,
+        **(_fit(at) if problem.loss is not None else {}),
         **({"maxcv": _violation(problem, x, is_broken)} if problem.constraints else {}),
         **extra,
     )
+
+
+def _fit(at: Evaluation | None) -> dict[str, Any]:
+    """Return what is known of the residuals at a point."""
+    residuals, jacobian = (None, None) if at is None else (at.residuals, at.jacobian)
+    return {"residuals": own_jacobian(residuals), "jacobian": own_jacobian(jacobian)}
 
 
 def _violation(problem: Problem, x: Array, is_broken: bool) -> float:

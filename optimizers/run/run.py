@@ -75,7 +75,7 @@ class Run:
     ) -> None:
         self.budget = Budget(maxfun, timeout, maxiter)
         self.memory = Memory(problem)
-        self.waves = Waves(evaluator, self.budget, self.memory, on_failure)
+        self.waves = Waves(evaluator, self.budget, self.memory, on_failure, problem.loss)
         self.questions = Questions(problem, source, self.waves, seed)
         #: The door, ``Questions.ask``.
         self.ask = self.questions.ask

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias, TypeGuard
 
 import numpy as np
+from numpy.typing import NDArray
 
 from optimizers._types import Array
 from optimizers.errors import (
@@ -23,13 +24,16 @@ from optimizers.evaluation.answers import (
     REJECT,
     PlusInfinityError,
     as_gradient,
+    as_jacobian,
     as_value,
     errors_of,
     non_finite,
+    residuals_of,
     unpack,
     values_of,
 )
 from optimizers.evaluation.evaluator import Evaluator
+from optimizers.evaluation.losses import Loss
 from optimizers.evaluation.task import Failure
 from optimizers.evaluation.wave import Answer, Block, RetryBudget, Wave
 from optimizers.result import StopReason
@@ -53,13 +57,20 @@ class Waves:
     """Takes the waves of a run."""
 
     def __init__(
-        self, evaluator: Evaluator, budget: Budget, memory: Memory, on_failure: str
+        self,
+        evaluator: Evaluator,
+        budget: Budget,
+        memory: Memory,
+        on_failure: str,
+        loss: Loss | None = None,
     ) -> None:
         self.evaluator, self.budget, self.memory = evaluator, budget, memory
         #: Whether a point that fails is answered by a penalty.
         self.penalizes = on_failure == "reject"
         #: Whether NaN and infinities go on to the algorithm, as in SciPy.
         self.propagates_nonfinite = on_failure == "pass"
+        #: How residuals become the value, of an objective that returns such.
+        self.loss = loss
         self._counted = evaluator.facts.started, evaluator.facts.gradients
 
     def take_through(self, evaluator: Evaluator) -> None:
@@ -108,11 +119,11 @@ class Waves:
             self._count()
             for block in blocks:
                 if block.is_real:
-                    self._update(block.points, block.values)
+                    self._update(block.points, block.values, block.residuals)
                 for error in block.failures.values():
                     release(error)
             for points, answer in wave.late:
-                self._update(points, values_of(answer))
+                self._update(points, values_of(answer), residuals_of(answer))
         if missing:
             raise StopRun(StopReason.TIMEOUT)
         for row, error in open_gradients:
@@ -126,13 +137,14 @@ class Waves:
         budget.njev += facts.gradients - self._counted[1]
         self._counted = facts.started, facts.gradients
 
-    def _update(self, points: Array, values: Array) -> None:
+    def _update(self, points: Array, values: Array, residuals: Array | None) -> None:
         if len(values) == 1:
             value = values.item(0)
             if value - value == 0.0:
-                self.memory.update_incumbent(points[0], value)
+                own = None if residuals is None else residuals[0]
+                self.memory.update_incumbent(points[0], value, own)
         else:
-            self.memory.update_incumbents(points, values)
+            self.memory.update_incumbents(points, values, residuals)
 
     def _noted(self, block: Block, part: slice, answer: Answer) -> Iterator[tuple[int, Failure]]:
         """Note the answer to a part, and yield the rows that have none."""
@@ -147,7 +159,11 @@ class Waves:
                     yield row, error
         else:
             if answer.ndim > 1:
-                block.errors[part] = errors_of(answer)
+                try:
+                    self._note_further(block, part, answer)
+                except InvalidValueError as error:
+                    yield part.start, error
+                    return
             values = block.values[part] = values_of(answer)
             # A number less itself is zero if it is finite: for one, quicker than isfinite.
             one = values.item(0) if len(values) == 1 else None
@@ -156,13 +172,32 @@ class Waves:
                 for i in np.flatnonzero(~np.isfinite(values)):
                     yield part.start + int(i), non_finite(values[i])
 
+    def _note_further(self, block: Block, part: slice, answer: NDArray[Any]) -> None:
+        """Note what an answer has besides values: standard errors, or residuals."""
+        residuals = residuals_of(answer)
+        if residuals is None:
+            block.errors[part] = errors_of(answer)
+        else:
+            self.memory.note_count(residuals.shape[1])
+            block.note_residuals(part, residuals)
+
     def _note_gradient(self, block: Block, row: int, raw: Any) -> None:
         if block.kind == "both":
             value, raw = unpack(raw)
-            value = block.values[row] = as_value(value)
+            if self.loss is None:
+                value = as_value(value)
+            else:
+                answer = self.loss.answer(value, 1, np.float64)
+                self._note_further(block, slice(row, row + 1), answer)
+                value = answer.item(0)
+            block.values[row] = value
             if not (math.isfinite(value) or self.propagates_nonfinite):
                 raise non_finite(value)
-        block.gradients[row] = self.as_gradient(raw, block.points.shape[1])
+        n = block.points.shape[1]
+        if self.loss is None:
+            block.gradients[row] = self.as_gradient(raw, n)
+        else:
+            block.jacobians[row] = self.as_jacobian(raw, n)
 
     def has_penalty(self, error: Failure) -> TypeGuard[Exception]:
         """Return whether a failure is a penalty to be: +inf always is, unless it is handed on."""
@@ -207,6 +242,10 @@ class Waves:
     def as_gradient(self, raw: Any, n: int) -> Array:
         """Return a gradient as the algorithm is to have it."""
         return as_gradient(raw, n, finite=not self.propagates_nonfinite)
+
+    def as_jacobian(self, raw: Any, n: int) -> Any:
+        """Return a Jacobian as the algorithm is to have it."""
+        return as_jacobian(raw, self.memory.m, n, finite=not self.propagates_nonfinite)
 
 
 def _may_have_none(error: Failure, values: Block, block: Block, row: int) -> TypeGuard[Exception]:
