@@ -15,6 +15,8 @@ from optimizers.asktell.stepper import Stepper
 from optimizers.composition import Composed
 from optimizers.errors import CapabilityError, InvalidInputError, OptionError, warn_user
 from optimizers.evaluation.arguments import with_arguments
+from optimizers.evaluation.losses import Loss
+from optimizers.evaluation.marks import with_loss
 from optimizers.evaluation.static_helpers import StaticHelpers
 from optimizers.gradients.source import GradientSource, Jacobian
 from optimizers.journal.records import encoded
@@ -25,6 +27,7 @@ from optimizers.options.settings import IN_FLIGHT, RunSettings
 from optimizers.result import OptimizerResult
 from optimizers.run.outcome import Outcome, outcome_of
 from optimizers.run.run import Run
+from optimizers.support import SupportLevel
 
 # Settings that say how points are evaluated.
 _EVALUATING = ("workers", "eval_timeout", "retries", "hedge")
@@ -129,6 +132,9 @@ class Optimizer(Composed, StaticHelpers):
         constraints: ConstraintsLike = (),
         hess: Any = None,
         hessp: Callable[..., Any] | None = None,
+        residuals: bool = False,
+        loss: str | Callable[..., Any] = "linear",
+        f_scale: float = 1.0,
         **settings: Any,
     ) -> Stepper:
         """Return a run that stands still until it is told what it asks.
@@ -141,6 +147,10 @@ class Optimizer(Composed, StaticHelpers):
         jac : {"2-point", "3-point", "cs"}, GradientSource, True or None
             True: the caller tells gradients. Otherwise the probes of a gradient source are
             asked for, if the algorithm takes a gradient.
+        residuals : bool, default False
+            Whether the caller tells residuals, as for an algorithm that requires them in any case.
+        loss, f_scale
+            What is minimized of them; see :func:`residuals`.
         **settings
             As in :meth:`minimize`, except those that say how points are evaluated: that is the
             caller's matter.
@@ -179,15 +189,22 @@ class Optimizer(Composed, StaticHelpers):
                 raise OptionError(
                     f"{name} was given, but the caller of a stepper evaluates its points."
                 )
-        evaluator, effective, log = AskingEvaluator(), self._effective_settings(settings), None
+        fun: Objective = told
+        if residuals or self._level("residuals") == SupportLevel.required:
+            fun = with_loss(told, Loss(loss, f_scale))
+        elif loss != "linear":
+            raise InvalidInputError(f"loss is {loss!r}, which is of residuals: add residuals=True.")
+        effective, log = self._effective_settings(settings), None
         further = {"constraints": constraints, "hess": hess, "hessp": hessp}
-        problem = self._problem(told, x0, jac, bounds, **further)
+        problem = self._problem(fun, x0, jac, bounds, **further)
+        evaluator = AskingEvaluator(problem.loss)
         if effective.get("journal") is None:
             # Another one is to draw the same random numbers, and has start and bounds of its own.
             seed = effective.get("seed")
             settings["seed"] = np.random.SeedSequence().entropy if seed is None else seed
             given: dict[str, Any] = {"x0": problem.x0, "jac": jac, "bounds": problem.bounds}
             given.update(settings, constraints=constraints, hess=hess, hessp=hessp)
+            given.update(residuals=residuals, loss=loss, f_scale=f_scale)
             given["seed"] = copy.deepcopy(settings["seed"])
             log = Log(Optimizer.stepper, snapshot(self), given)
         prepared = self._prepared(problem, settings, evaluator)

@@ -12,14 +12,15 @@ from optimizers.asktell.messages import AskData, TellData
 from optimizers.asktell.stepper import OptimizerState, Stepper
 from optimizers.errors import InvalidInputError, StepperError
 from optimizers.evaluation.answers import as_gradient, unpack
-from optimizers.evaluation.evaluator import Evaluator, values_at
+from optimizers.evaluation.evaluator import Evaluator, told_at
+from optimizers.evaluation.marks import loss_of, with_own_loss
 from optimizers.gradients.source import Jacobian
 from optimizers.optimizer import Optimizer
 from optimizers.result import OptimizerResult
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 from optimizers.run.solve import Prepared
-from optimizers.support import SupportLevels
+from optimizers.support import SupportLevel, SupportLevels
 
 
 class SteppableOptimizer(Optimizer):
@@ -109,7 +110,11 @@ class SteppableOptimizer(Optimizer):
             If an argument cannot be used.
         """
         Evaluator(fun)  # raises if it cannot be called
-        held = self.stepper(x0, True if callable(jac) else jac, bounds)
+        fun = with_own_loss(fun, is_required=self._level("residuals") == SupportLevel.required)
+        loss, given = loss_of(fun), dict[str, Any]()
+        if loss is not None:
+            given = {"residuals": True, "loss": loss.rho, "f_scale": loss.f_scale}
+        held = self.stepper(x0, True if callable(jac) else jac, bounds, **given)
         if self._held is not None:
             self._held.close()
         self._held, self._fun, self._jac = held, fun, jac
@@ -146,20 +151,22 @@ class SteppableOptimizer(Optimizer):
         if ask_data.x_jac is None:
             group, form = self._optimizer._max_evals_grouped, self._optimizer._group_form
             evaluator = Evaluator(self._fun, group, group_form=form)
-            values = values_at(evaluator, points)
+            values = told_at(evaluator, points)
             # Coarse values are told as such: the steps of differences depend on it.
             is_coarse = evaluator.facts.precision >= np.finfo(np.float32).eps
             return TellData(values.astype(np.float32) if is_coarse else values)
         both = [self._both(point) for point in points]
         return TellData([value for value, _ in both], [gradient for _, gradient in both])
 
-    def _both(self, x: Array) -> tuple[Any, Array]:
+    def _both(self, x: Array) -> tuple[Any, Any]:
         assert self._fun is not None
         value, gradient = (
             (self._fun(x.copy()), self._jac(x.copy()))
             if callable(self._jac)
             else unpack(self._fun(x.copy()))
         )
+        if loss_of(self._fun) is not None:
+            return value, gradient
         return value, as_gradient(gradient, x.size, finite=False)
 
     def tell(self, ask_data: AskData, tell_data: TellData) -> None:

@@ -19,6 +19,7 @@ from optimizers._types import Array
 from optimizers.asktell.messages import AskData, PendingAsk
 from optimizers.errors import JournalError, StepperError
 from optimizers.evaluation.evaluator import Evaluator, Facts, Part
+from optimizers.evaluation.losses import Loss
 from optimizers.evaluation.wave import Block, Wave
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.run.budget import StopRun
@@ -34,8 +35,11 @@ def told(x: Array) -> Any:
 class AskingEvaluator(Evaluator):
     """Asks each block of a wave as a question."""
 
-    def __init__(self) -> None:
+    def __init__(self, loss: Loss | None = None) -> None:
         super().__init__(told)
+        #: How residuals become the value, where the caller tells such; and how many there are.
+        self._loss: Loss | None = loss
+        self._m: int | None = None
         #: ``ask(question)`` returns when the question is answered, or when a part of one that is
         #: followed is; it may raise a StopRun instead, and what was answered until then counts.
         self.ask: Callable[[Any], Any]  # set before the first question
@@ -50,7 +54,8 @@ class AskingEvaluator(Evaluator):
             if len(block.points) == 0:
                 continue
             points = block.points.copy()
-            pending = PendingAsk(AskData(points, points.copy() if block.kind == "both" else None))
+            asked = AskData(points, points.copy() if block.kind == "both" else None)
+            pending = PendingAsk(asked, self._loss, self._m)
             stop: StopRun | JournalError | None = None
             try:
                 self._ask(pending, block, wave)
@@ -74,10 +79,12 @@ class AskingEvaluator(Evaluator):
                         known.add(part.start)
                         follow(block, part.start, answer)
         finally:
+            self._m = pending.m
             self.facts.count(block, slice(0, len(block.points) - len(pending.missing)))
             for row in np.flatnonzero(pending.has_value & ~pending.has_gradient):
                 self.facts.started += 1
-                wave.late.append((block.points[row : row + 1], pending.values[row : row + 1]))
+                part = slice(row, row + 1)
+                wave.late.append((block.points[part], pending.answer(part)))
             self.facts.precision = max(self.facts.precision, pending.precision)
 
 

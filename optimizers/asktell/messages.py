@@ -14,11 +14,15 @@ from optimizers.errors import InvalidInputError
 from optimizers.evaluation.answers import (
     as_answer,
     as_gradient,
+    as_jacobian,
     as_numeric,
     as_values,
+    check_count,
     precision_of,
+    residuals_of,
     values_of,
 )
+from optimizers.evaluation.losses import Loss
 from optimizers.evaluation.wave import Answer
 
 
@@ -49,9 +53,11 @@ class TellData:
     ----------
     eval_fun : float or array_like of shape (k,), optional
         The objective's values; or a tuple ``(values, errors)`` with their standard errors, or k
-        pairs, where only values are asked for.
+        pairs, where only values are asked for. Of an objective of residuals these, shape (k, m), or
+        (m,) for a single point.
     eval_jac : array_like of shape (k, n), optional
-        The gradients; shape (n,) for a single point.
+        The gradients; shape (n,) for a single point. Of residuals the Jacobians: k of shape (m, n),
+        or a single one.
     rows : sequence of int, optional
         Which rows of the question are answered, if not all of them.
     """
@@ -67,7 +73,7 @@ class CheckedTell(NamedTuple):
     rows: NDArray[np.intp]
     #: Values, with standard errors if there are; None if none were told.
     answer: NDArray[Any] | None = None
-    gradients: Array | None = None
+    gradients: NDArray[Any] | None = None
     #: The machine precision of the values.
     precision: float = 0.0
     #: Why the rows have no answer.
@@ -76,13 +82,20 @@ class CheckedTell(NamedTuple):
     @property
     def nbytes(self) -> int:
         """About how much memory it takes."""
-        return sum(a.nbytes for a in (self.rows, self.answer, self.gradients) if a is not None)
+        arrays = [a for a in (self.rows, self.answer, self.gradients) if a is not None]
+        if self.gradients is not None and self.gradients.dtype == object:
+            arrays += [a for a in self.gradients if isinstance(a, np.ndarray)]
+        return sum(a.nbytes for a in arrays)
 
 
 class PendingAsk:
-    """A question with the answers that have arrived."""
+    """A question with the answers that have arrived.
 
-    def __init__(self, ask: AskData) -> None:
+    With a ``loss`` these are residuals, ``m`` of them if that is known.
+    """
+
+    def __init__(self, ask: AskData, loss: Loss | None = None, m: int | None = None) -> None:
+        self._loss, self.m = loss, m
         assert ask.x_fun is not None
         self.ask = ask
         k, self._n = ask.x_fun.shape
@@ -91,7 +104,11 @@ class PendingAsk:
         #: NaN where nothing was told; so are the others, which are None if there are none.
         self.values = np.full(k, np.nan, dtype=ask.x_fun.dtype)
         self.errors: Array | None = None
-        self.gradients = None if ask.x_jac is None else np.full((k, self._n), np.nan)
+        self.residuals: NDArray[Any] | None = None
+        #: Of residuals, an array of objects: their Jacobians.
+        self.gradients: NDArray[Any] | None = None
+        if ask.x_jac is not None:
+            self.gradients = np.empty(k, object) if loss else np.full((k, self._n), np.nan)
         #: Why rows have no answer.
         self.failures: dict[int, Exception] = {}
         #: The coarsest machine precision among the values.
@@ -124,11 +141,22 @@ class PendingAsk:
             yield part, self.failures[row] if row in self.failures else self._answer(part)
 
     def _answer(self, rows: slice) -> NDArray[Any]:
+        if self.gradients is None:
+            return self.answer(rows)
+        first: Any = self.values[rows].tolist()
+        if self.residuals is not None:
+            first = self.residuals[rows]
+        both = np.empty(len(first), dtype=object)
+        for i, pair in enumerate(zip(first, self.gradients[rows], strict=True)):
+            both[i] = pair
+        return both
+
+    def answer(self, rows: slice) -> NDArray[Any]:
+        """Return what was told of rows besides gradients, as an answer."""
         values = self.values[rows]
-        if self.gradients is not None:
-            both = np.empty(len(values), dtype=object)
-            both[:] = list(zip(values.tolist(), self.gradients[rows], strict=True))
-            return both
+        if self.residuals is not None:
+            errors = np.full_like(values, np.nan)
+            return np.column_stack([values, errors, self.residuals[rows]])
         return values if self.errors is None else np.column_stack([values, self.errors[rows]])
 
     def fill(self, data: TellData | Exception) -> CheckedTell:
@@ -144,7 +172,14 @@ class PendingAsk:
             self.failures.update(dict.fromkeys(rows.tolist(), tell.failure))
             self.has_value[rows] = self.has_gradient[rows] = True
         if answer is not None:
-            if answer.ndim > 1:
+            residuals = residuals_of(answer)
+            if residuals is not None:
+                self.m = residuals.shape[1]
+                if self.residuals is None:
+                    shape = len(self.values), self.m
+                    self.residuals = np.full(shape, np.nan, dtype=residuals.dtype)
+                self.residuals[rows] = residuals
+            elif answer.ndim > 1:
                 if self.errors is None:
                     self.errors = np.full(len(self.values), np.nan)
                 self.errors[rows] = answer[:, 1]
@@ -175,7 +210,10 @@ class PendingAsk:
         if data.eval_fun is not None:
             self._check_new(rows, self.has_value, "eval_fun")
             # With a gradient, as of an objective that returns both, there is the value alone.
-            if self.gradients is None:
+            if self._loss is not None:
+                answer = self._loss.answer(data.eval_fun, len(rows), dtype)
+                check_count(answer.shape[1] - 2, self.m or answer.shape[1] - 2)
+            elif self.gradients is None:
                 answer = as_answer(data.eval_fun, len(rows), self._n, dtype)
             else:
                 answer = as_values(data.eval_fun, len(rows), dtype)
@@ -207,8 +245,20 @@ class PendingAsk:
                 "row once, and name the rows that a partial answer is for."
             )
 
-    def _as_gradients(self, given: Any, count: int) -> Array:
+    def _as_gradients(self, given: Any, count: int) -> NDArray[Any]:
         n = self._n
+        if self._loss is not None:
+            is_single = not isinstance(given, list | tuple) and np.ndim(given) < 3
+            jacobians = [given] if count == 1 and is_single else list(given)
+            if len(jacobians) != count:
+                raise InvalidInputError(
+                    f"eval_jac has {len(jacobians)} Jacobians, expected one for each of {count} "
+                    "points."
+                )
+            found = np.empty(count, dtype=object)
+            for i, jacobian in enumerate(jacobians):
+                found[i] = as_jacobian(jacobian, self.m, n, finite=False)
+            return found
         shape = as_numeric(given, "eval_jac", np.float64).shape
         rows = [given] if count == 1 and shape != (1, n) else list(given)
         if len(rows) != count:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from optimizers._arrays import is_whole
 from optimizers._types import Objective
 from optimizers.errors import InvalidInputError, OptionError
-from optimizers.evaluation.answers import values_of
+from optimizers.evaluation.answers import residuals_of, values_of
 from optimizers.evaluation.marks import is_vectorized
 from optimizers.evaluation.task import Form, evaluate, is_worth_a_retry
 from optimizers.evaluation.wave import Answer, Block, Wave
@@ -153,12 +153,25 @@ class Evaluator:
 
 def values_at(evaluator: Evaluator, points: NDArray[Any]) -> NDArray[Any]:
     """Return the values at points, evaluated in one wave; the first failure is raised."""
-    values = np.empty(len(points), dtype=points.dtype)
-    for _, part, answer in evaluator.answers(Wave([Block(points)])):
+    return _filled(evaluator, points).values
+
+
+def told_at(evaluator: Evaluator, points: NDArray[Any]) -> NDArray[Any]:
+    """Return the values at points, or the residuals of an objective that returns such."""
+    block = _filled(evaluator, points)
+    return block.values if block.residuals is None else block.residuals
+
+
+def _filled(evaluator: Evaluator, points: NDArray[Any]) -> Block:
+    block = Block(points)
+    for _, part, answer in evaluator.answers(Wave([block])):
         if isinstance(answer, BaseException):
             raise answer
-        values[part] = values_of(answer)
-    return values
+        block.values[part] = values_of(answer)
+        residuals = residuals_of(answer)
+        if residuals is not None:
+            block.note_residuals(part, residuals)
+    return block
 
 
 def check_group(group: int | None) -> int:

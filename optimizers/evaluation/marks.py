@@ -164,20 +164,21 @@ def is_vectorized(fun: object) -> bool:
     return _mark_of(fun, _VECTORIZED) is not None
 
 
-def declared_loss(fun: object) -> Loss | None:
-    """Return the loss of an objective that is marked by :func:`residuals`; None for any other."""
-    found: Loss | None = _mark_of(fun, _RESIDUALS)
-    return found
-
-
 def loss_of(fun: object) -> Loss | None:
     """Return the loss of an objective that has the mark itself, as a problem's has."""
-    return getattr(fun, _RESIDUALS, None)
+    found: Loss | None = getattr(fun, _RESIDUALS, None)
+    return found
 
 
 def with_loss(fun: _F, loss: Loss) -> _F:
     """Return an objective that has the mark itself."""
     return fun if loss_of(fun) == loss else _marked(fun, _RESIDUALS, loss)
+
+
+def with_own_loss(fun: _F, *, is_required: bool = False) -> _F:
+    """Return an objective with the mark itself, if one is found on it or if it is required."""
+    loss = _mark_of(fun, _RESIDUALS) or (Loss() if is_required else None)
+    return fun if loss is None else with_loss(fun, loss)
 
 
 def _mark_of(fun: object, mark: str) -> Any:

@@ -10,7 +10,7 @@ from optimizers._types import ArrayLike, BoundsLike, ConstraintsLike, Objective
 from optimizers.errors import InvalidInputError, OptionError
 from optimizers.evaluation.arguments import value_alone
 from optimizers.evaluation.choose import evaluator_by
-from optimizers.evaluation.marks import vectorized
+from optimizers.evaluation.marks import vectorized, with_own_loss
 from optimizers.gradients.source import Jacobian
 from optimizers.journal.header import described
 from optimizers.journal.session import together
@@ -111,11 +111,14 @@ def race(
     evaluating = {name: settings.pop(name) for name in _EVALUATING if name in settings}
     if jac is True and isinstance(evaluating.get("workers"), str):
         fun = vectorized(fun)
+    for name, optimizer in named.items():
+        _check(name, optimizer)
+    levels = [optimizer._level("residuals") for optimizer in named.values()]
+    fun = with_own_loss(fun, is_required=SupportLevel.required in levels)
     alone = value_alone(fun) if jac is True else fun  # for those that take no gradient
     evaluator = evaluator_by(alone, max_evals_grouped, evaluating)
     problems = []
     for name, optimizer in named.items():
-        _check(name, optimizer)
         optimizer._check_settings(settings)
         given = _given(optimizer, jac, hess, hessp)
         problem = optimizer._problem(fun, x0, bounds=bounds, constraints=constraints, **given)

@@ -10,7 +10,7 @@ from optimizers._types import Array, ArrayLike, BoundsLike, ConstraintsLike, Obj
 from optimizers.errors import CapabilityError, InvalidInputError, warn_user
 from optimizers.evaluation.arguments import value_alone
 from optimizers.evaluation.losses import Loss
-from optimizers.evaluation.marks import declared_loss, with_loss
+from optimizers.evaluation.marks import loss_of, with_own_loss
 from optimizers.gradients.source import Jacobian
 from optimizers.problem.bounds import as_bounds, as_start, inside
 from optimizers.problem.constraints import Constraint, as_constraints
@@ -97,7 +97,11 @@ class Problem:
             raise InvalidInputError(f"fun is {fun!r}, expected a callable fun(x) -> float.")
         if not (hessp is None or callable(hessp)):
             raise InvalidInputError(f"hessp is {hessp!r}, expected a callable hessp(x, p) -> (n,).")
-        fun, loss = _with_loss(name, fun, levels)
+        level = levels.get("residuals", absent_level("residuals"))
+        fun = with_own_loss(fun, is_required=level == SupportLevel.required)
+        loss = loss_of(fun)
+        if loss is not None:
+            _is_used(name, "residuals", levels, True)
         derivatives = as_derivatives(jac)
         given = {
             "gradient": derivatives.jac is not None,
@@ -174,17 +178,6 @@ def _is_given(constraints: ConstraintsLike) -> bool:
     if isinstance(constraints, Sequence):
         return len(constraints) > 0
     return constraints is not None
-
-
-def _with_loss(name: str, fun: Objective, levels: SupportLevels) -> tuple[Objective, Loss | None]:
-    """Return an objective that has its mark, if it returns residuals, itself; and its loss."""
-    level, loss = levels.get("residuals", absent_level("residuals")), declared_loss(fun)
-    if loss is None and level == SupportLevel.required:
-        loss = Loss()
-    if loss is None:
-        return fun, None
-    _is_used(name, "residuals", levels, True)
-    return with_loss(fun, loss), loss
 
 
 _ARGUMENTS = {"gradient": "jac", "initial_point": "x0", "hessian": "hess or hessp"}

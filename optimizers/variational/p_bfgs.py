@@ -167,7 +167,8 @@ class _Single:
         self.steps: list[Step] = []
         #: The evaluations that were spent on it.
         self.nfev = 0
-        problem = replace(whole.problem, fun=told, x0=start, derivatives=Joint())
+        # The gradients that it is told are of the value, also where the objective has residuals.
+        problem = replace(whole.problem, fun=told, x0=start, derivatives=Joint(), loss=None)
         # What ends the whole never gets here.
         evaluator, settings = AskingEvaluator(), {"callback": self._note, "on_failure": "reject"}
         prepared = optimizer._prepared(problem, settings, evaluator)
