@@ -24,6 +24,7 @@ from optimizers.cli.reading import (
 from optimizers.cli.resume import rebuilt
 from optimizers.describe import capability_table, option_table
 from optimizers.errors import OptimizerError, words_of
+from optimizers.evaluation.marks import residuals
 from optimizers.journal import Journal, load
 from optimizers.journal.header import bounds_of, start_of
 from optimizers.optimizer import Optimizer
@@ -266,7 +267,10 @@ def _resume(given: argparse.Namespace, out: TextIO) -> int:
                 raise UsageError("The run had a gradient: name it by --jac file.py:name.")
         settings = dict(read_option(text) for text in given.options)
         settings["journal"] = given.journal
-        problem = read_function(fun), start_of(header), jac, bounds_of(header)
+        objective, loss = read_function(fun), header["problem"].get("residuals")
+        if loss is not None and isinstance(loss["rho"], str):
+            objective = residuals(objective, loss["rho"], loss["f_scale"])
+        problem = objective, start_of(header), jac, bounds_of(header)
         _check_picture(given.plot)
     except (OptimizerError, ValueError) as error:
         raise UsageError(str(error)) from error

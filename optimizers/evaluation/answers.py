@@ -74,15 +74,22 @@ def as_gradient(raw: Any, n: int, *, finite: bool = True, name: str = "jac") -> 
 def as_jacobian(raw: Any, m: int | None, n: int, *, finite: bool = True) -> Any:
     """Return a Jacobian, shape (m, n): an array or a sparse matrix of the run's own, an operator.
 
-    Without ``m`` the number of rows is not known yet. A single row may be of shape (n,).
+    Without ``m`` the number of rows is not known yet. A single row may be of shape (n,). Arrays and
+    matrices are in the order of rows, so that products round alike wherever they come from.
     """
-    is_array = not (issparse(raw) or isinstance(raw, LinearOperator))
-    found = as_numeric(raw, "jac", np.float64) if is_array else own_jacobian(raw)
-    if is_array and found.ndim == 1 and m in (None, 1):
-        found = found[np.newaxis]
+    if isinstance(raw, LinearOperator):
+        check_jacobian(raw, m, n)
+        return raw
+    if issparse(raw):
+        found = raw.tocsr(copy=True)
+        found.sum_duplicates()
+        found.data = data = as_numeric(found.data, "jac", np.float64)
+    else:
+        found = data = np.ascontiguousarray(as_numeric(raw, "jac", np.float64))
+        if found.ndim == 1 and m in (None, 1):
+            found = data = found[np.newaxis]
     check_jacobian(found, m, n)
-    data = found if is_array else getattr(found, "data", 0.0)
-    if finite and isinstance(data, np.ndarray) and not np.isfinite(data).all():
+    if finite and not np.isfinite(data).all():
         raise _non_finite_in(data, "jac")
     return found
 

@@ -59,7 +59,7 @@ def check_header(path: str, header: dict[str, Any]) -> None:
     np.random.default_rng(seed)
 
 
-def check_record(record: Record, n: int) -> None:
+def check_record(record: Record, n: int, *, has_residuals: bool = False) -> None:
     """Raise unless a record is of a run with so many variables, and answers what was asked."""
     kind = record.kind
     # What a flow asks of hessp may be k pairs of points, with an answer for each: fidelities.
@@ -67,7 +67,9 @@ def check_record(record: Record, n: int) -> None:
     if record.x.size != n * (2 * k if kind == "hessp" else 1):
         raise ValueError(f"x has {record.x.size} components")
     sizes = {"hess": (n * n,), "hessp": (n, k)}.get(kind, (n,))
-    if record.jac is not None and record.jac.size not in sizes:
+    if has_residuals and kind not in ("hess", "hessp"):
+        _check_fit(record, n)
+    elif record.jac is not None and record.jac.size not in sizes:
         raise ValueError(f"g has {record.jac.size} components")
     if record.failure is None and (
         (record.fun is None and kind in ("fun", "both")) or (record.jac is None and kind != "fun")
@@ -75,6 +77,22 @@ def check_record(record: Record, n: int) -> None:
         raise ValueError(f"no answer to {kind}")
     if isinstance(record.fun, complex) and record.x.dtype.kind != "c":
         raise ValueError("f is complex at a real x")
+
+
+def _check_fit(record: Record, n: int) -> None:
+    """Raise unless a record has residuals where it has a value, and a Jacobian with n columns."""
+    if (record.fun is None) != (record.residuals is None):
+        raise ValueError("r and f are not together")
+    if record.jac is None:
+        return
+    size, cells = record.jac.size, record.cells
+    if cells is None:
+        is_whole = n > 0 and size % n == 0
+    else:
+        is_whole = cells.size == size + 1 and cells.min() >= 0
+        is_whole = is_whole and cells[1:].max(initial=-1) < cells[0] * n
+    if not is_whole:
+        raise ValueError(f"g has {size} components")
 
 
 def check_entry(entry: Mapping[str, Any], n: int) -> None:

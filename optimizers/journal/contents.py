@@ -102,7 +102,7 @@ def _add(contents: JournalContents, entry: dict[str, Any]) -> None:
     n = contents.header["problem"]["n"]
     if "seq" in entry:
         record = Record.from_entry(entry)
-        check_record(record, n)
+        check_record(record, n, has_residuals="residuals" in contents.header["problem"])
         contents.records.append(record)
         contents.end = None
         return

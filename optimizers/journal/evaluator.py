@@ -7,14 +7,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse.linalg import LinearOperator
 from typing_extensions import override
 
 from optimizers.errors import words_of
-from optimizers.evaluation.answers import element, joined_answer
+from optimizers.evaluation.answers import element, joined_answer, residuals_of
 from optimizers.evaluation.evaluator import Evaluator, Facts, Part
+from optimizers.evaluation.losses import Loss
 from optimizers.evaluation.wave import Answer, Block, RetryBudget, RowsOfBlock, Wave
 from optimizers.gradients.source import EPS
-from optimizers.journal.functions import answer_of, failure_of, gradient_in
+from optimizers.journal.functions import answer_of, failure_of, fit_in, gradient_in
 from optimizers.journal.recorder import Diverged, Recorder
 from optimizers.journal.records import Kind, Record, is_behind
 
@@ -78,10 +80,10 @@ class RecordedRetries(RetryBudget):
 class JournaledEvaluator(Evaluator):
     """Answers what is recorded, hands the rest on to another evaluator, and records it."""
 
-    def __init__(self, inner: Evaluator, recorder: Recorder) -> None:
+    def __init__(self, inner: Evaluator, recorder: Recorder, loss: Loss | None = None) -> None:
         # Not the base's own: what it would check is checked, and its state is the inner one's.
         self._inner = inner
-        self._recorder = recorder
+        self._recorder, self._loss = recorder, loss
         self.facts: Facts = RecordedFacts(inner.facts, recorder)
 
     @override
@@ -245,7 +247,7 @@ class JournaledEvaluator(Evaluator):
         """Record what arrived while the wave was left, and give back what was recorded so."""
         for points, answer in wave.late:
             for i, x in enumerate(points):
-                found = _found("fun", answer, i, x.size)
+                found = _found("fun", answer, i, x.size, self._loss)
                 self._recorder.put(Record(first, "fun", x, ask=first, is_late=True, **found).text())
         for record in self._recorder.late(first):
             wave.late.append((record.x[np.newaxis], _values([record], record.x.dtype)))
@@ -268,10 +270,13 @@ class JournaledEvaluator(Evaluator):
         told: dict[str, Any] = {"seconds": share, "worker": facts.worker, "precision": eps}
         lines = []
         for i, (seq, x) in enumerate(zip(seqs, block.points[part], strict=True)):
-            found = _found(block.kind, answer, i, x.size)
+            found = _found(block.kind, answer, i, x.size, self._loss)
+            if isinstance(found.get("jac"), LinearOperator):
+                continue  # which has no entries
             record = Record(seq, block.kind, x, ask=ask, part=seqs[0], **told, **found)
             lines.append(record.text())
-        self._recorder.put("\n".join(lines))
+        if lines:
+            self._recorder.put("\n".join(lines))
 
 
 def _add(counts: list[int], block: Block, rows: int) -> None:
@@ -308,18 +313,26 @@ def _answer(part: Sequence[Record], block: Block) -> Answer:
 
 
 def _values(part: Sequence[Record], dtype: Any) -> NDArray[Any]:
+    rows = [[r.fun, math.nan, *r.residuals] for r in part if r.residuals is not None]
+    if rows:
+        return np.array(rows, dtype=dtype)
     errors = [math.nan if record.error is None else record.error for record in part]
     return joined_answer([record.fun for record in part], errors, dtype)
 
 
-def _found(kind: Kind, answer: Answer, i: int, n: int) -> dict[str, Any]:
+def _found(kind: Kind, answer: Answer, i: int, n: int, loss: Loss | None) -> dict[str, Any]:
     """Return what a record keeps of a row of an answer."""
     if isinstance(answer, BaseException):
         return {"failure": words_of(answer)}
     if kind == "fun":
         value, error = element(answer[i])
+        residuals = residuals_of(answer[i : i + 1])
+        if residuals is not None:
+            return {"fun": value, "residuals": residuals[0]}
         return {"fun": value, "error": None if math.isnan(error) else error}
     try:
+        if loss is not None:
+            return fit_in(kind, answer[i], n, loss)
         value, gradient = gradient_in(kind, answer[i], n)
     except Exception as error:  # raised again by who asked
         return {"failure": words_of(error)}

@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array, issparse
 
 from optimizers._types import Array
 from optimizers.errors import EvaluationError, InvalidValueError, words_of
 from optimizers.evaluation.answers import (
     as_gradient,
+    as_jacobian,
     as_measure,
     as_value,
     as_values,
@@ -23,6 +25,7 @@ from optimizers.evaluation.answers import (
     unpack,
 )
 from optimizers.evaluation.evaluator import Facts
+from optimizers.evaluation.losses import Loss
 from optimizers.gradients.source import EPS
 from optimizers.journal.recorder import Recorder
 from optimizers.journal.records import Kind, Record, encoded, line
@@ -103,10 +106,40 @@ def gradient_in(kind: Kind, raw: Any, n: int) -> tuple[float | None, Array]:
     return value, as_gradient(raw, n, finite=False)
 
 
+def fit_in(kind: Kind, raw: Any, n: int, loss: Loss) -> dict[str, Any]:
+    """Return what a record keeps of the Jacobian that a function returned; for "both", and more."""
+    found: dict[str, Any] = {}
+    if kind == "both":
+        residuals, raw = unpack(raw)
+        answer = loss.answer(residuals, 1, np.float64)
+        found = {"fun": answer.item(0), "residuals": answer[0, 2:]}
+    jacobian = as_jacobian(raw, None, n, finite=False)
+    if issparse(jacobian):
+        entries = jacobian.tocoo()
+        row, column = (np.asarray(each, dtype=np.int64) for each in (entries.row, entries.col))
+        found["cells"] = np.array([jacobian.shape[0], *(row * n + column)], dtype=np.int64)
+        jacobian = np.asarray(entries.data, dtype=np.float64)
+    return {**found, "jac": jacobian.ravel() if isinstance(jacobian, np.ndarray) else jacobian}
+
+
+def _jacobian_of(record: Record) -> Any:
+    """Return the Jacobian in a record, of a single residual perhaps as a gradient."""
+    n, cells = record.x.size, record.cells
+    if record.jac is None or cells is None:
+        return None if record.jac is None else record.jac.reshape(-1, n)
+    where = np.divmod(cells[1:], n)
+    return csr_array((record.jac, where), shape=(int(cells[0]), n))
+
+
 def answer_of(record: Record) -> Any:
     """Return what a function returned, a value of its own precision; raise its failure."""
     if record.failure is not None:
         raise failure_of(record)
+    if record.residuals is not None or record.cells is not None:
+        jacobian = _jacobian_of(record)
+        return jacobian if record.residuals is None else (record.residuals, jacobian)
+    if record.jac is not None and record.kind == "jac" and record.jac.size != record.x.size:
+        return _jacobian_of(record)
     if record.kind == "both":
         return record.fun, record.jac
     if record.jac is not None:

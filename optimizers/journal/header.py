@@ -16,6 +16,7 @@ import scipy
 from optimizers._types import Array
 from optimizers._version import __version__
 from optimizers.errors import JournalMismatchError
+from optimizers.evaluation.marks import Marked
 from optimizers.journal.identity import CODE, changed, is_code
 from optimizers.journal.records import decoded, encoded
 from optimizers.problem.problem import Problem
@@ -51,6 +52,7 @@ def header_of(optimizer: Any, problem: Problem, settings: dict[str, Any]) -> dic
             "constraints": len(problem.constraints),
             "hess": _kind(problem.hess),
             "hessp": problem.hessp is not None,
+            **({} if problem.loss is None else {"residuals": plain(vars(problem.loss))}),
         },
         "functions": {"fun": _reference(problem.fun), "jac": _reference(problem.derivatives.jac)},
         "versions": versions(),
@@ -129,6 +131,7 @@ def _differences(found: dict[str, Any], wanted: dict[str, Any]) -> Iterator[str]
         yield from _vectors(name, then[name], now[name])
     for name in ("jac", "constraints", "hess", "hessp"):
         yield from _entries(name, then[name], now[name])
+    yield from _entries("residuals", then.get("residuals"), now.get("residuals"))
     seeds = compared_seed(found["seed"]), compared_seed(wanted["seed"])
     yield from _entries("seed", *seeds)
 
@@ -206,6 +209,8 @@ def _kind(derivative: Any) -> Any:
 
 def _reference(function: Any) -> str | None:
     """Return ``path.py:name`` of a function at the top of a module; None for any other."""
+    if isinstance(function, Marked):  # which is marked again where the run goes on
+        function = function.__wrapped__
     name, module = getattr(function, "__qualname__", None), getattr(function, "__module__", None)
     path = getattr(sys.modules.get(str(module)), "__file__", None)
     if name is None or path is None or getattr(sys.modules[str(module)], name, None) != function:

@@ -73,11 +73,26 @@ class Recording:
 
     @property
     def gradients(self) -> Array:
-        """The gradients that the user's ``jac`` gave at the points, shape (k, n); NaN elsewhere."""
+        """The gradients that the user's ``jac`` gave at the points, shape (k, n); NaN elsewhere.
+
+        Of residuals it gave Jacobians, which are in ``records``.
+        """
         known = {r.x.tobytes(): r.jac for r in self.records if r.kind == "jac"}
         absent = np.full(self.header["problem"]["n"], math.nan)
+        if "residuals" in self.header["problem"]:
+            return np.array([absent for _ in self._real_values]).reshape(-1, absent.size)
         rows = [r.jac if r.kind == "both" else known.get(r.x.tobytes()) for r in self._real_values]
         return np.array([absent if row is None else row for row in rows]).reshape(-1, absent.size)
+
+    @property
+    def residuals(self) -> Array | None:
+        """The residuals, shape (k, m), NaN where an evaluation failed; None if there are none."""
+        found = [r.residuals for r in self._real_values if r.residuals is not None]
+        if not found:
+            return None
+        absent = np.full(found[0].size, math.nan)
+        rows = [absent if r.residuals is None else r.residuals for r in self._real_values]
+        return np.array(rows, dtype=np.float64)
 
     @property
     def seconds(self) -> Array:
@@ -150,7 +165,8 @@ def _so_far(contents: JournalContents) -> OptimizerResult:
     return OptimizerResult(
         x=x,
         fun=fun,
-        jac=None if at is None else at.jac,
+        jac=None if at is None or at.residuals is not None else at.jac,
+        **({} if at is None or at.residuals is None else {"residuals": at.residuals}),
         **counts_of(asked),
         nit=0,
         nrejected=0,

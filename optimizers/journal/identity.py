@@ -45,6 +45,7 @@ def identities(problem: Problem) -> dict[str, Any]:
         "jac": problem.derivatives.jac,
         "hess": problem.hess,
         "hessp": problem.hessp,
+        "loss": None if problem.loss is None else problem.loss.rho,
     }
     return {
         name: identity_of(function) for name, function in functions.items() if callable(function)

@@ -313,9 +313,12 @@ class Recorder:
 
 
 def _strict(value: Any) -> Any:
-    """Return a result's entries without NaN and infinities, which JSON has not."""
+    """Return a result's entries without NaN and infinities, which JSON has not.
+
+    Nor has it a Jacobian, which may be large, and is in the records.
+    """
     if isinstance(value, dict):
-        return {key: _strict(item) for key, item in value.items()}
+        return {key: _strict(item) for key, item in value.items() if key != "jacobian"}
     if isinstance(value, list):
         return [_strict(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -43,7 +43,8 @@ class Record:
     fun : float or complex, optional
         The value, finite or not.
     jac : ndarray of float64, optional
-        The gradient, shape (n,); for "hess" (n * n,), for "hessp" the product, shape (n,).
+        The gradient, shape (n,); for "hess" (n * n,), for "hessp" the product, shape (n,). Of an
+        objective of residuals the Jacobian, row by row, or its entries that ``cells`` name.
     failure : str, optional
         Why there is neither.
     seconds : float, optional
@@ -60,6 +61,10 @@ class Record:
         Whether nobody waited for it any more.
     error : float, optional
         The value's standard error, if the objective told it.
+    residuals : ndarray of float64 or complex128, shape (m,), optional
+        The residuals, of an objective that returns such.
+    cells : ndarray of int64, optional
+        Of a sparse Jacobian: how many rows it has, and where its entries are, row by row.
 
     Examples
     --------
@@ -83,6 +88,8 @@ class Record:
     part: int = -1
     is_late: bool = False
     error: float | None = None
+    residuals: NDArray[Any] | None = None
+    cells: NDArray[np.int64] | None = None
 
     @property
     def run(self) -> int:
@@ -107,6 +114,10 @@ class Record:
             further += f',"eps":{self.precision!r}'
         if self.error is not None:
             further += f',"se":{self.error!r}'
+        if self.residuals is not None:
+            further += f',"r":"{encoded(np.ascontiguousarray(self.residuals))}"'
+        if self.cells is not None:
+            further += f',"cells":"{encoded(self.cells)}"'
         for name, value in (("ask", self.ask), ("part", self.part)):
             if value not in (self.seq, -1):
                 further += f',"{name}":{value}'
@@ -122,7 +133,8 @@ class Record:
         """Return the record of a line of JSON that was read."""
         is_complex = bool(entry.get("complex"))
         seq, gradient, failure = whole(entry["seq"]), entry.get("g"), entry.get("error")
-        worker = entry.get("worker", "")
+        worker, dtype = entry.get("worker", ""), np.complex128 if is_complex else np.float64
+        residuals, cells = entry.get("r"), entry.get("cells")
         if entry["kind"] not in _KINDS:
             raise ValueError(f"kind is {entry['kind']!r}")
         if not isinstance(worker, str) or not isinstance("" if failure is None else failure, str):
@@ -130,7 +142,7 @@ class Record:
         return cls(
             seq,
             entry["kind"],
-            decoded(entry["x"], np.complex128 if is_complex else np.float64),
+            decoded(entry["x"], dtype),
             _number(entry.get("f")),
             None if gradient is None else decoded(gradient),
             failure,
@@ -141,6 +153,8 @@ class Record:
             whole(entry.get("part", seq)),
             bool(entry.get("late")),
             _real(entry.get("se")),
+            None if residuals is None else decoded(residuals, dtype),
+            None if cells is None else decoded(cells, np.int64),
         )
 
 

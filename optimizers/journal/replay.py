@@ -68,7 +68,8 @@ def _journaled(recorder: Recorder, run: Run) -> tuple[Problem, Evaluator]:
     derivatives, facts = problem.derivatives, evaluator.facts
     others: dict[str, Any] = {}
     # Algorithms ask other points where points travel in waves: the recorded way is gone on.
-    if evaluator.facts.is_direct and recorder.contents.header["serial"]:
+    is_serial = evaluator.facts.is_direct and recorder.contents.header["serial"]
+    if is_serial and problem.loss is None:
         # The functions themselves are wrapped, so that solvers call them as directly as ever.
         kind: Kind = "both" if isinstance(derivatives, Joint) else "fun"
         others["fun"] = recorded(recorder, problem.fun, kind, facts)
@@ -77,7 +78,7 @@ def _journaled(recorder: Recorder, run: Run) -> tuple[Problem, Evaluator]:
         evaluator = Evaluator(others["fun"])
         evaluator.facts = facts
     else:
-        evaluator = JournaledEvaluator(evaluator, recorder)
+        evaluator = JournaledEvaluator(evaluator, recorder, problem.loss)
     problem = with_recorded_hessians(problem, recorder, facts)
     return replace(problem, **others), evaluator
 
@@ -119,4 +120,4 @@ def _consider(run: Run, records: Sequence[Record]) -> None:
     for record in records:
         # A value is a complex number off the real axis, and None for a gradient or a failure.
         if isinstance(record.fun, float) and np.isfinite(record.fun):
-            run.memory.update_incumbent(record.x, record.fun)
+            run.memory.update_incumbent(record.x, record.fun, record.residuals)

@@ -136,5 +136,5 @@ def together(
     how: dict[str, Any] = {"seed": effective.get("seed"), "rejects": rejects}
     recorder = opened(journal, check or "warn", header, problem, evaluator, **how)
     with ended(recorder, problem) as results:
-        journaled = JournaledEvaluator(evaluator, recorder)
+        journaled = JournaledEvaluator(evaluator, recorder, problem.loss)
         yield Together(journaled, recorder.seed, recorder, results)

@@ -28,7 +28,8 @@ CREATE VIEW IF NOT EXISTS evaluations AS SELECT
     json_extract(entry, '$.seq') AS seq, json_extract(entry, '$.kind') AS kind,
     json_extract(entry, '$.f') AS f, json_extract(entry, '$.t') AS seconds,
     json_extract(entry, '$.worker') AS worker, json_extract(entry, '$.error') AS failure,
-    json_extract(entry, '$.x') AS x_base64, json_extract(entry, '$.g') AS g_base64
+    json_extract(entry, '$.x') AS x_base64, json_extract(entry, '$.g') AS g_base64,
+    json_extract(entry, '$.r') AS r_base64
 FROM entries WHERE json_extract(entry, '$.seq') IS NOT NULL ORDER BY number
 """
 #: SQLite's application_id of the databases that have no log between runs; 0 in older ones.

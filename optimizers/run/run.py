@@ -312,7 +312,9 @@ class Run:
     def _begin_at(self, x: Array, fun: float | None) -> None:
         self.start_from(x)
         if fun is not None:  # nothing else of it is known, now or when this is resumed
-            self.memory.best = Evaluation(x, fun)
+            best = self.memory.best
+            residuals = best.residuals if best is not None and best.is_at(x) else None
+            self.memory.best = Evaluation(x, fun, None, residuals)
 
     def counts(self) -> dict[str, int]:
         """Return what was counted."""
