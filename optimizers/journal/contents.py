@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from optimizers.errors import JournalError, NonFiniteValueError
+from optimizers.errors import EvaluationError, JournalError, NonFiniteValueError
 from optimizers.journal.checks import ERRORS, check_entry, check_header, check_record
 from optimizers.journal.checksum import opened
 from optimizers.journal.journal import Journal
@@ -55,8 +55,9 @@ class JournalContents:
             return False
         if not self.rejects:
             return True
-        name = NonFiniteValueError.__name__
-        return error is not None and error.startswith(record.failure or name)
+        # After a kill before that end, the recorded failure came out.
+        words = (error or "").removeprefix(f"{EvaluationError.__name__}: ")
+        return words.startswith(record.failure or NonFiniteValueError.__name__)
 
 
 def read(path: str) -> JournalContents | None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import optimizers
-from optimizers import LBFGSB, SPSA, UMDA, Journal, JournalError
+from optimizers import LBFGSB, SPSA, UMDA, EvaluationError, Journal, JournalError
 
 START = [0.3, -0.2, 0.1]
 
@@ -114,6 +114,24 @@ def test_an_error_of_another_kind_costs_no_rejected_point(tmp_path):
     result = UMDA(maxiter=3, size_gen=10).minimize(fun, START, **settings)
     assert result.nrejected
     assert (result.nreplayed, len(calls)) == (begun, result.nfev)
+
+
+def test_a_kill_before_the_end_does_not_keep_the_failure_for_ever(tmp_path):
+    path, cause = tmp_path / "run.jsonl", types.SimpleNamespace(is_mended=False)
+    settings = {"journal": path, "journal_check": "off", "on_failure": "reject"}
+
+    def fun(x):
+        if not cause.is_mended:
+            raise ArithmeticError("The start.")
+        return float(x @ x)
+
+    with pytest.raises(ArithmeticError):
+        LBFGSB().minimize(fun, START, **settings)
+    kill(path, 1)
+    cause.is_mended = True
+    with pytest.raises(EvaluationError, match=r"The start. \(recorded in the journal\)"):
+        LBFGSB().minimize(fun, START, **settings)
+    assert LBFGSB().minimize(fun, START, **settings).success
 
 
 def test_what_counts_is_whether_the_last_start_rejected(tmp_path):
