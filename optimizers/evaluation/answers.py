@@ -20,6 +20,8 @@ from optimizers.errors import InvalidValueError, NonFiniteValueError, NoValueErr
 
 #: What the user can do about a value that is not finite, at any point but the start.
 REJECT = 'on_failure="reject" treats such points as worse than all others.'
+#: The name of what is made of values by a gradient source.
+DIFFERENCES = "The gradient source"
 
 
 class PlusInfinityError(NonFiniteValueError):
@@ -136,7 +138,10 @@ def shaped(raw: Any, shapes: tuple[tuple[int, ...], ...], name: str) -> Any:
 def _non_finite_in(array: Array, name: str) -> NonFiniteValueError:
     index = np.argwhere(~np.isfinite(array))[0].tolist()
     where = ", ".join(map(str, index))
-    return NonFiniteValueError(
+    # Differences of finite values overflow where these are next to infinity themselves.
+    is_worst = name == DIFFERENCES and bool(np.isinf(array).any())
+    kind = PlusInfinityError if is_worst else NonFiniteValueError
+    return kind(
         f"{name} returned {array[tuple(index)]} in component {where}, expected finite numbers. "
         f"{REJECT}"
     )

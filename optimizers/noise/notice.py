@@ -51,7 +51,7 @@ _ADVICE = (
 )
 _WITHIN = (
     "The values do not change within the step of the differences or of the algorithm, and fall "
-    "beside it: give wider steps, jac=Differences(step=...), or noise=, their standard deviation."
+    "beside it: give noise=, their standard deviation, or wider steps, jac=Differences(step=...)."
 )
 _FALLING = (
     "The objective falls along its gradient beside this end: rounding blurs its differences, or "
@@ -105,12 +105,17 @@ def _unless_flat(run: Run, outcome: Outcome) -> Outcome:
 
 
 def _unless_falling(run: Run, outcome: Outcome) -> Outcome:
-    """Return a success by a short step, or without any, as a failure if a longer one belies it."""
+    """Return a success by a short step, without any, or high up, as a failure if one belies it."""
     known = outcome.known
     if not outcome.success or known is None or run.problem.constraints or run.problem.is_fixed:
         return outcome
-    is_at_start = known.is_at(run.problem.x0) and outcome.stop is not StopReason.GRADIENT
-    if (is_at_start or outcome.stop is StopReason.STEP) and _falls_along_gradient(run, known):
+    last = _nearest(run.memory.recent, known, np.maximum(1.0, np.abs(known.x)))[1]
+    is_doubtful = (
+        (outcome.stop is StopReason.STEP and last * _TIMES <= _FAR)
+        or (outcome.stop is not StopReason.GRADIENT and known.is_at(run.problem.x0))
+        or _is_high(run, known)
+    )
+    if is_doubtful and _falls_along_gradient(run, known, min(max(_NEAR, _TIMES * last), _FAR)):
         return _on_best(run, _failed(outcome, StopReason.NO_PROGRESS, _FALLING))
     return outcome
 
@@ -147,7 +152,7 @@ def _is_steep(run: Run, end: Evaluation) -> bool:
 def _next_to(recent: Sequence[Evaluation], end: Evaluation, size: Array) -> float:
     """Return the slope to the nearest of recent points, less what a known gradient explains."""
     nearest, distance = _nearest(recent, end, size)
-    if nearest is None:
+    if nearest is None or nearest.is_at(end.x):
         return 0.0
     explained = 0.0 if end.jac is None else float(end.jac @ (nearest.x - end.x))
     return abs(nearest.fun - end.fun - explained) / distance
@@ -217,13 +222,11 @@ def _falls_beside(run: Run, end: Evaluation) -> bool:
     return False
 
 
-def _falls_along_gradient(run: Run, end: Evaluation) -> bool:
+def _falls_along_gradient(run: Run, end: Evaluation, distance: float) -> bool:
     """Return whether a step against a gradient that looks steep leads down as the slope says."""
     memory, problem, size = run.memory, run.problem, np.maximum(1.0, np.abs(end.x))
     slope = next((k.jac for k in (end, *reversed(memory.recent)) if k.jac is not None), None)
-    last = _nearest(memory.recent, end, size)[1]
-    distance = max(_NEAR, _TIMES * last) if last < np.inf else _NEAR
-    if slope is None or distance > _FAR:
+    if slope is None:
         return False
     hidden = 0.0 if problem.derivatives.is_given else _TIMES * _hidden(run, end)
     with np.errstate(all="ignore"):

@@ -207,7 +207,9 @@ def number(low: float = -math.inf, high: float = math.inf, ends: str = "[]") -> 
     """
     left, right = ends[0], ends[1]
     until = ")" if high == math.inf else right
-    limits = "" if low == -math.inf and high == math.inf else f" in {left}{low:g}, {high:g}{until}"
+    limits = (
+        "" if -low == high == math.inf and ends == "[]" else f" in {left}{low:g}, {high:g}{until}"
+    )
 
     def accepts(value: Any) -> bool:
         x = real(value)

@@ -12,6 +12,7 @@ import numpy as np
 
 from optimizers._types import Array
 from optimizers.evaluation.answers import (
+    DIFFERENCES,
     as_gradient,
     as_measure,
     as_value,
@@ -285,7 +286,7 @@ def _forward(run: Run) -> Callable[[Array], tuple[float, Array]]:
             else:
                 if not failures:
                     differences = (np.array(values[1:]) - values[0]) / steps
-                    gradient = as_gradient(differences, n, finite=not propagates)
+                    gradient = as_gradient(differences, n, finite=not propagates, name=DIFFERENCES)
         except Exception as error:
             return _penalty(waves, x, error)
         finally:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from optimizers._types import Array
 from optimizers.errors import NonFiniteValueError
-from optimizers.evaluation.answers import check_jacobian
+from optimizers.evaluation.answers import DIFFERENCES, check_jacobian
 from optimizers.evaluation.wave import Block, Question, probed
 from optimizers.gradients.plan import Plan
 from optimizers.gradients.source import GradientSource
@@ -389,9 +389,11 @@ class Questions:
                 raise error
             plan, probes = again, probed(further)
         # Finite values may still differ by too much.
-        if residuals is None:
-            return self.waves.as_gradient(plan.fold(origin, probes), self.problem.n)
-        return self.waves.as_jacobian(plan.jacobian(origin, probes), self.problem.n)
+        with np.errstate(over="ignore", invalid="ignore"):
+            if residuals is None:
+                folded = plan.fold(origin, probes)
+                return self.waves.as_gradient(folded, self.problem.n, DIFFERENCES)
+            return self.waves.as_jacobian(plan.jacobian(origin, probes), self.problem.n)
 
     def forget(self, seed: Any) -> None:
         """Begin anew: nothing that was asked is known but the incumbent."""

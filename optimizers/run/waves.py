@@ -239,9 +239,9 @@ class Waves:
         finally:
             self.propagates_nonfinite = propagates
 
-    def as_gradient(self, raw: Any, n: int) -> Array:
+    def as_gradient(self, raw: Any, n: int, name: str = "jac") -> Array:
         """Return a gradient as the algorithm is to have it."""
-        return as_gradient(raw, n, finite=not self.propagates_nonfinite)
+        return as_gradient(raw, n, finite=not self.propagates_nonfinite, name=name)
 
     def as_jacobian(self, raw: Any, n: int) -> Any:
         """Return a Jacobian as the algorithm is to have it."""

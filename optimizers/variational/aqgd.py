@@ -15,7 +15,7 @@ from optimizers.flow import Flow, FlowOptimizer, Step, ended
 from optimizers.gradients.parameter_shift import ParameterShift
 from optimizers.gradients.source import GradientSource
 from optimizers.options.settings import RunSettings
-from optimizers.options.table import NUMBER, TOLERANCE, Check, Option, limit, number, whole
+from optimizers.options.table import TOLERANCE, Check, Option, limit, number, whole
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run.run import Run
@@ -81,12 +81,12 @@ class AQGD(FlowOptimizer):
         Option("maxiter", 1000, _each("int", limit(0))).means(
             "Maximum number of steps, or one for each epoch."
         ),
-        Option("eta", 1.0, _each("float", NUMBER)).means(
+        Option("eta", 1.0, _each("float", number(ends="()"))).means(
             "The rate of the steps, or one for each epoch."
         ),
         Option("tol", 1e-6, TOLERANCE).means(
-            "The run converges when the average of the last ``averaging`` values differs by less "
-            "than that from the average one step before."
+            "The run converges when no two of the last ``averaging + 1`` values differ by "
+            "``averaging`` times that: their averages, as Qiskit's, differ by less than that then."
         ),
         Option("momentum", 0.25, _each("float", number(0, 1, "[)"))).means(
             "How much of the last direction is kept, in [0, 1), or one for each epoch."
@@ -146,13 +146,15 @@ class AQGD(FlowOptimizer):
                 yield Step(x, told.fun, told.jac)
             is_first = False
             values.append(told.fun)
-            # The two averages have all values in common but the first and the last.
-            change = abs(values[-1] - values[0]) / averaging
+            # The two averages have all values in common but the first and the last. These may agree
+            # by chance, or in a cycle, where the values between do not.
+            change = (max(values) - min(values)) / averaging
             if len(values) > averaging and change < self.tol and not is_held:
                 return ended(x, StopReason.FUN, told.fun, told.jac)
-            direction = (1 - momentum) * told.jac + momentum * direction
-            new, is_held = stepped(problem, x, rate * direction, told.jac)
-            length, x = float(np.max(np.abs(new - x))), new
+            with np.errstate(over="ignore", invalid="ignore"):  # the run sees where that leads
+                direction = (1 - momentum) * told.jac + momentum * direction
+                new, is_held = stepped(problem, x, rate * direction, told.jac)
+                length, x = float(np.max(np.abs(new - x))), new
             if length < self.param_tol and not is_held:
                 stop = StopReason.STEP
                 break

@@ -75,7 +75,11 @@ def check_series(name: str, given: Any, maxiter: int) -> None:
             "first run."
         )
     numbers = given if isinstance(given, Sequence | np.ndarray) else [given]
-    if isinstance(given, str) or np.ndim(numbers) != 1 or not all(map(is_number, numbers)):
+    if (
+        isinstance(given, str)
+        or np.ndim(as_numbers(numbers)) != 1
+        or not all(map(is_number, numbers))
+    ):
         raise OptionError(f"{expected}function that returns an iterator.")
     if not np.isfinite(as_numbers(numbers)).all():
         raise OptionError(f"{expected}function that returns an iterator; all of them finite.")

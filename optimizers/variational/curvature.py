@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from optimizers._arrays import as_numbers
 from optimizers._types import Array
 from optimizers.errors import OptionError
 
@@ -48,10 +49,7 @@ def check_initial_hessian(given: Any, n: int | None = None) -> None:
     """Raise an OptionError if an option is not a symmetric matrix of the size, if that is known."""
     if given is None:
         return
-    try:
-        matrix = np.asarray(given, dtype=np.float64)
-    except (TypeError, ValueError):
-        matrix = np.array(np.nan)
+    matrix = as_numbers(given)
     expected = f"expected a symmetric matrix of shape ({'n, n' if n is None else f'{n}, {n}'})"
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or n not in (None, len(matrix)):
         raise OptionError(f"initial_hessian has shape {matrix.shape}, {expected}.")

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+import optimizers
 from optimizers import AQGD, Differences, OptionError, StopReason, vectorized
 from optimizers.problems import h2
 
@@ -198,3 +199,41 @@ def test_epochs_are_the_optimizers_own():
 def test_no_steps_are_the_value_at_the_start():
     result = AQGD(maxiter=0).minimize(waves_of, START)
     assert (result.nfev, result.nit, result.stop) == (1, 0, StopReason.MAXITER)
+
+
+@pytest.mark.parametrize("averaging", [1, 2, 4, 10])
+def test_a_cycle_between_corners_is_no_convergence(averaging):
+    def steep(x):
+        return 50 * float(((x - 0.3) ** 2).sum())
+
+    result = AQGD(eta=1.0, averaging=averaging).minimize(
+        steep, [0.4, 0.2], "3-point", bounds=[(-3, 3)] * 2
+    )
+    assert not result.success
+    assert result.best.fun <= steep(np.array([0.4, 0.2]))
+
+
+def test_values_that_agree_by_chance_are_no_convergence():
+    for seed in range(6):
+        energy = h2(shots=100, noise_seed=seed)
+        result = AQGD(maxiter=60).minimize(energy, energy.x0)
+        assert (result.success, result.stop) == (False, StopReason.MAXITER)
+
+
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
+@pytest.mark.parametrize("jac", [None, "2-point", "3-point"])
+@pytest.mark.parametrize("name", ["AQGD", "ADAM", "GradientDescent", "LBFGSB"])
+def test_differences_that_overflow_are_those_of_a_bad_point(name, jac):
+    rates = {"AQGD": {"eta": 1.0}, "ADAM": {"lr": 1.0}, "GradientDescent": {"learning_rate": 1.0}}
+    optimizer = getattr(optimizers, name)(**rates.get(name, {}))
+
+    def cliff(x):
+        return (x[0] - 2) ** 2 if x[0] < 0.3 else 1e305 * np.sign(np.sin(1e9 * np.tanh(x[0])))
+
+    result = optimizer.minimize(cliff, [0.0], jac, maxfun=60)
+    assert np.isfinite(result.fun)
+
+
+def test_a_start_whose_differences_overflow_is_named():
+    with pytest.raises(optimizers.NonFiniteValueError, match=r"gradient source .* It is the start"):
+        AQGD().minimize(lambda x: 1e305 * np.sign(x[0]), [-1e-9], "3-point")
