@@ -112,7 +112,7 @@ class Method:
     callback_form: tuple[str, ...] = ()
     #: Whether its own differences of constraints leave the bounds, and so are made here.
     probes_outside: bool = False
-    #: What of its local variables its result has, for one that is stopped.
+    #: What of its local variables the result of a stopped run has.
     unfinished: Unfinished | None = None
     #: The lock that SciPy holds while it runs.
     lock: Lock | None = None

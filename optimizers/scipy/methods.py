@@ -292,7 +292,6 @@ METHODS: dict[str, Method] = {
         feasibility="gtol",
         tol=("xtol", "gtol", "barrier_tol"),
         default_hessian=QuietBFGS,
-        unfinished=unfinished.state,
         callback_form=("x", "state"),
         probes_outside=True,
         stops={0: Stop.MAXITER, 1: Stop.GRADIENT, 2: Stop.STEP, 4: Stop.INFEASIBLE},

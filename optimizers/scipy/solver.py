@@ -25,7 +25,6 @@ from optimizers.run.outcome import Outcome, outcome_of
 from optimizers.run.run import Run
 from optimizers.scipy.free_variables import FreeVariables
 from optimizers.scipy.method import Solver
-from optimizers.scipy.unfinished import variables_of
 from optimizers.support import SupportLevel
 
 #: Where some of SciPy's compiled code stops counting.
@@ -81,12 +80,15 @@ class ScipySolver(Solver):
         keeps_all = "return_all" in info.known and self._given.get("return_all")
         all_points = {"allvecs": [problem.x0.copy()]} if keeps_all else {}
 
+        latest: dict[str, Any] = {}  # what trust-constr passes, which is for going on
+
         # Takes the second argument that some methods pass.
         def on_iteration(xk: Array, state: Mapping[str, Any] | None = None) -> None:
             x = free.whole(xk)
             for points in all_points.values():
                 points.append(x.copy())
-            self._iteration(run, x, state or {})
+            latest.update(state or {})
+            self._iteration(run, x, latest)
 
         if info.lock is not None:
             if info.lock.is_exclusive:
@@ -106,9 +108,11 @@ class ScipySolver(Solver):
                 options=self._options(run),
             )
         except BaseException as error:  # what it has found is for going on, whatever ends it
-            if info.unfinished is not None:
-                self._keep(run, info.unfinished(variables_of(error)))
-            if isinstance(error, Exception) and _is_scipys(error):
+            is_scipys = isinstance(error, Exception) and _is_scipys(error)
+            self._keep(run, latest)
+            if info.unfinished is not None and not is_scipys:
+                self._keep(run, info.unfinished.found(error))
+            if is_scipys:
                 raise InvalidInputError(
                     f"SciPy's {self._method} cannot go on with an option, or with what a "
                     f"constraint or hess returned, and says: {words_of(error)}"

@@ -1,49 +1,65 @@
-"""What a method of SciPy's has found when it is stopped from inside: its result is never made."""
+"""What a method of SciPy's has found when it is stopped from inside: its result is never made.
 
-import functools
-from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+There is no public way to it: callbacks get points and values, and only trust-constr's its state. So
+it is read from the method's local variables, and a warning says where these have other names.
+"""
+
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, NamedTuple
 
 import numpy as np
+import scipy
 
-#: Makes entries of a result from a method's local variables, of which some may not be there yet.
-Unfinished: TypeAlias = Callable[[Mapping[str, Any]], dict[str, Any]]
-
-
-def _variable(entry: str, name: str, found: Mapping[str, Any]) -> dict[str, Any]:
-    return {entry: found[name]} if name in found else {}
+from optimizers._types import Array
+from optimizers.errors import warn_user
 
 
-hess_inv = functools.partial(_variable, "hess_inv", "Hk")
-direc = functools.partial(_variable, "direc", "direc")
+class Unfinished(NamedTuple):
+    """An entry of a result, and the local variables of the method that it is made of."""
+
+    entry: str
+    names: tuple[str, ...]
+    make: Callable[..., Any] = lambda value: value
+    since: str = "0.0.0"
+
+    def found(self, error: BaseException) -> dict[str, Any]:
+        """Return the entry, if it is there, for the method that an exception came through."""
+        if np.lib.NumpyVersion(scipy.__version__) < self.since:
+            return {}
+        frame = _frame_of(error)
+        code = None if frame is None else frame.f_code
+        known = () if code is None else (*code.co_varnames, *code.co_cellvars)
+        if frame is None or not set(self.names) <= set(known):
+            where = "its methods" if code is None else code.co_name
+            warn_user(
+                f"The result of a stopped run is without {self.entry}: SciPy {scipy.__version__} "
+                f"has no variables {', '.join(self.names)} in {where}, where they were read."
+            )
+            return {}
+        variables = frame.f_locals
+        if not all(name in variables for name in self.names):  # not there yet
+            return {}
+        value = self.make(*(variables[name] for name in self.names))
+        return {} if value is None else {self.entry: value}
 
 
-def final_simplex(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Return Nelder and Mead's simplex and its values, the best point first."""
-    if "fsim" not in found:
-        return {}
-    order = np.argsort(found["fsim"])
-    return {"final_simplex": (found["sim"][order], found["fsim"][order])}
+def _sorted(simplex: Array, values: Array) -> tuple[Array, Array]:
+    order = np.argsort(values)
+    return simplex[order], values[order]
 
 
-def hess(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the Hessian of a trust-region method, if it was evaluated at the iterate."""
-    hessian = getattr(found.get("m"), "_h", None)
-    return {} if hessian is None else {"hess": hessian}
+hess_inv = Unfinished("hess_inv", ("Hk",))
+direc = Unfinished("direc", ("direc",))
+#: Nelder and Mead's simplex and its values, the best point first.
+final_simplex = Unfinished("final_simplex", ("sim", "fsim"), _sorted)
+#: The Hessian of a trust-region method, if it was evaluated at the iterate.
+hess = Unfinished("hess", ("m",), lambda model: model._h)
+multipliers = Unfinished("multipliers", ("mult", "m"), lambda mult, m: mult[:m], since="1.16.0")
 
 
-def state(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what trust-constr had after its last iteration."""
-    return dict(found.get("state", ()))
-
-
-def multipliers(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those of SLSQP, since SciPy 1.16."""
-    return {"multipliers": found["mult"][: found["m"]]} if "mult" in found else {}
-
-
-def variables_of(error: BaseException) -> Mapping[str, Any]:
-    """Return the local variables of the method of SciPy's that an exception came through."""
+def _frame_of(error: BaseException) -> FrameType | None:
+    """Return the frame of the method of SciPy's that an exception came through."""
     traceback, found = error.__traceback__, None
     while traceback is not None:
         code = traceback.tb_frame.f_code
@@ -52,4 +68,4 @@ def variables_of(error: BaseException) -> Mapping[str, Any]:
         elif found is not None:
             break
         traceback = traceback.tb_next
-    return {} if found is None else found.f_locals
+    return found

@@ -1,6 +1,7 @@
 """What a method has found is in the result of a run that is stopped too: it is for going on."""
 
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -16,11 +17,14 @@ from optimizers import (
     SLSQP,
     Dogleg,
     NewtonCG,
+    OptimizerWarning,
     TrustConstr,
     TrustExact,
     TrustKrylov,
     TrustNCG,
 )
+from optimizers.scipy.methods import METHODS
+from optimizers.scipy.unfinished import Unfinished
 
 START = [-1.2, 1.0]
 ALL = {"return_all": True}
@@ -127,3 +131,39 @@ def test_many_runs_of_which_one_is_best_have_its_inverse_hessian():
     result = P_BFGS(seed=1).minimize(rosen, START, rosen_der, maxfun=30)
     assert result.hess_inv.shape == (2, 2)
     assert result.results[result.run].fun == result.fun
+
+
+def test_a_variable_that_scipy_has_renamed_is_missed_with_a_warning():
+    def fails(x):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        scipy.optimize.minimize(fails, START, method="BFGS")
+    assert Unfinished("hess_inv", ("Hk",)).found(caught.value) == {}  # not there yet
+    with pytest.warns(OptimizerWarning, match=r"without hess_inv: SciPy .* no variables renamed"):
+        assert Unfinished("hess_inv", ("renamed",)).found(caught.value) == {}
+    with pytest.warns(OptimizerWarning, match="in its methods"):
+        assert Unfinished("hess_inv", ("Hk",)).found(ZeroDivisionError()) == {}
+    assert Unfinished("later", ("renamed",), since="99.0.0").found(caught.value) == {}
+
+
+ROWS = [(name, row.unfinished) for name, row in METHODS.items() if row.unfinished is not None]
+
+
+@pytest.mark.parametrize(("method", "unfinished"), ROWS)
+@pytest.mark.filterwarnings("ignore:Method .* does not use:RuntimeWarning")
+def test_scipy_has_the_variables_that_are_read(method, unfinished):
+    left = [12]
+
+    def fun(x):
+        left[0] -= 1
+        if not left[0]:
+            raise ZeroDivisionError
+        return rosen(x)
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        scipy.optimize.minimize(fun, START, method=method, jac=rosen_der, hess=rosen_hess)
+    with warnings.catch_warnings():  # the message says which name is another
+        warnings.simplefilter("error", OptimizerWarning)
+        found = unfinished.found(caught.value)
+    assert unfinished.since > scipy.__version__ or unfinished.entry in found
