@@ -17,6 +17,7 @@ from scipy.sparse.linalg import LinearOperator
 from optimizers._arrays import is_masked
 from optimizers._types import Array
 from optimizers.errors import InvalidValueError, NonFiniteValueError, NoValueError
+from optimizers.gradients import pennylane
 
 #: What the user can do about a value that is not finite, at any point but the start.
 REJECT = 'on_failure="reject" treats such points as worse than all others.'
@@ -62,7 +63,7 @@ def as_gradient(raw: Any, n: int, *, finite: bool = True, name: str = "jac") -> 
     gradient = as_numeric(raw, name, np.float64)
     if gradient.shape != (n,):
         if gradient.size != n or gradient.ndim > 2:
-            hint = "" if gradient.size else " A qml.grad of PennyLane's needs argnums=0 for that."
+            hint = "" if gradient.size else pennylane.HINT
             raise InvalidValueError(
                 f"{name} returned shape {gradient.shape}, expected ({n},).{hint}"
             )

@@ -8,6 +8,9 @@ from typing import Any
 from optimizers._types import Array
 from optimizers.errors import InvalidValueError
 
+#: What to do where a gradient is empty: one inside a function of the user's cannot be mended here.
+HINT = " A qml.grad of PennyLane's needs argnums=0 for that."
+
 
 class Trainable:
     """A derivative of PennyLane's that is called with a tensor that requires a gradient.

@@ -13,6 +13,7 @@ from typing_extensions import Unpack, override
 
 from optimizers._types import Array, Objective
 from optimizers.errors import OptionError
+from optimizers.evaluation.qiskit import group_of
 from optimizers.flow import Flow, FlowOptimizer, FlowSettings, Step, ended
 from optimizers.options.settings import GROUPED
 from optimizers.options.table import (
@@ -46,18 +47,6 @@ from optimizers.variational.calibration import (
 )
 from optimizers.variational.curvature import SmoothedHessian, check_initial_hessian
 from optimizers.variational.perturbations import Probes
-
-# What Qiskit's eigensolvers give Qiskit's SPSA where it has no group of its own. Ours they call as
-# any callable: nothing but the objective says who calls.
-_QISKITS_GROUP = 50
-
-
-def _is_energy_of_qiskit(fun: Objective) -> bool:
-    """Return whether an objective is that of an eigensolver of Qiskit's, which takes groups."""
-    package, *further = str(getattr(fun, "__module__", "")).split(".")
-    return package.startswith("qiskit") and not {"eigensolvers", "minimum_eigensolvers"}.isdisjoint(
-        further
-    )
 
 
 def _test_resamplings(name: str, given: Any) -> None:
@@ -213,7 +202,7 @@ class SPSA(FlowOptimizer):
     @override
     def _group(self, fun: Objective, effective: dict[str, Any]) -> int | None:
         is_free = self._max_evals_grouped is None and effective.get("workers") is None
-        return _QISKITS_GROUP if is_free and _is_energy_of_qiskit(fun) else self._max_evals_grouped
+        return group_of(fun) if is_free else self._max_evals_grouped
 
     @override
     def _matrices(self, problem: Problem) -> float:
