@@ -8,7 +8,17 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from optimizers import COBYLA, LBFGSB, QNSPSA, SLSQP, SPSA, TNC, OptimizerResult, OptimizerWarning
+from optimizers import (
+    COBYLA,
+    LBFGSB,
+    NFT,
+    QNSPSA,
+    SLSQP,
+    SPSA,
+    TNC,
+    OptimizerResult,
+    OptimizerWarning,
+)
 from tests.clients.table import NOISY_ROWS, ROWS
 
 #: What draws by shots says so.
@@ -16,16 +26,20 @@ pytestmark = pytest.mark.filterwarnings("ignore:The objective has noise")
 
 qiskit_algorithms = pytest.importorskip("qiskit_algorithms", reason="needs the extra: qiskit")
 
-from qiskit.circuit.library import n_local  # noqa: E402  # needs the extra
+from qiskit.circuit import QuantumCircuit  # noqa: E402
+from qiskit.circuit.library import EvolvedOperatorAnsatz, n_local  # noqa: E402  # needs the extra
 from qiskit.primitives import StatevectorEstimator, StatevectorSampler  # noqa: E402
 from qiskit.primitives.containers.estimator_pub import EstimatorPub  # noqa: E402
 from qiskit.primitives.containers.sampler_pub import SamplerPub  # noqa: E402
 from qiskit.quantum_info import SparsePauliOp  # noqa: E402
-from qiskit_algorithms import PVQD, QAOA, VQD, VQE, SamplingVQE, TimeEvolutionProblem  # noqa: E402
+from qiskit_algorithms import PVQD, QAOA, VQD, VQE, AdaptVQE, SamplingVQE, TimeEvolutionProblem  # noqa: E402
 from qiskit_algorithms.gradients import ParamShiftEstimatorGradient  # noqa: E402
 from qiskit_algorithms.optimizers import (  # noqa: E402
+    COBYLA as QISKITS_COBYLA,
     L_BFGS_B as QISKITS_L_BFGS_B,
+    NFT as QISKITS_NFT,
     QNSPSA as QISKITS_QNSPSA,
+    SLSQP as QISKITS_SLSQP,
     SPSA as QISKITS_SPSA,
 )
 from qiskit_algorithms.state_fidelities import ComputeUncompute  # noqa: E402
@@ -72,7 +86,9 @@ class CountingEstimator(StatevectorEstimator):
     def run(self, pubs, *, precision=None):
         pubs = [EstimatorPub.coerce(pub) for pub in pubs]
         points = [pub.parameter_values.as_array() for pub in pubs]
-        self.jobs.append(np.concatenate([p.reshape(-1, p.shape[-1]) for p in points]))
+        self.jobs.append(
+            np.concatenate([p.reshape(-1, p.shape[-1]) if p.size else p[None] for p in points])
+        )
         return super().run(pubs, precision=precision)
 
 
@@ -277,6 +293,14 @@ class TestGroupsOfSPSA:
         vqe(estimator, SPSA(maxiter=5, max_evals_grouped=group))
         assert len(estimator.jobs) == jobs
 
+    def test_a_function_of_the_users_gets_no_groups(self):
+        def fun(x):
+            assert x.shape == (2,)
+            return float(x @ x)
+
+        fun.__module__ = "qiskit_of_mine.eigensolvers"  # no class of Qiskit's is there
+        assert SPSA(maxiter=2).minimize(fun, [1.0, 1.0]).nfev == 55
+
     def test_workers_take_points_one_by_one(self, estimator):
         with ThreadPoolExecutor(2) as pool:
             vqe(estimator, SPSA(maxiter=2, workers=pool))
@@ -306,6 +330,59 @@ class TestGroupsOfSPSA:
 
         vqe(estimator, cls(counted, maxiter=3))
         assert calls == [(4, 6)] * 3
+
+
+def adaptive(optimizer, estimator, sampler):
+    start = QuantumCircuit(2)
+    start.x(0)
+    with warnings.catch_warnings():  # a class that Qiskit 2.1 deprecates, and AdaptVQE needs
+        warnings.simplefilter("ignore")
+        pool = [SparsePauliOp(pauli) for pauli in ("XY", "YX", "YI", "IY")]
+        circuit = EvolvedOperatorAnsatz(pool, initial_state=start)
+        inner = VQE(estimator, circuit, optimizer)
+        AdaptVQE(inner, max_iterations=2).compute_minimum_eigenvalue(H2)
+
+
+def deflated(optimizer, estimator, sampler):
+    given = estimator, ComputeUncompute(sampler), ansatz(), optimizer
+    VQD(*given, k=2, betas=[3.0], initial_point=X0).compute_eigenvalues(H2)
+
+
+def projected(optimizer, estimator, sampler):
+    TestPVQD().evolved(sampler, optimizer, use_parameter_shift=True)
+
+
+JOBS_OF = {
+    "VQE": lambda optimizer, estimator, sampler: vqe(estimator, optimizer),
+    "AdaptVQE": adaptive,
+    "VQD": deflated,
+    "PVQD": projected,
+}
+SWAPPED = {
+    "SPSA": (QISKITS_SPSA(maxiter=3), SPSA(maxiter=3)),
+    "L_BFGS_B": (QISKITS_L_BFGS_B(maxiter=3), LBFGSB(maxiter=3)),
+    "NFT": (QISKITS_NFT(maxfev=20), NFT(maxfev=20)),
+    # Where it succeeds, ours evaluates the gradient at its end, once.
+    "SLSQP": (QISKITS_SLSQP(maxiter=1), SLSQP(maxiter=1)),
+    # Its maxiter counts iterations here.
+    "COBYLA": (QISKITS_COBYLA(maxiter=20), COBYLA(maxfun=20)),
+}
+
+
+@pytest.mark.filterwarnings("ignore:scipy.optimize. The `disp`:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:COBYLA ignores|NFT ignores|SPSA ignores")
+@pytest.mark.filterwarnings("ignore:.*SparseEfficiencyWarning|.*splu|spsolve")
+@pytest.mark.parametrize("name", SWAPPED)
+@pytest.mark.parametrize("client", JOBS_OF)
+def test_no_client_makes_more_jobs_for_ours_than_for_qiskits(client, name):
+    jobs, points = [], []
+    for optimizer in SWAPPED[name]:
+        estimator, sampler = CountingEstimator(), CountingSampler(1)
+        JOBS_OF[client](optimizer, estimator, sampler)
+        jobs.append(len(estimator.jobs) + len(sampler.jobs))
+        points.append(sum(map(len, estimator.jobs)) + sum(sampler.jobs))
+    assert 0 < jobs[1] <= jobs[0]
+    assert points[1] <= points[0]
 
 
 class TestSamplingVQE:
