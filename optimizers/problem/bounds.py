@@ -10,13 +10,16 @@ from optimizers._arrays import as_real, is_masked
 from optimizers._types import Array, ArrayLike, BoundsLike
 from optimizers.errors import CrossedBoundsError, InvalidInputError, warn_user
 
+#: SciPy's words, which programs look for.
+_COUNT = "The number of bounds is not compatible with the length of `x0`."
+
 
 def as_start(x0: ArrayLike | None) -> Array:
     """Return a start as a float64 vector of its own; a number means one variable."""
     raw = as_real("x0", x0, "a number or a vector of real numbers")
     if raw.ndim > 1:
         raise InvalidInputError(
-            f"x0 has shape {raw.shape}, expected one dimension: pass x0.ravel()."
+            f"'x0' must only have one dimension, and has shape {raw.shape}: pass x0.ravel()."
         )
     start = np.array(raw, dtype=np.float64, ndmin=1)
     if not np.isfinite(start).all():
@@ -43,7 +46,7 @@ def as_bounds(bounds: BoundsLike, n: int) -> tuple[Array | None, Array | None]:
             upper = np.array(np.broadcast_to(bounds.ub, n), dtype=np.float64)
         except (TypeError, ValueError, OverflowError):
             raise InvalidInputError(
-                f"bounds have shapes {np.shape(bounds.lb)} and {np.shape(bounds.ub)}, "
+                f"{_COUNT} They have shapes {np.shape(bounds.lb)} and {np.shape(bounds.ub)}, "
                 f"expected one number or {n} each."
             ) from None
     else:
@@ -67,8 +70,8 @@ def _named_error(lower: Array, upper: Array) -> InvalidInputError:
             )
     i = int(np.flatnonzero((lower > upper) | (lower == np.inf) | (upper == -np.inf))[0])
     return CrossedBoundsError(
-        f"bounds[{i}] is ({lower[i]}, {upper[i]}): the lower bound is above the upper one "
-        "or no number lies between them."
+        "An upper bound is less than the corresponding lower bound, or no number lies between "
+        f"them: bounds[{i}] is ({lower[i]}, {upper[i]})."
     )
 
 
@@ -133,8 +136,8 @@ def _pairs(bounds: Any, n: int) -> tuple[Array, Array]:
         ) from None
     if pairs.shape != (n, 2) and not (n == 0 and pairs.size == 0):
         raise InvalidInputError(
-            f"bounds have shape {pairs.shape}, expected ({n}, 2): one (low, high) pair for each "
-            "variable."
+            f"{_COUNT} They have shape {pairs.shape}, expected ({n}, 2): one (low, high) pair "
+            "for each variable."
         )
     lower, upper = pairs.reshape(n, 2).T.copy()
     if np.isnan(pairs).any():

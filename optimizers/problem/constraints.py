@@ -29,6 +29,13 @@ class Constraint:
     lower: Any
     upper: Any
 
+    @property
+    def has_jac(self) -> bool:
+        """Whether the derivatives are given, and need no differences."""
+        given = self.for_scipy
+        jac = given.get("jac") if isinstance(given, dict) else getattr(given, "jac", callable)
+        return callable(jac)
+
     def violation(self, x: Array) -> float:
         """Return by how much ``x`` fails the worst component; 0.0 when it meets all."""
         values = np.atleast_1d(self.fun(x))

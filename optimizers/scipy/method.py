@@ -4,7 +4,7 @@ import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from optimizers.errors import OptionError
 from optimizers.options.table import Option
@@ -12,7 +12,7 @@ from optimizers.result import OptimizerResult, StopReason as Stop
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 from optimizers.scipy.locks import Lock
-from optimizers.scipy.options import shared
+from optimizers.scipy.options import as_scipys_limit, shared
 from optimizers.scipy.unfinished import Unfinished
 from optimizers.support import SupportLevel as Level, SupportLevels, levels
 
@@ -22,6 +22,8 @@ _LIMITS = ("maxiter", "maxfev")
 _FAR = 10_000
 #: What three times fits into an integer of SciPy's compiled code.
 _MOST = 500_000_000
+#: SciPy's words for what a callback ends.
+CALLBACK_ENDED = "`callback` raised `StopIteration`."
 
 
 class Solver(ABC):
@@ -99,6 +101,12 @@ class Method:
     #: Whether it takes variables without room out of the problem, and then hands callbacks and
     #: constraints what remains: here they are taken out before.
     strips_fixed: bool = False
+    #: When SciPy itself takes them out of the problem, and tells no gradient of them.
+    scipy_removes: Literal["always", "differences"] | None = None
+    #: Whether SciPy's count of iterations has the one that was to come.
+    counts_next: bool = False
+    #: Code and message where a callback ended a run.
+    callback_ending: tuple[int, str] = (99, CALLBACK_ENDED)
     #: Makes the Hessian strategy of a run where the user gives none.
     default_hessian: Callable[[], Any] | None = None
     #: Options whose default is made for double precision: what suits values of fewer digits, from
@@ -139,16 +147,20 @@ class Method:
 
     @property
     def as_scipys(self) -> "Method":
-        """Itself, with the meaning that SciPy gives to ``maxiter``."""
+        """Itself, with the meaning that SciPy gives to ``maxiter``, and any number as a limit."""
         budget = (*self.budget, "maxiter") if self.counts_points else self.budget
-        return replace(self, counted_by_run=False, budget=budget)
+        options = tuple(as_scipys_limit(o) if o.name in _LIMITS else o for o in self.options)
+        return replace(self, counted_by_run=False, budget=budget, options=options)
 
     def check_order(self, options: Mapping[str, Any]) -> None:
         """Raise an OptionError if an option is more than one that it may not exceed."""
         for low, high in self.ordered:
             less, more = (options.get(name, self.known[name].default) for name in (low, high))
             if less > more:
-                raise OptionError(f"{low} is {less} and {high} is {more}: {low} may not be more.")
+                raise OptionError(
+                    f"{low!r} and {high!r} do not go together: {low} is {less}, {high} is {more}, "
+                    f"and {low} may not be more."
+                )
 
     @property
     def has_own_maxfun(self) -> bool:

@@ -12,7 +12,7 @@ from optimizers.options.table import LEVEL, NUMBER, STEPS, TRUTH, Option, array,
 from optimizers.result import StopReason as Stop
 from optimizers.scipy import locks, unfinished
 from optimizers.scipy.lbfgsb.solver import LbfgsbSolver
-from optimizers.scipy.method import Method
+from optimizers.scipy.method import CALLBACK_ENDED, Method
 from optimizers.scipy.nelder_mead import NelderMeadSolver
 from optimizers.scipy.options import LBFGSB_OPTIONS, PAIR_OF_LIMITS, TNC_OPTIONS, like, shared
 from optimizers.scipy.solver import CustomSolver, ScipySolver
@@ -100,6 +100,7 @@ METHODS: dict[str, Method] = {
         warns=RuntimeWarning,
         budget=("maxfev", "maxfun"),
         counted_by_run=True,
+        counts_next=True,
         matrices=1,
         # SciPy keeps a simplex in the type of the start, and so gets nearer than it asks for. Here
         # it is in double precision, which can shrink wherever the variables are large.
@@ -169,6 +170,7 @@ METHODS: dict[str, Method] = {
         differences=_STEPS,
         tol=("ftol", "gtol"),
         scipy_defaults={"restart": False},
+        scipy_removes="differences",
     ),
     "tnc": Method(
         TncSolver,
@@ -177,6 +179,7 @@ METHODS: dict[str, Method] = {
         joint=True,
         differences=_STEPS,
         tol=("xtol", "ftol", "gtol"),
+        scipy_removes="always",
     ),
     "cobyla": _derivative_free(
         options=(
@@ -198,6 +201,10 @@ METHODS: dict[str, Method] = {
         strips_fixed=True,
         matrices=2,
         lock=locks.COBYLA,
+        callback_ending=(
+            30,
+            "Return from COBYLA because the callback function requested termination",
+        ),
         # Its codes changed meaning in SciPy 1.16; its words are clear in both.
         words={
             "satisfying the constraints": Stop.INFEASIBLE,
@@ -229,6 +236,7 @@ METHODS: dict[str, Method] = {
         strips_fixed=True,
         matrices=6,
         lock=locks.COBYQA,
+        callback_ending=(3, CALLBACK_ENDED),
         stops={
             0: Stop.CONVERGED,
             1: Stop.TARGET,
@@ -254,6 +262,7 @@ METHODS: dict[str, Method] = {
         ends_unknown=True,
         differences=_STEPS,
         feasibility="ftol",
+        scipy_removes="differences",
         tol=("ftol",),
         unfinished=unfinished.multipliers,
         matrices=1,
@@ -293,6 +302,7 @@ METHODS: dict[str, Method] = {
         tol=("xtol", "gtol", "barrier_tol"),
         default_hessian=QuietBFGS,
         callback_form=("x", "state"),
+        callback_ending=(3, CALLBACK_ENDED),
         probes_outside=True,
         stops={0: Stop.MAXITER, 1: Stop.GRADIENT, 2: Stop.STEP, 4: Stop.INFEASIBLE},
     ),

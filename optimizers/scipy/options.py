@@ -21,8 +21,10 @@ from optimizers.options.table import (
     Option,
     anything,
     array,
+    expecting,
     limit,
     number,
+    real,
     whole,
 )
 from optimizers.problem.derivatives import By, Derivatives
@@ -33,7 +35,7 @@ EPS = 1.4901161193847656e-08
 _COUNT = whole(1).or_none
 _LIMIT = limit(1).or_none
 _POSITIVE = number(float(np.finfo(np.float64).tiny), ends="[)")
-_PART = number(0, 1, "()")
+_PART = expecting("float", "'c1' and 'c2' with 0 < c1 < c2 < 1", lambda part: 0 < real(part) < 1)
 
 _TABLE = (
     # Limits.
@@ -113,6 +115,23 @@ def _open(least: int) -> Check:
     """Return the check of a limit for a method to which an infinity is no large number."""
     closed = limit(least).or_none
     return replace(closed, convert=lambda v: v if v == math.inf else closed.convert(v))
+
+
+def as_scipys_limit(option: Option) -> Option:
+    """Return a limit that may be any number, as in SciPy: a fraction is met by the next whole one.
+
+    One below zero is zero.
+    """
+
+    def test(name: str, value: Any) -> None:
+        if value is not None:
+            NUMBER.test(name, value)
+
+    def convert(value: Any) -> Any:
+        rounded = value if value in (None, math.inf) else max(0, math.ceil(value))
+        return option.check.convert(rounded)
+
+    return replace(option, check=Check(option.check.kind, test, convert))
 
 
 #: The limits of Nelder-Mead and Powell: beside an infinite one the default of the other holds.

@@ -35,6 +35,7 @@ from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
+from optimizers.scipy.endings import all_fixed, tell_as_scipy
 from optimizers.scipy.method import Method, Solver
 from optimizers.scipy.methods import CUSTOM, METHODS
 from optimizers.scipy.options import PROBLEM, TOL, differences_for, tolerance
@@ -270,6 +271,8 @@ class SciPyOptimizer(Optimizer):
 
     @override
     def _finished(self, run: Run, result: OptimizerResult) -> None:
+        if not self._method_name:
+            tell_as_scipy(self._info, run.problem, result)
         self._solver(run.problem).report(run, result)
         super()._finished(run, result)
         category, is_told = self._info.warns, self._options.get("disp")
@@ -341,8 +344,7 @@ class SciPyOptimizer(Optimizer):
     @override
     def _solve(self, run: Run) -> Outcome:
         if run.problem.is_fixed:
-            message = "All variables are fixed by their bounds."
-            return Outcome(run.problem.x0, True, 0, message, StopReason.FIXED)
+            return all_fixed(run.problem)
         solver, limits = self._solver(run.problem), self._limits(run.budget.maxfun)
         return solver.within(limits).solve(run)
 

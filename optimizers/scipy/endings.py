@@ -1,0 +1,53 @@
+"""How runs of SciPy's methods end where SciPy says it: with its codes, words and NaNs."""
+
+import numpy as np
+
+from optimizers.problem.problem import Problem
+from optimizers.result import OptimizerResult, StopReason
+from optimizers.run.outcome import Outcome
+from optimizers.scipy.method import Method
+
+#: SciPy's words where a limit has ended a run that is counted here.
+_WORDS = {
+    StopReason.MAXFUN: "Maximum number of function evaluations has been exceeded.",
+    StopReason.MAXITER: "Maximum number of iterations has been exceeded.",
+}
+
+
+def tell_as_scipy(info: Method, problem: Problem, result: OptimizerResult) -> None:
+    """Give a result SciPy's code and message, and NaN as gradient of what SciPy takes out."""
+    if info.counts_next and result.stop in (StopReason.MAXITER, StopReason.CALLBACK):
+        result.nit += 1
+    codes = {stop: code for code, stop in info.stops.items()}
+    if result.stop is StopReason.CALLBACK:
+        result.status, result.message = info.callback_ending
+    elif result.status == -1 and result.stop in _WORDS and result.stop in codes:
+        result.status, result.message = codes[result.stop], _WORDS[result.stop]
+    if result.jac is not None and _takes_out(info, problem):
+        assert problem.lower is not None
+        result.jac = np.where(problem.lower == problem.upper, np.nan, result.jac)
+        if "hess_inv" in result:
+            result.hess_inv = None
+
+
+def all_fixed(problem: Problem) -> Outcome:
+    """Return how a run ends whose bounds leave no variable free."""
+    words = "All independent variables were fixed by bounds"
+    if problem.constraints:
+        missed = problem.violation(problem.x0)
+        words += (
+            f", but they do not satisfy the constraints exactly. (Maximum violation: {missed})"
+            if missed
+            else " at values that satisfy the constraints"
+        )
+    return Outcome(problem.x0, True, 0, f"{words}.", StopReason.FIXED)
+
+
+def _takes_out(info: Method, problem: Problem) -> bool:
+    """Return whether SciPy solves the problem without the variables that the bounds fix."""
+    if info.scipy_removes is None or problem.lower is None or problem.is_fixed:
+        return False
+    if not (problem.lower == problem.upper).any():
+        return False
+    differs = not problem.derivatives.is_given or not all(c.has_jac for c in problem.constraints)
+    return differs or info.scipy_removes == "always"
