@@ -181,7 +181,8 @@ class _Deferring:
         self, loss_grad: Callable[..., Any], step: Callable[..., Any], takes_gradient: bool
     ) -> None:
         self._loss_grad = loss_grad
-        self._is_unchecked = takes_gradient
+        self._is_first = True
+        self._takes_gradient = takes_gradient
         _check_connected(loss_grad, takes_gradient)
         self._step = step
         self._is_stopping = False
@@ -198,10 +199,15 @@ class _Deferring:
         except CallbackStop as stop:
             self._is_stopping = True
             answer = stop.answer
-        if self._is_unchecked:
-            # A loss that is infinite or NaN whatever the variables are says "not here".
-            self._is_unchecked = False
-            _check_connected(self._loss_grad, np.isfinite(answer[0]))
+        if self._is_first:
+            self._is_first = False
+            if np.isposinf(answer[0]):
+                raise NonFiniteValueError(
+                    "The loss is inf at the start, expected a finite number: there is nothing to "
+                    "step back to, so start from another point."
+                )
+            # A loss that is NaN whatever the variables are says "not here".
+            _check_connected(self._loss_grad, self._takes_gradient and np.isfinite(answer[0]))
         return answer
 
     def value(self, x: Array) -> Any:

@@ -21,6 +21,7 @@ from optimizers import (
     History,
     InvalidInputError,
     MissingExtraError,
+    NonFiniteValueError,
     NoValueError,
     OptimizerWarning,
     StopReason,
@@ -677,10 +678,11 @@ def test_a_method_without_gradients_needs_none():
     np.testing.assert_allclose(found, [0, 0], atol=1e-3)
 
 
-def test_infinity_whatever_the_parameters_says_not_here():
-    found, result = minimize(lambda x: jnp.inf, jnp.ones(2))
-    assert found.tolist() == [1.0, 1.0]
-    assert not result.success
+@pytest.mark.parametrize("method", ["L-BFGS-B", "BFGS", "Nelder-Mead"])
+def test_a_start_at_infinity_is_named(method):
+    for loss in (lambda x: jnp.inf, lambda x: jnp.sum(x**2 - jnp.log(x))):
+        with pytest.raises(NonFiniteValueError, match="The loss is inf at the start"):
+            minimize(loss, jnp.zeros(2), method=method)
 
 
 def test_args_follow_the_parameters():

@@ -20,6 +20,7 @@ from optimizers import (
     History,
     InvalidInputError,
     MissingExtraError,
+    NonFiniteValueError,
     NoValueError,
     OptimizerWarning,
     StopReason,
@@ -436,6 +437,27 @@ def test_infinity_without_a_graph_says_that_a_point_is_no_good():
 
     minimize(loss, [w], method="BFGS")
     np.testing.assert_allclose(w.detach(), 1, atol=1e-4)
+
+
+@pytest.mark.parametrize("method", ["L-BFGS-B", "BFGS", "Nelder-Mead"])
+def test_a_start_at_infinity_is_named_and_left_as_it_is(method):
+    w = parameter([0.0, 0.0])
+    with pytest.raises(NonFiniteValueError, match="The loss is inf at the start"):
+        minimize(lambda: (w.square() - w.log()).sum(), [w], method=method)
+    assert w.tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("method", ["L-BFGS-B", "SLSQP", "TNC", "BFGS", "CG", "trust-constr"])
+def test_dropout_is_noise_however_exact_the_gradients_are(method):
+    data = torch.arange(100.0).reshape(20, 5).sin().double()
+    w = torch.zeros(5, dtype=torch.float64, requires_grad=True)
+    dropout = torch.nn.Dropout(0.3)
+    torch.manual_seed(0)
+    with pytest.warns(OptimizerWarning, match="The objective has noise"):
+        result = minimize(
+            lambda: (dropout(data) @ w - data.sum(1)).square().mean(), [w], method=method
+        )
+    assert (result.success, result.stop) == (False, StopReason.NOISE)
 
 
 def test_what_the_method_cannot_honor_is_an_error_before_anything_is_evaluated():
