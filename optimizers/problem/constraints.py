@@ -28,6 +28,8 @@ class Constraint:
     fun: Callable[[Array], Any]
     lower: Any
     upper: Any
+    #: What the user's function returned that is not finite, and where; at most one.
+    not_finite: list[str]
 
     @property
     def has_jac(self) -> bool:
@@ -65,10 +67,10 @@ def _as_constraint(given: Any, n: int, box: _Box) -> Constraint:
                 f"(m, {n}): a column for each variable."
             )
         plain = LinearConstraint(matrix, *_limits(given)[:2], given.keep_feasible)
-        return Constraint(plain, lambda x: matrix @ x, plain.lb, plain.ub)
+        return Constraint(plain, lambda x: matrix @ x, plain.lb, plain.ub, [])
     if isinstance(given, NonlinearConstraint):
-        guarded = _guarded(given, n, box)
-        return Constraint(guarded, guarded.fun, guarded.lb, guarded.ub)
+        guarded, not_finite = _guarded(given, n, box)
+        return Constraint(guarded, guarded.fun, guarded.lb, guarded.ub, not_finite)
     if (
         isinstance(given, dict)
         and isinstance(given.get("type"), str)
@@ -79,19 +81,24 @@ def _as_constraint(given: Any, n: int, box: _Box) -> Constraint:
         if not isinstance(args, tuple | list | np.ndarray):
             raise InvalidInputError(f"args of a constraint is {args!r}, expected a tuple.")
         limit, jac = 0.0 if given["type"] == "eq" else np.inf, "2-point" if jac is None else jac
-        guarded = _guarded(NonlinearConstraint(given["fun"], 0.0, limit, jac), n, box)
+        guarded, not_finite = _guarded(NonlinearConstraint(given["fun"], 0.0, limit, jac), n, box)
         plain = {**given, "fun": guarded.fun, "args": tuple(args)}
         if callable(jac):
             plain["jac"] = guarded.jac
-        return Constraint(plain, lambda x: guarded.fun(x, *args), 0.0, limit)
+        return Constraint(plain, lambda x: guarded.fun(x, *args), 0.0, limit, not_finite)
     raise InvalidInputError(
         f"A constraint is {given!r}, expected scipy.optimize.LinearConstraint, "
         "NonlinearConstraint or a dict with 'type' ('eq' or 'ineq') and 'fun'."
     )
 
 
-def _guarded(given: NonlinearConstraint, n: int, box: _Box) -> NonlinearConstraint:
-    """Return a constraint with functions that are asked inside the bounds, and checked."""
+def _guarded(
+    given: NonlinearConstraint, n: int, box: _Box
+) -> tuple[NonlinearConstraint, list[str]]:
+    """Return a constraint with functions that are asked inside the bounds, and checked.
+
+    And what they returned that is not finite.
+    """
     step, (lower, upper, size) = given.finite_diff_rel_step, _limits(given)
     usable = {
         "fun": callable(given.fun),
@@ -106,7 +113,7 @@ def _guarded(given: NonlinearConstraint, n: int, box: _Box) -> NonlinearConstrai
                 "scipy.optimize.NonlinearConstraint takes."
             )
     functions = _Functions(given, n, box, size)
-    return NonlinearConstraint(
+    guarded = NonlinearConstraint(
         functions.values,
         lower,
         upper,
@@ -117,6 +124,7 @@ def _guarded(given: NonlinearConstraint, n: int, box: _Box) -> NonlinearConstrai
         finite_diff_rel_step=step,
         finite_diff_jac_sparsity=given.finite_diff_jac_sparsity,
     )
+    return guarded, functions.not_finite
 
 
 class _Functions:
@@ -129,6 +137,7 @@ class _Functions:
         self._given, self._n, self._box = given, n, box
         self._jac = trainable(given.jac)
         self._size = None if size == 1 else size
+        self.not_finite: list[str] = []
 
     def _inside(self, x: Array) -> Array:
         return np.copy(x) if self._box[0] is None else np.clip(x, *self._box)
@@ -141,6 +150,9 @@ class _Functions:
         if values.ndim > 1 and values.size == max(values.shape):
             values = values.reshape(-1)
         self._size = values.size if self._size is None else self._size
+        if not np.isfinite(values).all():
+            name = getattr(self._given.fun, "__name__", repr(self._given.fun))
+            self.not_finite[:] = [f"{name:.80} returned {values} at x = {x}"]
         sizes = ((self._size,),) if self._size != 1 else ((), (1,))
         return shaped(values, sizes, "A constraint")
 
@@ -164,6 +176,7 @@ def _limits(given: Any) -> tuple[Array, Array, int]:
     lower, upper, kept = map(as_numbers, (given.lb, given.ub, given.keep_feasible))
     sizes = {a.size for a in (lower, upper, kept) if a.shape not in ((), (1,))}
     is_vector = len(sizes) <= 1 and max(a.ndim for a in (lower, upper, kept)) <= 1
+    is_vector &= (lower.size == 0) == (upper.size == 0)
     if not is_vector or any(np.isnan(a).any() for a in (lower, upper, kept)):
         raise InvalidInputError(
             f"lb, ub and keep_feasible of a constraint are {given.lb!r:.80}, {given.ub!r:.80} and "

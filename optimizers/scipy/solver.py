@@ -113,9 +113,10 @@ class ScipySolver(Solver):
             if info.unfinished is not None and not is_scipys:
                 self._keep(run, info.unfinished.found(error))
             if is_scipys:
+                constraint = _not_finite(problem) or "a constraint or hess returned"
                 raise InvalidInputError(
-                    f"SciPy's {self._method} cannot go on with an option, or with what a "
-                    f"constraint or hess returned, and says: {words_of(error)}"
+                    f"SciPy's {self._method} cannot go on with an option, or with what "
+                    f"{constraint}, and says: {words_of(error)}"
                 ) from error
             raise
         finally:
@@ -179,6 +180,8 @@ class ScipySolver(Solver):
         default = StopReason.CONVERGED if success else StopReason.OTHER
         words = (stop for words, stop in self._info.words.items() if words in message)
         stop = next(words, None) or self._info.stops.get(status, default)
+        if not success and _not_finite(run.problem):
+            message = f"{message}. A constraint, {_not_finite(run.problem)}."
         self._keep(run, raw)
         x = free.whole(raw.x)
         if success and self._info.ends_unknown:
@@ -193,6 +196,11 @@ class ScipySolver(Solver):
     def _keep(self, run: Run, raw: Mapping[str, Any]) -> None:
         """Put what SciPy's result has further into the run's."""
         run.extra.update({k: v for k, v in raw.items() if k not in _OWN_ENTRIES})
+
+
+def _not_finite(problem: Problem) -> str:
+    """Return what a constraint returned that is not finite, and where, in words; or none."""
+    return next((words for c in problem.constraints for words in c.not_finite), "")
 
 
 def _is_scipys(error: BaseException) -> bool:

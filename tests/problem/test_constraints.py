@@ -3,6 +3,7 @@ import pytest
 from scipy import sparse
 from scipy.optimize import BFGS, LinearConstraint, NonlinearConstraint, minimize
 
+import optimizers
 from optimizers import (
     SLSQP,
     InvalidInputError,
@@ -262,3 +263,36 @@ def test_a_tolerance_that_is_given_for_constraints_holds(method, options):
     result = SciPyOptimizer(method, options=options).minimize(distance, [0.3, 0.4], constraints=one)
     assert result.maxcv > 5e-4
     assert result.success
+
+
+@pytest.mark.filterwarnings("ignore:delta_grad:UserWarning")
+@pytest.mark.parametrize("name", ["SLSQP", "TrustConstr"])
+@pytest.mark.parametrize("form", ["dict", "NonlinearConstraint"])
+def test_a_constraint_that_is_nan_is_named(name, form):
+    def total(x):
+        return np.nan if x[0] > 0.2 else x.sum()
+
+    def other(x):
+        return 5 - x[0]
+
+    both = [
+        {"type": "ineq", "fun": fun} if form == "dict" else NonlinearConstraint(fun, 0, 9)
+        for fun in (other, total)
+    ]
+    try:
+        told = str(
+            getattr(optimizers, name)()
+            .minimize(lambda x: float(((x - 1) ** 2).sum()), [0.0, 0.1], constraints=both)
+            .message
+        )
+    except optimizers.InvalidInputError as error:
+        told = str(error)
+    assert "total returned nan at x = [" in told
+
+
+def test_limits_of_no_components_are_named_before_the_first_evaluation():
+    def never(x):
+        raise AssertionError("evaluated")
+
+    with pytest.raises(optimizers.InvalidInputError, match=r"lb, ub .* are \(\), 9"):
+        optimizers.SLSQP().minimize(never, [0.0], constraints=NonlinearConstraint(never, (), 9))

@@ -122,7 +122,11 @@ def _ended(run: Run, end: LbfgsbEnd) -> Outcome:
     if known is not None and reason is StopReason.FUN and is_misled(run, known):
         words = "ABNORMAL: NO PROGRESS AFTER VALUES THAT ARE NAN"
         return Outcome(end.x, False, 2, words, StopReason.NO_PROGRESS, known)
-    return Outcome(end.x, end.status == 0, end.status, end.message, reason, known)
+    # SciPy's says no more than ABNORMAL of a line search that finds nothing; so do its functions.
+    is_silent = end.message.endswith(": ") and not run.waves.propagates_nonfinite
+    words = f"{end.message.rstrip()} THE LINE SEARCH FOUND NO LOWER POINT"
+    words = words if is_silent else end.message
+    return Outcome(end.x, end.status == 0, end.status, words, reason, known)
 
 
 def _curved_pairs(made: Sequence[Kernel], m: int) -> tuple[Array, Array]:

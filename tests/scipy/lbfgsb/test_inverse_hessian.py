@@ -340,3 +340,9 @@ def test_a_result_operator_survives_pickling_and_copying(again):
     other = again(result.hess_inv)
     assert np.array_equal(other.todense(), result.hess_inv.todense())
     assert len(pickle.dumps(result.hess_inv)) < 4_000
+
+
+def test_a_line_search_that_finds_nothing_is_told_in_words():
+    # The gradient has the wrong sign.
+    result = optimizers.LBFGSB().minimize(lambda x: float(x @ x), [1.0, 2.0], lambda x: -2 * x)
+    assert result.message.startswith("ABNORMAL: THE LINE SEARCH")
