@@ -17,6 +17,7 @@ from optimizers.asktell.drivers import check_free
 from optimizers.errors import InvalidInputError, words_of
 from optimizers.evaluation.answers import as_gradient, as_matrix
 from optimizers.problem.derivatives import Given, Joint
+from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run.budget import StopRun
 from optimizers.run.fast_path import fast_gradient, fast_path, fast_value
