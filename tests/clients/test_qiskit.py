@@ -332,59 +332,6 @@ class TestGroupsOfSPSA:
         assert calls == [(4, 6)] * 3
 
 
-def adaptive(optimizer, estimator, sampler):
-    start = QuantumCircuit(2)
-    start.x(0)
-    with warnings.catch_warnings():  # a class that Qiskit 2.1 deprecates, and AdaptVQE needs
-        warnings.simplefilter("ignore")
-        pool = [SparsePauliOp(pauli) for pauli in ("XY", "YX", "YI", "IY")]
-        circuit = EvolvedOperatorAnsatz(pool, initial_state=start)
-        inner = VQE(estimator, circuit, optimizer)
-        AdaptVQE(inner, max_iterations=2).compute_minimum_eigenvalue(H2)
-
-
-def deflated(optimizer, estimator, sampler):
-    given = estimator, ComputeUncompute(sampler), ansatz(), optimizer
-    VQD(*given, k=2, betas=[3.0], initial_point=X0).compute_eigenvalues(H2)
-
-
-def projected(optimizer, estimator, sampler):
-    TestPVQD().evolved(sampler, optimizer, use_parameter_shift=True)
-
-
-JOBS_OF = {
-    "VQE": lambda optimizer, estimator, sampler: vqe(estimator, optimizer),
-    "AdaptVQE": adaptive,
-    "VQD": deflated,
-    "PVQD": projected,
-}
-SWAPPED = {
-    "SPSA": (QISKITS_SPSA(maxiter=3), SPSA(maxiter=3)),
-    "L_BFGS_B": (QISKITS_L_BFGS_B(maxiter=3), LBFGSB(maxiter=3)),
-    "NFT": (QISKITS_NFT(maxfev=20), NFT(maxfev=20)),
-    # Where it succeeds, ours evaluates the gradient at its end, once.
-    "SLSQP": (QISKITS_SLSQP(maxiter=1), SLSQP(maxiter=1)),
-    # Its maxiter counts iterations here.
-    "COBYLA": (QISKITS_COBYLA(maxiter=20), COBYLA(maxfun=20)),
-}
-
-
-@pytest.mark.filterwarnings("ignore:scipy.optimize. The `disp`:DeprecationWarning")
-@pytest.mark.filterwarnings("ignore:COBYLA ignores|NFT ignores|SPSA ignores")
-@pytest.mark.filterwarnings("ignore:.*SparseEfficiencyWarning|.*splu|spsolve")
-@pytest.mark.parametrize("name", SWAPPED)
-@pytest.mark.parametrize("client", JOBS_OF)
-def test_no_client_makes_more_jobs_for_ours_than_for_qiskits(client, name):
-    jobs, points = [], []
-    for optimizer in SWAPPED[name]:
-        estimator, sampler = CountingEstimator(), CountingSampler(1)
-        JOBS_OF[client](optimizer, estimator, sampler)
-        jobs.append(len(estimator.jobs) + len(sampler.jobs))
-        points.append(sum(map(len, estimator.jobs)) + sum(sampler.jobs))
-    assert 0 < jobs[1] <= jobs[0]
-    assert points[1] <= points[0]
-
-
 class TestSamplingVQE:
     @every_noisy
     def test_comes_near_on_shots(self, row, sampler):
@@ -484,3 +431,56 @@ class TestPVQD:
         result = self.evolved(sampler, way(LBFGSB(maxfun=4)))
         assert min(result.fidelities) > 0.97
         assert set(sampler.jobs) == {1, 16}  # a value; its parameter shifts
+
+
+def adaptive(optimizer, estimator, sampler):
+    start = QuantumCircuit(2)
+    start.x(0)
+    with warnings.catch_warnings():  # a class that Qiskit 2.1 deprecates, and AdaptVQE needs
+        warnings.simplefilter("ignore")
+        pool = [SparsePauliOp(pauli) for pauli in ("XY", "YX", "YI", "IY")]
+        circuit = EvolvedOperatorAnsatz(pool, initial_state=start)
+        inner = VQE(estimator, circuit, optimizer)
+        AdaptVQE(inner, max_iterations=2).compute_minimum_eigenvalue(H2)
+
+
+def deflated(optimizer, estimator, sampler):
+    given = estimator, ComputeUncompute(sampler), ansatz(), optimizer
+    VQD(*given, k=2, betas=[3.0], initial_point=X0).compute_eigenvalues(H2)
+
+
+def projected(optimizer, estimator, sampler):
+    TestPVQD().evolved(sampler, optimizer, use_parameter_shift=True)
+
+
+JOBS_OF = {
+    "VQE": lambda optimizer, estimator, sampler: vqe(estimator, optimizer),
+    "AdaptVQE": adaptive,
+    "VQD": deflated,
+    "PVQD": projected,
+}
+SWAPPED = {
+    "SPSA": (QISKITS_SPSA(maxiter=3), SPSA(maxiter=3)),
+    "L_BFGS_B": (QISKITS_L_BFGS_B(maxiter=1), LBFGSB(maxiter=1)),
+    "NFT": (QISKITS_NFT(maxfev=20), NFT(maxfev=20)),
+    # Where it succeeds, ours evaluates the gradient at its end, once.
+    "SLSQP": (QISKITS_SLSQP(maxiter=1), SLSQP(maxiter=1)),
+    # Its maxiter counts iterations here.
+    "COBYLA": (QISKITS_COBYLA(maxiter=20), COBYLA(maxfun=20)),
+}
+
+
+@pytest.mark.filterwarnings("ignore:scipy.optimize. The `disp`:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:COBYLA ignores|NFT ignores|SPSA ignores")
+@pytest.mark.filterwarnings("ignore:.*SparseEfficiencyWarning|.*splu|spsolve")
+@pytest.mark.parametrize("name", SWAPPED)
+@pytest.mark.parametrize("client", JOBS_OF)
+def test_no_client_makes_more_jobs_for_ours_than_for_qiskits(client, name):
+    jobs, points = [], []
+    for optimizer in SWAPPED[name]:
+        estimator, sampler = CountingEstimator(), CountingSampler(1)
+        JOBS_OF[client](optimizer, estimator, sampler)
+        jobs.append(len(estimator.jobs) + len(sampler.jobs))
+        points.append(sum(map(len, estimator.jobs)) + sum(sampler.jobs))
+    assert 0 < jobs[1] <= jobs[0]
+    assert points[1] <= points[0]
