@@ -60,7 +60,8 @@ def _is_borne_out(run: Run, began: Evaluation, end: Evaluation) -> bool:
         return False
     steps = np.diag(_NEAR * np.maximum(1.0, np.abs(end.x)))
     values = run.probe(np.array([run.problem.clip(end.x + step) for step in (*steps, *-steps)]))
-    return not (values < end.fun - _ALIKE * scale).any()
+    # Where there are no values beside it, nothing tells it from any other point.
+    return bool(np.isfinite(values).any()) and not (values < end.fun - _ALIKE * scale).any()
 
 
 def feasible(tolerance: float) -> Callable[[Solve], Solve]:

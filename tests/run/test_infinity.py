@@ -12,6 +12,7 @@ from optimizers import (
     BFGS,
     COBYLA,
     COBYQA,
+    GSLS,
     LBFGSB,
     NELDER_MEAD,
     POWELL,
@@ -155,3 +156,11 @@ def test_slsqp_comes_back_from_far_beyond_as_scipys_does(start, has_jac):
     assert ours.fun == pytest.approx(theirs.fun, abs=1e-6)
     assert ours.nfev <= theirs.nfev + 2  # the end may be looked at again
     assert ours.nrejected > 0
+
+
+@pytest.mark.parametrize("cls", [COBYLA, COBYQA, GSLS, NELDER_MEAD, POWELL])
+def test_an_end_among_nothing_but_inf_is_not_a_success(cls):
+    start = [20.0, 5.0]
+    result = make(cls).minimize(lambda x: 7.0 if x.tolist() == start else math.inf, start)
+    assert not result.success
+    assert result.fun == 7.0
