@@ -10,6 +10,7 @@ from optimizers._types import ArrayLike, BoundsLike, Objective
 from optimizers.errors import warn_user
 from optimizers.evaluation.choose import evaluator_by
 from optimizers.evaluation.evaluator import Evaluator
+from optimizers.evaluation.marks import with_options
 from optimizers.evaluation.task import Form
 from optimizers.gradients.source import GradientSource, Jacobian
 from optimizers.journal.header import header_of
@@ -44,6 +45,9 @@ class Composed(Configured, Declaring):
         self, fun: Objective, x0: ArrayLike, jac: Jacobian, bounds: BoundsLike, **further: Any
     ) -> Problem:
         """Return the problem that the arguments of :meth:`minimize` describe."""
+        given = {name: self._options.get(name) for name in ("loss", "f_scale")}
+        if any(value is not None for value in given.values()):
+            fun = with_options(fun, **given)
         name, levels = type(self).__name__, self.get_support_level()
         return Problem.check(name, levels, fun, x0, jac, bounds, **further)
 

@@ -181,6 +181,13 @@ def with_own_loss(fun: _F, *, is_required: bool = False) -> _F:
     return fun if loss is None else with_loss(fun, loss)
 
 
+def with_options(fun: _F, loss: Any = None, f_scale: float | None = None) -> _F:
+    """Return an objective of residuals with another loss or scale, where an option says so."""
+    known: Loss = _mark_of(fun, _RESIDUALS) or Loss()
+    scale = known.f_scale if f_scale is None else f_scale
+    return with_loss(fun, Loss(known.rho if loss is None else loss, scale))
+
+
 def _mark_of(fun: object, mark: str) -> Any:
     found = getattr(fun, mark, None)
     # The method that makes an object an objective may have it.

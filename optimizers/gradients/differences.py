@@ -174,10 +174,7 @@ class Differences(GradientSource):
         See :meth:`GradientSource.plan`. Where ``precision`` is coarser than double precision,
         one-sided differences become central, and no step is shorter than the default for it.
         """
-        kind = self.kind
-        if precision > EPS and kind == "2-point":
-            kind = "3-point"
-        h = self._steps(x, kind, precision)
+        kind, h = self.steps(x, precision)
         if kind == "cs":
             if lower is not None and upper is not None:
                 h = np.where(lower == upper, 0.0, h)
@@ -186,6 +183,13 @@ class Differences(GradientSource):
             return one_sided(x, h, lower, upper)
         build = richardson if kind == "richardson" else central
         return build(x, np.abs(h), lower, upper)
+
+    def steps(self, x: Array, precision: float) -> tuple[str, Array]:
+        """Return the kind of differences that suits values of this precision, and their steps."""
+        kind = self.kind
+        if precision > EPS and kind == "2-point":
+            kind = "3-point"
+        return kind, self._steps(x, kind, precision)
 
     def _steps(self, x: Array, kind: str, precision: float) -> Array:
         power = 1 / (_ORDER[kind] + 1)

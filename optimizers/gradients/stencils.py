@@ -56,13 +56,9 @@ def one_sided(x: Array, h: Array, lower: Array | None, upper: Array | None) -> P
 
         steps = taken.copy()
         steps[failed] = back
-        return RowsPlan(
-            others, refold, lambda: _spread(x, moved, np.sqrt(2) / abs(steps)), _takes_rows=True
-        )
+        return RowsPlan(others, refold, lambda: _spread(x, moved, np.sqrt(2) / abs(steps)))
 
-    return RowsPlan(
-        points, fold, lambda: _spread(x, moved, np.sqrt(2) / abs(taken)), retry, _takes_rows=True
-    )
+    return RowsPlan(points, fold, lambda: _spread(x, moved, np.sqrt(2) / abs(taken)), retry)
 
 
 @dataclass(frozen=True)
@@ -81,12 +77,12 @@ class Pairs:
     central: NDArray[np.bool_]
     points: Array
 
-    def slopes(self, f0: float, values: Array) -> tuple[Array, Array]:
+    def slopes(self, f0: float | Array, values: Array) -> tuple[Array, Array]:
         """Return the slopes to both probes; nan where there is no first one."""
         f1, f2 = self._split(values)
         return (f1 - f0) / self.d1, (f2 - f0) / self.d2
 
-    def fold(self, f0: float, values: Array) -> Array:
+    def fold(self, f0: float | Array, values: Array) -> Array:
         """Return the derivatives of the moved variables."""
         f1, f2 = self._split(values)
         near, far = self.slopes(f0, values)
@@ -212,13 +208,19 @@ def _plan(
 
 def probe_pairs(x: Array, h: Array, lower: Array | None, upper: Array | None) -> Pairs:
     """Return two probes for each variable that has room: what :func:`central` is made of."""
-    # Central where both sides have room; else three points on the roomier side.
-    below, above = room(x, lower, upper)
+    is_central, near, far = pair_steps(h, *room(x, lower, upper))
+    moved = np.flatnonzero(far)
+    return _probe(x, moved, is_central[moved], near[moved], far[moved], lower, upper)
+
+
+def pair_steps(h: Array, below: Array, above: Array) -> tuple[NDArray[np.bool_], Array, Array]:
+    """Return where differences are central, and the steps of both probes of each variable.
+
+    They are central where both sides have room; else there are three points on the roomier side.
+    """
     is_central = (h <= below) & (h <= above)
     far = np.where(is_central, h, inside(2 * h, below, above))
-    moved = np.flatnonzero(far)
-    far, is_central = far[moved], is_central[moved]
-    return _probe(x, moved, is_central, np.where(is_central, -far, far / 2), far, lower, upper)
+    return is_central, np.where(is_central, -far, far / 2), far
 
 
 def _probe(

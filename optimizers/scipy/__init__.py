@@ -5,6 +5,7 @@ from optimizers.scipy.fmin_l_bfgs_b import _minimize_lbfgsb, fmin_l_bfgs_b, mini
 from optimizers.scipy.fmin_tnc import fmin_tnc, minimize_tnc
 from optimizers.scipy.gradient import BFGS, CG, L_BFGS_B, LBFGSB, SLSQP, TNC, TrustConstr
 from optimizers.scipy.lbfgsb.inverse_hessian import LbfgsInvHessProduct
+from optimizers.scipy.least_squares import DOGBOX, TRF
 from optimizers.scipy.newton import Dogleg, NewtonCG, TrustExact, TrustKrylov, TrustNCG
 from optimizers.scipy.scipy_optimizer import SciPyOptimizer
 from optimizers.scipy.tnc.codes import (
@@ -33,6 +34,7 @@ __all__ = [
     "COBYLA",
     "COBYQA",
     "CONSTANT",
+    "DOGBOX",
     "FCONVERGED",
     "INFEASIBLE",
     "LBFGSB",
@@ -53,6 +55,7 @@ __all__ = [
     "RCSTRINGS",
     "SLSQP",
     "TNC",
+    "TRF",
     "USERABORT",
     "XCONVERGED",
     "Dogleg",

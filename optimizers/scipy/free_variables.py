@@ -8,6 +8,7 @@ import numpy as np
 import scipy.optimize
 from numpy.typing import NDArray
 from scipy.sparse import issparse
+from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 from optimizers._types import Array
 from optimizers.gradients.differences import Differences
@@ -116,6 +117,14 @@ class FreeVariables:
     def part(self, vector: Array) -> Array:
         """Return the free ones of all variables, without a copy if that may be: it may be large."""
         return vector if self.is_all else vector[self.mask]
+
+    def columns(self, matrix: Any) -> Any:
+        """Return the columns of a Jacobian that are of the free variables."""
+        if self.is_all:
+            return matrix
+        if isinstance(matrix, LinearOperator):
+            return matrix @ aslinearoperator(np.eye(self.mask.size)[:, self.mask])
+        return matrix[:, self.mask]
 
     def function(self, function: Callable[[Array], Any]) -> Callable[[Array], Any]:
         """Return a function of all variables as one of the free ones."""

@@ -19,7 +19,7 @@ from optimizers.support import SupportLevel as Level, SupportLevels, levels
 #: The options that limit a run.
 _LIMITS = ("maxiter", "maxfev")
 #: What makes a limit one that is not met before others: more than the points that begin a run.
-_FAR = 10_000
+FAR = 10_000
 #: What three times fits into an integer of SciPy's compiled code.
 _MOST = 500_000_000
 #: SciPy's words for what a callback ends.
@@ -42,7 +42,7 @@ class Solver(ABC):
         """Return itself, with the limits that hold for a run in the place of its defaults."""
         if limits and not self._info.takes_any:
             # So far that whatever else is given comes before.
-            far = min(3 * max(limits.values()), _MOST) + _FAR
+            far = min(3 * max(limits.values()), _MOST) + FAR
             unset = [name for name in _LIMITS if name in self._info.known and name not in limits]
             self._given = {**self._given, **dict.fromkeys(unset, far)}
         return self
@@ -70,6 +70,7 @@ class Method:
     bounds: Level = Level.ignored
     constraints: Level = Level.not_supported
     hessian: Level = Level.ignored
+    residuals: Level = Level.supported
     #: Whether it wants the gradient at each point where it wants the value, so that both are best
     #: evaluated in one wave.
     joint: bool = False
@@ -143,6 +144,7 @@ class Method:
             bounds=self.bounds,
             constraints=self.constraints,
             hessian=self.hessian,
+            residuals=self.residuals,
         )
 
     @property

@@ -7,14 +7,34 @@ from dataclasses import replace
 import numpy as np
 import scipy.optimize
 
+from optimizers._arrays import as_numbers
 from optimizers._types import Array
-from optimizers.options.table import LEVEL, NUMBER, STEPS, TRUTH, Option, array, choice
+from optimizers.options.table import (
+    LEVEL,
+    NUMBER,
+    STEPS,
+    TRUTH,
+    Option,
+    anything,
+    array,
+    choice,
+    expecting,
+    limit,
+)
 from optimizers.result import StopReason as Stop
 from optimizers.scipy import locks, unfinished
 from optimizers.scipy.lbfgsb.solver import LbfgsbSolver
+from optimizers.scipy.least_squares_solver import LeastSquaresSolver
 from optimizers.scipy.method import CALLBACK_ENDED, Method
 from optimizers.scipy.nelder_mead import NelderMeadSolver
-from optimizers.scipy.options import LBFGSB_OPTIONS, PAIR_OF_LIMITS, TNC_OPTIONS, like, shared
+from optimizers.scipy.options import (
+    LBFGSB_OPTIONS,
+    LOSS_OPTIONS,
+    PAIR_OF_LIMITS,
+    TNC_OPTIONS,
+    like,
+    shared,
+)
 from optimizers.scipy.solver import CustomSolver, ScipySolver
 from optimizers.scipy.tnc.solver import TncSolver
 from optimizers.support import SupportLevel as Level
@@ -75,6 +95,49 @@ def _trust_region(*further: Option, callable_hessian: bool = False) -> Method:
 def _simplex_size(spacing: float) -> float:
     """Return what SciPy gets to where values are coarse; a name, so that methods can be pickled."""
     return 5e-5
+
+
+_SCALE = expecting(
+    '``"jac"`` or array_like of shape (n,)',
+    "'jac' or numbers > 0",
+    lambda value: value == "jac" if isinstance(value, str) else bool((as_numbers(value) > 0).all()),
+)
+_LEAST_SQUARES = Method(
+    LeastSquaresSolver,
+    options=(
+        like("ftol", default=1e-8, check=NUMBER.or_none).means(
+            "Stop when the value falls by less than this part of it, and the model is adequate."
+        ),
+        like("xtol", default=1e-8, check=NUMBER.or_none).means(
+            "Stop when a step is shorter than this part of the variables' norm."
+        ),
+        like("gtol", default=1e-8, check=NUMBER.or_none).means(
+            "Stop when the gradient, scaled by the room to the bounds, is smaller."
+        ),
+        Option("x_scale", None, replace(_SCALE, shapes=_EACH.shapes)).means(
+            'Characteristic sizes of the variables, or ``"jac"``: what the Jacobian\'s columns say.'
+        ),
+        *LOSS_OPTIONS,
+        Option("max_nfev", None, limit(1).or_none).means(
+            "Most points at which SciPy asks for residuals, those of differences not counted; 100 "
+            "times the number of variables by default. The hard limit of all is ``maxfun``."
+        ),
+        Option("tr_solver", None, choice("exact", "lsmr").or_none).means(
+            "How a step is found: for dense Jacobians, or for large sparse ones."
+        ),
+        Option("tr_options", None, anything("dict").or_none).means(
+            "Options of that, as SciPy takes them."
+        ),
+        *shared("jac_sparsity"),
+        Option("verbose", 0, LEVEL).means("How much SciPy prints: 0 to 2."),
+    ),
+    bounds=Level.supported,
+    residuals=Level.required,
+    differences=("diff_step",),
+    tol=("ftol", "xtol", "gtol"),
+    strips_fixed=True,
+    stops={0: Stop.MAXFUN, 1: Stop.GRADIENT, 2: Stop.FUN, 3: Stop.STEP, 4: Stop.CONVERGED},
+)
 
 
 METHODS: dict[str, Method] = {
@@ -306,6 +369,8 @@ METHODS: dict[str, Method] = {
         probes_outside=True,
         stops={0: Stop.MAXITER, 1: Stop.GRADIENT, 2: Stop.STEP, 4: Stop.INFEASIBLE},
     ),
+    "trf": _LEAST_SQUARES,
+    "dogbox": _LEAST_SQUARES,
     "dogleg": _trust_region(callable_hessian=True),
     "trust-ncg": _trust_region(),
     "trust-exact": _trust_region(callable_hessian=True),

@@ -64,6 +64,11 @@ _TABLE = (
         "Absolute step of the finite differences that stand in for a gradient that is not given."
     ),
     Option("finite_diff_rel_step", None, STEPS).means("Relative step of finite differences."),
+    Option("diff_step", None, STEPS).means("Relative step of finite differences."),
+    Option("jac_sparsity", None, anything("array_like or sparse matrix of shape (m, n)")).means(
+        "Where the Jacobian may be other than zero. Then columns that have no row in common share "
+        "a probe of finite differences, and the method gets a sparse Jacobian."
+    ),
     # How a method goes.
     Option("c1", 1e-4, _PART).means("Armijo condition of the line search."),
     Option("c2", 0.9, _PART).means("Curvature condition of the line search."),
@@ -138,6 +143,17 @@ def as_scipys_limit(option: Option) -> Option:
 PAIR_OF_LIMITS = (
     like("maxiter", check=_open(0)).means("Maximum number of iterations."),
     like("maxfev", check=_open(1)),
+)
+
+
+#: What an algorithm for residuals may have in the place of what its objective is marked with.
+LOSS_OPTIONS = (
+    Option("loss", None, anything("str or callable").or_none).means(
+        "What outliers count, if another than that of :func:`residuals`."
+    ),
+    Option("f_scale", None, NUMBER.or_none).means(
+        "The residual from which on one is an outlier, if another than that of :func:`residuals`."
+    ),
 )
 
 

@@ -20,6 +20,7 @@ from optimizers.errors import (
 )
 from optimizers.evaluation.arguments import with_arguments
 from optimizers.gradients.source import GradientSource, Jacobian
+from optimizers.gradients.sparse import sparse_source
 from optimizers.optimizer import Optimizer
 from optimizers.options.configured import as_options, check_agreement, own, same
 from optimizers.options.settings import (
@@ -314,8 +315,11 @@ class SciPyOptimizer(Optimizer):
 
     @override
     def _differences(self, problem: Problem) -> GradientSource:
-        step, relative = (self._options.get(name) for name in ("eps", "finite_diff_rel_step"))
-        return differences_for(problem.derivatives, step, relative)
+        names = ("eps", "finite_diff_rel_step", "diff_step", "jac_sparsity")
+        step, *relative, sparsity = (self._options.get(name) for name in names)
+        first = next((given for given in relative if given is not None), None)
+        source = differences_for(problem.derivatives, step, first)
+        return source if sparsity is None else sparse_source(source, sparsity)
 
     @override
     def _has_user_steps(self, problem: Problem) -> bool:

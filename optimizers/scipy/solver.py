@@ -72,11 +72,7 @@ class ScipySolver(Solver):
             or run.penalizes
             or is_drawn
         )
-        both = fast_path(run, reuse=True)
-        gradient = (lambda x: both(x)[1].copy()) if joint else fast_gradient(run)
-        value = (lambda x: both(x)[0]) if joint else fast_value(run)
-        if info.fits_parabolas:
-            value = _steep(run, value)
+        value, gradient = self._functions(run, is_joint=joint)
         free = FreeVariables(problem, info.strips_fixed)
         keeps_all = "return_all" in info.known and self._given.get("return_all")
         all_points = {"allvecs": [problem.x0.copy()]} if keeps_all else {}
@@ -96,18 +92,7 @@ class ScipySolver(Solver):
                 check_free(str(self._method), run)
             value = info.lock.released(value)
         try:
-            raw = scipy.optimize.minimize(
-                free.function(value),
-                free.x0,
-                method=self._method,
-                jac=gradient if takes_gradient else None,
-                hess=self._hessian(run),
-                hessp=self._product(run),
-                bounds=free.bounds,
-                constraints=free.constraints(info.probes_outside),
-                callback=on_iteration,
-                options=self._options(run),
-            )
+            raw = self._called(run, free, value, gradient, on_iteration)
         except BaseException as error:  # what it has found is for going on, whatever ends it
             is_scipys = isinstance(error, Exception) and _is_scipys(error)
             self._keep(run, latest)
@@ -125,6 +110,37 @@ class ScipySolver(Solver):
         if keeps_all:
             raw.update(all_points)  # in SciPy's own list, Newton-CG has changed them
         return self._outcome(run, raw, free)
+
+    def _functions(
+        self, run: Run, *, is_joint: bool
+    ) -> tuple[Callable[[Array], Any], Callable[[Array], Any]]:
+        """Return objective and gradient as the method calls them, in one evaluation if joint."""
+        both = fast_path(run, reuse=True)
+        gradient = (lambda x: both(x)[1].copy()) if is_joint else fast_gradient(run)
+        value = (lambda x: both(x)[0]) if is_joint else fast_value(run)
+        return (_steep(run, value) if self._info.fits_parabolas else value), gradient
+
+    def _called(
+        self,
+        run: Run,
+        free: FreeVariables,
+        value: Callable[[Array], Any],
+        gradient: Callable[[Array], Any],
+        on_iteration: Callable[..., None],
+    ) -> Any:
+        """Return what SciPy's function makes of the problem in the free variables."""
+        return scipy.optimize.minimize(
+            free.function(value),
+            free.x0,
+            method=self._method,
+            jac=gradient if self._info.gradient >= SupportLevel.supported else None,
+            hess=self._hessian(run),
+            hessp=self._product(run),
+            bounds=free.bounds,
+            constraints=free.constraints(self._info.probes_outside),
+            callback=on_iteration,
+            options=self._options(run),
+        )
 
     def _options(self, run: Run) -> dict[str, Any]:
         """Return the options for SciPy, without those that the run takes care of."""
@@ -206,9 +222,9 @@ def _not_finite(problem: Problem) -> str:
 
 def _is_scipys(error: BaseException) -> bool:
     """Return whether SciPy raised an error by itself, and no function that it called."""
-    trace = error.__traceback__
-    frames = [] if trace is None else [frame for frame, _ in traceback.walk_tb(trace.tb_next)]
-    names = [str(frame.f_globals.get("__name__")) for frame in frames]
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    own = 2  # solve, and what calls SciPy
+    names = [str(frame.f_globals.get("__name__")) for frame in frames[own:]]
     is_all = all(name.partition(".")[0] in ("scipy", "numpy") for name in names)
     return is_all and not isinstance(error, Warning)  # one that a filter made an error
 
