@@ -4,8 +4,11 @@ import contextlib
 import math
 from typing import Any
 
+import numpy as np
+
 from optimizers._types import Array
 from optimizers.evaluation.answers import own_jacobian
+from optimizers.evaluation.losses import Loss
 from optimizers.problem.problem import Problem
 from optimizers.result import Best, OptimizerResult, StopReason, replayed_words
 from optimizers.run.budget import Budget
@@ -26,8 +29,8 @@ def result_so_far(
     With ``is_broken``, an error is on its way to the user, which no other may replace.
     """
     best = memory.best
-    if at is not None and at.residuals is None and problem.loss is not None:
-        at = memory.lookup(at.x) or at  # an algorithm may know of its end by itself
+    if problem.loss is not None and at is not None:
+        at = with_gradient(problem.loss, memory.lookup(at.x) if at.residuals is None else at) or at
     x = problem.x0.copy() if at is None else at.x.copy()
     return OptimizerResult(
         x=x,
@@ -49,6 +52,15 @@ def result_so_far(
         **({"maxcv": _violation(problem, x, is_broken)} if problem.constraints else {}),
         **extra,
     )
+
+
+def with_gradient(loss: Loss | None, known: Evaluation | None) -> Evaluation | None:
+    """Return what is known of a point, with the gradient if the Jacobian of residuals is known."""
+    if loss is None or known is None or known.jacobian is None or known.jac is not None:
+        return known
+    assert known.residuals is not None
+    product = known.jacobian.T @ loss.weighted(known.residuals)
+    return known._replace(jac=np.asarray(product, dtype=np.float64).ravel())
 
 
 def _fit(at: Evaluation | None) -> dict[str, Any]:

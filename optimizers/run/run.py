@@ -23,7 +23,7 @@ from optimizers.run.memory import Evaluation, Memory
 from optimizers.run.observers import Observer
 from optimizers.run.outcome import Outcome
 from optimizers.run.questions import Questions, Watch
-from optimizers.run.results import attach, result_so_far
+from optimizers.run.results import attach, result_so_far, with_gradient
 from optimizers.run.waves import Waves
 
 P = ParamSpec("P")
@@ -360,7 +360,7 @@ class Run:
             # A solver may end on a point that it computed anew and never evaluated.
             self.value(x)
             known = self.memory.lookup(x)
-        return replace(outcome, x=x, known=known)
+        return replace(outcome, x=x, known=with_gradient(self.problem.loss, known))
 
     def _finished(self, outcome: Outcome) -> OptimizerResult:
         """Return the result of an algorithm that ended by itself."""

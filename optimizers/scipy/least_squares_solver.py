@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from optimizers._types import Array
 from optimizers.evaluation.answers import own_jacobian
+from optimizers.run.fast_fit import fit_functions
 from optimizers.run.run import Run
 from optimizers.scipy.free_variables import FreeVariables
 from optimizers.scipy.method import FAR, Solver
@@ -29,21 +30,11 @@ class LeastSquaresSolver(ScipySolver):
         self, run: Run, *, is_joint: bool
     ) -> tuple[Callable[[Array], Any], Callable[[Array], Any]]:
         loss = run.problem.loss
-        assert loss is not None
-
-        def residuals(x: Array) -> Array:
-            (known,) = run.ask([x], gradients=is_joint, reuse=True).found
-            if known is None or known.residuals is None:  # a penalty: SciPy shortens its step
-                return np.full(run.memory.m or 0, np.inf)
-            return known.residuals.copy()
-
-        def jacobian(x: Array) -> Any:
-            (known,) = run.ask([x], values=False, gradients=True).found
-            assert known is not None
-            # With a loss, SciPy scales what it is handed.
-            return known.jacobian if loss.is_linear else own_jacobian(known.jacobian)
-
-        return residuals, jacobian
+        residuals, jacobian = fit_functions(run, is_joint=is_joint)
+        if loss is not None and loss.is_linear:
+            return residuals, jacobian
+        # With a loss, SciPy scales what it is handed.
+        return lambda x: residuals(x).copy(), lambda x: own_jacobian(jacobian(x))
 
     @override
     def _called(
@@ -54,7 +45,7 @@ class LeastSquaresSolver(ScipySolver):
         gradient: Callable[[Array], Any],
         on_iteration: Callable[..., None],
     ) -> Any:
-        loss, bounds, last = run.problem.loss, free.bounds, list[Array]()
+        loss, bounds, last = run.problem.loss, free.bounds, b""
         assert loss is not None
         given = self._options(run)
         for ours in ("loss", "f_scale", "jac_sparsity"):
@@ -67,14 +58,22 @@ class LeastSquaresSolver(ScipySolver):
         if np.ndim(options.get("x_scale", 0)):
             options["x_scale"] = free.part(np.asarray(options["x_scale"]))
 
-        def jacobian(x: Array) -> Any:
+        def of_free(x: Array) -> Any:
             found = free.columns(gradient(free.whole(x)))
-            if is_single and not isinstance(found, np.ndarray):
-                found = found @ np.eye(1)
+            return found if isinstance(found, np.ndarray) or not is_single else found @ np.eye(1)
+
+        derivative = gradient if free.is_all and not is_single else of_free
+        memory, is_watched, nit = run.memory, run.is_watched, run.nit
+
+        def jacobian(x: Array) -> Any:
+            nonlocal last, nit
+            found, before, last = derivative(x), last, x.tobytes()
             # SciPy asks at the start, and where an iteration ends on another point.
-            if last and not np.array_equal(last[0], x):
+            if is_watched and before not in (b"", last):
                 on_iteration(x)
-            last[:] = [x.copy()]
+            elif before not in (b"", last):
+                nit += 1
+                run.note_iterate(memory.last, nit)
             return found
 
         return scipy.optimize.least_squares(

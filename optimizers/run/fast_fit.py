@@ -1,0 +1,124 @@
+"""The quickest way from a solver's question for residuals, or their Jacobian, to the functions.
+
+What :mod:`optimizers.run.fast_path` is for values, in fewer cases: here a question costs less
+beside what a solver does with its answer.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from optimizers._types import Array
+from optimizers.evaluation.answers import non_finite
+from optimizers.evaluation.marks import is_vectorized
+from optimizers.problem.derivatives import Given
+from optimizers.run.memory import Evaluation
+from optimizers.run.run import Run
+
+
+def fit_functions(
+    run: Run, *, is_joint: bool
+) -> tuple[Callable[[Array], Any], Callable[[Array], Any]]:
+    """Return residuals and Jacobian as a solver calls them, both in one evaluation if joint.
+
+    Where there are none, residuals are infinite. Arrays are the run's own: do not change them.
+    """
+    if not is_joint and _is_usual(run):
+        return _direct(run)
+
+    def residuals(x: Array) -> Array:
+        (known,) = run.ask([x], gradients=is_joint, reuse=True).found
+        return _residuals(run, known)
+
+    def jacobian(x: Array) -> Any:
+        (known,) = run.ask([x], values=False, gradients=True).found
+        assert known is not None
+        return known.jacobian
+
+    return residuals, jacobian
+
+
+def _residuals(run: Run, known: Evaluation | None) -> Array:
+    if known is None or known.residuals is None:  # a penalty
+        return np.full(run.memory.m or 0, np.inf)
+    return known.residuals
+
+
+def _is_usual(run: Run) -> bool:
+    """Return whether each question is one call in this thread, and nobody follows it."""
+    problem, jac = run.problem, run.problem.derivatives.jac
+    is_given = isinstance(problem.derivatives, Given) and not is_vectorized(jac)
+    is_watched = run.watch is not None or problem.constraints
+    return run.waves.evaluator.facts.is_direct and is_given and not is_watched
+
+
+def _direct(run: Run) -> tuple[Callable[[Array], Any], Callable[[Array], Any]]:
+    problem, waves, budget, memory = run.problem, run.waves, run.budget, run.memory
+    fun, loss, n, propagates = problem.fun, problem.loss, problem.n, waves.propagates_nonfinite
+    jac: Any = problem.derivatives.jac
+    has_box, is_timed, limit = problem.lower is not None, budget.is_timed, budget.limit
+    ndarray, float64, record = np.ndarray, np.dtype(np.float64), tuple.__new__
+    assert loss is not None
+    value_of = None if loss.is_linear else loss.value
+
+    def residuals(x: Array) -> Any:
+        x = problem.clip(x) if has_box else x.copy()
+        if memory.last.is_at(x):
+            return _residuals(run, memory.last)
+        if budget.nfev >= limit or is_timed:
+            budget.check(1)
+        budget.nfev += 1
+        try:
+            found = fun(x.copy())
+            if type(found) is ndarray and found.dtype is float64 and found.shape == (memory.m,):
+                found = found.copy()
+            else:
+                found = loss.answer(found, 1, np.float64)[0, 2:]
+                memory.note_count(found.size)
+            value = 0.5 * found.dot(found).item() if value_of is None else value_of(found)
+            if value - value != 0.0:
+                value = loss.value(found)  # NaN or +inf
+                if not propagates:
+                    raise non_finite(value)
+                memory.has_nan = memory.has_nan or math.isnan(value)
+        except Exception as error:
+            return _residuals(run, waves.penalty_for(x, error))
+        known = memory.last = record(Evaluation, (x, value, None, found, None))
+        memory.recent.append(known)
+        # As in Memory.update_incumbent and Memory.store; there are no constraints here.
+        best = memory.best
+        if value > memory.worst:
+            memory.worst = value
+        if best is None or value < best.fun or best.fun != best.fun:
+            memory.best = memory.last_good = known
+        return found
+
+    def jacobian(x: Array) -> Any:
+        x = problem.clip(x) if has_box else x
+        known = memory.last if memory.last.is_at(x) else memory.lookup(x)
+        if known is None or known.residuals is None:
+            (known,) = run.ask([x], values=False, gradients=True).found
+        if known is None or known.jacobian is not None:
+            return None if known is None else known.jacobian
+        if is_timed:
+            budget.check_clock()
+        budget.njev += 1
+        try:
+            found = jac(x.copy())
+            if type(found) is ndarray and found.dtype is float64 and found.shape == (memory.m, n):
+                found = found.copy()
+                flat = found.ravel()
+                size = flat.dot(flat)  # quicker than to look at each: finite, if all are small
+            else:
+                size = math.nan
+            if size - size != 0.0:
+                found = waves.as_jacobian(found, n)
+        except Exception as error:
+            return run.questions.penalty_for_gradient(x, error, known).jacobian
+        # Its gradient is made when anybody looks.
+        memory.store(record(Evaluation, (known.x, known.fun, None, known.residuals, found)))
+        return found
+
+    return residuals, jacobian
