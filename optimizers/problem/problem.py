@@ -107,7 +107,10 @@ class Problem:
             "gradient": derivatives.jac is not None,
             "initial_point": x0 is not None,
             "constraints": _is_given(constraints),
-            "hessian": hess is not None or hessp is not None,
+            # Residuals have that of Gauss and Newton, where one is of use.
+            "hessian": hess is not None
+            or hessp is not None
+            or (loss is not None and levels.get("hessian", 0) >= SupportLevel.supported),
         }
         used = {what: _is_used(name, what, levels, is_given) for what, is_given in given.items()}
         if not used["gradient"]:

@@ -1,11 +1,39 @@
-"""Hessians of the user's whose failures are rejected, as values and gradients that fail are."""
+"""Hessians: that of residuals, and the user's, whose failures are rejected as values that fail."""
 
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+from scipy.sparse import diags_array, issparse
+from scipy.sparse.linalg import aslinearoperator
+
 from optimizers._types import Array
 from optimizers.errors import NonFiniteValueError
 from optimizers.run.run import Run
+
+
+def gauss_newton(run: Run) -> Callable[[Array], Any]:
+    """Return the Hessian of residuals without their own second derivatives: J^T J, weighted.
+
+    It is made of what the gradient was made of; where a point is rejected, it is the last one.
+    """
+    loss, last = run.problem.loss, [np.eye(run.problem.n)]
+    assert loss is not None
+
+    def hessian(x: Array) -> Any:
+        (known,) = run.ask([x], values=False, gradients=True).found
+        if known is None or known.residuals is None or known.jacobian is None:
+            return last[0]
+        jacobian, weights = known.jacobian, loss.curvature(known.residuals)
+        if isinstance(jacobian, np.ndarray):
+            last[0] = jacobian.T @ (weights[:, np.newaxis] * jacobian)
+        else:
+            diagonal = diags_array(weights)
+            weighted = diagonal if issparse(jacobian) else aslinearoperator(diagonal)
+            last[0] = jacobian.T @ (weighted @ jacobian)
+        return last[0]
+
+    return hessian
 
 
 def covered(run: Run, hessian: Callable[..., Any]) -> Callable[..., Any]:

@@ -21,7 +21,7 @@ from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run.budget import StopRun
 from optimizers.run.fast_path import fast_gradient, fast_path, fast_value
-from optimizers.run.hessians import covered
+from optimizers.run.hessians import covered, gauss_newton
 from optimizers.run.outcome import Outcome, outcome_of
 from optimizers.run.run import Run
 from optimizers.scipy.free_variables import FreeVariables
@@ -172,6 +172,9 @@ class ScipySolver(Solver):
         hess, hessp = run.problem.hess, run.problem.hessp
         if callable(hess):
             return self._matrix(run, run.counted_hessian(hess))
+        takes_hessian = self._info.hessian >= SupportLevel.supported
+        if hess is None and hessp is None and takes_hessian and run.problem.loss is not None:
+            return self._matrix(run, gauss_newton(run))
         if hess is None and hessp is None and self._info.default_hessian is not None:
             return self._info.default_hessian()
         return copy.deepcopy(hess)  # an update strategy keeps state: the run works on its own
