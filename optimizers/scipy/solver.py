@@ -95,7 +95,8 @@ class ScipySolver(Solver):
             raw = self._called(run, free, value, gradient, on_iteration)
         except BaseException as error:  # what it has found is for going on, whatever ends it
             is_scipys = isinstance(error, Exception) and _is_scipys(error)
-            self._keep(run, latest)
+            if latest:
+                self._keep(run, latest)
             if info.unfinished is not None and not is_scipys:
                 self._keep(run, info.unfinished.found(error))
             if is_scipys:
