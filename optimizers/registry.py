@@ -3,10 +3,17 @@
 from optimizers import scipy, variational
 from optimizers.errors import InvalidInputError, nearest_names
 from optimizers.optimizer import Optimizer
+from optimizers.support import CAPABILITIES, SupportLevel
 
 
-def available() -> dict[str, type[Optimizer]]:
+def available(**levels: str | SupportLevel) -> dict[str, type[Optimizer]]:
     """Return every optimizer class by its name, sorted.
+
+    Parameters
+    ----------
+    **levels
+        Support levels, or their names, by capability: only classes of that level are returned;
+        ``"supported"`` is the level of classes that require it too.
 
     Returns
     -------
@@ -17,8 +24,25 @@ def available() -> dict[str, type[Optimizer]]:
     --------
     >>> list(available())[:3]
     ['ADAM', 'AMSGRAD', 'AQGD']
+    >>> list(available(residuals="required", constraints="not_supported"))
+    ['DOGBOX', 'TRF']
     """
-    return dict(sorted((cls.__name__, cls) for cls in _named().values()))
+    classes = dict(sorted((cls.__name__, cls) for cls in _named().values()))
+    for what, level in levels.items():
+        known = {member.name: member for member in SupportLevel}
+        wanted = known.get(str(getattr(level, "name", level)))
+        if what not in CAPABILITIES or wanted is None:
+            raise InvalidInputError(
+                f"{what}={level!r} is not a level of a capability: expected one of {tuple(known)} "
+                f"for one of {CAPABILITIES}."
+            )
+        classes = {name: cls for name, cls in classes.items() if _has(cls, what, wanted)}
+    return classes
+
+
+def _has(cls: type[Optimizer], what: str, wanted: SupportLevel) -> bool:
+    level = cls()._level(what)
+    return level >= wanted if wanted == SupportLevel.supported else level == wanted
 
 
 def _named() -> dict[str, type[Optimizer]]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from optimizers import Optimizer
+from optimizers import Optimizer, available
 
 
 def shown(value: object) -> str:
@@ -31,6 +31,12 @@ SHORT: dict[str, dict[str, Any]] = {
     "UMDA": {"maxiter": 8, "size_gen": 8, "seed": 5},
     "NFT": {"maxiter": 30, "reset_interval": 4},
 }
+
+
+def of_values() -> dict[str, type[Optimizer]]:
+    """Return the optimizers that take an objective whose values are minimized, by their names."""
+    every, others = available(), available(residuals="required")
+    return {name: cls for name, cls in every.items() if name not in others}
 
 
 def make(cls: type[Optimizer], **settings: Any) -> Optimizer:

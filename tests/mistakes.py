@@ -28,7 +28,7 @@ import scipy.sparse
 
 import optimizers
 from optimizers import EvaluationError, OptimizerError, OptimizerResult, TooLargeError
-from tests.making import fidelity
+from tests.making import fidelity, of_values
 
 #: The most evaluations of a line, and the seconds after which it hangs.
 MOST, SECONDS = 5000, 60
@@ -246,7 +246,7 @@ class Lines:
         #: The options and settings of each class, as its docstring lists them, and its levels.
         self.options: dict[str, list[str]] = {}
         self.levels = {}
-        for name, cls in optimizers.available().items():
+        for name, cls in of_values().items():
             listed = re.findall(r"^(\w+) : ", cls.__doc__ or "", re.M)
             self.options[name] = [option for option in listed if option not in skipped]
             self.levels[name] = cls().get_support_level()

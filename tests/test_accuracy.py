@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import scipy
 
-from optimizers import Optimizer, available
+from optimizers import Optimizer
 from optimizers.problems import ReferenceProblem, all_problems
-from tests.making import makes_seeded
+from tests.making import makes_seeded, of_values
 
 # The largest accepted (f - f*) / (1 + |f*|): f* is known to some six digits, and classes without
 # gradients stop at 1e-4 in x. Local minima that the literature names count as solved.
@@ -130,7 +130,7 @@ def solve(cls: type[Optimizer], problem: ReferenceProblem):
 LIKE_LBFGSB = ("NoisyLBFGSB", "P_BFGS")
 CASES = [
     pytest.param(cls, problem, id=f"{name}-{problem.name}")
-    for name, cls in available().items()
+    for name, cls in of_values().items()
     # The others of the variational family have problems of their own.
     if not cls.__module__.startswith("optimizers.variational") or name in LIKE_LBFGSB
     for problem in all_problems()

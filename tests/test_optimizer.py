@@ -34,15 +34,14 @@ from optimizers import (
     SupportLevel,
     TrustConstr,
     UnknownOptionError,
-    available,
     vectorized,
 )
 from optimizers.problems import h2
 from optimizers.testing import Bowl
-from tests.making import fidelity
+from tests.making import fidelity, of_values
 
 WITH_GRADIENT = [TNC, LBFGSB, BFGS, CG]
-BY_VALUES_ALONE = [cls for cls in available().values() if not cls().is_gradient_required]
+BY_VALUES_ALONE = [cls for cls in of_values().values() if not cls().is_gradient_required]
 START = [-1.2, 1.0, 0.5, -0.3, 0.8, 1.1]
 
 
@@ -370,7 +369,7 @@ class TestOptions:
             make()
         assert isinstance(caught.value, RuntimeError)
 
-    @pytest.mark.parametrize("cls", available().values())
+    @pytest.mark.parametrize("cls", of_values().values())
     def test_settings_rebuild_an_equal_object(self, cls):
         optimizer = cls(maxfun=77, timeout=5.0)
         optimizer.set_options(maxiter=12)
@@ -591,7 +590,7 @@ class TestFixedVariables:
     @pytest.mark.parametrize(
         "cls",
         # NFT would have sinusoids.
-        [cls for cls in available().values() if cls().bounds_support_level >= 2 and cls is not NFT],
+        [cls for cls in of_values().values() if cls().bounds_support_level >= 2 and cls is not NFT],
     )
     def test_some_variables_without_room(self, cls):
         seen = []

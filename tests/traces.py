@@ -25,10 +25,9 @@ from optimizers import (
     SciPyOptimizer,
     SupportLevel,
     TellData,
-    available,
     vectorized,
 )
-from tests.making import make
+from tests.making import make, of_values
 
 FILE = Path(__file__).parent / "data" / "traces.json"
 START = np.array([-0.9, 0.7, 0.4])
@@ -191,7 +190,7 @@ def variants(optimizer: Optimizer) -> dict[str, Callable[[Objective], Any]]:
 def optimizers_by_name() -> dict[str, Callable[[], Optimizer]]:
     """Return what makes each optimizer that has traces."""
     found: dict[str, Callable[[], Optimizer]] = {
-        name: (lambda cls=cls: make(cls)) for name, cls in available().items()
+        name: (lambda cls=cls: make(cls)) for name, cls in of_values().items()
     }
     for method in METHODS:
         found[f"SciPyOptimizer {method}"] = lambda method=method: SciPyOptimizer(method)

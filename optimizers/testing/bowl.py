@@ -2,8 +2,10 @@
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from typing_extensions import override
 
 from optimizers._types import Array
 
@@ -11,6 +13,7 @@ from optimizers._types import Array
 START = (-0.8, 1.3, 0.4)
 _TARGET = np.array([0.5, -0.25, 0.1])
 _CURVATURE = np.array([2.0, 4.0, 6.0])
+_ROOTS = np.sqrt(_CURVATURE)
 
 
 @dataclass(eq=False)
@@ -39,32 +42,58 @@ class Bowl:
     points: list[Array] = field(default_factory=list, init=False)
     gradients: int = field(default=0, init=False)
 
-    def __call__(self, x: Array) -> float:
+    def __call__(self, x: Array) -> Any:
         """Return the value at ``x``, shape (3,)."""
         self.points.append(x.copy())
-        value = self.exact(x)
+        answer = self.told(x)
         if self.spoil:
             x[:] = np.nan
         if len(self.points) != self.fail_at:
-            return value
+            return answer
         if isinstance(self.failure, BaseException):
             raise self.failure
-        return self.failure
+        return self.failure if np.ndim(answer) == 0 else np.full_like(answer, self.failure)
 
     @staticmethod
     def exact(x: Array) -> float:
         """Return the value without recording the call."""
-        return float(np.sum(_CURVATURE * (x - _TARGET) ** 2)) / 2 + 1.0
+        residuals = ResidualBowl.told(x)
+        return 0.5 * float(residuals.dot(residuals))
+
+    @classmethod
+    def told(cls, x: Array) -> Any:
+        """Return what a call returns, without recording it."""
+        return cls.exact(x)
 
     def jac(self, x: Array) -> Array:
         """Return the gradient at ``x``."""
         self.gradients += 1
-        gradient: Array = _CURVATURE * (x - _TARGET)
+        gradient = self.slope(x)
         if self.spoil:
             x[:] = np.nan
+        return gradient
+
+    @staticmethod
+    def slope(x: Array) -> Array:
+        """Return the gradient without recording the call."""
+        gradient: Array = _CURVATURE * (x - _TARGET)
         return gradient
 
     @staticmethod
     def hess(x: Array) -> Array:
         """Return the Hessian, which is constant."""
         return np.diag(_CURVATURE)
+
+
+class ResidualBowl(Bowl):
+    """The same as residuals, five of them, for optimizers that require such."""
+
+    @override
+    @classmethod
+    def told(cls, x: Array) -> Array:
+        return np.concatenate([_ROOTS * (x - _TARGET), [1.0, 1.0]])
+
+    @override
+    @staticmethod
+    def slope(x: Array) -> Array:
+        return np.vstack([np.diag(_ROOTS), np.zeros((2, x.size))])

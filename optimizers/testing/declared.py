@@ -8,8 +8,15 @@ from typing import Any
 
 from optimizers.errors import CapabilityError, OptimizerWarning, UnknownOptionError
 from optimizers.support import SupportLevel
-from optimizers.testing.bowl import START, Bowl
-from optimizers.testing.trial import Factory, raised, replaces_minimize, run, takes_setting
+from optimizers.testing.bowl import START
+from optimizers.testing.trial import (
+    Factory,
+    bowl_for,
+    raised,
+    replaces_minimize,
+    run,
+    takes_setting,
+)
 
 
 def check_support_levels(make: Factory) -> None:
@@ -57,11 +64,12 @@ def check_settings_round_trip(make: Factory) -> None:
 
 def check_unknown_setting(make: Factory) -> None:
     """Check that a setting that does not exist is an error that names the nearest one."""
+    kind = bowl_for(make())
     attempts: list[Callable[[], Any]] = [lambda: make().set_options(no_such_option=1)]
     if not replaces_minimize(make()):
         attempts.append(lambda: make(timeuot=3.0))
     if takes_setting(make(), "timeuot"):
-        attempts.append(lambda: run(make(), Bowl(), timeuot=3.0))
+        attempts.append(lambda: run(make(), kind(), timeuot=3.0))
     say = "say which names there are; Optimizer and FlowOptimizer do, if they are given them."
     for attempt in attempts:
         told = str(raised(UnknownOptionError, attempt, say))
@@ -71,19 +79,20 @@ def check_unknown_setting(make: Factory) -> None:
 
 def check_nothing_in_silence(make: Factory) -> None:
     """Check that what is ignored gives one warning, and what is missing an error at once."""
+    kind = bowl_for(make())
     optimizer = make()
     levels = optimizer.get_support_level()
-    given: dict[str, Any] = {"gradient": ("jac", Bowl().jac), "bounds": ("bounds", [(-3, 3)] * 3)}
+    given: dict[str, Any] = {"gradient": ("jac", kind().jac), "bounds": ("bounds", [(-3, 3)] * 3)}
     for what, (name, value) in given.items():
         if levels[what] == SupportLevel.ignored:
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
-                run(optimizer, Bowl(), **{name: value})
+                run(optimizer, kind(), **{name: value})
             warn = "warn once, by OptimizerWarning, or declare that it is not supported."
             kinds = [w.category for w in caught]
             assert kinds == [OptimizerWarning], f"{name} was given and is ignored: {warn}"
         if levels[what] == SupportLevel.required:
-            bowl = Bowl()
+            bowl = kind()
             attempt = partial(optimizer.minimize, bowl, list(START))
             error = raised(CapabilityError, attempt, f"{name} is required and was not given.")
             assert name in str(error), f"The message does not name {name}: {error}"

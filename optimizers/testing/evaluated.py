@@ -15,10 +15,11 @@ from optimizers.errors import NonFiniteValueError
 from optimizers.evaluation import vectorized
 from optimizers.lockstep.many import seeds_from
 from optimizers.result import StopReason
-from optimizers.testing.bowl import START, Bowl
+from optimizers.testing.bowl import START
 from optimizers.testing.trial import (
     Factory,
     alike,
+    bowl_for,
     need_run,
     raised,
     required,
@@ -33,9 +34,10 @@ _ASK = "Call no function of the user's: ask the run, or yield questions, and dra
 
 def check_groups(make: Factory) -> None:
     """Check that groups and stacks of points give the serial result to the last bit."""
+    kind = bowl_for(make())
     need_run(make(), "an objective of groups or stacks of points")
-    serial = run(make(), Bowl())
-    stacked = Bowl()
+    serial = run(make(), kind())
+    stacked = kind()
 
     @vectorized
     def stack(points: Array) -> Array:
@@ -43,7 +45,7 @@ def check_groups(make: Factory) -> None:
         return np.array([stacked(point) for point in points])
 
     def flat(points: Array) -> Any:
-        return [Bowl.exact(point) for point in points.reshape(-1, len(START))]
+        return [kind.told(point) for point in points.reshape(-1, len(START))]
 
     grouped = make()
     grouped.set_max_evals_grouped(2)
@@ -54,24 +56,25 @@ def check_groups(make: Factory) -> None:
 
 def check_workers(make: Factory) -> None:
     """Check that threads, and coroutines, give the serial result to the last bit."""
-    serial = run(make(), Bowl())
-    bowl = Bowl()
+    kind = bowl_for(make())
+    serial = run(make(), kind())
+    bowl = kind()
     with ThreadPoolExecutor(2 * len(START) + 1) as pool:
         result = run(make(), bowl, workers=pool)
         alike(result, serial, ("x",), f"That is with workers. {_ASK}")
         assert result.nfev == len(bowl.points), "nfev is not the number of points evaluated."
-        fail = partial(run, make(), Bowl(fail_at=3), workers=pool)
+        fail = partial(run, make(), kind(fail_at=3), workers=pool)
         error = raised(NonFiniteValueError, fail, "a worker returned NaN, and the run went on.")
         assert error.optimizer_result.stop is StopReason.FAILED, "stop must say that it failed."
         # The pool is the caller's.
         assert pool.submit(abs, -1).result() == 1, "Leave the pool of workers open."
 
-    async def awaited(x: Array) -> float:
+    async def awaited(x: Array) -> Any:
         await asyncio.sleep(0)
-        return Bowl.exact(x)
+        return kind.told(x)
 
     async def gradient(x: Array) -> Array:
-        return Bowl().jac(x)
+        return kind().jac(x)
 
     optimizer = make()
     jac = gradient if optimizer.is_gradient_required else None
@@ -82,14 +85,15 @@ def check_workers(make: Factory) -> None:
 
 def check_stepper(make: Factory) -> None:
     """Check that a loop of ask and tell gives the result of ``minimize`` to the last bit."""
+    kind = bowl_for(make())
     optimizer = make()
     jac: Any = optimizer.is_gradient_required or None
     alone = run(optimizer, stack_for(optimizer))
     with optimizer.stepper(list(START), jac, **required(optimizer)) as stepper:
         for ask in stepper:
-            gradients = None if ask.x_jac is None else [Bowl().jac(x) for x in ask.x_jac]
+            gradients = None if ask.x_jac is None else [kind().jac(x) for x in ask.x_jac]
             points = ask.x_fun if ask.x_fun is not None else ()
-            stepper.tell(ask, TellData([Bowl.exact(x) for x in points], gradients))
+            stepper.tell(ask, TellData([kind.told(x) for x in points], gradients))
         result = stepper.result()
     names = ("x", "fun", "success", "stop")
     alike(result, alone, names, f"That is where the caller evaluates. {_ASK}")
@@ -97,12 +101,13 @@ def check_stepper(make: Factory) -> None:
 
 def check_lockstep(make: Factory) -> None:
     """Check that runs in lock-step give the results of each alone to the last bit."""
+    kind = bowl_for(make())
     optimizer = make()
-    jac = Bowl().jac if optimizer.is_gradient_required else None
+    jac = kind().jac if optimizer.is_gradient_required else None
     needed = required(optimizer)
     needed |= {"maxfun": 200} if takes_setting(optimizer, "maxfun") else {}
     starts = np.array([START, (0.9, -1.1, 0.2), (0.0, 0.0, 0.0)])
-    for fun in (Bowl.exact, stack_for(optimizer)):
+    for fun in (kind.told, stack_for(optimizer)):
         together = optimizer.minimize_many(fun, starts, jac, **needed)
         for start, seed, result in zip(starts, seeds_from(7), together, strict=False):
             seeded = {"seed": seed} if "seed" in needed else {}
@@ -113,16 +118,17 @@ def check_lockstep(make: Factory) -> None:
 
 def check_journal(make: Factory) -> None:
     """Check that a run goes on from its journal: nothing is evaluated twice, nothing differs."""
-    whole = Bowl()
+    kind = bowl_for(make())
+    whole = kind()
     expected = run(make(), whole)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "run.jsonl"
-        run(make(), Bowl(), journal=path)
+        run(make(), kind(), journal=path)
         assert path.exists(), "minimize took journal=... and wrote no file: do not take it."
         lines = path.read_text().splitlines(keepends=True)
         for kept in (1, 2, len(lines) // 2, len(lines)):  # the header is the first
             path.write_text("".join(lines[:kept]))
-            bowl = Bowl()
+            bowl = kind()
             result = run(make(), bowl, journal=path)
             alike(result, expected, ("x", "nfev"), f"That is of a run that goes on. {_ASK}")
             rest = whole.points[len(whole.points) - len(bowl.points) :]

@@ -12,13 +12,15 @@ import numpy as np
 
 from optimizers._types import Array
 from optimizers.errors import MissingExtraError, NonFiniteValueError, OptimizerWarning
+from optimizers.evaluation import residuals
 from optimizers.optimizer import Optimizer
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.support import SupportLevel
-from optimizers.testing.bowl import START, Bowl
+from optimizers.testing.bowl import START, Bowl, ResidualBowl
 from optimizers.testing.trial import (
     Factory,
     alike,
+    bowl_for,
     need_run,
     raised,
     replaces_minimize,
@@ -32,9 +34,10 @@ _BELONGS = "fun is not the value at x: return a point together with the value th
 
 def check_counts(make: Factory) -> None:
     """Check that ``nfev`` counts the points evaluated and ``njev`` the gradients, exactly."""
+    kind = bowl_for(make())
     optimizer = make()
     for use_jac in (False, True):
-        bowl = Bowl()
+        bowl = kind()
         result = run(optimizer, bowl, _gradient(optimizer, bowl, use_jac))
         _check_nfev(result, bowl)
         counted = f"njev is {result.njev}, and {bowl.gradients} gradients were evaluated"
@@ -43,8 +46,9 @@ def check_counts(make: Factory) -> None:
 
 def check_value_belongs_to_point(make: Factory) -> None:
     """Check that ``fun`` is the value at ``x`` and ``best`` the best point, however it ends."""
+    kind = bowl_for(make())
     for settings in ({}, {"maxfun": 9}, {"callback": lambda xk: True}):
-        optimizer, bowl = make(), Bowl()
+        optimizer, bowl = make(), kind()
         if not all(takes_setting(optimizer, name) for name in settings):
             continue  # of a class that overrides minimize
         result = run(optimizer, bowl, **settings)
@@ -61,15 +65,16 @@ def check_value_belongs_to_point(make: Factory) -> None:
 
 def check_budget(make: Factory) -> None:
     """Check that with ``maxfun=N`` no more than N points are evaluated, in groups or not."""
+    kind = bowl_for(make())
     for maxfun in (1, 2, 5, 9, 14):
         for group in (1, 3):
             optimizer = make()
             if group > 1 and replaces_minimize(optimizer):
                 continue  # groups are what Optimizer.minimize brings
             optimizer.set_max_evals_grouped(group)
-            bowl = Bowl()
+            bowl = kind()
 
-            def grouped(flat: Array, bowl: Bowl = bowl) -> list[float]:
+            def grouped(flat: Array, bowl: Bowl = bowl) -> list[Any]:
                 return [bowl(point) for point in flat.reshape(-1, len(START))]
 
             result = run(optimizer, bowl if group == 1 else grouped, maxfun=maxfun)
@@ -82,8 +87,25 @@ def check_budget(make: Factory) -> None:
                 assert result.fun == result.best.fun, "A run that is stopped ends on its best."
 
 
+def check_residuals(make: Factory) -> None:
+    """Check that half the sum of squared residuals is minimized, and that the result has them."""
+    optimizer = make()
+    need_run(optimizer, "an objective of residuals")
+    if optimizer._level("residuals") == SupportLevel.not_supported:
+        return
+    for use_jac in (False, True):
+        bowl = ResidualBowl()
+        jac = bowl.jac if optimizer.is_gradient_required else _gradient(optimizer, bowl, use_jac)
+        result = run(optimizer, residuals(bowl), jac)
+        _check_nfev(result, bowl)
+        assert result.fun == Bowl.exact(result.x), _BELONGS
+        ask = "Ask the run, or yield questions: they are answered by values and gradients."
+        same(result.residuals, bowl.told(result.x), f"The residuals are not those at x. {ask}")
+
+
 def check_bounds(make: Factory) -> None:
     """Check that no point outside the bounds is ever evaluated, for random boxes."""
+    kind = bowl_for(make())
     if make().bounds_support_level < SupportLevel.supported:
         return
     try:
@@ -99,7 +121,7 @@ def check_bounds(make: Factory) -> None:
     @hypothesis.settings(max_examples=25, deadline=None, derandomize=True)
     @hypothesis.given(strategies.lists(pairs, min_size=3, max_size=3), strategies.booleans())
     def inside(bounds: list[Any], use_jac: bool) -> None:
-        optimizer, bowl = make(), Bowl()
+        optimizer, bowl = make(), kind()
         budget = {} if replaces_minimize(optimizer) else {"maxfun": 60}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", OptimizerWarning)  # the start is clipped
@@ -118,12 +140,13 @@ def check_bounds(make: Factory) -> None:
 
 def check_nothing_shared(make: Factory) -> None:
     """Check that no argument is changed, also when the objective overwrites its own."""
+    kind = bowl_for(make())
     optimizer = make()
     given: dict[str, Any] = {"x0": np.array(START)}
     if optimizer.is_bounds_supported:
         given["bounds"] = [(-2.0, 2.0)] * 3
     before, settings_before = copy.deepcopy(given), copy.deepcopy(optimizer.settings)
-    quiet, spoiling = Bowl(), Bowl(spoil=True)
+    quiet, spoiling = kind(), kind(spoil=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", OptimizerWarning)  # bounds may be ignored
         expected = run(optimizer, quiet, **given)
@@ -138,8 +161,9 @@ def check_nothing_shared(make: Factory) -> None:
 
 def check_repeatable(make: Factory) -> None:
     """Check that a second run of one object repeats the first to the last bit."""
+    kind = bowl_for(make())
     optimizer = make()
-    first, second = Bowl(), Bowl()
+    first, second = kind(), kind()
     run(optimizer, first)
     run(optimizer, second)
     differ = "Two runs with one seed differ: draw from run.rng, and keep nothing of a run in self."
@@ -148,14 +172,15 @@ def check_repeatable(make: Factory) -> None:
 
 def check_threads(make: Factory) -> None:
     """Check that one object in eight threads at once gives eight right results."""
+    kind = bowl_for(make())
     optimizer = make()
-    expected = run(optimizer, Bowl())
+    expected = run(optimizer, kind())
     keep_apart = "Runs at the same time disturb each other: keep nothing of a run in self."
     barrier = threading.Barrier(8)
 
     def together() -> OptimizerResult:
         barrier.wait()
-        return run(optimizer, Bowl())
+        return run(optimizer, kind())
 
     with ThreadPoolExecutor(8) as pool:
         for future in [pool.submit(together) for _ in range(8)]:
@@ -165,13 +190,14 @@ def check_threads(make: Factory) -> None:
 
 def check_failure(make: Factory) -> None:
     """Check that an exception comes out as itself, and leaves the optimizer as it was."""
+    kind = bowl_for(make())
     optimizer = make()
-    expected = run(optimizer, Bowl())
+    expected = run(optimizer, kind())
     for failure, stop in (
         (ZeroDivisionError("broken"), StopReason.FAILED),
         (KeyboardInterrupt(), StopReason.INTERRUPTED),
     ):
-        bowl = Bowl(fail_at=2, failure=failure)
+        bowl = kind(fail_at=2, failure=failure)
         let_out = "let out what the objective raises; by run.guard(fun) where a library swallows it"
         error: Any = raised(type(failure), partial(run, optimizer, bowl), let_out)
         is_itself = error is failure
@@ -185,20 +211,21 @@ def check_failure(make: Factory) -> None:
         assert result.stop == stop, f"stop is {result.stop}, expected {stop}."
         assert result.fun == Bowl.exact(bowl.points[0]), _BELONGS
     after = "That is after a run that failed: keep nothing of a run in self."
-    alike(run(optimizer, Bowl()), expected, ("x",), after)
+    alike(run(optimizer, kind()), expected, ("x",), after)
 
 
 def check_non_finite(make: Factory) -> None:
     """Check that NaN raises a named error, and that rejecting it lets the run go on."""
+    kind = bowl_for(make())
     need_run(make(), "what happens to NaN, by on_failure,")
     went_on = "the objective returned NaN, and the run went on."
-    error = raised(NonFiniteValueError, lambda: run(make(), Bowl(fail_at=2)), went_on)
+    error = raised(NonFiniteValueError, lambda: run(make(), kind(fail_at=2)), went_on)
     assert error.optimizer_result.nfev == 2, "Points were evaluated after NaN."
-    clean = run(make(), Bowl())
+    clean = run(make(), kind())
     assert clean.fun is not None, "fun is None, and no evaluation failed."
     margin = 1e-2 * (Bowl.exact(np.array(START)) - clean.fun)
     for fail_at in range(8, 32, 4):  # behind the start and its probes, central ones included
-        bowl = Bowl(fail_at=fail_at)
+        bowl = kind(fail_at=fail_at)
         result = run(make(), bowl, on_failure="reject")
         # None if it was a probe of a difference, which another makes up for.
         assert result.nrejected <= int(len(bowl.points) >= fail_at), "More was rejected than NaN."
@@ -211,13 +238,14 @@ def check_non_finite(make: Factory) -> None:
 
 def check_callback(make: Factory) -> None:
     """Check that a callback is called once an iteration, and can end the run."""
+    kind = bowl_for(make())
     iterates: list[Array] = []
     states: list[OptimizerResult] = []
-    result = run(make(), Bowl(), callback=iterates.append)
+    result = run(make(), kind(), callback=iterates.append)
     called = f"The callback was called {len(iterates)} times in {result.nit} iterations"
     at_each = "yield Step, or call run.iteration, at the end of each."
     assert len(iterates) == result.nit > 0, f"{called}: {at_each}"
-    run(make(), Bowl(), callback=lambda intermediate_result: states.append(intermediate_result))
+    run(make(), kind(), callback=lambda intermediate_result: states.append(intermediate_result))
     numbers = [state.nit for state in states]
     assert numbers == list(range(1, result.nit + 1)), "nit must count iterations from 1, each once."
     for iterate, state in zip(iterates, states, strict=True):
@@ -229,7 +257,7 @@ def check_callback(make: Factory) -> None:
 
     let_out = "let out what ends a run; by run.guard where a library swallows it"
     for callback in (stop, lambda xk: True):
-        stopped = run(make(), Bowl(), callback=callback)
+        stopped = run(make(), kind(), callback=callback)
         assert stopped.stop == StopReason.CALLBACK, f"stop is {stopped.stop}: {let_out}."
         assert not stopped.success, f"A run that a callback ended is not a success: {let_out}."
         assert stopped.nit == 1, f"It went on after the callback ended it: {let_out}."
@@ -237,7 +265,8 @@ def check_callback(make: Factory) -> None:
 
 def check_timeout(make: Factory) -> None:
     """Check that no evaluation starts after ``timeout``, and that the result says so."""
-    result = run(make(), Bowl(), timeout=1e-9)
+    kind = bowl_for(make())
+    result = run(make(), kind(), timeout=1e-9)
     assert result.stop == StopReason.TIMEOUT, f"stop is {result.stop} after the timeout."
     assert not result.success, "A run that has timed out is not a success."
     assert result.nfev == 0, "An evaluation started after the timeout: let the run call."

@@ -12,7 +12,7 @@ from optimizers.evaluation import vectorized
 from optimizers.optimizer import Optimizer
 from optimizers.result import OptimizerResult
 from optimizers.support import SupportLevel
-from optimizers.testing.bowl import START, Bowl
+from optimizers.testing.bowl import START, Bowl, ResidualBowl
 
 #: Makes the optimizer under test from settings of a run: a class, or a function around one.
 Factory = Callable[..., Optimizer]
@@ -48,7 +48,7 @@ def run(
         If its class overrides ``minimize``, without a parameter for one of the settings.
     """
     if jac is None and optimizer.is_gradient_required:
-        jac = fun.jac if isinstance(fun, Bowl) else Bowl().jac
+        jac = fun.jac if isinstance(fun, Bowl) else bowl_for(optimizer)().jac
     settings = {**required(optimizer), **settings}
     for setting in settings:
         if not takes_setting(optimizer, setting):
@@ -89,7 +89,14 @@ def stack_for(optimizer: Optimizer) -> Callable[..., Any]:
     """Return an objective of stacks of points, or of one where the class calls it itself."""
     if replaces_minimize(optimizer):
         return Bowl.exact
-    return vectorized(lambda points: np.array([Bowl.exact(point) for point in points]))
+    told = bowl_for(optimizer).told
+    return vectorized(lambda points: np.array([told(point) for point in points]))
+
+
+def bowl_for(optimizer: Optimizer) -> type[Bowl]:
+    """Return the objective in the form that the optimizer requires."""
+    requires = optimizer._level("residuals") == SupportLevel.required
+    return ResidualBowl if requires else Bowl
 
 
 def required(optimizer: Optimizer) -> dict[str, Any]:

@@ -30,10 +30,9 @@ from optimizers import (
     StopReason,
     SupportLevel,
     TellData,
-    available,
 )
 from optimizers.asktell import drivers, replay
-from tests.making import make, makes_seeded
+from tests.making import make, makes_seeded, of_values
 
 X0 = [-0.7, 0.5, 0.4]
 COUNTS = ("nfev", "njev", "nhev", "nit", "nrejected")
@@ -114,7 +113,7 @@ def arguments(cls):
     }
 
 
-@pytest.mark.parametrize("cls", available().values(), ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("cls", of_values().values(), ids=lambda cls: cls.__name__)
 def test_every_class_goes_on_after_pickling(cls):
     check_same(
         lambda: make(cls, maxfun=200 if cls is QNSPSA else 70).stepper(**arguments(cls)), every=8
@@ -473,5 +472,5 @@ def test_qiskits_face_is_pickled_with_its_stepper():
 
 
 def test_there_are_seeded_classes_among_those_tried():
-    assert sum(makes_seeded(cls) for cls in available().values()) >= 4
-    assert len(available()) + len(METHODS) >= 25
+    assert sum(makes_seeded(cls) for cls in of_values().values()) >= 4
+    assert len(of_values()) + len(METHODS) >= 25

@@ -33,11 +33,10 @@ from optimizers import (
     StopReason,
     SupportLevel,
     TellData,
-    available,
     vectorized,
 )
 from optimizers.asktell import drivers
-from tests.making import make
+from tests.making import make, of_values
 
 X0 = [-0.7, 0.9, 0.4]
 BOUNDS = [(-1.0, 2.0), (None, 0.8), (0.0, None)]
@@ -102,7 +101,7 @@ def ways(cls: type[Optimizer]) -> list[str]:
 
 @pytest.mark.parametrize(
     ("cls", "way"),
-    [(cls, way) for cls in available().values() for way in ways(cls)],
+    [(cls, way) for cls in of_values().values() for way in ways(cls)],
     ids=lambda value: getattr(value, "__name__", value),
 )
 def test_asking_and_telling_gives_the_iterates_of_minimize(cls, way, kind):
@@ -292,7 +291,7 @@ def test_a_failure_is_rejected_where_that_is_asked_for(cls, kind):
     assert result.fun == pytest.approx(0.0, abs=1e-6)
 
 
-@pytest.mark.parametrize("cls", available().values(), ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("cls", of_values().values(), ids=lambda cls: cls.__name__)
 def test_closing_keeps_what_was_told(cls, kind):
     optimizer = make(cls)
     stepper = optimizer.stepper(
@@ -317,7 +316,7 @@ def test_closing_keeps_what_was_told(cls, kind):
 
 
 @pytest.mark.parametrize("late", [0, 2])
-@pytest.mark.parametrize("cls", available().values(), ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("cls", of_values().values(), ids=lambda cls: cls.__name__)
 def test_what_is_told_when_the_time_is_up_counts(cls, late):
     optimizer, told = make(cls), []
     gradients = True if optimizer.is_gradient_required else None

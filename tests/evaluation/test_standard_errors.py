@@ -14,7 +14,6 @@ from optimizers import (
     InvalidValueError,
     OptimizerWarning,
     ParameterShift,
-    available,
     find,
     load,
     vectorized,
@@ -30,7 +29,7 @@ from optimizers.evaluation.answers import (
 from optimizers.evaluation.choose import evaluator_for
 from optimizers.evaluation.evaluator import Evaluator
 from optimizers.evaluation.wave import Block, Wave
-from tests.making import make
+from tests.making import make, of_values
 from tests.waves import asked_value, measured
 
 NAN = math.nan
@@ -241,7 +240,7 @@ def test_single_precision_shows_in_any_form():
 
 
 # NoisyLBFGSB reckons with the error: its own tests show how.
-@pytest.mark.parametrize("name", [name for name in available() if name != "NoisyLBFGSB"])
+@pytest.mark.parametrize("name", [name for name in of_values() if name != "NoisyLBFGSB"])
 def test_every_optimizer_uses_the_value(name):
     cls = find(name)
     arguments = {"jac": "3-point"} if make(cls).is_gradient_required else {}

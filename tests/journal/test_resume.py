@@ -27,11 +27,10 @@ from optimizers import (
     Differences,
     Journal,
     TrustConstr,
-    available,
     vectorized,
 )
 from optimizers.testing import Bowl
-from tests.making import make
+from tests.making import make, of_values
 
 START = [-1.2, 1.0, 0.5]
 
@@ -116,7 +115,7 @@ def noted(fun, points):
 
 CASES = [
     (cls, form)
-    for cls in available().values()
+    for cls in of_values().values()
     for form in (("values",) if make(cls).is_gradient_ignored else ("values", "jac", "joint"))
     if not (form == "values" and make(cls).is_gradient_required)
 ]

@@ -22,13 +22,12 @@ from optimizers import (
     OptionError,
     StopReason,
     SupportLevel,
-    available,
     multistart,
     race,
     vectorized,
 )
 from optimizers.lockstep.many import seeds_from
-from tests.making import make
+from tests.making import make, of_values
 
 STARTS = np.array([[-1.2, 1.0, 0.3], [0.5, 0.5, 0.5], [2.0, 2.0, -1.0], [0.0, 0.0, 0.0]])
 COMPARED = (
@@ -108,7 +107,7 @@ def with_each(*forms):
     """Call a test for each class with each of the forms of a gradient that it can use."""
     cases = [
         (cls, jac)
-        for name, cls in available().items()
+        for name, cls in of_values().items()
         for jac in forms
         if name not in SLOW
         if jac is None or takes_gradient(cls)
@@ -131,7 +130,7 @@ def test_each_result_of_a_vectorized_objective_is_that_of_the_run_alone(cls, jac
 
 @pytest.mark.parametrize(
     "cls",
-    [c for c in available().values() if make(c).bounds_support_level >= SupportLevel.supported],
+    [c for c in of_values().values() if make(c).bounds_support_level >= SupportLevel.supported],
     ids=name_of,
 )
 def test_each_result_within_bounds_is_that_of_the_run_alone(cls):
@@ -143,7 +142,7 @@ def test_each_result_within_bounds_is_that_of_the_run_alone(cls):
 
 
 @pytest.mark.parametrize(
-    "cls", [cls for name, cls in available().items() if name not in SLOW], ids=name_of
+    "cls", [cls for name, cls in of_values().items() if name not in SLOW], ids=name_of
 )
 @pytest.mark.parametrize(("hole", "on_failure"), [(np.nan, "reject"), (np.inf, "raise")])
 def test_each_result_with_rejections_is_that_of_the_run_alone(cls, hole, on_failure):

@@ -5,8 +5,8 @@ import sys
 import numpy as np
 import pytest
 
-from optimizers import InvalidInputError, NonFiniteValueError, SupportLevel, available
-from tests.making import make
+from optimizers import InvalidInputError, NonFiniteValueError, SupportLevel
+from tests.making import make, of_values
 
 LARGEST = sys.float_info.max
 
@@ -22,7 +22,7 @@ def gradient(x, penalty):
 @pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")  # in SciPy, and steps
 @pytest.mark.parametrize("penalty", [LARGEST, 1e160, -1e300])
 @pytest.mark.parametrize("way", ["values", "jac", "bounds", "reject"])
-@pytest.mark.parametrize("cls", available().values(), ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("cls", of_values().values(), ids=lambda cls: cls.__name__)
 def test_each_point_is_finite(cls, way, penalty):
     points = []
     levels = make(cls).get_support_level()

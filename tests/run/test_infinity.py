@@ -23,10 +23,9 @@ from optimizers import (
     StopReason,
     SupportLevel,
     TellData,
-    available,
     vectorized,
 )
-from tests.making import make
+from tests.making import make, of_values
 
 START = [6.0, 9.0, 0.5]
 
@@ -54,7 +53,7 @@ def needed(cls):
     return {"jac": jac, **hess}
 
 
-@pytest.mark.parametrize("cls", available().values(), ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("cls", of_values().values(), ids=lambda cls: cls.__name__)
 def test_every_class_goes_on(cls):
     values = []
 

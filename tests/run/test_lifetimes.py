@@ -10,19 +10,8 @@ from importlib import util
 import numpy as np
 import pytest
 
-from optimizers import (
-    ADAM,
-    BFGS,
-    LBFGSB,
-    SLSQP,
-    SPSA,
-    SupportLevel,
-    TellData,
-    available,
-    multistart,
-    race,
-)
-from tests.making import make
+from optimizers import ADAM, BFGS, LBFGSB, SLSQP, SPSA, SupportLevel, TellData, multistart, race
+from tests.making import make, of_values
 
 START = [0.7, 1.9, -0.3]
 
@@ -108,7 +97,7 @@ def is_kept(run, failure=None):
     [(way, failure) for way in WAYS for failure in FAILURES[way]],
     ids=lambda part: getattr(part, "__name__", str(part)),
 )
-@pytest.mark.parametrize("cls", available().values(), ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("cls", of_values().values(), ids=lambda cls: cls.__name__)
 def test_nothing_of_a_run_that_is_over_keeps_the_objective(cls, way, failure):
     more = needed(cls)
     assert not is_kept(lambda fun: WAYS[way](cls, fun, more), failure)

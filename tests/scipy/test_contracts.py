@@ -30,12 +30,11 @@ from optimizers import (
     TrustKrylov,
     TrustNCG,
     UnknownOptionError,
-    available,
     fmin_l_bfgs_b,
     fmin_tnc,
     vectorized,
 )
-from tests.making import make, shown
+from tests.making import make, of_values, shown
 
 
 def custmin(fun, x0, args=(), maxfev=None, stepsize=0.1, maxiter=100, callback=None, **options):
@@ -346,7 +345,7 @@ class TestHessianByComplexSteps:
             TrustConstr().stepper([1.0, 2.0], True, hess="cs")
 
 
-EVERY = list(available().values())
+EVERY = list(of_values().values())
 
 
 class TestOptionsOfScipysMinimize:
