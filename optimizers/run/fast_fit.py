@@ -59,7 +59,7 @@ def _direct(run: Run) -> tuple[Callable[[Array], Any], Callable[[Array], Any]]:
     fun, loss, n, propagates = problem.fun, problem.loss, problem.n, waves.propagates_nonfinite
     jac: Any = problem.derivatives.jac
     has_box, is_timed, limit = problem.lower is not None, budget.is_timed, budget.limit
-    ndarray, float64, record = np.ndarray, np.dtype(np.float64), tuple.__new__
+    ndarray, float64 = np.ndarray, np.dtype(np.float64)
     assert loss is not None
     value_of = None if loss.is_linear else loss.value
 
@@ -85,7 +85,7 @@ def _direct(run: Run) -> tuple[Callable[[Array], Any], Callable[[Array], Any]]:
                 memory.has_nan = memory.has_nan or math.isnan(value)
         except Exception as error:
             return _residuals(run, waves.penalty_for(x, error))
-        known = memory.last = record(Evaluation, (x, value, None, found, None))
+        known = memory.last = Evaluation(x, value, None, found)
         memory.recent.append(known)
         # As in Memory.update_incumbent and Memory.store; there are no constraints here.
         best = memory.best
@@ -118,7 +118,7 @@ def _direct(run: Run) -> tuple[Callable[[Array], Any], Callable[[Array], Any]]:
         except Exception as error:
             return run.questions.penalty_for_gradient(x, error, known).jacobian
         # Its gradient is made when anybody looks.
-        memory.store(record(Evaluation, (known.x, known.fun, None, known.residuals, found)))
+        memory.store(Evaluation(known.x, known.fun, None, known.residuals, found))
         return found
 
     return residuals, jacobian

@@ -111,7 +111,7 @@ def fast_path(
             penalty = _penalty(waves, x, error)
             memory.best = best  # a point that failed is no candidate
             return penalty
-        known = memory.last = record(Evaluation, (x, value, gradient, None, None))
+        known = memory.last = record(Evaluation, (x, value, gradient))
         store(known)
         # As in Memory.update_incumbent and Memory.store; there are no constraints here.
         best = memory.best

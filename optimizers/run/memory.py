@@ -22,16 +22,37 @@ _EXTREME = 1e100
 _MOST = float(np.finfo(np.float64).max)
 
 
-class Evaluation(NamedTuple):
-    """A point at which the objective is known, and its gradient if that is known too."""
-
+class _Triple(NamedTuple):
     #: Shape (n,); nobody changes it.
     x: Array
     fun: float
     jac: Array | None = None
-    #: Of an objective that returns residuals: these, shape (m,), and their Jacobian, (m, n).
+
+
+class Evaluation(_Triple):
+    """A point at which the objective is known, and its gradient if that is known too.
+
+    Where the objective returns residuals it has these, and perhaps their Jacobian, besides the
+    three that it is a tuple of.
+    """
+
+    #: Shape (m,), and (m, n).
     residuals: Array | None = None
     jacobian: Any = None
+
+    def __new__(
+        cls,
+        x: Array,
+        fun: float,
+        jac: Array | None = None,
+        residuals: Array | None = None,
+        jacobian: Any = None,
+    ) -> "Evaluation":
+        """Return what is known of a point."""
+        known = super().__new__(cls, x, fun, jac)
+        if residuals is not None:
+            known.residuals, known.jacobian = residuals, jacobian
+        return known
 
     def is_at(self, x: Array) -> bool:
         """Return whether this is the evaluation of the point ``x``."""

@@ -60,7 +60,8 @@ def with_gradient(loss: Loss | None, known: Evaluation | None) -> Evaluation | N
         return known
     assert known.residuals is not None
     product = known.jacobian.T @ loss.weighted(known.residuals)
-    return known._replace(jac=np.asarray(product, dtype=np.float64).ravel())
+    gradient = np.asarray(product, dtype=np.float64).ravel()
+    return Evaluation(known.x, known.fun, gradient, known.residuals, known.jacobian)
 
 
 def _fit(at: Evaluation | None) -> dict[str, Any]:
