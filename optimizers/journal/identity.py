@@ -10,6 +10,7 @@ import hashlib
 import sys
 import sysconfig
 import types
+from collections import deque
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,11 @@ _LIBRARIES = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib
 _OURS = "optimizers."
 _PROBLEMS = "optimizers.problems."
 #: Numbers and text, whose ``repr`` says all.
-_PLAIN = (type(None), bool, int, float, complex, str, bytes, type(...))
+_PLAIN = (type(None), bool, int, float, complex, str, bytes, bytearray, range, slice, type(...))
+#: Where other types are that are so.
+_OF_PLAIN = ("array", "datetime", "decimal", "fractions")
+#: What holds other values, which are read one by one where they have no checksum together.
+_COLLECTIONS = (dict, list, tuple, deque, types.SimpleNamespace)
 #: Larger arrays are not read, in bytes; nor more parts than this.
 _LARGE, _MANY = 2**28, 300
 #: What of a function's flags decides what it does: its further arguments, and whether it generates.
@@ -33,7 +38,9 @@ _FLAGS = 0x2AC
 #: What makes and hands on variables that inner functions share, in the order of their names.
 _UNORDERED = ("MAKE_CELL", "LOAD_CLOSURE")
 #: Where the bases are that hold nothing.
-_PLAIN_BASES = ("builtins", "abc", "typing")
+_PLAIN_BASES = ("builtins", "abc", "enum", "typing")
+#: Where matrices are that are the arrays which they hold.
+_SPARSE = "scipy.sparse."
 #: What the part that is the function itself is called.
 CODE = "its code"
 
@@ -97,6 +104,8 @@ def _is_library(file: str) -> bool:
 
 def _is_users(cls: type) -> bool:
     """Return whether a class is a user's own."""
+    if cls.__module__ == "__main__":
+        return True
     file = getattr(sys.modules.get(cls.__module__), "__file__", None)
     files = [str(file)]
     if file is None:  # typed in, or compiled
@@ -155,7 +164,7 @@ class Parts:
                 label = f"the code of {function.__name__}"  # of what it is around
         elif isinstance(function, type):
             self._add_class(function)
-        elif isinstance(function, dict | list | tuple | types.SimpleNamespace):
+        elif isinstance(function, _COLLECTIONS):
             self._add_values(label, _items(function))
         elif isinstance(function, functools.partial):
             self._add_values("the argument", enumerate(function.args, 1))
@@ -178,6 +187,8 @@ class Parts:
         arguments = code.co_varnames[code.co_argcount - len(given) : code.co_argcount]
         self._add_values("the default of", zip(arguments, given, strict=True))
         self._add_values("the default of", (function.__kwdefaults__ or {}).items())
+        public = [item for item in vars(function).items() if not item[0].startswith("_")]
+        self._add_values("the value of", public)
         for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
             try:
                 self._add_used(name, cell.cell_contents, attributes)
@@ -207,9 +218,7 @@ class Parts:
                 self._add(what, data)
             elif callable(value):
                 self._visit(value, f"the code of {name}")
-            elif isinstance(value, dict | list | tuple | types.SimpleNamespace) or _is_users(
-                type(value)
-            ):
+            elif isinstance(value, _COLLECTIONS) or _is_users(type(value)):
                 self._visit(value, what)
 
     def _add_class(self, cls: type) -> None:
@@ -244,7 +253,7 @@ class Parts:
 
 def _items(held: Any) -> Iterable[tuple[Any, Any]]:
     """Return what a collection holds, with names."""
-    if isinstance(held, list | tuple):
+    if isinstance(held, list | tuple | deque):
         return enumerate(held, 1)
     return (held if isinstance(held, dict) else vars(held)).items()
 
@@ -283,9 +292,21 @@ def _read(
 
 def _bytes(value: Any, depth: int = 20) -> bytes | None:
     """Return what stands for a value in every process; None if there is nothing certain."""
-    if type(value) in _PLAIN:
+    module = f"{type(value).__module__}"
+    if type(value) in _PLAIN or module in _OF_PLAIN:
         return f"{type(value).__name__} {value!r}".encode()
-    if isinstance(value, np.ndarray | np.generic):
+    if isinstance(value, np.ma.MaskedArray):
+        value = (value.data, np.ma.getmaskarray(value))
+    elif module.startswith(_SPARSE):
+        held = getattr(
+            value, "__dict__", {}
+        ).items()  # without flags that say what is known of the order
+        value = {name: item for name, item in held if isinstance(item, np.ndarray | tuple | dict)}
+    elif isinstance(value, np.ndarray) and value.dtype.kind == "O":
+        value = value.tolist()
+    elif isinstance(value, np.ndarray | np.generic) and value.dtype.names:
+        value = [value[name] for name in value.dtype.names]
+    elif isinstance(value, np.ndarray | np.generic):
         if value.dtype.kind not in "biufcSUmM" or value.nbytes > _LARGE:
             return None
         found = hashlib.blake2b(np.ascontiguousarray(value).tobytes(), digest_size=8)

@@ -139,6 +139,49 @@ EDITS = {
     ),
 }
 
+TYPED = "import enum\n__name__ = '__main__'"
+#: Values that a function reads: an import, the value before and after an edit, and how it is used.
+HELD = {
+    "decimal": ("from decimal import Decimal as D", "D('1')", "D('5')", "float(A)"),
+    "fraction": ("from fractions import Fraction as F", "[F(1, 2)]", "[F(5, 2)]", "float(A[0])"),
+    "date": ("import datetime as d", "d.date(2001, 1, 1)", "d.date(2001, 1, 5)", "A.day"),
+    "range": ("", "range(1, 9)", "range(5, 9)", "A[0]"),
+    "slice": ("", "slice(1, 9)", "slice(5, 9)", "A.start"),
+    "bytearray": ("", "bytearray(b'1')", "bytearray(b'5')", "A[0]"),
+    "packed": ("from array import array", "array('d', [1.0])", "array('d', [5.0])", "A[0]"),
+    "deque": ("from collections import deque", "deque([1, np.eye(2)])", "deque([5])", "A[0]"),
+    "csr": ("import scipy.sparse as s", "s.csr_matrix(np.eye(2))", "s.csr_matrix((2, 2))", "A @ x"),
+    "coo": ("import scipy.sparse as s", "s.coo_array(np.eye(2))", "s.coo_array((2, 2))", "A @ x"),
+    "dok": ("import scipy.sparse as s", "s.dok_array(np.eye(2))", "s.dok_array((2, 2))", "A @ x"),
+    "solved": (
+        "import scipy.sparse as s; from scipy.sparse.linalg import splu",
+        "(1, splu(s.csc_matrix(np.eye(2))))",
+        "(5, 0)",
+        "A[0]",
+    ),
+    "lil": ("import scipy.sparse as s", "s.lil_array(np.eye(2))", "s.lil_array((2, 2))", "A @ x"),
+    "mask": ("m = np.ma.array", "m([1, 5], mask=[0, 1])", "m([1, 5], mask=[1, 0])", "A.sum()"),
+    "record": ("", "np.array([(1, 2)], '2i,f')", "np.array([(5, 2)], '2i,f')", "A['f0'][0, 0]"),
+    "objects": ("", "np.array([1.0, None])", "np.array([5.0, None])", "A[0]"),
+    "member": (f"{TYPED}\nE = enum.Enum('E', 'P Q')", "E.P", "E.Q", "A.value"),
+    "members": (TYPED, "enum.IntEnum('E', 'P Q')", "enum.IntEnum('E', 'O P')", "A.P"),
+    "attribute": (
+        "def by(x): return x - by.a",
+        "setattr(by, 'a', 1)",
+        "setattr(by, 'a', 5)",
+        "by(x)",
+    ),
+}
+EDITS |= {
+    name: (
+        f"{imports}\nA = {before}\ndef fun(x): return float((x - {use}) @ x)",
+        f"A = {before}",
+        f"A = {after}",
+        "fun: the value of",
+    )
+    for name, (imports, before, after, use) in HELD.items()
+}
+
 
 @pytest.mark.parametrize("edit", EDITS)
 def test_an_edit_is_noticed_and_named(tmp_path, edit):
