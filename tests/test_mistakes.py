@@ -30,6 +30,7 @@ def test_random_mistakes_end_in_named_errors_or_right():
         ("SLSQP(eps=[1e-8, 1e-8]).minimize(fun, X)", "InvalidInputError", r"expected .* \(3,\)"),
         ("NewtonCG(eps=[1e-8] * 2).minimize(fun, X, jac)", "OptionError", r"shape .*\(3,\)"),
         ("ADAM(tol=None)", "OptionError", "tol is None"),
+        ("AQGD(maxiter=np.float64)", "OptionError", "maxiter is <class"),
         ("COBYQA(initial_tr_radius=0)", "OptionError", "initial_tr_radius is 0"),
         ("BFGS(c2=1e-5).minimize(fun, X)", "OptionError", "c1 is 0.0001 and c2 is 1e-05"),
         ("TrustNCG(max_trust_radius=0.5).minimize(fun, X, jac, hess=hess)", "OptionError", "max"),
@@ -88,6 +89,27 @@ def test_a_named_error_before_the_first_evaluation(line, name, words):
 def test_numbers_of_any_kind_are_as_good(line):
     result = eval(line, NAMES).minimize(fun, X)
     assert result.fun == fun(result.x)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {None: None},
+        {"status": "x"},
+        {"status": np.inf},
+        {"nit": "x"},
+        {"nit": np.ones(2)},
+        {"success": np.ones(2)},
+        {"message": np.ones(2)},
+    ],
+    ids=repr,
+)
+def test_what_a_custom_method_returns_is_checked(wrong):
+    def method(fun, x0, **given):
+        return {"x": x0, **wrong}
+
+    with pytest.raises(errors.InvalidValueError, match="minimizer returned"):
+        optimizers.SciPyOptimizer(method).minimize(rosen, X)
 
 
 NOT_A_HESSIAN = [None, np.nan, "x", np.full((2, 2), np.nan), np.ones(2), np.ones((3, 3)), {}]

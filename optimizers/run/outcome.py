@@ -50,17 +50,21 @@ def outcome_of(raw: Any, n: int) -> Outcome:
         return raw.get(name) if isinstance(raw, Mapping) else getattr(raw, name, None)
 
     try:
-        x = np.array(told("x"), dtype=np.float64, ndmin=1)
-    except (TypeError, ValueError):
-        x = np.full(1, np.nan)
-    if x.size != n or not np.isfinite(x).all():
+        x, success = np.array(told("x"), dtype=np.float64, ndmin=1), bool(told("success"))
+        status, nit, words = told("status"), int(told("nit") or 0), str(told("message") or "")
+        status = int(not success if status is None else status)
+        is_named = not isinstance(raw, Mapping) or all(isinstance(name, str) for name in raw)
+        is_result = is_named and x.size == n and bool(np.isfinite(x).all())
+    except (TypeError, ValueError, OverflowError):
+        is_result = False
+    if not is_result:
         raise InvalidValueError(
             f"The minimizer returned {raw!r:.200}, expected a result such as scipy.optimize."
-            f"OptimizeResult(x=..., success=...), with {n} finite numbers as x."
+            f"OptimizeResult(x=..., success=...), with {n} finite numbers as x; status and nit, "
+            "where it has them, are whole numbers, and all names are text."
         )
-    success, stop, status = bool(told("success")), told("stop"), told("status")
+    stop = told("stop")
     if not isinstance(stop, StopReason):
         stop = StopReason.CONVERGED if success else StopReason.OTHER
-    message = str(told("message") or f"{stop.sentence[0].upper()}{stop.sentence[1:]}.")
-    status = int(not success) if status is None else int(status)
-    return Outcome(x.reshape(n), success, status, message, stop, nit=int(told("nit") or 0))
+    message = words or f"{stop.sentence[0].upper()}{stop.sentence[1:]}."
+    return Outcome(x.reshape(n), success, status, message, stop, nit=nit)

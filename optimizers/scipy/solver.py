@@ -238,6 +238,7 @@ class CustomSolver(ScipySolver):
 
     @override
     def _outcome(self, run: Run, raw: Any, free: FreeVariables) -> Outcome:
+        outcome = outcome_of(raw, run.problem.n)
         if isinstance(raw, Mapping):
             self._keep(run, raw)
-        return outcome_of(raw, run.problem.n)
+        return outcome

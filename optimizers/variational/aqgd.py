@@ -28,7 +28,7 @@ _EPOCHS = ("maxiter", "eta", "momentum")
 
 def _listed(name: str, given: Any) -> list[Any]:
     """Return the numbers of all epochs."""
-    if not isinstance(given, Sequence) and np.ndim(given) == 0:
+    if isinstance(given, type) or (not isinstance(given, Sequence) and np.ndim(given) == 0):
         return [given]
     if isinstance(given, str) or len(given) == 0:
         raise OptionError(f"{name} is {given!r}, expected a number, or one for each epoch.")
