@@ -29,6 +29,7 @@ _HOMES = {
     "evaluation": "Differences GradientSource ParameterShift SPSAGradient residuals vectorized",
     "flow": "FlowOptimizer",
     "journal": "Journal load",
+    "least_squares": "ErrorBars error_bars",
     "lockstep.results": "OptimizerResults",
     "optimizer": "Minimizer Optimizer",
     "options.settings": "RunSettings",
@@ -48,7 +49,7 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names.spli
 #: Modules that need no import of their own: the public ones, and those that the docs name.
 _MODULES = (
     *("errors", "external", "flow", "plots", "problems", "testing"),
-    *("evaluation", "journal", "scipy", "variational"),
+    *("evaluation", "journal", "least_squares", "scipy", "variational"),
 )
 
 if TYPE_CHECKING:  # what editors and type checkers see
@@ -87,6 +88,7 @@ if TYPE_CHECKING:  # what editors and type checkers see
     )
     from optimizers.flow import FlowOptimizer as FlowOptimizer
     from optimizers.journal import Journal as Journal, load as load
+    from optimizers.least_squares import ErrorBars as ErrorBars, error_bars as error_bars
     from optimizers.lockstep.results import OptimizerResults as OptimizerResults
     from optimizers.optimizer import Minimizer as Minimizer, Optimizer as Optimizer
     from optimizers.options.settings import RunSettings as RunSettings

@@ -1,0 +1,160 @@
+"""The Hessian of a scalar objective, from values at points that are evaluated together."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import Unpack, override
+
+from optimizers._arrays import check_memory
+from optimizers._types import Array
+from optimizers.asktell.messages import AskData
+from optimizers.errors import OptionError, warn_user
+from optimizers.flow import Flow, FlowOptimizer, FlowSettings, ended
+from optimizers.problem.problem import Problem
+from optimizers.result import StopReason
+from optimizers.run.run import Run
+from optimizers.support import SupportLevel, levels
+
+_EPS = float(np.finfo(np.float64).eps)
+#: The most waves, where nothing is known of the curvature before the first.
+_WAVES = 5
+#: No step is longer than this part of the distance over which the values rise by one half,
+_LONGEST = 0.3
+#: nor grows or shrinks by more than this factor from one wave to the next.
+_CHANGE = 1e4
+#: How many times shorter a step is made at whose end there is no value.
+_SHRINK = 30
+#: Over this part of a variable's size, the values change if it has an effect.
+_FLAT = 0.01
+
+
+@dataclass(frozen=True)
+class Stencil:
+    """Points around one whose values tell gradient and Hessian in the variables that are free."""
+
+    x: Array
+    free: NDArray[np.intp]
+    lower: Array
+    upper: Array
+    #: Whether two variables are displaced together to both sides.
+    both_sides: bool
+
+    def inside(self, h: Array) -> Array:
+        """Return steps of which one fits to each side between the bounds, as they are rounded."""
+        at, room = self.x[self.free], (self.upper - self.lower)[self.free]
+        h = np.minimum(h, room / 2)
+        return (at + h) - at
+
+    def points(self, h: Array) -> Array:
+        """Return the points: the middle, both sides of each variable, and of pairs of them.
+
+        The middle is ``x``, or beside it where a step would leave the bounds.
+        """
+        count, n = len(self.free), self.x.size
+        number = 1 + count + count**2
+        check_memory(f"A Hessian by {number} points", number * n, "fix variables by equal bounds")
+        middle = self.x.copy()
+        low, high = self.lower[self.free] + h, self.upper[self.free] - h
+        middle[self.free] = np.clip(self.x[self.free], low, high)
+        steps = np.zeros((count, n))
+        steps[np.arange(count), self.free] = h
+        first, second = np.triu_indices(count, 1)
+        pairs = steps[first] + steps[second]
+        moves = [np.zeros((1, n)), steps, -steps, pairs, *([-pairs] if self.both_sides else [])]
+        points: Array = np.clip(middle + np.concatenate(moves), self.lower, self.upper)
+        return points
+
+    def fold(self, values: Array, h: Array) -> tuple[Array, Array]:
+        """Return gradient and Hessian, given the values at the points."""
+        count = len(self.free)
+        middle, ahead, back = values[0], values[1 : 1 + count], values[1 + count : 1 + 2 * count]
+        together = values[1 + 2 * count :]
+        first, second = np.triu_indices(count, 1)
+        hessian = np.diag((ahead - 2 * middle + back) / h**2)
+        if self.both_sides:
+            together = together[: len(first)] + together[len(first) :]
+            alone, share = ahead + back, 2.0
+        else:
+            alone, share = ahead, 1.0
+        mixed = together - alone[first] - alone[second] + share * middle
+        hessian[first, second] = hessian[second, first] = mixed / (share * h[first] * h[second])
+        return (ahead - back) / (2 * h), hessian
+
+    def part(self, error: float) -> float:
+        """Return the best step where the curvature is 1, given the error of values.
+
+        What the error makes of the Hessian and what the next derivatives do are about equal then,
+        as measured on likelihoods of 50 to 20,000 data.
+        """
+        best: float = (500 * error) ** 0.25 if self.both_sides else 700 * error**0.5
+        return min(best, _LONGEST)
+
+
+class CurvatureProbe(FlowOptimizer):
+    """Asks for the values that tell the Hessian at the start; its result has that.
+
+    ``sizes`` are the steps along each variable that raise the objective by about one half; NaN, or
+    None for all, where that is not known. ``fun`` is about the value at the start.
+    """
+
+    support_levels = levels(gradient=SupportLevel.not_supported)
+    handles_noise = True
+
+    def __init__(
+        self, sizes: Array | None, fun: float, both_sides: bool, **settings: Unpack[FlowSettings]
+    ) -> None:
+        super().__init__({"sizes": sizes, "fun": fun, "both_sides": both_sides}, **settings)
+
+    @override
+    def _flow(self, problem: Problem, run: Run) -> Flow:
+        if isinstance(run.noise, str):
+            raise OptionError("noise is 'estimate', expected the standard deviation of a value.")
+        noise = float(run.noise or 0.0)
+        lower, upper = problem.box
+        free = np.flatnonzero(lower < upper)
+        stencil = Stencil(problem.x0, free, lower, upper, self.both_sides)
+        size = np.abs(problem.x0[free])
+        h = _EPS**0.25 * np.where(size > 0, size, 1.0)
+        if self.sizes is not None:
+            known = stencil.part(max(_EPS * max(1.0, abs(self.fun)), noise)) * self.sizes[free]
+            h = np.where(np.isfinite(known), known, h)
+        slack = 8.0 if self.both_sides else 3.0
+        for _ in range(_WAVES):
+            h = stencil.inside(h)
+            points = stencil.points(h)
+            told = yield AskData(points)
+            assert told.known is not None
+            run.penalties_seen(int(np.count_nonzero(~told.known)))
+            values = np.where(told.known, told.fun, np.nan)
+            error = max(run.precision * max(1.0, abs(values[0])), noise)
+            gradient, hessian = stencil.fold(values, h)
+            # What the error makes of a curvature: where that is below, it is not seen.
+            hidden = 3 * error / h**2
+            curvature = np.fmax(np.abs(np.diag(hessian)), hidden)
+            better = stencil.inside(stencil.part(error) / np.sqrt(curvature))
+            better = np.clip(better, h / _CHANGE, h * _CHANGE)
+            better = np.where(np.isnan(np.diag(hessian)), h / _SHRINK, better)
+            seen = ~(np.abs(np.diag(hessian)) <= hidden)
+            is_unfit = (better > slack * h) | (h > slack * better)
+            # One that changes nothing over a part of its size has no curvature.
+            is_unfit &= seen | (h < _FLAT * np.where(size > 0, size, 1.0))
+            if not is_unfit.any():
+                break
+            h = better
+        else:
+            if (np.abs(np.diag(hessian)) > hidden)[is_unfit].any():
+                which = free[is_unfit].tolist()
+                warn_user(
+                    f"No steps were found that suit the curvature along x{which}: the errors may "
+                    "be wrong. Give guess, about how large they are."
+                )
+        hessian[~seen] = hessian[:, ~seen] = 0.0
+        run.extra.update(
+            hessian=hessian,
+            gradient=gradient,
+            free=free,
+            at_bound=(points[0] != problem.x0)[free],
+            precision=2 * float(np.max((hidden / curvature)[seen], initial=_EPS**0.5)),
+        )
+        return ended(points[0], StopReason.CONVERGED, values[0])

@@ -1,0 +1,206 @@
+"""Error bars of a scalar objective: its Hessian at a minimum, from points evaluated together."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from typing_extensions import Unpack
+
+from optimizers._arrays import as_numbers
+from optimizers._types import Array, BoundsLike, Objective
+from optimizers.covariance import covariance_of_hessian, quantile
+from optimizers.errors import InvalidInputError, warn_user
+from optimizers.flow import FlowSettings
+from optimizers.least_squares.curvature import CurvatureProbe
+from optimizers.options.table import FLAG, number
+from optimizers.result import OptimizerResult, StopReason
+
+#: Up to this fall of the quadratic model, in units of ``scale``, x is a minimum.
+_FALL = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class ErrorBars:
+    """What :func:`error_bars` found.
+
+    Attributes
+    ----------
+    x : ndarray of float64, shape (n,)
+        The minimum.
+    errors : ndarray of float64, shape (n,)
+        The standard errors of the variables; 0 for one that is fixed, NaN for one that the
+        objective does not determine.
+    covariance : ndarray of float64, shape (n, n)
+        Their covariance.
+    hessian : ndarray of float64, shape (n, n)
+        The objective's second derivatives; 0 for variables that are fixed.
+    nfev : int
+        Points at which the objective was evaluated.
+    """
+
+    x: Array
+    errors: Array
+    covariance: Array
+    hessian: Array
+    nfev: int
+
+    @property
+    def correlation(self) -> Array:
+        """The correlation of the variables, shape (n, n); NaN where an error is 0 or NaN."""
+        with np.errstate(invalid="ignore"):
+            correlation: Array = self.covariance / np.outer(self.errors, self.errors)
+        return correlation
+
+    def confidence(self, level: float = 0.95) -> Array:
+        """Return the interval of each variable that holds its true value with a probability.
+
+        Parameters
+        ----------
+        level : float, default 0.95
+            The probability.
+
+        Returns
+        -------
+        ndarray of float64, shape (n, 2)
+            Lower and upper ends, by the quantiles of the normal distribution.
+        """
+        half = quantile(level) * self.errors
+        return np.column_stack([self.x - half, self.x + half])
+
+
+def error_bars(
+    result: Any,
+    fun: Objective,
+    bounds: BoundsLike = None,
+    *,
+    scale: float = 0.5,
+    guess: ArrayLike | None = None,
+    both_sides: bool = True,
+    **settings: Unpack[FlowSettings],
+) -> ErrorBars:
+    """Return the standard errors of what a minimization fitted, from one wave of points.
+
+    The Hessian at the minimum comes from values at points that are evaluated together. Its steps
+    are made for the precision of the values and for the curvature, which ``guess`` tells, or the
+    result's ``hess_inv`` or ``hess``. Where nothing does and the first steps prove far too short or
+    long, a second wave has better ones.
+
+    Parameters
+    ----------
+    result : OptimizerResult, OptimizeResult or array_like of shape (n,)
+        The result of a minimization, of this package's or another's; or the minimum itself.
+    fun : callable
+        The objective, in any form that :meth:`Optimizer.minimize` takes; not with its gradient.
+    bounds : sequence of (low, high), array_like of shape (n, 2), Bounds or None
+        No point is outside. Variables whose bounds are equal are fixed. Those at a bound get the
+        error that they have without it, and a warning.
+    scale : float, default 0.5
+        By how much the objective rises at one standard error: 0.5 for a negative log likelihood,
+        and for half a sum of squares of residuals that are divided by their standard deviations;
+        1.0 for chi squared and for minus twice the log likelihood. The covariance is
+        ``2 * scale`` times the inverse Hessian. It is what iminuit calls ``errordef``.
+    guess : float or array_like of shape (n,), optional
+        About how large the standard errors are, better than to a factor of ten.
+    both_sides : bool, default True
+        Whether pairs of variables are displaced to both sides: 1 + n + n**2 points in all. If
+        not, it is 1 + 2 n + n (n - 1) / 2, and the entries off the diagonal of the Hessian
+        err by some 1e-5 of the diagonal, in place of 1e-7.
+    **settings
+        Settings of the run, such as ``workers``, ``journal`` and ``noise``; see
+        :class:`RunSettings`.
+
+    Returns
+    -------
+    ErrorBars
+        Errors, covariance and Hessian. An OptimizerWarning tells what there is to know: that the
+        Hessian is singular or not positive definite, where errors are NaN; that ``x`` is not the
+        minimum; that a limit of the run left points out.
+
+    Raises
+    ------
+    InvalidInputError, OptionError, UnknownOptionError
+        Before the first evaluation, if an argument cannot be used.
+
+    Examples
+    --------
+    Decay times, and their mean with its error, ``mean / sqrt(count)``:
+
+    >>> import numpy as np
+    >>> from optimizers import LBFGSB
+    >>> times = np.array([0.3, 1.2, 2.6, 0.7, 1.9, 4.1, 0.9, 0.3])
+    >>> def minus_log_likelihood(x):
+    ...     return len(times) * np.log(x[0]) + times.sum() / x[0]
+    >>> found = LBFGSB().minimize(minus_log_likelihood, [1.0], bounds=[(0.01, None)])
+    >>> bars = error_bars(found, minus_log_likelihood)
+    >>> found.x.round(4), bars.errors.round(4), bars.nfev
+    (array([1.5]), array([0.5303]), 3)
+    """
+    number(0, np.inf, "()")("scale", scale)
+    FLAG("both_sides", both_sides)
+    x, known = (result.x, result) if hasattr(result, "x") else (result, {})
+    n, value = as_numbers(x).size, as_numbers(known.get("fun"))
+    near = float(value) if value.ndim == 0 and np.isfinite(value) else 0.0
+    probe = CurvatureProbe(_sizes(guess, known, n), near, both_sides, **settings)
+    found = probe.minimize(fun, x, bounds=bounds)
+    free = found.get("free", np.arange(0))
+    covariance, hessian = np.zeros((n, n)), np.zeros((n, n))
+    if "hessian" in found:
+        inverse = covariance_of_hessian(found.hessian, found.precision)
+        hessian[np.ix_(free, free)] = found.hessian
+        covariance[np.ix_(free, free)] = 2 * scale * inverse
+        _warn_of(found, inverse, scale)
+    elif found.stop is not StopReason.FIXED:
+        hessian[:] = covariance[:] = np.nan
+        warn_user(f"The Hessian is not known: {found.stop.sentence}.")
+    errors = np.sqrt(np.diag(covariance))
+    return ErrorBars(
+        np.array(x, dtype=np.float64, ndmin=1), errors, covariance, hessian, found.nfev
+    )
+
+
+def _warn_of(found: OptimizerResult, inverse: Array, scale: float) -> None:
+    """Warn where the errors are not known, or the point is not a minimum."""
+    is_lost = np.isnan(np.diag(inverse))
+    lost = found.free[is_lost].tolist()
+    slope = np.where(found.at_bound, 0.0, found.gradient)
+    if found.at_bound.any():
+        which = found.free[found.at_bound].tolist()
+        warn_user(f"x{which} are at a bound: the errors are those without it.")
+    if np.isnan(found.hessian).any():
+        warn_user("Values at points beside x are missing: the errors are NaN.")
+    elif is_lost.all():
+        warn_user(
+            "The Hessian is not positive definite: x is not a minimum, or the objective does not "
+            "determine the variables. The errors are NaN."
+        )
+    elif lost:
+        warn_user(f"The Hessian is singular: the objective does not determine x{lost} (NaN).")
+    elif (fall := float(slope @ inverse @ slope) / 2) > _FALL * scale:
+        warn_user(
+            f"x is not the minimum: by slope and curvature the objective falls by {fall:.2g} "
+            f"beside it, and rises by {scale} at one standard error."
+        )
+
+
+def _sizes(guess: ArrayLike | None, result: Any, n: int) -> Array | None:
+    """Return about where the objective has risen by one half along each variable, if that is known.
+
+    That is less than a standard error where variables are correlated.
+    """
+    if guess is not None:
+        sizes = as_numbers(guess)
+        if sizes.shape not in ((), (n,)) or not ((sizes > 0) & (sizes < np.inf)).all():
+            raise InvalidInputError(
+                f"guess is {guess!r:.200}, expected finite numbers > 0, one or {n}."
+            )
+        return np.broadcast_to(sizes, n).copy()
+    for name in ("hess", "hess_inv"):
+        matrix = result.get(name)
+        matrix = matrix.todense() if hasattr(matrix, "todense") else as_numbers(matrix)
+        if np.shape(matrix) == (n, n) and np.isfinite(matrix).all():
+            with np.errstate(all="ignore"):
+                inverse = np.linalg.pinv(matrix) if name == "hess_inv" else matrix
+                sizes = 1 / np.sqrt(np.diag(inverse))
+            return np.where(np.isfinite(sizes), sizes, np.nan)
+    return None

@@ -1,0 +1,263 @@
+"""error_bars: the Hessian of a likelihood from one wave, and what is said of it."""
+
+import math
+import warnings
+
+import numpy as np
+import pytest
+from scipy.optimize import OptimizeResult
+from scipy.special import polygamma
+
+from optimizers import LBFGSB, InvalidInputError, OptimizerWarning, OptionError, vectorized
+from optimizers.least_squares import ErrorBars, error_bars
+
+
+class Likelihood:
+    """A negative log likelihood with its minimum and its Hessian there; counts its calls."""
+
+    def __init__(self, fun, x, hessian) -> None:
+        self.fun, self.x, self.hessian = fun, np.array(x), np.array(hessian)
+        self.waves = []
+
+    @property
+    def stacked(self):
+        def fun(points):
+            self.waves.append(len(points))
+            return np.array([self.fun(point) for point in points])
+
+        return vectorized(fun)
+
+
+def normal(count=500, seed=0):
+    """Mean and standard deviation."""
+    data = np.random.default_rng(seed).normal(3.0, 0.5, count)
+    mean, spread = data.mean(), data.std()
+
+    def fun(x):
+        return float(np.sum(((data - x[0]) / x[1]) ** 2) / 2 + count * math.log(x[1]))
+
+    return Likelihood(fun, [mean, spread], np.diag([count, 2 * count]) / spread**2)
+
+
+def gamma(count=500, shape=2.5, scale=0.01):
+    """Shape and scale, of very different sizes, strongly correlated; by sufficient statistics."""
+    mean, mean_log = shape * scale, float(polygamma(0, shape)) + math.log(scale)
+
+    def fun(x):
+        k, theta = x
+        return count * (math.lgamma(k) + k * math.log(theta) - (k - 1) * mean_log + mean / theta)
+
+    mixed = count / scale
+    hessian = [[count * float(polygamma(1, shape)), mixed], [mixed, count * shape / scale**2]]
+    return Likelihood(fun, [shape, scale], hessian)
+
+
+def poisson(count=300, seed=1):
+    """A regression of counts on four variables."""
+    rng = np.random.default_rng(seed)
+    given = rng.normal(size=(count, 4))
+    counts = rng.poisson(np.exp(given @ [0.3, -0.2, 0.1, 0.4] + 1))
+
+    def fun(x):
+        return float(np.sum(np.exp(given @ x) - counts * (given @ x)))
+
+    x = np.zeros(4)
+    for _ in range(50):
+        rates = np.exp(given @ x)
+        hessian = given.T @ (given * rates[:, None])
+        x = x - np.linalg.solve(hessian, given.T @ (rates - counts))
+    return Likelihood(fun, x, hessian)
+
+
+LIKELIHOODS = {"normal": normal, "gamma": gamma, "poisson": poisson}
+
+
+def assert_close(found, expected, tolerance):
+    """Compare matrices in units of their diagonal."""
+    size = np.sqrt(np.abs(np.diag(expected)))
+    assert np.abs((found - expected) / np.outer(size, size)).max() < tolerance
+
+
+@pytest.mark.parametrize("name", LIKELIHOODS)
+def test_the_hessian_from_one_wave_is_the_analytic_one(name):
+    known = LIKELIHOODS[name]()
+    inverse = np.linalg.inv(known.hessian)
+    bars = error_bars(known.x, known.stacked, guess=np.sqrt(np.diag(inverse)))
+    n = len(known.x)
+    assert known.waves == [1 + n + n**2] == [bars.nfev]
+    assert_close(bars.hessian, known.hessian, 5e-6)
+    assert bars.errors == pytest.approx(np.sqrt(np.diag(inverse)), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", LIKELIHOODS)
+def test_one_side_of_pairs_takes_fewer_points(name):
+    known = LIKELIHOODS[name]()
+    guess = 1 / np.sqrt(np.diag(known.hessian))
+    result = OptimizeResult(x=known.x, fun=known.fun(known.x))
+    bars = error_bars(result, known.stacked, guess=guess, both_sides=False)
+    n = len(known.x)
+    assert set(known.waves) == {1 + 2 * n + n * (n - 1) // 2}
+    assert_close(bars.hessian, known.hessian, 5e-5)
+
+
+@pytest.mark.parametrize("name", LIKELIHOODS)
+def test_what_the_run_knows_of_the_curvature_makes_one_wave_enough(name):
+    known = LIKELIHOODS[name]()
+    bounds = None if name == "poisson" else [(1e-4, None)] * 2
+    result = LBFGSB(ftol=1e-15).minimize(known.fun, known.x * 1.2, jac="3-point", bounds=bounds)
+    bars = error_bars(result, known.stacked)
+    assert len(known.waves) == 1
+    assert_close(bars.hessian, known.hessian, 1e-5)
+
+
+@pytest.mark.parametrize("name", LIKELIHOODS)
+def test_where_nothing_is_known_of_it_a_second_wave_has_better_steps(name):
+    known = LIKELIHOODS[name]()
+    bars = error_bars(known.x, known.stacked)
+    assert len(known.waves) <= 2
+    assert_close(bars.hessian, known.hessian, 1e-5)
+
+
+@pytest.mark.parametrize("factor", [1e-3, 1e3])
+def test_a_wrong_guess_is_mended(factor):
+    known = normal()
+    bars = error_bars(known.x, known.stacked, guess=factor * np.array([0.02, 0.016]))
+    assert 1 < len(known.waves) <= 4
+    assert_close(bars.hessian, known.hessian, 1e-5)
+
+
+def test_scale_is_what_minuit_calls_errordef():
+    known = normal()
+    half = error_bars(known.x, known.fun, scale=0.5)
+    chi_squared = error_bars(known.x, lambda x: 2 * known.fun(x), scale=1.0)
+    assert half.covariance == pytest.approx(np.linalg.inv(half.hessian), rel=1e-12)
+    assert chi_squared.covariance == pytest.approx(half.covariance, rel=1e-6, abs=1e-12)
+    assert chi_squared.covariance == pytest.approx(2 * np.linalg.inv(chi_squared.hessian))
+
+
+def test_a_fixed_variable_has_no_error():
+    known = poisson()
+    bounds = [(None, None), (known.x[1], known.x[1]), (None, None), (None, None)]
+    bars = error_bars(known.x, known.stacked, bounds)
+    free = [0, 2, 3]
+    assert known.waves[0] == 1 + 3 + 9
+    assert bars.errors[1] == 0.0
+    assert not bars.covariance[1].any()
+    inverse = np.linalg.inv(known.hessian[np.ix_(free, free)])
+    assert_close(bars.covariance[np.ix_(free, free)], inverse, 1e-5)
+    assert np.isnan(bars.correlation[1, 0])
+    assert np.diag(bars.correlation)[free] == pytest.approx([1, 1, 1])
+
+
+def test_all_fixed():
+    bars = error_bars([1.0], lambda x: x[0], [(1.0, 1.0)])
+    assert bars.errors.tolist() == [0.0]
+
+
+def test_points_stay_inside_the_bounds():
+    seen = []
+
+    def fun(x):
+        seen.append(x)
+        return (x[0] - 1) ** 2 + (x[1] + 1) ** 2 + x[0] * x[1] / 2
+
+    low, high = np.array([1.5, -1.375 - 1e-5]), np.array([np.inf, -1.375 + 1e-5])
+    with pytest.warns(OptimizerWarning, match=r"x\[0\] are at a bound"):
+        bars = error_bars([1.5, -1.375], fun, np.column_stack([low, high]))
+    assert ((np.array(seen) >= low) & (np.array(seen) <= high)).all()
+    assert bars.hessian == pytest.approx(np.array([[2.0, 0.5], [0.5, 2.0]]), rel=1e-3)
+
+
+def test_a_variable_without_effect_has_nan_and_the_others_do_not():
+    def fun(x):
+        return ((x[0] - 1) ** 2 + x[2] ** 2) / 2
+
+    with pytest.warns(OptimizerWarning, match=r"does not determine x\[1\]"):
+        bars = error_bars([1.0, 0.5, 0.0], fun, guess=1.0)
+    assert bars.errors == pytest.approx([1.0, math.nan, 1.0], nan_ok=True)
+
+
+def test_variables_of_which_only_a_combination_counts_have_nan():
+    with pytest.warns(OptimizerWarning, match=r"does not determine x\[0, 1\]"):
+        bars = error_bars([1.0, 1.0, 2.0], lambda x: (x[0] + x[1] - 2) ** 2 + (x[2] - 2) ** 2)
+    assert bars.errors == pytest.approx([math.nan, math.nan, math.sqrt(0.5)], nan_ok=True)
+
+
+def test_a_saddle_is_not_a_minimum():
+    with pytest.warns(OptimizerWarning, match="not positive definite"):
+        bars = error_bars([0.0, 0.0], lambda x: x[0] ** 2 - x[1] ** 2)
+    assert np.isnan(bars.errors).all()
+    assert np.diag(bars.hessian) == pytest.approx([2.0, -2.0])
+
+
+def test_a_point_beside_the_minimum_is_told():
+    with pytest.warns(OptimizerWarning, match="falls by 0.5 beside it"):
+        bars = error_bars([1.0], lambda x: x[0] ** 2 / 2)
+    assert bars.errors == pytest.approx([1.0])
+
+
+def test_a_limit_that_leaves_points_out_is_told():
+    with pytest.warns(OptimizerWarning, match="budget of function evaluations"):
+        bars = error_bars([1.0, 1.0], lambda x: x @ x, maxfun=3)
+    assert np.isnan(bars.errors).all()
+    assert bars.nfev == 3
+
+
+def test_points_that_fail_are_told():
+    def fun(x):
+        return x @ x / 2 if x[0] <= 0 else math.nan
+
+    with pytest.warns(OptimizerWarning, match="are missing"):
+        bars = error_bars([0.0, 0.0], fun, on_failure="reject")
+    assert np.isnan(bars.errors).all()
+
+
+def test_noise_lengthens_the_steps():
+    known, rng = normal(), np.random.default_rng(3)
+    bars = error_bars(known.x, lambda x: known.fun(x) + 1e-4 * rng.normal(), noise=1e-4)
+    assert bars.errors == pytest.approx(1 / np.sqrt(np.diag(known.hessian)), rel=0.05)
+
+
+def test_values_of_single_precision_do_too():
+    known = normal(50)
+    bars = error_bars(known.x, lambda x: np.float32(known.fun(x)))
+    assert bars.errors == pytest.approx(1 / np.sqrt(np.diag(known.hessian)), rel=0.01)
+
+
+def test_workers_and_journal(tmp_path):
+    known = poisson()
+    journal = tmp_path / "bars.jsonl"
+    first = error_bars(known.x, known.fun, workers=map, journal=journal)
+    second = error_bars(known.x, known.fun, workers=map, journal=journal)
+    assert (first.covariance == second.covariance).all()
+
+
+def test_confidence_is_by_the_normal_distribution():
+    bars = ErrorBars(np.array([1.0]), np.array([0.5]), np.array([[0.25]]), np.array([[4.0]]), 3)
+    assert bars.confidence(0.95) == pytest.approx(np.array([[1 - 0.979982, 1 + 0.979982]]))
+    with pytest.raises(InvalidInputError, match="level is 95"):
+        bars.confidence(95)
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "words"),
+    [
+        ({"scale": 0}, OptionError, "scale is 0"),
+        ({"guess": [1.0, 2.0]}, InvalidInputError, "guess is"),
+        ({"guess": -1.0}, InvalidInputError, "guess is"),
+        ({"both_sides": 2}, OptionError, "both_sides is 2"),
+        ({"noise": "estimate"}, OptionError, "standard deviation"),
+    ],
+)
+def test_arguments_that_cannot_be_used(given, error, words):
+    def fun(x):
+        raise AssertionError
+
+    with pytest.raises(error, match=words):
+        error_bars([1.0], fun, **given)
+
+
+def test_no_warning_where_all_is_well():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        error_bars([1.0], lambda x: (x[0] - 1) ** 2)
