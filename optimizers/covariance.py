@@ -4,17 +4,69 @@ Pure functions of arrays. Variables are scaled first, so that their units do not
 the data do not determine have NaN.
 """
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
 from optimizers._types import Array
-from optimizers.errors import InvalidInputError
+from optimizers.errors import InvalidInputError, warn_user
 
 _EPS = float(np.finfo(np.float64).eps)
 #: A variable is not determined if directions that nothing is known of have this part in it.
 _PART = 1e-6
+
+
+def chi2(fit: Mapping[str, Any]) -> float:
+    """Return twice the value at the solution of a fit: without a loss the sum of the squares."""
+    return 2 * float(fit["fun"])
+
+
+def dof(fit: Mapping[str, Any]) -> int:
+    """Return how many residuals a fit has more than variables that are free."""
+    fixed = fit.get("fixed")
+    count = fit["x"].size - (0 if fixed is None else np.count_nonzero(fixed))
+    return int(fit["residuals"].size - count)
+
+
+def covariance(fit: Mapping[str, Any], *, absolute_sigma: bool = False) -> Array:
+    """Return the covariance of the variables of a fit; a warning tells which are NaN, and why."""
+    n, weights = fit["x"].size, fit.get("weights")
+    fixed = np.zeros(n, dtype=bool) if fit.get("fixed") is None else fit["fixed"]
+    found = np.zeros((n, n))
+    free = np.flatnonzero(~fixed)
+    found[np.ix_(free, free)] = np.nan
+    if fit["jacobian"] is None:
+        warn_user(
+            "The Jacobian at x is not known: the errors are NaN. Take an optimizer that uses "
+            "gradients, or error_bars(result, fun)."
+        )
+        return found
+    spread = 1.0 if absolute_sigma else np.nan if dof(fit) <= 0 else chi2(fit) / dof(fit)
+    if np.isnan(spread):
+        warn_user(f"There are {dof(fit)} residuals more than variables: the errors are NaN.")
+        return found
+    jacobian = as_dense(fit["jacobian"])[:, free]
+    if weights is not None:
+        jacobian = jacobian * np.sqrt(weights)[:, np.newaxis]
+    inverse = covariance_of_jacobian(jacobian)
+    lost = free[np.isnan(np.diag(inverse))].tolist()
+    if lost:
+        warn_user(f"The Jacobian is singular: the data do not determine x{lost} (NaN).")
+    found[np.ix_(free, free)] = spread * inverse
+    return found
+
+
+def errors(fit: Mapping[str, Any], *, absolute_sigma: bool = False) -> Array:
+    """Return the standard errors of the variables of a fit."""
+    return np.sqrt(np.diag(covariance(fit, absolute_sigma=absolute_sigma)))
+
+
+#: What is told of a fit when it is asked for.
+STATISTICS: dict[str, Callable[[Mapping[str, Any]], Any]] = {
+    found.__name__: found for found in (chi2, dof, covariance, errors)
+}
 
 
 def covariance_of_jacobian(jacobian: Any) -> Array:

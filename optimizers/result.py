@@ -9,6 +9,7 @@ from scipy.optimize import OptimizeResult
 from typing_extensions import override
 
 from optimizers._types import Array
+from optimizers.covariance import STATISTICS, errors, quantile
 from optimizers.errors import InvalidInputError
 
 
@@ -122,6 +123,19 @@ class OptimizerResult(OptimizeResult):  # type: ignore[misc]  # SciPy is untyped
     noise : float
         The standard deviation of the objective's noise where the run ended; only where the
         setting ``noise`` is used.
+    chi2 : float
+        Twice ``fun``: the sum of the squares of the residuals, unless they have a loss. This and
+        the next three only where the objective returns residuals; they are worked out when asked
+        for.
+    dof : int
+        How many residuals there are more than variables, those apart that the bounds fix.
+    covariance : ndarray of float64, shape (n, n)
+        The covariance of the variables, ``chi2 / dof`` times the inverse of J'J, as from SciPy's
+        ``curve_fit``. For residuals that are divided by their standard deviations it is
+        ``dof / chi2`` times this (``absolute_sigma`` of the methods). NaN, and a warning, where the
+        Jacobian is singular; 0 for variables that the bounds fix.
+    errors : ndarray of float64, shape (n,)
+        The standard errors of the variables: the square root of the diagonal.
     maxcv : float
         By how much ``x`` fails the worst constraint; only where there are constraints. NaN where
         an error ended the run, and a constraint raises one at ``x`` too.
@@ -156,11 +170,66 @@ class OptimizerResult(OptimizeResult):  # type: ignore[misc]  # SciPy is untyped
     stop: StopReason
     best: Best | None
     elapsed: float
+    chi2: float
+    dof: int
+    covariance: Array
+    errors: Array
 
-    def __missing__(self, name: str) -> None:
-        """Return None for what Qiskit's results have from the start, until it is set."""
+    def __missing__(self, name: str) -> Any:
+        """Return what is told of a fit; None for what Qiskit's results have until it is set."""
+        if name in STATISTICS:
+            self._check_fit(name)
+            return STATISTICS[name](self)
         if name not in _QISKITS:
             raise KeyError(name)
+        return None
+
+    def confidence(self, level: float = 0.95, *, absolute_sigma: bool = False) -> Array:
+        """Return the interval of each variable that holds its true value with a probability.
+
+        Only where the objective returns residuals. The intervals are those of the model's tangent
+        at the solution; :meth:`Optimizer.profile` has those of the model itself.
+
+        Parameters
+        ----------
+        level : float, default 0.95
+            The probability.
+        absolute_sigma : bool, default False
+            Whether the residuals are divided by the standard deviations of the data. If not, their
+            scatter tells how large those are.
+
+        Returns
+        -------
+        ndarray of float64, shape (n, 2)
+            Lower and upper ends: ``x`` and so many standard errors to each side as Student's t
+            distribution with ``dof`` degrees of freedom says, with ``absolute_sigma`` the normal
+            distribution.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from optimizers import LBFGSB, residuals
+        >>> t, data = np.array([0.0, 1.0, 2.0, 3.0]), np.array([2.0, 1.2, 0.8, 0.4])
+        >>> def misfit(x):
+        ...     return x[0] * np.exp(-x[1] * t) - data
+        >>> fit = LBFGSB().minimize(residuals(misfit), [1.0, 1.0])
+        >>> fit.errors.round(3), fit.dof
+        (array([0.037, 0.018]), 2)
+        >>> fit.confidence(0.95).round(2)
+        array([[1.84, 2.16],
+               [0.42, 0.58]])
+        """
+        self._check_fit("confidence")
+        found = errors(self, absolute_sigma=absolute_sigma)
+        half = quantile(level, np.inf if absolute_sigma else self.dof) * found
+        return np.column_stack([self.x - half, self.x + half])
+
+    def _check_fit(self, name: str) -> None:
+        if self.get("residuals") is None:
+            raise KeyError(
+                f"{name}: the result has no residuals. Mark an objective that returns them by "
+                "residuals(fun); error_bars(result, fun) is for one that returns a number."
+            )
 
     @override
     def __repr__(self) -> str:

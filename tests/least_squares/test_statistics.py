@@ -1,0 +1,162 @@
+"""What a result tells of a fit: chi2, degrees of freedom, covariance, errors, intervals."""
+
+import math
+import pickle
+
+import numpy as np
+import pytest
+import scipy.optimize
+import scipy.stats
+from scipy.sparse import csr_array
+from scipy.sparse.linalg import aslinearoperator
+
+from optimizers import InvalidInputError, OptimizerResult, OptimizerWarning
+
+T = np.linspace(0, 4, 50)
+DATA = 2.5 * np.exp(-1.3 * T) + 0.5 + 0.2 * np.random.default_rng(0).normal(size=T.size)
+
+
+def model(t, a, b, c):
+    return a * np.exp(-b * t) + c
+
+
+def slopes(x):
+    e = np.exp(-x[1] * T)
+    return np.column_stack([e, -x[0] * T * e, np.ones_like(T)])
+
+
+def fitted(x, jacobian=None, **further):
+    """Return a result as a run on residuals has it."""
+    residuals = model(T, *x) - DATA
+    jacobian = slopes(x) if jacobian is None else jacobian
+    value = residuals @ residuals / 2
+    return OptimizerResult(x=x, fun=value, residuals=residuals, jacobian=jacobian, **further)
+
+
+@pytest.fixture(scope="module")
+def theirs():
+    def jac(t, *x):
+        return slopes(x)
+
+    # By TRF: MINPACK's covariance is that of the point before the last.
+    return scipy.optimize.curve_fit(model, T, DATA, [1, 1, 1], jac=jac, method="trf", xtol=1e-14)
+
+
+def test_the_covariance_is_that_of_scipys_curve_fit(theirs):
+    x, covariance = theirs
+    result = fitted(x)
+    assert result.covariance == pytest.approx(covariance, rel=1e-8)
+    assert result.errors == pytest.approx(np.sqrt(np.diag(covariance)), rel=1e-8)
+    assert result.dof == 47
+    assert result.chi2 == 2 * result.fun
+    assert result["chi2"] == result.chi2
+
+
+@pytest.mark.parametrize("form", [csr_array, aslinearoperator])
+def test_any_form_of_jacobian(theirs, form):
+    x, covariance = theirs
+    assert fitted(x, form(slopes(x))).covariance == pytest.approx(covariance, rel=1e-8)
+
+
+def test_units_of_variables_do_not_matter(theirs):
+    x, covariance = theirs
+    unit = np.array([1e150, 1.0, 1e-150])
+    found = fitted(x, slopes(x) / unit).errors
+    assert found / unit == pytest.approx(np.sqrt(np.diag(covariance)), rel=1e-8)
+
+
+def test_intervals_are_by_students_t(theirs):
+    x, covariance = theirs
+    half = scipy.stats.t.ppf(0.975, 47) * np.sqrt(np.diag(covariance))
+    assert fitted(x).confidence() == pytest.approx(np.array([x - half, x + half]).T)
+
+
+def test_with_known_deviations_of_the_data_they_are_by_the_normal_distribution(theirs):
+    x, _ = theirs
+    result = fitted(x)
+    errors = np.sqrt(np.diag(result.covariance) * result.dof / result.chi2)
+    half = scipy.stats.norm.ppf(0.95) * errors
+    found = result.confidence(0.9, absolute_sigma=True)
+    assert found == pytest.approx(np.array([x - half, x + half]).T)
+
+
+def test_weights_of_a_loss_count(theirs):
+    x, _ = theirs
+    weights = np.linspace(0.1, 1, T.size)
+    result = fitted(x, weights=weights)
+    inverse = np.linalg.inv(slopes(x).T @ (weights[:, np.newaxis] * slopes(x)))
+    assert result.covariance == pytest.approx(inverse * result.chi2 / result.dof)
+
+
+def test_a_variable_that_is_fixed_has_no_error(theirs):
+    x, _ = theirs
+    result = fitted(x, fixed=np.array([False, True, False]))
+    assert result.dof == 48
+    assert result.errors[1] == 0
+    inverse = np.linalg.inv(slopes(x)[:, [0, 2]].T @ slopes(x)[:, [0, 2]])
+    found = result.covariance[np.ix_([0, 2], [0, 2])]
+    assert found == pytest.approx(inverse * result.chi2 / 48)
+
+
+def test_what_the_data_do_not_determine_is_nan_and_told(theirs):
+    x, _ = theirs
+    jacobian = slopes(x)
+    jacobian[:, 1] = -3 * jacobian[:, 0]
+    with pytest.warns(OptimizerWarning, match=r"do not determine x\[0, 1\]"):
+        errors = fitted(x, jacobian).errors
+    assert np.isnan(errors).tolist() == [True, True, False]
+    jacobian[:, 1] = 0
+    with pytest.warns(OptimizerWarning, match=r"do not determine x\[1\]"):
+        errors = fitted(x, jacobian).errors
+    assert np.isnan(errors).tolist() == [False, True, False]
+
+
+def test_no_residual_to_spare():
+    result = OptimizerResult(
+        x=np.ones(2), fun=0.0, residuals=np.zeros(2), jacobian=np.array([[1.0, 2.0], [0.0, 1.0]])
+    )
+    with pytest.warns(OptimizerWarning, match="0 residuals more than variables"):
+        assert np.isnan(result.errors).all()
+    assert result.confidence(absolute_sigma=True) == pytest.approx(
+        np.array([1 - 1.959964 * np.sqrt([5, 1]), 1 + 1.959964 * np.sqrt([5, 1])]).T, rel=1e-6
+    )
+
+
+def test_more_variables_than_residuals():
+    result = OptimizerResult(
+        x=np.ones(3), fun=0.0, residuals=np.zeros(1), jacobian=np.array([[1.0, 2.0, 0.0]])
+    )
+    with pytest.warns(OptimizerWarning):
+        assert np.isnan(result.confidence(absolute_sigma=True)).all()
+
+
+def test_a_jacobian_that_is_not_known_is_told(theirs):
+    x, _ = theirs
+    result = fitted(x)
+    result.jacobian = None
+    with pytest.warns(OptimizerWarning, match="The Jacobian at x is not known"):
+        assert np.isnan(result.errors).all()
+
+
+def test_a_result_without_residuals_has_none_of_it():
+    result = OptimizerResult(x=np.ones(2), fun=1.0)
+    assert not hasattr(result, "covariance")
+    with pytest.raises(KeyError, match=r"no residuals.*error_bars"):
+        result["errors"]
+    with pytest.raises(KeyError, match="no residuals"):
+        result.confidence()
+
+
+def test_what_is_told_is_no_entry_and_goes_through_json_and_pickle(theirs):
+    result = fitted(theirs[0])
+    before = set(result)
+    errors = result.errors
+    assert set(result) == before
+    for copy in (OptimizerResult.from_dict(result.to_dict()), pickle.loads(pickle.dumps(result))):
+        assert (copy.errors == errors).all()
+
+
+@pytest.mark.parametrize("level", [0, 1, 95, math.nan, "0.95"])
+def test_a_level_that_is_none(theirs, level):
+    with pytest.raises(InvalidInputError, match="level is"):
+        fitted(theirs[0]).confidence(level)
