@@ -123,6 +123,11 @@ class OptimizerResult(OptimizeResult):  # type: ignore[misc]  # SciPy is untyped
     noise : float
         The standard deviation of the objective's noise where the run ended; only where the
         setting ``noise`` is used.
+    weights : ndarray of float64, shape (m,)
+        What a loss makes of the residuals: the weights of their squares in the Gauss-Newton
+        Hessian; only where there is one.
+    fixed : ndarray of bool, shape (n,)
+        Which variables the bounds fix; only where the objective returns residuals, and some are.
     chi2 : float
         Twice ``fun``: the sum of the squares of the residuals, unless they have a loss. This and
         the next three only where the objective returns residuals; they are worked out when asked

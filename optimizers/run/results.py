@@ -48,7 +48,7 @@ def result_so_far(
         stop=StopReason.OTHER,
         best=None if best is None else Best(best.x.copy(), best.fun),
         elapsed=budget.elapsed,
-        **(_fit(at) if problem.loss is not None else {}),
+        **(_fit(problem, at) if problem.loss is not None else {}),
         **({"maxcv": _violation(problem, x, is_broken)} if problem.constraints else {}),
         **extra,
     )
@@ -64,10 +64,15 @@ def with_gradient(loss: Loss | None, known: Evaluation | None) -> Evaluation | N
     return Evaluation(known.x, known.fun, gradient, known.residuals, known.jacobian)
 
 
-def _fit(at: Evaluation | None) -> dict[str, Any]:
-    """Return what is known of the residuals at a point."""
+def _fit(problem: Problem, at: Evaluation | None) -> dict[str, Any]:
+    """Return what is known of the residuals at a point, and what else their statistics need."""
     residuals, jacobian = (None, None) if at is None else (at.residuals, at.jacobian)
-    return {"residuals": own_jacobian(residuals), "jacobian": own_jacobian(jacobian)}
+    fit = {"residuals": own_jacobian(residuals), "jacobian": own_jacobian(jacobian)}
+    if residuals is not None and not (problem.loss is None or problem.loss.is_linear):
+        fit["weights"] = problem.loss.curvature(residuals)
+    if problem.lower is not None and (problem.lower == problem.upper).any():
+        fit["fixed"] = problem.lower == problem.upper
+    return fit
 
 
 def _violation(problem: Problem, x: Array, is_broken: bool) -> float:

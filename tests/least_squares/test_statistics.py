@@ -10,7 +10,7 @@ import scipy.stats
 from scipy.sparse import csr_array
 from scipy.sparse.linalg import aslinearoperator
 
-from optimizers import InvalidInputError, OptimizerResult, OptimizerWarning
+from optimizers import LBFGSB, InvalidInputError, OptimizerResult, OptimizerWarning, residuals
 
 T = np.linspace(0, 4, 50)
 DATA = 2.5 * np.exp(-1.3 * T) + 0.5 + 0.2 * np.random.default_rng(0).normal(size=T.size)
@@ -27,10 +27,10 @@ def slopes(x):
 
 def fitted(x, jacobian=None, **further):
     """Return a result as a run on residuals has it."""
-    residuals = model(T, *x) - DATA
+    vector = model(T, *x) - DATA
     jacobian = slopes(x) if jacobian is None else jacobian
-    value = residuals @ residuals / 2
-    return OptimizerResult(x=x, fun=value, residuals=residuals, jacobian=jacobian, **further)
+    value = vector @ vector / 2
+    return OptimizerResult(x=x, fun=value, residuals=vector, jacobian=jacobian, **further)
 
 
 @pytest.fixture(scope="module")
@@ -160,3 +160,22 @@ def test_what_is_told_is_no_entry_and_goes_through_json_and_pickle(theirs):
 def test_a_level_that_is_none(theirs, level):
     with pytest.raises(InvalidInputError, match="level is"):
         fitted(theirs[0]).confidence(level)
+
+
+def test_a_run_tells_what_the_statistics_need():
+    def misfit(x):
+        return model(T, *x) - DATA
+
+    bounds = [(None, None), (1.3, 1.3), (None, None)]
+    result = LBFGSB().minimize(residuals(misfit, "soft_l1", 0.1), [1.0, 1.3, 1.0], bounds=bounds)
+    assert result.fixed.tolist() == [False, True, False]
+    assert result.dof == 48
+    assert result.errors[1] == 0
+    theirs = scipy.optimize.least_squares(
+        lambda x: model(T, x[0], 1.3, x[1]) - DATA, [1, 1], loss="soft_l1", f_scale=0.1, xtol=1e-14
+    )
+    covariance = np.linalg.inv(theirs.jac.T @ theirs.jac) * 2 * theirs.cost / 48
+    assert result.covariance[np.ix_([0, 2], [0, 2])] == pytest.approx(covariance, rel=1e-4)
+    plain = LBFGSB().minimize(residuals(misfit), [1.0, 1.3, 1.0])
+    assert "weights" not in plain
+    assert "fixed" not in plain
