@@ -29,7 +29,9 @@ _HOMES = {
     "evaluation": "Differences GradientSource ParameterShift SPSAGradient residuals vectorized",
     "flow": "FlowOptimizer",
     "journal": "Journal load",
-    "least_squares": "ErrorBars error_bars",
+    "covariance": "ErrorBars",
+    "least_squares": "error_bars",
+    "lockstep.profile": "Profile Profiles",
     "lockstep.results": "OptimizerResults",
     "optimizer": "Minimizer Optimizer",
     "options.settings": "RunSettings",
@@ -55,6 +57,7 @@ _MODULES = (
 if TYPE_CHECKING:  # what editors and type checkers see
     from optimizers._types import POINT as POINT
     from optimizers.asktell import *  # noqa: F403
+    from optimizers.covariance import ErrorBars as ErrorBars
     from optimizers.errors import (
         BrokenPoolError as BrokenPoolError,
         CapabilityError as CapabilityError,
@@ -88,7 +91,8 @@ if TYPE_CHECKING:  # what editors and type checkers see
     )
     from optimizers.flow import FlowOptimizer as FlowOptimizer
     from optimizers.journal import Journal as Journal, load as load
-    from optimizers.least_squares import ErrorBars as ErrorBars, error_bars as error_bars
+    from optimizers.least_squares import error_bars as error_bars
+    from optimizers.lockstep.profile import Profile as Profile, Profiles as Profiles
     from optimizers.lockstep.results import OptimizerResults as OptimizerResults
     from optimizers.optimizer import Minimizer as Minimizer, Optimizer as Optimizer
     from optimizers.options.settings import RunSettings as RunSettings

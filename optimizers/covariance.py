@@ -5,6 +5,7 @@ the data do not determine have NaN.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,61 @@ from optimizers.errors import InvalidInputError, warn_user
 _EPS = float(np.finfo(np.float64).eps)
 #: A variable is not determined if directions that nothing is known of have this part in it.
 _PART = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class ErrorBars:
+    """What :func:`error_bars` found.
+
+    Attributes
+    ----------
+    x : ndarray of float64, shape (n,)
+        The minimum.
+    errors : ndarray of float64, shape (n,)
+        The standard errors of the variables; 0 for one that is fixed, NaN for one that the
+        objective does not determine.
+    covariance : ndarray of float64, shape (n, n)
+        Their covariance.
+    hessian : ndarray of float64, shape (n, n)
+        The objective's second derivatives; 0 for variables that are fixed.
+    fun : float
+        The objective at the minimum.
+    scale : float
+        By how much it rises at one standard error.
+    nfev : int
+        Points at which the objective was evaluated.
+    """
+
+    x: Array
+    errors: Array
+    covariance: Array
+    hessian: Array
+    fun: float
+    scale: float
+    nfev: int
+
+    @property
+    def correlation(self) -> Array:
+        """The correlation of the variables, shape (n, n); NaN where an error is 0 or NaN."""
+        with np.errstate(invalid="ignore"):
+            correlation: Array = self.covariance / np.outer(self.errors, self.errors)
+        return correlation
+
+    def confidence(self, level: float = 0.95) -> Array:
+        """Return the interval of each variable that holds its true value with a probability.
+
+        Parameters
+        ----------
+        level : float, default 0.95
+            The probability.
+
+        Returns
+        -------
+        ndarray of float64, shape (n, 2)
+            Lower and upper ends, by the quantiles of the normal distribution.
+        """
+        half = quantile(level) * self.errors
+        return np.column_stack([self.x - half, self.x + half])
 
 
 def chi2(fit: Mapping[str, Any]) -> float:

@@ -12,7 +12,6 @@ from optimizers._types import ArrayLike, BoundsLike, ConstraintsLike, Objective
 from optimizers.asktell.drivers import AskingEvaluator, driver_for, told
 from optimizers.asktell.replay import Log, snapshot
 from optimizers.asktell.stepper import Stepper
-from optimizers.composition import Composed
 from optimizers.errors import CapabilityError, InvalidInputError, OptionError, warn_user
 from optimizers.evaluation.arguments import with_arguments
 from optimizers.evaluation.losses import Loss
@@ -24,6 +23,7 @@ from optimizers.journal.session import together
 from optimizers.lockstep.many import as_starts, minimize_many
 from optimizers.lockstep.results import OptimizerResults
 from optimizers.options.settings import IN_FLIGHT, RunSettings
+from optimizers.profiling import Profiling
 from optimizers.result import OptimizerResult
 from optimizers.run.outcome import Outcome, outcome_of
 from optimizers.run.run import Run
@@ -43,7 +43,7 @@ class Minimizer(Protocol):
         ...
 
 
-class Optimizer(Composed, StaticHelpers):
+class Optimizer(Profiling, StaticHelpers):
     """The configuration of one algorithm: its options and declared capabilities.
 
     It holds no state of a run: one object may serve many runs, in many threads. A subclass

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import OptimizeResult
 from typing_extensions import override
 
-from optimizers._types import Array
+from optimizers._types import Array, Objective
 from optimizers.covariance import STATISTICS, errors, quantile
 from optimizers.errors import InvalidInputError
 
@@ -228,6 +228,27 @@ class OptimizerResult(OptimizeResult):  # type: ignore[misc]  # SciPy is untyped
         found = errors(self, absolute_sigma=absolute_sigma)
         half = quantile(level, np.inf if absolute_sigma else self.dof) * found
         return np.column_stack([self.x - half, self.x + half])
+
+    def profile(self, variables: Any, fun: Objective, optimizer: Any, **how: Any) -> Any:
+        """Return confidence intervals by profile likelihood; see :meth:`Optimizer.profile`.
+
+        Parameters
+        ----------
+        variables : int, list of int or None
+            Which variables; None for all.
+        fun : callable
+            The objective. A result holds neither it nor the optimizer: it may outlive them.
+        optimizer : Optimizer
+            Minimizes over the other variables.
+        **how
+            What else :meth:`Optimizer.profile` takes.
+
+        Returns
+        -------
+        Profiles
+            The intervals and the profiles.
+        """
+        return optimizer.profile(fun, self, variables, **how)
 
     def _check_fit(self, name: str) -> None:
         if self.get("residuals") is None:

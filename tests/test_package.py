@@ -186,6 +186,7 @@ LAYERS = [
     {"lockstep"},
     {"options"},
     {"composition"},
+    {"profiling"},
     {"optimizer"},
     {"flow"},
     {"scipy"},

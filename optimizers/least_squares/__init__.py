@@ -1,5 +1,5 @@
 """Fits: what comes of residuals and likelihoods."""
 
-from optimizers.least_squares.error_bars import ErrorBars, error_bars
+from optimizers.least_squares.error_bars import error_bars
 
-__all__ = ["ErrorBars", "error_bars"]
+__all__ = ["error_bars"]

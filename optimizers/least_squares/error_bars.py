@@ -1,6 +1,5 @@
 """Error bars of a scalar objective: its Hessian at a minimum, from points evaluated together."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,7 @@ from typing_extensions import Unpack
 
 from optimizers._arrays import as_numbers
 from optimizers._types import Array, BoundsLike, Objective
-from optimizers.covariance import covariance_of_hessian, quantile
+from optimizers.covariance import ErrorBars, covariance_of_hessian
 from optimizers.errors import InvalidInputError, warn_user
 from optimizers.flow import FlowSettings
 from optimizers.least_squares.curvature import CurvatureProbe
@@ -18,55 +17,6 @@ from optimizers.result import OptimizerResult, StopReason
 
 #: Up to this fall of the quadratic model, in units of ``scale``, x is a minimum.
 _FALL = 0.01
-
-
-@dataclass(frozen=True, eq=False)
-class ErrorBars:
-    """What :func:`error_bars` found.
-
-    Attributes
-    ----------
-    x : ndarray of float64, shape (n,)
-        The minimum.
-    errors : ndarray of float64, shape (n,)
-        The standard errors of the variables; 0 for one that is fixed, NaN for one that the
-        objective does not determine.
-    covariance : ndarray of float64, shape (n, n)
-        Their covariance.
-    hessian : ndarray of float64, shape (n, n)
-        The objective's second derivatives; 0 for variables that are fixed.
-    nfev : int
-        Points at which the objective was evaluated.
-    """
-
-    x: Array
-    errors: Array
-    covariance: Array
-    hessian: Array
-    nfev: int
-
-    @property
-    def correlation(self) -> Array:
-        """The correlation of the variables, shape (n, n); NaN where an error is 0 or NaN."""
-        with np.errstate(invalid="ignore"):
-            correlation: Array = self.covariance / np.outer(self.errors, self.errors)
-        return correlation
-
-    def confidence(self, level: float = 0.95) -> Array:
-        """Return the interval of each variable that holds its true value with a probability.
-
-        Parameters
-        ----------
-        level : float, default 0.95
-            The probability.
-
-        Returns
-        -------
-        ndarray of float64, shape (n, 2)
-            Lower and upper ends, by the quantiles of the normal distribution.
-        """
-        half = quantile(level) * self.errors
-        return np.column_stack([self.x - half, self.x + half])
 
 
 def error_bars(
@@ -139,8 +89,8 @@ def error_bars(
     number(0, np.inf, "()")("scale", scale)
     FLAG("both_sides", both_sides)
     x, known = (result.x, result) if hasattr(result, "x") else (result, {})
-    n, value = as_numbers(x).size, as_numbers(known.get("fun"))
-    near = float(value) if value.ndim == 0 and np.isfinite(value) else 0.0
+    n, about = as_numbers(x).size, as_numbers(known.get("fun"))
+    near = float(about) if about.ndim == 0 and np.isfinite(about) else 0.0
     probe = CurvatureProbe(_sizes(guess, known, n), near, both_sides, **settings)
     found = probe.minimize(fun, x, bounds=bounds)
     free = found.get("free", np.arange(0))
@@ -154,9 +104,8 @@ def error_bars(
         hessian[:] = covariance[:] = np.nan
         warn_user(f"The Hessian is not known: {found.stop.sentence}.")
     errors = np.sqrt(np.diag(covariance))
-    return ErrorBars(
-        np.array(x, dtype=np.float64, ndmin=1), errors, covariance, hessian, found.nfev
-    )
+    at, value = np.array(x, dtype=np.float64, ndmin=1), np.nan if found.fun is None else found.fun
+    return ErrorBars(at, errors, covariance, hessian, value, scale, found.nfev)
 
 
 def _warn_of(found: OptimizerResult, inverse: Array, scale: float) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
+from typing_extensions import override
 
 from optimizers._arrays import as_real
 from optimizers._types import Array, ArrayLike
@@ -35,7 +36,7 @@ def minimize_many(
     if not (isinstance(on_error, str) and on_error in ("return", "raise")):
         raise OptionError(f"on_error is {on_error!r}, expected 'return' or 'raise'.")
     problems = [replace(problem, x0=start) for start in inside_all(starts, problem)]
-    members = list(members_of(prepare, problems, settings, shared, seeds_from(shared.seed)))
+    members = list(Members(prepare, problems, settings, shared, seeds_from(shared.seed)))
     return run_all(shared, members, effective, on_error)
 
 
@@ -56,23 +57,34 @@ def run_all(
     return results
 
 
-def members_of(
-    prepare: Prepare,
-    problems: Iterable[Problem],
-    settings: dict[str, Any],
-    shared: Together,
-    seeds: Iterator[Any],
-) -> Iterator[Member]:
-    """Yield the runs of one optimizer on problems; the first has the seed as it was given."""
-    settings = {**settings, "journal": None}  # there is one for all
-    for number, problem in enumerate(problems):
-        settings["seed"] = next(seeds)
-        share = MemberEvaluator(shared.evaluator, number)
-        own = shared.problem_of(number, problem)
-        member = Member(prepare(own, settings, share), share, number)
+class Members(Iterator[Member]):
+    """The runs of one optimizer on problems; the first has the seed as it was given.
+
+    Where the problems end, and there are others later, this goes on with them.
+    """
+
+    def __init__(
+        self,
+        prepare: Prepare,
+        problems: Iterable[Problem],
+        settings: dict[str, Any],
+        shared: Together,
+        seeds: Iterator[Any],
+    ) -> None:
+        self._prepare, self._shared, self._seeds = prepare, shared, seeds
+        self._problems = enumerate(problems)
+        self._settings = {**settings, "journal": None}  # there is one for all
+
+    @override
+    def __next__(self) -> Member:
+        number, problem = next(self._problems)
+        self._settings["seed"] = next(self._seeds)
+        share = MemberEvaluator(self._shared.evaluator, number)
+        own = self._shared.problem_of(number, problem)
+        member = Member(self._prepare(own, self._settings, share), share, number)
         if number == 0 and member.run.noise is None:
-            settings["noise"] = None  # a warning has said that it has no effect
-        yield member
+            self._settings["noise"] = None  # a warning has said that it has no effect
+        return member
 
 
 def as_starts(given: ArrayLike) -> Array:

@@ -13,7 +13,7 @@ from optimizers.errors import InvalidInputError
 from optimizers.gradients.source import Jacobian
 from optimizers.journal.session import together
 from optimizers.lockstep.lockstep import LockStep
-from optimizers.lockstep.many import members_of, seeds_from
+from optimizers.lockstep.many import Members, seeds_from
 from optimizers.lockstep.results import (
     OptimizerResults,
     as_table,
@@ -248,7 +248,7 @@ def multistart(
         lockstep = LockStep(shared.evaluator, timeout=timeout, budget=int(budget), slots=int(slots))
         minima = Minima(tolerance * (upper - lower))
         ended: dict[int, OptimizerResult] = {}
-        members = members_of(optimizer._prepared, problems, settings, shared, seeds)
+        members = Members(optimizer._prepared, problems, settings, shared, seeds)
         for member in lockstep.ended(members):
             result = ended[member.number] = member.result
             if result.success and result.fun is not None:

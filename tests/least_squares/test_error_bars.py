@@ -8,8 +8,15 @@ import pytest
 from scipy.optimize import OptimizeResult
 from scipy.special import polygamma
 
-from optimizers import LBFGSB, InvalidInputError, OptimizerWarning, OptionError, vectorized
-from optimizers.least_squares import ErrorBars, error_bars
+from optimizers import (
+    LBFGSB,
+    ErrorBars,
+    InvalidInputError,
+    OptimizerWarning,
+    OptionError,
+    error_bars,
+    vectorized,
+)
 
 
 class Likelihood:
@@ -233,7 +240,9 @@ def test_workers_and_journal(tmp_path):
 
 
 def test_confidence_is_by_the_normal_distribution():
-    bars = ErrorBars(np.array([1.0]), np.array([0.5]), np.array([[0.25]]), np.array([[4.0]]), 3)
+    bars = ErrorBars(
+        np.array([1.0]), np.array([0.5]), np.array([[0.25]]), np.array([[4.0]]), 0.0, 0.5, 3
+    )
     assert bars.confidence(0.95) == pytest.approx(np.array([[1 - 0.979982, 1 + 0.979982]]))
     with pytest.raises(InvalidInputError, match="level is 95"):
         bars.confidence(95)

@@ -1,0 +1,267 @@
+"""Profiles by many minimizations that advance together, each with one variable fixed."""
+
+import itertools
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from typing_extensions import Unpack, override
+
+from optimizers._arrays import is_whole
+from optimizers._types import Array, BoundsLike, ConstraintsLike, Objective
+from optimizers.composition import Composed
+from optimizers.covariance import ErrorBars, covariance, quantile
+from optimizers.errors import CapabilityError, InvalidInputError, warn_user
+from optimizers.gradients.source import Jacobian
+from optimizers.journal.records import encoded
+from optimizers.journal.session import together
+from optimizers.lockstep.lockstep import LockStep
+from optimizers.lockstep.many import Members, seeds_from
+from optimizers.lockstep.profile import Profile, Profiles, Side
+from optimizers.lockstep.results import OptimizerResults, attached, in_all, raise_if_ended
+from optimizers.options.settings import RunSettings
+from optimizers.options.table import FLAG, whole
+from optimizers.problem.problem import Problem
+from optimizers.result import OptimizerResult
+from optimizers.support import SupportLevel
+
+#: A minimum that is lower than the fit's by this part of what one standard error is, is another.
+_LOWER = 0.01
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A minimum, its covariance, and by how much the objective rises to the end of an interval."""
+
+    x: Array
+    fun: float
+    covariance: Array
+    rise: float
+    #: That in standard errors, by linear theory.
+    quantile: float
+
+    @classmethod
+    def of(cls, result: Any, problem: Problem, level: float, absolute_sigma: bool) -> "Fit":
+        """Return the minimum that a result is."""
+        if isinstance(result, ErrorBars):
+            z = quantile(level)
+            return cls(problem.x0, result.fun, result.covariance, result.scale * z**2, z)
+        if problem.loss is None:
+            raise InvalidInputError("fun is not marked by residuals, as that of the result was.")
+        z = quantile(level, np.inf if absolute_sigma else result.dof)
+        spread = 1.0 if absolute_sigma else result.chi2 / result.dof
+        found = covariance(result, absolute_sigma=absolute_sigma)
+        value = float(result["fun"])
+        return cls(problem.x0, value, found, spread * z**2 / 2, z)
+
+    def chosen(self, variables: Any, problem: Problem) -> list[int]:
+        """Return the variables that are to be profiled."""
+        lower, upper = problem.box
+        errors = np.sqrt(np.diag(self.covariance))
+        can = (lower < upper) & np.isfinite(errors) & (errors > 0)
+        if variables is None:
+            return [int(i) for i in np.flatnonzero(can)]
+        asked = [variables] if is_whole(variables) else list(variables)
+        for i in asked:
+            if not (is_whole(i) and 0 <= i < problem.n):
+                raise InvalidInputError(
+                    f"variables is {variables!r:.200}, expected whole numbers from 0 to "
+                    f"{problem.n - 1}."
+                )
+            if not can[i]:
+                raise InvalidInputError(
+                    f"x[{i}] is fixed, or has no error by covariance (it is {errors[i]}): there is "
+                    "no profile of it."
+                )
+        return [int(i) for i in asked]
+
+    def sides(self, variable: int, problem: Problem) -> tuple[Side, Side]:
+        """Return both sides of the profile of a variable, the lower first."""
+        variance = self.covariance[variable, variable]
+        direction = np.nan_to_num(self.covariance[variable]) / variance
+        lower, upper = problem.box
+        at = self.x[variable]
+        below, above = float(at - lower[variable]), float(upper[variable] - at)
+        both = variable, self.x, direction, self.rise
+        return Side(-1.0, *both, below), Side(1.0, *both, above)
+
+
+class Problems(Iterator[Problem]):
+    """Problems that are to be minimized: each is taken once, and others may follow the last."""
+
+    def __init__(self) -> None:
+        self.waiting = deque[Problem]()
+
+    @override
+    def __next__(self) -> Problem:
+        if not self.waiting:
+            raise StopIteration
+        return self.waiting.popleft()
+
+
+class Profiling(Composed):
+    """What an optimizer does to tell how well its variables are determined."""
+
+    def profile(
+        self,
+        fun: Objective,
+        result: Any,
+        variables: int | list[int] | None = None,
+        jac: Jacobian = None,
+        bounds: BoundsLike = None,
+        *,
+        constraints: ConstraintsLike = (),
+        level: float = 0.95,
+        absolute_sigma: bool = False,
+        points: int = 4,
+        **settings: Unpack[RunSettings],
+    ) -> Profiles:
+        """Return confidence intervals by profile likelihood, and the profiles.
+
+        A variable is moved away from the minimum, and all others are minimized anew, until the
+        objective has risen as much as belongs to the level. Other than errors by covariance, such
+        intervals hold for models that are far from linear. All minimizations, for all variables and
+        both sides, advance together: what they want next is one wave, as in
+        :meth:`minimize_many`.
+
+        Parameters
+        ----------
+        fun, jac, bounds, constraints
+            As in :meth:`minimize`, for the same problem. A result holds no objective: it may be
+            large, and a result may be kept for long, or come from a file.
+        result : OptimizerResult or ErrorBars
+            The fit: the result of a minimization of residuals, of which the covariance is taken; or
+            for an objective that returns a number, what :func:`error_bars` returned.
+        variables : int or list of int, optional
+            Which variables; all that are free by default.
+        level : float, default 0.95
+            The probability that an interval holds the true value.
+        absolute_sigma : bool, default False
+            Of residuals, whether they are divided by the standard deviations of the data. If
+            not, their scatter tells how large those are, and the rise for a level is by Student's t
+            distribution.
+        points : int, default 4
+            How many points a side of a profile has at the least.
+        **settings
+            As in :meth:`minimize`, for each run; ``timeout`` and ``journal`` are for all.
+
+        Returns
+        -------
+        Profiles
+            The intervals and the profiles. An OptimizerWarning tells if a minimum was found that is
+            lower than the fit, or runs did not converge.
+
+        Raises
+        ------
+        InvalidInputError, CapabilityError, OptionError, UnknownOptionError
+            Before the first evaluation, if an argument cannot be used: an optimizer without bounds
+            cannot hold a variable.
+        BaseException
+            What ends all runs, such as Ctrl-C, and the first error if all fail.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from optimizers import LBFGSB, residuals
+        >>> t, data = np.array([0.0, 1.0, 2.0, 3.0]), np.array([2.0, 1.2, 0.8, 0.4])
+        >>> @residuals
+        ... def misfit(x):
+        ...     return x[0] * np.exp(-x[1] * t) - data
+        >>> fit = LBFGSB().minimize(misfit, [1.0, 1.0])
+        >>> LBFGSB().profile(misfit, fit).interval.round(3)
+        array([[1.844, 2.164],
+               [0.427, 0.584]])
+        """
+        FLAG("absolute_sigma", absolute_sigma)
+        whole(1)("points", points)
+        if self.get_support_level()["bounds"] < SupportLevel.supported:
+            raise CapabilityError(
+                f"{type(self).__name__} takes no bounds, and holds no variable: take an optimizer "
+                "that does, such as LM, TRF or LBFGSB."
+            )
+        is_fit = isinstance(result, OptimizerResult) and result.get("residuals") is not None
+        if not (is_fit or isinstance(result, ErrorBars)):
+            raise InvalidInputError(
+                f"result is {result!r:.200}, expected the result of a minimization of residuals; "
+                "or, for an objective that returns a number, what error_bars(result, fun) returned."
+            )
+        problem = self._problem(fun, result.x, jac, bounds, constraints=constraints)
+        fit = Fit.of(result, problem, level, absolute_sigma)
+        chosen = fit.chosen(variables, problem)
+        given = dict(settings)
+        self._check_settings(given)
+        effective = self._effective_settings(given)
+        many = {"function": "profile", "variables": chosen, "points": int(points)}
+        many.update(
+            x=encoded(problem.x0), rise=fit.rise, covariance=encoded(fit.covariance.ravel())
+        )
+        sides = {i: fit.sides(i, problem) for i in chosen}
+        evaluator, problems = self._evaluator(problem.fun, given), Problems()
+        asked = list[tuple[Side, float]]()
+
+        def ask(side: Side, distances: list[float]) -> None:
+            for distance in distances:
+                asked.append((side, distance))
+                problems.waiting.append(_held(problem, side.variable, side.guess(distance)))
+
+        with together(self, problem, evaluator, given, effective, many) as shared:
+            lockstep = LockStep(shared.evaluator, timeout=effective.get("timeout"))
+            for side in itertools.chain(*sides.values()):
+                error = float(np.sqrt(fit.covariance[side.variable, side.variable]))
+                ask(side, side.first(fit.quantile * error, int(points)))
+            ended: dict[int, OptimizerResult] = {}
+            seeds = seeds_from(shared.seed)
+            for member in lockstep.ended(Members(self._prepared, problems, given, shared, seeds)):
+                found = ended[member.number] = member.result
+                side, distance = asked[member.number]
+                is_known = found.fun is not None and "error" not in found
+                side.note(distance, found.x, found["fun"] - fit.fun if is_known else np.inf)
+                ask(side, side.next())
+            runs = OptimizerResults((ended[number] for number in sorted(ended)), lockstep.rounds)
+            raise_if_ended(lockstep.error, runs, effective)
+            failures = runs.failures
+            if failures and len(failures) == len(runs):
+                raise attached(next(iter(failures.values())), runs)
+            shared.result.append(in_all(runs))
+        _warn_of(runs, fit)
+        interval = np.full((problem.n, 2), np.nan)
+        curves = {i: _curve(i, fit, *both) for i, both in sides.items()}
+        for i, curve in curves.items():
+            interval[i] = curve.low, curve.high
+        return Profiles(float(level), curves, interval, runs)
+
+
+def _held(problem: Problem, variable: int, start: Array) -> Problem:
+    """Return a problem with one variable held at its start."""
+    lower, upper = (side.copy() for side in problem.box)
+    start = problem.clip(start)
+    lower[variable] = upper[variable] = start[variable]
+    return replace(problem, x0=start, lower=lower, upper=upper)
+
+
+def _curve(variable: int, fit: Fit, below: Side, above: Side) -> Profile:
+    """Return the profile that both sides make."""
+    at = fit.x[variable]
+    known = [*below.minima()[:0:-1], *above.minima()]
+    points, heights = zip(*known, strict=True)
+    low, high = at - below.end(), at + above.end()
+    return Profile(variable, np.array(points), fit.fun + np.array(heights), low, high)
+
+
+def _warn_of(runs: OptimizerResults, fit: Fit) -> None:
+    """Warn if the fit is not the lowest minimum, or profiles may be too high."""
+    best, failed = runs.best, sum(not result.success for result in runs)
+    if best is not None and best.fun is not None:
+        fall = fit.fun - best.fun
+        if fall > _LOWER * fit.rise:
+            warn_user(
+                f"A minimum that is lower than the fit by {fall:.3g} was found at "
+                f"{best.x.tolist()}: start there, and profile again."
+            )
+    if failed:
+        warn_user(
+            f"{failed} of {len(runs)} minimizations did not converge: intervals may be too narrow. "
+            "The attribute runs has their results."
+        )
