@@ -171,8 +171,8 @@ class Profiling(Composed):
         ...     return x[0] * np.exp(-x[1] * t) - data
         >>> fit = LBFGSB().minimize(misfit, [1.0, 1.0])
         >>> LBFGSB().profile(misfit, fit).interval.round(3)
-        array([[1.844, 2.164],
-               [0.427, 0.584]])
+        array([[1.77 , 2.233],
+               [0.382, 0.63 ]])
         """
         FLAG("absolute_sigma", absolute_sigma)
         whole(1)("points", points)

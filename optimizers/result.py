@@ -219,10 +219,10 @@ class OptimizerResult(OptimizeResult):  # type: ignore[misc]  # SciPy is untyped
         ...     return x[0] * np.exp(-x[1] * t) - data
         >>> fit = LBFGSB().minimize(residuals(misfit), [1.0, 1.0])
         >>> fit.errors.round(3), fit.dof
-        (array([0.037, 0.018]), 2)
+        (array([0.054, 0.029]), 2)
         >>> fit.confidence(0.95).round(2)
-        array([[1.84, 2.16],
-               [0.42, 0.58]])
+        array([[1.77, 2.23],
+               [0.37, 0.62]])
         """
         self._check_fit("confidence")
         found = errors(self, absolute_sigma=absolute_sigma)
