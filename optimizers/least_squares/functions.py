@@ -1,0 +1,321 @@
+"""SciPy's functional faces for fits: its algorithms, whose points are evaluated by a run."""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+import scipy.optimize
+from scipy.optimize import Bounds, OptimizeResult
+
+from optimizers._types import Array, ArrayLike
+from optimizers.errors import InvalidInputError, InvalidValueError
+from optimizers.evaluation.answers import own_jacobian
+from optimizers.evaluation.arguments import WithArguments
+from optimizers.evaluation.choose import evaluator_for
+from optimizers.evaluation.losses import Loss
+from optimizers.evaluation.marks import is_vectorized, marked_like, with_loss
+from optimizers.evaluation.wave import Block
+from optimizers.gradients.differences import Differences
+from optimizers.problem.derivatives import By, Given, source_of
+from optimizers.problem.problem import Problem
+from optimizers.result import StopReason
+from optimizers.run.outcome import Outcome
+from optimizers.run.run import Run
+
+_BOUNDS = (-np.inf, np.inf)
+
+
+def least_squares(
+    fun: Callable[..., Any],
+    x0: ArrayLike,
+    jac: Any = "2-point",
+    bounds: Any = _BOUNDS,
+    method: str = "trf",
+    ftol: float | None = 1e-8,
+    xtol: float | None = 1e-8,
+    gtol: float | None = 1e-8,
+    x_scale: Any = None,
+    loss: str | Callable[..., Any] = "linear",
+    f_scale: float = 1.0,
+    diff_step: ArrayLike | None = None,
+    tr_solver: str | None = None,
+    tr_options: dict[str, Any] | None = None,
+    jac_sparsity: Any = None,
+    max_nfev: int | None = None,
+    verbose: int = 0,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    callback: Callable[..., Any] | None = None,
+    workers: Any = None,
+) -> OptimizeResult:
+    """Solve a nonlinear least-squares problem with bounds on the variables.
+
+    SciPy's function: its arguments, steps, counts, result and messages. The classes :class:`TRF`,
+    :class:`DOGBOX` and :class:`LM` do more; ``method="lm"`` here is MINPACK's, as in SciPy.
+
+    Parameters
+    ----------
+    fun : callable
+        The residuals, ``fun(x, *args, **kwargs) -> (m,)``; with the mark :func:`vectorized`, those
+        of a stack of points, (k, n) -> (k, m).
+    x0 : float or array_like of shape (n,)
+        The start.
+    jac : {"2-point", "3-point", "cs"} or callable, default "2-point"
+        The Jacobian, ``jac(x, *args, **kwargs) -> (m, n)``, or differences. All their probes travel
+        in one wave.
+    bounds : tuple of two array_like, or Bounds
+        Lower and upper bounds.
+    method : {"trf", "dogbox", "lm"}, default "trf"
+        The algorithm.
+    ftol, xtol, gtol, x_scale, loss, f_scale, tr_solver, tr_options, max_nfev, verbose, callback
+        As in :func:`scipy.optimize.least_squares`. A ``callback`` needs SciPy 1.16.
+    diff_step : float or array_like of shape (n,), optional
+        Steps of differences, relative to ``abs(x)``.
+    jac_sparsity : array_like or sparse matrix of shape (m, n), optional
+        Where the Jacobian may be other than zero. Its differences, of several variables at a time,
+        are SciPy's, and evaluated one by one.
+    args, kwargs
+        Further arguments of ``fun`` and ``jac``.
+    workers : int, Executor, callable or Dask client, optional
+        Who evaluates the points of a wave; see :class:`RunSettings`.
+
+    Returns
+    -------
+    OptimizeResult
+        SciPy's, with ``x``, ``cost``, ``fun`` (the residuals), ``jac``, ``grad``, ``optimality``,
+        ``active_mask``, ``nfev``, ``njev``, ``status``, ``message`` and ``success``.
+
+    Raises
+    ------
+    ValueError
+        Where SciPy's function raises one, before the first evaluation if it can be known then;
+        and an InvalidInputError for residuals that cannot be used.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from optimizers.least_squares import least_squares
+    >>> found = least_squares(lambda x: np.array([10 * (x[1] - x[0] ** 2), 1 - x[0]]), [2.0, 2.0])
+    >>> found.x.round(6), found.status
+    (array([1., 1.]), 1)
+    """
+    options: dict[str, Any] = {
+        "bounds": bounds, "method": method, "ftol": ftol, "xtol": xtol, "gtol": gtol,
+        "loss": loss, "f_scale": f_scale, "diff_step": diff_step, "tr_solver": tr_solver,
+        "tr_options": tr_options, "jac_sparsity": jac_sparsity, "max_nfev": max_nfev,
+        "verbose": verbose,
+    }  # fmt: skip
+    # SciPy 1.15 has no callback, and another default of x_scale.
+    further = {"callback": callback, "x_scale": x_scale}
+    options.update((name, value) for name, value in further.items() if value is not None)
+
+    def call(residuals: Callable[..., Any], slopes: Any) -> OptimizeResult:
+        return scipy.optimize.least_squares(residuals, x0, slopes, **options)
+
+    (x,) = _started(lambda stop: call(stop, stop if callable(jac) else jac))
+    functions = _with_arguments(fun, args, kwargs), _with_arguments(jac, args, kwargs)
+    run = _run(*functions, x, diff_step, bounds, workers)
+    is_scipys = jac_sparsity is not None and not callable(jac)
+    found: OptimizeResult = _executed(run, lambda fun, own: call(fun, jac if is_scipys else own))
+    if method == "lm" and not callable(jac):
+        found.njev = None  # as in SciPy, which counts the Jacobians that a user gives
+    return found
+
+
+def curve_fit(
+    f: Callable[..., Any],
+    xdata: Any,
+    ydata: ArrayLike,
+    p0: ArrayLike | None = None,
+    sigma: ArrayLike | None = None,
+    absolute_sigma: bool = False,
+    check_finite: bool | None = None,
+    bounds: Any = _BOUNDS,
+    method: str | None = None,
+    jac: Any = None,
+    *,
+    full_output: bool = False,
+    nan_policy: str | None = None,
+    **kwargs: Any,
+) -> tuple[Any, ...]:
+    """Fit a function to data by nonlinear least squares.
+
+    SciPy's function: its arguments, steps and outputs. The classes take :func:`residuals` and have
+    more to tell: see :class:`LM`.
+
+    Parameters
+    ----------
+    f : callable
+        The model, ``f(xdata, *parameters) -> (m,)``.
+    xdata : object
+        What it is given first, mostly the independent variable, of shape (m,) or (k, m).
+    ydata : array_like of shape (m,)
+        The data.
+    p0 : array_like of shape (n,), optional
+        The start; by default ones, or between the bounds.
+    sigma, absolute_sigma, check_finite, nan_policy
+        As in :func:`scipy.optimize.curve_fit`: the uncertainty of the data, whether it is more than
+        relative, and what is done about NaN.
+    bounds : tuple of two array_like, or Bounds
+        Lower and upper bounds.
+    method : {"lm", "trf", "dogbox"}, optional
+        The algorithm; MINPACK's ``"lm"`` by default, with bounds ``"trf"``.
+    jac : callable, {"2-point", "3-point", "cs"} or None
+        The Jacobian, ``jac(xdata, *parameters) -> (m, n)``, or differences, whose probes are one
+        wave. None with the method "lm" means MINPACK's own, unless there are workers.
+    full_output : bool, default False
+        Whether more is returned.
+    **kwargs
+        Further arguments of :func:`scipy.optimize.leastsq` or :func:`least_squares`, by the method;
+        and ``workers``.
+
+    Returns
+    -------
+    popt, pcov : ndarray of float64, shapes (n,) and (n, n)
+        The parameters and their covariance.
+    infodict, mesg, ier : dict, str, int
+        With ``full_output``, what the algorithm told.
+
+    Raises
+    ------
+    ValueError, RuntimeError, TypeError
+        Where SciPy's function raises one: RuntimeError if the fit fails.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from optimizers.least_squares import curve_fit
+    >>> t, data = np.array([0.0, 1.0, 2.0, 3.0]), np.array([2.0, 1.2, 0.8, 0.4])
+    >>> popt, pcov = curve_fit(lambda t, a, b: a * np.exp(-b * t), t, data)
+    >>> popt.round(3), np.sqrt(np.diag(pcov)).round(3)
+    (array([2.003, 0.501]), array([0.054, 0.029]))
+    """
+    workers = kwargs.pop("workers", None)
+    options = {"check_finite": check_finite, "nan_policy": nan_policy, "full_output": full_output}
+    options.update(kwargs, bounds=bounds, method=method)
+    if not callable(f):
+        raise InvalidInputError(f"f is {f!r}, expected a callable f(xdata, *parameters).")
+
+    def call(model: Callable[..., Any], slopes: Any) -> Any:
+        @functools.wraps(f)  # whose parameters are counted
+        def named(*given: Any) -> Any:
+            return model(*given)
+
+        data = xdata, ydata, p0, sigma, absolute_sigma
+        return scipy.optimize.curve_fit(named, *data, jac=slopes, **options)
+
+    x, *start = _started(lambda stop: call(stop, stop if callable(jac) else jac))
+    is_minpacks = jac is None and workers is None and not _is_trust_region(bounds, method)
+    is_scipys = is_minpacks or (kwargs.get("jac_sparsity") is not None and not callable(jac))
+    own = functools.partial(_at_parameters, jac, x) if callable(jac) else jac or "2-point"
+    model = functools.partial(_at_parameters, f, x)
+    run = _run(model, own, np.array(start), kwargs.get("diff_step"), bounds, workers)
+
+    def fitted(fun: Callable[..., Any], slopes: Callable[..., Any]) -> Any:
+        jacobian = jac if is_scipys else lambda _, *p: slopes(np.array(p))
+        return call(lambda _, *p: fun(np.array(p)), jacobian)
+
+    return tuple(_executed(run, fitted))
+
+
+def _is_trust_region(bounds: Any, method: str | None) -> bool:
+    """Return whether ``curve_fit`` takes a trust-region method, and not MINPACK's."""
+    return method != "lm" and (method is not None or bool(np.isfinite(_sides(bounds)).any()))
+
+
+def _sides(bounds: Any) -> tuple[Any, Any]:
+    return (bounds.lb, bounds.ub) if isinstance(bounds, Bounds) else tuple(bounds)
+
+
+class _Started(BaseException):
+    """Ends a call of SciPy's that is made to have its arguments checked; has those of the model."""
+
+    def __init__(self, given: tuple[Any, ...]) -> None:
+        super().__init__()
+        self.given = given
+
+
+def _started(call: Callable[[Callable[..., NoReturn]], Any]) -> tuple[Any, ...]:
+    """Return with what SciPy first calls a function, when it has checked its own arguments."""
+
+    def stop(*given: Any) -> NoReturn:
+        raise _Started(given)
+
+    try:
+        call(stop)
+    except _Started as started:
+        return started.given
+    raise AssertionError("SciPy called no function")
+
+
+class _AtLeast1d:
+    """A function of one point that may return a number where an array is meant."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def __call__(self, x: Array) -> Any:
+        """Return what the function does, as an array of one dimension at least."""
+        return np.atleast_1d(self.function(x))
+
+
+def _with_arguments(function: Any, args: Any, kwargs: Mapping[str, Any] | None) -> Any:
+    """Return a function of the point alone; what is no function as it is."""
+    if not callable(function):
+        return function
+    named = marked_like(functools.partial(function, **kwargs), function) if kwargs else function
+    return WithArguments(named, args) if args else named
+
+
+def _at_parameters(function: Callable[..., Any], x: Any, parameters: Array) -> Any:
+    return function(x, *parameters)
+
+
+def _run(fun: Any, jac: Any, x: Array, steps: Any, bounds: Any, workers: Any) -> Run:
+    """Return the run that evaluates residuals, or a model, and their Jacobian."""
+    if not callable(fun):
+        raise InvalidInputError(f"fun is {fun!r}, expected a callable fun(x) -> (m,).")
+    lower, upper = (np.array(np.broadcast_to(s, x.shape), dtype=np.float64) for s in _sides(bounds))
+    derivatives = Given(jac) if callable(jac) else By(Differences(jac, relative_step=steps))
+    residuals = with_loss(fun if is_vectorized(fun) else _AtLeast1d(fun), Loss())
+    problem = Problem(residuals, x, derivatives, lower, upper, loss=Loss())
+    evaluator = evaluator_for(problem.fun, workers=workers)
+    # NaN and infinities go on to the algorithm, as in SciPy.
+    return Run(problem, evaluator, source_of(derivatives), on_failure="pass")
+
+
+def _executed(run: Run, call: Callable[..., Any]) -> Any:
+    """Return what SciPy makes of functions that a run answers."""
+    found = []
+
+    def residuals(x: Array) -> Array:
+        if x.dtype.kind == "c":  # SciPy's own complex steps, as for a sparse Jacobian
+            block = Block(x[np.newaxis])
+            run.waves.take([block])
+            assert block.residuals is not None
+            probed: Array = block.residuals[0]
+            return probed
+        (known,) = run.ask([x], reuse=True).found
+        assert known is not None
+        assert known.residuals is not None
+        return known.residuals.copy()
+
+    def jacobian(x: Array) -> Any:
+        (known,) = run.ask([x], values=False, gradients=True).found
+        assert known is not None
+        return own_jacobian(known.jacobian)
+
+    def solve(run: Run) -> Outcome:
+        with run.guard(residuals) as fun, run.guard(jacobian) as jac:
+            found.append(call(fun, jac))
+        known = run.memory.last
+        return Outcome(known.x, True, 0, "", StopReason.CONVERGED, known)
+
+    try:
+        run.execute(solve)
+    except InvalidValueError as error:
+        raise InvalidInputError(str(error)) from error  # SciPy's functions raise a ValueError
+    if not found:  # the residuals raised StopIteration
+        raise StopIteration
+    return found[0]
