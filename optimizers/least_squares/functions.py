@@ -257,7 +257,8 @@ class _AtLeast1d:
 
     def __call__(self, x: Array) -> Any:
         """Return what the function does, as an array of one dimension at least."""
-        return np.atleast_1d(self.function(x))
+        found = self.function(x)
+        return found if found is None or np.ndim(found) else np.reshape(found, 1)
 
 
 def _with_arguments(function: Any, args: Any, kwargs: Mapping[str, Any] | None) -> Any:
