@@ -18,9 +18,9 @@ from optimizers.gradients.source import Jacobian
 from optimizers.journal.records import encoded
 from optimizers.journal.session import together
 from optimizers.lockstep.lockstep import LockStep
-from optimizers.lockstep.many import Members, seeds_from
+from optimizers.lockstep.many import Members, concluded, seeds_from
 from optimizers.lockstep.profile import Profile, Profiles, Side
-from optimizers.lockstep.results import OptimizerResults, attached, in_all, raise_if_ended
+from optimizers.lockstep.results import OptimizerResults
 from optimizers.options.settings import RunSettings
 from optimizers.options.table import FLAG, whole
 from optimizers.problem.problem import Problem
@@ -219,12 +219,8 @@ class Profiling(Composed):
                 is_known = found.fun is not None and "error" not in found
                 side.note(distance, found.x, found["fun"] - fit.fun if is_known else np.inf)
                 ask(side, side.next())
-            runs = OptimizerResults((ended[number] for number in sorted(ended)), lockstep.rounds)
-            raise_if_ended(lockstep.error, runs, effective)
-            failures = runs.failures
-            if failures and len(failures) == len(runs):
-                raise attached(next(iter(failures.values())), runs)
-            shared.result.append(in_all(runs))
+            found_all = (ended[number] for number in sorted(ended))
+            runs = concluded(shared, lockstep, found_all, effective)
         _warn_of(runs, fit)
         interval = np.full((problem.n, 2), np.nan)
         curves = {i: _curve(i, fit, *both) for i, both in sides.items()}

@@ -157,4 +157,5 @@ class CurvatureProbe(FlowOptimizer):
             at_bound=(points[0] != problem.x0)[free],
             precision=2 * float(np.max((hidden / curvature)[seen], initial=_EPS**0.5)),
         )
-        return ended(points[0], StopReason.CONVERGED, values[0])
+        # Nothing was minimized: as a success, the end would be looked at with further points.
+        return ended(points[0], StopReason.OTHER, values[0])

@@ -16,7 +16,7 @@ from optimizers.lockstep.lockstep import LockStep, Member
 from optimizers.lockstep.member import MemberEvaluator
 from optimizers.lockstep.results import OptimizerResults, in_all, raise_if_ended, raise_with
 from optimizers.problem.problem import Problem
-from optimizers.result import StopReason
+from optimizers.result import OptimizerResult, StopReason
 from optimizers.run.solve import Prepared
 
 #: Makes a run on a problem with settings and an evaluator.
@@ -48,7 +48,19 @@ def run_all(
     for _ in lockstep.ended(members):
         pass
     reason = lockstep.stopped or StopReason.CLOSED
-    results = OptimizerResults((member.finish(reason) for member in members), lockstep.rounds)
+    found = (member.finish(reason) for member in members)
+    return concluded(shared, lockstep, found, effective, on_error)
+
+
+def concluded(
+    shared: Together,
+    lockstep: LockStep,
+    found: Iterable[OptimizerResult],
+    effective: dict[str, Any],
+    on_error: str = "return",
+) -> OptimizerResults:
+    """Return the results of all runs, or raise what ended them."""
+    results = OptimizerResults(found, lockstep.rounds)
     raise_if_ended(lockstep, results, effective)
     failed = len(results.failures)
     if failed and (on_error == "raise" or failed == len(results)):
