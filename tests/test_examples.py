@@ -35,3 +35,11 @@ def test_an_example_finds_the_minimum(name):
 def test_a_flow_is_at_most_thirty_lines():
     _, flow = (EXAMPLES / "own_flow.py").read_text().split("class SteepestDescent")
     assert len(flow.splitlines()) <= 30
+
+
+def test_the_decay_is_fitted_and_drawn(tmp_path):
+    example = runpy.run_path(str(EXAMPLES / "fit_decay.py"))
+    fit, profiles = example["picture"](tmp_path / "decay.svg")
+    assert fit.x == pytest.approx(np.array(example["DATA"].certified), rel=1e-5)
+    assert (profiles.interval[:, 0] < fit.x).all()
+    assert (tmp_path / "decay.svg").read_text().startswith("<?xml")
