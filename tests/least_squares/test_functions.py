@@ -1,6 +1,8 @@
 """least_squares and curve_fit: SciPy's steps, results and errors, and points in waves."""
 
+import gc
 import inspect
+import weakref
 
 import numpy as np
 import pytest
@@ -214,3 +216,17 @@ def test_stop_iteration_comes_out():
 def test_a_fit_that_fails():
     with pytest.raises(RuntimeError, match="Optimal parameters not found"):
         curve_fit(model, T, DATA, X0, maxfev=2)
+
+
+def test_nothing_keeps_the_functions_alive():
+    class Objective:
+        def __call__(self, x):
+            return misfit(x)
+
+    fun = Objective()
+    gone = weakref.ref(fun)
+    found = least_squares(fun, X0)
+    del fun
+    gc.collect()
+    assert gone() is None
+    assert found.success

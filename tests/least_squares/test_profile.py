@@ -1,6 +1,8 @@
 """Profile likelihood: intervals, profiles, and that all minimizations advance together."""
 
+import gc
 import math
+import weakref
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from optimizers import (
     BFGS,
     LBFGSB,
     NELDER_MEAD,
+    TRF,
     CapabilityError,
     InvalidInputError,
     OptimizerWarning,
@@ -245,3 +248,34 @@ def test_arguments_that_cannot_be_used(fit, changes, error, words):
 def test_an_optimizer_without_bounds_holds_no_variable(fit):
     with pytest.raises(CapabilityError, match="BFGS takes no bounds"):
         BFGS().profile(decay, fit)
+
+
+def test_nothing_keeps_the_objective_alive(fit):
+    class Objective:
+        def __call__(self, x):
+            return decay(x)
+
+    fun = Objective()
+    gone = weakref.ref(fun)
+    marked = residuals(fun)
+    bars, profiles = error_bars(fit, marked), LBFGSB().profile(marked, fit, 1)
+    del fun, marked
+    gc.collect()
+    assert gone() is None
+    assert bars.nfev
+    assert profiles.nfev
+
+
+def test_intervals_of_puromycin_are_those_of_r():
+    """``confint(nls(rate ~ Vm * conc / (K + conc), Puromycin, subset = state == "treated"))``."""
+    conc = np.repeat([0.02, 0.06, 0.11, 0.22, 0.56, 1.10], 2)
+    rate = np.array([76, 47, 97, 107, 123, 139, 159, 152, 191, 201, 207, 200])
+
+    def misfit(x):
+        return x[0] * conc / (x[1] + conc) - rate
+
+    optimizer = TRF(x_scale="jac")
+    fit = optimizer.minimize(misfit, [200.0, 0.05])
+    known = np.array([[197.30212848, 229.29006490], [0.04692517, 0.08615995]])
+    width = known[:, 1:] - known[:, :1]
+    assert (np.abs(optimizer.profile(misfit, fit).interval - known) < 2e-4 * width).all()
