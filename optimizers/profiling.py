@@ -50,6 +50,12 @@ class Fit:
             return cls(problem.x0, result.fun, result.covariance, result.scale * z**2, z)
         if problem.loss is None:
             raise InvalidInputError("fun is not marked by residuals, as that of the result was.")
+        if not absolute_sigma and result.dof <= 0:
+            raise InvalidInputError(
+                f"There are {result.dof} residuals more than variables: their scatter tells "
+                "nothing. Divide them by the standard deviations of the data, and give "
+                "absolute_sigma=True."
+            )
         z = quantile(level, np.inf if absolute_sigma else result.dof)
         spread = 1.0 if absolute_sigma else result.chi2 / result.dof
         found = covariance(result, absolute_sigma=absolute_sigma)
@@ -63,7 +69,7 @@ class Fit:
         can = (lower < upper) & np.isfinite(errors) & (errors > 0)
         if variables is None:
             return [int(i) for i in np.flatnonzero(can)]
-        asked = [variables] if is_whole(variables) else list(variables)
+        asked = np.atleast_1d(np.asarray(variables, dtype=object)).tolist()
         for i in asked:
             if not (is_whole(i) and 0 <= i < problem.n):
                 raise InvalidInputError(

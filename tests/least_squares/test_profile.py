@@ -232,6 +232,8 @@ def test_a_search_without_gradients_profiles_too():
     [
         ({"variables": 3}, InvalidInputError, "variables is 3"),
         ({"variables": [0.5]}, InvalidInputError, "variables is"),
+        ({"variables": 0.5}, InvalidInputError, "variables is"),
+        ({"variables": "b"}, InvalidInputError, "variables is"),
         ({"level": 2}, InvalidInputError, "level is 2"),
         ({"points": 0}, OptionError, "points is 0"),
         ({"absolute_sigma": 3}, OptionError, "absolute_sigma is 3"),
@@ -279,3 +281,15 @@ def test_intervals_of_puromycin_are_those_of_r():
     known = np.array([[197.30212848, 229.29006490], [0.04692517, 0.08615995]])
     width = known[:, 1:] - known[:, :1]
     assert (np.abs(optimizer.profile(misfit, fit).interval - known) < 2e-4 * width).all()
+
+
+def test_without_residuals_to_spare_the_deviations_of_the_data_are_needed():
+    @residuals
+    def exact_fit(x):
+        return np.array([x[0] - 1.0, 2 * (x[1] - x[0])])
+
+    fit = LBFGSB().minimize(exact_fit, [0.5, 0.0])
+    with pytest.raises(InvalidInputError, match="absolute_sigma=True"):
+        LBFGSB().profile(exact_fit, fit)
+    found = LBFGSB().profile(exact_fit, fit, 0, absolute_sigma=True)
+    assert found.interval[0] == pytest.approx([1 - 1.959964, 1 + 1.959964], rel=1e-3)
