@@ -63,7 +63,9 @@ def test_a_result_is_scipys(method, jac):
     )
     assert ours.keys() == theirs.keys()
     assert ours.x == pytest.approx(theirs.x, rel=1e-9)
-    exact = ("status", "message", "success", "nfev", "njev", "active_mask")
+    exact = ["status", "message", "success", "njev", "active_mask"]
+    if method != "lm" or callable(jac):  # before SciPy 1.16, MINPACK took other differences
+        exact.append("nfev")
     assert all(np.array_equal(ours[name], theirs[name]) for name in exact)
     if callable(jac):
         assert all(np.array_equal(ours[name], theirs[name]) for name in ours)

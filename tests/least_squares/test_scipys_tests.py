@@ -7,6 +7,7 @@ import inspect
 import warnings
 
 import pytest
+import scipy
 
 from optimizers.least_squares import curve_fit, least_squares
 
@@ -14,7 +15,12 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # marks of plug-ins that they use
     from scipy.optimize.tests import test_least_squares as of_least_squares, test_minpack
 
-pytestmark = pytest.mark.filterwarnings("default")
+# Before 1.16, SciPy's x_scale has another default, and its method "lm" other differences.
+IS_OLD = tuple(map(int, scipy.__version__.split(".")[:2])) < (1, 16)
+pytestmark = [
+    pytest.mark.filterwarnings("default"),
+    pytest.mark.skipif(IS_OLD, reason="what is expected was recorded with another SciPy"),
+]
 
 
 @pytest.fixture(autouse=True)
