@@ -54,6 +54,7 @@ def test_signatures_are_scipys(name):
     )
 
 
+@pytest.mark.filterwarnings("ignore:jac='3-point' works:UserWarning")  # of older SciPy
 @pytest.mark.parametrize("method", ["trf", "dogbox", "lm"])
 @pytest.mark.parametrize("jac", ["2-point", "3-point", slopes])
 def test_a_result_is_scipys(method, jac):
@@ -62,7 +63,7 @@ def test_a_result_is_scipys(method, jac):
         misfit, X0, jac, method=method, args=(T,), kwargs={"data": DATA}
     )
     assert ours.keys() == theirs.keys()
-    assert ours.x == pytest.approx(theirs.x, rel=1e-9)
+    assert ours.x == pytest.approx(theirs.x, rel=1e-7)
     exact = ["status", "message", "success", "njev", "active_mask"]
     if method != "lm" or callable(jac):  # before SciPy 1.16, MINPACK took other differences
         exact.append("nfev")
