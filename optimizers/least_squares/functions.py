@@ -24,6 +24,8 @@ from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 
 _BOUNDS = (-np.inf, np.inf)
+#: The types of numbers that are coarser than a run's, by their precision.
+_TYPES = {float(np.finfo(kind).eps): kind for kind in (np.float32, np.float16)}
 
 
 def least_squares(
@@ -62,8 +64,8 @@ def least_squares(
     x0 : float or array_like of shape (n,)
         The start.
     jac : {"2-point", "3-point", "cs"} or callable, default "2-point"
-        The Jacobian, ``jac(x, *args, **kwargs) -> (m, n)``, or differences. All their probes travel
-        in one wave.
+        The Jacobian, ``jac(x, *args, **kwargs) -> (m, n)``, or differences: SciPy's, or with
+        ``workers`` or a vectorized ``fun`` ours, all of whose probes travel in one wave.
     bounds : tuple of two array_like, or Bounds
         Lower and upper bounds.
     method : {"trf", "dogbox", "lm"}, default "trf"
@@ -73,8 +75,8 @@ def least_squares(
     diff_step : float or array_like of shape (n,), optional
         Steps of differences, relative to ``abs(x)``.
     jac_sparsity : array_like or sparse matrix of shape (m, n), optional
-        Where the Jacobian may be other than zero. Its differences, of several variables at a time,
-        are SciPy's, and evaluated one by one.
+        Where the Jacobian may be other than zero. Its differences are always SciPy's, and evaluated
+        one by one; those of :class:`TRF` are not.
     args, kwargs
         Further arguments of ``fun`` and ``jac``.
     workers : int, Executor, callable or Dask client, optional
@@ -116,8 +118,9 @@ def least_squares(
     (x,) = _started(lambda stop: call(stop, stop if callable(jac) else jac))
     functions = _with_arguments(fun, args, kwargs), _with_arguments(jac, args, kwargs)
     run = _run(*functions, x, diff_step, bounds, workers)
-    is_scipys = jac_sparsity is not None and not callable(jac)
-    found: OptimizeResult = _executed(run, lambda fun, own: call(fun, jac if is_scipys else own))
+    in_waves = workers is not None or is_vectorized(fun)
+    is_own = callable(jac) or (in_waves and jac_sparsity is None)
+    found: OptimizeResult = _executed(run, lambda fun, own: call(fun, own if is_own else jac))
     if method == "lm" and not callable(jac):
         found.njev = None  # as in SciPy, which counts the Jacobians that a user gives
     return found
@@ -162,8 +165,8 @@ def curve_fit(
     method : {"lm", "trf", "dogbox"}, optional
         The algorithm; MINPACK's ``"lm"`` by default, with bounds ``"trf"``.
     jac : callable, {"2-point", "3-point", "cs"} or None
-        The Jacobian, ``jac(xdata, *parameters) -> (m, n)``, or differences, whose probes are one
-        wave. None with the method "lm" means MINPACK's own, unless there are workers.
+        The Jacobian, ``jac(xdata, *parameters) -> (m, n)``, or differences: SciPy's, or with
+        workers ours, all of whose probes travel in one wave.
     full_output : bool, default False
         Whether more is returned.
     **kwargs
@@ -206,22 +209,16 @@ def curve_fit(
         return scipy.optimize.curve_fit(named, *data, jac=slopes, **options)
 
     x, *start = _started(lambda stop: call(stop, stop if callable(jac) else jac))
-    is_minpacks = jac is None and workers is None and not _is_trust_region(bounds, method)
-    is_scipys = is_minpacks or (kwargs.get("jac_sparsity") is not None and not callable(jac))
+    is_own = callable(jac) or (workers is not None and kwargs.get("jac_sparsity") is None)
     own = functools.partial(_at_parameters, jac, x) if callable(jac) else jac or "2-point"
     model = functools.partial(_at_parameters, f, x)
     run = _run(model, own, np.array(start), kwargs.get("diff_step"), bounds, workers)
 
     def fitted(fun: Callable[..., Any], slopes: Callable[..., Any]) -> Any:
-        jacobian = jac if is_scipys else lambda _, *p: slopes(np.array(p))
+        jacobian = (lambda _, *p: slopes(np.array(p))) if is_own else jac
         return call(lambda _, *p: fun(np.array(p)), jacobian)
 
     return tuple(_executed(run, fitted))
-
-
-def _is_trust_region(bounds: Any, method: str | None) -> bool:
-    """Return whether ``curve_fit`` takes a trust-region method, and not MINPACK's."""
-    return method != "lm" and (method is not None or bool(np.isfinite(_sides(bounds)).any()))
 
 
 def _sides(bounds: Any) -> tuple[Any, Any]:
@@ -291,7 +288,7 @@ def _executed(run: Run, call: Callable[..., Any]) -> Any:
     found = []
 
     def residuals(x: Array) -> Array:
-        if x.dtype.kind == "c":  # SciPy's own complex steps, as for a sparse Jacobian
+        if x.dtype.kind == "c":  # SciPy's own complex steps
             block = Block(x[np.newaxis])
             run.waves.take([block])
             assert block.residuals is not None
@@ -300,7 +297,8 @@ def _executed(run: Run, call: Callable[..., Any]) -> Any:
         (known,) = run.ask([x], reuse=True).found
         assert known is not None
         assert known.residuals is not None
-        return known.residuals.copy()
+        # SciPy's steps suit the type.
+        return known.residuals.astype(_TYPES.get(run.precision, np.float64))
 
     def jacobian(x: Array) -> Any:
         (known,) = run.ask([x], values=False, gradients=True).found

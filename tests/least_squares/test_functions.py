@@ -54,22 +54,16 @@ def test_signatures_are_scipys(name):
     )
 
 
-@pytest.mark.filterwarnings("ignore:jac='3-point' works:UserWarning")  # of older SciPy
+@pytest.mark.filterwarnings("ignore:jac='.*' works:UserWarning")  # of older SciPy
 @pytest.mark.parametrize("method", ["trf", "dogbox", "lm"])
-@pytest.mark.parametrize("jac", ["2-point", "3-point", slopes])
+@pytest.mark.parametrize("jac", ["2-point", "3-point", "cs", slopes])
 def test_a_result_is_scipys(method, jac):
     ours = least_squares(misfit, X0, jac, method=method, args=(T,), kwargs={"data": DATA})
     theirs = scipy.optimize.least_squares(
         misfit, X0, jac, method=method, args=(T,), kwargs={"data": DATA}
     )
     assert ours.keys() == theirs.keys()
-    assert ours.x == pytest.approx(theirs.x, rel=1e-7)
-    exact = ["status", "message", "success", "njev", "active_mask"]
-    if method != "lm" or callable(jac):  # before SciPy 1.16, MINPACK took other differences
-        exact.append("nfev")
-    assert all(np.array_equal(ours[name], theirs[name]) for name in exact)
-    if callable(jac):
-        assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
+    assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
 
 
 def test_bounds_loss_and_sparse_jacobians():
@@ -92,13 +86,14 @@ def test_differences_of_a_sparse_jacobian_are_scipys(jac):
     assert ours.jac.nnz == 11
 
 
+@pytest.mark.filterwarnings("ignore:jac='.*' works:UserWarning")  # of older SciPy
 @pytest.mark.parametrize(("jac", "count"), [("2-point", 3), ("3-point", 6)])
 @pytest.mark.parametrize("method", ["trf", "lm"])
 def test_probes_of_a_jacobian_are_one_wave(jac, count, method):
     workers = Waves()
     found = least_squares(misfit, X0, jac, method=method, workers=workers)
     assert set(workers.sizes) == {1, count}
-    assert found.x == pytest.approx(least_squares(misfit, X0, jac, method=method).x, rel=1e-12)
+    assert found.x == pytest.approx(least_squares(misfit, X0, jac, method=method).x, rel=1e-7)
 
 
 @pytest.mark.parametrize("method", [None, "trf", "dogbox"])
