@@ -20,6 +20,7 @@ from optimizers.gradients.differences import Differences
 from optimizers.problem.derivatives import By, Given, source_of
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
+from optimizers.run.fast_fit import fit_functions
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 
@@ -286,6 +287,7 @@ def _run(fun: Any, jac: Any, x: Array, steps: Any, bounds: Any, workers: Any) ->
 def _executed(run: Run, call: Callable[..., Any]) -> Any:
     """Return what SciPy makes of functions that a run answers."""
     found = []
+    asked, slopes = fit_functions(run, is_joint=False)
 
     def residuals(x: Array) -> Array:
         if x.dtype.kind == "c":  # SciPy's own complex steps
@@ -294,16 +296,12 @@ def _executed(run: Run, call: Callable[..., Any]) -> Any:
             assert block.residuals is not None
             probed: Array = block.residuals[0]
             return probed
-        (known,) = run.ask([x], reuse=True).found
-        assert known is not None
-        assert known.residuals is not None
-        # SciPy's steps suit the type.
-        return known.residuals.astype(_TYPES.get(run.precision, np.float64))
+        # SciPy's steps suit the type, which the run's numbers have not.
+        copy: Array = asked(x).astype(_TYPES.get(run.precision, np.float64))
+        return copy
 
     def jacobian(x: Array) -> Any:
-        (known,) = run.ask([x], values=False, gradients=True).found
-        assert known is not None
-        return own_jacobian(known.jacobian)
+        return own_jacobian(slopes(x))
 
     def solve(run: Run) -> Outcome:
         with run.guard(residuals) as fun, run.guard(jacobian) as jac:
