@@ -55,7 +55,7 @@ def least_squares(
     """Solve a nonlinear least-squares problem with bounds on the variables.
 
     SciPy's function: its arguments, steps, counts, result and messages. The classes :class:`TRF`,
-    :class:`DOGBOX` and :class:`LM` do more; ``method="lm"`` here is MINPACK's, as in SciPy.
+    :class:`DOGBOX` and ``LM`` do more; ``method="lm"`` here is MINPACK's, as in SciPy.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def curve_fit(
     """Fit a function to data by nonlinear least squares.
 
     SciPy's function: its arguments, steps and outputs. The classes take :func:`residuals` and have
-    more to tell: see :class:`LM`.
+    more to tell: see :class:`TRF`.
 
     Parameters
     ----------
