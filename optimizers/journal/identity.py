@@ -304,7 +304,7 @@ def _bytes(value: Any, depth: int = 20) -> bytes | None:
         value = {name: item for name, item in held if isinstance(item, np.ndarray | tuple | dict)}
     elif isinstance(value, np.ndarray) and value.dtype.kind == "O":
         value = value.tolist()
-    elif isinstance(value, np.ndarray | np.generic) and value.dtype.names:
+    elif isinstance(value, np.ndarray | np.void) and value.dtype.names:
         value = [value[name] for name in value.dtype.names]
     elif isinstance(value, np.ndarray | np.generic):
         if value.dtype.kind not in "biufcSUmM" or value.nbytes > _LARGE:

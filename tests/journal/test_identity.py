@@ -153,10 +153,10 @@ HELD = {
     "csr": ("import scipy.sparse as s", "s.csr_matrix(np.eye(2))", "s.csr_matrix((2, 2))", "A @ x"),
     "coo": ("import scipy.sparse as s", "s.coo_array(np.eye(2))", "s.coo_array((2, 2))", "A @ x"),
     "dok": ("import scipy.sparse as s", "s.dok_array(np.eye(2))", "s.dok_array((2, 2))", "A @ x"),
-    "solved": (
-        "import scipy.sparse as s; from scipy.sparse.linalg import splu",
-        "(1, splu(s.csc_matrix(np.eye(2))))",
-        "(5, 0)",
+    "factors": (
+        "import scipy.sparse as s; B = s.linalg.splu(s.csc_matrix(np.eye(2)))",
+        "(1, B)",
+        "(5, B)",
         "A[0]",
     ),
     "lil": ("import scipy.sparse as s", "s.lil_array(np.eye(2))", "s.lil_array((2, 2))", "A @ x"),
