@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.optimize import LbfgsInvHessProduct
 from typing_extensions import Unpack
 
 from optimizers._arrays import as_numbers
@@ -17,6 +18,9 @@ from optimizers.result import OptimizerResult, StopReason
 
 #: Up to this fall of the quadratic model, in units of ``scale``, x is a minimum.
 _FALL = 0.01
+#: Steps of a run that are shorter than this part of a variable tell nothing of its curvature.
+_SHORT = 1e-3
+_TINY = float(np.finfo(np.float64).tiny)
 
 
 def error_bars(
@@ -146,10 +150,24 @@ def _sizes(guess: ArrayLike | None, result: Any, n: int) -> Array | None:
         return np.broadcast_to(sizes, n).copy()
     for name in ("hess", "hess_inv"):
         matrix = result.get(name)
-        matrix = matrix.todense() if hasattr(matrix, "todense") else as_numbers(matrix)
+        if isinstance(matrix, LbfgsInvHessProduct):
+            matrix = _without_short(matrix, as_numbers(result.get("x")))
+        matrix = as_numbers(matrix)
         if np.shape(matrix) == (n, n) and np.isfinite(matrix).all():
             with np.errstate(all="ignore"):
                 inverse = np.linalg.pinv(matrix) if name == "hess_inv" else matrix
                 sizes = 1 / np.sqrt(np.diag(inverse))
             return np.where(np.isfinite(sizes), sizes, np.nan)
     return None
+
+
+def _without_short(product: Any, x: Array) -> Array | None:
+    """Return an inverse Hessian by longer steps; over others, gradients do not tell it."""
+    if product.shape[0] != x.size or not len(product.sk):
+        return None
+    steps, changes = np.asarray(product.sk), np.asarray(product.yk)
+    is_long = (np.abs(steps) > _SHORT * np.maximum(np.abs(x), _TINY)).any(axis=1)
+    if not is_long.any():
+        return None
+    dense: Array = LbfgsInvHessProduct(steps[is_long], changes[is_long]).todense()
+    return dense

@@ -107,11 +107,11 @@ def test_one_side_of_pairs_takes_fewer_points(name):
     assert_close(bars.hessian, known.hessian, 5e-5)
 
 
-@pytest.mark.parametrize("name", LIKELIHOODS)
+@pytest.mark.parametrize("name", ["normal", "gamma"])
 def test_what_the_run_knows_of_the_curvature_makes_one_wave_enough(name):
-    known = LIKELIHOODS[name]()
-    bounds = None if name == "poisson" else [(1e-4, None)] * 2
-    result = LBFGSB(ftol=1e-15).minimize(known.fun, known.x * 1.2, jac="3-point", bounds=bounds)
+    known, bounds = LIKELIHOODS[name](), [(1e-4, None)] * 2
+    # One-sided differences: the last steps are lost in their errors.
+    result = LBFGSB().minimize(known.fun, known.x * 1.6, bounds=bounds)
     bars = error_bars(result, known.stacked)
     assert len(known.waves) == 1
     assert_close(bars.hessian, known.hessian, 1e-5)
