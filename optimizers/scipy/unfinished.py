@@ -28,13 +28,13 @@ class Unfinished(NamedTuple):
         if np.lib.NumpyVersion(scipy.__version__) < self.since:
             return {}
         frame = _frame_of(error)
-        code = None if frame is None else frame.f_code
-        known = () if code is None else (*code.co_varnames, *code.co_cellvars)
-        if frame is None or not set(self.names) <= set(known):
-            where = "its methods" if code is None else code.co_name
+        if frame is None:  # it had not begun
+            return {}
+        code = frame.f_code
+        if not set(self.names) <= {*code.co_varnames, *code.co_cellvars}:
             warn_user(
                 f"The result of a stopped run is without {self.entry}: SciPy {scipy.__version__} "
-                f"has no variables {', '.join(self.names)} in {where}, where they were read."
+                f"has no variables {', '.join(self.names)} in {code.co_name}, where they were read."
             )
             return {}
         variables = frame.f_locals
