@@ -25,7 +25,7 @@ from optimizers.gradients.differences import Differences
 from optimizers.problem.derivatives import Given, Joint
 from optimizers.result import StopReason
 from optimizers.run.budget import StopRun
-from optimizers.run.memory import NOWHERE, Evaluation, Memory
+from optimizers.run.memory import NOWHERE, Evaluation, Memory, PlainEvaluation
 from optimizers.run.run import Run
 from optimizers.run.waves import Waves
 
@@ -53,6 +53,7 @@ def fast_path(
     # Looked up once; the inner function finds them among its own variables.
     store, ndarray, shape, float64 = recent.append, np.ndarray, (n,), np.dtype(np.float64)
     isfinite, minimum, maximum, record = np.isfinite, np.minimum, np.maximum, tuple.__new__
+    plain: Any = PlainEvaluation
     questions, looks_back = run.questions, reuse is True
     first, known_at = memory.last.x.item(0), questions.known
 
@@ -111,7 +112,7 @@ def fast_path(
             penalty = _penalty(waves, x, error)
             memory.best = best  # a point that failed is no candidate
             return penalty
-        known = memory.last = record(Evaluation, (x, value, gradient))
+        known = memory.last = record(plain, (x, value, gradient))
         store(known)
         # As in Memory.update_incumbent and Memory.store; there are no constraints here.
         best = memory.best

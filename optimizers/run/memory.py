@@ -22,14 +22,33 @@ _EXTREME = 1e100
 _MOST = float(np.finfo(np.float64).max)
 
 
-class _Triple(NamedTuple):
+class PlainEvaluation(NamedTuple):
+    """A point at which an objective of values is known; quicker to make than what derives of it."""
+
     #: Shape (n,); nobody changes it.
     x: Array
     fun: float
     jac: Array | None = None
 
+    @property
+    def residuals(self) -> Array | None:
+        """None: there are no residuals, nor is there a Jacobian of such."""
+        return None
 
-class Evaluation(_Triple):
+    def is_at(self, x: Array) -> bool:
+        """Return whether this is the evaluation of the point ``x``."""
+        # Another point mostly differs in its first variable already: no array is made for that.
+        return (
+            self.x.size == x.size
+            and (x.size == 0 or self.x.item(0) == x.item(0))
+            # Comparing few bytes is quicker; they may differ in the sign of a zero.
+            and (
+                (x.size <= _SMALL and self.x.tobytes() == x.tobytes()) or np.array_equal(self.x, x)
+            )
+        )
+
+
+class Evaluation(PlainEvaluation):
     """A point at which the objective is known, and its gradient if that is known too.
 
     Where the objective returns residuals it has these, and perhaps their Jacobian, besides the
@@ -53,18 +72,6 @@ class Evaluation(_Triple):
         if residuals is not None:
             known.residuals, known.jacobian = residuals, jacobian
         return known
-
-    def is_at(self, x: Array) -> bool:
-        """Return whether this is the evaluation of the point ``x``."""
-        # Another point mostly differs in its first variable already: no array is made for that.
-        return (
-            self.x.size == x.size
-            and (x.size == 0 or self.x.item(0) == x.item(0))
-            # Comparing few bytes is quicker; they may differ in the sign of a zero.
-            and (
-                (x.size <= _SMALL and self.x.tobytes() == x.tobytes()) or np.array_equal(self.x, x)
-            )
-        )
 
 
 #: Stands for the last evaluation before there is one: it is at no point.
