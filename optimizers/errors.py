@@ -127,9 +127,15 @@ def words_of(error: BaseException) -> str:
         return type(error).__name__
 
 
+#: What is no option but of an algorithm for residuals: it belongs to the objective.
+_OF_RESIDUALS = ("loss", "f_scale")
+
+
 def nearest_names(name: str, known: Iterable[str]) -> str:
     """Return a sentence that helps to mend a misspelt name, by the names that are known."""
     names = sorted(known)
+    if name in _OF_RESIDUALS:
+        return f"It goes with residuals: mark the objective, residuals(fun, {name}=...)."
     lowered = {candidate.lower(): candidate for candidate in names}
     near = difflib.get_close_matches(name.lower(), lowered, n=1)
     if near:

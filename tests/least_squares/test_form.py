@@ -11,7 +11,12 @@ from scipy.sparse.linalg import aslinearoperator
 
 import optimizers
 from optimizers import BFGS, COBYQA, LBFGSB, SLSQP, Differences, SPSAGradient, residuals, vectorized
-from optimizers.errors import CapabilityError, InvalidInputError, InvalidValueError
+from optimizers.errors import (
+    CapabilityError,
+    InvalidInputError,
+    InvalidValueError,
+    UnknownOptionError,
+)
 
 T = np.linspace(0.0, 4.0, 20)
 DATA = 2.0 * np.exp(-0.7 * T) + 0.1 * np.cos(7.0 * T)
@@ -172,6 +177,20 @@ def test_what_is_no_residuals_or_jacobian_is_a_named_error(fun, jac, words):
 def test_a_loss_that_cannot_be_used_is_a_named_error(given, words):
     with pytest.raises(InvalidInputError, match=words):
         residuals(decay, *given)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        lambda: LBFGSB(loss="huber"),
+        lambda: optimizers.ADAM(f_scale=2.0),
+        lambda: LBFGSB().minimize(decay, START, loss="huber"),
+        lambda: LBFGSB().set_options(loss="huber"),
+    ],
+)
+def test_a_loss_without_residuals_is_a_named_error(given):
+    with pytest.raises(UnknownOptionError, match=r"mark the objective, residuals\(fun, "):
+        given()
 
 
 class Half:
