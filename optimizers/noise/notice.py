@@ -138,15 +138,15 @@ def _is_steep(run: Run, end: Evaluation) -> bool:
     memory, size, scale = run.memory, np.maximum(1.0, np.abs(end.x)), max(1.0, abs(end.fun))
     spread, latest = memory.worst - (end if run.best is None else run.best).fun, None
     if not run.problem.derivatives.is_given:
+        spread = min(spread, _WILD * scale)
         latest = next((k for k in (end, *reversed(memory.recent)) if k.jac is not None), None)
     with np.errstate(all="ignore"):
         if latest is None or latest.jac is None:
-            fall, limit = _next_to(memory.recent, end, size), _STEEPER * spread
+            fall, part = _next_to(memory.recent, end, size), _STEEPER
         else:
             away = latest.x - run.problem.clip(latest.x - latest.jac)
-            fall = float(np.max(np.abs(away) * size))
-            limit = _STEEP * min(spread, _WILD * scale)
-    return fall > max(limit, _STATIONARY * scale)
+            fall, part = float(np.max(np.abs(away) * size)), _STEEP
+    return fall > max(part * spread, _STATIONARY * scale)
 
 
 def _next_to(recent: Sequence[Evaluation], end: Evaluation, size: Array) -> float:

@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+from scipy.optimize import rosen
 
 import optimizers
 from optimizers import LBFGSB, OptimizerWarning, SteppableOptimizer, StopReason, TellData
@@ -35,6 +36,20 @@ def test_shot_noise_is_no_success(name, seed):
     assert result.stop is StopReason.NOISE
     assert "NoisyLBFGSB, SPSA or NFT" in str(told[0].message)
     assert result.fun <= result.best.fun + 1e-6 * max(1, abs(result.best.fun))
+
+
+@pytest.mark.parametrize(
+    ("name", "seed"), [*(("COBYLA", seed) for seed in range(8)), ("GSLS", 5), ("GSLS", 7)]
+)
+def test_a_wild_step_hides_no_noise_of_a_search_without_gradients(name, seed):
+    rng = np.random.default_rng(seed)
+    start = rng.uniform(-1.5, 1.0, 4)
+    optimizer = getattr(optimizers, name)(seed=seed, maxfun=400)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        result = optimizer.minimize(lambda x: rosen(x) + rng.normal(0.0, 0.01), start)
+    assert result.stop is StopReason.NOISE
+    assert "two values at x differ" in str(told[-1].message)
 
 
 @pytest.mark.parametrize("settings", [{"workers": 2}, {"on_failure": "reject"}, {"jac": "3-point"}])
