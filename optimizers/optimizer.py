@@ -87,18 +87,21 @@ class Optimizer(Profiling, StaticHelpers):
             The objective, ``fun(x) -> float`` with ``x`` of shape (n,); with ``jac=True``,
             ``fun(x) -> (float, gradient)``. It gets a copy of ``x`` that it may change. Without
             ``jac=True`` it may return ``(value, standard_error)``, of which the value is minimized.
+            Marked by :func:`residuals`, it returns residuals, half the sum of whose squares is
+            minimized.
         x0 : float or array_like of shape (n,)
             The start. It is not changed.
         jac : callable, {"2-point", "3-point", "cs"}, GradientSource, True or None, default None
             The gradient, ``jac(x) -> (n,)``; a difference scheme by its name, or a source such as
             :class:`Differences` or :class:`ParameterShift`; or True when ``fun`` returns both. None
             means the algorithm's default: one-sided differences, for :class:`TNC` central ones.
+            Of residuals it is the Jacobian, ``jac(x) -> (m, n)``, which may be sparse.
         bounds : sequence of (low, high), array_like of shape (n, 2), Bounds or None
             Bounds of the variables; None or an infinity for no bound on that side.
         constraints : dict, LinearConstraint, NonlinearConstraint, or a sequence of them
             As in :func:`scipy.optimize.minimize`.
         hess : callable, scheme name or HessianUpdateStrategy, optional
-            The Hessian, ``hess(x) -> (n, n)``.
+            The Hessian, ``hess(x) -> (n, n)``; of residuals J'J by default.
         hessp : callable, optional
             The Hessian times a vector, ``hessp(x, p) -> (n,)``.
         **settings

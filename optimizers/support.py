@@ -38,8 +38,11 @@ SupportLevels: TypeAlias = dict[str, SupportLevel]
 
 #: The things that an algorithm declares a level for. The first three are Qiskit's.
 CAPABILITIES = ("gradient", "bounds", "initial_point", "constraints", "hessian", "residuals")
-#: What stands for a level that is not declared: the values of residuals any algorithm can take.
-_ABSENT = {"residuals": SupportLevel.supported}
+#: What stands for levels that are not declared: the values of residuals any algorithm can take.
+_ABSENT = {
+    **dict.fromkeys(CAPABILITIES, SupportLevel.not_supported),
+    "residuals": SupportLevel.supported,
+}
 
 
 def absent_level(what: str) -> SupportLevel:
@@ -123,7 +126,7 @@ class Declaring(ABC):
                 f"{type(self).__name__} declares no support_levels, expected a dict of the levels "
                 f"for {', '.join(CAPABILITIES)}."
             )
-        return {what: declared.get(what, absent_level(what)) for what in CAPABILITIES}
+        return {what: declared.get(what, absent) for what, absent in _ABSENT.items()}
 
     def _level(self, what: str) -> SupportLevel:
         return self.get_support_level().get(what, absent_level(what))

@@ -9,6 +9,7 @@ from scipy.optimize import HessianUpdateStrategy
 from optimizers._types import Array, Objective
 from optimizers.errors import CapabilityError, InvalidInputError, InvalidValueError
 from optimizers.evaluation.answers import as_numeric, unpack
+from optimizers.evaluation.losses import Loss
 from optimizers.evaluation.marks import is_vectorized
 from optimizers.gradients.differences import SCHEMES
 from optimizers.gradients.pennylane import trainable
@@ -18,7 +19,9 @@ from optimizers.problem.derivatives import Derivatives, Given, Joint
 _STEP = 1e-100
 
 
-def as_hessian(hess: Any, fun: Objective, derivatives: Derivatives) -> Any:
+def as_hessian(
+    hess: Any, fun: Objective, derivatives: Derivatives, loss: Loss | None = None
+) -> Any:
     """Return what a user's ``hess`` means: "cs" is a function, made of that for the gradient."""
     if not is_hessian(hess):
         raise InvalidInputError(
@@ -27,6 +30,11 @@ def as_hessian(hess: Any, fun: Objective, derivatives: Derivatives) -> Any:
         )
     if not (isinstance(hess, str) and hess == "cs"):
         return trainable(hess)
+    if loss is not None:
+        raise CapabilityError(
+            "hess='cs' takes complex steps of a gradient, and jac of residuals is the Jacobian: "
+            "leave hess out for J'J, or take '2-point'."
+        )
     if isinstance(derivatives, Given):
         return ComplexSteps(derivatives.function)
     if isinstance(derivatives, Joint):

@@ -136,7 +136,7 @@ class Problem:
                 if used["constraints"]
                 else ()
             ),
-            hess=as_hessian(hess, fun, derivatives) if used["hessian"] else None,
+            hess=as_hessian(hess, fun, derivatives, loss) if used["hessian"] else None,
             hessp=hessp if used["hessian"] else None,
             loss=loss,
         )

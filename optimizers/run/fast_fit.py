@@ -72,11 +72,12 @@ def _direct(run: Run) -> tuple[Callable[[Array], Any], Callable[[Array], Any]]:
         budget.nfev += 1
         try:
             found = fun(x.copy())
-            if type(found) is ndarray and found.dtype is float64 and found.shape == (memory.m,):
+            if type(found) is ndarray and found.dtype is float64 and found.ndim == 1 and len(found):
                 found = found.copy()
             else:
                 found = loss.answer(found, 1, np.float64)[0, 2:]
-                memory.note_count(found.size)
+            if len(found) != memory.m:
+                memory.note_count(len(found))
             value = 0.5 * found.dot(found).item() if value_of is None else value_of(found)
             if value - value != 0.0:
                 value = loss.value(found)  # NaN or +inf

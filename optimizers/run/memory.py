@@ -142,8 +142,9 @@ class Memory:
         """Note how many residuals there are; raise an InvalidValueError if there were others."""
         if self.m is None:
             self.m = m
-            # With each evaluation goes its Jacobian.
-            self.recent = deque[Evaluation](self.recent, maxlen=_kept(m * self._problem.n))
+            kept = _kept(m * self._problem.n)  # with each evaluation goes its Jacobian
+            if kept != self.recent.maxlen:
+                self.recent = deque[Evaluation](self.recent, maxlen=kept)
         check_count(m, self.m)
 
     def take_back(self, best: Evaluation | None, violation: float) -> None:

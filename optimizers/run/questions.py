@@ -228,7 +228,7 @@ class Questions:
                     blocks, skip, is_first_needed=is_first_needed, values=question.blocks[0]
                 )
                 if skip_gradient_if is not None and skip_gradient_if(question.value(0)):
-                    return [Evaluation(xs[0], question.value(0))]
+                    return [Evaluation(xs[0], question.value(0), None, question.residuals(0))]
         except Exception as error:
             if len(xs) == 1:
                 return [error]

@@ -76,7 +76,7 @@ class LeastSquaresSolver(ScipySolver):
                 run.note_iterate(memory.last, nit)
             return found
 
-        return scipy.optimize.least_squares(
+        raw = scipy.optimize.least_squares(
             free.function(value),
             free.x0,
             jacobian,
@@ -86,10 +86,12 @@ class LeastSquaresSolver(ScipySolver):
             **({} if bounds is None else {"bounds": (bounds.lb, bounds.ub)}),
             **options,
         )
+        if not free.is_all:
+            mask = np.zeros(run.problem.n, dtype=np.int64)
+            mask[free.mask] = raw.active_mask
+            raw.active_mask = mask
+        return raw
 
     @override
     def _keep(self, run: Run, raw: Mapping[str, Any]) -> None:
-        free = FreeVariables(run.problem, self._info.strips_fixed)
-        mask = np.zeros(run.problem.n, dtype=np.int64)
-        mask[free.mask] = raw["active_mask"]
-        run.extra.update(optimality=float(raw["optimality"]), active_mask=mask)
+        run.extra.update(optimality=float(raw["optimality"]), active_mask=raw["active_mask"])

@@ -7,7 +7,16 @@ from scipy.sparse import csr_array
 from scipy.sparse.linalg import aslinearoperator
 
 import optimizers
-from optimizers import LBFGSB, SLSQP, TRF, NewtonCG, TrustConstr, TrustExact, residuals
+from optimizers import (
+    LBFGSB,
+    SLSQP,
+    TRF,
+    CapabilityError,
+    NewtonCG,
+    TrustConstr,
+    TrustExact,
+    residuals,
+)
 from tests.least_squares.test_form import START, decay, jacobian
 
 NEWTON = ["NewtonCG", "Dogleg", "TrustNCG", "TrustExact", "TrustKrylov"]
@@ -65,3 +74,11 @@ def test_rejected_points_have_the_last_hessian():
         assert result.x[0] < 1.7
     scalar = LBFGSB().minimize(residuals(holed), START, jacobian, on_failure="reject")
     assert scalar.x[0] < 1.7
+
+
+def test_complex_steps_of_a_gradient_are_refused():
+    with pytest.raises(CapabilityError, match="leave hess out for J'J"):
+        TrustConstr().minimize(residuals(decay), START, jacobian, hess="cs")
+    for scheme in ("2-point", "3-point"):
+        result = TrustConstr().minimize(residuals(decay), START, jacobian, hess=scheme)
+        np.testing.assert_allclose(result.x, TRF().minimize(decay, START).x, rtol=1e-4)

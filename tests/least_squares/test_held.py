@@ -90,6 +90,19 @@ def test_workers_take_stacks_and_groups():
     np.testing.assert_allclose(result.x, expected.x, rtol=1e-5)
 
 
+def test_a_step_whose_gradient_was_saved_is_not_evaluated_again():
+    """On fewer workers than points, L-BFGS-B looks at the value of a step first."""
+    points = []
+
+    def counted(x):
+        points.append(x.tobytes())
+        return decay(x)
+
+    with ThreadPoolExecutor(2) as pool:
+        result = LBFGSB().minimize(residuals(counted), START, workers=pool)
+    assert len(set(points)) == len(points) == result.nfev
+
+
 def test_coroutines_return_residuals():
     @residuals
     async def awaited(x):
