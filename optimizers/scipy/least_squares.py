@@ -11,7 +11,32 @@ from optimizers._types import ArrayLike
 from optimizers.scipy.scipy_optimizer import SciPyOptimizer, SciPySettings
 
 
-class TRF(SciPyOptimizer):
+class _LeastSquares(SciPyOptimizer):
+    """What the classes have in common: their constructor."""
+
+    def __init__(
+        self,
+        ftol: float | None = 1e-8,
+        xtol: float | None = 1e-8,
+        gtol: float | None = 1e-8,
+        x_scale: ArrayLike | str | None = None,
+        loss: str | Callable[..., Any] | None = None,
+        f_scale: float | None = None,
+        max_nfev: int | None = None,
+        diff_step: ArrayLike | None = None,
+        tr_solver: str | None = None,
+        tr_options: dict[str, Any] | None = None,
+        jac_sparsity: Any = None,
+        verbose: int = 0,
+        disp: bool = False,
+        tol: float | None = None,
+        options: dict[str, Any] | None = None,
+        **kwargs: Unpack[SciPySettings],
+    ) -> None:
+        self._set_up(locals())
+
+
+class TRF(_LeastSquares):
     """Trust-region reflective least squares, with bounds: :func:`scipy.optimize.least_squares`.
 
     The objective returns residuals, shape (m,), and need not be marked by :func:`residuals`.
@@ -30,29 +55,8 @@ class TRF(SciPyOptimizer):
 
     _method_name = "trf"
 
-    def __init__(
-        self,
-        ftol: float | None = 1e-8,
-        xtol: float | None = 1e-8,
-        gtol: float | None = 1e-8,
-        x_scale: ArrayLike | str | None = None,
-        loss: str | Callable[..., Any] | None = None,
-        f_scale: float | None = None,
-        max_nfev: int | None = None,
-        diff_step: ArrayLike | None = None,
-        tr_solver: str | None = None,
-        tr_options: dict[str, Any] | None = None,
-        jac_sparsity: Any = None,
-        verbose: int = 0,
-        disp: bool = False,
-        tol: float | None = None,
-        options: dict[str, Any] | None = None,
-        **kwargs: Unpack[SciPySettings],
-    ) -> None:
-        self._set_up(locals())
 
-
-class DOGBOX(SciPyOptimizer):
+class DOGBOX(_LeastSquares):
     """Dogleg least squares in a rectangular trust region: :func:`scipy.optimize.least_squares`.
 
     The objective returns residuals, shape (m,), and need not be marked by :func:`residuals`.
@@ -70,24 +74,3 @@ class DOGBOX(SciPyOptimizer):
     """
 
     _method_name = "dogbox"
-
-    def __init__(
-        self,
-        ftol: float | None = 1e-8,
-        xtol: float | None = 1e-8,
-        gtol: float | None = 1e-8,
-        x_scale: ArrayLike | str | None = None,
-        loss: str | Callable[..., Any] | None = None,
-        f_scale: float | None = None,
-        max_nfev: int | None = None,
-        diff_step: ArrayLike | None = None,
-        tr_solver: str | None = None,
-        tr_options: dict[str, Any] | None = None,
-        jac_sparsity: Any = None,
-        verbose: int = 0,
-        disp: bool = False,
-        tol: float | None = None,
-        options: dict[str, Any] | None = None,
-        **kwargs: Unpack[SciPySettings],
-    ) -> None:
-        self._set_up(locals())
