@@ -53,6 +53,9 @@ _WITHIN = (
     "The values do not change within the step of the differences or of the algorithm, and fall "
     "beside it: give noise=, their standard deviation, or wider steps, jac=Differences(step=...)."
 )
+_ABOVE_START = (
+    "The end is above the start: the gradient is not that of the objective, or steps are too long."
+)
 _FALLING = (
     "The objective falls along its gradient beside this end: rounding blurs its differences, or "
     "it is too steep for the first step. Scale it, or give jac or wider steps."
@@ -110,10 +113,13 @@ def _unless_falling(run: Run, outcome: Outcome) -> Outcome:
     if not outcome.success or known is None or run.problem.constraints or run.problem.is_fixed:
         return outcome
     last = _nearest(run.memory.recent, known, np.maximum(1.0, np.abs(known.x)))[1]
+    is_high, start = _is_high(run, known), run.problem.x0
+    if is_high and run.probe(start[np.newaxis])[0] < known.fun:
+        return _on_best(run, _failed(outcome, StopReason.NO_PROGRESS, _ABOVE_START))
     is_doubtful = (
         (outcome.stop is StopReason.STEP and last * _TIMES <= _FAR)
-        or (outcome.stop is not StopReason.GRADIENT and known.is_at(run.problem.x0))
-        or _is_high(run, known)
+        or (outcome.stop is not StopReason.GRADIENT and known.is_at(start))
+        or is_high
     )
     if is_doubtful and _falls_along_gradient(run, known, min(max(_NEAR, _TIMES * last), _FAR)):
         return _on_best(run, _failed(outcome, StopReason.NO_PROGRESS, _FALLING))

@@ -8,7 +8,7 @@ from scipy.optimize import rosen
 
 import optimizers
 from optimizers import LBFGSB, OptimizerWarning, SteppableOptimizer, StopReason, TellData
-from optimizers.problems import h2
+from optimizers.problems import get_problem, h2
 
 START = [0.7, 1.1]
 BY_DIFFERENCES = ["LBFGSB", "TNC", "SLSQP", "BFGS", "CG", "TrustConstr", "ADAM", "GradientDescent"]
@@ -237,6 +237,14 @@ def test_a_success_at_a_steep_start_is_none(start, scale):
     assert not result.success or result.x == pytest.approx([5, 5], abs=0.1)
     if not result.success:
         assert "falls along its gradient" in result.message
+
+
+@pytest.mark.parametrize("name", ["hs5", "wood_bounded"])
+def test_an_end_above_the_start_is_no_success(name):
+    problem = get_problem(name)  # not one of angles, for which parameter shift is made
+    result = optimizers.AQGD().minimize(problem.fun, problem.x0, bounds=problem.bounds)
+    assert not result.success
+    assert result.fun <= problem.fun(problem.x0)
 
 
 def test_a_rate_that_is_too_small_is_no_convergence():
