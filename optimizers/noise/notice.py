@@ -217,10 +217,11 @@ def _falls_beside(run: Run, end: Evaluation) -> bool:
     move = (1 - 0.5 * np.mod(0.618 * number, 1.0)) * size
     signs = [np.ones(number.size), (-1.0) ** number, (-1.0) ** (number // 2)]
     moves = [side * sign * move for sign in signs for side in (1, -1)]
-    rises = 0
+    # A search without gradients ends where values differ by less than its tolerance.
+    margin, rises = 0.0 if end.jac is not None else SAME * max(1.0, abs(end.fun)), 0
     for step in _WIDER:
         values = run.probe(np.array([run.problem.clip(end.x + step * move) for move in moves]))
-        if (values < end.fun).any():
+        if (values < end.fun - margin).any():
             return True
         rises += bool((values != end.fun).all())
         if rises == _AGAIN:

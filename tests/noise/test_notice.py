@@ -273,3 +273,12 @@ def test_hundred_shots_of_a_seeded_sampler_are_coarse(name, seed):
 
     result = getattr(optimizers, name)(seed=1).minimize(fun, start, maxfun=300)
     assert not result.success or result.fun + 8 < 0.3 * (fun(start) + 8)
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"), [("NELDER_MEAD", "penalty_1"), ("POWELL", "penalty_2")]
+)
+def test_an_end_within_the_tolerance_of_a_large_value_is_believed(name, problem):
+    known = get_problem(problem)
+    result = getattr(optimizers, name)().minimize(lambda x: known.fun(x) + 1e4, known.x0)
+    assert result.success
