@@ -45,7 +45,7 @@ def _documented() -> list[type[Optimizer]]:
             base
             for cls in available().values()
             for base in cls.__mro__
-            if issubclass(base, Optimizer) and base is not Optimizer
+            if issubclass(base, Optimizer) and base is not Optimizer and base.__name__[0] != "_"
         )
     )
 
@@ -79,7 +79,7 @@ def _page(cls: type[Optimizer]) -> str:
         lines += ["What it can take", "----------------", ""]
         lines += [*_table([CAPABILITIES, capabilities(cls)]), ""]
     else:
-        children = [child for child in _documented() if cls in child.__bases__]
+        children = [child for child in _documented() if cls in child.__mro__[1:]]
         names = sorted(_link(child) for child in children)
         lines += [f"Classes derived from it: {', '.join(names)}.", ""]
     return "\n".join(lines)

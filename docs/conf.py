@@ -55,7 +55,13 @@ def _check_public_names(app, env):
         logging.getLogger(__name__).warning("optimizers.%s is public and not documented", name)
 
 
+def _name_public_bases(app, name, obj, options, bases):
+    """Name the public class that a class derives from, through any of the package's own."""
+    bases[:] = [next(b for b in base.__mro__ if not b.__name__.startswith("_")) for base in bases]
+
+
 def setup(app):
     app.connect("builder-inited", _generate_reference)
+    app.connect("autodoc-process-bases", _name_public_bases)
     app.connect("missing-reference", _resolve_bare_name)
     app.connect("env-check-consistency", _check_public_names)
