@@ -12,7 +12,7 @@ import numpy as np
 
 from optimizers._types import Array
 from optimizers.evaluation.answers import non_finite
-from optimizers.evaluation.marks import is_vectorized
+from optimizers.evaluation.marks import Marked, is_vectorized
 from optimizers.problem.derivatives import Given
 from optimizers.run.memory import Evaluation
 from optimizers.run.run import Run
@@ -58,8 +58,10 @@ def _direct(run: Run) -> tuple[Callable[[Array], Any], Callable[[Array], Any]]:
     problem, waves, budget, memory = run.problem, run.waves, run.budget, run.memory
     fun, loss, n, propagates = problem.fun, problem.loss, problem.n, waves.propagates_nonfinite
     jac: Any = problem.derivatives.jac
+    while type(fun) is Marked:  # its marks are known
+        fun = fun.__wrapped__
     has_box, is_timed, limit = problem.lower is not None, budget.is_timed, budget.limit
-    ndarray, float64 = np.ndarray, np.dtype(np.float64)
+    ndarray, float64, record = np.ndarray, np.dtype(np.float64), tuple.__new__
     assert loss is not None
     value_of = None if loss.is_linear else loss.value
 
@@ -86,7 +88,8 @@ def _direct(run: Run) -> tuple[Callable[[Array], Any], Callable[[Array], Any]]:
                 memory.has_nan = memory.has_nan or math.isnan(value)
         except Exception as error:
             return _residuals(run, waves.penalty_for(x, error))
-        known = memory.last = Evaluation(x, value, None, found)
+        known = memory.last = record(Evaluation, (x, value, None))
+        known.residuals = found
         memory.recent.append(known)
         # As in Memory.update_incumbent and Memory.store; there are no constraints here.
         best = memory.best
@@ -118,8 +121,7 @@ def _direct(run: Run) -> tuple[Callable[[Array], Any], Callable[[Array], Any]]:
                 found = waves.as_jacobian(found, n)
         except Exception as error:
             return run.questions.penalty_for_gradient(x, error, known).jacobian
-        # Its gradient is made when anybody looks.
-        memory.store(Evaluation(known.x, known.fun, None, known.residuals, found))
+        known.jacobian = found  # the gradient is made when anybody looks
         return found
 
     return residuals, jacobian
