@@ -1,5 +1,7 @@
 """Journals of residuals: a run that is cut off anywhere, or killed, goes on to the last bit."""
 
+import importlib
+import io
 import json
 import os
 import signal
@@ -14,7 +16,8 @@ from scipy.sparse import csr_array
 from scipy.sparse.linalg import aslinearoperator
 
 import optimizers
-from optimizers import COBYQA, LBFGSB, JournalMismatchError, load, residuals, vectorized
+from optimizers import COBYQA, LBFGSB, TRF, JournalMismatchError, load, residuals, vectorized
+from optimizers.cli.main import main
 from optimizers.errors import JournalError
 from tests.journal.test_resume import assert_same, check_cuts, noted
 from tests.least_squares.test_form import START, both, decay, decays, jacobian
@@ -182,3 +185,24 @@ def test_a_killed_run_goes_on_to_the_last_bit(tmp_path, case, name):
     known = slice(2 if case == "workers" else 3)
     assert found.split()[known] == expected.split()[known]
     assert log.stat().st_size <= int(found.split()[2]) + 2 * 4
+
+
+def test_the_command_line_goes_on_with_a_loss_that_was_given_inline(tmp_path, monkeypatch):
+    (tmp_path / "decay_model.py").write_text(
+        "import numpy as np\n"
+        "T = np.linspace(0.0, 4.0, 20)\n"
+        "DATA = 2.0 * np.exp(-0.7 * T) + 0.1 * np.cos(7.0 * T)\n"
+        "def decay(x):\n"
+        "    return x[0] * np.exp(-x[1] * T) - DATA\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    model = importlib.import_module("decay_model")
+    whole = LBFGSB().minimize(residuals(model.decay, "cauchy", 0.3), START)
+    LBFGSB().minimize(residuals(model.decay, "cauchy", 0.3), START, maxfun=9, journal="a.jsonl")
+    TRF(loss="huber").minimize(model.decay, START, maxfun=9, journal="b.jsonl")
+    out = io.StringIO()
+    assert main(["resume", "a.jsonl", "--yes", "-o", "maxfun=200"], out) == 0
+    assert repr(whole.fun) in out.getvalue()
+    assert "9 of" in out.getvalue()
+    assert main(["resume", "b.jsonl", "--yes", "-o", "maxfun=200"], out) == 0
