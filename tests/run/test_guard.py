@@ -62,7 +62,8 @@ class Around(Optimizer):
     def _solve(self, run):
         with run.guard(run.value) as fun, run.guard(run.gradient) as jac:
             self.library(fun, run.problem.x0, jac)
-        return Outcome(run.problem.x0, True, 0, "It went through.", StopReason.CONVERGED)
+        # Its end is none, and a reason for which it is not looked beside.
+        return Outcome(run.problem.x0, True, 0, "It went through.", StopReason.GRADIENT)
 
 
 every_library = pytest.mark.parametrize(
