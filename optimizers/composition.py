@@ -98,7 +98,9 @@ class Composed(Configured, Declaring):
         check_memory(name, self._matrices(problem) * problem.n**2, advice)
         effective = self._effective_settings(settings)
         callback = effective.get("callback")
-        noise = effective.get("noise") or None
+        noise = effective.get("noise")
+        if not (noise or self.handles_noise):  # to those that do, 0 says that there is none
+            noise = None
         takes_noise = self.handles_noise or self._takes_differences(problem)
         if noise is not None and not takes_noise:
             warn_user(f"{type(self).__name__} takes no differences here: noise has no effect.")

@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 
 from optimizers._types import Array
 from optimizers.asktell.messages import AskData
+from optimizers.evaluation.answers import own_jacobian
 from optimizers.result import StopReason
 from optimizers.run.answers import Answers
 from optimizers.run.budget import StopRun
+from optimizers.run.fast_fit import fit_functions
 from optimizers.run.fast_path import fast_path
 from optimizers.run.memory import Evaluation
 from optimizers.run.outcome import Outcome
@@ -89,7 +91,8 @@ class Told:
 
 #: What an algorithm is: it yields questions and the ends of iterations, and is sent the answers.
 #: ``AskData(points)`` asks for values, shape (k, n) or (n,), in one wave; ``AskData(x, x)`` for
-#: value and gradient at a point, or at each of several, with the gradients' probes in that wave.
+#: value and gradient at a point, or at each of several, with the gradients' probes in that wave;
+#: ``AskData(None, x)`` for the gradient at a point whose value is known.
 #: ``Products(x, p)`` asks for a call of ``hessp``.
 #: Where the run is stopped, a StopRun is raised at the yield: a flow that has a better estimate
 #: than the best point evaluated catches it, and returns that.
@@ -114,6 +117,7 @@ def drive(run: Run, flow: Flow) -> Outcome:
     answer: Any = None
     stop: StopRun | None = None
     both = fast_path(run, reuse=True)
+    fit = None if run.problem.loss is None else fit_functions(run, is_joint=False)
     try:
         while True:
             try:
@@ -125,7 +129,7 @@ def drive(run: Run, flow: Flow) -> Outcome:
                 if isinstance(asked, Step):
                     _note(run, asked)
                 else:
-                    answer = _answered(run, asked, both)
+                    answer = _answered(run, asked, both, fit)
             except StopRun as reason:  # a flow that knows better than the best sample catches it
                 stop = reason
     finally:
@@ -160,7 +164,10 @@ def _without_penalty(run: Run, outcome: Outcome) -> Outcome:
 
 
 def _answered(
-    run: Run, ask: AskData | Products, both: Callable[[Array], tuple[float, Array]]
+    run: Run,
+    ask: AskData | Products,
+    both: Callable[[Array], tuple[float, Array]],
+    fit: tuple[Callable[[Array], Any], Callable[[Array], Any]] | None,
 ) -> Told:
     """Return what a flow asks."""
     if isinstance(ask, Products):
@@ -170,6 +177,12 @@ def _answered(
         except StopIteration:  # as from the objective
             raise StopRun(StopReason.CALLBACK) from None
     points = ask.x_fun if isinstance(ask, AskData) else None
+    if points is None and isinstance(ask, AskData) and ask.x_jac is not None:
+        if fit is not None:
+            return Told(None, jacobian=own_jacobian(fit[1](ask.x_jac)))
+        (known,) = run.ask([ask.x_jac], values=False, gradients=True).found
+        assert known is not None
+        return Told(known.fun, known.jac)
     if points is None:
         raise TypeError(f"A flow asked {ask!r}, expected AskData(points), Products or Step.")
     wants_gradients = ask.x_jac is not None
@@ -178,6 +191,10 @@ def _answered(
         if wants_gradients and not has_residuals:
             value, gradient = both(points)
             return Told(value, gradient.copy())
+        if fit is not None and not wants_gradients:
+            residuals = fit[0](points).copy()
+            assert run.problem.loss is not None
+            return Told(run.problem.loss.value(residuals), residuals=residuals)
         (known,) = run.ask([points], gradients=wants_gradients, reuse=wants_gradients).found
         assert known is not None
         if not has_residuals:

@@ -60,10 +60,12 @@ class Loss:
         return isinstance(self.rho, str) and self.rho == "linear"
 
     def value(self, residuals: NDArray[Any]) -> Any:
-        """Return the value; of residuals without NaN of which one is infinite, or huge, +inf."""
-        value = 0.5 * residuals.dot(residuals).item()
+        """Return the value; +inf if a residual is infinite, or huge, whatever the others are."""
+        with np.errstate(over="ignore"):
+            value = 0.5 * residuals.dot(residuals).item()
         if value - value != 0.0:
-            return math.nan if np.isnan(residuals).any() else math.inf
+            is_huge = np.isinf(residuals).any() or not np.isnan(residuals).any()
+            return math.inf if is_huge else math.nan
         if self.is_linear or isinstance(value, complex):
             return value
         return 0.5 * self.f_scale**2 * float(np.sum(self._rho_of(residuals)[0]))
@@ -79,6 +81,15 @@ class Loss:
             weights = slope + 2 * bend * (residuals / self.f_scale) ** 2
         floored: Array = np.fmax(weights, _EPS)
         return floored
+
+    def roots(self, residuals: Array) -> tuple[Array, Array]:
+        """Return residuals of which half the sum of squares is the value, and their slopes."""
+        rho, slope, _ = self._rho_of(residuals)
+        with np.errstate(invalid="ignore"):
+            roots = np.copysign(self.f_scale * np.sqrt(rho), residuals)
+        far = roots != 0
+        slopes = np.where(far, slope * residuals / np.where(far, roots, 1.0), np.sqrt(slope))
+        return roots, slopes
 
     def _rho_of(self, residuals: Array) -> Array:
         z = (residuals / self.f_scale) ** 2
