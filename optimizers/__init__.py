@@ -30,7 +30,7 @@ _HOMES = {
     "flow": "FlowOptimizer",
     "journal": "Journal load",
     "covariance": "ErrorBars",
-    "least_squares": "error_bars",
+    "least_squares": "LM error_bars",
     "lockstep.profile": "Profile Profiles",
     "lockstep.results": "OptimizerResults",
     "optimizer": "Minimizer Optimizer",
@@ -91,7 +91,7 @@ if TYPE_CHECKING:  # what editors and type checkers see
     )
     from optimizers.flow import FlowOptimizer as FlowOptimizer
     from optimizers.journal import Journal as Journal, load as load
-    from optimizers.least_squares import error_bars as error_bars
+    from optimizers.least_squares import LM as LM, error_bars as error_bars
     from optimizers.lockstep.profile import Profile as Profile, Profiles as Profiles
     from optimizers.lockstep.results import OptimizerResults as OptimizerResults
     from optimizers.optimizer import Minimizer as Minimizer, Optimizer as Optimizer

@@ -1,0 +1,41 @@
+"""Steps that follow the curvature of residuals, as far as what was evaluated anyway tells it."""
+
+from optimizers._types import Array
+from optimizers.least_squares.convergence import Plan
+
+#: A bend is at most this part of the step as long, [1]_ in :class:`LM`.
+_LONGEST = 0.75
+#: The cosine of successive steps from which on the change of the Jacobian tells the next one's.
+_ALONG = 0.8
+
+
+def bent_by_trial(plan: Plan, error: Array, least: float) -> Array | None:
+    """Return a better step, given by how much residuals after a step miss the model.
+
+    The miss is half the second derivative along the step; the geodesic acceleration answers it.
+    It has to promise less than ``least``, by the model with that curvature.
+    """
+    model, step = plan.model, plan.step
+    acceleration = model.answer(2.0 * error, plan.damping)
+    best, least = None, 0.999 * least
+    for t in (1.0, 0.5):
+        bent = t * step + 0.5 * t * t * acceleration
+        value = model.value(bent, t * t * error)
+        if 0.5 * t * model.length(acceleration) <= _LONGEST * model.length(step) and value < least:
+            best, least = bent, value
+    return best
+
+
+def bent_by_change(plan: Plan, change: Array, last: Array) -> Array | None:
+    """Return a better step, given the change of the Jacobian by the last step, if it leads on."""
+    model, step = plan.model, plan.step
+    length, last_length = model.length(step), model.length(last)
+    along = float((model.scale * step) @ (model.scale * last))
+    if not along > _ALONG * length * last_length > 0.0:
+        return None
+    part = along / last_length**2
+    error = 0.5 * part * (change @ (2.0 * step - part * last))
+    acceleration = model.answer(2.0 * error, plan.damping)
+    bent = step + 0.5 * acceleration
+    is_short = 0.5 * model.length(acceleration) <= _LONGEST * length
+    return bent if is_short and model.value(bent, error) < model.value(step, error) else None

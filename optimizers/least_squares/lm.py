@@ -1,0 +1,147 @@
+"""Levenberg-Marquardt for residuals, in waves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from typing_extensions import Unpack, override
+
+from optimizers._arrays import as_numbers
+from optimizers._types import ArrayLike
+from optimizers.evaluation.losses import Loss
+from optimizers.flow import Flow, FlowOptimizer, FlowSettings
+from optimizers.least_squares.probes import Probes
+from optimizers.least_squares.search import Search
+from optimizers.least_squares.site import Site
+from optimizers.options.settings import DISP
+from optimizers.options.table import Option, choice, expecting, limit, number
+from optimizers.problem.problem import Problem
+from optimizers.result import SUCCESSES, StopReason
+from optimizers.run.memory import Evaluation
+from optimizers.run.outcome import Outcome
+from optimizers.run.run import Run
+from optimizers.scipy.options import LOSS_OPTIONS
+from optimizers.support import SupportLevel, levels
+
+_EPS = float(np.finfo(np.float64).eps)
+_SIZES = expecting(
+    "float or array_like of shape (n,)",
+    "numbers > 0",
+    lambda value: bool((as_numbers(value) > 0).all()),
+)
+
+
+class LM(FlowOptimizer):
+    r"""Levenberg-Marquardt: least squares in few evaluations and few waves, with bounds.
+
+    The objective returns residuals, shape (m,), and need not be marked by :func:`residuals`. Steps
+    minimize :math:`|r + J p|^2` within a radius, by the singular values of J, so that J may be of
+    any rank; within bounds by active sets. The Jacobian is the user's or one of differences,
+    whose steps are relative to the size of each variable, the last one of central differences.
+
+    With one worker no evaluation is wasted: after a step on which residuals are nearly linear the
+    Jacobian is updated instead of measured, and where a trial gains too little, how much it
+    missed the model bends the step [1]_. With more workers the probes of the next Jacobian are
+    evaluated with the trial: with n + 1 an iteration is one wave. A further idle one evaluates a
+    shorter step. Where residuals stay large, the model has their curvature as well [2]_.
+
+    Notes
+    -----
+    Convergence is judged by the error that is left in the variables, which the rate of the steps
+    tells: one of 1e-7 relative to each variable by default. It is no proof: a flat place looks the
+    same, and :func:`multistart` is what helps.
+
+    Noise is found at the first step that fails, by one evaluation more, and so are rough residuals,
+    as those of float32 or of a solver with a tolerance, after three. Differences are wide then, and
+    the run ends with ``StopReason.NOISE`` where progress drowns, a success if the value has visibly
+    fallen. ``noise``, the standard deviation of a value at the start, tells it from the beginning,
+    and is better where all steps succeed nevertheless; ``noise="estimate"`` looks for rough
+    residuals at the start.
+
+    ``jacobian`` of the result is that of the last step's start, which is as good as that at its
+    end.
+
+    References
+    ----------
+    .. [1] M. K. Transtrum and J. P. Sethna, "Improvements to the Levenberg-Marquardt algorithm for
+       nonlinear least-squares minimization" (2012), https://arxiv.org/abs/1201.5885.
+    .. [2] J. E. Dennis, D. M. Gay and R. E. Welsch, "An adaptive nonlinear least-squares
+       algorithm", ACM Transactions on Mathematical Software 7 (1981) 348-368.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> t = np.array([0.0, 1.0, 2.0, 3.0])
+    >>> data = np.array([2.0, 1.2, 0.8, 0.4])
+    >>> result = LM().minimize(lambda x: x[0] * np.exp(-x[1] * t) - data, [1.0, 1.0])
+    >>> result.x.round(3), result.nfev < 30
+    (array([2.004, 0.501]), True)
+    """
+
+    handles_noise = True
+
+    _declared: tuple[Option, ...] = (
+        Option("xtol", 1e-7, number(0, ends="()")).means(
+            "The run converges when no more error than that is left in any variable, relative to "
+            "its size, as far as the rate of the steps tells."
+        ),
+        Option("maxiter", 1000, limit(0)).means("Maximum number of iterations."),
+        Option("x_scale", None, replace(_SIZES, shapes=lambda n: ((), (1,), (n,)))).means(
+            "How large the variables are: the least step of differences is relative to it, and the "
+            "first radius. By default ``abs(x0)``, and 1 where that is 0."
+        ),
+        Option("jac_update", "broyden", choice("broyden", "never")).means(
+            'After a nearly linear step ``"broyden"`` updates the Jacobian, where to measure it is '
+            'a wave of its own; ``"never"`` measures it always.'
+        ),
+        *LOSS_OPTIONS,
+        DISP,
+    )
+    support_levels = levels(gradient=SupportLevel.supported, residuals=SupportLevel.required)
+
+    def __init__(
+        self,
+        xtol: float = 1e-7,
+        maxiter: int = 1000,
+        x_scale: ArrayLike | None = None,
+        jac_update: str = "broyden",
+        loss: str | Callable[..., Any] | None = None,
+        f_scale: float | None = None,
+        disp: bool = False,
+        **settings: Unpack[FlowSettings],
+    ) -> None:
+        super().__init__(self._gathered(locals()), **settings)
+
+    @override
+    def _takes_differences(self, problem: Problem) -> bool:
+        return False  # but those of its own
+
+    @override
+    def _flow(self, problem: Problem, run: Run) -> Flow:
+        probes = Probes(problem.x0, *problem.box, self.x_scale)
+        site = Site(probes, problem.loss or Loss(), _width(run), problem.derivatives.is_default)
+        search = Search(
+            site, self.xtol, self.jac_update == "broyden", run.noise, lambda: run.precision > _EPS
+        )
+        stop = yield from search.steps(problem.x0, self.maxiter)
+        at, noise = site.at, site.probes.noise
+        if noise:
+            run.extra["noise"] = site.level
+        success = stop in SUCCESSES or (stop is StopReason.NOISE and search.has_fallen)
+        known = Evaluation(at.x, at.fun)
+        if not noise and site.has_jacobian:
+            known = Evaluation(at.x, at.fun, site.gradient, at.raw, site.raw_jacobian)
+        message = f"{stop.sentence[0].upper()}{stop.sentence[1:]}."
+        return Outcome(at.x, success, int(not success), message, stop, known)
+
+
+def _width(run: Run) -> int:
+    """Return how many points may be evaluated at the same time, as far as that is of use."""
+    facts, most = run.waves.evaluator.facts, 2 * run.problem.n + 2
+    if facts.has_workers:
+        return int(min(facts.width, most))
+    # One call takes all points of a wave, or somebody else evaluates them.
+    return 1 if facts.calls_singly else most

@@ -1,0 +1,220 @@
+"""The point where a search is: its residuals, their Jacobian, their noise, and how they are had."""
+
+from collections.abc import Generator
+from typing import Any, NamedTuple, TypeAlias, TypeVar
+
+import numpy as np
+
+from optimizers._types import Array
+from optimizers.asktell.flow import Step, Told
+from optimizers.asktell.messages import AskData
+from optimizers.evaluation.losses import Loss
+from optimizers.least_squares.model import norm
+from optimizers.least_squares.probes import Probes
+
+_T = TypeVar("_T")
+#: A part of a flow, which returns something else than its end.
+Asking: TypeAlias = Generator[AskData | Step, Told, _T]
+
+_EPS = float(np.finfo(np.float64).eps)
+#: Differences that change the residuals by more than this part of them may be noise.
+_SUSPECT = 1e-6
+#: Half a sum of squares that counts as infinite.
+_HUGE = 1e300
+#: The cosine up to which a residual vector is orthogonal to another.
+_ORTHOGONAL = 1e-6
+#: A table of differences shows noise that matters from this part of a short difference on.
+_ROUGH = 0.03
+
+
+class Point(NamedTuple):
+    """A point and what is known there."""
+
+    x: Array
+    #: The objective's value.
+    fun: float
+    #: What the objective returned.
+    raw: Array
+    #: Residuals of which half the sum of squares is the value, whatever the loss; and that half.
+    residuals: Array
+    cost: float
+    #: The derivatives of the residuals by the raw ones; None if they are the same.
+    slopes: Array | None
+
+
+class Site:
+    """The present point. Whoever moves it has the next Jacobian measured, or updates this one."""
+
+    #: The point, from the first answer on.
+    at: Point
+
+    def __init__(self, probes: Probes, loss: Loss, width: int, has_differences: bool) -> None:
+        self.probes = probes
+        #: How many points may be evaluated at the same time.
+        self.width = width
+        #: Whether the Jacobian is the user's, or of a source that the user chose.
+        self.is_exact = not has_differences
+        #: Whether the Jacobian was measured at the present point, and by central differences.
+        self.is_measured = self.is_central = False
+        #: The largest norm that each of its columns has had.
+        self.columns = np.zeros(probes.typical.size)
+        #: Whether there is a Jacobian at all.
+        self.has_jacobian = False
+        self._loss = None if loss.is_linear else loss
+        # Whether the noise was told, and whether it is a function of the point.
+        self._is_told = self._is_fixed = False
+
+    def point(self, x: Array, fun: float, raw: Array) -> Point:
+        """Return a point with its residuals as the search takes them."""
+        residuals, slopes = (raw, None) if self._loss is None else self._loss.roots(raw)
+        with np.errstate(over="ignore"):
+            cost = 0.5 * float(residuals @ residuals)
+        cost = cost if cost < _HUGE else np.inf  # as NaN is
+        return Point(x, fun, raw, residuals, cost, slopes)
+
+    def ask(self, points: Array, again: bool = False) -> Asking[list[Point]]:
+        """Have points evaluated in one wave."""
+        if len(points) == 1 and not again:
+            told = yield AskData(points[0])
+            assert told.residuals is not None
+            return [self.point(points[0], told.fun, told.residuals)]
+        told = yield AskData(points)
+        assert told.residuals is not None
+        return list(map(self.point, points, told.fun.tolist(), told.residuals))
+
+    def ahead(self, x: Array, central: bool) -> Array:
+        """Return those probes of a point that are evaluated with it, on workers that idle."""
+        if self.is_exact or self.width <= 1:
+            return np.empty((0, x.size))
+        grid = self.probes.points(x, central)
+        return grid[: self.width - 1]
+
+    def go(self, to: Point) -> None:
+        """Go to a point; the Jacobian is that of another one from then on."""
+        if self._is_told or self._is_fixed:  # of a size that does not depend on the residuals'
+            self.probes.noise *= norm(self.at.raw) / max(norm(to.raw), 1e-300)
+        self.at = to
+        self.is_measured = False
+        np.maximum(self.probes.typical, np.abs(to.x), out=self.probes.typical)
+
+    def measure(self, central: bool, known: list[Point]) -> Asking[None]:
+        """Have the Jacobian at the present point, of whose probes the first may be known."""
+        at = self.at
+        if self.is_exact:
+            told = yield AskData(None, at.x)
+            found = told.jacobian
+            raw = found if isinstance(found, np.ndarray) else found @ np.eye(at.x.size)
+        else:
+            grid = self.probes.points(at.x, central)
+            rest = grid[len(known) :]
+            beside = [*known, *((yield from self.ask(rest)) if len(rest) else ())]
+            rows = np.array([point.raw for point in beside]).reshape(len(grid), at.raw.size)
+            raw = self.probes.jacobian(at.x, at.raw, grid, rows)
+        #: The Jacobian of what the objective returns, and of the residuals.
+        self.raw_jacobian = raw
+        self.jacobian = raw if at.slopes is None else at.slopes[:, np.newaxis] * raw
+        self.has_jacobian = self.is_measured = True
+        self.is_central = central or self.is_exact
+        columns = np.sqrt(np.einsum("ij,ij->j", self.jacobian, self.jacobian))
+        self.columns = np.maximum(self.columns, columns)
+        if self.probes.noise:
+            self.probes.columns = columns / max(float(np.linalg.norm(at.residuals)), 1e-300)
+
+    @property
+    def gradient(self) -> Array:
+        """The gradient of the value, by the Jacobian that there is."""
+        return np.asarray(self.jacobian.T @ self.at.residuals)
+
+    @property
+    def has_idle_variables(self) -> bool:
+        """Whether there are variables without influence, by differences that may be too short."""
+        return not (self.is_exact or self.jacobian[:, self.probes.moved].any(axis=0).all())
+
+    @property
+    def is_steep(self) -> bool:
+        """Whether the residuals are not orthogonal to the columns of a Jacobian."""
+        x, slope, probes = self.at.x, self.gradient, self.probes
+        held = ((x <= probes.lower) & (slope > 0)) | ((x >= probes.upper) & (slope < 0))
+        norms = np.linalg.norm(self.jacobian, axis=0) * np.linalg.norm(self.at.residuals)
+        return bool(np.any(~held & (np.abs(slope) > _ORTHOGONAL * norms)))
+
+    # Noise.
+
+    def believe(self, deviation: Any) -> None:
+        """Take the standard deviation of the value for its noise."""
+        self._is_told = True
+        self.probes.noise = (
+            float(deviation) * self.at.raw.size**0.5 / max(2.0 * self.at.cost, 1e-300)
+        )
+
+    @property
+    def level(self) -> float:
+        """The noise of half the sum of squares."""
+        return float(self.probes.noise * 2.0 * self.at.cost / self.at.raw.size**0.5)
+
+    @property
+    def patience(self) -> int:
+        """How often the present point is measured again where progress drowns in noise."""
+        return 1 if self._is_fixed else 4
+
+    @property
+    def is_suspect(self) -> bool:
+        """Whether short differences change the residuals as only noise does, or a wild function."""
+        return self._change > _SUSPECT * norm(self.at.residuals)
+
+    @property
+    def _change(self) -> float:
+        """The norm of the change of residuals by a short difference, the median of all."""
+        columns = np.linalg.norm(self.raw_jacobian, axis=0)
+        return float(np.median(columns * self.probes.size(self.at.x)) * _EPS**0.5)
+
+    def _noise_by(self, again: Point) -> float:
+        return norm(again.raw - self.at.raw) / 2**0.5 / max(norm(self.at.raw), 1e-300)
+
+    def _mean(self, again: Point) -> Point:
+        return self.point(self.at.x, self.at.fun, 0.5 * (self.at.raw + again.raw))
+
+    def look_again(self) -> Asking[bool]:
+        """Evaluate the present point again, and return whether other residuals come of it."""
+        (again,) = yield from self.ask(self.at.x[np.newaxis], again=True)
+        self.probes.noise = self._noise_by(again)
+        if self.probes.noise:
+            self.at = self._mean(again)
+            yield from self._begin_anew()
+        return self.probes.noise > 0
+
+    def look_beside(self) -> Asking[bool]:
+        """Return whether residuals are a rough function, by a table of differences.
+
+        If they do not change at all from one point to the next, the points are farther apart.
+        """
+        for spacing in (_EPS ** (1 / 3), 1e-3):
+            found = yield from self.ask(self.probes.row(self.at.x, spacing))
+            table = np.array([self.at.raw, *(point.raw for point in found)])
+            third, fourth = np.diff(table, 3, axis=0), np.diff(table, 4, axis=0)
+            noise = min(np.linalg.norm(third) / 40**0.5, np.linalg.norm(fourth) / 70**0.5)
+            is_flat = np.mean(np.diff(table, axis=0) == 0) > 0.5
+            size = max(norm(self.at.raw), 1e-300)
+            if max(_ROUGH * self._change, 1e-14 * size) < noise < np.inf:
+                self.probes.noise, self._is_fixed = float(noise / size), True
+                yield from self._begin_anew()
+                return True
+            if not is_flat:
+                break
+        return False
+
+    def _begin_anew(self) -> Asking[None]:
+        self.probes.columns, self.columns = None, np.zeros(self.at.x.size)
+        yield from self.measure(False, [])
+
+    def average(self) -> Asking[None]:
+        """Measure the present point again, and differences on both sides."""
+        self.probes.is_two_sided = True
+        if not self._is_fixed:
+            (again,) = yield from self.ask(self.at.x[np.newaxis], again=True)
+            new, old = self._noise_by(again), self.probes.noise
+            self._is_fixed = new == 0.0
+            if not (self._is_fixed or self._is_told):
+                self.probes.noise = (max(old, 0.1 * new) * max(new, 0.1 * old)) ** 0.5
+            self.at = self._mean(again)
+        yield from self.measure(False, [])
