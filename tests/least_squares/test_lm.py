@@ -1,0 +1,342 @@
+"""LM: NIST's fits, bounds, rank, noise, waves, and what it does not take."""
+
+import signal
+import subprocess
+import sys
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from scipy.optimize import least_squares
+from scipy.sparse import csr_array
+
+from optimizers import LM, InvalidInputError, Journal, StopReason, TellData, residuals, vectorized
+from optimizers.problems import all_problems, more_wild_problems, nist_fits
+from optimizers.problems.reference import SumOfSquares
+
+FITS = {fit.name: fit for fit in nist_fits()}
+T = np.linspace(0.0, 4.0, 30)
+DATA = 2.0 * np.exp(-0.7 * T) + 0.1 * np.cos(7.0 * T)
+
+
+def decay(x):
+    return x[0] * np.exp(-x[1] * T) - DATA
+
+
+def jacobian(x):
+    slope = np.exp(-x[1] * T)
+    return np.array([slope, -T * x[0] * slope]).T
+
+
+@pytest.mark.parametrize("start", [0, 1])
+@pytest.mark.parametrize("fit", FITS.values(), ids=lambda fit: fit.name)
+def test_a_fit_of_nist_has_six_certified_digits(fit, start):
+    result = LM().minimize(fit.residuals, fit.starts[start])
+    assert result.success
+    assert fit.digits(result.x) >= 6.0
+    # MGH17 from far away is the longest; each probe counts.
+    assert result.nfev <= 700
+    assert result.fun == pytest.approx(fit.rss / 2, rel=1e-9, abs=1e-20)
+
+
+def test_the_median_fit_of_nist_takes_at_most_64_evaluations():
+    counts = [LM().minimize(f.residuals, start).nfev for f in FITS.values() for start in f.starts]
+    assert np.median(counts) <= 64
+
+
+class Rounds(Executor):
+    """Workers that are quick: an algorithm is to use so many of them."""
+
+    def __init__(self, workers):
+        self._max_workers = workers
+
+    def submit(self, fn, /, *args, **kwargs):
+        future = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future
+
+
+@pytest.mark.parametrize("name", ["Chwirut2", "Rat43", "MGH09", "Thurber", "BoxBOD", "Eckerle4"])
+def test_in_waves_a_fit_takes_few_rounds_whoever_evaluates(name):
+    fit = FITS[name]
+
+    def run(workers):
+        return LM().minimize(fit.residuals, fit.starts[1], workers=workers)
+
+    result = run(Rounds(fit.n + 1))
+    assert fit.digits(result.x) >= 6.0
+    # An iteration is one wave, but for the first looks for noise and the last steps.
+    assert result.nit <= 24
+    with ThreadPoolExecutor(fit.n + 1) as threads:
+        same = run(threads)
+    np.testing.assert_array_equal(same.x, result.x)
+    assert same.nfev == result.nfev
+
+
+@pytest.mark.parametrize("workers", [2, 3, 4, 8, 40])
+def test_any_number_of_workers_finds_the_same_minimum(workers):
+    fit = FITS["Kirby2"]
+    result = LM().minimize(fit.residuals, fit.starts[1], workers=Rounds(workers))
+    assert fit.digits(result.x) >= 6.0
+
+
+def test_a_stack_is_one_call_a_wave():
+    calls = []
+
+    @vectorized
+    def stack(points):
+        calls.append(len(points))
+        return np.array([decay(x) for x in points])
+
+    result = LM().minimize(stack, [1.0, 1.0])
+    assert result.success
+    assert result.nfev == sum(calls)
+    assert max(calls) > 2
+    assert len(calls) <= result.nit + 3
+
+
+def smooth_problems():
+    given = [p for p in all_problems() if isinstance(p.objective, SumOfSquares)]
+    return [*more_wild_problems(), *given]
+
+
+@pytest.mark.parametrize("problem", smooth_problems(), ids=lambda p: p.name)
+def test_with_a_jacobian_it_comes_as_low_as_scipy(problem):
+    fun, jac = problem.objective.residuals, problem.objective.jacobian
+    low, high = np.full(problem.n, -np.inf), np.full(problem.n, np.inf)
+    if problem.box is not None:
+        low = np.array([-np.inf if a is None else a for a, _ in problem.box])
+        high = np.array([np.inf if b is None else b for _, b in problem.box])
+    with np.errstate(all="ignore"):
+        result = LM().minimize(fun, problem.x0, jac, bounds=problem.bounds, on_failure="reject")
+        theirs = least_squares(
+            fun,
+            np.clip(problem.x0, low + 1e-9, high - 1e-9),
+            jac,
+            bounds=(low, high),
+            x_scale="jac",
+            xtol=1e-12,
+            ftol=1e-12,
+            gtol=1e-12,
+        )
+    assert result.success
+    assert np.all((low <= result.x) & (result.x <= high))
+    if problem.name == "wood_bounded":  # it ends in another local minimum
+        assert np.abs(result.jac[1:]).max() < 1e-8
+    else:
+        assert result.fun <= theirs.cost * (1 + 1e-6) + 1e-12
+
+
+@pytest.mark.parametrize("name", ["Chwirut2", "Misra1a", "Rat42", "Gauss1", "Roszman1"])
+def test_within_bounds_it_comes_as_low_as_trf(name):
+    fit = FITS[name]
+    b, start = np.array(fit.certified), np.array(fit.starts[1])
+    for i in range(fit.n):
+        low, high = np.full(fit.n, -np.inf), np.full(fit.n, np.inf)
+        limit = b[i] - 0.1 * abs(b[i])
+        if start[i] >= limit:
+            start[i] = limit - 0.01 * abs(limit)
+        high[i] = limit
+        result = LM().minimize(fit.residuals, start, bounds=list(zip(low, high, strict=True)))
+        theirs = least_squares(
+            fit.residuals,
+            start,
+            "3-point",
+            (low, high),
+            x_scale="jac",
+            xtol=1e-15,
+            ftol=1e-15,
+            gtol=1e-15,
+            max_nfev=2000,
+        )
+        assert np.all(result.x <= high)
+        assert result.success
+        assert result.fun <= theirs.cost * (1 + 1e-6)
+
+
+def test_a_variable_that_bounds_fix_is_not_probed():
+    seen = []
+
+    def fun(x):
+        seen.append(x[0])
+        return decay(x)
+
+    result = LM().minimize(fun, [2.0, 1.0], bounds=[(2.0, 2.0), (None, None)])
+    assert set(seen) == {2.0}
+    assert result.success
+
+
+def test_of_dependent_variables_the_shortest_step_is_taken():
+    def fun(x):  # only x0 + x1 matters
+        return decay([x[0] + x[1], x[2]])
+
+    result = LM().minimize(fun, [0.5, 0.5, 1.0])
+    known = LM().minimize(decay, [1.0, 1.0])
+    assert result.success
+    assert result.fun == pytest.approx(known.fun, rel=1e-12)
+    assert result.x[0] == pytest.approx(result.x[1], rel=1e-6)
+
+
+@pytest.mark.parametrize("loss", ["linear", "soft_l1", "huber", "cauchy", "arctan"])
+@pytest.mark.parametrize("jac", [None, jacobian, lambda x: csr_array(jacobian(x))])
+def test_a_loss_is_scipys(loss, jac):
+    data = DATA.copy()
+    data[::7] += 2.0
+
+    def fun(x):
+        return decay(x) + DATA - data
+
+    result = LM(loss=loss, f_scale=0.1).minimize(fun, [1.0, 1.0], jac)
+    theirs = least_squares(
+        fun, [1.0, 1.0], jacobian, loss=loss, f_scale=0.1, xtol=1e-14, ftol=1e-14, gtol=1e-14
+    )
+    np.testing.assert_allclose(result.x, theirs.x, rtol=1e-6)
+    assert result.fun == pytest.approx(theirs.cost, rel=1e-10)
+    np.testing.assert_allclose(result.jac, theirs.grad, atol=1e-5)
+    np.testing.assert_allclose(result.jacobian, jacobian(result.x), rtol=1e-5, atol=1e-9)
+
+
+def test_a_wrong_jacobian_is_no_convergence():
+    result = LM().minimize(decay, [1.0, 1.0], lambda x: -jacobian(x))
+    assert not result.success
+    assert result.stop is StopReason.NO_PROGRESS
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_noise_is_found_or_told(told):
+    fit, rng = FITS["Chwirut2"], np.random.default_rng(3)
+    sigma = 0.01 * np.std(fit.y)
+
+    def noisy(b):
+        return fit.residuals(b) + sigma * rng.standard_normal(fit.y.size)
+
+    start = np.array(fit.starts[1])
+    deviation = sigma * float(np.linalg.norm(fit.residuals(start)))
+    result = LM(maxfun=1000).minimize(noisy, start, **({"noise": deviation} if told else {}))
+    assert result.stop is StopReason.NOISE
+    assert result.success
+    assert np.sum(fit.residuals(result.x) ** 2) < 1.1 * fit.rss
+    assert 0.3 < result.noise / (sigma * fit.rss**0.5) < 3.0
+
+
+@pytest.mark.parametrize("name", ["Misra1a", "Chwirut1", "Gauss2", "Rat43", "Chwirut2"])
+def test_rough_residuals_are_found(name):
+    fit = FITS[name]
+
+    def single(b):
+        return (fit.residuals(b) + fit.y).astype(np.float32).astype(np.float64) - fit.y
+
+    result = LM(maxfun=1500).minimize(single, fit.starts[1])
+    assert result.stop is StopReason.NOISE
+    assert np.sum(fit.residuals(result.x) ** 2) < 1.02 * fit.rss
+
+
+def test_values_that_do_not_change_nearby_are_no_convergence():
+    fit = FITS["Misra1a"]
+
+    def coarse(b):  # to three digits
+        return np.round((fit.residuals(b) + fit.y) / 0.1) * 0.1 - fit.y
+
+    result = LM(maxfun=1500).minimize(coarse, fit.starts[1])
+    assert result.stop is StopReason.NOISE
+    assert np.sum(fit.residuals(result.x) ** 2) < 1.5 * fit.rss
+
+
+def test_noise_of_zero_spends_nothing_on_looking_for_it():
+    counts = {noise: LM().minimize(decay, [5.0, 5.0], noise=noise).nfev for noise in (None, 0)}
+    assert counts[0] <= counts[None]
+
+
+def test_fewer_residuals_than_variables_are_an_error_that_names_trf():
+    with pytest.raises(InvalidInputError, match=r"1 residuals of 2 variables.*Take TRF"):
+        LM().minimize(lambda x: np.array([x.sum() - 1.0]), [1.0, 2.0])
+    result = LM().minimize(lambda x: np.array([x.sum() - 1.0]), [1.0, 2.0], bounds=[(0, 3)] * 2)
+    assert result.fun < 1e-20
+
+
+def test_never_updates_if_told_so():
+    fit = FITS["Kirby2"]
+    updated = LM().minimize(fit.residuals, fit.starts[1])
+    measured = LM(jac_update="never").minimize(fit.residuals, fit.starts[1])
+    assert min(fit.digits(updated.x), fit.digits(measured.x)) >= 6.0
+    assert measured.nfev != updated.nfev
+
+
+def test_x_scale_is_the_size_of_a_variable_that_is_zero():
+    def fun(x):
+        return decay([x[0] * 1e-9, x[1]])
+
+    result = LM(x_scale=[1e9, 1.0]).minimize(fun, [0.0, 0.5])
+    known = LM().minimize(decay, [1.0, 1.0])
+    np.testing.assert_allclose(result.x * [1e-9, 1.0], known.x, rtol=1e-6)
+
+
+def test_points_that_fail_are_stepped_around():
+    def fun(x):
+        if x[1] > 1.4:
+            raise RuntimeError("The model does not exist there.")
+        return decay(x)
+
+    result = LM().minimize(fun, [1.0, 1.3], on_failure="reject")
+    np.testing.assert_allclose(result.x, LM().minimize(decay, [1.0, 1.0]).x, rtol=1e-6)
+
+
+def test_budgets_hold_and_the_best_point_is_returned():
+    for maxfun in range(1, 25):
+        values = []
+
+        def fun(x, values=values):
+            values.append(0.5 * np.sum(decay(x) ** 2))
+            return decay(x)
+
+        result = LM(maxfun=maxfun).minimize(fun, [5.0, 5.0])
+        assert result.nfev == len(values) <= maxfun
+        assert result.best.fun == pytest.approx(min(values), rel=1e-14)
+    assert LM(maxiter=3).minimize(decay, [5.0, 5.0]).nit == 3
+
+
+KILLED = """
+import os, signal, sys
+import numpy as np
+from optimizers import LM, Journal
+from tests.least_squares.test_lm import FITS
+fit, left = FITS["Thurber"], int(sys.argv[2])
+
+def fun(b):
+    global left
+    left -= 1
+    if left < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return fit.residuals(b)
+
+result = LM().minimize(fun, fit.starts[1], journal=Journal(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("left", [1, 9, 40])
+def test_a_killed_run_resumes_to_the_last_bit(tmp_path, left):
+    fit, path = FITS["Thurber"], tmp_path / "run.jsonl"
+    done = subprocess.run([sys.executable, "-c", KILLED, path, str(left)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    resumed = LM().minimize(
+        fit.residuals, fit.starts[1], journal=Journal(path), journal_check="off"
+    )
+    expected = LM().minimize(fit.residuals, fit.starts[1])
+    assert resumed.nreplayed >= left
+    assert resumed.nfev == expected.nfev
+    np.testing.assert_array_equal(resumed.x, expected.x)
+    np.testing.assert_array_equal(resumed.residuals, expected.residuals)
+
+
+def test_ask_and_tell_finds_the_same_minimum():
+    stepper = LM().stepper([1.0, 1.0], residuals=True)
+    while not stepper.done:
+        asked = stepper.ask()
+        stepper.tell(asked, TellData([decay(x) for x in asked.x_fun]))
+    np.testing.assert_allclose(stepper.result().x, LM().minimize(decay, [1.0, 1.0]).x, rtol=1e-7)
+
+
+def test_a_marked_objective_is_taken_as_well():
+    marked = LM().minimize(residuals(decay, "cauchy", 0.1), [1.0, 1.0])
+    own = LM(loss="cauchy", f_scale=0.1).minimize(decay, [1.0, 1.0])
+    np.testing.assert_array_equal(marked.x, own.x)
