@@ -78,7 +78,7 @@ class LM(FlowOptimizer):
     >>> data = np.array([2.0, 1.2, 0.8, 0.4])
     >>> result = LM().minimize(lambda x: x[0] * np.exp(-x[1] * t) - data, [1.0, 1.0])
     >>> result.x.round(3), result.nfev < 30
-    (array([2.004, 0.501]), True)
+    (array([2.001, 0.497]), True)
     """
 
     handles_noise = True
