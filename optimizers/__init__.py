@@ -30,7 +30,7 @@ _HOMES = {
     "flow": "FlowOptimizer",
     "journal": "Journal load",
     "covariance": "ErrorBars",
-    "least_squares": "LM error_bars",
+    "fitting": "LM curve_fit error_bars least_squares",
     "lockstep.profile": "Profile Profiles",
     "lockstep.results": "OptimizerResults",
     "optimizer": "Minimizer Optimizer",
@@ -51,7 +51,7 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names.spli
 #: Modules that need no import of their own: the public ones, and those that the docs name.
 _MODULES = (
     *("errors", "external", "flow", "plots", "problems", "testing"),
-    *("evaluation", "journal", "least_squares", "scipy", "variational"),
+    *("evaluation", "fitting", "journal", "scipy", "variational"),
 )
 
 if TYPE_CHECKING:  # what editors and type checkers see
@@ -89,9 +89,14 @@ if TYPE_CHECKING:  # what editors and type checkers see
         residuals as residuals,
         vectorized as vectorized,
     )
+    from optimizers.fitting import (
+        LM as LM,
+        curve_fit as curve_fit,
+        error_bars as error_bars,
+        least_squares as least_squares,
+    )
     from optimizers.flow import FlowOptimizer as FlowOptimizer
     from optimizers.journal import Journal as Journal, load as load
-    from optimizers.least_squares import LM as LM, error_bars as error_bars
     from optimizers.lockstep.profile import Profile as Profile, Profiles as Profiles
     from optimizers.lockstep.results import OptimizerResults as OptimizerResults
     from optimizers.optimizer import Minimizer as Minimizer, Optimizer as Optimizer

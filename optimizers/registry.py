@@ -1,6 +1,6 @@
 """The optimizers by name."""
 
-from optimizers import least_squares, scipy, variational
+from optimizers import fitting, scipy, variational
 from optimizers.errors import InvalidInputError, nearest_names
 from optimizers.optimizer import Optimizer
 from optimizers.support import CAPABILITIES, SupportLevel
@@ -47,7 +47,7 @@ def _has(cls: type[Optimizer], what: str, wanted: SupportLevel) -> bool:
 
 def _named() -> dict[str, type[Optimizer]]:
     """Return every optimizer class by each of its names."""
-    folders = (scipy, least_squares, variational)
+    folders = (scipy, fitting, variational)
     public = {name: getattr(folder, name) for folder in folders for name in folder.__all__}
     classes = {k: c for k, c in public.items() if isinstance(c, type) and issubclass(c, Optimizer)}
     del classes["SciPyOptimizer"]

@@ -190,7 +190,7 @@ LAYERS = [
     {"optimizer"},
     {"flow"},
     {"scipy"},
-    {"least_squares", "variational", "native", "search"},
+    {"fitting", "variational", "native", "search"},
     {"external"},
     {"steppable", "portfolio"},
     {"registry"},

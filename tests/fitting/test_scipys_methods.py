@@ -18,7 +18,7 @@ from optimizers import (
     residuals,
     vectorized,
 )
-from tests.least_squares.test_form import START, both, decay, decays, jacobian
+from tests.fitting.test_form import START, both, decay, decays, jacobian
 
 CLASSES = {TRF: "trf", DOGBOX: "dogbox"}
 BOUNDS = scipy.optimize.Bounds([0.5, 0.2], [1.5, 3.0])

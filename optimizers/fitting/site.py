@@ -9,8 +9,8 @@ from optimizers._types import Array
 from optimizers.asktell.flow import Step, Told
 from optimizers.asktell.messages import AskData
 from optimizers.evaluation.losses import Loss
-from optimizers.least_squares.model import norm
-from optimizers.least_squares.probes import Probes
+from optimizers.fitting.model import norm
+from optimizers.fitting.probes import Probes
 
 _T = TypeVar("_T")
 #: A part of a flow, which returns something else than its end.

@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 
 from optimizers._types import Array
-from optimizers.least_squares.model import Model
+from optimizers.fitting.model import Model
 
 
 @dataclass

@@ -8,11 +8,11 @@ import numpy as np
 from optimizers._types import Array
 from optimizers.asktell.flow import Step
 from optimizers.errors import InvalidInputError
-from optimizers.least_squares.bends import bent_by_change, bent_by_trial
-from optimizers.least_squares.convergence import Convergence, Plan
-from optimizers.least_squares.curvature import Curvature
-from optimizers.least_squares.model import Box, Model, norm
-from optimizers.least_squares.site import Asking, Point, Site
+from optimizers.fitting.bends import bent_by_change, bent_by_trial
+from optimizers.fitting.convergence import Convergence, Plan
+from optimizers.fitting.curvature import Curvature
+from optimizers.fitting.model import Box, Model, norm
+from optimizers.fitting.site import Asking, Point, Site
 from optimizers.options.table import is_number
 from optimizers.result import StopReason
 

@@ -9,8 +9,7 @@ import pytest
 import scipy.optimize
 from scipy.sparse import csr_array
 
-from optimizers import InvalidInputError, vectorized
-from optimizers.least_squares import curve_fit, least_squares
+from optimizers import InvalidInputError, curve_fit, least_squares, vectorized
 
 T = np.linspace(0, 4, 30)
 DATA = 2.5 * np.exp(-1.3 * T) + 0.5 + 0.1 * np.random.default_rng(0).normal(size=T.size)

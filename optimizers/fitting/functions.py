@@ -98,7 +98,7 @@ def least_squares(
     Examples
     --------
     >>> import numpy as np
-    >>> from optimizers.least_squares import least_squares
+    >>> from optimizers import least_squares
     >>> found = least_squares(lambda x: np.array([10 * (x[1] - x[0] ** 2), 1 - x[0]]), [2.0, 2.0])
     >>> found.x.round(6), found.status
     (array([1., 1.]), 1)
@@ -189,7 +189,7 @@ def curve_fit(
     Examples
     --------
     >>> import numpy as np
-    >>> from optimizers.least_squares import curve_fit
+    >>> from optimizers import curve_fit
     >>> t, data = np.array([0.0, 1.0, 2.0, 3.0]), np.array([2.0, 1.2, 0.8, 0.4])
     >>> popt, pcov = curve_fit(lambda t, a, b: a * np.exp(-b * t), t, data)
     >>> popt.round(3), np.sqrt(np.diag(pcov)).round(3)

@@ -11,8 +11,8 @@ from optimizers._arrays import as_numbers
 from optimizers._types import Array, BoundsLike, Objective
 from optimizers.covariance import ErrorBars, covariance_of_hessian
 from optimizers.errors import InvalidInputError, warn_user
+from optimizers.fitting.hessian import CurvatureProbe
 from optimizers.flow import FlowSettings
-from optimizers.least_squares.hessian import CurvatureProbe
 from optimizers.options.table import FLAG, number
 from optimizers.result import OptimizerResult, StopReason
 

@@ -9,7 +9,7 @@ import warnings
 import pytest
 import scipy
 
-from optimizers.least_squares import curve_fit, least_squares
+from optimizers import curve_fit, least_squares
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # marks of plug-ins that they use

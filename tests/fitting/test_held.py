@@ -11,7 +11,7 @@ import pytest
 import optimizers
 from optimizers import LBFGSB, P_BFGS, SLSQP, SteppableOptimizer, TellData, residuals, vectorized
 from optimizers.errors import InvalidInputError, InvalidValueError
-from tests.least_squares.test_form import START, both, decay, decays, jacobian
+from tests.fitting.test_form import START, both, decay, decays, jacobian
 
 
 def driven(stepper):

@@ -299,7 +299,7 @@ KILLED = """
 import os, signal, sys
 import numpy as np
 from optimizers import LM, Journal
-from tests.least_squares.test_lm import FITS
+from tests.fitting.test_lm import FITS
 fit, left = FITS["Thurber"], int(sys.argv[2])
 
 def fun(b):

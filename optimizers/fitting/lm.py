@@ -12,10 +12,10 @@ from typing_extensions import Unpack, override
 from optimizers._arrays import as_numbers
 from optimizers._types import ArrayLike
 from optimizers.evaluation.losses import Loss
+from optimizers.fitting.probes import Probes
+from optimizers.fitting.search import Search
+from optimizers.fitting.site import Site
 from optimizers.flow import Flow, FlowOptimizer, FlowSettings
-from optimizers.least_squares.probes import Probes
-from optimizers.least_squares.search import Search
-from optimizers.least_squares.site import Site
 from optimizers.options.settings import DISP
 from optimizers.options.table import Option, choice, expecting, limit, number
 from optimizers.problem.problem import Problem

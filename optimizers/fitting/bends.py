@@ -1,7 +1,7 @@
 """Steps that follow the curvature of residuals, as far as what was evaluated anyway tells it."""
 
 from optimizers._types import Array
-from optimizers.least_squares.convergence import Plan
+from optimizers.fitting.convergence import Plan
 
 #: A bend is at most this part of the step as long, [1]_ in :class:`LM`.
 _LONGEST = 0.75

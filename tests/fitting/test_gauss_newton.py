@@ -17,7 +17,7 @@ from optimizers import (
     TrustExact,
     residuals,
 )
-from tests.least_squares.test_form import START, decay, jacobian
+from tests.fitting.test_form import START, decay, jacobian
 
 NEWTON = ["NewtonCG", "Dogleg", "TrustNCG", "TrustExact", "TrustKrylov"]
 

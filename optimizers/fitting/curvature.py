@@ -3,7 +3,7 @@
 import numpy as np
 
 from optimizers._types import Array
-from optimizers.least_squares.model import norm
+from optimizers.fitting.model import norm
 
 #: The model with curvature is taken up where it misses the value by less than this part of what
 #: the one without does, and is dropped where it misses more.

@@ -19,8 +19,8 @@ import optimizers
 from optimizers import COBYQA, LBFGSB, TRF, JournalMismatchError, load, residuals, vectorized
 from optimizers.cli.main import main
 from optimizers.errors import JournalError
+from tests.fitting.test_form import START, both, decay, decays, jacobian
 from tests.journal.test_resume import assert_same, check_cuts, noted
-from tests.least_squares.test_form import START, both, decay, decays, jacobian
 
 
 def run(form, counted, journal, iterates):
