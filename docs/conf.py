@@ -57,7 +57,12 @@ def _check_public_names(app, env):
 
 def _name_public_bases(app, name, obj, options, bases):
     """Name the public class that a class derives from, through any of the package's own."""
-    bases[:] = [next(b for b in base.__mro__ if not b.__name__.startswith("_")) for base in bases]
+    bases[:] = [_public(base) for base in bases]
+
+
+def _public(base):
+    # NamedTuple and TypedDict are functions, and may be bases all the same.
+    return next(b for b in getattr(base, "__mro__", (base,)) if not b.__name__.startswith("_"))
 
 
 def setup(app):
