@@ -26,15 +26,16 @@ def bent_by_trial(plan: Plan, error: Array, least: float) -> Array | None:
     return best
 
 
-def bent_by_change(plan: Plan, change: Array, last: Array) -> Array | None:
-    """Return a better step, given the change of the Jacobian by the last step, if it leads on."""
+def bent_by_change(plan: Plan, jacobian: Array, before: Array, last: Array) -> Array | None:
+    """Return a better step, given the Jacobian here and before the last step, if it leads on."""
     model, step = plan.model, plan.step
     length, last_length = model.length(step), model.length(last)
     along = float((model.scale * step) @ (model.scale * last))
     if not along > _ALONG * length * last_length > 0.0:
         return None
     part = along / last_length**2
-    error = 0.5 * part * (change @ (2.0 * step - part * last))
+    ahead = 2.0 * step - part * last
+    error = 0.5 * part * (jacobian @ ahead - before @ ahead)
     acceleration = model.answer(2.0 * error, plan.damping)
     bent = step + 0.5 * acceleration
     is_short = 0.5 * model.length(acceleration) <= _LONGEST * length

@@ -18,8 +18,8 @@ class Curvature:
 
     def __init__(self, n: int) -> None:
         self._matrix = np.zeros((n, n))
-        #: Whether the model is better with it.
-        self.is_better = False
+        #: Whether there is any, and whether the model is better with it.
+        self.is_known = self.is_better = False
 
     def rows(self) -> Array:
         """Return its positive part as further rows (k, n) of a Jacobian, whose residuals are 0."""
@@ -29,6 +29,8 @@ class Curvature:
 
     def judge(self, step: Array, missed: float) -> None:
         """Compare the models, given how much more than the one without the value fell by a step."""
+        if not self.is_known:
+            return
         with_it = abs(missed + 0.5 * float(step @ self._matrix @ step))
         self.is_better = with_it < (1.0 if self.is_better else _BETTER) * abs(missed)
 
@@ -38,10 +40,11 @@ class Curvature:
         if not along > 1e-8 * norm(gradients) * norm(step):
             return
         matrix = self._matrix
-        was, now = float(step @ matrix @ step), float(step @ change)
-        if was:
-            matrix = matrix * min(1.0, abs(now / was))
+        if self.is_known:
+            was, now = float(step @ matrix @ step), float(step @ change)
+            matrix = matrix * min(1.0, abs(now / was)) if was else matrix
+        self.is_known = True
         missing = change - matrix @ step
-        outer = np.outer(missing, gradients) / along
-        part = float(missing @ step) / along**2
-        self._matrix = matrix + outer + outer.T - part * np.outer(gradients, gradients)
+        mixed = missing - (0.5 * float(missing @ step) / along) * gradients
+        outer = mixed[:, np.newaxis] * (gradients / along)
+        self._matrix = matrix + outer + outer.T

@@ -62,11 +62,13 @@ class Model:
         else:
             u, s, self._vt = np.linalg.svd(np.triu(triangle[:k, :n]), full_matrices=False)
         rotated = u.T @ triangle[:k, n]
-        if k and not s[-1] > _RANK * s[0]:
-            s[~(s > _RANK * s[0])] = 0.0
         self._s, self._squares, self._slopes = s, s * s, s * rotated
-        with np.errstate(all="ignore"):
-            self._newton = np.where(s > 0.0, rotated / s, 0.0)
+        if k and s[-1] > _RANK * s[0]:
+            self._newton = rotated / s
+            return
+        s[~(s > _RANK * s[:1])] = 0.0
+        self._squares, self._slopes = s * s, s * rotated
+        self._newton = np.divide(rotated, s, out=np.zeros_like(s), where=s > 0.0)
 
     def length(self, step: Array) -> float:
         """Return how long a step is."""

@@ -122,7 +122,9 @@ class Search:
     def _plan(self) -> Plan:
         """Return the next step by the model at the present point."""
         site, at, probes = self.site, self.site.at, self.site.probes
-        columns = np.where(site.columns > 0, site.columns, 1.0)
+        columns = site.columns
+        if not columns.all():
+            columns = np.where(columns > 0, columns, 1.0)
         scale = columns**_BY_COLUMNS * probes.typical ** (_BY_COLUMNS - 1.0)
         box = None
         if probes.has_bounds:
@@ -175,7 +177,8 @@ class Search:
         if is_last and self._failed and plan.full_gain > 1e-7 * at.cost and site.is_steep:
             return StopReason.NO_PROGRESS  # though the model promises much
         if self._change is not None and site.is_measured and plan.damping and plan.is_plain:
-            bent = bent_by_change(plan, *self._change)
+            before, last = self._change
+            bent = bent_by_change(plan, site.jacobian, before, last)
             plan = plan if bent is None else replace(plan, step=bent)
         central = near.is_final or (not noise and site.is_measured and near.is_near_after(plan))
         plan, trial, known = yield from self._try(plan, central, is_last)
@@ -206,6 +209,8 @@ class Search:
         if plan.damping and not is_last and site.width >= x.size + 2:
             shorter = _SHORTER * plan.model.length(plan.step)
             plans.append(Plan.within(shorter, plan.model, probes.size(x)))
+        if site.width <= 1 or (is_last and len(plans) == 1):
+            return plan, (yield from site.ask_one(probes.clipped(x + plan.step))), []
         points = [probes.clipped(x + plan.step) for plan in plans]
         if not is_last:
             points += list(site.ahead(points[0], central)[: site.width - len(plans)])
@@ -269,7 +274,7 @@ class Search:
             self._curvature.judge(step, at.cost - trial.cost - fall)
         self._adapt(plan, trial, ratio, miss)
         near.is_undisturbed = is_taken and was_measured
-        before = site.jacobian
+        before, slope_before = site.jacobian, site.gradient
         if not is_taken:
             if not was_measured:
                 yield from self._measure(False, [])
@@ -284,10 +289,10 @@ class Search:
             return None
         yield from self._measure(central, known)
         if was_measured and not noise:
-            self._change = site.jacobian - before, step
-            change = self._change[0].T @ trial.residuals
-            gradients = change + before.T @ (trial.residuals - at.residuals)
-            self._curvature.update(step, gradients, change)
+            self._change = before, step
+            slope = before.T @ trial.residuals
+            gradients = site.gradient - slope_before
+            self._curvature.update(step, gradients, site.gradient - slope)
         if central and not near.is_final:
             near.begin_final()
             self._radius = np.inf
@@ -320,7 +325,7 @@ class Search:
         if bent is None:
             return None
         x = site.probes.clipped(at.x + bent)
-        (found,) = yield from site.ask(x[np.newaxis])
+        found = yield from site.ask_one(x)
         if found.cost < trial.cost:
             self._pause = 0
             return found

@@ -72,15 +72,17 @@ class Site:
         cost = cost if cost < _HUGE else np.inf  # as NaN is
         return Point(x, fun, raw, residuals, cost, slopes)
 
-    def ask(self, points: Array, again: bool = False) -> Asking[list[Point]]:
+    def ask(self, points: Array) -> Asking[list[Point]]:
         """Have points evaluated in one wave."""
-        if len(points) == 1 and not again:
-            told = yield AskData(points[0])
-            assert told.residuals is not None
-            return [self.point(points[0], told.fun, told.residuals)]
         told = yield AskData(points)
         assert told.residuals is not None
         return list(map(self.point, points, told.fun.tolist(), told.residuals))
+
+    def ask_one(self, x: Array) -> Asking[Point]:
+        """Have a point evaluated, unless it just was."""
+        told = yield AskData(x)
+        assert told.residuals is not None
+        return self.point(x, told.fun, told.residuals)
 
     def ahead(self, x: Array, central: bool) -> Array:
         """Return those probes of a point that are evaluated with it, on workers that idle."""
@@ -176,7 +178,7 @@ class Site:
 
     def look_again(self) -> Asking[bool]:
         """Evaluate the present point again, and return whether other residuals come of it."""
-        (again,) = yield from self.ask(self.at.x[np.newaxis], again=True)
+        (again,) = yield from self.ask(self.at.x[np.newaxis])
         self.probes.noise = self._noise_by(again)
         if self.probes.noise:
             self.at = self._mean(again)
@@ -211,7 +213,7 @@ class Site:
         """Measure the present point again, and differences on both sides."""
         self.probes.is_two_sided = True
         if not self._is_fixed:
-            (again,) = yield from self.ask(self.at.x[np.newaxis], again=True)
+            (again,) = yield from self.ask(self.at.x[np.newaxis])
             new, old = self._noise_by(again), self.probes.noise
             self._is_fixed = new == 0.0
             if not (self._is_fixed or self._is_told):
