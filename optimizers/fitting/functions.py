@@ -55,7 +55,7 @@ def least_squares(
     """Solve a nonlinear least-squares problem with bounds on the variables.
 
     SciPy's function: its arguments, steps, counts, result and messages. The classes :class:`TRF`,
-    :class:`DOGBOX` and ``LM`` do more; ``method="lm"`` here is MINPACK's, as in SciPy.
+    :class:`DOGBOX` and :class:`LM` do more; ``method="lm"`` here is MINPACK's, as in SciPy.
 
     Parameters
     ----------
