@@ -17,6 +17,7 @@ from optimizers._version import __version__ as __version__
 #: Where each public name is, but for those that ``scipy`` lists. It is imported when it is first
 #: asked for, so that a program does not wait for what it does not use.
 _HOMES = {
+    "_minimize": "minimize",
     "_types": "POINT",
     "asktell": "AskData OptimizerState Stepper TellData",
     "errors": (
@@ -55,6 +56,7 @@ _MODULES = (
 )
 
 if TYPE_CHECKING:  # what editors and type checkers see
+    from optimizers._minimize import minimize as minimize
     from optimizers._types import POINT as POINT
     from optimizers.asktell import *  # noqa: F403
     from optimizers.covariance import ErrorBars as ErrorBars

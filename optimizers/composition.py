@@ -23,12 +23,17 @@ from optimizers.options.settings import MAXFUN, check_run_settings
 from optimizers.problem.derivatives import By, source_of
 from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult, in_words
+from optimizers.run.budget import Patience
 from optimizers.run.memory import FEASIBLE
 from optimizers.run.observers import Observer, as_observer
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 from optimizers.run.solve import Prepared, Solve, confirmed, feasible
 from optimizers.support import Declaring, SupportLevel
+
+#: For how many iterations without progress an algorithm goes on that has no other tolerance; where
+#: an iteration changes one variable, at least two rounds.
+_PATIENCE = 10
 
 
 class Composed(Configured, Declaring):
@@ -49,7 +54,11 @@ class Composed(Configured, Declaring):
         if any(value is not None for value in given.values()):
             fun = with_options(fun, **given)
         name, levels = type(self).__name__, self.get_support_level()
-        return Problem.check(name, levels, fun, x0, jac, bounds, **further)
+        return Problem.check(name, levels, fun, x0, self._gradient(jac), bounds, **further)
+
+    def _gradient(self, jac: Jacobian) -> Jacobian:
+        """Return the gradient that is given, or else that of the constructor."""
+        return self._run_settings.get("jac") if jac is None else jac
 
     def _prepared(
         self, problem: Problem, settings: dict[str, Any], evaluator: Evaluator | None = None
@@ -124,7 +133,15 @@ class Composed(Configured, Declaring):
                 *(() if callback is None else (as_observer(callback, self._callback_form),)),
             ),
             noise=noise,
+            f_target=effective.get("f_target"),
+            patience=self._patience(effective.get("patience"), problem.n),
         )
+
+    def _patience(self, iterations: int | None, n: int) -> Patience | None:
+        """Return what ends a run without progress: as given, or where it stands for ``tol``."""
+        if iterations is None and self._least_fall is None:
+            return None
+        return Patience(iterations or max(_PATIENCE, 2 * n), self._least_fall or 0.0)
 
     def _check_settings(self, settings: dict[str, Any]) -> None:
         """Make settings what a run gets, or raise an error if one cannot be used."""

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import FrameType
 
+from scipy.optimize import OptimizeWarning
+
 _PACKAGE = str(Path(__file__).parent) + os.sep
 
 
@@ -53,7 +55,7 @@ class NonFiniteValueError(EvaluationError, ArithmeticError):
     """An evaluation gave NaN or an infinity."""
 
 
-class InvalidValueError(EvaluationError, TypeError):
+class InvalidValueError(EvaluationError, TypeError, ValueError):
     """An evaluation gave a value of the wrong type, shape or number."""
 
 
@@ -100,7 +102,7 @@ class MissingExtraError(OptimizerError, ImportError):
     """An optional dependency is not installed: the message names the extra that brings it."""
 
 
-class OptimizerWarning(UserWarning):
+class OptimizerWarning(OptimizeWarning):  # type: ignore[misc]  # SciPy is untyped
     """Something given by the user is not used as given: ignored, or changed to fit."""
 
 

@@ -18,7 +18,7 @@ from optimizers.errors import UnknownOptionError, nearest_names
 from optimizers.gradients.plan import Plan
 from optimizers.optimizer import Optimizer
 from optimizers.options.configured import own
-from optimizers.options.settings import GROUPED, RUN_SETTINGS, RunSettings
+from optimizers.options.settings import GROUPED, JAC, RUN_SETTINGS, ConstructorSettings
 from optimizers.options.table import Check, Option, anything, choice, complete, number, whole
 from optimizers.problem.problem import Problem
 from optimizers.result import SUCCESSES, StopReason
@@ -116,7 +116,7 @@ class FlowOptimizer(Optimizer):
     """
 
     def __init__(self, options: dict[str, Any], /, **settings: Unpack["FlowSettings"]) -> None:
-        known = (*RUN_SETTINGS, "max_evals_grouped")
+        known = (*RUN_SETTINGS, GROUPED.name, JAC.name)
         for name in settings:
             if name not in known:
                 nearest = nearest_names(name, (*options, *known))
@@ -173,8 +173,8 @@ class FlowOptimizer(Optimizer):
         return drive(run, self._flow(problem, run))
 
 
-class FlowSettings(RunSettings, total=False):
-    """:class:`RunSettings`, and how points are grouped."""
+class FlowSettings(ConstructorSettings, total=False):
+    """:class:`ConstructorSettings`, and how points are grouped."""
 
     max_evals_grouped: int | None
 

@@ -177,12 +177,13 @@ class Optimizer(Profiling, StaticHelpers):
         >>> stepper.result().success
         True
         """
-        if callable(jac):
+        derivative = self._gradient(jac)
+        if callable(derivative):
             raise InvalidInputError(
-                f"jac is {jac!r}, expected True or a gradient source: the caller of a stepper "
-                "evaluates gradients, and tells them with jac=True."
+                f"jac is {derivative!r}, expected True or a gradient source: the caller of a "
+                "stepper evaluates gradients, and tells them with jac=True."
             )
-        if jac is True and isinstance(hess, str) and hess == "cs":
+        if derivative is True and isinstance(hess, str) and hess == "cs":
             raise CapabilityError(
                 "hess='cs' needs the gradient at complex points, and the caller of a stepper tells "
                 "gradients at real points: pass another hess."
@@ -199,13 +200,14 @@ class Optimizer(Profiling, StaticHelpers):
             raise InvalidInputError(f"loss is {loss!r}, which is of residuals: add residuals=True.")
         effective, log = self._effective_settings(settings), None
         further = {"constraints": constraints, "hess": hess, "hessp": hessp}
-        problem = self._problem(fun, x0, jac, bounds, **further)
+        problem = self._problem(fun, x0, derivative, bounds, **further)
         evaluator = AskingEvaluator(problem.loss)
         if effective.get("journal") is None:
             # Another one is to draw the same random numbers, and has start and bounds of its own.
             seed = effective.get("seed")
             settings["seed"] = np.random.SeedSequence().entropy if seed is None else seed
-            given: dict[str, Any] = {"x0": problem.x0, "jac": jac, "bounds": problem.bounds}
+            given: dict[str, Any] = {"x0": problem.x0, "jac": derivative}
+            given["bounds"] = problem.bounds
             given.update(settings, constraints=constraints, hess=hess, hessp=hessp)
             given.update(residuals=residuals, loss=loss, f_scale=f_scale)
             given["seed"] = copy.deepcopy(settings["seed"])
@@ -376,7 +378,11 @@ class Optimizer(Profiling, StaticHelpers):
         """
         fun, jac, hess, hessp = with_arguments((fun, jac, hess, hessp), args)
         options = {name: settings.pop(name) for name in list(settings) if self._is_option(name)}
-        optimizer = self._changed(options) if options else self
+        tol, optimizer = settings.pop("tol", None), self
+        if tol is not None:
+            optimizer = self._with_tolerance(tol, options)
+        if options:
+            optimizer = optimizer._changed(options)
         second = {"hess": hess, "hessp": hessp}
         settings.update((name, value) for name, value in second.items() if value is not None)
         result = optimizer.minimize(fun, x0, jac, bounds, **settings)

@@ -75,13 +75,14 @@ def find(name: str) -> type[Optimizer]:
     """
     if not isinstance(name, str):
         raise InvalidInputError(f"name is {name!r}, expected a string: the name of an optimizer.")
-    classes = {_plain(key): cls for key, cls in _named().items()}
-    if _plain(name) not in classes:
+    classes = {plain(key): cls for key, cls in _named().items()}
+    if plain(name) not in classes:
         raise InvalidInputError(
             f"No optimizer is called {name!r}. {nearest_names(name, available())}"
         )
-    return classes[_plain(name)]
+    return classes[plain(name)]
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """Return a name in the spelling in which names are compared."""
     return name.replace("-", "").replace("_", "").lower()

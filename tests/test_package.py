@@ -194,7 +194,7 @@ LAYERS = [
     {"external"},
     {"steppable", "portfolio"},
     {"registry"},
-    {"describe"},
+    {"describe", "_minimize"},
     {"plots", "report", "benchmark"},
     {"cli"},
     {"testing"},

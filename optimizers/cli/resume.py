@@ -9,8 +9,9 @@ from optimizers.gradients.source import GradientSource
 from optimizers.gradients.spsa import SPSAGradient
 from optimizers.registry import find
 
-#: Settings that are functions, executors and the like: a header only knows that there were some.
-_LIVING = ("callback", "workers", "journal")
+#: Settings that are functions, executors and the like: a header only knows that there were some,
+#: and has the gradient beside.
+_LIVING = ("callback", "workers", "journal", "jac")
 #: What a header names by its class and fields.
 _SOURCES: dict[str, type[GradientSource]] = {
     source.__name__: source for source in (Differences, ParameterShift, SPSAGradient)

@@ -50,7 +50,8 @@ def as_values(raw: Any, count: int, dtype: type[np.generic] = np.float64) -> NDA
     if values.size != count:
         what = "one number" if count == 1 else f"{count} numbers, one for each point of the group"
         raise InvalidValueError(
-            f"fun returned {values.size} values (shape {values.shape}), expected {what}."
+            f"fun returned {values.size} values (shape {values.shape}), expected {what}. "
+            "The user-provided objective function must return a scalar value."
         )
     return values.reshape(count)
 

@@ -29,6 +29,7 @@ FREE = frozenset(
     (
         *("callback", "workers", "eval_timeout", "retries", "hedge", "timeout", "journal"),
         *("on_failure", "journal_check", "on_interrupt", "maxfun", "maxfev", "maxiter"),
+        *("f_target", "patience"),
         *("disp", "iprint", "mesg_num", "return_all", "verbose", "seed", "snapshot_dir"),
     )
 )
@@ -146,7 +147,7 @@ def _determining(settings: dict[str, Any]) -> dict[str, Any]:
     flat = {**settings, **(settings.get("options") or {})}
     flat["max_evals_grouped"] = flat.get("max_evals_grouped") or 1
     # What belongs to the problem is compared there.
-    outside = {*FREE, "options", "constraints", "hess", "hessp"}
+    outside = {*FREE, "options", "constraints", "jac", "hess", "hessp"}
     return {name: value for name, value in flat.items() if name not in outside}
 
 

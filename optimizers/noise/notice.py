@@ -13,7 +13,7 @@ import numpy as np
 from optimizers._types import Array
 from optimizers.errors import warn_user
 from optimizers.gradients.differences import Differences
-from optimizers.result import StopReason
+from optimizers.result import SUCCESSES, StopReason
 from optimizers.run.budget import StopRun
 from optimizers.run.memory import Evaluation
 from optimizers.run.outcome import Outcome
@@ -76,6 +76,8 @@ def noticed(solve: Solve, looks_for_noise: bool) -> Solve:
                 outcome = _unless_noisy(run, outcome)
             return _unless_falling(run, _unless_flat(run, outcome))
         except StopRun as stop:
+            if stop.reason in SUCCESSES:  # what is wanted was met beside the end
+                raise
             if stop.reason is StopReason.CALLBACK:  # a wish: the run has ended anyway
                 return outcome
             words = "There was nothing left to look whether its values bear out the end."

@@ -1,7 +1,7 @@
 """How an optimizer is configured: its options and settings, to look at, change and compare."""
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any, Self
 
@@ -12,12 +12,13 @@ from optimizers.errors import OptionError, UnknownOptionError, nearest_names
 from optimizers.evaluation.choose import check_workers
 from optimizers.options.settings import (
     GROUPED,
+    JAC,
     RUN_SETTINGS,
     SETTINGS,
-    RunSettings,
+    ConstructorSettings,
     check_run_settings,
 )
-from optimizers.options.table import Option, Sections, complete, constructor_defaults
+from optimizers.options.table import TOLERANCE, Option, Sections, complete, constructor_defaults
 
 #: What each constructor raises.
 _RAISES = """Raises
@@ -34,10 +35,14 @@ class Configured:
     #: are the parameters in its docstring too, besides those that its docstring tells itself.
     _declared: tuple[Option, ...] = ()
     #: What the constructor takes besides options and the settings of a run.
-    _arguments: tuple[Option, ...] = (GROUPED,)
+    _arguments: tuple[Option, ...] = (GROUPED, JAC)
     #: What callbacks of Qiskit's class, or SciPy's method, of the same name get, as entries of the
     #: intermediate result; "state" is all of it.
     _callback_form: tuple[str, ...] = ()
+    #: The options that ``tol`` stands for; where there are none, it is the least fall of the best
+    #: value that is progress; see the setting ``patience``.
+    _tolerances: tuple[str, ...] = ()
+    _least_fall: float | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -45,12 +50,17 @@ class Configured:
         if cls._declared and ("_declared" in vars(cls) or "__init__" not in vars(cls)):
             complete(cls, sections_of(cls), _RAISES)
 
-    def __init__(self, max_evals_grouped: int | None = 1, **settings: Unpack[RunSettings]) -> None:
+    def __init__(
+        self, max_evals_grouped: int | None = 1, **settings: Unpack[ConstructorSettings]
+    ) -> None:
         self._max_evals_grouped = max_evals_grouped
         self._options: dict[str, Any] = {}
         self._run_settings: dict[str, Any] = dict(settings)
+        jac = JAC.checked(self._run_settings.pop("jac", None))
         check_run_settings(type(self).__name__, self._run_settings, (), self._callback_form)
         check_workers(max_evals_grouped, settings.get("workers"))
+        if jac is not None:
+            self._run_settings["jac"] = jac
 
     @classmethod
     def _gathered(cls, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -145,6 +155,16 @@ class Configured:
         changed = copy.copy(self)
         changed._options, changed._run_settings = dict(self._options), dict(self._run_settings)
         changed.set_options(**options)
+        return changed
+
+    def _with_tolerance(self, tol: Any, others: Collection[str]) -> Self:
+        """Return a copy that ends by a tolerance, where no option of the same sense is given."""
+        TOLERANCE("tol", tol)
+        defaults = {option.name: option.default for option in self._declared}
+        free = [name for name in self._tolerances if same(self._options[name], defaults[name])]
+        changed = self._changed({name: tol for name in free if name not in others})
+        if not self._tolerances:
+            changed._least_fall = float(tol)
         return changed
 
     def _known_options(self) -> tuple[str, ...]:

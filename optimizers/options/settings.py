@@ -6,9 +6,11 @@ from dataclasses import replace
 from typing import Any, TypedDict
 
 from optimizers.errors import UnknownOptionError, nearest_names
+from optimizers.gradients.source import Jacobian
 from optimizers.journal.journal import Journal, as_journal
 from optimizers.options.table import (
     NOISE,
+    NUMBER,
     SECONDS,
     SEED,
     TRUTH,
@@ -20,6 +22,7 @@ from optimizers.options.table import (
     limit,
     whole,
 )
+from optimizers.problem.derivatives import as_derivatives
 from optimizers.run.observers import as_observer
 
 #: The settings of a run that every optimizer takes, in its constructor or in ``minimize``.
@@ -89,6 +92,13 @@ SETTINGS = (
         "another name is refused, and where the code, or a value that it uses, has changed, "
         'there is a warning; ``"error"`` refuses that too, ``"off"`` compares nothing.'
     ),
+    Option("f_target", None, NUMBER).means(
+        "A value that is good enough: the run ends, as a success, at the first evaluation that is "
+        "at most this, at a point that meets the constraints."
+    ),
+    Option("patience", None, whole(1)).means(
+        "End the run, as a success, where the best value has not fallen for so many iterations."
+    ),
     Option("maxfun", None, limit(1)).means(
         "The most points at which the objective may be evaluated, probes of finite differences "
         "included: a hard limit."
@@ -103,6 +113,15 @@ GROUPED = Option("max_evals_grouped", 1, anything("int")).means(
     "How many points one call of the objective takes: what travels in one wave, a value "
     "and the probes of its gradient for instance, is divided into such groups."
 )
+#: Likewise: a default of ``minimize``'s own parameter.
+JAC = Option(
+    "jac",
+    None,
+    Check(
+        "callable, scheme name, GradientSource or True",
+        lambda _, value: (as_derivatives(value), None)[1],
+    ),
+).means("The gradient where ``minimize`` gets none, of what that takes.")
 #: Where options go that the constructor does not name; they may be keywords too.
 OPTIONS = Option("options", None, anything("dict")).means(
     "Further options, by name; they win over the defaults of the arguments above."
@@ -135,6 +154,8 @@ class CommonSettings(TypedDict, total=False):
     noise: float | str | None
     journal: str | os.PathLike[str] | Journal | None
     journal_check: str
+    f_target: float | None
+    patience: int | None
 
 
 class RunSettings(CommonSettings, total=False):
@@ -143,9 +164,18 @@ class RunSettings(CommonSettings, total=False):
     maxfun: int | None
 
 
-complete(CommonSettings, [("Parameters", list(SETTINGS[:-1]))])
-complete(RunSettings, [("Parameters", list(SETTINGS[-1:]))])
+class ConstructorSettings(RunSettings, total=False):
+    """:class:`RunSettings`, and the gradient where ``minimize`` gets none."""
 
+    jac: Jacobian
+
+
+complete(CommonSettings, [("Parameters", list(SETTINGS[:-1]))])
+complete(ConstructorSettings, [("Parameters", [JAC])])
+complete(RunSettings, [("Parameters", [MAXFUN])])
+
+#: What ``minimize`` takes besides settings.
+_PARAMETERS = ("jac", "bounds", "constraints", "hess", "hessp")
 # What SciPy's minimize takes, and where it goes here.
 _ELSEWHERE = {
     "args": "wrap the function, Optimizer.wrap_function(fun, args), or call the optimizer itself, "
@@ -179,7 +209,7 @@ def check_run_settings(
             )
         if setting in _ELSEWHERE:
             raise UnknownOptionError(f"{name} has no setting {setting!r}: {_ELSEWHERE[setting]}")
-        hint = nearest_names(setting, (*RUN_SETTINGS, *options))
+        hint = nearest_names(setting, (*RUN_SETTINGS, *options, *_PARAMETERS))
         raise UnknownOptionError(f"{name} has no setting {setting!r}. {hint}")
     for declared in SETTINGS:
         if declared.name in settings:

@@ -23,6 +23,22 @@ class StopRun(BaseException):
         self.reason = reason
 
 
+class Patience:
+    """Ends a run whose best value has not fallen visibly for so many iterations."""
+
+    def __init__(self, iterations: int, least_fall: float = 0.0) -> None:
+        self.iterations, self.least_fall = iterations, least_fall
+        self._lowest, self._since = (math.inf, math.inf), 0
+
+    def check(self, nit: int, violation: float, best: float) -> None:
+        """End the run if it is over; a smaller violation of constraints is progress too."""
+        last_violation, last = self._lowest
+        if violation < last_violation or best < last - self.least_fall:
+            self._lowest, self._since = (violation, best), nit
+        elif nit - self._since >= self.iterations:
+            raise StopRun(StopReason.FUN)
+
+
 class Budget:
     """What a run may spend and has spent; only modules beside this one change it."""
 
@@ -38,6 +54,8 @@ class Budget:
         self.nfev = self.njev = self.nhev = self.nit = self.nrejected = 0
         #: How often the algorithm was given a penalty that it did not know for one.
         self.npenalized = 0
+        #: How many gradients were made of values.
+        self.ndifferences = 0
 
     @property
     def left(self) -> float:

@@ -207,7 +207,7 @@ def _is_direct(run: Run) -> bool:
     """Return whether each question is a call or two in this thread, and nobody follows it."""
     derivatives = run.problem.derivatives
     is_vector = isinstance(derivatives, Given) and is_vectorized(derivatives.function)
-    if run.watch is not None or run.problem.loss is not None:
+    if run.watch is not None or run.problem.loss is not None or run.waves.target is not None:
         return False
     return run.waves.evaluator.facts.is_direct and not is_vector
 
@@ -286,6 +286,7 @@ def _forward(run: Run) -> Callable[[Array], tuple[float, Array]]:
                 is_first = False
             else:
                 if not failures:
+                    budget.ndifferences += 1
                     differences = (np.array(values[1:]) - values[0]) / steps
                     gradient = as_gradient(differences, n, finite=not propagates, name=DIFFERENCES)
         except Exception as error:

@@ -127,6 +127,10 @@ class Memory:
         if best is None or value < best.fun or math.isnan(best.fun):
             self.best = Evaluation(x, value, None, residuals)
 
+    def is_feasible(self, x: Array) -> bool:
+        """Return whether a point meets the constraints."""
+        return self._problem.violation(x) <= FEASIBLE
+
     def update_incumbents(
         self, points: Array, values: Array, residuals: Array | None = None
     ) -> None:

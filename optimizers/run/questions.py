@@ -377,6 +377,7 @@ class Questions:
         Given the ``residuals`` at the point, and those at the probes, it is their Jacobian.
         """
         origin: Any = value if residuals is None else residuals[:, np.newaxis]
+        self.budget.ndifferences += 1
         if failures:
             failed = np.zeros(len(plan.points), dtype=bool)
             failed[list(failures)] = True

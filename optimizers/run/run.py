@@ -16,10 +16,10 @@ from optimizers.errors import release
 from optimizers.evaluation.evaluator import Evaluator
 from optimizers.gradients.source import GradientSource
 from optimizers.problem.problem import Problem
-from optimizers.result import OptimizerResult, StopReason
-from optimizers.run.budget import Budget, StopRun
+from optimizers.result import SUCCESSES, OptimizerResult, StopReason
+from optimizers.run.budget import Budget, Patience, StopRun
 from optimizers.run.guard import Guard, Kept
-from optimizers.run.memory import Evaluation, Memory
+from optimizers.run.memory import FEASIBLE, Evaluation, Memory
 from optimizers.run.observers import Observer
 from optimizers.run.outcome import Outcome
 from optimizers.run.questions import Questions, Watch
@@ -56,6 +56,10 @@ class Run:
         Told after each iteration.
     noise : float or "estimate", optional
         The standard deviation of the objective's noise, as the user gave it.
+    f_target : float, optional
+        A value that is good enough: the run ends at the first evaluation that reaches it.
+    patience : Patience, optional
+        For how many iterations without progress it goes on.
     """
 
     def __init__(
@@ -72,10 +76,13 @@ class Run:
         seed: Any = None,
         observers: tuple[Observer, ...] = (),
         noise: float | str | None = None,
+        f_target: float | None = None,
+        patience: Patience | None = None,
     ) -> None:
         self.budget = Budget(maxfun, timeout, maxiter)
         self.memory = Memory(problem)
         self.waves = Waves(evaluator, self.budget, self.memory, on_failure, problem.loss)
+        self.waves.target, self._patience = f_target, patience
         self.questions = Questions(problem, source, self.waves, seed)
         #: The door, ``Questions.ask``.
         self.ask = self.questions.ask
@@ -148,6 +155,7 @@ class Run:
             or self.budget.maxiter is not None
             or self.budget.is_timed
             or self.watch is not None
+            or self._patience is not None
         )
 
     @property
@@ -239,6 +247,8 @@ class Run:
                 raise StopRun(StopReason.CALLBACK)
         self.budget.check_iterations()
         self.budget.check_clock()
+        if self._patience is not None and memory.best is not None:
+            self._patience.check(self.budget.nit, memory.best_violation, memory.best.fun)
         if self.watch is not None and known is not None:
             self.watch.iterated(known.fun)
 
@@ -386,7 +396,9 @@ class Run:
         # SciPy's functions end on the iterate that the callback was shown.
         at = self.memory.halted if self.waves.propagates_nonfinite else None
         result = self.result(at or self.memory.best, is_broken=is_broken)
-        result.update(success=False, status=-1, message=f"Stopped: {reason.sentence}.", stop=reason)
+        success = reason in SUCCESSES and self.memory.best_violation <= FEASIBLE
+        words = f"{'Ended' if success else 'Stopped'}: {reason.sentence}."
+        result.update(success=success, status=0 if success else -1, message=words, stop=reason)
         return result
 
     def result(self, at: Evaluation | None, *, is_broken: bool = False) -> OptimizerResult:

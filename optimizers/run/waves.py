@@ -71,6 +71,8 @@ class Waves:
         self.propagates_nonfinite = on_failure == "pass"
         #: How residuals become the value, of an objective that returns such.
         self.loss = loss
+        #: A value that is good enough.
+        self.target: float | None = None
         self._counted = evaluator.facts.started, evaluator.facts.gradients
 
     def take_through(self, evaluator: Evaluator) -> None:
@@ -112,6 +114,8 @@ class Waves:
                         open_gradients.append((row, error))
                     else:
                         raise error
+                if self.target is not None and block.is_real:
+                    self._end_at(self.target, block.points[part], block.values[part])
                 if is_first and skip_gradient_if is not None and skip_gradient_if(block.values[0]):
                     return
         finally:
@@ -129,6 +133,12 @@ class Waves:
         for row, error in open_gradients:
             if row not in values.failures:
                 raise error
+
+    def _end_at(self, target: float, points: Array, values: Array) -> None:
+        """End the run if a value is good enough, at a point that meets the constraints."""
+        for x in points[values <= target]:
+            if self.memory.is_feasible(x):
+                raise StopRun(StopReason.TARGET)
 
     def _count(self) -> None:
         """Count the calls that the evaluator has started."""

@@ -5,6 +5,7 @@ import numpy as np
 from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.run.outcome import Outcome
+from optimizers.run.run import Run
 from optimizers.scipy.method import Method
 
 #: SciPy's words where a limit has ended a run that is counted here.
@@ -14,9 +15,11 @@ _WORDS = {
 }
 
 
-def tell_as_scipy(info: Method, problem: Problem, result: OptimizerResult) -> None:
-    """Give a result SciPy's code and message, and NaN as gradient of what SciPy takes out."""
-    if info.counts_next and result.stop in (StopReason.MAXITER, StopReason.CALLBACK):
+def tell_as_scipy(info: Method, run: Run, result: OptimizerResult) -> None:
+    """Give a result SciPy's code, message and counts, and NaN as gradient of what it takes out."""
+    problem = run.problem
+    result.njev += run.budget.ndifferences
+    if info.counts_next and result.stop is StopReason.CALLBACK:
         result.nit += 1
     codes = {stop: code for code, stop in info.stops.items()}
     if result.stop is StopReason.CALLBACK:

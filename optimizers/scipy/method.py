@@ -104,6 +104,8 @@ class Method:
     strips_fixed: bool = False
     #: When SciPy itself takes them out of the problem, and tells no gradient of them.
     scipy_removes: Literal["always", "differences"] | None = None
+    #: Whether counts mean what they do in SciPy.
+    has_scipys_counts: bool = False
     #: Whether SciPy's count of iterations has the one that was to come.
     counts_next: bool = False
     #: Code and message where a callback ended a run.
@@ -152,7 +154,8 @@ class Method:
         """Itself, with the meaning that SciPy gives to ``maxiter``, and any number as a limit."""
         budget = (*self.budget, "maxiter") if self.counts_points else self.budget
         options = tuple(as_scipys_limit(o) if o.name in _LIMITS else o for o in self.options)
-        return replace(self, counted_by_run=False, budget=budget, options=options)
+        shared = replace(self, counted_by_run=False, has_scipys_counts=True)
+        return replace(shared, budget=budget, options=options)
 
     def check_order(self, options: Mapping[str, Any]) -> None:
         """Raise an OptionError if an option is more than one that it may not exceed."""

@@ -25,6 +25,7 @@ from optimizers.optimizer import Optimizer
 from optimizers.options.configured import as_options, check_agreement, own, same
 from optimizers.options.settings import (
     GROUPED,
+    JAC,
     OPTIONS,
     RUN_SETTINGS,
     CommonSettings,
@@ -49,6 +50,7 @@ class BudgetedSettings(CommonSettings, total=False):
     constraints: ConstraintsLike
     hess: Any
     hessp: Callable[..., Any] | None
+    jac: Jacobian
 
 
 class SciPySettings(BudgetedSettings, RunSettings, total=False):
@@ -61,7 +63,7 @@ class AnySettings(SciPySettings, total=False):
     tol: float | None
 
 
-complete(BudgetedSettings, [("Parameters", list(PROBLEM))])
+complete(BudgetedSettings, [("Parameters", [*PROBLEM, JAC])])
 complete(AnySettings, [("Parameters", [TOL])])
 
 _PROBLEM_SETTINGS = tuple(option.name for option in PROBLEM)
@@ -125,8 +127,8 @@ class SciPyOptimizer(Optimizer):
         TOL.checked(self._tol)
         self._problem_settings = {key: given.pop(key) for key in _PROBLEM_SETTINGS if key in given}
         for key in given:
-            if key not in RUN_SETTINGS:
-                known = {*RUN_SETTINGS, *_PROBLEM_SETTINGS, "tol", *self._info.known}
+            if key not in (*RUN_SETTINGS, JAC.name):
+                known = {*RUN_SETTINGS, JAC.name, *_PROBLEM_SETTINGS, "tol", *self._info.known}
                 raise UnknownOptionError(
                     f"{name} has no argument {key!r}. {nearest_names(key, known)}"
                 )
@@ -164,7 +166,7 @@ class SciPyOptimizer(Optimizer):
             info = METHODS[cls._method_name.lower()]
             further = {option.name: option for option in vars(cls).get("_declared", ())}
             cls._declared = tuple({**info.known, **further}.values())
-            cls._arguments = (OPTIONS, tolerance(info.tol), *PROBLEM, GROUPED)
+            cls._arguments = (OPTIONS, tolerance(info.tol), *PROBLEM, GROUPED, JAC)
             cls.support_levels, cls._callback_form = info.levels, info.callback_form
         super().__init_subclass__(**kwargs)
 
@@ -239,6 +241,7 @@ class SciPyOptimizer(Optimizer):
         # An empty tuple stands for no constraints.
         given = {k: v for k, v in further.items() if not isinstance(v, tuple | None) or v}
         kept = {**self._problem_settings, **given}
+        jac = self._gradient(jac)
         args, hess, hessp = kept.pop("args", ()), kept.get("hess"), kept.get("hessp")
         is_given = hess is not None or hessp is not None
         if self._info.callable_hessian and is_given and not callable(hess):
@@ -273,7 +276,7 @@ class SciPyOptimizer(Optimizer):
     @override
     def _finished(self, run: Run, result: OptimizerResult) -> None:
         if not self._method_name:
-            tell_as_scipy(self._info, run.problem, result)
+            tell_as_scipy(self._info, run, result)
         self._solver(run.problem).report(run, result)
         super()._finished(run, result)
         category, is_told = self._info.warns, self._options.get("disp")

@@ -204,6 +204,8 @@ class ScipySolver(Solver):
         if not success and _not_finite(run.problem):
             message = f"{message}. A constraint, {_not_finite(run.problem)}."
         self._keep(run, raw)
+        if self._info.has_scipys_counts and "nit" in raw:  # not in COBYLA's
+            run.note_iterations(int(raw.nit))
         x = free.whole(raw.x)
         if success and self._info.ends_unknown:
             with contextlib.suppress(StopRun):  # a budget's end takes nothing from the success

@@ -47,6 +47,7 @@ class GSLS(FlowOptimizer):
     ('STEP', array([0., 0.]))
     """
 
+    _tolerances = ("min_gradient_norm",)
     _declared: tuple[Option, ...] = (
         Option("maxiter", 10000, limit(0)).means("Maximum number of iterations."),
         Option("max_eval", 10000, limit(1)).means(

@@ -84,6 +84,7 @@ class NoisyLBFGSB(FlowOptimizer):
     """
 
     handles_noise = True
+    _tolerances = ("gtol",)
 
     _declared: tuple[Option, ...] = (
         Option("maxiter", 15000, limit(0)).means("Maximum number of steps."),

@@ -62,7 +62,8 @@ class NoisySearch:
             if self._current is None:
                 raise
             outcome = self._ended(stop.reason)
-            outcome.status, outcome.message = -1, f"Stopped: {stop.reason.sentence}."
+            outcome.status = 0 if outcome.success else -1
+            outcome.message = f"Stopped: {stop.reason.sentence}."
             return outcome
 
     def _searching(self) -> Flow:

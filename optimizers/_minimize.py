@@ -1,0 +1,156 @@
+"""minimize: SciPy's call for every optimizer, and the choice of one where none is named."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from typing_extensions import Unpack
+
+from optimizers._types import ArrayLike, BoundsLike, ConstraintsLike, Objective
+from optimizers.errors import InvalidInputError
+from optimizers.evaluation.marks import loss_of
+from optimizers.gradients.source import Jacobian
+from optimizers.optimizer import Optimizer
+from optimizers.options.configured import as_options, check_agreement
+from optimizers.options.settings import RunSettings
+from optimizers.registry import find, plain
+from optimizers.result import OptimizerResult
+from optimizers.scipy.methods import METHODS
+from optimizers.scipy.scipy_optimizer import SciPyOptimizer
+
+#: From how many variables on matrices of n by n numbers are too dear.
+_LARGE = 1000
+#: SciPy's names of its methods, by their letters.
+_SCIPYS = {plain(name): name for name in METHODS}
+
+
+def minimize(  # type: ignore[misc]  # callback, a setting of each run, has SciPy's place
+    fun: Objective,
+    x0: ArrayLike,
+    args: Any = (),
+    method: str | type[Optimizer] | Optimizer | Callable[..., Any] | None = None,
+    jac: Jacobian = None,
+    hess: Any = None,
+    hessp: Callable[..., Any] | None = None,
+    bounds: BoundsLike = None,
+    constraints: ConstraintsLike = (),
+    tol: float | None = None,
+    callback: Callable[..., Any] | None = None,
+    options: Mapping[str, Any] | None = None,
+    **settings: Unpack[RunSettings],
+) -> OptimizerResult:
+    """Minimize a scalar function of one or more variables: SciPy's call, for every optimizer.
+
+    Parameters
+    ----------
+    fun : callable
+        The objective, ``fun(x, *args) -> float``; with ``jac=True``, ``-> (float, gradient)``.
+    x0 : float or array_like of shape (n,)
+        The start.
+    args : tuple, default ()
+        Further arguments of ``fun``, ``jac``, ``hess`` and ``hessp``; anything but a tuple is a
+        single one.
+    method : str, class, Optimizer or callable, optional
+        A name of SciPy's, with SciPy's meaning of options, counts, codes and words
+        (``"Nelder-Mead"``); the name of one of the other optimizers (``"SPSA"``), in any spelling;
+        a class, or an object with options of its own; or a custom method as SciPy documents it.
+        None chooses by what is given: residuals, constraints, noise, bounds, and how many variables
+        there are.
+    jac, hess, hessp, bounds, constraints
+        As in :meth:`Optimizer.minimize`.
+    tol : float, optional
+        Stands for the tolerances of the method that are not given. A method that has none ends
+        where the best value has not fallen by more than ``tol`` for ``patience`` iterations.
+    callback : callable, optional
+        Called after each iteration; see :class:`RunSettings`.
+    options : dict, optional
+        Options of the method, by name.
+    **settings
+        Settings of the run; see :class:`RunSettings`. Options may be given here too.
+
+    Returns
+    -------
+    OptimizerResult
+        With the entry ``method``; where it was chosen here, ``method_reason`` says why.
+
+    Raises
+    ------
+    InvalidInputError, CapabilityError, OptionError, UnknownOptionError
+        Before the first evaluation, if an argument cannot be used.
+    EvaluationError, BaseException
+        As from :meth:`Optimizer.minimize`.
+
+    Examples
+    --------
+    >>> from optimizers import minimize
+    >>> result = minimize(lambda x: (x[0] - 1) ** 2 + x[1] ** 4, [3.0, 3.0], bounds=[(2, 5)] * 2)
+    >>> result.x, result.method, result.method_reason
+    (array([2., 2.]), 'L-BFGS-B', 'there are bounds')
+
+    Any optimizer, with its options and the settings of a run:
+
+    >>> minimize(lambda x: x @ x, [3.0, 1.0], method="SPSA", options={"maxiter": 5}, seed=1).nit
+    5
+    """
+    reason = None
+    if method is None:
+        method, reason = _choice(fun, x0, bounds, constraints, settings.get("noise"))
+    optimizer = _optimizer(method)
+    given = as_options(type(optimizer).__name__, options)
+    others: dict[str, Any] = {**settings, "tol": tol, "callback": callback}
+    for name in given.keys() & settings.keys():
+        check_agreement("minimize", name, given[name], others[name])
+    given.update(others)
+    given = {name: value for name, value in given.items() if value is not None}
+    further = {"args": args, "hess": hess, "hessp": hessp, "constraints": constraints}
+    result = optimizer(fun, x0, jac, bounds, **further, **given)
+    result["method"] = _name(optimizer)
+    if reason is not None:
+        result["method_reason"] = reason
+    return result
+
+
+def _choice(
+    fun: Objective, x0: ArrayLike, bounds: BoundsLike, constraints: ConstraintsLike, noise: Any
+) -> tuple[str, str]:
+    """Return the name of the method for a problem, and why it is taken."""
+    if not (constraints is None or (isinstance(constraints, list | tuple) and not constraints)):
+        return "SLSQP", "there are constraints"
+    if noise:
+        return "NoisyLBFGSB", "the values have noise"
+    if callable(fun) and loss_of(fun) is not None:
+        return "TRF", "the objective returns residuals"
+    if bounds is not None:
+        return "L-BFGS-B", "there are bounds"
+    if np.size(x0) > _LARGE:
+        return "L-BFGS-B", f"there are more than {_LARGE} variables, and it keeps no matrix of them"
+    return "BFGS", "there are neither bounds nor constraints"
+
+
+def _optimizer(method: Any) -> Optimizer:
+    """Return the optimizer that is meant by a method."""
+    if isinstance(method, Optimizer):
+        return method
+    if isinstance(method, type) and issubclass(method, Optimizer):
+        return method()
+    if isinstance(method, str):
+        name = _SCIPYS.get(plain(method))
+        return SciPyOptimizer(name) if name is not None else find(method)()
+    if not callable(method):
+        raise InvalidInputError(
+            f"method is {method!r}, expected the name of one, an optimizer or its class, or a "
+            "callable."
+        )
+    return SciPyOptimizer(method)
+
+
+def _name(optimizer: Optimizer) -> str:
+    """Return what a result tells of the method: SciPy's name, or that of the class."""
+    if type(optimizer) is not SciPyOptimizer:
+        return type(optimizer).__name__
+    method = optimizer.settings["method"]
+    if not isinstance(method, str):
+        return getattr(method, "__name__", type(method).__name__)
+    cls = find(method)
+    assert issubclass(cls, SciPyOptimizer)
+    return cls._method_name
