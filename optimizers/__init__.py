@@ -17,6 +17,7 @@ from optimizers._version import __version__ as __version__
 #: Where each public name is, but for those that ``scipy`` lists. It is imported when it is first
 #: asked for, so that a program does not wait for what it does not use.
 _HOMES = {
+    "_check_gradient": "GradientCheck check_gradient",
     "_minimize": "minimize",
     "_types": "POINT",
     "asktell": "AskData OptimizerState Stepper TellData",
@@ -56,6 +57,10 @@ _MODULES = (
 )
 
 if TYPE_CHECKING:  # what editors and type checkers see
+    from optimizers._check_gradient import (
+        GradientCheck as GradientCheck,
+        check_gradient as check_gradient,
+    )
     from optimizers._minimize import minimize as minimize
     from optimizers._types import POINT as POINT
     from optimizers.asktell import *  # noqa: F403

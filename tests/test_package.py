@@ -194,7 +194,7 @@ LAYERS = [
     {"external"},
     {"steppable", "portfolio"},
     {"registry"},
-    {"describe", "_minimize"},
+    {"describe", "_minimize", "_check_gradient"},
     {"plots", "report", "benchmark"},
     {"cli"},
     {"testing"},

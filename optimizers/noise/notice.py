@@ -15,6 +15,7 @@ from optimizers.errors import warn_user
 from optimizers.gradients.differences import Differences
 from optimizers.result import SUCCESSES, StopReason
 from optimizers.run.budget import StopRun
+from optimizers.run.compare import disagreement
 from optimizers.run.memory import Evaluation
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
@@ -31,6 +32,8 @@ _STATIONARY = 1e-4
 _ROUNDING = 1e-10
 #: How often the end is evaluated again, and a step tells: counts of shots may agree by chance.
 _AGAIN = 2
+#: Where no step led down, or none by much.
+_STALLS = (StopReason.NO_PROGRESS, StopReason.FUN)
 _FAILURES = (StopReason.NO_PROGRESS, StopReason.NOISE, StopReason.MAXFUN, StopReason.OTHER)
 #: Differences of more than so many times max(1, abs(f)) are those of wild steps.
 _WILD = 10.0
@@ -74,7 +77,7 @@ def noticed(solve: Solve, looks_for_noise: bool) -> Solve:
         try:
             if looks_for_noise:
                 outcome = _unless_noisy(run, outcome)
-            return _unless_falling(run, _unless_flat(run, outcome))
+            return _with_gradient(run, _unless_falling(run, _unless_flat(run, outcome)))
         except StopRun as stop:
             if stop.reason in SUCCESSES:  # what is wanted was met beside the end
                 raise
@@ -126,6 +129,24 @@ def _unless_falling(run: Run, outcome: Outcome) -> Outcome:
     if is_doubtful and _falls_along_gradient(run, known, min(max(_NEAR, _TIMES * last), _FAR)):
         return _on_best(run, _failed(outcome, StopReason.NO_PROGRESS, _FALLING))
     return outcome
+
+
+def _with_gradient(run: Run, outcome: Outcome) -> Outcome:
+    """Return an end that stalls on a slope as a failure, with the words, if the slope is wrong."""
+    known = outcome.known
+    if known is None or known.jac is None or outcome.stop not in _STALLS:
+        return outcome
+    with np.errstate(all="ignore"):
+        away = known.x - run.problem.clip(known.x - known.jac)
+    if not float(np.max(np.abs(away), initial=0.0)) > _STATIONARY * max(1.0, abs(known.fun)):
+        return outcome
+    try:
+        words = disagreement(run, known)
+    except StopRun as stop:
+        if stop.reason in SUCCESSES:
+            raise
+        return outcome
+    return outcome if words is None else _failed(outcome, StopReason.NO_PROGRESS, words)
 
 
 def _failed(outcome: Outcome, stop: StopReason, words: str) -> Outcome:

@@ -94,7 +94,7 @@ class Questions:
             each = (self.ask([x], gradients=True, penalize=False) for x in xs[:count])
             answers = Answers([one.found[0] for one in each])
         else:
-            question = self._question(xs[:count], plans[:count], gradients)
+            question = self.question(xs[:count], plans[:count], gradients)
             answers = self._answered(question, xs[:count], gradients, penalize, skip_gradient_if)
         if count < len(xs) and not optional:
             raise StopRun(StopReason.MAXFUN)
@@ -147,7 +147,14 @@ class Questions:
 
     # From a question to answers.
 
-    def _question(self, xs: Sequence[Array], plans: Sequence[Plan], gradients: bool) -> Question:
+    def values_at(self, points: Array) -> Block:
+        """Return the block that asks for values alone, also of who returns more."""
+        if isinstance(self.problem.derivatives, Joint):
+            return Block(points, self.problem.fun, "both")
+        return Block(points)
+
+    def question(self, xs: Sequence[Array], plans: Sequence[Plan], gradients: bool) -> Question:
+        """Return the blocks that ask for points, and how each is had from their answers."""
         derivatives = self.problem.derivatives
         if isinstance(derivatives, Joint):
             return Question(xs, both=self.problem.fun)
@@ -238,7 +245,7 @@ class Questions:
         is_coarse = facts.precision > precision and self.source.heeds_precision
         is_coarse = is_coarse and question.is_joint
         # No comprehension: the frame of one keeps the question, whose failures keep it.
-        one = functools.partial(self._evaluation, question, gradients, is_coarse)
+        one = functools.partial(self.evaluation, question, gradients, is_coarse)
         return list(map(one, range(len(xs)), xs))
 
     def _answered_in_turn(self, x: Array, plan: Plan) -> Answers:
@@ -258,9 +265,10 @@ class Questions:
             return Answers([penalty], [False])
         return Answers([memory.last])
 
-    def _evaluation(
+    def evaluation(
         self, question: Question, gradients: bool, is_coarse: bool, i: int, x: Array
     ) -> Evaluation | Exception:
+        """Return what came of a point of a question, or why there is nothing."""
         failure = question.own_failure(i)
         if failure is not None:
             return failure

@@ -187,7 +187,7 @@ class Run:
 
     def probe(self, points: Array) -> Array:
         """Return the values of a wave that no algorithm asked for; NaN where there is none."""
-        return self.waves.probe(points)
+        return self.waves.probe(self.questions.values_at(points))
 
     def counted_hessian(self, user: Callable[..., Any]) -> Callable[..., Any]:
         """Return a user's ``hess`` or ``hessp`` that is counted and gets copies."""

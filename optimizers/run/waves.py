@@ -239,11 +239,10 @@ class Waves:
         self.budget.npenalized += 1
         return penalty
 
-    def probe(self, points: Array) -> Array:
+    def probe(self, block: Block) -> Array:
         """Return the values of a wave that no algorithm asked for; NaN where there is none."""
         propagates, self.propagates_nonfinite = self.propagates_nonfinite, True
         try:
-            block = Block(points)
             self.take([block], is_first_needed=False)
             return block.values
         finally:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from typing_extensions import Unpack, override
 
 from optimizers._types import Array
@@ -115,15 +116,15 @@ class P_BFGS(SciPyOptimizer):  # noqa: N801  # Qiskit's name
         counted = run.nfev
         try:
             while asking := [one for one in runs if not one.stepper.done]:
-                points = np.concatenate([one.stepper.ask().x_fun for one in asking])
+                asks = [np.asarray(one.stepper.ask().x_fun) for one in asking]
+                points, ends = np.concatenate(asks), np.cumsum([len(ask) for ask in asks])[:-1]
                 wave = yield AskData(points, points)
                 _share_out(run.nfev - counted, asking)
                 counted = run.nfev
                 assert wave.known is not None
-                for one, fun, jac, known in zip(
-                    asking, wave.fun, wave.jac, wave.known, strict=True
-                ):
-                    one.tell(fun, jac, known)
+                answers = (np.split(a, ends) for a in (wave.fun, wave.jac, wave.known))
+                for one, *answer in zip(asking, *answers, strict=True):
+                    one.tell(*answer)
                     yield from one.steps
                     one.steps.clear()
         finally:
@@ -179,9 +180,10 @@ class _Single:
         state = intermediate_result
         self.steps.append(Step(state.x, state.fun, state.jac, {"run": self._number}))
 
-    def tell(self, fun: float, jac: Array, known: bool) -> None:
+    def tell(self, fun: Array, jac: Array, known: NDArray[np.bool_]) -> None:
         """Answer; a point that is not known was rejected."""
-        answer = TellData([fun], [jac]) if known else EvaluationError("The point was rejected.")
+        is_known, rejected = bool(known.all()), EvaluationError("The point was rejected.")
+        answer = TellData(fun, jac) if is_known else rejected
         self.stepper.tell(self.stepper.ask(), answer)
 
     def result(self) -> OptimizerResult:

@@ -1,0 +1,148 @@
+"""check_gradient: whether a gradient is that of its objective."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from typing_extensions import Unpack, override
+
+from optimizers._types import Array, ArrayLike, BoundsLike, Objective
+from optimizers.errors import InvalidInputError
+from optimizers.evaluation.arguments import with_arguments
+from optimizers.gradients.source import Jacobian
+from optimizers.optimizer import Optimizer
+from optimizers.options.settings import RunSettings
+from optimizers.result import StopReason
+from optimizers.run.compare import Compared, compared
+from optimizers.run.memory import Evaluation
+from optimizers.run.outcome import Outcome
+from optimizers.run.run import Run
+from optimizers.support import SupportLevel, levels
+
+#: How many components the table has at the most.
+_ROWS = 20
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class GradientCheck:
+    """A gradient beside differences of values; it prints as a table, worst component first.
+
+    Attributes
+    ----------
+    x : ndarray of float64, shape (n,)
+        The point.
+    fun : float
+        The objective there.
+    jac : ndarray of float64, shape (n,)
+        The gradient that was checked.
+    differences : ndarray of float64, shape (n,)
+        The gradient by central differences, extrapolated to the step 0.
+    error : ndarray of float64, shape (n,)
+        About by how much these err: by truncation, rounding and noise.
+    order : ndarray of int, shape (n,)
+        The components, worst first: those that are farthest apart in units of the error.
+    ok : bool
+        Whether each component agrees within ten times that error, and 1e-6 of the largest one.
+    nfev : int
+        How many points were evaluated.
+    """
+
+    x: Array
+    fun: float
+    jac: Array
+    differences: Array
+    error: Array
+    order: Any
+    ok: bool
+    nfev: int
+
+    @override
+    def __repr__(self) -> str:
+        verdict = "agrees" if self.ok else "does not agree"
+        rows = [("component", "jac", "differences", "error", "apart")]
+        for i in self.order[:_ROWS]:
+            numbers = self.jac[i], self.differences[i]
+            apart = f"{abs(self.jac[i] - self.differences[i]):.1e}"
+            shown = [f"{x:.8g}" for x in numbers]
+            rows.append((str(i), shown[0], shown[1], f"{self.error[i]:.1e}", apart))
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ["  ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) for row in rows]
+        left = len(self.order) - _ROWS
+        more = [f"... and {left} more, which are closer"] if left > 0 else []
+        return "\n".join([f"The gradient {verdict} with differences of values.", *lines, *more])
+
+
+def check_gradient(
+    fun: Objective,
+    jac: Jacobian,
+    x0: ArrayLike,
+    args: Any = (),
+    bounds: BoundsLike = None,
+    **settings: Unpack[RunSettings],
+) -> GradientCheck:
+    """Compare a gradient with differences of values, component by component.
+
+    All points travel in one wave: the point itself and six for each variable.
+
+    Parameters
+    ----------
+    fun : callable
+        The objective, in any form that :meth:`Optimizer.minimize` takes.
+    jac : callable, True or GradientSource
+        The gradient; True if ``fun`` returns it too. Of an objective that returns residuals, their
+        Jacobian.
+    x0 : float or array_like of shape (n,)
+        Where: not at a minimum, where all components are zero.
+    args : tuple, default ()
+        Further arguments of both; anything but a tuple is a single one.
+    bounds : sequence of (low, high), array_like of shape (n, 2), Bounds or None
+        No point is outside.
+    **settings
+        Settings of the run, such as ``workers``; see :class:`RunSettings`.
+
+    Returns
+    -------
+    GradientCheck
+        With ``ok``; it prints as a table.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no gradient to check, or an argument cannot be used.
+    EvaluationError
+        If ``fun`` or ``jac`` returns what cannot be used.
+
+    Examples
+    --------
+    >>> from optimizers import check_gradient
+    >>> check_gradient(lambda x: x[0] ** 2 + x[1] ** 3, lambda x: [2 * x[0], x[1] ** 2], [1.0, 2.0])
+    The gradient does not agree with differences of values.
+    component  jac  differences  error    apart
+            1    4           12  ...  8.0e+00
+            0    2            2  ...
+    """
+    fun, jac = with_arguments((fun, jac), args)
+    if jac is None or jac is False:
+        raise InvalidInputError("jac is None: there is no gradient to check. Pass the function.")
+    result = _Comparison(**settings).minimize(fun, x0, jac, bounds)
+    if "compared" not in result:
+        raise InvalidInputError(f"There was nothing to compare: {result.stop.sentence}.")
+    found: Compared = result.compared
+    order = np.argsort(-found.excess, kind="stable")
+    is_ok = bool((found.excess <= 1).all()) and bool(np.isfinite(found.estimated).all())
+    value = np.nan if result.fun is None else result.fun
+    columns = found.given, found.estimated, found.error
+    return GradientCheck(result.x, value, *columns, order, is_ok, result.nfev)
+
+
+class _Comparison(Optimizer):
+    """Compares at the start, and ends there."""
+
+    support_levels = levels(gradient=SupportLevel.supported)
+
+    @override
+    def _solve(self, run: Run) -> Outcome:
+        x = run.problem.x0
+        value, run.extra["compared"] = compared(run, x)
+        known, stop = Evaluation(x, value, run.extra["compared"].given), StopReason.CLOSED
+        return Outcome(x, False, 0, stop.sentence, stop, known)

@@ -1,0 +1,104 @@
+"""A user's gradient beside differences of values."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from optimizers._types import Array
+from optimizers.gradients.differences import Differences
+from optimizers.gradients.plan import Plan
+from optimizers.gradients.source import EPS
+from optimizers.run.memory import Evaluation
+from optimizers.run.run import Run
+
+#: Differences that do not share their steps: how far they are apart tells how they err.
+_SCHEMES = Differences("3-point", richardson=True), Differences("3-point")
+#: A gradient may be off by so many times the error of the differences,
+_ERRORS = 10.0
+#: and by this part of its largest component; along a line by this part, and by so many roundings.
+_PART, _OFF, _ROUNDINGS = 1e-6, 0.05, 1e3
+#: Up to so many points are asked to name the component of a gradient that led a run astray.
+_AFFORDABLE = 600
+
+
+class Compared(NamedTuple):
+    """A gradient, what differences say, their error, and what may be between; shape (n,)."""
+
+    given: Array
+    estimated: Array
+    error: Array
+    allowed: Array
+
+    @property
+    def excess(self) -> Array:
+        """How far apart they are, in units of what may be."""
+        apart = np.abs(self.given - self.estimated)
+        excess: Array = np.divide(apart, self.allowed, out=np.zeros_like(apart), where=apart > 0)
+        return excess
+
+
+def compared(run: Run, x: Array) -> tuple[float, Compared]:
+    """Ask for value and gradient at a point and compare them with differences, in one wave.
+
+    Values that prove coarser than double precision take a second one.
+    """
+    questions, derivatives = run.questions, run.problem.derivatives
+    plans = [] if derivatives.is_given else [questions.plan(x)]
+    question, precision = questions.question([x], plans, True), run.precision
+    stencils = _stencils(run, x)
+    probes = questions.values_at(np.concatenate([stencil.points for stencil in stencils]))
+    run.waves.take([*question.blocks, probes])
+    known = questions.evaluation(question, True, False, 0, x)
+    if isinstance(known, Exception):
+        raise known
+    return known.fun, _compared(
+        run, known, stencils, probes.values if run.precision <= max(precision, EPS) else None
+    )
+
+
+def _compared(run: Run, known: Evaluation, stencils: list[Plan], values: Array | None) -> Compared:
+    """Return a gradient beside the differences of values; evaluated here if there are none."""
+    if values is None:
+        stencils = _stencils(run, known.x)
+        values = run.probe(np.concatenate([stencil.points for stencil in stencils]))
+    fine, coarse = stencils
+    count, precision = len(fine.points), max(run.precision, EPS)
+    estimated, other = fine.fold(known.fun, values[:count]), coarse.fold(known.fun, values[count:])
+    error = np.abs(estimated - other) + precision * abs(known.fun) * fine.noise
+    assert known.jac is not None
+    allowed = _ERRORS * error + _PART * float(np.max(np.abs(estimated), initial=0.0))
+    return Compared(known.jac, estimated, error, allowed)
+
+
+def _stencils(run: Run, x: Array) -> list[Plan]:
+    problem, precision = run.problem, max(run.precision, EPS)
+    return [scheme.plan(x, problem.lower, problem.upper, precision) for scheme in _SCHEMES]
+
+
+def disagreement(run: Run, known: Evaluation) -> str | None:
+    """Return in words how a gradient of the user's disagrees with values; None if it does not.
+
+    Two points along the gradient tell, and if these do not agree, those that name a component.
+    """
+    problem, slope = run.problem, known.jac
+    if slope is None or not problem.derivatives.is_given or not slope.any():
+        return None
+    with np.errstate(all="ignore"):
+        size = np.maximum(1.0, np.abs(known.x))
+        step = EPS ** (1 / 3) * size * slope / np.max(np.abs(slope))
+        ends = np.array([problem.clip(known.x - step), problem.clip(known.x + step)])
+        low, high = run.probe(ends).tolist()
+        promised = float(slope @ (ends[1] - ends[0]))
+        off = abs(high - low - promised)
+    limit = _OFF * abs(promised) + _ROUNDINGS * max(run.precision, EPS) * abs(known.fun)
+    if not limit < off < np.inf:
+        return None
+    words = "The gradient disagrees with the values"
+    if 6 * problem.n > min(_AFFORDABLE, run.budget.left):
+        return f"{words}: check_gradient(fun, jac, x) tells where."
+    found = _compared(run, known, [], None)
+    worst = int(found.excess.argmax())
+    return (
+        f"{words}: component {worst} is {found.given[worst]:.6g}, and differences say "
+        f"{found.estimated[worst]:.6g}; check_gradient(fun, jac, x) tells more."
+    )

@@ -1,0 +1,109 @@
+"""Gradients of users beside differences of values."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from scipy.optimize import rosen, rosen_der
+
+from optimizers import (
+    InvalidInputError,
+    ParameterShift,
+    StopReason,
+    available,
+    check_gradient,
+    residuals,
+    vectorized,
+)
+
+START = np.linspace(-1, 2, 5)
+
+
+def wrong(x):
+    gradient = rosen_der(x)
+    gradient[2] *= -1
+    return gradient
+
+
+def test_a_gradient_that_is_right_is_ok():
+    found = check_gradient(rosen, rosen_der, START)
+    assert found.ok
+    assert found.fun == rosen(START)
+    assert found.differences == pytest.approx(rosen_der(START), rel=1e-8)
+    assert (np.abs(found.jac - found.differences) <= 10 * found.error).all()
+    assert found.nfev == 1 + 6 * START.size
+
+
+def test_the_worst_component_comes_first():
+    found = check_gradient(rosen, wrong, START)
+    assert not found.ok
+    assert found.order[0] == 2
+    lines = repr(found).splitlines()
+    assert lines[0] == "The gradient does not agree with differences of values."
+    assert lines[2].split()[:3] == ["2", "113.5", "-113.5"]
+
+
+def test_all_points_are_one_wave():
+    waves = []
+
+    @vectorized
+    def fun(points):
+        waves.append(len(points))
+        return (points**3).sum(axis=1)
+
+    assert check_gradient(fun, lambda x: 3 * x**2, START).ok
+    assert waves == [1, 6 * START.size]  # a call for each block of the wave
+
+
+def test_a_gradient_comes_in_every_form():
+    def both(x):
+        return rosen(x), rosen_der(x)
+
+    box = [(-1, 0), (-1, 1), (0.5, 2), (0, 2), (1, 2)]
+    with ThreadPoolExecutor(2) as pool:
+        assert check_gradient(both, True, START, bounds=box, workers=pool).ok
+    assert check_gradient(lambda x: np.cos(x).sum(), ParameterShift(), START).ok
+    assert check_gradient(lambda x, a: a * rosen(x), lambda x, a: a * rosen_der(x), START, 3.0).ok
+
+    fit = residuals(lambda x: np.array([x[0] - 1, 10 * (x[1] - x[0] ** 2)]), "soft_l1")
+    assert check_gradient(fit, lambda x: np.array([[1, 0], [-20 * x[0], 10]]), [-1.0, 2.0]).ok
+    assert not check_gradient(fit, lambda x: np.array([[1, 0], [20 * x[0], 10]]), [-1.0, 2.0]).ok
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-6, 1e-3])
+def test_the_error_is_that_of_the_values(size):
+    rng = np.random.default_rng(1)
+    noisy = check_gradient(lambda x: rosen(x) + size * rng.normal(), rosen_der, START)
+    assert noisy.ok
+    coarse = check_gradient(lambda x: np.float32(rosen(x)), rosen_der, START)
+    assert coarse.ok
+    assert coarse.error.max() < 1.0
+
+
+def test_what_cannot_be_compared_is_an_error():
+    with pytest.raises(InvalidInputError, match="there is no gradient to check"):
+        check_gradient(rosen, None, START)
+    with pytest.raises(InvalidInputError, match="nothing to compare: the budget"):
+        check_gradient(rosen, rosen_der, START, maxfun=3)
+
+
+@pytest.mark.parametrize("name", ["BFGS", "CG", "LBFGSB", "TNC"])
+def test_a_failed_line_search_names_the_component_that_is_wrong(name):
+    result = available()[name]().minimize(rosen, START, jac=wrong)
+    assert not result.success
+    assert "The gradient disagrees with the values: component 2 is" in result.message
+
+
+def test_a_failed_line_search_with_the_right_gradient_says_nothing_of_it():
+    fussy = available()["BFGS"](gtol=1e-30)
+    result = fussy.minimize(lambda x: rosen(x) + 1000, START, jac=rosen_der)
+    assert result.stop is StopReason.NO_PROGRESS
+    assert "disagrees" not in result.message
+
+
+def test_values_alone_are_asked_of_an_objective_that_returns_both():
+    def both(x):
+        return rosen(x), wrong(x)
+
+    result = available()["BFGS"]().minimize(both, START, jac=True)
+    assert "component 2 is" in result.message
