@@ -44,7 +44,7 @@ _HOMES = {
     "result": "Best OptimizerResult StopReason",
     "run.observers": "History Progress Table",
     "steppable": "SteppableOptimizer",
-    "support": "OptimizerSupportLevel SupportLevel",
+    "support": "OptimizerSupportLevel SupportLevel Traits",
     "variational": (
         "ADAM AMSGRAD AQGD GSLS NFT P_BFGS QNSPSA SPSA UMDA GradientDescent NoisyLBFGSB Rotosolve"
     ),
@@ -52,11 +52,12 @@ _HOMES = {
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
 #: Modules that need no import of their own: the public ones, and those that the docs name.
 _MODULES = (
-    *("errors", "external", "flow", "plots", "problems", "testing"),
+    *("algorithms", "errors", "external", "flow", "plots", "problems", "testing"),
     *("evaluation", "fitting", "journal", "scipy", "variational"),
 )
 
 if TYPE_CHECKING:  # what editors and type checkers see
+    from optimizers import algorithms as algorithms
     from optimizers._check_gradient import (
         GradientCheck as GradientCheck,
         check_gradient as check_gradient,
@@ -127,6 +128,7 @@ if TYPE_CHECKING:  # what editors and type checkers see
     from optimizers.support import (
         OptimizerSupportLevel as OptimizerSupportLevel,
         SupportLevel as SupportLevel,
+        Traits as Traits,
     )
     from optimizers.variational import *  # noqa: F403
 else:  # hidden from them: to them, it would make any name one that exists
@@ -141,7 +143,8 @@ else:  # hidden from them: to them, it would make any name one that exists
         elif not name.startswith("__") and name in __getattr__("scipy").__all__:
             value = getattr(__getattr__("scipy"), name)
         else:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            message = f"module {__name__!r} has no attribute {name!r}"
+            raise AttributeError(message, name=name, obj=import_module(__name__))
         globals()[name] = value  # found without this the next time
         return value
 

@@ -2,14 +2,14 @@
 
 import inspect
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from optimizers.optimizer import Optimizer
 from optimizers.options.configured import Configured, sections_of
 from optimizers.options.settings import RUN_SETTINGS, SETTINGS
 from optimizers.options.table import Option
 from optimizers.registry import available
-from optimizers.support import CAPABILITIES, SupportLevel
+from optimizers.support import CAPABILITIES, TRAITS, SupportLevel
 
 
 class OptionDescription(NamedTuple):
@@ -43,11 +43,17 @@ def _documented(cls: type) -> list[OptionDescription]:
     ]
 
 
-def capability_table() -> str:
-    """Return the table of all optimizers and what each can take."""
-    rows: list[tuple[str, ...]] = [("optimizer", *CAPABILITIES)]
-    rows += [(name, *capabilities(cls)) for name, cls in available().items()]
+def capability_table(**wanted: Any) -> str:
+    """Return the table of the optimizers that :func:`available` finds, and what each can take."""
+    rows: list[tuple[str, ...]] = [("optimizer", *CAPABILITIES, *TRAITS, "purpose")]
+    for name, cls in available(**wanted).items():
+        rows.append((name, *capabilities(cls), *traits_of(cls), cls.traits.purpose))
     return _columns(rows)
+
+
+def traits_of(cls: type[Optimizer]) -> tuple[str, ...]:
+    """Return "yes" or "no" for each of a class' traits, in the order of ``TRAITS``."""
+    return tuple("yes" if getattr(cls.traits, trait) else "no" for trait in TRAITS)
 
 
 def capabilities(cls: type[Optimizer]) -> tuple[str, ...]:
@@ -59,11 +65,12 @@ def capabilities(cls: type[Optimizer]) -> tuple[str, ...]:
 def option_table(cls: type[Optimizer]) -> str:
     """Return a class' options with default and meaning, and the settings that every run takes."""
     head = (inspect.getdoc(cls) or "").split("\n", 1)[0]
-    options = describe_options(cls)
+    options, purpose = describe_options(cls), cls.traits.purpose
     own = {option.name for option in options}
     settings = [_described(s) for s in (*SETTINGS[-1:], *SETTINGS[:-1]) if s.name not in own]
     levels = map(" ".join, zip(CAPABILITIES, capabilities(cls), strict=True))
-    lines = [f"{cls.__name__}: {head}", f"Can take: {', '.join(levels)}"]
+    lines = [f"{cls.__name__}: {head}", *([f"For: {purpose}"] if purpose else [])]
+    lines += [f"Can take: {', '.join(levels)}"]
     for title, entries in (
         ("Options", options),
         ("Settings of a run, in the constructor or in minimize", settings),

@@ -1,24 +1,47 @@
-"""The optimizers by name."""
+"""The optimizers by name and by what they can."""
+
+from typing import TypeAlias
+
+import numpy as np
 
 from optimizers import fitting, scipy, variational
 from optimizers.errors import InvalidInputError, nearest_names
 from optimizers.optimizer import Optimizer
-from optimizers.support import CAPABILITIES, SupportLevel
+from optimizers.support import TRAITS, SupportLevel
+
+#: A support level, or its name.
+Level: TypeAlias = str | SupportLevel
 
 
-def available(**levels: str | SupportLevel) -> dict[str, type[Optimizer]]:
-    """Return every optimizer class by its name, sorted.
+def available(
+    *,
+    gradient: Level | None = None,
+    bounds: Level | None = None,
+    initial_point: Level | None = None,
+    constraints: Level | None = None,
+    hessian: Level | None = None,
+    residuals: Level | None = None,
+    noise: bool | None = None,
+    parallel: bool | None = None,
+    global_search: bool | None = None,
+    random: bool | None = None,
+) -> dict[str, type[Optimizer]]:
+    """Return the optimizer classes that fit, by name, sorted; all of them if nothing is asked.
 
     Parameters
     ----------
-    **levels
-        Support levels, or their names, by capability: only classes of that level are returned;
-        ``"supported"`` is the level of classes that require it too.
+    gradient, bounds, initial_point, constraints, hessian, residuals : str or SupportLevel, optional
+        Support levels, or their names: only classes of that level are returned; ``"supported"`` is
+        the level of classes that require it too.
+    noise, parallel, global_search, random : bool, optional
+        Only classes that reckon with noise, that ask for several points at a time, that search
+        beyond the nearest minimum, or that draw random numbers; with False, only those that do not.
 
     Returns
     -------
     dict of str to type
-        The classes. :class:`SciPyOptimizer`, which is no algorithm by itself, is not among them.
+        The classes; the attribute ``traits`` of each says what it is for. :class:`SciPyOptimizer`,
+        which is no algorithm by itself, is not among them.
 
     Examples
     --------
@@ -26,16 +49,25 @@ def available(**levels: str | SupportLevel) -> dict[str, type[Optimizer]]:
     ['ADAM', 'AMSGRAD', 'AQGD']
     >>> list(available(residuals="required", constraints="not_supported"))
     ['DOGBOX', 'LM', 'TRF']
+    >>> for name, cls in available(noise=True, random=False).items():
+    ...     print(f"{name}: {cls.traits.purpose}")
+    NFT: Circuits whose values are sinusoids of each angle; shots, small budgets.
+    NoisyLBFGSB: Smooth functions seen through noise, such as shots: the best end by waves.
     """
+    asked = dict(locals())
     classes = dict(sorted((cls.__name__, cls) for cls in _named().values()))
-    for what, level in levels.items():
+    for what, level in asked.items():
+        if level is None:
+            continue
+        if what in TRAITS:
+            if not isinstance(level, bool | np.bool_):
+                raise InvalidInputError(f"{what} is {level!r}, expected True or False.")
+            classes = {k: cls for k, cls in classes.items() if getattr(cls.traits, what) == level}
+            continue
         known = {member.name: member for member in SupportLevel}
         wanted = known.get(str(getattr(level, "name", level)))
-        if what not in CAPABILITIES or wanted is None:
-            raise InvalidInputError(
-                f"{what}={level!r} is not a level of a capability: expected one of {tuple(known)} "
-                f"for one of {CAPABILITIES}."
-            )
+        if wanted is None:
+            raise InvalidInputError(f"{what} is {level!r}, expected one of {tuple(known)}.")
         classes = {name: cls for name, cls in classes.items() if _has(cls, what, wanted)}
     return classes
 

@@ -2,6 +2,7 @@
 
 from abc import ABC
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -98,8 +99,40 @@ def _is(what: str, how: str) -> _Declared[bool]:
     return _Declared(lambda self: self._level(what) in levels, doc)
 
 
+@dataclass(frozen=True)
+class Traits:
+    """What an algorithm is for, and how it goes about it.
+
+    Parameters
+    ----------
+    purpose : str
+        One sentence: for which problems one takes it.
+    noise : bool, default False
+        Whether it reckons with noise in the values.
+    parallel : bool, default False
+        Whether it asks for several points at a time, those of differences included.
+    global_search : bool, default False
+        Whether it searches for more than the minimum next to the start.
+    random : bool, default False
+        Whether it draws random numbers, so that its way depends on the seed.
+    """
+
+    purpose: str = ""
+    noise: bool = False
+    parallel: bool = False
+    global_search: bool = False
+    random: bool = False
+
+
+#: The names of the traits that are true or false.
+TRAITS = ("noise", "parallel", "global_search", "random")
+
+
 class Declaring(ABC):
     """Something that declares what it can take, by the attribute ``support_levels``."""
+
+    #: What it is for, and how it goes about it.
+    traits = Traits()
 
     #: A level for each of the capabilities; one that is absent is not supported, except residuals.
     support_levels: SupportLevels

@@ -13,7 +13,7 @@ from optimizers.describe import (
     option_table,
 )
 from optimizers.options.settings import RUN_SETTINGS, CommonSettings, RunSettings
-from optimizers.support import CAPABILITIES
+from optimizers.support import CAPABILITIES, TRAITS
 
 CLASSES = pytest.mark.parametrize("cls", available().values(), ids=lambda cls: cls.__name__)
 
@@ -107,8 +107,8 @@ def test_capabilities_are_the_levels_that_the_class_declares(cls):
 
 def test_the_capability_table_has_a_row_for_each_optimizer():
     head, *rows = [line.split() for line in capability_table().splitlines()]
-    assert head == ["optimizer", *CAPABILITIES]
-    assert {row[0]: tuple(row[1:]) for row in rows} == {
+    assert head == ["optimizer", *CAPABILITIES, *TRAITS, "purpose"]
+    assert {row[0]: tuple(row[1 : 1 + len(CAPABILITIES)]) for row in rows} == {
         name: capabilities(cls) for name, cls in available().items()
     }
 

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 import optimizers
@@ -72,3 +73,71 @@ def test_an_unknown_name_is_an_error_with_the_nearest():
         find("LBFGS")
     with pytest.raises(InvalidInputError, match=r"Known: .*TNC"):
         find("")
+
+
+# By what they can.
+
+
+def bowl(x):
+    return float((x - 0.3) @ (x - 0.3)) + 1.0
+
+
+def test_classes_are_chosen_by_what_they_can():
+    assert list(available(constraints="supported", gradient="supported")) == [
+        "SLSQP",
+        "TrustConstr",
+    ]
+    assert list(available(noise=True, random=False)) == ["NFT", "NoisyLBFGSB"]
+    assert list(available(global_search=True)) == ["P_BFGS", "UMDA"]
+    assert not available(global_search=True, constraints="supported")
+    assert set(available(parallel=False)) == {"COBYLA", "COBYQA", "NELDER_MEAD", "POWELL"}
+    assert available(noise=None) == available()
+
+
+def test_what_cannot_be_asked_is_an_error():
+    with pytest.raises(InvalidInputError, match="noise is 'yes', expected True or False"):
+        available(noise="yes")
+    with pytest.raises(InvalidInputError, match="bounds is 'maybe', expected one of"):
+        available(bounds="maybe")
+    with pytest.raises(TypeError, match="speed"):
+        available(speed=True)
+
+
+@pytest.mark.parametrize("name", available())
+def test_each_class_says_what_it_is_for(name):
+    purpose = available()[name].traits.purpose
+    assert 10 < len(purpose) < 90
+    assert purpose.endswith(".")
+
+
+def walked(cls, seed):
+    """Return the waves of a run."""
+    waves = []
+
+    @optimizers.vectorized
+    def fun(points):
+        waves.append(points.copy())
+        return np.array([bowl(x) for x in points])
+
+    cls().minimize(fun, [1.0, 2.0], seed=seed, maxfun=60, noise=0)
+    return waves
+
+
+# Those that need neither a gradient, a Hessian nor residuals to run.
+NEEDY = [available(**{what: "required"}) for what in ("gradient", "hessian", "residuals")]
+PLAIN = sorted(available().keys() - {"QNSPSA"}.union(*NEEDY))
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_the_traits_are_those_of_the_runs(name):
+    cls = available()[name]
+    one, other = walked(cls, 1), walked(cls, 2)
+    assert (max(map(len, one)) > 1) == cls.traits.parallel
+    is_same = len(one) == len(other) and all(map(np.array_equal, one, other))
+    assert is_same == (not cls.traits.random)
+
+
+def test_completion_has_the_classes_and_nothing_else():
+    assert dir(optimizers.algorithms) == sorted(available())
+    for name, cls in available().items():
+        assert getattr(optimizers.algorithms, name) is cls

@@ -34,6 +34,7 @@ from optimizers.problems import h2
 from optimizers.registry import find
 from optimizers.result import OptimizerResult, replayed_words
 from optimizers.run.observers import History, Table
+from optimizers.support import CAPABILITIES, TRAITS, SupportLevel
 
 #: What of a command line decides about the run.
 _COMMAND = ("fun", "x0", "bounds", "jac", "optimizer", "options", "shots")
@@ -143,7 +144,23 @@ def _parser() -> argparse.ArgumentParser:
     past.add_argument("--csv", action="store_true", help="as comma-separated values")
     past.set_defaults(run=_history)
 
-    table = commands.add_parser("list", help="what each optimizer can take")
+    table = commands.add_parser(
+        "list",
+        help="what each optimizer can take, and what it is for",
+        description="The optimizers: what each can take, and what it is for. Options leave only "
+        "those that fit.",
+    )
+    for what in CAPABILITIES:
+        table.add_argument(
+            f"--{what.replace('_', '-')}",
+            nargs="?",
+            const=SupportLevel.supported.name,
+            choices=[level.name for level in SupportLevel],
+            metavar="LEVEL",
+            help="only those of that level; supported (the default) is that of required too",
+        )
+    for what in TRAITS:
+        table.add_argument(f"--{what.replace('_', '-')}", action=argparse.BooleanOptionalAction)
     table.set_defaults(run=_list)
 
     show = commands.add_parser("show", help="an optimizer's options")
@@ -365,7 +382,8 @@ def _report(result: OptimizerResult, exact: float | None, out: TextIO) -> None:
 
 
 def _list(given: argparse.Namespace, out: TextIO) -> int:
-    print(capability_table(), file=out)
+    wanted = {what: getattr(given, what) for what in (*CAPABILITIES, *TRAITS)}
+    print(capability_table(**wanted), file=out)
     return CONVERGED
 
 

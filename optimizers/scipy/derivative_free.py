@@ -7,6 +7,7 @@ from typing import Any
 from typing_extensions import Unpack
 
 from optimizers.scipy.scipy_optimizer import SciPyOptimizer, SciPySettings
+from optimizers.support import Traits
 
 
 class COBYLA(SciPyOptimizer):
@@ -22,6 +23,8 @@ class COBYLA(SciPyOptimizer):
     >>> COBYLA().minimize(lambda x: (x[0] - 1) ** 2 + (x[1] + 2) ** 2, [0.0, 0.0]).x.round(2)
     array([ 1., -2.])
     """
+
+    traits = Traits("Constraints without gradients, a few variables.")
 
     _method_name = "COBYLA"
 
@@ -49,6 +52,10 @@ class COBYQA(SciPyOptimizer):
     >>> COBYQA().minimize(lambda x: (x[0] - 1) ** 2 + (x[1] + 2) ** 2, [0.0, 0.0]).x.round(2)
     array([ 1., -2.])
     """
+
+    traits = Traits(
+        "Few evaluations without gradients, up to some tens of variables; constraints too."
+    )
 
     _method_name = "COBYQA"
 
@@ -79,6 +86,8 @@ class NELDER_MEAD(SciPyOptimizer):  # noqa: N801  # Qiskit's name
     array([ 1., -2.])
     """
 
+    traits = Traits("A few variables and rough values; robust, not quick.")
+
     _method_name = "Nelder-Mead"
 
     def __init__(
@@ -108,6 +117,8 @@ class POWELL(SciPyOptimizer):
     >>> POWELL().minimize(lambda x: (x[0] - 1) ** 2 + (x[1] + 2) ** 2, [0.0, 0.0]).x.round(2)
     array([ 1., -2.])
     """
+
+    traits = Traits("Values without gradients that are smooth along each direction; bounds too.")
 
     _method_name = "Powell"
 

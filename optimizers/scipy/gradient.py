@@ -11,6 +11,7 @@ from optimizers.gradients.differences import Differences
 from optimizers.gradients.source import GradientSource
 from optimizers.problem.problem import Problem
 from optimizers.scipy.scipy_optimizer import BudgetedSettings, SciPyOptimizer, SciPySettings
+from optimizers.support import Traits
 
 #: The step that TNC's constructor names by default, as Qiskit's: it stands for none given.
 _NO_STEP = 1e-8
@@ -35,6 +36,10 @@ class TNC(SciPyOptimizer):
     >>> TNC().minimize(lambda x: (x[0] - 1) ** 2 + (x[1] + 2) ** 2, [0.0, 0.0]).x.round(2)
     array([ 1., -2.])
     """
+
+    traits = Traits(
+        "Smooth, with bounds, many variables: curvature from gradients alone.", parallel=True
+    )
 
     _method_name = "TNC"
 
@@ -86,6 +91,10 @@ class LBFGSB(SciPyOptimizer):
     array([ 1., -2.])
     """
 
+    traits = Traits(
+        "Smooth, with or without bounds, any number of variables: the first to try.", parallel=True
+    )
+
     _method_name = "L-BFGS-B"
 
     def __init__(
@@ -114,6 +123,10 @@ class CG(SciPyOptimizer):
     >>> CG(maxiter=200).minimize(lambda x: (x[0] - 1) ** 2 + (x[1] + 2) ** 2, [0.0, 0.0]).x.round(2)
     array([ 1., -2.])
     """
+
+    traits = Traits(
+        "Smooth and very many variables: it keeps no more than a few vectors.", parallel=True
+    )
 
     _method_name = "CG"
 
@@ -144,6 +157,10 @@ class BFGS(SciPyOptimizer):
     array([ 1., -2.])
     """
 
+    traits = Traits(
+        "Smooth, without bounds, up to a thousand variables: few iterations.", parallel=True
+    )
+
     _method_name = "BFGS"
 
     def __init__(
@@ -173,6 +190,10 @@ class SLSQP(SciPyOptimizer):
     array([ 1., -2.])
     """
 
+    traits = Traits(
+        "Smooth, with constraints, up to some hundred variables: few evaluations.", parallel=True
+    )
+
     _method_name = "SLSQP"
 
     def __init__(
@@ -201,6 +222,11 @@ class TrustConstr(SciPyOptimizer):
     >>> TrustConstr().minimize(lambda x: (x[0] - 1) ** 2 + (x[1] + 2) ** 2, [0.0, 0.0]).x.round(2)
     array([ 1., -2.])
     """
+
+    traits = Traits(
+        "Smooth, with constraints, many variables or sparse derivatives; Hessians help.",
+        parallel=True,
+    )
 
     _method_name = "trust-constr"
 

@@ -9,6 +9,7 @@ from typing_extensions import Unpack
 
 from optimizers._types import ArrayLike
 from optimizers.scipy.scipy_optimizer import SciPyOptimizer, SciPySettings
+from optimizers.support import Traits
 
 
 class _LeastSquares(SciPyOptimizer):
@@ -53,6 +54,10 @@ class TRF(_LeastSquares):
     array([1., 1.])
     """
 
+    traits = Traits(
+        "Fits: residuals, with bounds, many variables or a sparse Jacobian.", parallel=True
+    )
+
     _method_name = "trf"
 
 
@@ -72,5 +77,7 @@ class DOGBOX(_LeastSquares):
     >>> DOGBOX().minimize(fun, [-1.2, 1.0], bounds=[(None, 0.8), (None, None)]).x.round(6)
     array([0.8 , 0.64])
     """
+
+    traits = Traits("Fits: residuals, with bounds, few variables.", parallel=True)
 
     _method_name = "dogbox"

@@ -8,6 +8,7 @@ from typing_extensions import Unpack
 
 from optimizers.scipy.methods import METHODS
 from optimizers.scipy.scipy_optimizer import SciPyOptimizer, SciPySettings
+from optimizers.support import Traits
 
 
 class NewtonCG(SciPyOptimizer):
@@ -23,6 +24,8 @@ class NewtonCG(SciPyOptimizer):
     >>> NewtonCG().minimize(rosen, [-1.2, 1.0], rosen_der).x.round(3)
     array([1., 1.])
     """
+
+    traits = Traits("Smooth, with products of the Hessian, many variables.", parallel=True)
 
     _method_name = "Newton-CG"
 
@@ -73,6 +76,8 @@ class Dogleg(TrustRegion):
     array([1., 1.])
     """
 
+    traits = Traits("Smooth and convex, with the Hessian.", parallel=True)
+
     _method_name = "dogleg"
 
 
@@ -89,6 +94,8 @@ class TrustNCG(TrustRegion):
     >>> TrustNCG().minimize(rosen, [-1.2, 1.0], rosen_der, hess=rosen_hess).x.round(3)
     array([1., 1.])
     """
+
+    traits = Traits("Smooth, with the Hessian or its products, many variables.", parallel=True)
 
     _method_name = "trust-ncg"
 
@@ -107,6 +114,8 @@ class TrustExact(TrustRegion):
     array([1., 1.])
     """
 
+    traits = Traits("Smooth, with the Hessian, few variables: few iterations.", parallel=True)
+
     _method_name = "trust-exact"
 
 
@@ -123,5 +132,7 @@ class TrustKrylov(TrustRegion):
     >>> TrustKrylov().minimize(rosen, [-1.2, 1.0], rosen_der, hess=rosen_hess).x.round(3)
     array([1., 1.])
     """
+
+    traits = Traits("Smooth, with the Hessian or its products, hard subproblems.", parallel=True)
 
     _method_name = "trust-krylov"

@@ -34,7 +34,7 @@ from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.run.observers import Observer
 from optimizers.run.run import Run
-from optimizers.support import SupportLevel, levels
+from optimizers.support import SupportLevel, Traits, levels
 from optimizers.variational.projection import stepped
 
 #: Averages of gradients ``m``, of their squares ``v`` and the largest of these ``v_eff``, each of
@@ -166,6 +166,10 @@ class ADAM(FlowOptimizer):
     >>> rest.x.tolist() == whole.x.tolist()
     True
     """
+
+    traits = Traits(
+        "Gradients that are estimates, as of mini-batches, many variables.", parallel=True
+    )
 
     _declared: tuple[Option, ...] = (
         Option("maxiter", 10000, limit(0)).means("Maximum number of steps."),
@@ -332,6 +336,8 @@ class AMSGRAD(ADAM):
     >>> AMSGRAD(maxiter=500, lr=0.1).minimize(fun, [3.0, 4.0], jac).x.round(3) + 0.0
     array([0., 0.])
     """
+
+    traits = Traits("As ADAM, where its steps grow again too soon.", parallel=True)
 
     _declared = redeclared(ADAM._declared, amsgrad=True)
 

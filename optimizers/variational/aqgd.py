@@ -19,7 +19,7 @@ from optimizers.options.table import TOLERANCE, Check, Option, limit, number, wh
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run.run import Run
-from optimizers.support import SupportLevel, levels
+from optimizers.support import SupportLevel, Traits, levels
 from optimizers.variational.projection import stepped
 
 #: The options of which there is one for each epoch.
@@ -75,6 +75,10 @@ class AQGD(FlowOptimizer):
     >>> result.success, round(result.fun, 3)
     (True, -1.857)
     """
+
+    traits = Traits(
+        "Circuits whose angles turn one Pauli rotation each; steps with momentum.", parallel=True
+    )
 
     _group_form = "stack"
     _declared: tuple[Option, ...] = (

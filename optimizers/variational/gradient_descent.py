@@ -16,7 +16,7 @@ from optimizers.options.table import TOLERANCE, Option, anything, limit, number
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run.run import Run
-from optimizers.support import SupportLevel, levels
+from optimizers.support import SupportLevel, Traits, levels
 from optimizers.variational.calibration import SeriesLike, check_series, series
 
 
@@ -36,6 +36,8 @@ class GradientDescent(FlowOptimizer):
     >>> result.success, result.x.round(5) + 0.0
     (True, array([0., 0.]))
     """
+
+    traits = Traits("Plain steps along the gradient, at a rate of your own.", parallel=True)
 
     _callback_form = ("nfev", "x", "fun", "stepsize")
 

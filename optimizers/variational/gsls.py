@@ -14,7 +14,7 @@ from optimizers.options.table import Option, limit, number, whole
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run.run import Run
-from optimizers.support import SupportLevel, levels
+from optimizers.support import SupportLevel, Traits, levels
 
 
 class GSLS(FlowOptimizer):
@@ -46,6 +46,10 @@ class GSLS(FlowOptimizer):
     >>> result.stop.name, result.x.round(3) + 0.0
     ('STEP', array([0., 0.]))
     """
+
+    traits = Traits(
+        "Values without gradients: random directions, all in one wave.", parallel=True, random=True
+    )
 
     _tolerances = ("min_gradient_norm",)
     _declared: tuple[Option, ...] = (

@@ -18,7 +18,7 @@ from optimizers.options.table import Option, limit, whole
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run.run import Run
-from optimizers.support import SupportLevel, levels
+from optimizers.support import SupportLevel, Traits, levels
 
 _HALF_PI = math.pi / 2
 _THIRD = 2 * math.pi / 3
@@ -107,6 +107,12 @@ class NFT(FlowOptimizer):
     >>> round(result.fun, 6), result.nfev  # two an iteration, two resets, and the end
     (-1.857275, 123)
     """
+
+    traits = Traits(
+        "Circuits whose values are sinusoids of each angle; shots, small budgets.",
+        noise=True,
+        parallel=True,
+    )
 
     _declared: tuple[Option, ...] = (
         Option("maxiter", None, limit(0)).means(

@@ -20,7 +20,7 @@ from optimizers.problem.problem import Problem
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 from optimizers.scipy import LBFGSB
-from optimizers.support import SupportLevel, levels
+from optimizers.support import SupportLevel, Traits, levels
 from optimizers.variational.measuring import Measuring, first_look, told_error
 from optimizers.variational.noisy_search import NoisySearch
 
@@ -82,6 +82,12 @@ class NoisyLBFGSB(FlowOptimizer):
     >>> abs(result.fun - h2()(result.x)) < 4 * result.fun_error
     True
     """
+
+    traits = Traits(
+        "Smooth functions seen through noise, such as shots: the best end by waves.",
+        noise=True,
+        parallel=True,
+    )
 
     handles_noise = True
     _tolerances = ("gtol",)

@@ -26,6 +26,7 @@ from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 from optimizers.scipy.options import like
 from optimizers.scipy.scipy_optimizer import BudgetedSettings, SciPyOptimizer
+from optimizers.support import Traits
 
 #: How many further starts there are by default, whatever the machine.
 _FURTHER = 3
@@ -67,6 +68,13 @@ class P_BFGS(SciPyOptimizer):  # noqa: N801  # Qiskit's name
     >>> result.x.round(1), len(result.results), result.nfev == result.results.nfev
     (array([-1., -1.]), 8, True)
     """
+
+    traits = Traits(
+        "Several minima: L-BFGS-B from the start and random ones, all in one wave.",
+        parallel=True,
+        global_search=True,
+        random=True,
+    )
 
     _method_name = "L-BFGS-B"
     _declared: tuple[Option, ...] = (

@@ -23,6 +23,7 @@ from optimizers.flow import FlowOptimizer, FlowSettings, Products
 from optimizers.options.table import Check, Option, redeclared, refused
 from optimizers.problem.problem import Problem
 from optimizers.run.run import Run
+from optimizers.support import Traits
 from optimizers.variational.calibration import Asking, SeriesLike, check_pair
 from optimizers.variational.perturbations import Probes
 from optimizers.variational.spsa import SPSA
@@ -66,6 +67,13 @@ class QNSPSA(SPSA):
     >>> bool(result.fun - energy.ground_energy < 0.05)
     True
     """
+
+    traits = Traits(
+        "Circuits under noise, of which the fidelity of two states can be had.",
+        noise=True,
+        parallel=True,
+        random=True,
+    )
 
     _shifts_are_asked: ClassVar[bool] = False
     # What SPSA has as options, and the natural gradient does not, as in Qiskit.

@@ -32,7 +32,7 @@ from optimizers.problem.bounds import as_start
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run.run import Run
-from optimizers.support import SupportLevel, levels
+from optimizers.support import SupportLevel, Traits, levels
 from optimizers.variational.calibration import (
     PAIRS,
     Asking,
@@ -100,6 +100,13 @@ class SPSA(FlowOptimizer):
     >>> bool(h2()(result.x) - h2().ground_energy < 0.05)
     True
     """
+
+    traits = Traits(
+        "Noise and small budgets: two points a step, however many variables.",
+        noise=True,
+        parallel=True,
+        random=True,
+    )
 
     _callback_form = ("nfev", "x", "fun", "stepsize", "accepted")
     _group_form = "batch"

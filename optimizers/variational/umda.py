@@ -14,7 +14,7 @@ from optimizers.options.table import Option, limit, number, whole
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run.run import Run
-from optimizers.support import SupportLevel, levels
+from optimizers.support import SupportLevel, Traits, levels
 
 #: The standard deviation of the first generation, and the least of all others.
 _SPREAD = 0.5
@@ -55,6 +55,13 @@ class UMDA(FlowOptimizer):
     >>> result.stop.name, result.x.round(1)
     ('FUN', array([1., 1.]))
     """
+
+    traits = Traits(
+        "Many minima and cheap values: a population in one wave.",
+        parallel=True,
+        global_search=True,
+        random=True,
+    )
 
     _callback_form = ("nfev", "x", "fun")
 

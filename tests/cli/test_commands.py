@@ -252,3 +252,13 @@ def test_the_history_of_many_runs_names_each(tmp_path):
     assert {"0:0", "0:1", "1:0", "1:1"} <= set(numbers)
     code, out = ran("resume", path, "--fun", "bowl.py:bowl")
     assert code == USAGE
+
+
+def test_the_list_has_those_that_fit(capsys):
+    assert main(["list", "--constraints", "--no-parallel"]) == CONVERGED
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["optimizer", "COBYLA", "COBYQA"]
+    assert lines[1].endswith(optimizers.COBYLA.traits.purpose)
+    assert main(["list", "--bounds", "ignored", "--hessian", "ignored"]) == CONVERGED
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["optimizer", "BFGS", "CG"]

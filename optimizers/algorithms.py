@@ -1,0 +1,69 @@
+"""The optimizers and nothing else, for completion: ``optimizers.algorithms.`` and the Tab key."""
+
+from optimizers.scipy import (
+    BFGS,
+    CG,
+    COBYLA,
+    COBYQA,
+    DOGBOX,
+    LBFGSB,
+    NELDER_MEAD,
+    POWELL,
+    SLSQP,
+    TNC,
+    TRF,
+    Dogleg,
+    NewtonCG,
+    TrustConstr,
+    TrustExact,
+    TrustKrylov,
+    TrustNCG,
+)
+from optimizers.variational import (
+    ADAM,
+    AMSGRAD,
+    AQGD,
+    GSLS,
+    NFT,
+    P_BFGS,
+    QNSPSA,
+    SPSA,
+    UMDA,
+    GradientDescent,
+    NoisyLBFGSB,
+)
+
+__all__ = [
+    "ADAM",
+    "AMSGRAD",
+    "AQGD",
+    "BFGS",
+    "CG",
+    "COBYLA",
+    "COBYQA",
+    "DOGBOX",
+    "GSLS",
+    "LBFGSB",
+    "NELDER_MEAD",
+    "NFT",
+    "POWELL",
+    "P_BFGS",
+    "QNSPSA",
+    "SLSQP",
+    "SPSA",
+    "TNC",
+    "TRF",
+    "UMDA",
+    "Dogleg",
+    "GradientDescent",
+    "NewtonCG",
+    "NoisyLBFGSB",
+    "TrustConstr",
+    "TrustExact",
+    "TrustKrylov",
+    "TrustNCG",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
