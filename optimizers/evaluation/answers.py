@@ -25,6 +25,9 @@ REJECT = 'on_failure="reject" treats such points as worse than all others.'
 DIFFERENCES = "The gradient source"
 
 
+_JOINT = "If that is the gradient, say jac=True."
+
+
 class PlusInfinityError(NonFiniteValueError):
     """The value +inf: of a point that is worse than all others. It never leaves a run."""
 
@@ -236,6 +239,8 @@ def as_answer(raw: Any, count: int, n: int, dtype: type[np.generic] = np.float64
     """
     if dtype is np.complex128:
         return as_values(raw, count, dtype)
+    if count == 1 and isinstance(raw, tuple | list) and len(raw) == 2:
+        _check_no_gradient(raw[0], raw[1], n)
     array = as_numeric(raw, "fun", dtype)
     if array.size == count:
         return array.reshape(count)
@@ -249,6 +254,19 @@ def as_answer(raw: Any, count: int, n: int, dtype: type[np.generic] = np.float64
     for error in errors.tolist():
         _checked(error)
     return joined_answer(values, errors)
+
+
+def _check_no_gradient(value: Any, second: Any, n: int) -> None:
+    """Raise an InvalidValueError if what is behind a value is rather a gradient than its error."""
+    try:
+        shapes = np.shape(value), np.shape(second)
+    except ValueError:  # a ragged list
+        return
+    is_array = shapes[1] != () and (n > 1 or shapes[0] == ())
+    if is_array and list(map(math.prod, shapes)) == [1, n]:
+        raise InvalidValueError(
+            f"fun returned a number and {n} in an array, expected a value alone. {_JOINT}"
+        )
 
 
 def values_of(answer: NDArray[Any]) -> NDArray[Any]:
@@ -292,6 +310,6 @@ def _checked(error: float) -> float:
     if error < 0 or error == math.inf:
         raise InvalidValueError(
             f"fun returned the standard error {error}, expected a finite number >= 0, or NaN where "
-            "it is not known."
+            f"it is not known. {_JOINT}"
         )
     return error

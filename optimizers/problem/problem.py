@@ -186,6 +186,10 @@ def _is_given(constraints: ConstraintsLike) -> bool:
 _ARGUMENTS = {"gradient": "jac", "initial_point": "x0", "hessian": "hess or hessp"}
 
 
+#: Which optimizers take what most do not.
+_ABLE = {"constraints": "COBYLA, COBYQA, SLSQP or TrustConstr"}
+
+
 def _is_used(name: str, what: str, levels: SupportLevels, is_given: bool) -> bool:
     """Return whether the algorithm uses what is given; an error or a warning if it does not."""
     level = levels.get(what, absent_level(what))
@@ -195,9 +199,7 @@ def _is_used(name: str, what: str, levels: SupportLevels, is_given: bool) -> boo
     if not is_given or level >= SupportLevel.supported:
         return is_given
     if level == SupportLevel.not_supported:
-        raise CapabilityError(
-            f"{name} cannot honor {argument}: leave it out, or take an optimizer that does "
-            "(python -m optimizers list)."
-        )
+        able = _ABLE.get(what, f"one of available({what}='supported')")
+        raise CapabilityError(f"{name} cannot honor {argument}: leave it out, or take {able}.")
     warn_user(f"{name} ignores {argument}: the result does not depend on it.")
     return False

@@ -18,9 +18,9 @@ class StopRun(BaseException):
     A BaseException, so that no ``except Exception`` of a solver's can swallow it.
     """
 
-    def __init__(self, reason: StopReason) -> None:
+    def __init__(self, reason: StopReason, advice: str = "") -> None:
         super().__init__(reason.sentence)
-        self.reason = reason
+        self.reason, self.advice = reason, advice
 
 
 class Patience:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizers._types import Array
-from optimizers.errors import NonFiniteValueError
+from optimizers.errors import NonFiniteValueError, warn_user
 from optimizers.evaluation.answers import DIFFERENCES, check_jacobian
 from optimizers.evaluation.wave import Block, Question, probed
 from optimizers.gradients.plan import Plan
@@ -136,14 +136,21 @@ class Questions:
             costs = itertools.accumulate(1 + len(plan.points) for plan in plans)
             count = sum(cost <= left for cost in costs)
         if count == 0:
-            self._spend_last(xs[0])
+            self._spend_last(xs[0], plans)
         return count
 
-    def _spend_last(self, x: Array) -> NoReturn:
+    def _spend_last(self, x: Array, plans: Sequence[Plan]) -> NoReturn:
         """End the run, whose budget is too small for a gradient at ``x``, with the value there."""
         if self.budget.left and not self.memory.last.is_at(x) and self.memory.lookup(x) is None:
             self.ask([x])
-        raise StopRun(StopReason.MAXFUN)
+        advice = ""
+        if plans and not self.budget.ndifferences:  # the first: the run can do nothing
+            advice = (
+                f"A gradient by differences takes {len(plans[0].points)} points; "
+                f"{self.budget.left:.0f} are left: give jac, or raise maxfun."
+            )
+            warn_user(advice)
+        raise StopRun(StopReason.MAXFUN, advice)
 
     # From a question to answers.
 

@@ -343,7 +343,7 @@ class Run:
                 return self._shown(self._finished(solve(self)))
             except StopRun as stop:
                 release(stop)
-                return self._shown(self.stopped(stop.reason))
+                return self._shown(self.stopped(stop.reason, advice=stop.advice))
         except BaseException as error:
             if self._returns_on_interrupt and isinstance(error, KeyboardInterrupt):
                 return self.stopped(StopReason.INTERRUPTED, is_broken=True)
@@ -388,7 +388,9 @@ class Run:
         )
         return result
 
-    def stopped(self, reason: StopReason, *, is_broken: bool = False) -> OptimizerResult:
+    def stopped(
+        self, reason: StopReason, *, is_broken: bool = False, advice: str = ""
+    ) -> OptimizerResult:
         """Return the result of a run that was stopped: its best point.
 
         With `is_broken`, an error ended it, and no other is raised here; see :meth:`result`.
@@ -397,7 +399,7 @@ class Run:
         at = self.memory.halted if self.waves.propagates_nonfinite else None
         result = self.result(at or self.memory.best, is_broken=is_broken)
         success = reason in SUCCESSES and self.memory.best_violation <= FEASIBLE
-        words = f"{'Ended' if success else 'Stopped'}: {reason.sentence}."
+        words = f"{'Ended' if success else 'Stopped'}: {reason.sentence}. {advice}".rstrip()
         result.update(success=success, status=0 if success else -1, message=words, stop=reason)
         return result
 

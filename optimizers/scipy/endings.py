@@ -25,7 +25,8 @@ def tell_as_scipy(info: Method, run: Run, result: OptimizerResult) -> None:
     if result.stop is StopReason.CALLBACK:
         result.status, result.message = info.callback_ending
     elif result.status == -1 and result.stop in _WORDS and result.stop in codes:
-        result.status, result.message = codes[result.stop], _WORDS[result.stop]
+        result.status, words = codes[result.stop], f"Stopped: {result.stop.sentence}."
+        result.message = result.message.replace(words, _WORDS[result.stop])
     if result.jac is not None and _takes_out(info, problem):
         assert problem.lower is not None
         result.jac = np.where(problem.lower == problem.upper, np.nan, result.jac)

@@ -1,0 +1,103 @@
+"""What is said where people stumble."""
+
+import numpy as np
+import pytest
+from scipy.optimize import rosen, rosen_der
+
+import optimizers
+from optimizers import (
+    LBFGSB,
+    SPSA,
+    CapabilityError,
+    InvalidValueError,
+    OptimizerWarning,
+    StopReason,
+    UnknownOptionError,
+    available,
+    minimize,
+)
+from optimizers.problems import h2
+
+START = [1.3, 0.7]
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda x: LBFGSB().minimize(rosen, x, maxfun=50),
+        lambda x: minimize(rosen, x, maxfun=50),
+        lambda x: LBFGSB().minimize_many(rosen, [x], maxfun=50)[0],
+    ],
+)
+def test_a_budget_too_small_for_one_gradient_is_said(run):
+    words = "A gradient by differences takes 100 points; 49 are left: give jac, or raise maxfun."
+    with pytest.warns(OptimizerWarning, match="give jac, or raise maxfun") as caught:
+        result = run(np.ones(100))
+    assert words in str(caught[0].message)
+    assert words in result.message
+    assert result.stop is StopReason.MAXFUN
+    assert result.nfev == 1
+
+
+def test_a_budget_that_ends_later_says_nothing_of_gradients():
+    result = LBFGSB().minimize(rosen, START, maxfun=5)
+    assert "differences" not in result.message
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+@pytest.mark.parametrize("kind", [tuple, list])
+@pytest.mark.parametrize("workers", [None, "threads"])
+def test_a_gradient_that_was_not_announced_is_named(n, kind, workers):
+    from concurrent.futures import ThreadPoolExecutor
+
+    def both(x):
+        return kind((float(x @ x), 2 * x))
+
+    with ThreadPoolExecutor(1) as pool, pytest.raises(InvalidValueError, match="say jac=True"):
+        minimize(both, np.ones(n), method="Nelder-Mead", workers=pool if workers else None)
+
+
+def test_a_negative_standard_error_may_be_a_gradient():
+    with pytest.raises(InvalidValueError, match="say jac=True"):
+        minimize(lambda x: (x[0] ** 2, 2 * x[0]), [-1.0])
+
+
+@pytest.mark.parametrize("kind", [float, np.float64, np.array])
+def test_a_standard_error_is_a_number_beside_a_number(kind):
+    result = minimize(lambda x: (kind(x[0] ** 2), kind(1e-9)), [1.0])
+    assert result.x == pytest.approx([0.0], abs=1e-6)
+
+
+def test_a_group_of_one_tells_errors_too():
+    energy = h2(shots=100, noise_seed=1)
+    grouped = optimizers.vectorized(
+        lambda points: ((points[:, 0] - 1) ** 2, np.full(len(points), 0.1))
+    )
+    assert SPSA(maxiter=20, seed=1).minimize(grouped, [3.0]).nit == 20
+    assert SPSA(maxiter=5, seed=1).minimize(energy, energy.x0).nit == 5
+
+
+@pytest.mark.parametrize(
+    "name", sorted(available().keys() - available(constraints="supported").keys())
+)
+def test_who_takes_no_constraints_names_those_that_do(name):
+    cls = available()[name]
+    jac = None if cls().is_gradient_ignored else rosen_der
+    with pytest.raises(CapabilityError, match="cannot honor constraints") as caught:
+        cls().minimize(rosen, START, jac, constraints={"type": "eq", "fun": sum})
+    for able in available(constraints="supported"):
+        assert able in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("typo", "meant"), [("bound", "bounds"), ("constraint", "constraints"), ("hes", "hess")]
+)
+def test_arguments_are_suggested_too(typo, meant):
+    with pytest.raises(UnknownOptionError, match=f"Did you mean '{meant}'"):
+        LBFGSB().minimize(rosen, START, **{typo: None})
+
+
+def test_a_class_in_another_spelling_is_suggested_by_python():
+    with pytest.raises(AttributeError) as caught:
+        _ = optimizers.TrustConst
+    assert (caught.value.name, caught.value.obj) == ("TrustConst", optimizers)
