@@ -116,13 +116,14 @@ def _choice(
     """Return the name of the method for a problem, and why it is taken."""
     if not (constraints is None or (isinstance(constraints, list | tuple) and not constraints)):
         return "SLSQP", "there are constraints"
+    is_large = np.size(x0) > _LARGE
+    if callable(fun) and loss_of(fun) is not None:
+        return "TRF" if is_large else "LM", "the objective returns residuals"
     if noise:
         return "NoisyLBFGSB", "the values have noise"
-    if callable(fun) and loss_of(fun) is not None:
-        return "TRF", "the objective returns residuals"
     if bounds is not None:
         return "L-BFGS-B", "there are bounds"
-    if np.size(x0) > _LARGE:
+    if is_large:
         return "L-BFGS-B", f"there are more than {_LARGE} variables, and it keeps no matrix of them"
     return "BFGS", "there are neither bounds nor constraints"
 

@@ -1,5 +1,6 @@
 """The optimizers and nothing else, for completion: ``optimizers.algorithms.`` and the Tab key."""
 
+from optimizers.fitting import LM
 from optimizers.scipy import (
     BFGS,
     CG,
@@ -44,6 +45,7 @@ __all__ = [
     "DOGBOX",
     "GSLS",
     "LBFGSB",
+    "LM",
     "NELDER_MEAD",
     "NFT",
     "POWELL",

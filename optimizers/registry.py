@@ -49,8 +49,9 @@ def available(
     ['ADAM', 'AMSGRAD', 'AQGD']
     >>> list(available(residuals="required", constraints="not_supported"))
     ['DOGBOX', 'LM', 'TRF']
-    >>> for name, cls in available(noise=True, random=False).items():
+    >>> for name, cls in available(noise=True, random=False, residuals="supported").items():
     ...     print(f"{name}: {cls.traits.purpose}")
+    LM: Fits: residuals, with or without bounds, up to a thousand variables; first to try.
     NFT: Circuits whose values are sinusoids of each angle; shots, small budgets.
     NoisyLBFGSB: Smooth functions seen through noise, such as shots: the best end by waves.
     """

@@ -29,6 +29,7 @@ from optimizers.problems import h2
 
 START = [1.3, 0.7]
 NEEDS_MORE = {"Dogleg", "NewtonCG", "TrustExact", "TrustKrylov", "TrustNCG", "QNSPSA"}
+FITS = set(available(residuals="required"))
 
 
 def bowl(x, *shift):
@@ -113,6 +114,14 @@ def test_without_a_method_one_is_chosen_and_the_result_says_why(further, method,
     assert reason in result.method_reason
 
 
+def test_residuals_are_fitted():
+    result = minimize(misses, [0.5, 2.0], bounds=[(-3, 3)] * 2)
+    assert result.success
+    assert result.x == pytest.approx([1.0, 1.0])
+    assert result.method == "LM"
+    assert "residuals" in result.method_reason
+
+
 def test_many_variables_need_a_method_without_matrices():
     result = minimize(bowl, np.ones(2000), jac=lambda x: 2 * x)
     assert result.success
@@ -137,7 +146,7 @@ def test_options_and_settings_are_told_by_name_in_either_place():
         minimize(bowl, START, options=3)
 
 
-@pytest.mark.parametrize("name", sorted(set(available()) - NEEDS_MORE))
+@pytest.mark.parametrize("name", sorted(set(available()) - NEEDS_MORE - FITS))
 def test_tol_has_a_meaning_for_every_class(name):
     loose, tight = (
         minimize(lambda x: bowl(x) + 1, START, method=available()[name], tol=tol, seed=1)
@@ -269,3 +278,13 @@ def test_a_setting_that_cannot_be_used_is_an_error(setting):
         LBFGSB(**setting)
     with pytest.raises(OptionError, match=next(iter(setting))):
         minimize(bowl, START, **setting)
+
+
+@pytest.mark.parametrize("name", sorted(FITS - NEEDS_MORE))
+def test_tol_has_a_meaning_for_fits(name):
+    @residuals
+    def far(x):  # which cannot all be zero
+        return np.array([*misses(x), np.exp(x[0] - x[1]) - 5])
+
+    loose, tight = (minimize(far, [5.0, 2.0], method=name, tol=tol) for tol in (0.5, 1e-12))
+    assert loose.nfev < tight.nfev

@@ -24,7 +24,7 @@ from optimizers.run.memory import Evaluation
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 from optimizers.scipy.options import LOSS_OPTIONS
-from optimizers.support import SupportLevel, levels
+from optimizers.support import SupportLevel, Traits, levels
 
 _EPS = float(np.finfo(np.float64).eps)
 _SIZES = expecting(
@@ -81,7 +81,13 @@ class LM(FlowOptimizer):
     (array([2.001, 0.497]), True)
     """
 
+    traits = Traits(
+        "Fits: residuals, with or without bounds, up to a thousand variables; first to try.",
+        noise=True,
+        parallel=True,
+    )
     handles_noise = True
+    _tolerances = ("xtol",)
 
     _declared: tuple[Option, ...] = (
         Option("xtol", 1e-7, number(0, ends="()")).means(
