@@ -66,7 +66,7 @@ class Search:
         n = site.probes.typical.size
         self._curvature = Curvature(n)
         self._radius = np.nan
-        # The change of the Jacobian by the last step, and the step.
+        # The Jacobian before the last step, and the step.
         self._change: tuple[Array, Array] | None = None
         self._updated = self._visits = self._failed = 0
         # How many bent steps are not tried, since the last ones brought nothing.
@@ -101,7 +101,7 @@ class Search:
         if not np.isfinite(start.cost):
             return StopReason.NO_PROGRESS
         m, n = start.raw.size, x.size
-        if m < n and not np.isfinite([site.probes.lower, site.probes.upper]).any():
+        if m < n and not site.probes.has_bounds:
             raise InvalidInputError(
                 f"fun returned {m} residuals of {n} variables, expected at least as many: LM takes "
                 "fewer only within bounds. Take TRF."
@@ -255,9 +255,11 @@ class Search:
         self._failed += not is_taken
         step = trial.x - at.x
         linear = site.jacobian @ step
-        error = trial.residuals - at.residuals - linear
-        miss = norm(error) / max(norm(linear), 1e-300)
-        is_odd = plan.short < _SHORT and miss > _MISSED
+        is_finite, miss = bool(np.isfinite(trial.cost)), np.inf
+        if is_finite:
+            error = trial.residuals - at.residuals - linear
+            miss = norm(error) / max(norm(linear), 1e-300)
+        is_odd = is_finite and plan.short < _SHORT and miss > _MISSED
         if was_measured and (is_odd or not is_taken) and (yield from self._finds_noise(is_odd)):
             self._radius, self._change = np.nan, None
             return None
@@ -269,7 +271,7 @@ class Search:
                 site.go(trial)
             yield from self._measure(True, known if is_taken and central else [])
             return None
-        if was_measured and not noise:
+        if was_measured and is_finite and not noise:
             fall = -float(linear @ (at.residuals + 0.5 * linear))
             self._curvature.judge(step, at.cost - trial.cost - fall)
         self._adapt(plan, trial, ratio, miss)
