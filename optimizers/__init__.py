@@ -40,6 +40,7 @@ _HOMES = {
     "plots": "plot_convergence",
     "portfolio.multistart": "Minimum MultistartResult multistart",
     "portfolio.race": "RaceResults race",
+    "problem.param": "Param",
     "registry": "available find",
     "result": "Best OptimizerResult StopReason",
     "run.observers": "History Progress Table",
@@ -116,6 +117,7 @@ if TYPE_CHECKING:  # what editors and type checkers see
         multistart as multistart,
     )
     from optimizers.portfolio.race import RaceResults as RaceResults, race as race
+    from optimizers.problem.param import Param as Param
     from optimizers.registry import available as available, find as find
     from optimizers.result import (
         Best as Best,

@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 from optimizers._arrays import check_memory
 from optimizers._types import ArrayLike, BoundsLike, Objective
-from optimizers.errors import warn_user
+from optimizers.errors import CapabilityError, warn_user
 from optimizers.evaluation.choose import evaluator_by
 from optimizers.evaluation.evaluator import Evaluator
-from optimizers.evaluation.marks import with_options
+from optimizers.evaluation.marks import is_vectorized, with_options
 from optimizers.evaluation.task import Form
 from optimizers.gradients.source import GradientSource, Jacobian
 from optimizers.journal.header import header_of
@@ -22,6 +22,7 @@ from optimizers.options.configured import Configured
 from optimizers.options.settings import MAXFUN, check_run_settings
 from optimizers.problem.derivatives import By, source_of
 from optimizers.problem.problem import Problem
+from optimizers.problem.translated import Shown
 from optimizers.result import OptimizerResult, in_words
 from optimizers.run.budget import Patience
 from optimizers.run.memory import FEASIBLE
@@ -43,6 +44,8 @@ class Composed(Configured, Declaring):
     _default_on_failure = "raise"
     #: How Qiskit's class of the same name hands over the points of a group.
     _group_form: ClassVar[Form] = "flat"
+    #: Whether variables are angles to the algorithm, as in circuits: they are not scaled.
+    takes_angles = False
     #: Whether the algorithm itself handles noise; any other is run in stages if there is some.
     handles_noise = False
 
@@ -106,7 +109,10 @@ class Composed(Configured, Declaring):
         advice = "take an optimizer that keeps no matrices, such as LBFGSB"
         check_memory(name, self._matrices(problem) * problem.n**2, advice)
         effective = self._effective_settings(settings)
-        callback = effective.get("callback")
+        callback, parameters = effective.get("callback"), problem.parameters
+        observers = [] if callback is None else [as_observer(callback, self._callback_form)]
+        if parameters is not None:
+            observers = [Shown(observe, parameters) for observe in observers]
         noise = effective.get("noise")
         if not (noise or self.handles_noise):  # to those that do, 0 says that there is none
             noise = None
@@ -117,6 +123,8 @@ class Composed(Configured, Declaring):
         source = self._differences(problem)
         if self._takes_differences(problem):
             source.check(problem.n)
+        if parameters is not None:
+            self._check_structure(problem, source, effective)
         maxfun = MAXFUN.checked(effective.get("maxfun"))
         return Run(
             problem,
@@ -128,10 +136,7 @@ class Composed(Configured, Declaring):
             on_failure=effective.get("on_failure") or self._default_on_failure,
             on_interrupt=effective.get("on_interrupt") or "raise",
             seed=effective.get("seed"),
-            observers=(
-                *self._watchers(),
-                *(() if callback is None else (as_observer(callback, self._callback_form),)),
-            ),
+            observers=(*self._watchers(), *observers),
             noise=noise,
             f_target=effective.get("f_target"),
             patience=self._patience(effective.get("patience"), problem.n),
@@ -142,6 +147,28 @@ class Composed(Configured, Declaring):
         if iterations is None and self._least_fall is None:
             return None
         return Patience(iterations or max(_PATIENCE, 2 * n), self._least_fall or 0.0)
+
+    def _check_structure(
+        self, problem: Problem, source: GradientSource, effective: dict[str, Any]
+    ) -> None:
+        """Raise a CapabilityError if variables in a structure are not what a run can take."""
+        name, parameters = type(self).__name__, problem.parameters
+        is_by_angles = self.takes_angles or (
+            self._takes_differences(problem) and source.takes_angles
+        )
+        if is_by_angles and parameters is not None and parameters.is_stretched:
+            what = name if self.takes_angles else type(source).__name__
+            raise CapabilityError(
+                f"{what} takes the variables for angles, and they were to be scaled or "
+                "transformed: leave out scale and transform."
+            )
+        is_flat = self._group_form == "flat" and not is_vectorized(problem.fun)
+        if is_flat and (self._max_evals_grouped or 1) > 1 and not effective.get("workers"):
+            raise CapabilityError(
+                f"{name} has max_evals_grouped={self._max_evals_grouped}, so that one call takes "
+                "several points in one flat vector, and x0 is in a structure: mark fun by "
+                "vectorized, or leave max_evals_grouped out."
+            )
 
     def _check_settings(self, settings: dict[str, Any]) -> None:
         """Make settings what a run gets, or raise an error if one cannot be used."""

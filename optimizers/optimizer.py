@@ -2,7 +2,7 @@
 
 import copy
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -23,6 +23,8 @@ from optimizers.journal.session import together
 from optimizers.lockstep.many import as_starts, minimize_many
 from optimizers.lockstep.results import OptimizerResults
 from optimizers.options.settings import IN_FLIGHT, RunSettings
+from optimizers.problem.parameters import starts_in
+from optimizers.problem.translated import showing, shown
 from optimizers.profiling import Profiling
 from optimizers.result import OptimizerResult
 from optimizers.run.outcome import Outcome, outcome_of
@@ -123,8 +125,11 @@ class Optimizer(Profiling, StaticHelpers):
             ``optimizer_result`` holds the result so far.
         """
         further = {"constraints": constraints, "hess": hess, "hessp": hessp}
+        further["scale"] = self._scale(settings)
         problem = self._problem(fun, x0, jac, bounds, **further)
-        return self._prepared(problem, dict(settings)).execute()
+        prepared = self._prepared(problem, dict(settings))
+        parameters = problem.parameters
+        return prepared.execute() if parameters is None else shown(parameters, prepared.execute)
 
     def stepper(
         self,
@@ -200,6 +205,7 @@ class Optimizer(Profiling, StaticHelpers):
             raise InvalidInputError(f"loss is {loss!r}, which is of residuals: add residuals=True.")
         effective, log = self._effective_settings(settings), None
         further = {"constraints": constraints, "hess": hess, "hessp": hessp}
+        further["scale"] = effective.get("scale")
         problem = self._problem(fun, x0, derivative, bounds, **further)
         evaluator = AskingEvaluator(problem.loss)
         if effective.get("journal") is None:
@@ -208,6 +214,8 @@ class Optimizer(Profiling, StaticHelpers):
             settings["seed"] = np.random.SeedSequence().entropy if seed is None else seed
             given: dict[str, Any] = {"x0": problem.x0, "jac": derivative}
             given["bounds"] = problem.bounds
+            if problem.parameters is not None:
+                given.update(copy.deepcopy({"x0": x0, "bounds": bounds}))
             given.update(settings, constraints=constraints, hess=hess, hessp=hessp)
             given.update(residuals=residuals, loss=loss, f_scale=f_scale)
             given["seed"] = copy.deepcopy(settings["seed"])
@@ -273,16 +281,27 @@ class Optimizer(Profiling, StaticHelpers):
         >>> [result.x.round(3).tolist() for result in results]
         [[1.0, 1.0], [-1.0, 1.0], [1.0, 1.0]]
         """
-        starts = as_starts(X0)
-        further = {"constraints": constraints, "hess": hess, "hessp": hessp}
-        problem = self._problem(fun, starts[0], jac, bounds, **further)
-        given = dict(settings)
+        given, scale = dict(settings), self._scale(settings)
+        nested = starts_in(X0, scale)
+        further = {"constraints": constraints, "hess": hess, "hessp": hessp, "scale": scale}
+        if nested is None:
+            starts = as_starts(X0)
+            problem = self._problem(fun, starts[0], jac, bounds, **further)
+        else:
+            problem = self._problem(fun, nested[0], jac, bounds, **further)
+        parameters = problem.parameters
+        if nested is not None and parameters is not None:
+            starts = np.array([problem.x0, *map(parameters.vector, nested[1:])])
         self._check_settings(given)
         evaluator, effective = self._evaluator(problem.fun, given), self._effective_settings(given)
         many = {"function": "minimize_many", "runs": len(starts), "X0": encoded(starts.ravel())}
-        with together(self, problem, evaluator, given, effective, many) as shared:
+        journaled = together(self, problem, evaluator, given, effective, many)
+        with showing(parameters), journaled as shared:
             how = given, effective, on_error
-            return minimize_many(self._prepared, shared, problem, starts, *how)
+            results = minimize_many(self._prepared, shared, problem, starts, *how)
+        if parameters is not None:
+            parameters.show(results)
+        return results
 
     async def minimize_async(
         self,
@@ -389,6 +408,10 @@ class Optimizer(Profiling, StaticHelpers):
         if result.jac is None:
             result.pop("jac", None)  # SciPy's results have the entry only with a gradient in it
         return result
+
+    def _scale(self, settings: Mapping[str, Any]) -> Any:
+        """Return the scale that the settings of a run mean."""
+        return self._effective_settings(dict(settings)).get("scale")
 
     def _solve(self, run: Run) -> Outcome:
         """Run the algorithm: ask ``run`` for values and gradients, and say how it ended."""

@@ -72,7 +72,7 @@ _QISKITS = ("x", "fun", "jac", "nfev", "njev", "nit")
 class Best(NamedTuple):
     """The best point of a run, ``x`` of shape (n,), and the objective's value there, ``fun``."""
 
-    x: Array
+    x: Any
     fun: float
 
 
@@ -85,8 +85,11 @@ class OptimizerResult(OptimizeResult):  # type: ignore[misc]  # SciPy is untyped
 
     Attributes
     ----------
-    x : ndarray of float64, shape (n,)
-        The solution.
+    x : ndarray of float64, shape (n,), or what ``x0`` is
+        The solution, in the structure of ``x0``, as are ``jac`` and ``best``; of a gradient, what
+        is fixed or tied has zeros. What else is by the variables is in the order of ``x_flat``.
+    x_flat : ndarray of float64, shape (n,)
+        The variables in one vector, without those that are fixed or tied.
     fun : float or None
         The objective at ``x``; None when nothing could be evaluated.
     jac : ndarray of float64, shape (n,), or None
@@ -160,9 +163,9 @@ class OptimizerResult(OptimizeResult):  # type: ignore[misc]  # SciPy is untyped
     array([ True])
     """
 
-    x: Array
+    x: Any
     fun: float | None
-    jac: Array | None
+    jac: Any
     nfev: int
     njev: int
     nhev: int
@@ -179,6 +182,12 @@ class OptimizerResult(OptimizeResult):  # type: ignore[misc]  # SciPy is untyped
     dof: int
     covariance: Array
     errors: Array
+
+    @property
+    def x_flat(self) -> Array:
+        """The free variables of ``x`` as a vector; ``x`` itself if that is a vector."""
+        flat: Array = self.get("x_flat", self.x)
+        return flat
 
     def __missing__(self, name: str) -> Any:
         """Return what is told of a fit; None for what Qiskit's results have until it is set."""
@@ -227,7 +236,7 @@ class OptimizerResult(OptimizeResult):  # type: ignore[misc]  # SciPy is untyped
         self._check_fit("confidence")
         found = errors(self, absolute_sigma=absolute_sigma)
         half = quantile(level, np.inf if absolute_sigma else self.dof) * found
-        return np.column_stack([self.x - half, self.x + half])
+        return np.column_stack([self.x_flat - half, self.x_flat + half])
 
     def profile(self, variables: Any, fun: Objective, optimizer: Any, **how: Any) -> Any:
         """Return confidence intervals by profile likelihood; see :meth:`Optimizer.profile`.
@@ -300,7 +309,7 @@ class OptimizerResult(OptimizeResult):  # type: ignore[misc]  # SciPy is untyped
         if "stop" in plain:
             result.stop = _STOPS[plain["stop"]]
         if best := plain.get("best"):
-            result.best = Best(np.array(best["x"], dtype=np.float64), best["fun"])
+            result.best = Best(_from_json(best["x"]), best["fun"])
         return result
 
 
@@ -351,7 +360,7 @@ def _to_json(value: object) -> object:
     if isinstance(value, StopReason):
         return value.value
     if isinstance(value, Best):
-        return {"x": value.x.tolist(), "fun": value.fun}
+        return {"x": _to_json(value.x), "fun": value.fun}
     if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "biuf":
         return value.tolist()
     if isinstance(value, list | tuple):

@@ -1,5 +1,6 @@
 """Qiskit's stateful face: an optimizer that is started, and then goes step by step."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import numpy as np
 from typing_extensions import override
 
-from optimizers._types import Array, ArrayLike, BoundsLike, Objective
+from optimizers._types import ArrayLike, BoundsLike, Objective
 from optimizers.asktell.messages import AskData, TellData
 from optimizers.asktell.stepper import OptimizerState, Stepper
 from optimizers.errors import InvalidInputError, StepperError
@@ -16,6 +17,7 @@ from optimizers.evaluation.evaluator import Evaluator, told_at
 from optimizers.evaluation.marks import loss_of, with_own_loss
 from optimizers.gradients.source import Jacobian
 from optimizers.optimizer import Optimizer
+from optimizers.problem.translated import translated
 from optimizers.result import OptimizerResult
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
@@ -134,7 +136,7 @@ class SteppableOptimizer(Optimizer):
     def ask(self) -> AskData:
         """Return what is wanted next; a single point has shape (n,), as in Qiskit."""
         ask = self._stepper.ask()
-        if ask.x_fun is None or len(ask.x_fun) > 1:
+        if ask.x_fun is None or len(ask.x_fun) > 1 or isinstance(ask.x_fun, list):
             return ask
         return replace(ask, x_fun=ask.x_fun[0], x_jac=None if ask.x_jac is None else ask.x_jac[0])
 
@@ -147,10 +149,17 @@ class SteppableOptimizer(Optimizer):
             What :meth:`ask` returned.
         """
         assert self._fun is not None
-        points = np.atleast_2d(np.asarray(ask_data.x_fun))
+        fun, given, parameters = self._fun, ask_data.x_fun, self._stepper.parameters
+        if parameters is None:
+            points = np.atleast_2d(np.asarray(given))
+        elif ask_data.x_jac is not None:
+            points = given
+        else:
+            points = np.array([parameters.vector(point) for point in given])
+            fun = translated(parameters, fun)["fun"]
         if ask_data.x_jac is None:
             group, form = self._optimizer._max_evals_grouped, self._optimizer._group_form
-            evaluator = Evaluator(self._fun, group, group_form=form)
+            evaluator = Evaluator(fun, group, group_form=form)
             values = told_at(evaluator, points)
             # Coarse values are told as such: the steps of differences depend on it.
             is_coarse = evaluator.facts.precision >= np.finfo(np.float32).eps
@@ -158,14 +167,15 @@ class SteppableOptimizer(Optimizer):
         both = [self._both(point) for point in points]
         return TellData([value for value, _ in both], [gradient for _, gradient in both])
 
-    def _both(self, x: Array) -> tuple[Any, Any]:
+    def _both(self, x: Any) -> tuple[Any, Any]:
         assert self._fun is not None
+        first, second = copy.deepcopy(x), copy.deepcopy(x)
         value, gradient = (
-            (self._fun(x.copy()), self._jac(x.copy()))
+            (self._fun(first), self._jac(second))
             if callable(self._jac)
-            else unpack(self._fun(x.copy()))
+            else unpack(self._fun(first))
         )
-        if loss_of(self._fun) is not None:
+        if loss_of(self._fun) is not None or self._stepper.parameters is not None:
             return value, gradient
         return value, as_gradient(gradient, x.size, finite=False)
 

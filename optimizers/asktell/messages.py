@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from optimizers._types import Array, ArrayLike
+from optimizers._types import Array
 from optimizers.errors import InvalidInputError
 from optimizers.evaluation.answers import (
     as_answer,
@@ -32,16 +32,17 @@ class AskData:
 
     Parameters
     ----------
-    x_fun : ndarray of float64, shape (k, n), or None
-        The points at which the objective is wanted. Of complex128 for complex-step differences.
-    x_jac : ndarray of float64, shape (k, n), or None
+    x_fun : ndarray of float64, shape (k, n), list, or None
+        The points at which the objective is wanted. Of complex128 for complex-step differences. A
+        list of k, where ``x0`` was given in a structure.
+    x_jac : ndarray of float64, shape (k, n), list, or None
         The points at which the gradient is wanted: None, or the same points.
     id : int
         The number of the question in its run, from 0.
     """
 
-    x_fun: NDArray[Any] | None = None
-    x_jac: NDArray[Any] | None = None
+    x_fun: Any = None
+    x_jac: Any = None
     id: int = 0
 
 
@@ -57,13 +58,13 @@ class TellData:
         (m,) for a single point.
     eval_jac : array_like of shape (k, n), optional
         The gradients; shape (n,) for a single point. Of residuals the Jacobians: k of shape (m, n),
-        or a single one.
+        or a single one. In the structure of ``x0``, a list of k, or a single one.
     rows : sequence of int, optional
         Which rows of the question are answered, if not all of them.
     """
 
     eval_fun: Any = None
-    eval_jac: ArrayLike | None = None
+    eval_jac: Any = None
     rows: Sequence[int] | None = None
 
 

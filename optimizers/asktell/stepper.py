@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from optimizers._types import Array
 from optimizers.asktell.drivers import SolverDriver
 from optimizers.asktell.messages import AskData, CheckedTell, PendingAsk, TellData
 from optimizers.asktell.replay import Log, Progress, ReplayedObserver
 from optimizers.errors import InvalidInputError, StepperError
+from optimizers.problem.parameters import Parameters
+from optimizers.problem.translated import shown
 from optimizers.result import Best, OptimizerResult
 from optimizers.run.run import Run
 
@@ -32,9 +33,9 @@ class OptimizerState:
         Points and gradients that were told, and iterations.
     """
 
-    x: Array
+    x: Any
     fun: float | Callable[..., Any] | None
-    jac: Array | Callable[..., Any] | None
+    jac: Any
     nfev: int
     njev: int
     nit: int
@@ -150,20 +151,32 @@ class Stepper:
         return self._is_over
 
     @property
+    def parameters(self) -> Parameters | None:
+        """How the user's variables map to the vector that is searched; None where they are it."""
+        return self._run.problem.parameters
+
+    @property
     def best(self) -> Best | None:
         """The best point told so far, probes of differences included."""
-        best = self._run.best
-        return None if best is None else Best(best.x.copy(), best.fun)
+        best, parameters = self._run.best, self.parameters
+        if best is None:
+            return None
+        return Best(best.x.copy() if parameters is None else parameters.point(best.x), best.fun)
 
     @property
     def state(self) -> OptimizerState:
         """Where the run stands."""
-        run = self._run
+        run, parameters = self._run, self.parameters
         at = run.memory.iterate or run.best
+        x = (run.problem.x0 if at is None else at.x).copy()
+        jac = None if at is None or at.jac is None else at.jac.copy()
+        if parameters is not None:
+            jac = None if jac is None else parameters.shown_gradient(x, jac)
+            x = parameters.point(x)
         return OptimizerState(
-            x=(run.problem.x0 if at is None else at.x).copy(),
+            x=x,
             fun=None if at is None else at.fun,
-            jac=None if at is None or at.jac is None else at.jac.copy(),
+            jac=jac,
             nfev=run.nfev,
             njev=run.budget.njev,
             nit=run.nit,
@@ -185,7 +198,11 @@ class Stepper:
         if self.done:
             raise StepperError("The run has ended: nothing to ask. See done and result().")
         assert self._question is not None
-        return self._question.ask
+        ask, parameters = self._question.ask, self.parameters
+        if parameters is None:
+            return ask
+        x_jac = None if ask.x_jac is None else [*map(parameters.point, ask.x_jac)]
+        return replace(ask, x_fun=[*map(parameters.point, ask.x_fun)], x_jac=x_jac)
 
     def tell(self, ask: AskData, data: TellData | Exception) -> None:
         """Answer a question, wholly or in part; parts may come in any order.
@@ -216,6 +233,11 @@ class Stepper:
                 f"The question answered has id {getattr(ask, 'id', ask)!r}, but {waiting} is "
                 "waiting for an answer: tell what the last ask() returned."
             )
+        parameters = self.parameters
+        if parameters is not None and isinstance(data, TellData) and data.eval_jac is not None:
+            rows = range(len(question.ask.x_fun)) if data.rows is None else data.rows
+            given, points = data.eval_jac, question.ask.x_fun[[*rows]]
+            data = replace(data, eval_jac=parameters.told_gradients(points, given))
         self._told(question, question.fill(data))
 
     def result(self) -> OptimizerResult:
@@ -237,7 +259,7 @@ class Stepper:
             raise StepperError(
                 "The run has not ended: answer its questions. so_far() gives the result so far."
             )
-        return self._driver.result()
+        return shown(self.parameters, self._driver.result)
 
     def so_far(self) -> OptimizerResult:
         """Return the result so far: the best point, and what was spent.
@@ -249,7 +271,8 @@ class Stepper:
         """
         result = self._run.result(self._run.best)
         result.message = "The run has not ended."
-        return result
+        parameters = self.parameters
+        return result if parameters is None else parameters.result(result)
 
     def close(self) -> None:
         """End the run; what was told of its last question counts."""

@@ -48,9 +48,12 @@ def write_csv(recording: Recording, file: TextIO) -> None:
     """Write a row for each evaluation; of ``hess`` and ``hessp`` only the point."""
     n = recording.header["problem"]["n"]
     has_gradients = any(record.kind in ("jac", "both") for record in recording.records)
-    columns = ["seq", "kind", "f", "seconds", "worker", "failure", *(f"x{i}" for i in range(n))]
+    columns = ["seq", "kind", "f", "seconds", "worker", "failure"]
+    names = recording.header["problem"].get("names")
+    columns += names or [f"x{i}" for i in range(n)]
+    gradients = [f"d/d {name}" for name in names or ()] or [f"g{i}" for i in range(n)]
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(columns + [f"g{i}" for i in range(n)] * has_gradients)
+    writer.writerow(columns + gradients * has_gradients)
     for record in recording.records:
         known = [record.seq, record.kind, record.fun, record.seconds, record.worker, record.failure]
         row = [*known, *record.x[:n].tolist()]

@@ -22,6 +22,7 @@ def rebuilt(header: dict[str, Any]) -> tuple[Any, Any]:
     """Return the optimizer that a header describes, and the gradient if that is not a function."""
     problem = header["problem"]
     missing = [name for name in ("constraints", "hess", "hessp") if problem[name]]
+    missing += ["the structure of x0"] if "names" in problem else []
     arguments = {k: v for k, v in header["settings"].items() if k not in _LIVING}
     missing += [name for name, value in arguments.items() if _has_object(value)]
     if missing:

@@ -142,7 +142,8 @@ class Driving(ExternalOptimizerInterface):
             "  Number of iterations: %d\n  Number of functions evaluations: %d",
             *(result.message, result.fun, result.nit, result.nfev),
         )
-        return result.x
+        x: NDArray[Any] = result.x
+        return x
 
 
 def _check_curvature(optimizer: Optimizer, hessp: Any, settings: dict[str, Any]) -> None:

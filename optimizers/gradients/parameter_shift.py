@@ -82,6 +82,7 @@ class ParameterShift(GradientSource):
     (array([1.]), array([-4.]))
     """
 
+    takes_angles: ClassVar[bool] = True
     heeds_precision: ClassVar[bool] = False
 
     shift: float = math.pi / 2

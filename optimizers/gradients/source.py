@@ -57,6 +57,8 @@ class GradientSource(ABC):
 
     #: Whether a point may get another gradient each time; the random numbers are the run's.
     is_random: ClassVar[bool] = False
+    #: Whether variables are angles to it, which it moves by parts of a turn: they are not scaled.
+    takes_angles: ClassVar[bool] = False
     #: Whether :meth:`plan` depends on the precision of the values.
     heeds_precision: ClassVar[bool] = True
 

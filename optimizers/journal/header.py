@@ -53,6 +53,7 @@ def header_of(optimizer: Any, problem: Problem, settings: dict[str, Any]) -> dic
             "constraints": len(problem.constraints),
             "hess": _kind(problem.hess),
             "hessp": problem.hessp is not None,
+            **({} if problem.parameters is None else {"names": problem.parameters.names}),
             **({} if problem.loss is None else {"residuals": plain(vars(problem.loss))}),
         },
         "functions": {"fun": _reference(problem.fun), "jac": _reference(problem.derivatives.jac)},
@@ -128,6 +129,7 @@ def _differences(found: dict[str, Any], wanted: dict[str, Any]) -> Iterator[str]
     if then["n"] != now["n"]:
         yield _words("the number of variables", then["n"], now["n"])
         return
+    yield from _entries("names", then.get("names"), now.get("names"))
     for name in ("x0", "lower", "upper"):
         yield from _vectors(name, then[name], now[name])
     for name in ("jac", "constraints", "hess", "hessp"):

@@ -56,8 +56,14 @@ class Recording:
         return np.array(found, dtype=np.float64)  # None becomes NaN
 
     @property
+    def names(self) -> list[str]:
+        """What the columns of ``points`` are; with a scale or a transform, if there is one."""
+        known: list[str] | None = self.header["problem"].get("names")
+        return known or [f"x[{i}]" for i in range(self.header["problem"]["n"])]
+
+    @property
     def points(self) -> Array:
-        """The points, shape (k, n)."""
+        """The points, shape (k, n), in the terms of ``names``."""
         n = self.header["problem"]["n"]
         return np.array([r.x for r in self._real_values], dtype=np.float64).reshape(-1, n)
 

@@ -20,10 +20,20 @@ from optimizers.options.table import (
     choice,
     complete,
     limit,
+    refused,
     whole,
 )
 from optimizers.problem.derivatives import as_derivatives
+from optimizers.problem.parameters import SCALES
 from optimizers.run.observers import as_observer
+
+
+def _test_scale(name: str, value: Any) -> None:
+    if isinstance(value, str) and value not in SCALES:
+        raise refused(name, value, f"one of {SCALES}, or numbers > 0")
+
+
+SCALE = Check("str, float or array_like", _test_scale).or_none
 
 #: The settings of a run that every optimizer takes, in its constructor or in ``minimize``.
 SETTINGS = (
@@ -77,6 +87,12 @@ SETTINGS = (
         "visibly better point is around its end, else its reason is ``StopReason.NOISE``. The "
         "result's ``noise`` is the standard deviation there. Steps that you give stay. 0 declares "
         "that there is no noise: no point is evaluated again to look for any."
+    ),
+    Option("scale", None, SCALE).means(
+        'What the variables are divided by before they are searched: ``"start"``, the size of each '
+        'at the start; ``"bounds"``, the distance of its bounds; ``"gradient"``, the inverse of '
+        "its derivative at the start, which is evaluated for that; or numbers > 0, one for all or "
+        "one for each. Functions and results are in the variables' own units."
     ),
     Option(
         "journal",
@@ -152,6 +168,7 @@ class CommonSettings(TypedDict, total=False):
     on_interrupt: str
     seed: Any
     noise: float | str | None
+    scale: Any
     journal: str | os.PathLike[str] | Journal | None
     journal_check: str
     f_target: float | None

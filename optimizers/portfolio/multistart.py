@@ -1,7 +1,7 @@
 """Multistart: minima from many starts, as many runs at a time as keep the batches full."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,6 +24,7 @@ from optimizers.lockstep.results import (
 from optimizers.optimizer import Optimizer
 from optimizers.options.table import FLAG, number, whole
 from optimizers.problem.bounds import as_bounds
+from optimizers.problem.translated import showing
 from optimizers.result import OptimizerResult, StopReason, replayed_words
 from optimizers.scipy import LBFGSB
 
@@ -45,7 +46,7 @@ class Minimum:
 
     Parameters
     ----------
-    x : ndarray of float64, shape (n,)
+    x : ndarray of float64, shape (n,), or what ``x0`` is
         The lowest of their ends.
     fun : float
         The objective there.
@@ -53,7 +54,7 @@ class Minimum:
         Which runs, by their numbers.
     """
 
-    x: Array
+    x: Any
     fun: float
     runs: list[int] = field(default_factory=list)
 
@@ -132,7 +133,7 @@ class MultistartResult:
 
     @override
     def __repr__(self) -> str:
-        rows = [[f"{m.fun:.8g}", str(m.count), np.array2string(m.x, precision=4, threshold=8)]
+        rows = [[f"{m.fun:.8g}", str(m.count), _in_words(m.x)]
                 for m in self.minima[:_SHOWN]]  # fmt: skip
         head = (
             f"{len(self.runs)} runs, {self.nfev} evaluations{replayed_words(self.runs)} in "
@@ -152,6 +153,7 @@ def multistart(
     budget: int,
     *,
     optimizer: Optimizer | None = None,
+    x0: Any = None,
     sampler: "Literal['sobol', 'halton', 'lhs'] | qmc.QMCEngine" = "sobol",
     slots: int = 16,
     jac: Jacobian = None,
@@ -168,11 +170,15 @@ def multistart(
     fun, jac
         As in :meth:`Optimizer.minimize`.
     bounds : sequence of (low, high), array_like of shape (n, 2) or Bounds
-        The box, all of whose sides are finite.
+        The box, all of whose sides are finite; a dict of pairs by names is one too.
     budget : int
         The most points that may be evaluated, by all runs together: a hard limit.
     optimizer : Optimizer, optional
         The algorithm of the runs; ``LBFGSB()`` by default.
+    x0 : structure, optional
+        What the variables are, such as a dict of arrays or of :class:`Param`, as in
+        :meth:`Optimizer.minimize`. Starts are drawn between the bounds of what is searched,
+        whatever its values are.
     sampler : {"sobol", "halton", "lhs"} or scipy.stats.qmc.QMCEngine, default "sobol"
         Where the starts come from. An engine is copied, and not changed.
     slots : int, default 16
@@ -226,20 +232,27 @@ def multistart(
     FLAG("agreement", agreement)
     if optimizer is None:
         optimizer = LBFGSB()
-    lower, upper = _box(bounds)
     if not isinstance(optimizer, Optimizer):
         raise InvalidInputError(
             f"optimizer is {optimizer!r}, expected an Optimizer: an object, and not its class."
         )
     optimizer._check_settings(settings)
     effective = optimizer._effective_settings(settings)
+    if x0 is None and isinstance(bounds, Mapping):
+        x0 = {name: _low(name, pair) for name, pair in bounds.items()}
+    if x0 is None:
+        lower, upper = _box(bounds)
+        x0, bounds = lower, np.column_stack([lower, upper])
+    problem = optimizer._problem(fun, x0, jac, bounds, scale=effective.get("scale"))
+    parameters = problem.parameters
+    if parameters is not None:
+        lower, upper = _box(parameters.bounds)
     next(_starts(sampler, lower, upper, 0))  # raises if there is no such sampler
-    box = np.column_stack([lower, upper])
-    problem = optimizer._problem(fun, lower, jac, box)
     many = {"function": "multistart", "sampler": sampler, "slots": slots, "tolerance": tolerance}
     many["agreement"] = bool(agreement)
     evaluator = optimizer._evaluator(problem.fun, settings)
-    with together(optimizer, problem, evaluator, settings, effective, many) as shared:
+    journaled = together(optimizer, problem, evaluator, settings, effective, many)
+    with showing(parameters), journaled as shared:
         seeds = seeds_from(shared.seed)
         next(seeds)
         starts = _starts(sampler, lower, upper, next(seeds))
@@ -263,7 +276,27 @@ def multistart(
         if lockstep.stopped is StopReason.FAILED:
             raise_with(next(iter(runs.failures.values())), runs)
         shared.result.append(in_all(runs))
+    if parameters is not None:
+        parameters.show(runs)
+        for minimum in minima.sorted():
+            minimum.x = parameters.point(minimum.x)
     return MultistartResult(minima.sorted(), runs, lockstep.stopped or StopReason.MAXFUN)
+
+
+def _low(name: str, pair: Any) -> Any:
+    """Return the lower one of a pair of bounds."""
+    if not isinstance(pair, list | tuple | np.ndarray) or len(pair) != 2:
+        raise InvalidInputError(
+            f"bounds of {name} is {pair!r:.200}, expected a pair (low, high); where variables are "
+            "no numbers, x0 says what they are."
+        )
+    return pair[0]
+
+
+def _in_words(x: Any) -> str:
+    """Return a point, in a structure or not, on one line."""
+    text = np.array2string(x, precision=4, threshold=8) if isinstance(x, np.ndarray) else str(x)
+    return " ".join(text.split())
 
 
 def _box(bounds: BoundsLike) -> tuple[Array, Array]:

@@ -2,8 +2,10 @@
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from typing_extensions import override
 
 from optimizers._types import ArrayLike, BoundsLike, ConstraintsLike, Objective
@@ -19,6 +21,8 @@ from optimizers.lockstep.many import run_all
 from optimizers.lockstep.member import MemberEvaluator
 from optimizers.lockstep.results import SUMMARY, as_table, best_of, summary
 from optimizers.optimizer import Optimizer
+from optimizers.problem.parameters import parameters_of
+from optimizers.problem.translated import showing, translated
 from optimizers.result import OptimizerResult
 from optimizers.support import SupportLevel
 
@@ -113,6 +117,12 @@ def race(
         fun = vectorized(fun)
     for name, optimizer in named.items():
         _check(name, optimizer)
+    parameters = parameters_of(x0, bounds, settings.get("scale"))
+    if parameters is not None:
+        further = {"constraints": constraints, "hess": hess, "hessp": hessp}
+        fun, x0, jac, bounds, constraints, hess, hessp = translated(
+            parameters, fun, jac, **further
+        ).values()
     levels = [optimizer._level("residuals") for optimizer in named.values()]
     fun = with_own_loss(fun, is_required=SupportLevel.required in levels)
     alone = value_alone(fun) if jac is True else fun  # for those that take no gradient
@@ -124,11 +134,12 @@ def race(
         problem = optimizer._problem(fun, x0, bounds=bounds, constraints=constraints, **given)
         if problem.fun is not fun:
             raise OptionError(f"{name} was made with args: in a race, all have the same objective.")
-        problems.append(problem)
+        problems.append(replace(problem, parameters=parameters))
     # The journal is to know the derivatives, if any of them takes them.
     first, most = next(iter(named.values())), max(problems, key=_derivatives)
     many = {"function": "race", "optimizers": {k: described(o) for k, o in named.items()}}
-    with together(first, most, evaluator, settings, settings, many) as shared:
+    journaled = together(first, most, evaluator, settings, settings, many)
+    with showing(parameters), journaled as shared:
         members = []
         for number, (optimizer, problem) in enumerate(zip(named.values(), problems, strict=True)):
             own = {**settings, "journal": None}  # there is one for all
@@ -137,7 +148,10 @@ def race(
             share = MemberEvaluator(shared.evaluator, number)
             prepared = optimizer._prepared(shared.problem_of(number, problem), own, share)
             members.append(Member(prepared, share, number))
-        return RaceResults(zip(named, run_all(shared, members, settings), strict=True))
+        results = RaceResults(zip(named, run_all(shared, members, settings), strict=True))
+    if parameters is not None:
+        parameters.show(results)
+    return results
 
 
 def _named(optimizers: Any) -> dict[str, Optimizer]:
@@ -174,8 +188,8 @@ def _check(name: str, optimizer: Any) -> None:
             "class."
         )
     own = optimizer.settings
-    for setting in (*_EVALUATING, "journal"):
-        if own.get(setting):
+    for setting in (*_EVALUATING, "journal", "scale"):
+        if np.any(own.get(setting)):
             raise OptionError(f"{name} was made with {setting}: give it to race, for all.")
     if own.get("max_evals_grouped") not in (None, 1):
         raise OptionError(f"{name} was made with max_evals_grouped: give it to race, for all.")

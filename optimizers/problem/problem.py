@@ -1,7 +1,7 @@
 """Problem: what is minimized, checked and normalized. The only place that reads user input."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,8 @@ from optimizers.problem.bounds import as_bounds, as_start, inside
 from optimizers.problem.constraints import Constraint, as_constraints
 from optimizers.problem.derivatives import By, Derivatives, Joint, as_derivatives
 from optimizers.problem.hessian import as_hessian
+from optimizers.problem.parameters import Parameters, parameters_of
+from optimizers.problem.translated import translated
 from optimizers.support import SupportLevel, SupportLevels, absent_level
 
 
@@ -43,6 +45,8 @@ class Problem:
         The Hessian and its product with a vector, as in SciPy.
     loss : Loss or None
         How residuals become the value; None where the objective returns a value.
+    parameters : Parameters or None
+        What the user calls the variables; None where that is the vector itself.
     """
 
     fun: Objective
@@ -55,6 +59,7 @@ class Problem:
     hess: Any = None
     hessp: Callable[..., Any] | None = None
     loss: Loss | None = None
+    parameters: Parameters | None = None
 
     @classmethod
     def check(
@@ -69,6 +74,7 @@ class Problem:
         constraints: ConstraintsLike = (),
         hess: Any = None,
         hessp: Callable[..., Any] | None = None,
+        scale: Any = None,
     ) -> "Problem":
         """Check and normalize a user's problem for an algorithm with given support levels.
 
@@ -80,6 +86,8 @@ class Problem:
             What the algorithm can take.
         fun, x0, jac, bounds, constraints, hess, hessp
             As in :meth:`Optimizer.minimize`. None of them is changed.
+        scale : str or array_like, optional
+            The setting of that name.
 
         Returns
         -------
@@ -97,13 +105,19 @@ class Problem:
             raise InvalidInputError(f"fun is {fun!r}, expected a callable fun(x) -> float.")
         if not (hessp is None or callable(hessp)):
             raise InvalidInputError(f"hessp is {hessp!r}, expected a callable hessp(x, p) -> (n,).")
+        parameters = parameters_of(x0, bounds, scale)
+        if parameters is not None:
+            given: dict[str, Any] = {"constraints": constraints, "hess": hess, "hessp": hessp}
+            given = translated(parameters, fun, jac, **given)
+            problem = cls.check(name, levels, **given)
+            return replace(problem, parameters=parameters)
         level = levels.get("residuals", absent_level("residuals"))
         fun = with_own_loss(fun, is_required=level == SupportLevel.required)
         loss = loss_of(fun)
         if loss is not None:
             _is_used(name, "residuals", levels, True)
         derivatives = as_derivatives(jac)
-        given = {
+        told = {
             "gradient": derivatives.jac is not None,
             "initial_point": x0 is not None,
             "constraints": _is_given(constraints),
@@ -112,7 +126,7 @@ class Problem:
             or hessp is not None
             or (loss is not None and levels.get("hessian", 0) >= SupportLevel.supported),
         }
-        used = {what: _is_used(name, what, levels, is_given) for what, is_given in given.items()}
+        used = {what: _is_used(name, what, levels, is_given) for what, is_given in told.items()}
         if not used["gradient"]:
             fun = value_alone(fun) if isinstance(derivatives, Joint) else fun
             derivatives = By()

@@ -150,9 +150,16 @@ class History:
         return np.array([np.nan if s.fun is None else s.fun for s in self._states], np.float64)
 
     @property
-    def x(self) -> Array:
-        """The iterates, shape (nit, n)."""
+    def x(self) -> Any:
+        """The iterates, shape (nit, n); a list of them if they are in a structure."""
+        if any("x_flat" in state for state in self._states):
+            return [state.x for state in self._states]
         return np.array([state.x for state in self._states], np.float64)
+
+    @property
+    def x_flat(self) -> Array:
+        """The iterates as vectors, shape (nit, n)."""
+        return np.array([state.x_flat for state in self._states], np.float64)
 
     @property
     def nfev(self) -> NDArray[np.int64]:

@@ -171,3 +171,8 @@ class Method:
     def has_own_maxfun(self) -> bool:
         """Whether ``maxfun`` is an option of the method's own, with a default, and no setting."""
         return any(option.name == "maxfun" for option in self.options)
+
+    @property
+    def has_own_scale(self) -> bool:
+        """Whether ``scale``, as numbers, is an option of the method's own, and no setting."""
+        return self.takes_any or any(option.name == "scale" for option in self.options)

@@ -116,6 +116,8 @@ class SciPyOptimizer(Optimizer):
         self._check_bounds({**given, **options})
         # Names of the method's own options may be written as keywords too.
         named = set(self._info.known) - {*RUN_SETTINGS, "tol"}
+        if self._info.has_own_scale and not isinstance(given.get("scale"), str):
+            named.add("scale")
         for option in [key for key in given if key in named]:
             check_agreement(name, option, given[option], options.get(option, given[option]))
             options[option] = given.pop(option)
@@ -210,7 +212,8 @@ class SciPyOptimizer(Optimizer):
     def _is_option(self, name: str) -> bool:
         others = (*RUN_SETTINGS, "constraints")
         is_any = self._info.takes_any and name not in others
-        return name == "tol" or is_any or super()._is_option(name)
+        is_own = name == "tol" or (name == "scale" and self._info.has_own_scale)
+        return is_own or is_any or super()._is_option(name)
 
     @override
     def _changed(self, options: dict[str, Any]) -> Self:
@@ -226,6 +229,8 @@ class SciPyOptimizer(Optimizer):
         settings = {k: v for k, v in kwargs.items() if k in RUN_SETTINGS}
         if self._info.has_own_maxfun:  # an option here
             settings.pop("maxfun", None)
+        if self._info.has_own_scale:
+            settings.pop("scale", None)
         options = {k: v for k, v in kwargs.items() if k not in settings}
         check_run_settings(type(self).__name__, settings)
         if self._info.takes_any:

@@ -130,6 +130,7 @@ class NFT(FlowOptimizer):
     )
     _arguments = (OPTIONS, GROUPED)
     support_levels = levels(gradient=SupportLevel.ignored)
+    takes_angles = True
 
     def __init__(
         self,

@@ -22,6 +22,7 @@ from optimizers.evaluation.marks import is_vectorized, marked, vectorized
 from optimizers.flow import FlowOptimizer, FlowSettings, Products
 from optimizers.options.table import Check, Option, redeclared, refused
 from optimizers.problem.problem import Problem
+from optimizers.problem.translated import Products as InStructure
 from optimizers.run.run import Run
 from optimizers.support import Traits
 from optimizers.variational.calibration import Asking, SeriesLike, check_pair
@@ -136,7 +137,10 @@ class QNSPSA(SPSA):
         self, problem: Problem, settings: dict[str, Any], evaluator: Evaluator | None = None
     ) -> Run:
         group = self._group(problem.fun, self._effective_settings(settings)) or 1
-        fidelity = FlatFidelity(self.fidelity, problem.n, group)
+        user, parameters = self.fidelity, problem.parameters
+        if parameters is not None and user is not None:
+            user = InStructure(user, parameters)
+        fidelity = FlatFidelity(user, problem.n, group)
         run = super()._start_run(replace(problem, hessp=fidelity), settings, evaluator)
         fidelity.run = weakref.ref(run)
         return run

@@ -490,7 +490,9 @@ def test_the_first_run_has_the_seed_and_the_others_streams_of_their_own():
     [
         ([1.0, 2.0], "shape"),
         (np.zeros((0, 2)), "shape"),
-        (np.zeros((2, 2, 2)), "shape"),
+        ({"a": [1.0, 2.0]}, "X0"),
+        ([{"a": 1.0}, {"a": np.nan}], "a of a point is nan"),
+        ([{"a": 1.0}, {"b": 1.0}], "structure"),
         ([[1.0, 2.0], [1.0]], "real numbers"),
         ([["a", "b"]], "real numbers"),
         ([[1.0, np.nan]], r"X0\[0, 1\]"),

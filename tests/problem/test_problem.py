@@ -63,16 +63,12 @@ def test_a_start_may_have_many_forms_and_is_a_plain_vector_inside(given_start, s
 @pytest.mark.parametrize(
     ("given_start", "message"),
     [
-        (np.eye(2), r"shape \(2, 2\).*ravel"),
-        ([[1.0]], r"shape \(1, 1\)"),
         ([1.0, np.nan], r"x0\[1\] is nan"),
         ([-np.inf, 1.0], r"x0\[0\] is -inf"),
         ([1.0, 2j], "complex128"),
         ("12", "expected a number"),
         (["1", "2"], "expected a number"),
         ([1.0, None], "dtype object"),
-        ([1.0, [2.0, 3.0]], "expected a number"),
-        ({"a": 1}, "expected a number"),
         (None, "x0 is None"),
     ],
     ids=shown,
@@ -82,6 +78,21 @@ def test_what_is_no_start_is_an_error_that_says_what_was_given(given_start, mess
         as_start(given_start)
     with pytest.raises(InvalidInputError, match="x0"):
         LBFGSB().minimize(sphere, given_start)
+
+
+@pytest.mark.parametrize(
+    ("given_start", "message"),
+    [
+        (np.eye(2), r"shape \(2, 2\).*ravel"),
+        ([[1.0]], r"shape \(1, 1\)"),
+        ([1.0, [2.0, 3.0]], "expected a number"),
+        ({"a": 1}, "expected a number"),
+    ],
+    ids=shown,
+)
+def test_a_structure_is_no_vector(given_start, message):
+    with pytest.raises(InvalidInputError, match=message):
+        as_start(given_start)
 
 
 def test_a_problem_knows_its_number_of_variables():

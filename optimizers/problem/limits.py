@@ -1,0 +1,176 @@
+"""Bounds of variables in a structure: in the same structure, or by names."""
+
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import Bounds
+
+from optimizers._types import Array, BoundsLike
+from optimizers.errors import CrossedBoundsError, InvalidInputError, warn_user
+from optimizers.problem.param import Param
+from optimizers.problem.structure import Leaf, Structure, joined
+
+
+class Limits:
+    """Lower and upper bounds of all variables of a structure, infinite where there is none."""
+
+    def __init__(self, structure: Structure, bounds: BoundsLike = None) -> None:
+        self._structure = structure
+        self.lower = np.full(structure.size, -np.inf)
+        self.upper = np.full(structure.size, np.inf)
+        self.keep_feasible: Any = False
+        # Those that are in the start.
+        self._told = np.zeros(structure.size, dtype=np.bool_)
+        for leaf, given in zip(structure.leaves, structure.given, strict=True):
+            if isinstance(given, Param):
+                self._put(leaf, given.lower, given.upper)
+            elif leaf.table is not None:
+                self._put(leaf, *(given.get(side) for side in ("lower", "upper")))
+        self._told = np.isfinite(self.lower) | np.isfinite(self.upper)
+        self._take(bounds)
+
+    def _take(self, bounds: BoundsLike) -> None:
+        if isinstance(bounds, Bounds):
+            whole = Leaf((), self._shape, 0)
+            self._put(whole, bounds.lb, bounds.ub)
+            self.keep_feasible = np.ravel(np.broadcast_to(bounds.keep_feasible, self._shape))
+        elif isinstance(bounds, Mapping) or not hasattr(bounds, "upper"):
+            self._set("", bounds)
+        else:  # such as optimagic's
+            for side, array in ((bounds.lower, self.lower), (bounds.upper, self.upper)):
+                if side is not None:
+                    self._check_new(slice(None))
+                    array[:] = self._structure.values(side, "bounds")
+
+    def follow(self, sources: NDArray[np.intp]) -> None:
+        """Let the bounds of variables hold for those that they are tied to."""
+        self._check()
+        np.maximum.at(self.lower, sources, self.lower)
+        np.minimum.at(self.upper, sources, self.upper)
+        self.lower, self.upper = self.lower[sources], self.upper[sources]
+        self._check()
+
+    def _check(self) -> None:
+        lower, upper = self.lower, self.upper
+        bad = ~(lower <= upper) | (lower == np.inf) | (upper == -np.inf)
+        for at in np.flatnonzero(bad)[:1]:
+            raise CrossedBoundsError(
+                f"The bounds of {self._structure.name_of(at)} are ({lower[at]}, {upper[at]}): the "
+                "lower bound is above the upper one, or no number lies between them."
+            )
+
+    def start(self, x: Array) -> Array:
+        """Return a start inside the bounds; a warning says if it was outside."""
+        name_of = self._structure.name_of
+        for at in np.flatnonzero(~np.isfinite(x))[:1]:
+            raise InvalidInputError(f"x0: {name_of(at)} is {x[at]}, expected finite numbers.")
+        clipped = np.clip(x, self.lower, self.upper)
+        for at in np.flatnonzero(clipped != x)[:1]:
+            warn_user(
+                f"x0 is outside the bounds in {np.count_nonzero(clipped != x)} variable(s), first "
+                f"{name_of(at)} = {x[at]}; it was clipped to them, {name_of(at)} = {clipped[at]}."
+            )
+        return clipped
+
+    @property
+    def _shape(self) -> tuple[int, ...]:
+        leaves = self._structure.leaves
+        return leaves[0].shape if len(leaves) == 1 else (self._structure.size,)
+
+    def _set(self, name: str, given: Any) -> None:
+        if given is None:
+            return
+        if is_dataclass(given):
+            given = {field.name: getattr(given, field.name) for field in fields(given)}
+        leaf = self._leaf(name)
+        if isinstance(given, Mapping):
+            for key, inner in given.items():
+                self._set(joined(name, key), inner)
+        elif leaf is not None:
+            self._put_pairs(leaf, given)
+        elif hasattr(given, "_asdict"):
+            self._set(name, given._asdict())
+        elif isinstance(given, list | tuple) and len(given) == 2 and all(map(_is_number, given)):
+            for inside in self._inside(name):
+                self._put(inside, *given)
+        elif isinstance(given, list | tuple):
+            for key, inner in enumerate(given):
+                self._set(joined(name, key), inner)
+        elif np.shape(given) == (self._structure.size, 2):
+            self._put(Leaf((), (self._structure.size,), 0), *np.asarray(given).T)
+        else:
+            raise self._refused(given)
+
+    def _leaf(self, name: str) -> Leaf | None:
+        """Return the leaf, or the entry of one, of that name; None if it is above leaves."""
+        structure = self._structure
+        for leaf in structure.leaves:
+            if leaf.name == name or not (name or leaf.path):
+                return leaf
+        if not name or self._inside(name):
+            return None
+        return Leaf((name,), (), int(structure.places(name, "bounds")[0]), is_number=True)
+
+    def _inside(self, name: str) -> list[Leaf]:
+        """Return the leaves in a part of the structure."""
+        return [
+            leaf
+            for leaf in self._structure.leaves
+            if not name or leaf.name.startswith((f"{name}.", f"{name}["))
+        ]
+
+    def _put_pairs(self, leaf: Leaf, given: Any) -> None:
+        if isinstance(given, Bounds):
+            self._put(leaf, given.lb, given.ub)
+            return
+        try:
+            shape = np.shape(given)
+        except ValueError:  # a number and an array
+            shape = ()
+        if shape in ((*leaf.shape, 2), (leaf.size, 2)):
+            lows, highs = np.array(given, dtype=object).reshape(-1, 2).T.tolist()
+            lower = [-np.inf if low is None else low for low in lows]
+            upper = [np.inf if high is None else high for high in highs]
+            self._put(replace(leaf, shape=(leaf.size,)), lower, upper)
+        elif isinstance(given, list | tuple) and len(given) == 2:
+            self._put(leaf, *given)
+        else:
+            raise self._refused(given, leaf.name)
+
+    def _put(self, leaf: Leaf, lower: Any, upper: Any) -> None:
+        self._check_new(leaf.where)
+        for array, side, infinity in ((self.lower, lower, -np.inf), (self.upper, upper, np.inf)):
+            try:
+                numbers = np.asarray(infinity if side is None else side, dtype=np.float64)
+                array[leaf.where] = np.broadcast_to(numbers, leaf.shape).reshape(-1)
+            except (TypeError, ValueError):
+                raise self._refused((lower, upper), leaf.name) from None
+
+    def _check_new(self, where: slice) -> None:
+        if self._told[where].any():
+            at = int(np.flatnonzero(self._told[where])[0]) + (where.start or 0)
+            raise InvalidInputError(
+                f"bounds of {self._structure.name_of(at)} were given twice, in x0 and as bounds: "
+                "give them once."
+            )
+
+    def _refused(self, given: Any, name: str = "") -> InvalidInputError:
+        where = f" for {name}" if name else ""
+        return InvalidInputError(
+            f"bounds is {given!r:.200}{where}, expected the structure of x0 with a pair (low, "
+            "high) for each number or array, or a dict of names and pairs."
+        )
+
+
+def as_box(lower: Array, upper: Array, keep_feasible: Any) -> Bounds | None:
+    """Return bounds as SciPy's; None if there are none."""
+    if not (np.isfinite(lower).any() or np.isfinite(upper).any()):
+        return None
+    return Bounds(lower, upper, keep_feasible)
+
+
+def _is_number(x: Any) -> bool:
+    return x is None or isinstance(x, int | float | np.generic)

@@ -1,0 +1,77 @@
+"""Param: a variable, or an array of such, with all that is to be said of it in one place."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from optimizers._types import ArrayLike
+from optimizers.errors import InvalidInputError
+from optimizers.problem.stretch import Pair, as_transform
+
+
+@dataclass(frozen=True, eq=False)
+class Param:
+    """A variable, or an array of variables, as a leaf of ``x0``; the objective gets its value.
+
+    Parameters
+    ----------
+    value : float or array_like
+        The start.
+    lower, upper : float or array_like, optional
+        Its bounds; None or an infinity for none on that side.
+    fixed : bool or array_like of bool, default False
+        Whether it keeps its value: it is not searched.
+    scale : float or array_like, optional
+        How large a usual change of it is: what is searched is the value, or what a ``transform``
+        makes of it, divided by that.
+    transform : {"log", "logit", "softplus"} or (forward, inverse), optional
+        What is searched in its place: its logarithm; the logit of its place between its bounds, 0
+        and 1 by default; the inverse of ``log(1 + exp(z))``; or ``forward(value)``, by monotonic
+        functions of a number.
+    tie : str, optional
+        The name of another parameter, such as ``"a.b[2]"``, whose value it always has.
+
+    Raises
+    ------
+    InvalidInputError
+        If ``transform`` is none of these.
+
+    Examples
+    --------
+    >>> from optimizers import LBFGSB, Param
+    >>> def misfit(p):
+    ...     return (p["rate"] * p["time"] - 6.0) ** 2 + (p["rate"] - 3.0) ** 2
+    >>> start = {"rate": Param(1.0, lower=0.0, transform="log"), "time": Param(2.0, fixed=True)}
+    >>> result = LBFGSB().minimize(misfit, start)
+    >>> {name: round(value, 3) for name, value in result.x.items()}
+    {'rate': 3.0, 'time': 2.0}
+    """
+
+    value: ArrayLike
+    lower: ArrayLike | None = None
+    upper: ArrayLike | None = None
+    fixed: Any = False
+    scale: ArrayLike | None = None
+    transform: str | Pair | None = None
+    tie: str | None = None
+
+    def __post_init__(self) -> None:
+        as_transform(self.transform)
+
+    @property
+    def numbers(self) -> Any:
+        """The value; NaN in its place where another's is taken."""
+        return math.nan if self.value is None and self.tie is not None else self.value
+
+
+def is_table(x: Any) -> bool:
+    """Return whether something is a pandas DataFrame, without importing pandas."""
+    is_pandas = type(x).__module__.partition(".")[0] == "pandas"
+    if not (is_pandas and hasattr(x, "columns")):
+        return False
+    if "value" not in x.columns:
+        raise InvalidInputError(
+            f"x0 is a table with the columns {list(x.columns)}, expected value, and perhaps lower "
+            "and upper."
+        )
+    return True

@@ -1,0 +1,337 @@
+"""Parameters: what the user calls the variables, and the vector that algorithms search."""
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, diags_array, issparse
+from scipy.sparse.linalg import LinearOperator, aslinearoperator
+
+from optimizers._types import Array, BoundsLike
+from optimizers.errors import CapabilityError, InvalidInputError, InvalidValueError
+from optimizers.problem.bounds import as_start
+from optimizers.problem.limits import Limits, as_box
+from optimizers.problem.param import Param
+from optimizers.problem.stretch import Stretch, as_transform
+from optimizers.problem.structure import Structure, is_plain
+from optimizers.result import Best, OptimizerResult
+
+#: What ``scale`` may be besides numbers.
+SCALES = ("start", "bounds", "gradient")
+
+
+@dataclass(frozen=True, eq=False)
+class Sizes:
+    """A scale for each variable that is searched, as the package found it."""
+
+    numbers: Array
+
+
+def starts_in(X0: Any, scale: Any = None) -> list[Any] | None:  # noqa: N803  # starts
+    """Return the starts of many runs, each in a structure; None for vectors as they are."""
+    if isinstance(X0, np.ndarray):
+        return [*X0] if X0.ndim > 2 or (X0.ndim == 2 and scale is not None) else None
+    if not isinstance(X0, list | tuple) or not X0:
+        return None
+    return None if is_plain(X0[0]) and (scale is None or is_plain(X0)) else [*X0]
+
+
+def parameters_of(x0: Any, bounds: BoundsLike = None, scale: Any = None) -> "Parameters | None":
+    """Return how a user's start maps to a vector; None for a vector that is searched itself."""
+    if not is_plain(x0):
+        return Parameters(x0, bounds, scale)
+    return None if scale is None else Parameters(as_start(x0), bounds, scale)
+
+
+class Parameters:
+    """How a structure maps to the vector ``z`` that algorithms search, shape (n,), and back.
+
+    What is fixed or tied is not in ``z``; the rest may be transformed and scaled. Where points are
+    taken, there may be a stack of them, (k, n).
+    """
+
+    def __init__(self, x0: Any, bounds: BoundsLike = None, scale: Any = None) -> None:
+        self.structure = structure = Structure(x0)
+        limits = Limits(structure, bounds)
+        fixed, sources = self._each("fixed", False).astype(bool), self._sources()
+        is_stretched = scale is not None or any(
+            one.transform is not None or one.scale is not None for _, one in self._params
+        )
+        limits.follow(sources)
+        if is_stretched:  # between equal bounds, a last bit would be lost
+            fixed |= limits.lower == limits.upper
+        own = sources == np.arange(structure.size)
+        self._free = np.flatnonzero(own & ~fixed)
+        #: How many variables are searched.
+        self.n = self._free.size
+        # Which of these each variable is; negative for none.
+        place = np.full(structure.size, -1)
+        place[self._free] = np.arange(self.n)
+        self._own, self._place = place, place[sources]
+        #: Whether all that is in the structure is searched.
+        self.is_all = self.n == structure.size
+        self._start = limits.start(structure.values(x0, "x0")[sources])
+        x, lower, upper = (a[self._free] for a in (self._start, limits.lower, limits.upper))
+        self._stretch: Stretch | None = None
+        if is_stretched:
+            self._stretch = stretch = self._transformed(x, lower, upper)
+            stretch.scale = self._sizes(scale, stretch, x, lower, upper)
+            low, high = stretch.limits(x, lower, upper)
+            x, lower, upper = np.clip(stretch.to(x), low, high), low, high
+        #: The start, and the bounds as SciPy's or None, of what is searched.
+        self.x0: Array = x
+        kept = np.broadcast_to(limits.keep_feasible, structure.size)[self._free]
+        self.bounds = as_box(lower, upper, kept if kept.any() else False)
+
+    # What the user gave.
+
+    @property
+    def _params(self) -> list[tuple[slice, Param]]:
+        pairs = zip(self.structure.leaves, self.structure.given, strict=True)
+        return [(leaf.where, one) for leaf, one in pairs if isinstance(one, Param)]
+
+    def _each(self, name: str, default: float) -> Array:
+        """Return an attribute of all Params, for each variable."""
+        found = np.full(self.structure.size, default, dtype=np.float64)
+        for where, one in self._params:
+            given = getattr(one, name)
+            if given is not None:
+                try:
+                    found[where] = np.ravel(np.broadcast_to(given, np.shape(one.numbers)))
+                except (TypeError, ValueError):
+                    raise InvalidInputError(
+                        f"{name} of {self.structure.name_of(where.start)} is {given!r:.200}, "
+                        "expected one for all that the Param has, or one for each."
+                    ) from None
+        return found
+
+    def _sources(self) -> NDArray[np.intp]:
+        """Return, for each variable, which has its value: itself, or the one that it is tied to."""
+        name_of, sources = self.structure.name_of, np.arange(self.structure.size)
+        for where, one in self._params:
+            if one.tie is not None:
+                found = self.structure.places(one.tie, "tie")
+                if found.size not in (1, where.stop - where.start):
+                    raise InvalidInputError(
+                        f"{name_of(where.start)} is tied to {one.tie}, which has {found.size} "
+                        f"numbers, expected {where.stop - where.start} or 1."
+                    )
+                sources[where] = found
+        for at in np.flatnonzero(sources[sources] != sources)[:1]:
+            raise InvalidInputError(
+                f"{name_of(at)} is tied to {name_of(sources[at])}, which is tied itself: tie "
+                "both to the same that is not."
+            )
+        return sources
+
+    def _transformed(self, x: Array, lower: Array, upper: Array) -> Stretch:
+        """Return the transforms that Params name, without a scale."""
+        stretch = Stretch(np.ones(self.n))
+        for where, one in self._params:
+            transform = as_transform(one.transform)
+            at = self._own[where][self._own[where] >= 0]
+            if transform is not None and at.size:
+                stretch.add(at, transform, lower[at], upper[at])
+        for at in np.flatnonzero(~stretch.takes(x))[:1]:
+            raise InvalidInputError(
+                f"{self.structure.name_of(self._free[at])} is {x[at]}: its transform has no "
+                "finite value there, or its inverse does not give that back."
+            )
+        return stretch
+
+    def _sizes(self, scale: Any, stretch: Stretch, x: Array, lower: Array, upper: Array) -> Array:
+        """Return by what that which is searched is divided, for each."""
+        sizes, expected = np.ones(self.n), "finite numbers > 0"
+        if isinstance(scale, Sizes):
+            sizes = scale.numbers
+        elif isinstance(scale, str) and scale == "start":
+            sizes = np.abs(stretch.to(x))
+            sizes[sizes == 0.0] = 1.0
+        elif isinstance(scale, str) and scale == "bounds":
+            low, high = stretch.limits(x, lower, upper)
+            sizes, expected = high - low, "finite bounds for each variable"
+        elif scale is not None:
+            sizes = self.structure.values(scale, "scale")[self._free]
+        own = self._each("scale", np.nan)[self._free]
+        sizes = np.where(np.isnan(own), sizes, own)
+        for at in np.flatnonzero(~((sizes > 0) & np.isfinite(sizes)))[:1]:
+            raise InvalidInputError(
+                f"scale of {self.structure.name_of(self._free[at])} is {sizes[at]}, expected "
+                f"{expected}."
+            )
+        return sizes
+
+    # From what is searched to what the user sees.
+
+    @property
+    def is_stretched(self) -> bool:
+        """Whether what is searched has other units than what the user sees."""
+        return self._stretch is not None
+
+    @property
+    def is_transformed(self) -> bool:
+        """Whether variables are transformed, and not only scaled."""
+        return self._stretch is not None and bool(self._stretch.transforms)
+
+    @property
+    def base(self) -> Array:
+        """All that is in the structure where all that is searched is zero; without transforms."""
+        return self._spread(np.zeros(self.n), self._start)
+
+    @property
+    def names(self) -> list[str]:
+        """What is searched, in words: such as ``log(rate)``, or ``length / 100``."""
+        names = [self.structure.name_of(at) for at in self._free.tolist()]
+        return names if self._stretch is None else self._stretch.names(names)
+
+    def free(self, z: NDArray[Any]) -> NDArray[Any]:
+        """Return the free variables, in the user's units."""
+        return z if self._stretch is None else self._stretch.back(z)
+
+    def point(self, z: NDArray[Any]) -> Any:
+        """Return the structure at a point, or the structure of stacks at a stack of points."""
+        if z.shape[-1] != self.n:
+            raise CapabilityError(
+                f"The objective was to take {z.size // max(1, self.n)} points in one flat vector, "
+                "and x0 is in a structure: leave out max_evals_grouped, or mark the objective by "
+                "vectorized."
+            )
+        x = z if self._stretch is None else self._stretch.back(z)
+        if not self.is_all:
+            x = self._spread(x, self._start)
+        return self.structure.point(x)
+
+    def _spread(self, x: NDArray[Any], others: Any) -> NDArray[Any]:
+        """Return all that is in the structure, of what is free and of others in its place."""
+        whole = np.empty((*x.shape[:-1], self.structure.size), dtype=x.dtype)
+        whole[...] = others
+        is_free = self._place >= 0
+        whole[..., is_free] = x[..., self._place[is_free]]
+        return whole
+
+    def vector(self, tree: Any) -> Array:
+        """Return what is searched at a user's point, whose fixed variables are those of ``x0``."""
+        whole, fixed = self.structure.values(tree, "A start"), self._place < 0
+        fits = np.where(fixed, whole == self._start, np.isfinite(whole) | (self._own < 0))
+        for at in np.flatnonzero(~fits)[:1]:
+            expected = f"{self._start[at]}, as it is fixed" if fixed[at] else "a finite number"
+            raise InvalidInputError(
+                f"{self.structure.name_of(at)} of a point is {whole[at]}, expected {expected}."
+            )
+        x = whole[self._free]
+        return x if self._stretch is None else self._stretch.to(x)
+
+    # From derivatives by what the user sees to those by what is searched.
+
+    @functools.cached_property
+    def _matrix(self) -> csr_array:
+        """The derivatives of all that is in the structure by what is free."""
+        rows = np.flatnonzero(self._place >= 0)
+        where = rows, self._place[rows]
+        return csr_array((np.ones(rows.size), where), shape=(self.structure.size, self.n))
+
+    def gradient(self, z: NDArray[Any], raw: Any, name: str = "jac") -> Any:
+        """Return a gradient, or a Jacobian, of what a user's function returned at a point."""
+        found = self.structure.vector(raw, name)
+        if not self.is_all:
+            found = _times(found, self._matrix)
+        if self._stretch is None:
+            return found
+        slope = self._stretch.slope(z)
+        if issparse(found) or isinstance(found, LinearOperator):
+            return _times(found, diags_array(slope))
+        return found * (slope[:, np.newaxis] if np.ndim(found) > z.ndim > 1 else slope)
+
+    def hessian(self, z: NDArray[Any], raw: Any) -> Any:
+        """Return the Hessian of what a user's function returned at a point."""
+        if not (issparse(raw) or isinstance(raw, LinearOperator)):
+            raw = self.structure.rows(raw, "hess")
+        half = self.gradient(z, raw, "hess")
+        return self.gradient(z, half.T, "hess")
+
+    def direction(self, z: NDArray[Any], p: NDArray[Any]) -> Any:
+        """Return, as a structure, the direction that one of what is searched is."""
+        step = p if self._stretch is None else p * self._stretch.slope(z)
+        return self.structure.point(step if self.is_all else self._spread(step, 0.0))
+
+    def check_curvature(self, what: str) -> None:
+        """Raise a CapabilityError if second derivatives by what is searched need first ones."""
+        if self.is_transformed:
+            raise CapabilityError(
+                f"{what} is given, and x0 has transforms, under which second derivatives are "
+                "others: leave it out, or leave out the transforms."
+            )
+
+    # What the user gets.
+
+    def result(self, found: OptimizerResult) -> OptimizerResult:
+        """Return a result, or a state, in the user's structure, as another object."""
+        shown, z = OptimizerResult(found), found.x
+        shown.x, shown["x_flat"] = self.point(z), self.free(z).copy()
+        jac, best = found.get("jac"), found.get("best")
+        if jac is not None:
+            shown.jac = self.shown_gradient(z, jac)
+        if best is not None:
+            shown.best = Best(self.point(best.x), best.fun)
+        if self._stretch is not None:
+            _rescale(shown, self._stretch.slope(z))
+        return shown
+
+    def shown_gradient(self, z: Array, gradient: Array) -> Any:
+        """Return a gradient by what is searched as one by what the user sees."""
+        if self._stretch is not None:
+            with np.errstate(all="ignore"):
+                gradient = gradient / self._stretch.slope(z)
+        whole = gradient if self.is_all else self._spread(gradient, 0.0)
+        return self.structure.point(whole)
+
+    def told_gradients(self, points: Array, given: Any) -> list[Any]:
+        """Return gradients, or Jacobians, that a caller told of points, by what is searched."""
+        if len(points) == 1:
+            try:
+                return [self.gradient(points[0], given, "eval_jac")]
+            except InvalidValueError:
+                if not isinstance(given, list | tuple) or len(given) != 1:
+                    raise
+        if len(given) != len(points):
+            raise InvalidInputError(
+                f"eval_jac has {len(given)} gradients, expected one for each of {len(points)} "
+                "points."
+            )
+        pairs = zip(points, given, strict=True)
+        return [self.gradient(z, gradient, "eval_jac") for z, gradient in pairs]
+
+    def show(self, results: Any) -> None:
+        """Put a result, or each of several, in the user's structure, where it is not yet."""
+        if isinstance(results, OptimizerResult):
+            if "x_flat" not in results:
+                results.update(self.result(results))
+            self.show(getattr(results.get("error"), "optimizer_result", None))
+        elif results is not None:
+            for result in results.values() if isinstance(results, dict) else results:
+                self.show(result)
+
+
+def _times(found: Any, matrix: Any) -> Any:
+    """Return a product with a sparse matrix."""
+    if isinstance(found, LinearOperator):
+        return found @ aslinearoperator(matrix)
+    if issparse(found):
+        return found @ matrix
+    array = np.asarray(found)
+    return (array.reshape(-1, array.shape[-1]) @ matrix).reshape(*array.shape[:-1], -1)
+
+
+def _rescale(shown: OptimizerResult, slope: Array) -> None:
+    """Put what else is by the variables into the user's units."""
+    if shown.get("jacobian") is not None:
+        with np.errstate(divide="ignore"):
+            shown["jacobian"] = _times(shown["jacobian"], diags_array(1.0 / slope))
+    inverse = shown.get("hess_inv")
+    if isinstance(inverse, LinearOperator):
+        by = aslinearoperator(diags_array(slope))
+        shown["hess_inv"] = by @ inverse @ by
+    elif isinstance(inverse, np.ndarray):
+        shown["hess_inv"] = slope[:, np.newaxis] * inverse * slope

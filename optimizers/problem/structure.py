@@ -1,0 +1,308 @@
+"""Structure: what the variables are to the user, such as a dict of arrays, and one flat vector."""
+
+import functools
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optimizers._arrays import as_real
+from optimizers.errors import (
+    CapabilityError,
+    InvalidInputError,
+    InvalidValueError,
+    MissingExtraError,
+    nearest_names,
+)
+from optimizers.problem.param import Param, is_table
+
+#: Where optree keeps how dataclasses are taken apart.
+_NAMESPACE = "optimizers"
+_NUMBERS = int | float | complex | np.generic
+
+
+def is_plain(x0: Any) -> bool:
+    """Return whether a start is a number or a vector, or nothing that could be a structure."""
+    if isinstance(x0, list | tuple) and not hasattr(x0, "_fields"):
+        return not any(map(_is_part, x0)) if set(map(type, x0)) - {float, int} else True
+    if x0 is None or isinstance(x0, _NUMBERS | str | bytes | range):
+        return True
+    return not is_container(x0) and _ndim(x0) < 2
+
+
+def _is_part(x: Any) -> bool:
+    return not isinstance(x, _NUMBERS | str) and (is_container(x) or _ndim(x) > 0)
+
+
+def _ndim(x: Any) -> int:
+    if isinstance(x, Param) or is_table(x):
+        return 2
+    shape = getattr(x, "shape", None)
+    return len(shape) if isinstance(shape, tuple) else 0
+
+
+def joined(name: str, key: Any) -> str:
+    """Return the name of a part, as it is written in Python."""
+    if isinstance(key, str):
+        return f"{name}.{key}" if name else key
+    place = ",".join(map(str, key)) if isinstance(key, tuple) else repr(key)
+    return f"{name or 'x'}[{place}]"
+
+
+@dataclass(frozen=True, eq=False)
+class Leaf:
+    """A number, an array or a table in a structure, and its place in the vector."""
+
+    path: tuple[Any, ...]
+    shape: tuple[int, ...]
+    start: int
+    is_number: bool = False
+    #: Of a table.
+    table: Any = None
+    #: An array of another library than NumPy, as the user gave it.
+    like: Any = None
+
+    @functools.cached_property
+    def name(self) -> str:
+        """What it is called."""
+        return functools.reduce(joined, self.path, "") or "x"
+
+    @functools.cached_property
+    def size(self) -> int:
+        """How many variables it has."""
+        return int(np.prod(self.shape))
+
+    @property
+    def where(self) -> slice:
+        """Its place in the vector."""
+        return slice(self.start, self.start + self.size)
+
+    def name_of(self, at: int) -> str:
+        """Return what one of its entries is called."""
+        if self.table is not None:
+            label = self.table.index[at]
+            parts = label if isinstance(label, tuple) else (label,)
+            return functools.reduce(joined, (*self.path, *parts), "")
+        if self.is_number:
+            return self.name
+        return joined(self.name, tuple(map(int, np.unravel_index(at, self.shape))))
+
+    def of(self, x: NDArray[Any]) -> Any:
+        """Return what it is at a point of the structure, or at a stack of points."""
+        lead = x.shape[:-1]
+        if self.is_number:
+            return x[..., self.start] if lead else x[self.start].item()
+        part = x[..., self.where].reshape(*lead, *self.shape)
+        if self.table is not None:
+            if lead:
+                raise CapabilityError(
+                    "A vectorized objective cannot take a stack of tables: take a dict of arrays "
+                    "as x0, or an objective of one point."
+                )
+            return self.table.assign(value=part)
+        if self.like is None:
+            return part
+        if hasattr(self.like, "new_tensor"):  # torch
+            return self.like.new_tensor(part)
+        return self.like.__array_namespace__().asarray(part, dtype=self.like.dtype)
+
+    def array(self, part: Any) -> NDArray[Any]:
+        """Return as an array what stands in its place in another structure."""
+        if is_table(part):
+            part = part["value"]
+        if isinstance(part, Param):
+            part = part.numbers
+        return np.asarray(part.detach() if hasattr(part, "detach") else part)
+
+
+class Structure:
+    """How leaves make up what the user calls the variables."""
+
+    def __init__(self, x0: Any) -> None:
+        self._x0 = x0
+        self._keys: tuple[Any, ...] | None = None
+        self._spec: Any = None
+        if type(x0) is dict and not any(map(is_container, x0.values())):
+            self._keys = tuple(x0)
+            paths, given = [(key,) for key in x0], [*x0.values()]
+        elif not is_container(x0):
+            paths, given = [tuple[Any, ...]()], [x0]
+        else:
+            self._spec, paths, given = _by_optree(x0)
+        #: What the user gave as leaves.
+        self.given = given
+        self.leaves: list[Leaf] = []
+        self.size = 0
+        for path, value in zip(paths, given, strict=True):
+            leaf = _leaf(path, value, self.size)
+            self.leaves.append(leaf)
+            self.size += leaf.size
+        self._is_of_numbers = all(leaf.is_number for leaf in self.leaves)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be made anew of the same structure: optree may not know its classes in a worker."""
+        return Structure, (self._x0,)
+
+    def name_of(self, at: int) -> str:
+        """Return what a variable is called, by its place in the vector."""
+        leaf = next(leaf for leaf in self.leaves if at < leaf.where.stop)
+        return leaf.name_of(int(at) - leaf.start)
+
+    def places(self, name: str, what: str) -> NDArray[np.intp]:
+        """Return the places of a leaf, or of an entry of one, by its name."""
+        for leaf in self.leaves:
+            if leaf.name == name:
+                return np.arange(leaf.where.start, leaf.where.stop)
+        names = [self.name_of(at) for at in range(self.size)]
+        if name in names:
+            return np.array([names.index(name)])
+        known = dict.fromkeys([*(leaf.name for leaf in self.leaves), *names])
+        raise InvalidInputError(
+            f"{what} names {name!r}, which is no part of x0. {nearest_names(name, known)}"
+        )
+
+    def point(self, x: NDArray[Any]) -> Any:
+        """Return the structure at a point, shape (n,); at a stack (k, n), of leaves of k."""
+        if self._is_of_numbers and x.ndim == 1:
+            parts = x.tolist()
+            if self._keys is not None:
+                return dict(zip(self._keys, parts, strict=True))
+        else:
+            parts = [leaf.of(x) for leaf in self.leaves]
+        return self.built(parts)
+
+    def built(self, parts: Sequence[Any]) -> Any:
+        """Return the structure of given leaves."""
+        if self._keys is not None:
+            return dict(zip(self._keys, parts, strict=True))
+        return parts[0] if self._spec is None else self._spec.unflatten(parts)
+
+    def values(self, tree: Any, name: str) -> NDArray[np.float64]:
+        """Return the vector of a structure of numbers, or of one number for all, as float64."""
+        if isinstance(tree, _NUMBERS):
+            tree = np.full(self.size, tree)
+        elif _is_flat_list(tree) and len(tree) == self.size:
+            tree = np.asarray(tree)
+        try:
+            found = np.array(self.vector(tree, name), dtype=np.float64).reshape(self.size)
+        except (TypeError, ValueError, InvalidValueError) as error:
+            raise InvalidInputError(
+                f"{name} is {tree!r:.200}, expected numbers in the structure of x0: {error}"
+            ) from None
+        return found
+
+    def rows(self, tree: Any, name: str) -> NDArray[Any]:
+        """Return a matrix of which rows and columns are in the structure, shape (n, n)."""
+        found = self.vector(tree, name) if np.ndim(tree) >= 2 else None
+        if found is None:
+            parts = zip(self.leaves, self.parts(tree, name), strict=True)
+            blocks = [np.reshape(self.vector(p, name), (leaf.size, -1)) for leaf, p in parts]
+            found = np.concatenate(blocks)
+        return np.reshape(found, (-1, self.size))
+
+    def parts(self, tree: Any, name: str) -> list[Any]:
+        """Return what stands in the places of the leaves in another structure."""
+        try:
+            if self._keys is not None:
+                if len(tree) != len(self._keys):
+                    raise KeyError
+                return [tree[key] for key in self._keys]
+            return [tree] if self._spec is None else self._spec.flatten_up_to(tree)
+        except (KeyError, TypeError, ValueError, IndexError):
+            raise InvalidValueError(
+                f"{name} is {tree!r:.200}, expected the structure of x0: {self._x0!r:.200}."
+            ) from None
+
+    def vector(self, tree: Any, name: str) -> Any:
+        """Return the vector (n,) of a structure; of leaves with axes in front, (..., n).
+
+        What has n columns already, such as a sparse matrix, is returned as it is.
+        """
+        shape = () if is_table(tree) else getattr(tree, "shape", ())
+        is_array = self._spec is None and self._keys is None
+        own = self.leaves[0].shape if is_array else ()
+        if shape and shape[-1] == self.size and not (own and shape[-len(own) :] == own):
+            return tree
+        rows = []
+        for leaf, part in zip(self.leaves, self.parts(tree, name), strict=True):
+            array = leaf.array(part)
+            lead = array.shape[: max(0, array.ndim - len(leaf.shape))]
+            if is_array and array.size == leaf.size:
+                lead = ()
+            elif lead + leaf.shape != array.shape:
+                raise InvalidValueError(
+                    f"{name} has shape {array.shape} for {leaf.name}, expected {leaf.shape}."
+                )
+            rows.append(array.reshape(*lead, leaf.size))
+        try:
+            return np.concatenate(rows, axis=-1) if rows else np.zeros(0)
+        except ValueError as error:
+            raise InvalidValueError(f"{name} is {tree!r:.200}: {error}.") from None
+
+
+def _is_flat_list(x: Any) -> bool:
+    return isinstance(x, list | tuple) and is_plain(x)
+
+
+def _leaf(path: tuple[Any, ...], value: Any, start: int) -> Leaf:
+    """Return the leaf that a user's value makes."""
+    if is_table(value):
+        return Leaf(path, (len(value),), start, table=value)
+    if isinstance(value, Param):
+        value = value.numbers
+    array = as_real(functools.reduce(joined, path, "") or "x0", value, "a number or an array")
+    is_number = array.ndim == 0
+    is_foreign = hasattr(value, "new_tensor") or (
+        hasattr(value, "__array_namespace__") and not isinstance(value, np.ndarray | np.generic)
+    )
+    return Leaf(path, array.shape, start, is_number, like=value if is_foreign else None)
+
+
+def is_container(x: Any) -> bool:
+    """Return whether something has parts, so far as is known without importing optree."""
+    if isinstance(x, Mapping | list | tuple):
+        return True
+    if isinstance(x, type | Param | np.ndarray | _NUMBERS) or x is None:
+        return False
+    optree: Any = sys.modules.get("optree")
+    return is_dataclass(x) or (optree is not None and not optree.tree_is_leaf(x))
+
+
+def _by_optree(x0: Any) -> tuple[Any, list[tuple[Any, ...]], list[Any]]:
+    """Return how optree puts a structure together, and its leaves with the way to each."""
+    try:
+        import optree
+    except ImportError as error:
+        raise MissingExtraError(
+            f"x0 is {x0!r:.200}: a structure, other than an array or a flat dict of numbers and "
+            "arrays, needs optree: pip install optree."
+        ) from error
+    typed: Any = optree
+
+    def registered(node: Any) -> bool:
+        if is_container(node) and typed.tree_is_leaf(node, none_is_leaf=True, namespace=_NAMESPACE):
+            typed.register_pytree_node(type(node), _fields, _made(type(node)), namespace=_NAMESPACE)
+        return False
+
+    # Names and vector are in the order in which the user writes a dict.
+    with typed.dict_insertion_ordered(True, namespace=_NAMESPACE):
+        leaves, spec = typed.tree_flatten(x0, registered, none_is_leaf=True, namespace=_NAMESPACE)
+    # Those of named tuples and dataclasses are numbers to optree, and names to the user.
+    paths = [
+        tuple(getattr(entry, "field", None) or entry.entry for entry in accessor)
+        for accessor in spec.accessors()
+    ]
+    return spec, paths, leaves
+
+
+def _fields(node: Any) -> tuple[list[Any], None, list[str]]:
+    names = [field.name for field in fields(node) if field.init]
+    return [getattr(node, name) for name in names], None, names
+
+
+def _made(cls: type) -> Any:
+    names = [field.name for field in fields(cls) if field.init]
+    return lambda _, parts: cls(**dict(zip(names, parts, strict=True)))

@@ -1,0 +1,180 @@
+"""A user's functions of structures, as functions of the vector that is searched."""
+
+import contextlib
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import LinearConstraint, NonlinearConstraint
+from scipy.sparse import issparse
+
+from optimizers._types import ConstraintsLike
+from optimizers.errors import CapabilityError
+from optimizers.evaluation.answers import unpack
+from optimizers.evaluation.marks import marked_like
+from optimizers.gradients.pennylane import trainable
+from optimizers.problem.parameters import Parameters
+from optimizers.result import OptimizerResult
+
+T = TypeVar("T")
+#: Makes of a point, and what a function returned there, what is to be returned.
+Fold = Callable[[NDArray[Any], Any], Any]
+
+
+class Translated:
+    """A user's function, called with structures; an object, so that it pickles."""
+
+    def __init__(
+        self, function: Callable[..., Any], parameters: Parameters, fold: Fold | None = None
+    ) -> None:
+        self._call, self._parameters, self._fold = trainable(function), parameters, fold
+        self.__wrapped__ = function
+        marked_like(self, function)
+
+    def __call__(self, z: NDArray[Any], *more: Any) -> Any:
+        """Return what the function returns at a point, in the vector's terms."""
+        raw = self._call(self._parameters.point(z), *more)
+        if self._fold is None or raw is None:
+            return raw.detach() if hasattr(raw, "detach") else raw
+        return self._later(z, raw) if inspect.isawaitable(raw) else self._fold(z, raw)
+
+    async def _later(self, z: NDArray[Any], raw: Any) -> Any:
+        assert self._fold is not None
+        return self._fold(z, await raw)
+
+
+class Products:
+    """A user's function of points alone, such as ``hessp(x, p)`` or a fidelity of two."""
+
+    def __init__(
+        self, function: Callable[..., Any], parameters: Parameters, *, is_hessian: bool = False
+    ) -> None:
+        self._call, self._parameters, self._is_hessian = function, parameters, is_hessian
+        self.__wrapped__ = function
+        marked_like(self, function)
+
+    def __call__(self, z: NDArray[Any], other: NDArray[Any]) -> Any:
+        """Return what the function returns at two points, or at one along a direction."""
+        parameters = self._parameters
+        if not self._is_hessian:
+            return self._call(parameters.point(z), parameters.point(other))
+        raw = self._call(parameters.point(z), parameters.direction(z, other))
+        return None if raw is None else parameters.gradient(z, raw, "hessp")
+
+
+class _Both:
+    """What an objective with ``jac=True`` returned; an object, so that it pickles."""
+
+    def __init__(self, parameters: Parameters) -> None:
+        self._parameters = parameters
+
+    def __call__(self, z: NDArray[Any], raw: Any) -> tuple[Any, Any]:
+        value, gradient = unpack(raw)
+        return value, self._parameters.gradient(z, gradient)
+
+
+def translated(
+    parameters: Parameters,
+    fun: Any,
+    jac: Any = None,
+    *,
+    constraints: ConstraintsLike = (),
+    hess: Any = None,
+    hessp: Any = None,
+) -> dict[str, Any]:
+    """Return what the arguments of a minimization in a structure are for its vector."""
+    p = parameters
+    for what, given in (("hess", hess), ("hessp", hessp)):
+        if callable(given):
+            p.check_curvature(what)
+    is_one = not isinstance(constraints, Sequence)
+    found = [_constraint(p, one) for one in ((constraints,) if is_one else constraints)]
+    return {
+        "fun": Translated(fun, p, _Both(p) if jac is True else None) if callable(fun) else fun,
+        "x0": p.x0,
+        "jac": Translated(jac, p, p.gradient) if _is_function(jac) else jac,
+        "bounds": p.bounds,
+        "constraints": found[0] if is_one else found,
+        "hess": Translated(hess, p, p.hessian) if _is_function(hess) else hess,
+        "hessp": Products(hessp, p, is_hessian=True) if callable(hessp) else hessp,
+    }
+
+
+def _is_function(given: Any) -> bool:
+    """Return whether something is a function, and no class nor an object of SciPy's or ours."""
+    return callable(given) and not isinstance(given, type)
+
+
+def _constraint(p: Parameters, given: Any) -> Any:
+    """Return a constraint of what is searched; what is none is refused later."""
+    if isinstance(given, LinearConstraint):
+        matrix = given.A if issparse(given.A) else np.atleast_2d(np.asarray(given.A))
+        if matrix.shape[-1:] != (p.structure.size,):
+            return given
+        if p.is_transformed:
+            raise CapabilityError(
+                "A LinearConstraint is given, and x0 has transforms, under which it is not linear: "
+                "write it as a NonlinearConstraint."
+            )
+        moved = matrix @ p.base
+        return LinearConstraint(
+            p.gradient(p.x0, matrix, "A"), given.lb - moved, given.ub - moved, given.keep_feasible
+        )
+    if isinstance(given, NonlinearConstraint):
+        if callable(given.hess):
+            p.check_curvature("hess of a constraint")
+        return NonlinearConstraint(
+            Translated(given.fun, p) if callable(given.fun) else given.fun,
+            given.lb,
+            given.ub,
+            jac=Translated(given.jac, p, p.gradient) if callable(given.jac) else given.jac,
+            hess=Translated(given.hess, p, p.hessian) if _is_function(given.hess) else given.hess,
+            keep_feasible=given.keep_feasible,
+            finite_diff_rel_step=given.finite_diff_rel_step,
+            finite_diff_jac_sparsity=given.finite_diff_jac_sparsity if p.is_all else None,
+        )
+    if isinstance(given, dict):
+        own = {"fun": Translated(given["fun"], p)} if callable(given.get("fun")) else {}
+        if callable(given.get("jac")):
+            own["jac"] = Translated(given["jac"], p, p.gradient)
+        return {**given, **own}
+    return given
+
+
+class Shown:
+    """An observer that sees the user's structure."""
+
+    def __init__(self, observe: Any, parameters: Parameters) -> None:
+        self._observe, self._parameters = observe, parameters
+        self.wants_value = getattr(observe, "wants_value", False)
+        on_run_end = getattr(observe, "on_run_end", None)
+        if on_run_end is not None:
+            self.on_run_end = lambda result: on_run_end(parameters.result(result))
+
+    def __call__(self, state: OptimizerResult) -> bool:
+        """Show the state of an iteration."""
+        stop: bool = self._observe(self._parameters.result(state))
+        return stop
+
+
+@contextlib.contextmanager
+def showing(parameters: Parameters | None) -> Iterator[None]:
+    """Put the results that an error carries in the user's structure."""
+    try:
+        yield
+    except BaseException as error:
+        if parameters is not None:
+            for name in ("optimizer_result", "optimizer_results"):
+                parameters.show(getattr(error, name, None))
+        raise
+
+
+def shown(parameters: Parameters | None, call: Callable[[], T]) -> T:
+    """Return results, or raise an error with such, in the user's structure."""
+    with showing(parameters):
+        results = call()
+    if parameters is not None:
+        parameters.show(results)
+    return results
