@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from optimizers._arrays import check_memory
-from optimizers._types import ArrayLike, BoundsLike, Objective
+from optimizers._types import Array, ArrayLike, BoundsLike, Objective
 from optimizers.errors import CapabilityError, warn_user
 from optimizers.evaluation.choose import evaluator_by
 from optimizers.evaluation.evaluator import Evaluator
@@ -21,10 +21,11 @@ from optimizers.noise.stages import in_stages
 from optimizers.options.configured import Configured
 from optimizers.options.settings import MAXFUN, check_run_settings
 from optimizers.problem.derivatives import By, source_of
+from optimizers.problem.parameters import Sizes
 from optimizers.problem.problem import Problem
-from optimizers.problem.translated import Shown
-from optimizers.result import OptimizerResult, in_words
-from optimizers.run.budget import Patience
+from optimizers.problem.translated import Shown, shown
+from optimizers.result import OptimizerResult, StopReason, in_words
+from optimizers.run.budget import Patience, StopRun
 from optimizers.run.memory import FEASIBLE
 from optimizers.run.observers import Observer, as_observer
 from optimizers.run.outcome import Outcome
@@ -91,6 +92,22 @@ class Composed(Configured, Declaring):
             return result
 
         return Prepared(run, executed, self._alone(), self._needs_thread())
+
+    def _at_start(self, problem: Problem, settings: dict[str, Any]) -> tuple[Run, Sizes | None]:
+        """Return a run that asked for the gradient at the start, and a scale by that.
+
+        There is none if the budget did not suffice.
+        """
+        run = self._start_run(problem, {**settings, "callback": None})
+        found = list[Array]()
+
+        def solve(run: Run) -> Outcome:
+            found.append(run.gradient(problem.x0))
+            raise StopRun(StopReason.OTHER)
+
+        parameters = problem.parameters
+        shown(parameters, lambda: run.execute(solve))
+        return run, Sizes.by(found[0], parameters) if found and parameters is not None else None
 
     @abstractmethod
     def _solve(self, run: Run) -> Outcome:

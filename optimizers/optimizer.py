@@ -125,9 +125,15 @@ class Optimizer(Profiling, StaticHelpers):
             ``optimizer_result`` holds the result so far.
         """
         further = {"constraints": constraints, "hess": hess, "hessp": hessp}
-        further["scale"] = self._scale(settings)
+        given, spent = dict(settings), None
+        further["scale"] = scale = self._scale(given)
+        if isinstance(scale, str) and scale == "gradient" and not self._is_journaled(given):
+            problem = self._problem(fun, x0, jac, bounds, **{**further, "scale": "start"})
+            spent, further["scale"] = self._at_start(problem, given)
         problem = self._problem(fun, x0, jac, bounds, **further)
-        prepared = self._prepared(problem, dict(settings))
+        prepared = self._prepared(problem, given)
+        if spent is not None:
+            prepared.run.resume(problem.x0, None, spent.counts())
         parameters = problem.parameters
         return prepared.execute() if parameters is None else shown(parameters, prepared.execute)
 
@@ -412,6 +418,9 @@ class Optimizer(Profiling, StaticHelpers):
     def _scale(self, settings: Mapping[str, Any]) -> Any:
         """Return the scale that the settings of a run mean."""
         return self._effective_settings(dict(settings)).get("scale")
+
+    def _is_journaled(self, settings: dict[str, Any]) -> bool:
+        return self._effective_settings(settings).get("journal") is not None
 
     def _solve(self, run: Run) -> Outcome:
         """Run the algorithm: ask ``run`` for values and gradients, and say how it ended."""

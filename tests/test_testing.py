@@ -109,7 +109,7 @@ def test_a_class_that_overrides_minimize_alone_is_told_which_checks_do_not_apply
             f"Careful.minimize has no parameter {setting!r}: override _solve instead of minimize, "
             "and Optimizer.minimize brings it."
         )
-    assert skipped.keys() == {"groups", "non_finite", "residuals"}
+    assert skipped.keys() == {"groups", "non_finite", "residuals", "structure"}
     assert all("override _solve instead" in reason for reason in skipped.values())
     names = {check.__name__ for check in testing.CHECKS}
     assert testing.check_optimizer(Careful).keys() == names - {f"check_{name}" for name in passed}
@@ -118,7 +118,7 @@ def test_a_class_that_overrides_minimize_alone_is_told_which_checks_do_not_apply
 def test_a_class_that_hands_anything_on_is_told_what_to_do():
     passed, failed, skipped = outcomes(Naive)
     assert passed == {"support_levels", "bounds", "settings_round_trip", "nothing_in_silence"}
-    assert skipped.keys() == {"groups", "non_finite", "residuals"}
+    assert skipped.keys() == {"groups", "non_finite", "residuals", "structure"}
     for name, told in failed.items():
         assert "return an OptimizerResult" in told, name
 

@@ -10,7 +10,7 @@ from scipy.sparse import csr_array, diags_array, issparse
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 from optimizers._types import Array, BoundsLike
-from optimizers.errors import CapabilityError, InvalidInputError, InvalidValueError
+from optimizers.errors import CapabilityError, InvalidInputError, InvalidValueError, OptionError
 from optimizers.problem.bounds import as_start
 from optimizers.problem.limits import Limits, as_box
 from optimizers.problem.param import Param
@@ -27,6 +27,18 @@ class Sizes:
     """A scale for each variable that is searched, as the package found it."""
 
     numbers: Array
+
+    @classmethod
+    def by(cls, gradient: Array, parameters: "Parameters") -> "Sizes":
+        """Return inverse derivatives, times what leaves variables about as large as they are."""
+        z, steep, is_known = parameters.x0, np.abs(gradient), gradient != 0.0
+        sizes = 1.0 / np.where(
+            is_known, steep, np.median(steep[is_known] if any(is_known) else 1.0)
+        )
+        is_known = z != 0.0
+        ratios = np.log(np.abs(z[is_known]) / sizes[is_known])
+        common = np.exp(np.mean(ratios)) if ratios.size else 1.0
+        return cls(sizes * common * parameters.sizes)
 
 
 def starts_in(X0: Any, scale: Any = None) -> list[Any] | None:  # noqa: N803  # starts
@@ -152,6 +164,11 @@ class Parameters:
         elif isinstance(scale, str) and scale == "bounds":
             low, high = stretch.limits(x, lower, upper)
             sizes, expected = high - low, "finite bounds for each variable"
+        elif isinstance(scale, str):
+            raise OptionError(
+                f"scale is {scale!r}, which is evaluated first: it is for minimize, without a "
+                "journal. Pass numbers, such as the entry scale of its result."
+            )
         elif scale is not None:
             sizes = self.structure.values(scale, "scale")[self._free]
         own = self._each("scale", np.nan)[self._free]
@@ -185,6 +202,11 @@ class Parameters:
         """What is searched, in words: such as ``log(rate)``, or ``length / 100``."""
         names = [self.structure.name_of(at) for at in self._free.tolist()]
         return names if self._stretch is None else self._stretch.names(names)
+
+    @property
+    def sizes(self) -> Array:
+        """What variables are divided by, of what is searched."""
+        return np.ones(self.n) if self._stretch is None else self._stretch.scale
 
     def free(self, z: NDArray[Any]) -> NDArray[Any]:
         """Return the free variables, in the user's units."""
@@ -277,6 +299,10 @@ class Parameters:
             shown.best = Best(self.point(best.x), best.fun)
         if self._stretch is not None:
             _rescale(shown, self._stretch.slope(z))
+            if (self._stretch.scale != 1.0).any():
+                scale = self._stretch.scale
+                whole = scale if self.is_all else self._spread(scale, 1.0)
+                shown["scale"] = self.structure.point(whole)
         return shown
 
     def shown_gradient(self, z: Array, gradient: Array) -> Any:
@@ -308,7 +334,11 @@ class Parameters:
         if isinstance(results, OptimizerResult):
             if "x_flat" not in results:
                 results.update(self.result(results))
-            self.show(getattr(results.get("error"), "optimizer_result", None))
+            for further in (
+                results.get("results"),
+                getattr(results.get("error"), "optimizer_result", None),
+            ):
+                self.show(further)
         elif results is not None:
             for result in results.values() if isinstance(results, dict) else results:
                 self.show(result)

@@ -36,6 +36,7 @@ from optimizers.testing.evaluated import (
     check_journal,
     check_lockstep,
     check_stepper,
+    check_structure,
     check_workers,
 )
 from optimizers.testing.results import (
@@ -84,6 +85,7 @@ __all__ = [
     "check_residuals",
     "check_settings_round_trip",
     "check_stepper",
+    "check_structure",
     "check_support_levels",
     "check_threads",
     "check_timeout",

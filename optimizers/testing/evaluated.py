@@ -11,7 +11,7 @@ import numpy as np
 
 from optimizers._types import Array
 from optimizers.asktell import TellData
-from optimizers.errors import NonFiniteValueError
+from optimizers.errors import CapabilityError, NonFiniteValueError
 from optimizers.evaluation import vectorized
 from optimizers.lockstep.many import seeds_from
 from optimizers.result import StopReason
@@ -134,3 +134,21 @@ def check_journal(make: Factory) -> None:
             rest = whole.points[len(whole.points) - len(bowl.points) :]
             same(bowl.points, rest, f"A run that goes on takes another way. {_ASK}")
         assert not bowl.points, "What is in the journal was evaluated again."
+
+
+def check_structure(make: Factory) -> None:
+    """Check that a start of two dimensions, and a scale of one, change nothing but the words."""
+    need_run(make(), "a start in a structure")
+    bowl, tall = (bowl_for(make())() for _ in range(2))
+    expected = run(make(), bowl)
+    jac = (lambda x: tall.jac(x.ravel())) if make().is_gradient_required else None
+    words = "Take x0 and bounds from the problem, and evaluate by the run alone."
+    result = run(make(), lambda x: tall(x.ravel()), jac, x0=np.reshape(START, (-1, 1)))
+    same(tall.points, bowl.points, f"In a structure other points were asked for. {words}")
+    alike(result, expected, ("fun", "nfev", "njev", "nit"), words)
+    same(result.x, np.reshape(expected.x, (-1, 1)), f"x is another. {words}")
+    try:
+        result = run(make(), bowl_for(make())(), scale=1.0)
+    except CapabilityError:  # variables are angles to it
+        return
+    alike(result, expected, ("x", "fun", "nfev", "njev", "nit"), words)
