@@ -6,7 +6,9 @@ Each contestant minimizes the same function from the same start; the function re
 gradient together (``jac=True``). A first run records its answers; in the runs that are timed the
 objective plays them back, so that what it takes itself is some 0.1 microseconds.
 Contestants take turns, so that the machine's drift hits all alike; the figures are medians, and
-the ratios are the medians over the turns of ours / SciPy's.
+the ratios are the medians over the turns of ours / SciPy's. At n = 10 there are
+lines for what a start in a structure costs besides: the class with a flat dict of numbers, with a
+dict of arrays, and with a scale, each less the class with a vector.
 """
 
 import os
@@ -113,6 +115,44 @@ def contestants(algorithm: str, limit: int) -> dict[str, Run]:
     return {name: run for name, run in runs.items() if run is not None}
 
 
+def structures(n: int) -> dict[str, tuple[Callable[[np.ndarray], Any], dict[str, Any]]]:
+    """Return starts in structures: what makes one of a vector, and the settings of its run."""
+    names = [f"p{i}" for i in range(n)]
+    return {
+        "dict of numbers": (lambda x: dict(zip(names, x.tolist(), strict=True)), {}),
+        "dict of arrays": (lambda x: {"a": x[: n // 2].copy(), "b": x[n // 2 :].copy()}, {}),
+        "vector with a scale": (lambda x: x, {"scale": 1.0}),
+    }
+
+
+def measure_structures(n: int, repeats: int) -> dict[str, tuple[float, float]]:
+    """Return microseconds that structures cost above the vector, as medians.
+
+    For each, those of an evaluation, and those of a run: from long runs and short ones.
+    """
+    x, exact = start(n), {"ftol": 0.0, "options": {"gtol": 0.0, "restart": False}}
+    optimizers = [LBFGSB(maxiter=limit, **exact) for limit in (limit_of("L-BFGS-B", n), 1)]
+    answers = [recorded(lambda fun, x, o=o: o.minimize(fun, x, True), x) for o in optimizers]
+    kinds = {"vector": (lambda x: x, {}), **structures(n)}
+    times: dict[str, list[tuple[float, float]]] = {kind: [] for kind in kinds}
+    for turn in range(repeats + 1):
+        for kind, (put, settings) in kinds.items():
+            begin, whole = put(x), []
+            for optimizer, known in zip(optimizers, answers, strict=True):
+                played = [(f, put(g)) for f, g in known]
+                run = lambda fun, x: optimizer.minimize(fun, begin, True, **settings)  # noqa: B023, E731
+                whole.append(overhead(run, x, played, 300 // n) * len(known))
+            each = (whole[0] - whole[1]) / (len(answers[0]) - len(answers[1]))
+            if turn:
+                times[kind].append((each, whole[1] - each * len(answers[1])))
+    bare = times.pop("vector")
+    found = {}
+    for kind, own in times.items():
+        pairs = [(a - b, c - d) for (a, c), (b, d) in zip(own, bare, strict=True)]
+        found[kind] = tuple(map(statistics.median, zip(*pairs, strict=True)))
+    return found
+
+
 def limit_of(algorithm: str, n: int) -> int:
     """Return how long a run is: long where an evaluation is short; answers must fit in memory."""
     if n <= 1_000:
@@ -152,6 +192,10 @@ def main() -> None:
                 for name in ("class", "function")
             )
             print(f"{algorithm:<9} n={n:<8} {evaluations:4} {cells}  {ratios}", flush=True)
+    if 10 in given.n:
+        print("above a vector, microseconds an evaluation (and a run), n=10:")
+        for kind, (each, run) in measure_structures(10, given.repeats).items():
+            print(f"  {kind:<20} {each:+.2f} ({run:+.0f})")
 
 
 def _ratio(ours: float, theirs: float) -> float:

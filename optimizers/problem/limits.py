@@ -34,7 +34,7 @@ class Limits:
 
     def _take(self, bounds: BoundsLike) -> None:
         if isinstance(bounds, Bounds):
-            whole = Leaf((), self._shape, 0)
+            whole = Leaf((), self._shape, 0, self._structure.size)
             self._put(whole, bounds.lb, bounds.ub)
             self.keep_feasible = np.ravel(np.broadcast_to(bounds.keep_feasible, self._shape))
         elif isinstance(bounds, Mapping) or not hasattr(bounds, "upper"):
@@ -100,7 +100,8 @@ class Limits:
             for key, inner in enumerate(given):
                 self._set(joined(name, key), inner)
         elif np.shape(given) == (self._structure.size, 2):
-            self._put(Leaf((), (self._structure.size,), 0), *np.asarray(given).T)
+            size = self._structure.size
+            self._put(Leaf((), (size,), 0, size), *np.asarray(given).T)
         else:
             raise self._refused(given)
 

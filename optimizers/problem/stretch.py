@@ -159,7 +159,9 @@ class Stretch:
         return x
 
     def slope(self, z: NDArray[Any]) -> Array:
-        """Return the derivatives of the variables by what is searched."""
+        """Return the derivatives of the variables by what is searched, at each point if need be."""
+        if not self.transforms:
+            return self.scale
         slope = np.array(np.broadcast_to(self.scale, z.shape))
         for at, transform, _, width in self.transforms:
             part = transform.slope((z.real * self.scale)[..., at])

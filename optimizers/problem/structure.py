@@ -1,6 +1,7 @@
 """Structure: what the variables are to the user, such as a dict of arrays, and one flat vector."""
 
 import functools
+import operator
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
@@ -52,6 +53,11 @@ def joined(name: str, key: Any) -> str:
     return f"{name or 'x'}[{place}]"
 
 
+def as_array(raw: Any) -> Any:
+    """Return a tensor of torch's as an array, from which the precision is known; others as such."""
+    return np.asarray(raw.detach().cpu()) if hasattr(raw, "detach") else raw
+
+
 @dataclass(frozen=True, eq=False)
 class Leaf:
     """A number, an array or a table in a structure, and its place in the vector."""
@@ -59,21 +65,18 @@ class Leaf:
     path: tuple[Any, ...]
     shape: tuple[int, ...]
     start: int
+    #: How many variables it has.
+    size: int = 1
     is_number: bool = False
     #: Of a table.
     table: Any = None
     #: An array of another library than NumPy, as the user gave it.
     like: Any = None
 
-    @functools.cached_property
+    @property
     def name(self) -> str:
         """What it is called."""
         return functools.reduce(joined, self.path, "") or "x"
-
-    @functools.cached_property
-    def size(self) -> int:
-        """How many variables it has."""
-        return int(np.prod(self.shape))
 
     @property
     def where(self) -> slice:
@@ -86,7 +89,7 @@ class Leaf:
             label = self.table.index[at]
             parts = label if isinstance(label, tuple) else (label,)
             return functools.reduce(joined, (*self.path, *parts), "")
-        if self.is_number:
+        if not self.shape:
             return self.name
         return joined(self.name, tuple(map(int, np.unravel_index(at, self.shape))))
 
@@ -95,7 +98,7 @@ class Leaf:
         lead = x.shape[:-1]
         if self.is_number:
             return x[..., self.start] if lead else x[self.start].item()
-        part = x[..., self.where].reshape(*lead, *self.shape)
+        part = x[..., self.where].reshape((*lead, *self.shape))
         if self.table is not None:
             if lead:
                 raise CapabilityError(
@@ -115,7 +118,7 @@ class Leaf:
             part = part["value"]
         if isinstance(part, Param):
             part = part.numbers
-        return np.asarray(part.detach() if hasattr(part, "detach") else part)
+        return np.asarray(as_array(part))
 
 
 class Structure:
@@ -141,6 +144,10 @@ class Structure:
             self.leaves.append(leaf)
             self.size += leaf.size
         self._is_of_numbers = all(leaf.is_number for leaf in self.leaves)
+        # Of a flat dict of numbers: all of them.
+        self._numbers_of: Any = None
+        if self._keys is not None and self._is_of_numbers and self.size > 1:
+            self._numbers_of = operator.itemgetter(*self._keys)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Be made anew of the same structure: optree may not know its classes in a worker."""
@@ -167,12 +174,16 @@ class Structure:
     def point(self, x: NDArray[Any]) -> Any:
         """Return the structure at a point, shape (n,); at a stack (k, n), of leaves of k."""
         if self._is_of_numbers and x.ndim == 1:
-            parts = x.tolist()
             if self._keys is not None:
-                return dict(zip(self._keys, parts, strict=True))
-        else:
-            parts = [leaf.of(x) for leaf in self.leaves]
-        return self.built(parts)
+                return dict(zip(self._keys, x.tolist(), strict=True))
+            return self.built(x.tolist())
+        return self.built([leaf.of(x) for leaf in self.leaves])
+
+    def checked_point(self, x: NDArray[Any]) -> Any:
+        """Return the same, where there may be several points in one vector."""
+        if x.shape[-1] != self.size:
+            raise flat_group(x.size // max(1, self.size))
+        return self.point(x)
 
     def built(self, parts: Sequence[Any]) -> Any:
         """Return the structure of given leaves."""
@@ -221,6 +232,13 @@ class Structure:
 
         What has n columns already, such as a sparse matrix, is returned as it is.
         """
+        if self._numbers_of is not None and type(tree) is dict:  # the quickest way
+            try:
+                quick = np.array(self._numbers_of(tree))
+                if quick.ndim == 1 and len(tree) == self.size and quick.dtype.kind in "fc":
+                    return quick
+            except (KeyError, ValueError):  # what it is, is said below
+                pass
         shape = () if is_table(tree) else getattr(tree, "shape", ())
         is_array = self._spec is None and self._keys is None
         own = self.leaves[0].shape if is_array else ()
@@ -243,6 +261,14 @@ class Structure:
             raise InvalidValueError(f"{name} is {tree!r:.200}: {error}.") from None
 
 
+def flat_group(count: int) -> CapabilityError:
+    """Return the error for several points in one flat vector."""
+    return CapabilityError(
+        f"The objective was to take {count} points in one flat vector, and x0 is in a structure: "
+        "leave out max_evals_grouped, or mark the objective by vectorized."
+    )
+
+
 def _is_flat_list(x: Any) -> bool:
     return isinstance(x, list | tuple) and is_plain(x)
 
@@ -250,15 +276,16 @@ def _is_flat_list(x: Any) -> bool:
 def _leaf(path: tuple[Any, ...], value: Any, start: int) -> Leaf:
     """Return the leaf that a user's value makes."""
     if is_table(value):
-        return Leaf(path, (len(value),), start, table=value)
+        return Leaf(path, (len(value),), start, len(value), table=value)
     if isinstance(value, Param):
         value = value.numbers
     array = as_real(functools.reduce(joined, path, "") or "x0", value, "a number or an array")
-    is_number = array.ndim == 0
     is_foreign = hasattr(value, "new_tensor") or (
         hasattr(value, "__array_namespace__") and not isinstance(value, np.ndarray | np.generic)
     )
-    return Leaf(path, array.shape, start, is_number, like=value if is_foreign else None)
+    is_number = array.ndim == 0 and not is_foreign
+    like = value if is_foreign else None
+    return Leaf(path, array.shape, start, array.size, is_number, like=like)
 
 
 def is_container(x: Any) -> bool:

@@ -1,7 +1,6 @@
 """A user's functions of structures, as functions of the vector that is searched."""
 
 import contextlib
-import inspect
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -16,6 +15,7 @@ from optimizers.evaluation.answers import unpack
 from optimizers.evaluation.marks import marked_like
 from optimizers.gradients.pennylane import trainable
 from optimizers.problem.parameters import Parameters
+from optimizers.problem.structure import as_array
 from optimizers.result import OptimizerResult
 
 T = TypeVar("T")
@@ -29,16 +29,18 @@ class Translated:
     def __init__(
         self, function: Callable[..., Any], parameters: Parameters, fold: Fold | None = None
     ) -> None:
-        self._call, self._parameters, self._fold = trainable(function), parameters, fold
+        self._call, self._point, self._fold = trainable(function), parameters.quickest, fold
         self.__wrapped__ = function
         marked_like(self, function)
 
     def __call__(self, z: NDArray[Any], *more: Any) -> Any:
         """Return what the function returns at a point, in the vector's terms."""
-        raw = self._call(self._parameters.point(z), *more)
+        raw = self._call(self._point(z), *more)
+        if type(raw) is float:
+            return raw if self._fold is None else self._fold(z, raw)
         if self._fold is None or raw is None:
-            return raw.detach() if hasattr(raw, "detach") else raw
-        return self._later(z, raw) if inspect.isawaitable(raw) else self._fold(z, raw)
+            return as_array(raw)
+        return self._later(z, raw) if hasattr(raw, "__await__") else self._fold(z, raw)
 
     async def _later(self, z: NDArray[Any], raw: Any) -> Any:
         assert self._fold is not None
@@ -72,7 +74,7 @@ class _Both:
 
     def __call__(self, z: NDArray[Any], raw: Any) -> tuple[Any, Any]:
         value, gradient = unpack(raw)
-        return value, self._parameters.gradient(z, gradient)
+        return as_array(value), self._parameters.gradient(z, gradient)
 
 
 def translated(
@@ -165,9 +167,12 @@ def showing(parameters: Parameters | None) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        if parameters is not None:
+        try:
             for name in ("optimizer_result", "optimizer_results"):
-                parameters.show(getattr(error, name, None))
+                if parameters is not None:
+                    parameters.show(getattr(error, name, None))
+        except Exception as second:  # as of a dataclass that refuses values: it must hide nothing
+            error.add_note(f"The result so far has vectors; for their structure: {second!r}.")
         raise
 
 
