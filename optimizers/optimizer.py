@@ -91,15 +91,19 @@ class Optimizer(Profiling, StaticHelpers):
             ``jac=True`` it may return ``(value, standard_error)``, of which the value is minimized.
             Marked by :func:`residuals`, it returns residuals, half the sum of whose squares is
             minimized.
-        x0 : float or array_like of shape (n,)
-            The start. It is not changed.
+        x0 : float, array_like of shape (n,), or structure
+            The start. It is not changed. Where it is an array of more dimensions, a nest of dicts,
+            lists, tuples and dataclasses of numbers, arrays and :class:`Param`, or a pandas
+            DataFrame with the columns value, lower and upper, all functions, bounds and results
+            are in that structure too.
         jac : callable, {"2-point", "3-point", "cs"}, GradientSource, True or None, default None
             The gradient, ``jac(x) -> (n,)``; a difference scheme by its name, or a source such as
             :class:`Differences` or :class:`ParameterShift`; or True when ``fun`` returns both. None
             means the algorithm's default: one-sided differences, for :class:`TNC` central ones.
             Of residuals it is the Jacobian, ``jac(x) -> (m, n)``, which may be sparse.
         bounds : sequence of (low, high), array_like of shape (n, 2), Bounds or None
-            Bounds of the variables; None or an infinity for no bound on that side.
+            Bounds of the variables; None or an infinity for no bound on that side. Of a structure,
+            pairs in the same one, or a dict of names such as "a.b[2]".
         constraints : dict, LinearConstraint, NonlinearConstraint, or a sequence of them
             As in :func:`scipy.optimize.minimize`.
         hess : callable, scheme name or HessianUpdateStrategy, optional
@@ -252,7 +256,7 @@ class Optimizer(Profiling, StaticHelpers):
         ----------
         fun, jac, bounds, constraints, hess, hessp
             As in :meth:`minimize`, for all runs. ``hess`` and ``hessp`` are called in turn.
-        X0 : array_like of shape (B, n)
+        X0 : array_like of shape (B, n), or list of B structures
             The starts.
         on_error : {"return", "raise"}, default "return"
             What an error that ends a run does, when all have ended: ``"return"`` leaves it in

@@ -13,6 +13,7 @@ from optimizers.evaluation.arguments import with_arguments
 from optimizers.evaluation.choose import evaluator_for
 from optimizers.gradients.source import Jacobian
 from optimizers.options.table import LEVEL, NUMBER, STEPS
+from optimizers.problem.bounds import as_start
 from optimizers.problem.problem import Problem
 from optimizers.run.observers import as_observer
 from optimizers.run.run import Run
@@ -46,7 +47,8 @@ class FaceCall(NamedTuple):
         if passed_on.get("hess") is not None or passed_on.get("hessp") is not None:
             warn_user(f"{method} ignores hess and hessp: the result does not depend on them.")
         constraints = passed_on.get("constraints", ())
-        start = self.x0 if np.ndim(as_numbers(self.x0)) < 2 else np.reshape(self.x0, -1)
+        # Of these functions, an array of more dimensions is flattened, as SciPy does it.
+        start = as_start(self.x0 if np.ndim(as_numbers(self.x0)) < 2 else np.reshape(self.x0, -1))
         levels = METHODS[method].levels
         problem = Problem.check(
             method, levels, fun, start, jac, self.bounds, constraints=constraints
