@@ -82,13 +82,13 @@ def chi2(fit: Mapping[str, Any]) -> float:
 def dof(fit: Mapping[str, Any]) -> int:
     """Return how many residuals a fit has more than variables that are free."""
     fixed = fit.get("fixed")
-    count = fit["x"].size - (0 if fixed is None else np.count_nonzero(fixed))
+    count = np.size(fit.get("x_flat", fit["x"])) - (0 if fixed is None else np.count_nonzero(fixed))
     return int(fit["residuals"].size - count)
 
 
 def covariance(fit: Mapping[str, Any], *, absolute_sigma: bool = False) -> Array:
     """Return the covariance of the variables of a fit; a warning tells which are NaN, and why."""
-    n, weights = fit["x"].size, fit.get("weights")
+    n, weights = np.size(fit.get("x_flat", fit["x"])), fit.get("weights")
     fixed = np.zeros(n, dtype=bool) if fit.get("fixed") is None else fit["fixed"]
     found = np.zeros((n, n))
     free = np.flatnonzero(~fixed)

@@ -193,8 +193,15 @@ class Profiling(Composed):
                 f"result is {result!r:.200}, expected the result of a minimization of residuals; "
                 "or, for an objective that returns a number, what error_bars(result, fun) returned."
             )
+        if self._effective_settings(dict(settings)).get("scale") is not None:
+            warn_user("scale has no effect on profiles, which begin at a minimum.")
         problem = self._problem(fun, result.x, jac, bounds, constraints=constraints)
         fit = Fit.of(result, problem, level, absolute_sigma)
+        if len(fit.covariance) != problem.n:
+            raise InvalidInputError(
+                f"The result has errors of {len(fit.covariance)} variables, and x has {problem.n}: "
+                "of one with fixed or tied parameters there are no profiles."
+            )
         chosen = fit.chosen(variables, problem)
         given = dict(settings)
         self._check_settings(given)

@@ -5,15 +5,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import LbfgsInvHessProduct
-from typing_extensions import Unpack
 
 from optimizers._arrays import as_numbers
 from optimizers._types import Array, BoundsLike, Objective
 from optimizers.covariance import ErrorBars, covariance_of_hessian
 from optimizers.errors import InvalidInputError, warn_user
 from optimizers.fitting.hessian import CurvatureProbe
-from optimizers.flow import FlowSettings
 from optimizers.options.table import FLAG, number
+from optimizers.problem.parameters import parameters_of
 from optimizers.result import OptimizerResult, StopReason
 
 #: Up to this fall of the quadratic model, in units of ``scale``, x is a minimum.
@@ -31,7 +30,7 @@ def error_bars(
     scale: float = 0.5,
     guess: ArrayLike | None = None,
     both_sides: bool = True,
-    **settings: Unpack[FlowSettings],
+    **settings: Any,
 ) -> ErrorBars:
     """Return the standard errors of what a minimization fitted, from one wave of points.
 
@@ -93,7 +92,9 @@ def error_bars(
     number(0, np.inf, "()")("scale", scale)
     FLAG("both_sides", both_sides)
     x, known = (result.x, result) if hasattr(result, "x") else (result, {})
-    n, about = as_numbers(x).size, as_numbers(known.get("fun"))
+    parameters, about = parameters_of(x), as_numbers(known.get("fun"))
+    at = np.array(x, dtype=np.float64, ndmin=1) if parameters is None else parameters.x0
+    n = at.size
     near = float(about) if about.ndim == 0 and np.isfinite(about) else 0.0
     probe = CurvatureProbe(_sizes(guess, known, n), near, both_sides, **settings)
     found = probe.minimize(fun, x, bounds=bounds)
@@ -108,7 +109,7 @@ def error_bars(
         hessian[:] = covariance[:] = np.nan
         warn_user(f"The Hessian is not known: {found.stop.sentence}.")
     errors = np.sqrt(np.diag(covariance))
-    at, value = np.array(x, dtype=np.float64, ndmin=1), np.nan if found.fun is None else found.fun
+    value = np.nan if found.fun is None else found.fun
     return ErrorBars(at, errors, covariance, hessian, value, scale, found.nfev)
 
 
@@ -151,7 +152,7 @@ def _sizes(guess: ArrayLike | None, result: Any, n: int) -> Array | None:
     for name in ("hess", "hess_inv"):
         matrix = result.get(name)
         if isinstance(matrix, LbfgsInvHessProduct):
-            matrix = _without_short(matrix, as_numbers(result.get("x")))
+            matrix = _without_short(matrix, as_numbers(result.get("x_flat", result.get("x"))))
         matrix = as_numbers(matrix)
         if np.shape(matrix) == (n, n) and np.isfinite(matrix).all():
             with np.errstate(all="ignore"):

@@ -17,6 +17,7 @@ from optimizers import (
     NFT,
     SLSQP,
     TNC,
+    TRF,
     CapabilityError,
     CrossedBoundsError,
     History,
@@ -24,10 +25,12 @@ from optimizers import (
     InvalidValueError,
     OptimizerResult,
     OptimizerWarning,
+    Param,
     ParameterShift,
     SteppableOptimizer,
     TellData,
     TrustConstr,
+    error_bars,
     load,
     multistart,
     race,
@@ -594,3 +597,103 @@ def test_a_sinusoid_in_a_structure_is_searched_by_angles():
 
 def test_the_start_of_a_tnc_run_is_in_the_structure_too():
     assert_solved(TNC().minimize(fun, {"a": 0.0, "b": 1.0}), {"a": 0.0, "b": 1.0})
+
+
+def test_errors_of_a_fit_are_those_of_the_vector():
+    """Covariance, intervals and profiles are in the order of x_flat, and in the users' units."""
+    t = np.linspace(0, 1, 12)
+    data = 2 * np.exp(-3 * t) + 0.01 * np.sin(40 * t)
+
+    def misfit(p):
+        return p["size"] * np.exp(-p["rate"] * t) - data
+
+    marked, vector = residuals(misfit), residuals(lambda x: misfit({"size": x[0], "rate": x[1]}))
+    plain = TRF().minimize(vector, [1.0, 1.0])
+    profiles = TRF().profile(vector, plain)
+    for size, scale in (
+        (1.0, None),
+        (1.0, {"size": 10.0, "rate": 0.1}),
+        (Param(1.0, transform="log"), None),
+        (Param(1.0, lower=0, scale=3), None),
+    ):
+        fit = TRF().minimize(marked, {"size": size, "rate": 1.0}, scale=scale)
+        np.testing.assert_allclose(fit.x_flat, plain.x, rtol=1e-6)
+        np.testing.assert_allclose(fit.covariance, plain.covariance, rtol=1e-4)
+        np.testing.assert_allclose(fit.confidence(), plain.confidence(), rtol=1e-5)
+        assert fit.dof == plain.dof
+        np.testing.assert_allclose(
+            TRF().profile(marked, fit).interval, profiles.interval, rtol=1e-4
+        )
+    fixed = TRF().minimize(marked, {"size": 1.0, "rate": Param(3.0, fixed=True)})
+    assert fixed.errors.shape == (1,)
+    with pytest.raises(InvalidInputError, match="fixed or tied"):
+        TRF().profile(marked, fixed)
+
+
+def test_error_bars_of_a_structure_are_those_of_the_vector():
+    def fun(p):
+        return (p["a"] - 1) ** 2 + 2 * float(np.sum((p["b"] - p["a"]) ** 2))
+
+    nested = LBFGSB().minimize(fun, {"a": 0.0, "b": np.zeros(2)})
+    bars = error_bars(nested, fun)
+    plain = error_bars(nested.x_flat, lambda x: fun({"a": x[0], "b": x[1:]}))
+    np.testing.assert_allclose(bars.covariance, plain.covariance, rtol=1e-4)
+    np.testing.assert_array_equal(bars.x, nested.x_flat)
+
+
+# Other libraries' arrays.
+
+
+@pytest.mark.parametrize("name", ["float32", "float64"])
+@pytest.mark.parametrize("jac", [None, True])
+def test_tensors_of_torch_come_back_as_such(name, jac):
+    torch = pytest.importorskip("torch")
+    dtype = getattr(torch, name)
+
+    def fun(p):
+        assert {tensor.dtype for tensor in p.values()} == {dtype}
+        free = {key: tensor.clone().requires_grad_() for key, tensor in p.items()}
+        value = ((free["w"] - 1) ** 2).sum() + (free["b"] - 2) ** 2
+        if not jac:
+            return value
+        value.backward()
+        return value, {key: tensor.grad for key, tensor in free.items()}
+
+    x0 = {"w": torch.zeros((2, 1), dtype=dtype), "b": torch.tensor(0.5, dtype=dtype)}
+    result = LBFGSB().minimize(fun, x0, jac)
+    assert result.success
+    assert isinstance(result.x["w"], torch.Tensor)
+    assert result.x["w"].shape == (2, 1)
+    np.testing.assert_allclose(result.x_flat, [1, 1, 2], atol=1e-3)
+
+
+def test_arrays_of_jax_and_their_derivatives_come_back_as_such():
+    jax = pytest.importorskip("jax")
+    jnp = jax.numpy
+
+    def fun(p):
+        return jnp.sum((p["w"] - 1) ** 2) + (p["b"][0] - 2) ** 2
+
+    x0 = {"w": jnp.zeros((2, 1)), "b": [jnp.array(0.5)]}
+    both = jax.jit(jax.value_and_grad(fun))
+    for arguments in ((fun, x0, jax.grad(fun)), (both, x0, True), (fun, x0)):
+        result = LBFGSB().minimize(*arguments)
+        assert isinstance(result.x["w"], jax.Array)
+        np.testing.assert_allclose(result.x_flat, [1, 1, 2], atol=1e-3)
+    result = TrustConstr().minimize(fun, x0, jax.grad(fun), hess=jax.hessian(fun))
+    np.testing.assert_allclose(result.x_flat, [1, 1, 2], atol=1e-3)
+
+
+def test_weights_of_pennylane_just_work():
+    qml = pytest.importorskip("pennylane")
+
+    @qml.qnode(qml.device("default.qubit", wires=2))
+    def circuit(weights):
+        qml.StronglyEntanglingLayers(weights, wires=[0, 1])
+        return qml.expval(qml.PauliZ(0) @ qml.PauliZ(1))
+
+    start = np.random.default_rng(3).uniform(size=(2, 2, 3))
+    for jac in (None, qml.grad(circuit), ParameterShift()):
+        result = LBFGSB().minimize(circuit, qml.numpy.array(start, requires_grad=True), jac)
+        assert result.fun == pytest.approx(-1, abs=1e-6)
+        assert result.x.shape == (2, 2, 3)
