@@ -376,8 +376,10 @@ def _place(error: BaseException) -> str:
 
 
 _ROOT = str(pathlib.Path(optimizers.__file__).parent)
-#: What Python says of the call of a user's function that does not take what it is given.
+#: What Python says of the call of a user's function that does not take what it is given, such as a
+#: dict, which as x0 is a structure.
 _USERS = (
+    r"unsupported operand type\(s\) for .*'(dict|list)'|"
     r"^(<lambda>|fun|jac|hess|hessp|total|fidelity)\(\)|missing \d+ required|at most 1 argument|"
     "takes 1 or 3 arg|takes exactly one|not even its words"
 )
