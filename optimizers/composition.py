@@ -93,21 +93,32 @@ class Composed(Configured, Declaring):
 
         return Prepared(run, executed, self._alone(), self._needs_thread())
 
-    def _at_start(self, problem: Problem, settings: dict[str, Any]) -> tuple[Run, Sizes | None]:
-        """Return a run that asked for the gradient at the start, and a scale by that.
+    def _scale(self, settings: dict[str, Any]) -> Any:
+        """Return the scale that the settings of a run mean."""
+        return self._effective_settings(settings).get("scale")
 
-        There is none if the budget did not suffice.
+    def _scaled(
+        self, settings: dict[str, Any], given: tuple[Any, ...], further: dict[str, Any]
+    ) -> tuple[Problem, Run | None]:
+        """Return a problem with its scale, and the run that evaluated that, if one had to.
+
+        Where its budget did not suffice, there is the scale by the start.
         """
-        run = self._start_run(problem, {**settings, "callback": None})
-        found = list[Array]()
+        scale, run = self._scale(settings), None
+        is_recorded = self._effective_settings(settings).get("journal") is not None
+        if isinstance(scale, str) and scale == "gradient" and not is_recorded:
+            problem = self._problem(*given, **further, scale="start")
+            parameters, found = problem.parameters, list[Array]()
+            assert parameters is not None
 
-        def solve(run: Run) -> Outcome:
-            found.append(run.gradient(problem.x0))
-            raise StopRun(StopReason.OTHER)
+            def solve(run: Run) -> Outcome:
+                found.append(run.gradient(problem.x0))
+                raise StopRun(StopReason.OTHER)
 
-        parameters = problem.parameters
-        shown(parameters, lambda: run.execute(solve))
-        return run, Sizes.by(found[0], parameters) if found and parameters is not None else None
+            run = self._start_run(problem, {**settings, "callback": None})
+            shown(parameters, functools.partial(run.execute, solve))
+            scale = Sizes.by(found[0], parameters) if found else "start"
+        return self._problem(*given, **further, scale=scale), run
 
     @abstractmethod
     def _solve(self, run: Run) -> Outcome:

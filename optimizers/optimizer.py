@@ -2,7 +2,7 @@
 
 import copy
 import functools
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -129,12 +129,8 @@ class Optimizer(Profiling, StaticHelpers):
             ``optimizer_result`` holds the result so far.
         """
         further = {"constraints": constraints, "hess": hess, "hessp": hessp}
-        given, spent = dict(settings), None
-        further["scale"] = scale = self._scale(given)
-        if isinstance(scale, str) and scale == "gradient" and not self._is_journaled(given):
-            problem = self._problem(fun, x0, jac, bounds, **{**further, "scale": "start"})
-            spent, further["scale"] = self._at_start(problem, given)
-        problem = self._problem(fun, x0, jac, bounds, **further)
+        given = dict(settings)
+        problem, spent = self._scaled(given, (fun, x0, jac, bounds), further)
         prepared = self._prepared(problem, given)
         if spent is not None:
             prepared.run.resume(problem.x0, None, spent.counts())
@@ -291,7 +287,8 @@ class Optimizer(Profiling, StaticHelpers):
         >>> [result.x.round(3).tolist() for result in results]
         [[1.0, 1.0], [-1.0, 1.0], [1.0, 1.0]]
         """
-        given, scale = dict(settings), self._scale(settings)
+        given = dict(settings)
+        scale = self._scale(given)
         nested = starts_in(X0, scale)
         further = {"constraints": constraints, "hess": hess, "hessp": hessp, "scale": scale}
         if nested is None:
@@ -418,13 +415,6 @@ class Optimizer(Profiling, StaticHelpers):
         if result.jac is None:
             result.pop("jac", None)  # SciPy's results have the entry only with a gradient in it
         return result
-
-    def _scale(self, settings: Mapping[str, Any]) -> Any:
-        """Return the scale that the settings of a run mean."""
-        return self._effective_settings(dict(settings)).get("scale")
-
-    def _is_journaled(self, settings: dict[str, Any]) -> bool:
-        return self._effective_settings(settings).get("journal") is not None
 
     def _solve(self, run: Run) -> Outcome:
         """Run the algorithm: ask ``run`` for values and gradients, and say how it ended."""

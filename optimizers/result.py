@@ -1,6 +1,6 @@
 """What a run ends with: the result and the reason for stopping."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any, NamedTuple, Self
 
@@ -90,6 +90,8 @@ class OptimizerResult(OptimizeResult):  # type: ignore[misc]  # SciPy is untyped
         is fixed or tied has zeros. What else is by the variables is in the order of ``x_flat``.
     x_flat : ndarray of float64, shape (n,)
         The variables in one vector, without those that are fixed or tied.
+    names : sequence of str
+        What they are called; only where ``x0`` is in a structure, or scaled.
     fun : float or None
         The objective at ``x``; None when nothing could be evaluated.
     jac : ndarray of float64, shape (n,), or None
@@ -363,7 +365,7 @@ def _to_json(value: object) -> object:
         return {"x": _to_json(value.x), "fun": value.fun}
     if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "biuf":
         return value.tolist()
-    if isinstance(value, list | tuple):
+    if isinstance(value, Sequence):
         return [_to_json(item) for item in value]
     if isinstance(value, OptimizerResult):  # of one of many runs
         return value.to_dict()

@@ -53,7 +53,7 @@ def header_of(optimizer: Any, problem: Problem, settings: dict[str, Any]) -> dic
             "constraints": len(problem.constraints),
             "hess": _kind(problem.hess),
             "hessp": problem.hessp is not None,
-            **({} if problem.parameters is None else {"names": problem.parameters.names}),
+            **({} if problem.parameters is None else {"names": problem.parameters.searched}),
             **({} if problem.loss is None else {"residuals": plain(vars(problem.loss))}),
         },
         "functions": {"fun": _reference(problem.fun), "jac": _reference(problem.derivatives.jac)},

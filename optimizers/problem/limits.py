@@ -10,7 +10,7 @@ from scipy.optimize import Bounds
 
 from optimizers._types import Array, BoundsLike
 from optimizers.errors import CrossedBoundsError, InvalidInputError, warn_user
-from optimizers.problem.param import Param
+from optimizers.problem.param import Param, is_table
 from optimizers.problem.structure import Leaf, Structure, joined
 
 
@@ -27,7 +27,7 @@ class Limits:
         for leaf, given in zip(structure.leaves, structure.given, strict=True):
             if isinstance(given, Param):
                 self._put(leaf, given.lower, given.upper)
-            elif leaf.table is not None:
+            elif is_table(given):
                 self._put(leaf, *(given.get(side) for side in ("lower", "upper")))
         self._told = np.isfinite(self.lower) | np.isfinite(self.upper)
         self._take(bounds)

@@ -75,3 +75,9 @@ def is_table(x: Any) -> bool:
             "and upper."
         )
     return True
+
+
+def is_series(x: Any) -> bool:
+    """Return whether something is a pandas Series."""
+    is_pandas = type(x).__module__.partition(".")[0] == "pandas"
+    return is_pandas and hasattr(x, "index") and not hasattr(x, "columns")

@@ -16,11 +16,13 @@ from optimizers.problem.bounds import as_start
 from optimizers.problem.limits import Limits, as_box
 from optimizers.problem.param import Param
 from optimizers.problem.stretch import Stretch, as_transform
-from optimizers.problem.structure import Structure, flat_group, is_plain
+from optimizers.problem.structure import Names, Structure, flat_group, is_plain
 from optimizers.result import Best, OptimizerResult
 
 #: What ``scale`` may be besides numbers.
 SCALES = ("start", "bounds", "gradient")
+#: Of more variables than these, journals keep no names.
+_MANY = 10_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,9 +203,16 @@ class Parameters:
         return self._spread(np.zeros(self.n), self._start)
 
     @property
-    def names(self) -> list[str]:
-        """What is searched, in words: such as ``log(rate)``, or ``length / 100``."""
-        names = [self.structure.name_of(at) for at in self._free.tolist()]
+    def names(self) -> Names:
+        """What the free variables are called."""
+        return Names(self.structure, self._free)
+
+    @property
+    def searched(self) -> list[str] | None:
+        """What is searched, in words, such as ``log(rate)``; None for very many variables."""
+        if self.n > _MANY:
+            return None
+        names = list(self.names)
         return names if self._stretch is None else self._stretch.names(names)
 
     @property
@@ -296,7 +305,7 @@ class Parameters:
     def result(self, found: OptimizerResult) -> OptimizerResult:
         """Return a result, or a state, in the user's structure, as another object."""
         shown, z = OptimizerResult(found), found.x
-        shown.x, shown["x_flat"] = self.point(z), self.free(z).copy()
+        shown.x, shown["x_flat"], shown["names"] = self.point(z), self.free(z).copy(), self.names
         jac, best = found.get("jac"), found.get("best")
         if jac is not None:
             shown.jac = self.shown_gradient(z, jac)

@@ -5,10 +5,11 @@ import operator
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from optimizers._arrays import as_real
 from optimizers.errors import (
@@ -18,10 +19,12 @@ from optimizers.errors import (
     MissingExtraError,
     nearest_names,
 )
-from optimizers.problem.param import Param, is_table
+from optimizers.problem.param import Param, is_series, is_table
 
 #: Where optree keeps how dataclasses are taken apart.
 _NAMESPACE = "optimizers"
+#: How many names are shown.
+_SHOWN = 6
 _NUMBERS = int | float | complex | np.generic
 
 
@@ -68,7 +71,7 @@ class Leaf:
     #: How many variables it has.
     size: int = 1
     is_number: bool = False
-    #: Of a table.
+    #: Of a table, or of a series of pandas'.
     table: Any = None
     #: An array of another library than NumPy, as the user gave it.
     like: Any = None
@@ -105,7 +108,9 @@ class Leaf:
                     "A vectorized objective cannot take a stack of tables: take a dict of arrays "
                     "as x0, or an objective of one point."
                 )
-            return self.table.assign(value=part)
+            if is_table(self.table):
+                return self.table.assign(value=part)
+            return type(self.table)(part, index=self.table.index, name=self.table.name)
         if self.like is None:
             return part
         if hasattr(self.like, "new_tensor"):  # torch
@@ -153,7 +158,7 @@ class Structure:
         """Be made anew of the same structure: optree may not know its classes in a worker."""
         return Structure, (self._x0,)
 
-    def name_of(self, at: int) -> str:
+    def name_of(self, at: int | np.integer[Any]) -> str:
         """Return what a variable is called, by its place in the vector."""
         leaf = next(leaf for leaf in self.leaves if at < leaf.where.stop)
         return leaf.name_of(int(at) - leaf.start)
@@ -275,7 +280,7 @@ def _is_flat_list(x: Any) -> bool:
 
 def _leaf(path: tuple[Any, ...], value: Any, start: int) -> Leaf:
     """Return the leaf that a user's value makes."""
-    if is_table(value):
+    if is_table(value) or is_series(value):
         return Leaf(path, (len(value),), start, len(value), table=value)
     if isinstance(value, Param):
         value = value.numbers
@@ -333,3 +338,31 @@ def _fields(node: Any) -> tuple[list[Any], None, list[str]]:
 def _made(cls: type) -> Any:
     names = [field.name for field in fields(cls) if field.init]
     return lambda _, parts: cls(**dict(zip(names, parts, strict=True)))
+
+
+class Names(Sequence[str]):
+    """What variables are called; each name is made when it is asked for: there may be 10^6."""
+
+    def __init__(self, structure: Structure, places: NDArray[np.intp]) -> None:
+        self._structure, self._places = structure, places
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, at: int) -> str: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[str]: ...
+
+    @override
+    def __getitem__(self, at: Any) -> Any:
+        if isinstance(at, slice):
+            return [self._structure.name_of(place) for place in self._places[at]]
+        return self._structure.name_of(self._places[at])
+
+    @override
+    def __repr__(self) -> str:
+        dots = ", ..." if len(self) > _SHOWN else ""
+        return f"[{', '.join(self[:_SHOWN])}{dots}]"

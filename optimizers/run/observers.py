@@ -2,7 +2,7 @@
 
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TextIO, TypeAlias
 
 import numpy as np
@@ -155,6 +155,12 @@ class History:
         if any("x_flat" in state for state in self._states):
             return [state.x for state in self._states]
         return np.array([state.x for state in self._states], np.float64)
+
+    @property
+    def names(self) -> Sequence[str] | None:
+        """What the columns of ``x_flat`` are called; None of plain vectors."""
+        found: Sequence[str] | None = self._states[0].get("names") if self._states else None
+        return found
 
     @property
     def x_flat(self) -> Array:

@@ -72,6 +72,10 @@ STARTS = {
     "dataclass": (Model(0.5, np.zeros(2)), ["rate", "weights[0]", "weights[1]"]),
     "dataclass inside": ({"m": Model(0.5, np.zeros(1))}, ["m.rate", "m.weights[0]"]),
     "table": (table(), ["a", "b", "c"]),
+    "series inside": (
+        {"s": pd.Series([0.0, 1.0], index=["u", "v"]), "r": pd.Series([2.0])},
+        ["s.u", "s.v", "r[0]"],
+    ),
     "table inside": ({"t": table(), "u": 0.0}, ["t.a", "t.b", "t.c", "u"]),
     "float32": (np.zeros((2, 1), dtype=np.float32), ["x[0,0]", "x[1,0]"]),
     "nothing": ({}, []),
@@ -117,7 +121,8 @@ def assert_solved(result, x0, atol=1e-4):
 
 @pytest.mark.parametrize(("x0", "names"), STARTS.values(), ids=STARTS)
 def test_variables_have_names(x0, names):
-    assert parameters_of(x0).names == names
+    parameters = parameters_of(x0)
+    assert list(parameters.names) == parameters.searched == names
 
 
 @each
@@ -140,6 +145,7 @@ def test_function_gradient_and_result_are_in_the_structure(x0, jac):
         assert flat(result.jac).size == flat(x0).size
         assert type(history.x[0]) is type(x0)
         assert history.x_flat.shape == (result.nit, flat(x0).size)
+        assert len(history.names) == len(result.names) == flat(x0).size
     np.testing.assert_array_equal(flat(x0), before)
 
 
@@ -543,6 +549,10 @@ def test_a_result_in_a_structure_survives_json():
     np.testing.assert_array_equal(again.x["b"], result.x["b"])
     np.testing.assert_array_equal(again.best.x["b"], result.best.x["b"])
     np.testing.assert_array_equal(again.x_flat, result.x_flat)
+    assert list(again.names) == list(result.names) == ["a", "b[0,0]", "b[0,1]"]
+    assert "names: [a, b[0,0], b[0,1]]" in repr(result)
+    many = LBFGSB().minimize(fun, np.zeros((5, 5)))
+    assert "x[1,0], ...]" in repr(many)
 
 
 def test_nested_structures_without_optree_are_a_named_error(monkeypatch):
