@@ -1,5 +1,6 @@
 """check_gradient: whether a gradient is that of its objective."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +46,8 @@ class GradientCheck:
         Whether each component agrees within ten times that error, and 1e-6 of the largest one.
     nfev : int
         How many points were evaluated.
+    names : list of str or None
+        What the components are by, where ``x0`` is in a structure.
     """
 
     x: Array
@@ -55,6 +58,7 @@ class GradientCheck:
     order: Any
     ok: bool
     nfev: int
+    names: Sequence[str] | None = None
 
     @override
     def __repr__(self) -> str:
@@ -64,7 +68,8 @@ class GradientCheck:
             numbers = self.jac[i], self.differences[i]
             apart = f"{abs(self.jac[i] - self.differences[i]):.1e}"
             shown = [f"{x:.8g}" for x in numbers]
-            rows.append((str(i), shown[0], shown[1], f"{self.error[i]:.1e}", apart))
+            name = str(i) if self.names is None else self.names[i]
+            rows.append((name, shown[0], shown[1], f"{self.error[i]:.1e}", apart))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) for row in rows]
         left = len(self.order) - _ROWS
@@ -132,7 +137,8 @@ def check_gradient(
     is_ok = bool((found.excess <= 1).all()) and bool(np.isfinite(found.estimated).all())
     value = np.nan if result.fun is None else result.fun
     columns = found.given, found.estimated, found.error
-    return GradientCheck(result.x, value, *columns, order, is_ok, result.nfev)
+    names = result.get("labels")
+    return GradientCheck(result.x_flat, value, *columns, order, is_ok, result.nfev, names)
 
 
 class _Comparison(Optimizer):
@@ -144,5 +150,7 @@ class _Comparison(Optimizer):
     def _solve(self, run: Run) -> Outcome:
         x = run.problem.x0
         value, run.extra["compared"] = compared(run, x)
+        if run.problem.parameters is not None:
+            run.extra["labels"] = run.problem.parameters.searched
         known, stop = Evaluation(x, value, run.extra["compared"].given), StopReason.CLOSED
         return Outcome(x, False, 0, stop.sentence, stop, known)

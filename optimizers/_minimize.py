@@ -13,6 +13,8 @@ from optimizers.gradients.source import Jacobian
 from optimizers.optimizer import Optimizer
 from optimizers.options.configured import as_options, check_agreement
 from optimizers.options.settings import RunSettings
+from optimizers.problem.limits import Limits
+from optimizers.problem.structure import Structure, is_plain
 from optimizers.registry import find, plain
 from optimizers.result import OptimizerResult
 from optimizers.scipy.methods import METHODS
@@ -45,7 +47,7 @@ def minimize(  # type: ignore[misc]  # callback, a setting of each run, has SciP
     ----------
     fun : callable
         The objective, ``fun(x, *args) -> float``; with ``jac=True``, ``-> (float, gradient)``.
-    x0 : float or array_like of shape (n,)
+    x0 : float, array_like of shape (n,), or structure
         The start.
     args : tuple, default ()
         Further arguments of ``fun``, ``jac``, ``hess`` and ``hessp``; anything but a tuple is a
@@ -116,12 +118,17 @@ def _choice(
     """Return the name of the method for a problem, and why it is taken."""
     if not (constraints is None or (isinstance(constraints, list | tuple) and not constraints)):
         return "SLSQP", "there are constraints"
-    is_large = np.size(x0) > _LARGE
+    n, is_bounded = np.size(x0), bounds is not None
+    if not is_plain(x0):
+        structure = Structure(x0)
+        n, limits = structure.size, Limits(structure, bounds)
+        is_bounded = bool(np.isfinite([limits.lower, limits.upper]).any())
+    is_large = n > _LARGE
     if callable(fun) and loss_of(fun) is not None:
         return "TRF" if is_large else "LM", "the objective returns residuals"
     if noise:
         return "NoisyLBFGSB", "the values have noise"
-    if bounds is not None:
+    if is_bounded:
         return "L-BFGS-B", "there are bounds"
     if is_large:
         return "L-BFGS-B", f"there are more than {_LARGE} variables, and it keeps no matrix of them"

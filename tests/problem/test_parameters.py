@@ -30,8 +30,10 @@ from optimizers import (
     SteppableOptimizer,
     TellData,
     TrustConstr,
+    check_gradient,
     error_bars,
     load,
+    minimize,
     multistart,
     race,
     residuals,
@@ -649,6 +651,21 @@ def test_error_bars_of_a_structure_are_those_of_the_vector():
     plain = error_bars(nested.x_flat, lambda x: fun({"a": x[0], "b": x[1:]}))
     np.testing.assert_allclose(bars.covariance, plain.covariance, rtol=1e-4)
     np.testing.assert_array_equal(bars.x, nested.x_flat)
+
+
+def test_minimize_and_check_gradient_take_structures():
+    result = minimize(fun, {"a": Param(0.0, lower=0), "b": np.zeros(2)})
+    assert (result.method, result.method_reason) == ("L-BFGS-B", "there are bounds")
+    np.testing.assert_allclose(result.x_flat, target(3), atol=1e-4)
+    assert minimize(fun, {"a": np.zeros((2, 2))}).method == "BFGS"
+    assert minimize(fun, np.zeros((40, 40)), jac=gradient).method == "L-BFGS-B"
+    wrong = lambda p: {**gradient(p), "a": 3.0}  # noqa: E731
+    x0 = {"a": Param(1.0, transform="log"), "b": np.zeros(2)}
+    assert check_gradient(fun, gradient, x0).ok
+    found = check_gradient(fun, wrong, x0)
+    assert not found.ok
+    assert found.names == ["log(a)", "b[0]", "b[1]"]
+    assert repr(found).splitlines()[2].split()[0] == "log(a)"
 
 
 # Other libraries' arrays.
