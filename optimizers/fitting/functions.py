@@ -193,7 +193,7 @@ def curve_fit(
     >>> t, data = np.array([0.0, 1.0, 2.0, 3.0]), np.array([2.0, 1.2, 0.8, 0.4])
     >>> popt, pcov = curve_fit(lambda t, a, b: a * np.exp(-b * t), t, data)
     >>> popt.round(3), np.sqrt(np.diag(pcov)).round(3)
-    (array([2.003, 0.501]), array([0.054, 0.029]))
+    (array([2.001, 0.497]), array([0.054, 0.029]))
     """
     workers = kwargs.pop("workers", None)
     options = {"check_finite": check_finite, "nan_policy": nan_policy, "full_output": full_output}
