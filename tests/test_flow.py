@@ -123,7 +123,6 @@ def test_gradients_of_several_points_are_one_wave_with_their_probes():
 
 
 @pytest.mark.parametrize("maxfun", range(1, 19))
-@pytest.mark.filterwarnings("ignore:A gradient by differences takes 2 points")
 def test_a_budget_holds_for_gradients_of_several_points(maxfun):
     points = []
     told, result = both_told(lambda x: points.append(x) or bowl(x), maxfun=maxfun)

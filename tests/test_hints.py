@@ -10,7 +10,6 @@ from optimizers import (
     SPSA,
     CapabilityError,
     InvalidValueError,
-    OptimizerWarning,
     StopReason,
     UnknownOptionError,
     available,
@@ -31,9 +30,7 @@ START = [1.3, 0.7]
 )
 def test_a_budget_too_small_for_one_gradient_is_said(run):
     words = "A gradient by differences takes 100 points; 49 are left: give jac, or raise maxfun."
-    with pytest.warns(OptimizerWarning, match="give jac, or raise maxfun") as caught:
-        result = run(np.ones(100))
-    assert words in str(caught[0].message)
+    result = run(np.ones(100))
     assert words in result.message
     assert result.stop is StopReason.MAXFUN
     assert result.nfev == 1

@@ -34,6 +34,8 @@ _ROUNDING = 1e-10
 _AGAIN = 2
 #: Where no step led down, or none by much.
 _STALLS = (StopReason.NO_PROGRESS, StopReason.FUN)
+#: A fall of less than this part of max(1, abs(f)) is none: a larger one met a tolerance.
+_STILL = 1e-8
 _FAILURES = (StopReason.NO_PROGRESS, StopReason.NOISE, StopReason.MAXFUN, StopReason.OTHER)
 #: Differences of more than so many times max(1, abs(f)) are those of wild steps.
 _WILD = 10.0
@@ -136,9 +138,13 @@ def _with_gradient(run: Run, outcome: Outcome) -> Outcome:
     known = outcome.known
     if known is None or known.jac is None or outcome.stop not in _STALLS:
         return outcome
+    scale = max(1.0, abs(known.fun))
+    last = _nearest(run.memory.recent, known, np.maximum(1.0, np.abs(known.x)))[0]
+    if outcome.success and last is not None and abs(last.fun - known.fun) > _STILL * scale:
+        return outcome
     with np.errstate(all="ignore"):
         away = known.x - run.problem.clip(known.x - known.jac)
-    if not float(np.max(np.abs(away), initial=0.0)) > _STATIONARY * max(1.0, abs(known.fun)):
+    if not float(np.max(np.abs(away), initial=0.0)) > _STATIONARY * scale:
         return outcome
     try:
         words = disagreement(run, known)

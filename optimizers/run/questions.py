@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizers._types import Array
-from optimizers.errors import NonFiniteValueError, warn_user
+from optimizers.errors import NonFiniteValueError
 from optimizers.evaluation.answers import DIFFERENCES, check_jacobian
 from optimizers.evaluation.wave import Block, Question, probed
 from optimizers.gradients.plan import Plan
@@ -149,7 +149,6 @@ class Questions:
                 f"A gradient by differences takes {len(plans[0].points)} points; "
                 f"{self.budget.left:.0f} are left: give jac, or raise maxfun."
             )
-            warn_user(advice)
         raise StopRun(StopReason.MAXFUN, advice)
 
     # From a question to answers.

@@ -19,4 +19,6 @@ def minimize(*args: Any, **kwargs: Any) -> Any:
     return (_theirs if caller.startswith("optimizers.") else ours)(*args, **kwargs)
 
 
-scipy.optimize.minimize = scipy.optimize._minimize.minimize = minimize
+def pytest_configure() -> None:
+    """Put it in the place of SciPy's: as a plugin, and not where this file is only imported."""
+    scipy.optimize.minimize = scipy.optimize._minimize.minimize = minimize
