@@ -153,7 +153,7 @@ class Composed(Configured, Declaring):
             source.check(problem.n)
         if parameters is not None:
             self._check_structure(problem, source, effective)
-        maxfun = MAXFUN.checked(effective.get("maxfun"))
+        maxfun, target = MAXFUN.checked(effective.get("maxfun")), effective.get("f_target")
         return Run(
             problem,
             evaluator or self._evaluator(problem.fun, settings),
@@ -166,7 +166,7 @@ class Composed(Configured, Declaring):
             seed=effective.get("seed"),
             observers=(*self._watchers(), *observers),
             noise=noise,
-            f_target=effective.get("f_target"),
+            f_target=None if target is None else problem.sign * target,
             patience=self._patience(effective.get("patience"), problem.n),
         )
 

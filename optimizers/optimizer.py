@@ -22,7 +22,7 @@ from optimizers.journal.records import encoded
 from optimizers.journal.session import together
 from optimizers.lockstep.many import as_starts, minimize_many
 from optimizers.lockstep.results import OptimizerResults
-from optimizers.options.settings import IN_FLIGHT, RunSettings
+from optimizers.options.settings import IN_FLIGHT, RunSettings, check_minimizes
 from optimizers.problem.parameters import starts_in
 from optimizers.problem.translated import showing, shown
 from optimizers.profiling import Profiling
@@ -130,6 +130,8 @@ class Optimizer(Profiling, StaticHelpers):
         """
         further = {"constraints": constraints, "hess": hess, "hessp": hessp}
         given = dict(settings)
+        if self._effective_settings(given).get("maximize"):
+            further["maximize"] = True
         problem, spent = self._scaled(given, (fun, x0, jac, bounds), further)
         prepared = self._prepared(problem, given)
         if spent is not None:
@@ -210,6 +212,7 @@ class Optimizer(Profiling, StaticHelpers):
         elif loss != "linear":
             raise InvalidInputError(f"loss is {loss!r}, which is of residuals: add residuals=True.")
         effective, log = self._effective_settings(settings), None
+        check_minimizes(effective, "A stepper")
         further = {"constraints": constraints, "hess": hess, "hessp": hessp}
         further["scale"] = effective.get("scale")
         problem = self._problem(fun, x0, derivative, bounds, **further)
@@ -301,6 +304,7 @@ class Optimizer(Profiling, StaticHelpers):
             starts = np.array([problem.x0, *map(parameters.vector, nested[1:])])
         self._check_settings(given)
         evaluator, effective = self._evaluator(problem.fun, given), self._effective_settings(given)
+        check_minimizes(effective, "minimize_many")
         many = {"function": "minimize_many", "runs": len(starts), "X0": encoded(starts.ravel())}
         journaled = together(self, problem, evaluator, given, effective, many)
         with showing(parameters), journaled as shared:

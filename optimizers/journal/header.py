@@ -148,6 +148,7 @@ def _determining(settings: dict[str, Any]) -> dict[str, Any]:
     # Options at their place in the constructor or in ``options`` are the same.
     flat = {**settings, **(settings.get("options") or {})}
     flat["max_evals_grouped"] = flat.get("max_evals_grouped") or 1
+    flat["maximize"] = bool(flat.get("maximize"))
     # What belongs to the problem is compared there.
     outside = {*FREE, "options", "constraints", "jac", "hess", "hessp"}
     return {name: value for name, value in flat.items() if name not in outside}
@@ -272,3 +273,8 @@ def bounds_of(header: dict[str, Any]) -> list[tuple[float, float]] | None:
 def start_of(header: dict[str, Any]) -> Array:
     """Return the start that a header keeps."""
     return decoded(header["problem"]["x0"])
+
+
+def sign_of(header: dict[str, Any]) -> float:
+    """Return what recorded values are multiplied by that the user sees: -1 to maximize."""
+    return -1.0 if header["settings"].get("maximize") else 1.0

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from optimizers._types import Array
 from optimizers.errors import JournalError
 from optimizers.journal.contents import JournalContents, read
-from optimizers.journal.header import start_of
+from optimizers.journal.header import sign_of, start_of
 from optimizers.journal.journal import as_path
 from optimizers.journal.records import Record, counts_of
 from optimizers.result import Best, OptimizerResult, StopReason
@@ -70,7 +70,7 @@ class Recording:
     @property
     def values(self) -> Array:
         """The values, shape (k,); NaN where an evaluation failed."""
-        return self._column("fun")
+        return sign_of(self.header) * self._column("fun")
 
     @property
     def errors(self) -> Array:
@@ -88,7 +88,8 @@ class Recording:
         if "residuals" in self.header["problem"]:
             return np.array([absent for _ in self._real_values]).reshape(-1, absent.size)
         rows = [r.jac if r.kind == "both" else known.get(r.x.tobytes()) for r in self._real_values]
-        return np.array([absent if row is None else row for row in rows]).reshape(-1, absent.size)
+        found = np.array([absent if row is None else row for row in rows]).reshape(-1, absent.size)
+        return sign_of(self.header) * found
 
     @property
     def residuals(self) -> Array | None:
@@ -168,10 +169,13 @@ def _so_far(contents: JournalContents) -> OptimizerResult:
     finite = [(r.fun, r) for r in asked if isinstance(r.fun, float) and math.isfinite(r.fun)]
     fun, at = min(finite, key=lambda pair: pair[0], default=(None, None))
     x: NDArray[Any] = start_of(contents.header) if at is None else at.x
+    sign = sign_of(contents.header)
+    fun = None if fun is None else sign * fun
+    jac = None if at is None or at.residuals is not None else at.jac
     return OptimizerResult(
         x=x,
         fun=fun,
-        jac=None if at is None or at.residuals is not None else at.jac,
+        jac=None if jac is None else sign * jac,
         **({} if at is None or at.residuals is None else {"residuals": at.residuals}),
         **counts_of(asked),
         nit=0,

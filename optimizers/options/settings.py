@@ -1,14 +1,15 @@
 """Settings of a run, each declared once, and the names of their types for type checkers."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, TypedDict
 
-from optimizers.errors import UnknownOptionError, nearest_names
+from optimizers.errors import OptionError, UnknownOptionError, nearest_names
 from optimizers.gradients.source import Jacobian
 from optimizers.journal.journal import Journal, as_journal
 from optimizers.options.table import (
+    FLAG,
     NOISE,
     NUMBER,
     SECONDS,
@@ -108,9 +109,13 @@ SETTINGS = (
         "another name is refused, and where the code, or a value that it uses, has changed, "
         'there is a warning; ``"error"`` refuses that too, ``"off"`` compares nothing.'
     ),
+    Option("maximize", False, FLAG).means(
+        "Whether ``fun`` is maximized: gradients, targets, results and what callbacks see have its "
+        "sign. What an algorithm tells besides, such as ``hess_inv``, is of ``-fun``."
+    ),
     Option("f_target", None, NUMBER).means(
         "A value that is good enough: the run ends, as a success, at the first evaluation that is "
-        "at most this, at a point that meets the constraints."
+        "at most this (with ``maximize``, at least), at a point that meets the constraints."
     ),
     Option("patience", None, whole(1)).means(
         "End the run, as a success, where the best value has not fallen for so many iterations."
@@ -171,6 +176,7 @@ class CommonSettings(TypedDict, total=False):
     scale: Any
     journal: str | os.PathLike[str] | Journal | None
     journal_check: str
+    maximize: bool
     f_target: float | None
     patience: int | None
 
@@ -204,6 +210,15 @@ _ELSEWHERE = {
         ("fun", "x0", "jac", "hess", "hessp"), "it belongs to the problem, minimize(fun, x0, jac)."
     ),
 }
+
+
+def check_minimizes(settings: Mapping[str, Any], what: str) -> None:
+    """Raise an OptionError if settings ask to maximize where only ``minimize`` can."""
+    if settings.get("maximize"):
+        raise OptionError(
+            f"{what} does not take maximize=True, which is for minimize: negate the objective, and "
+            "its gradient."
+        )
 
 
 def check_run_settings(

@@ -22,6 +22,7 @@ from optimizers.lockstep.results import (
     raise_with,
 )
 from optimizers.optimizer import Optimizer
+from optimizers.options.settings import check_minimizes
 from optimizers.options.table import FLAG, number, whole
 from optimizers.problem.bounds import as_bounds
 from optimizers.problem.translated import showing
@@ -238,6 +239,7 @@ def multistart(
         )
     optimizer._check_settings(settings)
     effective = optimizer._effective_settings(settings)
+    check_minimizes(effective, "multistart")
     if x0 is None and isinstance(bounds, Mapping):
         x0 = {name: _low(name, pair) for name, pair in bounds.items()}
     if x0 is None:

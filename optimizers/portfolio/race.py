@@ -21,6 +21,7 @@ from optimizers.lockstep.many import run_all
 from optimizers.lockstep.member import MemberEvaluator
 from optimizers.lockstep.results import SUMMARY, as_table, best_of, summary
 from optimizers.optimizer import Optimizer
+from optimizers.options.settings import check_minimizes
 from optimizers.problem.parameters import parameters_of
 from optimizers.problem.translated import showing, translated
 from optimizers.result import OptimizerResult
@@ -117,6 +118,7 @@ def race(
         fun = vectorized(fun)
     for name, optimizer in named.items():
         _check(name, optimizer)
+        check_minimizes(optimizer._effective_settings(settings), "race")
     parameters = parameters_of(x0, bounds, settings.get("scale"))
     if parameters is not None:
         further = {"constraints": constraints, "hess": hess, "hessp": hessp}

@@ -16,6 +16,7 @@ from optimizers.problem.bounds import as_bounds, as_start, inside
 from optimizers.problem.constraints import Constraint, as_constraints
 from optimizers.problem.derivatives import By, Derivatives, Joint, as_derivatives
 from optimizers.problem.hessian import as_hessian
+from optimizers.problem.negated import negated
 from optimizers.problem.parameters import Parameters, parameters_of
 from optimizers.problem.translated import translated
 from optimizers.support import SupportLevel, SupportLevels, absent_level
@@ -60,6 +61,8 @@ class Problem:
     hessp: Callable[..., Any] | None = None
     loss: Loss | None = None
     parameters: Parameters | None = None
+    #: What values are multiplied by that the user sees: -1 where these are maximized.
+    sign: float = 1.0
 
     @classmethod
     def check(
@@ -75,6 +78,7 @@ class Problem:
         hess: Any = None,
         hessp: Callable[..., Any] | None = None,
         scale: Any = None,
+        maximize: bool = False,
     ) -> "Problem":
         """Check and normalize a user's problem for an algorithm with given support levels.
 
@@ -84,7 +88,7 @@ class Problem:
             The algorithm's name, for messages.
         levels : dict of str to SupportLevel
             What the algorithm can take.
-        fun, x0, jac, bounds, constraints, hess, hessp
+        fun, x0, jac, bounds, constraints, hess, hessp, maximize
             As in :meth:`Optimizer.minimize`. None of them is changed.
         scale : str or array_like, optional
             The setting of that name.
@@ -116,6 +120,11 @@ class Problem:
         loss = loss_of(fun)
         if loss is not None:
             _is_used(name, "residuals", levels, True)
+        if maximize:
+            if loss is not None:
+                raise InvalidInputError("maximize=True was given, but residuals are minimized.")
+            as_derivatives(jac)
+            fun, jac, hess, hessp = negated(fun, jac, hess, hessp)
         derivatives = as_derivatives(jac)
         told = {
             "gradient": derivatives.jac is not None,
@@ -153,6 +162,7 @@ class Problem:
             hess=as_hessian(hess, fun, derivatives, loss) if used["hessian"] else None,
             hessp=hessp if used["hessian"] else None,
             loss=loss,
+            sign=-1.0 if maximize else 1.0,
         )
 
     @property

@@ -34,8 +34,8 @@ def result_so_far(
     x = problem.x0.copy() if at is None else at.x.copy()
     return OptimizerResult(
         x=x,
-        fun=None if at is None else at.fun,
-        jac=None if at is None or at.jac is None else at.jac.copy(),
+        fun=None if at is None else problem.sign * at.fun,
+        jac=None if at is None or at.jac is None else problem.sign * at.jac,
         nfev=budget.nfev,
         njev=budget.njev,
         nhev=budget.nhev,
@@ -46,7 +46,7 @@ def result_so_far(
         status=-1,
         message="",
         stop=StopReason.OTHER,
-        best=None if best is None else Best(best.x.copy(), best.fun),
+        best=None if best is None else Best(best.x.copy(), problem.sign * best.fun),
         elapsed=budget.elapsed,
         **(_fit(problem, at) if problem.loss is not None else {}),
         **({"maxcv": _violation(problem, x, is_broken)} if problem.constraints else {}),

@@ -194,7 +194,7 @@ class NoisySearch:
                 verdict = "a minimum as far as one can tell"
             outcome.message = (
                 f"The gradient cannot be told from its noise: {verdict}; "
-                f"f = {found.fun:.8g} +- {found.fun_error:.1g}."
+                f"f = {self._problem.sign * found.fun:.8g} +- {found.fun_error:.1g}."
             )
         return outcome
 

@@ -178,7 +178,7 @@ class _Single:
         self.nfev = 0
         # The gradients that it is told are of the value, also where the objective has residuals.
         problem = replace(whole.problem, fun=told, x0=start, derivatives=Joint())
-        problem = replace(problem, loss=None, parameters=None)
+        problem = replace(problem, loss=None, parameters=None, sign=1.0)
         # What ends the whole never gets here.
         evaluator, settings = AskingEvaluator(), {"callback": self._note, "on_failure": "reject"}
         prepared = optimizer._prepared(problem, settings, evaluator)

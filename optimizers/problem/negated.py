@@ -1,0 +1,62 @@
+"""Functions with the other sign: to maximize is to minimize these."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from optimizers.evaluation.answers import unpack
+from optimizers.evaluation.marks import marked_like
+from optimizers.gradients.pennylane import trainable
+
+
+class Negated:
+    """A user's function with the other sign; an object, so that it pickles."""
+
+    def __init__(self, function: Callable[..., Any], change: Callable[[Any], Any]) -> None:
+        self._call, self._change = trainable(function), change
+        self.__wrapped__ = function
+        marked_like(self, function)
+
+    def __call__(self, *points: Any) -> Any:
+        """Return what the function returns, with the other sign."""
+        raw = self._call(*points)
+        if type(raw) is float:
+            return -raw
+        return self._later(raw) if hasattr(raw, "__await__") else self._change(raw)
+
+    async def _later(self, raw: Any) -> Any:
+        return self._change(await raw)
+
+
+def negated(fun: Any, jac: Any, hess: Any, hessp: Any) -> tuple[Any, Any, Any, Any]:
+    """Return the functions of a minimization that maximizes; what is no function as it is."""
+    value = Negated(fun, _both if jac is True else _values)
+    first, second, product = (
+        Negated(given, _numbers) if callable(given) and not isinstance(given, type) else given
+        for given in (jac, hess, hessp)
+    )
+    return value, first, second, product
+
+
+def _numbers(raw: Any) -> Any:
+    """Return numbers, a matrix or an operator with the other sign; others are refused later."""
+    if raw is None or isinstance(raw, str | dict):
+        return raw
+    return -np.asarray(raw) if isinstance(raw, list | tuple) else -raw
+
+
+def _values(raw: Any) -> Any:
+    """Return values with the other sign; standard errors beside them stay."""
+    if isinstance(raw, tuple) and len(raw) == 2:
+        return _numbers(raw[0]), raw[1]
+    if isinstance(raw, list) and all(isinstance(one, tuple | list) for one in raw):
+        return [_values(tuple(one)) for one in raw]
+    if isinstance(raw, np.ndarray) and raw.ndim == 2 and raw.shape[1] == 2:
+        return raw * [-1, 1]
+    return _numbers(raw)
+
+
+def _both(raw: Any) -> Any:
+    value, gradient = unpack(raw)
+    return _numbers(value), _numbers(gradient)
