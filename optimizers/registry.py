@@ -1,5 +1,7 @@
 """The optimizers by name and by what they can."""
 
+import functools
+from importlib.metadata import entry_points
 from typing import TypeAlias
 
 import numpy as np
@@ -9,6 +11,8 @@ from optimizers.errors import InvalidInputError, nearest_names
 from optimizers.optimizer import Optimizer
 from optimizers.support import TRAITS, SupportLevel
 
+#: Where installed packages name the classes that they bring.
+GROUP = "optimizers"
 #: A support level, or its name.
 Level: TypeAlias = str | SupportLevel
 
@@ -84,7 +88,20 @@ def _named() -> dict[str, type[Optimizer]]:
     public = {name: getattr(folder, name) for folder in folders for name in folder.__all__}
     classes = {k: c for k, c in public.items() if isinstance(c, type) and issubclass(c, Optimizer)}
     del classes["SciPyOptimizer"]
-    return classes
+    return {**_plugins(), **classes}
+
+
+@functools.cache
+def _plugins() -> dict[str, type[Optimizer]]:
+    """Return the classes of installed packages, by the names of their entry points."""
+    found = {point.name: point.load() for point in entry_points(group=GROUP)}
+    for name, cls in found.items():
+        if not (isinstance(cls, type) and issubclass(cls, Optimizer)):
+            raise InvalidInputError(
+                f"An installed package has the entry point {name!r} in the group {GROUP!r}, which "
+                f"is {cls!r}, expected a class of optimizers."
+            )
+    return found
 
 
 def find(name: str) -> type[Optimizer]:
@@ -94,7 +111,8 @@ def find(name: str) -> type[Optimizer]:
     ----------
     name : str
         The name, in any case, with or without underscores and hyphens: ``"L-BFGS-B"``,
-        ``"l_bfgs_b"`` and ``"LBFGSB"`` are one.
+        ``"l_bfgs_b"`` and ``"LBFGSB"`` are one. Also a name that an installed package has given its
+        class, as an entry point of the group ``optimizers``.
 
     Returns
     -------

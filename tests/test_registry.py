@@ -2,7 +2,15 @@ import numpy as np
 import pytest
 
 import optimizers
-from optimizers import LBFGSB, InvalidInputError, Optimizer, SciPyOptimizer, available, find
+from optimizers import (
+    LBFGSB,
+    InvalidInputError,
+    Optimizer,
+    SciPyOptimizer,
+    available,
+    find,
+    registry,
+)
 
 # The issue's list: every method of scipy.optimize.minimize that it names has a class.
 NAMED = [
@@ -141,3 +149,38 @@ def test_completion_has_the_classes_and_nothing_else():
     assert dir(optimizers.algorithms) == sorted(available())
     for name, cls in available().items():
         assert getattr(optimizers.algorithms, name) is cls
+
+
+# Of other packages.
+
+
+class Point:
+    """An entry point."""
+
+    def __init__(self, name, found):
+        self.name, self.load = name, lambda: found
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    points = []
+    monkeypatch.setattr(registry, "entry_points", lambda group: points)
+    registry._plugins.cache_clear()
+    yield points
+    registry._plugins.cache_clear()
+
+
+def test_a_class_of_an_installed_package_is_found_and_listed(installed):
+    class Mine(LBFGSB):
+        pass
+
+    installed.append(Point("my-own", Mine))
+    assert find("MY_OWN") is Mine
+    assert available()["Mine"] is Mine
+    assert optimizers.minimize(bowl, [1.0, 2.0], method="my-own").method == "Mine"
+
+
+def test_an_entry_point_that_is_no_class_of_optimizers_is_named(installed):
+    installed.append(Point("broken", dict))
+    with pytest.raises(InvalidInputError, match="entry point 'broken' in the group 'optimizers'"):
+        find("LBFGSB")
