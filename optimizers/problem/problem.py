@@ -113,7 +113,7 @@ class Problem:
         if parameters is not None:
             given: dict[str, Any] = {"constraints": constraints, "hess": hess, "hessp": hessp}
             given = translated(parameters, fun, jac, **given)
-            problem = cls.check(name, levels, **given)
+            problem = cls.check(name, levels, **given, maximize=maximize)
             return replace(problem, parameters=parameters)
         level = levels.get("residuals", absent_level("residuals"))
         fun = with_own_loss(fun, is_required=level == SupportLevel.required)
