@@ -18,6 +18,7 @@ from optimizers.fitting.site import Site
 from optimizers.flow import Flow, FlowOptimizer, FlowSettings
 from optimizers.options.settings import DISP
 from optimizers.options.table import Option, choice, expecting, limit, number
+from optimizers.problem.derivatives import Given
 from optimizers.problem.problem import Problem
 from optimizers.result import SUCCESSES, StopReason
 from optimizers.run.memory import Evaluation
@@ -128,7 +129,9 @@ class LM(FlowOptimizer):
     @override
     def _flow(self, problem: Problem, run: Run) -> Flow:
         probes = Probes(problem.x0, *problem.box, self.x_scale)
-        site = Site(probes, problem.loss or Loss(), _width(run), problem.derivatives.is_default)
+        width, is_default = _width(run), problem.derivatives.is_default
+        is_joint = width > problem.n and _is_idle(run)
+        site = Site(probes, problem.loss or Loss(), width, is_default, is_joint)
         search = Search(
             site, self.xtol, self.jac_update == "broyden", run.noise, lambda: run.precision > _EPS
         )
@@ -142,6 +145,14 @@ class LM(FlowOptimizer):
             known = Evaluation(at.x, at.fun, site.gradient, at.raw, site.raw_jacobian)
         message = f"{stop.sentence[0].upper()}{stop.sentence[1:]}."
         return Outcome(at.x, success, int(not success), message, stop, known)
+
+
+def _is_idle(run: Run) -> bool:
+    """Return whether a Jacobian comes with residuals at no time of its own, given the room."""
+    derivatives = run.problem.derivatives
+    if isinstance(derivatives, Given):  # vectorized or not, it is a further call
+        return run.waves.evaluator.facts.has_workers
+    return not derivatives.is_given
 
 
 def _width(run: Run) -> int:

@@ -95,7 +95,7 @@ class Search:
     def _begin(self, x: Array) -> Asking[StopReason | None]:
         site = self.site
         ahead = site.ahead(x, False)
-        start, *known = yield from site.ask(np.vstack([x, ahead]))
+        start, *known = yield from site.ask(np.vstack([x, ahead]), leads_on=True)
         site.go(start)
         self._first = start.cost
         if not np.isfinite(start.cost):
@@ -206,7 +206,8 @@ class Search:
         site, probes = self.site, self.site.probes
         x = site.at.x
         plans = [plan]
-        if plan.damping and not is_last and site.width >= x.size + 2:
+        has_room = site.width >= x.size + 2 and not site.is_joint
+        if plan.damping and not is_last and has_room:
             shorter = _SHORTER * plan.model.length(plan.step)
             plans.append(Plan.within(shorter, plan.model, probes.size(x)))
         if site.width <= 1 or (is_last and len(plans) == 1):
@@ -214,7 +215,7 @@ class Search:
         points = [probes.clipped(x + plan.step) for plan in plans]
         if not is_last:
             points += list(site.ahead(points[0], central)[: site.width - len(plans)])
-        trial, *found = yield from site.ask(np.array(points))
+        trial, *found = yield from site.ask(np.array(points), leads_on=not is_last)
         if len(plans) > 1 and site.at.cost - trial.cost <= _TAKEN * plan.gain:
             return plans[1], found[0], []
         return plan, trial, found[len(plans) - 1 :]

@@ -48,12 +48,16 @@ class Site:
     #: The point, from the first answer on.
     at: Point
 
-    def __init__(self, probes: Probes, loss: Loss, width: int, has_differences: bool) -> None:
+    def __init__(
+        self, probes: Probes, loss: Loss, width: int, has_differences: bool, is_joint: bool
+    ) -> None:
         self.probes = probes
         #: How many points may be evaluated at the same time.
         self.width = width
         #: Whether the Jacobian is the user's, or of a source that the user chose.
         self.is_exact = not has_differences
+        #: Whether that one comes with the residuals, since workers are idle.
+        self.is_joint = is_joint and self.is_exact
         #: Whether the Jacobian was measured at the present point, and by central differences.
         self.is_measured = self.is_central = False
         #: The largest norm that each of its columns has had.
@@ -72,8 +76,12 @@ class Site:
         cost = cost if cost < _HUGE else np.inf  # as NaN is
         return Point(x, fun, raw, residuals, cost, slopes)
 
-    def ask(self, points: Array) -> Asking[list[Point]]:
-        """Have points evaluated in one wave."""
+    def ask(self, points: Array, *, leads_on: bool = False) -> Asking[list[Point]]:
+        """Have points evaluated in one wave; of one that leads on the Jacobian is wanted next."""
+        if leads_on and self.is_joint and len(points) == 1:
+            told = yield AskData(points[0], points[0])
+            assert told.residuals is not None
+            return [self.point(points[0], told.fun, told.residuals)]
         told = yield AskData(points)
         assert told.residuals is not None
         return list(map(self.point, points, told.fun.tolist(), told.residuals))

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import threading
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
 import numpy as np
@@ -10,7 +11,16 @@ import pytest
 from scipy.optimize import least_squares
 from scipy.sparse import csr_array
 
-from optimizers import LM, InvalidInputError, Journal, StopReason, TellData, residuals, vectorized
+from optimizers import (
+    LM,
+    Differences,
+    InvalidInputError,
+    Journal,
+    StopReason,
+    TellData,
+    residuals,
+    vectorized,
+)
 from optimizers.problems import all_problems, more_wild_problems, nist_fits
 from optimizers.problems.reference import SumOfSquares
 
@@ -93,6 +103,42 @@ def test_a_stack_is_one_call_a_wave():
     assert result.nfev == sum(calls)
     assert max(calls) > 2
     assert len(calls) <= result.nit + 3
+
+
+def test_differences_of_the_users_choice_travel_with_their_point_where_workers_are_idle():
+    calls = []
+
+    @vectorized
+    def stack(points):
+        calls.append(len(points))
+        return np.array([decay(x) for x in points])
+
+    result = LM().minimize(stack, [1.0, 1.0], Differences("3-point"))
+    np.testing.assert_allclose(result.x, LM().minimize(decay, [1.0, 1.0]).x, rtol=1e-6)
+    # All but a look for noise and the last step.
+    assert set(calls) == {1, 5}
+    assert calls.count(5) == result.nit
+    assert calls.count(1) == 2
+    serial = LM().minimize(decay, [1.0, 1.0], Differences("3-point"))
+    assert serial.nfev < result.nfev
+
+
+def test_a_jacobian_is_evaluated_with_its_point_where_workers_are_idle():
+    meets, counts = threading.Barrier(2), {"fun": 0, "jac": 0}
+
+    def meeting(name, function):
+        def called(x):
+            counts[name] += 1
+            if counts[name] <= 2:  # the start and the first step
+                meets.wait(timeout=30)
+            return function(x)
+
+        return called
+
+    fun, jac = meeting("fun", decay), meeting("jac", jacobian)
+    result = LM().minimize(fun, [1.0, 1.0], jac, workers=lambda: ThreadPoolExecutor(3))
+    assert result.success
+    assert meets.n_waiting == 0
 
 
 def smooth_problems():
