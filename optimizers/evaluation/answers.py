@@ -52,9 +52,10 @@ def as_values(raw: Any, count: int, dtype: type[np.generic] = np.float64) -> NDA
     values = as_numeric(raw, "fun", dtype)
     if values.size != count:
         what = "one number" if count == 1 else f"{count} numbers, one for each point of the group"
+        hint = " If they are residuals, mark it: residuals(fun)." if values.size > count else ""
         raise InvalidValueError(
             f"fun returned {values.size} values (shape {values.shape}), expected {what}. "
-            "The user-provided objective function must return a scalar value."
+            f"The user-provided objective function must return a scalar value.{hint}"
         )
     return values.reshape(count)
 

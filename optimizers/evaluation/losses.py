@@ -119,7 +119,11 @@ class Loss:
         if rows.ndim != 2 or len(rows) != count or not rows.size:
             is_single = count == 1 and not is_stack
             shape = "(m,)" if is_single else f"({count}, m), a row for each point"
-            hint = " For a value, leave out the mark residuals." if rows.size <= count else ""
+            hint = (
+                " For a value, leave out the mark residuals, and take an optimizer that does not "
+                "require them."
+            )
+            hint = hint if rows.size <= count else ""
             raise InvalidValueError(
                 f"fun returned shape {np.shape(raw)}, expected residuals of shape {shape}.{hint}"
             )

@@ -10,7 +10,17 @@ from scipy.sparse import csr_array
 from scipy.sparse.linalg import aslinearoperator
 
 import optimizers
-from optimizers import BFGS, COBYQA, LBFGSB, SLSQP, Differences, SPSAGradient, residuals, vectorized
+from optimizers import (
+    BFGS,
+    COBYQA,
+    LBFGSB,
+    SLSQP,
+    TRF,
+    Differences,
+    SPSAGradient,
+    residuals,
+    vectorized,
+)
 from optimizers.errors import (
     CapabilityError,
     InvalidInputError,
@@ -263,3 +273,12 @@ def test_the_best_point_has_its_residuals_without_gradients():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         COBYQA().minimize(residuals(decays), START)
+
+
+def test_errors_say_how_values_and_residuals_are_told_apart():
+    with pytest.raises(InvalidValueError, match=r"20 values.*mark it: residuals\(fun\)"):
+        LBFGSB().minimize(decay, START)
+    with pytest.raises(InvalidValueError, match="For a value, leave out the mark residuals"):
+        LBFGSB().minimize(residuals(lambda x: float(x @ x)), START)
+    with pytest.raises(InvalidValueError, match="take an optimizer that does not require them"):
+        TRF().minimize(lambda x: float(x @ x), START)
