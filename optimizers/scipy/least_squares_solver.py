@@ -29,7 +29,10 @@ class LeastSquaresSolver(ScipySolver):
     def _functions(
         self, run: Run, *, is_joint: bool
     ) -> tuple[Callable[[Array], Any], Callable[[Array], Any]]:
-        loss = run.problem.loss
+        loss, facts = run.problem.loss, run.waves.evaluator.facts
+        # Where workers are idle, the probes travel with their point: an iteration is one round.
+        is_idle = facts.has_workers and facts.width > run.problem.n
+        is_joint = is_joint or (is_idle and not run.problem.derivatives.is_given)
         residuals, jacobian = fit_functions(run, is_joint=is_joint)
         if loss is not None and loss.is_linear:
             return residuals, jacobian

@@ -1,5 +1,9 @@
 """TRF and DOGBOX beside SciPy's least_squares: the same points, counts, ends and options."""
 
+import itertools
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import scipy.optimize
@@ -216,3 +220,22 @@ def test_held_raced_and_stateful_faces_need_no_mark():
     while steppable.continue_condition():
         steppable.step()
     np.testing.assert_allclose(steppable.create_result().x, expected.x, rtol=1e-6)
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_probes_travel_with_their_point_where_workers_are_idle(cls):
+    meets, count = threading.Barrier(3), itertools.count(1)
+
+    def meeting(x):
+        if next(count) <= 9:  # the start, and two steps: each with two probes
+            meets.wait(timeout=30)
+        return decay(x)
+
+    result = cls().minimize(meeting, START, workers=lambda: ThreadPoolExecutor(3))
+    alone = cls().minimize(decay, START)
+    np.testing.assert_array_equal(result.x, alone.x)
+    assert result.nit == alone.nit
+    assert result.nfev >= alone.nfev  # the probes of rejected steps
+    assert result.nfev % 3 == 0
+    few = cls().minimize(decay, START, workers=lambda: ThreadPoolExecutor(2))
+    assert few.nfev == alone.nfev
