@@ -40,6 +40,9 @@ class ErrorBars:
         By how much it rises at one standard error.
     nfev : int
         Points at which the objective was evaluated.
+    dof : float
+        How many residuals there are more than variables, where their scatter tells ``scale``;
+        infinite elsewhere.
     """
 
     x: Array
@@ -49,6 +52,7 @@ class ErrorBars:
     fun: float
     scale: float
     nfev: int
+    dof: float = np.inf
 
     @property
     def correlation(self) -> Array:
@@ -68,9 +72,10 @@ class ErrorBars:
         Returns
         -------
         ndarray of float64, shape (n, 2)
-            Lower and upper ends, by the quantiles of the normal distribution.
+            Lower and upper ends, by the quantiles of Student's t distribution with ``dof`` degrees
+            of freedom; where that is infinite, of the normal distribution.
         """
-        half = quantile(level) * self.errors
+        half = quantile(level, self.dof) * self.errors
         return np.column_stack([self.x - half, self.x + half])
 
 
@@ -86,6 +91,20 @@ def dof(fit: Mapping[str, Any]) -> int:
     return int(fit["residuals"].size - count)
 
 
+def spread(fit: Mapping[str, Any]) -> float:
+    """Return the variance of the data by the scatter of the residuals; NaN, told, if unknown."""
+    spare = dof(fit)
+    if spare > 0:
+        return chi2(fit) / spare
+    m = fit["residuals"].size
+    warn_user(
+        f"There are no more residuals, {m}, than free variables, {m - spare}: their scatter tells "
+        "nothing, and the errors are NaN. Divide them by the standard deviations of the data, and "
+        "give absolute_sigma=True to confidence, or scale=0.5 to error_bars."
+    )
+    return np.nan
+
+
 def covariance(fit: Mapping[str, Any], *, absolute_sigma: bool = False) -> Array:
     """Return the covariance of the variables of a fit; a warning tells which are NaN, and why."""
     n, weights = np.size(fit.get("x_flat", fit["x"])), fit.get("weights")
@@ -99,9 +118,8 @@ def covariance(fit: Mapping[str, Any], *, absolute_sigma: bool = False) -> Array
             "gradients, or error_bars(result, fun)."
         )
         return found
-    spread = 1.0 if absolute_sigma else np.nan if dof(fit) <= 0 else chi2(fit) / dof(fit)
-    if np.isnan(spread):
-        warn_user(f"There are {dof(fit)} residuals more than variables: the errors are NaN.")
+    unit = 1.0 if absolute_sigma else spread(fit)
+    if np.isnan(unit):
         return found
     jacobian = as_dense(fit["jacobian"])[:, free]
     if weights is not None:
@@ -110,7 +128,7 @@ def covariance(fit: Mapping[str, Any], *, absolute_sigma: bool = False) -> Array
     lost = free[np.isnan(np.diag(inverse))].tolist()
     if lost:
         warn_user(f"The Jacobian is singular: the data do not determine x{lost} (NaN).")
-    found[np.ix_(free, free)] = spread * inverse
+    found[np.ix_(free, free)] = unit * inverse
     return found
 
 

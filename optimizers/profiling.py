@@ -46,7 +46,7 @@ class Fit:
     def of(cls, result: Any, problem: Problem, level: float, absolute_sigma: bool) -> "Fit":
         """Return the minimum that a result is."""
         if isinstance(result, ErrorBars):
-            z = quantile(level)
+            z = quantile(level, result.dof)
             return cls(problem.x0, result.fun, result.covariance, result.scale * z**2, z)
         if problem.loss is None:
             raise InvalidInputError("fun is not marked by residuals, as that of the result was.")

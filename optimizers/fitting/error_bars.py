@@ -8,7 +8,7 @@ from scipy.optimize import LbfgsInvHessProduct
 
 from optimizers._arrays import as_numbers
 from optimizers._types import Array, BoundsLike, Objective
-from optimizers.covariance import ErrorBars, covariance_of_hessian
+from optimizers.covariance import ErrorBars, covariance_of_hessian, spread
 from optimizers.errors import InvalidInputError, warn_user
 from optimizers.fitting.hessian import CurvatureProbe
 from optimizers.options.table import FLAG, number
@@ -27,7 +27,7 @@ def error_bars(
     fun: Objective,
     bounds: BoundsLike = None,
     *,
-    scale: float = 0.5,
+    scale: float | None = None,
     guess: ArrayLike | None = None,
     both_sides: bool = True,
     **settings: Any,
@@ -48,11 +48,13 @@ def error_bars(
     bounds : sequence of (low, high), array_like of shape (n, 2), Bounds or None
         No point is outside. Variables whose bounds are equal are fixed. Those at a bound get the
         error that they have without it, and a warning.
-    scale : float, default 0.5
-        By how much the objective rises at one standard error: 0.5 for a negative log likelihood,
-        and for half a sum of squares of residuals that are divided by their standard deviations;
-        1.0 for chi squared and for minus twice the log likelihood. The covariance is
-        ``2 * scale`` times the inverse Hessian. It is what iminuit calls ``errordef``.
+    scale : float, optional
+        By how much the objective rises at one standard error: 0.5, the default for an objective
+        that returns a number, for a negative log likelihood; 1.0 for chi squared and for minus
+        twice the log likelihood. Of residuals, 0.5 where they are divided by their standard
+        deviations; by default their scatter tells how large those are, as in a result's
+        ``errors``: ``0.5 * chi2 / dof``. The covariance is ``2 * scale`` times the inverse Hessian.
+        It is what iminuit calls ``errordef``.
     guess : float or array_like of shape (n,), optional
         About how large the standard errors are, better than to a factor of ten.
     both_sides : bool, default True
@@ -89,7 +91,8 @@ def error_bars(
     >>> found.x.round(4), bars.errors.round(4), bars.nfev
     (array([1.5]), array([0.5303]), 3)
     """
-    number(0, np.inf, "()")("scale", scale)
+    if scale is not None:
+        number(0, np.inf, "()")("scale", scale)
     FLAG("both_sides", both_sides)
     x, known = (result.x, result) if hasattr(result, "x") else (result, {})
     parameters, about = parameters_of(x), as_numbers(known.get("fun"))
@@ -100,6 +103,9 @@ def error_bars(
     found = probe.minimize(fun, x, bounds=bounds)
     free = found.get("free", np.arange(0))
     covariance, hessian = np.zeros((n, n)), np.zeros((n, n))
+    spare = np.inf
+    if scale is None:
+        scale, spare = _scale_of(found)
     if "hessian" in found:
         inverse = covariance_of_hessian(found.hessian, found.precision)
         hessian[np.ix_(free, free)] = found.hessian
@@ -110,7 +116,14 @@ def error_bars(
         warn_user(f"The Hessian is not known: {found.stop.sentence}.")
     errors = np.sqrt(np.diag(covariance))
     value = np.nan if found.fun is None else found.fun
-    return ErrorBars(at, errors, covariance, hessian, value, scale, found.nfev)
+    return ErrorBars(at, errors, covariance, hessian, value, scale, found.nfev, spare)
+
+
+def _scale_of(found: OptimizerResult) -> tuple[float, float]:
+    """Return by how much the objective rises at one standard error, and what that is known by."""
+    if found.get("residuals") is None:
+        return 0.5, np.inf
+    return spread(found) / 2, max(found.dof, 0)
 
 
 def _warn_of(found: OptimizerResult, inverse: Array, scale: float) -> None:
@@ -121,6 +134,8 @@ def _warn_of(found: OptimizerResult, inverse: Array, scale: float) -> None:
     if found.at_bound.any():
         which = found.free[found.at_bound].tolist()
         warn_user(f"x{which} are at a bound: the errors are those without it.")
+    if np.isnan(scale):
+        return  # it is told why
     if np.isnan(found.hessian).any():
         warn_user("Values at points beside x are missing: the errors are NaN.")
     elif is_lost.all():

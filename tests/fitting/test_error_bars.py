@@ -9,12 +9,15 @@ from scipy.optimize import OptimizeResult
 from scipy.special import polygamma
 
 from optimizers import (
+    COBYQA,
     LBFGSB,
+    LM,
     ErrorBars,
     InvalidInputError,
     OptimizerWarning,
     OptionError,
     error_bars,
+    residuals,
     vectorized,
 )
 
@@ -270,3 +273,40 @@ def test_no_warning_where_all_is_well():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         error_bars([1.0], lambda x: (x[0] - 1) ** 2)
+
+
+def exponential(p):
+    t = np.linspace(0.0, 4.0, 12)
+    data = 2.5 * np.exp(-1.3 * t) + 0.5 + 0.02 * np.random.default_rng(0).normal(size=12)
+    return p[0] * np.exp(-p[1] * t) + p[2] - data
+
+
+def test_errors_of_residuals_are_by_their_scatter():
+    fit = LM().minimize(residuals(exponential), [1.0, 1.0, 0.0])
+    bars = error_bars(fit.x, residuals(exponential))
+    assert bars.errors == pytest.approx(fit.errors, rel=0.02)  # the Hessian has all terms
+    assert bars.scale == pytest.approx(0.5 * fit.chi2 / fit.dof)
+    assert bars.dof == 9
+    assert bars.confidence() == pytest.approx(fit.confidence(), rel=0.01)
+    known = error_bars(fit.x, residuals(lambda p: exponential(p) / 0.02), scale=0.5)
+    spread = (fit.chi2 / fit.dof) ** 0.5
+    assert known.errors == pytest.approx(bars.errors * 0.02 / spread, rel=1e-4)
+    assert known.dof == np.inf
+
+
+def test_profile_of_a_fit_without_a_jacobian():
+    fun, start = residuals(exponential), [1.0, 1.0, 0.0]
+    fit, by_values = LM().minimize(fun, start), COBYQA().minimize(fun, start)
+    found = LM().profile(fun, error_bars(by_values, fun)).interval
+    assert found == pytest.approx(LM().profile(fun, fit).interval, rel=1e-4)
+
+
+def test_as_many_residuals_as_variables_tell_no_scatter():
+    fun = residuals(lambda p: np.array([p[0] - 1.0, p[1] - 2.0]))
+    with pytest.warns(
+        OptimizerWarning, match="no more residuals, 2, than free variables, 2"
+    ) as told:
+        bars = error_bars([1.0, 2.0], fun)
+    assert np.isnan(bars.errors).all()
+    assert len(told) == 1
+    assert error_bars([1.0, 2.0], fun, scale=0.5).errors == pytest.approx([1.0, 1.0])
