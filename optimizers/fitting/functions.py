@@ -14,7 +14,7 @@ from optimizers.evaluation.answers import own_jacobian
 from optimizers.evaluation.arguments import WithArguments
 from optimizers.evaluation.choose import evaluator_for
 from optimizers.evaluation.losses import Loss
-from optimizers.evaluation.marks import is_vectorized, marked_like, with_loss
+from optimizers.evaluation.marks import is_vectorized, loss_of, marked_like, with_loss
 from optimizers.evaluation.wave import Block
 from optimizers.gradients.differences import Differences
 from optimizers.problem.derivatives import By, Given, source_of
@@ -103,6 +103,11 @@ def least_squares(
     >>> found.x.round(6), found.status
     (array([1., 1.]), 1)
     """
+    if loss_of(fun) not in (None, Loss()):
+        raise InvalidInputError(
+            "fun is marked with a loss, which SciPy's function does not know: give loss= and "
+            "f_scale= to least_squares, or the objective to TRF()."
+        )
     options: dict[str, Any] = {
         "bounds": bounds, "method": method, "ftol": ftol, "xtol": xtol, "gtol": gtol,
         "loss": loss, "f_scale": f_scale, "diff_step": diff_step, "tr_solver": tr_solver,

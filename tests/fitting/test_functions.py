@@ -9,7 +9,7 @@ import pytest
 import scipy.optimize
 from scipy.sparse import csr_array
 
-from optimizers import InvalidInputError, curve_fit, least_squares, vectorized
+from optimizers import InvalidInputError, curve_fit, least_squares, residuals, vectorized
 
 T = np.linspace(0, 4, 30)
 DATA = 2.5 * np.exp(-1.3 * T) + 0.5 + 0.1 * np.random.default_rng(0).normal(size=T.size)
@@ -171,6 +171,12 @@ def test_residuals_that_cannot_be_used_are_a_value_error_that_says_what_to_do():
         least_squares(misfit, X0, lambda x: slopes(x).T)
     with pytest.raises(InvalidInputError, match="complex residuals"):
         least_squares(lambda x: misfit(x) + 0j, X0)
+
+
+def test_the_loss_of_a_mark_is_not_dropped():
+    with pytest.raises(InvalidInputError, match=r"give loss= and f_scale="):
+        least_squares(residuals(misfit, "huber", 0.1), X0)
+    assert least_squares(residuals(misfit), X0).cost == least_squares(misfit, X0).cost
 
 
 @pytest.mark.parametrize("method", ["trf", "lm"])
