@@ -197,13 +197,17 @@ def as_numeric(raw: Any, name: str, dtype: type[np.generic]) -> NDArray[Any]:
         )
     if type(raw) is not np.ndarray and is_masked(raw):
         raise InvalidValueError(
-            f"{name} returned {raw!r}, which has masked entries, expected numbers: fill them in, "
-            "such as by filled(...), or return nan where there is no value."
+            f"{name} returned {raw!r:.200}, which has masked entries, expected numbers: fill them "
+            "in, such as by filled(...), or return nan where there is no value."
         )
     try:
         array = np.asarray(raw)
     except ValueError as error:  # a ragged list
-        raise InvalidValueError(f"{name} returned {raw!r}, expected numbers.") from error
+        both = isinstance(raw, tuple) and len(raw) == 2
+        raise InvalidValueError(
+            f"{name} returned {raw!r:.200}, expected numbers, in rows of one length."
+            + both * " An objective that returns its derivatives too is told by jac=True."
+        ) from error
     if dtype is np.complex128 and array.dtype.kind in "biuf":
         raise InvalidValueError(
             f"{name} returned real numbers for complex points, expected complex ones: "
@@ -211,7 +215,7 @@ def as_numeric(raw: Any, name: str, dtype: type[np.generic]) -> NDArray[Any]:
         )
     allowed = "c" if dtype is np.complex128 else "biuf"
     if array.dtype.kind not in allowed:
-        came = "complex numbers" if array.dtype.kind == "c" else repr(raw)
+        came = "complex numbers" if array.dtype.kind == "c" else f"{raw!r:.200}"
         raise InvalidValueError(
             f"{name} returned {came}, expected real numbers: of type float, int or bool, or of a "
             "NumPy type of these. Convert others, for instance by float(...)."

@@ -282,3 +282,18 @@ def test_errors_say_how_values_and_residuals_are_told_apart():
         LBFGSB().minimize(residuals(lambda x: float(x @ x)), START)
     with pytest.raises(InvalidValueError, match="take an optimizer that does not require them"):
         TRF().minimize(lambda x: float(x @ x), START)
+
+
+def test_a_message_shows_no_more_than_the_beginning_of_large_arrays():
+    both = residuals(lambda x: (np.arange(100.0), np.ones((100, 2))))
+    with pytest.raises(InvalidValueError, match=r"(?s)returned .*told by jac=True") as caught:
+        LBFGSB().minimize(both, [1.0, 2.0])
+    assert len(str(caught.value)) < 400
+
+
+def test_who_forgets_the_mark_is_told_of_it():
+    with pytest.raises(InvalidValueError, match=r"expected one number.*residuals\(fun\)"):
+        LBFGSB().minimize(lambda x: np.arange(5.0), [1.0, 2.0])
+    with pytest.raises(InvalidValueError, match=r"expected one number") as caught:
+        LBFGSB().minimize(lambda x: [], [1.0, 2.0])
+    assert "residuals" not in str(caught.value)
