@@ -107,3 +107,25 @@ def test_values_alone_are_asked_of_an_objective_that_returns_both():
 
     result = available()["BFGS"]().minimize(both, START, jac=True)
     assert "component 2 is" in result.message
+
+
+@pytest.mark.parametrize("name", ["DOGBOX", "LM", "TRF"])
+@pytest.mark.parametrize("sign", [-1, [1, -1]])
+def test_a_fit_by_a_wrong_jacobian_is_no_success(name, sign):
+    t = np.linspace(0, 4, 40)
+
+    def misfit(p):
+        return p[0] * np.exp(-p[1] * t) - 2.5 * np.exp(-1.3 * t)
+
+    def slopes(p):
+        return np.array([np.exp(-p[1] * t), -p[0] * t * np.exp(-p[1] * t)]).T * sign
+
+    result = available()[name]().minimize(residuals(misfit), [1.0, 0.5], jac=slopes)
+    assert not result.success
+    assert "The gradient disagrees with the values: component" in result.message
+
+
+def test_a_short_step_of_a_trust_region_with_a_wrong_gradient_is_no_success():
+    result = available()["TrustConstr"]().minimize(rosen, START, jac=lambda x: -rosen_der(x))
+    assert not result.success
+    assert "The gradient disagrees with the values: component" in result.message

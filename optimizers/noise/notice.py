@@ -32,8 +32,8 @@ _STATIONARY = 1e-4
 _ROUNDING = 1e-10
 #: How often the end is evaluated again, and a step tells: counts of shots may agree by chance.
 _AGAIN = 2
-#: Where no step led down, or none by much.
-_STALLS = (StopReason.NO_PROGRESS, StopReason.FUN)
+#: Where no step led down, none by much, or only a short one was left.
+_STALLS = (StopReason.NO_PROGRESS, StopReason.FUN, StopReason.STEP)
 #: A fall of less than this part of max(1, abs(f)) is none: a larger one met a tolerance.
 _STILL = 1e-8
 _FAILURES = (StopReason.NO_PROGRESS, StopReason.NOISE, StopReason.MAXFUN, StopReason.OTHER)
@@ -138,9 +138,12 @@ def _with_gradient(run: Run, outcome: Outcome) -> Outcome:
     known = outcome.known
     if known is None or known.jac is None or outcome.stop not in _STALLS:
         return outcome
+    if outcome.success and run.problem.constraints:  # which hold an end on a slope
+        return outcome
     scale = max(1.0, abs(known.fun))
     last = _nearest(run.memory.recent, known, np.maximum(1.0, np.abs(known.x)))[0]
-    if outcome.success and last is not None and abs(last.fun - known.fun) > _STILL * scale:
+    is_still = last is None or abs(last.fun - known.fun) <= _STILL * scale
+    if outcome.stop is StopReason.FUN and not is_still:
         return outcome
     with np.errstate(all="ignore"):
         away = known.x - run.problem.clip(known.x - known.jac)
