@@ -30,6 +30,7 @@ DIFFERS = {
         "test_respect_maxiter[Powell]",
         "test_respect_maxiter[cobyqa]",
     ],
+    "a start may have any shape": ["test_ndim_error"],
     "all is in double precision": ["test_neldermead_respect_fp"],
 }
 #: What takes long, and is of other functions or of processes.
