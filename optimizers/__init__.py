@@ -29,6 +29,7 @@ _HOMES = {
         "StepperError TooLargeError UnknownOptionError WorkerDiedError"
     ),
     "evaluation": "Differences GradientSource ParameterShift SPSAGradient residuals vectorized",
+    "evaluation.listened": "Evaluated",
     "flow": "FlowOptimizer",
     "journal": "Journal load",
     "covariance": "ErrorBars",
@@ -43,7 +44,8 @@ _HOMES = {
     "problem.param": "Param",
     "registry": "available find",
     "result": "Best OptimizerResult StopReason",
-    "run.observers": "History Progress Table",
+    "run.observers": "History Table",
+    "run.progress": "Progress",
     "steppable": "SteppableOptimizer",
     "support": "OptimizerSupportLevel SupportLevel Traits",
     "variational": (
@@ -98,6 +100,7 @@ if TYPE_CHECKING:  # what editors and type checkers see
         residuals as residuals,
         vectorized as vectorized,
     )
+    from optimizers.evaluation.listened import Evaluated as Evaluated
     from optimizers.fitting import (
         LM as LM,
         curve_fit as curve_fit,
@@ -124,7 +127,8 @@ if TYPE_CHECKING:  # what editors and type checkers see
         OptimizerResult as OptimizerResult,
         StopReason as StopReason,
     )
-    from optimizers.run.observers import History as History, Progress as Progress, Table as Table
+    from optimizers.run.observers import History as History, Table as Table
+    from optimizers.run.progress import Progress as Progress
     from optimizers.scipy import *  # noqa: F403
     from optimizers.steppable import SteppableOptimizer as SteppableOptimizer
     from optimizers.support import (

@@ -26,9 +26,11 @@ from optimizers.problem.problem import Problem
 from optimizers.problem.translated import Shown, shown
 from optimizers.result import OptimizerResult, StopReason, in_words
 from optimizers.run.budget import Patience, StopRun
+from optimizers.run.listening import listened
 from optimizers.run.memory import FEASIBLE
 from optimizers.run.observers import Observer, as_observer
 from optimizers.run.outcome import Outcome
+from optimizers.run.progress import Bar
 from optimizers.run.run import Run
 from optimizers.run.solve import Prepared, Solve, confirmed, feasible
 from optimizers.support import Declaring, SupportLevel
@@ -81,13 +83,17 @@ class Composed(Configured, Declaring):
         if problem.constraints:
             solve = feasible(self._feasibility(problem))(solve)
         execute: Callable[[Run, Solve], OptimizerResult] = Run.execute
+        is_share = evaluator is not None and evaluator.is_share  # then who has all of it listens
+        bar = Bar(None if is_share else effective.get("progress"), run.budget.limit)
+        if not is_share:
+            solve = listened(bar.listeners)(solve)
         journal = as_journal(effective.get("journal"))
         if journal is not None:
             header, check = header_of(self, problem, settings), effective.get("journal_check")
             execute = functools.partial(execute_recorded, journal, check or "warn", header)
 
         def executed() -> OptimizerResult:
-            result = execute(run, solve)
+            result = bar.around(lambda: execute(run, solve))
             self._finished(run, result)
             return result
 

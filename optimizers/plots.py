@@ -11,9 +11,7 @@ def check_matplotlib() -> None:
     try:
         import matplotlib.figure  # noqa: F401  # whether it is there
     except ImportError as error:
-        raise MissingExtraError(
-            "plot_convergence needs matplotlib: pip install 'variational-optimizers[plot]'."
-        ) from error
+        raise MissingExtraError("Pictures need matplotlib: pip install matplotlib.") from error
 
 
 def plot_convergence(history: History, ax: Any = None, *, minimum: float | None = None) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 from optimizers.asktell.messages import CheckedTell
 from optimizers.errors import StepperError
 from optimizers.result import OptimizerResult, StopReason
-from optimizers.run.observers import Observer
+from optimizers.run.observers import Observer, in_one
 
 #: How many bytes of answers are kept.
 _LIMIT = 2**30
@@ -95,7 +95,9 @@ class ReplayedObserver:
     def __init__(self, observers: tuple[Observer, ...], halts: list[bool | BaseException]) -> None:
         self._observers, self._halts = observers, halts
         self._count = 0
-        self.wants_value = any(getattr(observe, "wants_value", False) for observe in observers)
+        whole: Any = in_one(observers)
+        self.wants_value, self.on_run_end = whole.wants_value, whole.on_run_end
+        self.on_evaluation = whole.on_evaluation
 
     def __call__(self, state: OptimizerResult) -> bool:
         """Return what the observers say, or said before, of an iteration."""

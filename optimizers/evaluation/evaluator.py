@@ -78,6 +78,11 @@ class Evaluator:
         How often a call that failed is made again.
     """
 
+    #: Whether somebody hears of each evaluation, so that all have to be asked of it.
+    is_listened = False
+    #: Whether it is one run's part of what evaluates for many.
+    is_share = False
+
     def __init__(
         self,
         fun: Objective,

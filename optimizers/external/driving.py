@@ -25,7 +25,7 @@ from optimizers.errors import (
 from optimizers.external.interface import CallbackStop, ExternalOptimizerInterface, no_step
 from optimizers.optimizer import Optimizer
 from optimizers.result import OptimizerResult, StopReason
-from optimizers.run.observers import Observer, as_observer
+from optimizers.run.observers import Observer, as_observer, in_one
 from optimizers.scipy.methods import QuietBFGS
 from optimizers.scipy.scipy_optimizer import SciPyOptimizer
 from optimizers.support import SupportLevel
@@ -236,14 +236,12 @@ def _callback(
     """Return one callback for the optimizer's own and the user's ``step_callback``."""
     if given is None:
         return both.step if both.has_step else None
-    observers = [given, as_observer(both.step)] if both.has_step else [given]
 
-    def callback(intermediate_result: OptimizerResult) -> bool:
-        show(intermediate_result.x)
-        return any([observe(intermediate_result) for observe in observers])
+    def shown(state: OptimizerResult) -> bool:
+        show(state.x)
+        return False
 
-    callback.wants_value = getattr(given, "wants_value", False)  # type: ignore[attr-defined]  # documented attribute
-    return callback
+    return in_one([shown, given, *([as_observer(both.step)] if both.has_step else [])])
 
 
 def _mend(result: OptimizerResult, start: NDArray[Any], name: str) -> None:

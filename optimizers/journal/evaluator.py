@@ -228,6 +228,8 @@ class JournaledEvaluator(Evaluator):
                 if seqs[0] not in answered:
                     self._record(first, seqs, one, part, answer, perf_counter() - began)
                 self.facts.precision = max(self.facts.precision, self._inner.facts.precision)
+                facts = self._inner.facts
+                self.facts.seconds, self.facts.worker = facts.seconds, facts.worker
                 if there[-1] - there[0] == len(there) - 1:
                     _add(handed_on, block, len(there))
                     yield block, slice(there[0], there[-1] + 1), answer

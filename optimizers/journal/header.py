@@ -27,7 +27,16 @@ FORMAT = 1
 #: what is shown of it. A journal may be gone on with under other ones.
 FREE = frozenset(
     (
-        *("callback", "workers", "eval_timeout", "retries", "hedge", "timeout", "journal"),
+        *(
+            "callback",
+            "progress",
+            "workers",
+            "eval_timeout",
+            "retries",
+            "hedge",
+            "timeout",
+            "journal",
+        ),
         *("on_failure", "journal_check", "on_interrupt", "maxfun", "maxfev", "maxiter"),
         *("f_target", "patience"),
         *("disp", "iprint", "mesg_num", "return_all", "verbose", "seed", "snapshot_dir"),

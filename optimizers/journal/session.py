@@ -9,6 +9,7 @@ from scipy.optimize import HessianUpdateStrategy
 
 from optimizers.errors import JournalError, OptionError, words_of
 from optimizers.evaluation.evaluator import Evaluator, Facts
+from optimizers.evaluation.listened import ListenedEvaluator
 from optimizers.journal.evaluator import JournaledEvaluator
 from optimizers.journal.functions import recorded
 from optimizers.journal.header import header_of, plain
@@ -18,6 +19,9 @@ from optimizers.journal.recorder import Recorder
 from optimizers.journal.records import Kind
 from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult
+from optimizers.run.listening import listeners_of
+from optimizers.run.observers import as_observer
+from optimizers.run.progress import Bar
 
 _KINDS: tuple[Kind, ...] = ("hess", "hessp")
 
@@ -101,9 +105,12 @@ class Together:
 
     evaluator: Evaluator
     seed: Any
+    bar: Bar
     _recorder: Recorder | None = None
     #: What the journal is told at the end.
     result: list[OptimizerResult | None] = field(default_factory=list)
+    #: Why they stopped, in a word or a few.
+    reason: str = ""
 
     def problem_of(self, run: int, problem: Problem) -> Problem:
         """Return the problem of one of the runs."""
@@ -123,11 +130,38 @@ def together(
 ) -> Iterator[Together]:
     """Yield what many runs need, with the journal between that their settings name, if they do.
 
-    ``many`` tells which runs they are.
+    ``many`` tells which runs they are. Their bar and callbacks hear of the evaluations of all.
     """
+    bar, callback = Bar(effective.get("progress")), effective.get("callback")
+    observers = () if callback is None else (as_observer(callback, optimizer._callback_form),)
+    listeners = [*bar.listeners, *listeners_of(observers)]
+    with _recorded(optimizer, problem, evaluator, settings, effective, many, bar) as shared:
+        if listeners:
+            best = (lambda: None) if problem.constraints else None
+            inner = shared.evaluator
+            shared.evaluator = ListenedEvaluator(inner, listeners, problem.loss, best=best)
+        try:
+            yield shared
+        except BaseException as error:
+            bar.end(type(error).__name__, *getattr(error, "optimizer_results", ()))
+            raise
+        bar.end(shared.reason)
+
+
+@contextlib.contextmanager
+def _recorded(
+    optimizer: Any,
+    problem: Problem,
+    evaluator: Evaluator,
+    settings: Mapping[str, Any],
+    effective: Mapping[str, Any],
+    many: Mapping[str, Any],
+    bar: Bar,
+) -> Iterator[Together]:
+    """Yield what many runs need, with the journal between that their settings name."""
     journal = as_journal(effective.get("journal"))
     if journal is None:
-        yield Together(evaluator, effective.get("seed"))
+        yield Together(evaluator, effective.get("seed"), bar)
         return
     if journal.verify:
         raise OptionError("verify was given, but these are many runs: it is for a journal of one.")
@@ -137,4 +171,4 @@ def together(
     recorder = opened(journal, check or "warn", header, problem, evaluator, **how)
     with ended(recorder, problem) as results:
         journaled = JournaledEvaluator(evaluator, recorder, problem.loss)
-        yield Together(journaled, recorder.seed, recorder, results)
+        yield Together(journaled, recorder.seed, bar, recorder, results)

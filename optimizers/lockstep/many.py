@@ -44,6 +44,7 @@ def run_all(
     shared: Together, members: list[Member], effective: dict[str, Any], on_error: str = "return"
 ) -> OptimizerResults:
     """Run members to their ends and return their results, or raise what ended them."""
+    shared.bar.expect(sum(member.run.budget.limit for member in members))
     lockstep = LockStep(shared.evaluator, timeout=effective.get("timeout"))
     for _ in lockstep.ended(members):
         pass
@@ -65,6 +66,7 @@ def concluded(
     failed = len(results.failures)
     if failed and (on_error == "raise" or failed == len(results)):
         raise_with(next(iter(results.failures.values())), results)
+    shared.reason = ", ".join(dict.fromkeys(result.stop.value for result in results))
     shared.result.append(in_all(results))
     return results
 

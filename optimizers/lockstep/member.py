@@ -69,6 +69,8 @@ class MemberRequest:
 class MemberEvaluator(AskingEvaluator):
     """Stands for the evaluator of many in one of their runs."""
 
+    is_share = True
+
     def __init__(self, shared: Evaluator, run: int = 0) -> None:
         super().__init__()
         self._run = run

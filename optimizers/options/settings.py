@@ -1,7 +1,7 @@
 """Settings of a run, each declared once, and the names of their types for type checkers."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypedDict
 
@@ -27,6 +27,7 @@ from optimizers.options.table import (
 from optimizers.problem.derivatives import as_derivatives
 from optimizers.problem.parameters import SCALES
 from optimizers.run.observers import as_observer
+from optimizers.run.progress import Progress, check_progress
 
 
 def _test_scale(name: str, value: Any) -> None:
@@ -38,9 +39,16 @@ SCALE = Check("str, float or array_like", _test_scale).or_none
 
 #: The settings of a run that every optimizer takes, in its constructor or in ``minimize``.
 SETTINGS = (
-    Option("callback", None, anything("callable")).means(
+    Option("callback", None, anything("callable or list of them")).means(
         "``callback(xk)``, ``callback(xk, fun)`` or ``callback(intermediate_result)``, called "
-        "once an iteration; raising StopIteration or returning True ends the run with its result."
+        "once an iteration, or a list of such; raising StopIteration or returning True ends the "
+        "run with its result. Methods ``on_evaluation(evaluated)`` and ``on_run_end(result)`` that "
+        "one has are called too: with each evaluation of the objective as its answer arrives, and "
+        "with the result."
+    ),
+    Option("progress", False, Check("bool or Progress", check_progress)).means(
+        "Whether a bar shows the points evaluated, of the budget, with the best value and the "
+        "waves so far; of many runs one for all. Or a :class:`Progress`."
     ),
     Option(
         "workers", None, anything('int, Executor, callable, Dask client or ``"vectorized"``')
@@ -163,7 +171,8 @@ class CommonSettings(TypedDict, total=False):
     What is given to ``minimize`` wins over what was given to the constructor.
     """
 
-    callback: Callable[..., Any] | None
+    callback: Callable[..., Any] | Sequence[Callable[..., Any]] | None
+    progress: bool | Progress | None
     workers: Any
     eval_timeout: float | None
     retries: int

@@ -260,6 +260,7 @@ def multistart(
         starts = _starts(sampler, lower, upper, next(seeds))
         problems = (replace(problem, x0=start) for start in starts)
         timeout = effective.get("timeout")
+        shared.bar.expect(budget)
         lockstep = LockStep(shared.evaluator, timeout=timeout, budget=int(budget), slots=int(slots))
         minima = Minima(tolerance * (upper - lower))
         ended: dict[int, OptimizerResult] = {}
@@ -277,12 +278,14 @@ def multistart(
         raise_if_ended(lockstep, runs, effective)
         if lockstep.stopped is StopReason.FAILED:
             raise_with(next(iter(runs.failures.values())), runs)
+        stop = lockstep.stopped or StopReason.MAXFUN
+        shared.reason = stop.value
         shared.result.append(in_all(runs))
     if parameters is not None:
         parameters.show(runs)
         for minimum in minima.sorted():
             minimum.x = parameters.point(minimum.x)
-    return MultistartResult(minima.sorted(), runs, lockstep.stopped or StopReason.MAXFUN)
+    return MultistartResult(minima.sorted(), runs, stop)
 
 
 def _low(name: str, pair: Any) -> Any:

@@ -190,7 +190,7 @@ def _check(name: str, optimizer: Any) -> None:
             "class."
         )
     own = optimizer.settings
-    for setting in (*_EVALUATING, "journal", "scale"):
+    for setting in (*_EVALUATING, "journal", "progress", "scale"):
         if np.any(own.get(setting)):
             raise OptionError(f"{name} was made with {setting}: give it to race, for all.")
     if own.get("max_evals_grouped") not in (None, 1):

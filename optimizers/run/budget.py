@@ -52,6 +52,8 @@ class Budget:
         self.started = time.monotonic()
         self.deadline = math.inf if timeout is None else self.started + timeout
         self.nfev = self.njev = self.nhev = self.nit = self.nrejected = 0
+        #: Whether answers are told again that were told to another stepper.
+        self.is_paused = False
         #: How often the algorithm was given a penalty that it did not know for one.
         self.npenalized = 0
         #: How many gradients were made of values.
@@ -96,8 +98,12 @@ class Budget:
     def paused(self, seconds: float) -> Iterator[None]:
         """Let the clock stand still, where so many seconds have passed."""
         timeout = self.deadline - self.started
+        self.is_paused = True
         self.started = time.monotonic() - seconds
         self.deadline = _NEVER if self.is_timed else math.inf
-        yield
+        try:
+            yield
+        finally:
+            self.is_paused = False
         self.started = time.monotonic() - seconds
         self.deadline = self.started + timeout

@@ -207,7 +207,9 @@ def _is_direct(run: Run) -> bool:
     """Return whether each question is a call or two in this thread, and nobody follows it."""
     derivatives = run.problem.derivatives
     is_vector = isinstance(derivatives, Given) and is_vectorized(derivatives.function)
-    if run.watch is not None or run.problem.loss is not None or run.waves.target is not None:
+    is_followed = run.watch is not None or run.waves.target is not None
+    is_followed = is_followed or run.waves.evaluator.is_listened
+    if is_followed or run.problem.loss is not None:
         return False
     return run.waves.evaluator.facts.is_direct and not is_vector
 

@@ -1,5 +1,6 @@
-"""Observers: what sees each iteration of a run: the user's callback, a printed table."""
+"""Observers: what sees each iteration of a run: callbacks, a printed table, a history."""
 
+import functools
 import inspect
 import sys
 from collections.abc import Callable, Sequence
@@ -9,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizers._types import Array
-from optimizers.errors import InvalidInputError, MissingExtraError
+from optimizers.errors import InvalidInputError
 from optimizers.result import OptimizerResult
 
 #: Sees the state after each iteration; returning True asks the run to stop.
 Observer: TypeAlias = Callable[[OptimizerResult], bool]
 
+#: What a callback may have besides, for results and for evaluations.
+_HEARD = ("on_run_end", "on_evaluation")
 # What a callback calls the value, where by SciPy's convention it would get the state.
 _VALUES = frozenset(("fun", "f", "fx", "fval", "value", "loss", "cost", "energy"))
 
@@ -22,9 +25,12 @@ _VALUES = frozenset(("fun", "f", "fx", "fval", "value", "loss", "cost", "energy"
 def as_observer(callback: Callable[..., Any], form: tuple[str, ...] = ()) -> Observer:
     """Return a user's callback of SciPy's two conventions, or of a form, as an observer.
 
-    Its ``wants_value`` says whether the value is needed, its ``on_run_end(result)`` sees results;
+    Its ``wants_value`` says whether the value is needed, its ``on_run_end(result)`` sees results,
+    its ``on_evaluation(evaluated)`` each evaluation; of a list of callbacks, those of all.
     ``form`` is what Qiskit's class or SciPy's method passes, "state" being all of the iteration.
     """
+    if isinstance(callback, list | tuple):
+        return in_one([as_observer(one, form) for one in callback])
     names = _wanted(callback, form)
 
     def observe(state: OptimizerResult) -> bool:
@@ -41,8 +47,28 @@ def as_observer(callback: Callable[..., Any], form: tuple[str, ...] = ()) -> Obs
 
     wants = len(names) > 1 or getattr(callback, "wants_value", False)  # of one that is wrapped
     observe.wants_value = wants  # type: ignore[attr-defined]  # documented attribute
-    observe.on_run_end = getattr(callback, "on_run_end", None)  # type: ignore[attr-defined]  # also
+    for name in _HEARD:
+        setattr(observe, name, getattr(callback, name, None))
     return observe
+
+
+def in_one(observers: Sequence[Observer]) -> Observer:
+    """Return one observer that stands for several."""
+
+    def observe(intermediate_result: OptimizerResult) -> bool:
+        return any([one(intermediate_result) for one in observers])
+
+    wants = any(getattr(one, "wants_value", False) for one in observers)
+    observe.wants_value = wants  # type: ignore[attr-defined]  # documented attribute
+    for name in _HEARD:
+        methods = [method for one in observers if (method := getattr(one, name, None))]
+        setattr(observe, name, functools.partial(_call_all, methods) if methods else None)
+    return observe
+
+
+def _call_all(methods: Sequence[Callable[[Any], Any]], argument: Any) -> None:
+    for method in methods:
+        method(argument)
 
 
 def _wanted(callback: Callable[..., Any], form: tuple[str, ...]) -> tuple[str, ...]:
@@ -86,7 +112,7 @@ class Table:
     Parameters
     ----------
     every : int, default 1
-        Print each so-manieth iteration.
+        Print one iteration in this many.
     file : file, optional
         Where to; standard output by default.
 
@@ -171,50 +197,3 @@ class History:
     def nfev(self) -> NDArray[np.int64]:
         """The points evaluated up to each iteration, shape (nit,)."""
         return np.array([state.nfev for state in self._states], np.int64)
-
-
-class Progress:
-    """Shows a progress bar of the points evaluated; needs the extra ``progress`` (tqdm).
-
-    Of many runs that it watches together it shows the points of all.
-
-    Parameters
-    ----------
-    total : int, optional
-        The budget, ``maxfun``; without it the bar only counts.
-    file : file, optional
-        Where to; standard error by default.
-
-    Raises
-    ------
-    MissingExtraError
-        If tqdm is not installed.
-    """
-
-    def __init__(self, total: int | None = None, file: TextIO | None = None) -> None:
-        is_count = isinstance(total, int | float | np.number) and 0 <= total < 2**63
-        if total is not None and not is_count:
-            raise InvalidInputError(f"total is {total!r}, expected a number of points.")
-        try:
-            from tqdm import tqdm
-        except ImportError as error:
-            raise MissingExtraError(
-                "Progress needs tqdm: pip install 'variational-optimizers[progress]'."
-            ) from error
-        self._bar = tqdm(total=total, unit="pt", file=file)
-        self._counts: dict[int, int] = {}
-
-    def __call__(self, intermediate_result: OptimizerResult) -> None:
-        """Move the bar to this iteration's count."""
-        self.on_run_end(intermediate_result)
-        if intermediate_result.fun is not None:
-            self._bar.set_postfix_str(f"f={intermediate_result.fun:.8g}")
-
-    def on_run_end(self, result: OptimizerResult) -> None:
-        """Move the bar to a run's count: points may come after its last iteration."""
-        self._counts[result.get("run", 0)] = result.nfev
-        self._bar.update(sum(self._counts.values()) - self._bar.n)
-
-    def close(self) -> None:
-        """Leave the bar as it is and end its line."""
-        self._bar.close()

@@ -109,7 +109,7 @@ def test_other_exceptions_are_the_callers():
         as_observer(callback)(state())
 
 
-@pytest.mark.parametrize("callback", [3, "print", [print]], ids=repr)
+@pytest.mark.parametrize("callback", [3, "print", [3], [print, "print"]], ids=repr)
 def test_what_cannot_be_called_is_an_error(callback):
     with pytest.raises(InvalidInputError, match=r"expected callback\(xk\)"):
         as_observer(callback)

@@ -1,0 +1,140 @@
+"""An evaluator around another that tells listeners of each evaluation as its answer arrives."""
+
+import math
+import time
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from typing_extensions import override
+
+from optimizers._types import Array
+from optimizers.evaluation.answers import values_of
+from optimizers.evaluation.evaluator import Evaluator, Part
+from optimizers.evaluation.losses import Loss
+from optimizers.evaluation.task import Failure
+from optimizers.evaluation.wave import Answer, Block, Wave
+
+
+class Evaluated(NamedTuple):
+    """An evaluation of the objective, as a callback's method ``on_evaluation`` is told of it.
+
+    Parameters
+    ----------
+    x : ndarray of float64, shape (n,)
+        The point; the listener's own.
+    fun : float
+        The value; NaN where the evaluation failed.
+    failure : BaseException or None
+        Why it failed.
+    run : int
+        Which of many runs asked for it, from 0.
+    nfev : int
+        How many evaluations there were, with this one.
+    wave : int
+        In which wave it was, from 1.
+    best : float or None
+        The lowest value so far; None where there is none, or where constraints decide.
+    began, ended : float
+        When, in seconds since the run began: as its worker measured it, or as it was waited for.
+    worker : str
+        Which process or thread did it; empty for the run's own.
+    """
+
+    x: Array
+    fun: float
+    failure: BaseException | None
+    run: int
+    nfev: int
+    wave: int
+    best: float | None
+    began: float
+    ended: float
+    worker: str
+
+
+#: Is told of each evaluation.
+Listener: TypeAlias = Callable[[Evaluated], Any]
+
+
+class ListenedEvaluator(Evaluator):
+    """Hands waves on to another evaluator, and tells listeners of each value that comes back.
+
+    ``best`` tells the incumbent's value, where the lowest value need not be that.
+    """
+
+    is_listened = True
+
+    def __init__(
+        self,
+        inner: Evaluator,
+        listeners: Sequence[Listener],
+        loss: Loss | None = None,
+        nfev: int = 0,
+        best: Callable[[], float | None] | None = None,
+    ) -> None:
+        # Not the base's own: what it would check is checked, and its state is the inner one's.
+        self._inner, self._listeners, self._loss = inner, tuple(listeners), loss
+        self.facts = inner.facts
+        self._before, self._best_of = nfev - self.facts.started, best
+        self._waves, self._lowest, self._began = 0, math.inf, time.monotonic()
+
+    @override
+    def close(self) -> None:
+        self._inner.close()
+
+    @override
+    def answers(self, wave: Wave) -> Generator[Part, None, None]:
+        self._waves += 1
+        count, since = self._before + self.facts.started, time.monotonic()
+        parts = self._inner.answers(wave)
+        try:
+            for block, part, answer in parts:
+                if block.is_real:
+                    self._tell(block, part, answer, count, since)
+                    count += part.stop - part.start
+                    since = time.monotonic()
+                yield block, part, answer
+        finally:
+            parts.close()
+
+    def _tell(self, block: Block, part: slice, answer: Answer, count: int, since: float) -> None:
+        """Tell of the rows of a part; those that one call took are told one after another."""
+        rows, runs, facts = part.stop - part.start, list(block.runs), self.facts
+        now = time.monotonic()
+        seconds = (now - since) / rows if facts.seconds is None else facts.seconds
+        for i in range(rows):
+            value, failure = self._value(block, answer, i)
+            if math.isfinite(value):
+                self._lowest = min(self._lowest, value)
+            best = self._lowest if math.isfinite(self._lowest) else None
+            ended = now - self._began - seconds * (rows - i - 1)
+            for listen in self._listeners:
+                listen(
+                    Evaluated(
+                        block.points[part.start + i].copy(),
+                        value,
+                        failure,
+                        runs[part.start + i],
+                        count + i + 1,
+                        self._waves,
+                        best if self._best_of is None else self._best_of(),
+                        ended - seconds,
+                        ended,
+                        facts.worker,
+                    )
+                )
+
+    def _value(self, block: Block, answer: Answer, i: int) -> tuple[float, Failure | None]:
+        """Return a row's value, NaN where there is none, and why not."""
+        if isinstance(answer, BaseException):
+            return math.nan, answer
+        if block.kind == "fun":
+            return float(values_of(answer[i : i + 1])[0]), None
+        try:
+            value = answer[i][0]
+            if self._loss is not None:
+                value = self._loss.answer(value, 1, np.float64).item(0)
+            return float(value), None
+        except Exception:  # of a wrong shape or type: who takes the wave raises that
+            return math.nan, None

@@ -1,0 +1,50 @@
+"""Listening: a wrapper of a solve under which callbacks hear of each evaluation."""
+
+from collections.abc import Callable, Iterable
+
+from optimizers.evaluation.evaluator import Evaluator
+from optimizers.evaluation.listened import Evaluated, ListenedEvaluator, Listener
+from optimizers.run.observers import Observer
+from optimizers.run.outcome import Outcome
+from optimizers.run.run import Run
+from optimizers.run.solve import Solve
+
+
+def listeners_of(observers: Iterable[Observer]) -> list[Listener]:
+    """Return the methods ``on_evaluation`` of those observers that have one."""
+    found = (getattr(observe, "on_evaluation", None) for observe in observers)
+    return [listener for listener in found if listener is not None]
+
+
+def listened(shown: Iterable[Listener]) -> Callable[[Solve], Solve]:
+    """Return the wrapper under which the run's observers, and these, hear of each evaluation.
+
+    The observers hear none twice where a stepper is made again, but these count them.
+    """
+
+    def wrapped(solve: Solve) -> Solve:
+        def listening(run: Run) -> Outcome:
+            own = [_unless_paused(run, listener) for listener in listeners_of(run.observers)]
+            listeners = [*shown, *own]
+            if not listeners:
+                return solve(run)
+            evaluator: Evaluator = run.waves.evaluator
+            best = (lambda: run.best and run.best.fun) if run.problem.constraints else None
+            hearing = ListenedEvaluator(evaluator, listeners, run.problem.loss, run.nfev, best)
+            run.waves.take_through(hearing)
+            try:
+                return solve(run)
+            finally:
+                run.waves.take_through(evaluator)
+
+        return listening
+
+    return wrapped
+
+
+def _unless_paused(run: Run, listener: Listener) -> Listener:
+    def listen(evaluated: Evaluated) -> None:
+        if not run.budget.is_paused:
+            listener(evaluated)
+
+    return listen

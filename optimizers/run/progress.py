@@ -1,0 +1,146 @@
+"""Progress: a bar of the points evaluated, of one run or of many together."""
+
+import math
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Any, TextIO
+
+import numpy as np
+
+from optimizers.errors import InvalidInputError, MissingExtraError
+from optimizers.evaluation.listened import Evaluated
+from optimizers.result import OptimizerResult
+
+
+class Progress:
+    """Shows a progress bar of the points evaluated; needs the extra ``progress`` (tqdm).
+
+    The setting ``progress=True`` makes one for a run, or one for all of many runs, and ends it
+    with the reason for which they stopped. One that is made here is given to a run as that
+    setting, or as its callback. In a notebook it is a widget, if those are installed.
+
+    Parameters
+    ----------
+    total : int, optional
+        The budget, ``maxfun``; by default that of the run, and without any the bar only counts.
+    file : file, optional
+        Where to; standard error by default.
+
+    Raises
+    ------
+    MissingExtraError
+        If tqdm is not installed.
+
+    Examples
+    --------
+    >>> import sys
+    >>> from optimizers import LBFGSB
+    >>> bar = Progress(file=sys.stdout)
+    >>> result = LBFGSB().minimize(lambda x: x @ x, [3.0, 4.0], maxfun=20, progress=bar)
+    ... # doctest: +SKIP
+      45%|████▌     | 9/20 [00:00<00:00, 9000pt/s, stop: gradient, best: 1.2e-15, waves: 3]
+    """
+
+    def __init__(self, total: int | None = None, file: TextIO | None = None) -> None:
+        is_count = isinstance(total, int | float | np.number) and 0 <= total < 2**63
+        if total is not None and not is_count:
+            raise InvalidInputError(f"total is {total!r}, expected a number of points.")
+        try:
+            from tqdm import auto
+        except ImportError as error:
+            raise _missing() from error
+        self._has_total = total is not None
+        self._bar = auto.tqdm(total=total, unit="pt", file=file)
+        self._counts: dict[int, int] = {}
+        self._waves, self._best = 0, math.inf
+
+    def __call__(self, intermediate_result: OptimizerResult) -> None:
+        """Move the bar to the count of a run's iteration."""
+        self.on_run_end(intermediate_result)
+
+    def on_evaluation(self, evaluated: Evaluated) -> None:
+        """Move the bar by an evaluation."""
+        self._waves = evaluated.wave
+        if evaluated.best is not None:
+            self._best = evaluated.best
+        self._bar.set_postfix_str(self._words(), refresh=False)
+        self._move(evaluated.nfev)
+
+    def on_run_end(self, result: OptimizerResult) -> None:
+        """Move the bar to a run's count, of which some points may have had no answer."""
+        self._counts[result.get("run", 0)] = result.nfev
+        best = result.get("best")
+        if best is not None and not result.get("maxcv"):
+            self._best = min(self._best, best.fun)
+        self._move(sum(self._counts.values()))
+
+    def expect(self, limit: float) -> None:
+        """Take a budget for the total, if none was given."""
+        if not self._has_total and math.isfinite(limit):
+            self._bar.reset(total=int(limit))
+
+    def end(self, reason: str) -> None:
+        """Say why the runs stopped."""
+        self._bar.set_postfix_str(f"stop: {reason}, {self._words()}")
+
+    def close(self) -> None:
+        """Leave the bar as it is and end its line."""
+        self._bar.close()
+
+    def _move(self, count: int) -> None:
+        if count > self._bar.n:
+            self._bar.update(count - self._bar.n)
+
+    def _words(self) -> str:
+        best = f"best: {self._best:.6g}, " if math.isfinite(self._best) else ""
+        return f"{best}waves: {self._waves}"
+
+
+def _missing() -> MissingExtraError:
+    return MissingExtraError("A progress bar needs tqdm: pip install tqdm.")
+
+
+def check_progress(name: str, value: Any) -> None:
+    """Raise an error if a setting is no wish for a bar, or tqdm is not there."""
+    if value is True and find_spec("tqdm") is None:
+        raise _missing()
+    if not (value is None or isinstance(value, bool | Progress)):
+        raise InvalidInputError(f"{name} is {value!r}, expected True, False or a Progress.")
+
+
+class Bar:
+    """The bar of a run or of many, as a setting says; nothing is shown without one."""
+
+    def __init__(self, setting: bool | Progress | None, limit: float = math.inf) -> None:
+        self._is_own = setting is True
+        total = int(limit) if math.isfinite(limit) else None
+        self._progress = Progress(total) if setting is True else setting or None
+        self.expect(limit)
+        #: What hears of evaluations.
+        self.listeners = () if self._progress is None else (self._progress.on_evaluation,)
+
+    def around(self, call: Callable[[], OptimizerResult]) -> OptimizerResult:
+        """Return what a call returns, shown until its end whatever ends it."""
+        try:
+            result = call()
+        except BaseException as error:
+            self.end(type(error).__name__, getattr(error, "optimizer_result", None))
+            raise
+        self.end(result.stop.value, result)
+        return result
+
+    def expect(self, limit: float) -> None:
+        """Show the budget."""
+        if self._progress is not None:
+            self._progress.expect(limit)
+
+    def end(self, reason: str, *results: OptimizerResult | None) -> None:
+        """Show the last counts and the reason for stopping, and close a bar made here."""
+        if self._progress is None:
+            return
+        for result in results:
+            if result is not None:
+                self._progress.on_run_end(result)
+        self._progress.end(reason)
+        if self._is_own:
+            self._progress.close()
