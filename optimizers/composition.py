@@ -95,6 +95,8 @@ class Composed(Configured, Declaring):
         def executed() -> OptimizerResult:
             result = bar.around(lambda: execute(run, solve))
             self._finished(run, result)
+            if journal is not None and result._record is None:
+                result.keep_record(journal.path)
             return result
 
         return Prepared(run, executed, self._alone(), self._needs_thread())

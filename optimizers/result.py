@@ -190,6 +190,12 @@ class OptimizerResult(OptimizeResult):  # type: ignore[misc]  # SciPy is untyped
         """The free variables of ``x`` as a vector; ``x`` itself if that is a vector."""
         flat: Array = self.get("x_flat", self.x)
         return flat
+    #: The history, or the journal's path, of the run that ended with it.
+    _record: Any = None
+
+    def keep_record(self, record: Any) -> None:
+        """Note what has a record of the run; it is not an entry, nor kept by :meth:`to_dict`."""
+        object.__setattr__(self, "_record", record)
 
     def __missing__(self, name: str) -> Any:
         """Return what is told of a fit; None for what Qiskit's results have until it is set."""

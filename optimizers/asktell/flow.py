@@ -34,12 +34,16 @@ class Step:
         The gradient there, if it was.
     extra : dict
         Further entries of what callbacks see, such as ``stepsize``.
+    estimate : float, optional
+        What the algorithm reckons the objective to be there, where it was not evaluated. Callbacks
+        see it as ``fun``, with ``is_estimate`` True.
     """
 
     x: Array
     fun: float | None = None
     jac: Array | None = None
     extra: dict[str, Any] = field(default_factory=dict)
+    estimate: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +156,10 @@ def _note(run: Run, step: Step) -> None:
         known = None
     elif known is None and run.wants_values:
         known = run.ask([step.x]).found[0]
-    run.iterated(step.x, known, **step.extra)
+    extra = step.extra
+    if known is None and step.estimate is not None and not np.isnan(step.estimate):
+        extra = {**extra, "fun": step.estimate, "is_estimate": True}
+    run.iterated(step.x, known, **extra)
 
 
 def _without_penalty(run: Run, outcome: Outcome) -> Outcome:

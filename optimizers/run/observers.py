@@ -10,12 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizers._types import Array
-from optimizers.errors import InvalidInputError
+from optimizers.errors import InvalidInputError, words_of
+from optimizers.evaluation.listened import Evaluated
 from optimizers.result import OptimizerResult
 
 #: Sees the state after each iteration; returning True asks the run to stop.
 Observer: TypeAlias = Callable[[OptimizerResult], bool]
 
+#: How many numbers of points a history keeps.
+_KEPT = 2**22
 #: What a callback may have besides, for results and for evaluations.
 _HEARD = ("on_run_end", "on_evaluation")
 # What a callback calls the value, where by SciPy's convention it would get the state.
@@ -145,14 +148,18 @@ class Table:
             self._has_head = True
         norm = "-" if state.jac is None else f"{np.max(np.abs(state.jac), initial=0.0):.3e}"
         best = "-" if state.best is None else f"{state.best.fun:.10g}"
-        fun = "-" if state.fun is None else f"{state.fun:.10g}"
+        mark = "~" if state.get("is_estimate") else ""  # of what was not evaluated
+        fun = "-" if state.fun is None else f"{mark}{state.fun:.10g}"
         print(
             f"{state.nit:>5} {state.nfev:>8} {fun:>15} {norm:>10} {best:>15}", file=out, flush=True
         )
 
 
 class History:
-    """Keeps the value, the point and the count of evaluations of each iteration.
+    """Keeps what a run, or many together, evaluated and where each iteration ended.
+
+    It is the callback of a run. What is drawn of it, :mod:`optimizers.plots` shows; so does a
+    report of the run's result, which knows it.
 
     Examples
     --------
@@ -161,18 +168,43 @@ class History:
     >>> result = LBFGSB().minimize(lambda x: x[0] ** 2, [3.0], callback=history)
     >>> len(history.fun) == result.nit, bool(history.fun[-1] == result.fun)
     (True, True)
+    >>> len(history.evaluations) == result.nfev
+    True
     """
 
     def __init__(self) -> None:
         self._states: list[OptimizerResult] = []
+        #: Each evaluation of the objective, as it arrived. Of the points the first 2**22 numbers
+        #: are kept, and of later evaluations those have shape (0,).
+        self.evaluations: list[Evaluated] = []
+        self._left = _KEPT
 
     def __call__(self, intermediate_result: OptimizerResult) -> None:
         """Keep this iteration."""
         self._states.append(intermediate_result)
 
+    def on_evaluation(self, evaluated: Evaluated) -> None:
+        """Keep an evaluation."""
+        self._left -= evaluated.x.size
+        if self._left < 0:
+            evaluated = evaluated._replace(x=np.empty(0))
+        if evaluated.failure is not None:  # whose traceback holds the objective
+            words = RuntimeError(words_of(evaluated.failure))
+            evaluated = evaluated._replace(failure=words)
+        self.evaluations.append(evaluated)
+
+    def on_run_end(self, result: OptimizerResult) -> None:
+        """Let the result know of what is kept."""
+        result.keep_record(self)
+
+    @property
+    def states(self) -> list[OptimizerResult]:
+        """What callbacks saw of each iteration."""
+        return list(self._states)
+
     @property
     def fun(self) -> Array:
-        """The objective at each iterate, shape (nit,); NaN where it is not known."""
+        """The objective at each iterate, shape (nit,), or its estimate; NaN where not known."""
         return np.array([np.nan if s.fun is None else s.fun for s in self._states], np.float64)
 
     @property

@@ -240,7 +240,7 @@ class Run:
         memory.iterate = known or memory.iterate
         if self.observers:
             state = self.result(known)
-            state.x = x
+            state.update(x=x, is_estimate=False)
             state.update(extra)
             if any([observe(state) for observe in self.observers]):
                 memory.halted = known

@@ -90,7 +90,7 @@ class NFT(FlowOptimizer):
     -----
     There is no test of convergence: an own limit ends the run on the last ``x``; what stops it
     from outside, on the best point evaluated. To a callback that takes ``intermediate_result``,
-    its entry ``estimate`` tells the value reckoned for ``x``.
+    its entry ``fun`` is the value reckoned for ``x``, as ``is_estimate`` says.
 
     References
     ----------
@@ -183,7 +183,7 @@ class NFT(FlowOptimizer):
                 x, known = points[best], float(values[best])
             else:
                 x, known = evaluated
-            yield Step(x, extra={"estimate": known})
+            yield Step(x, extra={"estimate": known}, estimate=known)
         return ended(x, stop)
 
 

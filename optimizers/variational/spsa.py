@@ -252,7 +252,7 @@ class SPSA(FlowOptimizer):
                 # A point that was rejected is worse than all others.
                 limit = np.inf if fun is None or not self.blocking else fun + increase
                 accepted = there < limit
-            yield Step(proposed, there, None, {"stepsize": moved, "accepted": accepted})
+            yield Step(proposed, there, None, {"stepsize": moved, "accepted": accepted}, mean)
             if accepted:
                 x, fun = proposed, there
                 tail.append(x)
