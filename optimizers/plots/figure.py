@@ -1,0 +1,73 @@
+"""Figures as this package draws them, and as Jupyter shows them."""
+
+import io
+from typing import Any
+
+from optimizers.errors import MissingExtraError
+
+#: What is drawn in turn: told apart by readers who do not see all colors, on light and on dark.
+COLORS = ("#3b78c2", "#d9730d", "#2f9e6e", "#b5549c", "#8a6d3b", "#5b5bd6", "#c94a4a", "#4a9aa8")
+#: Of what belongs to no run, such as a known minimum.
+QUIET = "#8a8a8a"
+
+
+def color(i: int) -> str:
+    """Return the color of the i-th of several."""
+    return COLORS[i % len(COLORS)]
+
+
+def check_matplotlib() -> None:
+    """Raise a MissingExtraError if nothing can be drawn."""
+    try:
+        import matplotlib.figure  # noqa: F401  # whether it is there
+    except ImportError as error:
+        raise MissingExtraError("Pictures need matplotlib: pip install matplotlib.") from error
+
+
+def picture(rows: int = 1, columns: int = 1, *, width: float = 6.4, height: float = 4.0) -> Any:
+    """Return a new Figure and its axes, an array of shape (rows, columns).
+
+    It is of no window system, and shows in Jupyter whether or not pyplot was imported.
+    """
+    check_matplotlib()
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    class Picture(Figure):
+        def _repr_png_(self) -> bytes:
+            return _as_png(self)
+
+    class PictureAxes(Axes):
+        def _repr_png_(self) -> bytes:
+            return _as_png(self.figure)
+
+    Picture.__name__, PictureAxes.__name__ = "Figure", "Axes"  # what they are to who reads them
+    figure = Picture(figsize=(width, height), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False, subplot_kw={"axes_class": PictureAxes})
+    for ax in axes.flat:
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.grid(alpha=0.25)
+    return figure, axes
+
+
+def _as_png(figure: Any) -> bytes:
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=110)
+    return stream.getvalue()
+
+
+def canvas(ax: Any) -> tuple[Any, Any]:
+    """Return the figure and the axes to draw on: those given, or new ones."""
+    if ax is not None:
+        check_matplotlib()
+        return ax.figure, ax
+    figure, axes = picture()
+    return figure, axes[0, 0]
+
+
+def spans_decades(values: Any) -> bool:
+    """Return whether positive numbers are to be on a logarithmic axis."""
+    import numpy as np
+
+    finite = values[np.isfinite(values)]
+    return bool(len(finite) and finite.min() > 0 and finite.max() > 100 * finite.min())

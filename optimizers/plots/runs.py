@@ -1,0 +1,128 @@
+"""Many runs and many workers: where starts led, and who evaluated what when."""
+
+from typing import Any
+
+import numpy as np
+
+from optimizers.errors import InvalidInputError
+from optimizers.plots.figure import QUIET, canvas, color, picture
+from optimizers.plots.traces import Trace, traces_of
+from optimizers.portfolio.multistart import MultistartResult
+from optimizers.run.observers import History
+
+
+def multistart(found: MultistartResult, *, which: tuple[int, int] = (0, 1), ax: Any = None) -> Any:
+    """Draw the starts of a multistart in the colors of the minima that they led to.
+
+    Parameters
+    ----------
+    found : MultistartResult
+        What :func:`optimizers.multistart` returned. With ``callback=History()`` the starts are
+        known; without, the minima alone are drawn.
+    which : (int, int), default (0, 1)
+        Which two variables; of a single one, its value is the other axis.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The picture: stars are minima, with how many runs ended there, and a small dot is a start.
+    """
+    if not isinstance(found, MultistartResult):
+        raise InvalidInputError(f"found is {found!r:.200}, expected what multistart returned.")
+    if not found.minima:
+        raise InvalidInputError("This multistart found no minimum: there is nothing to draw.")
+    figure, ax = canvas(ax)
+    n = len(found.minima[0].x)
+    i, j = which if n > 1 else (0, -1)
+
+    def place(x: Any, fun: float) -> tuple[float, float]:
+        return float(x[i]), float(x[j]) if n > 1 else fun
+
+    led = {run: k for k, minimum in enumerate(found.minima) for run in minimum.runs}
+    starts = _starts(found)
+    for run, (x, fun) in starts.items():
+        k = led.get(run)
+        hue = QUIET if k is None else color(k)
+        here = place(x, fun)
+        if k is not None:
+            there = place(found.minima[k].x, found.minima[k].fun)
+            ax.plot(*zip(here, there, strict=True), color=hue, alpha=0.25, linewidth=0.8)
+        ax.plot(*here, marker="." if k is not None else "x", color=hue, markersize=5, linestyle="")
+    for k, minimum in enumerate(found.minima):
+        label = f"{minimum.fun:.5g}, {minimum.count} runs" if k < 8 else None
+        at = place(minimum.x, minimum.fun)
+        ax.plot(*at, marker="*", markersize=14, color=color(k), linestyle="", label=label,
+                markeredgecolor="white")  # fmt: skip
+    ax.set_xlabel(f"x[{i}]")
+    ax.set_ylabel(f"x[{j}]" if n > 1 else "f(x)")
+    ax.legend(frameon=False, title="minima", loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return figure
+
+
+def _starts(found: MultistartResult) -> dict[int, tuple[Any, float]]:
+    """Return the start of each run and the value there, if a History knows them."""
+    histories = {id(result._record): result._record for result in found.runs}.values()
+    starts = dict[int, tuple[Any, float]]()
+    for history in histories:
+        for e in history.evaluations if isinstance(history, History) else ():
+            if e.x.size:
+                starts.setdefault(e.run, (e.x, e.fun))
+    return starts
+
+
+def waves(run: Any, *, ax: Any = None) -> Any:
+    """Draw who evaluated what when: a row for each worker, a bar for each evaluation.
+
+    Parameters
+    ----------
+    run : History, OptimizerResult, Recording or path
+        The run; see :mod:`optimizers.plots`. A journal knows how long evaluations took, not when
+        they began: each wave is drawn from the end of the one before.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The picture: waves have colors in turn, failures are crossed out, gaps are idle workers.
+    """
+    traces = traces_of(run)
+    workers = sorted({worker for trace in traces for worker in trace.workers})
+    if not workers:
+        raise InvalidInputError("No evaluations of this run were kept: there is nothing to draw.")
+    if ax is None:
+        figure, axes = picture(height=min(1.6 + 0.4 * len(workers), 9.0), width=8.0)
+        ax = axes[0, 0]
+    else:
+        figure, ax = canvas(ax)
+    for row, worker in enumerate(workers):
+        for trace in traces:
+            _draw_bars(ax, trace, worker, row)
+    ax.set_yticks(range(len(workers)), [worker or "this process" for worker in workers])
+    ax.set_ylim(len(workers) - 0.5, -0.5)
+    ax.set_xlim(left=0)
+    ax.set_xlabel("seconds")
+    busy = sum(float((trace.ended - trace.began).sum()) for trace in traces)
+    total = max(float(trace.ended.max()) for trace in traces if len(trace.ended))
+    share = busy / (total * len(workers)) if total > 0 else 1.0
+    count = max(int(trace.waves.max(initial=0)) for trace in traces)
+    ax.set_title(
+        f"{count} waves; workers busy {min(share, 1.0):.0%} of the time", fontsize="medium"
+    )
+    return figure
+
+
+def _draw_bars(ax: Any, trace: Trace, worker: str, row: int) -> None:
+    own = np.array([one == worker for one in trace.workers], dtype=bool)
+    for k in range(2):
+        mine = own & (trace.waves % 2 == k)
+        bars = np.stack([trace.began[mine], (trace.ended - trace.began)[mine]], axis=1)
+        if len(bars):
+            ax.broken_barh(
+                bars, (row - 0.38, 0.76), facecolors=color(k), edgecolors="white", linewidth=0.3
+            )
+    failed = own & np.array([failure is not None for failure in trace.failures], dtype=bool)
+    middle = (trace.began + trace.ended)[failed] / 2
+    ax.plot(middle, np.full(len(middle), row), "x", color="black", markersize=5)

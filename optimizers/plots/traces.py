@@ -1,0 +1,222 @@
+"""What is known of a run, by whatever recorded it, as arrays to draw."""
+
+import math
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optimizers._types import Array
+from optimizers.errors import InvalidInputError
+from optimizers.evaluation.listened import Evaluated
+from optimizers.journal import Record, Recording, load
+from optimizers.journal.header import bounds_of
+from optimizers.portfolio.multistart import MultistartResult
+from optimizers.result import OptimizerResult
+from optimizers.run.observers import History
+
+_EXPECTED = (
+    "a History that was the callback of a run, the path of a journal, what load returns, or the "
+    "result of a run with callback=History() or a journal"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """One run: a row for each evaluation of the objective as it arrived, and its iterations."""
+
+    name: str
+    #: Shape (k,); NaN where an evaluation failed.
+    values: Array
+    #: Shape (k, n), NaN where they were not kept.
+    points: Array
+    #: In which wave each was, from 1, and when it began and ended, in seconds.
+    waves: NDArray[np.int64]
+    began: Array
+    ended: Array
+    workers: list[str]
+    failures: list[str | None]
+    #: The count of evaluations at each iteration's end, the iterates, their values, and which of
+    #: these are estimates; empty where iterations were not kept.
+    counts: NDArray[np.int64]
+    iterates: Array
+    iterate_values: Array
+    estimates: NDArray[np.bool_]
+    result: OptimizerResult | None = None
+    header: dict[str, Any] | None = None
+    residuals: Array | None = None
+
+    @property
+    def best(self) -> Array:
+        """The lowest value so far, shape (k,); NaN before the first."""
+        return np.fmin.accumulate(self.values) if len(self.values) else self.values
+
+    @property
+    def names(self) -> list[str]:
+        """What the variables are called."""
+        problem = (self.header or {}).get("problem", {})
+        n = self.points.shape[1] or self.iterates.shape[1]
+        given = problem.get("names")
+        return list(given) if given else [f"x[{i}]" for i in range(n)]
+
+    @property
+    def bounds(self) -> list[tuple[float, float]] | None:
+        """The bounds, where a journal has them."""
+        return None if self.header is None else bounds_of(self.header)
+
+
+def traces_of(*sources: Any, names: Iterable[str] | None = None) -> list[Trace]:
+    """Return the runs that some things have a record of; an InvalidInputError if there is none."""
+    found = [trace for source in sources for trace in _traces(source)]
+    if not found:
+        raise InvalidInputError(f"There is nothing to draw, expected {_EXPECTED}.")
+    named = list(names) if names is not None else [trace.name for trace in found]
+    if len(named) != len(found):
+        raise InvalidInputError(f"names has {len(named)} names, but there are {len(found)} runs.")
+    return [_renamed(trace, name) for trace, name in zip(found, named, strict=True)]
+
+
+def _traces(source: Any) -> list[Trace]:
+    if isinstance(source, History):
+        return _of_history(source)
+    if isinstance(source, Recording):
+        return _of_recording(source)
+    if isinstance(source, str | os.PathLike):
+        return _of_recording(load(source), os.path.basename(os.fspath(source)))
+    if isinstance(source, MultistartResult):
+        return _of_results(source.runs)
+    if isinstance(source, OptimizerResult):
+        return _of_results([source])
+    if isinstance(source, list) and all(isinstance(own, OptimizerResult) for own in source):
+        return _of_results(source)
+    if isinstance(source, Mapping):  # of a race, or of the user's, by name
+        return [
+            _renamed(trace, str(name)) for name, own in source.items() for trace in _traces(own)
+        ]
+    if isinstance(source, list | tuple):
+        return [trace for own in source for trace in _traces(own)]
+    raise InvalidInputError(f"The run is {source!r:.200}, expected {_EXPECTED}.")
+
+
+def _renamed(trace: Trace, name: str) -> Trace:
+    return Trace(**{**vars(trace), "name": name})
+
+
+def _of_results(results: Iterable[OptimizerResult]) -> list[Trace]:
+    """Return the runs of results, of which several may have one record."""
+    records, found = dict[int, list[Trace]](), []
+    for result in results:
+        record, run = result._record, result.get("run", 0)
+        if record is None:
+            raise InvalidInputError(
+                "This result knows no record of its run: run it with callback=History(), or with "
+                "a journal."
+            )
+        if id(record) not in records:
+            records[id(record)] = _traces(record)
+        own = records[id(record)]
+        if len(own) == 1 or run < len(own):
+            trace = own[0 if len(own) == 1 else run]
+            found.append(Trace(**{**vars(trace), "result": result}))
+    return found
+
+
+def _of_history(history: History) -> list[Trace]:
+    if not (history.evaluations or history.states):
+        raise InvalidInputError(
+            "The history is empty: pass it to minimize as callback, and plot it after the run."
+        )
+    runs = {e.run for e in history.evaluations} | {s.get("run", 0) for s in history.states}
+    found = []
+    for run in sorted(runs):
+        own = [e for e in history.evaluations if e.run == run]
+        states = [s for s in history.states if s.get("run", 0) == run]
+        found.append(_trace(f"run {run}" if len(runs) > 1 else "run", own, states))
+    return found
+
+
+def _trace(name: str, own: list[Evaluated], states: list[OptimizerResult]) -> Trace:
+    n = max([e.x.size for e in own] + [s.x.size for s in states], default=0)
+    points = np.full((len(own), n), math.nan)
+    for row, e in enumerate(own):
+        points[row] = e.x if e.x.size else math.nan
+    return Trace(
+        name,
+        np.array([e.fun for e in own], np.float64),
+        points,
+        _ranks([e.wave for e in own]),
+        np.array([e.began for e in own], np.float64),
+        np.array([e.ended for e in own], np.float64),
+        [e.worker for e in own],
+        [None if e.failure is None else str(e.failure) for e in own],
+        np.array([s.nfev for s in states], np.int64),
+        np.array([s.x for s in states], np.float64).reshape(-1, n),
+        np.array([math.nan if s.fun is None else s.fun for s in states], np.float64),
+        np.array([s.get("is_estimate", False) for s in states], np.bool_),
+    )
+
+
+def _ranks(waves: list[int]) -> NDArray[np.int64]:
+    """Return the numbers of waves, of which a run may have had some only, from 1 without gaps."""
+    return np.unique(np.array(waves, np.int64), return_inverse=True)[1].reshape(-1) + 1
+
+
+def _of_recording(recording: Recording, name: str | None = None) -> list[Trace]:
+    # Of what came when nobody waited for it, neither the time nor the worker is known.
+    told = [r for r in recording.records if r.kind in ("fun", "both") and not r.is_late]
+    real = [record for record in told if record.x.dtype == np.float64]
+    runs = sorted({record.run for record in real})
+    header = recording.header
+    called = (header.get("many") or {}).get("optimizers") or {}
+    many = list(called) or [f"run {run}" for run in runs]
+    name = name or header["optimizer"]
+    return [
+        _recorded(
+            many[run] if len(runs) > 1 and run < len(many) else name,
+            recording,
+            [record for record in real if record.run == run],
+            recording.result if len(runs) == 1 else None,
+        )
+        for run in runs
+    ]
+
+
+def _recorded(
+    name: str, recording: Recording, own: list[Record], result: OptimizerResult | None
+) -> Trace:
+    """Return a run of a journal, which has durations: each wave begins where the last one ended."""
+    n = recording.header["problem"]["n"]
+    began, ended, free = np.zeros(len(own)), np.zeros(len(own)), dict[str, float]()
+    waves = _ranks([record.ask for record in own])
+    start, last = 0.0, 0
+    for i, record in enumerate(own):
+        if waves[i] != last:
+            start, last, free = max(ended[:i], default=0.0), waves[i], {}
+        began[i] = max(start, free.get(record.worker, start))
+        ended[i] = free[record.worker] = began[i] + (record.seconds or 0.0)
+    has_residuals = any(record.residuals is not None for record in own)
+    best = min((r for r in own if r.residuals is not None), key=_value, default=None)
+    return Trace(
+        name,
+        np.array([math.nan if r.fun is None else r.fun for r in own], np.float64),
+        np.array([r.x for r in own], np.float64).reshape(-1, n),
+        waves,
+        began,
+        ended,
+        [r.worker for r in own],
+        [r.failure for r in own],
+        np.empty(0, np.int64),
+        np.empty((0, n)),
+        np.empty(0),
+        np.empty(0, np.bool_),
+        result,
+        recording.header,
+        best.residuals if has_residuals and best is not None else None,
+    )
+
+
+def _value(record: Record) -> float:
+    return math.inf if record.fun is None or math.isnan(abs(record.fun)) else float(abs(record.fun))

@@ -1,0 +1,146 @@
+"""What the variables did, and what the objective looks like along each."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from optimizers._types import Array
+from optimizers.errors import InvalidInputError
+from optimizers.plots.figure import canvas, color, picture, spans_decades
+from optimizers.plots.traces import Trace, traces_of
+
+#: So many variables at most have lines, or panels, unless they are named.
+_LINES, _PANELS = 12, 9
+
+
+def parameters(
+    run: Any,
+    *,
+    which: Sequence[int] | None = None,
+    names: Sequence[str] | None = None,
+    ax: Any = None,
+) -> Any:
+    """Draw each variable at the iterates, or at the best points so far where those were not kept.
+
+    Parameters
+    ----------
+    run : History, OptimizerResult, Recording or path
+        The run; see :mod:`optimizers.plots`.
+    which : sequence of int, optional
+        Which variables; by default the twelve that moved most.
+    names : sequence of str, optional
+        What all variables are called.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The picture.
+    """
+    trace = _single(run)
+    figure, ax = canvas(ax)
+    counts, rows = _path(trace)
+    called = names or trace.names
+    span = rows.max(axis=0) - rows.min(axis=0)
+    chosen = sorted(np.argsort(-span)[:_LINES].tolist()) if which is None else list(which)
+    for i, j in enumerate(chosen):
+        style = "-" if i < 8 else "--"
+        ax.plot(
+            counts, rows[:, j], style, color=color(i), marker=".", markersize=4, label=called[j]
+        )
+    ax.set_xlabel("points evaluated")
+    ax.set_ylabel("variables")
+    ax.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    if len(chosen) < len(called):
+        ax.set_title(f"{len(chosen)} of {len(called)} variables", fontsize="medium")
+    return figure
+
+
+def slices(
+    run: Any,
+    fun: Callable[[Array], float] | None = None,
+    *,
+    which: Sequence[int] | None = None,
+    names: Sequence[str] | None = None,
+    points: int = 41,
+) -> Any:
+    """Draw the values of all points evaluated against each variable.
+
+    Parameters
+    ----------
+    run : History, OptimizerResult, Recording or path
+        The run; see :mod:`optimizers.plots`.
+    fun : callable, optional
+        The objective: then it is evaluated, besides, along each of the variables through the best
+        point, over the range that was visited.
+    which : sequence of int, optional
+        Which variables; by default the first nine.
+    names : sequence of str, optional
+        What all variables are called.
+    points : int, default 41
+        How many evaluations a line of ``fun`` takes.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The picture; points that came later are darker, and the best is marked.
+    """
+    trace = _single(run)
+    known = np.flatnonzero(np.isfinite(trace.values) & np.isfinite(trace.points).all(axis=1))
+    if not len(known):
+        raise InvalidInputError("No points of this run were kept, expected one with evaluations.")
+    called = names or trace.names
+    chosen = list(range(min(len(called), _PANELS))) if which is None else list(which)
+    columns = min(3, len(chosen))
+    height = 2.6 * -(-len(chosen) // columns)
+    figure, axes = picture(-(-len(chosen) // columns), columns, width=3.0 * columns, height=height)
+    values, at = trace.values[known], trace.points[known]
+    best = at[values.argmin()]
+    is_log = spans_decades(values)
+    # Far above the rest lie the first steps of a search: they would flatten all else.
+    top = np.quantile(values, 0.9) + 1.5 * np.ptp(np.quantile(values, [0.1, 0.9]))
+    for ax, j in zip(axes.flat, chosen, strict=False):
+        ax.scatter(at[:, j], values, c=known, cmap="Blues", vmin=-0.6 * len(values), s=12)
+        if fun is not None:
+            ax.plot(*_line(fun, best, j, at[:, j], points), color=color(1), linewidth=1)
+        ax.plot(best[j], values.min(), marker="*", markersize=11, color=color(1), linestyle="")
+        ax.set_xlabel(called[j])
+        if is_log:
+            ax.set_yscale("log")
+        elif values.min() < top < values.max():
+            ax.set_ylim(values.min() - 0.05 * (top - values.min()), top)
+    for ax in axes[:, 0]:
+        ax.set_ylabel("f(x)")
+    for ax in axes.flat[len(chosen) :]:
+        ax.set_visible(False)
+    return figure
+
+
+def _line(
+    fun: Callable[[Array], float], best: Array, j: int, visited: Array, points: int
+) -> tuple[Array, list[float]]:
+    """Return the objective along a variable through the best point."""
+    grid = np.linspace(visited.min(), visited.max(), points)
+    rows = np.tile(best, (points, 1))
+    rows[:, j] = grid
+    return grid, [float(fun(row)) for row in rows]
+
+
+def _single(run: Any) -> Trace:
+    traces = traces_of(run)
+    if len(traces) != 1:
+        raise InvalidInputError(f"There are {len(traces)} runs, expected one, such as results[0].")
+    return traces[0]
+
+
+def _path(trace: Trace) -> tuple[Array, Array]:
+    """Return the counts of evaluations, and the variables there, from the start on."""
+    has_points = len(trace.points) > 0 and bool(np.isfinite(trace.points[0]).all())
+    if len(trace.counts):
+        start = [trace.points[0]] if has_points else []
+        first = [1.0] if has_points else []
+        return np.array([*first, *trace.counts]), np.array([*start, *trace.iterates])
+    lowest = np.flatnonzero(trace.values <= trace.best)
+    return np.asarray(lowest + 1, np.float64), trace.points[lowest]

@@ -1,0 +1,250 @@
+import base64
+import pickle
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from scipy.optimize import rosen
+
+from optimizers import (
+    LBFGSB,
+    NELDER_MEAD,
+    NFT,
+    SPSA,
+    History,
+    InvalidInputError,
+    MissingExtraError,
+    Progress,
+    load,
+    multistart,
+    plot_convergence,
+    plots,
+    residuals,
+)
+from optimizers.problems import h2
+
+
+@pytest.fixture
+def history() -> History:
+    record, molecule = History(), h2()
+    LBFGSB().minimize(molecule, molecule.x0, callback=record)
+    return record
+
+
+def test_the_curve_is_the_iterates_against_the_points_evaluated(history, tmp_path) -> None:
+    pytest.importorskip("matplotlib", reason="needs the extra: plot")
+    ax = plot_convergence(history)
+    (line,) = ax.lines
+    assert np.array_equal(line.get_xdata(), history.nfev)
+    assert np.array_equal(line.get_ydata(), history.fun)
+    ax.figure.savefig(tmp_path / "run.png")
+    assert (tmp_path / "run.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_with_a_known_minimum_the_distance_is_drawn(history) -> None:
+    pytest.importorskip("matplotlib", reason="needs the extra: plot")
+    ax = plot_convergence(history, minimum=h2().ground_energy)
+    assert ax.get_yscale() == "log"
+    assert np.all(ax.lines[0].get_ydata() > 0)
+
+
+def test_an_empty_history_is_an_error() -> None:
+    pytest.importorskip("matplotlib", reason="needs the extra: plot")
+    with pytest.raises(InvalidInputError, match="callback"):
+        plot_convergence(History())
+
+
+@pytest.mark.parametrize(
+    ("module", "package", "use"),
+    [
+        ("matplotlib.figure", "matplotlib", lambda history: plot_convergence(history)),
+        ("tqdm", "tqdm", lambda history: Progress()),
+    ],
+)
+def test_a_missing_extra_is_named(history, monkeypatch, module, package, use) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingExtraError, match=f"pip install {package}"):
+        use(history)
+
+
+def recorded(optimizer=None, fun=rosen, **settings):
+    history = History()
+    result = (optimizer or LBFGSB()).minimize(fun, [-1.2, 1.0], callback=history, **settings)
+    return history, result
+
+
+def lines(figure):
+    return figure.axes[0].lines
+
+
+@pytest.fixture
+def path(tmp_path):
+    LBFGSB().minimize(rosen, [-1.2, 1.0], maxfun=60, journal=tmp_path / "run.jsonl")
+    return tmp_path / "run.jsonl"
+
+
+def test_whatever_has_a_record_of_a_run_is_drawn_alike(path):
+    pytest.importorskip("matplotlib", reason="needs the extra: plot")
+    history, result = recorded(maxfun=60)
+    resumed = LBFGSB().minimize(rosen, [-1.2, 1.0], maxfun=60, journal=path)
+    drawn = [
+        lines(plots.convergence(run))[0].get_xydata()
+        for run in (history, result, path, str(path), load(path), resumed, pickle_of(result))
+    ]
+    for other in drawn:
+        np.testing.assert_array_equal(other, drawn[0])
+    assert drawn[0][0].tolist() == [1.0, rosen([-1.2, 1.0])]  # the start
+    assert drawn[0][-1].tolist() == [result.nfev, result.best.fun]
+
+
+def pickle_of(result):
+    return pickle.loads(pickle.dumps(result))
+
+
+def test_a_result_without_a_record_says_what_to_do():
+    result = LBFGSB().minimize(rosen, [-1.2, 1.0], maxfun=20)
+    with pytest.raises(InvalidInputError, match=r"callback=History\(\), or with a journal"):
+        plots.convergence(result)
+    with pytest.raises(InvalidInputError, match="expected a History"):
+        plots.convergence(3)
+
+
+@pytest.mark.parametrize("by", ["evaluations", "waves", "shots", "seconds"])
+def test_several_runs_are_drawn_by_name_against_what_they_took(by):
+    pytest.importorskip("matplotlib", reason="needs the extra: plot")
+    runs = {"one": recorded()[0], "two": recorded(NELDER_MEAD())[1]}
+    figure = plots.convergence(runs, by=by, minimum=0.0, shots=100)
+    ax = figure.axes[0]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["one", "two"]
+    assert ax.get_yscale() == "log"
+    ends = [line.get_xdata().max() for line in ax.lines if line.get_drawstyle() == "steps-post"]
+    if by in ("evaluations", "shots"):
+        factor = 100 if by == "shots" else 1
+        assert ends == [len(runs["one"].evaluations) * factor, runs["two"].nfev * factor]
+    if by == "waves":  # Nelder-Mead asks one point at a time, differences all their probes
+        assert ends == [runs["one"].evaluations[-1].wave, runs["two"].nfev]
+    with pytest.raises(InvalidInputError, match="2 runs"):
+        plots.convergence(runs, names=["one"])
+
+
+def test_many_runs_are_a_band_and_a_median():
+    pytest.importorskip("matplotlib", reason="needs the extra: plot")
+    results = LBFGSB().minimize_many(
+        rosen, np.random.default_rng(1).uniform(-2, 2, (10, 2)), callback=History()
+    )
+    figure = plots.convergence(results)
+    assert len(lines(figure)) == 2
+    assert lines(figure)[1].get_ydata()[-1] == min(r.best.fun for r in results)
+    assert len(lines(plots.convergence(results, band=False))) > 10
+
+
+@pytest.mark.parametrize("optimizer", [SPSA(maxiter=8, seed=1), NFT(maxiter=8)], ids=repr)
+def test_estimates_of_iterates_are_values_and_are_drawn_hollow(optimizer):
+    pytest.importorskip("matplotlib", reason="needs the extra: plot")
+    history, result = recorded(optimizer)
+    assert all(state.is_estimate for state in history.states)
+    assert np.isfinite(history.fun).all()
+    figure = plots.convergence(result)
+    assert [line.get_markerfacecolor() for line in lines(figure)][1] == "none"
+    exact, _ = recorded()
+    assert not any(state.is_estimate for state in exact.states)
+
+
+def test_parameters_are_drawn_from_the_start_to_the_end(path):
+    pytest.importorskip("matplotlib", reason="needs the extra: plot")
+    history, result = recorded()
+    for run, end in ((history, result.x), (path, load(path).result.best.x)):
+        drawn = lines(plots.parameters(run, names=["a", "b"]))
+        assert [line.get_label() for line in drawn] == ["a", "b"]
+        np.testing.assert_array_equal([line.get_ydata()[0] for line in drawn], [-1.2, 1.0])
+        np.testing.assert_array_equal([line.get_ydata()[-1] for line in drawn], end)
+
+
+def test_slices_show_all_points_and_more_on_request():
+    pytest.importorskip("matplotlib", reason="needs the extra: plot")
+    history, result = recorded(maxfun=60)
+    figure = plots.slices(history, rosen, points=11)
+    assert len(figure.axes) == 2
+    assert len(figure.axes[0].collections[0].get_offsets()) == result.nfev
+    line, best = figure.axes[1].lines
+    assert len(line.get_xdata()) == 11
+    assert best.get_xydata().tolist() == [[result.best.x[1], result.best.fun]]
+
+
+def test_a_data_profile_says_which_share_is_solved_how_fast():
+    pytest.importorskip("matplotlib", reason="needs the extra: plot")
+    functions = {"rosen": rosen, "sphere": lambda x: float(x @ x)}
+    runs = {
+        name: {key: recorded(optimizer, fun, maxfun=maxfun)[0] for key, fun in functions.items()}
+        for name, optimizer, maxfun in (("good", LBFGSB(), 200), ("poor", LBFGSB(), 12))
+    }
+    for kind in ("data", "performance"):
+        good, poor = lines(plots.profile(runs, kind=kind))
+        assert (good.get_ydata()[-1], poor.get_ydata()[-1]) == (1.0, 0.5)
+    with pytest.raises(InvalidInputError, match=r"expected runs\[optimizer\]\[problem\]"):
+        plots.profile({"good": 3})
+
+
+def test_a_multistart_shows_its_starts_and_minima():
+    pytest.importorskip("matplotlib", reason="needs the extra: plot")
+    history = History()
+    found = multistart(
+        lambda x: float(((x**2 - 1) ** 2 + 0.1 * x).sum()),
+        [(-2, 2)] * 2,
+        budget=1000,
+        seed=1,
+        callback=history,
+    )
+    figure = plots.multistart(found)
+    stars = [line for line in lines(figure) if line.get_marker() == "*"]
+    assert [s.get_xydata()[0].tolist() for s in stars] == [m.x.tolist() for m in found.minima]
+    dots = [line for line in lines(figure) if line.get_marker() in (".", "x")]
+    assert len(dots) == len({e.run for e in history.evaluations})
+
+
+def test_the_chart_of_waves_has_a_row_for_each_worker(tmp_path):
+    pytest.importorskip("matplotlib", reason="needs the extra: plot")
+    with ThreadPoolExecutor(2) as workers:
+        history, _ = recorded(maxfun=30, workers=workers, journal=tmp_path / "run.jsonl")
+    for run in (history, tmp_path / "run.jsonl"):
+        figure = plots.waves(run)
+        names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+        assert names == sorted({e.worker for e in history.evaluations})
+        bars = sum(len(c.get_paths()) for c in figure.axes[0].collections)
+        assert bars == len(history.evaluations)
+        assert "workers busy" in figure.axes[0].get_title()
+
+
+def test_a_fit_shows_its_residuals_and_the_model_through_the_data(tmp_path):
+    pytest.importorskip("matplotlib", reason="needs the extra: plot")
+    t = np.linspace(0, 4, 30)
+    y = 2 * np.exp(-t) + 0.01 * np.cos(40 * t)
+    fit = residuals(lambda p: p[0] * np.exp(-p[1] * t) - y)
+    result = LBFGSB().minimize(fit, [1.0, 0.5], journal=tmp_path / "fit.jsonl")
+    figure = plots.residuals(result, t, y)
+    model = figure.axes[0].lines[1].get_ydata()
+    np.testing.assert_allclose(model, result.x[0] * np.exp(-result.x[1] * t))
+    assert len(plots.residuals(tmp_path / "fit.jsonl").axes) == 2
+    with pytest.raises(InvalidInputError, match="has no residuals"):
+        plots.residuals(recorded()[1])
+
+
+def test_pictures_show_as_the_last_line_of_a_cell():
+    pytest.importorskip("matplotlib", reason="needs the extra: plot")
+    nbformat = pytest.importorskip("nbformat", reason="needs the extra: notebook")
+    nbclient = pytest.importorskip("nbclient", reason="needs the extra: notebook")
+    pytest.importorskip("ipykernel", reason="needs the extra: notebook")
+    cells = [
+        "from optimizers import LBFGSB, History, plot_convergence, plots\nh = History()\n"
+        "r = LBFGSB().minimize(lambda x: x @ x, [3.0, 4.0], callback=h)",
+        "plots.convergence(r)",
+        "plot_convergence(h)",
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
+    nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+    for cell in notebook.cells[1:]:
+        (output,) = cell.outputs
+        png = base64.b64decode(output["data"]["image/png"])
+        assert png.startswith(b"\x89PNG")
+        assert len(png) > 5000
