@@ -55,7 +55,7 @@ _HOMES = {
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
 #: Modules that need no import of their own: the public ones, and those that the docs name.
 _MODULES = (
-    *("algorithms", "errors", "external", "flow", "plots", "problems", "testing"),
+    *("algorithms", "errors", "external", "flow", "plots", "problems", "report", "testing"),
     *("evaluation", "fitting", "journal", "scipy", "variational"),
 )
 

@@ -96,7 +96,9 @@ class Composed(Configured, Declaring):
             result = bar.around(lambda: execute(run, solve))
             self._finished(run, result)
             if journal is not None and result._record is None:
-                result.keep_record(journal.path)
+                result._keep(record=journal.path)
+            if result._record is not None:
+                result._keep(about=header_of(self, problem, settings))
             return result
 
         return Prepared(run, executed, self._alone(), self._needs_thread())

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.optimize import OptimizeResult
 from typing_extensions import override
 
+from optimizers._html import Reported
 from optimizers._types import Array, Objective
 from optimizers.covariance import STATISTICS, errors, quantile
 from optimizers.errors import InvalidInputError
@@ -76,7 +77,7 @@ class Best(NamedTuple):
     fun: float
 
 
-class OptimizerResult(OptimizeResult):  # type: ignore[misc]  # SciPy is untyped
+class OptimizerResult(OptimizeResult, Reported):  # type: ignore[misc]  # SciPy is untyped
     """The result of a run, with attribute and mapping access as SciPy's ``OptimizeResult``.
 
     ``x``, ``fun`` and ``jac`` are what the algorithm ends on, and the best point evaluated when
@@ -190,12 +191,15 @@ class OptimizerResult(OptimizeResult):  # type: ignore[misc]  # SciPy is untyped
         """The free variables of ``x`` as a vector; ``x`` itself if that is a vector."""
         flat: Array = self.get("x_flat", self.x)
         return flat
-    #: The history, or the journal's path, of the run that ended with it.
-    _record: Any = None
 
-    def keep_record(self, record: Any) -> None:
-        """Note what has a record of the run; it is not an entry, nor kept by :meth:`to_dict`."""
-        object.__setattr__(self, "_record", record)
+    #: The history, or the journal's path, of the run that ended with it, and a journal's header.
+    _record: Any = None
+    _about: dict[str, Any] | None = None
+
+    def _keep(self, **known: Any) -> None:
+        """Note what pictures and reports show; it is no entry, nor kept by :meth:`to_dict`."""
+        for name, value in known.items():
+            object.__setattr__(self, f"_{name}", value)
 
     def __missing__(self, name: str) -> Any:
         """Return what is told of a fit; None for what Qiskit's results have until it is set."""

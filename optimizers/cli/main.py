@@ -22,6 +22,7 @@ from optimizers.cli.reading import (
     read_vector,
 )
 from optimizers.cli.resume import rebuilt
+from optimizers.cli.seeing import add_seeing
 from optimizers.describe import capability_table, option_table
 from optimizers.errors import OptimizerError, words_of
 from optimizers.evaluation.marks import residuals
@@ -91,7 +92,8 @@ def _parser() -> argparse.ArgumentParser:
         description="Interchangeable minimizers: run one, go on with a run, list them, show what "
         "one can do.",
     )
-    commands = parser.add_subparsers(required=True, metavar="{minimize,resume,history,list,show}")
+    shown = "{minimize,resume,history,report,watch,list,show}"
+    commands = parser.add_subparsers(required=True, metavar=shown)
 
     run = commands.add_parser(
         "minimize",
@@ -143,6 +145,8 @@ def _parser() -> argparse.ArgumentParser:
     past.add_argument("journal", metavar="JOURNAL")
     past.add_argument("--csv", action="store_true", help="as comma-separated values")
     past.set_defaults(run=_history)
+
+    add_seeing(commands)
 
     table = commands.add_parser(
         "list",

@@ -9,17 +9,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from optimizers._html import Reported
 from optimizers._types import Array
 from optimizers.errors import JournalError
 from optimizers.journal.contents import JournalContents, read
 from optimizers.journal.header import sign_of, start_of
 from optimizers.journal.journal import as_path
 from optimizers.journal.records import Record, counts_of
+from optimizers.journal.study import study_of
 from optimizers.result import Best, OptimizerResult, StopReason
 
 
 @dataclass(frozen=True)
-class Recording:
+class Recording(Reported):
     """What is in a journal; what :func:`load` returns.
 
     The arrays have a row for each evaluation of the objective, as they arrived. Probes of the
@@ -115,6 +117,29 @@ class Recording:
     def failures(self) -> list[str | None]:
         """Why each has no value; None where it has one."""
         return [r.failure for r in self._real_values]
+
+    def to_optuna(self, storage: Any, name: str | None = None) -> Any:
+        """Write a study that optuna-dashboard shows; needs the extra ``optuna``.
+
+        Parameters
+        ----------
+        storage : str or optuna storage
+            Where to, such as ``"sqlite:///runs.db"``.
+        name : str, optional
+            The study's name; by default the optimizer's with the time at which the run began.
+
+        Returns
+        -------
+        optuna.Study
+            The study: a trial for each evaluation of the objective. A variable without bounds has
+            the interval that was visited.
+
+        Raises
+        ------
+        MissingExtraError
+            If optuna is not installed.
+        """
+        return study_of(self, storage, name)
 
 
 def load(path: str | os.PathLike[str]) -> Recording:

@@ -7,13 +7,14 @@ from typing import Any, NoReturn, SupportsIndex, overload
 import numpy as np
 from typing_extensions import override
 
+from optimizers._html import Reported
 from optimizers.errors import release
 from optimizers.lockstep.lockstep import LockStep
 from optimizers.result import OptimizerResult, replayed_words
 from optimizers.run.memory import FEASIBLE
 
 
-class OptimizerResults(list[OptimizerResult]):
+class OptimizerResults(list[OptimizerResult], Reported):
     """The results of many runs, in the order of their starts.
 
     A result of a run that failed has the attribute ``error``: what ended it, or an equal error if

@@ -97,9 +97,11 @@ def waves(run: Any, *, ax: Any = None) -> Any:
         ax = axes[0, 0]
     else:
         figure, ax = canvas(ax)
+    # Many bars are narrow, and would be edges alone.
+    edge = 0.3 if sum(len(trace.values) for trace in traces) < 100 * len(workers) else 0.0
     for row, worker in enumerate(workers):
         for trace in traces:
-            _draw_bars(ax, trace, worker, row)
+            _draw_bars(ax, trace, worker, row, edge)
     ax.set_yticks(range(len(workers)), [worker or "this process" for worker in workers])
     ax.set_ylim(len(workers) - 0.5, -0.5)
     ax.set_xlim(left=0)
@@ -114,15 +116,15 @@ def waves(run: Any, *, ax: Any = None) -> Any:
     return figure
 
 
-def _draw_bars(ax: Any, trace: Trace, worker: str, row: int) -> None:
+def _draw_bars(ax: Any, trace: Trace, worker: str, row: int, edge: float) -> None:
     own = np.array([one == worker for one in trace.workers], dtype=bool)
     for k in range(2):
         mine = own & (trace.waves % 2 == k)
         bars = np.stack([trace.began[mine], (trace.ended - trace.began)[mine]], axis=1)
         if len(bars):
             ax.broken_barh(
-                bars, (row - 0.38, 0.76), facecolors=color(k), edgecolors="white", linewidth=0.3
+                bars, (row - 0.38, 0.76), facecolors=color(k), edgecolors="white", linewidth=edge
             )
     failed = own & np.array([failure is not None for failure in trace.failures], dtype=bool)
     middle = (trace.began + trace.ended)[failed] / 2
-    ax.plot(middle, np.full(len(middle), row), "x", color="black", markersize=5)
+    ax.plot(middle, np.full(len(middle), row), "x", color=ax.xaxis.label.get_color(), markersize=5)

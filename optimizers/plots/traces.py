@@ -80,6 +80,8 @@ def traces_of(*sources: Any, names: Iterable[str] | None = None) -> list[Trace]:
 
 
 def _traces(source: Any) -> list[Trace]:
+    if isinstance(source, Trace):
+        return [source]
     if isinstance(source, History):
         return _of_history(source)
     if isinstance(source, Recording):
@@ -120,7 +122,8 @@ def _of_results(results: Iterable[OptimizerResult]) -> list[Trace]:
         own = records[id(record)]
         if len(own) == 1 or run < len(own):
             trace = own[0 if len(own) == 1 else run]
-            found.append(Trace(**{**vars(trace), "result": result}))
+            header = trace.header or result._about
+            found.append(Trace(**{**vars(trace), "result": result, "header": header}))
     return found
 
 

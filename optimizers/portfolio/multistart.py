@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from typing_extensions import override
 
+from optimizers._html import Reported
 from optimizers._types import Array, BoundsLike, Objective
 from optimizers.errors import InvalidInputError
 from optimizers.gradients.source import Jacobian
@@ -99,7 +100,7 @@ class Minima:
 
 
 @dataclass(eq=False, repr=False)
-class MultistartResult:
+class MultistartResult(Reported):
     """What :func:`multistart` found.
 
     Attributes

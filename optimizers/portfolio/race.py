@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from typing_extensions import override
 
+from optimizers._html import Reported
 from optimizers._types import ArrayLike, BoundsLike, ConstraintsLike, Objective
 from optimizers.errors import InvalidInputError, OptionError
 from optimizers.evaluation.arguments import value_alone
@@ -31,7 +32,7 @@ from optimizers.support import SupportLevel
 _EVALUATING = ("workers", "eval_timeout", "retries", "hedge")
 
 
-class RaceResults(dict[str, OptimizerResult]):
+class RaceResults(dict[str, OptimizerResult], Reported):
     """The results of a race by the names of the optimizers; it prints as a table."""
 
     @property

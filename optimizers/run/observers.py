@@ -195,7 +195,7 @@ class History:
 
     def on_run_end(self, result: OptimizerResult) -> None:
         """Let the result know of what is kept."""
-        result.keep_record(self)
+        result._keep(record=self)
 
     @property
     def states(self) -> list[OptimizerResult]:

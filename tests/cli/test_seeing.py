@@ -1,0 +1,85 @@
+"""The command ``watch``, and studies of optuna's made of journals."""
+
+import io
+import threading
+import time
+
+import numpy as np
+import pytest
+from scipy.optimize import rosen
+
+from optimizers import LBFGSB, NELDER_MEAD, load
+from optimizers.cli import main
+
+
+def test_a_run_that_ended_is_shown_as_it_ended(tmp_path):
+    pytest.importorskip("rich", reason="needs the extra: watch")
+    path, out = tmp_path / "run.jsonl", io.StringIO()
+    result = LBFGSB().minimize(rosen, [-1.2, 1.0], maxfun=50, journal=path)
+    assert main(["watch", str(path)], out) == 0
+    assert "the budget of function evaluations is used up" in out.getvalue()
+    assert f"{result.nfev} of 50" in out.getvalue()
+    assert f"{result.best.fun:.8g}" in out.getvalue()
+
+
+def test_a_run_under_way_is_followed_to_its_end(tmp_path):
+    pytest.importorskip("rich", reason="needs the extra: watch")
+    path, out, begun = tmp_path / "run.jsonl", io.StringIO(), threading.Event()
+
+    def fun(x):
+        if path.stat().st_size > 2000:
+            begun.set()
+            time.sleep(0.02)
+        return rosen(x)
+
+    settings = {"maxfun": 60, "journal": path}
+    run = threading.Thread(
+        target=NELDER_MEAD().minimize, args=(fun, [-1.2, 1.0]), kwargs=settings, daemon=True
+    )
+    run.start()
+    assert begun.wait(60)
+    assert main(["watch", str(path), "--once"], before := io.StringIO()) == 0
+    assert main(["watch", str(path)], out) == 0
+    run.join(60)
+    assert "under way" in before.getvalue()
+    assert "60 of 60" in out.getvalue()
+    assert "is used up" in out.getvalue()
+
+
+def test_the_error_that_ended_a_run_is_shown(tmp_path):
+    pytest.importorskip("rich", reason="needs the extra: watch")
+    path, out = tmp_path / "run.jsonl", io.StringIO()
+
+    def fun(x):
+        raise LookupError("[bold]mine")
+
+    with pytest.raises(LookupError):
+        LBFGSB().minimize(fun, [1.0], journal=path)
+    assert main(["watch", str(path)], out) == 0
+    assert "LookupError: [bold]mine" in out.getvalue()
+
+
+def test_a_journal_is_a_study_with_a_trial_for_each_evaluation(tmp_path):
+    optuna = pytest.importorskip("optuna", reason="needs the extra: optuna")
+    path, storage = tmp_path / "run.jsonl", optuna.storages.InMemoryStorage()
+
+    def fun(x):
+        if x[0] < -1.5:
+            raise ValueError("mine")
+        return rosen(x)
+
+    bounds = [(-3, 2), (None, None)]
+    NELDER_MEAD().minimize(
+        fun, [-1.45, 1.0], bounds=bounds, maxfun=40, journal=path, on_failure="reject"
+    )
+    recording = load(path)
+    study = recording.to_optuna(storage, "mine")
+    assert [s.study_name for s in optuna.get_all_study_summaries(storage)] == ["mine"]
+    assert study.best_value == recording.result.best.fun
+    points = [[trial.params["x[0]"], trial.params["x[1]"]] for trial in study.trials]
+    np.testing.assert_array_equal(points, recording.points)
+    failed = [trial for trial in study.trials if trial.state.name == "FAIL"]
+    assert len(failed) == sum(failure is not None for failure in recording.failures) > 0
+    assert "mine" in failed[0].user_attrs["failure"]
+    space = study.trials[0].distributions["x[0]"]
+    assert (space.low, space.high) == (-3, 2)

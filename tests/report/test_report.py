@@ -1,0 +1,189 @@
+"""Reports of runs: what is on the page, and that it needs nothing but itself."""
+
+import html
+import html.parser
+import json
+import re
+import shutil
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from scipy.optimize import rosen
+
+from optimizers import (
+    LBFGSB,
+    NELDER_MEAD,
+    SPSA,
+    History,
+    InvalidInputError,
+    load,
+    multistart,
+    race,
+    report,
+)
+from optimizers.cli import main
+
+pytest.importorskip("matplotlib", reason="needs the extra: plot")
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
+
+
+class References(html.parser.HTMLParser):
+    """Collects what a page would fetch or run."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def handle_starttag(self, tag, attrs):
+        for name, value in attrs:
+            is_own = value and value.startswith(("#", "data:"))
+            if name in ("src", "href", "xlink:href", "action", "data") and not is_own:
+                self.found.append((tag, value))
+            self.found += [(tag, url) for url in re.findall(r"url\(([^#)]+)\)", value or "")]
+        if tag in ("script", "iframe", "object", "embed"):
+            self.found.append((tag, None))
+
+
+def complaints(path, tmp_path):
+    """Return what a page refers to; and in a browser, its errors and the requests it makes."""
+    parser = References()
+    parser.feed(path.read_text())
+    found = [str(reference) for reference in parser.found]
+    if BROWSER is None:
+        return found
+    log = tmp_path / "net.json"
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    options += ["--enable-logging=stderr", f"--log-net-log={log}", "--net-log-capture-mode=Default"]
+    options += [
+        f"--user-data-dir={tmp_path / 'profile'}",
+        "--disable-component-update",
+        "--no-pings",
+    ]
+    command = [BROWSER, *options, "--dump-dom", path.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True)
+    assert "</html>" in done.stdout
+    found += [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    # Of other schemes than that of the file; what has no initiator is the browser's own.
+    for event in json.loads(log.read_text())["events"]:
+        told = event.get("params", {})
+        if "initiator" in told and told["initiator"] != "not an origin":
+            url = str(told.get("url"))
+            found += [] if url.startswith(("file:", "data:")) else [url]
+    return found
+
+
+def tables(text):
+    return html.unescape(re.sub(r"<[^>]+>", " ", text))
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    """A journal of a run with workers, bounds and points that failed."""
+    path = tmp_path_factory.mktemp("run") / "run.jsonl"
+
+    def fun(x):
+        if -0.7 < x[0] < -0.5:
+            raise ValueError("<script>alert(1)</script> too far & wide")
+        return rosen(x)
+
+    with ThreadPoolExecutor(2) as workers:
+        NELDER_MEAD().minimize(
+            fun,
+            [-1.2, 1.0],
+            bounds=[(-2, 2), (0.5, None)],
+            maxfun=120,
+            workers=workers,
+            journal=path,
+            on_failure="reject",
+        )
+    return path
+
+
+def test_a_report_has_all_that_is_known_and_needs_nothing_else(path, tmp_path):
+    page = tmp_path / "run.html"
+    assert main(["report", str(path), "-o", str(page)]) == 0
+    text, result = page.read_text(), load(path).result
+    words = tables(text)
+    assert result.stop.sentence[1:] in words
+    for known in ("x[0]", "x[1]", "0.5", "maxfun", "120", "ValueError", "numpy", "workers"):
+        assert known in words
+    assert f"{result.best.fun:.8g}" in words
+    assert "<script" not in text
+    headings = re.findall("<h2>(.*?)</h2>", text)
+    for heading in ("Parameters", "Convergence", "Who evaluated what when", "Settings"):
+        assert heading in headings
+    assert any(re.match(r"Failures: \d", heading) for heading in headings)
+    assert (
+        text.count("<svg") == headings.index("Failures: 1") if "Failures: 1" in headings else True
+    )
+    assert "prefers-color-scheme: dark" in text
+    assert "#123457" not in text
+    assert complaints(page, tmp_path) == []
+
+
+def test_what_a_page_fetches_or_fails_at_would_be_noticed(tmp_path):
+    page = tmp_path / "bad.html"
+    page.write_text(
+        "<!DOCTYPE html><html><body><img src='http://localhost:9/x.png'>"
+        "<script>nothing.known</script></body></html>"
+    )
+    found = complaints(page, tmp_path)
+    assert any("localhost:9" in one for one in found)
+    if BROWSER is not None:
+        assert any("nothing is not defined" in one for one in found)
+        assert "http://localhost:9/x.png" in found
+
+
+def test_a_result_is_reported_with_what_is_known_of_its_run(tmp_path):
+    page, history = tmp_path / "run.html", History()
+    result = LBFGSB().minimize(rosen, [-1.2, 1.0])
+    assert result.report(page) == str(page)
+    assert "callback=History()" in page.read_text()
+    assert "<svg" not in page.read_text()
+    bounds = [(-2, 0.5), (None, None)]
+    LBFGSB().minimize(rosen, [-1.2, 1.0], bounds=bounds, callback=history).report(page)
+    text = page.read_text()
+    assert text.count("<svg") == 3
+    assert "at its upper bound" in text
+    assert "-1.2" in tables(text)
+    again = LBFGSB().minimize(rosen, [-1.2, 1.0], maxfun=12, journal=tmp_path / "run.jsonl")
+    again.report(page)
+    assert "The budget of function evaluations is used up." in page.read_text()
+
+
+def test_the_noise_of_a_run_is_in_its_report(tmp_path):
+    page, rng = tmp_path / "noise.html", np.random.default_rng(1)
+
+    def fun(x):
+        return float(x @ x) + 0.01 * rng.normal(), 0.01
+
+    journal = tmp_path / "run.jsonl"
+    SPSA(maxiter=5, seed=1).minimize(fun, [1.0, 1.0], journal=journal)
+    report.write(journal, page)
+    assert "median standard error of the values" in page.read_text()
+
+
+def test_many_runs_have_a_table_and_their_pictures(tmp_path):
+    page, given = tmp_path / "many.html", {"callback": History()}
+    found = multistart(lambda x: float((x**2 - 1) @ (x**2 - 1)), [(-2, 2)] * 2, budget=400, **given)
+    found.report(page)
+    text = page.read_text()
+    assert text.count('<th scope="row">') >= len(found.runs)
+    assert "Starts and minima" in text
+    assert complaints(page, tmp_path) == []
+    raced = race([LBFGSB(), NELDER_MEAD()], rosen, [-1.2, 1.0], budget=60, callback=History())
+    raced.report(page)
+    assert "Race: LBFGSB, NELDER_MEAD" in page.read_text()
+    LBFGSB().minimize_many(rosen, [[-1.2, 1.0], [0.5, 0.5]]).report(page)
+    assert "2 runs of" in page.read_text()
+    journal = tmp_path / "many.jsonl"
+    LBFGSB().minimize_many(rosen, [[-1.2, 1.0], [0.5, 0.5]], journal=journal)
+    load(journal).report(page)
+    assert "minimize_many: LBFGSB" in page.read_text()
+
+
+def test_what_has_nothing_to_report_is_an_error(tmp_path):
+    with pytest.raises(InvalidInputError, match="expected a result"):
+        report.write(3, tmp_path / "x.html")
