@@ -93,7 +93,10 @@ class Composed(Configured, Declaring):
             execute = functools.partial(execute_recorded, journal, check or "warn", header)
 
         def executed() -> OptimizerResult:
-            result = bar.around(lambda: execute(run, solve))
+            __tracebackhide__ = True  # pytest and IPython leave out what the user did not write
+            with bar.around() as results:
+                results.append(execute(run, solve))
+            (result,) = results
             self._finished(run, result)
             if journal is not None and result._record is None:
                 result._keep(record=journal.path)

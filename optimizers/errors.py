@@ -6,14 +6,28 @@ Each derives also from the built-in exception that users of SciPy or Qiskit woul
 import difflib
 import os
 import sys
+import sysconfig
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from types import FrameType
 
+import numpy
+import scipy
 from scipy.optimize import OptimizeWarning
 
 _PACKAGE = str(Path(__file__).parent) + os.sep
+#: How the note begins that an error from a worker has on where it was raised there.
+IN_WORKER = "In the worker:"
+#: What of Python's own library carries calls from here to a user's function.
+_PYTHONS = ("asyncio", "concurrent", "contextlib", "functools", "multiprocessing", "threading")
+#: Where this package's code is, and Python's and what it calls: a user's function is elsewhere.
+_INNER = (
+    _PACKAGE,
+    "<frozen ",
+    *(str(Path(str(module.__file__)).parent) + os.sep for module in (numpy, scipy)),
+    *(sysconfig.get_path("stdlib") + os.sep + name for name in _PYTHONS),
+)
 
 
 class OptimizerError(Exception):
@@ -158,6 +172,35 @@ def release(error: BaseException | None) -> None:
                 frame = frame.f_back
             traceback = traceback.tb_next
         error = error.__cause__ or error.__context__
+
+
+def show_user_first(error: BaseException | None) -> None:
+    """Cut the frames of this package off a traceback that are before those of a user's function.
+
+    Of an error of its own, or one that a worker raised, the last one stays; of any other that no
+    function of the user's raised, which may be a bug here, all do.
+    """
+    seen = set[int]()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        notes = getattr(error, "__notes__", ())
+        is_known = isinstance(error, OptimizerError) or any(
+            IN_WORKER in str(note) for note in notes
+        )
+        traceback = error.__traceback__
+        while traceback is not None and _is_inner(traceback.tb_frame):
+            if traceback.tb_next is None and not is_known:
+                break
+            if traceback.tb_next is None or not _is_inner(traceback.tb_next.tb_frame):
+                error.__traceback__ = traceback.tb_next or traceback
+                break
+            traceback = traceback.tb_next
+        error = error.__cause__ or error.__context__
+
+
+def _is_inner(frame: FrameType) -> bool:
+    """Return whether a frame is of this package, or of what it calls with a user's function."""
+    return frame.f_code.co_filename.startswith(_INNER)
 
 
 def _is_cleared(frame: FrameType) -> bool:

@@ -128,6 +128,7 @@ class Optimizer(Profiling, StaticHelpers):
             Whatever ``fun``, ``jac`` or a callback raises, Ctrl-C included; its attribute
             ``optimizer_result`` holds the result so far.
         """
+        __tracebackhide__ = True
         further = {"constraints": constraints, "hess": hess, "hessp": hessp}
         given = dict(settings)
         if self._effective_settings(given).get("maximize"):
@@ -290,6 +291,7 @@ class Optimizer(Profiling, StaticHelpers):
         >>> [result.x.round(3).tolist() for result in results]
         [[1.0, 1.0], [-1.0, 1.0], [1.0, 1.0]]
         """
+        __tracebackhide__ = True
         given = dict(settings)
         scale = self._scale(given)
         nested = starts_in(X0, scale)

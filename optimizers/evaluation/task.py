@@ -21,10 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizers.errors import (
+    IN_WORKER,
     EvaluationError,
     InvalidInputError,
     InvalidValueError,
     MissingExtraError,
+    show_user_first,
     words_of,
 )
 from optimizers.evaluation.answers import (
@@ -264,7 +266,8 @@ def _portable(error: Failure | None) -> Failure | None:
     """Return an error that survives the way home, with the worker's traceback as a note."""
     if error is None:
         return None
-    note = "In the worker:\n" + "".join(traceback.format_exception(error)).rstrip()
+    show_user_first(error)
+    note = f"{IN_WORKER}\n" + "".join(traceback.format_exception(error)).rstrip()
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:  # whatever an error of the user's does when it is pickled

@@ -30,6 +30,7 @@ def execute_recorded(
 
     ``header`` says which run it is, ``check`` what is done where its functions are others.
     """
+    __tracebackhide__ = True
     problem, inner = run.problem, run.waves.evaluator
     how: dict[str, Any] = {"seed": run.questions.seed, "rejects": run.penalizes}
     recorder = opened(journal, check, header, problem, inner, **how)

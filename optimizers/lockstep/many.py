@@ -33,6 +33,7 @@ def minimize_many(
     on_error: str,
 ) -> OptimizerResults:
     """Minimize from many starts; see :meth:`Optimizer.minimize_many`."""
+    __tracebackhide__ = True
     if not (isinstance(on_error, str) and on_error in ("return", "raise")):
         raise OptionError(f"on_error is {on_error!r}, expected 'return' or 'raise'.")
     problems = [replace(problem, x0=start) for start in inside_all(starts, problem)]
@@ -44,6 +45,7 @@ def run_all(
     shared: Together, members: list[Member], effective: dict[str, Any], on_error: str = "return"
 ) -> OptimizerResults:
     """Run members to their ends and return their results, or raise what ended them."""
+    __tracebackhide__ = True
     shared.bar.expect(sum(member.run.budget.limit for member in members))
     lockstep = LockStep(shared.evaluator, timeout=effective.get("timeout"))
     for _ in lockstep.ended(members):

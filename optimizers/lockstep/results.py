@@ -8,7 +8,7 @@ import numpy as np
 from typing_extensions import override
 
 from optimizers._html import Reported
-from optimizers.errors import release
+from optimizers.errors import release, show_user_first
 from optimizers.lockstep.lockstep import LockStep
 from optimizers.result import OptimizerResult, replayed_words
 from optimizers.run.memory import FEASIBLE
@@ -125,6 +125,7 @@ def raise_if_ended(
     lockstep: LockStep, results: Sequence[OptimizerResult], effective: dict[str, Any]
 ) -> None:
     """Raise what ended all runs, unless it is Ctrl-C and the results are wanted instead."""
+    __tracebackhide__ = True
     error, lockstep.error = lockstep.error, None
     release(error)
     for result in results:
@@ -142,6 +143,7 @@ def raise_with(error: BaseException, results: Sequence[OptimizerResult]) -> NoRe
 
     Those that it ended hold a copy: in a circle, it would keep the objective alive.
     """
+    __tracebackhide__ = True
     copy = _copied(error)
     for result in results:
         if result.get("error") is error:
@@ -154,6 +156,7 @@ def raise_with(error: BaseException, results: Sequence[OptimizerResult]) -> NoRe
                 f"{len(results)} runs ended with it; their results so far are in this exception's "
                 "attribute 'optimizer_results'."
             )
+        show_user_first(error)
         raise error
     finally:
         del error, copy  # whose tracebacks have this frame

@@ -228,6 +228,7 @@ def multistart(
     >>> found.stop.name, found.nfev <= 5000
     ('AGREED', True)
     """
+    __tracebackhide__ = True
     whole(1)("budget", budget)
     whole(1)("slots", slots)
     number(0, 1, "[)")("tolerance", tolerance)

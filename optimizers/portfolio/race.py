@@ -108,6 +108,7 @@ def race(
          LBFGSB         1     9    2       3  gradient
     NELDER_MEAD ...
     """
+    __tracebackhide__ = True
     settings = dict(settings)
     if budget is not None:
         if settings.get("maxfun") is not None:

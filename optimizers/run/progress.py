@@ -1,7 +1,8 @@
 """Progress: a bar of the points evaluated, of one run or of many together."""
 
+import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any, TextIO
 
@@ -119,15 +120,16 @@ class Bar:
         #: What hears of evaluations.
         self.listeners = () if self._progress is None else (self._progress.on_evaluation,)
 
-    def around(self, call: Callable[[], OptimizerResult]) -> OptimizerResult:
-        """Return what a call returns, shown until its end whatever ends it."""
+    @contextlib.contextmanager
+    def around(self) -> Iterator[list[OptimizerResult]]:
+        """Yield a list for a run's result; the end is shown whatever it is."""
+        results = list[OptimizerResult]()
         try:
-            result = call()
+            yield results
         except BaseException as error:
             self.end(type(error).__name__, getattr(error, "optimizer_result", None))
             raise
-        self.end(result.stop.value, result)
-        return result
+        self.end(results[0].stop.value, *results)
 
     def expect(self, limit: float) -> None:
         """Show the budget."""

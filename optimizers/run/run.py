@@ -12,7 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 
 from optimizers._types import Array
-from optimizers.errors import release
+from optimizers.errors import release, show_user_first
 from optimizers.evaluation.evaluator import Evaluator
 from optimizers.gradients.source import GradientSource
 from optimizers.problem.problem import Problem
@@ -338,6 +338,7 @@ class Run:
         Returns what it ended on, or the best point when it was stopped. What a user function
         raised comes out with the result so far in its attribute ``optimizer_result``, and a note.
         """
+        __tracebackhide__ = True
         try:
             try:
                 return self._shown(self._finished(solve(self)))
@@ -350,6 +351,7 @@ class Run:
             reason = StopReason.INTERRUPTED if _is_interrupt(error) else StopReason.FAILED
             attach(error, self.stopped(reason, is_broken=True))
             release(error)
+            show_user_first(error)
             raise
         finally:
             self.waves.evaluator.close()

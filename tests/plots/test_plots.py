@@ -1,5 +1,6 @@
 import base64
 import pickle
+import re
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -230,7 +231,7 @@ def test_a_fit_shows_its_residuals_and_the_model_through_the_data(tmp_path):
         plots.residuals(recorded()[1])
 
 
-def test_pictures_show_as_the_last_line_of_a_cell():
+def test_a_notebook_shows_pictures_and_of_errors_the_users_frames():
     pytest.importorskip("matplotlib", reason="needs the extra: plot")
     nbformat = pytest.importorskip("nbformat", reason="needs the extra: notebook")
     nbclient = pytest.importorskip("nbclient", reason="needs the extra: notebook")
@@ -240,11 +241,20 @@ def test_pictures_show_as_the_last_line_of_a_cell():
         "r = LBFGSB().minimize(lambda x: x @ x, [3.0, 4.0], callback=h)",
         "plots.convergence(r)",
         "plot_convergence(h)",
+        "def fun(x):\n    raise LookupError('mine')\nLBFGSB().minimize(fun, [1.0])",
     ]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
-    nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
-    for cell in notebook.cells[1:]:
+    nbclient.NotebookClient(
+        notebook, timeout=120, kernel_name="python3", allow_errors=True
+    ).execute()
+    for cell in notebook.cells[1:3]:
         (output,) = cell.outputs
         png = base64.b64decode(output["data"]["image/png"])
         assert png.startswith(b"\x89PNG")
         assert len(png) > 5000
+    (error,) = notebook.cells[3].outputs
+    assert error["ename"] == "LookupError"
+    text = re.sub(r"\x1b\[[\d;]*m", "", "\n".join(error["traceback"]))
+    assert "raise LookupError('mine')" in text
+    assert "skipping hidden" in text
+    assert "optimizer.py" not in text
