@@ -1,5 +1,6 @@
 """What a run ends with: the result and the reason for stopping."""
 
+import html
 from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any, NamedTuple, Self
@@ -8,7 +9,7 @@ import numpy as np
 from scipy.optimize import OptimizeResult
 from typing_extensions import override
 
-from optimizers._html import Reported
+from optimizers._shown import Reported, short, shown, table
 from optimizers._types import Array, Objective
 from optimizers.covariance import STATISTICS, errors, quantile
 from optimizers.errors import InvalidInputError
@@ -75,6 +76,9 @@ class Best(NamedTuple):
 
     x: Any
     fun: float
+
+    def __repr__(self) -> str:
+        return short(self)
 
 
 class OptimizerResult(OptimizeResult, Reported):  # type: ignore[misc]  # SciPy is untyped
@@ -285,6 +289,13 @@ class OptimizerResult(OptimizeResult, Reported):  # type: ignore[misc]  # SciPy 
         width = max(map(len, self))
         return "\n".join(f"{name:>{width}}: {_shown(value)}" for name, value in self.items())
 
+    def _repr_html_(self) -> str:
+        if not self:
+            return f"<p>{type(self).__name__}()</p>"
+        stop, verdict = self.get("stop"), "Converged" if self.get("success") else "Stopped"
+        words = "" if stop is None else f"<p><b>{verdict}</b>: {html.escape(stop.sentence)}.</p>"
+        return words + table((), [(name, _shown(value)) for name, value in self.items()])
+
     def to_dict(self) -> dict[str, Any]:
         """Return the result as a dict that :func:`json.dumps` takes.
 
@@ -346,10 +357,8 @@ def _shown(value: object) -> str:
     if isinstance(value, StopReason):
         return f"{value.name} ({value.sentence})"
     if isinstance(value, Best):
-        return f"fun={value.fun!r} at x={_shown(value.x)}"
-    if isinstance(value, np.ndarray):
-        return np.array2string(value, precision=6, threshold=20).replace("\n", "")
-    return str(value)
+        return f"fun={value.fun!r} at x={shown(value.x)}"
+    return shown(value)
 
 
 def _from_json(value: object) -> object:

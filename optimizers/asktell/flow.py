@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from optimizers._shown import short
 from optimizers._types import Array
 from optimizers.asktell.messages import AskData
 from optimizers.evaluation.answers import own_jacobian
@@ -44,6 +45,8 @@ class Step:
     jac: Array | None = None
     extra: dict[str, Any] = field(default_factory=dict)
     estimate: float | None = None
+
+    __repr__ = short
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +94,8 @@ class Told:
     errors: Array | None = None
     residuals: Array | None = None
     jacobian: Any = None
+
+    __repr__ = short
 
 
 #: What an algorithm is: it yields questions and the ends of iterations, and is sent the answers.

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from optimizers._shown import short
 from optimizers._types import Array
 from optimizers.errors import InvalidInputError
 from optimizers.evaluation.answers import (
@@ -45,6 +46,8 @@ class AskData:
     x_jac: Any = None
     id: int = 0
 
+    __repr__ = short
+
 
 @dataclass(frozen=True, eq=False)
 class TellData:
@@ -66,6 +69,8 @@ class TellData:
     eval_fun: Any = None
     eval_jac: Any = None
     rows: Sequence[int] | None = None
+
+    __repr__ = short
 
 
 class CheckedTell(NamedTuple):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+from optimizers._shown import short
 from optimizers.asktell.drivers import SolverDriver
 from optimizers.asktell.messages import AskData, CheckedTell, PendingAsk, TellData
 from optimizers.asktell.replay import Log, Progress, ReplayedObserver
@@ -40,6 +41,8 @@ class OptimizerState:
     njev: int
     nit: int
 
+    __repr__ = short
+
 
 class Stepper:
     """A run that stands still until it is told what it asks; made by :meth:`Optimizer.stepper`.
@@ -67,6 +70,11 @@ class Stepper:
         self._count = 0
         # A stepper that is dropped leaves no thread.
         self._finalizer = weakref.finalize(self, driver.close)
+
+    def __repr__(self) -> str:
+        state = self.state
+        words = "ended" if self._is_over else "under way"
+        return f"<Stepper {words}: {state.nfev} points told, {state.nit} iterations>"
 
     def _advance(self) -> None:
         last, self._question = self._question, None

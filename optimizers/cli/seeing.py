@@ -7,7 +7,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from optimizers._html import number
+from optimizers._shown import number
 from optimizers.errors import MissingExtraError
 from optimizers.journal import Recording, load
 from optimizers.report import write

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from typing_extensions import override
 
+from optimizers._shown import short
 from optimizers._types import Array
 from optimizers.evaluation.answers import values_of
 from optimizers.evaluation.evaluator import Evaluator, Part
@@ -51,6 +52,9 @@ class Evaluated(NamedTuple):
     began: float
     ended: float
     worker: str
+
+    def __repr__(self) -> str:
+        return short(self)
 
 
 #: Is told of each evaluation.

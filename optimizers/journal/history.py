@@ -3,13 +3,15 @@
 import functools
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
-from optimizers._html import Reported
+from optimizers._shown import Tabled, shown
 from optimizers._types import Array
 from optimizers.errors import JournalError
 from optimizers.journal.contents import JournalContents, read
@@ -20,8 +22,8 @@ from optimizers.journal.study import study_of
 from optimizers.result import Best, OptimizerResult, StopReason
 
 
-@dataclass(frozen=True)
-class Recording(Reported):
+@dataclass(frozen=True, repr=False)
+class Recording(Tabled):
     """What is in a journal; what :func:`load` returns.
 
     The arrays have a row for each evaluation of the objective, as they arrived. Probes of the
@@ -48,6 +50,27 @@ class Recording(Reported):
     result: OptimizerResult
     is_finished: bool
     error: str | None = None
+
+    @override
+    def _table(self) -> tuple[str, Sequence[str], list[Sequence[str]]]:
+        many = self.header.get("many", {}).get("function")
+        name = f"{many}: {self.header['optimizer']}" if many else self.header["optimizer"]
+        words = f"not ended; {len(self.records)} records"
+        if self.error is not None:
+            words = f"ended by an error: {self.error}"
+        elif self.is_finished:
+            words = f"ended: {self.result.stop.sentence}"
+        best = self.result.best
+        facts = {
+            "begun": self.header["created"],
+            "variables": self.header["problem"]["n"],
+            "points": len(self.values),
+            "failed": sum(failure is not None for failure in self.failures),
+            "best f(x)": None if best is None else best.fun,
+            "best x": None if best is None else best.x,
+        }
+        rows: list[Sequence[str]] = [(key, shown(value)) for key, value in facts.items()]
+        return f"Recording of {name}, {words}", ("journal", "value"), rows
 
     @functools.cached_property
     def _real_values(self) -> list[Record]:

@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from optimizers._shown import short
 from optimizers._types import Array
 
 #: What was evaluated: ``fun``, ``jac``, both in one call (``jac=True``), ``hess`` or ``hessp``.
@@ -90,6 +91,8 @@ class Record:
     error: float | None = None
     residuals: NDArray[Any] | None = None
     cells: NDArray[np.int64] | None = None
+
+    __repr__ = short
 
     @property
     def run(self) -> int:

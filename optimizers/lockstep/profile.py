@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from typing_extensions import override
 
+from optimizers._shown import as_table
 from optimizers._types import Array
-from optimizers.lockstep.results import OptimizerResults, as_table
+from optimizers.lockstep.results import OptimizerResults
 
 #: An end is found where the profile has risen by what is asked, to this part of its distance.
 _NEAR = 1e-3

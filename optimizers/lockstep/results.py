@@ -7,14 +7,14 @@ from typing import Any, NoReturn, SupportsIndex, overload
 import numpy as np
 from typing_extensions import override
 
-from optimizers._html import Reported
+from optimizers._shown import Tabled
 from optimizers.errors import release, show_user_first
 from optimizers.lockstep.lockstep import LockStep
 from optimizers.result import OptimizerResult, replayed_words
 from optimizers.run.memory import FEASIBLE
 
 
-class OptimizerResults(list[OptimizerResult], Reported):
+class OptimizerResults(Tabled, list[OptimizerResult]):
     """The results of many runs, in the order of their starts.
 
     A result of a run that failed has the attribute ``error``: what ended it, or an equal error if
@@ -73,9 +73,9 @@ class OptimizerResults(list[OptimizerResult], Reported):
         return OptimizerResults(found, self.rounds) if isinstance(key, slice) else found
 
     @override
-    def __repr__(self) -> str:
-        rows = [[str(i), *summary(result)] for i, result in enumerate(self)]
-        return as_table(("run", *SUMMARY), rows)
+    def _table(self) -> tuple[str, Sequence[str], list[Sequence[str]]]:
+        rows: list[Sequence[str]] = [[str(i), *summary(r)] for i, r in enumerate(self)]
+        return "", ("run", *SUMMARY), rows
 
 
 #: The head of :func:`summary`.
@@ -88,16 +88,6 @@ def summary(result: OptimizerResult) -> list[str]:
     stop = f"{result.stop.value}: {type(result.error).__name__}" if "error" in result else None
     nfev = f"{result.nfev}{replayed_words(result)}"
     return [fun, nfev, str(result.nit), stop or result.stop.value]
-
-
-def as_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return lines of text with aligned columns, the last to the left."""
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    lines = []
-    for row in (head, *rows):
-        entries = [f"{entry:>{width}}" for entry, width in zip(row, widths, strict=True)]
-        lines.append("  ".join([*entries[:-1], row[-1]]))
-    return "\n".join(lines)
 
 
 def best_of(results: Iterable[OptimizerResult]) -> OptimizerResult | None:

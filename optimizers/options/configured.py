@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 from typing_extensions import Unpack, override
 
+from optimizers._shown import shown, table
 from optimizers.errors import OptionError, UnknownOptionError, nearest_names
 from optimizers.evaluation.choose import check_workers
 from optimizers.options.settings import (
@@ -211,8 +212,13 @@ class Configured:
 
     @override
     def __repr__(self) -> str:
-        arguments = ", ".join(f"{name}={value!r}" for name, value in self.settings.items())
+        with np.printoptions(threshold=50):
+            arguments = ", ".join(f"{name}={value!r}" for name, value in self.settings.items())
         return f"{type(self).__name__}({arguments})"
+
+    def _repr_html_(self) -> str:
+        rows = [(name, shown(value)) for name, value in self.settings.items()]
+        return f"<p><b>{type(self).__name__}</b></p>{table((), rows)}"
 
 
 def sections_of(cls: type) -> Sections:

@@ -1,27 +1,21 @@
 """Multistart: minima from many starts, as many runs at a time as keep the batches full."""
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from typing_extensions import override
 
-from optimizers._html import Reported
+from optimizers._shown import Tabled, short
 from optimizers._types import Array, BoundsLike, Objective
 from optimizers.errors import InvalidInputError
 from optimizers.gradients.source import Jacobian
 from optimizers.journal.session import together
 from optimizers.lockstep.lockstep import LockStep
 from optimizers.lockstep.many import Members, seeds_from
-from optimizers.lockstep.results import (
-    OptimizerResults,
-    as_table,
-    in_all,
-    raise_if_ended,
-    raise_with,
-)
+from optimizers.lockstep.results import OptimizerResults, in_all, raise_if_ended, raise_with
 from optimizers.optimizer import Optimizer
 from optimizers.options.settings import check_minimizes
 from optimizers.options.table import FLAG, number, whole
@@ -37,8 +31,6 @@ if TYPE_CHECKING:
 _DRAWN = 64
 #: How many runs may fail, if all do, before that is taken for a bug.
 _FAILURES = 8
-#: How many minima are printed.
-_SHOWN = 10
 _SAMPLERS = {"sobol": "Sobol", "halton": "Halton", "lhs": "LatinHypercube"}
 
 
@@ -59,6 +51,8 @@ class Minimum:
     x: Any
     fun: float
     runs: list[int] = field(default_factory=list)
+
+    __repr__ = short
 
     @property
     def count(self) -> int:
@@ -100,7 +94,7 @@ class Minima:
 
 
 @dataclass(eq=False, repr=False)
-class MultistartResult(Reported):
+class MultistartResult(Tabled):
     """What :func:`multistart` found.
 
     Attributes
@@ -134,19 +128,18 @@ class MultistartResult(Reported):
         return self.runs.nreplayed
 
     @override
-    def __repr__(self) -> str:
-        rows = [[f"{m.fun:.8g}", str(m.count), _in_words(m.x)]
-                for m in self.minima[:_SHOWN]]  # fmt: skip
+    def _table(self) -> tuple[str, Sequence[str], list[Sequence[str]]]:
+        rows: list[Sequence[str]] = []
+        for m in self.minima:
+            rows.append([f"{m.fun:.8g}", str(m.count), _in_words(m.x)])
         head = (
             f"{len(self.runs)} runs, {self.nfev} evaluations{replayed_words(self.runs)} in "
             f"{self.runs.rounds} rounds; {self.stop.sentence}"
         )
         if not rows:
             best = None if self.best is None else self.best.fun
-            return f"{head}\nno run converged; best f(x) = {best}"
-        more = len(self.minima) - len(rows)
-        tail = f"\n... and {more} more" if more else ""
-        return f"{head}\n{as_table(('fun', 'count', 'x'), rows)}{tail}"
+            head = f"{head}\nno run converged; best f(x) = {best}"
+        return head, ("fun", "count", "x"), rows
 
 
 def multistart(

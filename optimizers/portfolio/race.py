@@ -1,14 +1,14 @@
 """Race: different optimizers on one problem, in one batch."""
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from typing_extensions import override
 
-from optimizers._html import Reported
+from optimizers._shown import Tabled
 from optimizers._types import ArrayLike, BoundsLike, ConstraintsLike, Objective
 from optimizers.errors import InvalidInputError, OptionError
 from optimizers.evaluation.arguments import value_alone
@@ -20,7 +20,7 @@ from optimizers.journal.session import together
 from optimizers.lockstep.lockstep import Member
 from optimizers.lockstep.many import run_all
 from optimizers.lockstep.member import MemberEvaluator
-from optimizers.lockstep.results import SUMMARY, as_table, best_of, summary
+from optimizers.lockstep.results import SUMMARY, best_of, summary
 from optimizers.optimizer import Optimizer
 from optimizers.options.settings import check_minimizes
 from optimizers.problem.parameters import parameters_of
@@ -32,7 +32,7 @@ from optimizers.support import SupportLevel
 _EVALUATING = ("workers", "eval_timeout", "retries", "hedge")
 
 
-class RaceResults(dict[str, OptimizerResult], Reported):
+class RaceResults(Tabled, dict[str, OptimizerResult]):
     """The results of a race by the names of the optimizers; it prints as a table."""
 
     @property
@@ -47,12 +47,12 @@ class RaceResults(dict[str, OptimizerResult], Reported):
         return best_of(self.values())
 
     @override
-    def __repr__(self) -> str:
-        rows = []
+    def _table(self) -> tuple[str, Sequence[str], list[Sequence[str]]]:
+        rows: list[Sequence[str]] = []
         for name, result in self.items():
             *numbers, stop = summary(result)
             rows.append([name, *numbers, str(result.rounds), stop])
-        return as_table(("optimizer", *SUMMARY[:-1], "rounds", SUMMARY[-1]), rows)
+        return "", ("optimizer", *SUMMARY[:-1], "rounds", SUMMARY[-1]), rows
 
 
 def race(

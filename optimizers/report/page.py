@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from optimizers._html import Reported, number, table
+from optimizers._shown import Reported, number, table
 from optimizers._version import __version__
 from optimizers.errors import InvalidInputError
 from optimizers.journal import Recording, load

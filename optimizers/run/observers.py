@@ -179,6 +179,11 @@ class History:
         self.evaluations: list[Evaluated] = []
         self._left = _KEPT
 
+    def __repr__(self) -> str:
+        counts = f"{len(self._states)} iterations, {len(self.evaluations)} evaluations"
+        values = [e.fun for e in self.evaluations if e.fun == e.fun]
+        return f"<History of {counts}{f', lowest f(x) = {min(values):.8g}' if values else ''}>"
+
     def __call__(self, intermediate_result: OptimizerResult) -> None:
         """Keep this iteration."""
         self._states.append(intermediate_result)

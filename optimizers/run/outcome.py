@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from optimizers._shown import short
 from optimizers._types import Array
 from optimizers.errors import InvalidValueError
 from optimizers.result import StopReason
@@ -41,6 +42,8 @@ class Outcome:
     stop: StopReason
     known: Evaluation | None = None
     nit: int | None = None
+
+    __repr__ = short
 
 
 def outcome_of(raw: Any, n: int) -> Outcome:
