@@ -34,12 +34,10 @@ class Progress:
 
     Examples
     --------
-    >>> import sys
     >>> from optimizers import LBFGSB
-    >>> bar = Progress(file=sys.stdout)
-    >>> result = LBFGSB().minimize(lambda x: x @ x, [3.0, 4.0], maxfun=20, progress=bar)
-    ... # doctest: +SKIP
-      45%|████▌     | 9/20 [00:00<00:00, 9000pt/s, stop: gradient, best: 1.2e-15, waves: 3]
+    >>> fun, x0 = lambda x: x @ x, [3.0, 4.0]
+    >>> result = LBFGSB().minimize(fun, x0, maxfun=20, progress=True)  # doctest: +SKIP
+     45%|████▌     | 9/20 [00:00<00:00, 9000pt/s, stop: gradient, best: 4.2e-17, waves: 3]
     """
 
     def __init__(self, total: int | None = None, file: TextIO | None = None) -> None:
