@@ -26,6 +26,7 @@ MODULES = {
     "optimizers.flow": None,
     "optimizers.plots": None,
     "optimizers.problems": None,
+    "optimizers.report": None,
     "optimizers.testing": None,
 }
 #: What an algorithm needs of ``optimizers.flow``, some of which is defined elsewhere.

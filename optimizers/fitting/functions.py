@@ -150,8 +150,8 @@ def curve_fit(
 ) -> tuple[Any, ...]:
     """Fit a function to data by nonlinear least squares.
 
-    SciPy's function: its arguments, steps and outputs. The classes take :func:`residuals` and have
-    more to tell: see :class:`TRF`.
+    SciPy's function: its arguments, steps and outputs. The classes take
+    :func:`~optimizers.residuals` and have more to tell: see :class:`TRF`.
 
     Parameters
     ----------
