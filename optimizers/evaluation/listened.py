@@ -64,7 +64,8 @@ Listener: TypeAlias = Callable[[Evaluated], Any]
 class ListenedEvaluator(Evaluator):
     """Hands waves on to another evaluator, and tells listeners of each value that comes back.
 
-    ``best`` tells the incumbent's value, where the lowest value need not be that.
+    ``nfev`` tells how many evaluations there were, and ``best`` the incumbent's value, where the
+    lowest value need not be that.
     """
 
     is_listened = True
@@ -73,15 +74,16 @@ class ListenedEvaluator(Evaluator):
         self,
         inner: Evaluator,
         listeners: Sequence[Listener],
+        nfev: Callable[[], int],
         loss: Loss | None = None,
-        nfev: int = 0,
         best: Callable[[], float | None] | None = None,
     ) -> None:
         # Not the base's own: what it would check is checked, and its state is the inner one's.
         self._inner, self._listeners, self._loss = inner, tuple(listeners), loss
         self.facts = inner.facts
-        self._before, self._best_of = nfev - self.facts.started, best
+        self._nfev, self._best_of = nfev, best
         self._waves, self._lowest, self._began = 0, math.inf, time.monotonic()
+        self._is_in_wave = False
 
     @override
     def close(self) -> None:
@@ -90,55 +92,88 @@ class ListenedEvaluator(Evaluator):
     @override
     def answers(self, wave: Wave) -> Generator[Part, None, None]:
         self._waves += 1
-        count, since = self._before + self.facts.started, time.monotonic()
+        count, since = self._nfev(), time.monotonic()
         parts = self._inner.answers(wave)
+        self._is_in_wave = True
         try:
             for block, part, answer in parts:
                 if block.is_real:
-                    self._tell(block, part, answer, count, since)
+                    self._tell_part(block, part, answer, count, since)
                     count += part.stop - part.start
                     since = time.monotonic()
                 yield block, part, answer
         finally:
+            self._is_in_wave = False
             parts.close()
 
-    def _tell(self, block: Block, part: slice, answer: Answer, count: int, since: float) -> None:
+    def heard(self, fun: Callable[..., Any]) -> Callable[..., Any]:
+        """Return an objective that solvers call directly: each call is a wave of its own."""
+
+        def hearing(x: Array) -> Any:
+            if self._is_in_wave:
+                return fun(x)
+            self._waves += 1
+            since, point = time.monotonic(), x.copy()
+            try:
+                raw = fun(x)
+            except Exception as error:
+                self._tell(point, math.nan, error, 0, self._nfev(), since, time.monotonic())
+                raise
+            self._tell(point, _value(raw), None, 0, self._nfev(), since, time.monotonic())
+            return raw
+
+        return hearing
+
+    def _tell_part(
+        self, block: Block, part: slice, answer: Answer, count: int, since: float
+    ) -> None:
         """Tell of the rows of a part; those that one call took are told one after another."""
         rows, runs, facts = part.stop - part.start, list(block.runs), self.facts
         now = time.monotonic()
         seconds = (now - since) / rows if facts.seconds is None else facts.seconds
         for i in range(rows):
-            value, failure = self._value(block, answer, i)
-            if math.isfinite(value):
-                self._lowest = min(self._lowest, value)
-            best = self._lowest if math.isfinite(self._lowest) else None
-            ended = now - self._began - seconds * (rows - i - 1)
-            for listen in self._listeners:
-                listen(
-                    Evaluated(
-                        block.points[part.start + i].copy(),
-                        value,
-                        failure,
-                        runs[part.start + i],
-                        count + i + 1,
-                        self._waves,
-                        best if self._best_of is None else self._best_of(),
-                        ended - seconds,
-                        ended,
-                        facts.worker,
-                    )
-                )
+            value, failure = self._row(block, answer, i)
+            row, ended = part.start + i, now - seconds * (rows - i - 1)
+            point = block.points[row].copy()
+            self._tell(point, value, failure, runs[row], count + i + 1, ended - seconds, ended)
 
-    def _value(self, block: Block, answer: Answer, i: int) -> tuple[float, Failure | None]:
+    def _tell(
+        self,
+        x: Array,
+        value: float,
+        failure: Failure | None,
+        run: int,
+        nfev: int,
+        began: float,
+        ended: float,
+    ) -> None:
+        if value < self._lowest and value > -math.inf:
+            self._lowest = value
+        best = self._lowest if self._lowest < math.inf else None
+        if self._best_of is not None:
+            best = self._best_of()
+        times = began - self._began, ended - self._began
+        who = run, nfev, self._waves, best, *times, self.facts.worker
+        for listen in self._listeners:
+            listen(Evaluated(x, value, failure, *who))
+
+    def _row(self, block: Block, answer: Answer, i: int) -> tuple[float, Failure | None]:
         """Return a row's value, NaN where there is none, and why not."""
         if isinstance(answer, BaseException):
             return math.nan, answer
         if block.kind == "fun":
             return float(values_of(answer[i : i + 1])[0]), None
         try:
-            value = answer[i][0]
             if self._loss is not None:
-                value = self._loss.answer(value, 1, np.float64).item(0)
-            return float(value), None
+                return self._loss.answer(answer[i][0], 1, np.float64).item(0), None
         except Exception:  # of a wrong shape or type: who takes the wave raises that
             return math.nan, None
+        return _value(answer[i]), None
+
+
+def _value(raw: Any) -> float:
+    """Return the value that an objective returned, alone or with something else."""
+    try:
+        return float(raw[0] if isinstance(raw, tuple | list) else raw)
+    except Exception:  # of a wrong shape or type, which who asked raises
+        return math.nan

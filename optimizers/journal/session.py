@@ -139,7 +139,9 @@ def together(
         if listeners:
             best = (lambda: None) if problem.constraints else None
             inner = shared.evaluator
-            shared.evaluator = ListenedEvaluator(inner, listeners, problem.loss, best=best)
+            facts, loss = inner.facts, problem.loss
+            hearing = ListenedEvaluator(inner, listeners, lambda: facts.started, loss, best)
+            shared.evaluator = hearing
         try:
             yield shared
         except BaseException as error:

@@ -43,7 +43,9 @@ def fast_path(
     if not _is_usual(run):
         return _door(run, reuse)
     if not derivatives.is_given:
-        return _forward(run) if reuse == "last" else _door(run, reuse)
+        # Who listens hears of a point and its probes as of one wave.
+        is_single = reuse == "last" and not waves.evaluator.is_listened
+        return _forward(run) if is_single else _door(run, reuse)
     budget, memory = run.budget, run.memory
     fun: Any = problem.fun
     jac: Any = derivatives.jac
@@ -207,9 +209,7 @@ def _is_direct(run: Run) -> bool:
     """Return whether each question is a call or two in this thread, and nobody follows it."""
     derivatives = run.problem.derivatives
     is_vector = isinstance(derivatives, Given) and is_vectorized(derivatives.function)
-    is_followed = run.watch is not None or run.waves.target is not None
-    is_followed = is_followed or run.waves.evaluator.is_listened
-    if is_followed or run.problem.loss is not None:
+    if run.watch is not None or run.problem.loss is not None or run.waves.target is not None:
         return False
     return run.waves.evaluator.facts.is_direct and not is_vector
 

@@ -29,13 +29,16 @@ def listened(shown: Iterable[Listener]) -> Callable[[Solve], Solve]:
             if not listeners:
                 return solve(run)
             evaluator: Evaluator = run.waves.evaluator
+            fun, loss = run.problem.fun, run.problem.loss
             best = (lambda: run.best and run.best.fun) if run.problem.constraints else None
-            hearing = ListenedEvaluator(evaluator, listeners, run.problem.loss, run.nfev, best)
-            run.waves.take_through(hearing)
+            hearing = ListenedEvaluator(evaluator, listeners, lambda: run.nfev, loss, best)
+            # Solvers that call the objective directly go on to.
+            is_direct = evaluator.facts.is_direct and loss is None
+            run.evaluate_by(hearing, hearing.heard(fun) if is_direct else fun)
             try:
                 return solve(run)
             finally:
-                run.waves.take_through(evaluator)
+                run.evaluate_by(evaluator, fun)
 
         return listening
 

@@ -11,7 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
-from optimizers._types import Array
+from optimizers._types import Array, Objective
 from optimizers.errors import release, show_user_first
 from optimizers.evaluation.evaluator import Evaluator
 from optimizers.gradients.source import GradientSource
@@ -302,6 +302,11 @@ class Run:
         """Put other functions, evaluator and seed in the place of the run's, before it begins."""
         self.questions.problem = problem
         self.questions.reseed(seed)
+        self.waves.take_through(evaluator)
+
+    def evaluate_by(self, evaluator: Evaluator, fun: Objective) -> None:
+        """Take waves through another evaluator, and have solvers call this objective directly."""
+        self.questions.problem = replace(self.problem, fun=fun)
         self.waves.take_through(evaluator)
 
     def resume(self, x: Array, fun: float | None, counts: Mapping[str, int]) -> None:
