@@ -192,7 +192,8 @@ def show_user_first(error: BaseException | None) -> None:
             if traceback.tb_next is None and not is_known:
                 break
             if traceback.tb_next is None or not _is_inner(traceback.tb_next.tb_frame):
-                error.__traceback__ = traceback.tb_next or traceback
+                # Not by an assignment, which a class of the user's may refuse.
+                BaseException.with_traceback(error, traceback.tb_next or traceback)
                 break
             traceback = traceback.tb_next
         error = error.__cause__ or error.__context__

@@ -1,5 +1,6 @@
 """The page of a report: one HTML file without references to others, light and dark."""
 
+import contextlib
 import html
 import os
 from collections.abc import Iterator, Sequence
@@ -9,7 +10,7 @@ import numpy as np
 
 from optimizers._shown import Reported, number, table
 from optimizers._version import __version__
-from optimizers.errors import InvalidInputError
+from optimizers.errors import InvalidInputError, OptimizerError
 from optimizers.journal import Recording, load
 from optimizers.journal.header import start_of
 from optimizers.lockstep.results import best_of, summary
@@ -20,6 +21,8 @@ from optimizers.result import OptimizerResult, replayed_words
 
 #: How many lines a table has, and how many failures are shown.
 _LINES, _FAILURES = 200, 30
+#: The head of the table of parameters.
+_PARAMETER = ("name", "start", "end", "standard error", "best point", "lower", "upper", "")
 _STYLE = """
 :root { color-scheme: light dark; --page: #fff; --ink: #1c2230; --quiet: #5d6675; --line: #d9dde4;
   --card: #f5f7fa; --good: #1d7f4e; --stopped: #a85a00; }
@@ -173,7 +176,7 @@ def _tiles(
         best = result.get("best")
         tiles += [("f(x)", number(result.fun)), ("best f(x)", number(best and best.fun))]
         tiles += [("points", f"{result.nfev}{replayed_words(result)}"), ("iterations", result.nit)]
-        tiles += [("gradients", result.njev), ("rejected", result.get("nrejected"))]
+        tiles += [("gradients", result.njev), ("rejected", result.get("nrejected") or None)]
         tiles += [("seconds", number(result.get("elapsed")))]
     else:
         best = best_of(runs.values())
@@ -198,14 +201,28 @@ def _parameters(result: OptimizerResult, header: dict[str, Any], traces: list[Tr
     names = traces[0].names if traces else [f"x[{i}]" for i in range(x.size)]
     start = start_of(header) if "problem" in header else None
     bounds = traces[0].bounds if traces else None
-    rows = []
+    rows, errors = [], _errors(result, x.size)
     for i in range(x.size):
         low, high = (None, None) if bounds is None else bounds[i]
         note = "at its lower bound" if x[i] == low else "at its upper bound" if x[i] == high else ""
         from_start = None if start is None else start[i]
-        values = (from_start, x[i], None if best is None else best.x[i], low, high)
+        values = (from_start, x[i], errors[i], None if best is None else best.x[i], low, high)
         rows.append([names[i], *map(number, values), note])
-    return _cut(("name", "start", "end", "best point", "lower", "upper", ""), rows)
+    return _cut(*_told(_PARAMETER, rows))
+
+
+def _told(head: Sequence[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
+    """Return a table without the columns of which nothing is known."""
+    kept = [i for i in range(len(head)) if any(row[i] not in ("-", "") for row in rows)]
+    return [head[i] for i in kept], [[row[i] for i in kept] for row in rows]
+
+
+def _errors(result: OptimizerResult, n: int) -> Sequence[Any]:
+    """Return the standard errors of a fit's parameters; None where there are none."""
+    if "residuals" in result:
+        with contextlib.suppress(OptimizerError):  # its Jacobian is not known, or does not tell
+            return list(result.errors)
+    return [None] * n
 
 
 def _cut(head: Sequence[str], rows: Sequence[Any], limit: int = _LINES) -> str:

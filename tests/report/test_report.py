@@ -22,6 +22,7 @@ from optimizers import (
     multistart,
     race,
     report,
+    residuals,
 )
 from optimizers.cli import main
 
@@ -187,3 +188,15 @@ def test_many_runs_have_a_table_and_their_pictures(tmp_path):
 def test_what_has_nothing_to_report_is_an_error(tmp_path):
     with pytest.raises(InvalidInputError, match="expected a result"):
         report.write(3, tmp_path / "x.html")
+
+
+def test_a_fit_is_reported_with_its_standard_errors_and_residuals(tmp_path):
+    t = np.linspace(0, 4, 30)
+    y = 2 * np.exp(-t) + 0.01 * np.cos(40 * t)
+    fit = residuals(lambda p: p[0] * np.exp(-p[1] * t) - y)
+    result = LBFGSB().minimize(fit, [1.0, 0.5], callback=History())
+    result.report(tmp_path / "fit.html")
+    words = tables((tmp_path / "fit.html").read_text())
+    assert "Residuals" in words
+    assert f"{result.errors[0]:.8g}" in words
+    assert "lower" not in words
