@@ -1,7 +1,7 @@
 """From opening a journal to its end: for one run, or for many that advance together as one."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -111,6 +111,12 @@ class Together:
     result: list[OptimizerResult | None] = field(default_factory=list)
     #: Why they stopped, in a word or a few.
     reason: str = ""
+
+    def keep_record(self, results: Iterable[OptimizerResult]) -> None:
+        """Let results know of the journal."""
+        for result in results:
+            if self._recorder is not None and result._record is None:
+                result._keep(record=self._recorder.path)
 
     def problem_of(self, run: int, problem: Problem) -> Problem:
         """Return the problem of one of the runs."""

@@ -274,6 +274,7 @@ def multistart(
         if lockstep.stopped is StopReason.FAILED:
             raise_with(next(iter(runs.failures.values())), runs)
         stop = lockstep.stopped or StopReason.MAXFUN
+        shared.keep_record(runs)
         shared.reason = stop.value
         shared.result.append(in_all(runs))
     if parameters is not None:

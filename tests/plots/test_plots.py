@@ -129,6 +129,16 @@ def test_several_runs_are_drawn_by_name_against_what_they_took(by):
         plots.convergence(runs, names=["one"])
 
 
+def test_results_of_many_runs_know_their_journal(tmp_path):
+    pytest.importorskip("matplotlib", reason="needs the extra: plot")
+    starts, journal = [[-1.2, 1.0], [0.5, 0.5], [2.0, 2.0]], tmp_path / "many.jsonl"
+    results = LBFGSB().minimize_many(rosen, starts, journal=journal)
+    ends = [line.get_xydata()[-1].tolist() for line in lines(plots.convergence(results))]
+    assert ends == [[r.nfev, r.best.fun] for r in results]
+    (line,) = lines(plots.convergence(results[1]))
+    assert line.get_xydata()[-1].tolist() == ends[1]
+
+
 def test_many_runs_are_a_band_and_a_median():
     pytest.importorskip("matplotlib", reason="needs the extra: plot")
     results = LBFGSB().minimize_many(

@@ -168,12 +168,14 @@ def test_the_table_has_one_head_and_a_line_for_each_iteration():
     table(state())
     table(state(nit=2, nfev=12, fun=0.1, jac=np.array([0.5, -2.0]), best=Best(np.zeros(2), 0.0625)))
     table(state(nit=3, fun=None))
+    table(state(nit=4, fun=0.25, is_estimate=True))
     head, *lines = out.getvalue().splitlines()
     assert head.split() == ["iter", "evals", "f(x)", "|grad|", "best", "f(x)"]
     assert [line.split() for line in lines] == [
         ["1", "3", "5", "-", "-"],
         ["2", "12", "0.1", "2.000e+00", "0.0625"],
         ["3", "3", "-", "-", "-"],
+        ["4", "3", "~0.25", "-", "-"],
     ]
     assert {len(line) for line in lines} == {len(head)}
 
