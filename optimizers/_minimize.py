@@ -94,6 +94,7 @@ def minimize(  # type: ignore[misc]  # callback, a setting of each run, has SciP
     >>> minimize(lambda x: x @ x, [3.0, 1.0], method="SPSA", options={"maxiter": 5}, seed=1).nit
     5
     """
+    __tracebackhide__ = True
     reason = None
     if method is None:
         method, reason = _choice(fun, x0, bounds, constraints, settings.get("noise"))
