@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-#: How many characters a value has, and how many lines a table.
-_LONG, LINES = 300, 20
+#: How many characters a value has.
+_LONG = 300
 
 
 def shown(value: object) -> str:
@@ -99,22 +99,28 @@ class Reported:
 class Tabled(Reported):
     """What prints as a table, and shows as one in a notebook."""
 
+    #: How many lines are shown.
+    _lines = 20
+
     def _table(self) -> tuple[str, Sequence[str], list[Sequence[str]]]:
         """Return what is above the table, its head and its rows."""
         raise NotImplementedError
 
     def __repr__(self) -> str:
         above, head, rows = self._table()
-        parts = [above, as_table(head, rows[:LINES]) if rows or not above else "", self._more(rows)]
+        parts = [
+            above,
+            as_table(head, rows[: self._lines]) if rows or not above else "",
+            self._more(rows),
+        ]
         return "\n".join(part for part in parts if part)
 
     def _repr_html_(self) -> str:
         above, head, rows = self._table()
         words = "".join(f"<p>{html.escape(line)}</p>" for line in above.splitlines())
-        below = table(head, rows[:LINES]) if rows or not above else ""
+        below = table(head, rows[: self._lines]) if rows or not above else ""
         return words + below + html.escape(self._more(rows))
 
-    @staticmethod
-    def _more(rows: Sequence[Any]) -> str:
-        more = len(rows) - LINES
+    def _more(self, rows: Sequence[Any]) -> str:
+        more = len(rows) - self._lines
         return f"... and {more} more" if more > 0 else ""

@@ -108,6 +108,8 @@ class MultistartResult(Tabled):
         Why no further run was started: ``MAXFUN``, ``TIMEOUT``, ``AGREED`` or ``INTERRUPTED``.
     """
 
+    _lines = 10
+
     minima: list[Minimum]
     runs: OptimizerResults
     stop: StopReason
