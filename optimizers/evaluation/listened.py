@@ -77,11 +77,12 @@ class ListenedEvaluator(Evaluator):
         nfev: Callable[[], int],
         loss: Loss | None = None,
         best: Callable[[], float | None] | None = None,
+        sign: float = 1.0,
     ) -> None:
         # Not the base's own: what it would check is checked, and its state is the inner one's.
         self._inner, self._listeners, self._loss = inner, tuple(listeners), loss
         self.facts = inner.facts
-        self._nfev, self._best_of = nfev, best
+        self._nfev, self._best_of, self._sign = nfev, best, sign
         self._waves, self._lowest, self._began = 0, math.inf, time.monotonic()
         self._is_in_wave = False
 
@@ -152,10 +153,12 @@ class ListenedEvaluator(Evaluator):
         best = self._lowest if self._lowest < math.inf else None
         if self._best_of is not None:
             best = self._best_of()
+        # As the user has it, who may maximize.
+        best = None if best is None else self._sign * best
         times = began - self._began, ended - self._began
         who = run, nfev, self._waves, best, *times, self.facts.worker
         for listen in self._listeners:
-            listen(Evaluated(x, value, failure, *who))
+            listen(Evaluated(x, self._sign * value, failure, *who))
 
     def _row(self, block: Block, answer: Answer, i: int) -> tuple[float, Failure | None]:
         """Return a row's value, NaN where there is none, and why not."""

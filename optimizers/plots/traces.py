@@ -142,7 +142,7 @@ def _of_history(history: History) -> list[Trace]:
 
 
 def _trace(name: str, own: list[Evaluated], states: list[OptimizerResult]) -> Trace:
-    n = max([e.x.size for e in own] + [s.x.size for s in states], default=0)
+    n = max([e.x.size for e in own] + [s.x_flat.size for s in states], default=0)
     points = np.full((len(own), n), math.nan)
     for row, e in enumerate(own):
         points[row] = e.x if e.x.size else math.nan
@@ -156,7 +156,7 @@ def _trace(name: str, own: list[Evaluated], states: list[OptimizerResult]) -> Tr
         [e.worker for e in own],
         [None if e.failure is None else str(e.failure) for e in own],
         np.array([s.nfev for s in states], np.int64),
-        np.array([s.x for s in states], np.float64).reshape(-1, n),
+        np.array([s.x_flat for s in states], np.float64).reshape(-1, n),
         np.array([math.nan if s.fun is None else s.fun for s in states], np.float64),
         np.array([s.get("is_estimate", False) for s in states], np.bool_),
     )

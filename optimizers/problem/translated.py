@@ -151,9 +151,16 @@ class Shown:
     def __init__(self, observe: Any, parameters: Parameters) -> None:
         self._observe, self._parameters = observe, parameters
         self.wants_value = getattr(observe, "wants_value", False)
-        on_run_end = getattr(observe, "on_run_end", None)
+        on_run_end, listen = (getattr(observe, n, None) for n in ("on_run_end", "on_evaluation"))
         if on_run_end is not None:
-            self.on_run_end = lambda result: on_run_end(parameters.result(result))
+            self.on_run_end = lambda result: self._end(on_run_end, result)
+        if listen is not None:
+            self.on_evaluation = lambda told: listen(told._replace(x=parameters.free(told.x)))
+
+    def _end(self, on_run_end: Callable[[OptimizerResult], Any], result: OptimizerResult) -> None:
+        found = self._parameters.result(result)
+        on_run_end(found)
+        result._keep(record=found._record)  # a history that the callback is
 
     def __call__(self, state: OptimizerResult) -> bool:
         """Show the state of an iteration."""

@@ -197,16 +197,20 @@ def _tiles(
 
 
 def _parameters(result: OptimizerResult, header: dict[str, Any], traces: list[Trace]) -> str:
-    x, best = np.ravel(result.x), result.get("best")
-    names = traces[0].names if traces else [f"x[{i}]" for i in range(x.size)]
-    start = start_of(header) if "problem" in header else None
-    bounds = traces[0].bounds if traces else None
+    x, best, is_vector = np.ravel(result.x_flat), result.get("best"), "x_flat" not in result
+    best_x = np.ravel(best.x) if best is not None and is_vector else None
+    # Of what is in a structure, a header has the vector that was searched, which may be scaled.
+    names = result.get("names") or (
+        traces[0].names if traces else [f"x[{k}]" for k in range(x.size)]
+    )
+    start = start_of(header) if is_vector and "problem" in header else None
+    bounds = traces[0].bounds if traces and is_vector else None
     rows, errors = [], _errors(result, x.size)
     for i in range(x.size):
         low, high = (None, None) if bounds is None else bounds[i]
         note = "at its lower bound" if x[i] == low else "at its upper bound" if x[i] == high else ""
         from_start = None if start is None else start[i]
-        values = (from_start, x[i], errors[i], None if best is None else best.x[i], low, high)
+        values = (from_start, x[i], errors[i], None if best_x is None else best_x[i], low, high)
         rows.append([names[i], *map(number, values), note])
     return _cut(*_told(_PARAMETER, rows))
 

@@ -31,7 +31,8 @@ def listened(shown: Iterable[Listener]) -> Callable[[Solve], Solve]:
             evaluator: Evaluator = run.waves.evaluator
             fun, loss = run.problem.fun, run.problem.loss
             best = (lambda: run.best and run.best.fun) if run.problem.constraints else None
-            hearing = ListenedEvaluator(evaluator, listeners, lambda: run.nfev, loss, best)
+            how = (lambda: run.nfev), loss, best, run.problem.sign
+            hearing = ListenedEvaluator(evaluator, listeners, *how)
             # Solvers that call the objective directly go on to.
             is_direct = evaluator.facts.is_direct and loss is None
             run.evaluate_by(hearing, hearing.heard(fun) if is_direct else fun)

@@ -70,7 +70,7 @@ class Progress:
         self._counts[result.get("run", 0)] = result.nfev
         best = result.get("best")
         if best is not None and not result.get("maxcv"):
-            self._best = min(self._best, best.fun)
+            self._best = best.fun if math.isinf(self._best) else self._best
         self._move(sum(self._counts.values()))
 
     def expect(self, limit: float) -> None:

@@ -200,3 +200,21 @@ def test_a_fit_is_reported_with_its_standard_errors_and_residuals(tmp_path):
     assert "Residuals" in words
     assert f"{result.errors[0]:.8g}" in words
     assert "lower" not in words
+
+
+def test_variables_in_a_structure_have_their_names(tmp_path):
+    history = History()
+    start = {"depth": 0.0, "angles": np.zeros(2)}
+    result = LBFGSB().minimize(
+        lambda p: float((p["depth"] - 1) ** 2 + p["angles"] @ p["angles"]), start, callback=history
+    )
+    result.report(tmp_path / "run.html")
+    assert "angles[1]" in (tmp_path / "run.html").read_text()
+    assert history.evaluations[0].x.tolist() == [0.0, 0.0, 0.0]
+
+
+def test_a_maximum_is_reported_as_the_user_has_it(tmp_path):
+    history = History()
+    LBFGSB().minimize(lambda x: float(-(x @ x) - 3), [1.0], maximize=True, callback=history)
+    assert history.evaluations[0].fun == -4.0
+    assert history.evaluations[-1].best == max(e.fun for e in history.evaluations)
