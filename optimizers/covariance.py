@@ -17,6 +17,8 @@ from optimizers.errors import InvalidInputError, warn_user
 _EPS = float(np.finfo(np.float64).eps)
 #: A variable is not determined if directions that nothing is known of have this part in it.
 _PART = 1e-6
+#: How many times the error of a Jacobian a singular value is more than, if it is one.
+_TIMES = 10.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +126,7 @@ def covariance(fit: Mapping[str, Any], *, absolute_sigma: bool = False) -> Array
     jacobian = as_dense(fit["jacobian"])[:, free]
     if weights is not None:
         jacobian = jacobian * np.sqrt(weights)[:, np.newaxis]
-    inverse = covariance_of_jacobian(jacobian)
+    inverse = covariance_of_jacobian(jacobian, fit.get("jacobian_error", 0.0))
     lost = free[np.isnan(np.diag(inverse))].tolist()
     if lost:
         warn_user(f"The Jacobian is singular: the data do not determine x{lost} (NaN).")
@@ -143,12 +145,16 @@ STATISTICS: dict[str, Callable[[Mapping[str, Any]], Any]] = {
 }
 
 
-def covariance_of_jacobian(jacobian: Any) -> Array:
-    """Return the inverse of J'J, shape (n, n), by the singular values of J with scaled columns."""
+def covariance_of_jacobian(jacobian: Any, error: float = 0.0) -> Array:
+    """Return the inverse of J'J, shape (n, n), by the singular values of J with scaled columns.
+
+    Of differences, those next to their relative ``error`` are taken for zero too.
+    """
     matrix = as_dense(jacobian)
     size = _one_for_zero(np.linalg.norm(matrix, axis=0))
     _, values, vectors = np.linalg.svd(matrix / size, full_matrices=False)
-    known = values > _EPS * max(matrix.shape) * values.max(initial=0.0)
+    least = max(_EPS * max(matrix.shape), _TIMES * error)
+    known = values > least * values.max(initial=0.0)
     return _inverse(values[known] ** 2, vectors[known], size)
 
 

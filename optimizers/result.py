@@ -133,6 +133,9 @@ class OptimizerResult(OptimizeResult, Reported):  # type: ignore[misc]  # SciPy 
     noise : float
         The standard deviation of the objective's noise where the run ended; only where the
         setting ``noise`` is used.
+    jacobian_error : float
+        About by how much the entries of ``jacobian`` err, relative to their size; only where they
+        are of differences or another gradient source.
     weights : ndarray of float64, shape (m,)
         What a loss makes of the residuals: the weights of their squares in the Gauss-Newton
         Hessian; only where there is one.

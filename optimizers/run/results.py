@@ -9,6 +9,7 @@ import numpy as np
 from optimizers._types import Array
 from optimizers.evaluation.answers import own_jacobian
 from optimizers.evaluation.losses import Loss
+from optimizers.problem.derivatives import source_of
 from optimizers.problem.problem import Problem
 from optimizers.result import Best, OptimizerResult, StopReason, replayed_words
 from optimizers.run.budget import Budget
@@ -67,9 +68,11 @@ def with_gradient(loss: Loss | None, known: Evaluation | None) -> Evaluation | N
 def _fit(problem: Problem, at: Evaluation | None) -> dict[str, Any]:
     """Return what is known of the residuals at a point, and what else their statistics need."""
     residuals, jacobian = (None, None) if at is None else (at.residuals, at.jacobian)
-    fit = {"residuals": own_jacobian(residuals), "jacobian": own_jacobian(jacobian)}
+    fit: dict[str, Any] = {"residuals": own_jacobian(residuals), "jacobian": own_jacobian(jacobian)}
     if residuals is not None and not (problem.loss is None or problem.loss.is_linear):
         fit["weights"] = problem.loss.curvature(residuals)
+    if jacobian is not None and not problem.derivatives.is_given:
+        fit["jacobian_error"] = source_of(problem.derivatives).relative_error()
     if problem.lower is not None and (problem.lower == problem.upper).any():
         fit["fixed"] = problem.lower == problem.upper
     return fit

@@ -200,3 +200,14 @@ def test_errors_are_those_that_nist_certifies(fit):
     digits = 3 if fit.name == "Lanczos1" else 5
     assert result.errors == pytest.approx(np.array(fit.deviations), rel=0.5 * 10.0**-digits)
     assert result.dof == len(fit.y) - fit.n
+
+
+@pytest.mark.parametrize("jac", [None, "3-point"])
+def test_variables_that_depend_on_each_other_have_no_errors(jac):
+    times = np.linspace(0, 1, 20)
+    data = 2 * np.exp(-1.3 * times) + 0.01 * np.sin(40 * times)
+    fun = residuals(lambda x: x[0] * x[1] * np.exp(-x[2] * times) - data)
+    result = TRF().minimize(fun, [1.0, 1.0, 1.0], jac)
+    with pytest.warns(OptimizerWarning, match=r"do not determine x\[0, 1\]"):
+        errors = result.errors
+    assert np.isnan(errors).tolist() == [True, True, False]
