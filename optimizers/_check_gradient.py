@@ -1,7 +1,7 @@
 """check_gradient: whether a gradient is that of its objective."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -58,7 +58,7 @@ class GradientCheck:
     order: Any
     ok: bool
     nfev: int
-    names: Sequence[str] | None = None
+    names: Sequence[str] | None = field(default=None, kw_only=True)
 
     @override
     def __repr__(self) -> str:
@@ -138,7 +138,7 @@ def check_gradient(
     value = np.nan if result.fun is None else result.fun
     columns = found.given, found.estimated, found.error
     names = result.get("labels")
-    return GradientCheck(result.x_flat, value, *columns, order, is_ok, result.nfev, names)
+    return GradientCheck(result.x_flat, value, *columns, order, is_ok, result.nfev, names=names)
 
 
 class _Comparison(Optimizer):
