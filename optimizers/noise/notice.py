@@ -136,7 +136,8 @@ def _unless_falling(run: Run, outcome: Outcome) -> Outcome:
 def _with_gradient(run: Run, outcome: Outcome) -> Outcome:
     """Return an end that stalls on a slope as a failure, with the words, if the slope is wrong."""
     known = outcome.known
-    if known is None or known.jac is None or outcome.stop not in _STALLS:
+    is_stalled = not outcome.success and outcome.stop in _STALLS
+    if known is None or known.jac is None or not is_stalled:
         return outcome
     if outcome.success and run.problem.constraints:  # which hold an end on a slope
         return outcome

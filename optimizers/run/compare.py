@@ -16,7 +16,9 @@ _SCHEMES = Differences("3-point", richardson=True), Differences("3-point")
 #: A gradient may be off by so many times the error of the differences,
 _ERRORS = 10.0
 #: and by this part of its largest component; along a line by this part, and by so many roundings.
-_PART, _OFF, _ROUNDINGS = 1e-6, 0.05, 1e3
+_PART, _OFF, _ROUNDINGS = 1e-6, 0.5, 1e3
+#: How much shorter the second step along the gradient is.
+_SHORTER = 0.01
 #: Up to so many points are asked to name the component of a gradient that led a run astray.
 _AFFORDABLE = 600
 
@@ -78,7 +80,7 @@ def _stencils(run: Run, x: Array) -> list[Plan]:
 def disagreement(run: Run, known: Evaluation) -> str | None:
     """Return in words how a gradient of the user's disagrees with values; None if it does not.
 
-    Two points along the gradient tell, and if these do not agree, those that name a component.
+    Four points along the gradient tell, and if these do not agree, those that name a component.
     """
     problem, slope = run.problem, known.jac
     if slope is None or not problem.derivatives.is_given or not slope.any():
@@ -86,18 +88,23 @@ def disagreement(run: Run, known: Evaluation) -> str | None:
     with np.errstate(all="ignore"):
         size = np.maximum(1.0, np.abs(known.x))
         step = EPS ** (1 / 3) * size * slope / np.max(np.abs(slope))
-        ends = np.array([problem.clip(known.x - step), problem.clip(known.x + step)])
-        low, high = run.probe(ends).tolist()
-        promised = float(slope @ (ends[1] - ends[0]))
-        off = abs(high - low - promised)
-    limit = _OFF * abs(promised) + _ROUNDINGS * max(run.precision, EPS) * abs(known.fun)
-    if not limit < off < np.inf:
+        steps = np.array([step, _SHORTER * step])
+        low, high = (
+            np.array([problem.clip(known.x + p) for p in side]) for side in (-steps, steps)
+        )
+        values = run.probe(np.concatenate([low, high]))
+        promised = (high - low) @ slope
+        off = np.abs(values[2:] - values[:2] - promised)
+    limit = _OFF * np.abs(promised) + _ROUNDINGS * max(run.precision, EPS) * abs(known.fun)
+    if not ((limit < off) & (off < np.inf)).all():
         return None
     words = "The gradient disagrees with the values"
     if 6 * problem.n > min(_AFFORDABLE, run.budget.left):
         return f"{words}: check_gradient(fun, jac, x) tells where."
     found = _compared(run, known, [], None)
     worst = int(found.excess.argmax())
+    if found.excess[worst] <= 1:  # the line was too curved to tell
+        return None
     return (
         f"{words}: component {worst} is {found.given[worst]:.6g}, and differences say "
         f"{found.estimated[worst]:.6g}; check_gradient(fun, jac, x) tells more."

@@ -62,8 +62,12 @@ def test_serial_runs_take_the_same_points_to_the_last_bit(
         # SciPy evaluates TNC's last point once more, in case it is "out of sync".
         again = expected_points.pop()
         assert any(np.array_equal(again, point) for point in points)
-    assert len(points) == len(expected_points) == result.nfev
-    assert np.array_equal(points, expected_points)
+    # A run that stalls on a slope looks at four points beside it, whether its gradient is right.
+    looks = len(points) - len(expected_points)
+    assert looks == 0 or (looks == 4 and result.stop in (StopReason.NO_PROGRESS, StopReason.FUN))
+    assert not (looks and result.success)
+    assert len(points) == result.nfev
+    assert np.array_equal(points[: len(expected_points)], expected_points)
     if result.stop is StopReason.MAXFUN and result.fun < expected.fun:
         # A run that its own limit ends is on its best point.
         assert np.array_equal(result.x, result.best.x)
