@@ -52,8 +52,8 @@ class Fit:
             raise InvalidInputError("fun is not marked by residuals, as that of the result was.")
         if not absolute_sigma and result.dof <= 0:
             raise InvalidInputError(
-                f"There are {result.dof} residuals more than variables: their scatter tells "
-                "nothing. Divide them by the standard deviations of the data, and give "
+                "There are no more residuals than free variables: their scatter tells nothing. "
+                "Divide them by the standard deviations of the data, and give "
                 "absolute_sigma=True."
             )
         z = quantile(level, np.inf if absolute_sigma else result.dof)
@@ -67,6 +67,11 @@ class Fit:
         lower, upper = problem.box
         errors = np.sqrt(np.diag(self.covariance))
         can = (lower < upper) & np.isfinite(errors) & (errors > 0)
+        if variables is None and np.isnan(errors).all():
+            raise InvalidInputError(
+                "No variable has an error by covariance, a warning says why: there is no profile. "
+                "Where the Jacobian is not known, profile(fun, error_bars(result, fun)) has them."
+            )
         if variables is None:
             return [int(i) for i in np.flatnonzero(can)]
         asked = np.atleast_1d(np.asarray(variables, dtype=object)).tolist()
@@ -190,8 +195,9 @@ class Profiling(Composed):
         is_fit = isinstance(result, OptimizerResult) and result.get("residuals") is not None
         if not (is_fit or isinstance(result, ErrorBars)):
             raise InvalidInputError(
-                f"result is {result!r:.200}, expected the result of a minimization of residuals; "
-                "or, for an objective that returns a number, what error_bars(result, fun) returned."
+                f"result is of type {type(result).__name__}, and has no residuals: expected the "
+                "result of a minimization of residuals by an optimizer here; or, for an objective "
+                "that returns a number, what error_bars(result, fun) returned."
             )
         if self._effective_settings(dict(settings)).get("scale") is not None:
             warn_user("scale has no effect on profiles, which begin at a minimum.")

@@ -11,6 +11,7 @@ from scipy.special import ndtri, stdtrit
 
 from optimizers import (
     BFGS,
+    COBYQA,
     LBFGSB,
     NELDER_MEAD,
     TRF,
@@ -237,7 +238,7 @@ def test_a_search_without_gradients_profiles_too():
         ({"level": 2}, InvalidInputError, "level is 2"),
         ({"points": 0}, OptionError, "points is 0"),
         ({"absolute_sigma": 3}, OptionError, "absolute_sigma is 3"),
-        ({"result": {"x": 1}}, InvalidInputError, "result is"),
+        ({"result": {"x": 1}}, InvalidInputError, "result is of type dict, and has no residuals"),
         ({"fun": lambda x: x @ x}, InvalidInputError, "not marked by residuals"),
     ],
 )
@@ -293,3 +294,14 @@ def test_without_residuals_to_spare_the_deviations_of_the_data_are_needed():
         LBFGSB().profile(exact_fit, fit)
     found = LBFGSB().profile(exact_fit, fit, 0, absolute_sigma=True)
     assert found.interval[0] == pytest.approx([1 - 1.959964, 1 + 1.959964], rel=1e-3)
+
+
+def test_where_no_error_is_known_there_is_no_empty_table():
+    found = COBYQA().minimize(decay, [1.0, 1.0, 1.0])
+    advice = r"profile\(fun, error_bars\(result, fun\)\)"
+    with (
+        pytest.warns(OptimizerWarning, match="Jacobian at x is not known"),
+        pytest.raises(InvalidInputError, match=advice),
+    ):
+        LBFGSB().profile(decay, found)
+    assert LBFGSB().profile(decay, error_bars(found, decay)).interval.shape == (3, 2)
