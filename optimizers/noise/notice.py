@@ -52,7 +52,8 @@ _NEAR, _TIMES, _FAR = 1e-3, 10.0, 0.1
 _EXPECTED = 0.5
 _ADVICE = (
     "No end can be told from a minimum by such values alone: give noise='estimate', or take "
-    "NoisyLBFGSB, SPSA or NFT, which are made for noise; noise=0 says that there is none."
+    "NoisyLBFGSB, SPSA or NFT, which are made for noise, or LM for residuals; noise=0 says that there "
+    "is none."
 )
 _WITHIN = (
     "The values do not change within the step of the differences or of the algorithm, and fall "

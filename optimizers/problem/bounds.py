@@ -137,7 +137,7 @@ def _pairs(bounds: Any, n: int) -> tuple[Array, Array]:
     if pairs.shape != (n, 2) and not (n == 0 and pairs.size == 0):
         raise InvalidInputError(
             f"{_COUNT} They have shape {pairs.shape}, expected ({n}, 2): one (low, high) pair "
-            "for each variable."
+            "for each variable. All lows and all highs are Bounds(lows, highs)."
         )
     lower, upper = pairs.reshape(n, 2).T.copy()
     if np.isnan(pairs).any():

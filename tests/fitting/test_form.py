@@ -297,3 +297,8 @@ def test_who_forgets_the_mark_is_told_of_it():
     with pytest.raises(InvalidValueError, match=r"expected one number") as caught:
         LBFGSB().minimize(lambda x: [], [1.0, 2.0])
     assert "residuals" not in str(caught.value)
+
+
+def test_bounds_as_least_squares_takes_them_are_told_how_to_be_written():
+    with pytest.raises(InvalidInputError, match=r"Bounds\(lows, highs\)"):
+        LBFGSB().minimize(residuals(decay), START, bounds=(0, np.inf))

@@ -35,6 +35,7 @@ def test_shot_noise_is_no_success(name, seed):
     assert result.status != 0
     assert result.stop is StopReason.NOISE
     assert "NoisyLBFGSB, SPSA or NFT" in str(told[0].message)
+    assert "LM for residuals" in str(told[0].message)
     assert result.fun <= result.best.fun + 1e-6 * max(1, abs(result.best.fun))
 
 
