@@ -37,7 +37,9 @@ class Curvature:
     def update(self, step: Array, gradients: Array, change: Array) -> None:
         """Learn from by how much a step changed J^T r, and of it by the change of J alone."""
         along = float(gradients @ step)
-        if not along > 1e-8 * norm(gradients) * norm(step):
+        with np.errstate(over="ignore"):  # then nothing is learned
+            least = 1e-8 * norm(gradients) * norm(step)
+        if not along > least:
             return
         matrix = self._matrix
         if self.is_known:

@@ -130,7 +130,7 @@ class LM(FlowOptimizer):
     def _flow(self, problem: Problem, run: Run) -> Flow:
         probes = Probes(problem.x0, *problem.box, self.x_scale)
         width, is_default = _width(run), problem.derivatives.is_default
-        is_joint = width > problem.n and _is_idle(run)
+        is_joint = run.penalizes or (width > problem.n and _is_idle(run))
         site = Site(probes, problem.loss or Loss(), width, is_default, is_joint)
         search = Search(
             site, self.xtol, self.jac_update == "broyden", run.noise, lambda: run.precision > _EPS

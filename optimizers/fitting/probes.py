@@ -10,7 +10,7 @@ _EPS = float(np.finfo(np.float64).eps)
 #: A variable counts for at least this part of the largest that it has been.
 _SMALL = 1e-3
 #: What is smaller is no size of a variable.
-_NOTHING = 1e-100
+_NOTHING = 1e-290
 #: Differences span this many times the noise.
 _RESOLVED = 300.0
 
@@ -27,6 +27,8 @@ class Probes:
         #: The largest that each variable has been, or is said to be; 1 where it is next to 0.
         self.typical = np.abs(x0) if sizes is None else np.broadcast_to(sizes, x0.shape).copy()
         self.typical[self.typical < _NOTHING] = 1.0
+        #: Those that are small, and may be next to 0 as well: nobody says what size they are.
+        self.may_be_zero = (self.typical < 1.0) & (sizes is None)
         #: Which variables can be moved.
         self.moved = np.flatnonzero(lower < upper)
         #: Whether steps go both ways though noise makes them wide.

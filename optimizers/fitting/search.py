@@ -110,6 +110,7 @@ class Search:
             site.believe(self._noise)
             known = [] if self._noise else known
         yield from site.measure(False, known)
+        yield from site.resize()
         is_coarse = self._seeks_noise and not site.is_exact and self._is_coarse()
         if self._noise == "estimate" or is_coarse:
             self._seeks_roughness = False
@@ -156,7 +157,7 @@ class Search:
             self._failed = 0
             self._radius = max(self._radius, plan.model.length(plan.step))
             return None
-        if at.cost <= _EPS**2 * self._first:
+        if at.cost <= _EPS**2 * self._first and site.is_exhausted:
             return StopReason.FUN
         if not (np.isfinite(plan.gain) and self._radius > 1e-15 * plan.model.length(at.x)):
             return StopReason.NO_PROGRESS
@@ -328,7 +329,7 @@ class Search:
         if bent is None:
             return None
         x = site.probes.clipped(at.x + bent)
-        found = yield from site.ask_one(x)
+        found = yield from site.ask_one(x, leads_on=True)
         if found.cost < trial.cost:
             self._pause = 0
             return found

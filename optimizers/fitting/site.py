@@ -19,6 +19,8 @@ Asking: TypeAlias = Generator[AskData | Step, Told, _T]
 _EPS = float(np.finfo(np.float64).eps)
 #: Differences that change the residuals by more than this part of them may be noise.
 _SUSPECT = 1e-6
+#: Differences that change the residuals by less than this part of them are lost in rounding.
+_LOST = 1e-14
 #: Half a sum of squares that counts as infinite.
 _HUGE = 1e300
 #: The cosine up to which a residual vector is orthogonal to another.
@@ -56,7 +58,7 @@ class Site:
         self.width = width
         #: Whether the Jacobian is the user's, or of a source that the user chose.
         self.is_exact = not has_differences
-        #: Whether that one comes with the residuals, since workers are idle.
+        #: Whether that one comes with the residuals: workers are idle, or it may fail.
         self.is_joint = is_joint and self.is_exact
         #: Whether the Jacobian was measured at the present point, and by central differences.
         self.is_measured = self.is_central = False
@@ -86,9 +88,9 @@ class Site:
         assert told.residuals is not None
         return list(map(self.point, points, told.fun.tolist(), told.residuals))
 
-    def ask_one(self, x: Array) -> Asking[Point]:
+    def ask_one(self, x: Array, *, leads_on: bool = False) -> Asking[Point]:
         """Have a point evaluated, unless it just was."""
-        told = yield AskData(x)
+        told = yield AskData(x, x if leads_on and self.is_joint else None)
         assert told.residuals is not None
         return self.point(x, told.fun, told.residuals)
 
@@ -130,6 +132,17 @@ class Site:
         if self.probes.noise:
             self.probes.columns = columns / max(float(np.linalg.norm(at.residuals)), 1e-300)
 
+    def resize(self) -> Asking[None]:
+        """Measure again if variables are next to 0: their differences are lost in rounding."""
+        if self.is_exact:
+            return
+        changes = np.linalg.norm(self.raw_jacobian, axis=0) * self.probes.size(self.at.x)
+        lost = self.probes.may_be_zero & (changes * _EPS**0.5 <= _LOST * norm(self.at.raw))
+        lost &= self.probes.lower < self.probes.upper
+        if lost.any():
+            self.probes.typical[lost] = 1.0
+            yield from self._begin_anew()
+
     @property
     def gradient(self) -> Array:
         """The gradient of the value, by the Jacobian that there is."""
@@ -139,6 +152,12 @@ class Site:
     def has_idle_variables(self) -> bool:
         """Whether there are variables without influence, by differences that may be too short."""
         return not (self.is_exact or self.jacobian[:, self.probes.moved].any(axis=0).all())
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether rounding the variables changes the residuals as much as they are long."""
+        parts = np.linalg.norm(self.jacobian, axis=0) * np.abs(self.at.x)
+        return norm(self.at.residuals) <= _EPS * norm(parts)
 
     @property
     def is_steep(self) -> bool:
@@ -187,7 +206,8 @@ class Site:
     def look_again(self) -> Asking[bool]:
         """Evaluate the present point again, and return whether other residuals come of it."""
         (again,) = yield from self.ask(self.at.x[np.newaxis])
-        self.probes.noise = self._noise_by(again)
+        if np.isfinite(again.cost):  # where it fails this time, it tells nothing
+            self.probes.noise = self._noise_by(again)
         if self.probes.noise:
             self.at = self._mean(again)
             yield from self._begin_anew()
@@ -222,9 +242,10 @@ class Site:
         self.probes.is_two_sided = True
         if not self._is_fixed:
             (again,) = yield from self.ask(self.at.x[np.newaxis])
-            new, old = self._noise_by(again), self.probes.noise
-            self._is_fixed = new == 0.0
-            if not (self._is_fixed or self._is_told):
-                self.probes.noise = (max(old, 0.1 * new) * max(new, 0.1 * old)) ** 0.5
-            self.at = self._mean(again)
+            if np.isfinite(again.cost):
+                new, old = self._noise_by(again), self.probes.noise
+                self._is_fixed = new == 0.0
+                if not (self._is_fixed or self._is_told):
+                    self.probes.noise = (max(old, 0.1 * new) * max(new, 0.1 * old)) ** 0.5
+                self.at = self._mean(again)
         yield from self.measure(False, [])

@@ -405,3 +405,67 @@ def test_errors_by_a_given_jacobian_are_those_of_curve_fit(is_joint):
     np.testing.assert_allclose(result.x, popt, rtol=1e-8)
     np.testing.assert_allclose(result.covariance, pcov, rtol=1e-8)
     np.testing.assert_array_equal(result.jacobian, jacobian(result.x))
+
+
+@pytest.mark.parametrize("power", [-150, -100, 100])
+def test_residuals_of_any_size_are_fitted(power):
+    result = LM().minimize(lambda x: decay(x) * 10.0**power, [1.0, 1.0])
+    assert result.success
+    assert result.x == pytest.approx(LM().minimize(decay, [1.0, 1.0]).x, rel=1e-6)
+
+
+@pytest.mark.parametrize("jac", [None, lambda x: (T * np.exp(x[0] * T))[:, np.newaxis]])
+def test_a_great_fall_from_a_far_start_is_no_convergence(jac):
+    result = LM().minimize(lambda x: np.exp(x[0] * T) - 2.0, [20.0], jac=jac)
+    assert result.fun == pytest.approx(LM().minimize(lambda x: np.exp(x[0] * T) - 2.0, [0.1]).fun)
+
+
+@pytest.mark.parametrize("which", [2, 3, 4, 5])
+@pytest.mark.parametrize("workers", [None, 4])
+def test_a_point_whose_jacobian_fails_is_stepped_around(which, workers):
+    calls = []
+
+    def failing(x):
+        calls.append(x)
+        return jacobian(x) * (np.nan if len(calls) == which else 1.0)
+
+    pool = None if workers is None else Rounds(workers)
+    result = LM().minimize(decay, [1.0, 1.0], jac=failing, on_failure="reject", workers=pool)
+    assert result.success
+    assert len(calls) >= which
+    assert result.x == pytest.approx(LM().minimize(decay, [1.0, 1.0]).x, rel=1e-6)
+
+
+def test_a_point_that_fails_when_it_is_measured_again_stays_what_it_was():
+    rng, seen = np.random.default_rng(1), set()
+
+    def failing(x):
+        key = x.tobytes()
+        if key in seen:
+            raise RuntimeError("once is enough")
+        seen.add(key)
+        return decay(x) + 1e-4 * rng.normal(size=T.size)
+
+    result = LM().minimize(failing, [1.0, 1.0], on_failure="reject")
+    assert np.isfinite(result.fun)
+    assert result.x == pytest.approx(LM().minimize(decay, [1.0, 1.0]).x, rel=1e-2)
+
+
+@pytest.mark.parametrize("tiny", [1e-8, 1e-12, 1.2246467991473532e-16, 1e-50, 1e-200])
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_start_next_to_zero_is_as_good_as_zero(tiny, which):
+    start = np.array([1.0, 1.0])
+    start[which] = tiny
+    with np.errstate(over="ignore"):
+        result = LM().minimize(decay, start)
+        start[which] = 0.0
+        plain = LM().minimize(decay, start)
+    assert result.success
+    assert result.x == pytest.approx(LM().minimize(decay, [1.0, 1.0]).x, rel=1e-6)
+    assert result.nfev <= plain.nfev + 10
+
+
+@pytest.mark.parametrize("unit", [1e-100, 1e-20, 1e20, 1e150])
+def test_variables_of_any_unit_are_fitted(unit):
+    result = LM().minimize(lambda x: decay(x / unit), [unit, unit])
+    assert result.x / unit == pytest.approx(LM().minimize(decay, [1.0, 1.0]).x, rel=1e-6)
