@@ -240,7 +240,14 @@ class Profiling(Composed):
                 ask(side, side.next())
             found_all = (ended[number] for number in sorted(ended))
             runs = concluded(shared, lockstep, found_all, effective)
+        _check_count(runs, result)
         _warn_of(runs, fit)
+        strange = [i for i, both in sides.items() if any(side.is_a_wall for side in both)]
+        if strange:
+            warn_user(
+                f"The objective is much higher next to the fit than at it, along x{strange}: the "
+                "intervals are wrong. Is fun that of the fit, with the same data, loss and bounds?"
+            )
         interval = np.full((problem.n, 2), np.nan)
         curves = {i: _curve(i, fit, *both) for i, both in sides.items()}
         for i, curve in curves.items():
@@ -263,6 +270,18 @@ def _curve(variable: int, fit: Fit, below: Side, above: Side) -> Profile:
     points, heights = zip(*known, strict=True)
     low, high = at - below.end(), at + above.end()
     return Profile(variable, np.array(points), fit.fun + np.array(heights), low, high)
+
+
+def _check_count(runs: OptimizerResults, result: Any) -> None:
+    """Raise an InvalidInputError if there are other residuals than those of the fit."""
+    known = np.size(result["residuals"]) if isinstance(result, OptimizerResult) else 0
+    counts = {np.size(run["residuals"]) for run in runs if run.get("residuals") is not None}
+    for count in counts if known else ():
+        if count != known:
+            raise InvalidInputError(
+                f"fun returned {count} residuals, and {known} in the fit: give the fun that was "
+                "fitted."
+            )
 
 
 def _warn_of(runs: OptimizerResults, fit: Fit) -> None:

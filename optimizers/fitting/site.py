@@ -21,6 +21,8 @@ _EPS = float(np.finfo(np.float64).eps)
 _SUSPECT = 1e-6
 #: Differences that change the residuals by less than this part of them are lost in rounding.
 _LOST = 1e-14
+#: Residuals are rounding if they are no longer than this part of what the variables make up.
+_ROUNDED = 16 * _EPS
 #: Half a sum of squares that counts as infinite.
 _HUGE = 1e300
 #: The cosine up to which a residual vector is orthogonal to another.
@@ -155,9 +157,9 @@ class Site:
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether rounding the variables changes the residuals as much as they are long."""
+        """Whether residuals are no longer than what rounding of the variables makes of them."""
         parts = np.linalg.norm(self.jacobian, axis=0) * np.abs(self.at.x)
-        return norm(self.at.residuals) <= _EPS * norm(parts)
+        return norm(self.at.residuals) <= _ROUNDED * norm(parts)
 
     @property
     def is_steep(self) -> bool:

@@ -13,6 +13,8 @@ from optimizers.lockstep.results import OptimizerResults
 _NEAR = 1e-3
 #: The most minimizations for one end.
 _MOST = 24
+#: An end so much nearer than by linear theory is that of another objective.
+_WALL = 1e-3
 #: By how much further the next is at the least and at the most, where the end is not in sight.
 _FURTHER = (1.2, 3.0)
 
@@ -103,9 +105,12 @@ class Side:
         self.distances, self.heights, self.points = [0.0], [0.0], [start]
         #: How many minimizations are under way.
         self._pending = 0
+        #: Where the end is by linear theory.
+        self._reach = 0.0
 
     def first(self, reach: float, count: int) -> list[float]:
         """Return the first distances, the last of them where the end is by linear theory."""
+        self._reach = reach
         steps = np.minimum(reach * np.arange(1, count + 1) / count, self._room)
         distances = [float(step) for step in np.unique(steps) if step > 0]
         self._pending = len(distances)
@@ -162,6 +167,12 @@ class Side:
         )
         found = np.nan if third is None else self._inverse([*pair, third])
         return found if low < found < high else self._inverse(pair)
+
+    @property
+    def is_a_wall(self) -> bool:
+        """Whether the end is next to the minimum, as seen from where it was looked for first."""
+        end, room = self.end(), self._room
+        return room > 0 and end < min(room, _WALL * self._reach)
 
     def minima(self) -> list[tuple[Array, float]]:
         """Return the minima that are known, the nearest first, and their heights."""

@@ -305,3 +305,14 @@ def test_where_no_error_is_known_there_is_no_empty_table():
     ):
         LBFGSB().profile(decay, found)
     assert LBFGSB().profile(decay, error_bars(found, decay)).interval.shape == (3, 2)
+
+
+@pytest.mark.filterwarnings("ignore:.*did not converge")
+def test_a_profile_of_another_objective_than_was_fitted_is_noticed(fit):
+    with pytest.warns(OptimizerWarning, match="much higher next to the fit than at it, along x"):
+        TRF().profile(residuals(lambda x: decay(x) + 100.0 * np.sign(DATA - 0.7)), fit)
+
+
+def test_a_profile_of_fewer_residuals_than_were_fitted_is_an_error(fit):
+    with pytest.raises(InvalidInputError, match="fun returned 19 residuals, and 20 in the fit"):
+        TRF().profile(residuals(lambda x: decay(x)[:19]), fit, 1)
