@@ -74,12 +74,15 @@ class Loss:
         """Return what the gradient is the Jacobian, transposed, times of; shape (m,)."""
         return residuals if self.is_linear else self._rho_of(residuals)[1] * residuals
 
-    def curvature(self, residuals: Array) -> Array:
-        """Return the weights of the residuals in the Gauss-Newton Hessian [1]_, shape (m,)."""
+    def curvature(self, residuals: Array, least: float = 0.0) -> Array:
+        """Return the weights of the residuals in the Gauss-Newton Hessian [1]_, shape (m,).
+
+        Each is at least a part of the slope: of that alone the Hessian is never too small.
+        """
         _, slope, bend = self._rho_of(residuals)
         with np.errstate(over="ignore", invalid="ignore"):
             weights = slope + 2 * bend * (residuals / self.f_scale) ** 2
-        floored: Array = np.fmax(weights, _EPS)
+        floored: Array = np.fmax(weights, np.fmax(least * slope, _EPS))
         return floored
 
     def roots(self, residuals: Array) -> tuple[Array, Array]:

@@ -11,6 +11,9 @@ from optimizers._types import Array
 from optimizers.errors import NonFiniteValueError
 from optimizers.run.run import Run
 
+#: Outliers have no curvature, or a negative one: where all are, a step without this has no bound.
+_LEAST = 0.1
+
 
 def gauss_newton(run: Run) -> Callable[[Array], Any]:
     """Return the Hessian of residuals without their own second derivatives: J^T J, weighted.
@@ -24,7 +27,7 @@ def gauss_newton(run: Run) -> Callable[[Array], Any]:
         (known,) = run.ask([x], values=False, gradients=True).found
         if known is None or known.residuals is None or known.jacobian is None:
             return last[0]
-        jacobian, weights = known.jacobian, loss.curvature(known.residuals)
+        jacobian, weights = known.jacobian, loss.curvature(known.residuals, _LEAST)
         if isinstance(jacobian, np.ndarray):
             last[0] = jacobian.T @ (weights[:, np.newaxis] * jacobian)
         else:

@@ -33,6 +33,16 @@ def test_newton_methods_need_no_hessian(name, loss):
     assert result.nfev <= 25
 
 
+@pytest.mark.parametrize("loss", ["huber", "cauchy", "arctan"])
+@pytest.mark.parametrize("name", NEWTON)
+def test_newton_methods_start_where_all_residuals_are_outliers(name, loss):
+    fun = residuals(decay, loss, 0.1 if loss == "arctan" else 0.05)
+    expected = TRF().minimize(fun, START, jacobian)
+    result = getattr(optimizers, name)().minimize(fun, START, jacobian)
+    assert result.success
+    assert result.fun == pytest.approx(expected.fun, rel=1e-3)
+
+
 @pytest.mark.parametrize("kind", [np.asarray, csr_array, aslinearoperator])
 def test_a_jacobian_of_any_kind_makes_a_hessian(kind):
     for optimizer in (TrustConstr(), TrustExact()):
