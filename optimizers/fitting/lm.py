@@ -30,8 +30,8 @@ from optimizers.support import SupportLevel, Traits, levels
 _EPS = float(np.finfo(np.float64).eps)
 _SIZES = expecting(
     "float or array_like of shape (n,)",
-    "numbers > 0",
-    lambda value: bool((as_numbers(value) > 0).all()),
+    "finite numbers > 0",
+    lambda value: bool(((as_numbers(value) > 0) & (as_numbers(value) < np.inf)).all()),
 )
 
 

@@ -146,9 +146,23 @@ class Search:
         curved = Model(jacobian, residuals, scale, box)
         return replace(Plan.within(self._radius, curved, probes.size(at.x)), is_plain=False)
 
+    def _plan_in_sight(self) -> Plan:
+        """Return the next step; no radius is so small that a long way looks like none."""
+        site, plan = self.site, self._plan()
+        while (
+            not self._failed
+            and plan.damping
+            and plan.gain <= 1e-13 * site.at.cost
+            and plan.full_gain > 1e-7 * site.at.cost
+            and site.is_steep
+        ):
+            self._radius *= 1e3
+            plan = self._plan()
+        return plan
+
     def _iterate(self) -> Asking[StopReason | None]:
         site, at, near = self.site, self.site.at, self.convergence
-        plan, noise = self._plan(), site.probes.noise
+        plan, noise = self._plan_in_sight(), site.probes.noise
         if noise and site.is_measured and (plan.gain < site.level or self._failed >= _FAILURES):
             self._visits += 1
             if self._visits > site.patience:
@@ -212,7 +226,8 @@ class Search:
             shorter = _SHORTER * plan.model.length(plan.step)
             plans.append(Plan.within(shorter, plan.model, probes.size(x)))
         if site.width <= 1 or (is_last and len(plans) == 1):
-            return plan, (yield from site.ask_one(probes.clipped(x + plan.step))), []
+            there = probes.clipped(x + plan.step)
+            return plan, (yield from site.ask_one(there, leads_on=not is_last)), []
         points = [probes.clipped(x + plan.step) for plan in plans]
         if not is_last:
             points += list(site.ahead(points[0], central)[: site.width - len(plans)])

@@ -135,14 +135,12 @@ class Site:
             self.probes.columns = columns / max(float(np.linalg.norm(at.residuals)), 1e-300)
 
     def resize(self) -> Asking[None]:
-        """Measure again if variables are next to 0: their differences are lost in rounding."""
-        if self.is_exact:
-            return
+        """Give a size to variables next to 0: those whose differences are lost in rounding."""
         changes = np.linalg.norm(self.raw_jacobian, axis=0) * self.probes.size(self.at.x)
         lost = self.probes.may_be_zero & (changes * _EPS**0.5 <= _LOST * norm(self.at.raw))
         lost &= self.probes.lower < self.probes.upper
-        if lost.any():
-            self.probes.typical[lost] = 1.0
+        self.probes.typical[lost] = 1.0
+        if lost.any() and not self.is_exact:
             yield from self._begin_anew()
 
     @property

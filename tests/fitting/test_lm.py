@@ -16,6 +16,7 @@ from optimizers import (
     Differences,
     InvalidInputError,
     Journal,
+    OptionError,
     StopReason,
     TellData,
     residuals,
@@ -465,7 +466,22 @@ def test_a_start_next_to_zero_is_as_good_as_zero(tiny, which):
     assert result.nfev <= plain.nfev + 10
 
 
+@pytest.mark.parametrize("tiny", [1e-8, 1e-16, 1e-50, 1e-100])
+def test_with_a_jacobian_too_a_start_next_to_zero_is_no_solution(tiny):
+    result = LM().minimize(lambda x: x - 1.0, [tiny], jac=lambda x: np.eye(1))
+    assert result.x == pytest.approx([1.0])
+    with np.errstate(over="ignore"):
+        result = LM().minimize(decay, [1.0, tiny], jac=jacobian)
+    assert result.x == pytest.approx(LM().minimize(decay, [1.0, 1.0]).x, rel=1e-6)
+
+
 @pytest.mark.parametrize("unit", [1e-100, 1e-20, 1e20, 1e150])
 def test_variables_of_any_unit_are_fitted(unit):
     result = LM().minimize(lambda x: decay(x / unit), [unit, unit])
     assert result.x / unit == pytest.approx(LM().minimize(decay, [1.0, 1.0]).x, rel=1e-6)
+
+
+@pytest.mark.parametrize("size", [0.0, -1.0, np.inf, np.nan, [1.0, np.inf]])
+def test_x_scale_that_is_no_size_is_an_error(size):
+    with pytest.raises(OptionError, match="expected finite numbers > 0"):
+        LM(x_scale=size)
