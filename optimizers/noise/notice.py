@@ -34,8 +34,6 @@ _ROUNDING = 1e-10
 _AGAIN = 2
 #: Where no step led down, none by much, or only a short one was left.
 _STALLS = (StopReason.NO_PROGRESS, StopReason.FUN, StopReason.STEP)
-#: A fall of less than this part of max(1, abs(f)) is none: a larger one met a tolerance.
-_STILL = 1e-8
 _FAILURES = (StopReason.NO_PROGRESS, StopReason.NOISE, StopReason.MAXFUN, StopReason.OTHER)
 #: Differences of more than so many times max(1, abs(f)) are those of wild steps.
 _WILD = 10.0
@@ -52,8 +50,8 @@ _NEAR, _TIMES, _FAR = 1e-3, 10.0, 0.1
 _EXPECTED = 0.5
 _ADVICE = (
     "No end can be told from a minimum by such values alone: give noise='estimate', or take "
-    "NoisyLBFGSB, SPSA or NFT, which are made for noise, or LM for residuals; noise=0 says that there "
-    "is none."
+    "NoisyLBFGSB, SPSA or NFT, which are made for noise, or LM for residuals; noise=0 says that "
+    "there is none."
 )
 _WITHIN = (
     "The values do not change within the step of the differences or of the algorithm, and fall "
@@ -137,19 +135,17 @@ def _unless_falling(run: Run, outcome: Outcome) -> Outcome:
 def _with_gradient(run: Run, outcome: Outcome) -> Outcome:
     """Return an end that stalls on a slope as a failure, with the words, if the slope is wrong."""
     known = outcome.known
-    is_stalled = not outcome.success and outcome.stop in _STALLS
-    if known is None or known.jac is None or not is_stalled:
+    if known is None or known.jac is None or outcome.stop not in _STALLS:
         return outcome
     if outcome.success and run.problem.constraints:  # which hold an end on a slope
         return outcome
     scale = max(1.0, abs(known.fun))
-    last = _nearest(run.memory.recent, known, np.maximum(1.0, np.abs(known.x)))[0]
-    is_still = last is None or abs(last.fun - known.fun) <= _STILL * scale
-    if outcome.stop is StopReason.FUN and not is_still:
-        return outcome
+    limit = _STATIONARY * scale
+    if outcome.success:
+        limit = max(limit, _STEEP * (run.memory.worst - known.fun))
     with np.errstate(all="ignore"):
         away = known.x - run.problem.clip(known.x - known.jac)
-    if not float(np.max(np.abs(away), initial=0.0)) > _STATIONARY * scale:
+    if not float(np.max(np.abs(away), initial=0.0)) > limit:
         return outcome
     try:
         words = disagreement(run, known)
