@@ -157,7 +157,7 @@ class Site:
     def is_exhausted(self) -> bool:
         """Whether residuals are no longer than what rounding of the variables makes of them."""
         parts = np.linalg.norm(self.jacobian, axis=0) * np.abs(self.at.x)
-        return norm(self.at.residuals) <= _ROUNDED * norm(parts)
+        return self.is_measured and norm(self.at.residuals) <= _ROUNDED * norm(parts)
 
     @property
     def is_steep(self) -> bool:

@@ -485,3 +485,9 @@ def test_variables_of_any_unit_are_fitted(unit):
 def test_x_scale_that_is_no_size_is_an_error(size):
     with pytest.raises(OptionError, match="expected finite numbers > 0"):
         LM(x_scale=size)
+
+
+def test_a_jacobian_of_another_point_does_not_tell_what_rounding_is():
+    t = np.linspace(0.0, 1.0, 9)
+    result = LM().minimize(lambda x: x[0] * np.exp(x[1] * t) - 3.0 * np.exp(-t), [1.0, 45.0])
+    assert result.stop is not StopReason.FUN
