@@ -87,7 +87,7 @@ def test_what_cannot_be_compared_is_an_error():
         check_gradient(rosen, rosen_der, START, maxfun=3)
 
 
-@pytest.mark.parametrize("name", ["BFGS", "CG", "TNC"])
+@pytest.mark.parametrize("name", ["BFGS", "CG", "LBFGSB", "TNC"])
 def test_a_failed_line_search_names_the_component_that_is_wrong(name):
     result = available()[name]().minimize(rosen, START, jac=wrong)
     assert not result.success

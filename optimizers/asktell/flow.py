@@ -163,7 +163,7 @@ def _note(run: Run, step: Step) -> None:
         known = run.ask([step.x]).found[0]
     extra = step.extra
     if known is None and step.estimate is not None and not np.isnan(step.estimate):
-        extra = {**extra, "fun": step.estimate, "is_estimate": True}
+        extra = {**extra, "fun": run.problem.sign * step.estimate, "is_estimate": True}
     run.iterated(step.x, known, **extra)
 
 
