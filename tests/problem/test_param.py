@@ -115,7 +115,7 @@ def test_complex_steps_go_through_a_transform():
         (Param(2.0, 1.0, 4.0, scale=2), 0.5, 2),
         (Param(2.0, 1.0, 4.0), 1, 4),
     ],
-    ids=str,
+    ids=["log", "positive", "log below", "logit", "turned", "half turned", "scale", "plain"],
 )
 def test_bounds_are_mapped(param, lower, upper):
     bounds = parameters_of({"a": param}).bounds

@@ -128,7 +128,9 @@ def test_variables_have_names(x0, names):
 
 
 @each
-@pytest.mark.parametrize("jac", [None, gradient, True, "3-point"], ids=str)
+@pytest.mark.parametrize(
+    "jac", [None, gradient, True, "3-point"], ids=["default", "given", "joint", "3-point"]
+)
 def test_function_gradient_and_result_are_in_the_structure(x0, jac):
     before = flat(x0).copy()
     seen = []
