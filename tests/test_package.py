@@ -189,6 +189,7 @@ LAYERS = [
     {"options"},
     {"composition"},
     {"profiling"},
+    {"many"},
     {"optimizer"},
     {"flow"},
     {"scipy"},

@@ -19,6 +19,7 @@ from optimizers.problem.derivatives import Given, Joint
 from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult
 from optimizers.run.outcome import Outcome
+from optimizers.run.parts import begin_anew, counts_in, resume
 from optimizers.run.run import Run
 from optimizers.run.solve import Solve
 
@@ -89,7 +90,7 @@ def _go_on(recorder: Recorder, run: Run) -> None:
     contents = recorder.contents
     if contents.start is not None:
         _consider(run, contents.records[: contents.begin])
-        run.resume(decoded(contents.start["x"]), contents.start["fun"], contents.start)
+        resume(run, decoded(contents.start["x"]), contents.start["fun"], contents.start)
         run.waves.evaluator.facts.replayed += contents.start["nfev"]
     contents.records = []  # what is still to be answered is kept by the recorder
 
@@ -101,10 +102,10 @@ def _begin_anew(recorder: Recorder, run: Run, diverged: Diverged, source: Any) -
     retried = recorder.contents.retried
     counts = counts_of(r for r in unused for _ in range(1 + retried.get(r.seq, 0)))
     # The random numbers of a start are the same when it is resumed.
-    run.begin_anew(source, recorder.seed, counts)
+    begin_anew(run, source, recorder.seed, counts)
     run.waves.evaluator.facts.replayed += counts["nfev"]
     fun = None if run.best is None else run.best.fun
-    recorder.restart(run.problem.x0, fun, run.counts())
+    recorder.restart(run.problem.x0, fun, counts_in(run))
     found = "its start" if fun is None else f"f(x) = {fun!r}"
     warn_user(
         f"The journal {recorder.path} cannot be followed at evaluation {diverged.seq}: "

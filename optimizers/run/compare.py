@@ -8,6 +8,7 @@ from optimizers._types import Array
 from optimizers.gradients.differences import Differences
 from optimizers.gradients.plan import Plan
 from optimizers.gradients.source import EPS
+from optimizers.run.blocks import question_at, values_at
 from optimizers.run.memory import Evaluation
 from optimizers.run.run import Run
 
@@ -46,9 +47,9 @@ def compared(run: Run, x: Array) -> tuple[float, Compared]:
     """
     questions, derivatives = run.questions, run.problem.derivatives
     plans = [] if derivatives.is_given else [questions.plan(x)]
-    question, precision = questions.question([x], plans, True), run.precision
+    question, precision = question_at(questions.problem, [x], plans, True), run.precision
     stencils = _stencils(run, x)
-    probes = questions.values_at(np.concatenate([stencil.points for stencil in stencils]))
+    probes = values_at(questions.problem, np.concatenate([stencil.points for stencil in stencils]))
     run.waves.take([*question.blocks, probes])
     known = questions.evaluation(question, True, False, 0, x)
     if isinstance(known, Exception):

@@ -3,7 +3,7 @@
 import functools
 import itertools
 from collections.abc import Sequence
-from typing import Any, Literal, NoReturn, Protocol
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,21 +18,11 @@ from optimizers.problem.derivatives import Given, Joint
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run.answers import Answers
+from optimizers.run.blocks import question_at
 from optimizers.run.budget import StopRun
 from optimizers.run.memory import NOWHERE, Evaluation
+from optimizers.run.watch import Watch
 from optimizers.run.waves import Skip, Waves
-
-
-class Watch(Protocol):
-    """Follows what an algorithm asks, and may end it; see :mod:`optimizers.noise.stages`."""
-
-    sigma: float
-
-    def asked(self, value: float) -> None:
-        """Note a value that was asked for."""
-
-    def iterated(self, value: float) -> None:
-        """Note the value at the end of an iteration."""
 
 
 class Questions:
@@ -94,7 +84,7 @@ class Questions:
             each = (self.ask([x], gradients=True, penalize=False) for x in xs[:count])
             answers = Answers([one.found[0] for one in each])
         else:
-            question = self.question(xs[:count], plans[:count], gradients)
+            question = question_at(self.problem, xs[:count], plans[:count], gradients)
             answers = self._answered(question, xs[:count], gradients, penalize, skip_gradient_if)
         if count < len(xs) and not optional:
             raise StopRun(StopReason.MAXFUN)
@@ -152,21 +142,6 @@ class Questions:
         raise StopRun(StopReason.MAXFUN, advice)
 
     # From a question to answers.
-
-    def values_at(self, points: Array) -> Block:
-        """Return the block that asks for values alone, also of who returns more."""
-        if isinstance(self.problem.derivatives, Joint):
-            return Block(points, self.problem.fun, "both")
-        return Block(points)
-
-    def question(self, xs: Sequence[Array], plans: Sequence[Plan], gradients: bool) -> Question:
-        """Return the blocks that ask for points, and how each is had from their answers."""
-        derivatives = self.problem.derivatives
-        if isinstance(derivatives, Joint):
-            return Question(xs, both=self.problem.fun)
-        if isinstance(derivatives, Given) and gradients:
-            return Question(xs, gradient=derivatives.function)
-        return Question(xs, plans)
 
     def _answered(
         self,

@@ -5,7 +5,7 @@ whatever ends it.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, ParamSpec, TypeVar
 
@@ -17,19 +17,19 @@ from optimizers.evaluation.evaluator import Evaluator
 from optimizers.gradients.source import GradientSource
 from optimizers.problem.problem import Problem
 from optimizers.result import SUCCESSES, OptimizerResult, StopReason
+from optimizers.run.blocks import values_at
 from optimizers.run.budget import Budget, Patience, StopRun
 from optimizers.run.guard import Guard, Kept
 from optimizers.run.memory import FEASIBLE, Evaluation, Memory
 from optimizers.run.observers import Observer
 from optimizers.run.outcome import Outcome
-from optimizers.run.questions import Questions, Watch
+from optimizers.run.questions import Questions
 from optimizers.run.results import attach, result_so_far, with_gradient
+from optimizers.run.watch import Watch
 from optimizers.run.waves import Waves
 
 P = ParamSpec("P")
 T = TypeVar("T")
-#: What is counted, by the names that results have for it.
-COUNTS = ("nfev", "njev", "nhev", "nit", "nrejected")
 
 
 class Run:
@@ -187,7 +187,7 @@ class Run:
 
     def probe(self, points: Array) -> Array:
         """Return the values of a wave that no algorithm asked for; NaN where there is none."""
-        return self.waves.probe(self.questions.values_at(points))
+        return self.waves.probe(values_at(self.problem, points))
 
     def counted_hessian(self, user: Callable[..., Any]) -> Callable[..., Any]:
         """Return a user's ``hess`` or ``hessp`` that is counted and gets copies."""
@@ -308,32 +308,6 @@ class Run:
         """Take waves through another evaluator, and have solvers call this objective directly."""
         self.questions.problem = replace(self.problem, fun=fun)
         self.waves.take_through(evaluator)
-
-    def resume(self, x: Array, fun: float | None, counts: Mapping[str, int]) -> None:
-        """Start from ``x`` with the counts, and the incumbent, of an earlier part of the run."""
-        for name in COUNTS:
-            setattr(self.budget, name, counts[name])
-        self._begin_at(x, fun)
-
-    def begin_anew(self, source: GradientSource, seed: Any, counts: Mapping[str, int]) -> None:
-        """Start from the incumbent as if nothing else were known; ``counts`` are added."""
-        for name, count in counts.items():
-            setattr(self.budget, name, getattr(self.budget, name) + count)
-        best = self.best
-        self._begin_at(self.problem.x0 if best is None else best.x, best and best.fun)
-        self.use(source)
-        self.questions.forget(seed)
-
-    def _begin_at(self, x: Array, fun: float | None) -> None:
-        self.start_from(x)
-        if fun is not None:  # nothing else of it is known, now or when this is resumed
-            best = self.memory.best
-            residuals = best.residuals if best is not None and best.is_at(x) else None
-            self.memory.best = Evaluation(x, fun, None, residuals)
-
-    def counts(self) -> dict[str, int]:
-        """Return what was counted."""
-        return {name: getattr(self.budget, name) for name in COUNTS}
 
     # How it ends.
 

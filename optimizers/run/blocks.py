@@ -1,0 +1,27 @@
+"""The blocks of a wave that ask for points of a problem."""
+
+from collections.abc import Sequence
+
+from optimizers._types import Array
+from optimizers.evaluation.wave import Block, Question
+from optimizers.gradients.plan import Plan
+from optimizers.problem.derivatives import Given, Joint
+from optimizers.problem.problem import Problem
+
+
+def values_at(problem: Problem, points: Array) -> Block:
+    """Return the block that asks for values alone, also of who returns more."""
+    if isinstance(problem.derivatives, Joint):
+        return Block(points, problem.fun, "both")
+    return Block(points)
+
+
+def question_at(
+    problem: Problem, xs: Sequence[Array], plans: Sequence[Plan], gradients: bool
+) -> Question:
+    """Return the blocks that ask for points, and how each is had from their answers."""
+    if isinstance(problem.derivatives, Joint):
+        return Question(xs, both=problem.fun)
+    if isinstance(problem.derivatives, Given) and gradients:
+        return Question(xs, gradient=problem.derivatives.function)
+    return Question(xs, plans)

@@ -1,0 +1,42 @@
+"""A run in parts: how a later one goes on from an earlier one."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from optimizers._types import Array
+from optimizers.gradients.source import GradientSource
+from optimizers.run.memory import Evaluation
+from optimizers.run.run import Run
+
+#: What is counted, by the names that results have for it.
+COUNTS = ("nfev", "njev", "nhev", "nit", "nrejected")
+
+
+def resume(run: Run, x: Array, fun: float | None, counts: Mapping[str, int]) -> None:
+    """Start from ``x`` with the counts, and the incumbent, of an earlier part of the run."""
+    for name in COUNTS:
+        setattr(run.budget, name, counts[name])
+    _begin_at(run, x, fun)
+
+
+def begin_anew(run: Run, source: GradientSource, seed: Any, counts: Mapping[str, int]) -> None:
+    """Start from the incumbent as if nothing else were known; ``counts`` are added."""
+    for name, count in counts.items():
+        setattr(run.budget, name, getattr(run.budget, name) + count)
+    best = run.best
+    _begin_at(run, run.problem.x0 if best is None else best.x, best and best.fun)
+    run.use(source)
+    run.questions.forget(seed)
+
+
+def counts_in(run: Run) -> dict[str, int]:
+    """Return what was counted."""
+    return {name: getattr(run.budget, name) for name in COUNTS}
+
+
+def _begin_at(run: Run, x: Array, fun: float | None) -> None:
+    run.start_from(x)
+    if fun is not None:  # nothing else of it is known, now or when this is resumed
+        best = run.memory.best
+        residuals = best.residuals if best is not None and best.is_at(x) else None
+        run.memory.best = Evaluation(x, fun, None, residuals)
