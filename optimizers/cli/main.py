@@ -12,6 +12,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from optimizers._types import Array
+from optimizers._version import __version__
 from optimizers.cli.history import write_csv, write_table
 from optimizers.cli.reading import (
     UsageError,
@@ -83,6 +84,7 @@ def _show_error(error: BaseException) -> None:
     if user and not isinstance(error, OptimizerError):
         print("".join(traceback.format_list(user)), end="", file=sys.stderr)
     said = {KeyboardInterrupt: "KeyboardInterrupt: interrupted", SystemExit: _EXITED}
+    said[UsageError] = str(error)
     print(f"error: {said.get(type(error)) or words_of(error)}", file=sys.stderr)
 
 
@@ -92,6 +94,8 @@ def _parser() -> argparse.ArgumentParser:
         description="Interchangeable minimizers: run one, go on with a run, list them, show what "
         "one can do.",
     )
+    version = f"optimizers {__version__}"
+    parser.add_argument("--version", action="version", version=version)
     shown = "{minimize,resume,history,report,watch,list,show}"
     commands = parser.add_subparsers(required=True, metavar=shown)
 

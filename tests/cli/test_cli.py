@@ -396,6 +396,18 @@ def test_help_is_zero(command, capsys):
     assert "usage: python -m optimizers" in capsys.readouterr().out
 
 
+def test_the_version_is_told(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["--version"])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out == f"optimizers {optimizers.__version__}\n"
+
+
+def test_what_a_command_line_lacks_is_said_once(capsys):
+    assert main(["minimize", "--x0", "1,2"], out=io.StringIO()) == 2
+    assert capsys.readouterr().err.startswith("error: --x0 1,2: the H2 problem")
+
+
 # The other commands.
 
 
