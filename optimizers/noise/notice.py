@@ -34,6 +34,10 @@ _ROUNDING = 1e-10
 _AGAIN = 2
 #: Where no step led down, none by much, or only a short one was left.
 _STALLS = (StopReason.NO_PROGRESS, StopReason.FUN, StopReason.STEP)
+#: A fall of less than this part of max(1, abs(f)) is none.
+_STILL = 1e-8
+#: A gradient of a success is plainly no small one if it is more than this part of max(1, abs(f)).
+_PLAIN = 0.5
 _FAILURES = (StopReason.NO_PROGRESS, StopReason.NOISE, StopReason.MAXFUN, StopReason.OTHER)
 #: Differences of more than so many times max(1, abs(f)) are those of wild steps.
 _WILD = 10.0
@@ -78,7 +82,9 @@ def noticed(solve: Solve, looks_for_noise: bool) -> Solve:
         try:
             if looks_for_noise:
                 outcome = _unless_noisy(run, outcome)
-            return _with_gradient(run, _unless_falling(run, _unless_flat(run, outcome)))
+            outcome = _with_gradient(run, _unless_falling(run, _unless_flat(run, outcome)))
+            # What is looked at may be better than the end.
+            return _on_best(run, outcome) if outcome.stop is StopReason.NO_PROGRESS else outcome
         except StopRun as stop:
             if stop.reason in SUCCESSES:  # what is wanted was met beside the end
                 raise
@@ -141,8 +147,12 @@ def _with_gradient(run: Run, outcome: Outcome) -> Outcome:
         return outcome
     scale = max(1.0, abs(known.fun))
     limit = _STATIONARY * scale
+    if outcome.stop is StopReason.FUN:  # a larger last fall has met a tolerance
+        last = _nearest(run.memory.recent, known, np.maximum(1.0, np.abs(known.x)))[0]
+        if last is not None and abs(last.fun - known.fun) > _STILL * scale:
+            return outcome
     if outcome.success:
-        limit = max(limit, _STEEP * (run.memory.worst - known.fun))
+        limit = max(limit, min(_STEEP * (run.memory.worst - known.fun), _PLAIN * scale))
     with np.errstate(all="ignore"):
         away = known.x - run.problem.clip(known.x - known.jac)
     if not float(np.max(np.abs(away), initial=0.0)) > limit:

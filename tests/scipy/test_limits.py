@@ -100,8 +100,11 @@ def test_a_limit_counts_what_scipys_counts(method, name, limit):
     options = {name: limit}
     theirs = minimize(rosen, START, method=method, options=options, **further)
     ours = SciPyOptimizer(method, options=options).minimize(rosen, START, **further)
-    np.testing.assert_allclose(ours.x, theirs.x, rtol=1e-9)
-    assert ours.nfev <= theirs.nfev if method == "Powell" else ours.nfev == theirs.nfev
+    # A run that fails looks at its gradient, by four points, of which one may be better.
+    has_failed = ours.stop is optimizers.StopReason.NO_PROGRESS
+    np.testing.assert_allclose(ours.x, theirs.x, rtol=1e-4 if has_failed else 1e-9)
+    nfev = ours.nfev - 4 * has_failed
+    assert nfev <= theirs.nfev if method == "Powell" else nfev == theirs.nfev
     assert ours.success == theirs.success
 
 
