@@ -12,8 +12,9 @@ import numpy as np
 
 from optimizers._types import Array
 from optimizers.evaluation.answers import non_finite
-from optimizers.evaluation.marks import Marked, is_vectorized
+from optimizers.evaluation.marks import Marked
 from optimizers.problem.derivatives import Given
+from optimizers.run.fast_path import is_direct
 from optimizers.run.memory import Evaluation
 from optimizers.run.run import Run
 
@@ -47,11 +48,10 @@ def _residuals(run: Run, known: Evaluation | None) -> Array:
 
 
 def _is_usual(run: Run) -> bool:
-    """Return whether each question is one call in this thread, and nobody follows it."""
-    problem, jac = run.problem, run.problem.derivatives.jac
-    is_given = isinstance(problem.derivatives, Given) and not is_vectorized(jac)
-    is_watched = run.watch is not None or problem.constraints
-    return run.waves.evaluator.facts.is_direct and is_given and not is_watched
+    """Return whether each question is one call in this thread, and nobody follows or hears it."""
+    problem, is_heard = run.problem, run.waves.evaluator.is_listened
+    is_given = isinstance(problem.derivatives, Given)
+    return is_direct(run) and is_given and not (is_heard or problem.constraints)
 
 
 def _direct(run: Run) -> tuple[Callable[[Array], Any], Callable[[Array], Any]]:
@@ -69,6 +69,8 @@ def _direct(run: Run) -> tuple[Callable[[Array], Any], Callable[[Array], Any]]:
         x = problem.clip(x) if has_box else x.copy()
         if memory.last.is_at(x):
             return _residuals(run, memory.last)
+        if memory.is_extreme:
+            run.questions.check_finite(x)
         if budget.nfev >= limit or is_timed:
             budget.check(1)
         budget.nfev += 1

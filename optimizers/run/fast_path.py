@@ -205,13 +205,17 @@ def fast_gradient(run: Run) -> Callable[[Array], Array]:
     return evaluate
 
 
-def _is_direct(run: Run) -> bool:
+def is_direct(run: Run) -> bool:
     """Return whether each question is a call or two in this thread, and nobody follows it."""
     derivatives = run.problem.derivatives
     is_vector = isinstance(derivatives, Given) and is_vectorized(derivatives.function)
-    if run.watch is not None or run.problem.loss is not None or run.waves.target is not None:
-        return False
-    return run.waves.evaluator.facts.is_direct and not is_vector
+    is_followed = run.watch is not None or run.waves.target is not None
+    return run.waves.evaluator.facts.is_direct and not (is_vector or is_followed)
+
+
+def _is_direct(run: Run) -> bool:
+    """Return whether that is so, and each answer a value."""
+    return run.problem.loss is None and is_direct(run)
 
 
 def _is_usual(run: Run) -> bool:

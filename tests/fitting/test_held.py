@@ -9,7 +9,19 @@ import numpy as np
 import pytest
 
 import optimizers
-from optimizers import LBFGSB, P_BFGS, SLSQP, SteppableOptimizer, TellData, residuals, vectorized
+from optimizers import (
+    DOGBOX,
+    LBFGSB,
+    LM,
+    P_BFGS,
+    SLSQP,
+    TRF,
+    SteppableOptimizer,
+    StopReason,
+    TellData,
+    residuals,
+    vectorized,
+)
 from optimizers.errors import InvalidInputError, InvalidValueError
 from tests.fitting.test_form import START, both, decay, decays, jacobian
 
@@ -139,3 +151,34 @@ def test_many_and_stateful_faces_take_residuals():
         while steppable.continue_condition():
             steppable.step()
         np.testing.assert_allclose(steppable.create_result().x, expected.x, atol=1e-4)
+
+
+class Listening:
+    """A callback that counts the evaluations it hears of."""
+
+    def __init__(self):
+        self.heard = 0
+
+    def __call__(self, intermediate_result):
+        pass
+
+    def on_evaluation(self, evaluated):
+        self.heard += 1
+
+
+@pytest.mark.parametrize("cls", [LM, TRF, DOGBOX, LBFGSB])
+@pytest.mark.parametrize("jac", [None, jacobian], ids=["differences", "given"])
+def test_who_listens_hears_of_each_evaluation(cls, jac):
+    listening = Listening()
+    result = cls().minimize(residuals(decay), START, jac, callback=listening)
+    assert listening.heard == result.nfev > 1
+
+
+@pytest.mark.parametrize("cls", [LM, TRF, DOGBOX, LBFGSB])
+@pytest.mark.parametrize("jac", [None, jacobian], ids=["differences", "given"])
+def test_a_target_ends_a_fit_at_the_first_value_that_reaches_it(cls, jac):
+    target = 0.5 * cls().minimize(residuals(decay), START, jac, maxfun=1).fun
+    result = cls().minimize(residuals(decay), START, jac, f_target=target)
+    assert result.stop is StopReason.TARGET
+    assert result.success
+    assert result.fun == result.best.fun <= target
