@@ -7,12 +7,12 @@ from typing import TypeAlias
 import numpy as np
 
 from optimizers import fitting, scipy, variational
-from optimizers.errors import InvalidInputError, nearest_names
+from optimizers.errors import InvalidInputError, nearest_names, warn_user, words_of
 from optimizers.optimizer import Optimizer
 from optimizers.support import TRAITS, SupportLevel
 
 #: Where installed packages name the classes that they bring.
-GROUP = "optimizers"
+GROUP = "optimizers.algorithms"
 #: A support level, or its name.
 Level: TypeAlias = str | SupportLevel
 
@@ -93,14 +93,25 @@ def _named() -> dict[str, type[Optimizer]]:
 
 @functools.cache
 def _plugins() -> dict[str, type[Optimizer]]:
-    """Return the classes of installed packages, by the names of their entry points."""
-    found = {point.name: point.load() for point in entry_points(group=GROUP)}
-    for name, cls in found.items():
-        if not (isinstance(cls, type) and issubclass(cls, Optimizer)):
-            raise InvalidInputError(
-                f"An installed package has the entry point {name!r} in the group {GROUP!r}, which "
-                f"is {cls!r}, expected a class of optimizers."
-            )
+    """Return the classes of installed packages, by the names of their entry points.
+
+    A warning names one that is broken, once: what others install spoils nothing else.
+    """
+    found = {}
+    for point in entry_points(group=GROUP):
+        try:
+            cls = point.load()
+        except Exception as error:  # whatever a package raises where it is imported
+            wrong = words_of(error)
+        else:
+            if isinstance(cls, type) and issubclass(cls, Optimizer):
+                found[point.name] = cls
+                continue
+            wrong = f"it is {cls!r}, expected a class of optimizers"
+        warn_user(
+            f"The entry point {point.name!r} of an installed package, in the group {GROUP!r}, is "
+            f"left out: {wrong}."
+        )
     return found
 
 
@@ -112,7 +123,7 @@ def find(name: str) -> type[Optimizer]:
     name : str
         The name, in any case, with or without underscores and hyphens: ``"L-BFGS-B"``,
         ``"l_bfgs_b"`` and ``"LBFGSB"`` are one. Also a name that an installed package has given its
-        class, as an entry point of the group ``optimizers``.
+        class, as an entry point of the group ``optimizers.algorithms``.
 
     Returns
     -------

@@ -6,6 +6,7 @@ from optimizers import (
     LBFGSB,
     InvalidInputError,
     Optimizer,
+    OptimizerWarning,
     SciPyOptimizer,
     available,
     find,
@@ -180,7 +181,20 @@ def test_a_class_of_an_installed_package_is_found_and_listed(installed):
     assert optimizers.minimize(bowl, [1.0, 2.0], method="my-own").method == "Mine"
 
 
-def test_an_entry_point_that_is_no_class_of_optimizers_is_named(installed):
-    installed.append(Point("broken", dict))
-    with pytest.raises(InvalidInputError, match="entry point 'broken' in the group 'optimizers'"):
-        find("LBFGSB")
+def fails():
+    raise ImportError("no such library")
+
+
+@pytest.mark.parametrize(
+    ("load", "wrong"),
+    [(lambda: dict, "expected a class of optimizers"), (fails, "no such library")],
+)
+def test_a_broken_entry_point_is_named_and_spoils_nothing_else(installed, load, wrong):
+    broken = Point("broken", None)
+    broken.load = load
+    installed.append(broken)
+    with pytest.warns(OptimizerWarning, match=f"'broken' .*'optimizers.algorithms'.*{wrong}"):
+        assert find("LBFGSB") is LBFGSB
+    assert "broken" not in available()
+    with pytest.raises(InvalidInputError, match="No optimizer is called 'broken'"):
+        find("broken")
