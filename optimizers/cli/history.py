@@ -1,15 +1,30 @@
 """A journal to look at: as a table of text, or as comma-separated values."""
 
+import argparse
 import csv
-from typing import TextIO
+from typing import Any, TextIO
 
 import numpy as np
 
-from optimizers.journal.history import Recording
+from optimizers.cli.codes import CONVERGED
+from optimizers.journal import Recording, load
 from optimizers.journal.records import RUN_BITS, Record
 
 #: More variables than these are not all shown in the table.
 _SHOWN = 6
+
+
+def add_history(commands: Any) -> None:
+    """Add the command ``history``."""
+    past = commands.add_parser("history", help="what a journal has recorded")
+    past.add_argument("journal", metavar="JOURNAL")
+    past.add_argument("--csv", action="store_true", help="as comma-separated values")
+    past.set_defaults(run=_history)
+
+
+def _history(given: argparse.Namespace, out: TextIO) -> int:
+    (write_csv if given.csv else write_table)(load(given.journal), out)
+    return CONVERGED
 
 
 def write_table(recording: Recording, file: TextIO) -> None:

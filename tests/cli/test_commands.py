@@ -13,7 +13,8 @@ from scipy.optimize import rosen
 
 import optimizers
 from optimizers import BFGS, LBFGSB, Differences, JournalMismatchError, multistart, race
-from optimizers.cli.main import CONVERGED, ERROR, STOPPED, USAGE, main
+from optimizers.cli import main
+from optimizers.cli.codes import CONVERGED, ERROR, STOPPED, USAGE
 
 ROOT = Path(optimizers.__file__).parent.parent
 BOWL = """

@@ -21,7 +21,7 @@ from optimizers import (
     load,
     vectorized,
 )
-from optimizers.cli.resume import rebuilt
+from optimizers.cli.rebuild import rebuilt
 from optimizers.gradients.shift_rules import usual_rule
 from optimizers.problems import h2
 

@@ -1,4 +1,4 @@
-"""Commands to look at a run: a report of its journal, and a view of one that is under way."""
+"""The command ``watch``: a view of a run that is under way in another process."""
 
 import argparse
 import math
@@ -10,19 +10,14 @@ import numpy as np
 from optimizers._shown import number
 from optimizers.errors import MissingExtraError
 from optimizers.journal import Recording, load
-from optimizers.report import write
 
 #: How many of the latest evaluations are shown, and how wide the curve is.
 _SHOWN, _WIDTH = 8, 60
 _LEVELS = "▁▂▃▄▅▆▇█"
 
 
-def add_seeing(commands: Any) -> None:
-    """Add the commands ``report`` and ``watch``."""
-    page = commands.add_parser("report", help="a page of HTML about a run that has a journal")
-    page.add_argument("journal", metavar="JOURNAL")
-    page.add_argument("-o", dest="output", metavar="FILE.html", help="default: JOURNAL.html")
-    page.set_defaults(run=_report)
+def add_watch(commands: Any) -> None:
+    """Add the command ``watch``."""
     view = commands.add_parser(
         "watch",
         help="a view of a run under way, by its journal",
@@ -32,12 +27,6 @@ def add_seeing(commands: Any) -> None:
     view.add_argument("journal", metavar="JOURNAL")
     view.add_argument("--once", action="store_true", help="show how far it is, and end")
     view.set_defaults(run=_watch)
-
-
-def _report(given: argparse.Namespace, out: TextIO) -> int:
-    path = write(given.journal, given.output or f"{given.journal}.html")
-    print(f"Report: {path}", file=out)
-    return 0
 
 
 def _watch(given: argparse.Namespace, out: TextIO) -> int:
