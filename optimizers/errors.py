@@ -188,20 +188,21 @@ def show_user_first(error: BaseException | None) -> None:
             IN_WORKER in str(note) for note in notes
         )
         traceback = error.__traceback__
-        while traceback is not None and _is_inner(traceback.tb_frame):
+        while traceback is not None and is_inner(traceback.tb_frame.f_code.co_filename):
             if traceback.tb_next is None and not is_known:
                 break
-            if traceback.tb_next is None or not _is_inner(traceback.tb_next.tb_frame):
+            following = traceback.tb_next
+            if following is None or not is_inner(following.tb_frame.f_code.co_filename):
                 # Not by an assignment, which a class of the user's may refuse.
-                BaseException.with_traceback(error, traceback.tb_next or traceback)
+                BaseException.with_traceback(error, following or traceback)
                 break
             traceback = traceback.tb_next
         error = error.__cause__ or error.__context__
 
 
-def _is_inner(frame: FrameType) -> bool:
-    """Return whether a frame is of this package, or of what it calls with a user's function."""
-    return frame.f_code.co_filename.startswith(_INNER)
+def is_inner(filename: str) -> bool:
+    """Return whether code is of this package, or of what it calls with a user's function."""
+    return filename.startswith(_INNER)
 
 
 def _is_cleared(frame: FrameType) -> bool:

@@ -4,46 +4,76 @@ import argparse
 from typing import Any, TextIO
 
 from optimizers.cli.codes import CONVERGED
-from optimizers.describe import capability_table, option_table
-from optimizers.registry import find
+from optimizers.cli.layout import wrapped
+from optimizers.cli.reading import UsageError
+from optimizers.describe import capabilities, option_table
+from optimizers.errors import nearest_names
+from optimizers.optimizer import Optimizer
+from optimizers.registry import available, find
 from optimizers.support import CAPABILITIES, TRAITS, SupportLevel
+
+_LEVELS = [level.name for level in SupportLevel]
+#: What most classes require, and a list need not say.
+_USUAL = ("initial_point",)
 
 
 def add_list(commands: Any) -> None:
     """Add the command ``list``."""
-    table = commands.add_parser(
+    command = commands.add_parser(
         "list",
-        help="what each optimizer can take, and what it is for",
-        description="The optimizers: what each can take, and what it is for. Options leave only "
-        "those that fit.",
+        help="list the optimizers, what each is for and can take",
+        description="List the optimizers: what each is for, and what it can take. Options leave "
+        f"only those that fit. A LEVEL is {', '.join(_LEVELS[:-1])} or {_LEVELS[-1]}; supported, "
+        "which is meant where no level is named, includes required.",
     )
     for what in CAPABILITIES:
-        table.add_argument(
-            f"--{what.replace('_', '-')}",
-            nargs="?",
-            const=SupportLevel.supported.name,
-            choices=[level.name for level in SupportLevel],
-            metavar="LEVEL",
-            help="only those of that level; supported (the default) is that of required too",
+        command.add_argument(
+            _flag(what), nargs="?", const=SupportLevel.supported.name, metavar="LEVEL"
         )
     for what in TRAITS:
-        table.add_argument(f"--{what.replace('_', '-')}", action=argparse.BooleanOptionalAction)
-    table.set_defaults(run=_list)
+        command.add_argument(_flag(what), action=argparse.BooleanOptionalAction)
+    command.set_defaults(run=_list)
 
 
 def add_show(commands: Any) -> None:
     """Add the command ``show``."""
-    show = commands.add_parser("show", help="an optimizer's options")
-    show.add_argument("optimizer", metavar="NAME")
-    show.set_defaults(run=_show)
+    command = commands.add_parser("show", help="show the options of an optimizer")
+    command.add_argument("optimizer", metavar="NAME")
+    command.set_defaults(run=_show)
+
+
+def _flag(what: str) -> str:
+    return f"--{what.replace('_', '-')}"
 
 
 def _list(given: argparse.Namespace, out: TextIO) -> int:
     wanted = {what: getattr(given, what) for what in (*CAPABILITIES, *TRAITS)}
-    print(capability_table(**wanted), file=out)
+    for what in CAPABILITIES:
+        if wanted[what] not in (None, *_LEVELS):
+            hint = nearest_names(wanted[what], _LEVELS)
+            raise UsageError(f"{_flag(what)}: {wanted[what]!r} is not a level. {hint}")
+    found = available(**wanted)
+    indent = max(map(len, found), default=0) + 2
+    for name, cls in found.items():
+        print(wrapped(f"{name:<{indent}}{cls.traits.purpose}", indent), file=out)
+        print(wrapped(" " * indent + _abilities(cls)), file=out)
+    if not found:
+        print("No optimizer fits.", file=out)
     return CONVERGED
 
 
+def _abilities(cls: type[Optimizer]) -> str:
+    """Return what a class requires and takes, and its traits."""
+    levels = dict(zip(CAPABILITIES, capabilities(cls), strict=True))
+    words = []
+    for verb, level in (("requires", "required"), ("takes", "supported")):
+        names = [what for what in CAPABILITIES if levels[what] == level and what not in _USUAL]
+        words += [f"{verb} {', '.join(names)}"] if names else []
+    words += [what.replace("_", " ") for what in TRAITS if getattr(cls.traits, what)]
+    return "; ".join(words)
+
+
 def _show(given: argparse.Namespace, out: TextIO) -> int:
-    print(option_table(find(given.optimizer)), file=out)
+    for line in option_table(find(given.optimizer)).splitlines():
+        print(wrapped(line), file=out)
     return CONVERGED

@@ -1,91 +1,86 @@
-"""The command line: minimize a problem, go on from a journal, list and show the optimizers."""
+"""The command line: what is typed goes to its command, and errors are said in one line."""
 
-import argparse
 import os
 import sys
-import traceback
+import warnings
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from optimizers._version import __version__
-from optimizers.cli.codes import ERROR, INTERRUPTED, USAGE
+from optimizers.cli.codes import ERROR, is_closed_pipe, show_error
 from optimizers.cli.history import add_history
 from optimizers.cli.listing import add_list, add_show
 from optimizers.cli.minimize import add_minimize
-from optimizers.cli.reading import UsageError
+from optimizers.cli.parser import Parser, parsed, program
 from optimizers.cli.report import add_report
 from optimizers.cli.resume import add_resume
-from optimizers.cli.running import report
 from optimizers.cli.watch import add_watch
-from optimizers.errors import OptimizerError, words_of
+from optimizers.errors import OptimizerError, OptimizerWarning
 
-_EXITED = (
-    "SystemExit: a function of yours, or its file, called sys.exit, which does not end a run here"
-)
+#: The commands, in the order of the help. Each has a module, with a function that adds it.
+_COMMANDS = (add_minimize, add_resume, add_history, add_report, add_watch, add_list, add_show)
 
 
 def main(arguments: Sequence[str] | None = None, out: TextIO | None = None) -> int:
     """Run the command line; return its exit code.
 
-    0: converged, 3: stopped before, 1: error, 2: cannot be done, 130: Ctrl-C.
+    0: converged, or done; 1: an error; 2: what was asked for cannot be done; 3: stopped before
+    convergence; 130: Ctrl-C.
     """
     out = out or sys.stdout
-    parser = _parser()
-    given = parser.parse_args(_glued(sys.argv[1:] if arguments is None else arguments))
-    if [] in [value for name, value in vars(given).items() if name != "options"]:
-        parser.error("-- is not the value of an option")  # argparse takes it for an empty list
     try:
-        code: int = given.run(given, out)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            code = _ran(sys.argv[1:] if arguments is None else arguments, out)
         out.flush()
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ERROR
-    except (Exception, KeyboardInterrupt, SystemExit) as error:
-        _show_error(error)
-        result = getattr(error, "optimizer_result", None)
-        if isinstance(error, OptimizerError) and result is None:
-            return USAGE  # nothing was evaluated: what was asked for cannot be done
-        if result is not None:
-            report(result, None, out)
-        return INTERRUPTED if isinstance(error, KeyboardInterrupt) else ERROR
     return code
 
 
-def _show_error(error: BaseException) -> None:
-    """Print an error, with the lines of the user's own that led to it."""
-    package = str(Path(__file__).parents[1]) + os.sep
-    frames = traceback.extract_tb(error.__traceback__)
-    user = [f for f in frames if not f.filename.startswith((package, "<"))]
-    if user and not isinstance(error, OptimizerError):
-        print("".join(traceback.format_list(user)), end="", file=sys.stderr)
-    said = {KeyboardInterrupt: "KeyboardInterrupt: interrupted", SystemExit: _EXITED}
-    said[UsageError] = str(error)
-    print(f"error: {said.get(type(error)) or words_of(error)}", file=sys.stderr)
+def _ran(arguments: Sequence[str], out: TextIO) -> int:
+    """Run a command, and return its exit code; print what went wrong."""
+    parser, commands = _parser()
+    try:
+        given = parsed(parser, commands, arguments)
+    except SystemExit:  # of --help and --version
+        return 0
+    except OptimizerError as error:
+        return show_error(error)
+    try:
+        code: int = given.run(given, out)
+    except (Exception, KeyboardInterrupt, SystemExit) as error:
+        if is_closed_pipe(error):
+            raise
+        return show_error(error)
+    return code
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m optimizers",
-        description="Interchangeable minimizers: run one, go on with a run, list them, show what "
-        "one can do.",
+def _parser() -> tuple[Parser, Any]:
+    """Return the parser, and what has the parsers of the commands by name."""
+    parser = Parser(
+        prog=program(sys.argv[0]),
+        description="Minimize a function by any of the optimizers, continue a recorded run, look "
+        "at it, and look up what each optimizer can do.",
     )
-    version = f"optimizers {__version__}"
-    parser.add_argument("--version", action="version", version=version)
-    shown = "{minimize,resume,history,report,watch,list,show}"
-    commands = parser.add_subparsers(required=True, metavar=shown)
-
-    for add in (add_minimize, add_resume, add_history, add_report, add_watch, add_list, add_show):
+    parser.add_argument("--version", action="version", version=f"optimizers {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for add in _COMMANDS:
         add(commands)
-    return parser
+    return parser, commands
 
 
-def _glued(arguments: Sequence[str]) -> list[str]:
-    """Join ``--x0 -1,2`` to ``--x0=-1,2``: argparse takes such a value for an option."""
-    glued: list[str] = []
-    for argument in arguments:
-        if glued and glued[-1] in ("--x0", "--bounds"):
-            glued[-1] += "=" + argument
-        else:
-            glued.append(argument)
-    return glued
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Print a warning: one of this package without the line of its code that it comes from."""
+    text = f"warning: {message}\n"
+    if not issubclass(category, OptimizerWarning):
+        text = warnings.formatwarning(message, category, filename, lineno, line)
+    print(text, end="", file=file or sys.stderr)

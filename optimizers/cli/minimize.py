@@ -1,25 +1,22 @@
 """The command ``minimize``: a run of the bundled problem, or of a function in a file."""
 
 import argparse
-import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
 from optimizers._types import Array
+from optimizers.cli.configure import configured
 from optimizers.cli.reading import (
     UsageError,
     read_bounds,
     read_function,
     read_jacobian,
-    read_option,
     read_vector,
 )
 from optimizers.cli.running import add_run_arguments, check_picture, run
-from optimizers.errors import OptimizerError
 from optimizers.journal import Journal
 from optimizers.optimizer import Optimizer
-from optimizers.options.settings import RUN_SETTINGS, check_run_settings
 from optimizers.problems import h2
 from optimizers.registry import find
 
@@ -37,10 +34,10 @@ def add_minimize(commands: Any) -> None:
         "convergence, 1 error, 2 nothing could be evaluated, 130 interrupted.",
     )
     command.add_argument("--fun", metavar="FILE.py:NAME", help="the objective; without it: H2")
-    command.add_argument("--x0", metavar="1,2,…", help="the start; required with --fun")
+    command.add_argument("--x0", metavar="1,2,...", help="the start; required with --fun")
     command.add_argument(
         "--bounds",
-        metavar="LOW:HIGH,…",
+        metavar="LOW:HIGH,...",
         help="one pair for all variables or one for each; leave a side empty for no bound: 0:,-1:1",
     )
     command.add_argument(
@@ -57,21 +54,21 @@ def add_minimize(commands: Any) -> None:
         "--journal", metavar="FILE", help="record each evaluation there; see resume and history"
     )
     add_run_arguments(command, "an option or a setting of the run, such as maxfun=200")
-    command.set_defaults(run=minimize)
+    command.set_defaults(run=minimize, again=(), repeated=())
 
 
 def minimize(given: argparse.Namespace, out: TextIO) -> int:
     """Minimize what a command line says, and return the exit code."""
-    try:
-        optimizer, settings = _configured(given)
-        fun, x0, jac, exact = _problem(given, optimizer, settings)
-        bounds = None if given.bounds is None else read_bounds(given.bounds, x0.size)
-        check_picture(given.plot)
-        path = given.journal or settings.get("journal")
-        if path is not None:
-            settings["journal"] = Journal(path, notes={"command": _command(given)})
-    except (OptimizerError, ValueError) as error:
-        raise UsageError(str(error)) from error
+    if given.shots is not None and given.shots < 1:
+        raise UsageError(f"--shots {given.shots}: expected 1 or more.")
+    cls = find(given.optimizer or ("LBFGSB" if given.shots is None else "NoisyLBFGSB"))
+    optimizer, settings = configured(cls, given.options)
+    check_picture(given.plot)
+    fun, x0, jac, exact = _problem(given, optimizer, settings)
+    bounds = None if given.bounds is None else read_bounds(given.bounds, x0.size)
+    path = given.journal or settings.get("journal")
+    if path is not None:
+        settings["journal"] = Journal(path, notes={"command": _command(given)})
     if exact is not None:
         print(f"{fun!r}, {x0.size} parameters, {type(optimizer).__name__}", file=out)
     return run(given, out, optimizer, (fun, x0, jac, bounds), settings, exact)
@@ -85,19 +82,6 @@ def _command(given: argparse.Namespace) -> dict[str, Any]:
         if colon:
             command[name] = f"{Path(path).resolve()}:{function}"
     return command
-
-
-def _configured(given: argparse.Namespace) -> tuple[Optimizer, dict[str, Any]]:
-    """Return the optimizer, and the settings of the run among the options."""
-    cls = find(given.optimizer or ("LBFGSB" if given.shots is None else "NoisyLBFGSB"))
-    options = dict(read_option(text) for text in given.options)
-    settings = {name: options.pop(name) for name in RUN_SETTINGS if name in options}
-    check_run_settings(cls.__name__, settings)
-    named = (*inspect.signature(cls).parameters, "tol")
-    arguments = {name: options.pop(name) for name in list(options) if name in named}
-    if options:
-        arguments["options"] = options
-    return cls(**arguments), settings
 
 
 def _problem(
@@ -115,7 +99,7 @@ def _problem(
         jac = molecule.jac if given.jac is None and optimizer.is_gradient_required else given.jac
         return molecule, x0, read_jacobian(jac, None), molecule.ground_energy
     if given.x0 is None:
-        raise UsageError("--fun needs a start: pass --x0 1,2,… with one number each.")
+        raise UsageError("--fun needs a start: pass --x0 1,2,... with one number each.")
     if given.shots is not None:
         raise UsageError("--shots goes with the bundled H2 problem, not with --fun.")
     jac = read_jacobian(given.jac, given.fun.rpartition(":")[0])

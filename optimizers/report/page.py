@@ -75,9 +75,9 @@ def write(run: Any, path: str | os.PathLike[str]) -> str:
             f"run is {run!r:.200}, expected a result, a collection of results, what load returns "
             "or the path of a journal."
         )
-    name = os.fspath(path)
+    name, text = os.fspath(path), page(run)
     with open(name, "w", encoding="utf-8") as file:
-        file.write(page(run))
+        file.write(text)
     return name
 
 

@@ -89,7 +89,7 @@ def told(out, name):
 
 
 def point(out):
-    return np.array([float(word) for word in told(out, "x").strip("[]").split()])
+    return np.array(out.partition("  x          [")[2].partition("]")[0].split(), dtype=float)
 
 
 # The bundled problem.
@@ -292,7 +292,7 @@ def test_an_error_in_the_users_function_is_one_with_the_users_lines_and_the_best
 def test_a_value_that_cannot_be_used_is_one_with_a_named_error(run, user):
     done = run("minimize", "--fun", f"{user}:undefined", "--x0", "3,0")
     assert done.code == 1
-    assert "error: NonFiniteValueError: fun returned nan" in done.err
+    assert "error: fun returned nan" in done.err
     assert "Traceback" not in done.err
     assert "f(x)" not in done.out
 
@@ -300,8 +300,9 @@ def test_a_value_that_cannot_be_used_is_one_with_a_named_error(run, user):
 def test_an_interrupt_is_130_with_the_best_result(run, user):
     done = run("minimize", "--fun", f"{user}:interrupted", "--x0", "3,0")
     assert done.code == 130
-    assert "KeyboardInterrupt" in done.err
+    assert done.err == ""  # the report says it
     assert "Stopped before convergence: the run was interrupted." in done.out
+    assert "To continue" not in done.out
     assert float(told(done.out, "f(x)")) <= 9.0
 
 
@@ -320,7 +321,10 @@ def test_an_interrupt_is_130_with_the_best_result(run, user):
         (["--x0", "1", "-o", "maxiter"], "-o maxiter is not an option"),
         (["--x0", "1", "-o", "=5"], "-o =5 is not an option"),
         (["--x0", "1", "-o", "maxfun=none"], "maxfun is 'none'"),
-        (["--x0", "1", "-o", "bounds=[(0,1)]"], "Pass them to minimize"),
+        (["--x0", "1", "-o", "bounds=[(0,1)]"], "write --bounds instead"),
+        (["--x0", "1", "-o", "timout=5"], "LBFGSB has no option or setting 'timout'. Did you mean"),
+        (["--x0", "1", "-o", "qwertz=5"], "Known: callback, disp, eps, eval_timeout, f_target, "),
+        (["--x0", "1", "-o", "f_scale=5"], "It goes with residuals"),
         (["--x0", "1", "--jac", "nothing"], "nothing called 'nothing'"),
         (["--x0", "1", "--jac", "nothing.py:f"], "does not exist"),
         (["--x0", "1", "--optimizer", "Dogleg", "--jac", "gradient"], "requires hess"),
@@ -377,30 +381,51 @@ def test_a_gradient_by_name_needs_a_file(run):
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [[], ["minimise"], ["minimize", "--nonsense"], ["show"], ["minimize", "--shots", "few"]],
-    ids=" ".join,
+    ("arguments", "message"),
+    [
+        ("", "A command is missing: minimize, resume, history, report, watch, list, show."),
+        ("minimise", "Unknown command 'minimise'. Did you mean 'minimize'?"),
+        ("optimize", "Did you mean 'minimize'?"),
+        ("resume-all", "Unknown command 'resume-all'. Did you mean 'resume'?"),
+        ("--verbose", "Unknown option --verbose. Did you mean '--version'?"),
+        ("minimize --optimiser TNC", "minimize has no option --optimiser. Did you mean "),
+        ("minimize --optimiser=TNC", "Did you mean '--optimizer'?"),
+        ("minimize --nonsense", "minimize has no option --nonsense. Known: --bounds, --fun, "),
+        ("resume --jax=a.py:f run.jsonl", "resume has no option --jax. Did you mean '--jac'?"),
+        ("history run.jsonl --cvs", "history has no option --cvs. Did you mean '--csv'?"),
+        ("watch run.jsonl --onse", "Did you mean '--once'?"),
+        ("report run.jsonl --output run.html", "report has no option --output. Known: "),
+        ("list --constraint-s", "Did you mean '--constraints'?"),
+        ("list --gradient requird", "'requird' is not a level. Did you mean 'required'?"),
+        ("list --bounds=maybe", "--bounds: 'maybe' is not a level. Known: ignored, "),
+        ("list all", "list does not take the argument 'all'; see "),
+        ("show", "required: NAME; see python -m optimizers show --help."),
+        ("show TNT", "No optimizer is called 'TNT'. Did you mean 'TNC'?"),
+        ("minimize --shots few", "invalid int value: 'few'"),
+        ("minimize --shots 0", "--shots 0: expected 1 or more."),
+        ("minimize --b 0:1 --s", "argument --shots: expected one argument"),
+    ],
 )
-def test_wrong_usage_is_two(arguments, capsys):
-    with pytest.raises(SystemExit) as stop:
-        main(arguments, out=io.StringIO())
-    assert stop.value.code == 2
-    assert "usage: python -m optimizers" in capsys.readouterr().err
+def test_a_mistake_is_told_in_one_line_with_the_nearest_name(run, arguments, message):
+    done = run(*arguments.split())
+    assert (done.code, done.out, done.std) == (2, "", "")
+    assert message in done.err
+    assert done.err.startswith("error: ")
+    assert done.err.count("\n") == done.err.count("rror") == 1
 
 
 @pytest.mark.parametrize("command", [[], ["minimize"], ["list"], ["show"]], ids=str)
-def test_help_is_zero(command, capsys):
-    with pytest.raises(SystemExit) as stop:
-        main([*command, "--help"])
-    assert stop.value.code == 0
-    assert "usage: python -m optimizers" in capsys.readouterr().out
+def test_help_is_zero(run, command):
+    done = run(*command, "--help")
+    assert (done.code, done.err) == (0, "")
+    assert done.std.startswith("usage: python -m optimizers")
+    assert max(map(len, done.std.splitlines())) <= 80
+    done.std.encode("ascii")
 
 
-def test_the_version_is_told(capsys):
-    with pytest.raises(SystemExit) as stop:
-        main(["--version"])
-    assert stop.value.code == 0
-    assert capsys.readouterr().out == f"optimizers {optimizers.__version__}\n"
+def test_the_version_is_told(run):
+    done = run("--version")
+    assert (done.code, done.std) == (0, f"optimizers {optimizers.__version__}\n")
 
 
 def test_what_a_command_line_lacks_is_said_once(capsys):
@@ -411,10 +436,31 @@ def test_what_a_command_line_lacks_is_said_once(capsys):
 # The other commands.
 
 
+def named(out):
+    """Return the optimizers of a list, whose further lines are indented."""
+    return [line.split()[0] for line in out.splitlines() if not line.startswith(" ")]
+
+
 def test_list_has_a_row_for_every_optimizer(run):
     done = run("list")
     assert (done.code, done.err) == (0, "")
-    assert [line.split()[0] for line in done.out.splitlines()] == ["optimizer", *available()]
+    assert named(done.out) == list(available())
+    for cls in available().values():
+        assert cls.traits.purpose in " ".join(done.out.split())
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+@pytest.mark.parametrize("command", ["list", "show TNC"])
+def test_no_line_is_longer_than_the_terminal(run, monkeypatch, columns, command):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    longest = max(map(len, run(*command.split()).out.splitlines()))
+    assert longest <= columns
+
+
+def test_the_list_says_what_each_requires_and_takes(run):
+    text = run("list", "--residuals", "required").out
+    start = text.index("DOGBOX")
+    assert "requires residuals; takes gradient, bounds" in text[start : text.index("LM ")]
 
 
 @pytest.mark.parametrize("name", available())
@@ -427,15 +473,9 @@ def test_show_tells_the_options_of_every_optimizer(run, name):
         assert f"  {option} " in done.out or f"  {option}\n" in done.out
 
 
-def test_show_of_an_unknown_optimizer_is_one(run):
-    done = run("show", "TNT")
-    assert done.code == 2
-    assert "Did you mean 'TNC'?" in done.err
-
-
 def test_output_goes_to_standard_output_by_default(capsys):
     assert main(["list"]) == 0
-    assert capsys.readouterr().out.startswith("optimizer ")
+    assert capsys.readouterr().out.startswith("ADAM ")
 
 
 # In a process of its own.

@@ -97,7 +97,7 @@ def test_a_run_of_python_is_gone_on_with(bowl, tmp_path, capsys):
     scheme = Differences("3-point", step=1e-4)
     optimizer.minimize(namespace["bowl"], [-1.0, 1.0], scheme, journal=path)
     assert ran("resume", path)[0] == USAGE
-    assert "name one by --fun" in capsys.readouterr().err
+    assert "name it by --fun" in capsys.readouterr().err
     code, out = ran("resume", path, "--fun", bowl.name + ":bowl", "-o", "maxfun=500")
     assert code in (CONVERGED, STOPPED)
     assert optimizers.load(path).result.nfev > 10
@@ -119,7 +119,7 @@ def test_a_function_of_a_package_is_gone_on_with(tmp_path, monkeypatch):
     command = [sys.executable, "-m", "optimizers", "resume", path, "--yes", "-o", "maxfun=500"]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.stderr.splitlines() == [
-        f"running {package / 'bowls.py'}:bowl, which the journal names"
+        f"Running {package / 'bowls.py'}:bowl, which the journal names."
     ]
     assert done.returncode == CONVERGED
 
@@ -142,7 +142,7 @@ def test_what_a_header_cannot_rebuild_is_said(bowl, tmp_path, capsys):
     ring = {"type": "ineq", "fun": lambda x: 4 - x @ x}
     SLSQP(maxiter=2).minimize(lambda x: x @ x, [1.0, 1.0], constraints=ring, journal=path)
     assert ran("resume", path, "--fun", "bowl.py:bowl")[0] == USAGE
-    assert "constraints cannot be had from a journal" in capsys.readouterr().err
+    assert "constraints cannot be read from a journal" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["resume", "history"])
@@ -215,9 +215,7 @@ def test_a_start_of_another_size_than_h2s_is_named(capsys):
 
 @pytest.mark.parametrize("option", ["--x0", "--bounds", "--fun", "--jac", "--optimizer"])
 def test_two_dashes_are_no_value(option, capsys):
-    with pytest.raises(SystemExit) as ended:
-        ran("minimize", f"{option}=--")
-    assert ended.value.code == USAGE
+    assert ran("minimize", f"{option}=--")[0] == USAGE
     assert "--" in capsys.readouterr().err
 
 
@@ -231,7 +229,7 @@ def test_a_journal_of_many_runs_is_not_resumed_here_and_tells_what_to_do(tmp_pat
         path.unlink(missing_ok=True)
         call()
         assert ran("resume", path)[0] == USAGE
-        assert f"has many runs: call {name} in Python again, with it as journal" in (
+        assert f"has many runs: to continue them, call {name} in Python again" in (
             capsys.readouterr().err
         )
         with pytest.raises(JournalMismatchError) as error:
@@ -255,11 +253,11 @@ def test_the_history_of_many_runs_names_each(tmp_path):
     assert code == USAGE
 
 
-def test_the_list_has_those_that_fit(capsys):
-    assert main(["list", "--constraints", "--no-parallel"]) == CONVERGED
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ["optimizer", "COBYLA", "COBYQA"]
-    assert lines[1].endswith(optimizers.COBYLA.traits.purpose)
-    assert main(["list", "--bounds", "ignored", "--hessian", "ignored"]) == CONVERGED
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ["optimizer", "BFGS", "CG"]
+def test_the_list_has_those_that_fit():
+    code, out = ran("list", "--constraints", "--no-parallel")
+    assert code == CONVERGED
+    assert [line.split()[0] for line in out.splitlines() if line[0] != " "] == ["COBYLA", "COBYQA"]
+    assert optimizers.COBYLA.traits.purpose in " ".join(out.split())
+    code, out = ran("list", "--bounds", "ignored", "--hessian", "ignored")
+    assert [line.split()[0] for line in out.splitlines() if line[0] != " "] == ["BFGS", "CG"]
+    assert ran("list", "--hessian", "--noise") == (CONVERGED, "No optimizer fits.\n")

@@ -413,7 +413,7 @@ def test_a_source_of_a_users_own_works_and_a_header_says_that_it_does_not_have_i
     ours = LBFGSB().minimize(fun, [1.0, 2.0], Differences("2-point", step=0.1), maxfun=30)
     theirs = LBFGSB().minimize(fun, [1.0, 2.0], Foreign(), journal=path, maxfun=30)
     np.testing.assert_array_equal(ours.x, theirs.x)
-    with pytest.raises(InvalidInputError, match="Foreign cannot be had from a journal"):
+    with pytest.raises(InvalidInputError, match="Foreign cannot be read from a journal"):
         rebuilt(load(path).header)
 
 
