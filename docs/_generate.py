@@ -3,7 +3,6 @@
 One page a class, and the table of what each class can take. Nothing made here is committed.
 """
 
-import runpy
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,10 +11,6 @@ from optimizers import Optimizer, available
 from optimizers.describe import capabilities
 from optimizers.support import CAPABILITIES
 
-_EXAMPLES = Path(__file__).parent.parent / "examples"
-#: The picture of the page "Fitting a model".
-_PICTURE = "decay.svg"
-
 
 def generate(folder: Path) -> None:
     """Write the pages and the table, and remove those of classes that are gone."""
@@ -23,9 +18,8 @@ def generate(folder: Path) -> None:
     texts["capabilities.inc"] = _capability_table()
     folder.mkdir(parents=True, exist_ok=True)
     for path in folder.iterdir():
-        if path.name not in (*texts, _PICTURE):
+        if path.name not in texts:
             path.unlink()
-    runpy.run_path(str(_EXAMPLES / "fit_decay.py"))["picture"](folder / _PICTURE)
     for name, text in texts.items():
         path = folder / name
         # Sphinx reads again what was touched: leave alone what is the same.

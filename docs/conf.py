@@ -17,7 +17,12 @@ author = "The optimizers developers"
 project_copyright = "The optimizers developers, Apache License 2.0"
 version = release = optimizers.__version__
 
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.viewcode", "numpydoc"]
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.viewcode",
+    "matplotlib.sphinxext.plot_directive",
+    "numpydoc",
+]
 exclude_patterns = ["_build"]
 default_role = "code"
 
@@ -25,6 +30,11 @@ default_role = "code"
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False  # autodoc lists them
+
+# The examples draw the pictures: what a page shows is what its code does.
+plot_include_source = True
+plot_formats = ["svg"]
+plot_html_show_formats = plot_html_show_source_link = False
 
 nitpicky = True
 # Other projects' names: without intersphinx the build needs no network.

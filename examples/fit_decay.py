@@ -1,10 +1,8 @@
 """Fit a decay to data, with error bars, and draw it: the picture of the page "Fitting a model".
 
 The data are NIST's Chwirut2, an ultrasonic response over the distance, with certified parameters.
-Run it by itself, ``python fit_decay.py decay.svg``; it needs matplotlib.
+It needs matplotlib.
 """
-
-import sys
 
 import numpy as np
 
@@ -30,14 +28,14 @@ OPTIMIZER = TRF(x_scale="jac")
 SLOPES = Differences("3-point", relative_step=1e-5)
 
 
-def picture(path):
-    """Fit, profile the three parameters, and save what came of it."""
-    from matplotlib.figure import Figure
+def picture():
+    """Fit, profile the three parameters, and draw the result."""
+    from matplotlib import pyplot
 
     fit = OPTIMIZER.minimize(misfit, [0.1, 0.01, 0.02], jac=SLOPES)
     profiles = OPTIMIZER.profile(misfit, fit, jac=SLOPES, points=6)
 
-    figure = Figure(figsize=(9.0, 5.0), layout="constrained")
+    figure = pyplot.figure(figsize=(9.0, 5.0), layout="constrained")
     left, right = figure.subfigures(1, 2, width_ratios=[3, 2])
     above, below = left.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     distances = np.linspace(DATA.x.min(), DATA.x.max(), 200)
@@ -59,11 +57,4 @@ def picture(path):
         axes.set(xlabel=f"b{i + 1}", ylabel="rise of chi2")
         axes.locator_params(axis="x", nbins=4)
     axes.legend()
-    figure.savefig(path)
     return fit, profiles
-
-
-if __name__ == "__main__":
-    fit, profiles = picture(sys.argv[1] if len(sys.argv) > 1 else "decay.svg")
-    for x, error, interval in zip(fit.x, fit.errors, profiles.interval, strict=True):
-        print(f"{x:.6g} +- {error:.2g}, 95 % in [{interval[0]:.6g}, {interval[1]:.6g}]")

@@ -2,8 +2,8 @@
 
 Each function takes what has a record of a run: the :class:`History` that was its callback, the
 path of its journal or what :func:`load` made of that, or a result of a run that had either. What it
-returns is a matplotlib Figure, which Jupyter shows as the last line of a cell, and ``savefig``
-keeps.
+returns is a matplotlib Figure. Jupyter shows it as the last line of a cell, ``show()`` in a window,
+and ``savefig`` saves it to a file.
 """
 
 from optimizers.plots.curves import convergence, plot_convergence

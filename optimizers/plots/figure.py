@@ -27,7 +27,8 @@ def check_matplotlib() -> None:
 def picture(rows: int = 1, columns: int = 1, *, width: float = 6.4, height: float = 4.0) -> Any:
     """Return a new Figure and its axes, an array of shape (rows, columns).
 
-    It is of no window system, and shows in Jupyter whether or not pyplot was imported.
+    It belongs to no window system until it is shown, and Jupyter shows it whether or not pyplot was
+    imported.
     """
     check_matplotlib()
     from matplotlib.axes import Axes
@@ -36,6 +37,10 @@ def picture(rows: int = 1, columns: int = 1, *, width: float = 6.4, height: floa
     class Picture(Figure):
         def _repr_png_(self) -> bytes:
             return _as_png(self)
+
+        def show(self, warn: bool = True) -> None:
+            """Open a window, as pyplot does, and wait until it is closed."""
+            _show(self)
 
     class PictureAxes(Axes):
         def _repr_png_(self) -> bytes:
@@ -54,6 +59,19 @@ def _as_png(figure: Any) -> bytes:
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=110)
     return stream.getvalue()
+
+
+def _show(figure: Any) -> None:
+    from matplotlib import pyplot
+
+    try:
+        pyplot.figure(figure)
+    except ValueError as error:
+        raise MissingExtraError(
+            "Figures can be shown with matplotlib 3.11 or newer: pip install -U matplotlib. "
+            "With an older one, keep them by savefig."
+        ) from error
+    pyplot.show()
 
 
 def canvas(ax: Any) -> tuple[Any, Any]:

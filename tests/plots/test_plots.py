@@ -241,6 +241,18 @@ def test_a_fit_shows_its_residuals_and_the_model_through_the_data(tmp_path):
         plots.residuals(recorded()[1])
 
 
+def test_a_picture_is_shown_by_pyplot(history, monkeypatch):
+    pyplot = pytest.importorskip("matplotlib.pyplot", reason="needs the extra: plot")
+    pyplot.switch_backend("agg")
+    figure = plots.convergence(history)
+    assert not pyplot.get_fignums()
+    shown = []
+    monkeypatch.setattr(pyplot, "show", lambda: shown.append(pyplot.gcf()))
+    figure.show()
+    pyplot.close("all")
+    assert shown == [figure]
+
+
 def test_a_notebook_shows_pictures_and_of_errors_the_users_frames():
     pytest.importorskip("matplotlib", reason="needs the extra: plot")
     nbformat = pytest.importorskip("nbformat", reason="needs the extra: notebook")
