@@ -1,4 +1,4 @@
-"""The picture of the README, ``docs/convergence.svg``; ``python -m tests.readme_picture`` writes it.
+"""The picture of the README; ``python -m tests.readme_picture`` writes ``docs/convergence.svg``.
 
 A forge shows a committed file alone. A test compares it with what its example draws.
 """
