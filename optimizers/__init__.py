@@ -1,6 +1,7 @@
 """Interchangeable minimizers for objectives that are expensive, noisy, or live elsewhere.
 
-One class per algorithm, one ``minimize(fun, x0, jac, bounds)``; each class says what it can take.
+One class per algorithm, one ``minimize(fun, x0, jac, bounds)``; each class declares its
+capabilities.
 
 Examples
 --------
@@ -14,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from optimizers._version import __version__ as __version__
 
-#: Where each public name is, but for those that ``scipy`` lists. It is imported when it is first
-#: asked for, so that a program does not wait for what it does not use.
+#: Where each public name is defined, except those that ``scipy`` lists. Each is imported when it is
+#: first used, so that a program does not wait for what it does not need.
 _HOMES = {
     "_check_gradient": "GradientCheck check_gradient",
     "_minimize": "minimize",
@@ -53,7 +54,7 @@ _HOMES = {
     ),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
-#: Modules that need no import of their own: the public ones, and those that the docs name.
+#: Modules that need no separate import: the public ones, and those that the docs name.
 _MODULES = (
     *("algorithms", "errors", "external", "flow", "plots", "problems", "report", "testing"),
     *("evaluation", "fitting", "journal", "scipy", "variational"),
@@ -137,7 +138,7 @@ if TYPE_CHECKING:  # what editors and type checkers see
         Traits as Traits,
     )
     from optimizers.variational import *  # noqa: F403
-else:  # hidden from them: to them, it would make any name one that exists
+else:  # hidden from them, since it would make any name valid
 
     def __getattr__(name: str) -> Any:
         if name in _MODULES:
@@ -151,7 +152,7 @@ else:  # hidden from them: to them, it would make any name one that exists
         else:
             message = f"module {__name__!r} has no attribute {name!r}"
             raise AttributeError(message, name=name, obj=import_module(__name__))
-        globals()[name] = value  # found without this the next time
+        globals()[name] = value  # from now on found without this function
         return value
 
     def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""Arrays where NumPy says nothing or too little: what users give, and what does not fit."""
+"""Checks of arrays that NumPy does not make: what users give, and what does not fit in memory."""
 
 import functools
 import os
@@ -27,7 +27,7 @@ def as_real(name: str, given: Any, expected: str) -> NDArray[Any]:
 
 
 def as_numbers(given: Any) -> Array:
-    """Return what was given as an array of numbers of its own, or as one nan if it is none."""
+    """Return a copy of what was given as an array of numbers, or one nan if it is not one."""
     try:
         array = np.asarray(np.nan if is_masked(given) else given)
         return np.array(array if array.dtype.kind in "biuf" else np.nan, dtype=np.float64)
@@ -36,7 +36,7 @@ def as_numbers(given: Any) -> Array:
 
 
 def is_masked(given: Any) -> bool:
-    """Return whether an array, or one in a list, has a mask: NumPy takes what is below for it."""
+    """Return whether an array, or one in a list, has a mask: NumPy would use the masked values."""
     if isinstance(given, list | tuple):
         for _ in range(2):  # in pairs of bounds too, of which there may be many
             kinds = set(map(type, given))
@@ -52,12 +52,12 @@ def _may_be_masked(kind: type) -> bool:
 
 
 def is_whole(given: object) -> bool:
-    """Return whether a value is a whole number: times are integers to NumPy, truths to Python."""
+    """Return whether a value is a whole number; NumPy's timedeltas and Python's bools are not."""
     return isinstance(given, int | np.integer) and not isinstance(given, bool | np.timedelta64)
 
 
 def check_memory(what: str, count: float, advice: str) -> None:
-    """Raise a TooLargeError if so many numbers of double precision do not fit in the memory."""
+    """Raise a TooLargeError if that many numbers in double precision do not fit in memory."""
     needed, memory = 8 * min(count, 1e300), machine_memory()
     if needed > memory:
         raise TooLargeError(
@@ -68,7 +68,7 @@ def check_memory(what: str, count: float, advice: str) -> None:
 
 @functools.cache
 def machine_memory() -> int:
-    """Return the machine's memory in bytes; where the system does not tell, 8 GiB."""
+    """Return the machine's memory in bytes; 8 GiB where the system does not say."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):

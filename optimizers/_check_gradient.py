@@ -1,4 +1,4 @@
-"""check_gradient: whether a gradient is that of its objective."""
+"""check_gradient: whether a gradient agrees with its objective."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 from optimizers.support import SupportLevel, levels
 
-#: How many components the table has at the most.
+#: How many components the table has at most.
 _ROWS = 20
 
 
@@ -39,15 +39,15 @@ class GradientCheck:
     differences : ndarray of float64, shape (n,)
         The gradient by central differences, extrapolated to the step 0.
     error : ndarray of float64, shape (n,)
-        About by how much these err: by truncation, rounding and noise.
+        Their approximate error by truncation, rounding and noise.
     order : ndarray of int, shape (n,)
-        The components, worst first: those that are farthest apart in units of the error.
+        The components, worst first: by their difference in units of the error.
     ok : bool
         Whether each component agrees within ten times that error, and 1e-6 of the largest one.
     nfev : int
         How many points were evaluated.
     names : list of str or None
-        What the components are by, where ``x0`` is in a structure.
+        The names of the components, where ``x0`` is a structure.
     """
 
     x: Array
@@ -73,7 +73,7 @@ class GradientCheck:
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) for row in rows]
         left = len(self.order) - _ROWS
-        more = [f"... and {left} more, which are closer"] if left > 0 else []
+        more = [f"... and {left} more that agree better"] if left > 0 else []
         return "\n".join([f"The gradient {verdict} with differences of values.", *lines, *more])
 
 
@@ -92,30 +92,29 @@ def check_gradient(
     Parameters
     ----------
     fun : callable
-        The objective, in any form that :meth:`Optimizer.minimize` takes.
+        The objective, in any form that :meth:`Optimizer.minimize` accepts.
     jac : callable, True or GradientSource
-        The gradient; True if ``fun`` returns it too. Of an objective that returns residuals, their
-        Jacobian.
+        The gradient; True if ``fun`` returns it too. The Jacobian if ``fun`` returns residuals.
     x0 : float or array_like of shape (n,)
-        Where: not at a minimum, where all components are zero.
+        The point. It should not be a minimum, where all components are zero.
     args : tuple, default ()
-        Further arguments of both; anything but a tuple is a single one.
+        Further arguments of both functions; anything but a tuple is a single argument.
     bounds : sequence of (low, high), array_like of shape (n, 2), Bounds or None
-        No point is outside.
+        Bounds; no point outside of them is evaluated.
     **settings
         Settings of the run, such as ``workers``; see :class:`RunSettings`.
 
     Returns
     -------
     GradientCheck
-        With ``ok``; it prints as a table.
+        The comparison; its attribute ``ok`` has the verdict, and it prints as a table.
 
     Raises
     ------
     InvalidInputError
         If there is no gradient to check, or an argument cannot be used.
     EvaluationError
-        If ``fun`` or ``jac`` returns what cannot be used.
+        If ``fun`` or ``jac`` returns something that cannot be used.
 
     Examples
     --------
@@ -128,10 +127,10 @@ def check_gradient(
     """
     fun, jac = with_arguments((fun, jac), args)
     if jac is None or jac is False:
-        raise InvalidInputError("jac is None: there is no gradient to check. Pass the function.")
+        raise InvalidInputError("jac is None: there is no gradient to check. Pass a function.")
     result = _Comparison(**settings).minimize(fun, x0, jac, bounds)
     if "compared" not in result:
-        raise InvalidInputError(f"There was nothing to compare: {result.stop.sentence}.")
+        raise InvalidInputError(f"Nothing could be compared: {result.stop.sentence}.")
     found: Compared = result.compared
     order = np.argsort(-found.excess, kind="stable")
     is_ok = bool((found.excess <= 1).all()) and bool(np.isfinite(found.estimated).all())

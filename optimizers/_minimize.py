@@ -1,4 +1,4 @@
-"""minimize: SciPy's call for every optimizer, and the choice of one where none is named."""
+"""minimize: SciPy's call for every optimizer, and the choice of a method where none is given."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -20,7 +20,7 @@ from optimizers.result import OptimizerResult
 from optimizers.scipy.methods import METHODS
 from optimizers.scipy.scipy_optimizer import SciPyOptimizer
 
-#: From how many variables on matrices of n by n numbers are too dear.
+#: The number of variables beyond which matrices of n by n numbers are too expensive.
 _LARGE = 1000
 #: SciPy's names of its methods, by their letters.
 _SCIPYS = {plain(name): name for name in METHODS}
@@ -51,18 +51,17 @@ def minimize(  # type: ignore[misc]  # callback, a setting of each run, has SciP
         The start.
     args : tuple, default ()
         Further arguments of ``fun``, ``jac``, ``hess`` and ``hessp``; anything but a tuple is a
-        single one.
+        single argument.
     method : str, class, Optimizer or callable, optional
-        A name of SciPy's, with SciPy's meaning of options, counts, codes and words
-        (``"Nelder-Mead"``); the name of one of the other optimizers (``"SPSA"``), in any spelling;
-        a class, or an object with options of its own; or a custom method as SciPy documents it.
-        None chooses by what is given: residuals, constraints, noise, bounds, and how many variables
-        there are.
+        A name of SciPy's (``"Nelder-Mead"``), with SciPy's meaning of options, counts, codes and
+        messages; the name of another optimizer (``"SPSA"``), in any spelling; an optimizer or its
+        class; or a custom method as SciPy documents it. None chooses by what is given: residuals,
+        constraints, noise, bounds, and the number of variables.
     jac, hess, hessp, bounds, constraints
         As in :meth:`Optimizer.minimize`.
     tol : float, optional
-        Stands for the tolerances of the method that are not given. A method that has none ends
-        where the best value has not fallen by more than ``tol`` for ``patience`` iterations.
+        Sets the tolerances of the method that are not given. A method that has none ends when the
+        best value has not fallen by more than ``tol`` for ``patience`` iterations.
     callback : callable, optional
         Called after each iteration; see :class:`RunSettings`.
     options : dict, optional
@@ -73,14 +72,14 @@ def minimize(  # type: ignore[misc]  # callback, a setting of each run, has SciP
     Returns
     -------
     OptimizerResult
-        With the entry ``method``; where it was chosen here, ``method_reason`` says why.
+        The result, with the entry ``method``; where it was chosen here, ``method_reason`` says why.
 
     Raises
     ------
     InvalidInputError, CapabilityError, OptionError, UnknownOptionError
         Before the first evaluation, if an argument cannot be used.
     EvaluationError, BaseException
-        As from :meth:`Optimizer.minimize`.
+        As in :meth:`Optimizer.minimize`.
 
     Examples
     --------
@@ -116,7 +115,7 @@ def minimize(  # type: ignore[misc]  # callback, a setting of each run, has SciP
 def _choice(
     fun: Objective, x0: ArrayLike, bounds: BoundsLike, constraints: ConstraintsLike, noise: Any
 ) -> tuple[str, str]:
-    """Return the name of the method for a problem, and why it is taken."""
+    """Return the name of the method for a problem, and why it was chosen."""
     if not (constraints is None or (isinstance(constraints, list | tuple) and not constraints)):
         return "SLSQP", "there are constraints"
     n, is_bounded = np.size(x0), bounds is not None
@@ -137,7 +136,7 @@ def _choice(
 
 
 def _optimizer(method: Any) -> Optimizer:
-    """Return the optimizer that is meant by a method."""
+    """Return the optimizer that ``method`` stands for."""
     if isinstance(method, Optimizer):
         return method
     if isinstance(method, type) and issubclass(method, Optimizer):
@@ -147,14 +146,14 @@ def _optimizer(method: Any) -> Optimizer:
         return SciPyOptimizer(name) if name is not None else find(method)()
     if not callable(method):
         raise InvalidInputError(
-            f"method is {method!r}, expected the name of one, an optimizer or its class, or a "
-            "callable."
+            f"method is {method!r}, expected the name of an optimizer, an optimizer or its class, "
+            "or a callable."
         )
     return SciPyOptimizer(method)
 
 
 def _name(optimizer: Optimizer) -> str:
-    """Return what a result tells of the method: SciPy's name, or that of the class."""
+    """Return the name of the method in a result: SciPy's, or that of the class."""
     if type(optimizer) is not SciPyOptimizer:
         return type(optimizer).__name__
     method = optimizer.settings["method"]

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-#: How many characters a value has.
+#: How many characters of a value are shown.
 _LONG = 300
 
 
 def shown(value: object) -> str:
-    """Return a value on a line of its own, cut where it is long."""
+    """Return a value in one line, truncated if it is long."""
     if isinstance(value, np.ndarray):
         text = np.array2string(value, precision=6, threshold=20, edgeitems=3)
     elif isinstance(value, tuple | list) and any(isinstance(one, np.ndarray) for one in value):
@@ -27,7 +27,7 @@ def shown(value: object) -> str:
 
 
 def short(self: Any) -> str:
-    """Return what is a dataclass' or a named tuple's ``__repr__``, with long entries cut."""
+    """Return the ``__repr__`` of a dataclass or a named tuple, with long entries truncated."""
     names = getattr(self, "_fields", None) or [
         field.name for field in dataclasses.fields(self) if field.repr
     ]
@@ -40,7 +40,7 @@ def short(self: Any) -> str:
 
 
 def as_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return lines of text with aligned columns, the last to the left."""
+    """Return lines of text with aligned columns; the last one is aligned to the left."""
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     lines = []
     for row in (head, *rows):
@@ -50,7 +50,7 @@ def as_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Return a table of cells that are shown as they are; without a head, of names and values."""
+    """Return an HTML table of cells; without a head, of names and values."""
     top = "".join(f"<th>{html.escape(str(name))}</th>" for name in head)
     lines = [f"<thead><tr>{top}</tr></thead>"] if head else []
     for row in rows:
@@ -66,10 +66,10 @@ def number(value: Any) -> str:
 
 
 class Reported:
-    """What a report can be written of."""
+    """Something that a report can be written of."""
 
     def report(self, path: str | os.PathLike[str]) -> str:
-        """Write what is known as one HTML file, with pictures, that needs no network.
+        """Write a report as one HTML file, with pictures, that needs no network.
 
         Parameters
         ----------
@@ -88,22 +88,22 @@ class Reported:
 
         Notes
         -----
-        Of a result alone it shows its numbers; with ``callback=History()``, or a journal, how it
-        was found.
+        A result alone shows its numbers; with ``callback=History()`` or a journal, the report shows
+        how it was found.
         """
-        # What writes reports stands above all results: it is found where it is asked for.
+        # The module that writes reports is above all results: it is imported on demand.
         written: str = sys.modules["optimizers"].report.write(self, path)
         return written
 
 
 class Tabled(Reported):
-    """What prints as a table, and shows as one in a notebook."""
+    """Something that prints as a table, and shows as one in a notebook."""
 
-    #: How many lines are shown.
+    #: How many rows are shown.
     _lines = 20
 
     def _table(self) -> tuple[str, Sequence[str], list[Sequence[str]]]:
-        """Return what is above the table, its head and its rows."""
+        """Return the line above the table, its head and its rows."""
         raise NotImplementedError
 
     def __repr__(self) -> str:

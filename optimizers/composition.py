@@ -1,4 +1,4 @@
-"""Composition: from an optimizer's configuration and a problem to a run that is ready."""
+"""Composition: from an optimizer's configuration and a problem to a prepared run."""
 
 import functools
 from abc import abstractmethod
@@ -35,21 +35,21 @@ from optimizers.run.run import Run
 from optimizers.run.solve import Prepared, Solve, confirmed, feasible
 from optimizers.support import Declaring, SupportLevel
 
-#: For how many iterations without progress an algorithm goes on that has no other tolerance; where
-#: an iteration changes one variable, at least two rounds.
+#: After how many iterations without progress an algorithm that has no other tolerance stops; at
+#: least two rounds where an iteration changes one variable.
 _PATIENCE = 10
 
 
 class Composed(Configured, Declaring):
-    """What an optimizer consists of besides its algorithm; subclasses override single parts."""
+    """Everything about an optimizer except its algorithm; subclasses override single parts."""
 
     #: What a failed evaluation does where ``on_failure`` is not given.
     _default_on_failure = "raise"
     #: How Qiskit's class of the same name hands over the points of a group.
     _group_form: ClassVar[Form] = "flat"
-    #: Whether variables are angles to the algorithm, as in circuits: they are not scaled.
+    #: Whether the algorithm takes variables for angles, as in circuits: they are not scaled.
     takes_angles = False
-    #: Whether the algorithm itself handles noise; any other is run in stages if there is some.
+    #: Whether the algorithm itself handles noise; any other is run in stages where there is noise.
     handles_noise = False
 
     def _problem(
@@ -63,13 +63,13 @@ class Composed(Configured, Declaring):
         return Problem.check(name, levels, fun, x0, self._gradient(jac), bounds, **further)
 
     def _gradient(self, jac: Jacobian) -> Jacobian:
-        """Return the gradient that is given, or else that of the constructor."""
+        """Return the gradient that is given, or else the constructor's."""
         return self._run_settings.get("jac") if jac is None else jac
 
     def _prepared(
         self, problem: Problem, settings: dict[str, Any], evaluator: Evaluator | None = None
     ) -> Prepared:
-        """Return a run that is ready, by whoever evaluates, with all that surrounds its solve."""
+        """Return a prepared run, with all wrappers around its solve."""
         run = self._start_run(problem, settings, evaluator)
         effective = self._effective_settings(settings)
         solve: Solve = confirmed(self._solve)
@@ -83,7 +83,9 @@ class Composed(Configured, Declaring):
         if problem.constraints:
             solve = feasible(self._feasibility(problem))(solve)
         execute: Callable[[Run, Solve], OptimizerResult] = Run.execute
-        is_share = evaluator is not None and evaluator.is_share  # then who has all of it listens
+        is_share = (
+            evaluator is not None and evaluator.is_share
+        )  # then the owner of the whole listens
         bar = Bar(None if is_share else effective.get("progress"), run.budget.limit)
         if not is_share:
             solve = listened(bar.listeners)(solve)
@@ -93,7 +95,7 @@ class Composed(Configured, Declaring):
             execute = functools.partial(execute_recorded, journal, check or "warn", header)
 
         def executed() -> OptimizerResult:
-            __tracebackhide__ = True  # pytest and IPython leave out what the user did not write
+            __tracebackhide__ = True  # hidden in pytest and IPython: not the user's code
             with bar.around() as results:
                 results.append(execute(run, solve))
             (result,) = results
@@ -107,15 +109,15 @@ class Composed(Configured, Declaring):
         return Prepared(run, executed, self._alone(), self._needs_thread())
 
     def _scale(self, settings: dict[str, Any]) -> Any:
-        """Return the scale that the settings of a run mean."""
+        """Return the scale that the settings of a run ask for."""
         return self._effective_settings(settings).get("scale")
 
     def _scaled(
         self, settings: dict[str, Any], given: tuple[Any, ...], further: dict[str, Any]
     ) -> tuple[Problem, Run | None]:
-        """Return a problem with its scale, and the run that evaluated that, if one had to.
+        """Return a problem with its scale, and the run that evaluated the scale, if there was one.
 
-        Where its budget did not suffice, there is the scale by the start.
+        Where the budget did not suffice, variables are scaled by the start.
         """
         scale, run = self._scale(settings), None
         is_recorded = self._effective_settings(settings).get("journal") is not None
@@ -140,14 +142,14 @@ class Composed(Configured, Declaring):
     def _start_run(
         self, problem: Problem, settings: dict[str, Any], evaluator: Evaluator | None = None
     ) -> Run:
-        """Return a run of the problem with the settings that hold for it.
+        """Return a run of the problem with its effective settings.
 
-        ``evaluator`` evaluates, if it is not the one that the settings say.
+        ``evaluator`` replaces the one that the settings ask for.
         """
         self._check_settings(settings)
         self._check_sizes(problem.n)
         name = f"{type(self).__name__} with {problem.n} variables"
-        advice = "take an optimizer that keeps no matrices, such as LBFGSB"
+        advice = "use an optimizer that stores no matrices, such as LBFGSB"
         check_memory(name, self._matrices(problem) * problem.n**2, advice)
         effective = self._effective_settings(settings)
         callback, parameters = effective.get("callback"), problem.parameters
@@ -155,11 +157,13 @@ class Composed(Configured, Declaring):
         if parameters is not None:
             observers = [Shown(observe, parameters) for observe in observers]
         noise = effective.get("noise")
-        if not (noise or self.handles_noise):  # to those that do, 0 says that there is none
+        if not (noise or self.handles_noise):  # for those that do, 0 means that there is none
             noise = None
         takes_noise = self.handles_noise or self._takes_differences(problem)
         if noise is not None and not takes_noise:
-            warn_user(f"{type(self).__name__} takes no differences here: noise has no effect.")
+            warn_user(
+                f"{type(self).__name__} uses no finite differences here: noise has no effect."
+            )
             noise = None
         source = self._differences(problem)
         if self._takes_differences(problem):
@@ -184,7 +188,7 @@ class Composed(Configured, Declaring):
         )
 
     def _patience(self, iterations: int | None, n: int) -> Patience | None:
-        """Return what ends a run without progress: as given, or where it stands for ``tol``."""
+        """Return what ends a run without progress: as given, or as the meaning of ``tol``."""
         if iterations is None and self._least_fall is None:
             return None
         return Patience(iterations or max(_PATIENCE, 2 * n), self._least_fall or 0.0)
@@ -192,7 +196,7 @@ class Composed(Configured, Declaring):
     def _check_structure(
         self, problem: Problem, source: GradientSource, effective: dict[str, Any]
     ) -> None:
-        """Raise a CapabilityError if variables in a structure are not what a run can take."""
+        """Raise a CapabilityError if a run cannot handle variables in this structure."""
         name, parameters = type(self).__name__, problem.parameters
         is_by_angles = self.takes_angles or (
             self._takes_differences(problem) and source.takes_angles
@@ -200,62 +204,62 @@ class Composed(Configured, Declaring):
         if is_by_angles and parameters is not None and parameters.is_stretched:
             what = name if self.takes_angles else type(source).__name__
             raise CapabilityError(
-                f"{what} takes the variables for angles, and they were to be scaled or "
-                "transformed: leave out scale and transform."
+                f"{what} treats the variables as angles, which cannot be scaled or transformed: "
+                "remove scale and transform."
             )
         is_flat = self._group_form == "flat" and not is_vectorized(problem.fun)
         if is_flat and (self._max_evals_grouped or 1) > 1 and not effective.get("workers"):
             raise CapabilityError(
-                f"{name} has max_evals_grouped={self._max_evals_grouped}, so that one call takes "
-                "several points in one flat vector, and x0 is in a structure: mark fun by "
-                "vectorized, or leave max_evals_grouped out."
+                f"{name} has max_evals_grouped={self._max_evals_grouped}, which passes several "
+                "points in one flat vector, but x0 is a structure: mark fun with vectorized, or "
+                "remove max_evals_grouped."
             )
 
     def _check_settings(self, settings: dict[str, Any]) -> None:
-        """Make settings what a run gets, or raise an error if one cannot be used."""
+        """Normalize the settings of a run, or raise an error if one cannot be used."""
         form = self._callback_form
         check_run_settings(type(self).__name__, settings, self._known_options(), form)
 
     def _watchers(self) -> tuple[Observer, ...]:
-        """Return who else than the callback sees each iteration of a run that starts."""
+        """Return the observers of a run besides its callback."""
         return ()
 
     def _effective_settings(self, settings: dict[str, Any]) -> dict[str, Any]:
-        """Return the settings that hold for a run: those given for it win."""
+        """Return the effective settings of a run: those given for it take precedence."""
         return {**self._run_settings, **settings}
 
     def _evaluator(self, fun: Objective, settings: dict[str, Any]) -> Evaluator:
-        """Return who evaluates an objective, by the settings given for a run."""
+        """Return the evaluator of an objective, by the settings of a run."""
         effective = self._effective_settings(settings)
         return evaluator_by(fun, self._group(fun, effective), effective, self._group_form)
 
     def _group(self, fun: Objective, effective: dict[str, Any]) -> int | None:
-        """Return how many points one call of an objective takes, with settings that hold."""
+        """Return how many points one call of an objective takes, given the effective settings."""
         return self._max_evals_grouped
 
     def _needs_thread(self) -> bool:
-        """Return whether a run that is held from outside is to be in a thread of its own."""
+        """Return whether a run that is driven from outside needs its own thread."""
         return False
 
     def _matrices(self, problem: Problem) -> float:
-        """Return how many matrices of n by n numbers a run holds at the least."""
+        """Return how many matrices of n by n numbers a run holds at least."""
         return 0
 
     def _alone(self) -> str | None:
-        """Return what only one run at a time may use, such as a library; None if there is none."""
+        """Return the name of what only one run at a time may use, such as a library, or None."""
         return None
 
     def _finished(self, run: Run, result: OptimizerResult) -> None:
-        """Look at a result before it is handed out; print it if the option ``disp`` says so."""
+        """Inspect a result before it is returned; print it if the option ``disp`` is set."""
         if self._options.get("disp"):
             print(in_words(type(self).__name__, result))
 
     def _differences(self, problem: Problem) -> GradientSource:
-        """Return the source of gradients that the user does not give."""
+        """Return the gradient source that is used if the user gives no gradient."""
         return source_of(problem.derivatives)
 
     def _takes_differences(self, problem: Problem) -> bool:
-        """Return whether a gradient is wanted that is not given."""
+        """Return whether the algorithm uses a gradient that the user did not give."""
         takes_gradient = self._level("gradient") >= SupportLevel.supported
         return takes_gradient and not problem.derivatives.is_given
 
@@ -265,13 +269,13 @@ class Composed(Configured, Declaring):
         return isinstance(chosen, By) and (chosen.source is not None or chosen.scheme == "cs")
 
     def _budget(self, maxfun: int | None) -> int | None:
-        """Return the most points that may be evaluated, given the setting of the run."""
+        """Return the maximum number of evaluations, given the setting of the run."""
         return maxfun
 
     def _feasibility(self, problem: Problem) -> float:
-        """Return by how much a constraint may be missed at an end that is a success."""
+        """Return the largest constraint violation at which a run can be a success."""
         return FEASIBLE
 
     def _iteration_limit(self, maxfun: int | None) -> int | None:
-        """Return the most iterations, if the run and not the algorithm has to count them."""
+        """Return the maximum number of iterations, if the run and not the algorithm counts them."""
         return None

@@ -1,7 +1,7 @@
-"""From first or second derivatives at a minimum to the covariance of what was fitted.
+"""From first or second derivatives at a minimum to the covariance of the fitted variables.
 
-Pure functions of arrays. Variables are scaled first, so that their units do not matter; those that
-the data do not determine have NaN.
+Pure functions of arrays. Variables are scaled first, so that their units do not matter; the
+covariance of those that the data do not determine is NaN.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,9 +15,9 @@ from optimizers._types import Array
 from optimizers.errors import InvalidInputError, warn_user
 
 _EPS = float(np.finfo(np.float64).eps)
-#: A variable is not determined if directions that nothing is known of have this part in it.
+#: A variable is not determined if undetermined directions have at least this share of it.
 _PART = 1e-6
-#: How many times the error of a Jacobian a singular value is more than, if it is one.
+#: A singular value is taken for zero if it is less than this many times the Jacobian's error.
 _TIMES = 10.0
 
 
@@ -39,12 +39,12 @@ class ErrorBars:
     fun : float
         The objective at the minimum.
     scale : float
-        By how much it rises at one standard error.
+        By how much the objective rises at one standard error.
     nfev : int
         Points at which the objective was evaluated.
     dof : float
-        How many residuals there are more than variables, where their scatter tells ``scale``;
-        infinite elsewhere.
+        The degrees of freedom, where ``scale`` is estimated from the scatter of residuals; infinite
+        otherwise.
     """
 
     x: Array
@@ -64,7 +64,7 @@ class ErrorBars:
         return correlation
 
     def confidence(self, level: float = 0.95) -> Array:
-        """Return the interval of each variable that holds its true value with a probability.
+        """Return a confidence interval for each variable.
 
         Parameters
         ----------
@@ -75,40 +75,41 @@ class ErrorBars:
         -------
         ndarray of float64, shape (n, 2)
             Lower and upper ends, by the quantiles of Student's t distribution with ``dof`` degrees
-            of freedom; where that is infinite, of the normal distribution.
+            of freedom, or of the normal distribution where ``dof`` is infinite.
         """
         half = quantile(level, self.dof) * self.errors
         return np.column_stack([self.x - half, self.x + half])
 
 
 def chi2(fit: Mapping[str, Any]) -> float:
-    """Return twice the value at the solution of a fit: without a loss the sum of the squares."""
+    """Return twice the value at the solution: without a loss, the sum of squared residuals."""
     return 2 * float(fit["fun"])
 
 
 def dof(fit: Mapping[str, Any]) -> int:
-    """Return how many residuals a fit has more than variables that are free."""
+    """Return the degrees of freedom of a fit: its residuals minus its free variables."""
     fixed = fit.get("fixed")
     count = np.size(fit.get("x_flat", fit["x"])) - (0 if fixed is None else np.count_nonzero(fixed))
     return int(fit["residuals"].size - count)
 
 
 def spread(fit: Mapping[str, Any]) -> float:
-    """Return the variance of the data by the scatter of the residuals; NaN, told, if unknown."""
+    """Return the variance of the data by the scatter of the residuals, or NaN with a warning."""
     spare = dof(fit)
     if spare > 0:
         return chi2(fit) / spare
     m = fit["residuals"].size
     warn_user(
-        f"There are no more residuals, {m}, than free variables, {m - spare}: their scatter tells "
-        "nothing, and the errors are NaN. Divide them by the standard deviations of the data, and "
-        "give absolute_sigma=True to confidence, or scale=0.5 to error_bars."
+        f"There are {m} residuals and {m - spare} free variables: the variance cannot be estimated "
+        "from as few residuals, and the errors are NaN. Divide the residuals by the standard "
+        "deviations of the data, and pass absolute_sigma=True to confidence, or scale=0.5 to "
+        "error_bars."
     )
     return np.nan
 
 
 def covariance(fit: Mapping[str, Any], *, absolute_sigma: bool = False) -> Array:
-    """Return the covariance of the variables of a fit; a warning tells which are NaN, and why."""
+    """Return the covariance of the variables of a fit; a warning says which are NaN, and why."""
     n, weights = np.size(fit.get("x_flat", fit["x"])), fit.get("weights")
     fixed = np.zeros(n, dtype=bool) if fit.get("fixed") is None else fit["fixed"]
     found = np.zeros((n, n))
@@ -116,8 +117,8 @@ def covariance(fit: Mapping[str, Any], *, absolute_sigma: bool = False) -> Array
     found[np.ix_(free, free)] = np.nan
     if fit["jacobian"] is None:
         warn_user(
-            "The Jacobian at x is not known: the errors are NaN. Take an optimizer that uses "
-            "gradients, or error_bars(result, fun)."
+            "The Jacobian at x is not known: the errors are NaN. Use an optimizer that uses "
+            "gradients, or call error_bars(result, fun)."
         )
         return found
     unit = 1.0 if absolute_sigma else spread(fit)
@@ -139,16 +140,16 @@ def errors(fit: Mapping[str, Any], *, absolute_sigma: bool = False) -> Array:
     return np.sqrt(np.diag(covariance(fit, absolute_sigma=absolute_sigma)))
 
 
-#: What is told of a fit when it is asked for.
+#: The entries of a fit that are computed on demand.
 STATISTICS: dict[str, Callable[[Mapping[str, Any]], Any]] = {
     found.__name__: found for found in (chi2, dof, covariance, errors)
 }
 
 
 def covariance_of_jacobian(jacobian: Any, error: float = 0.0) -> Array:
-    """Return the inverse of J'J, shape (n, n), by the singular values of J with scaled columns.
+    """Return the inverse of J'J, shape (n, n), by singular values of J with scaled columns.
 
-    Of differences, those next to their relative ``error`` are taken for zero too.
+    Singular values near ``error``, the relative error of J, are taken for zero too.
     """
     matrix = as_dense(jacobian)
     size = _one_for_zero(np.linalg.norm(matrix, axis=0))
@@ -161,8 +162,8 @@ def covariance_of_jacobian(jacobian: Any, error: float = 0.0) -> Array:
 def covariance_of_hessian(hessian: Array, precision: float) -> Array:
     """Return the inverse of a Hessian, shape (n, n).
 
-    Eigenvalues, once its diagonal is 1, of up to ``precision`` are taken for zero. All is NaN where
-    one is below, as at no minimum, or an entry of the Hessian is NaN.
+    With the diagonal scaled to 1, eigenvalues up to ``precision`` are taken for zero. All entries
+    are NaN where an eigenvalue is clearly negative (not a minimum) or the Hessian has NaN.
     """
     size = _one_for_zero(np.sqrt(np.abs(np.diag(hessian))))
     scaled = hessian / np.outer(size, size)
@@ -176,7 +177,7 @@ def covariance_of_hessian(hessian: Array, precision: float) -> Array:
 
 
 def _inverse(values: Array, vectors: Array, size: Array) -> Array:
-    """Return what eigenvalues and rows of eigenvectors are the inverse of."""
+    """Return the inverse of a matrix that has these eigenvalues and rows of eigenvectors."""
     half = vectors / np.sqrt(values)[:, np.newaxis] / size
     inverse: Array = half.T @ half
     unknown = 1 - (vectors**2).sum(axis=0) > _PART**2
@@ -195,7 +196,7 @@ def as_dense(jacobian: Any) -> Array:
 
 
 def quantile(level: float, dof: float = np.inf) -> float:
-    """Return how many standard errors to each side a confidence interval has."""
+    """Return the half-width of a confidence interval in standard errors."""
     if not (isinstance(level, float | np.floating) and 0 < level < 1):
         raise InvalidInputError(f"level is {level!r}, expected a number between 0 and 1.")
     probability = (1 + float(level)) / 2

@@ -1,4 +1,4 @@
-"""What the optimizers say of themselves: the capability table, a class' options in words."""
+"""Descriptions of the optimizers: the capability table, and the options of a class in words."""
 
 import inspect
 import re
@@ -21,7 +21,7 @@ class OptionDescription(NamedTuple):
 
 
 def describe_options(cls: type) -> list[OptionDescription]:
-    """Return what the constructor of a class names, in its order."""
+    """Return the parameters of the constructor of a class, in order."""
     if issubclass(cls, Configured) and cls._declared:
         return [_described(option) for option in sections_of(cls)[0][1]]
     return _documented(cls)
@@ -32,7 +32,7 @@ def _described(option: Option) -> OptionDescription:
 
 
 def _documented(cls: type) -> list[OptionDescription]:
-    """Return the parameters that the docstring of a class without declarations has."""
+    """Return the parameters in the docstring of a class without declared options."""
     docs = (inspect.getdoc(base) or "" for base in cls.__mro__)
     text = next((doc for doc in docs if "Parameters\n------" in doc), "")
     section = re.search(r"^Parameters\n-+\n(.*?)(?=^\w[^\n]*\n-+\n|\Z)", text, re.S | re.M)
@@ -44,7 +44,7 @@ def _documented(cls: type) -> list[OptionDescription]:
 
 
 def capability_table(**wanted: Any) -> str:
-    """Return the table of the optimizers that :func:`available` finds, and what each can take."""
+    """Return the table of the optimizers that :func:`available` finds, with their capabilities."""
     rows: list[tuple[str, ...]] = [("optimizer", *CAPABILITIES, *TRAITS, "purpose")]
     for name, cls in available(**wanted).items():
         rows.append((name, *capabilities(cls), *traits_of(cls), cls.traits.purpose))
@@ -52,25 +52,25 @@ def capability_table(**wanted: Any) -> str:
 
 
 def traits_of(cls: type[Optimizer]) -> tuple[str, ...]:
-    """Return "yes" or "no" for each of a class' traits, in the order of ``TRAITS``."""
+    """Return "yes" or "no" for each trait of a class, in the order of ``TRAITS``."""
     return tuple("yes" if getattr(cls.traits, trait) else "no" for trait in TRAITS)
 
 
 def capabilities(cls: type[Optimizer]) -> tuple[str, ...]:
-    """Return the names of a class' support levels, in the order of ``CAPABILITIES``."""
+    """Return the names of the support levels of a class, in the order of ``CAPABILITIES``."""
     levels = cls().get_support_level()
     return tuple(levels.get(what, SupportLevel.not_supported).name for what in CAPABILITIES)
 
 
 def option_table(cls: type[Optimizer]) -> str:
-    """Return a class' options with default and meaning, and the settings that every run takes."""
+    """Return the options of a class with default and meaning, and the settings of every run."""
     head = (inspect.getdoc(cls) or "").split("\n", 1)[0]
     options, purpose = describe_options(cls), cls.traits.purpose
     own = {option.name for option in options}
     settings = [_described(s) for s in (*SETTINGS[-1:], *SETTINGS[:-1]) if s.name not in own]
     levels = map(" ".join, zip(CAPABILITIES, capabilities(cls), strict=True))
     lines = [f"{cls.__name__}: {head}", *([f"For: {purpose}"] if purpose else [])]
-    lines += [f"Can take: {', '.join(levels)}"]
+    lines += [f"Supports: {', '.join(levels)}"]
     for title, entries in (
         ("Options", options),
         ("Settings of a run, in the constructor or in minimize", settings),
@@ -82,7 +82,7 @@ def option_table(cls: type[Optimizer]) -> str:
 
 
 def further_options(cls: type[Optimizer]) -> list[OptionDescription]:
-    """Return the options that a class takes in ``options`` without naming them itself."""
+    """Return the options that a class accepts in ``options`` only."""
     named = {option.name for option in describe_options(cls)}
     others = [o for o in cls._declared if o.name not in {*named, *RUN_SETTINGS}]
     return [_described(option) for option in sorted(others, key=lambda option: option.name)]
@@ -99,7 +99,7 @@ def _default(kind: str) -> str:
 
 
 def _unfolded(text: str) -> str:
-    """Return a docstring's paragraph as one plain line, without reStructuredText's marks."""
+    """Return a docstring's paragraph as one plain line, without reStructuredText markup."""
     return re.sub(r":\w+:`([^`]*)`|``([^`]*)``", r"\1\2", " ".join(text.split()))
 
 

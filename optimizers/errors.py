@@ -17,11 +17,11 @@ import scipy
 from scipy.optimize import OptimizeWarning
 
 _PACKAGE = str(Path(__file__).parent) + os.sep
-#: How the note begins that an error from a worker has on where it was raised there.
+#: How the note begins that says where in the worker an error was raised.
 IN_WORKER = "In the worker:"
-#: What of Python's own library carries calls from here to a user's function.
+#: The modules of the standard library that carry calls from here to a user's function.
 _PYTHONS = ("asyncio", "concurrent", "contextlib", "functools", "multiprocessing", "threading")
-#: Where this package's code is, and Python's and what it calls: a user's function is elsewhere.
+#: Where the code of this package, of Python and of what it calls is: user functions are elsewhere.
 _INNER = (
     _PACKAGE,
     "<frozen ",
@@ -46,7 +46,7 @@ class CrossedBoundsError(InvalidInputError):
 
 
 class CapabilityError(InvalidInputError):
-    """The algorithm requires what was not given, or cannot honor what was given."""
+    """The algorithm requires something that was not given, or cannot honor something that was."""
 
 
 class OptionError(OptimizerError, ValueError):
@@ -62,19 +62,19 @@ class MisplacedBoundsError(OptimizerError, RuntimeError):
 
 
 class EvaluationError(OptimizerError):
-    """An evaluation of the objective or of its gradient gave something that cannot be used."""
+    """An evaluation of the objective or of its gradient returned something that cannot be used."""
 
 
 class NonFiniteValueError(EvaluationError, ArithmeticError):
-    """An evaluation gave NaN or an infinity."""
+    """An evaluation returned NaN or an infinity."""
 
 
 class InvalidValueError(EvaluationError, TypeError, ValueError):
-    """An evaluation gave a value of the wrong type, shape or number."""
+    """An evaluation returned a value of the wrong type or shape, or too many or too few of them."""
 
 
 class NoValueError(InvalidValueError):
-    """An evaluation gave None, as a function without a ``return`` does."""
+    """An evaluation returned None, as a function without a ``return`` does."""
 
     function = "fun"
     """Which function did, ``"fun"`` or ``"jac"``."""
@@ -85,7 +85,7 @@ class EvaluationTimeoutError(EvaluationError, TimeoutError):
 
 
 class WorkerDiedError(EvaluationError, RuntimeError):
-    """A worker died, and its points cannot be sent to another, or not once more."""
+    """A worker died, and its points cannot be sent to another one, or not again."""
 
 
 class BrokenPoolError(WorkerDiedError):
@@ -101,23 +101,23 @@ class JournalLockedError(JournalError, BlockingIOError):
 
 
 class JournalMismatchError(JournalError, ValueError):
-    """A journal is that of another run: the message shows what differs."""
+    """A journal belongs to another run: the message shows what differs."""
 
 
 class StepperError(OptimizerError, RuntimeError):
-    """A stepper is asked for what it does not have now, such as the result of a run under way."""
+    """A stepper was asked for something it does not have yet, such as the result."""
 
 
 class TooLargeError(OptimizerError, MemoryError):
-    """What is asked for would not fit in the machine's memory."""
+    """The request would not fit in the machine's memory."""
 
 
 class MissingExtraError(OptimizerError, ImportError):
-    """An optional dependency is not installed: the message names the extra that brings it."""
+    """An optional dependency is not installed: the message says which package to install."""
 
 
 class OptimizerWarning(OptimizeWarning):  # type: ignore[misc]  # SciPy is untyped
-    """Something given by the user is not used as given: ignored, or changed to fit."""
+    """Something that the user gave is ignored, or was changed to fit."""
 
 
 def warn_user(message: str, category: type[Warning] = OptimizerWarning) -> None:
@@ -139,30 +139,30 @@ def words_of(error: BaseException) -> str:
     """Return an error in words, whatever its ``str`` does."""
     try:
         return f"{type(error).__name__}: {error}"
-    except Exception:  # of the user's: its type is all that can be had
+    except Exception:  # of the user's class: only its type is known
         return type(error).__name__
 
 
-#: What is no option but of an algorithm for residuals: it belongs to the objective.
+#: What belongs to an objective that returns residuals, and is not an option of an algorithm.
 _OF_RESIDUALS = ("loss", "f_scale")
 
 
 def nearest_names(name: str, known: Iterable[str]) -> str:
-    """Return a sentence that helps to mend a misspelt name, by the names that are known."""
+    """Return a sentence that helps to correct a misspelled name."""
     names = sorted(known)
     if name in _OF_RESIDUALS:
-        return f"It goes with residuals: mark the objective, residuals(fun, {name}=...)."
+        return f"It applies to residuals: mark the objective, residuals(fun, {name}=...)."
     lowered = {candidate.lower(): candidate for candidate in names}
     near = difflib.get_close_matches(name.lower(), lowered, n=1)
     if near:
         return f"Did you mean {lowered[near[0]]!r}?"
-    return f"Known: {', '.join(names)}." if names else "It has none."
+    return f"Known: {', '.join(names)}." if names else "There are none."
 
 
 def release(error: BaseException | None) -> None:
-    """Let go of what finished frames of this package hold that an error keeps alive.
+    """Clear the finished frames of this package that an error keeps alive.
 
-    Some hold the error itself: in such a circle, the objective and its data would live on.
+    Some of them hold the error itself: such a cycle would keep the objective and its data alive.
     """
     while error is not None:
         traceback = error.__traceback__
@@ -175,10 +175,10 @@ def release(error: BaseException | None) -> None:
 
 
 def show_user_first(error: BaseException | None) -> None:
-    """Cut the frames of this package off a traceback that are before those of a user's function.
+    """Remove from a traceback the frames of this package that precede those of a user's function.
 
-    Of an error of its own, or one that a worker raised, the last one stays; of any other that no
-    function of the user's raised, which may be a bug here, all do.
+    The last one stays if the error is this package's own or comes from a worker; all stay if no
+    user function raised it, which may be a bug here.
     """
     seen = set[int]()
     while error is not None and id(error) not in seen:
@@ -193,7 +193,7 @@ def show_user_first(error: BaseException | None) -> None:
                 break
             following = traceback.tb_next
             if following is None or not is_inner(following.tb_frame.f_code.co_filename):
-                # Not by an assignment, which a class of the user's may refuse.
+                # Not by an assignment, which a user's class may refuse.
                 BaseException.with_traceback(error, following or traceback)
                 break
             traceback = traceback.tb_next
@@ -206,11 +206,11 @@ def is_inner(filename: str) -> bool:
 
 
 def _is_cleared(frame: FrameType) -> bool:
-    """Clear a frame of the package's own that has ended, and return whether it is one."""
+    """Clear a frame of this package if it has ended, and return whether it is one."""
     if not frame.f_code.co_filename.startswith(_PACKAGE):
         return False
     try:
         frame.clear()
-    except RuntimeError:  # it is at work
+    except RuntimeError:  # it is still running
         return False
     return True

@@ -1,8 +1,8 @@
-"""All that an algorithm of your own is made of, besides what ``optimizers`` has.
+"""What you need to write your own algorithm, besides the names in ``optimizers``.
 
-A flow is an algorithm as a generator that asks and is told. It reads like the textbook: it does no
-input or output and never calls the objective. Whoever drives it answers its questions, so that
-runs, steppers, journals and lock-step share it.
+A flow is an algorithm written as a generator that asks and is told. It reads like the textbook: it
+does no input or output and never calls the objective. Its driver answers its questions, so that
+runs, steppers, journals and lock-step can share it.
 """
 
 from abc import abstractmethod
@@ -65,15 +65,15 @@ def ended(
     Parameters
     ----------
     x : ndarray of float64, shape (n,)
-        The point that it ends on.
+        The point where it ended.
     stop : StopReason
-        Why: convergence is a success, a budget is none.
+        Why it ended: convergence is a success, reaching the limit of a budget is not.
     fun : float, optional
-        The objective there; it is evaluated if not given.
+        The objective there; evaluated if not given.
     jac : ndarray of float64, shape (n,), optional
         The gradient there.
     words : str, optional
-        The message, if the reason's sentence does not say it all.
+        The message, if the sentence of the stop reason does not say enough.
     """
     success = stop in SUCCESSES
     sentence = f"{stop.sentence[0].upper()}{stop.sentence[1:]}."
@@ -84,14 +84,14 @@ def ended(
 class FlowOptimizer(Optimizer):
     """An optimizer whose algorithm is a flow.
 
-    A subclass implements ``_flow``, has the attribute ``support_levels``, and gives its options
-    to this constructor. Everything else, from ask and tell to journals, is here. Options are
+    A subclass implements ``_flow``, has the attribute ``support_levels``, and passes its options to
+    this constructor. Everything else, from ask and tell to journals, is inherited. Options are
     attributes too.
 
     Parameters
     ----------
     options : dict
-        The algorithm's options, by the name that its constructor has for them.
+        The algorithm's options, by their names in its constructor.
     **settings
         Settings of each run, and ``max_evals_grouped``.
 
@@ -135,13 +135,14 @@ class FlowOptimizer(Optimizer):
         Parameters
         ----------
         problem : Problem
-            The problem. Points that are asked are clipped to its bounds.
+            The problem. The points that a flow asks for are clipped to its bounds.
         run : Run
-            For its random numbers, ``run.rng``, and its counts. Nothing is asked of it.
+            Used for its random numbers, ``run.rng``, and its counts. A flow does not evaluate with
+            it.
         """
 
     def _check_options(self, options: dict[str, Any]) -> None:
-        """Raise an OptionError if options do not go together; for a subclass."""
+        """Raise an OptionError if options contradict each other; for subclasses to override."""
 
     @override
     def set_options(self, **kwargs: Any) -> None:
@@ -151,7 +152,7 @@ class FlowOptimizer(Optimizer):
         self._options.update(own(options))
 
     def __getattr__(self, name: str) -> Any:
-        """Return an option, or say that there is none of that name."""
+        """Return an option, or raise an error if there is none of that name."""
         options = self.__dict__.get("_options", {})
         if name in options:
             return options[name]
@@ -185,7 +186,7 @@ complete(FlowSettings, [("Parameters", [GROUPED])])
 def check_range(
     name: str, value: Any, low: float, high: float = np.inf, *, closed: bool = True
 ) -> None:
-    """Raise an OptionError if an option is not a number of an interval.
+    """Raise an OptionError if an option is not a number in an interval.
 
     Parameters
     ----------
@@ -196,12 +197,12 @@ def check_range(
     low, high : float
         The interval.
     closed : bool, default True
-        Whether its ends belong to it.
+        Whether the interval includes its ends.
 
     Raises
     ------
     OptionError
-        If it is outside, or no number.
+        If the value is outside, or not a number.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Many runs of one optimizer, which advance together."""
+"""Many runs of one optimizer that advance together."""
 
 from collections.abc import Callable
 from typing import Any, Literal
@@ -19,7 +19,7 @@ from optimizers.profiling import Profiling
 
 
 class ManyRuns(Profiling):
-    """What runs from many starts at a time."""
+    """Runs from many starts at the same time."""
 
     def minimize_many(
         self,
@@ -34,11 +34,11 @@ class ManyRuns(Profiling):
         on_error: Literal["return", "raise"] = "return",
         **settings: Unpack[RunSettings],
     ) -> OptimizerResults:
-        """Minimize from many starts, whose runs advance together.
+        """Minimize from many starts, with runs that advance together.
 
-        What all runs want next, values and probes and gradients, is one wave: one call of a
-        vectorized objective, or one round of the workers. Each result is that of
-        :meth:`minimize` from the same start, with the same settings.
+        The values, probes and gradients that all runs need next form one wave: one call of a
+        vectorized objective, or one round of the workers. Each result equals that of
+        :meth:`minimize` from the same start with the same settings.
 
         Parameters
         ----------
@@ -47,27 +47,27 @@ class ManyRuns(Profiling):
         X0 : array_like of shape (B, n), or list of B structures
             The starts.
         on_error : {"return", "raise"}, default "return"
-            What an error that ends a run does, when all have ended: ``"return"`` leaves it in
-            the attribute ``error`` of that run's result; ``"raise"`` raises the first. If all
-            runs fail, the first is raised in any case.
+            What to do about runs that end with an error, after all have ended: ``"return"`` stores
+            it in the attribute ``error`` of that run's result; ``"raise"`` raises the first one. If
+            all runs fail, the first error is raised in any case.
         **settings
-            As in :meth:`minimize`, for each run; but ``timeout`` is for the whole call, and of
-            ``seed`` the first run gets what is given, the others streams spawned from it. To a
-            callback that takes ``intermediate_result``, its entry ``run`` tells which run it is.
-            A ``journal`` is one for all runs, which go on from it as a whole.
+            As in :meth:`minimize`, for each run; but ``timeout`` is for the whole call, and only
+            the first run gets ``seed`` as given, the others get streams spawned from it. In a
+            callback that takes ``intermediate_result``, its entry ``run`` is the index of the run.
+            One ``journal`` holds all runs, which resume from it together.
 
         Returns
         -------
         OptimizerResults
-            The results in the order of the starts, and the best of them.
+            The results in the order of the starts, and the best one.
 
         Raises
         ------
         InvalidInputError, CapabilityError, OptionError, UnknownOptionError
             Before the first evaluation, if an argument cannot be used.
         BaseException
-            What ends all runs, such as Ctrl-C or a broken pool of workers, and what ``on_error``
-            says; its attribute ``optimizer_results`` holds the results so far.
+            Whatever ends all runs, such as Ctrl-C or a broken pool of workers, and errors as
+            ``on_error`` says; the attribute ``optimizer_results`` holds the results so far.
 
         Examples
         --------

@@ -1,4 +1,4 @@
-"""Optimizer: the configuration of one algorithm, and how it is put to work on a problem."""
+"""Optimizer: the configuration of one algorithm, and the methods that run it on a problem."""
 
 import copy
 import functools
@@ -44,9 +44,9 @@ class Minimizer(Protocol):
 class Optimizer(ManyRuns, StaticHelpers):
     """The configuration of one algorithm: its options and declared capabilities.
 
-    It holds no state of a run: one object may serve many runs, in many threads. A subclass
-    declares ``support_levels`` and overrides either :meth:`_solve`, and has everything
-    else from here, or :meth:`minimize` alone.
+    It holds no state of a run: one object may serve many runs, in many threads. A subclass declares
+    ``support_levels`` and overrides either :meth:`_solve`, and inherits everything else, or only
+    :meth:`minimize`.
 
     Parameters
     ----------
@@ -82,46 +82,46 @@ class Optimizer(ManyRuns, StaticHelpers):
         Parameters
         ----------
         fun : callable
-            The objective, ``fun(x) -> float`` with ``x`` of shape (n,); with ``jac=True``,
-            ``fun(x) -> (float, gradient)``. It gets a copy of ``x`` that it may change. Without
-            ``jac=True`` it may return ``(value, standard_error)``, of which the value is minimized.
-            Marked by :func:`residuals`, it returns residuals, half the sum of whose squares is
-            minimized.
+            The objective, ``fun(x) -> float`` with ``x`` of shape (n,); with ``jac=True``, ``fun(x)
+            -> (float, gradient)``. It gets a copy of ``x`` that it may change. Without ``jac=True``
+            it may return ``(value, standard_error)``; the value is minimized. If marked by
+            :func:`residuals`, it returns a vector, and half the sum of squares is minimized.
         x0 : float, array_like of shape (n,), or structure
-            The start. It is not changed. Where it is an array of more dimensions, a nest of dicts,
+            The start. It is not changed. It may be an array of more dimensions, nested dicts,
             lists, tuples and dataclasses of numbers, arrays and :class:`Param`, or a pandas
-            DataFrame with the columns value, lower and upper, all functions, bounds and results
-            are in that structure too.
+            DataFrame with the columns value, lower and upper: all functions, bounds and results
+            then use that structure too.
         jac : callable, {"2-point", "3-point", "cs"}, GradientSource, True or None, default None
             The gradient, ``jac(x) -> (n,)``; a difference scheme by its name, or a source such as
             :class:`Differences` or :class:`ParameterShift`; or True when ``fun`` returns both. None
-            means the algorithm's default: one-sided differences, for :class:`TNC` central ones.
-            Of residuals it is the Jacobian, ``jac(x) -> (m, n)``, which may be sparse.
+            means the algorithm's default: forward differences, for :class:`TNC` central ones. For
+            residuals it is the Jacobian, ``jac(x) -> (m, n)``, which may be sparse.
         bounds : sequence of (low, high), array_like of shape (n, 2), Bounds or None
-            Bounds of the variables; None or an infinity for no bound on that side. Of a structure,
-            pairs in the same one, or a dict of names such as "a.b[2]".
+            Bounds on the variables; None or an infinity for no bound on that side. For a structure,
+            pairs in the same structure, or a dict of names such as "a.b[2]".
         constraints : dict, LinearConstraint, NonlinearConstraint, or a sequence of them
             As in :func:`scipy.optimize.minimize`.
         hess : callable, scheme name or HessianUpdateStrategy, optional
-            The Hessian, ``hess(x) -> (n, n)``; of residuals J'J by default.
+            The Hessian, ``hess(x) -> (n, n)``; for residuals, J'J by default.
         hessp : callable, optional
             The Hessian times a vector, ``hessp(x, p) -> (n,)``.
         **settings
-            Settings of this run; see :class:`RunSettings`. They win over the constructor's.
+            Settings of this run; see :class:`RunSettings`. They take precedence over the
+            constructor's.
 
         Returns
         -------
         OptimizerResult
-            What the algorithm ended on; the best point if it was stopped.
+            The point where the algorithm ended, or the best point if it was stopped.
 
         Raises
         ------
         InvalidInputError, CapabilityError, OptionError, UnknownOptionError
             Before the first evaluation, if an argument cannot be used.
         EvaluationError
-            If ``fun`` or ``jac`` returns what cannot be used (see ``on_failure``).
+            If ``fun`` or ``jac`` returns something that cannot be used (see ``on_failure``).
         BaseException
-            Whatever ``fun``, ``jac`` or a callback raises, Ctrl-C included; its attribute
+            Whatever ``fun``, ``jac`` or a callback raises, including Ctrl-C; its attribute
             ``optimizer_result`` holds the result so far.
         """
         __tracebackhide__ = True
@@ -150,28 +150,28 @@ class Optimizer(ManyRuns, StaticHelpers):
         f_scale: float = 1.0,
         **settings: Any,
     ) -> Stepper:
-        """Return a run that stands still until it is told what it asks.
+        """Return a run that waits until it is told the answers to its questions.
 
         Parameters
         ----------
         x0, bounds, constraints, hess, hessp
-            As in :meth:`minimize`. Functions among them are called as there, while the stepper
-            is told something, and in another thread.
+            As in :meth:`minimize`. Functions among them are called during ``tell``, in another
+            thread.
         jac : {"2-point", "3-point", "cs"}, GradientSource, True or None
-            True: the caller tells gradients. Otherwise the probes of a gradient source are
-            asked for, if the algorithm takes a gradient.
+            True if the caller tells gradients. Otherwise the stepper asks for the probes of a
+            gradient source, if the algorithm uses a gradient.
         residuals : bool, default False
-            Whether the caller tells residuals, as for an algorithm that requires them in any case.
+            Whether the caller tells residuals; implied by an algorithm that requires them.
         loss, f_scale
-            What is minimized of them; see :func:`residuals`.
+            The loss of the residuals; see :func:`residuals`.
         **settings
-            As in :meth:`minimize`, except those that say how points are evaluated: that is the
-            caller's matter.
+            As in :meth:`minimize`, except those that say how points are evaluated, which is up to
+            the caller.
 
         Returns
         -------
         Stepper
-            The run, at its start. It asks the points that :meth:`minimize` would evaluate.
+            The run, at its start. It asks for the points that :meth:`minimize` would evaluate.
 
         Raises
         ------
@@ -191,12 +191,12 @@ class Optimizer(ManyRuns, StaticHelpers):
         if callable(derivative):
             raise InvalidInputError(
                 f"jac is {derivative!r}, expected True or a gradient source: the caller of a "
-                "stepper evaluates gradients, and tells them with jac=True."
+                "stepper evaluates gradients. Pass jac=True to tell them."
             )
         if derivative is True and isinstance(hess, str) and hess == "cs":
             raise CapabilityError(
-                "hess='cs' needs the gradient at complex points, and the caller of a stepper tells "
-                "gradients at real points: pass another hess."
+                "hess='cs' needs the gradient at complex points, but the caller of a stepper "
+                "tells gradients at real points: pass another hess."
             )
         for name in _EVALUATING:
             if settings.get(name):
@@ -207,7 +207,9 @@ class Optimizer(ManyRuns, StaticHelpers):
         if residuals or self._level("residuals") == SupportLevel.required:
             fun = with_loss(told, Loss(loss, f_scale))
         elif loss != "linear":
-            raise InvalidInputError(f"loss is {loss!r}, which is of residuals: add residuals=True.")
+            raise InvalidInputError(
+                f"loss is {loss!r}, which applies to residuals: add residuals=True."
+            )
         effective, log = self._effective_settings(settings), None
         check_minimizes(effective, "A stepper")
         further = {"constraints": constraints, "hess": hess, "hessp": hessp}
@@ -215,7 +217,7 @@ class Optimizer(ManyRuns, StaticHelpers):
         problem = self._problem(fun, x0, derivative, bounds, **further)
         evaluator = AskingEvaluator(problem.loss)
         if effective.get("journal") is None:
-            # Another one is to draw the same random numbers, and has start and bounds of its own.
+            # A repeated run has to draw the same random numbers, and has its own start and bounds.
             seed = effective.get("seed")
             settings["seed"] = np.random.SeedSequence().entropy if seed is None else seed
             given: dict[str, Any] = {"x0": problem.x0, "jac": derivative}
@@ -241,7 +243,7 @@ class Optimizer(ManyRuns, StaticHelpers):
     ) -> OptimizerResult:
         """Minimize an objective that is a coroutine function.
 
-        The algorithm runs in a thread of its own; any number of runs may be under way.
+        The algorithm runs in its own thread; any number of runs may be active.
 
         Parameters
         ----------
@@ -259,19 +261,20 @@ class Optimizer(ManyRuns, StaticHelpers):
         Returns
         -------
         OptimizerResult
-            As from :meth:`minimize`.
+            As in :meth:`minimize`.
 
         Raises
         ------
         asyncio.CancelledError
-            If the awaiting task is cancelled: the evaluations in flight are cancelled too, and
-            the error's attribute ``optimizer_result`` holds the result so far. So does that of the
-            task, where the error is lost, as under ``gather(..., return_exceptions=True)`` and in
-            a TaskGroup. Ctrl-C cancels the task that ``asyncio.run`` runs: catch the error there,
-            or the KeyboardInterrupt that ``asyncio.run`` makes of it, whose ``__context__`` it is.
-            ``on_interrupt="return"`` has no effect: a task that is cancelled has to end so.
+            If the awaiting task is canceled: the evaluations in flight are canceled too, and the
+            error's attribute ``optimizer_result`` holds the result so far. The task has this
+            attribute as well, in case the error is lost, as in ``gather(...,
+            return_exceptions=True)`` and in a TaskGroup. Ctrl-C cancels the task that
+            ``asyncio.run`` runs: catch the error there, or the KeyboardInterrupt that
+            ``asyncio.run`` turns it into, whose ``__context__`` it is. ``on_interrupt="return"``
+            has no effect: a canceled task has to raise this error.
         BaseException
-            As from :meth:`minimize`.
+            As in :meth:`minimize`.
 
         Examples
         --------
@@ -283,20 +286,20 @@ class Optimizer(ManyRuns, StaticHelpers):
         >>> asyncio.run(LBFGSB().minimize_async(fun, [3.0])).x.round(4)
         array([1.])
         """
-        import asyncio  # here: it takes 15 ms, and most programs have no event loop
+        import asyncio  # here, since it takes 15 ms and most programs have no event loop
 
         from optimizers.evaluation.coroutines import CoroutineExecutor, awaited
 
         IN_FLIGHT.checked(in_flight)
         if settings.pop("workers", None) is not None or self._run_settings.get("workers"):
             raise OptionError(
-                "minimize_async awaits fun on the event loop and takes no workers: in_flight says "
-                "how many evaluations may be in flight."
+                "minimize_async awaits fun on the event loop and does not use workers: pass "
+                "in_flight to limit how many evaluations are in flight."
             )
         if {**self._run_settings, **settings}.get("on_interrupt") == "return":
             warn_user(
                 "on_interrupt='return' has no effect in minimize_async: Ctrl-C cancels the task, "
-                "and the asyncio.CancelledError has the result in its attribute optimizer_result."
+                "and the attribute optimizer_result of the asyncio.CancelledError has the result."
             )
         executor = CoroutineExecutor(asyncio.get_running_loop(), in_flight)
         call = functools.partial(self.minimize, fun, x0, jac, bounds, workers=executor, **settings)
@@ -314,12 +317,12 @@ class Optimizer(ManyRuns, StaticHelpers):
         hessp: Callable[..., Any] | None = None,
         **settings: Any,
     ) -> OptimizerResult:
-        """Minimize; the same as :meth:`minimize`, so that an object is a bare Minimizer.
+        """Minimize; the same as :meth:`minimize`, so that an object is a function that minimizes.
 
-        Also a method for :func:`scipy.optimize.minimize`. What that passes on is taken here:
-        ``args``, further arguments of all functions, anything but a tuple being one of them; and
-        its ``options`` and ``tol``, which hold for this run. As there, the result has the entry
-        ``jac`` only where a gradient is known.
+        It can serve as the method of :func:`scipy.optimize.minimize`, and accepts what that passes
+        on: ``args``, further arguments of all functions (anything but a tuple is a single
+        argument), and ``options`` and ``tol``, which apply to this run. As there, the result has
+        the entry ``jac`` only if a gradient is known.
         """
         fun, jac, hess, hessp = with_arguments((fun, jac, hess, hessp), args)
         options = {name: settings.pop(name) for name in list(settings) if self._is_option(name)}
@@ -339,7 +342,8 @@ class Optimizer(ManyRuns, StaticHelpers):
         """Run the algorithm: ask ``run`` for values and gradients, and say how it ended."""
         if type(self).minimize is Optimizer.minimize:
             raise TypeError(f"{type(self).__name__} overrides neither _solve nor minimize.")
-        # A subclass that overrides minimize alone, held from outside: it calls the run's functions.
+        # A subclass that overrides only minimize is driven from outside: it calls the run's
+        # functions.
         problem = run.problem
         jac = None if problem.derivatives.is_default else lambda x: run.value_and_gradient(x)[1]
         raw = self.minimize(run.value, problem.x0.copy(), jac, problem.bounds)

@@ -27,33 +27,35 @@ from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult
 from optimizers.support import SupportLevel
 
-#: A minimum that is lower than the fit's by this part of what one standard error is, is another.
+#: A minimum counts as lower than the fit if it is by this share of the rise at one standard error.
 _LOWER = 0.01
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A minimum, its covariance, and by how much the objective rises to the end of an interval."""
+    """A minimum, its covariance, and how much the objective rises at the end of an interval."""
 
     x: Array
     fun: float
     covariance: Array
     rise: float
-    #: That in standard errors, by linear theory.
+    #: The distance of that end in standard errors, by linear theory.
     quantile: float
 
     @classmethod
     def of(cls, result: Any, problem: Problem, level: float, absolute_sigma: bool) -> "Fit":
-        """Return the minimum that a result is."""
+        """Return the minimum in a result."""
         if isinstance(result, ErrorBars):
             z = quantile(level, result.dof)
             return cls(problem.x0, result.fun, result.covariance, result.scale * z**2, z)
         if problem.loss is None:
-            raise InvalidInputError("fun is not marked by residuals, as that of the result was.")
+            raise InvalidInputError(
+                "fun is not marked by residuals, but that of the result was: pass residuals(fun)."
+            )
         if not absolute_sigma and result.dof <= 0:
             raise InvalidInputError(
-                "There are no more residuals than free variables: their scatter tells nothing. "
-                "Divide them by the standard deviations of the data, and give "
+                "There are no more residuals than free variables, so that the variance cannot be "
+                "estimated. Divide the residuals by the standard deviations of the data, and pass "
                 "absolute_sigma=True."
             )
         z = quantile(level, np.inf if absolute_sigma else result.dof)
@@ -69,8 +71,9 @@ class Fit:
         can = (lower < upper) & np.isfinite(errors) & (errors > 0)
         if variables is None and np.isnan(errors).all():
             raise InvalidInputError(
-                "No variable has an error by covariance, a warning says why: there is no profile. "
-                "Where the Jacobian is not known, profile(fun, error_bars(result, fun)) has them."
+                "No variable has an error by covariance (a warning says why), so that no profile "
+                "can be computed. If the Jacobian is not known, call profile(fun, "
+                "error_bars(result, fun))."
             )
         if variables is None:
             return [int(i) for i in np.flatnonzero(can)]
@@ -83,8 +86,8 @@ class Fit:
                 )
             if not can[i]:
                 raise InvalidInputError(
-                    f"x[{i}] is fixed, or has no error by covariance (it is {errors[i]}): there is "
-                    "no profile of it."
+                    f"x[{i}] is fixed, or has no error by covariance (its error is {errors[i]}), "
+                    "so that it has no profile: leave it out of variables."
                 )
         return [int(i) for i in asked]
 
@@ -100,7 +103,7 @@ class Fit:
 
 
 class Problems(Iterator[Problem]):
-    """Problems that are to be minimized: each is taken once, and others may follow the last."""
+    """A queue of problems to minimize: more may be added while it is iterated over."""
 
     def __init__(self) -> None:
         self.waiting = deque[Problem]()
@@ -113,7 +116,7 @@ class Problems(Iterator[Problem]):
 
 
 class Profiling(Composed):
-    """What an optimizer does to tell how well its variables are determined."""
+    """Profiles: how well the data determine each variable."""
 
     def profile(
         self,
@@ -131,11 +134,11 @@ class Profiling(Composed):
     ) -> Profiles:
         """Return confidence intervals by profile likelihood, and the profiles.
 
-        A variable is moved away from the minimum, and all others are minimized anew, until the
-        objective has risen as much as belongs to the level. Other than errors by covariance, such
-        intervals hold for models that are far from linear. All minimizations, for all variables and
-        both sides, advance together: what they want next is one wave, as in
-        :meth:`minimize_many`.
+        A variable is moved away from the minimum, with all others minimized again, until the
+        objective has risen by the amount that corresponds to ``level``. Unlike errors by
+        covariance, such intervals are valid for models that are far from linear. All minimizations,
+        for all variables and both sides, advance together: the points that they need next form one
+        wave, as in :meth:`minimize_many`.
 
         Parameters
         ----------
@@ -143,34 +146,34 @@ class Profiling(Composed):
             As in :meth:`minimize`, for the same problem. A result holds no objective: it may be
             large, and a result may be kept for long, or come from a file.
         result : OptimizerResult or ErrorBars
-            The fit: the result of a minimization of residuals, of which the covariance is taken; or
-            for an objective that returns a number, what :func:`error_bars` returned.
+            The fit: the result of a minimization of residuals, which has the covariance; or, for an
+            objective that returns a number, the result of :func:`error_bars`.
         variables : int or list of int, optional
-            Which variables; all that are free by default.
+            Which variables; all free ones by default.
         level : float, default 0.95
             The probability that an interval holds the true value.
         absolute_sigma : bool, default False
-            Of residuals, whether they are divided by the standard deviations of the data. If
-            not, their scatter tells how large those are, and the rise for a level is by Student's t
+            Whether the residuals are divided by the standard deviations of the data. If not, these
+            are estimated from the scatter of the residuals, and the rise follows from Student's t
             distribution.
         points : int, default 4
-            How many points a side of a profile has at the least.
+            The minimum number of points on each side of a profile.
         **settings
             As in :meth:`minimize`, for each run; ``timeout`` and ``journal`` are for all.
 
         Returns
         -------
         Profiles
-            The intervals and the profiles. An OptimizerWarning tells if a minimum was found that is
-            lower than the fit, or runs did not converge.
+            The intervals and the profiles. An OptimizerWarning is issued if a minimum lower than
+            the fit was found, or if runs did not converge.
 
         Raises
         ------
         InvalidInputError, CapabilityError, OptionError, UnknownOptionError
-            Before the first evaluation, if an argument cannot be used: an optimizer without bounds
-            cannot hold a variable.
+            Before the first evaluation, if an argument cannot be used; the optimizer must support
+            bounds.
         BaseException
-            What ends all runs, such as Ctrl-C, and the first error if all fail.
+            Whatever ends all runs, such as Ctrl-C, and the first error if all fail.
 
         Examples
         --------
@@ -189,15 +192,15 @@ class Profiling(Composed):
         whole(1)("points", points)
         if self.get_support_level()["bounds"] < SupportLevel.supported:
             raise CapabilityError(
-                f"{type(self).__name__} takes no bounds, and holds no variable: take an optimizer "
-                "that does, such as LM, TRF or LBFGSB."
+                f"{type(self).__name__} does not support bounds, so that it cannot fix a variable: "
+                "use an optimizer that does, such as LM, TRF or LBFGSB."
             )
         is_fit = isinstance(result, OptimizerResult) and result.get("residuals") is not None
         if not (is_fit or isinstance(result, ErrorBars)):
             raise InvalidInputError(
-                f"result is of type {type(result).__name__}, and has no residuals: expected the "
-                "result of a minimization of residuals by an optimizer here; or, for an objective "
-                "that returns a number, what error_bars(result, fun) returned."
+                f"result is of type {type(result).__name__} and has no residuals, expected the "
+                "result of minimizing residuals with an optimizer of this package; or, for an "
+                "objective that returns a number, the result of error_bars(result, fun)."
             )
         if self._effective_settings(dict(settings)).get("scale") is not None:
             warn_user("scale has no effect on profiles, which begin at a minimum.")
@@ -205,8 +208,8 @@ class Profiling(Composed):
         fit = Fit.of(result, problem, level, absolute_sigma)
         if len(fit.covariance) != problem.n:
             raise InvalidInputError(
-                f"The result has errors of {len(fit.covariance)} variables, and x has {problem.n}: "
-                "of one with fixed or tied parameters there are no profiles."
+                f"The result has errors of {len(fit.covariance)} variables, but x has {problem.n}: "
+                "profiles of fits with fixed or tied parameters are not supported."
             )
         chosen = fit.chosen(variables, problem)
         given = dict(settings)
@@ -245,8 +248,9 @@ class Profiling(Composed):
         strange = [i for i, both in sides.items() if any(side.is_a_wall for side in both)]
         if strange:
             warn_user(
-                f"The objective is much higher next to the fit than at it, along x{strange}: the "
-                "intervals are wrong. Is fun that of the fit, with the same data, loss and bounds?"
+                f"The objective is much higher next to the fit than at the fit, along x{strange}: "
+                "the intervals are wrong. Is fun the one that was fitted, with the same data, "
+                "loss and bounds?"
             )
         interval = np.full((problem.n, 2), np.nan)
         curves = {i: _curve(i, fit, *both) for i, both in sides.items()}
@@ -264,7 +268,7 @@ def _held(problem: Problem, variable: int, start: Array) -> Problem:
 
 
 def _curve(variable: int, fit: Fit, below: Side, above: Side) -> Profile:
-    """Return the profile that both sides make."""
+    """Return the profile made of both sides."""
     at = fit.x[variable]
     known = [*below.minima()[:0:-1], *above.minima()]
     points, heights = zip(*known, strict=True)
@@ -273,13 +277,13 @@ def _curve(variable: int, fit: Fit, below: Side, above: Side) -> Profile:
 
 
 def _check_count(runs: OptimizerResults, result: Any) -> None:
-    """Raise an InvalidInputError if there are other residuals than those of the fit."""
+    """Raise an InvalidInputError if the number of residuals differs from that of the fit."""
     known = np.size(result["residuals"]) if isinstance(result, OptimizerResult) else 0
     counts = {np.size(run["residuals"]) for run in runs if run.get("residuals") is not None}
     for count in counts if known else ():
         if count != known:
             raise InvalidInputError(
-                f"fun returned {count} residuals, and {known} in the fit: give the fun that was "
+                f"fun returned {count} residuals, but {known} in the fit: pass the fun that was "
                 "fitted."
             )
 
@@ -292,10 +296,10 @@ def _warn_of(runs: OptimizerResults, fit: Fit) -> None:
         if fall > _LOWER * fit.rise:
             warn_user(
                 f"A minimum that is lower than the fit by {fall:.3g} was found at "
-                f"{best.x.tolist()}: start there, and profile again."
+                f"{best.x.tolist()}: fit again from there, and repeat the profile."
             )
     if failed:
         warn_user(
             f"{failed} of {len(runs)} minimizations did not converge: intervals may be too narrow. "
-            "The attribute runs has their results."
+            "Their results are in the attribute runs."
         )

@@ -1,4 +1,4 @@
-"""The optimizers by name and by what they can."""
+"""The optimizers by name and by capability."""
 
 import functools
 from importlib.metadata import entry_points
@@ -11,7 +11,7 @@ from optimizers.errors import InvalidInputError, nearest_names, warn_user, words
 from optimizers.optimizer import Optimizer
 from optimizers.support import TRAITS, SupportLevel
 
-#: Where installed packages name the classes that they bring.
+#: The entry point group in which installed packages name their classes.
 GROUP = "optimizers.algorithms"
 #: A support level, or its name.
 Level: TypeAlias = str | SupportLevel
@@ -30,22 +30,22 @@ def available(
     global_search: bool | None = None,
     random: bool | None = None,
 ) -> dict[str, type[Optimizer]]:
-    """Return the optimizer classes that fit, by name, sorted; all of them if nothing is asked.
+    """Return the optimizer classes that meet all conditions, sorted by name.
 
     Parameters
     ----------
     gradient, bounds, initial_point, constraints, hessian, residuals : str or SupportLevel, optional
-        Support levels, or their names: only classes of that level are returned; ``"supported"`` is
-        the level of classes that require it too.
+        Support levels, or their names: only classes of that level are returned; ``"supported"``
+        includes classes that require it.
     noise, parallel, global_search, random : bool, optional
-        Only classes that reckon with noise, that ask for several points at a time, that search
-        beyond the nearest minimum, or that draw random numbers; with False, only those that do not.
+        Only classes that handle noise, that ask for several points at a time, that search beyond
+        the nearest minimum, or that draw random numbers; with False, only those that do not.
 
     Returns
     -------
     dict of str to type
         The classes; the attribute ``traits`` of each says what it is for. :class:`SciPyOptimizer`,
-        which is no algorithm by itself, is not among them.
+        which is not an algorithm by itself, is not included.
 
     Examples
     --------
@@ -95,13 +95,13 @@ def _named() -> dict[str, type[Optimizer]]:
 def _plugins() -> dict[str, type[Optimizer]]:
     """Return the classes of installed packages, by the names of their entry points.
 
-    A warning names one that is broken, once: what others install spoils nothing else.
+    A broken one is skipped with a warning, once.
     """
     found = {}
     for point in entry_points(group=GROUP):
         try:
             cls = point.load()
-        except Exception as error:  # whatever a package raises where it is imported
+        except Exception as error:  # whatever a package raises on import
             wrong = words_of(error)
         else:
             if isinstance(cls, type) and issubclass(cls, Optimizer):
@@ -110,7 +110,7 @@ def _plugins() -> dict[str, type[Optimizer]]:
             wrong = f"it is {cls!r}, expected a class of optimizers"
         warn_user(
             f"The entry point {point.name!r} of an installed package, in the group {GROUP!r}, is "
-            f"left out: {wrong}."
+            f"skipped: {wrong}."
         )
     return found
 
@@ -122,13 +122,13 @@ def find(name: str) -> type[Optimizer]:
     ----------
     name : str
         The name, in any case, with or without underscores and hyphens: ``"L-BFGS-B"``,
-        ``"l_bfgs_b"`` and ``"LBFGSB"`` are one. Also a name that an installed package has given its
-        class, as an entry point of the group ``optimizers.algorithms``.
+        ``"l_bfgs_b"`` and ``"LBFGSB"`` are one. Also the name of an entry point in the group
+        ``optimizers.algorithms`` of an installed package.
 
     Returns
     -------
     type
-        The class. If there is none, an :class:`InvalidInputError` names the nearest.
+        The class. If there is none, an :class:`InvalidInputError` names the nearest one.
 
     Examples
     --------
@@ -146,5 +146,5 @@ def find(name: str) -> type[Optimizer]:
 
 
 def plain(name: str) -> str:
-    """Return a name in the spelling in which names are compared."""
+    """Return the canonical spelling of a name, for comparisons."""
     return name.replace("-", "").replace("_", "").lower()

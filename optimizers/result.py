@@ -44,7 +44,7 @@ class StopReason(Enum):
     MAXITER = "maxiter", "the budget of iterations is used up"
     MAXFUN = "maxfun", "the budget of function evaluations is used up"
     TIMEOUT = "timeout", "the time limit is reached"
-    AGREED = "agreed", "the minima found so far are all that are to be expected"
+    AGREED = "agreed", "the minima found so far are probably all there are"
     CALLBACK = "callback", "a callback or the objective asked to stop"
     CLOSED = "closed", "the caller closed the stepper"
     NO_PROGRESS = "no_progress", "no acceptable step could be found"
@@ -60,7 +60,7 @@ class StopReason(Enum):
         return self in (StopReason.MAXITER, StopReason.MAXFUN, StopReason.TIMEOUT)
 
 
-#: Reasons for which an algorithm is done.
+#: Reasons that make a run a success.
 SUCCESSES = (
     *(StopReason.GRADIENT, StopReason.FUN, StopReason.STEP),
     *(StopReason.CONVERGED, StopReason.TARGET, StopReason.FIXED),
@@ -84,31 +84,31 @@ class Best(NamedTuple):
 class OptimizerResult(OptimizeResult, Reported):  # type: ignore[misc]  # SciPy is untyped
     """The result of a run, with attribute and mapping access as SciPy's ``OptimizeResult``.
 
-    ``x``, ``fun`` and ``jac`` are what the algorithm ends on, and the best point evaluated when
-    the run was stopped from outside or failed. ``fun`` is always the value that the objective
-    returned at ``x``.
+    ``x``, ``fun`` and ``jac`` are the point where the algorithm ended; when the run was stopped
+    from outside or failed, they are the best point evaluated. ``fun`` is always the value that the
+    objective returned at ``x``.
 
     Attributes
     ----------
     x : ndarray of float64, shape (n,), or what ``x0`` is
-        The solution, in the structure of ``x0``, as are ``jac`` and ``best``; of a gradient, what
-        is fixed or tied has zeros. What else is by the variables is in the order of ``x_flat``.
+        The solution, in the structure of ``x0``, as are ``jac`` and ``best``; a gradient is zero
+        where variables are fixed or tied. All other arrays have the order of ``x_flat``.
     x_flat : ndarray of float64, shape (n,)
         The variables in one vector, without those that are fixed or tied.
     names : sequence of str
-        What they are called; only where ``x0`` is in a structure, or scaled.
+        Their names; only where ``x0`` is a structure, or scaled.
     fun : float or None
         The objective at ``x``; None when nothing could be evaluated.
     jac : ndarray of float64, shape (n,), or None
         The gradient at ``x``, when it was evaluated.
     residuals : ndarray of float64, shape (m,), or None
-        The residuals at ``x``; only where the objective returns such.
+        The residuals at ``x``; only where the objective returns residuals.
     jacobian : ndarray of float64, sparse matrix or LinearOperator, shape (m, n), or None
         Their Jacobian at ``x``, when it was evaluated; only where the objective returns residuals.
     nfev : int
-        Points at which the objective was evaluated, those of finite differences included.
+        Points at which the objective was evaluated, including those of finite differences.
     njev : int
-        Calls of the user's ``jac``; with ``jac=True``, of ``fun``, where the gradient is used.
+        Calls of the user's ``jac``; with ``jac=True``, calls of ``fun`` whose gradient was used.
     nhev : int
         Calls of the user's ``hess`` or ``hessp``.
     nit : int
@@ -123,44 +123,46 @@ class OptimizerResult(OptimizeResult, Reported):  # type: ignore[misc]  # SciPy 
     status : int
         The algorithm's own return code; -1 when the run was stopped from outside.
     message : str
-        The algorithm's own words, or the reason's sentence.
+        The algorithm's own message, or the sentence of the stop reason.
     stop : StopReason
         Why the run ended.
     best : Best or None
-        The best point evaluated, probes of finite differences included.
+        The best point evaluated, including probes of finite differences.
     elapsed : float
         Wall time of the run in seconds.
     noise : float
         The standard deviation of the objective's noise where the run ended; only where the
         setting ``noise`` is used.
     jacobian_error : float
-        About by how much the entries of ``jacobian`` err, relative to their size; only where they
-        are of differences or another gradient source.
+        The approximate relative error of the entries of ``jacobian``; only where it comes from
+        differences or another gradient source.
     weights : ndarray of float64, shape (m,)
-        What a loss makes of the residuals: the weights of their squares in the Gauss-Newton
-        Hessian; only where there is one.
+        The weights that a loss gives to the squares of the residuals in the Gauss-Newton Hessian;
+        only where there is a loss.
     fixed : ndarray of bool, shape (n,)
-        Which variables the bounds fix; only where the objective returns residuals, and some are.
+        Which variables the bounds fix; only where the objective returns residuals and some are
+        fixed.
     chi2 : float
         Twice ``fun``: the sum of the squares of the residuals, unless they have a loss. This and
-        the next three only where the objective returns residuals; they are worked out when asked
-        for.
+        the next three exist only where the objective returns residuals; they are computed on
+        demand.
     dof : int
-        How many residuals there are more than variables, those apart that the bounds fix.
+        Degrees of freedom: the number of residuals minus the number of variables that are not fixed
+        by bounds.
     covariance : ndarray of float64, shape (n, n)
-        The covariance of the variables, ``chi2 / dof`` times the inverse of J'J, as from SciPy's
-        ``curve_fit``. For residuals that are divided by their standard deviations it is
-        ``dof / chi2`` times this (``absolute_sigma`` of the methods). NaN, and a warning, where the
+        The covariance of the variables, ``chi2 / dof`` times the inverse of J'J, as in SciPy's
+        ``curve_fit``. For residuals that are divided by their standard deviations it is ``dof /
+        chi2`` times this (``absolute_sigma`` of the methods). NaN, and a warning, where the
         Jacobian is singular; 0 for variables that the bounds fix.
     errors : ndarray of float64, shape (n,)
         The standard errors of the variables: the square root of the diagonal.
     maxcv : float
-        By how much ``x`` fails the worst constraint; only where there are constraints. NaN where
-        an error ended the run, and a constraint raises one at ``x`` too.
+        The largest violation of a constraint at ``x``; only where there are constraints. NaN where
+        an error ended the run and a constraint raises one at ``x`` too.
 
     Notes
     -----
-    In a result that a minimizer of your own fills, ``x``, ``fun``, ``jac``, ``nfev``, ``njev`` and
+    In a result that your own minimizer fills, ``x``, ``fun``, ``jac``, ``nfev``, ``njev`` and
     ``nit`` are None until they are set, as in Qiskit.
 
     Examples
@@ -199,17 +201,17 @@ class OptimizerResult(OptimizeResult, Reported):  # type: ignore[misc]  # SciPy 
         flat: Array = self.get("x_flat", self.x)
         return flat
 
-    #: The history, or the journal's path, of the run that ended with it, and a journal's header.
+    #: The history or the journal's path of the run, and a journal's header.
     _record: Any = None
     _about: dict[str, Any] | None = None
 
     def _keep(self, **known: Any) -> None:
-        """Note what pictures and reports show; it is no entry, nor kept by :meth:`to_dict`."""
+        """Note what pictures and reports show; it is not an entry, and :meth:`to_dict` omits it."""
         for name, value in known.items():
             object.__setattr__(self, f"_{name}", value)
 
     def __missing__(self, name: str) -> Any:
-        """Return what is told of a fit; None for what Qiskit's results have until it is set."""
+        """Return an entry computed for a fit; None for those of Qiskit's that are not set yet."""
         if name in STATISTICS:
             self._check_fit(name)
             return STATISTICS[name](self)
@@ -218,7 +220,7 @@ class OptimizerResult(OptimizeResult, Reported):  # type: ignore[misc]  # SciPy 
         return None
 
     def confidence(self, level: float = 0.95, *, absolute_sigma: bool = False) -> Array:
-        """Return the interval of each variable that holds its true value with a probability.
+        """Return a confidence interval for each variable.
 
         Only where the objective returns residuals. The intervals are those of the model's tangent
         at the solution; :meth:`Optimizer.profile` has those of the model itself.
@@ -228,15 +230,15 @@ class OptimizerResult(OptimizeResult, Reported):  # type: ignore[misc]  # SciPy 
         level : float, default 0.95
             The probability.
         absolute_sigma : bool, default False
-            Whether the residuals are divided by the standard deviations of the data. If not, their
-            scatter tells how large those are.
+            Whether the residuals are divided by the standard deviations of the data. If not, these
+            are estimated from the scatter of the residuals.
 
         Returns
         -------
         ndarray of float64, shape (n, 2)
-            Lower and upper ends: ``x`` and so many standard errors to each side as Student's t
-            distribution with ``dof`` degrees of freedom says, with ``absolute_sigma`` the normal
-            distribution.
+            Lower and upper ends: ``x`` plus and minus the standard errors times a quantile of
+            Student's t distribution with ``dof`` degrees of freedom, or of the normal distribution
+            with ``absolute_sigma``.
 
         Examples
         --------
@@ -265,11 +267,11 @@ class OptimizerResult(OptimizeResult, Reported):  # type: ignore[misc]  # SciPy 
         variables : int, list of int or None
             Which variables; None for all.
         fun : callable
-            The objective. A result holds neither it nor the optimizer: it may outlive them.
+            The objective. A result holds neither it nor the optimizer, since it may outlive them.
         optimizer : Optimizer
             Minimizes over the other variables.
         **how
-            What else :meth:`Optimizer.profile` takes.
+            Further arguments of :meth:`Optimizer.profile`.
 
         Returns
         -------
@@ -281,8 +283,8 @@ class OptimizerResult(OptimizeResult, Reported):  # type: ignore[misc]  # SciPy 
     def _check_fit(self, name: str) -> None:
         if self.get("residuals") is None:
             raise KeyError(
-                f"{name}: the result has no residuals. Mark an objective that returns them by "
-                "residuals(fun); error_bars(result, fun) is for one that returns a number."
+                f"{name}: the result has no residuals. If the objective returns residuals, mark it "
+                "with residuals(fun); if it returns a number, call error_bars(result, fun)."
             )
 
     @override
@@ -300,7 +302,7 @@ class OptimizerResult(OptimizeResult, Reported):  # type: ignore[misc]  # SciPy 
         return words + table((), [(name, _shown(value)) for name, value in self.items()])
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the result as a dict that :func:`json.dumps` takes.
+        """Return the result as a dict that :func:`json.dumps` accepts.
 
         Returns
         -------
@@ -322,10 +324,10 @@ class OptimizerResult(OptimizeResult, Reported):  # type: ignore[misc]  # SciPy 
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> Self:
-        """Return the result that :meth:`to_dict` made a dict of, also after a trip through JSON."""
+        """Return the result that :meth:`to_dict` converted, also after a round trip via JSON."""
         if not isinstance(plain, Mapping):
             raise InvalidInputError(
-                f"plain is {plain!r:.200}, expected the dict that to_dict made."
+                f"plain is {plain!r:.200}, expected the dict that to_dict returned."
             )
         result = cls(
             {name: _from_json(value) for name, value in plain.items() if name != "omitted"}
@@ -351,7 +353,7 @@ def in_words(name: str, result: OptimizerResult) -> str:
 
 
 def replayed_words(result: Any) -> str:
-    """Return, in brackets, how many values of results came from a journal; nothing if none."""
+    """Return, in parentheses, how many values came from a journal; an empty string if none did."""
     count = getattr(result, "nreplayed", 0)
     return f" ({count} of {result.nfev} from the journal)" if count else ""
 
@@ -379,7 +381,7 @@ def _from_json(value: object) -> object:
 
 def _to_json(value: object) -> object:
     if value is None or isinstance(value, bool | int | float | str):
-        # NumPy's float64 is a float: made a plain one, it prints and compares alike everywhere.
+        # A plain float prints and compares the same everywhere; NumPy's float64 does not.
         return float(value) if isinstance(value, float) else value
     if isinstance(value, StopReason):
         return value.value

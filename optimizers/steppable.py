@@ -1,4 +1,4 @@
-"""Qiskit's stateful face: an optimizer that is started, and then goes step by step."""
+"""Qiskit's stateful interface: an optimizer that is started and then advances step by step."""
 
 import copy
 from collections.abc import Callable
@@ -26,14 +26,14 @@ from optimizers.support import SupportLevel, SupportLevels
 
 
 class SteppableOptimizer(Optimizer):
-    """Any optimizer, with the face that Qiskit gives to those that go step by step.
+    """Any optimizer, with the interface of Qiskit's SteppableOptimizer.
 
     Unlike other optimizers it holds the state of a run: one object serves one run at a time.
 
     Parameters
     ----------
     optimizer : Optimizer
-        The optimizer. Options that are set are set there.
+        The optimizer. Setting an option here sets it there.
 
     Examples
     --------
@@ -99,7 +99,7 @@ class SteppableOptimizer(Optimizer):
     def start(
         self, fun: Objective, x0: ArrayLike, jac: Jacobian = None, bounds: BoundsLike = None
     ) -> None:
-        """Start a run; one that is under way is closed.
+        """Start a run; a run in progress is closed.
 
         Parameters
         ----------
@@ -111,7 +111,7 @@ class SteppableOptimizer(Optimizer):
         InvalidInputError, CapabilityError, OptionError
             If an argument cannot be used.
         """
-        Evaluator(fun)  # raises if it cannot be called
+        Evaluator(fun)  # raises an error if fun cannot be called
         fun = with_own_loss(fun, is_required=self._level("residuals") == SupportLevel.required)
         loss, given = loss_of(fun), dict[str, Any]()
         if loss is not None:
@@ -124,17 +124,17 @@ class SteppableOptimizer(Optimizer):
     @property
     def _stepper(self) -> Stepper:
         if self._held is None:
-            raise StepperError("No run is under way: call start(fun, x0, jac, bounds) first.")
+            raise StepperError("No run is in progress: call start(fun, x0, jac, bounds) first.")
         return self._held
 
     @property
     def state(self) -> OptimizerState:
-        """Where the run stands; ``fun`` and ``jac`` are the functions, as in Qiskit."""
+        """The state of the run; ``fun`` and ``jac`` are the functions, as in Qiskit."""
         jac: Any = self._jac if callable(self._jac) else None
         return replace(self._stepper.state, fun=self._fun, jac=jac)
 
     def ask(self) -> AskData:
-        """Return what is wanted next; a single point has shape (n,), as in Qiskit."""
+        """Return the next question; a single point has shape (n,), as in Qiskit."""
         ask = self._stepper.ask()
         if ask.x_fun is None or len(ask.x_fun) > 1 or isinstance(ask.x_fun, list):
             return ask
@@ -161,7 +161,7 @@ class SteppableOptimizer(Optimizer):
             group, form = self._optimizer._max_evals_grouped, self._optimizer._group_form
             evaluator = Evaluator(fun, group, group_form=form)
             values = told_at(evaluator, points)
-            # Coarse values are told as such: the steps of differences depend on it.
+            # Values of low precision are marked as such: the steps of differences depend on it.
             is_coarse = evaluator.facts.precision >= np.finfo(np.float32).eps
             return TellData(values.astype(np.float32) if is_coarse else values)
         both = [self._both(point) for point in points]

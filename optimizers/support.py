@@ -1,4 +1,4 @@
-"""Support levels: what an algorithm declares that it can take."""
+"""Support levels: what an algorithm declares that it supports."""
 
 from abc import ABC
 from collections.abc import Callable
@@ -39,7 +39,7 @@ SupportLevels: TypeAlias = dict[str, SupportLevel]
 
 #: The things that an algorithm declares a level for. The first three are Qiskit's.
 CAPABILITIES = ("gradient", "bounds", "initial_point", "constraints", "hessian", "residuals")
-#: What stands for levels that are not declared: the values of residuals any algorithm can take.
+#: The levels that are not declared: any algorithm can minimize half the sum of squared residuals.
 _ABSENT = {
     **dict.fromkeys(CAPABILITIES, SupportLevel.not_supported),
     "residuals": SupportLevel.supported,
@@ -66,13 +66,13 @@ def levels(
 
 
 class _Declared(property, Generic[_T]):
-    """A property that tells something of a level."""
+    """A property that says something about a level."""
 
     def __init__(self, answer: Callable[[Any], _T], words: str) -> None:
         super().__init__(answer)
         self.__doc__ = words  # Python 3.11 drops the argument ``doc`` of a subclass
 
-    @override  # for type checkers, who read it from objects alone
+    @override  # for type checkers, which read it from objects only
     def __get__(  # type: ignore[override]
         self, instance: Any, owner: type | None = None, /
     ) -> _T:
@@ -101,20 +101,20 @@ def _is(what: str, how: str) -> _Declared[bool]:
 
 @dataclass(frozen=True)
 class Traits:
-    """What an algorithm is for, and how it goes about it.
+    """What an algorithm is for, and how it works.
 
     Parameters
     ----------
     purpose : str
-        One sentence: for which problems one takes it.
+        One sentence: which problems it is for.
     noise : bool, default False
-        Whether it reckons with noise in the values.
+        Whether it handles noise in the values.
     parallel : bool, default False
-        Whether it asks for several points at a time, those of differences included.
+        Whether it asks for several points at a time, including those of differences.
     global_search : bool, default False
-        Whether it searches for more than the minimum next to the start.
+        Whether it searches beyond the minimum nearest to the start.
     random : bool, default False
-        Whether it draws random numbers, so that its way depends on the seed.
+        Whether it draws random numbers, so that its path depends on the seed.
     """
 
     purpose: str = ""
@@ -129,29 +129,29 @@ TRAITS = ("noise", "parallel", "global_search", "random")
 
 
 class Declaring(ABC):
-    """Something that declares what it can take, by the attribute ``support_levels``."""
+    """Something that declares its capabilities in the attribute ``support_levels``."""
 
-    #: What it is for, and how it goes about it.
+    #: What it is for, and how it works.
     traits = Traits()
 
     #: A level for each of the capabilities; one that is absent is not supported, except residuals.
     support_levels: SupportLevels
 
     def get_support_level(self) -> SupportLevels:
-        """Return what the algorithm can take.
+        """Return what the algorithm supports.
 
         Returns
         -------
         dict of str to SupportLevel
             A level for ``"gradient"``, ``"bounds"`` and ``"initial_point"``, and beyond Qiskit
             for ``"constraints"``, ``"hessian"`` and ``"residuals"``: a copy of the attribute
-            ``support_levels``. Where residuals are required, an objective that is not marked by
-            :func:`residuals` is taken to return such.
+            ``support_levels``. Where residuals are required, an objective is assumed to return
+            residuals even if it is not marked by :func:`residuals`.
 
         Raises
         ------
         TypeError
-            If the class neither has that attribute nor overrides this method.
+            If the class has no such attribute and does not override this method.
         """
         declared = getattr(self, "support_levels", None)
         if declared is None:

@@ -83,7 +83,7 @@ def test_the_error_is_that_of_the_values(size):
 def test_what_cannot_be_compared_is_an_error():
     with pytest.raises(InvalidInputError, match="there is no gradient to check"):
         check_gradient(rosen, None, START)
-    with pytest.raises(InvalidInputError, match="nothing to compare: the budget"):
+    with pytest.raises(InvalidInputError, match="Nothing could be compared: the budget"):
         check_gradient(rosen, rosen_der, START, maxfun=3)
 
 

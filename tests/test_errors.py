@@ -101,9 +101,9 @@ def test_a_warning_can_be_made_an_error():
         ("MAXITER", ["ftol", "maxiter"], "Did you mean 'maxiter'?"),
         ("lbfgs", ["TNC", "LBFGSB"], "Did you mean 'LBFGSB'?"),
         ("zzz", ["ftol", "eps"], "Known: eps, ftol."),
-        ("zzz", [], "It has none."),
+        ("zzz", [], "There are none."),
     ],
 )
-def test_a_misspelt_name_gets_the_nearest_or_all(name, known, sentence):
+def test_a_misspelled_name_gets_the_nearest_or_all(name, known, sentence):
     assert nearest_names(name, known) == sentence
     assert nearest_names(name, iter(known)) == sentence

@@ -87,7 +87,7 @@ def test_rejected_points_have_the_last_hessian():
 
 
 def test_complex_steps_of_a_gradient_are_refused():
-    with pytest.raises(CapabilityError, match="leave hess out for J'J"):
+    with pytest.raises(CapabilityError, match="omit hess for J'J"):
         TrustConstr().minimize(residuals(decay), START, jacobian, hess="cs")
     for scheme in ("2-point", "3-point"):
         result = TrustConstr().minimize(residuals(decay), START, jacobian, hess=scheme)

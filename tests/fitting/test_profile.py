@@ -238,7 +238,7 @@ def test_a_search_without_gradients_profiles_too():
         ({"level": 2}, InvalidInputError, "level is 2"),
         ({"points": 0}, OptionError, "points is 0"),
         ({"absolute_sigma": 3}, OptionError, "absolute_sigma is 3"),
-        ({"result": {"x": 1}}, InvalidInputError, "result is of type dict, and has no residuals"),
+        ({"result": {"x": 1}}, InvalidInputError, "result is of type dict and has no residuals"),
         ({"fun": lambda x: x @ x}, InvalidInputError, "not marked by residuals"),
     ],
 )
@@ -249,7 +249,7 @@ def test_arguments_that_cannot_be_used(fit, changes, error, words):
 
 
 def test_an_optimizer_without_bounds_holds_no_variable(fit):
-    with pytest.raises(CapabilityError, match="BFGS takes no bounds"):
+    with pytest.raises(CapabilityError, match="BFGS does not support bounds"):
         BFGS().profile(decay, fit)
 
 
@@ -309,10 +309,12 @@ def test_where_no_error_is_known_there_is_no_empty_table():
 
 @pytest.mark.filterwarnings("ignore:.*did not converge")
 def test_a_profile_of_another_objective_than_was_fitted_is_noticed(fit):
-    with pytest.warns(OptimizerWarning, match="much higher next to the fit than at it, along x"):
+    with pytest.warns(
+        OptimizerWarning, match="much higher next to the fit than at the fit, along x"
+    ):
         TRF().profile(residuals(lambda x: decay(x) + 100.0 * np.sign(DATA - 0.7)), fit)
 
 
 def test_a_profile_of_fewer_residuals_than_were_fitted_is_an_error(fit):
-    with pytest.raises(InvalidInputError, match="fun returned 19 residuals, and 20 in the fit"):
+    with pytest.raises(InvalidInputError, match="fun returned 19 residuals, but 20 in the fit"):
         TRF().profile(residuals(lambda x: decay(x)[:19]), fit, 1)

@@ -124,7 +124,7 @@ def test_no_residual_to_spare():
     result = OptimizerResult(
         x=np.ones(2), fun=0.0, residuals=np.zeros(2), jacobian=np.array([[1.0, 2.0], [0.0, 1.0]])
     )
-    with pytest.warns(OptimizerWarning, match="no more residuals, 2, than free variables, 2"):
+    with pytest.warns(OptimizerWarning, match="2 residuals and 2 free variables"):
         assert np.isnan(result.errors).all()
     assert result.confidence(absolute_sigma=True) == pytest.approx(
         np.array([1 - 1.959964 * np.sqrt([5, 1]), 1 + 1.959964 * np.sqrt([5, 1])]).T, rel=1e-6
