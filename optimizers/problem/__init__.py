@@ -1,1 +1,1 @@
-"""What is minimized: the one place where what the user gives is checked."""
+"""What is minimized: the one place where the user's input is checked."""

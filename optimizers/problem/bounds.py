@@ -10,16 +10,16 @@ from optimizers._arrays import as_real, is_masked
 from optimizers._types import Array, ArrayLike, BoundsLike
 from optimizers.errors import CrossedBoundsError, InvalidInputError, warn_user
 
-#: SciPy's words, which programs look for.
+#: SciPy's message, which programs look for.
 _COUNT = "The number of bounds is not compatible with the length of `x0`."
 
 
 def as_start(x0: ArrayLike | None) -> Array:
-    """Return a start as a float64 vector of its own; a number means one variable."""
+    """Return a copy of a start as a float64 vector; a number means one variable."""
     raw = as_real("x0", x0, "a number or a vector of real numbers")
     if raw.ndim > 1:
         raise InvalidInputError(
-            f"'x0' must only have one dimension, and has shape {raw.shape}: pass x0.ravel()."
+            f"'x0' must only have one dimension, but has shape {raw.shape}: pass x0.ravel()."
         )
     start = np.array(raw, dtype=np.float64, ndmin=1)
     if not np.isfinite(start).all():
@@ -37,8 +37,8 @@ def as_bounds(bounds: BoundsLike, n: int) -> tuple[Array | None, Array | None]:
         return None, None
     if is_masked((bounds.lb, bounds.ub) if isinstance(bounds, Bounds) else bounds):
         raise InvalidInputError(
-            f"bounds is {bounds!r:.200}, which has masked entries: write None or an infinity for "
-            "no bound."
+            f"bounds is {bounds!r:.200}, which has masked entries: use None or an infinity for no "
+            "bound."
         )
     if isinstance(bounds, Bounds):
         try:
@@ -65,8 +65,8 @@ def _named_error(lower: Array, upper: Array) -> InvalidInputError:
     for side, values in (("lower", lower), ("upper", upper)):
         if np.isnan(values).any():
             return InvalidInputError(
-                f"The {side} bound of variable {int(np.flatnonzero(np.isnan(values))[0])} is NaN; "
-                "write None or an infinity for no bound."
+                f"The {side} bound of variable {int(np.flatnonzero(np.isnan(values))[0])} is NaN: "
+                "use None or an infinity for no bound."
             )
     i = int(np.flatnonzero((lower > upper) | (lower == np.inf) | (upper == -np.inf))[0])
     return CrossedBoundsError(
@@ -87,13 +87,13 @@ def inside(x0: Array, lower: Array | None, upper: Array | None) -> Array:
         i = int(moved[0])
         warn_user(
             f"x0 is outside the bounds in {moved.size} variable(s), first x0[{i}] = {x0[i]}; "
-            f"it was clipped to them, x0[{i}] = {clipped[i]}."
+            f"it was clipped to x0[{i}] = {clipped[i]}."
         )
     return clipped
 
 
 def _columns(bounds: Any, n: int) -> tuple[Array, Array] | None:
-    """Return the bounds in a list of pairs; None if they are written in any other way.
+    """Return the bounds in a list of pairs; None if they have any other form.
 
     It takes a third of the time of :func:`_pairs`: there may be 10^6 pairs.
     """
@@ -115,7 +115,7 @@ def _columns(bounds: Any, n: int) -> tuple[Array, Array] | None:
                     return None
                 column[missing] = infinity
             columns.append(column)
-    except (TypeError, ValueError, OverflowError):  # no numbers
+    except (TypeError, ValueError, OverflowError):  # not numbers
         return None
     return columns[0], columns[1]
 
@@ -136,12 +136,12 @@ def _pairs(bounds: Any, n: int) -> tuple[Array, Array]:
         ) from None
     if pairs.shape != (n, 2) and not (n == 0 and pairs.size == 0):
         raise InvalidInputError(
-            f"{_COUNT} They have shape {pairs.shape}, expected ({n}, 2): one (low, high) pair "
-            "for each variable. All lows and all highs are Bounds(lows, highs)."
+            f"{_COUNT} They have shape {pairs.shape}, expected ({n}, 2): one (low, high) pair for "
+            "each variable. Pass two vectors as Bounds(lows, highs)."
         )
     lower, upper = pairs.reshape(n, 2).T.copy()
     if np.isnan(pairs).any():
-        # None and NaN became the same: only None may stand for no bound.
+        # None and NaN became the same, but only None means no bound.
         entries = np.array(bounds, dtype=object).reshape(n, 2)
         absent = np.equal(entries, np.array(None, dtype=object)).astype(bool)
         lower[absent[:, 0]], upper[absent[:, 1]] = -np.inf, np.inf

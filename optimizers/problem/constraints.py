@@ -1,4 +1,4 @@
-"""Constraints as SciPy takes them: checked, their functions too, and misses are measured."""
+"""Constraints in SciPy's forms: checked, with checked functions, and violations measured."""
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
@@ -23,23 +23,23 @@ _Box: TypeAlias = tuple[Array | None, Array | None]
 class Constraint:
     """One constraint, possibly of several components: ``lower <= fun(x) <= upper``."""
 
-    #: In the form that SciPy takes; user functions in it get copies.
+    #: In SciPy's form; the user's functions in it get copies.
     for_scipy: Any
     fun: Callable[[Array], Any]
     lower: Any
     upper: Any
-    #: What the user's function returned that is not finite, and where; at most one.
+    #: The first value of the user's function that was not finite, in words.
     not_finite: list[str]
 
     @property
     def has_jac(self) -> bool:
-        """Whether the derivatives are given, and need no differences."""
+        """Whether the derivatives are given."""
         given = self.for_scipy
         jac = given.get("jac") if isinstance(given, dict) else getattr(given, "jac", callable)
         return callable(jac)
 
     def violation(self, x: Array) -> float:
-        """Return by how much ``x`` fails the worst component; 0.0 when it meets all."""
+        """Return the largest violation of a component at ``x``; 0.0 if there is none."""
         values = np.atleast_1d(self.fun(x))
         misses = np.maximum(self.lower - values, values - self.upper)
         worst = float(np.max(misses, initial=0.0))
@@ -49,9 +49,9 @@ class Constraint:
 def as_constraints(
     constraints: ConstraintsLike, n: int, box: _Box = (None, None)
 ) -> tuple[Constraint, ...]:
-    """Return a user's constraints, as SciPy takes them, in one form; they are not changed.
+    """Return a user's constraints in one form; they are not changed.
 
-    Their functions are asked inside the bounds, as the objective is.
+    Their functions are called inside the bounds, like the objective.
     """
     if not isinstance(constraints, Sequence):
         constraints = (constraints,)
@@ -95,9 +95,9 @@ def _as_constraint(given: Any, n: int, box: _Box) -> Constraint:
 def _guarded(
     given: NonlinearConstraint, n: int, box: _Box
 ) -> tuple[NonlinearConstraint, list[str]]:
-    """Return a constraint with functions that are asked inside the bounds, and checked.
+    """Return a constraint whose functions are called inside the bounds and checked.
 
-    And what they returned that is not finite.
+    The second item is what they returned that is not finite.
     """
     step, (lower, upper, size) = given.finite_diff_rel_step, _limits(given)
     usable = {
@@ -109,8 +109,8 @@ def _guarded(
     for name, is_usable in usable.items():
         if not is_usable:
             raise InvalidInputError(
-                f"{name} of a constraint is {getattr(given, name)!r:.200}, expected what "
-                "scipy.optimize.NonlinearConstraint takes."
+                f"{name} of a constraint is {getattr(given, name)!r:.200}, expected a value that "
+                "scipy.optimize.NonlinearConstraint accepts."
             )
     functions = _Functions(given, n, box, size)
     guarded = NonlinearConstraint(
@@ -118,7 +118,7 @@ def _guarded(
         lower,
         upper,
         jac=functions.jacobian if callable(given.jac) else given.jac,
-        # A Hessian update strategy keeps state: the run works on its own.
+        # A Hessian update strategy keeps state: the run uses a copy.
         hess=functions.hessian if callable(given.hess) else deepcopy(given.hess),
         keep_feasible=given.keep_feasible,
         finite_diff_rel_step=step,
@@ -128,7 +128,7 @@ def _guarded(
 
 
 class _Functions:
-    """A constraint's functions, which get copies inside the bounds, and whose answers are checked.
+    """A constraint's functions: they get copies inside the bounds, and their answers are checked.
 
     ``size`` is how many components there are, or 1 if that is not known yet.
     """
@@ -162,7 +162,7 @@ class _Functions:
         return as_matrix(raw, ((m, n), (n,)) if m == 1 else ((m, n),), "jac of a constraint")
 
     def hessian(self, x: Array, v: Array) -> Any:
-        """Return the sum of their Hessians, each times its part of ``v``."""
+        """Return the sum of their Hessians, weighted by ``v``."""
         raw = self._given.hess(self._inside(x), np.copy(v))
         return as_matrix(raw, ((self._n, self._n),), "hess of a constraint")
 
@@ -172,7 +172,7 @@ def _is_each(numbers: Array, n: int) -> bool:
 
 
 def _limits(given: Any) -> tuple[Array, Array, int]:
-    """Return the limits of a constraint, and for how many components they are given."""
+    """Return the limits of a constraint, and the number of components they are given for."""
     lower, upper, kept = map(as_numbers, (given.lb, given.ub, given.keep_feasible))
     sizes = {a.size for a in (lower, upper, kept) if a.shape not in ((), (1,))}
     is_vector = len(sizes) <= 1 and max(a.ndim for a in (lower, upper, kept)) <= 1
@@ -180,12 +180,12 @@ def _limits(given: Any) -> tuple[Array, Array, int]:
     if not is_vector or any(np.isnan(a).any() for a in (lower, upper, kept)):
         raise InvalidInputError(
             f"lb, ub and keep_feasible of a constraint are {given.lb!r:.80}, {given.ub!r:.80} and "
-            f"{given.keep_feasible!r:.80}, expected one for all components, or one for each: real "
-            "numbers, of which an infinity means no limit."
+            f"{given.keep_feasible!r:.80}, expected real numbers, one for all components or one "
+            "for each; an infinity means no limit."
         )
     if (lower == np.inf).any() or (upper == -np.inf).any():
         raise CrossedBoundsError(
-            f"lb and ub of a constraint are {given.lb!r:.80} and {given.ub!r:.80}: no number lies "
+            f"lb and ub of a constraint are {given.lb!r:.80} and {given.ub!r:.80}: no number is "
             "between them."
         )
     return lower, upper, max(sizes, default=1)

@@ -1,4 +1,4 @@
-"""How the gradient of an objective is had: given, together with the value, or from values."""
+"""How the gradient is obtained: given, together with the value, or from values."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Scheme: TypeAlias = Literal["2-point", "3-point", "cs"]
 
 @dataclass(frozen=True)
 class Given:
-    """By a function of the user's own."""
+    """By a function of the user."""
 
     function: Callable[..., Any]
     is_given: ClassVar[bool] = True

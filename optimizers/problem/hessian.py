@@ -1,4 +1,4 @@
-"""How the Hessian of an objective is had, where it takes more than the user's own function."""
+"""How the Hessian is obtained where it is not simply the user's function."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,14 +15,14 @@ from optimizers.gradients.differences import SCHEMES
 from optimizers.gradients.pennylane import trainable
 from optimizers.problem.derivatives import Derivatives, Given, Joint
 
-# A complex step has no cancellation: it may be as small as numbers are.
+# A complex step has no cancellation: it may be tiny.
 _STEP = 1e-100
 
 
 def as_hessian(
     hess: Any, fun: Objective, derivatives: Derivatives, loss: Loss | None = None
 ) -> Any:
-    """Return what a user's ``hess`` means: "cs" is a function, made of that for the gradient."""
+    """Return what a user's ``hess`` means: "cs" becomes a function that uses the gradient."""
     if not is_hessian(hess):
         raise InvalidInputError(
             f"hess is {hess!r}, expected a callable hess(x) -> (n, n), one of {SCHEMES} or a "
@@ -32,21 +32,21 @@ def as_hessian(
         return trainable(hess)
     if loss is not None:
         raise CapabilityError(
-            "hess='cs' takes complex steps of a gradient, and jac of residuals is the Jacobian: "
-            "leave hess out for J'J, or take '2-point'."
+            "hess='cs' takes complex steps of a gradient, but jac of residuals is the Jacobian: "
+            "omit hess for J'J, or pass '2-point'."
         )
     if isinstance(derivatives, Given):
         return ComplexSteps(derivatives.function)
     if isinstance(derivatives, Joint):
         return ComplexSteps(fun, is_joint=True)
     raise CapabilityError(
-        "hess='cs' takes complex steps of the gradient: pass jac as a function that takes complex "
-        "points, jac=True, or another hess."
+        "hess='cs' takes complex steps of the gradient: pass jac as a function that accepts "
+        "complex points, jac=True, or another hess."
     )
 
 
 def is_hessian(given: Any) -> bool:
-    """Return whether something can stand for a Hessian; it need not be given."""
+    """Return whether something is given that specifies a Hessian."""
     is_strategy = isinstance(given, HessianUpdateStrategy)
     return given is None or callable(given) or is_strategy or is_scheme(given)
 

@@ -1,4 +1,4 @@
-"""Bounds of variables in a structure: in the same structure, or by names."""
+"""Bounds on variables in a structure: in the same structure, or by name."""
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
@@ -22,7 +22,7 @@ class Limits:
         self.lower = np.full(structure.size, -np.inf)
         self.upper = np.full(structure.size, np.inf)
         self.keep_feasible: Any = False
-        # Those that are in the start.
+        # Those in the start.
         self._told = np.zeros(structure.size, dtype=np.bool_)
         for leaf, given in zip(structure.leaves, structure.given, strict=True):
             if isinstance(given, Param):
@@ -46,7 +46,7 @@ class Limits:
                     array[:] = self._structure.values(side, "bounds")
 
     def follow(self, sources: NDArray[np.intp]) -> None:
-        """Let the bounds of variables hold for those that they are tied to."""
+        """Apply the bounds of variables to those that they are tied to."""
         self._check()
         np.maximum.at(self.lower, sources, self.lower)
         np.minimum.at(self.upper, sources, self.upper)
@@ -59,7 +59,7 @@ class Limits:
         for at in np.flatnonzero(bad)[:1]:
             raise CrossedBoundsError(
                 f"The bounds of {self._structure.name_of(at)} are ({lower[at]}, {upper[at]}): the "
-                "lower bound is above the upper one, or no number lies between them."
+                "lower bound is above the upper one, or no number is between them."
             )
 
     def start(self, x: Array) -> Array:
@@ -71,7 +71,7 @@ class Limits:
         for at in np.flatnonzero(clipped != x)[:1]:
             warn_user(
                 f"x0 is outside the bounds in {np.count_nonzero(clipped != x)} variable(s), first "
-                f"{name_of(at)} = {x[at]}; it was clipped to them, {name_of(at)} = {clipped[at]}."
+                f"{name_of(at)} = {x[at]}; it was clipped to {name_of(at)} = {clipped[at]}."
             )
         return clipped
 
@@ -106,7 +106,7 @@ class Limits:
             raise self._refused(given)
 
     def _leaf(self, name: str) -> Leaf | None:
-        """Return the leaf, or the entry of one, of that name; None if it is above leaves."""
+        """Return the leaf of that name, or the entry of one; None for a part that has leaves."""
         structure = self._structure
         for leaf in structure.leaves:
             if leaf.name == name or not (name or leaf.path):
@@ -162,7 +162,7 @@ class Limits:
         where = f" for {name}" if name else ""
         return InvalidInputError(
             f"bounds is {given!r:.200}{where}, expected the structure of x0 with a pair (low, "
-            "high) for each number or array, or a dict of names and pairs."
+            "high) for each number or array, or a dict from names to pairs."
         )
 
 

@@ -1,4 +1,4 @@
-"""Functions with the other sign: to maximize is to minimize these."""
+"""Functions with the opposite sign: minimizing these maximizes."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ from optimizers.gradients.pennylane import trainable
 
 
 class Negated:
-    """A user's function with the other sign; an object, so that it pickles."""
+    """A user's function with the opposite sign; an object, so that it pickles."""
 
     def __init__(self, function: Callable[..., Any], change: Callable[[Any], Any]) -> None:
         self._call, self._change = trainable(function), change
@@ -19,7 +19,7 @@ class Negated:
         marked_like(self, function)
 
     def __call__(self, *points: Any) -> Any:
-        """Return what the function returns, with the other sign."""
+        """Return what the function returns, with the opposite sign."""
         raw = self._call(*points)
         if type(raw) is float:
             return -raw
@@ -30,7 +30,7 @@ class Negated:
 
 
 def negated(fun: Any, jac: Any, hess: Any, hessp: Any) -> tuple[Any, Any, Any, Any]:
-    """Return the functions of a minimization that maximizes; what is no function as it is."""
+    """Return the functions of a minimization that maximizes; other arguments are unchanged."""
     value = Negated(fun, _both if jac is True else _values)
     first, second, product = (
         Negated(given, _numbers) if callable(given) and not isinstance(given, type) else given
@@ -40,14 +40,14 @@ def negated(fun: Any, jac: Any, hess: Any, hessp: Any) -> tuple[Any, Any, Any, A
 
 
 def _numbers(raw: Any) -> Any:
-    """Return numbers, a matrix or an operator with the other sign; others are refused later."""
+    """Return numbers, a matrix or an operator negated; anything else is rejected later."""
     if raw is None or isinstance(raw, str | dict):
         return raw
     return -np.asarray(raw) if isinstance(raw, list | tuple) else -raw
 
 
 def _values(raw: Any) -> Any:
-    """Return values with the other sign; standard errors beside them stay."""
+    """Return negated values; their standard errors are unchanged."""
     if isinstance(raw, tuple) and len(raw) == 2:
         return _numbers(raw[0]), raw[1]
     if isinstance(raw, list) and all(isinstance(one, tuple | list) for one in raw):

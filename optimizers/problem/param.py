@@ -1,4 +1,4 @@
-"""Param: a variable, or an array of such, with all that is to be said of it in one place."""
+"""Param: a variable, or an array of variables, with all of its properties in one place."""
 
 import math
 from dataclasses import dataclass
@@ -18,18 +18,18 @@ class Param:
     value : float or array_like
         The start.
     lower, upper : float or array_like, optional
-        Its bounds; None or an infinity for none on that side.
+        Its bounds; None or an infinity for no bound on that side.
     fixed : bool or array_like of bool, default False
-        Whether it keeps its value: it is not searched.
+        Whether it keeps its value.
     scale : float or array_like, optional
-        How large a usual change of it is: what is searched is the value, or what a ``transform``
-        makes of it, divided by that.
+        The size of a typical change: the algorithm searches the value, transformed if there is a
+        ``transform``, divided by ``scale``.
     transform : {"log", "logit", "softplus"} or (forward, inverse), optional
-        What is searched in its place: its logarithm; the logit of its place between its bounds, 0
-        and 1 by default; the inverse of ``log(1 + exp(z))``; or ``forward(value)``, by monotonic
-        functions of a number.
+        What the algorithm searches in its place: its logarithm; the logit of its position between
+        its bounds, 0 and 1 by default; the inverse of ``log(1 + exp(z))``; or ``forward(value)``,
+        with monotonic functions of a number.
     tie : str, optional
-        The name of another parameter, such as ``"a.b[2]"``, whose value it always has.
+        The name of another parameter, such as ``"a.b[2]"``, that always has the same value.
 
     Raises
     ------
@@ -60,7 +60,7 @@ class Param:
 
     @property
     def numbers(self) -> Any:
-        """The value; NaN in its place where another's is taken."""
+        """The value; NaN if it is tied to another."""
         return math.nan if self.value is None and self.tie is not None else self.value
 
 
@@ -71,8 +71,8 @@ def is_table(x: Any) -> bool:
         return False
     if "value" not in x.columns:
         raise InvalidInputError(
-            f"x0 is a table with the columns {list(x.columns)}, expected value, and perhaps lower "
-            "and upper."
+            f"x0 is a table with the columns {list(x.columns)}, expected value, and optionally "
+            "lower and upper."
         )
     return True
 

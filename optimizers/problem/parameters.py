@@ -1,4 +1,4 @@
-"""Parameters: what the user calls the variables, and the vector that algorithms search."""
+"""Parameters: the user's variables, and the vector that algorithms search."""
 
 import functools
 from collections.abc import Callable
@@ -21,19 +21,19 @@ from optimizers.result import Best, OptimizerResult
 
 #: What ``scale`` may be besides numbers.
 SCALES = ("start", "bounds", "gradient")
-#: Of more variables than these, journals keep no names.
+#: Journals keep no names of more variables than this.
 _MANY = 10_000
 
 
 @dataclass(frozen=True, eq=False)
 class Sizes:
-    """A scale for each variable that is searched, as the package found it."""
+    """A scale for each searched variable, found by the package."""
 
     numbers: Array
 
     @classmethod
     def by(cls, gradient: Array, parameters: "Parameters") -> "Sizes":
-        """Return inverse derivatives, times what leaves variables about as large as they are."""
+        """Return inverse derivatives, times a factor that keeps the variables' magnitude."""
         z, steep, is_known = parameters.x0, np.abs(gradient), gradient != 0.0
         sizes = 1.0 / np.where(
             is_known, steep, np.median(steep[is_known] if any(is_known) else 1.0)
@@ -45,7 +45,7 @@ class Sizes:
 
 
 def starts_in(X0: Any, scale: Any = None) -> list[Any] | None:  # noqa: N803  # starts
-    """Return the starts of many runs, each in a structure; None for vectors as they are."""
+    """Return the starts of many runs, each in a structure; None for plain vectors."""
     if isinstance(X0, np.ndarray):
         return [*X0] if X0.ndim > 2 or (X0.ndim == 2 and scale is not None) else None
     if not isinstance(X0, list | tuple) or not X0:
@@ -54,8 +54,8 @@ def starts_in(X0: Any, scale: Any = None) -> list[Any] | None:  # noqa: N803  # 
 
 
 def parameters_of(x0: Any, bounds: BoundsLike = None, scale: Any = None) -> "Parameters | None":
-    """Return how a user's start maps to a vector; None for a vector that is searched itself."""
-    if scale is None and type(x0) is np.ndarray and x0.ndim == 1:  # as most are
+    """Return how a user's start maps to a vector; None if it is that vector."""
+    if scale is None and type(x0) is np.ndarray and x0.ndim == 1:  # the usual case
         return None
     if not is_plain(x0):
         return Parameters(x0, bounds, scale)
@@ -65,8 +65,8 @@ def parameters_of(x0: Any, bounds: BoundsLike = None, scale: Any = None) -> "Par
 class Parameters:
     """How a structure maps to the vector ``z`` that algorithms search, shape (n,), and back.
 
-    What is fixed or tied is not in ``z``; the rest may be transformed and scaled. Where points are
-    taken, there may be a stack of them, (k, n).
+    Fixed and tied variables are not in ``z``; the rest may be transformed and scaled. Methods that
+    take points accept stacks of them, (k, n).
     """
 
     def __init__(self, x0: Any, bounds: BoundsLike = None, scale: Any = None) -> None:
@@ -77,17 +77,17 @@ class Parameters:
             one.transform is not None or one.scale is not None for _, one in self._params
         )
         limits.follow(sources)
-        if is_stretched:  # between equal bounds, a last bit would be lost
+        if is_stretched:  # between equal bounds, the last bit would be lost
             fixed |= limits.lower == limits.upper
         own = sources == np.arange(structure.size)
         self._free = np.flatnonzero(own & ~fixed)
-        #: How many variables are searched.
+        #: The number of searched variables.
         self.n = self._free.size
-        # Which of these each variable is; negative for none.
+        # The index of each variable among these; negative for none.
         place = np.full(structure.size, -1)
         place[self._free] = np.arange(self.n)
         self._own, self._place = place, place[sources]
-        #: Whether all that is in the structure is searched.
+        #: Whether all variables of the structure are searched.
         self.is_all = self.n == structure.size
         self._start = limits.start(structure.values(x0, "x0")[sources])
         x, lower, upper = (a[self._free] for a in (self._start, limits.lower, limits.upper))
@@ -97,7 +97,7 @@ class Parameters:
             stretch.scale = self._sizes(scale, stretch, x, lower, upper)
             low, high = stretch.limits(x, lower, upper)
             x, lower, upper = np.clip(stretch.to(x), low, high), low, high
-        #: The start, and the bounds as SciPy's or None, of what is searched.
+        #: The start of the search, and its bounds as SciPy's Bounds or None.
         self.x0: Array = x
         kept = np.broadcast_to(limits.keep_feasible, structure.size)[self._free]
         self.bounds = as_box(lower, upper, kept if kept.any() else False)
@@ -110,7 +110,7 @@ class Parameters:
         return [(leaf.where, one) for leaf, one in pairs if isinstance(one, Param)]
 
     def _each(self, name: str, default: float) -> Array:
-        """Return an attribute of all Params, for each variable."""
+        """Return an attribute of the Params, for each variable."""
         found = np.full(self.structure.size, default, dtype=np.float64)
         for where, one in self._params:
             given = getattr(one, name)
@@ -120,12 +120,12 @@ class Parameters:
                 except (TypeError, ValueError):
                     raise InvalidInputError(
                         f"{name} of {self.structure.name_of(where.start)} is {given!r:.200}, "
-                        "expected one for all that the Param has, or one for each."
+                        "expected a single value, or one for each entry of the Param."
                     ) from None
         return found
 
     def _sources(self) -> NDArray[np.intp]:
-        """Return, for each variable, which has its value: itself, or the one that it is tied to."""
+        """Return, for each variable, the index of the one that it is tied to, or its own."""
         name_of, sources = self.structure.name_of, np.arange(self.structure.size)
         for where, one in self._params:
             if one.tie is not None:
@@ -138,8 +138,8 @@ class Parameters:
                 sources[where] = found
         for at in np.flatnonzero(sources[sources] != sources)[:1]:
             raise InvalidInputError(
-                f"{name_of(at)} is tied to {name_of(sources[at])}, which is tied itself: tie "
-                "both to the same that is not."
+                f"{name_of(at)} is tied to {name_of(sources[at])}, which is tied itself: tie both "
+                "to one that is not tied."
             )
         return sources
 
@@ -153,13 +153,13 @@ class Parameters:
                 stretch.add(at, transform, lower[at], upper[at])
         for at in np.flatnonzero(~stretch.takes(x))[:1]:
             raise InvalidInputError(
-                f"{self.structure.name_of(self._free[at])} is {x[at]}: its transform has no "
-                "finite value there, or its inverse does not give that back."
+                f"{self.structure.name_of(self._free[at])} is {x[at]}: its transform is not finite "
+                "there, or the inverse transform does not return this value."
             )
         return stretch
 
     def _sizes(self, scale: Any, stretch: Stretch, x: Array, lower: Array, upper: Array) -> Array:
-        """Return by what that which is searched is divided, for each."""
+        """Return the divisor of each searched variable."""
         sizes, expected = np.ones(self.n), "finite numbers > 0"
         if isinstance(scale, Sizes):
             sizes = scale.numbers
@@ -171,8 +171,8 @@ class Parameters:
             sizes, expected = high - low, "finite bounds for each variable"
         elif isinstance(scale, str):
             raise OptionError(
-                f"scale is {scale!r}, which is evaluated first: it is for minimize, without a "
-                "journal. Pass numbers, such as the entry scale of its result."
+                f"scale is {scale!r}, which needs an evaluation first: only minimize without a "
+                "journal supports it. Pass numbers, such as the entry scale of its result."
             )
         elif scale is not None:
             sizes = self.structure.values(scale, "scale")[self._free]
@@ -185,11 +185,11 @@ class Parameters:
             )
         return sizes
 
-    # From what is searched to what the user sees.
+    # From the searched vector to the user's variables.
 
     @property
     def is_stretched(self) -> bool:
-        """Whether what is searched has other units than what the user sees."""
+        """Whether the searched variables have other units than the user's."""
         return self._stretch is not None
 
     @property
@@ -199,17 +199,17 @@ class Parameters:
 
     @property
     def base(self) -> Array:
-        """All that is in the structure where all that is searched is zero; without transforms."""
+        """The structure's variables where the searched vector is zero; without transforms."""
         return self._spread(np.zeros(self.n), self._start)
 
     @property
     def names(self) -> Names:
-        """What the free variables are called."""
+        """The names of the free variables."""
         return Names(self.structure, self._free)
 
     @property
     def searched(self) -> list[str] | None:
-        """What is searched, in words, such as ``log(rate)``; None for very many variables."""
+        """The names of the searched variables, such as ``log(rate)``; None for very many."""
         if self.n > _MANY:
             return None
         names = list(self.names)
@@ -217,7 +217,7 @@ class Parameters:
 
     @property
     def sizes(self) -> Array:
-        """What variables are divided by, of what is searched."""
+        """The divisors of the searched variables."""
         return np.ones(self.n) if self._stretch is None else self._stretch.scale
 
     def free(self, z: NDArray[Any]) -> NDArray[Any]:
@@ -226,7 +226,7 @@ class Parameters:
 
     @property
     def quickest(self) -> Callable[[NDArray[Any]], Any]:
-        """The quickest equivalent of :meth:`point`."""
+        """The fastest equivalent of :meth:`point`."""
         is_itself = self._stretch is None and self.is_all
         return self.structure.checked_point if is_itself else self.point
 
@@ -240,7 +240,7 @@ class Parameters:
         return self.structure.point(x)
 
     def _spread(self, x: NDArray[Any], others: Any) -> NDArray[Any]:
-        """Return all that is in the structure, of what is free and of others in its place."""
+        """Return the structure's variables from the free ones and the values of the others."""
         whole = np.empty((*x.shape[:-1], self.structure.size), dtype=x.dtype)
         whole[...] = others
         is_free = self._place >= 0
@@ -248,7 +248,7 @@ class Parameters:
         return whole
 
     def vector(self, tree: Any) -> Array:
-        """Return what is searched at a user's point, whose fixed variables are those of ``x0``."""
+        """Return the searched vector of a user's point, whose fixed variables must equal ``x0``."""
         whole, fixed = self.structure.values(tree, "A start"), self._place < 0
         fits = np.where(fixed, whole == self._start, np.isfinite(whole) | (self._own < 0))
         for at in np.flatnonzero(~fits)[:1]:
@@ -259,17 +259,17 @@ class Parameters:
         x = whole[self._free]
         return x if self._stretch is None else self._stretch.to(x)
 
-    # From derivatives by what the user sees to those by what is searched.
+    # From derivatives in the user's variables to those in the searched ones.
 
     @functools.cached_property
     def _matrix(self) -> csr_array:
-        """The derivatives of all that is in the structure by what is free."""
+        """The derivatives of the structure's variables with respect to the free ones."""
         rows = np.flatnonzero(self._place >= 0)
         where = rows, self._place[rows]
         return csr_array((np.ones(rows.size), where), shape=(self.structure.size, self.n))
 
     def gradient(self, z: NDArray[Any], raw: Any, name: str = "jac") -> Any:
-        """Return a gradient, or a Jacobian, of what a user's function returned at a point."""
+        """Convert the gradient, or the Jacobian, that a user's function returned at a point."""
         found = self.structure.vector(raw, name)
         if not self.is_all:
             found = _times(found, self._matrix)
@@ -281,26 +281,26 @@ class Parameters:
         return found * (slope[:, np.newaxis] if np.ndim(found) > slope.ndim > 1 else slope)
 
     def hessian(self, z: NDArray[Any], raw: Any) -> Any:
-        """Return the Hessian of what a user's function returned at a point."""
+        """Convert the Hessian that a user's function returned at a point."""
         if not (issparse(raw) or isinstance(raw, LinearOperator)):
             raw = self.structure.rows(raw, "hess")
         half = self.gradient(z, raw, "hess")
         return self.gradient(z, half.T, "hess")
 
     def direction(self, z: NDArray[Any], p: NDArray[Any]) -> Any:
-        """Return, as a structure, the direction that one of what is searched is."""
+        """Return, as a structure, a direction of the searched vector."""
         step = p if self._stretch is None else p * self._stretch.slope(z)
         return self.structure.point(step if self.is_all else self._spread(step, 0.0))
 
     def check_curvature(self, what: str) -> None:
-        """Raise a CapabilityError if second derivatives by what is searched need first ones."""
+        """Raise a CapabilityError if converting second derivatives would need first ones."""
         if self.is_transformed:
             raise CapabilityError(
-                f"{what} is given, and x0 has transforms, under which second derivatives are "
-                "others: leave it out, or leave out the transforms."
+                f"{what} is given, but x0 has transforms, for which second derivatives are not "
+                "supported: remove one of them."
             )
 
-    # What the user gets.
+    # What the user receives.
 
     def result(self, found: OptimizerResult) -> OptimizerResult:
         """Return a result, or a state, in the user's structure, as another object."""
@@ -320,7 +320,7 @@ class Parameters:
         return shown
 
     def shown_gradient(self, z: Array, gradient: Array) -> Any:
-        """Return a gradient by what is searched as one by what the user sees."""
+        """Return a gradient of the searched vector as one of the user's variables."""
         if self._stretch is not None:
             with np.errstate(all="ignore"):
                 gradient = gradient / self._stretch.slope(z)
@@ -328,7 +328,7 @@ class Parameters:
         return self.structure.point(whole)
 
     def told_gradients(self, points: Array, given: Any) -> list[Any]:
-        """Return gradients, or Jacobians, that a caller told of points, by what is searched."""
+        """Convert gradients, or Jacobians, that a caller told to those of the searched vector."""
         if len(points) == 1:
             try:
                 return [self.gradient(points[0], given, "eval_jac")]
@@ -344,7 +344,7 @@ class Parameters:
         return [self.gradient(z, gradient, "eval_jac") for z, gradient in pairs]
 
     def show(self, results: Any) -> None:
-        """Put a result, or each of several, in the user's structure, where it is not yet."""
+        """Convert a result, or each of several, to the user's structure, if not yet done."""
         if isinstance(results, OptimizerResult):
             if "x_flat" not in results:
                 results.update(self.result(results))
@@ -369,7 +369,7 @@ def _times(found: Any, matrix: Any) -> Any:
 
 
 def _rescale(shown: OptimizerResult, slope: Array) -> None:
-    """Put what else is by the variables into the user's units."""
+    """Convert the other arrays of a result to the user's units."""
     if shown.get("jacobian") is not None:
         with np.errstate(divide="ignore"):
             shown["jacobian"] = _times(shown["jacobian"], diags_array(1.0 / slope))

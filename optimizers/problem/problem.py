@@ -26,28 +26,28 @@ from optimizers.support import SupportLevel, SupportLevels, absent_level
 class Problem:
     """A minimization problem in the form that all algorithms share.
 
-    ``Problem.check`` makes one of what a user gave.
+    ``Problem.check`` makes one from the user's input.
 
     Parameters
     ----------
     fun : callable
         The objective.
     x0 : ndarray of float64, shape (n,)
-        The start, inside the bounds; an array of the problem's own.
+        The start, inside the bounds; a copy.
     derivatives : Derivatives
-        How the gradient is had.
+        How the gradient is obtained.
     lower, upper : ndarray of float64, shape (n,), or None
         The bounds, infinite where there is none; None when no variable has any.
     keep_feasible : bool or ndarray of bool, shape (n,)
-        Which of them no iterate may leave, as SciPy's ``Bounds`` say it.
+        Which of them no iterate may leave, as in SciPy's ``Bounds``.
     constraints : sequence of Constraint
         The constraints.
     hess, hessp : callable, scheme name, update strategy or None
         The Hessian and its product with a vector, as in SciPy.
     loss : Loss or None
-        How residuals become the value; None where the objective returns a value.
+        How the value is computed from residuals; None if the objective returns a value.
     parameters : Parameters or None
-        What the user calls the variables; None where that is the vector itself.
+        The user's variables; None if they are the vector itself.
     """
 
     fun: Objective
@@ -61,7 +61,7 @@ class Problem:
     hessp: Callable[..., Any] | None = None
     loss: Loss | None = None
     parameters: Parameters | None = None
-    #: What values are multiplied by that the user sees: -1 where these are maximized.
+    #: The factor of the values that the user sees: -1 if these are maximized.
     sign: float = 1.0
 
     @classmethod
@@ -87,7 +87,7 @@ class Problem:
         name : str
             The algorithm's name, for messages.
         levels : dict of str to SupportLevel
-            What the algorithm can take.
+            The algorithm's capabilities.
         fun, x0, jac, bounds, constraints, hess, hessp, maximize
             As in :meth:`Optimizer.minimize`. None of them is changed.
         scale : str or array_like, optional
@@ -96,14 +96,14 @@ class Problem:
         Returns
         -------
         Problem
-            The problem without what the algorithm ignores (a warning says so).
+            The problem, without arguments that the algorithm ignores (with a warning).
 
         Raises
         ------
         InvalidInputError
             If an argument cannot be used.
         CapabilityError
-            If the algorithm requires what is missing or cannot honor what is given.
+            If the algorithm requires a missing argument or cannot honor a given one.
         """
         if not callable(fun):
             raise InvalidInputError(f"fun is {fun!r}, expected a callable fun(x) -> float.")
@@ -122,7 +122,9 @@ class Problem:
             _is_used(name, "residuals", levels, True)
         if maximize:
             if loss is not None:
-                raise InvalidInputError("maximize=True was given, but residuals are minimized.")
+                raise InvalidInputError(
+                    "maximize=True was given, but residuals can only be minimized."
+                )
             as_derivatives(jac)
             fun, jac, hess, hessp = negated(fun, jac, hess, hessp)
         derivatives = as_derivatives(jac)
@@ -130,7 +132,7 @@ class Problem:
             "gradient": derivatives.jac is not None,
             "initial_point": x0 is not None,
             "constraints": _is_given(constraints),
-            # Residuals have that of Gauss and Newton, where one is of use.
+            # Residuals have the Gauss-Newton Hessian, if the algorithm uses one.
             "hessian": hess is not None
             or hessp is not None
             or (loss is not None and levels.get("hessian", 0) >= SupportLevel.supported),
@@ -142,8 +144,8 @@ class Problem:
         start = as_start(x0)
         if isinstance(derivatives, By) and derivatives.source is not None:
             derivatives.source.check(start.size)
-        # Read before anything is said of them: Qiskit's VQE gives (None, None) for each variable,
-        # which is no bounds, and nothing to warn of.
+        # Read before any warning: Qiskit's VQE passes (None, None) for each variable, which means
+        # that there are no bounds.
         lower, upper = as_bounds(bounds, start.size)
         if not _is_used(name, "bounds", levels, lower is not None):
             lower = upper = None
@@ -197,7 +199,7 @@ class Problem:
         return np.minimum(clipped, self.upper, out=clipped)
 
     def violation(self, x: Array) -> float:
-        """Return by how much ``x`` fails the worst constraint; 0.0 when it meets all."""
+        """Return the largest violation of a constraint at ``x``; 0.0 if there is none."""
         return max([constraint.violation(x) for constraint in self.constraints], default=0.0)
 
 
@@ -210,12 +212,12 @@ def _is_given(constraints: ConstraintsLike) -> bool:
 _ARGUMENTS = {"gradient": "jac", "initial_point": "x0", "hessian": "hess or hessp"}
 
 
-#: Which optimizers take what most do not.
+#: Which optimizers support what most do not.
 _ABLE = {"constraints": "COBYLA, COBYQA, SLSQP or TrustConstr"}
 
 
 def _is_used(name: str, what: str, levels: SupportLevels, is_given: bool) -> bool:
-    """Return whether the algorithm uses what is given; an error or a warning if it does not."""
+    """Return whether the algorithm uses an argument; raise an error or warn if it cannot."""
     level = levels.get(what, absent_level(what))
     argument = _ARGUMENTS.get(what, what)
     if level == SupportLevel.required and not is_given:
@@ -224,6 +226,8 @@ def _is_used(name: str, what: str, levels: SupportLevels, is_given: bool) -> boo
         return is_given
     if level == SupportLevel.not_supported:
         able = _ABLE.get(what, f"one of available({what}='supported')")
-        raise CapabilityError(f"{name} cannot honor {argument}: leave it out, or take {able}.")
+        raise CapabilityError(
+            f"{name} does not support {argument}: remove the argument, or use {able}."
+        )
     warn_user(f"{name} ignores {argument}: the result does not depend on it.")
     return False

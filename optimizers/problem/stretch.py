@@ -1,4 +1,4 @@
-"""Stretch: what is searched in the place of variables, each transformed and scaled."""
+"""Stretch: the free variables, transformed and scaled one by one."""
 
 import math
 from collections.abc import Callable
@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 from optimizers._types import Array
 from optimizers.errors import InvalidInputError, nearest_names
 
-#: From a value to what is searched, and back.
+#: From a value to the searched one, and back.
 Pair: TypeAlias = tuple[Callable[[float], float], Callable[[float], float]]
-#: The step of differences, and how often a bound is moved by a unit in the last place, at most.
+#: The step of differences, and how often at most a bound is moved by one unit in the last place.
 _H, _NUDGES = 1e-3, 100
-#: By what part of its size a value may differ that is transformed and back; of more than this.
+#: The relative and the absolute tolerance of a value that is transformed and back.
 _BACK, _TINY = 1e-6, 1e-300
 
 
 @dataclass(frozen=True)
 class Transform:
-    """A change of variables: ``to`` what is searched, ``back`` from it, and the slope of that."""
+    """A change of variables: the function ``to``, its inverse ``back``, and its slope."""
 
     name: str
     to: Callable[[Array], Array]
@@ -61,13 +61,13 @@ TRANSFORMS = {
 
 
 class Each:
-    """A function of numbers, of each number in an array; it pickles where that does."""
+    """A function of numbers, applied to each entry of an array; it pickles if the function does."""
 
     def __init__(self, function: Callable[[float], float]) -> None:
         self._function = function
 
     def __call__(self, x: Array) -> Array:
-        """Return the function of each; NaN where it has none."""
+        """Return the function of each entry; NaN where it has no value."""
         return np.array([self._one(one) for one in x.ravel().tolist()]).reshape(x.shape)
 
     def _one(self, x: float) -> float:
@@ -78,19 +78,19 @@ class Each:
 
 
 class Slope:
-    """The derivative of a function by differences of the fourth order."""
+    """The derivative of a function by fourth-order differences."""
 
     def __init__(self, function: Callable[[Array], Array]) -> None:
         self._function = function
 
     def __call__(self, z: Array) -> Array:
-        """Return the derivative at each."""
+        """Return the derivative at each entry."""
         h, f = _H * np.maximum(1.0, np.abs(z)), self._function
         return np.asarray((8 * (f(z + h) - f(z - h)) - (f(z + 2 * h) - f(z - 2 * h))) / (12 * h))
 
 
 def as_transform(given: Any) -> Transform | None:
-    """Return the change of variables that a user means, or raise an InvalidInputError."""
+    """Return the change of variables that a user specified, or raise an InvalidInputError."""
     if given is None:
         return None
     if isinstance(given, str) and given in TRANSFORMS:
@@ -107,15 +107,15 @@ def as_transform(given: Any) -> Transform | None:
 
 @dataclass
 class Stretch:
-    """The way from free variables ``x`` to what is searched, ``z``, and back: one by one."""
+    """The map from free variables ``x`` to searched ones, ``z``, and back, entry by entry."""
 
-    #: What ``z`` is multiplied by, for each variable; after the transforms.
+    #: The factor of each variable, after the transforms.
     scale: Array
-    #: Which variables are transformed how, with offset and width of the range that a logit is of.
+    #: Which variables have which transform, with the offset and the width of a logit's range.
     transforms: list[tuple[NDArray[np.intp], Transform, Array, Array]] = field(default_factory=list)
 
     def add(self, at: NDArray[np.intp], transform: Transform, lower: Array, upper: Array) -> None:
-        """Transform variables, which have bounds, in one way."""
+        """Add a transform of some variables, with their bounds."""
         offset, width = np.zeros(at.size), np.ones(at.size)
         if transform.name == "logit":
             offset = np.where(np.isfinite(lower), lower, 0.0)
@@ -123,14 +123,14 @@ class Stretch:
         self.transforms.append((at, transform, offset, width))
 
     def takes(self, x: Array) -> NDArray[np.bool_]:
-        """Return which variables the transforms have a value for that leads back to them."""
+        """Return which variables their transforms can represent."""
         z = self.to(x)
         with np.errstate(all="ignore"):
             differs = np.abs(self.back(z) - x) > _BACK * np.maximum(np.abs(x), _TINY)
         return np.isfinite(z) & ~differs
 
     def names(self, names: list[str]) -> list[str]:
-        """Return what is searched, in words."""
+        """Return the names of the searched variables."""
         names = names.copy()
         for at, transform, _, _ in self.transforms:
             for i in at:
@@ -139,7 +139,7 @@ class Stretch:
         return [name if scale == 1.0 else f"{name} / {scale:.6g}" for name, scale in pairs]
 
     def to(self, x: Array) -> Array:
-        """Return what is searched at variables; infinite or NaN where a transform has no value."""
+        """Return the searched variables; infinite or NaN where a transform has no value."""
         z = x.copy()
         with np.errstate(all="ignore"):
             for at, transform, offset, width in self.transforms:
@@ -147,7 +147,7 @@ class Stretch:
         return z / self.scale
 
     def back(self, z: NDArray[Any]) -> NDArray[Any]:
-        """Return the variables; of complex steps, which are tiny, along the slope."""
+        """Return the free variables; complex steps, which are tiny, follow the slope."""
         x = z * self.scale
         for at, transform, offset, width in self.transforms:
             part = x[..., at]
@@ -159,7 +159,7 @@ class Stretch:
         return x
 
     def slope(self, z: NDArray[Any]) -> Array:
-        """Return the derivatives of the variables by what is searched, at each point if need be."""
+        """Return the derivatives of the free variables with respect to the searched ones."""
         if not self.transforms:
             return self.scale
         slope = np.array(np.broadcast_to(self.scale, z.shape))
@@ -169,17 +169,17 @@ class Stretch:
         return slope
 
     def limits(self, x0: Array, lower: Array, upper: Array) -> tuple[Array, Array]:
-        """Return the bounds of what is searched, between which all variables are in theirs."""
+        """Return bounds on the searched variables that keep the free ones inside theirs."""
         falls = self.slope(self.to(x0)) < 0
         first, second = np.where(falls, upper, lower), np.where(falls, lower, upper)
         low, high = (
             np.where(np.isfinite(side), self.to(np.where(np.isfinite(side), side, x0)), infinity)
             for side, infinity in ((first, -np.inf), (second, np.inf))
         )
-        # Where a transform has no value there is no variable either.
+        # Where a transform has no value, there is no bound.
         low[np.isnan(low)], high[np.isnan(high)] = -np.inf, np.inf
         for z, inward in ((low, np.inf), (high, -np.inf)):
-            for _ in range(_NUDGES):  # by rounding alone
+            for _ in range(_NUDGES):  # only by rounding
                 x = self.back(np.where(np.isfinite(z), z, 0.0))
                 out = np.isfinite(z) & ((x < lower) | (x > upper))
                 if not out.any():

@@ -1,4 +1,4 @@
-"""Structure: what the variables are to the user, such as a dict of arrays, and one flat vector."""
+"""Structure: the user's variables, such as a dict of arrays, and their flat vector."""
 
 import functools
 import operator
@@ -21,7 +21,7 @@ from optimizers.errors import (
 )
 from optimizers.problem.param import Param, is_series, is_table
 
-#: Where optree keeps how dataclasses are taken apart.
+#: The optree namespace in which dataclasses are registered.
 _NAMESPACE = "optimizers"
 #: How many names are shown.
 _SHOWN = 6
@@ -29,7 +29,7 @@ _NUMBERS = int | float | complex | np.generic
 
 
 def is_plain(x0: Any) -> bool:
-    """Return whether a start is a number or a vector, or nothing that could be a structure."""
+    """Return whether a start is a number, a vector, or anything else that is not a structure."""
     if isinstance(x0, list | tuple) and not hasattr(x0, "_fields"):
         return not any(map(_is_part, x0)) if set(map(type, x0)) - {float, int} else True
     if x0 is None or isinstance(x0, _NUMBERS | str | bytes | range):
@@ -57,7 +57,7 @@ def joined(name: str, key: Any) -> str:
 
 
 def as_array(raw: Any) -> Any:
-    """Return a tensor of torch's as an array, from which the precision is known; others as such."""
+    """Return a torch tensor as an array, to know its precision; anything else unchanged."""
     return np.asarray(raw.detach().cpu()) if hasattr(raw, "detach") else raw
 
 
@@ -68,17 +68,17 @@ class Leaf:
     path: tuple[Any, ...]
     shape: tuple[int, ...]
     start: int
-    #: How many variables it has.
+    #: The number of its variables.
     size: int = 1
     is_number: bool = False
-    #: Of a table, or of a series of pandas'.
+    #: The index of a table or a pandas Series.
     table: Any = None
-    #: An array of another library than NumPy, as the user gave it.
+    #: An array of a library other than NumPy, as the user gave it.
     like: Any = None
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """Its name."""
         return functools.reduce(joined, self.path, "") or "x"
 
     @property
@@ -87,7 +87,7 @@ class Leaf:
         return slice(self.start, self.start + self.size)
 
     def name_of(self, at: int) -> str:
-        """Return what one of its entries is called."""
+        """Return the name of one of its entries."""
         if self.table is not None:
             label = self.table.index[at]
             parts = label if isinstance(label, tuple) else (label,)
@@ -97,7 +97,7 @@ class Leaf:
         return joined(self.name, tuple(map(int, np.unravel_index(at, self.shape))))
 
     def of(self, x: NDArray[Any]) -> Any:
-        """Return what it is at a point of the structure, or at a stack of points."""
+        """Return its value at a point of the structure, or at a stack of points."""
         lead = x.shape[:-1]
         if self.is_number:
             return x[..., self.start] if lead else x[self.start].item()
@@ -105,7 +105,7 @@ class Leaf:
         if self.table is not None:
             if lead:
                 raise CapabilityError(
-                    "A vectorized objective cannot take a stack of tables: take a dict of arrays "
+                    "A vectorized objective cannot take a stack of tables: pass a dict of arrays "
                     "as x0, or an objective of one point."
                 )
             if is_table(self.table):
@@ -118,7 +118,7 @@ class Leaf:
         return self.like.__array_namespace__().asarray(part, dtype=self.like.dtype)
 
     def array(self, part: Any) -> NDArray[Any]:
-        """Return as an array what stands in its place in another structure."""
+        """Return the corresponding part of another structure as an array."""
         if is_table(part):
             part = part["value"]
         if isinstance(part, Param):
@@ -127,7 +127,7 @@ class Leaf:
 
 
 class Structure:
-    """How leaves make up what the user calls the variables."""
+    """How the leaves make up the user's variables."""
 
     def __init__(self, x0: Any) -> None:
         self._x0 = x0
@@ -140,7 +140,7 @@ class Structure:
             paths, given = [tuple[Any, ...]()], [x0]
         else:
             self._spec, paths, given = _by_optree(x0)
-        #: What the user gave as leaves.
+        #: The leaves as the user gave them.
         self.given = given
         self.leaves: list[Leaf] = []
         self.size = 0
@@ -149,17 +149,17 @@ class Structure:
             self.leaves.append(leaf)
             self.size += leaf.size
         self._is_of_numbers = all(leaf.is_number for leaf in self.leaves)
-        # Of a flat dict of numbers: all of them.
+        # For a flat dict of numbers: all of them.
         self._numbers_of: Any = None
         if self._keys is not None and self._is_of_numbers and self.size > 1:
             self._numbers_of = operator.itemgetter(*self._keys)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Be made anew of the same structure: optree may not know its classes in a worker."""
+        """Rebuild from the same structure: optree in a worker may not know its classes."""
         return Structure, (self._x0,)
 
     def name_of(self, at: int | np.integer[Any]) -> str:
-        """Return what a variable is called, by its place in the vector."""
+        """Return the name of a variable, by its index in the vector."""
         leaf = next(leaf for leaf in self.leaves if at < leaf.where.stop)
         return leaf.name_of(int(at) - leaf.start)
 
@@ -173,11 +173,11 @@ class Structure:
             return np.array([names.index(name)])
         known = dict.fromkeys([*(leaf.name for leaf in self.leaves), *names])
         raise InvalidInputError(
-            f"{what} names {name!r}, which is no part of x0. {nearest_names(name, known)}"
+            f"{what} names {name!r}, which is not a part of x0. {nearest_names(name, known)}"
         )
 
     def point(self, x: NDArray[Any]) -> Any:
-        """Return the structure at a point, shape (n,); at a stack (k, n), of leaves of k."""
+        """Return the structure at a point, shape (n,), or with stacked leaves for points (k, n)."""
         if self._is_of_numbers and x.ndim == 1:
             if self._keys is not None:
                 return dict(zip(self._keys, x.tolist(), strict=True))
@@ -185,19 +185,19 @@ class Structure:
         return self.built([leaf.of(x) for leaf in self.leaves])
 
     def checked_point(self, x: NDArray[Any]) -> Any:
-        """Return the same, where there may be several points in one vector."""
+        """Return the same; raise an error if the vector holds several points."""
         if x.shape[-1] != self.size:
             raise flat_group(x.size // max(1, self.size))
         return self.point(x)
 
     def built(self, parts: Sequence[Any]) -> Any:
-        """Return the structure of given leaves."""
+        """Return the structure with the given leaves."""
         if self._keys is not None:
             return dict(zip(self._keys, parts, strict=True))
         return parts[0] if self._spec is None else self._spec.unflatten(parts)
 
     def values(self, tree: Any, name: str) -> NDArray[np.float64]:
-        """Return the vector of a structure of numbers, or of one number for all, as float64."""
+        """Return the float64 vector of a structure of numbers, or of one number for all."""
         if isinstance(tree, _NUMBERS):
             tree = np.full(self.size, tree)
         elif _is_flat_list(tree) and len(tree) == self.size:
@@ -211,7 +211,7 @@ class Structure:
         return found
 
     def rows(self, tree: Any, name: str) -> NDArray[Any]:
-        """Return a matrix of which rows and columns are in the structure, shape (n, n)."""
+        """Return a matrix, shape (n, n), whose rows and columns are in the structure."""
         found = self.vector(tree, name) if np.ndim(tree) >= 2 else None
         if found is None:
             parts = zip(self.leaves, self.parts(tree, name), strict=True)
@@ -220,7 +220,7 @@ class Structure:
         return np.reshape(found, (-1, self.size))
 
     def parts(self, tree: Any, name: str) -> list[Any]:
-        """Return what stands in the places of the leaves in another structure."""
+        """Return the parts of another structure that correspond to the leaves."""
         try:
             if self._keys is not None:
                 if len(tree) != len(self._keys):
@@ -233,16 +233,16 @@ class Structure:
             ) from None
 
     def vector(self, tree: Any, name: str) -> Any:
-        """Return the vector (n,) of a structure; of leaves with axes in front, (..., n).
+        """Return the vector (n,) of a structure, or (..., n) if its leaves have axes in front.
 
-        What has n columns already, such as a sparse matrix, is returned as it is.
+        Anything that has n columns already, such as a sparse matrix, is returned unchanged.
         """
-        if self._numbers_of is not None and type(tree) is dict:  # the quickest way
+        if self._numbers_of is not None and type(tree) is dict:  # the fastest way
             try:
                 quick = np.array(self._numbers_of(tree))
                 if quick.ndim == 1 and len(tree) == self.size and quick.dtype.kind in "fc":
                     return quick
-            except (KeyError, ValueError):  # what it is, is said below
+            except (KeyError, ValueError):  # the error is raised below
                 pass
         shape = () if is_table(tree) else getattr(tree, "shape", ())
         is_array = self._spec is None and self._keys is None
@@ -269,8 +269,8 @@ class Structure:
 def flat_group(count: int) -> CapabilityError:
     """Return the error for several points in one flat vector."""
     return CapabilityError(
-        f"The objective was to take {count} points in one flat vector, and x0 is in a structure: "
-        "leave out max_evals_grouped, or mark the objective by vectorized."
+        f"The objective would get {count} points in one flat vector, but x0 is a structure: remove "
+        "max_evals_grouped, or mark the objective with vectorized."
     )
 
 
@@ -279,7 +279,7 @@ def _is_flat_list(x: Any) -> bool:
 
 
 def _leaf(path: tuple[Any, ...], value: Any, start: int) -> Leaf:
-    """Return the leaf that a user's value makes."""
+    """Return the leaf for a user's value."""
     if is_table(value) or is_series(value):
         return Leaf(path, (len(value),), start, len(value), table=value)
     if isinstance(value, Param):
@@ -294,7 +294,7 @@ def _leaf(path: tuple[Any, ...], value: Any, start: int) -> Leaf:
 
 
 def is_container(x: Any) -> bool:
-    """Return whether something has parts, so far as is known without importing optree."""
+    """Return whether something has parts, as far as is known without importing optree."""
     if isinstance(x, Mapping | list | tuple):
         return True
     if isinstance(x, type | Param | np.ndarray | _NUMBERS) or x is None:
@@ -304,7 +304,7 @@ def is_container(x: Any) -> bool:
 
 
 def _by_optree(x0: Any) -> tuple[Any, list[tuple[Any, ...]], list[Any]]:
-    """Return how optree puts a structure together, and its leaves with the way to each."""
+    """Return optree's treespec, and the leaves with their paths."""
     try:
         import optree
     except ImportError as error:
@@ -319,10 +319,10 @@ def _by_optree(x0: Any) -> tuple[Any, list[tuple[Any, ...]], list[Any]]:
             typed.register_pytree_node(type(node), _fields, _made(type(node)), namespace=_NAMESPACE)
         return False
 
-    # Names and vector are in the order in which the user writes a dict.
+    # Names and vector have the order in which the user wrote a dict.
     with typed.dict_insertion_ordered(True, namespace=_NAMESPACE):
         leaves, spec = typed.tree_flatten(x0, registered, none_is_leaf=True, namespace=_NAMESPACE)
-    # Those of named tuples and dataclasses are numbers to optree, and names to the user.
+    # Fields of named tuples and dataclasses are numbers in optree, and names for the user.
     paths = [
         tuple(getattr(entry, "field", None) or entry.entry for entry in accessor)
         for accessor in spec.accessors()
@@ -341,13 +341,13 @@ def _made(cls: type) -> Any:
 
 
 class Names(Sequence[str]):
-    """What variables are called; each name is made when it is asked for: there may be 10^6."""
+    """The names of variables; each is made on demand, since there may be 10^6."""
 
     def __init__(self, structure: Structure, places: NDArray[np.intp]) -> None:
         self._structure, self._places = structure, places
 
     def __len__(self) -> int:
-        """Return how many there are."""
+        """Return the number of names."""
         return len(self._places)
 
     @overload

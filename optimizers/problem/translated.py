@@ -1,4 +1,4 @@
-"""A user's functions of structures, as functions of the vector that is searched."""
+"""A user's functions of structures, as functions of the searched vector."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +19,7 @@ from optimizers.problem.structure import as_array
 from optimizers.result import OptimizerResult
 
 T = TypeVar("T")
-#: Makes of a point, and what a function returned there, what is to be returned.
+#: Converts what a function returned at a point.
 Fold = Callable[[NDArray[Any], Any], Any]
 
 
@@ -34,7 +34,7 @@ class Translated:
         marked_like(self, function)
 
     def __call__(self, z: NDArray[Any], *more: Any) -> Any:
-        """Return what the function returns at a point, in the vector's terms."""
+        """Return what the function returns at a point, in terms of the vector."""
         raw = self._call(self._point(z), *more)
         if type(raw) is float:
             return raw if self._fold is None else self._fold(z, raw)
@@ -48,7 +48,7 @@ class Translated:
 
 
 class Products:
-    """A user's function of points alone, such as ``hessp(x, p)`` or a fidelity of two."""
+    """A user's function of points only, such as ``hessp(x, p)`` or the fidelity of two points."""
 
     def __init__(
         self, function: Callable[..., Any], parameters: Parameters, *, is_hessian: bool = False
@@ -58,7 +58,7 @@ class Products:
         marked_like(self, function)
 
     def __call__(self, z: NDArray[Any], other: NDArray[Any]) -> Any:
-        """Return what the function returns at two points, or at one along a direction."""
+        """Return what the function returns for two points, or for a point and a direction."""
         parameters = self._parameters
         if not self._is_hessian:
             return self._call(parameters.point(z), parameters.point(other))
@@ -86,7 +86,7 @@ def translated(
     hess: Any = None,
     hessp: Any = None,
 ) -> dict[str, Any]:
-    """Return what the arguments of a minimization in a structure are for its vector."""
+    """Return the arguments of a minimization in a structure as those for its vector."""
     p = parameters
     for what, given in (("hess", hess), ("hessp", hessp)):
         if callable(given):
@@ -105,19 +105,19 @@ def translated(
 
 
 def _is_function(given: Any) -> bool:
-    """Return whether something is a function, and no class nor an object of SciPy's or ours."""
+    """Return whether something is a function, not a class or an object of SciPy or this package."""
     return callable(given) and not isinstance(given, type)
 
 
 def _constraint(p: Parameters, given: Any) -> Any:
-    """Return a constraint of what is searched; what is none is refused later."""
+    """Return a constraint on the searched vector; anything else is rejected later."""
     if isinstance(given, LinearConstraint):
         matrix = given.A if issparse(given.A) else np.atleast_2d(np.asarray(given.A))
         if matrix.shape[-1:] != (p.structure.size,):
             return given
         if p.is_transformed:
             raise CapabilityError(
-                "A LinearConstraint is given, and x0 has transforms, under which it is not linear: "
+                "A LinearConstraint is given, but it is not linear under the transforms of x0: "
                 "write it as a NonlinearConstraint."
             )
         moved = matrix @ p.base
@@ -160,7 +160,7 @@ class Shown:
     def _end(self, on_run_end: Callable[[OptimizerResult], Any], result: OptimizerResult) -> None:
         found = self._parameters.result(result)
         on_run_end(found)
-        result._keep(record=found._record)  # a history that the callback is
+        result._keep(record=found._record)  # where the callback is a history
 
     def __call__(self, state: OptimizerResult) -> bool:
         """Show the state of an iteration."""
@@ -170,7 +170,7 @@ class Shown:
 
 @contextlib.contextmanager
 def showing(parameters: Parameters | None) -> Iterator[None]:
-    """Put the results that an error carries in the user's structure."""
+    """Convert the results that an error carries to the user's structure."""
     try:
         yield
     except BaseException as error:
@@ -178,13 +178,17 @@ def showing(parameters: Parameters | None) -> Iterator[None]:
             for name in ("optimizer_result", "optimizer_results"):
                 if parameters is not None:
                     parameters.show(getattr(error, name, None))
-        except Exception as second:  # as of a dataclass that refuses values: it must hide nothing
-            error.add_note(f"The result so far has vectors; for their structure: {second!r}.")
+        except (
+            Exception
+        ) as second:  # such as a dataclass that rejects values: it must not hide the error
+            error.add_note(
+                f"The result so far has vectors, since building their structure failed: {second!r}."
+            )
         raise
 
 
 def shown(parameters: Parameters | None, call: Callable[[], T]) -> T:
-    """Return results, or raise an error with such, in the user's structure."""
+    """Return results, or raise an error that carries some, in the user's structure."""
     with showing(parameters):
         results = call()
     if parameters is not None:
