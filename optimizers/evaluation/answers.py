@@ -1,8 +1,7 @@
 """What a user function returned, checked and made a float64 number or array.
 
-An answer to several points travels as an array: of shape (k,) with values alone, of shape (k, 2)
-where standard errors were told, with NaN for one that is not known; of shape (k, 2 + m) with m
-residuals behind them.
+An answer to several points is an array: of shape (k,) with values only; of shape (k, 2) with
+standard errors, NaN where one is not known; of shape (k, 2 + m) with m residuals after these.
 """
 
 import inspect
@@ -21,15 +20,15 @@ from optimizers.gradients import pennylane
 
 #: What the user can do about a value that is not finite, at any point but the start.
 REJECT = 'on_failure="reject" treats such points as worse than all others.'
-#: The name of what is made of values by a gradient source.
+#: The name of gradients that a gradient source computes from values.
 DIFFERENCES = "The gradient source"
 
 
-_JOINT = "If that is the gradient, say jac=True."
+_JOINT = "If that is the gradient, pass jac=True."
 
 
 class PlusInfinityError(NonFiniteValueError):
-    """The value +inf: of a point that is worse than all others. It never leaves a run."""
+    """The value +inf: the point is worse than all others. This error never leaves a run."""
 
 
 def as_value(raw: Any) -> float:
@@ -43,7 +42,7 @@ def as_value(raw: Any) -> float:
 
 
 def _infinite(number: float) -> float:
-    """Return what stands for a whole number that no float holds."""
+    """Return the infinity that represents a whole number too large for a float."""
     return math.inf if number > 0 else -math.inf
 
 
@@ -61,9 +60,9 @@ def as_values(raw: Any, count: int, dtype: type[np.generic] = np.float64) -> NDA
 
 
 def as_gradient(raw: Any, n: int, *, finite: bool = True, name: str = "jac") -> Array:
-    """Return a gradient as a vector of the run's own, given in the shapes (n,), (1, n) or (n, 1).
+    """Return a copy of a gradient as a vector; it may have the shapes (n,), (1, n) or (n, 1).
 
-    A copy, so that a ``jac`` that fills one buffer again and again spoils nothing.
+    A copy, since a ``jac`` may fill the same buffer at each call.
     """
     gradient = as_numeric(raw, name, np.float64)
     if gradient.shape != (n,):
@@ -73,17 +72,17 @@ def as_gradient(raw: Any, n: int, *, finite: bool = True, name: str = "jac") -> 
                 f"{name} returned shape {gradient.shape}, expected ({n},).{hint}"
             )
         gradient = gradient.reshape(n)
-    # Counting is faster than all(), for small n twice.
+    # Counting is faster than all(), by a factor of two for small n.
     if finite and np.count_nonzero(np.isfinite(gradient)) < n:
         raise _non_finite_in(gradient, name)
     return gradient
 
 
 def as_jacobian(raw: Any, m: int | None, n: int, *, finite: bool = True) -> Any:
-    """Return a Jacobian, shape (m, n): an array or a sparse matrix of the run's own, an operator.
+    """Return a Jacobian, shape (m, n): a copy of an array or a sparse matrix, or an operator.
 
-    Without ``m`` the number of rows is not known yet. A single row may be of shape (n,). Arrays and
-    matrices are in the order of rows, so that products round alike wherever they come from.
+    ``m`` is None if the number of rows is not known yet. A single row may have shape (n,). Arrays
+    and matrices are stored by rows, so that products round alike wherever they come from.
     """
     if isinstance(raw, LinearOperator):
         check_jacobian(raw, m, n)
@@ -108,7 +107,7 @@ def own_jacobian(found: Any) -> Any:
 
 
 def check_jacobian(found: Any, m: int | None, n: int) -> None:
-    """Raise an InvalidValueError if a Jacobian is not one of ``m`` residuals, and say both."""
+    """Raise an InvalidValueError if a Jacobian does not have ``m`` rows."""
     shape = found.shape
     if len(shape) == 2 and shape[1] == n and m in (None, shape[0]):
         return
@@ -120,9 +119,9 @@ def check_jacobian(found: Any, m: int | None, n: int) -> None:
 
 
 def as_matrix(raw: Any, shapes: tuple[tuple[int, ...], ...], name: str) -> Any:
-    """Return what a function of second derivatives, or of many first ones, returned.
+    """Return what a function for second derivatives, or for many first ones, returned.
 
-    That is an array, a sparse matrix or an operator, of one of a few shapes.
+    It is an array, a sparse matrix or an operator that has one of the ``shapes``.
     """
     if issparse(raw) or isinstance(raw, LinearOperator):
         return shaped(raw, shapes, name)
@@ -134,7 +133,7 @@ def as_matrix(raw: Any, shapes: tuple[tuple[int, ...], ...], name: str) -> Any:
 
 
 def shaped(raw: Any, shapes: tuple[tuple[int, ...], ...], name: str) -> Any:
-    """Return what a function returned if it has one of a few shapes."""
+    """Return what a function returned if it has one of the ``shapes``."""
     if raw.shape not in shapes:
         expected = " or ".join(map(str, shapes))
         raise InvalidValueError(f"{name} returned shape {raw.shape}, expected {expected}.")
@@ -144,7 +143,7 @@ def shaped(raw: Any, shapes: tuple[tuple[int, ...], ...], name: str) -> Any:
 def _non_finite_in(array: Array, name: str) -> NonFiniteValueError:
     index = np.argwhere(~np.isfinite(array))[0].tolist()
     where = ", ".join(map(str, index))
-    # Differences of finite values overflow where these are next to infinity themselves.
+    # Differences of huge finite values may overflow.
     is_worst = name == DIFFERENCES and bool(np.isinf(array).any())
     kind = PlusInfinityError if is_worst else NonFiniteValueError
     return kind(
@@ -186,19 +185,19 @@ def non_finite(value: complex) -> NonFiniteValueError:
 def as_numeric(raw: Any, name: str, dtype: type[np.generic]) -> NDArray[Any]:
     """Return what a user function returned as an array of numbers of its own, of any shape."""
     if raw is None:
-        missing = NoValueError(f"{name} returned None, expected real numbers: no return in it?")
+        missing = NoValueError(f"{name} returned None, expected real numbers: is a return missing?")
         missing.function = name
         raise missing
     if inspect.iscoroutine(raw):
         raw.close()
         raise InvalidValueError(
-            f"{name} returned a coroutine, expected real numbers: await coroutine functions by "
-            "minimize_async."
+            f"{name} returned a coroutine, expected real numbers: use minimize_async for coroutine "
+            "functions."
         )
     if type(raw) is not np.ndarray and is_masked(raw):
         raise InvalidValueError(
-            f"{name} returned {raw!r:.200}, which has masked entries, expected numbers: fill them "
-            "in, such as by filled(...), or return nan where there is no value."
+            f"{name} returned {raw!r:.200}, which has masked entries, expected numbers: fill them, "
+            "for instance with filled(...), or return nan where there is no value."
         )
     try:
         array = np.asarray(raw)
@@ -206,19 +205,19 @@ def as_numeric(raw: Any, name: str, dtype: type[np.generic]) -> NDArray[Any]:
         both = isinstance(raw, tuple) and len(raw) == 2
         raise InvalidValueError(
             f"{name} returned {raw!r:.200}, expected numbers, in rows of one length."
-            + both * " An objective that returns its derivatives too is told by jac=True."
+            + both * " If the objective returns its derivatives too, pass jac=True."
         ) from error
     if dtype is np.complex128 and array.dtype.kind in "biuf":
         raise InvalidValueError(
             f"{name} returned real numbers for complex points, expected complex ones: "
-            "'cs' needs a function that computes with complex numbers throughout."
+            "'cs' needs a function that supports complex numbers throughout."
         )
     allowed = "c" if dtype is np.complex128 else "biuf"
     if array.dtype.kind not in allowed:
         came = "complex numbers" if array.dtype.kind == "c" else f"{raw!r:.200}"
         raise InvalidValueError(
-            f"{name} returned {came}, expected real numbers: of type float, int or bool, or of a "
-            "NumPy type of these. Convert others, for instance by float(...)."
+            f"{name} returned {came}, expected real numbers: of type float, int or bool, or the "
+            "corresponding NumPy types. Convert others, for instance with float(...)."
         )
     return array.astype(dtype)
 
@@ -238,7 +237,7 @@ def as_measure(raw: Any, n: int) -> tuple[float, float]:
 
 
 def as_answer(raw: Any, count: int, n: int, dtype: type[np.generic] = np.float64) -> NDArray[Any]:
-    """Return what an objective returned for so many points as an answer.
+    """Return what an objective returned for ``count`` points as an answer.
 
     That is ``count`` values; a tuple of values and standard errors; or ``count`` pairs.
     """
@@ -249,20 +248,20 @@ def as_answer(raw: Any, count: int, n: int, dtype: type[np.generic] = np.float64
     array = as_numeric(raw, "fun", dtype)
     if array.size == count:
         return array.reshape(count)
-    # In an array, pairs for points of two variables are rather points whose sum was forgotten.
+    # An array of pairs for points of two variables is more likely an objective without its sum.
     if isinstance(raw, tuple) and len(raw) == 2 and array.size == 2 * count:
         values, errors = array.reshape(2, count)
     elif array.shape == (count, 2) and (n != 2 or isinstance(raw, list | tuple)):
         values, errors = array.T
     else:
-        return as_values(array, count)  # raises, with the words
+        return as_values(array, count)  # raises the error
     for error in errors.tolist():
         _checked(error)
     return joined_answer(values, errors)
 
 
 def _check_no_gradient(value: Any, second: Any, n: int) -> None:
-    """Raise an InvalidValueError if what is behind a value is rather a gradient than its error."""
+    """Raise an InvalidValueError if what follows a value looks like a gradient, not an error."""
     try:
         shapes = np.shape(value), np.shape(second)
     except ValueError:  # a ragged list
@@ -270,7 +269,7 @@ def _check_no_gradient(value: Any, second: Any, n: int) -> None:
     is_array = shapes[1] != () and (n > 1 or shapes[0] == ())
     if is_array and list(map(math.prod, shapes)) == [1, n]:
         raise InvalidValueError(
-            f"fun returned a number and {n} in an array, expected a value alone. {_JOINT}"
+            f"fun returned a number and an array of {n}, expected only a value. {_JOINT}"
         )
 
 
@@ -293,19 +292,19 @@ def check_count(m: int, known: int) -> None:
     """Raise an InvalidValueError if there are not as many residuals as at other points."""
     if m != known:
         raise InvalidValueError(
-            f"fun returned {m} residuals, and {known} before: return the same number at each point."
+            f"fun returned {m} residuals, but {known} before: return the same number at each point."
         )
 
 
 def joined_answer(values: Any, errors: Any, dtype: Any = np.float64) -> NDArray[Any]:
-    """Return the answer that values and their standard errors make, NaN for those not known."""
+    """Return values and standard errors as an answer, with NaN for errors that are not known."""
     if all(math.isnan(error) for error in errors):
         return np.array(values, dtype=dtype)
     return np.array([values, errors], dtype=np.float64).T.copy()
 
 
 def element(found: Any) -> tuple[Any, float]:
-    """Return value and standard error in what one row of an answer is, as Python's numbers."""
+    """Return the value and the standard error in a row of an answer, as Python numbers."""
     if isinstance(found, np.ndarray) and found.ndim == 1:
         return found.item(0), found.item(1)
     return found.item() if isinstance(found, np.generic) else found, math.nan

@@ -14,7 +14,7 @@ from optimizers.gradients.pennylane import trainable
 class WithArguments:
     """A function to which further arguments are passed at each call.
 
-    An object and no closure: it can be pickled whenever the function and the arguments can.
+    An object, not a closure: it can be pickled if the function and the arguments can.
     """
 
     def __init__(self, function: Callable[..., Any], args: Any) -> None:
@@ -28,7 +28,7 @@ class WithArguments:
 
 
 def as_arguments(args: Any) -> tuple[Any, ...]:
-    """Return further arguments, a sequence of them, as a tuple: the rule of SciPy's ``fmin_*``."""
+    """Return a sequence of further arguments as a tuple: the rule of SciPy's ``fmin_*``."""
     try:
         if isinstance(args, str | bytes | Mapping):
             raise TypeError
@@ -42,8 +42,8 @@ def as_arguments(args: Any) -> tuple[Any, ...]:
 def with_arguments(functions: Iterable[Any], args: Any) -> tuple[Any, ...]:
     """Return functions with the ``args`` of SciPy's ``minimize``; other objects as they are.
 
-    Its rule, which holds for all but ``fmin_*`` and constraints: anything but a tuple is a single
-    argument; here None stands for no arguments.
+    Anything but a tuple is a single argument, as in all of SciPy but ``fmin_*`` and constraints;
+    None stands for no arguments.
     """
     if not isinstance(args, tuple):
         args = () if args is None else (args,)
@@ -53,7 +53,7 @@ def with_arguments(functions: Iterable[Any], args: Any) -> tuple[Any, ...]:
 
 
 def value_alone(fun: Objective) -> Objective:
-    """Return an objective without the gradient that comes with its value and is of no use."""
+    """Return an objective without the gradient that it returns with its value."""
 
     @functools.wraps(fun)
     def alone(x: Array) -> Any:

@@ -25,7 +25,7 @@ def evaluator_by(
     settings: Mapping[str, Any],
     group_form: Form = "flat",
 ) -> Evaluator:
-    """Return the evaluator that the settings of a run, as users name them, mean."""
+    """Return the evaluator for the settings of a run, under the users' names."""
     known: dict[str, Any] = {name: settings.get(name) for name in ("workers", "eval_timeout")}
     retries, hedge = settings.get("retries") or 0, bool(settings.get("hedge"))
     return evaluator_for(fun, group, group_form=group_form, **known, retries=retries, hedge=hedge)
@@ -41,24 +41,24 @@ def evaluator_for(
     retries: int = 0,
     hedge: bool = False,
 ) -> Evaluator:
-    """Return the evaluator that a run's settings mean; it holds no worker before its first wave."""
+    """Return the evaluator for the settings of a run; it starts no worker before its first wave."""
     is_stacked = isinstance(workers, str)
     if is_pool(workers):
         pool = Workers(workers, is_vectorized(fun))
     elif callable(workers):
         if eval_timeout is not None or hedge:
             raise OptionError(
-                "A map-like workers takes no eval_timeout and no hedge: it gives all answers at "
-                "once. Pass the executor itself, or a callable that makes one."
+                "workers is map-like, which supports neither eval_timeout nor hedge, since all "
+                "answers come at once: pass the executor itself, or a callable that makes one."
             )
         return MapEvaluator(fun, group, workers, retries=retries)
     elif eval_timeout is not None:
-        # What runs in this thread cannot be given up: it runs in another.
+        # What runs in this thread cannot be abandoned: it runs in another.
         pool = Workers(DaemonExecutor, is_stacked or is_vectorized(fun))
     else:
         forms: dict[str, Any] = {"is_stacked": is_stacked, "group_form": group_form}
         return Evaluator(fun, group, **forms, retries=retries)
-    # Here: with it comes asyncio, and most programs have no workers.
+    # Here, since it imports asyncio, and most programs have no workers.
     from optimizers.evaluation.pool import PoolEvaluator
 
     further: dict[str, Any] = {"eval_timeout": eval_timeout, "retries": retries, "hedge": hedge}

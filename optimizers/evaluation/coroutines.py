@@ -36,7 +36,7 @@ class CoroutineExecutor(LocalExecutor):
 
     @override
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Start a task on the loop, given as :func:`optimizers.evaluation.task.perform` is."""
+        """Start a task on the loop; see :func:`optimizers.evaluation.task.perform`."""
         if self._is_cancelled:
             raise asyncio.CancelledError
         key, _, form, points, seconds = args
@@ -48,18 +48,18 @@ class CoroutineExecutor(LocalExecutor):
         return future
 
     def take_back(self, futures: Iterable["_Awaited"]) -> set["_Awaited"]:
-        """Return the evaluations that have not begun, and will not any more."""
+        """Return the evaluations that have not begun, and no longer will."""
         return {future for future in futures if future.drop()}
 
     def cancel(self) -> None:
-        """Cancel what is pending, and refuse what comes later."""
+        """Cancel what is pending, and reject what comes later."""
         self._is_cancelled = True
         for future in list(self._pending):
             future.cancel()
 
 
 class _Awaited(Future[Any]):
-    """An evaluation that ends when it is cancelled, whether it had begun or not."""
+    """An evaluation that ends when it is canceled, whether it has begun or not."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class _Awaited(Future[Any]):
         return is_dropped
 
     def drop(self) -> bool:
-        """Let the evaluation not begin if it has not; return whether it never does."""
+        """Prevent the evaluation from beginning if it has not; return whether it never does."""
         with self._lock:
             self._is_dropped = not self._has_begun
             return self._is_dropped
@@ -103,9 +103,9 @@ class _Awaited(Future[Any]):
 
 
 async def awaited(call: Callable[[], T], executor: CoroutineExecutor) -> T:
-    """Await a run in a thread of its own: the loop has only a few, and an objective may need them.
+    """Await a run in its own thread: the loop has only a few, and an objective may need them.
 
-    The result of one that is cancelled is an attribute of the error, and of the awaiting task.
+    The result of a canceled run is an attribute of the error, and of the awaiting task.
     """
     # A future and not a task: SystemExit would end the loop before this coroutine has it.
     ended: list[tuple[Any, BaseException | None]] = []
@@ -128,19 +128,19 @@ async def awaited(call: Callable[[], T], executor: CoroutineExecutor) -> T:
         elif cancelled is None:
             return result
         else:
-            cancelled.optimizer_result = result  # nothing was evaluated after the cancelling
+            cancelled.optimizer_result = result  # nothing was evaluated after that
         task: Any = asyncio.current_task()
         with contextlib.suppress(AttributeError):  # another library's task may refuse it
-            task.optimizer_result = cancelled.optimizer_result  # gather() makes an error anew
+            task.optimizer_result = cancelled.optimizer_result  # gather() creates a new error
         raise cancelled
     finally:
         del failure, cancelled
 
 
 def _end(call: Callable[[], Any], ended: list[tuple[Any, BaseException | None]]) -> None:
-    """Put what a call returns, or raises, where its traceback does not keep it.
+    """Store what a call returns, or raises, where its traceback does not keep it alive.
 
-    A future would; nor can a StopIteration be raised into one.
+    A future would; nor can a future hold a StopIteration.
     """
     try:
         ended.append((call(), None))
@@ -161,8 +161,8 @@ async def _perform(key: str, form: Form, points: NDArray[Any], seconds: float) -
             answer = fun(point)
             if not inspect.isawaitable(answer):
                 raise InvalidValueError(
-                    f"{fun!r} returned {answer!r:.200}, expected an awaitable: minimize_async "
-                    "takes coroutine functions, and minimize all others."
+                    f"{fun!r} returned {answer!r:.200}, expected an awaitable: minimize_async is "
+                    "for coroutine functions, minimize for all others."
                 )
             answers.append((await answer, None))
         except FAILURES as error:

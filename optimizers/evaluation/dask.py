@@ -11,7 +11,7 @@ from typing_extensions import override
 from optimizers.errors import OptionError, WorkerDiedError
 from optimizers.evaluation.starts import Register, Starts
 
-# Of the tasks that this process, a worker of Dask's, begins.
+# About the tasks that this process, a Dask worker, begins.
 _REGISTER = Register()
 
 
@@ -20,28 +20,28 @@ def _begin(run: str, number: int, deadline: float) -> bool:
 
 
 def _close(run: str) -> set[int]:
-    """Return which tasks of a run this process has begun; it begins no other."""
+    """Return which tasks of a run this process has begun; it will begin no others."""
     return _REGISTER.close(run)
 
 
 class DaskExecutor(Executor):
     """Submits tasks to a Dask client; the keywords are for ``client.submit``.
 
-    Dask's own executor can cancel a task that runs; here a task that was sent has begun.
+    Dask's own executor can cancel a running task; here a task that was sent has begun.
     """
 
     def __init__(self, client: Any, **keywords: Any) -> None:
         if client.asynchronous:
             raise OptionError(
-                "workers is an asynchronous Dask client, expected one that is not: "
-                "Client(address), made outside of the event loop."
+                "workers is an asynchronous Dask client, expected a synchronous one: create "
+                "Client(address) outside of the event loop."
             )
         self._client = client
-        # Never pure: Dask would answer the second of two evaluations at a point with the first.
+        # Never pure: Dask would reuse the first of two evaluations at the same point.
         self._keywords = {**keywords, "pure": False}
         self._sent: dict[Future[Any], Any] = {}
-        #: How many tasks run at the same time; None when that is not known: while there are no
-        #: workers, as on a cluster that grows on demand, or when only some may be used.
+        #: How many tasks run at the same time; None if that is not known: while there are no
+        #: workers, as on a cluster that scales on demand, or if only some may be used.
         self.num_workers: int | None = None
         if not keywords:
             self.num_workers = sum(client.nthreads().values()) or None
@@ -57,20 +57,20 @@ class DaskExecutor(Executor):
         return home
 
     def cancel(self) -> None:
-        """Take back what is not done; what a worker is at, it still ends."""
+        """Take back what is not done; tasks that are running still finish."""
         sent = list(self._sent.values())
         if sent:
             self._client.cancel(sent)
 
     def starts(self) -> Starts:
-        """Return what tells which tasks of a run have begun."""
+        """Return the register of the tasks of a run that have begun."""
         run = uuid.uuid4().hex
         return Starts(functools.partial(_begin, run), functools.partial(self._begun, run))
 
     def _begun(self, run: str) -> set[int]:
         try:
             found: dict[str, set[int]] = self._client.run(_close, run)
-        except OSError:  # there is no cluster any more
+        except OSError:  # the cluster is gone
             return set()
         return set().union(*found.values())
 
@@ -81,7 +81,7 @@ class DaskExecutor(Executor):
         self._client.close()
 
     async def _bring(self, sent: Any, home: Future[Any]) -> None:
-        """Bring a result from the cluster, and let the cluster forget it at once.
+        """Fetch a result from the cluster, and let the cluster forget it at once.
 
         If it stayed there, and its worker died, Dask would evaluate the point once more.
         """
@@ -93,10 +93,10 @@ class DaskExecutor(Executor):
             except KilledWorker as error:
                 count = error.allowed_failures + 1
                 raise WorkerDiedError(
-                    f"was sent to {count} workers of Dask's, which all died"
+                    f"was sent to {count} Dask workers, which all died"
                 ) from error
             except CancelledError as error:
-                raise WorkerDiedError(f"is lost: Dask cancelled it ({error})") from error
+                raise WorkerDiedError(f"is lost: Dask canceled it ({error})") from error
         except BaseException as error:
             home.set_exception(error)
         else:
@@ -113,7 +113,7 @@ def is_dask(given: Any) -> bool:
 
 
 def dask_executor(given: Any) -> DaskExecutor:
-    """Return the executor for a Dask client, or in the place of one that a client made."""
+    """Return the executor for a Dask client, or for an executor that a client made."""
     if _is_client(given):
         return DaskExecutor(given)
     keywords = {name: value for name, value in given._kwargs.items() if name != "pure"}

@@ -17,26 +17,26 @@ from optimizers.evaluation.wave import Answer, Block, Wave
 
 _EPS = float(np.finfo(np.float64).eps)
 
-#: A block of a wave, rows of it, and what came of them: values of the points' dtype, shape (k,), or
-#: (k, 2) with standard errors; of a function other than the objective an array of objects as it
-#: returned them; or why there are none. Blocks and rows come in any order.
+#: A block of a wave, some of its rows, and the answer to them: values of the points' dtype, shape
+#: (k,), or (k, 2) with standard errors; for a function other than the objective an array of objects
+#: as returned; or the failure. Blocks and rows come in any order.
 Part: TypeAlias = tuple[Block, slice, Answer]
 
 
 class Facts:
-    """What an evaluator tells of itself, and of what it has done."""
+    """Facts about an evaluator, and about what it has done."""
 
     #: How many points are evaluated at the same time; infinite where there are no workers.
     width: float = math.inf
-    #: Whether functions are called elsewhere, so that several can be at the same time.
+    #: Whether functions are called elsewhere, so that several calls can run at the same time.
     has_workers: bool = False
-    #: Whether each point costs a call of its own, so that one that is not asked for is saved.
+    #: Whether each point costs a separate call, so that not asking for one saves a call.
     calls_singly: bool = False
 
     def __init__(self, *, is_serial: bool = False, is_direct: bool = False) -> None:
         #: Whether functions are called in this thread with one point at a time.
         self.is_serial = is_serial
-        #: Whether, besides, each is called just once: no evaluator is needed.
+        #: Whether, in addition, each is called just once: no evaluator is needed.
         self.is_direct = is_direct
         if is_direct:
             self.calls_singly = True
@@ -44,14 +44,14 @@ class Facts:
         self.started = self.gradients = 0
         #: How many of those points were answered from a journal.
         self.replayed = 0
-        #: The coarsest machine precision among the values: float32 answers raise it.
+        #: The largest machine epsilon among the values: float32 answers raise it.
         self.precision = _EPS
-        #: How long each of the latest points took, if a worker measured it; and which did.
+        #: How long each of the latest points took, if a worker measured it; and which worker.
         self.seconds: float | None = None
         self.worker = ""
 
     def count(self, block: Block, part: slice, sign: int = 1) -> None:
-        """Count rows of a block at which a function is called, or with the sign -1 is not."""
+        """Count the rows of a block at which a function is called; with sign -1, uncount them."""
         calls = sign * (part.stop - part.start)
         block.count(part, sign)
         if block.kind != "jac":
@@ -68,19 +68,19 @@ class Evaluator:
     fun : callable
         The objective.
     group : int, default 1
-        How many points one call takes. With more than one, a call gets what Qiskit's objectives
-        get: the points of the group concatenated to one flat vector.
+        How many points one call takes. With more than one, a call gets the points of the group
+        concatenated to one flat vector, as in Qiskit.
     is_stacked : bool, default False
-        Whether the objective takes a stack (k, n) though it is not marked by :func:`vectorized`.
+        Whether the objective takes a stack (k, n) although :func:`vectorized` does not mark it.
     group_form : str, default "flat"
-        How the points of a group reach an objective that takes no stacks of itself.
+        How an objective that does not take stacks gets the points of a group.
     retries : int, default 0
-        How often a call that failed is made again.
+        How often a failed call is repeated.
     """
 
-    #: Whether somebody hears of each evaluation, so that all have to be asked of it.
+    #: Whether there are listeners, so that all evaluations have to go through it.
     is_listened = False
-    #: Whether it is one run's part of what evaluates for many.
+    #: Whether it is one run's share of an evaluator for many runs.
     is_share = False
 
     def __init__(
@@ -110,7 +110,8 @@ class Evaluator:
     def answers(self, wave: Wave) -> Generator[Part, None, None]:
         """Evaluate a wave, and yield each part as its values arrive.
 
-        Whoever leaves it early closes the generator; what was there by then is in ``wave.late``.
+        A caller that stops early closes the generator; answers that had arrived are in
+        ``wave.late``.
         """
         facts = self.facts
         for block in wave.blocks:
@@ -135,7 +136,7 @@ class Evaluator:
                     break
 
     def close(self) -> None:
-        """Give back what the evaluator holds."""
+        """Release the resources of the evaluator."""
 
     def _way(self, block: Block) -> tuple[Callable[..., Any], Form]:
         """Return the function that a block goes to, and how it takes points."""
@@ -148,7 +149,7 @@ class Evaluator:
         return block.function, "rows" if takes_rows else "raw"
 
     def _calls(self, block: Block, form: Form) -> list[slice]:
-        """Return the rows that go together in each call."""
+        """Return the rows of each call."""
         k = len(block.points)
         if k == 1:
             return [slice(0, 1)]
@@ -162,7 +163,7 @@ def values_at(evaluator: Evaluator, points: NDArray[Any]) -> NDArray[Any]:
 
 
 def told_at(evaluator: Evaluator, points: NDArray[Any]) -> NDArray[Any]:
-    """Return the values at points, or the residuals of an objective that returns such."""
+    """Return the values at points, or the residuals if the objective returns these."""
     block = _filled(evaluator, points)
     return block.values if block.residuals is None else block.residuals
 

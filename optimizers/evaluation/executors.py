@@ -1,4 +1,4 @@
-"""From ``workers=`` to an executor: its kind and width, what a run knows of it, who ends it."""
+"""From ``workers=`` to an executor: its kind and width, its state, and who ends it."""
 
 import functools
 import inspect
@@ -21,7 +21,7 @@ from optimizers.evaluation.starts import Starts, file_starts
 from optimizers.evaluation.task import Form, Function, begin, withdraw
 from optimizers.evaluation.wave import Block
 
-#: The most seconds that are waited for a process to start, once another has.
+#: How many seconds to wait at most for a process to start, after another one has.
 _START = 5.0
 _EXPECTED = (
     "None, a number of processes (-1: one a core), 'vectorized', a map-like callable such as "
@@ -35,10 +35,10 @@ class Workers:
     def __init__(self, given: Any, is_stacked: bool = False) -> None:
         #: Whether the objective takes a stack of points.
         self.is_stacked = is_stacked
-        #: Whether it stands for no workers, only for a clock on the caller's own evaluations.
+        #: Whether there are no workers, only a clock on the caller's own evaluations.
         self.is_alone = given is DaemonExecutor
         behind = executor_behind(given)
-        #: Whether it was given by its method ``map``.
+        #: Whether it was given as its method ``map``.
         self.is_map = behind is not None
         self._given: Any = given if behind is None else behind
         self._is_own = not isinstance(self._given, Executor) and not is_dask(given)
@@ -53,7 +53,7 @@ class Workers:
 
     @functools.cached_property
     def width(self) -> float:
-        """How many tasks run at the same time; infinite if the executor does not tell."""
+        """How many tasks run at the same time; infinite if the executor does not say."""
         if is_count(self._given):
             return count_of(self._given)
         executor = self.executor
@@ -66,49 +66,49 @@ class Workers:
         return isinstance(self.executor, ThreadPoolExecutor | LocalExecutor)
 
     def starts(self) -> Starts | None:
-        """Return what tells which tasks have begun, where the executor does not tell."""
+        """Return a register of the tasks that have begun, where the executor has none."""
         own = getattr(self.executor, "starts", None)
         if own is not None:
             return own()  # type: ignore[no-any-return]  # duck typed, as executors are
-        # Processes of this machine, for which some tasks are queued that are called running.
+        # Process pools of this machine report some queued tasks as running.
         kept = getattr(self.executor, "_processes", None)
         return file_starts() if isinstance(kept, dict) else None
 
     @property
     def look(self) -> Callable[[], None] | None:
-        """What looks whether a worker has died, where the executor does not tell by itself."""
+        """A check for dead workers, where the executor does not report them."""
         return getattr(self._executor, "look", None)
 
     def take_back(self, futures: list[Future[Any]]) -> set[Future[Any]]:
-        """Return the tasks that have not begun, and will not any more."""
+        """Return the tasks that have not begun, and no longer will."""
         take_back = getattr(self._executor, "take_back", None)
         if take_back is not None:
             return set(take_back(futures))
         return {future for future in futures if not future.running() and future.cancel()}
 
     def replace(self) -> bool:
-        """Put a new executor in the place of a broken one; False for one that is the user's."""
+        """Replace a broken executor by a new one; return False if it is the user's."""
         if not self._is_own:
             return False
         self._end(is_idle=False)
         return True
 
     def kill(self) -> tuple[bool, str]:
-        """Stop what runs, if it can be; return whether its processes were killed, and words."""
+        """Stop running tasks, if possible; return whether processes were killed, and a sentence."""
         is_killed = self._is_own and bool(_processes(self._executor))
         if self._is_own:
             self._end(is_idle=False)
         if is_killed:
             return True, "its process was killed."
         if getattr(self._executor, "cancels", False):
-            return False, "it was cancelled."
+            return False, "it was canceled."
         return False, (
-            "a thread, or another's process, cannot be killed: it was abandoned, and occupies its "
-            "worker until it ends."
+            "a thread, or a process of the caller's pool, cannot be killed: it was abandoned, and "
+            "occupies its worker until it ends."
         )
 
     def close(self, is_idle: bool = True) -> None:
-        """End the executor if it is the run's own; leave nothing of the run's on a cluster."""
+        """End the executor if it is the run's own; leave nothing of the run on a cluster."""
         if self._is_own:
             self._end(is_idle)
         elif isinstance(self._executor, DaskExecutor):
@@ -148,8 +148,8 @@ def _made(given: Any) -> Executor:
 
 
 def process_pool(count: int) -> Executor:
-    """Return a pool of so many processes that are ready, and leave Ctrl-C to this one."""
-    # Here: multiprocessing takes 5 ms, and most programs start no process.
+    """Return a pool of ``count`` ready processes that leave Ctrl-C to this one."""
+    # Here, since importing multiprocessing takes 5 ms, and most programs start no process.
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_all_start_methods, get_context
 
@@ -163,9 +163,8 @@ def process_pool(count: int) -> Executor:
             future.result()
     except BrokenExecutor as error:
         raise BrokenPoolError(
-            "The processes do not start: each imports the main module, which must be a file, with "
-            'what it runs under if __name__ == "__main__". Elsewhere, pass threads or a pool of '
-            "loky's."
+            "The processes did not start: each imports the main module, which must be a file that "
+            'runs its code under if __name__ == "__main__". Or pass threads, or a pool of loky.'
         ) from error
     for _ in range(count):
         ready.acquire(timeout=_START)
@@ -175,12 +174,12 @@ def process_pool(count: int) -> Executor:
 class LocalExecutor(Executor):
     """Runs tasks in threads or coroutines of this process, which need no time to start."""
 
-    #: Whether tasks that run can be cancelled.
+    #: Whether running tasks can be canceled.
     cancels = False
 
 
 class DaemonExecutor(LocalExecutor):
-    """A thread for each task, which nobody waits for at the interpreter's end."""
+    """A thread for each task, which the interpreter does not wait for at exit."""
 
     _max_workers = 1
 
@@ -206,7 +205,7 @@ def is_count(given: Any) -> bool:
 
 
 def count_of(given: int) -> int:
-    """Return how many processes are meant; -1 is one for each core that this process may use."""
+    """Return the number of processes; -1 is one for each core that this process may use."""
     if given != -1:
         return int(given)
     if hasattr(os, "sched_getaffinity"):
@@ -215,7 +214,7 @@ def count_of(given: int) -> int:
 
 
 def is_pool(given: Any) -> bool:
-    """Return whether ``workers`` needs an executor; raise an error if it is of no known kind."""
+    """Return whether ``workers`` needs an executor; raise an error if its kind is not known."""
     if given is None or (isinstance(given, str) and given == "vectorized"):
         return False
     if is_count(given):
@@ -229,9 +228,9 @@ def is_pool(given: Any) -> bool:
 
 
 def _takes_nothing(given: Callable[..., Any]) -> bool:
-    """Return whether a callable is one that makes executors: with no arguments, or named ones.
+    """Return whether a callable makes executors: it has no arguments, or named ones only.
 
-    One that takes any number of arguments is rather a map in a wrapper.
+    One that takes any number of arguments is more likely a wrapped map.
     """
     if isinstance(given, type) and issubclass(given, Executor):
         return True
@@ -246,44 +245,44 @@ def _takes_nothing(given: Callable[..., Any]) -> bool:
 
 @dataclass
 class Pool:
-    """The workers of a run, what they are to do about failures, and what is known of them."""
+    """The workers of a run, how they handle failures, and their state."""
 
     workers: Workers
     #: Returns the function that a block goes to, and how it takes points.
     way: Callable[[Block], tuple[Callable[..., Any], Form]]
     #: How many points one call takes; None for a stack.
     size: int | None
-    #: The most seconds that one point may take.
+    #: The time limit of one point in seconds.
     eval_timeout: float
     retries: int
     #: Whether the last running tasks of a wave are started a second time on idle workers.
     hedges: bool
     facts: Facts
-    #: The workers that have answered, and how many were at work at a time, at most.
+    #: The workers that have answered, and the maximum number that were busy at a time.
     answered: set[str] = field(default_factory=set)
     busiest: int = 0
-    #: What was given up and still occupies a worker.
+    #: Abandoned tasks that still occupy a worker.
     stale: set[Future[Any]] = field(default_factory=set)
     _functions: dict[int, Function] = field(default_factory=dict)
 
     @functools.cached_property
     def starts(self) -> Starts | None:
-        """What tells which tasks have begun, where the executor does not."""
+        """A register of the tasks that have begun, where the executor has none."""
         return self.workers.starts()
 
     @property
     def is_warm(self) -> bool:
-        """Whether no worker is left that may have to start, and load the objective, first."""
+        """Whether all workers have started and loaded the objective."""
         if self.workers.is_local:
             return True
         width = self.workers.width
-        # Those that are given up will not answer; of an executor that does not tell, one is enough.
+        # Abandoned ones will not answer; if the width is not known, one answer is enough.
         expected = min(width, self.busiest) - len(self.stale) if width < math.inf else 1
         return len(self.answered) >= max(1, expected)
 
     def function(self, fun: Callable[..., Any]) -> Function:
-        """Return a function on its way to workers."""
-        # Made once only: each is published anew, under a key that no worker knows.
+        """Return a function in the form in which it is sent to workers."""
+        # Made once only: each publication has a new key, which no worker knows.
         if id(fun) not in self._functions:
             self._functions[id(fun)] = Function(fun)
         return self._functions[id(fun)]

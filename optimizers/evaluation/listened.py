@@ -1,4 +1,4 @@
-"""An evaluator around another that tells listeners of each evaluation as its answer arrives."""
+"""An evaluator around another one that notifies listeners of each evaluation as it arrives."""
 
 import math
 import time
@@ -18,12 +18,12 @@ from optimizers.evaluation.wave import Answer, Block, Wave
 
 
 class Evaluated(NamedTuple):
-    """An evaluation of the objective, as a callback's method ``on_evaluation`` is told of it.
+    """An evaluation of the objective, as passed to a callback's method ``on_evaluation``.
 
     Parameters
     ----------
     x : ndarray of float64, shape (n,)
-        The point; the listener's own.
+        The point; a copy.
     fun : float
         The value; NaN where the evaluation failed.
     failure : BaseException or None
@@ -31,15 +31,16 @@ class Evaluated(NamedTuple):
     run : int
         Which of many runs asked for it, from 0.
     nfev : int
-        How many evaluations there were, with this one.
+        The number of evaluations so far, including this one.
     wave : int
-        In which wave it was, from 1.
+        The number of its wave, from 1.
     best : float or None
-        The lowest value so far; None where there is none, or where constraints decide.
+        The lowest value so far; None if there is none, or if there are constraints.
     began, ended : float
-        When, in seconds since the run began: as its worker measured it, or as it was waited for.
+        Start and end in seconds since the run began: as its worker measured them, or as seen by the
+        run.
     worker : str
-        Which process or thread did it; empty for the run's own.
+        The process or thread that did it; empty for the run's own.
     """
 
     x: Array
@@ -57,15 +58,15 @@ class Evaluated(NamedTuple):
         return short(self)
 
 
-#: Is told of each evaluation.
+#: Called with each evaluation.
 Listener: TypeAlias = Callable[[Evaluated], Any]
 
 
 class ListenedEvaluator(Evaluator):
-    """Hands waves on to another evaluator, and tells listeners of each value that comes back.
+    """Passes waves on to another evaluator, and notifies listeners of each value that returns.
 
-    ``nfev`` tells how many evaluations there were, and ``best`` the incumbent's value, where the
-    lowest value need not be that.
+    ``nfev`` returns the number of evaluations, and ``best`` the incumbent's value, where that need
+    not be the lowest.
     """
 
     is_listened = True
@@ -79,7 +80,7 @@ class ListenedEvaluator(Evaluator):
         best: Callable[[], float | None] | None = None,
         sign: float = 1.0,
     ) -> None:
-        # Not the base's own: what it would check is checked, and its state is the inner one's.
+        # Not the base's: its checks have been made, and its state is that of the inner evaluator.
         self._inner, self._listeners, self._loss = inner, tuple(listeners), loss
         self.facts = inner.facts
         self._nfev, self._best_of, self._sign = nfev, best, sign
@@ -108,7 +109,7 @@ class ListenedEvaluator(Evaluator):
             parts.close()
 
     def heard(self, fun: Callable[..., Any]) -> Callable[..., Any]:
-        """Return an objective that solvers call directly: each call is a wave of its own."""
+        """Return an objective that solvers call directly: each call is a separate wave."""
 
         def hearing(x: Array) -> Any:
             if self._is_in_wave:
@@ -128,7 +129,7 @@ class ListenedEvaluator(Evaluator):
     def _tell_part(
         self, block: Block, part: slice, answer: Answer, count: int, since: float
     ) -> None:
-        """Tell of the rows of a part; those that one call took are told one after another."""
+        """Report the rows of a part; those of one call are reported one after another."""
         rows, runs, facts = part.stop - part.start, list(block.runs), self.facts
         now = time.monotonic()
         seconds = (now - since) / rows if facts.seconds is None else facts.seconds
@@ -153,7 +154,7 @@ class ListenedEvaluator(Evaluator):
         best = self._lowest if self._lowest < math.inf else None
         if self._best_of is not None:
             best = self._best_of()
-        # As the user has it, who may maximize.
+        # In the user's sign, who may maximize.
         best = None if best is None else self._sign * best
         times = began - self._began, ended - self._began
         who = run, nfev, self._waves, best, *times, self.facts.worker
@@ -161,7 +162,7 @@ class ListenedEvaluator(Evaluator):
             listen(Evaluated(x, self._sign * value, failure, *who))
 
     def _row(self, block: Block, answer: Answer, i: int) -> tuple[float, Failure | None]:
-        """Return a row's value, NaN where there is none, and why not."""
+        """Return a row's value, or NaN and the failure."""
         if isinstance(answer, BaseException):
             return math.nan, answer
         if block.kind == "fun":
@@ -169,7 +170,7 @@ class ListenedEvaluator(Evaluator):
         try:
             if self._loss is not None:
                 return self._loss.answer(answer[i][0], 1, np.float64).item(0), None
-        except Exception:  # of a wrong shape or type: who takes the wave raises that
+        except Exception:  # a wrong shape or type: the caller of the wave raises the error
             return math.nan, None
         return _value(answer[i]), None
 
@@ -178,5 +179,5 @@ def _value(raw: Any) -> float:
     """Return the value that an objective returned, alone or with something else."""
     try:
         return float(raw[0] if isinstance(raw, tuple | list) else raw)
-    except Exception:  # of a wrong shape or type, which who asked raises
+    except Exception:  # a wrong shape or type: the caller raises the error
         return math.nan

@@ -38,7 +38,7 @@ _RHO: dict[str, Callable[[Array], Any]] = {
 
 @dataclass(frozen=True)
 class Loss:
-    """What is minimized of residuals: half the sum of ``f_scale**2 * rho((r / f_scale)**2)``."""
+    """The loss of residuals, half the sum of ``f_scale**2 * rho((r / f_scale)**2)``."""
 
     rho: str | Callable[..., Any] = "linear"
     f_scale: float = 1.0
@@ -60,7 +60,7 @@ class Loss:
         return isinstance(self.rho, str) and self.rho == "linear"
 
     def value(self, residuals: NDArray[Any]) -> Any:
-        """Return the value; +inf if a residual is infinite, or huge, whatever the others are."""
+        """Return the value; +inf if a residual is infinite or huge, whatever the others are."""
         with np.errstate(over="ignore"):
             value = 0.5 * residuals.dot(residuals).item()
         if value - value != 0.0:
@@ -71,13 +71,13 @@ class Loss:
         return 0.5 * self.f_scale**2 * float(np.sum(self._rho_of(residuals)[0]))
 
     def weighted(self, residuals: Array) -> Array:
-        """Return what the gradient is the Jacobian, transposed, times of; shape (m,)."""
+        """Return the vector that the transposed Jacobian maps to the gradient, shape (m,)."""
         return residuals if self.is_linear else self._rho_of(residuals)[1] * residuals
 
     def curvature(self, residuals: Array, least: float = 0.0) -> Array:
         """Return the weights of the residuals in the Gauss-Newton Hessian [1]_, shape (m,).
 
-        Each is at least a part of the slope: of that alone the Hessian is never too small.
+        Each is at least the fraction ``least`` of the slope.
         """
         _, slope, bend = self._rho_of(residuals)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -86,7 +86,7 @@ class Loss:
         return floored
 
     def roots(self, residuals: Array) -> tuple[Array, Array]:
-        """Return residuals of which half the sum of squares is the value, and their slopes."""
+        """Return residuals whose half sum of squares is the value, and their slopes."""
         rho, slope, _ = self._rho_of(residuals)
         with np.errstate(invalid="ignore"):
             roots = np.copysign(self.f_scale * np.sqrt(rho), residuals)
@@ -102,8 +102,8 @@ class Loss:
         found = as_numeric(self.rho(z), "loss", np.float64)
         if found.shape != (3, z.size):
             raise InvalidValueError(
-                f"loss returned shape {found.shape}, expected {(3, z.size)}: rho, its first "
-                "derivative and its second, each at all of the squares."
+                f"loss returned shape {found.shape}, expected {(3, z.size)}: rho, its first and "
+                "its second derivative, at each of the squares."
             )
         return found
 
@@ -123,8 +123,8 @@ class Loss:
             is_single = count == 1 and not is_stack
             shape = "(m,)" if is_single else f"({count}, m), a row for each point"
             hint = (
-                " For a value, leave out the mark residuals, and take an optimizer that does not "
-                "require them."
+                " If it returns a value, remove the mark residuals, and use an optimizer that "
+                "does not require residuals."
             )
             hint = hint if rows.size <= count else ""
             raise InvalidValueError(

@@ -24,7 +24,7 @@ class MapEvaluator(Evaluator):
     ) -> None:
         if check_group(group) > 1 or is_vectorized(fun):
             raise OptionError(
-                "A map-like workers takes one point a task: it does not go together with "
+                "workers is map-like, which gets one point per task: it cannot be combined with "
                 "max_evals_grouped > 1 or a vectorized objective."
             )
         super().__init__(fun, retries=retries)
@@ -49,7 +49,7 @@ class MapEvaluator(Evaluator):
                 failed: list[tuple[Block, slice, Failure]] = []
                 for (block, part), result in zip(rows, self._results(rows, wave), strict=True):
                     self.facts.precision = max(self.facts.precision, result.precision)
-                    if result.error is None and len(result.values) == 0:  # the time was up
+                    if result.error is None and len(result.values) == 0:  # time was up
                         self.facts.count(block, part, -1)
                     elif result.error is None:
                         yield block, part, result.values
@@ -65,7 +65,7 @@ class MapEvaluator(Evaluator):
                         yield block, part, error
 
     def _results(self, rows: Sequence[_Row], wave: Wave) -> list[TaskResult]:
-        """Return what the map makes of some rows, all for one function."""
+        """Return the map's answers for some rows, all for one function."""
         fun, form = self._way(rows[0][0])
         try:
             answers = self._map(
@@ -74,8 +74,8 @@ class MapEvaluator(Evaluator):
             )
             if callable(getattr(answers, "submit", None)):
                 raise InvalidInputError(
-                    f"workers is {self._map!r}, which was called as a map since it takes any "
-                    "number of arguments, and returned an executor: pass a callable without "
+                    f"workers is {self._map!r}, which was called as a map since it accepts any "
+                    "number of arguments, but it returned an executor: pass a callable without "
                     "arguments."
                 )
             answers = list(answers)
@@ -84,7 +84,7 @@ class MapEvaluator(Evaluator):
                     f"workers returned {len(answers)} answers, expected {len(rows)} numbers, one "
                     "for each point."
                 )
-        except Exception as error:  # of the map itself
+        except Exception as error:  # from the map itself
             return [TaskResult(error=error) for _ in rows]
         return [
             _as_result(fun, answer, block) for answer, (block, _) in zip(answers, rows, strict=True)
@@ -94,6 +94,6 @@ class MapEvaluator(Evaluator):
 def _as_result(fun: Objective, answer: Any, block: Block) -> TaskResult:
     if isinstance(answer, TaskResult):
         return answer
-    # A map that evaluates by itself returns what the function would.
+    # A map that evaluates by itself returns the function's answers.
     form: Form = "points" if block.function is None else "raw"
     return evaluate(marked_like(lambda _: answer, fun), form, block.points[:1])

@@ -1,4 +1,4 @@
-"""Marks: what an objective says of itself, on a callable around it."""
+"""Marks: properties that an objective declares, on a callable around it."""
 
 import functools
 import inspect
@@ -16,7 +16,7 @@ _VECTORIZED, _RESIDUALS = "__optimizers_vectorized__", "__optimizers_residuals__
 
 
 def vectorized(fun: _F) -> _F:
-    """Return an objective, marked as taking a stack of points (k, n) and returning (k,) values.
+    """Mark an objective as taking a stack of points (k, n) and returning (k,) values.
 
     Parameters
     ----------
@@ -24,12 +24,12 @@ def vectorized(fun: _F) -> _F:
         The objective, a class of objectives, or its method ``__call__``. It gets a (k, n) array
         of float64, also for a single point (k = 1). With ``jac=True`` it returns (k,) values and
         (k, n) gradients; without, it may return a tuple of (k,) values and (k,) standard errors.
-        A gradient function may be marked too, and returns (k, n) gradients then.
+        A gradient function may be marked too; it then returns (k, n) gradients.
 
     Returns
     -------
     callable
-        A callable around the objective, which itself is not changed. It has the objective's
+        A callable around the objective, which is not changed. It has the objective's
         attributes, and can be pickled if the objective can.
 
     Examples
@@ -45,29 +45,29 @@ def vectorized(fun: _F) -> _F:
 
 
 def residuals(fun: _F, loss: str | Callable[..., Any] = "linear", f_scale: float = 1.0) -> _F:
-    """Return an objective, marked as returning residuals: a vector, whose squares are minimized.
+    """Mark an objective as returning residuals: a vector whose sum of squares is minimized.
 
-    Every optimizer takes it: what is minimized is ``0.5 * sum(fun(x)**2)``, or with a ``loss`` what
+    Every optimizer supports it: it minimizes ``0.5 * sum(fun(x)**2)``, or with a ``loss`` what
     :func:`scipy.optimize.least_squares` minimizes.
 
     Parameters
     ----------
     fun : callable
         The objective, ``fun(x) -> (m,)``, real, of the same length at each point; a class of
-        objectives, or its method ``__call__``. ``jac`` is the Jacobian then, ``jac(x) -> (m, n)``:
-        an array, a sparse matrix, or a LinearOperator where the algorithm takes it; with
-        ``jac=True``, ``fun`` returns both. One that is marked by :func:`vectorized` too, before or
-        after, takes (k, n) points and returns (k, m).
+        objectives, or its method ``__call__``. ``jac`` is then the Jacobian, ``jac(x) -> (m, n)``:
+        an array, a sparse matrix, or a LinearOperator where the algorithm supports it; with
+        ``jac=True``, ``fun`` returns both. If it is also marked by :func:`vectorized`, in any
+        order, it takes (k, n) points and returns (k, m).
     loss : {"linear", "soft_l1", "huber", "cauchy", "arctan"} or callable, default "linear"
-        What outliers count: ``rho(z) -> (3, m)`` is the loss of the scaled squares and its first
+        The weight of outliers: ``rho(z) -> (3, m)`` is the loss of the scaled squares and its first
         and second derivatives, as in SciPy.
     f_scale : float, default 1.0
-        The residual from which on one is an outlier. Without effect for the loss "linear".
+        The size beyond which a residual is an outlier. It has no effect with the loss "linear".
 
     Returns
     -------
     callable
-        A callable around the objective, which itself is not changed. It has the objective's
+        A callable around the objective, which is not changed. It has the objective's
         attributes, and can be pickled if the objective can.
 
     Raises
@@ -90,13 +90,13 @@ def residuals(fun: _F, loss: str | Callable[..., Any] = "linear", f_scale: float
 
 
 def _marked(fun: _F, mark: str, value: Any) -> _F:
-    """Return a callable around another, or a class itself, with a mark."""
-    if isinstance(fun, type):  # each object of the class is an objective
+    """Return a callable around another one, or a class itself, with a mark."""
+    if isinstance(fun, type):  # each instance is an objective
         setattr(fun, mark, value)
         return fun
     if inspect.isfunction(fun) and _found(fun) is not fun:
-        # It is being defined, and will be what its name means, or no name leads to it: a function
-        # around it is pickled as it would be, and is a method where it is one.
+        # It is being defined under its name, or has no name: a function around it is pickled and
+        # bound as a method in the same way.
         @functools.wraps(fun)
         def around(*given: Any, **named: Any) -> Any:
             return fun(*given, **named)
@@ -107,7 +107,7 @@ def _marked(fun: _F, mark: str, value: Any) -> _F:
 
 
 class Marked:
-    """A callable around another, which stays as it is; what the other has, this has too."""
+    """A callable around another one, which is not changed; it has the other's attributes too."""
 
     def __init__(self, fun: Callable[..., Any], mark: str, value: Any) -> None:
         functools.update_wrapper(self, fun, updated=())
@@ -120,24 +120,24 @@ class Marked:
         return self.__wrapped__(*given, **named)
 
     def __getattr__(self, name: str) -> Any:
-        """Return an attribute of the other; what protocols ask for is this one's own matter."""
+        """Return an attribute of the other, except those of protocols."""
         if name.startswith("__"):
             raise AttributeError(name)
         return getattr(self.__wrapped__, name)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        """Be a method where the other would be one."""
+        """Bind as a method if the other would."""
         is_method = instance is not None and inspect.isfunction(self.__wrapped__)
         return types.MethodType(self, instance) if is_method else self
 
     @override
     def __reduce__(self) -> tuple[Any, ...]:
-        """Be made anew around the other, which is pickled."""
+        """Rebuild around the other, which is pickled."""
         return _marked, self._made_of
 
 
 def _found(fun: Callable[..., Any]) -> Any:
-    """Return what a function's name means in its module; None if nothing."""
+    """Return the object with a function's name in its module, or None."""
     found: Any = sys.modules.get(fun.__module__)
     for name in fun.__qualname__.split("."):
         found = getattr(found, name, None)
@@ -145,13 +145,13 @@ def _found(fun: Callable[..., Any]) -> Any:
 
 
 def marked(fun: _F) -> _F:
-    """Mark what is the package's own, itself, as taking stacks."""
+    """Mark a function of this package, in place, as taking stacks."""
     setattr(fun, _VECTORIZED, True)
     return fun
 
 
 def marked_like(fun: _F, other: object) -> _F:
-    """Give what is the package's own the marks of another objective."""
+    """Give a function of this package the marks of another objective."""
     for mark in (_VECTORIZED, _RESIDUALS):
         found = _mark_of(other, mark)
         if found is not None:
@@ -165,7 +165,7 @@ def is_vectorized(fun: object) -> bool:
 
 
 def loss_of(fun: object) -> Loss | None:
-    """Return the loss of an objective that has the mark itself, as a problem's has."""
+    """Return the loss of an objective that has the mark itself, as in a problem."""
     found: Loss | None = getattr(fun, _RESIDUALS, None)
     return found
 
@@ -182,7 +182,7 @@ def with_own_loss(fun: _F, *, is_required: bool = False) -> _F:
 
 
 def with_options(fun: _F, loss: Any = None, f_scale: float | None = None) -> _F:
-    """Return an objective of residuals with another loss or scale, where an option says so."""
+    """Return an objective of residuals with the loss and scale of the options, if given."""
     known: Loss = _mark_of(fun, _RESIDUALS) or Loss()
     scale = known.f_scale if f_scale is None else f_scale
     return with_loss(fun, Loss(known.rho if loss is None else loss, scale))
@@ -190,5 +190,5 @@ def with_options(fun: _F, loss: Any = None, f_scale: float | None = None) -> _F:
 
 def _mark_of(fun: object, mark: str) -> Any:
     found = getattr(fun, mark, None)
-    # The method that makes an object an objective may have it.
+    # The method ``__call__`` of an object may have the mark.
     return found or getattr(getattr(type(fun), "__call__", None), mark, None)  # noqa: B004

@@ -15,7 +15,7 @@ from optimizers.evaluation.wave import Wave
 
 
 class PoolFacts(Facts):
-    """The facts of workers; how many they are is known when the executor is there."""
+    """The facts of workers; their number is known once the executor exists."""
 
     has_workers = True
 
@@ -24,7 +24,7 @@ class PoolFacts(Facts):
         self._workers = workers
 
     @property
-    def width(self) -> float:  # type: ignore[override]  # asked for when it is needed
+    def width(self) -> float:  # type: ignore[override]  # computed on demand
         """How many points the workers evaluate at the same time."""
         unlimited = self._workers.is_alone or self._workers.is_map
         return math.inf if unlimited else self._workers.width
@@ -51,7 +51,7 @@ class PoolEvaluator(Evaluator):
         forms: dict[str, Any] = {"is_stacked": workers.is_stacked, "group_form": group_form}
         super().__init__(fun, group, **forms, retries=retries)
         limit = math.inf if eval_timeout is None else eval_timeout
-        own = weakref.proxy(self)  # in a circle the objective would live on
+        own = weakref.proxy(self)  # a cycle would keep the objective alive
         self._pool = Pool(
             workers, lambda block: own._way(block), self._size, limit, retries, hedge, self.facts
         )

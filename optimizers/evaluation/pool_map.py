@@ -1,4 +1,4 @@
-"""Pools of multiprocessing's behind the interface of an executor."""
+"""Pools of multiprocessing behind the interface of an executor."""
 
 import contextlib
 import functools
@@ -11,13 +11,13 @@ from typing_extensions import override
 from optimizers.errors import OptionError
 from optimizers.evaluation.starts import Starts, file_starts
 
-#: Where the methods are whose pool does more than they: it takes back, and tells who failed.
+#: Modules whose ``map`` methods belong to executors, which can do more than a map.
 _MAPS = ("concurrent.futures._base", "concurrent.futures.process")
 _OTHERS = ("multiprocessing.pool", "multiprocess.pool")
 
 
 def executor_behind(given: Any) -> Executor | None:
-    """Return the executor whose method ``map`` was given; None if it is not a known pool's."""
+    """Return the executor whose method ``map`` was given; None if it is not known."""
     while isinstance(given, functools.partial):
         given = given.func
     pool, name = getattr(given, "__self__", None), getattr(given, "__name__", None)
@@ -35,7 +35,7 @@ def executor_behind(given: Any) -> Executor | None:
 
 
 class MultiprocessingExecutor(Executor):
-    """Hands tasks to a pool, which by itself waits for ever for one whose process died."""
+    """Passes tasks to a pool, which by itself waits forever for one whose process died."""
 
     def __init__(self, pool: Any) -> None:
         self._pool = pool
@@ -45,7 +45,7 @@ class MultiprocessingExecutor(Executor):
 
     @override
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Hand a task to the pool; see :class:`concurrent.futures.Executor`."""
+        """Pass a task to the pool; see :class:`concurrent.futures.Executor`."""
         if not self._sent and self._is_broken():
             raise BrokenExecutor("A process of the pool has died.")
         future: Future[Any] = Future()
@@ -61,13 +61,13 @@ class MultiprocessingExecutor(Executor):
         return file_starts()
 
     def look(self) -> None:
-        """Let what is waited for fail if a process has died: it may have had any of it."""
+        """Let pending tasks fail if a process has died: it may have had any of them."""
         if self._is_broken():
             for future in list(self._sent):
                 _put(future.set_exception, BrokenExecutor("A process of the pool died."))
 
     def _is_broken(self) -> bool:
-        # Where their tasks are limited, processes end by themselves, and others come.
+        # With maxtasksperchild, processes end by themselves and are replaced.
         normal = {0} if self._pool._maxtasksperchild else set()
         seen = {*self._seen, *self._pool._pool}
         self._seen = {process for process in seen if process.exitcode not in normal}
@@ -75,5 +75,5 @@ class MultiprocessingExecutor(Executor):
 
 
 def _put(put: Callable[[Any], None], what: Any) -> None:
-    with contextlib.suppress(InvalidStateError):  # it was given up before
+    with contextlib.suppress(InvalidStateError):  # it was abandoned before
         put(what)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from optimizers.evaluation.executors import Pool
 from optimizers.evaluation.wave import Block, Wave
 
-#: The most seconds that a task of several points should take.
+#: How many seconds a task of several points should take at most.
 _SHORT = 0.05
 
 
@@ -22,7 +22,7 @@ class PoolTask:
     block: Block
     part: slice
     began: float = 0.0
-    #: How many evaluations of it failed, and how many workers died of it.
+    #: How many of its evaluations failed, and how many workers it killed.
     failures: int = 0
     deaths: int = 0
     is_hedged: bool = False
@@ -30,7 +30,7 @@ class PoolTask:
 
     @property
     def size(self) -> int:
-        """How many points it has."""
+        """The number of its points."""
         return int(self.part.stop - self.part.start)
 
     @property
@@ -45,7 +45,7 @@ class PoolTasks:
     def __init__(self, pool: Pool, wave: Wave) -> None:
         self._pool, self._wave = pool, wave
         self._count = sum(len(block.points) for block in wave.blocks)
-        #: What is in no task yet: the rest of a block, and the blocks after it.
+        #: What is not in a task yet: the rest of a block, and the blocks after it.
         self.waiting = deque((block, 0) for block in wave.blocks if len(block.points))
         self.again: deque[PoolTask] = deque()
         #: How long each point took, and whether the wave's first has come.
@@ -66,7 +66,7 @@ class PoolTasks:
         return PoolTask(block, slice(start, end))
 
     def _size(self, block: Block, start: int) -> int:
-        """Return how many points the next task takes, of a block from a row on."""
+        """Return the number of points of the next task, which starts at a row of a block."""
         pool = self._pool
         form = pool.way(block)[1]
         if form == "raw":
@@ -75,14 +75,14 @@ class PoolTasks:
             return math.ceil(len(block.points) / min(pool.workers.width, 1e9))
         if pool.size is not None and pool.size > 1:
             return pool.size
-        if pool.size is None:  # a stack: as many as fill the workers
+        if pool.size is None:  # a stack: enough to fill the workers
             self._chunk = self._chunk or self._fair(min(pool.workers.width, 1e9))
             return self._chunk
-        is_timed = pool.eval_timeout < math.inf  # of a task that hangs, points are not told apart
+        is_timed = pool.eval_timeout < math.inf  # a hanging task hides its point
         if is_timed or not self.has_first or pool.workers.width >= self._count:
             return 1
-        # The value has come and the gradient is wanted: the rest in one round. But a task cannot
-        # be taken back half-way: it is kept short.
+        # The value has arrived and the gradient is needed: the rest goes in one round. But a task
+        # cannot be taken back half-way, so it is kept short.
         self._chunk = self._chunk or math.ceil((len(block.points) - start) / pool.workers.width)
         quick = _SHORT / max(statistics.median(self.times), 1e-9) if self.times else 1.0
         return max(1, min(self._chunk, int(quick)))

@@ -1,7 +1,7 @@
-"""One wave on an executor: its tasks are submitted, collected, retried, hedged and given up.
+"""One wave on an executor: its tasks are submitted, collected, retried, hedged and abandoned.
 
-No more tasks are handed to the executor than it has workers, so that a task runs as soon as it is
-submitted, unless others use them too: a clock per task means something.
+The executor gets no more tasks than it has workers, so that a task runs as soon as it is submitted
+(unless others use the workers too) and a time limit per task is meaningful.
 """
 
 import asyncio
@@ -30,19 +30,19 @@ from optimizers.evaluation.wave import Wave
 #: A task is hedged when it has taken this many times the median of those that are done.
 _SLOW = 1.5
 _HOPELESS = (
-    "the pool is the caller's own: pass a factory that makes one, or a number of workers, to go on "
-    "with a new one"
+    "the pool is the caller's: pass a callable that makes one, or a number of workers, so that it "
+    "can be replaced"
 )
-#: Seconds that a worker may take to load the objective, imports included, the first time.
+#: Seconds that a worker may take to load the objective for the first time, including imports.
 _LOADING = 10.0
-#: Seconds between two looks at tasks that may be overdue.
+#: Seconds between checks for overdue tasks.
 _TICK = 0.01
-#: Seconds between two looks at workers that may be gone, and the most that are waited without one.
+#: Seconds between checks for dead workers, and the longest wait without a check.
 _LOOK, _LONG = 0.5, 1e6
 
 
 class PoolWave:
-    """One wave under way on a pool."""
+    """One wave in progress on a pool."""
 
     def __init__(self, pool: Pool, wave: Wave) -> None:
         self._pool, self._wave = pool, wave
@@ -71,7 +71,7 @@ class PoolWave:
                 self._hedge()
 
     def abandon(self) -> None:
-        """Take back what has not started, leave the rest to itself, keep what is there."""
+        """Take back what has not started, abandon the rest, and keep what has arrived."""
         for future, task in self._running.items():
             future.add_done_callback(_forget_error)
             if future.done() and not future.cancelled() and future.exception() is None:
@@ -97,7 +97,7 @@ class PoolWave:
         for future in [future for future in stale if future.done()]:
             stale.discard(future)
         suspects = any(task.deaths > 1 for task in (*self._running.values(), *self._tasks.again))
-        # Those with whom workers died twice run alone, to find the one that kills.
+        # Tasks with which workers died twice run alone, to find the one that kills.
         width = 1 if suspects else max(1, self._pool.workers.width - len(stale))
         return width - len(self._running)
 
@@ -113,7 +113,7 @@ class PoolWave:
         start = None if starts is None else starts.next(self._wave.deadline)
         if start is not None:
             call = functools.partial(perform, start=start)
-        # Counted before: Ctrl-C may come when it was submitted and is not yet known here.
+        # Counted first: Ctrl-C may come after it was submitted and before it is known here.
         self._pool.facts.count(task.block, task.part)
         try:
             try:
@@ -131,7 +131,7 @@ class PoolWave:
         self._pool.busiest = max(self._pool.busiest, len(self._running))
 
     def _take_back(self) -> None:
-        """Take back what has not begun when the time is up; what runs is waited for."""
+        """Take back what has not begun when the time is up; wait for what is running."""
         waiting = [future for future in self._running if not future.done()]
         back = self._pool.workers.take_back(waiting)
         if self._numbers and self._pool.starts is not None:
@@ -156,12 +156,12 @@ class PoolWave:
         except BrokenExecutor as error:
             yield from self._bury(task, error)
             return
-        except WorkerDiedError as error:  # of an executor that sends a task again by itself
+        except WorkerDiedError as error:  # from an executor that resends tasks by itself
             died = WorkerDiedError(f"x = {self._shown(task)} {error}.")
             died.__cause__ = error.__cause__
             yield task.block, task.part, died
             return
-        except CancelledError:  # by somebody else: whoever owns the executor ends the run
+        except CancelledError:  # by someone else: the owner of the executor ends the run
             self._running[future] = task  # to be abandoned with the others
             raise asyncio.CancelledError from None
         except Exception as error:
@@ -189,7 +189,7 @@ class PoolWave:
         facts.seconds, facts.worker = result.seconds, result.worker
         if start == 0 and task.block is self._wave.blocks[0]:
             self._tasks.has_first = True
-        # Frames of the worker's, which the error keeps, keep the result.
+        # The error keeps frames of the worker, which keep the result.
         error, result.error = result.error, None
         if count:
             yield task.block, slice(start, start + count), result.values
@@ -198,7 +198,7 @@ class PoolWave:
             if late.start < late.stop:  # the run's time was up before these
                 pool.facts.count(task.block, late, -1)
             return
-        # With groups the whole call failed; otherwise one point, and those after it never began.
+        # In groups the whole call failed; otherwise one point, and those after it never began.
         size = 1 if pool.way(task.block)[1] in ("points", "raw") else task.size
         end = start + count + size
         failed = PoolTask(task.block, slice(start + count, end), failures=task.failures)
@@ -214,7 +214,7 @@ class PoolWave:
         yield from self._again_or(error, task, may)
 
     def _again_or(self, error: Failure, task: PoolTask, may: bool = True) -> Iterator[Part]:
-        """Evaluate a task once more if it may be, and the budget allows it; else it has failed."""
+        """Evaluate a task again if allowed and within the budget; otherwise it has failed."""
         if may and self._wave.retries.grants(task.block, task.part):
             self._tasks.again.append(task)
         else:
@@ -245,7 +245,7 @@ class PoolWave:
                 elif task not in overdue:
                     victims[task] = None
         took = f"fun took more than eval_timeout = {limit} s"
-        words = f"{took} at another point, and the budget does not allow to evaluate again"
+        words = f"{took} at another point, and the budget does not allow another evaluation of"
         for task in victims:
             task.has_payload = False
             late = EvaluationTimeoutError(f"{words} x = {self._shown(task)}.")
@@ -255,7 +255,7 @@ class PoolWave:
             yield from self._fail(PoolTask(task.block, task.part, failures=task.failures), late)
 
     def _bury(self, task: PoolTask, error: BrokenExecutor) -> Iterator[Part]:
-        """Send what a broken pool left undone to a new one, or say which point breaks it."""
+        """Send unfinished tasks of a broken pool to a new one, or find the point that breaks it."""
         victims = [task]
         for future, other in list(self._running.items()):
             if future.done() and not isinstance(future.exception(), BrokenExecutor):
@@ -277,7 +277,7 @@ class PoolWave:
                 if is_guilty
                 else f"died, and {_HOPELESS}"
                 if not can_go_on
-                else "died, and the budget does not allow to evaluate again"
+                else "died, and the budget does not allow another evaluation"
             )
             died = kind(f"A worker that evaluated x = {self._shown(victim)} {cause}.")
             died.__cause__ = error
@@ -290,7 +290,7 @@ class PoolWave:
     # Clocks.
 
     def _patience(self) -> float | None:
-        """Return after how many seconds to look, whatever comes; None for not at all."""
+        """Return the number of seconds until the next check; None for no check."""
         now, deadline = time.monotonic(), self._wave.deadline
         look = deadline if now <= deadline else now + _LOOK
         if self._pool.workers.look is not None:
@@ -308,7 +308,7 @@ class PoolWave:
         return _LOADING if is_loading or not self._pool.is_warm else 0.0
 
     def _end(self, task: PoolTask, loading: float) -> float:
-        """Return when a task has run for too long."""
+        """Return the time at which a task is overdue."""
         return task.began + self._pool.eval_timeout * task.size + loading
 
     def _may_hedge(self) -> bool:
@@ -337,7 +337,7 @@ class PoolWave:
 
 
 def _forget_error(future: Future[Any]) -> None:
-    """Let go of an error that nobody waits for: its frames, and the objective, would live on."""
+    """Drop an error that nobody waits for: it would keep its frames and the objective alive."""
     if not future.cancelled() and future.exception() is None:
         result = future.result()
         if isinstance(result, TaskResult):

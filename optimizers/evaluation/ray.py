@@ -18,9 +18,9 @@ class RayExecutor(Executor):
     Parameters
     ----------
     max_workers : int, optional
-        How many tasks are handed to Ray at a time; by default as many as the cluster has CPUs.
+        How many tasks Ray gets at a time; by default the number of CPUs of the cluster.
     **options
-        For ``ray.remote``, such as ``num_cpus`` and ``resources`` of a task.
+        Options of ``ray.remote``, such as ``num_cpus`` and ``resources`` of a task.
 
     Raises
     ------
@@ -32,17 +32,15 @@ class RayExecutor(Executor):
         try:
             import ray
         except ImportError as error:
-            raise MissingExtraError(
-                "RayExecutor needs Ray: pip install 'variational-optimizers[ray]'."
-            ) from error
+            raise MissingExtraError("RayExecutor needs Ray: pip install ray.") from error
         if not ray.is_initialized():
             ray.init()
-        # Ray itself tries a task again whose worker died: so that this is told, it does not.
+        # Ray would retry a task whose worker died by itself; it must not, so that this is reported.
         self._remote = ray.remote(**{"max_retries": 0, **options})(_call)
         self.num_workers = max_workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
 
     def starts(self) -> Starts:
-        """Return what tells which tasks of a run have begun."""
+        """Return the register of the tasks of a run that have begun."""
         run = uuid.uuid4().hex
         begin = functools.partial(_begin, self._register, run)
         return Starts(begin, functools.partial(self._begun, run))
@@ -74,7 +72,7 @@ def _begin(register: Any, run: str, number: int, deadline: float) -> bool:
 
 
 class _Sent(Future[Any]):
-    """A task that was sent: cancelling ends it, but does not undo that it has begun."""
+    """A task that was sent: canceling ends it, but it has begun."""
 
     def __init__(self, sent: Any) -> None:
         super().__init__()
@@ -83,11 +81,11 @@ class _Sent(Future[Any]):
 
     @override
     def cancel(self) -> bool:
-        """Kill the task's process, which Ray replaces; return that the task had begun."""
+        """Kill the task's process, which Ray replaces; the task counts as begun."""
         import ray
 
         if not self.done():
-            # Without force Ray interrupts Python code only, and not what hangs in a call of C.
+            # Without force Ray interrupts Python code only, not a hanging C call.
             ray.cancel(self._sent, force=True)
         return False
 
@@ -96,7 +94,7 @@ class _Sent(Future[Any]):
 
         error = sent.exception()
         if isinstance(error, WorkerCrashedError):
-            died = WorkerDiedError("was sent to a worker of Ray's, which died")
+            died = WorkerDiedError("was sent to a Ray worker, which died")
             died.__cause__ = error
             self.set_exception(died)
         elif isinstance(error, RayTaskError):

@@ -1,4 +1,4 @@
-"""Which tasks have begun, where an executor does not tell that one waits in its queue."""
+"""Which tasks have begun, where an executor does not say whether one is still queued."""
 
 import contextlib
 import functools
@@ -12,12 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-#: Of how many of the latest runs a register knows.
+#: How many of the latest runs a register knows.
 _KEPT = 1000
 
 
 class Start(NamedTuple):
-    """Goes with a task, to where it is evaluated."""
+    """Travels with a task to where it is evaluated."""
 
     begin: Callable[[int, float], bool]
     number: int
@@ -31,8 +31,8 @@ class Start(NamedTuple):
 class Starts:
     """The starts of a run's tasks.
 
-    ``begin`` notes one, and says no if it is too late; ``noted`` tells when the time is up which
-    have begun, and no other will.
+    ``begin`` notes one, and returns False if it is too late; ``noted`` returns, when the time is
+    up, those that have begun; no others will.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Starts:
         self.noted, self.close = noted, close
 
     def next(self, deadline: float) -> Start:
-        """Return the start of another task."""
+        """Return the start of the next task."""
         return Start(self._begin, next(self._numbers), deadline)
 
 
@@ -59,15 +59,15 @@ def file_starts() -> Starts:
         return {number for (number,) in struct.iter_unpack("=q", Path(path).read_bytes())}
 
     def close() -> None:
-        with contextlib.suppress(OSError):  # a process is about to note something
+        with contextlib.suppress(OSError):  # a process may be writing
             os.unlink(path)
 
     return Starts(functools.partial(_begin, path), noted, close)
 
 
 def _begin(path: str, number: int, deadline: float) -> bool:
-    """Note a start, and then look at the clock: what is not noted by then finds it is too late."""
-    with contextlib.suppress(FileNotFoundError):  # the run has ended, and asks no more
+    """Note a start, and then check the clock: whatever is not noted by then is too late."""
+    with contextlib.suppress(FileNotFoundError):  # the run has ended
         file = os.open(path, os.O_WRONLY | os.O_APPEND)
         try:
             os.write(file, struct.pack("=q", number))
@@ -77,9 +77,9 @@ def _begin(path: str, number: int, deadline: float) -> bool:
 
 
 class Register:
-    """Which tasks of runs have begun, for machines with clocks of their own.
+    """Which tasks of runs have begun, for machines with different clocks.
 
-    Once that is told of a run, no other of its tasks may begin.
+    Once this has been asked for a run, no other of its tasks may begin.
     """
 
     def __init__(self) -> None:

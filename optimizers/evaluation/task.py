@@ -1,4 +1,4 @@
-"""What runs in a worker: the objective, kept from task to task, on the points of one task.
+"""The code that runs in a worker: the objective, cached between tasks, on the points of one task.
 
 The objective reaches each worker once: tasks name it by a key, and a worker that does not know the
 key says so. In a thread the objective is known at once, since caller and worker share it.
@@ -40,21 +40,21 @@ from optimizers.evaluation.answers import (
 from optimizers.evaluation.marks import loss_of
 from optimizers.evaluation.starts import Start
 
-#: How the objective takes points: one by one; several in one flat vector; as a stack, as "batch" of
-#: two or more, and a single one by itself. "raw" is for a function of one point whose answer is
-#: handed on as it is, "rows" for one of a stack that returns a row for each, or values and rows.
+#: How the objective takes points: one by one; several in one flat vector; as a stack; as a "batch"
+#: of two or more, and a single one alone. "raw" is a function of one point whose answer is passed
+#: on unchanged, "rows" one of a stack that returns a row for each, or values and rows.
 Form = Literal["points", "flat", "batch", "stack", "raw", "rows"]
 
-#: How a call of the user's fails: one that ends its program must not end the worker's instead.
+#: How a user's call fails: exceptions that end a program must not end the worker instead.
 Failure: TypeAlias = Exception | SystemExit
 FAILURES = (Exception, SystemExit)
 
 _NUMBERS = itertools.count()
-# A process's number is not enough: in containers, the same come up again and again.
+# A process id is not enough: in containers, the same ones recur.
 _TOKEN = os.urandom(16).hex()
-# The objectives that this process gives, by key.
+# The objectives that this process sends, by key.
 _PUBLISHED: dict[str, Callable[..., Any]] = {}
-# Those that it was given as a worker. Of these it forgets the oldest beyond a few.
+# Those that it received as a worker. It forgets the oldest beyond a few.
 _RECEIVED: dict[str, Callable[..., Any]] = {}
 _KEPT = 8
 # A worker process may have several threads; an RLock, since unpickling runs the user's code.
@@ -63,17 +63,17 @@ _RECEIVING = threading.RLock()
 
 @dataclass
 class TaskResult:
-    """What came of a task."""
+    """The outcome of a task."""
 
     #: The answer to the first k points.
     values: NDArray[Any] = field(default_factory=lambda: np.empty(0))
     precision: float = 0.0
-    #: Why the point after those, or with groups all of them, has no value.
+    #: The failure of the point after those, or of all points of a group.
     error: Failure | None = None
-    #: How long a point took, in the mean, and the process or the thread that did it.
+    #: The mean time of a point, and the process or thread that evaluated it.
     seconds: float | None = None
     worker: str = ""
-    #: Whether the objective could be loaded there: if not, ``error`` says why.
+    #: Whether the worker could load the objective: if not, ``error`` says why.
     is_loaded: bool = True
 
 
@@ -101,7 +101,7 @@ def withdraw(key: str) -> None:
 def begin(ready: Any) -> None:
     """Start a worker process: say that it is ready, and leave Ctrl-C to the caller's process.
 
-    It ends with the caller's process, also if that is killed: nobody else would end it.
+    It ends with the caller's process, even if that is killed.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True, name="optimizers-parent").start()
@@ -125,13 +125,13 @@ def perform(
     seconds: float = math.inf,
     start: Start | None = None,
 ) -> TaskResult | Unknown:
-    """Evaluate a task's points up to the first failure, or as many as begin in some seconds.
+    """Evaluate a task's points up to the first failure, or those that begin within ``seconds``.
 
-    ``payload`` is the pickled objective, for a worker that does not know its ``key``; without
-    values are those of a task that comes to its ``start`` too late.
+    ``payload`` is the pickled objective, for a worker that does not know its ``key``. A task that
+    reaches its ``start`` too late returns no values.
     """
     fun = _PUBLISHED.get(key)
-    if fun is None:  # not "or": an objective may be false, for instance one that has a length
+    if fun is None:  # not "or": an objective may be falsy, for instance one that has a length
         try:
             fun = _received(key, payload)
         except Exception as error:
@@ -220,25 +220,25 @@ def _rows(answer: Any, count: int, has_residuals: bool) -> NDArray[Any]:
             "points."
         )
     rows = np.empty(count, dtype=object)
-    for i, row in enumerate(answer):  # one by one: an array would be spread over the others
+    for i, row in enumerate(answer):  # one by one: an assigned array would be broadcast
         rows[i] = row
     return rows
 
 
 def is_worth_a_retry(error: Failure) -> bool:
-    """Return whether a failure may pass: a bug does not, and an end is a wish."""
+    """Return whether a failure may be temporary, which a bug or a request to stop is not."""
     return not isinstance(error, InvalidValueError | StopIteration | SystemExit)
 
 
 class Caught:
-    """A function for a map: what goes wrong at a point is its answer there, and ends no other."""
+    """A function for a map: a failure at a point is an answer, and does not end the others."""
 
     def __init__(self, fun: Callable[..., Any], form: Form, deadline: float = math.inf) -> None:
         self._fun, self._form, self._home = fun, form, _origin()
         self._deadline = deadline
 
     def __call__(self, point: NDArray[Any]) -> TaskResult:
-        """Evaluate one point, unless it is too late; elsewhere is another clock."""
+        """Evaluate one point, unless it is too late; another machine has another clock."""
         if self._home == _origin() and time.monotonic() > self._deadline:
             return TaskResult()
         outcome = evaluate(self._fun, self._form, point[np.newaxis])
@@ -248,7 +248,7 @@ class Caught:
 
 
 def _received(key: str, payload: bytes | None) -> Callable[..., Any] | None:
-    """Return the objective that this process was given, now or before; None if it was not."""
+    """Return the objective that this process received, now or before, or None."""
     with _RECEIVING:
         if key not in _RECEIVED and payload is not None:
             while len(_RECEIVED) >= _KEPT:
@@ -258,26 +258,26 @@ def _received(key: str, payload: bytes | None) -> Callable[..., Any] | None:
 
 
 def _origin() -> str:
-    """Return how the keys of this process begin, and those of no other on any machine."""
+    """Return a prefix for the keys of this process that is unique among all machines."""
     return f"{os.getpid()}-{_TOKEN}"
 
 
 def _portable(error: Failure | None) -> Failure | None:
-    """Return an error that survives the way home, with the worker's traceback as a note."""
+    """Return an error that can be pickled, with the worker's traceback as a note."""
     if error is None:
         return None
     show_user_first(error)
     note = f"{IN_WORKER}\n" + "".join(traceback.format_exception(error)).rstrip()
     try:
         pickle.loads(pickle.dumps(error))
-    except Exception:  # whatever an error of the user's does when it is pickled
+    except Exception:  # whatever a user's error raises when it is pickled
         error = EvaluationError(f"fun raised {words_of(error)}")
     error.add_note(note)
     return error
 
 
 class Function:
-    """A function that workers know by its key, and its bytes for those that do not."""
+    """A function that workers know by its key, and its pickled form for those that do not."""
 
     def __init__(self, fun: Callable[..., Any]) -> None:
         self.fun = fun
@@ -293,28 +293,26 @@ def not_loaded(fun: Callable[..., Any], error: BaseException | None) -> InvalidI
     """Return the error for an objective that a worker process could not load."""
     return InvalidInputError(
         f"fun is {fun!r}, which a worker process cannot load ({error}): define it at the top level "
-        "of a file, outside of 'if __name__ == \"__main__\":', or pip install "
-        "'variational-optimizers[workers]'."
+        "of a file, outside of 'if __name__ == \"__main__\":', or pip install cloudpickle."
     )
 
 
 def pickled(fun: Callable[..., Any]) -> bytes:
-    """Return an objective as bytes for another process."""
+    """Return an objective pickled for another process."""
     try:
         import cloudpickle as pickler
     except ImportError:
         pickler = pickle
     try:
         data: bytes = pickler.dumps(fun)
-    except Exception as error:  # pickling runs code of the objective's own
+    except Exception as error:  # pickling runs the objective's code
         if pickler is pickle:
             raise MissingExtraError(
                 f"fun is {fun!r}, which cannot be sent to another process without cloudpickle "
-                f"({error}): pip install 'variational-optimizers[workers]', or define it at the "
-                "top level of a module."
+                f"({error}): pip install cloudpickle, or define it at the top level of a module."
             ) from error
         raise InvalidInputError(
-            f"fun is {fun!r}, which cannot be sent to another process ({error}): keep what cannot "
-            "be pickled (open files, locks, connections) out of it, or use threads."
+            f"fun is {fun!r}, which cannot be sent to another process ({error}): remove what "
+            "cannot be pickled (open files, locks, connections), or use threads."
         ) from error
     return data

@@ -1,4 +1,4 @@
-"""What a wave is made of: blocks of points, each for one function, and what bounds their cost."""
+"""The parts of a wave: blocks of points, each for one function, and limits of their cost."""
 
 import functools
 import itertools
@@ -15,19 +15,20 @@ from optimizers._types import Array
 from optimizers.evaluation.task import Failure
 from optimizers.gradients.plan import Plan
 
-#: Values, or why there are none.
+#: Values, or the failure.
 Answer: TypeAlias = NDArray[Any] | Failure
-#: What is asked at a point: the objective, its gradient, or both in one call (``jac=True``).
+#: What is evaluated at a point: the objective, its gradient, or both in one call (``jac=True``).
 Kind: TypeAlias = Literal["fun", "jac", "both"]
 
 
 class Block:
-    """Points of a wave that go to the same function, and what came of them.
+    """Points of a wave that go to the same function, and the answers to them.
 
-    Without a function they go to the objective; with one, that returns the gradient, or "both".
+    Without a function they go to the objective; a given function returns the gradient, or "both".
     """
 
-    #: The residuals, shape (k, m), NaN where there are none; None where an objective has no such.
+    #: The residuals, shape (k, m), NaN where there are none; None if the objective does not return
+    #: residuals.
     residuals: NDArray[Any] | None = None
 
     def __init__(
@@ -42,7 +43,7 @@ class Block:
         #: The values, shape (k,), NaN where there are none.
         self.values = np.empty(len(points), dtype=points.dtype)
         self.values.fill(math.nan)
-        #: Why some have none, by row.
+        #: The failures, by row.
         self.failures: dict[int, Exception] = {}
 
     @functools.cached_property
@@ -64,27 +65,27 @@ class Block:
 
     @functools.cached_property
     def errors(self) -> Array:
-        """The values' standard errors as the objective told them, shape (k,); NaN elsewhere."""
+        """The values' standard errors as the objective returned them, shape (k,); NaN elsewhere."""
         return np.full(len(self.points), np.nan)
 
     @property
     def owners(self) -> NDArray[np.intp]:
-        """Whose each row is, where the points of several runs go together."""
+        """The run of each row, where the points of several runs travel together."""
         return np.zeros(len(self.points), dtype=np.intp)
 
     @property
     def runs(self) -> Iterable[int]:
-        """The number of the run that each row is of."""
+        """The number of the run of each row."""
         return itertools.repeat(0, len(self.points))
 
     def count(self, part: slice, sign: int) -> None:
-        """Note that a function is called at rows, or with the sign -1 that it is not after all."""
+        """Count the rows at which a function is called; with sign -1, uncount them."""
 
     def count_replayed(self, part: slice) -> None:
-        """Note that rows are answered from a journal."""
+        """Count rows that are answered from a journal."""
 
     def calls(self, row: int) -> int:
-        """Return how often the function was called for a row, where that is counted by rows."""
+        """Return how often the function was called for a row, if rows are counted separately."""
         return 1
 
     @property
@@ -99,7 +100,7 @@ class Block:
 
 
 class RowsOfBlock(Block):
-    """Some of the rows of a block, for which that one counts."""
+    """Some of the rows of a block, which are counted there."""
 
     def __init__(self, whole: Block, rows: list[int]) -> None:
         super().__init__(whole.points[rows], whole.function, whole.kind)
@@ -117,14 +118,14 @@ class RowsOfBlock(Block):
 
 
 class RetryBudget:
-    """How many evaluations of a wave may be made besides one of each point."""
+    """How many evaluations a wave may make beyond one for each point."""
 
     def __init__(self, left: float = math.inf) -> None:
         #: How many are left.
         self.left = left
 
     def grants(self, block: Block, part: slice) -> bool:
-        """Return whether rows may be evaluated once more, and take it from the budget if so."""
+        """Return whether rows may be evaluated again, and charge the budget if so."""
         cost = part.stop - part.start if block.cost else 0
         if self.left < cost:
             return False
@@ -133,7 +134,7 @@ class RetryBudget:
 
 
 class SharedRetryBudget(RetryBudget):
-    """The retry budgets of several runs whose points travel in one wave, and one over all."""
+    """The retry budgets of several runs whose points travel in one wave, and a common one."""
 
     def __init__(self, each: ArrayLike, total: float = math.inf) -> None:
         super().__init__(total)
@@ -151,7 +152,7 @@ class SharedRetryBudget(RetryBudget):
 
 
 class Wave:
-    """Points that may be evaluated at the same time, and the terms on which they are."""
+    """Points that may be evaluated at the same time, and the conditions for that."""
 
     def __init__(
         self,
@@ -166,25 +167,26 @@ class Wave:
         self.retries = RetryBudget() if retries is None else retries
         #: The time of ``time.monotonic`` after which nothing is started.
         self.deadline = deadline
-        #: How many of the first points are such that, should one fail, the rest is not wanted.
+        #: The number of first points that are needed: if one of these fails, the rest is not
+        #: evaluated.
         self.required_rows = required_rows
-        #: Whether the first is one of them also if its failure is the value +inf.
+        #: Whether that includes the first point if its failure is the value +inf.
         self.is_first_needed = is_first_needed
-        #: Gets answers that arrive while the wave of a stepper is held back to be whole.
+        #: Gets answers that arrive while the wave of a stepper is incomplete.
         self.on_answer = on_answer
-        #: Points and answers that were there when the wave was left, but not waited for.
+        #: Points and answers that had arrived when the wave was abandoned.
         self.late: list[tuple[NDArray[Any], NDArray[Any]]] = []
 
     @property
     def is_overdue(self) -> bool:
-        """Whether nothing may be started any more."""
+        """Whether nothing may be started any longer."""
         return self.deadline < math.inf and time.monotonic() > self.deadline
 
 
 class Question:
-    """The blocks that ask for values and gradients at several points, and where each lies there.
+    """The blocks for values and gradients at several points, and the position of each in them.
 
-    Probes off the real axis, and calls of the user's gradient, are a block of their own.
+    Complex probes, and calls of the user's gradient, are separate blocks.
     """
 
     def __init__(
@@ -196,9 +198,10 @@ class Question:
     ) -> None:
         self.size = len(xs)
         self.plans = plans
-        #: Whether points and probes are one block, so that groups and stacks are as full as can be.
+        #: Whether points and probes share a block, so that groups and stacks are as full as
+        #: possible.
         self.is_joint = bool(plans) and plans[0].points.dtype.kind != "c"
-        # Where each point's own row is, and behind which row its probes end.
+        # The row of each point, and the row after its last probe.
         self._rows: Sequence[int] = range(self.size)
         self._ends: Sequence[int] = range(1, self.size + 1)
         if plans:
@@ -216,7 +219,7 @@ class Question:
             self.blocks.append(Block(points, gradient, "jac"))
 
     def _rest(self, i: int) -> slice:
-        """Return where a point's probes are, or its gradient."""
+        """Return the rows of a point's probes, or of its gradient."""
         start = self._rows[i] + 1 if self.is_joint else self._ends[i - 1] if i else 0
         return slice(start, self._ends[i])
 
@@ -226,7 +229,7 @@ class Question:
         return value
 
     def residuals(self, i: int) -> Array | None:
-        """Return the residuals at a point, shape (m,); None where an objective has no such."""
+        """Return the residuals at a point, shape (m,); None if the objective returns none."""
         found = self.blocks[0].residuals
         return None if found is None else found[self._rows[i]]
 
@@ -235,21 +238,21 @@ class Question:
         return probed(self.blocks[-1], self._rest(i))
 
     def gradient(self, i: int) -> Any:
-        """Return the user's gradient at a point, as a copy; of residuals, the Jacobian."""
+        """Return the user's gradient at a point, as a copy; for residuals, the Jacobian."""
         block = self.blocks[-1]
         return block.gradients[i].copy() if self.residuals(i) is None else block.jacobians[i]
 
     @property
     def errors(self) -> Array:
-        """The standard errors of the values at the points, shape (k,); NaN where not told."""
+        """The standard errors of the values at the points, shape (k,); NaN where not known."""
         return self.blocks[0].errors[list(self._rows)]
 
     def own_failure(self, i: int) -> Exception | None:
-        """Return why a point has no value; None if it has one."""
+        """Return the failure at a point, or None."""
         return self.blocks[0].failures.get(self._rows[i])
 
     def failures(self, i: int) -> dict[int, Exception]:
-        """Return why some of a point's probes, or its gradient, have no value, by their number."""
+        """Return the failures of a point's probes, or of its gradient, by their number."""
         found = self.blocks[-1].failures
         if not found:
             return found
@@ -257,9 +260,9 @@ class Question:
         return {row - rest.start: found[row] for row in found if rest.start <= row < rest.stop}
 
     def candidates(self, i: int) -> tuple[Array, Array, Array | None]:
-        """Return the points with finite values that were evaluated for one and may be the solution.
+        """Return the points evaluated for one that have finite values and may be the solution.
 
-        Their shapes are (k, n) and (k,), and of residuals (k, m).
+        Their shapes are (k, n) and (k,), and (k, m) for residuals.
         """
         row, block = self._rows[i], self.blocks[0]
         rows = slice(row, self._ends[i] if self.is_joint else row + 1)
@@ -269,5 +272,5 @@ class Question:
 
 
 def probed(block: Block, rows: slice = slice(None)) -> NDArray[Any]:
-    """Return what a gradient, or a Jacobian, is folded from: values (k,), or residuals (m, k)."""
+    """Return the data for a gradient, values (k,), or for a Jacobian, residuals (m, k)."""
     return block.values[rows] if block.residuals is None else block.residuals[rows].T

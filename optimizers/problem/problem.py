@@ -226,8 +226,6 @@ def _is_used(name: str, what: str, levels: SupportLevels, is_given: bool) -> boo
         return is_given
     if level == SupportLevel.not_supported:
         able = _ABLE.get(what, f"one of available({what}='supported')")
-        raise CapabilityError(
-            f"{name} does not support {argument}: remove the argument, or use {able}."
-        )
+        raise CapabilityError(f"{name} cannot honor {argument}: omit the argument, or use {able}.")
     warn_user(f"{name} ignores {argument}: the result does not depend on it.")
     return False

@@ -438,7 +438,7 @@ def test_what_dask_cancels_is_named(client, tmp_path):
         caller.join()
         evaluator.close()
     assert isinstance(answer, WorkerDiedError)
-    assert "Dask cancelled it" in str(answer)
+    assert "Dask canceled it" in str(answer)
 
 
 def ours(client):

@@ -1027,10 +1027,10 @@ def assert_is_result_so_far(result, fun):
     assert result.stop is StopReason.INTERRUPTED
     assert result.nfev == fun.calls
     assert result.best.fun <= rosen(START)
-    assert fun.ended > 0  # what was in flight is cancelled
+    assert fun.ended > 0  # what was in flight is canceled
 
 
-def test_a_task_that_is_cancelled_has_the_result():
+def test_a_task_that_is_canceled_has_the_result():
     async def main():
         task = asyncio.current_task()
         fun = Interrupted(lambda: task.cancel())
@@ -1042,7 +1042,7 @@ def test_a_task_that_is_cancelled_has_the_result():
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_a_gathered_task_that_is_cancelled_has_the_result(count):
+def test_a_gathered_task_that_is_canceled_has_the_result(count):
     async def main():
         def cancel():
             for _ in range(count):  # as by a timeout and by a group, for instance
@@ -1058,7 +1058,7 @@ def test_a_gathered_task_that_is_cancelled_has_the_result(count):
     asyncio.run(main())
 
 
-def test_a_task_that_is_cancelled_twice_waits_for_its_end_and_has_the_result():
+def test_a_task_that_is_canceled_twice_waits_for_its_end_and_has_the_result():
     async def main():
         async def fun(x):
             try:
@@ -1076,7 +1076,7 @@ def test_a_task_that_is_cancelled_twice_waits_for_its_end_and_has_the_result():
     asyncio.run(main())
 
 
-def test_a_run_whose_objective_is_cancelled_has_the_result():
+def test_a_run_whose_objective_is_canceled_has_the_result():
     async def main():
         async def fun(x):
             raise asyncio.CancelledError
@@ -1199,7 +1199,7 @@ def test_ctrl_c_under_asyncio_can_be_caught_by_the_task():
     assert_is_result_so_far(asyncio.run(main()), fun)
 
 
-def test_a_result_cannot_be_returned_from_a_cancelled_task():
+def test_a_result_cannot_be_returned_from_a_canceled_task():
     async def fun(x):
         return float(rosen(x))
 

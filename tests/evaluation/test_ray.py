@@ -75,7 +75,7 @@ def test_an_error_of_the_objective_is_raised(executor):
 
 
 def test_a_worker_that_dies_is_an_error(executor):
-    with pytest.raises(WorkerDiedError, match=r"x = .* worker of Ray's, which died"):
+    with pytest.raises(WorkerDiedError, match=r"x = .* Ray worker, which died"):
         LBFGSB(workers=executor).minimize(lambda x: os.kill(os.getpid(), signal.SIGKILL), X0)
 
 

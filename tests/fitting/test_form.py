@@ -278,9 +278,9 @@ def test_the_best_point_has_its_residuals_without_gradients():
 def test_errors_say_how_values_and_residuals_are_told_apart():
     with pytest.raises(InvalidValueError, match=r"20 values.*mark it: residuals\(fun\)"):
         LBFGSB().minimize(decay, START)
-    with pytest.raises(InvalidValueError, match="For a value, leave out the mark residuals"):
+    with pytest.raises(InvalidValueError, match="If it returns a value, remove the mark residuals"):
         LBFGSB().minimize(residuals(lambda x: float(x @ x)), START)
-    with pytest.raises(InvalidValueError, match="take an optimizer that does not require them"):
+    with pytest.raises(InvalidValueError, match="use an optimizer that does not require residuals"):
         TRF().minimize(lambda x: float(x @ x), START)
 
 

@@ -331,7 +331,7 @@ class TestHessianByComplexSteps:
         assert (result.nit, result.nhev) == (exact.nit, exact.nhev)
 
     def test_a_gradient_that_drops_the_imaginary_part_is_an_error(self):
-        with pytest.raises(InvalidValueError, match="'cs' needs a function that computes with"):
+        with pytest.raises(InvalidValueError, match="'cs' needs a function that supports complex"):
             NewtonCG().minimize(
                 lambda x: float(x @ x), [1.0, 2.0], lambda x: 2 * np.real(x), hess="cs"
             )
