@@ -20,6 +20,8 @@ _LABELS = {
 }
 #: So many runs at most are lines with names; more are a band.
 _LINES = 8
+#: So many iterates at most are dots that stand out; more would hide the lines.
+_DOTS = 100
 
 
 def convergence(
@@ -118,14 +120,15 @@ def _draw_iterates(
     at = x[np.clip(counts, 1, len(x)) - 1]
     for is_estimate, words in ((False, "iterates"), (True, "iterates, estimated")):
         chosen = trace.estimates == is_estimate
+        is_crowded = chosen.sum() > _DOTS
         if chosen.any():
             ax.plot(
                 at[chosen],
                 trace.iterate_values[chosen] - offset,
                 linestyle="",
                 marker="o",
-                markersize=3.5,
-                alpha=0.7,
+                markersize=2 if is_crowded else 3.5,
+                alpha=0.35 if is_crowded else 0.7,
                 color=hue,
                 markerfacecolor="none" if is_estimate else hue,
                 label=words if has_label else None,

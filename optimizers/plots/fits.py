@@ -39,7 +39,8 @@ def residuals(run: Any, t: ArrayLike | None = None, y: ArrayLike | None = None) 
         if given is not None and given.size != left.size:
             raise InvalidInputError(f"{name} has {given.size} entries, expected {left.size}.")
     rows = 1 if data is None else 2
-    figure, axes = picture(rows, 2, width=7.6, height=2.8 * rows)
+    figure, axes = picture(rows, 2, width=7.6, height=2.6 * rows)
+    axes[0, 0].get_gridspec().set_width_ratios([3, 1])
     order = np.argsort(at)
     if data is not None:
         ax = axes[0, 0]
@@ -47,6 +48,7 @@ def residuals(run: Any, t: ArrayLike | None = None, y: ArrayLike | None = None) 
         ax.plot(at[order], (data + left)[order], color=color(0), label="model")
         ax.set_ylabel("y")
         ax.legend(frameon=False)
+        ax.sharex(axes[1, 0])
         axes[0, 1].set_visible(False)
     ax, side = axes[-1]
     ax.vlines(at, 0.0, left, color=color(0), linewidth=1, alpha=0.6)
@@ -55,6 +57,7 @@ def residuals(run: Any, t: ArrayLike | None = None, y: ArrayLike | None = None) 
     ax.set_xlabel("t" if t is not None else "number")
     ax.set_ylabel("residual")
     side.sharey(ax)
+    side.tick_params(labelleft=False)
     side.hist(left, bins="auto", density=True, orientation="horizontal", color=color(0), alpha=0.5)
     width = float(np.sqrt(np.mean(left**2)))
     if width > 0:

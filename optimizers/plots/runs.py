@@ -102,7 +102,7 @@ def waves(run: Any, *, ax: Any = None) -> Any:
     for row, worker in enumerate(workers):
         for trace in traces:
             _draw_bars(ax, trace, worker, row, edge)
-    ax.set_yticks(range(len(workers)), [worker or "this process" for worker in workers])
+    ax.set_yticks(range(len(workers)), _called(workers))
     ax.set_ylim(len(workers) - 0.5, -0.5)
     ax.set_xlim(left=0)
     ax.set_xlabel("seconds")
@@ -114,6 +114,14 @@ def waves(run: Any, *, ax: Any = None) -> Any:
         f"{count} waves; workers busy {min(share, 1.0):.0%} of the time", fontsize="medium"
     )
     return figure
+
+
+def _called(workers: list[str]) -> list[str]:
+    """Return what tells workers apart: without the process, if they are threads of one."""
+    processes = {worker.partition("/")[0] for worker in workers}
+    if len(processes) == 1:
+        workers = [worker.partition("/")[2] or worker for worker in workers]
+    return [worker or "this process" for worker in workers]
 
 
 def _draw_bars(ax: Any, trace: Trace, worker: str, row: int, edge: float) -> None:

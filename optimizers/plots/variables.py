@@ -96,6 +96,10 @@ def slices(
     columns = min(3, len(chosen))
     height = 2.6 * -(-len(chosen) // columns)
     figure, axes = picture(-(-len(chosen) // columns), columns, width=3.0 * columns, height=height)
+    for ax in axes.flat[1:]:
+        ax.sharey(axes[0, 0])
+    for ax in axes[:, 1:].flat:
+        ax.tick_params(labelleft=False)
     values, at = trace.values[known], trace.points[known]
     best = at[values.argmin()]
     is_log = spans_decades(values)
