@@ -108,6 +108,10 @@ class Composed(Configured, Declaring):
 
         return Prepared(run, executed, self._alone(), self._needs_thread())
 
+    def _maximizes(self, settings: dict[str, Any]) -> bool:
+        """Return whether the settings of a run say that the objective is maximized."""
+        return bool(self._effective_settings(settings).get("maximize"))
+
     def _scale(self, settings: dict[str, Any]) -> Any:
         """Return the scale that the settings of a run ask for."""
         return self._effective_settings(settings).get("scale")

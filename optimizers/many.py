@@ -12,7 +12,7 @@ from optimizers.journal.records import encoded
 from optimizers.journal.session import together
 from optimizers.lockstep.many import as_starts, minimize_many
 from optimizers.lockstep.results import OptimizerResults
-from optimizers.options.settings import RunSettings, check_minimizes
+from optimizers.options.settings import RunSettings
 from optimizers.problem.parameters import starts_in
 from optimizers.problem.translated import showing
 from optimizers.profiling import Profiling
@@ -84,6 +84,7 @@ class ManyRuns(Profiling):
         scale = self._scale(given)
         nested = starts_in(X0, scale)
         further = {"constraints": constraints, "hess": hess, "hessp": hessp, "scale": scale}
+        further["maximize"] = self._maximizes(given)
         if nested is None:
             starts = as_starts(X0)
             problem = self._problem(fun, starts[0], jac, bounds, **further)
@@ -94,7 +95,6 @@ class ManyRuns(Profiling):
             starts = np.array([problem.x0, *map(parameters.vector, nested[1:])])
         self._check_settings(given)
         evaluator, effective = self._evaluator(problem.fun, given), self._effective_settings(given)
-        check_minimizes(effective, "minimize_many")
         many = {"function": "minimize_many", "runs": len(starts), "X0": encoded(starts.ravel())}
         journaled = together(self, problem, evaluator, given, effective, many)
         with showing(parameters), journaled as shared:

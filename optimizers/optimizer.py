@@ -19,7 +19,7 @@ from optimizers.evaluation.marks import with_loss
 from optimizers.evaluation.static_helpers import StaticHelpers
 from optimizers.gradients.source import GradientSource, Jacobian
 from optimizers.many import ManyRuns
-from optimizers.options.settings import IN_FLIGHT, RunSettings, check_minimizes
+from optimizers.options.settings import IN_FLIGHT, RunSettings
 from optimizers.problem.translated import shown
 from optimizers.result import OptimizerResult
 from optimizers.run.outcome import Outcome, outcome_of
@@ -125,10 +125,9 @@ class Optimizer(ManyRuns, StaticHelpers):
             ``optimizer_result`` holds the result so far.
         """
         __tracebackhide__ = True
-        further = {"constraints": constraints, "hess": hess, "hessp": hessp}
         given = dict(settings)
-        if self._effective_settings(given).get("maximize"):
-            further["maximize"] = True
+        further = {"constraints": constraints, "hess": hess, "hessp": hessp}
+        further["maximize"] = self._maximizes(given)
         problem, spent = self._scaled(given, (fun, x0, jac, bounds), further)
         prepared = self._prepared(problem, given)
         if spent is not None:
@@ -211,11 +210,10 @@ class Optimizer(ManyRuns, StaticHelpers):
                 f"loss is {loss!r}, which applies to residuals: add residuals=True."
             )
         effective, log = self._effective_settings(settings), None
-        check_minimizes(effective, "A stepper")
         further = {"constraints": constraints, "hess": hess, "hessp": hessp}
-        further["scale"] = effective.get("scale")
+        further.update(scale=effective.get("scale"), maximize=self._maximizes(settings))
         problem = self._problem(fun, x0, derivative, bounds, **further)
-        evaluator = AskingEvaluator(problem.loss)
+        evaluator = AskingEvaluator(problem.loss, problem.sign)
         if effective.get("journal") is None:
             # A repeated run has to draw the same random numbers, and has its own start and bounds.
             seed = effective.get("seed")

@@ -204,7 +204,8 @@ class Profiling(Composed):
             )
         if self._effective_settings(dict(settings)).get("scale") is not None:
             warn_user("scale has no effect on profiles, which begin at a minimum.")
-        problem = self._problem(fun, result.x, jac, bounds, constraints=constraints)
+        further = {"constraints": constraints, "maximize": self._maximizes(dict(settings))}
+        problem = self._problem(fun, result.x, jac, bounds, **further)
         fit = Fit.of(result, problem, level, absolute_sigma)
         if len(fit.covariance) != problem.n:
             raise InvalidInputError(
@@ -239,12 +240,13 @@ class Profiling(Composed):
                 found = ended[member.number] = member.result
                 side, distance = asked[member.number]
                 is_known = found.fun is not None and "error" not in found
-                side.note(distance, found.x, found["fun"] - fit.fun if is_known else np.inf)
+                height = problem.sign * (found["fun"] - fit.fun) if is_known else np.inf
+                side.note(distance, found.x, height)
                 ask(side, side.next())
             found_all = (ended[number] for number in sorted(ended))
             runs = concluded(shared, lockstep, found_all, effective)
         _check_count(runs, result)
-        _warn_of(runs, fit)
+        _warn_of(runs, fit, problem.sign)
         strange = [i for i, both in sides.items() if any(side.is_a_wall for side in both)]
         if strange:
             warn_user(
@@ -253,7 +255,7 @@ class Profiling(Composed):
                 "loss and bounds?"
             )
         interval = np.full((problem.n, 2), np.nan)
-        curves = {i: _curve(i, fit, *both) for i, both in sides.items()}
+        curves = {i: _curve(i, fit, problem.sign, *both) for i, both in sides.items()}
         for i, curve in curves.items():
             interval[i] = curve.low, curve.high
         return Profiles(float(level), curves, interval, runs)
@@ -267,13 +269,13 @@ def _held(problem: Problem, variable: int, start: Array) -> Problem:
     return replace(problem, x0=start, lower=lower, upper=upper)
 
 
-def _curve(variable: int, fit: Fit, below: Side, above: Side) -> Profile:
+def _curve(variable: int, fit: Fit, sign: float, below: Side, above: Side) -> Profile:
     """Return the profile made of both sides."""
     at = fit.x[variable]
     known = [*below.minima()[:0:-1], *above.minima()]
     points, heights = zip(*known, strict=True)
     low, high = at - below.end(), at + above.end()
-    return Profile(variable, np.array(points), fit.fun + np.array(heights), low, high)
+    return Profile(variable, np.array(points), fit.fun + sign * np.array(heights), low, high)
 
 
 def _check_count(runs: OptimizerResults, result: Any) -> None:
@@ -288,14 +290,14 @@ def _check_count(runs: OptimizerResults, result: Any) -> None:
             )
 
 
-def _warn_of(runs: OptimizerResults, fit: Fit) -> None:
-    """Warn if the fit is not the lowest minimum, or profiles may be too high."""
+def _warn_of(runs: OptimizerResults, fit: Fit, sign: float) -> None:
+    """Warn if the fit is not the best minimum, or profiles may be wrong."""
     best, failed = runs.best, sum(not result.success for result in runs)
     if best is not None and best.fun is not None:
-        fall = fit.fun - best.fun
+        fall = sign * (fit.fun - best.fun)
         if fall > _LOWER * fit.rise:
             warn_user(
-                f"A minimum that is lower than the fit by {fall:.3g} was found at "
+                f"A minimum that is better than the fit by {fall:.3g} was found at "
                 f"{best.x.tolist()}: fit again from there, and repeat the profile."
             )
     if failed:

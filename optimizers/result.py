@@ -156,6 +156,8 @@ class OptimizerResult(OptimizeResult, Reported):  # type: ignore[misc]  # SciPy 
         Jacobian is singular; 0 for variables that the bounds fix.
     errors : ndarray of float64, shape (n,)
         The standard errors of the variables: the square root of the diagonal.
+    maximize : bool
+        True where the objective was maximized; only then.
     maxcv : float
         The largest violation of a constraint at ``x``; only where there are constraints. NaN where
         an error ended the run and a constraint raises one at ``x`` too.

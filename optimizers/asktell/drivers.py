@@ -35,8 +35,9 @@ def told(x: Array) -> Any:
 class AskingEvaluator(Evaluator):
     """Asks each block of a wave as a question."""
 
-    def __init__(self, loss: Loss | None = None) -> None:
+    def __init__(self, loss: Loss | None = None, sign: float = 1.0) -> None:
         super().__init__(told)
+        self._sign = sign
         #: How residuals become the value, where the caller tells such; and how many there are.
         self._loss: Loss | None = loss
         self._m: int | None = None
@@ -55,7 +56,7 @@ class AskingEvaluator(Evaluator):
                 continue
             points = block.points.copy()
             asked = AskData(points, points.copy() if block.kind == "both" else None)
-            pending = PendingAsk(asked, self._loss, self._m)
+            pending = PendingAsk(asked, self._loss, self._m, self._sign)
             stop: StopRun | JournalError | None = None
             try:
                 self._ask(pending, block, wave)

@@ -97,11 +97,14 @@ class CheckedTell(NamedTuple):
 class PendingAsk:
     """A question with the answers that have arrived.
 
-    With a ``loss`` these are residuals, ``m`` of them if that is known.
+    With a ``loss`` these are residuals, ``m`` of them if that is known. Values and gradients are
+    told as the user has them, who may maximize: here they are multiplied by ``sign``.
     """
 
-    def __init__(self, ask: AskData, loss: Loss | None = None, m: int | None = None) -> None:
-        self._loss, self.m = loss, m
+    def __init__(
+        self, ask: AskData, loss: Loss | None = None, m: int | None = None, sign: float = 1.0
+    ) -> None:
+        self._loss, self.m, self._sign = loss, m, sign
         assert ask.x_fun is not None
         self.ask = ask
         k, self._n = ask.x_fun.shape
@@ -223,6 +226,7 @@ class PendingAsk:
                 answer = as_answer(data.eval_fun, len(rows), self._n, dtype)
             else:
                 answer = as_values(data.eval_fun, len(rows), dtype)
+            values_of(answer)[:] *= self._sign  # standard errors and residuals have none
             tell = tell._replace(answer=answer, precision=precision_of(data.eval_fun))
         if data.eval_jac is not None:
             self._check_new(rows, self.has_gradient, "eval_jac")
@@ -269,4 +273,5 @@ class PendingAsk:
         rows = [given] if count == 1 and shape != (1, n) else list(given)
         if len(rows) != count:
             raise InvalidInputError(f"eval_jac has shape {shape}, expected ({count}, {n}).")
-        return np.array([as_gradient(row, n, finite=False) for row in rows]).reshape(count, n)
+        gradients = np.array([as_gradient(row, n, finite=False) for row in rows])
+        return self._sign * gradients.reshape(count, n)

@@ -169,21 +169,22 @@ class Stepper:
         best, parameters = self._run.best, self.parameters
         if best is None:
             return None
-        return Best(best.x.copy() if parameters is None else parameters.point(best.x), best.fun)
+        x = best.x.copy() if parameters is None else parameters.point(best.x)
+        return Best(x, self._run.problem.sign * best.fun)
 
     @property
     def state(self) -> OptimizerState:
         """Where the run stands."""
         run, parameters = self._run, self.parameters
-        at = run.memory.iterate or run.best
+        at, sign = run.memory.iterate or run.best, run.problem.sign
         x = (run.problem.x0 if at is None else at.x).copy()
-        jac = None if at is None or at.jac is None else at.jac.copy()
+        jac = None if at is None or at.jac is None else sign * at.jac
         if parameters is not None:
             jac = None if jac is None else parameters.shown_gradient(x, jac)
             x = parameters.point(x)
         return OptimizerState(
             x=x,
-            fun=None if at is None else at.fun,
+            fun=None if at is None else sign * at.fun,
             jac=jac,
             nfev=run.nfev,
             njev=run.budget.njev,
@@ -225,7 +226,7 @@ class Stepper:
         data : TellData or Exception
             The answers; an exception if the evaluation of all that is missing failed. A value may
             be NaN or -inf: then, as for an exception, ``on_failure`` says what happens. +inf is
-            the value of a point that is worse than all others.
+            the value of a point that is worse than all others; with ``maximize``, -inf is.
 
         Raises
         ------

@@ -8,6 +8,7 @@ import numpy as np
 
 from optimizers.cli.codes import CONVERGED
 from optimizers.journal import Recording, load
+from optimizers.journal.header import sign_of
 from optimizers.journal.records import RUN_BITS, Record
 
 #: More variables than these are not all shown in the table.
@@ -29,7 +30,7 @@ def _history(given: argparse.Namespace, out: TextIO) -> int:
 
 def write_table(recording: Recording, file: TextIO) -> None:
     """Write a line for each evaluation, between what the run is and how it ended."""
-    header, result = recording.header, recording.result
+    header, result, sign = recording.header, recording.result, sign_of(recording.header)
     n = header["problem"]["n"]
     named = header.get("many", {}).get("optimizers") or [header["optimizer"]]
     names = ", ".join(named if len(named) == 1 else (f"{i}: {k}" for i, k in enumerate(named)))
@@ -45,7 +46,7 @@ def write_table(recording: Recording, file: TextIO) -> None:
         own = record.seq % 2**RUN_BITS
         number = f"{record.run}:{own}" if "many" in header else f"{own}"
         print(
-            f"{number:>6} {record.kind:<5} {_value(record):>22} {seconds:>9} {who}"
+            f"{number:>6} {record.kind:<5} {_value(record, sign):>22} {seconds:>9} {who}"
             f"{' '.join(x.split())}{late}",
             file=file,
         )
@@ -61,7 +62,7 @@ def write_table(recording: Recording, file: TextIO) -> None:
 
 def write_csv(recording: Recording, file: TextIO) -> None:
     """Write a row for each evaluation; of ``hess`` and ``hessp`` only the point."""
-    n = recording.header["problem"]["n"]
+    n, sign = recording.header["problem"]["n"], sign_of(recording.header)
     has_gradients = any(record.kind in ("jac", "both") for record in recording.records)
     columns = ["seq", "kind", "f", "seconds", "worker", "failure"]
     names = recording.header["problem"].get("names")
@@ -70,15 +71,16 @@ def write_csv(recording: Recording, file: TextIO) -> None:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(columns + gradients * has_gradients)
     for record in recording.records:
-        known = [record.seq, record.kind, record.fun, record.seconds, record.worker, record.failure]
+        fun = None if record.fun is None else sign * record.fun
+        known = [record.seq, record.kind, fun, record.seconds, record.worker, record.failure]
         row = [*known, *record.x[:n].tolist()]
         if has_gradients:
             jac = record.jac if record.kind in ("jac", "both") else None
-            row += [None] * n if jac is None else jac.tolist()
+            row += [None] * n if jac is None else (sign * jac).tolist()
         writer.writerow(row)
 
 
-def _value(record: Record) -> str:
+def _value(record: Record, sign: float) -> str:
     if record.failure is not None:
         return "failed"
-    return "" if record.fun is None else repr(record.fun)
+    return "" if record.fun is None else repr(sign * record.fun)

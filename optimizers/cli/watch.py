@@ -10,6 +10,7 @@ import numpy as np
 from optimizers._shown import number
 from optimizers.errors import MissingExtraError
 from optimizers.journal import Recording, load
+from optimizers.journal.header import sign_of
 
 #: How many of the latest evaluations are shown, and how wide the curve is.
 _SHOWN, _WIDTH = 8, 60
@@ -97,7 +98,9 @@ def _view(recording: Recording) -> Any:
         latest.add_row(*map(Text, (str(i), number(value), f"{seconds:.3g}", worker, shown)))
     many = header.get("many", {}).get("function")
     title = f"{many}: {header['optimizer']}" if many else header["optimizer"]
-    return Panel(Group(facts, Text(_curve(values), style="cyan"), latest), title=Text(title))
+    return Panel(
+        Group(facts, Text(_curve(values, sign_of(header)), style="cyan"), latest), title=Text(title)
+    )
 
 
 def _mean(seconds: Any) -> float | None:
@@ -105,14 +108,14 @@ def _mean(seconds: Any) -> float | None:
     return float(known.mean()) if len(known) else None
 
 
-def _curve(values: Any) -> str:
+def _curve(values: Any, sign: float) -> str:
     """Return the best values so far as a line of bars, logarithmic where that suits."""
     known = values[np.isfinite(values)]
     if not len(known):
         return ""
-    best = np.minimum.accumulate(known)
+    best = sign * np.minimum.accumulate(sign * known)
     best = best[np.linspace(0, len(best) - 1, min(_WIDTH, len(best))).astype(int)]
-    if best.min() > 0 and best.max() > 100 * best.min():
+    if sign > 0 and best.min() > 0 and best.max() > 100 * best.min():
         best = np.log(best)
     span = float(best.max() - best.min()) or math.inf
     levels = ((best - best.min()) / span * (len(_LEVELS) - 1)).round().astype(int)

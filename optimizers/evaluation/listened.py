@@ -35,12 +35,15 @@ class Evaluated(NamedTuple):
     wave : int
         The number of its wave, from 1.
     best : float or None
-        The lowest value so far; None if there is none, or if there are constraints.
+        The lowest value so far, or with ``maximize`` the highest; None if there is none, or if there
+        are constraints.
     began, ended : float
         Start and end in seconds since the run began: as its worker measured them, or as seen by the
         run.
     worker : str
         The process or thread that did it; empty for the run's own.
+    maximize : bool
+        Whether higher values are better.
     """
 
     x: Array
@@ -53,6 +56,7 @@ class Evaluated(NamedTuple):
     began: float
     ended: float
     worker: str
+    maximize: bool = False
 
     def __repr__(self) -> str:
         return short(self)
@@ -157,7 +161,7 @@ class ListenedEvaluator(Evaluator):
         # In the user's sign, who may maximize.
         best = None if best is None else self._sign * best
         times = began - self._began, ended - self._began
-        who = run, nfev, self._waves, best, *times, self.facts.worker
+        who = run, nfev, self._waves, best, *times, self.facts.worker, self._sign < 0
         for listen in self._listeners:
             listen(Evaluated(x, self._sign * value, failure, *who))
 

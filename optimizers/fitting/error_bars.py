@@ -50,11 +50,11 @@ def error_bars(
         error that they have without it, and a warning.
     scale : float, optional
         By how much the objective rises at one standard error: 0.5, the default for an objective
-        that returns a number, for a negative log likelihood; 1.0 for chi squared and for minus
-        twice the log likelihood. Of residuals, 0.5 where they are divided by their standard
-        deviations; by default their scatter tells how large those are, as in a result's
-        ``errors``: ``0.5 * chi2 / dof``. The covariance is ``2 * scale`` times the inverse Hessian.
-        It is what iminuit calls ``errordef``.
+        that returns a number, for a negative log likelihood (or a log likelihood that was
+        maximized: it falls by that); 1.0 for chi squared and for minus twice the log likelihood. Of
+        residuals, 0.5 where they are divided by their standard deviations; by default their scatter
+        tells how large those are, as in a result's ``errors``: ``0.5 * chi2 / dof``. The covariance
+        is ``2 * scale`` times the inverse Hessian. It is what iminuit calls ``errordef``.
     guess : float or array_like of shape (n,), optional
         About how large the standard errors are, better than to a factor of ten.
     both_sides : bool, default True
@@ -95,6 +95,8 @@ def error_bars(
         number(0, np.inf, "()")("scale", scale)
     FLAG("both_sides", both_sides)
     x, known = (result.x, result) if hasattr(result, "x") else (result, {})
+    if known.get("maximize"):
+        settings.setdefault("maximize", True)
     parameters, about = parameters_of(x), as_numbers(known.get("fun"))
     at = np.array(x, dtype=np.float64, ndmin=1) if parameters is None else parameters.x0
     n = at.size
@@ -108,7 +110,8 @@ def error_bars(
         scale, spare = _scale_of(found)
     if "hessian" in found:
         inverse = covariance_of_hessian(found.hessian, found.precision)
-        hessian[np.ix_(free, free)] = found.hessian
+        sign = -1.0 if found.get("maximize") else 1.0
+        hessian[np.ix_(free, free)] = sign * found.hessian
         covariance[np.ix_(free, free)] = 2 * scale * inverse
         _warn_of(found, inverse, scale)
     elif found.stop is not StopReason.FIXED:

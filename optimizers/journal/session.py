@@ -145,8 +145,8 @@ def together(
         if listeners:
             best = (lambda: None) if problem.constraints else None
             inner = shared.evaluator
-            facts, loss = inner.facts, problem.loss
-            hearing = ListenedEvaluator(inner, listeners, lambda: facts.started, loss, best)
+            facts, how = inner.facts, (problem.loss, best, problem.sign)
+            hearing = ListenedEvaluator(inner, listeners, lambda: facts.started, *how)
             shared.evaluator = hearing
         try:
             yield shared

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from optimizers.errors import MissingExtraError
-from optimizers.journal.header import bounds_of
+from optimizers.journal.header import bounds_of, sign_of
 from optimizers.journal.records import Record
 
 
@@ -17,11 +17,11 @@ def study_of(recording: Any, storage: Any, name: str | None) -> Any:
         import optuna
     except ImportError as error:
         raise MissingExtraError("to_optuna needs optuna: pip install optuna.") from error
-    header = recording.header
+    header, sign = recording.header, sign_of(recording.header)
     study = optuna.create_study(
         storage=storage,
         study_name=name or f"{header['optimizer']} {header['created']}",
-        direction="minimize",
+        direction="minimize" if sign > 0 else "maximize",
     )
     study.set_user_attr("stop", recording.result.stop.sentence)
     study.set_user_attr("settings", header["settings"])
@@ -37,7 +37,7 @@ def study_of(recording: Any, storage: Any, name: str | None) -> Any:
                 number=number,
                 trial_id=number,
                 state=states.COMPLETE if is_good else states.FAIL,
-                value=record.fun if is_good else None,
+                value=sign * record.fun if is_good else None,
                 datetime_start=began,
                 datetime_complete=ended,
                 params=dict(zip(spaces, record.x.tolist(), strict=True)),

@@ -28,7 +28,8 @@ class Profile:
     variable : int
         Which variable.
     x : ndarray of float64, shape (k, n)
-        Where the objective is least for each value of that variable, in its order.
+        Where the objective is least, or with ``maximize`` greatest, for each value of that
+        variable, in its order.
     fun : ndarray of float64, shape (k,)
         The objective there.
     low, high : float

@@ -17,8 +17,9 @@ from optimizers.run.memory import FEASIBLE
 class OptimizerResults(Tabled, list[OptimizerResult]):
     """The results of many runs, in the order of their starts.
 
-    A result of a run that failed has the attribute ``error``: what ended it, or an equal error if
-    that is the one raised.
+    The best value is the lowest; of runs that maximize, the highest. A result of a run
+    that failed has the attribute ``error``: what ended it, or an equal error if that is the one
+    raised.
 
     Parameters
     ----------
@@ -43,7 +44,7 @@ class OptimizerResults(Tabled, list[OptimizerResult]):
 
     @property
     def best(self) -> OptimizerResult | None:
-        """The result with the lowest value, of those that meet the constraints if any does."""
+        """The result with the best value, of those that meet the constraints if any does."""
         return best_of(self)
 
     @property
@@ -91,7 +92,7 @@ def summary(result: OptimizerResult) -> list[str]:
 
 
 def best_of(results: Iterable[OptimizerResult]) -> OptimizerResult | None:
-    """Return the result with the lowest value, feasible first; None if none has a value."""
+    """Return the result with the best value, feasible first; None if none has a value."""
     valued = [result for result in results if result.fun is not None]
     return min(valued, key=_rank, default=None)
 
@@ -108,7 +109,8 @@ def in_all(results: Sequence[OptimizerResult]) -> OptimizerResult | None:
 def _rank(result: OptimizerResult) -> tuple[float, bool, float]:
     assert result.fun is not None
     violation = max(float(result.get("maxcv", 0.0)), FEASIBLE)
-    return violation, bool(np.isnan(result.fun)), result.fun
+    cost = -result.fun if result.get("maximize") else result.fun
+    return violation, bool(np.isnan(cost)), cost
 
 
 def raise_if_ended(

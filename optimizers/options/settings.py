@@ -1,11 +1,11 @@
 """Settings of a run, each declared once, and the names of their types for type checkers."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, TypedDict
 
-from optimizers.errors import OptionError, UnknownOptionError, nearest_names
+from optimizers.errors import UnknownOptionError, nearest_names
 from optimizers.gradients.source import Jacobian
 from optimizers.journal.journal import Journal, as_journal
 from optimizers.options.table import (
@@ -219,15 +219,6 @@ _ELSEWHERE = {
         ("fun", "x0", "jac", "hess", "hessp"), "it belongs to the problem, minimize(fun, x0, jac)."
     ),
 }
-
-
-def check_minimizes(settings: Mapping[str, Any], what: str) -> None:
-    """Raise an OptionError if settings ask to maximize where only ``minimize`` can."""
-    if settings.get("maximize"):
-        raise OptionError(
-            f"{what} does not take maximize=True, which is for minimize: negate the objective, and "
-            "its gradient."
-        )
 
 
 def check_run_settings(

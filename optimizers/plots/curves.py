@@ -44,7 +44,8 @@ def convergence(
     names : iterable of str, optional
         The names of the runs.
     minimum : float, optional
-        The known minimum: then the distance to it is drawn, on a logarithmic axis.
+        The known minimum, or of runs that maximize the maximum: then the distance to it is drawn,
+        on a logarithmic axis.
     shots : int, optional
         How many shots each evaluation took; required to draw by shots.
     band : bool, optional
@@ -78,41 +79,51 @@ def convergence(
         raise InvalidInputError("by is 'shots': say by shots=... how many an evaluation takes.")
     traces = traces_of(*runs, names=names)
     figure, ax = canvas(ax)
-    offset = 0.0 if minimum is None else minimum
     each = shots if by == "shots" and shots is not None else 1
-    drawn = [_curve(trace, by, each) for trace in traces]
+    drawn = [_curve(trace, by, each, minimum) for trace in traces]
     if band if band is not None else len(drawn) > _LINES:
-        _draw_band(ax, [(x, best - offset) for x, best in drawn])
+        _draw_band(ax, drawn, is_rising=minimum is None and traces[0].sign < 0)
     else:
         for i, (trace, (x, best)) in enumerate(zip(traces, drawn, strict=True)):
             few = "." if len(x) == 1 else None
             label = trace.name if len(traces) > 1 else "best so far"
-            ax.plot(
-                x, best - offset, color=color(i), drawstyle="steps-post", marker=few, label=label
-            )
-            _draw_iterates(ax, trace, x, offset, color(i), has_label=len(traces) == 1)
+            ax.plot(x, best, color=color(i), drawstyle="steps-post", marker=few, label=label)
+            _draw_iterates(ax, trace, x, minimum, color(i), has_label=len(traces) == 1)
         ax.legend(frameon=False)
-    shown = np.concatenate([best - offset for _, best in drawn])
-    if minimum is not None or spans_decades(shown):
+    shown, sign = np.concatenate([best for _, best in drawn]), traces[0].sign
+    if minimum is not None or (sign > 0 and spans_decades(shown)):
         ax.set_yscale("log")
     ax.set_xlabel(_LABELS[by])
-    ax.set_ylabel("f(x)" if minimum is None else "f(x) - minimum")
+    ax.set_ylabel(_label(minimum, sign))
     return figure
 
 
-def _curve(trace: Trace, by: By, shots: int) -> tuple[Array, Array]:
-    """Return what a run is drawn against, and its best values so far."""
+def _label(minimum: float | None, sign: float) -> str:
+    if minimum is None:
+        return "f(x)"
+    return "f(x) - minimum" if sign > 0 else "maximum - f(x)"
+
+
+def _curve(trace: Trace, by: By, shots: int, minimum: float | None) -> tuple[Array, Array]:
+    """Return what a run is drawn against, and its best values so far, or their distances."""
     if not len(trace.values):  # its iterations alone are known
-        return trace.counts.astype(np.float64) * shots, np.fmin.accumulate(trace.iterate_values)
+        best = _above(trace.best_of(trace.iterate_values), minimum, trace.sign)
+        return trace.counts.astype(np.float64) * shots, best
+    best = _above(trace.best, minimum, trace.sign)
     if by == "waves":
-        return trace.waves.astype(np.float64), trace.best
+        return trace.waves.astype(np.float64), best
     if by == "seconds":
-        return np.maximum.accumulate(trace.ended), trace.best
-    return np.arange(1.0, len(trace.values) + 1) * shots, trace.best
+        return np.maximum.accumulate(trace.ended), best
+    return np.arange(1.0, len(trace.values) + 1) * shots, best
+
+
+def _above(values: Array, minimum: float | None, sign: float) -> Array:
+    """Return how far values are from a known minimum; themselves, if there is none."""
+    return values if minimum is None else sign * (values - minimum)
 
 
 def _draw_iterates(
-    ax: Any, trace: Trace, x: Array, offset: float, hue: str, *, has_label: bool
+    ax: Any, trace: Trace, x: Array, minimum: float | None, hue: str, *, has_label: bool
 ) -> None:
     if not (len(trace.counts) and len(trace.values)):
         return
@@ -124,7 +135,7 @@ def _draw_iterates(
         if chosen.any():
             ax.plot(
                 at[chosen],
-                trace.iterate_values[chosen] - offset,
+                _above(trace.iterate_values[chosen], minimum, trace.sign),
                 linestyle="",
                 marker="o",
                 markersize=2 if is_crowded else 3.5,
@@ -135,14 +146,14 @@ def _draw_iterates(
             )
 
 
-def _draw_band(ax: Any, curves: list[tuple[Array, Array]]) -> None:
+def _draw_band(ax: Any, curves: list[tuple[Array, Array]], *, is_rising: bool) -> None:
     grid = np.unique(np.concatenate([x for x, _ in curves]))
     rows = np.array([_held(x, best, grid) for x, best in curves])
     low, middle, high = np.nanquantile(rows, [0.25, 0.5, 0.75], axis=0)
     ax.fill_between(grid, low, high, step="post", color=color(0), alpha=0.25, linewidth=0)
     ax.plot(grid, middle, drawstyle="steps-post", color=color(0), label=f"median of {len(rows)}")
-    lowest = np.nanmin(rows, axis=0)
-    ax.plot(grid, lowest, drawstyle="steps-post", color=QUIET, linewidth=1, label="best of all")
+    best = (np.nanmax if is_rising else np.nanmin)(rows, axis=0)
+    ax.plot(grid, best, drawstyle="steps-post", color=QUIET, linewidth=1, label="best of all")
     ax.legend(frameon=False)
 
 
@@ -162,7 +173,8 @@ def plot_convergence(history: History, ax: Any = None, *, minimum: float | None 
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure by default.
     minimum : float, optional
-        The known minimum: then the distance to it is drawn, on a logarithmic scale.
+        The known minimum, or of a run that maximizes the maximum: then the distance to it is
+        drawn, on a logarithmic scale.
 
     Returns
     -------
@@ -191,9 +203,10 @@ def plot_convergence(history: History, ax: Any = None, *, minimum: float | None 
         raise InvalidInputError(
             "The history is empty: pass it to minimize as callback, and plot it after the run."
         )
-    draw, offset = (ax.plot, 0.0) if minimum is None else (ax.semilogy, minimum)
-    draw(history.nfev, history.fun - offset, marker=".", color=color(0))
-    ax.set_ylabel("f(x)" if minimum is None else "f(x) - minimum")
+    draw = ax.plot if minimum is None else ax.semilogy
+    sign = -1.0 if history.states[0].get("maximize") else 1.0
+    draw(history.nfev, _above(history.fun, minimum, sign), marker=".", color=color(0))
+    ax.set_ylabel(_label(minimum, sign))
     ax.set_xlabel(_LABELS["evaluations"])
     ax.grid(alpha=0.3)
     return ax

@@ -59,7 +59,7 @@ def profile(
     costs = {name: np.full(len(problems), np.inf) for name in runs}
     for row, problem in enumerate(problems):
         traces = {name: traces_of(own[problem])[0] for name, own in runs.items() if problem in own}
-        lowest = min(np.nanmin(trace.values) for trace in traces.values())
+        lowest = min(np.nanmin(trace.costs) for trace in traces.values())
         for name, trace in traces.items():
             costs[name][row] = _cost(trace, lowest, tolerance, by)
     table = np.array(list(costs.values()))
@@ -94,7 +94,7 @@ def profile(
 
 def _cost(trace: Trace, lowest: float, tolerance: float, by: str) -> float:
     """Return what a run took to solve its problem; infinity if it did not."""
-    values: Array = trace.values
+    values: Array = trace.costs
     first = values[np.isfinite(values)][:1]
     limit = lowest + tolerance * (float(first[0]) - lowest) if len(first) else -np.inf
     solved = np.flatnonzero(values <= limit)

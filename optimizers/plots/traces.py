@@ -13,7 +13,7 @@ from optimizers._types import Array
 from optimizers.errors import InvalidInputError
 from optimizers.evaluation.listened import Evaluated
 from optimizers.journal import Record, Recording, load
-from optimizers.journal.header import bounds_of
+from optimizers.journal.header import bounds_of, sign_of
 from optimizers.portfolio.multistart import MultistartResult
 from optimizers.result import OptimizerResult
 from optimizers.run.observers import History
@@ -48,11 +48,22 @@ class Trace:
     result: OptimizerResult | None = None
     header: dict[str, Any] | None = None
     residuals: Array | None = None
+    #: -1 where higher values are better.
+    sign: float = 1.0
+
+    @property
+    def costs(self) -> Array:
+        """The values, of which the lowest are the best, shape (k,)."""
+        return self.sign * self.values
 
     @property
     def best(self) -> Array:
-        """The lowest value so far, shape (k,); NaN before the first."""
-        return np.fmin.accumulate(self.values) if len(self.values) else self.values
+        """The best value so far, shape (k,); NaN before the first."""
+        return self.best_of(self.values)
+
+    def best_of(self, values: Array) -> Array:
+        """Return the best of some values up to each of them."""
+        return self.sign * np.fmin.accumulate(self.sign * values) if len(values) else values
 
     @property
     def names(self) -> list[str]:
@@ -159,7 +170,12 @@ def _trace(name: str, own: list[Evaluated], states: list[OptimizerResult]) -> Tr
         np.array([s.x_flat for s in states], np.float64).reshape(-1, n),
         np.array([math.nan if s.fun is None else s.fun for s in states], np.float64),
         np.array([s.get("is_estimate", False) for s in states], np.bool_),
+        sign=-1.0 if _maximizes(own, states) else 1.0,
     )
+
+
+def _maximizes(own: list[Evaluated], states: list[OptimizerResult]) -> bool:
+    return own[0].maximize if own else bool(states[0].get("maximize"))
 
 
 def _ranks(waves: list[int]) -> NDArray[np.int64]:
@@ -202,9 +218,10 @@ def _recorded(
         ended[i] = free[record.worker] = began[i] + (record.seconds or 0.0)
     has_residuals = any(record.residuals is not None for record in own)
     best = min((r for r in own if r.residuals is not None), key=_value, default=None)
+    sign = sign_of(recording.header)
     return Trace(
         name,
-        np.array([math.nan if r.fun is None else r.fun for r in own], np.float64),
+        sign * np.array([math.nan if r.fun is None else r.fun for r in own], np.float64),
         np.array([r.x for r in own], np.float64).reshape(-1, n),
         waves,
         began,
@@ -218,6 +235,7 @@ def _recorded(
         result,
         recording.header,
         best.residuals if has_residuals and best is not None else None,
+        sign,
     )
 
 

@@ -101,20 +101,23 @@ def slices(
     for ax in axes[:, 1:].flat:
         ax.tick_params(labelleft=False)
     values, at = trace.values[known], trace.points[known]
-    best = at[values.argmin()]
-    is_log = spans_decades(values)
+    costs = trace.costs[known]
+    lowest, best = costs.min(), at[costs.argmin()]
+    is_log = trace.sign > 0 and spans_decades(values)
     # Far above the rest lie the first steps of a search: they would flatten all else.
-    top = np.quantile(values, 0.9) + 1.5 * np.ptp(np.quantile(values, [0.1, 0.9]))
+    top = np.quantile(costs, 0.9) + 1.5 * np.ptp(np.quantile(costs, [0.1, 0.9]))
     for ax, j in zip(axes.flat, chosen, strict=False):
         ax.scatter(at[:, j], values, c=known, cmap="Blues", vmin=-0.6 * len(values), s=12)
         if fun is not None:
             ax.plot(*_line(fun, best, j, at[:, j], points), color=color(1), linewidth=1)
-        ax.plot(best[j], values.min(), marker="*", markersize=11, color=color(1), linestyle="")
+        star = trace.sign * lowest
+        ax.plot(best[j], star, marker="*", markersize=11, color=color(1), linestyle="")
         ax.set_xlabel(called[j])
         if is_log:
             ax.set_yscale("log")
-        elif values.min() < top < values.max():
-            ax.set_ylim(values.min() - 0.05 * (top - values.min()), top)
+        elif lowest < top < costs.max():
+            ends = lowest - 0.05 * (top - lowest), top
+            ax.set_ylim(*sorted(trace.sign * end for end in ends))
     for ax in axes[:, 0]:
         ax.set_ylabel("f(x)")
     for ax in axes.flat[len(chosen) :]:
@@ -146,5 +149,5 @@ def _path(trace: Trace) -> tuple[Array, Array]:
         start = [trace.points[0]] if has_points else []
         first = [1.0] if has_points else []
         return np.array([*first, *trace.counts]), np.array([*start, *trace.iterates])
-    lowest = np.flatnonzero(trace.values <= trace.best)
+    lowest = np.flatnonzero(trace.costs <= trace.sign * trace.best)
     return np.asarray(lowest + 1, np.float64), trace.points[lowest]

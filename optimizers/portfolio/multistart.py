@@ -17,7 +17,6 @@ from optimizers.lockstep.lockstep import LockStep
 from optimizers.lockstep.many import Members, seeds_from
 from optimizers.lockstep.results import OptimizerResults, in_all, raise_if_ended, raise_with
 from optimizers.optimizer import Optimizer
-from optimizers.options.settings import check_minimizes
 from optimizers.options.table import FLAG, number, whole
 from optimizers.problem.bounds import as_bounds
 from optimizers.problem.translated import showing
@@ -36,12 +35,12 @@ _SAMPLERS = {"sobol": "Sobol", "halton": "Halton", "lhs": "LatinHypercube"}
 
 @dataclass(eq=False)
 class Minimum:
-    """A minimum that one or more runs ended in.
+    """A minimum, or with ``maximize`` a maximum, that one or more runs ended in.
 
     Parameters
     ----------
     x : ndarray of float64, shape (n,), or what ``x0`` is
-        The lowest of their ends.
+        The best of their ends.
     fun : float
         The objective there.
     runs : list of int
@@ -61,13 +60,13 @@ class Minimum:
 
 
 class Minima:
-    """The distinct minima among the ends of runs.
+    """The distinct minima among the ends of runs; maxima, where the sign is -1.
 
     An end that is nearer to a minimum than the tolerance, in each variable, is the same.
     """
 
-    def __init__(self, tolerance: Array) -> None:
-        self._tolerance = tolerance
+    def __init__(self, tolerance: Array, sign: float = 1.0) -> None:
+        self._tolerance, self._sign = tolerance, sign
         self._found: list[Minimum] = []
         self._ends = 0
 
@@ -77,7 +76,7 @@ class Minima:
         for known in self._found:
             if (np.abs(known.x - x) <= self._tolerance).all():
                 known.runs.append(run)
-                if fun < known.fun:
+                if self._sign * fun < self._sign * known.fun:
                     known.x, known.fun = x, fun
                 return
         self._found.append(Minimum(x, fun, [run]))
@@ -89,8 +88,8 @@ class Minima:
         return s > w + 2 and w * (s - 1) / (s - w - 2) < w + 0.5
 
     def sorted(self) -> list[Minimum]:
-        """Return the minima, the lowest first."""
-        return sorted(self._found, key=lambda minimum: minimum.fun)
+        """Return the minima, the best first."""
+        return sorted(self._found, key=lambda minimum: self._sign * minimum.fun)
 
 
 @dataclass(eq=False, repr=False)
@@ -100,7 +99,8 @@ class MultistartResult(Tabled):
     Attributes
     ----------
     minima : list of Minimum
-        The distinct minima in which runs ended by themselves, the lowest first.
+        The distinct minima in which runs ended by themselves, the lowest first; with
+        ``maximize`` the maxima, the highest first.
     runs : OptimizerResults
         The results of all runs in the order of their starts; of one that was cut short, its
         result so far.
@@ -116,7 +116,7 @@ class MultistartResult(Tabled):
 
     @property
     def best(self) -> OptimizerResult | None:
-        """The result with the lowest value, of a run that was cut short too."""
+        """The result with the best value, of a run that was cut short too."""
         return self.runs.best
 
     @property
@@ -236,13 +236,13 @@ def multistart(
         )
     optimizer._check_settings(settings)
     effective = optimizer._effective_settings(settings)
-    check_minimizes(effective, "multistart")
     if x0 is None and isinstance(bounds, Mapping):
         x0 = {name: _low(name, pair) for name, pair in bounds.items()}
     if x0 is None:
         lower, upper = _box(bounds)
         x0, bounds = lower, np.column_stack([lower, upper])
-    problem = optimizer._problem(fun, x0, jac, bounds, scale=effective.get("scale"))
+    further = {"scale": effective.get("scale"), "maximize": optimizer._maximizes(settings)}
+    problem = optimizer._problem(fun, x0, jac, bounds, **further)
     parameters = problem.parameters
     if parameters is not None:
         lower, upper = _box(parameters.bounds)
@@ -259,7 +259,7 @@ def multistart(
         timeout = effective.get("timeout")
         shared.bar.expect(budget)
         lockstep = LockStep(shared.evaluator, timeout=timeout, budget=int(budget), slots=int(slots))
-        minima = Minima(tolerance * (upper - lower))
+        minima = Minima(tolerance * (upper - lower), problem.sign)
         ended: dict[int, OptimizerResult] = {}
         members = Members(optimizer._prepared, problems, settings, shared, seeds)
         for member in lockstep.ended(members):

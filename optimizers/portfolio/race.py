@@ -22,7 +22,7 @@ from optimizers.lockstep.many import run_all
 from optimizers.lockstep.member import MemberEvaluator
 from optimizers.lockstep.results import SUMMARY, best_of, summary
 from optimizers.optimizer import Optimizer
-from optimizers.options.settings import check_minimizes
+from optimizers.problem.negated import negated
 from optimizers.problem.parameters import parameters_of
 from optimizers.problem.translated import showing, translated
 from optimizers.result import OptimizerResult
@@ -43,7 +43,7 @@ class RaceResults(Tabled, dict[str, OptimizerResult]):
 
     @property
     def best(self) -> OptimizerResult | None:
-        """The result with the lowest value, of those that meet the constraints if any does."""
+        """The result with the best value, of those that meet the constraints if any does."""
         return best_of(self.values())
 
     @override
@@ -120,7 +120,6 @@ def race(
         fun = vectorized(fun)
     for name, optimizer in named.items():
         _check(name, optimizer)
-        check_minimizes(optimizer._effective_settings(settings), "race")
     parameters = parameters_of(x0, bounds, settings.get("scale"))
     if parameters is not None:
         further = {"constraints": constraints, "hess": hess, "hessp": hessp}
@@ -129,6 +128,9 @@ def race(
         ).values()
     levels = [optimizer._level("residuals") for optimizer in named.values()]
     fun = with_own_loss(fun, is_required=SupportLevel.required in levels)
+    sign = -1.0 if settings.get("maximize") else 1.0
+    if sign < 0:  # once for all, who are to have the same objective
+        fun, jac, hess, hessp = negated(fun, jac, hess, hessp)
     alone = value_alone(fun) if jac is True else fun  # for those that take no gradient
     evaluator = evaluator_by(alone, max_evals_grouped, evaluating)
     problems = []
@@ -138,7 +140,7 @@ def race(
         problem = optimizer._problem(fun, x0, bounds=bounds, constraints=constraints, **given)
         if problem.fun is not fun:
             raise OptionError(f"{name} was made with args: in a race, all have the same objective.")
-        problems.append(replace(problem, parameters=parameters))
+        problems.append(replace(problem, parameters=parameters, sign=sign))
     # The journal is to know the derivatives, if any of them takes them.
     first, most = next(iter(named.values())), max(problems, key=_derivatives)
     many = {"function": "race", "optimizers": {k: described(o) for k, o in named.items()}}
@@ -192,7 +194,7 @@ def _check(name: str, optimizer: Any) -> None:
             "class."
         )
     own = optimizer.settings
-    for setting in (*_EVALUATING, "journal", "progress", "scale"):
+    for setting in (*_EVALUATING, "journal", "progress", "scale", "maximize"):
         if np.any(own.get(setting)):
             raise OptionError(f"{name} was made with {setting}: give it to race, for all.")
     if own.get("max_evals_grouped") not in (None, 1):

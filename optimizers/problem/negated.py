@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from optimizers.errors import InvalidInputError
 from optimizers.evaluation.answers import unpack
-from optimizers.evaluation.marks import marked_like
+from optimizers.evaluation.marks import loss_of, marked_like
 from optimizers.gradients.pennylane import trainable
 
 
@@ -31,6 +32,8 @@ class Negated:
 
 def negated(fun: Any, jac: Any, hess: Any, hessp: Any) -> tuple[Any, Any, Any, Any]:
     """Return the functions of a minimization that maximizes; other arguments are unchanged."""
+    if loss_of(fun) is not None:
+        raise InvalidInputError("maximize=True was given, but residuals can only be minimized.")
     value = Negated(fun, _both if jac is True else _values)
     first, second, product = (
         Negated(given, _numbers) if callable(given) and not isinstance(given, type) else given

@@ -121,10 +121,6 @@ class Problem:
         if loss is not None:
             _is_used(name, "residuals", levels, True)
         if maximize:
-            if loss is not None:
-                raise InvalidInputError(
-                    "maximize=True was given, but residuals can only be minimized."
-                )
             as_derivatives(jac)
             fun, jac, hess, hessp = negated(fun, jac, hess, hessp)
         derivatives = as_derivatives(jac)

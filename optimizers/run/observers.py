@@ -182,7 +182,10 @@ class History:
     def __repr__(self) -> str:
         counts = f"{len(self._states)} iterations, {len(self.evaluations)} evaluations"
         values = [e.fun for e in self.evaluations if e.fun == e.fun]
-        return f"<History of {counts}{f', lowest f(x) = {min(values):.8g}' if values else ''}>"
+        if not values:
+            return f"<History of {counts}>"
+        which, best = ("highest", max) if self.evaluations[-1].maximize else ("lowest", min)
+        return f"<History of {counts}, {which} f(x) = {best(values):.8g}>"
 
     def __call__(self, intermediate_result: OptimizerResult) -> None:
         """Keep this iteration."""

@@ -50,6 +50,7 @@ def result_so_far(
         best=None if best is None else Best(best.x.copy(), problem.sign * best.fun),
         elapsed=budget.elapsed,
         **(_fit(problem, at) if problem.loss is not None else {}),
+        **({"maximize": True} if problem.sign < 0 else {}),
         **({"maxcv": _violation(problem, x, is_broken)} if problem.constraints else {}),
         **extra,
     )
