@@ -1,27 +1,22 @@
 """minimize: SciPy's call for every optimizer, and the choice of a method where none is given."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from typing import Any
 
-import numpy as np
 from typing_extensions import Unpack
 
+from optimizers._choice import Given
 from optimizers._types import ArrayLike, BoundsLike, ConstraintsLike, Objective
 from optimizers.errors import InvalidInputError
-from optimizers.evaluation.marks import loss_of
 from optimizers.gradients.source import Jacobian
 from optimizers.optimizer import Optimizer
 from optimizers.options.configured import as_options, check_agreement
-from optimizers.options.settings import RunSettings
-from optimizers.problem.limits import Limits
-from optimizers.problem.structure import Structure, is_plain
+from optimizers.options.settings import RUN_SETTINGS, RunSettings
 from optimizers.registry import find, plain
 from optimizers.result import OptimizerResult
 from optimizers.scipy.methods import METHODS
 from optimizers.scipy.scipy_optimizer import SciPyOptimizer
 
-#: The number of variables beyond which matrices of n by n numbers are too expensive.
-_LARGE = 1000
 #: SciPy's names of its methods, by their letters.
 _SCIPYS = {plain(name): name for name in METHODS}
 
@@ -55,8 +50,9 @@ def minimize(  # type: ignore[misc]  # callback, a setting of each run, has SciP
     method : str, class, Optimizer or callable, optional
         A name of SciPy's (``"Nelder-Mead"``), with SciPy's meaning of options, counts, codes and
         messages; the name of another optimizer (``"SPSA"``), in any spelling; an optimizer or its
-        class; or a custom method as SciPy documents it. None chooses by what is given: residuals,
-        constraints, noise, bounds, and the number of variables.
+        class; or a custom method as SciPy documents it. None is SciPy's choice by bounds and
+        constraints, unless residuals, ``noise``, ``workers``, ``maxfun`` without a gradient, or
+        the number of variables say otherwise.
     jac, hess, hessp, bounds, constraints
         As in :meth:`Optimizer.minimize`.
     tol : float, optional
@@ -94,11 +90,12 @@ def minimize(  # type: ignore[misc]  # callback, a setting of each run, has SciP
     5
     """
     __tracebackhide__ = True
-    reason = None
+    given, reason = as_options("minimize", options), None
     if method is None:
-        method, reason = _choice(fun, x0, bounds, constraints, settings.get("noise"))
-    optimizer = _optimizer(method)
-    given = as_options(type(optimizer).__name__, options)
+        problem = Given.of(fun, x0, jac, bounds, constraints, settings)
+        optimizer, reason = _chosen(problem, given.keys() | settings.keys())
+    else:
+        optimizer = _optimizer(method)
     others: dict[str, Any] = {**settings, "tol": tol, "callback": callback}
     for name in given.keys() & settings.keys():
         check_agreement("minimize", name, given[name], others[name])
@@ -112,27 +109,15 @@ def minimize(  # type: ignore[misc]  # callback, a setting of each run, has SciP
     return result
 
 
-def _choice(
-    fun: Objective, x0: ArrayLike, bounds: BoundsLike, constraints: ConstraintsLike, noise: Any
-) -> tuple[str, str]:
-    """Return the name of the method for a problem, and why it was chosen."""
-    if not (constraints is None or (isinstance(constraints, list | tuple) and not constraints)):
-        return "SLSQP", "there are constraints"
-    n, is_bounded = np.size(x0), bounds is not None
-    if not is_plain(x0):
-        structure = Structure(x0)
-        n, limits = structure.size, Limits(structure, bounds)
-        is_bounded = bool(np.isfinite([limits.lower, limits.upper]).any())
-    is_large = n > _LARGE
-    if callable(fun) and loss_of(fun) is not None:
-        return "TRF" if is_large else "LM", "the objective returns residuals"
-    if noise:
-        return "NoisyLBFGSB", "the values have noise"
-    if is_bounded:
-        return "L-BFGS-B", "there are bounds"
-    if is_large:
-        return "L-BFGS-B", f"there are more than {_LARGE} variables, and it keeps no matrix of them"
-    return "BFGS", "there are neither bounds nor constraints"
+def _chosen(given: Given, options: Set[str]) -> tuple[Optimizer, str]:
+    """Return the choice, or SciPy's if that alone has all the given options, and the reason."""
+    own = options - {*RUN_SETTINGS}
+    name, reason = given.best
+    optimizer = _optimizer(name)
+    if not all(map(optimizer._is_option, own)):
+        name, reason = given.scipys
+        optimizer = _optimizer(name)
+    return optimizer, reason
 
 
 def _optimizer(method: Any) -> Optimizer:

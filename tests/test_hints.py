@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.optimize import rosen, rosen_der
+from scipy.optimize import rosen, rosen_der, rosen_hess
 
 import optimizers
 from optimizers import (
@@ -10,6 +10,7 @@ from optimizers import (
     SPSA,
     CapabilityError,
     InvalidValueError,
+    OptimizerWarning,
     StopReason,
     UnknownOptionError,
     available,
@@ -84,6 +85,11 @@ def test_who_takes_no_constraints_names_those_that_do(name):
         cls().minimize(rosen, START, jac, constraints={"type": "eq", "fun": sum})
     for able in available(constraints="supported"):
         assert able in str(caught.value)
+
+
+def test_who_ignores_a_hessian_names_those_that_use_it():
+    with pytest.warns(OptimizerWarning, match="NewtonCG, TrustExact, TrustKrylov or TrustConstr"):
+        minimize(rosen, START, jac=rosen_der, hess=rosen_hess)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from optimizers import (
     load,
     minimize,
     residuals,
+    vectorized,
 )
 from optimizers.problems import h2
 
@@ -106,12 +107,63 @@ def misses(x):
         ({"noise": 1e-3, "bounds": [(0, 2)] * 2}, "NoisyLBFGSB", "have noise"),
         ({"noise": 0}, "BFGS", "neither"),
         ({"constraints": [], "bounds": None}, "BFGS", "neither"),
+        ({"workers": map}, "L-BFGS-B", "together"),
+        ({"workers": 1}, "BFGS", "neither"),
+        ({"workers": None}, "BFGS", "neither"),
+        ({"maxfun": 30}, "COBYQA", "no gradient, and maxfun is at most 10"),
+        ({"maxfun": 60}, "L-BFGS-B", "no gradient, and maxfun is at most 20"),
+        ({"maxfun": 61}, "BFGS", "neither"),
+        ({"maxfun": 30, "jac": "3-point"}, "BFGS", "neither"),
+        ({"maxfun": 30, "jac": rosen_der}, "BFGS", "neither"),
+        ({"maxfun": 30, "bounds": [(0, 2)] * 2}, "L-BFGS-B", "there are bounds"),
+        ({"options": {"maxfun": 30}}, "BFGS", "neither"),
     ],
 )
 def test_without_a_method_one_is_chosen_and_the_result_says_why(further, method, reason):
     result = minimize(rosen, START, seed=1, **further)
     assert result.method == method
     assert reason in result.method_reason
+
+
+@pytest.mark.parametrize(
+    ("further", "method"),
+    [
+        ({"options": {"norm": 2}, "workers": map}, "BFGS"),
+        ({"options": {"maxcor": 5}, "workers": map}, "L-BFGS-B"),
+        ({"gtol": 1e-3, "maxfun": 30}, "BFGS"),
+        ({"options": {"hess_inv0": np.eye(2)}, "noise": 1e-3}, "BFGS"),
+    ],
+)
+def test_options_that_a_choice_does_not_have_are_those_of_scipys_choice(further, method):
+    assert minimize(rosen, START, seed=1, **further).method == method
+
+
+def test_a_function_of_many_points_is_minimized_in_few_waves():
+    stacked = vectorized(lambda points: ((points - 1) ** 2).sum(axis=1))
+    assert minimize(stacked, START).method == "L-BFGS-B"
+
+
+def test_gradients_of_circuits_are_taken_to_have_noise():
+    energy = h2(shots=2000, noise_seed=1)
+    result = minimize(energy, energy.x0, jac=ParameterShift(), maxfun=200)
+    assert result.method == "NoisyLBFGSB"
+    assert "circuit" in result.method_reason
+
+
+def test_residuals_with_constraints_have_a_hessian():
+    limit = LinearConstraint([[1, 1]], -np.inf, 1.5)
+    result = minimize(misses, [0.5, 0.5], constraints=limit)
+    assert result.method == "trust-constr"
+    assert result.x.sum() == pytest.approx(1.5, abs=1e-4)
+
+
+def test_a_method_that_marks_its_class_is_an_objective_of_residuals():
+    class Fit:
+        @residuals
+        def __call__(self, x):
+            return x - 1.0
+
+    assert minimize(Fit(), START).method == "LM"
 
 
 def test_residuals_are_fitted():

@@ -197,6 +197,7 @@ LAYERS = [
     {"external"},
     {"steppable", "portfolio"},
     {"registry"},
+    {"_choice"},
     {"describe", "_minimize", "_check_gradient", "algorithms"},
     {"plots", "report", "benchmark"},
     {"cli"},

@@ -35,8 +35,8 @@ class Evaluated(NamedTuple):
     wave : int
         The number of its wave, from 1.
     best : float or None
-        The lowest value so far, or with ``maximize`` the highest; None if there is none, or if there
-        are constraints.
+        The lowest value so far, or with ``maximize`` the highest; None if there is none, or if
+        there are constraints.
     began, ended : float
         Start and end in seconds since the run began: as its worker measured them, or as seen by the
         run.

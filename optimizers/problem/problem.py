@@ -209,7 +209,10 @@ _ARGUMENTS = {"gradient": "jac", "initial_point": "x0", "hessian": "hess or hess
 
 
 #: Which optimizers support what most do not.
-_ABLE = {"constraints": "COBYLA, COBYQA, SLSQP or TrustConstr"}
+_ABLE = {
+    "constraints": "COBYLA, COBYQA, SLSQP or TrustConstr",
+    "hessian": "NewtonCG, TrustExact, TrustKrylov or TrustConstr",
+}
 
 
 def _is_used(name: str, what: str, levels: SupportLevels, is_given: bool) -> bool:
@@ -223,5 +226,6 @@ def _is_used(name: str, what: str, levels: SupportLevels, is_given: bool) -> boo
     if level == SupportLevel.not_supported:
         able = _ABLE.get(what, f"one of available({what}='supported')")
         raise CapabilityError(f"{name} cannot honor {argument}: omit the argument, or use {able}.")
-    warn_user(f"{name} ignores {argument}: the result does not depend on it.")
+    able = f" To have it used, take {_ABLE[what]}." if what in _ABLE else ""
+    warn_user(f"{name} ignores {argument}: the result does not depend on it.{able}")
     return False

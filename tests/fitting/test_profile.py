@@ -161,7 +161,7 @@ def test_a_minimum_that_is_lower_is_told():
 
     fit = LBFGSB().minimize(double, [-1.2, 0.0])
     assert fit.x[0] < 0
-    with pytest.warns(OptimizerWarning, match="lower than the fit by"):
+    with pytest.warns(OptimizerWarning, match="better than the fit by"):
         LBFGSB().profile(double, fit, 0, absolute_sigma=True, level=0.9999999999999)
 
 

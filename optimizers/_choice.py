@@ -1,0 +1,111 @@
+"""The choice of a method where none is named: by what is given of a problem, and of its run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from optimizers.evaluation.marks import is_vectorized, loss_of, with_own_loss
+from optimizers.gradients.source import Jacobian
+from optimizers.options.settings import MAXFUN
+from optimizers.problem.derivatives import as_derivatives, source_of
+from optimizers.problem.limits import Limits
+from optimizers.problem.structure import Structure, is_plain
+
+#: The name of a method, and why it was chosen.
+Choice: TypeAlias = tuple[str, str]
+
+#: From how many variables on matrices of n by n numbers are too large.
+_LARGE = 1000
+# Measured on the 35 problems of Moré, Garbow and Hillstrom and the 53 of Moré and Wild, without a
+# gradient and bounds: how many are solved to 1e-3 of the way, or to 1e-1 on the latter.
+#: Up to so many evaluations for each of n + 1, COBYQA solves the most (42 and 49; L-BFGS-B 41 and
+#: 44, BFGS 24 and 35), and up to so many variables it takes little time of its own.
+_FEW, _SMALL = 10, 20
+#: Up to so many L-BFGS-B does (65 and 52; BFGS 49 and 46); beyond, they are alike.
+_SOME = 20
+
+
+@dataclass(frozen=True)
+class Given:
+    """What is given of a problem and of its run."""
+
+    n: int
+    is_bounded: bool
+    is_constrained: bool
+    has_residuals: bool
+    #: Whether anything says how the gradient is had, and whether that moves variables as angles.
+    has_gradient: bool
+    has_angles: bool
+    noise: Any
+    #: Whether points are evaluated together.
+    is_parallel: bool
+    maxfun: int | None
+
+    @classmethod
+    def of(
+        cls,
+        fun: Any,
+        x0: Any,
+        jac: Jacobian,
+        bounds: Any,
+        constraints: Any,
+        settings: Mapping[str, Any],
+    ) -> "Given":
+        """Return what the arguments of a minimization are."""
+        n, is_bounded = np.size(x0), bounds is not None
+        if not is_plain(x0):
+            structure = Structure(x0)
+            n, limits = structure.size, Limits(structure, bounds)
+            is_bounded = bool(np.isfinite([limits.lower, limits.upper]).any())
+        is_empty = isinstance(constraints, list | tuple) and not constraints
+        derivatives, workers = as_derivatives(jac), settings.get("workers")
+        is_one = isinstance(workers, int) and workers == 1
+        return cls(
+            n=n,
+            is_bounded=is_bounded,
+            is_constrained=not (constraints is None or is_empty),
+            has_residuals=callable(fun) and loss_of(with_own_loss(fun)) is not None,
+            has_gradient=not derivatives.is_default,
+            has_angles=not derivatives.is_given and source_of(derivatives).takes_angles,
+            noise=settings.get("noise"),
+            is_parallel=is_vectorized(fun) or not (workers is None or is_one),
+            maxfun=MAXFUN.checked(settings.get("maxfun")),
+        )
+
+    @property
+    def scipys(self) -> Choice:
+        """What SciPy chooses."""
+        if self.is_constrained:
+            return "SLSQP", "there are constraints"
+        if self.is_bounded:
+            return "L-BFGS-B", "there are bounds"
+        return "BFGS", "there are neither bounds nor constraints"
+
+    @property
+    def best(self) -> Choice:
+        """What is to be chosen, whatever options there are."""
+        if self.has_residuals and self.is_constrained:
+            return "trust-constr", "there are constraints, and the objective returns residuals"
+        if self.has_residuals:
+            return "TRF" if self.n > _LARGE else "LM", "the objective returns residuals"
+        if self.is_constrained:
+            return self.scipys
+        if self.noise:
+            return "NoisyLBFGSB", "the values have noise"
+        if self.has_angles:
+            return "NoisyLBFGSB", "the gradient is that of a circuit, whose values may have noise"
+        if self.is_bounded:
+            return self.scipys
+        if self.n > _LARGE:
+            words = f"there are more than {_LARGE} variables, and it keeps no matrix of them"
+            return "L-BFGS-B", words
+        if self.is_parallel:
+            return "L-BFGS-B", "points are evaluated together, and it takes the fewest waves"
+        each = np.inf if self.has_gradient or self.maxfun is None else self.maxfun / (self.n + 1)
+        if each <= _FEW and self.n <= _SMALL:
+            return "COBYQA", f"there is no gradient, and maxfun is at most {_FEW} (n + 1)"
+        if each <= _SOME:
+            return "L-BFGS-B", f"there is no gradient, and maxfun is at most {_SOME} (n + 1)"
+        return self.scipys
