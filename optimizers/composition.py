@@ -174,10 +174,14 @@ class Composed(Configured, Declaring):
             source.check(problem.n)
         if parameters is not None:
             self._check_structure(problem, source, effective)
+        evaluator = evaluator or self._evaluator(problem.fun, settings)
+        if parameters is not None:  # no value is finer than its point
+            facts = evaluator.facts
+            facts.precision = max(facts.precision, parameters.structure.precision)
         maxfun, target = MAXFUN.checked(effective.get("maxfun")), effective.get("f_target")
         return Run(
             problem,
-            evaluator or self._evaluator(problem.fun, settings),
+            evaluator,
             source,
             maxfun=self._budget(maxfun),
             maxiter=self._iteration_limit(maxfun),

@@ -49,6 +49,10 @@ def as_bounds(bounds: BoundsLike, n: int) -> tuple[Array | None, Array | None]:
                 f"{_COUNT} They have shapes {np.shape(bounds.lb)} and {np.shape(bounds.ub)}, "
                 f"expected one number or {n} each."
             ) from None
+    elif (sides := sides_of(bounds)) is not None:
+        lows, highs = sides
+        lows, highs = -np.inf if lows is None else lows, np.inf if highs is None else highs
+        return as_bounds(Bounds(lows, highs), n)
     else:
         lower, upper = _columns(bounds, n) or _pairs(bounds, n)
     # Few passes: there may be 10^6 variables. NaN fails the comparison too.
@@ -58,6 +62,13 @@ def as_bounds(bounds: BoundsLike, n: int) -> tuple[Array | None, Array | None]:
     if highest == -np.inf and lowest == np.inf:
         return None, None
     return lower, upper
+
+
+def sides_of(bounds: Any) -> tuple[Any, Any] | None:
+    """Return the lower and the upper bounds of an object that has both, such as optimagic's."""
+    if not (hasattr(bounds, "lower") and hasattr(bounds, "upper")) or callable(bounds.lower):
+        return None  # as a string's are
+    return bounds.lower, bounds.upper
 
 
 def _named_error(lower: Array, upper: Array) -> InvalidInputError:
@@ -134,7 +145,8 @@ def _pairs(bounds: Any, n: int) -> tuple[Array, Array]:
             f"bounds is {bounds!r:.200}, expected a list of (low, high) pairs, an (n, 2) array "
             "or scipy.optimize.Bounds."
         ) from None
-    if pairs.shape != (n, 2) and not (n == 0 and pairs.size == 0):
+    is_one = n == 1 and pairs.shape == (2,)  # the pair of the only variable
+    if pairs.shape != (n, 2) and not is_one and not (n == 0 and pairs.size == 0):
         raise InvalidInputError(
             f"{_COUNT} They have shape {pairs.shape}, expected ({n}, 2): one (low, high) pair for "
             "each variable. Pass two vectors as Bounds(lows, highs)."

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from scipy.optimize import Bounds
 
 from optimizers._types import Array, BoundsLike
 from optimizers.errors import CrossedBoundsError, InvalidInputError, warn_user
+from optimizers.problem.bounds import sides_of
 from optimizers.problem.param import Param, is_table
 from optimizers.problem.structure import Leaf, Structure, joined
 
@@ -24,11 +25,11 @@ class Limits:
         self.keep_feasible: Any = False
         # Those in the start.
         self._told = np.zeros(structure.size, dtype=np.bool_)
-        for leaf, given in zip(structure.leaves, structure.given, strict=True):
+        for leaf, given in structure.given:
             if isinstance(given, Param):
                 self._put(leaf, given.lower, given.upper)
             elif is_table(given):
-                self._put(leaf, *(given.get(side) for side in ("lower", "upper")))
+                self._put(leaf, *(_column(given, side) for side in ("lower", "upper")))
         self._told = np.isfinite(self.lower) | np.isfinite(self.upper)
         self._take(bounds)
 
@@ -37,13 +38,35 @@ class Limits:
             whole = Leaf((), self._shape, 0, self._structure.size)
             self._put(whole, bounds.lb, bounds.ub)
             self.keep_feasible = np.ravel(np.broadcast_to(bounds.keep_feasible, self._shape))
-        elif isinstance(bounds, Mapping) or not hasattr(bounds, "upper"):
+        elif (sides := sides_of(bounds)) is not None:
+            self._side("lower", "", sides[0])
+            self._side("upper", "", sides[1])
+        else:
             self._set("", bounds)
-        else:  # such as optimagic's
-            for side, array in ((bounds.lower, self.lower), (bounds.upper, self.upper)):
-                if side is not None:
-                    self._check_new(slice(None))
-                    array[:] = self._structure.values(side, "bounds")
+
+    def _side(self, side: Literal["lower", "upper"], name: str, given: Any) -> None:
+        """Take the bounds on one side of a part of the structure; what is left out has none."""
+        if given is None:
+            return
+        if isinstance(given, Mapping):
+            for key, inner in given.items():
+                self._side(side, joined(name, key), inner)
+            return
+        leaf, array = self._leaf(name), getattr(self, side)
+        if leaf is None and not name:
+            self._check_new(slice(None))
+            array[:] = self._structure.values(given, f"{side} bounds")
+            return
+        for inside in self._inside(name) if leaf is None else [leaf]:
+            self._check_new(inside.where)
+            try:
+                numbers = np.asarray(given, dtype=np.float64)
+                array[inside.where] = np.broadcast_to(numbers, inside.shape).reshape(-1)
+            except (TypeError, ValueError):
+                raise InvalidInputError(
+                    f"{side} bounds is {given!r:.200} for {inside.name}, expected numbers in the "
+                    "structure of x0."
+                ) from None
 
     def follow(self, sources: NDArray[np.intp]) -> None:
         """Apply the bounds of variables to those that they are tied to."""
@@ -164,6 +187,14 @@ class Limits:
             f"bounds is {given!r:.200}{where}, expected the structure of x0 with a pair (low, "
             "high) for each number or array, or a dict from names to pairs."
         )
+
+
+def _column(table: Any, side: str) -> Any:
+    """Return the bounds in a table, by the name here or by optimagic's; None if there are none."""
+    names = [name for name in (side, f"{side}_bound") if name in table.columns]
+    if len(names) > 1:
+        raise InvalidInputError(f"x0 is a table with the columns {' and '.join(names)}: give one.")
+    return table[names[0]] if names else None
 
 
 def as_box(lower: Array, upper: Array, keep_feasible: Any) -> Bounds | None:

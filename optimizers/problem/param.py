@@ -77,7 +77,7 @@ def is_table(x: Any) -> bool:
     return True
 
 
-def is_series(x: Any) -> bool:
-    """Return whether something is a pandas Series."""
-    is_pandas = type(x).__module__.partition(".")[0] == "pandas"
-    return is_pandas and hasattr(x, "index") and not hasattr(x, "columns")
+def is_pandas(x: Any) -> bool:
+    """Return whether something is a pandas DataFrame or Series, without importing pandas."""
+    is_known = type(x).__module__.partition(".")[0] == "pandas"
+    return is_table(x) or (is_known and hasattr(x, "index"))

@@ -106,8 +106,8 @@ class Parameters:
 
     @property
     def _params(self) -> list[tuple[slice, Param]]:
-        pairs = zip(self.structure.leaves, self.structure.given, strict=True)
-        return [(leaf.where, one) for leaf, one in pairs if isinstance(one, Param)]
+        given = self.structure.given
+        return [(leaf.where, one) for leaf, one in given if isinstance(one, Param)]
 
     def _each(self, name: str, default: float) -> Array:
         """Return an attribute of the Params, for each variable."""

@@ -19,7 +19,7 @@ from optimizers.errors import (
     MissingExtraError,
     nearest_names,
 )
-from optimizers.problem.param import Param, is_series, is_table
+from optimizers.problem.param import Param, is_pandas, is_table
 
 #: The optree namespace in which dataclasses are registered.
 _NAMESPACE = "optimizers"
@@ -42,10 +42,31 @@ def _is_part(x: Any) -> bool:
 
 
 def _ndim(x: Any) -> int:
-    if isinstance(x, Param) or is_table(x):
+    if isinstance(x, Param) or is_pandas(x) or _is_foreign(x):
         return 2
     shape = getattr(x, "shape", None)
     return len(shape) if isinstance(shape, tuple) else 0
+
+
+def _is_foreign(x: Any) -> bool:
+    """Return whether something is an array of another library than NumPy."""
+    return hasattr(x, "new_tensor") or (  # torch
+        hasattr(x, "__array_namespace__") and not isinstance(x, np.ndarray | np.generic)
+    )
+
+
+def _is_vector(x0: Any) -> bool:
+    """Return whether a start is a list of numbers, some of which are Params."""
+    return (
+        isinstance(x0, list | tuple)
+        and not hasattr(x0, "_fields")
+        and any(isinstance(one, Param) for one in x0)
+        and all(map(_is_number, x0))
+    )
+
+
+def _is_number(x: Any) -> bool:
+    return isinstance(x, _NUMBERS) or (isinstance(x, Param) and np.ndim(x.numbers) == 0)
 
 
 def joined(name: str, key: Any) -> str:
@@ -82,6 +103,13 @@ class Leaf:
         return functools.reduce(joined, self.path, "") or "x"
 
     @property
+    def precision(self) -> float:
+        """The relative precision in which the objective gets it."""
+        if self.like is None:
+            return 0.0
+        return float(np.finfo(np.asarray(as_array(self.like)).dtype).eps)
+
+    @property
     def where(self) -> slice:
         """Its place in the vector."""
         return slice(self.start, self.start + self.size)
@@ -90,7 +118,8 @@ class Leaf:
         """Return the name of one of its entries."""
         if self.table is not None:
             label = self.table.index[at]
-            parts = label if isinstance(label, tuple) else (label,)
+            labels = label if isinstance(label, tuple) else (label,)
+            parts = (part.item() if isinstance(part, np.generic) else part for part in labels)
             return functools.reduce(joined, (*self.path, *parts), "")
         if not self.shape:
             return self.name
@@ -119,11 +148,7 @@ class Leaf:
 
     def array(self, part: Any) -> NDArray[Any]:
         """Return the corresponding part of another structure as an array."""
-        if is_table(part):
-            part = part["value"]
-        if isinstance(part, Param):
-            part = part.numbers
-        return np.asarray(as_array(part))
+        return np.asarray(_numbers(part["value"] if is_table(part) else part))
 
 
 class Structure:
@@ -136,18 +161,20 @@ class Structure:
         if type(x0) is dict and not any(map(is_container, x0.values())):
             self._keys = tuple(x0)
             paths, given = [(key,) for key in x0], [*x0.values()]
-        elif not is_container(x0):
+        elif not is_container(x0) or _is_vector(x0):
             paths, given = [tuple[Any, ...]()], [x0]
         else:
             self._spec, paths, given = _by_optree(x0)
-        #: The leaves as the user gave them.
-        self.given = given
         self.leaves: list[Leaf] = []
         self.size = 0
         for path, value in zip(paths, given, strict=True):
             leaf = _leaf(path, value, self.size)
             self.leaves.append(leaf)
             self.size += leaf.size
+        #: What the user gave as leaves, each with its place.
+        self.given = [*zip(self.leaves, given, strict=True)]
+        if _is_vector(x0):
+            self.given = [(Leaf((i,), (), i, is_number=True), one) for i, one in enumerate(x0)]
         self._is_of_numbers = all(leaf.is_number for leaf in self.leaves)
         # For a flat dict of numbers: all of them.
         self._numbers_of: Any = None
@@ -157,6 +184,11 @@ class Structure:
     def __reduce__(self) -> tuple[Any, ...]:
         """Rebuild from the same structure: optree in a worker may not know its classes."""
         return Structure, (self._x0,)
+
+    @property
+    def precision(self) -> float:
+        """The relative precision in which the objective gets points: float32 is coarser."""
+        return max((leaf.precision for leaf in self.leaves), default=0.0)
 
     def name_of(self, at: int | np.integer[Any]) -> str:
         """Return the name of a variable, by its index in the vector."""
@@ -279,18 +311,24 @@ def _is_flat_list(x: Any) -> bool:
 
 
 def _leaf(path: tuple[Any, ...], value: Any, start: int) -> Leaf:
-    """Return the leaf for a user's value."""
-    if is_table(value) or is_series(value):
+    """Return the leaf that a user's value makes."""
+    if is_pandas(value):
         return Leaf(path, (len(value),), start, len(value), table=value)
-    if isinstance(value, Param):
-        value = value.numbers
-    array = as_real(functools.reduce(joined, path, "") or "x0", value, "a number or an array")
-    is_foreign = hasattr(value, "new_tensor") or (
-        hasattr(value, "__array_namespace__") and not isinstance(value, np.ndarray | np.generic)
-    )
-    is_number = array.ndim == 0 and not is_foreign
-    like = value if is_foreign else None
+    name = functools.reduce(joined, path, "") or "x0"
+    array = as_real(name, _numbers(value), "a number or an array")
+    own = value.numbers if isinstance(value, Param) else value
+    like = own if _is_foreign(own) else None
+    if like is not None and array.dtype.kind != "f":  # whole numbers would stay such
+        like = like * 1.0
+    is_number = array.ndim == 0 and like is None
     return Leaf(path, array.shape, start, array.size, is_number, like=like)
+
+
+def _numbers(value: Any) -> Any:
+    """Return a leaf, or what stands in its place, as an array or what makes one."""
+    if _is_vector(value):
+        return [_numbers(one) for one in value]
+    return as_array(value.numbers if isinstance(value, Param) else value)
 
 
 def is_container(x: Any) -> bool:
