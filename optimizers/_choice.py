@@ -10,8 +10,9 @@ from optimizers.evaluation.marks import is_vectorized, loss_of, with_own_loss
 from optimizers.gradients.source import Jacobian
 from optimizers.options.settings import MAXFUN
 from optimizers.problem.derivatives import as_derivatives, source_of
+from optimizers.problem.leaf import is_plain
 from optimizers.problem.limits import Limits
-from optimizers.problem.structure import Structure, is_plain
+from optimizers.problem.structure import Structure
 
 #: The name of a method, and why it was chosen.
 Choice: TypeAlias = tuple[str, str]

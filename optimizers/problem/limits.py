@@ -11,8 +11,9 @@ from scipy.optimize import Bounds
 from optimizers._types import Array, BoundsLike
 from optimizers.errors import CrossedBoundsError, InvalidInputError, warn_user
 from optimizers.problem.bounds import sides_of
+from optimizers.problem.leaf import Leaf, joined
 from optimizers.problem.param import Param, is_table
-from optimizers.problem.structure import Leaf, Structure, joined
+from optimizers.problem.structure import Structure
 
 
 class Limits:

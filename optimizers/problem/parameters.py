@@ -13,10 +13,11 @@ from scipy.sparse.linalg import LinearOperator, aslinearoperator
 from optimizers._types import Array, BoundsLike
 from optimizers.errors import CapabilityError, InvalidInputError, InvalidValueError, OptionError
 from optimizers.problem.bounds import as_start
+from optimizers.problem.leaf import is_plain
 from optimizers.problem.limits import Limits, as_box
 from optimizers.problem.param import Param
 from optimizers.problem.stretch import Stretch, as_transform
-from optimizers.problem.structure import Names, Structure, flat_group, is_plain
+from optimizers.problem.structure import Names, Structure, flat_group
 from optimizers.result import Best, OptimizerResult
 
 #: What ``scale`` may be besides numbers.

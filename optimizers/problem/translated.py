@@ -14,8 +14,8 @@ from optimizers.errors import CapabilityError
 from optimizers.evaluation.answers import unpack
 from optimizers.evaluation.marks import marked_like
 from optimizers.gradients.pennylane import trainable
+from optimizers.problem.leaf import as_array
 from optimizers.problem.parameters import Parameters
-from optimizers.problem.structure import as_array
 from optimizers.result import OptimizerResult
 
 T = TypeVar("T")
