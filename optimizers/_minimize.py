@@ -139,11 +139,7 @@ def _optimizer(method: Any) -> Optimizer:
 
 def _name(optimizer: Optimizer) -> str:
     """Return the name of the method in a result: SciPy's, or that of the class."""
-    if type(optimizer) is not SciPyOptimizer:
-        return type(optimizer).__name__
-    method = optimizer.settings["method"]
-    if not isinstance(method, str):
-        return getattr(method, "__name__", type(method).__name__)
-    cls = find(method)
-    assert issubclass(cls, SciPyOptimizer)
-    return cls._method_name
+    method = optimizer.settings.get("method")
+    if type(optimizer) is not SciPyOptimizer or isinstance(method, str):
+        return optimizer._title
+    return getattr(method, "__name__", type(method).__name__)

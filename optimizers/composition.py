@@ -59,7 +59,7 @@ class Composed(Configured, Declaring):
         given = {name: self._options.get(name) for name in ("loss", "f_scale")}
         if any(value is not None for value in given.values()):
             fun = with_options(fun, **given)
-        name, levels = type(self).__name__, self.get_support_level()
+        name, levels = self._title, self.get_support_level()
         return Problem.check(name, levels, fun, x0, self._gradient(jac), bounds, **further)
 
     def _gradient(self, jac: Jacobian) -> Jacobian:
@@ -152,7 +152,7 @@ class Composed(Configured, Declaring):
         """
         self._check_settings(settings)
         self._check_sizes(problem.n)
-        name = f"{type(self).__name__} with {problem.n} variables"
+        name = f"{self._title} with {problem.n} variables"
         advice = "use an optimizer that stores no matrices, such as LBFGSB"
         check_memory(name, self._matrices(problem) * problem.n**2, advice)
         effective = self._effective_settings(settings)
@@ -165,9 +165,7 @@ class Composed(Configured, Declaring):
             noise = None
         takes_noise = self.handles_noise or self._takes_differences(problem)
         if noise is not None and not takes_noise:
-            warn_user(
-                f"{type(self).__name__} uses no finite differences here: noise has no effect."
-            )
+            warn_user(f"{self._title} uses no finite differences here: noise has no effect.")
             noise = None
         source = self._differences(problem)
         if self._takes_differences(problem):
@@ -205,7 +203,7 @@ class Composed(Configured, Declaring):
         self, problem: Problem, source: GradientSource, effective: dict[str, Any]
     ) -> None:
         """Raise a CapabilityError if a run cannot handle variables in this structure."""
-        name, parameters = type(self).__name__, problem.parameters
+        name, parameters = self._title, problem.parameters
         is_by_angles = self.takes_angles or (
             self._takes_differences(problem) and source.takes_angles
         )
@@ -226,7 +224,7 @@ class Composed(Configured, Declaring):
     def _check_settings(self, settings: dict[str, Any]) -> None:
         """Normalize the settings of a run, or raise an error if one cannot be used."""
         form = self._callback_form
-        check_run_settings(type(self).__name__, settings, self._known_options(), form)
+        check_run_settings(self._title, settings, self._known_options(), form)
 
     def _watchers(self) -> tuple[Observer, ...]:
         """Return the observers of a run besides its callback."""
@@ -260,7 +258,7 @@ class Composed(Configured, Declaring):
     def _finished(self, run: Run, result: OptimizerResult) -> None:
         """Inspect a result before it is returned; print it if the option ``disp`` is set."""
         if self._options.get("disp"):
-            print(in_words(type(self).__name__, result))
+            print(in_words(self._title, result))
 
     def _differences(self, problem: Problem) -> GradientSource:
         """Return the gradient source that is used if the user gives no gradient."""

@@ -143,15 +143,38 @@ def words_of(error: BaseException) -> str:
         return type(error).__name__
 
 
-#: What belongs to an objective that returns residuals, and is not an option of an algorithm.
-_OF_RESIDUALS = ("loss", "f_scale")
+#: What is given elsewhere, and is an option of few algorithms or none.
+_ELSEWHERE = {
+    **dict.fromkeys(
+        ("loss", "f_scale"), "It applies to residuals: mark the objective, residuals(fun, {}=...)."
+    ),
+    **dict.fromkeys(
+        ("fixed", "vary"), "Param(value, fixed=True) in x0 fixes a variable; so do equal bounds."
+    ),
+    **dict.fromkeys(("algorithm", "solver"), "minimize(fun, x0, method=...) takes one."),
+    "args": "minimize(fun, x0, args) takes them. As method= of scipy.optimize.minimize, give an "
+    "object, not a class.",
+}
+#: What other libraries call a setting.
+_ALSO_CALLED = {
+    **dict.fromkeys(("rng", "random_state", "random_seed"), "seed"),
+    **dict.fromkeys(("n_jobs", "n_cores", "n_workers", "processes"), "workers"),
+    **dict.fromkeys(("n_trials", "max_evals", "max_nfev", "maxeval", "budget"), "maxfun"),
+    **dict.fromkeys(("verbose", "show_progress"), "progress"),
+    **dict.fromkeys(("storage", "logging"), "journal"),
+    "direction": "maximize",
+    "lr": "learning_rate",
+    "scaling": "scale",
+}
 
 
 def nearest_names(name: str, known: Iterable[str]) -> str:
     """Return a sentence that helps to correct a misspelled name."""
-    names = sorted(known)
-    if name in _OF_RESIDUALS:
-        return f"It applies to residuals: mark the objective, residuals(fun, {name}=...)."
+    names = sorted(set(known))
+    if name in _ELSEWHERE:
+        return _ELSEWHERE[name].format(name)
+    if _ALSO_CALLED.get(name) in names:
+        return f"Did you mean {_ALSO_CALLED[name]!r}?"
     lowered = {candidate.lower(): candidate for candidate in names}
     near = difflib.get_close_matches(name.lower(), lowered, n=1)
     if near:

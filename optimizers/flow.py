@@ -120,7 +120,7 @@ class FlowOptimizer(Optimizer):
         for name in settings:
             if name not in known:
                 nearest = nearest_names(name, (*options, *known))
-                raise UnknownOptionError(f"{type(self).__name__} has no option {name!r}. {nearest}")
+                raise UnknownOptionError(f"{self._title} has no option {name!r}. {nearest}")
         super().__init__(**settings)
         if self._declared:
             self._check_known(options)

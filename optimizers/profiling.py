@@ -192,7 +192,7 @@ class Profiling(Composed):
         whole(1)("points", points)
         if self.get_support_level()["bounds"] < SupportLevel.supported:
             raise CapabilityError(
-                f"{type(self).__name__} does not support bounds, so that it cannot fix a variable: "
+                f"{self._title} does not support bounds, so that it cannot fix a variable: "
                 "use an optimizer that does, such as LM, TRF or LBFGSB."
             )
         is_fit = isinstance(result, OptimizerResult) and result.get("residuals") is not None

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.optimize
 from scipy.optimize import rosen, rosen_der, rosen_hess
 
 import optimizers
@@ -10,6 +11,7 @@ from optimizers import (
     SPSA,
     CapabilityError,
     InvalidValueError,
+    MisplacedBoundsError,
     OptimizerWarning,
     StopReason,
     UnknownOptionError,
@@ -104,3 +106,47 @@ def test_a_class_in_another_spelling_is_suggested_by_python():
     with pytest.raises(AttributeError) as caught:
         _ = optimizers.TrustConst
     assert (caught.value.name, caught.value.obj) == ("TrustConst", optimizers)
+
+
+@pytest.mark.parametrize(
+    ("word", "words"),
+    [
+        ("rng", "Did you mean 'seed'"),
+        ("n_jobs", "Did you mean 'workers'"),
+        ("n_trials", "Did you mean 'maxfun'"),
+        ("verbose", "Did you mean 'progress'"),
+        ("direction", "Did you mean 'maximize'"),
+        ("storage", "Did you mean 'journal'"),
+        ("fixed", r"Param\(value, fixed=True\)"),
+        ("algorithm", r"method="),
+    ],
+)
+@pytest.mark.parametrize(
+    "call",
+    [lambda **kw: minimize(rosen, START, **kw), LBFGSB, SPSA],
+    ids=["minimize", "LBFGSB", "SPSA"],
+)
+def test_the_words_of_other_libraries_are_known(call, word, words):
+    with pytest.raises(UnknownOptionError, match=words):
+        call(**{word: 1})
+
+
+def test_what_is_known_is_listed_once():
+    with pytest.raises(UnknownOptionError) as caught:
+        minimize(rosen, START, quux=1)
+    names = str(caught.value).partition("Known: ")[2].rstrip(".").split(", ")
+    assert len(names) == len(set(names)) > 10
+
+
+def test_scipys_method_is_called_by_its_name():
+    with pytest.raises(CapabilityError, match=r"^L-BFGS-B cannot honor constraints"):
+        minimize(rosen, START, method="l-bfgs-b", constraints={"type": "eq", "fun": sum})
+    with pytest.warns(match="^BFGS ignores hess"):
+        minimize(rosen, START, hess=rosen_hess)
+
+
+@pytest.mark.parametrize("name", sorted(available()))
+def test_a_class_as_scipys_method_is_told_to_be_an_object(name):
+    words = r"As method= of scipy\.optimize\.minimize, give an object"
+    with pytest.raises((MisplacedBoundsError, UnknownOptionError), match=words):
+        scipy.optimize.minimize(rosen, START, method=available()[name])

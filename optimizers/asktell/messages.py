@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizers._shown import short
-from optimizers._types import Array
+from optimizers._types import Array, ArrayLike
 from optimizers.errors import InvalidInputError
 from optimizers.evaluation.answers import (
     as_answer,
@@ -168,7 +168,7 @@ class PendingAsk:
             return np.column_stack([values, errors, self.residuals[rows]])
         return values if self.errors is None else np.column_stack([values, self.errors[rows]])
 
-    def fill(self, data: TellData | Exception) -> CheckedTell:
+    def fill(self, data: TellData | Exception | ArrayLike) -> CheckedTell:
         """Take what is told and return it; if it cannot be used, a named error says why."""
         tell = self._checked(data)
         self.take(tell)
@@ -202,8 +202,8 @@ class PendingAsk:
     def _checked(self, data: Any) -> CheckedTell:
         if isinstance(data, Exception):
             return CheckedTell(np.array(self.missing, dtype=np.intp), failure=data)
-        if not isinstance(data, TellData):
-            raise InvalidInputError(f"data is {data!r}, expected a TellData or an exception.")
+        if not isinstance(data, TellData):  # the values alone
+            data = TellData(data)
         rows, dtype = self._rows(data.rows), self.values.dtype.type
         if data.eval_fun is None and data.eval_jac is None:
             raise InvalidInputError(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from optimizers._shown import short
+from optimizers._types import ArrayLike
 from optimizers.asktell.drivers import SolverDriver
 from optimizers.asktell.messages import AskData, CheckedTell, PendingAsk, TellData
 from optimizers.asktell.replay import Log, Progress, ReplayedObserver
@@ -213,7 +214,7 @@ class Stepper:
         x_jac = None if ask.x_jac is None else [*map(parameters.point, ask.x_jac)]
         return replace(ask, x_fun=[*map(parameters.point, ask.x_fun)], x_jac=x_jac)
 
-    def tell(self, ask: AskData, data: TellData | Exception) -> None:
+    def tell(self, ask: AskData, data: TellData | Exception | ArrayLike) -> None:
         """Answer a question, wholly or in part; parts may come in any order.
 
         What the algorithm makes of the last part, an error included, :attr:`done` and
@@ -223,10 +224,11 @@ class Stepper:
         ----------
         ask : AskData
             The question.
-        data : TellData or Exception
-            The answers; an exception if the evaluation of all that is missing failed. A value may
-            be NaN or -inf: then, as for an exception, ``on_failure`` says what happens. +inf is
-            the value of a point that is worse than all others; with ``maximize``, -inf is.
+        data : TellData, array_like or Exception
+            The answers, or the values alone; an exception if the evaluation of all that is missing
+            failed. A value may be NaN or -inf: then, as for an exception, ``on_failure`` says what
+            happens. +inf is the value of a point that is worse than all others; with ``maximize``,
+            -inf is.
 
         Raises
         ------

@@ -57,7 +57,7 @@ class Driving(ExternalOptimizerInterface):
         ):
             if is_given and optimizer._level(what) < SupportLevel.supported:
                 raise CapabilityError(
-                    f"{type(optimizer).__name__} cannot honor {what}, and {argument} were given: "
+                    f"{optimizer._title} cannot honor {what}, and {argument} were given: "
                     "leave them out, or take a method that does, such as L-BFGS-B for bounds and "
                     "SLSQP for both."
                 )
@@ -152,7 +152,7 @@ def _check_curvature(optimizer: Optimizer, hessp: Any, settings: dict[str, Any])
     is_required = optimizer._level("hessian") == SupportLevel.required
     if is_required and all(derivative is None for derivative in known):
         raise CapabilityError(
-            f"{type(optimizer).__name__} requires second derivatives, and of this loss there are "
+            f"{optimizer._title} requires second derivatives, and of this loss there are "
             "none that are exact: give the interface hess or hessp, or take a method that does "
             "without, such as trust-constr."
         )

@@ -58,10 +58,15 @@ class Configured:
         self._options: dict[str, Any] = {}
         self._run_settings: dict[str, Any] = dict(settings)
         jac = JAC.checked(self._run_settings.pop("jac", None))
-        check_run_settings(type(self).__name__, self._run_settings, (), self._callback_form)
+        check_run_settings(self._title, self._run_settings, (), self._callback_form)
         check_workers(max_evals_grouped, settings.get("workers"))
         if jac is not None:
             self._run_settings["jac"] = jac
+
+    @property
+    def _title(self) -> str:
+        """What messages call it."""
+        return type(self).__name__
 
     @classmethod
     def _gathered(cls, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -130,7 +135,7 @@ class Configured:
         for name in options:
             if name not in known:
                 raise UnknownOptionError(
-                    f"{type(self).__name__} has no option {name!r}. {nearest_names(name, known)}"
+                    f"{self._title} has no option {name!r}. {nearest_names(name, known)}"
                 )
 
     def _checked(self, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -184,7 +189,7 @@ class Configured:
 
     @callback.setter
     def callback(self, callback: Callable[..., Any] | None) -> None:
-        check_run_settings(type(self).__name__, {"callback": callback}, (), self._callback_form)
+        check_run_settings(self._title, {"callback": callback}, (), self._callback_form)
         if callback is None:
             self._run_settings.pop("callback", None)  # as if it had never been set
         else:

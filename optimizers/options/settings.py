@@ -21,21 +21,14 @@ from optimizers.options.table import (
     choice,
     complete,
     limit,
-    refused,
     whole,
 )
 from optimizers.problem.derivatives import as_derivatives
-from optimizers.problem.parameters import SCALES
+from optimizers.problem.parameters import check_scale
 from optimizers.run.observers import as_observer
 from optimizers.run.progress import Progress, check_progress
 
-
-def _test_scale(name: str, value: Any) -> None:
-    if isinstance(value, str) and value not in SCALES:
-        raise refused(name, value, f"one of {SCALES}, or numbers > 0")
-
-
-SCALE = Check("str, float or array_like", _test_scale).or_none
+SCALE = Check("str, float or array_like", check_scale).or_none
 
 #: The settings of a run that every optimizer takes, in its constructor or in ``minimize``.
 SETTINGS = (

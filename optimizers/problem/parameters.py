@@ -26,6 +26,13 @@ SCALES = ("start", "bounds", "gradient")
 _MANY = 10_000
 
 
+def check_scale(name: str, value: Any) -> None:
+    """Raise an OptionError if a scale is neither a name of one nor numbers."""
+    is_known = value in SCALES if isinstance(value, str) else not isinstance(value, bool | np.bool_)
+    if not is_known:
+        raise OptionError(f"{name} is {value!r:.200}, expected one of {SCALES}, or numbers > 0.")
+
+
 @dataclass(frozen=True, eq=False)
 class Sizes:
     """A scale for each searched variable, found by the package."""
@@ -162,6 +169,7 @@ class Parameters:
     def _sizes(self, scale: Any, stretch: Stretch, x: Array, lower: Array, upper: Array) -> Array:
         """Return the divisor of each searched variable."""
         sizes, expected = np.ones(self.n), "finite numbers > 0"
+        check_scale("scale", scale)
         if isinstance(scale, Sizes):
             sizes = scale.numbers
         elif isinstance(scale, str) and scale == "start":

@@ -66,6 +66,8 @@ class AnySettings(SciPySettings, total=False):
 complete(BudgetedSettings, [("Parameters", [*PROBLEM, JAC])])
 complete(AnySettings, [("Parameters", [TOL])])
 
+#: SciPy's names of its methods, by those in lower case.
+_NAMES: dict[str, str] = {}
 _PROBLEM_SETTINGS = tuple(option.name for option in PROBLEM)
 
 
@@ -109,8 +111,8 @@ class SciPyOptimizer(Optimizer):
         max_evals_grouped: int | None = 1,
         **kwargs: Unpack[AnySettings],
     ) -> None:
-        name = type(self).__name__
         self._use(method)
+        name = self._title
         given: dict[str, Any] = dict(kwargs)
         options = as_options(name, options)
         self._check_bounds({**given, **options})
@@ -137,11 +139,18 @@ class SciPyOptimizer(Optimizer):
         super().__init__(max_evals_grouped, **given)
         self.set_options(**options)
 
+    @property
+    @override
+    def _title(self) -> str:
+        is_named = isinstance(self._method, str) and not self._method_name
+        return _NAMES[str(self._method)] if is_named else super()._title
+
     def _check_bounds(self, given: dict[str, Any]) -> None:
         if "bounds" in given:
             raise MisplacedBoundsError(
-                f"{type(self).__name__} was given bounds as an option: they belong to the problem. "
-                "Pass them to minimize(fun, x0, bounds=...)."
+                f"{self._title} was given bounds as an option: they belong to the problem. Pass "
+                "them to minimize(fun, x0, bounds=...). (As method= of scipy.optimize.minimize, "
+                f"give an object, {type(self).__name__}(...), not its class.)"
             )
 
     def _use(self, method: str | Callable[..., Any]) -> None:
@@ -166,6 +175,7 @@ class SciPyOptimizer(Optimizer):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         if "_method_name" in vars(cls):
             info = METHODS[cls._method_name.lower()]
+            _NAMES[cls._method_name.lower()] = cls._method_name
             further = {option.name: option for option in vars(cls).get("_declared", ())}
             cls._declared = tuple({**info.known, **further}.values())
             cls._arguments = (OPTIONS, tolerance(info.tol), *PROBLEM, GROUPED, JAC)
@@ -232,7 +242,7 @@ class SciPyOptimizer(Optimizer):
         if self._info.has_own_scale:
             settings.pop("scale", None)
         options = {k: v for k, v in kwargs.items() if k not in settings}
-        check_run_settings(type(self).__name__, settings)
+        check_run_settings(self._title, settings)
         if self._info.takes_any:
             self._options.update(own(options))
         else:
@@ -252,7 +262,7 @@ class SciPyOptimizer(Optimizer):
         if self._info.callable_hessian and is_given and not callable(hess):
             found = "hessp alone" if hess is None else repr(hess)
             raise CapabilityError(
-                f"{type(self).__name__} requires hess as a function hess(x) -> (n, n), "
+                f"{self._title} requires hess as a function hess(x) -> (n, n), "
                 f"and was given {found}."
             )
         fun, jac, kept["hess"], kept["hessp"] = with_arguments((fun, jac, hess, hessp), args)

@@ -213,7 +213,9 @@ def test_values_and_gradients_may_come_apart():
         (TellData([1j] * 4), InvalidValueError, "complex"),
         (TellData(), InvalidInputError, "Neither"),
         (TellData([1.0] * 4, np.ones((4, 3))), InvalidInputError, "jac=True"),
-        (7.0, InvalidInputError, "expected a TellData"),
+        (None, InvalidInputError, "Neither"),
+        ([1.0, 2.0], InvalidValueError, "2 values.*expected 4 numbers"),
+        ({"fun": 1.0}, InvalidValueError, "expected real numbers"),
     ],
 )
 def test_an_answer_that_cannot_be_used_is_not_taken(data, error, words):
@@ -224,6 +226,13 @@ def test_an_answer_that_cannot_be_used_is_not_taken(data, error, words):
         assert stepper.ask() is ask
         stepper.tell(ask, TellData([rosen(x) for x in ask.x_fun]))
         assert stepper.state.nfev == 4
+
+
+def test_values_may_be_told_alone():
+    stepper = LBFGSB().stepper(X0)
+    for ask in stepper:
+        stepper.tell(ask, [rosen(x) for x in ask.x_fun])
+    same_results(stepper.result(), LBFGSB().minimize(rosen, X0))
 
 
 def test_a_row_is_told_once():

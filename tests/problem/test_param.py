@@ -413,7 +413,8 @@ def test_a_scale_by_the_gradient_is_for_a_single_run_without_a_journal(call):
 @pytest.mark.parametrize(
     ("scale", "bounds", "error", "words"),
     [
-        ("strat", None, OptionError, "scale is 'strat'"),
+        ("strat", None, OptionError, "scale is 'strat', expected one of"),
+        (True, None, OptionError, "scale is True, expected one of"),
         ("bounds", None, InvalidInputError, r"scale of x\[0\] is inf, expected finite bounds"),
         ("bounds", [(0, 1), (0, None)], InvalidInputError, r"scale of x\[1\]"),
         ([1.0, 0.0], None, InvalidInputError, r"scale of x\[1\] is 0.0, expected finite"),

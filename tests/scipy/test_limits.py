@@ -139,7 +139,7 @@ def test_disp_warns_where_scipy_warns(method, capsys):
             run()
         told.append([warning.category for warning in caught])
     assert told[0] == told[1]
-    assert "SciPyOptimizer" in capsys.readouterr().out
+    assert f"{method}: " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("jac", [None, rosen_der])
