@@ -132,7 +132,7 @@ def test_scipys_functions_take_a_series_for_a_vector():
 
 def test_a_table_has_its_bounds_by_optimagics_names_too():
     x0 = table(lower_bound=[0.0, 3.0, -2.0], upper_bound=[1.0, 5.0, np.inf])
-    with pytest.warns(match=r"first x\[1\] = 1.0; it was clipped to them, x\[1\] = 3.0"):
+    with pytest.warns(match=r"first x\[1\] = 1.0; it was clipped to x\[1\] = 3.0"):
         result = minimize(squares, x0)
     assert result.x["value"].to_numpy() == pytest.approx([1.0, 3.0, 2.0])
     with pytest.raises(InvalidInputError, match="lower and lower_bound"):
