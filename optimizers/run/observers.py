@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from optimizers._types import Array
 from optimizers.errors import InvalidInputError, words_of
 from optimizers.evaluation.listened import Evaluated
+from optimizers.problem.structure import Structure
 from optimizers.result import OptimizerResult
 
 #: Sees the state after each iteration; returning True asks the run to stop.
@@ -146,13 +147,20 @@ class Table:
                 f"{'iter':>5} {'evals':>8} {'f(x)':>15} {'|grad|':>10} {'best f(x)':>15}", file=out
             )
             self._has_head = True
-        norm = "-" if state.jac is None else f"{np.max(np.abs(state.jac), initial=0.0):.3e}"
+        norm = "-" if state.jac is None else f"{_largest(state.jac):.3e}"
         best = "-" if state.best is None else f"{state.best.fun:.10g}"
         mark = "~" if state.get("is_estimate") else ""  # of what was not evaluated
         fun = "-" if state.fun is None else f"{mark}{state.fun:.10g}"
         print(
             f"{state.nit:>5} {state.nfev:>8} {fun:>15} {norm:>10} {best:>15}", file=out, flush=True
         )
+
+
+def _largest(gradient: Any) -> float:
+    """Return the largest size of an entry of a gradient, in whatever structure it is."""
+    if not isinstance(gradient, np.ndarray):
+        gradient = Structure(gradient).vector(gradient, "jac")
+    return float(np.max(np.abs(gradient), initial=0.0))
 
 
 class History:

@@ -4,7 +4,7 @@ import io
 import numpy as np
 import pytest
 
-from optimizers import LBFGSB, Best, InvalidInputError, OptimizerResult, StopReason, Table
+from optimizers import LBFGSB, Best, History, InvalidInputError, OptimizerResult, StopReason, Table
 from optimizers.run.observers import as_observer
 
 
@@ -192,6 +192,23 @@ def test_the_table_can_leave_out_iterations():
     for nit in range(1, 8):
         table(state(nit=nit))
     assert [line.split()[0] for line in out.getvalue().splitlines()[1:]] == ["3", "6"]
+
+
+@pytest.mark.parametrize(
+    "x0", [{"a": 3.0, "b": np.ones(2)}, np.ones((2, 2))], ids=["dict", "array"]
+)
+def test_the_table_shows_gradients_in_any_structure(x0):
+    def fun(x):
+        values = np.concatenate([np.ravel(x[k]) for k in x]) if isinstance(x, dict) else x.ravel()
+        return float(values @ values)
+
+    out, history = io.StringIO(), History()
+    LBFGSB().minimize(fun, x0, callback=[Table(file=out), history])
+    (first, *_) = out.getvalue().splitlines()[1:]
+    jac = history.states[0].jac
+    parts = jac.values() if isinstance(jac, dict) else [jac]
+    largest = max(float(np.abs(part).max()) for part in parts)
+    assert first.split()[3] == f"{largest:.3e}"
 
 
 @pytest.mark.parametrize("every", [0, -1])
