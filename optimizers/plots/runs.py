@@ -1,13 +1,15 @@
 """Many runs and many workers: where starts led, and who evaluated what when."""
 
+import operator
 from typing import Any
 
 import numpy as np
 
+from optimizers._types import Array
 from optimizers.errors import InvalidInputError
 from optimizers.plots.figure import QUIET, canvas, color, picture
 from optimizers.plots.traces import Trace, traces_of
-from optimizers.portfolio.multistart import MultistartResult
+from optimizers.portfolio.multistart import Minimum, MultistartResult
 from optimizers.run.observers import History
 
 
@@ -34,8 +36,10 @@ def multistart(found: MultistartResult, *, which: tuple[int, int] = (0, 1), ax: 
     if not found.minima:
         raise InvalidInputError("This multistart found no minimum: there is nothing to draw.")
     figure, ax = canvas(ax)
-    n = len(found.minima[0].x)
+    ends = [_end(found, minimum) for minimum in found.minima]
+    n = ends[0].size
     i, j = which if n > 1 else (0, -1)
+    names = found.runs[0].get("names") or [f"x[{k}]" for k in range(n)]
 
     def place(x: Any, fun: float) -> tuple[float, float]:
         return float(x[i]), float(x[j]) if n > 1 else fun
@@ -47,18 +51,24 @@ def multistart(found: MultistartResult, *, which: tuple[int, int] = (0, 1), ax: 
         hue = QUIET if k is None else color(k)
         here = place(x, fun)
         if k is not None:
-            there = place(found.minima[k].x, found.minima[k].fun)
+            there = place(ends[k], found.minima[k].fun)
             ax.plot(*zip(here, there, strict=True), color=hue, alpha=0.25, linewidth=0.8)
         ax.plot(*here, marker="." if k is not None else "x", color=hue, markersize=5, linestyle="")
     for k, minimum in enumerate(found.minima):
         label = f"{minimum.fun:.5g}, {minimum.count} runs" if k < 8 else None
-        at = place(minimum.x, minimum.fun)
+        at = place(ends[k], minimum.fun)
         ax.plot(*at, marker="*", markersize=14, color=color(k), linestyle="", label=label,
                 markeredgecolor="white")  # fmt: skip
-    ax.set_xlabel(f"x[{i}]")
-    ax.set_ylabel(f"x[{j}]" if n > 1 else "f(x)")
+    ax.set_xlabel(names[i])
+    ax.set_ylabel(names[j] if n > 1 else "f(x)")
     ax.legend(frameon=False, title="minima", loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
+
+
+def _end(found: MultistartResult, minimum: Minimum) -> Array:
+    """Return a minimum as a vector, of whatever structure its variables are."""
+    ends = [run for run in found.runs if run.get("run") in minimum.runs]
+    return min(ends, key=operator.attrgetter("fun")).x_flat
 
 
 def _starts(found: MultistartResult) -> dict[int, tuple[Any, float]]:

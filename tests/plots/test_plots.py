@@ -16,6 +16,7 @@ from optimizers import (
     History,
     InvalidInputError,
     MissingExtraError,
+    Param,
     Progress,
     load,
     multistart,
@@ -212,6 +213,27 @@ def test_a_multistart_shows_its_starts_and_minima():
     assert [s.get_xydata()[0].tolist() for s in stars] == [m.x.tolist() for m in found.minima]
     dots = [line for line in lines(figure) if line.get_marker() in (".", "x")]
     assert len(dots) == len({e.run for e in history.evaluations})
+
+
+def test_a_multistart_of_named_variables_has_their_names():
+    pytest.importorskip("matplotlib", reason="needs the extra: plot")
+    found = multistart(
+        lambda p: (p["a"] ** 2 - 1) ** 2 + (np.log(p["b"]) ** 2 - 1) ** 2,
+        None,
+        budget=600,
+        x0={
+            "a": Param(0.0, -2, 2),
+            "fixed": Param(1.0, fixed=True),
+            "b": Param(1.0, 0.1, 9, transform="log"),
+        },
+        seed=1,
+        callback=History(),
+    )
+    figure = plots.multistart(found)
+    stars = [line for line in lines(figure) if line.get_marker() == "*"]
+    ends = [[m.x["a"], m.x["b"]] for m in found.minima]
+    np.testing.assert_allclose([s.get_xydata()[0] for s in stars], ends)
+    assert [figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()] == ["a", "b"]
 
 
 def test_the_chart_of_waves_has_a_row_for_each_worker(tmp_path):
