@@ -39,6 +39,14 @@ def test_a_budget_too_small_for_one_gradient_is_said(run):
     assert result.nfev == 1
 
 
+@pytest.mark.parametrize("name", ["SLSQP", "TrustConstr", "ADAM", "LM", "TRF", "DOGBOX", "P_BFGS"])
+def test_every_method_says_that_a_budget_is_too_small_for_one_gradient(name):
+    fun = (lambda x: x - 2) if name in available(residuals="required") else rosen
+    for method in (name, available()[name]):
+        result = minimize(fun, np.ones(100), method=method, maxfun=50)
+        assert "takes 100 points; 49 are left: give jac, or raise maxfun." in result.message
+
+
 def test_a_budget_that_ends_later_says_nothing_of_gradients():
     result = LBFGSB().minimize(rosen, START, maxfun=5)
     assert "differences" not in result.message
@@ -53,12 +61,12 @@ def test_a_gradient_that_was_not_announced_is_named(n, kind, workers):
     def both(x):
         return kind((float(x @ x), 2 * x))
 
-    with ThreadPoolExecutor(1) as pool, pytest.raises(InvalidValueError, match="say jac=True"):
+    with ThreadPoolExecutor(1) as pool, pytest.raises(InvalidValueError, match="pass jac=True"):
         minimize(both, np.ones(n), method="Nelder-Mead", workers=pool if workers else None)
 
 
 def test_a_negative_standard_error_may_be_a_gradient():
-    with pytest.raises(InvalidValueError, match="say jac=True"):
+    with pytest.raises(InvalidValueError, match="pass jac=True"):
         minimize(lambda x: (x[0] ** 2, 2 * x[0]), [-1.0])
 
 

@@ -21,6 +21,7 @@ from optimizers.options.table import Option, choice, expecting, limit, number
 from optimizers.problem.derivatives import Given
 from optimizers.problem.problem import Problem
 from optimizers.result import SUCCESSES, StopReason
+from optimizers.run.budget import StopRun
 from optimizers.run.memory import Evaluation
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
@@ -135,7 +136,12 @@ class LM(FlowOptimizer):
         search = Search(
             site, self.xtol, self.jac_update == "broyden", run.noise, lambda: run.precision > _EPS
         )
-        stop = yield from search.steps(problem.x0, self.maxiter)
+        try:
+            stop = yield from search.steps(problem.x0, self.maxiter)
+        except StopRun as end:
+            if end.reason is StopReason.MAXFUN and is_default and not site.has_jacobian:
+                raise run.budget.too_few(len(probes.moved), run.budget.limit - 1) from None
+            raise
         if stop is StopReason.CONVERGED and problem.derivatives.is_given:
             yield from site.measure(True, [])  # after the last step; for errors to the last digit
         at, noise = site.at, site.probes.noise

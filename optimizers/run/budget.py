@@ -80,6 +80,14 @@ class Budget:
             raise StopRun(StopReason.MAXFUN)
         self.check_clock()
 
+    def too_few(self, probes: int, left: float | None = None) -> StopRun:
+        """Return what ends a run whose budget, all or what is left, does not take a gradient."""
+        return StopRun(
+            StopReason.MAXFUN,
+            f"A gradient by differences takes {probes} points; "
+            f"{self.left if left is None else left:.0f} are left: give jac, or raise maxfun.",
+        )
+
     def check_clock(self) -> None:
         """End the run if its time is up."""
         if self.deadline < math.inf and time.monotonic() > self.deadline:

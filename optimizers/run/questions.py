@@ -133,13 +133,14 @@ class Questions:
         """End the run, whose budget is too small for a gradient at ``x``, with the value there."""
         if self.budget.left and not self.memory.last.is_at(x) and self.memory.lookup(x) is None:
             self.ask([x])
-        advice = ""
-        if plans and not self.budget.ndifferences:  # the first: the run can do nothing
-            advice = (
-                f"A gradient by differences takes {len(plans[0].points)} points; "
-                f"{self.budget.left:.0f} are left: give jac, or raise maxfun."
-            )
-        raise StopRun(StopReason.MAXFUN, advice)
+        if plans:
+            self._check_first(plans[0])
+        raise StopRun(StopReason.MAXFUN)
+
+    def _check_first(self, plan: Plan) -> None:
+        """End a run that can do nothing, as its budget is too small for the first gradient."""
+        if not self.budget.ndifferences and len(plan.points) > self.budget.left:
+            raise self.budget.too_few(len(plan.points))
 
     # From a question to answers.
 
@@ -349,6 +350,7 @@ class Questions:
 
     def _probed(self, plan: Plan, value: float, residuals: Array | None) -> Any:
         """Return the gradient from a wave of probes alone."""
+        self._check_first(plan)
         probes = Block(plan.points)
         self.waves.take([probes], is_first_needed=False)
         return self.mended(plan, value, probed(probes), probes.failures, residuals)
