@@ -152,6 +152,10 @@ _ELSEWHERE = {
         ("fixed", "vary"), "Param(value, fixed=True) in x0 fixes a variable; so do equal bounds."
     ),
     **dict.fromkeys(("algorithm", "solver"), "minimize(fun, x0, method=...) takes one."),
+    **dict.fromkeys(
+        ("diff_step", "rel_step"), "Steps are part of jac: jac=Differences(relative_step=...)."
+    ),
+    **dict.fromkeys(("bound", "bounds"), "minimize(fun, x0, bounds=...) takes them."),
     "args": "minimize(fun, x0, args) takes them. As method= of scipy.optimize.minimize, give an "
     "object, not a class.",
 }
@@ -162,6 +166,7 @@ _ALSO_CALLED = {
     **dict.fromkeys(("n_trials", "max_evals", "max_nfev", "maxeval", "budget"), "maxfun"),
     **dict.fromkeys(("verbose", "show_progress"), "progress"),
     **dict.fromkeys(("storage", "logging"), "journal"),
+    "bound": "bounds",
     "direction": "maximize",
     "lr": "learning_rate",
     "scaling": "scale",
@@ -171,10 +176,10 @@ _ALSO_CALLED = {
 def nearest_names(name: str, known: Iterable[str]) -> str:
     """Return a sentence that helps to correct a misspelled name."""
     names = sorted(set(known))
-    if name in _ELSEWHERE:
-        return _ELSEWHERE[name].format(name)
     if _ALSO_CALLED.get(name) in names:
         return f"Did you mean {_ALSO_CALLED[name]!r}?"
+    if name in _ELSEWHERE:
+        return _ELSEWHERE[name].format(name)
     lowered = {candidate.lower(): candidate for candidate in names}
     near = difflib.get_close_matches(name.lower(), lowered, n=1)
     if near:

@@ -138,6 +138,7 @@ def find(name: str) -> type[Optimizer]:
     if not isinstance(name, str):
         raise InvalidInputError(f"name is {name!r}, expected a string: the name of an optimizer.")
     classes = {plain(key): cls for key, cls in _named().items()}
+    classes.setdefault(plain("Levenberg-Marquardt"), fitting.LM)
     if plain(name) not in classes:
         raise InvalidInputError(
             f"No optimizer is called {name!r}. {nearest_names(name, available())}"

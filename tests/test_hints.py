@@ -8,14 +8,17 @@ from scipy.optimize import rosen, rosen_der, rosen_hess
 import optimizers
 from optimizers import (
     LBFGSB,
+    LM,
     SPSA,
     CapabilityError,
     InvalidValueError,
     MisplacedBoundsError,
     OptimizerWarning,
+    OptionError,
     StopReason,
     UnknownOptionError,
     available,
+    find,
     minimize,
 )
 from optimizers.problems import h2
@@ -108,6 +111,31 @@ def test_who_ignores_a_hessian_names_those_that_use_it():
 def test_arguments_are_suggested_too(typo, meant):
     with pytest.raises(UnknownOptionError, match=f"Did you mean '{meant}'"):
         LBFGSB().minimize(rosen, START, **{typo: None})
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("diff_step", "jac=Differences"),
+        ("max_nfev", "Did you mean 'maxfun'"),
+        ("ftol", "Did you mean 'xtol'"),
+        ("verbose", "Did you mean 'progress'"),
+        ("bound", "minimize.fun, x0, bounds=...."),
+    ],
+)
+def test_lm_knows_what_scipys_fits_call_its_options(name, hint):
+    with pytest.raises(UnknownOptionError, match=hint):
+        LM(**{name: 1})
+
+
+def test_lm_needs_no_scale_by_the_jacobian():
+    with pytest.raises(OptionError, match="LM scales itself"):
+        LM(x_scale="jac")
+
+
+def test_levenberg_marquardt_is_found_by_its_name():
+    assert find("Levenberg-Marquardt") is LM
+    assert minimize(lambda x: x - 1, [3.0], method="levenberg-marquardt").method == "LM"
 
 
 def test_a_class_in_another_spelling_is_suggested_by_python():

@@ -31,7 +31,7 @@ from optimizers.support import SupportLevel, Traits, levels
 _EPS = float(np.finfo(np.float64).eps)
 _SIZES = expecting(
     "float or array_like of shape (n,)",
-    "finite numbers > 0",
+    "finite numbers > 0 (by the Jacobian, LM scales itself)",
     lambda value: bool(((as_numbers(value) > 0) & (as_numbers(value) < np.inf)).all()),
 )
 
