@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from optimizers._arrays import check_memory
 from optimizers._types import Array, ArrayLike, BoundsLike, Objective
+from optimizers._words import in_words
 from optimizers.errors import CapabilityError, warn_user
 from optimizers.evaluation.choose import evaluator_by
 from optimizers.evaluation.evaluator import Evaluator
@@ -24,7 +25,7 @@ from optimizers.problem.derivatives import By, source_of
 from optimizers.problem.parameters import Sizes
 from optimizers.problem.problem import Problem
 from optimizers.problem.translated import Shown, shown
-from optimizers.result import OptimizerResult, StopReason, in_words
+from optimizers.result import OptimizerResult, StopReason
 from optimizers.run.budget import Patience, StopRun
 from optimizers.run.listening import listened
 from optimizers.run.memory import FEASIBLE

@@ -176,7 +176,17 @@ def test_the_package_says_that_it_is_typed():
 # The layers, from the ground up: a module imports from its own row and from those above it in this
 # list. A folder is one name.
 LAYERS = [
-    {"errors", "result", "support", "covariance", "_arrays", "_shown", "_types", "_version"},
+    {
+        "errors",
+        "result",
+        "support",
+        "covariance",
+        "_arrays",
+        "_shown",
+        "_types",
+        "_version",
+        "_words",
+    },
     {"problems"},
     {"gradients"},
     {"evaluation"},

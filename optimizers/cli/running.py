@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
+from optimizers._words import replayed_words
 from optimizers.cli.codes import CONVERGED, STOPPED, is_closed_pipe, show_error
 from optimizers.cli.layout import vector
 from optimizers.cli.parser import program
@@ -14,7 +15,7 @@ from optimizers.cli.reading import UsageError
 from optimizers.journal.journal import as_journal
 from optimizers.optimizer import Optimizer
 from optimizers.plots import check_matplotlib, convergence
-from optimizers.result import OptimizerResult, StopReason, replayed_words
+from optimizers.result import OptimizerResult, StopReason
 from optimizers.run.observers import History, Table
 
 #: What ends a run that can go on from its journal.

@@ -8,9 +8,10 @@ import numpy as np
 from typing_extensions import override
 
 from optimizers._shown import Tabled
+from optimizers._words import replayed_words
 from optimizers.errors import release, show_user_first
 from optimizers.lockstep.lockstep import LockStep
-from optimizers.result import OptimizerResult, replayed_words
+from optimizers.result import OptimizerResult
 from optimizers.run.memory import FEASIBLE
 
 

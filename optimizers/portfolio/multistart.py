@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from optimizers._shown import Tabled, short
 from optimizers._types import Array, BoundsLike, Objective
+from optimizers._words import replayed_words
 from optimizers.errors import InvalidInputError
 from optimizers.gradients.source import Jacobian
 from optimizers.journal.session import together
@@ -20,7 +21,7 @@ from optimizers.optimizer import Optimizer
 from optimizers.options.table import FLAG, number, whole
 from optimizers.problem.bounds import as_bounds
 from optimizers.problem.translated import showing
-from optimizers.result import OptimizerResult, StopReason, replayed_words
+from optimizers.result import OptimizerResult, StopReason
 from optimizers.scipy import LBFGSB
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ import numpy as np
 
 from optimizers._shown import Reported, number, table
 from optimizers._version import __version__
+from optimizers._words import replayed_words
 from optimizers.errors import InvalidInputError, OptimizerError
 from optimizers.journal import Recording, load
 from optimizers.journal.header import start_of
@@ -17,7 +18,7 @@ from optimizers.lockstep.results import best_of, summary
 from optimizers.plots.traces import Trace, traces_of
 from optimizers.portfolio.race import RaceResults
 from optimizers.report.pictures import pictures_of
-from optimizers.result import OptimizerResult, replayed_words
+from optimizers.result import OptimizerResult
 
 #: How many lines a table has, and how many failures are shown.
 _LINES, _FAILURES = 200, 30

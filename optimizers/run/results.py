@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from optimizers._types import Array
+from optimizers._words import replayed_words
 from optimizers.evaluation.answers import own_jacobian
 from optimizers.evaluation.losses import Loss
 from optimizers.problem.derivatives import source_of
 from optimizers.problem.problem import Problem
-from optimizers.result import Best, OptimizerResult, StopReason, replayed_words
+from optimizers.result import Best, OptimizerResult, StopReason
 from optimizers.run.budget import Budget
 from optimizers.run.memory import Evaluation, Memory
 
