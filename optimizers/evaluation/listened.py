@@ -100,11 +100,14 @@ class ListenedEvaluator(Evaluator):
         self._waves += 1
         count, since = self._nfev(), time.monotonic()
         parts = self._inner.answers(wave)
+        # Once: a wave may be answered in as many parts as it has points.
+        runs = {id(block): [*block.runs] for block in wave.blocks if block.is_real}
         self._is_in_wave = True
         try:
             for block, part, answer in parts:
                 if block.is_real:
-                    self._tell_part(block, part, answer, count, since)
+                    told = runs[id(block)][part]
+                    self._tell_part(block, part, answer, told, count, since)
                     count += part.stop - part.start
                     since = time.monotonic()
                 yield block, part, answer
@@ -131,17 +134,23 @@ class ListenedEvaluator(Evaluator):
         return hearing
 
     def _tell_part(
-        self, block: Block, part: slice, answer: Answer, count: int, since: float
+        self,
+        block: Block,
+        part: slice,
+        answer: Answer,
+        runs: Sequence[int],
+        count: int,
+        since: float,
     ) -> None:
         """Report the rows of a part; those of one call are reported one after another."""
-        rows, runs, facts = part.stop - part.start, list(block.runs), self.facts
+        rows, facts = part.stop - part.start, self.facts
         now = time.monotonic()
         seconds = (now - since) / rows if facts.seconds is None else facts.seconds
         for i in range(rows):
             value, failure = self._row(block, answer, i)
             row, ended = part.start + i, now - seconds * (rows - i - 1)
             point = block.points[row].copy()
-            self._tell(point, value, failure, runs[row], count + i + 1, ended - seconds, ended)
+            self._tell(point, value, failure, runs[i], count + i + 1, ended - seconds, ended)
 
     def _tell(
         self,
