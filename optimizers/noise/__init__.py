@@ -1,1 +1,1 @@
-"""What is done about noise: its level, steps that suit it, and runs in stages."""
+"""Noise: its level, suitable steps of differences, and runs in stages."""

@@ -1,4 +1,4 @@
-"""How large the noise in an objective is: difference tables of values along a line.
+"""The level of the noise in an objective: difference tables of values along a line.
 
 Pure functions of arrays: nothing here calls the objective.
 
@@ -21,7 +21,7 @@ _COUNT = 8
 #: Distances between the points of the tables, relative to ``max(1, abs(x))``. The near one is for
 #: noise at each call; noise that is a function of the point may show only in the far one.
 _SPACINGS = (1e-7, 1e-4)
-#: Noise below this part of the values is no more than their rounding.
+#: Noise below this fraction of the values is no more than rounding.
 _ROUNDING = 1e-13
 #: Estimates of three successive orders agree if they are within this factor.
 _AGREEMENT = 4.0
@@ -29,27 +29,27 @@ _AGREEMENT = 4.0
 
 @dataclass(frozen=True)
 class NoiseEstimate:
-    """The standard deviation of the values' noise; or nan, and why the tables do not tell it."""
+    """The standard deviation of the values' noise; or nan, and why the tables do not show it."""
 
     sigma: float
     reason: str = ""
 
     @property
     def is_known(self) -> bool:
-        """Whether the tables tell the noise."""
+        """Whether the tables show the noise."""
         return not self.reason
 
 
 @dataclass(frozen=True)
 class NoisePlan:
-    """Points of two tables, each equally spaced on a line, whose values tell the noise."""
+    """Points of two tables, each equally spaced on a line, whose values show the noise."""
 
     points: Array
 
     def fold(self, values: Array) -> NoiseEstimate:
         """Return the noise, given the values at ``points``, shape (k,).
 
-        The near table's, if it tells more than rounding; else the far one's.
+        That of the near table, if it is more than rounding; otherwise that of the far one.
         """
         if not len(values):
             return NoiseEstimate(math.nan, "the bounds leave no variable free")
@@ -65,7 +65,7 @@ def plan_noise(
 ) -> NoisePlan:
     """Return two tables of points along a random direction from ``x``, inside the bounds.
 
-    A variable moves to the side that has more room; where none may move there are no points.
+    A variable moves to the side that has more room; if none can move there are no points.
     """
     direction = rng.normal(size=x.shape)
     size = np.maximum(1.0, np.abs(x))

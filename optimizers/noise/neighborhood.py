@@ -1,10 +1,10 @@
-"""Whether a point can be told from a minimum through noise: its neighborhood, looked over.
+"""Whether a point can be distinguished from a minimum despite noise: a search of its neighborhood.
 
 First the Hessian by differences; then the values along its eigenvectors, on both sides and as far
-as each variable's own size, and at the Newton point. In units of steps along the axes the noise may
-hide which way a long valley runs: what the values along the eigenvectors tell of their curvature
-gives better units, for a second Hessian and its eigenvectors. Where no value is lower by more than
-noise can explain, no progress can be seen. Pure functions of arrays.
+as each variable's size, and at the Newton point. In units of steps along the axes the noise may
+hide the direction of a long valley: the curvature along the eigenvectors gives better units, for a
+second Hessian and its eigenvectors. If no value is lower by more than noise can explain, no
+progress is visible. Pure functions of arrays.
 """
 
 from dataclasses import dataclass
@@ -14,19 +14,19 @@ import numpy as np
 from optimizers._types import Array
 from optimizers.gradients.stencils import clipped, room
 
-#: How far values are looked at along each direction, relative to the variables' size.
+#: How far the search goes along each direction, relative to the variables' size.
 _REACHES = (1.0, 0.25, 0.0625, 0.015625, 0.00390625)
-#: By how many standard deviations two values differ that differ visibly, many being compared.
+#: By how many standard deviations two of many values must differ to differ visibly.
 VISIBLE = 5.0
 #: The standard deviation of normal values, in units of their median distance from their median.
 _NORMAL = 1.4826
-#: A second difference of so many standard deviations is a good unit.
+#: A step is a good unit if its second difference is this many standard deviations.
 UNIT = 30.0
 
 
 @dataclass(frozen=True)
 class Neighborhood:
-    """Moves, shape (m, n), and 2 m + m (m - 1) / 2 points that tell the derivatives along them."""
+    """Moves, shape (m, n), and 2 m + m (m - 1) / 2 points for the derivatives along them."""
 
     moves: Array
     points: Array
@@ -47,9 +47,9 @@ class Neighborhood:
 
 
 def neighborhood(x: Array, moves: Array, lower: Array | None, upper: Array | None) -> Neighborhood:
-    """Return the probes that tell gradient and Hessian along some moves from ``x``.
+    """Return the probes for gradient and Hessian along some moves from ``x``.
 
-    Moves are shortened where the bounds are too near, and left out where they leave no room.
+    Moves are shortened where the bounds are too close, and omitted where they leave no room.
     """
     space = np.minimum(*room(x, lower, upper)) / 2
     sizes = np.abs(moves)
@@ -62,37 +62,37 @@ def neighborhood(x: Array, moves: Array, lower: Array | None, upper: Array | Non
 
 
 def neighborhood_size(n: int) -> int:
-    """Return how many points a neighborhood and its continuation take, at most."""
+    """Return the maximum number of points of a neighborhood and its continuation."""
     return 2 * n + n * (n - 1) // 2 + 2 * n * len(_REACHES) + 2
 
 
 @dataclass(frozen=True)
 class Continuation:
-    """Directions, shape (m, n), as long as the variables are large, and points along them."""
+    """Directions, shape (m, n), as long as the size of the variables, and points along them."""
 
     directions: Array
     points: Array
 
     def better(self, f0: float, values: Array, sigma: float) -> int | None:
-        """Return the number of the best point, if it is visibly better than the present one."""
+        """Return the index of the best point, if it is visibly better than the current one."""
         finite = np.where(np.isfinite(values), values, np.inf)
         best = int(np.argmin(finite)) if len(finite) else None
         return None if best is None or finite[best] >= f0 - VISIBLE * sigma else best
 
     def is_flat(self, f0: float, values: Array, sigma: float) -> bool:
-        """Return whether no value differs visibly from most others: nothing is to be seen."""
+        """Return whether no value differs visibly from most others."""
         known = values[np.isfinite(values)]
         if len(known) == 0:
             return True
-        # The present value is the lowest of many by its noise alone. And the noise may be more than
-        # was estimated from a few values: then most are as far from their median as it is large.
+        # The current value is the lowest of many by its noise alone. And the noise may be larger
+        # than the estimate from a few values: then the spread around the median shows it.
         middle = np.median(known)
         away = np.abs(known - middle)
         visible = VISIBLE * max(sigma, _NORMAL * float(np.median(away)))
         return bool((away < visible).all() and middle - f0 < 2 * visible)
 
     def units(self, f0: float, values: Array, sigma: float) -> Array:
-        """Return moves along the directions whose curvature shows well, and no more than that."""
+        """Return moves along the directions that are just long enough to show the curvature."""
         m = len(self.directions)
         sides = values[: 2 * m * len(_REACHES)].reshape(m, len(_REACHES), 2)
         bent = np.abs(sides.sum(axis=2) - 2 * f0).T
@@ -110,7 +110,7 @@ def continuation(
 ) -> Continuation:
     """Return the points whose values show whether there is progress to be made.
 
-    Both sides of each eigenvector and of each variable not looked over; two of the Newton step.
+    Both sides of each eigenvector and of each variable not yet covered; two for the Newton step.
     """
     size = np.maximum(1.0, np.abs(x))
     curvatures, vectors = np.linalg.eigh(hessian)
@@ -125,7 +125,7 @@ def continuation(
     reaches = np.outer(_REACHES, (1.0, -1.0)).ravel()
     moves = (directions[:, np.newaxis] * reaches[:, np.newaxis]).reshape(-1, x.size)
     if len(looked.moves):
-        # A saddle point is left along its negative curvature as if it were positive.
+        # At a saddle point, negative curvature is treated as if it were positive.
         sizes = np.abs(curvatures)
         inverse = 1 / np.maximum(sizes, 1e-12 * sizes.max() + 1e-300)
         newton: Array = -(vectors @ (inverse * (vectors.T @ gradient))) @ looked.moves
@@ -135,7 +135,7 @@ def continuation(
 
 
 def units(steps: Array, bent: Array, sigma: float) -> Array:
-    """Return for each direction the shortest step whose second difference shows, or the longest.
+    """Return for each direction the shortest step with a visible second difference, or the longest.
 
     ``steps`` and the sizes of their second differences, ``bent``, have shape (k, m), longest first.
     """

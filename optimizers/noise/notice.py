@@ -1,8 +1,7 @@
-"""Noise that nobody spoke of, and values that do not change, are noticed where a run ends.
+"""Undeclared noise, and values that do not change, are detected where a run ends.
 
-An end where the objective is still steep, for all that the run has seen of it, is evaluated a
-second time: where another value comes of it, no convergence test is borne out. At an end where all
-differences are exactly zero, wider ones decide.
+An end where the objective still looks steep is evaluated a second time: if the value differs, no
+convergence test is reliable. At an end where all differences are exactly zero, wider ones decide.
 """
 
 from collections.abc import Sequence
@@ -21,60 +20,61 @@ from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 from optimizers.run.solve import SAME, Solve
 
-#: An end is steep if its slope, over the size of the variables, makes this part of what the values
-#: differ by, of which wild steps do not count;
+#: An end is steep if its slope, over the size of the variables, is this fraction of the range of
+#: the values, without wild steps;
 _STEEP = 0.02
-#: where it is not had by differences, if the slope to the nearest point does;
+#: if it is not from differences, if the slope to the nearest point is;
 _STEEPER = 3.0
-#: and if it makes this part of max(1, abs(f)).
+#: and if it is this fraction of max(1, abs(f)).
 _STATIONARY = 1e-4
-#: Two values at a point that differ by less than this part of them are one, but for rounding.
+#: Two values at a point that differ by less than this fraction are equal up to rounding.
 _ROUNDING = 1e-10
-#: How often the end is evaluated again, and a step tells: counts of shots may agree by chance.
+#: How often the end is evaluated again, and a step is tried: counts of shots may agree by chance.
 _AGAIN = 2
-#: Where no step led down, none by much, or only a short one was left.
+#: Reasons to stop where no step led down, none by much, or only a short one was left.
 _STALLS = (StopReason.NO_PROGRESS, StopReason.FUN, StopReason.STEP)
-#: A fall of less than this part of max(1, abs(f)) is none.
+#: A fall of less than this fraction of max(1, abs(f)) does not count.
 _STILL = 1e-8
-#: A gradient of a success is plainly no small one if it is more than this part of max(1, abs(f)).
+#: A gradient at a success is clearly not small if it is more than this fraction of max(1, abs(f)).
 _PLAIN = 0.5
 _FAILURES = (StopReason.NO_PROGRESS, StopReason.NOISE, StopReason.MAXFUN, StopReason.OTHER)
-#: Differences of more than so many times max(1, abs(f)) are those of wild steps.
+#: Differences of more than this many times max(1, abs(f)) come from wild steps.
 _WILD = 10.0
-#: An end is high if it is above the best point by more than this part of max(1, abs(f)).
+#: An end is high if it is above the best point by more than this fraction of max(1, abs(f)).
 _ABOVE = 0.01
-#: A slope, also one that rounding hides in a difference of zero, matters if it is larger.
+#: A slope matters if it is larger than this; so does one that rounding hides in a zero difference.
 _HIDDEN = 1e-5
 #: Wider steps than those of differences, relative to max(1, abs(x)).
 _WIDER = (1e-4, 1e-3, 1e-2, 1e-1, 0.3)
-#: How far beside an end, of the size of the variables, a fall belies it; at least so many times as
-#: far as the nearest point that was asked, but no farther than that;
+#: Within what distance, relative to the size of the variables, a lower value contradicts an end; at
+#: least this many times the distance of the nearest evaluated point, up to a limit;
 _NEAR, _TIMES, _FAR = 1e-3, 10.0, 0.1
-#: and if it is more than this part of what the slope says.
+#: and if it is more than this fraction of what the slope predicts.
 _EXPECTED = 0.5
 _ADVICE = (
-    "No end can be told from a minimum by such values alone: give noise='estimate', or take "
-    "NoisyLBFGSB, SPSA or NFT, which are made for noise, or LM for residuals; noise=0 says that "
+    "Such values do not show whether the end is a minimum: pass noise='estimate', or use "
+    "NoisyLBFGSB, SPSA or NFT, which are made for noise, or LM for residuals; noise=0 means that "
     "there is none."
 )
 _WITHIN = (
-    "The values do not change within the step of the differences or of the algorithm, and fall "
-    "beside it: give noise=, their standard deviation, or wider steps, jac=Differences(step=...)."
+    "The values do not change within the step of the differences or of the algorithm, but fall "
+    "outside of it: pass their standard deviation, noise=, or wider steps, "
+    "jac=Differences(step=...)."
 )
 _ABOVE_START = (
     "The end is above the start: the gradient is not that of the objective, or steps are too long."
 )
 _FALLING = (
-    "The objective falls along its gradient beside this end: rounding blurs its differences, or "
-    "it is too steep for the first step. Scale it, or give jac or wider steps."
+    "The objective is lower near this end, along its gradient: rounding blurs its differences, or "
+    "it is too steep for the first step. Scale it, or pass jac or wider steps."
 )
 
 
 def noticed(solve: Solve, looks_for_noise: bool) -> Solve:
-    """Return a solve that is not a success where its values do not bear that out.
+    """Return a solve that is a success only if its values confirm that.
 
-    Where noise shows, if it is looked for; where differences are zero for want of resolution; and
-    where values fall along the gradient beside the end.
+    It is a failure if noise is visible (where that is checked), if differences are zero for lack of
+    resolution, or if values fall along the gradient near the end.
     """
 
     def noticing(run: Run) -> Outcome:
@@ -83,21 +83,21 @@ def noticed(solve: Solve, looks_for_noise: bool) -> Solve:
             if looks_for_noise:
                 outcome = _unless_noisy(run, outcome)
             outcome = _with_gradient(run, _unless_falling(run, _unless_flat(run, outcome)))
-            # What is looked at may be better than the end.
+            # A point of the check may be better than the end.
             return _on_best(run, outcome) if outcome.stop is StopReason.NO_PROGRESS else outcome
         except StopRun as stop:
-            if stop.reason in SUCCESSES:  # what is wanted was met beside the end
+            if stop.reason in SUCCESSES:  # the goal was reached near the end
                 raise
-            if stop.reason is StopReason.CALLBACK:  # a wish: the run has ended anyway
+            if stop.reason is StopReason.CALLBACK:  # a request to stop: the run has ended anyway
                 return outcome
-            words = "There was nothing left to look whether its values bear out the end."
+            words = "No budget was left to check whether the values confirm the end."
             return _on_best(run, _failed(outcome, stop.reason, words))
 
     return noticing
 
 
 def _unless_noisy(run: Run, outcome: Outcome) -> Outcome:
-    """Return an outcome as a failure if noise shows, and failures on the best point."""
+    """Return an outcome as a failure if noise is visible, and failures at the best point."""
     known = outcome.known
     doubtful = outcome.success or outcome.stop is StopReason.NO_PROGRESS
     if known is not None and doubtful and (_is_high(run, known) or _is_steep(run, known)):
@@ -110,7 +110,7 @@ def _unless_noisy(run: Run, outcome: Outcome) -> Outcome:
 
 
 def _unless_flat(run: Run, outcome: Outcome) -> Outcome:
-    """Return a success as a failure if wider differences than those that are zero belie it."""
+    """Return a success as a failure if wider differences than those that are zero contradict it."""
     known, problem = outcome.known, run.problem
     if not outcome.success or known is None or problem.derivatives.is_given or problem.is_fixed:
         return outcome
@@ -120,7 +120,7 @@ def _unless_flat(run: Run, outcome: Outcome) -> Outcome:
 
 
 def _unless_falling(run: Run, outcome: Outcome) -> Outcome:
-    """Return a success by a short step, without any, or high up, as a failure if one belies it."""
+    """Return a success by a short or no step, or high up, as a failure if a step leads down."""
     known = outcome.known
     if not outcome.success or known is None or run.problem.constraints or run.problem.is_fixed:
         return outcome
@@ -139,15 +139,15 @@ def _unless_falling(run: Run, outcome: Outcome) -> Outcome:
 
 
 def _with_gradient(run: Run, outcome: Outcome) -> Outcome:
-    """Return an end that stalls on a slope as a failure, with the words, if the slope is wrong."""
+    """Return an end that stalls on a slope as a failure if the gradient is wrong."""
     known = outcome.known
     if known is None or known.jac is None or outcome.stop not in _STALLS:
         return outcome
-    if outcome.success and run.problem.constraints:  # which hold an end on a slope
+    if outcome.success and run.problem.constraints:  # which can keep an end on a slope
         return outcome
     scale = max(1.0, abs(known.fun))
     limit = _STATIONARY * scale
-    if outcome.stop is StopReason.FUN:  # a larger last fall has met a tolerance
+    if outcome.stop is StopReason.FUN:  # a larger last decrease met a tolerance
         last = _nearest(run.memory.recent, known, np.maximum(1.0, np.abs(known.x)))[0]
         if last is not None and abs(last.fun - known.fun) > _STILL * scale:
             return outcome
@@ -172,7 +172,7 @@ def _failed(outcome: Outcome, stop: StopReason, words: str) -> Outcome:
 
 
 def _is_high(run: Run, end: Evaluation) -> bool:
-    """Return whether an end is far above the best point that the run has seen."""
+    """Return whether an end is far above the best point of the run."""
     best = run.best
     if best is None or run.problem.constraints:
         return False
@@ -180,7 +180,7 @@ def _is_high(run: Run, end: Evaluation) -> bool:
 
 
 def _is_steep(run: Run, end: Evaluation) -> bool:
-    """Return whether the slope at the end belies it, for all that the run has seen."""
+    """Return whether the slope at the end contradicts it, given all evaluations of the run."""
     memory, size, scale = run.memory, np.maximum(1.0, np.abs(end.x)), max(1.0, abs(end.fun))
     spread, latest = memory.worst - (end if run.best is None else run.best).fun, None
     if not run.problem.derivatives.is_given:
@@ -196,7 +196,7 @@ def _is_steep(run: Run, end: Evaluation) -> bool:
 
 
 def _next_to(recent: Sequence[Evaluation], end: Evaluation, size: Array) -> float:
-    """Return the slope to the nearest of recent points, less what a known gradient explains."""
+    """Return the slope to the nearest recent point, minus what a known gradient explains."""
     nearest, distance = _nearest(recent, end, size)
     if nearest is None or nearest.is_at(end.x):
         return 0.0
@@ -207,7 +207,7 @@ def _next_to(recent: Sequence[Evaluation], end: Evaluation, size: Array) -> floa
 def _nearest(
     recent: Sequence[Evaluation], end: Evaluation, size: Array
 ) -> tuple[Evaluation | None, float]:
-    """Return the nearest of recent points that is not the end, and how far away it is."""
+    """Return the nearest recent point that is not the end, and its distance."""
     if not recent or not end.x.size:
         return None, 0.0
     aways = np.max(np.abs(np.array([seen.x for seen in recent]) - end.x) / size, axis=1)
@@ -216,16 +216,16 @@ def _nearest(
 
 
 def _may_be_flat(run: Run, end: Evaluation) -> bool:
-    """Return whether differences may be zero since the values do not show how they change."""
+    """Return whether differences may be zero because the values lack resolution."""
     memory, source = run.memory, run.source
     if memory.best is not None and memory.best.fun == memory.worst:
         return run.nfev > run.problem.n  # a value that never changed
-    if end.jac is None:  # nothing but values: how many of the last are the same?
+    if end.jac is None:  # only values: how many of the last are equal?
         same = sum(seen.fun == end.fun for seen in memory.recent)
         return same > max(1, len(memory.recent) // 2)
     if end.jac.any() or not isinstance(source, Differences):
         return False
-    if source.kind == "2-point":  # of which even a minimum leaves something
+    if source.kind == "2-point":  # these are not zero even at a minimum
         return True
     jumps = (seen.jac is not None and _is_steep(run, seen) for seen in memory.recent)
     return _hidden(run, end) > _HIDDEN or any(jumps)
@@ -238,7 +238,7 @@ def _hidden(run: Run, end: Evaluation) -> float:
 
 
 def _difference(run: Run, end: Evaluation) -> float:
-    """Return by how much another value at the end differs; zero where none does."""
+    """Return by how much another value at the end differs; zero if none does."""
     for _ in range(_AGAIN):
         again = run.ask([end.x], penalize=False).found[0]
         difference = 0.0 if again is None else abs(again.fun - end.fun)
@@ -248,10 +248,11 @@ def _difference(run: Run, end: Evaluation) -> float:
 
 
 def _falls_beside(run: Run, end: Evaluation) -> bool:
-    """Return whether values fall beside a point, by the two shortest steps that tell.
+    """Return whether values fall near a point, by the two shortest steps that show a change.
 
-    All variables move together, each by another part of its size and along three directions, so
-    that slopes do not cancel. By a single step, coarse values may rise on all sides by chance.
+    All variables move together, each by a different fraction of its size and along three
+    directions, so that slopes do not cancel. With a single step, coarse values may rise on all
+    sides by chance.
     """
     size, number = np.maximum(1.0, np.abs(end.x)), np.arange(end.x.size)
     move = (1 - 0.5 * np.mod(0.618 * number, 1.0)) * size
@@ -270,7 +271,7 @@ def _falls_beside(run: Run, end: Evaluation) -> bool:
 
 
 def _falls_along_gradient(run: Run, end: Evaluation, distance: float) -> bool:
-    """Return whether a step against a gradient that looks steep leads down as the slope says."""
+    """Return whether a step against a seemingly steep gradient leads down as the slope predicts."""
     memory, problem, size = run.memory, run.problem, np.maximum(1.0, np.abs(end.x))
     slope = next((k.jac for k in (end, *reversed(memory.recent)) if k.jac is not None), None)
     if slope is None:
@@ -283,7 +284,7 @@ def _falls_along_gradient(run: Run, end: Evaluation, distance: float) -> bool:
         steepest = float(falls.max(initial=0.0))
         if not max(_STEEP * spread, _ROUNDING * abs(end.fun), _HIDDEN) < steepest < np.inf:
             return False
-        if steepest <= hidden:  # which way is down, it does not tell
+        if steepest <= hidden:  # it does not show which way is down
             return _falls_beside(run, end)
         x = problem.clip(end.x + distance * (falls / steepest) * move)
         expected = float(slope @ (end.x - x))
@@ -291,9 +292,9 @@ def _falls_along_gradient(run: Run, end: Evaluation, distance: float) -> bool:
 
 
 def _on_best(run: Run, outcome: Outcome) -> Outcome:
-    """Return a failure as one on the best point, if that is visibly better."""
+    """Return a failure at the best point, if that is visibly better."""
     known, best = outcome.known, run.best
-    # Who lets NaN go on to the algorithm, as SciPy does, is told of it.
+    # A caller that passes NaN on to the algorithm, as SciPy does, gets it.
     if known is None or best is None or np.isnan(known.fun):
         return outcome
     margin = SAME * max(1.0, abs(known.fun))

@@ -1,9 +1,9 @@
-"""A run on a noisy objective: in stages, each with steps that suit the noise where it is.
+"""A run on a noisy objective in stages, each with steps that suit the local noise.
 
-A stage is a start of the algorithm from where the last one ended. It ends where its progress falls
-below the noise. Then noise and steps are measured anew, for both change on the way; when a stage
-gains nothing more, the neighborhood of its end is looked over for what the algorithm's own test
-cannot see, and only where nothing better shows is the run a success.
+A stage starts the algorithm where the last one ended. It ends when its progress falls below the
+noise. Then noise and steps are measured again, since both change along the path; when a stage gains
+nothing more, the neighborhood of its end is searched for what the algorithm's own test cannot see,
+and only if nothing better is found is the run a success.
 """
 
 import contextlib
@@ -33,21 +33,21 @@ from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 from optimizers.run.solve import Solve
 
-#: The most stages of a run.
+#: The maximum number of stages.
 _STAGES = 20
-#: A stage that gained more than so many standard deviations is worth another one.
+#: A stage that gained more than this many standard deviations is worth another one.
 _GAIN = 10.0
-#: And more than this part of max(1, abs(f)): noise that falls with the value never ends.
+#: And more than this fraction of max(1, abs(f)): noise that falls with the value never ends.
 _NEGLIGIBLE = 1e-8
-#: What was given or measured before holds if a new measurement is within this factor of it.
+#: A given or earlier measured value is kept if a new measurement is within this factor of it.
 _TRUSTED = 3.0
-#: How often the neighborhood is looked over, each time in better units.
+#: How often the neighborhood is searched, each time in better units.
 _LOOKS = 3
-#: That may take as many points as the run has taken, or this many.
+#: The search may take as many points as the run so far, or this many.
 _AFFORDABLE = 1000
-#: And what part of its points must have a finite value.
+#: And what fraction of its points must have a finite value.
 _SEEN = 0.5
-#: So many iterations in a row, or evaluations in one, without visible progress end a stage.
+#: This many iterations, or evaluations in one iteration, without visible progress end a stage.
 _IDLE_ITERATIONS = 2
 _IDLE_ASKS = 8
 
@@ -84,9 +84,9 @@ class StageOver(StopRun):
 
 
 def in_stages(noise: float | None, has_user_steps: bool) -> Callable[[Solve], Solve]:
-    """Return the wrapper that runs an algorithm on an objective of noise, measured if that is None.
+    """Return the wrapper that runs an algorithm on a noisy objective; None measures the noise.
 
-    The outcome is a success only if nothing better can be seen from where it ended.
+    The outcome is a success only if nothing better is visible near its end.
     """
     return lambda solve: lambda run: _solve_in_stages(run, solve, noise, has_user_steps)
 
@@ -97,11 +97,11 @@ def _solve_in_stages(run: Run, solve: Solve, noise: float | None, has_user_steps
     surroundings = _Surroundings(run, noise, has_user_steps)
     start = surroundings.measure(run.problem.x0, None)
     if run.problem.constraints:
-        # Better values may break the constraints: the algorithm's own end stands, unchecked.
+        # Better values may violate the constraints: the algorithm's own end is kept, unchecked.
         only = solve(run)
         if not only.success:
             return only
-        message = f"{only.message} With constraints, noise leaves this end unchecked."
+        message = f"{only.message} With constraints and noise, this end is not checked."
         return replace(only, success=False, message=message, stop=StopReason.NOISE)
     first = start.fun
     for _ in range(_STAGES):
@@ -131,7 +131,7 @@ def _solve_in_stages(run: Run, solve: Solve, noise: float | None, has_user_steps
 
 
 def _end_of(run: Run, outcome: Outcome | None, start: Evaluation) -> Evaluation:
-    """Return what a stage ended on: nothing worse than its start."""
+    """Return the end of a stage, or its start if that is better."""
     known = run.memory.iterate if outcome is None else outcome.known or run.memory.lookup(outcome.x)
     if known is None or not known.fun <= start.fun:
         known = run.memory.last_good
@@ -139,34 +139,34 @@ def _end_of(run: Run, outcome: Outcome | None, start: Evaluation) -> Evaluation:
 
 
 def _best_of(run: Run, end: Evaluation, sigma: float) -> Evaluation:
-    """Return the best point of the run if it is visibly better: a probe may have met it."""
+    """Return the best point of the run if it is visibly better: it may be a probe."""
     best = run.best
     margin = max(VISIBLE * sigma, _negligible(end.fun))
     return best if best is not None and best.fun < end.fun - margin else end
 
 
 def _negligible(value: float) -> float:
-    """Return how much less than ``value`` is not worth another stage."""
+    """Return the decrease from ``value`` that is not worth another stage."""
     return _NEGLIGIBLE * max(1.0, abs(value))
 
 
 class _Surroundings:
-    """What is measured around the ends of stages."""
+    """Measurements around the ends of stages."""
 
     def __init__(self, run: Run, noise: float | None, has_user_steps: bool) -> None:
         self._run = run
         self._given = noise
         self._has_user_steps = has_user_steps
         self.sigma = noise or 0.0
-        self._verdict = "the neighborhood was not looked over"
+        self._verdict = "the neighborhood was not searched"
         self._is_minimum = False
         self._units = np.empty(0)
 
     def measure(self, x: Array, known: Evaluation | None) -> Evaluation:
-        """Measure noise and steps at a point, in one wave; return what is known of it."""
+        """Measure noise and steps at a point, in one wave; return its evaluation."""
         run, problem = self._run, self._run.problem
         lower, upper = problem.lower, problem.upper
-        # The noise that was given for the start is believed there.
+        # The given noise is accepted at the start.
         believed = known is None and self._given is not None
         table = plan_noise(x, run.rng, lower, upper)
         line = np.empty((0, x.size)) if believed else table.points
@@ -174,12 +174,12 @@ class _Surroundings:
         center = np.empty((0, x.size)) if known is not None else x[np.newaxis]
         wave = np.concatenate([center, line, tried.points])
         if known is None and len(wave) > run.budget.left:
-            run.value(x)  # what the budget allows: the start alone
+            run.value(x)  # the budget allows only the start
         values = run.probe(wave)
         if known is None:
             known = Evaluation(x, float(values[0]))
             values = values[1:]
-            if not np.isfinite(known.fun):  # with the words, and what else a failed start does
+            if not np.isfinite(known.fun):  # as for any failed start
                 known = Evaluation(x, run.value(x))
         if not believed:
             estimate = table.fold(values[: len(line)])
@@ -211,11 +211,11 @@ class _Surroundings:
         return known
 
     def shows_better(self, end: Evaluation, first: float) -> bool:
-        """Look over what is around the end of a stage; a better point becomes the run's best."""
+        """Search around the end of a stage; a better point becomes the run's best."""
         run, x = self._run, end.x
         bounds = run.problem.lower, run.problem.upper
         if _LOOKS * neighborhood_size(run.problem.n) > max(run.nfev, _AFFORDABLE):
-            self._verdict = "its neighborhood, of so many variables, was not looked over"
+            self._verdict = "its neighborhood was not searched, since there are too many variables"
             return False
         moves, is_flat = np.diag(self._units), True
         for _ in range(_LOOKS):
@@ -233,7 +233,7 @@ class _Surroundings:
             moves = ahead.units(end.fun, values, self.sigma)
         self._is_minimum = not is_flat or first - end.fun > _GAIN * self.sigma
         self._verdict = (
-            "nothing better shows around this point"
+            "no better point is visible near this one"
             if self._is_minimum
             else "the objective shows nothing but noise here"
         )

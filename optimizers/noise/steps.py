@@ -1,8 +1,8 @@
-"""Which steps of differences suit an objective with noise: measured, not assumed.
+"""Steps of differences that suit a noisy objective: measured, not assumed.
 
-Central differences with steps from short to long err ever less by the noise and ever more by
-truncation. The longest step whose difference agrees with all shorter ones, as far as noise lets
-one tell, balances both without any derivative being known [1]_. Pure functions of arrays.
+Central differences with longer steps have a smaller error from noise and a larger one from
+truncation. The longest step whose difference agrees with all shorter ones within the noise balances
+both without knowing any derivative [1]_. Pure functions of arrays.
 
 References
 ----------
@@ -22,11 +22,11 @@ from optimizers.gradients.stencils import central
 
 #: Steps relative to ``max(1, abs(x))``, longest first.
 RUNGS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
-#: Longer ones, for variables whose effect does not show above the noise.
+#: Longer ones, for variables whose effect is hidden by the noise.
 LONG_RUNGS = (1e4, 1e3, 1e2, 1e1, 1e0)
-#: By how many standard deviations two differences that agree may differ.
+#: Two differences agree if they differ by at most this many standard deviations.
 _AGREEMENT = 2.0
-#: Values differ visibly if they do so by this many standard deviations.
+#: Values differ visibly if they differ by this many standard deviations.
 _VISIBLE = 6.0
 
 
@@ -50,7 +50,7 @@ class Ladder:
             slopes = [plan.fold(f0, part) for plan, part in self._parts(values)]
         errors = [sigma * plan.noise for plan in self.plans]
         chosen = self.steps[-1].copy()
-        # A step is taken if its difference agrees with those of all that are shorter.
+        # A step is accepted if its difference agrees with those of all shorter ones.
         known = [np.isfinite(slope) for slope in slopes]
         for i in reversed(range(len(slopes) - 1)):
             fits = known[i].copy()
@@ -62,7 +62,7 @@ class Ladder:
         return chosen
 
     def second_differences(self, f0: float, values: Array) -> Array:
-        """Return their sizes, shape (len(steps), n), one row for each step; nan where unknown."""
+        """Return the sizes of second differences, shape (len(steps), n); nan where unknown."""
         found = np.full((len(self.plans), len(self.x)), np.nan)
         for row, (plan, part) in zip(found, self._parts(values), strict=True):
             rise = part - f0
@@ -73,7 +73,7 @@ class Ladder:
         return found
 
     def is_flat(self, f0: float, values: Array, sigma: float) -> NDArray[np.bool_]:
-        """Return for which variables no probe differs from the point by more than noise does."""
+        """Return for which variables no probe differs from the point by more than the noise."""
         flat = np.ones(len(self.steps[0]), dtype=bool)
         for plan, part in self._parts(values):
             seen = ~(np.abs(part - f0) < _VISIBLE * sigma)
@@ -92,7 +92,7 @@ def ladder(
     rungs: tuple[float, ...] = RUNGS,
     wanted: NDArray[np.bool_] | None = None,
 ) -> Ladder:
-    """Return the probes that tell which steps suit central differences at ``x``.
+    """Return the probes that determine the steps of central differences at ``x``.
 
     ``rungs`` are the steps relative to ``max(1, abs(x))``, longest first; ``wanted`` the variables.
     """
