@@ -1,6 +1,6 @@
-"""What the lines of a journal must hold, whoever wrote them: the first, the records, the others.
+"""Checks of the lines of a journal: the header, the records, and other lines.
 
-Each check raises one of ERRORS; sizes that a header tells are compared with what bears them out.
+Each check raises one of ERRORS; sizes in a header are compared with its data.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from optimizers.journal.header import FORMAT, bounds_of, seed_of, start_of
 from optimizers.journal.records import Record, decoded, whole
 from optimizers.result import OptimizerResult
 
-#: What reading a line may raise that is not as it must be.
+#: The errors that reading an invalid line may raise.
 ERRORS = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError)
 
 _HEADER = {
@@ -31,7 +31,7 @@ def check_header(path: str, header: dict[str, Any]) -> None:
     if header["journal"] != FORMAT:
         raise JournalMismatchError(
             f"The journal {path} has the format {header['journal']!r}, expected {FORMAT}: its line "
-            "1 was written by another version of optimizers, which can go on with it."
+            "1 was written by another version of optimizers, which can resume it."
         )
     for name, kind in _HEADER.items():
         _require(name, header[name], kind)
@@ -60,9 +60,9 @@ def check_header(path: str, header: dict[str, Any]) -> None:
 
 
 def check_record(record: Record, n: int, *, has_residuals: bool = False) -> None:
-    """Raise unless a record is of a run with so many variables, and answers what was asked."""
+    """Raise unless a record fits a run with ``n`` variables, and has the requested answer."""
     kind = record.kind
-    # What a flow asks of hessp may be k pairs of points, with an answer for each: fidelities.
+    # A flow may ask hessp for k pairs of points, with an answer for each: fidelities.
     k = max(1, record.x.size // (2 * n)) if kind == "hessp" and n else 1
     if record.x.size != n * (2 * k if kind == "hessp" else 1):
         raise ValueError(f"x has {record.x.size} components")
@@ -80,7 +80,7 @@ def check_record(record: Record, n: int, *, has_residuals: bool = False) -> None
 
 
 def _check_fit(record: Record, n: int) -> None:
-    """Raise unless a record has residuals where it has a value, and a Jacobian with n columns."""
+    """Raise unless a record with a value has residuals, and its Jacobian has n columns."""
     if (record.fun is None) != (record.residuals is None):
         raise ValueError("r and f are not together")
     if record.jac is None:
@@ -96,7 +96,7 @@ def _check_fit(record: Record, n: int) -> None:
 
 
 def check_entry(entry: Mapping[str, Any], n: int) -> None:
-    """Raise unless a line that is not a record is one of those that there are."""
+    """Raise unless a line that is not a record is of a known kind."""
     if "retried" in entry:
         whole(entry["retried"])
         whole(entry["times"])

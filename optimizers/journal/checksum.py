@@ -1,4 +1,4 @@
-"""What seals a line: its number, and then CRC-32 of the line as it is without that."""
+"""The seal of a line: its number, and then the CRC-32 of the line without the checksum."""
 
 from zlib import crc32
 
@@ -13,14 +13,14 @@ def sealed(line: str, number: int) -> bytes:
 
 
 def opened(line: bytes) -> bytes:
-    """Return a line without its checksum; raise ValueError if it is that of another line.
+    """Return a line without its checksum; raise ValueError if the checksum is wrong.
 
-    Lines of earlier versions have none, nor have those that another program wrote out again.
+    Lines of earlier versions, and those rewritten by another program, have none.
     """
     line = line.rstrip()
     if line[-_WIDTH : len(_FIELD) - _WIDTH] != _FIELD:
         return line
     plain = line[:-_WIDTH] + b"}"
     if line[len(_FIELD) - _WIDTH :] != b'%08x"}' % crc32(plain):
-        raise ValueError("its checksum is that of another line")
+        raise ValueError("its checksum is wrong")
     return plain

@@ -1,4 +1,4 @@
-"""Contents: what the lines of a journal say."""
+"""Contents: the parsed lines of a journal."""
 
 import json
 import math
@@ -16,38 +16,38 @@ from optimizers.journal.records import Record, is_behind
 
 @dataclass
 class JournalContents:
-    """What is in a journal: the header, the records as they arrived, and how the run ended."""
+    """The contents of a journal: the header, the records in order of arrival, and the end."""
 
     header: dict[str, Any]
     records: list[Record] = field(default_factory=list)
-    #: The records from here on are what is answered again.
+    #: The index of the first record that is replayed.
     begin: int = 0
-    #: A fresh start: its point, counts and next number.
+    #: A restart: its point, counts and next number.
     start: dict[str, Any] | None = None
-    #: For waves that took another number of evaluations of objective and gradient than they have
-    #: points and retries: how many.
+    #: The numbers of evaluations of objective and gradient, for waves where these differ from the
+    #: numbers of points and retries.
     left: dict[int, list[int]] = field(default_factory=dict)
-    #: How often points were evaluated again, or at the same time, besides once.
+    #: How many additional evaluations points had.
     retried: dict[int, int] = field(default_factory=dict)
-    #: How many workers there were, if the run asked for that.
+    #: The number of workers, if the run used it.
     width: float | None = None
     #: The result; ``error`` is in it if an exception ended the run.
     end: dict[str, Any] | None = None
-    #: Parts of the functions that runs changed themselves.
+    #: Parts of the functions that the runs themselves changed.
     changed: set[str] = field(default_factory=set)
-    #: Whether points that failed were rejected, in the last of the starts.
+    #: Whether failed points were rejected, in the last start.
     rejects: bool = False
 
     def rewind(self, seq: int) -> None:
-        """Forget a question and those of its run behind it."""
+        """Forget a question and the later ones of its run."""
         self.records = [r for r in self.records if not is_behind(r.seq, seq)]
         self.retried = {s: times for s, times in self.retried.items() if not is_behind(s, seq)}
 
     def ended_by(self, record: Record) -> bool:
-        """Return whether a record of a run's last wave is a failure that ended the run.
+        """Return whether a record in a run's last wave is a failure that ended the run.
 
-        One of many may end so before the others do.
-        Where failures are rejected it is the one that came out, if any did; else any.
+        One of many runs may end before the others. If failures are rejected, it is the one that was
+        raised, if any; otherwise any failure.
         """
         error = None if self.end is None else self.end.get("error")
         is_over = self.end is not None and error is None and "many" not in self.header
@@ -55,13 +55,13 @@ class JournalContents:
             return False
         if not self.rejects:
             return True
-        # After a kill before that end, the recorded failure came out.
+        # If the run was killed before its end, the recorded failure was raised.
         words = (error or "").removeprefix(f"{EvaluationError.__name__}: ")
         return words.startswith(record.failure or NonFiniteValueError.__name__)
 
 
 def read(path: str) -> JournalContents | None:
-    """Return what is in a journal, also while a run writes it; None for an empty one."""
+    """Return the contents of a journal, also while a run writes it; None if it is empty."""
     if not Journal(path).is_database:
         return parsed(path, read_lines(path)[0])
     from optimizers.journal.sqlite import read_rows  # most journals need no sqlite3
@@ -70,13 +70,13 @@ def read(path: str) -> JournalContents | None:
 
 
 def parsed(path: str, lines: Sequence[bytes]) -> JournalContents | None:
-    """Return what the lines of a journal say; None if there are none."""
+    """Return the contents in the lines of a journal; None if there are none."""
     contents: JournalContents | None = None
     for number, line in enumerate(lines, 1):
         try:
-            # As bytes, what holds zeros would be taken for another encoding.
+            # json would take bytes with zeros for another encoding.
             entry = json.loads(opened(line).decode())
-            # Lines of earlier versions do not tell their number.
+            # Lines of earlier versions have no number.
             if entry.get("line", number) != number:
                 raise ValueError(f"it was written as line {entry['line']}: others are missing")
             if contents is None:
@@ -89,7 +89,7 @@ def parsed(path: str, lines: Sequence[bytes]) -> JournalContents | None:
         except JournalError:
             raise
         except ERRORS as error:
-            advice = "With that line and those behind it taken out, the run goes on from what is"
+            advice = "Remove that line and those after it to resume from the records"
             raise JournalError(
                 f"The journal {path} is damaged: its line {number} is "
                 f"{line.decode(errors='backslashreplace')!r:.200} "
@@ -110,7 +110,7 @@ def _add(contents: JournalContents, entry: dict[str, Any]) -> None:
     check_entry(entry, n)
     if "retried" in entry:
         contents.retried[entry["retried"]] = entry["times"]
-    elif "left" in entry and "many" in contents.header:  # as earlier versions tell it
+    elif "left" in entry and "many" in contents.header:  # as written by earlier versions
         contents.retried[entry["left"]] = max(0, entry["started"][0] - 1)
     elif "left" in entry:
         contents.left[entry["left"]] = entry["started"]
@@ -130,6 +130,6 @@ def _add(contents: JournalContents, entry: dict[str, Any]) -> None:
 
 
 def _rejects(header: dict[str, Any]) -> bool:
-    """Return whether a run begins by rejecting points that fail; early journals tell a setting."""
+    """Return whether a run begins by rejecting failed points; early journals have a setting."""
     rejects: bool = header.get("rejects", header["settings"].get("on_failure") == "reject")
     return rejects

@@ -1,4 +1,4 @@
-"""An evaluator around another: answers what is recorded, hands on the rest, and records it."""
+"""An evaluator around another one: it replays what is recorded, and records the rest."""
 
 import math
 from collections.abc import Generator, Iterator, Sequence
@@ -22,7 +22,7 @@ from optimizers.journal.records import Kind, Record, is_behind
 
 
 class RecordedFacts(Facts):
-    """Another evaluator's facts, while replaying as they were then; what is replayed counts."""
+    """The facts of the inner evaluator, or while replaying the recorded ones."""
 
     def __init__(self, inner: Facts, recorder: Recorder) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class RecordedFacts(Facts):
 
     @property
     def calls_singly(self) -> bool:  # type: ignore[override]  # of the recorded run
-        """Whether a point that is not asked for is saved."""
+        """Whether not asking for a point saves a call."""
         known: bool = self._recorder.contents.header["serial"]
         return known if self._recorder.pending else self._inner.calls_singly
 
@@ -45,7 +45,7 @@ class RecordedFacts(Facts):
 
     @property
     def width(self) -> float:  # type: ignore[override]  # of the recorded run
-        """How many points are evaluated at the same time; those recorded must come again."""
+        """How many points are evaluated at the same time; the recorded ones must be asked again."""
         contents = self._recorder.contents
         if self._recorder.pending and contents.width is not None:
             return contents.width
@@ -58,7 +58,7 @@ class RecordedFacts(Facts):
 
 
 class RecordedRetries(RetryBudget):
-    """Another's budget, that records each further evaluation before it is made."""
+    """The inner retry budget, which records each further evaluation before it is made."""
 
     def __init__(self, inner: RetryBudget, recorder: Recorder, seqs: dict[int, list[int]]) -> None:
         super().__init__(inner.left)
@@ -78,10 +78,10 @@ class RecordedRetries(RetryBudget):
 
 
 class JournaledEvaluator(Evaluator):
-    """Answers what is recorded, hands the rest on to another evaluator, and records it."""
+    """Replays what is recorded, passes the rest to another evaluator, and records it."""
 
     def __init__(self, inner: Evaluator, recorder: Recorder, loss: Loss | None = None) -> None:
-        # Not the base's own: what it would check is checked, and its state is the inner one's.
+        # Not the base's: its checks have been made, and its state is that of the inner evaluator.
         self._inner = inner
         self._recorder, self._loss = recorder, loss
         self.facts: Facts = RecordedFacts(inner.facts, recorder)
@@ -99,7 +99,7 @@ class JournaledEvaluator(Evaluator):
         places = dict(zip(seqs, rows, strict=True))
         known = self._lookup(places)
         before = inner.started, inner.gradients
-        # How many answers were handed on: values and gradients; and how many of them replayed.
+        # How many values and gradients were yielded, and how many of them were replayed.
         handed_on, replayed = [0, 0], [0, 0]
         self._count_retries(wave, places, replayed)
         try:
@@ -124,7 +124,7 @@ class JournaledEvaluator(Evaluator):
                 new, took = self._with_left(first, new, replayed, handed_on)
             facts.started += new[0]
             facts.gradients += new[1]
-            # What has been called is counted, also where it cannot be recorded.
+            # Calls are counted even if they cannot be recorded.
             if self._recorder.is_of_many:
                 self._note_calls(known, places)
             elif took is not None:
@@ -133,13 +133,13 @@ class JournaledEvaluator(Evaluator):
     def _with_left(
         self, first: int, new: list[int], replayed: list[int], handed_on: list[int]
     ) -> tuple[list[int], list[int] | None]:
-        """Return how many evaluations a wave took besides those replayed, and what is to be noted.
+        """Return how many evaluations a wave took besides the replayed ones, and what to record.
 
-        They may be others than one for each answer that was handed on and each retry: a wave that
-        is left while others are under way takes more.
+        This may be more than one for each yielded answer and each retry: a wave that is abandoned
+        has others in progress.
         """
         left = self._recorder.contents.left
-        if not any(new):  # all is replayed
+        if not any(new):  # everything is replayed
             took = left.pop(first, replayed)
             new = [max(0, n - old) for n, old in zip(took, replayed, strict=True)]
             self.facts.replayed += new[0]
@@ -151,7 +151,7 @@ class JournaledEvaluator(Evaluator):
         return new, took
 
     def _count_replayed(self, block: Block, rows: slice, times: int = 1) -> None:
-        """Count calls that rows of a block took when they were evaluated."""
+        """Count the calls that rows of a block took when they were evaluated."""
         self.facts.count(block, rows, times)
         for _ in range(times):
             block.count_replayed(rows)
@@ -161,7 +161,7 @@ class JournaledEvaluator(Evaluator):
     def _count_retries(
         self, wave: Wave, places: dict[int, tuple[Block, int]], replayed: list[int]
     ) -> None:
-        """Count the retries that are recorded, also of points which have no answer yet."""
+        """Count the recorded retries, including those of points without an answer."""
         retried = self._recorder.contents.retried
         for seq, (block, row) in places.items() if retried else ():
             times, rows = retried.get(seq, 0), slice(row, row + 1)
@@ -171,7 +171,7 @@ class JournaledEvaluator(Evaluator):
                 wave.retries.grants(block, rows)
 
     def _note_calls(self, known: dict[int, Record], places: dict[int, tuple[Block, int]]) -> None:
-        """Record how many calls the rows of many runs took, where it is not as recorded."""
+        """Record how many calls the rows of many runs took, if that has changed."""
         retried = self._recorder.contents.retried
         further = {
             seq: max(0, block.calls(row) - 1)
@@ -181,7 +181,7 @@ class JournaledEvaluator(Evaluator):
         self._recorder.retried({s: n for s, n in further.items() if n != retried.get(s, 0)})
 
     def _lookup(self, places: dict[int, tuple[Block, int]]) -> dict[int, Record]:
-        """Return what is recorded of a wave, as it arrived, and strike it out."""
+        """Return and remove the records of a wave, in order of arrival."""
         pending = self._recorder.pending
         known = {seq: record for seq, record in pending.items() if seq in places}
         try:
@@ -190,7 +190,7 @@ class JournaledEvaluator(Evaluator):
                 if seq in known and not self._recorder.lookup(seq, block.kind, block.points[row]):
                     known = {n: known[n] for n in known if not is_behind(n, seq)}
         except Diverged:
-            pending.update(known)  # nobody has counted them yet
+            pending.update(known)  # they are not counted yet
             raise
         return known
 
@@ -198,7 +198,7 @@ class JournaledEvaluator(Evaluator):
         self, all_seqs: list[int], wave: Wave, known: dict[int, Record], handed_on: list[int]
     ) -> Iterator[Part]:
         """Evaluate the rows of a wave that are not recorded, and record them."""
-        # What is asked: for each block the one that it is of, the rows there, and their numbers.
+        # The remaining questions: for each new block its origin, the rows there, and their numbers.
         asked: list[Block] = []
         origins: dict[int, tuple[Block, list[int], list[int]]] = {}
         first, start = all_seqs[0], 0
@@ -213,7 +213,7 @@ class JournaledEvaluator(Evaluator):
 
         def on_answer(one: Block, row: int, answer: Answer) -> None:
             seqs = origins[id(one)][2][row : row + 1]
-            answered.update(seqs)  # also if it cannot be recorded: its value may be the best
+            answered.update(seqs)  # even if it cannot be recorded: its value may be the best
             self._record(first, seqs, one, slice(row, row + 1), answer, perf_counter() - began)
 
         required = wave.required_rows, wave.is_first_needed and first not in known
@@ -246,7 +246,7 @@ class JournaledEvaluator(Evaluator):
             wave.late += inner.late
 
     def _take_late(self, first: int, wave: Wave) -> None:
-        """Record what arrived while the wave was left, and give back what was recorded so."""
+        """Record what arrived while the wave was abandoned, or replay such records."""
         for points, answer in wave.late:
             for i, x in enumerate(points):
                 found = _found("fun", answer, i, x.size, self._loss)
@@ -263,9 +263,9 @@ class JournaledEvaluator(Evaluator):
         answer: Answer,
         seconds: float,
     ) -> None:
-        """Record what arrived together."""
+        """Record answers that arrived together."""
         if isinstance(answer, StopIteration | SystemExit):
-            return  # a wish, and no failure
+            return  # a request to stop, not a failure
         facts = self._inner.facts
         share = seconds / len(seqs) if facts.seconds is None else facts.seconds
         eps = facts.precision if facts.precision > EPS else 0.0
@@ -290,7 +290,7 @@ def _add(counts: list[int], block: Block, rows: int) -> None:
 def _parts(
     known: dict[int, Record], places: dict[int, tuple[Block, int]]
 ) -> Iterator[list[Record]]:
-    """Yield what arrived together."""
+    """Yield answers that arrived together."""
     part: list[Record] = []
     for record in known.values():
         block, row = places[record.seq]
@@ -303,7 +303,7 @@ def _parts(
 
 
 def _answer(part: Sequence[Record], block: Block) -> Answer:
-    """Return what is recorded as an evaluator yields it."""
+    """Return records as an evaluator's answer."""
     if part[0].failure is not None:
         return failure_of(part[0])
     if block.kind == "fun":
@@ -323,7 +323,7 @@ def _values(part: Sequence[Record], dtype: Any) -> NDArray[Any]:
 
 
 def _found(kind: Kind, answer: Answer, i: int, n: int, loss: Loss | None) -> dict[str, Any]:
-    """Return what a record keeps of a row of an answer."""
+    """Return the fields of a record for a row of an answer."""
     if isinstance(answer, BaseException):
         return {"failure": words_of(answer)}
     if kind == "fun":
@@ -336,6 +336,6 @@ def _found(kind: Kind, answer: Answer, i: int, n: int, loss: Loss | None) -> dic
         if loss is not None:
             return fit_in(kind, answer[i], n, loss)
         value, gradient = gradient_in(kind, answer[i], n)
-    except Exception as error:  # raised again by who asked
+    except Exception as error:  # the caller raises it again
         return {"failure": words_of(error)}
     return {"fun": value, "jac": gradient}

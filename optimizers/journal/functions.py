@@ -1,6 +1,6 @@
-"""A user's functions, called in the run's own thread, around which each call is recorded.
+"""A user's functions, called in the run's own thread, with each call recorded.
 
-A compiled solver may call them every few microseconds, so what is usual goes the quickest way here.
+A compiled solver may call them every few microseconds, so the usual case is fast.
 """
 
 import json
@@ -36,7 +36,7 @@ _FLOAT64 = np.dtype(np.float64)
 def recorded(
     recorder: Recorder, function: Callable[..., Any], kind: Kind, facts: Facts, run: int = 0
 ) -> Callable[..., Any]:
-    """Return a function whose calls, in a run, are answered from the journal, or else recorded."""
+    """Return a function whose calls in a run are answered from the journal, or recorded."""
     counter = recorder.of(run)
     pending, put, clock = recorder.pending, recorder.put, perf_counter
     is_hessian = kind in ("hess", "hessp")
@@ -54,7 +54,7 @@ def recorded(
         point, began = encoded(x), clock()  # the function may spoil its copy
         try:
             raw = function(*given)
-        except StopIteration:  # the wish to stop, and no failure
+        except StopIteration:  # a request to stop, not a failure
             raise
         except Exception as error:
             further += _failure_field(error)
@@ -76,7 +76,7 @@ def recorded(
                 gradient = np.ascontiguousarray(raw).ravel()
             else:
                 return raw  # a sparse matrix or an operator is not recorded
-        except InvalidValueError as error:  # raised again by who asked, with its words
+        except InvalidValueError as error:  # the caller raises it again
             further += _failure_field(error)
         put(line(seq, kind, point, value, gradient, seconds, further))
         return raw
@@ -85,7 +85,7 @@ def recorded(
 
 
 def _measured(raw: Any, x: NDArray[Any]) -> tuple[float | complex, str]:
-    """Return the value in what an objective returned, and what else of it is recorded."""
+    """Return the value that an objective returned, and the other fields to record."""
     if x.dtype.kind == "c":
         return complex(as_values(raw, 1, np.complex128)[0]), ""
     value, error = as_measure(raw, x.size)
@@ -95,7 +95,7 @@ def _measured(raw: Any, x: NDArray[Any]) -> tuple[float | complex, str]:
 
 
 def gradient_in(kind: Kind, raw: Any, n: int) -> tuple[float | None, Array]:
-    """Return the gradient in what a function returned, and for "both" the value."""
+    """Return the gradient that a function returned, and for "both" the value."""
     value = None
     if kind == "both":
         value, raw = unpack(raw)
@@ -107,7 +107,7 @@ def gradient_in(kind: Kind, raw: Any, n: int) -> tuple[float | None, Array]:
 
 
 def fit_in(kind: Kind, raw: Any, n: int, loss: Loss) -> dict[str, Any]:
-    """Return what a record keeps of the Jacobian that a function returned; for "both", and more."""
+    """Return the fields of a record for the Jacobian that a function returned; more for "both"."""
     found: dict[str, Any] = {}
     if kind == "both":
         residuals, raw = unpack(raw)
@@ -123,7 +123,7 @@ def fit_in(kind: Kind, raw: Any, n: int, loss: Loss) -> dict[str, Any]:
 
 
 def _jacobian_of(record: Record) -> Any:
-    """Return the Jacobian in a record, of a single residual perhaps as a gradient."""
+    """Return the Jacobian in a record; for a single residual it may be stored as a gradient."""
     n, cells = record.x.size, record.cells
     if record.jac is None or cells is None:
         return None if record.jac is None else record.jac.reshape(-1, n)
@@ -132,7 +132,7 @@ def _jacobian_of(record: Record) -> Any:
 
 
 def answer_of(record: Record) -> Any:
-    """Return what a function returned, a value of its own precision; raise its failure."""
+    """Return what a function returned, in its precision, or raise its failure."""
     if record.failure is not None:
         raise failure_of(record)
     if record.residuals is not None or record.cells is not None:
@@ -153,7 +153,7 @@ def answer_of(record: Record) -> Any:
 
 
 def failure_of(record: Record) -> EvaluationError:
-    """Return the error that stands for a recorded failure."""
+    """Return the error for a recorded failure."""
     return EvaluationError(f"{record.failure} (recorded in the journal)")
 
 

@@ -1,4 +1,4 @@
-"""The header of a journal: which run it is of, and what differs from another run."""
+"""The header of a journal: what identifies its run, and how another run differs."""
 
 import copy
 import inspect
@@ -23,8 +23,8 @@ from optimizers.problem.problem import Problem
 
 #: The format that is written and read.
 FORMAT = 1
-#: Settings and options that do not change the way of a run, only who walks it, how far it gets, or
-#: what is shown of it. A journal may be gone on with under other ones.
+#: Settings and options that do not change the path of a run, only how it is evaluated, how far it
+#: gets, or what is shown. A journal may be resumed under different ones.
 FREE = frozenset(
     (
         *(
@@ -47,7 +47,7 @@ _SHOWN = 5
 
 
 def header_of(optimizer: Any, problem: Problem, settings: dict[str, Any]) -> dict[str, Any]:
-    """Return the header of a run's journal, of JSON's types; without the seed."""
+    """Return the header of a run's journal, in JSON types, without the seed."""
     return {
         "journal": FORMAT,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -71,7 +71,7 @@ def header_of(optimizer: Any, problem: Problem, settings: dict[str, Any]) -> dic
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that may decide about a run's last digits."""
+    """Return the versions that may affect a run's last digits."""
     return {
         "optimizers": __version__,
         "numpy": np.__version__,
@@ -84,13 +84,13 @@ def versions() -> dict[str, str]:
 def differing(
     found: dict[str, Any], wanted: dict[str, Any], ignored: Collection[str]
 ) -> tuple[list[str], list[str]]:
-    """Return in words which functions have other names, and which parts of the others changed.
+    """Return in words which functions have different names, and which parts of the others changed.
 
     Journals of earlier versions know neither.
     """
     then, now = found.get("identity", {}), wanted["identity"]
     version = [header["versions"]["python"] for header in (found, wanted)]
-    # Another version of Python compiles otherwise, and so does python -O.
+    # Another version of Python compiles differently, and so does python -O.
     python = [(text.rpartition(".")[0], text.count("-O")) for text in version]
     parts = [
         part
@@ -107,7 +107,7 @@ def differing(
 
 
 def check_header(path: str, found: dict[str, Any], wanted: dict[str, Any]) -> None:
-    """Raise JournalMismatchError, with what differs, if a journal is that of another run."""
+    """Raise JournalMismatchError, with the differences, if a journal belongs to another run."""
     differences = list(_differences(found, wanted))
     if not differences:
         return
@@ -115,9 +115,9 @@ def check_header(path: str, found: dict[str, Any], wanted: dict[str, Any]) -> No
     if len(differences) > _SHOWN:
         shown.append(f"  and {len(differences) - _SHOWN} more")
     raise JournalMismatchError(
-        f"The journal {path} is that of another run:\n"
+        f"The journal {path} belongs to another run:\n"
         + "\n".join(shown)
-        + "\nName another file as journal, or run what it was begun with to go on."
+        + "\nName another file as journal, or resume it with the original arguments."
     )
 
 
@@ -126,7 +126,7 @@ def _differences(found: dict[str, Any], wanted: dict[str, Any]) -> Iterator[str]
     many = [dict(header.get("many") or {}) for header in (found, wanted)]
     calls = [each.get("function", "minimize") for each in many]
     if calls[0] != calls[1]:
-        yield _words("the function that was called", *calls)
+        yield _words("the called function", *calls)
         return
     starts = [each.pop("X0", None) for each in many]
     yield from _entries("many", *many)
@@ -149,16 +149,16 @@ def _differences(found: dict[str, Any], wanted: dict[str, Any]) -> Iterator[str]
 
 
 def described(optimizer: Any) -> dict[str, Any]:
-    """Return what of an optimizer decides about the way of its run."""
+    """Return the properties of an optimizer that determine the path of its run."""
     return {"optimizer": type(optimizer).__name__, **_determining(plain(optimizer.settings))}
 
 
 def _determining(settings: dict[str, Any]) -> dict[str, Any]:
-    # Options at their place in the constructor or in ``options`` are the same.
+    # Options are the same whether given in the constructor or in ``options``.
     flat = {**settings, **(settings.get("options") or {})}
     flat["max_evals_grouped"] = flat.get("max_evals_grouped") or 1
     flat["maximize"] = bool(flat.get("maximize"))
-    # What belongs to the problem is compared there.
+    # Properties of the problem are compared there.
     outside = {*FREE, "options", "constraints", "jac", "hess", "hessp"}
     return {name: value for name, value in flat.items() if name not in outside}
 
@@ -176,7 +176,7 @@ def _vectors(name: str, then: str | None, now: str | None) -> Iterator[str]:
         return
     if then is None or now is None:
         side = "no bound" if then is None else "bounds"
-        yield f"{name} has {side} in the journal, and {'bounds' if then is None else 'none'} now"
+        yield f"{name} has {side} in the journal, but {'bounds' if then is None else 'none'} now"
         return
     old, new = decoded(then), decoded(now)
     changed = np.flatnonzero(old.view(np.int64) != new.view(np.int64))
@@ -187,13 +187,13 @@ def _vectors(name: str, then: str | None, now: str | None) -> Iterator[str]:
 
 
 def _words(name: str, then: Any, now: Any) -> str:
-    return f"{name} is {then!r:.100} in the journal, and {now!r:.100} now"
+    return f"{name} is {then!r:.100} in the journal, but {now!r:.100} now"
 
 
 def plain(value: Any) -> Any:
-    """Return what stands for a value in JSON: itself, a list for an array, or its type's name.
+    """Return the JSON form of a value: itself, a list for an array, or the name of its type.
 
-    A dataclass of the package's, such as Differences, is a dict of its fields.
+    A dataclass of this package, such as Differences, becomes a dict of its fields.
     """
     if value is None or isinstance(value, bool | str):
         return value
@@ -222,7 +222,7 @@ def _kind(derivative: Any) -> Any:
 
 def _reference(function: Any) -> str | None:
     """Return ``path.py:name`` of a function at the top of a module; None for any other."""
-    if isinstance(function, Marked):  # which is marked again where the run goes on
+    if isinstance(function, Marked):  # the mark is set again on resuming
         function = function.__wrapped__
     name, module = getattr(function, "__qualname__", None), getattr(function, "__module__", None)
     path = getattr(sys.modules.get(str(module)), "__file__", None)
@@ -232,7 +232,7 @@ def _reference(function: Any) -> str | None:
 
 
 def seed_entry(seed: Any) -> dict[str, Any]:
-    """Return what a header keeps of a run's seed: as given, drawn, or a generator's state.
+    """Return the header's entry for a run's seed: as given, as drawn, or a generator's state.
 
     A generator is not advanced.
     """
@@ -247,25 +247,27 @@ def seed_entry(seed: Any) -> dict[str, Any]:
 
 
 def compared_seed(entry: dict[str, Any]) -> Any:
-    """Return what of a seed must be the same when a run is gone on with."""
+    """Return the part of a seed that must be the same when a run is resumed."""
     return entry.get("given", "of a generator" if "state" in entry else None)
 
 
 def seed_of(entry: dict[str, Any]) -> Any:
-    """Return the seed, or the generator in the state, that a header keeps."""
+    """Return the seed, or the generator with its state, from a header."""
     if "state" not in entry:
         return entry.get("given", entry.get("drawn"))
     state = entry["state"]
     make: Any = getattr(np.random, state["bit_generator"])
     if not (isinstance(make, type) and issubclass(make, np.random.BitGenerator)):
-        raise ValueError(f"{make!r} is not a bit generator")  # of a file, and never called
+        raise ValueError(
+            f"{make!r} is not a bit generator"
+        )  # it comes from a file, and must not be called
     bits = make()
     bits.state = _arrays(state)
     return np.random.Generator(bits)
 
 
 def _arrays(state: Any) -> Any:
-    """Return a generator's state with its lists as the arrays that they were."""
+    """Return a generator's state with its lists as arrays again."""
     if isinstance(state, dict):
         return {key: _arrays(value) for key, value in state.items()}
     return np.array(state, dtype=np.uint64) if isinstance(state, list) else state
@@ -285,5 +287,5 @@ def start_of(header: dict[str, Any]) -> Array:
 
 
 def sign_of(header: dict[str, Any]) -> float:
-    """Return what recorded values are multiplied by that the user sees: -1 to maximize."""
+    """Return the factor of recorded values that the user sees: -1 if they are maximized."""
     return -1.0 if header["settings"].get("maximize") else 1.0

@@ -1,4 +1,4 @@
-"""What is in a journal, as arrays and as a result, for looking at it."""
+"""The contents of a journal as arrays and as a result."""
 
 import functools
 import math
@@ -24,23 +24,23 @@ from optimizers.result import Best, OptimizerResult, StopReason
 
 @dataclass(frozen=True, repr=False)
 class Recording(Tabled):
-    """What is in a journal; what :func:`load` returns.
+    """The contents of a journal, as :func:`load` returns them.
 
-    The arrays have a row for each evaluation of the objective, as they arrived. Probes of the
-    complex step are not among them, nor calls of ``hess``: ``records`` has all.
+    The arrays have a row for each evaluation of the objective, in order of arrival. Probes of the
+    complex step and calls of ``hess`` are only in ``records``.
 
     Parameters
     ----------
     header : dict
-        Which run it is of: ``optimizer``, ``settings``, ``problem``, ``seed``, ``versions``,
+        What identifies the run: ``optimizer``, ``settings``, ``problem``, ``seed``, ``versions``,
         ``created``.
     records : list of Record
-        All that was evaluated, as it arrived; a second attempt after a failure besides the first.
+        All evaluations in order of arrival, including failed first attempts.
     result : OptimizerResult
-        The result of a run that ended; else the best point so far, with the counts, and
+        The result if the run ended; otherwise the best point so far, with the counts, and
         ``StopReason.INTERRUPTED``.
     is_finished : bool
-        Whether the run ended, and not by an error.
+        Whether the run ended without an error.
     error : str, optional
         The error that ended it.
     """
@@ -82,7 +82,7 @@ class Recording(Tabled):
 
     @property
     def names(self) -> list[str]:
-        """What the columns of ``points`` are; with a scale or a transform, if there is one."""
+        """The names of the columns of ``points``, including a scale or a transform."""
         known: list[str] | None = self.header["problem"].get("names")
         return known or [f"x[{i}]" for i in range(self.header["problem"]["n"])]
 
@@ -99,14 +99,14 @@ class Recording(Tabled):
 
     @property
     def errors(self) -> Array:
-        """The values' standard errors, shape (k,); NaN where the objective did not tell them."""
+        """The values' standard errors, shape (k,); NaN where the objective did not return them."""
         return self._column("error")
 
     @property
     def gradients(self) -> Array:
-        """The gradients that the user's ``jac`` gave at the points, shape (k, n); NaN elsewhere.
+        """The gradients that the user's ``jac`` returned, shape (k, n); NaN elsewhere.
 
-        Of residuals it gave Jacobians, which are in ``records``.
+        The Jacobians of residuals are in ``records``.
         """
         known = {r.x.tobytes(): r.jac for r in self.records if r.kind == "jac"}
         absent = np.full(self.header["problem"]["n"], math.nan)
@@ -128,34 +128,34 @@ class Recording(Tabled):
 
     @property
     def seconds(self) -> Array:
-        """How long each took, shape (k,); NaN where it is not known."""
+        """The duration of each evaluation, shape (k,); NaN where it is not known."""
         return self._column("seconds")
 
     @property
     def workers(self) -> list[str]:
-        """Which process or thread did each; empty for the run's own."""
+        """The process or thread of each evaluation; empty for the run's own."""
         return [r.worker for r in self._real_values]
 
     @property
     def failures(self) -> list[str | None]:
-        """Why each has no value; None where it has one."""
+        """The failure of each evaluation, or None."""
         return [r.failure for r in self._real_values]
 
     def to_optuna(self, storage: Any, name: str | None = None) -> Any:
-        """Write a study that optuna-dashboard shows; needs the extra ``optuna``.
+        """Write a study for optuna-dashboard; needs optuna.
 
         Parameters
         ----------
         storage : str or optuna storage
-            Where to, such as ``"sqlite:///runs.db"``.
+            Where to write it, such as ``"sqlite:///runs.db"``.
         name : str, optional
-            The study's name; by default the optimizer's with the time at which the run began.
+            The study's name; by default the optimizer's name and the start time of the run.
 
         Returns
         -------
         optuna.Study
-            The study: a trial for each evaluation of the objective. A variable without bounds has
-            the interval that was visited.
+            The study: a trial for each evaluation of the objective. The interval of a variable
+            without bounds is the one that was visited.
 
         Raises
         ------
@@ -166,7 +166,7 @@ class Recording(Tabled):
 
 
 def load(path: str | os.PathLike[str]) -> Recording:
-    """Return what is in a journal, also while a run writes it (``.jsonl``) or after its death.
+    """Return the contents of a journal, also while a run writes it (``.jsonl``) or after a crash.
 
     Parameters
     ----------
@@ -181,7 +181,7 @@ def load(path: str | os.PathLike[str]) -> Recording:
     Raises
     ------
     JournalError
-        If there is no such file, or it is not a journal, or a damaged one.
+        If there is no such file, or it is not a journal, or it is damaged.
     JournalLockedError
         If it is an SQLite database that a run has open.
 
@@ -199,7 +199,7 @@ def load(path: str | os.PathLike[str]) -> Recording:
     name = as_path("path", path)
     contents = read(name)
     if contents is None:
-        raise JournalError(f"The journal {name} is empty: no run has begun on it.")
+        raise JournalError(f"The journal {name} is empty: no run has begun to write it.")
     end = contents.end
     known = None if end is None else end["end"]
     # Results written by earlier versions do not say that nothing was replayed.
@@ -211,9 +211,9 @@ def load(path: str | os.PathLike[str]) -> Recording:
 
 
 def _so_far(contents: JournalContents) -> OptimizerResult:
-    """Return a result for a run that has not ended: of what was recorded, each question once."""
+    """Return a result for a run that has not ended, from its records, each question once."""
     asked = {(r.seq, r.is_late, r.x.tobytes()): r for r in contents.records}.values()
-    # A value is a complex number off the real axis, and None for a gradient or a failure.
+    # A value is complex at a complex point, and None for a gradient or a failure.
     finite = [(r.fun, r) for r in asked if isinstance(r.fun, float) and math.isfinite(r.fun)]
     fun, at = min(finite, key=lambda pair: pair[0], default=(None, None))
     x: NDArray[Any] = start_of(contents.header) if at is None else at.x

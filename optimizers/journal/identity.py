@@ -1,7 +1,7 @@
-"""Identity: what a user's function is, as far as that is certain: its name, and checksums of parts.
+"""The identity of a user's function, as far as it is certain: its name, and checksums of its parts.
 
-Parts are the code, that of the functions which it calls, and the values that it reads. Only what is
-the same in every process has a checksum: no object of a framework, no address, no file's name.
+Parts are its code, the code of the functions that it calls, and the values that it reads. Only what
+is the same in every process has a checksum: no framework's object, no address, no file name.
 """
 
 import dis
@@ -22,31 +22,32 @@ from optimizers.problem.problem import Problem
 
 _PACKAGE = str(Path(__file__).parents[1])
 _LIBRARIES = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), _PACKAGE})
-#: Functions of the package that stand for a user's: what that is, they do not know.
+#: Functions of this package that replace a user's function, without knowing it.
 _OURS = "optimizers."
 _PROBLEMS = "optimizers.problems."
-#: Numbers and text, whose ``repr`` says all.
+#: Numbers and text, which ``repr`` describes completely.
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, bytearray, range, slice, type(...))
-#: Where other types are that are so.
+#: Modules with other types of that kind.
 _OF_PLAIN = ("array", "datetime", "decimal", "fractions")
-#: What holds other values, which are read one by one where they have no checksum together.
+#: Containers, whose values are read one by one if the whole has no checksum.
 _COLLECTIONS = (dict, list, tuple, deque, types.SimpleNamespace)
-#: Larger arrays are not read, in bytes; nor more parts than this.
+#: The size in bytes above which arrays are not read, and the maximum number of parts.
 _LARGE, _MANY = 2**28, 300
-#: What of a function's flags decides what it does: its further arguments, and whether it generates.
+#: The flags of a function that affect its behavior: further arguments, and whether it is a
+#: generator.
 _FLAGS = 0x2AC
-#: What makes and hands on variables that inner functions share, in the order of their names.
+#: Instructions for variables shared with inner functions, which are ordered by name.
 _UNORDERED = ("MAKE_CELL", "LOAD_CLOSURE")
-#: Where the bases are that hold nothing.
+#: Modules of base classes without state.
 _PLAIN_BASES = ("builtins", "abc", "enum", "typing")
-#: Where matrices are that are the arrays which they hold.
+#: Modules of matrices that are defined by the arrays they hold.
 _SPARSE = "scipy.sparse."
-#: What the part that is the function itself is called.
+#: The name of the part that is the function itself.
 CODE = "its code"
 
 
 def identities(problem: Problem) -> dict[str, Any]:
-    """Return what the functions of a problem are whose answers are recorded, by their names."""
+    """Return the identities of the functions of a problem that are recorded, by name."""
     functions = {
         "fun": problem.fun,
         "jac": problem.derivatives.jac,
@@ -60,12 +61,12 @@ def identities(problem: Problem) -> dict[str, Any]:
 
 
 def identity_of(function: Any) -> dict[str, Any]:
-    """Return a function's name, None if that is not certain, and the checksums of its parts."""
+    """Return a function's name, or None if it is not certain, and the checksums of its parts."""
     return {"name": _name(function), "parts": Parts(function).checksums()}
 
 
 def _name(function: Any) -> str | None:
-    """Return the name of a function, or of the class of a user's object, without where it is."""
+    """Return the name of a function, or of the class of a user's object, without its module."""
     inner, seen = function, 0
     while (further := _inner(inner)) is not None and seen < _MANY:
         inner, seen = further, seen + 1
@@ -82,7 +83,7 @@ def _name(function: Any) -> str | None:
 
 
 def _inner(function: Any) -> Any:
-    """Return the function that another one is around; None if it is around none."""
+    """Return the function that another one wraps, or None."""
     wrapped = getattr(function, "__wrapped__", None)
     if callable(wrapped):
         return wrapped
@@ -92,18 +93,18 @@ def _inner(function: Any) -> Any:
         return function.function
     if isinstance(function, types.MethodType):
         return function.__func__
-    # What SciPy puts around an objective with jac=True.
+    # SciPy's wrapper of an objective with jac=True.
     return function.fun if type(function).__name__ == "MemoizeJac" else None
 
 
 def _is_library(file: str) -> bool:
-    """Return whether a file is Python's own, of an installed package, or of this one."""
+    """Return whether a file belongs to Python, an installed package, or this package."""
     is_installed = {"site-packages", "dist-packages"} & set(Path(file).parts)
     return bool(is_installed) or file.startswith((*_LIBRARIES, "<frozen"))
 
 
 def _is_users(cls: type) -> bool:
-    """Return whether a class is a user's own."""
+    """Return whether a class is the user's."""
     if cls.__module__ == "__main__":
         return True
     file = getattr(sys.modules.get(cls.__module__), "__file__", None)
@@ -125,7 +126,7 @@ def _functions(cls: type) -> Iterable[Any]:
         elif isinstance(item, functools.cached_property):
             yield item.func
         else:
-            yield getattr(item, "__func__", item)  # of a static method, or one of the class
+            yield getattr(item, "__func__", item)  # static methods and class methods
 
 
 class Parts:
@@ -133,17 +134,17 @@ class Parts:
 
     def __init__(self, function: Any) -> None:
         self._sums: dict[str, Any] = {}
-        # Kept, so that no other object gets the same id; those that are found are added to its end.
+        # Kept, so that no other object gets the same id; new ones are appended.
         self._found: dict[int, tuple[Any, str]] = {}
         self._visit(function, CODE)
         done = 0
-        while done < len(self._found):  # and no recursion: programs call through many functions
+        while done < len(self._found):  # not recursion: call chains may be long
             for each in list(self._found.values())[done:]:
                 self._add_callable(*each)
                 done += 1
 
     def checksums(self) -> dict[str, str]:
-        """Return the checksum of each part, by what it is in words."""
+        """Return the checksum of each part, by its description."""
         return {label: found.hexdigest() for label, found in self._sums.items()}
 
     def _add(self, label: str, data: bytes) -> None:
@@ -152,16 +153,16 @@ class Parts:
         self._sums[label].update(data)
 
     def _visit(self, function: Any, label: str) -> None:
-        """Note that a function is to be added, once."""
+        """Queue a function, once."""
         if len(self._found) < _MANY:
             self._found.setdefault(id(function), (function, label))
 
     def _add_callable(self, function: Any, label: str) -> None:
-        """Add a function, what it is around, and what it uses."""
+        """Add a function, the one that it wraps, and what it uses."""
         if isinstance(function, types.FunctionType):
             if not _is_library(function.__code__.co_filename):
                 self._add_function(function, label)
-                label = f"the code of {function.__name__}"  # of what it is around
+                label = f"the code of {function.__name__}"  # of the wrapped function
         elif isinstance(function, type):
             self._add_class(function)
         elif isinstance(function, _COLLECTIONS):
@@ -192,14 +193,14 @@ class Parts:
         for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
             try:
                 self._add_used(name, cell.cell_contents, attributes)
-            except ValueError:  # nothing is in it yet
+            except ValueError:  # the cell is empty
                 continue
         for name in sorted(names):
             if name in function.__globals__:
                 self._add_used(name, function.__globals__[name], attributes)
 
     def _add_used(self, name: str, value: Any, attributes: set[str]) -> None:
-        """Add what a function finds under a name; of a user's module, what is taken from there."""
+        """Add the value of a name that a function uses; for a user's module, its attributes."""
         if isinstance(value, types.ModuleType):
             file = getattr(value, "__file__", None)
             if file is not None and not _is_library(file):
@@ -232,9 +233,9 @@ class Parts:
             self._add_values(f"the value of {base.__name__}", shown)
 
     def _add_object(self, value: Any) -> None:
-        """Add an object: the code of its class, and what it holds where that is the user's alone.
+        """Add an object: the code of its class, and its attributes if all of it is the user's.
 
-        A framework's base class holds names and numbers that are others each time.
+        A framework's base class holds names and numbers that differ each time.
         """
         cls = type(value)
         self._add_class(cls)
@@ -244,7 +245,7 @@ class Parts:
         ):
             for name, held in getattr(value, "__dict__", {}).items():
                 if isinstance(getattr(cls, name, None), functools.cached_property):
-                    continue  # it follows from the rest, and may be rounded otherwise
+                    continue  # derived from the rest, and rounding may differ
                 if callable(held):
                     self._visit(held, f"the code of {name}")
                 else:
@@ -252,7 +253,7 @@ class Parts:
 
 
 def _items(held: Any) -> Iterable[tuple[Any, Any]]:
-    """Return what a collection holds, with names."""
+    """Return the items of a collection, with names."""
     if isinstance(held, list | tuple | deque):
         return enumerate(held, 1)
     return (held if isinstance(held, dict) else vars(held)).items()
@@ -261,10 +262,10 @@ def _items(held: Any) -> Iterable[tuple[Any, Any]]:
 def _read(
     code: types.CodeType, outer: Mapping[str, str] | None = None, seen: dict[str, int] | None = None
 ) -> tuple[bytes, set[str], set[str]]:
-    """Return what a code does, wherever it stands, and the globals and attributes that it reads.
+    """Return a position-independent form of a code object, and the globals and attributes it reads.
 
-    Local variables are known by their order; of those that inner functions share, which are in
-    ``outer`` there, ``seen`` has it.
+    Local variables are identified by their order; ``seen`` has the order of those shared with inner
+    functions, which find them in ``outer``.
     """
     parts = [str((code.co_argcount, code.co_kwonlyargcount, code.co_flags & _FLAGS)).encode()]
     names, attributes, seen = set[str](), set[str](), {} if seen is None else seen
@@ -291,16 +292,14 @@ def _read(
 
 
 def _bytes(value: Any, depth: int = 20) -> bytes | None:
-    """Return what stands for a value in every process; None if there is nothing certain."""
+    """Return bytes that represent a value in every process; None if that is not certain."""
     module = f"{type(value).__module__}"
     if type(value) in _PLAIN or module in _OF_PLAIN:
         return f"{type(value).__name__} {value!r}".encode()
     if isinstance(value, np.ma.MaskedArray):
         value = (value.data, np.ma.getmaskarray(value))
     elif module.startswith(_SPARSE):
-        held = getattr(
-            value, "__dict__", {}
-        ).items()  # without flags that say what is known of the order
+        held = getattr(value, "__dict__", {}).items()  # without flags about the memory order
         value = {name: item for name, item in held if isinstance(item, np.ndarray | tuple | dict)}
     elif isinstance(value, np.ndarray) and value.dtype.kind == "O":
         value = value.tolist()
@@ -323,12 +322,12 @@ def _bytes(value: Any, depth: int = 20) -> bytes | None:
 
 
 def is_code(part: str) -> bool:
-    """Return whether a part, as it is called in words, is code."""
+    """Return whether the description of a part says that it is code."""
     return part.endswith(f": {CODE}") or ": the code of " in part
 
 
 def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """Return which parts of functions are not what they were, in words."""
+    """Return which parts of functions changed, in words."""
     return [
         f"{name}: {label}"
         for name in before.keys() & after.keys()

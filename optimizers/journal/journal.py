@@ -1,4 +1,4 @@
-"""Journal: where a run keeps its record, and how safely."""
+"""Journal: the file that records a run, and how safely."""
 
 import json
 import os
@@ -8,33 +8,32 @@ from typing import Any, TypeAlias
 
 from optimizers.errors import OptionError
 
-#: How often what is written is forced to the disk: at every record, never, or once in so many
-#: seconds.
+#: How often writes are forced to the disk: at every record, never, or once in a number of seconds.
 Fsync: TypeAlias = str | float
 
 
 @dataclass(frozen=True)
 class Journal:
-    """Where a run keeps its record, and how safely; for the setting ``journal``.
+    """The file that records a run, and how safely; for the setting ``journal``.
 
     A run opens it, and closes it at its end; two runs cannot write it at the same time. Each record
-    is handed to the operating system before the algorithm sees the value, so that a process that is
-    killed loses nothing.
+    is passed to the operating system before the algorithm sees the value, so that a killed process
+    loses nothing.
 
     Parameters
     ----------
     path : str or PathLike
-        The file; it need not exist. Names that end in ``.db``, ``.sqlite`` or ``.sqlite3`` make an
-        SQLite database, all others lines of JSON.
+        The file; it need not exist. A name that ends in ``.db``, ``.sqlite`` or ``.sqlite3`` means
+        an SQLite database, any other lines of JSON.
     fsync : {"always", "never"} or float, default 1.0
-        When records are also forced to the disk, against a failure of the machine itself: each of
-        them, none, or with the first that comes so many seconds after the last time.
+        When records are also forced to the disk, to survive a crash of the machine: each record,
+        none, or the first one that many seconds after the last time.
     notes : dict, optional
-        What else to keep in the header of a new journal, in JSON's types.
+        Further entries for the header of a new journal, in JSON types.
     verify : int, default 0
-        How many of the recorded points, the best ones, are evaluated again before a run goes on
-        that had not ended by itself. They count. A value that differs is a warning, and with
-        ``journal_check="error"`` an error.
+        How many of the best recorded points are evaluated again before an unfinished run is
+        resumed. They count as evaluations. A different value causes a warning, or an error with
+        ``journal_check="error"``.
 
     Raises
     ------
@@ -67,11 +66,13 @@ class Journal:
                 f"fsync is {fsync!r}, expected 'always', 'never' or a number of seconds."
             )
         if isinstance(verify, bool) or not isinstance(verify, int) or verify < 0:
-            raise OptionError(f"verify is {verify!r}, expected how many points: a whole number.")
+            raise OptionError(f"verify is {verify!r}, expected a whole number of points.")
         try:
             kept = None if notes is None else json.loads(json.dumps(notes))
         except (TypeError, ValueError, RecursionError) as error:
-            raise OptionError(f"notes have no form in JSON ({error}): {notes!r:.200}.") from error
+            raise OptionError(
+                f"notes cannot be written as JSON ({error}): {notes!r:.200}."
+            ) from error
         if not isinstance(kept, dict | None):
             raise OptionError(f"notes is {notes!r:.200}, expected a dict.")
         object.__setattr__(self, "verify", verify)
@@ -81,7 +82,7 @@ class Journal:
 
     @property
     def interval(self) -> float:
-        """The seconds between two times that records are forced to the disk."""
+        """The interval in seconds at which records are forced to the disk."""
         if isinstance(self.fsync, str):
             return 0.0 if self.fsync == "always" else float("inf")
         return float(self.fsync)
@@ -93,7 +94,7 @@ class Journal:
 
 
 def as_path(name: str, given: Any) -> str:
-    """Return the path of a file as text; an OptionError says what an argument should have been."""
+    """Return the path of a file as text, or raise an OptionError."""
     path = os.fspath(given) if isinstance(given, str | os.PathLike) else ""
     if not isinstance(path, str) or not path or "\0" in path:
         more = ", or a Journal" if name == "journal" else ""
@@ -102,5 +103,5 @@ def as_path(name: str, given: Any) -> str:
 
 
 def as_journal(value: Any) -> Journal | None:
-    """Return what was given as ``journal=`` as a Journal; None for None."""
+    """Return the argument ``journal=`` as a Journal; None for None."""
     return value if value is None or isinstance(value, Journal) else Journal(value)

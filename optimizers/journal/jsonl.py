@@ -1,4 +1,4 @@
-"""A journal as lines of JSON in a file: appended, locked, and mended if a write was cut short."""
+"""A journal as lines of JSON in a file: appended, locked, and repaired after a partial write."""
 
 import codecs
 import contextlib
@@ -18,12 +18,11 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-# Windows would write other line ends to a file that is not binary.
+# Windows would change the line ends of a text file.
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
-#: Where Windows locks: behind the end of any file, since what is locked there cannot be read.
+#: The locked byte on Windows: after the end of any file, since locked bytes cannot be read.
 _FAR = 1 << 62
-#: What the system says of a lock that another has, of what a file system cannot do, and of a disk
-#: without room.
+#: Error numbers of a lock held by another process, of an unsupported operation, and of a full disk.
 _LOCKED = errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK
 _UNSUPPORTED = errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP
 _FULL = errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)
@@ -32,10 +31,10 @@ _BEGIN = b'{"journal":1,"created":"'
 
 
 class JsonLines:
-    """The lines of a journal file, open for appending by this process alone.
+    """The lines of a journal file, open for appending by this process only.
 
-    Nothing in the file is changed before ``begin``: by then the lines are known to be of this run.
-    They are forced to the disk after ``interval`` seconds: 0 for always, inf for never.
+    The file is not changed before ``begin``, when the lines are known to belong to this run. They
+    are forced to the disk after ``interval`` seconds: 0 means always, inf never.
     """
 
     def __init__(self, path: str, interval: float) -> None:
@@ -50,7 +49,7 @@ class JsonLines:
         _OPEN.add(self)
         try:
             _lock(self._file, path)
-            #: What it held when it was opened.
+            #: Its lines when it was opened.
             self.lines, self.size = read_lines(path)
             self._next = len(self.lines) + 1
         except BaseException:
@@ -58,24 +57,24 @@ class JsonLines:
             raise
 
     def begin(self) -> None:
-        """Make ready for writing: cut off what a write that was cut short left at the end."""
+        """Prepare for writing: remove a partial record at the end."""
         excess = os.fstat(self._file).st_size - self.size
         if excess:
             os.ftruncate(self._file, self.size)
             warn_user(
                 f"The journal {self.path} ended in the middle of a record: its last {excess} bytes "
-                "were cut off, and that evaluation is made again."
+                "were removed, and that evaluation is made again."
             )
 
     def append(self, text: str) -> None:
-        """Write one or several lines, durable when this returns as far as ``interval`` says."""
+        """Write one or several lines; they are durable on return as far as ``interval`` says."""
         if "\n" in text:
             data = b"".join(map(sealed, text.split("\n"), itertools.count(self._next)))
         else:
             data = sealed(text, self._next)
         try:
             if os.write(self._file, data) != len(data):
-                # A disk that has become full takes a part, and refuses the rest with the reason.
+                # A full disk accepts a part, and rejects the rest with the reason.
                 os.ftruncate(self._file, self.size)
                 rest = data
                 while rest:
@@ -86,7 +85,7 @@ class JsonLines:
                     self._sync()
                     self._synced = now
         except OSError as error:
-            # Half a line is not a record.
+            # A partial line is not a record.
             with contextlib.suppress(OSError):
                 os.ftruncate(self._file, self.size)
             raise not_written(self.path, error) from error
@@ -94,11 +93,11 @@ class JsonLines:
         self._next += 1 + text.count("\n")
 
     def _sync(self) -> None:
-        """Force what is written to the disk, where the file system can."""
+        """Force written lines to the disk, if the file system supports it."""
         try:
             os.fsync(self._file)
         except OSError as error:
-            self._interval = inf  # what failed once says nothing the next time
+            self._interval = inf  # after a failure, success means nothing
             if error.errno not in _UNSUPPORTED:
                 raise
             warn_user(
@@ -107,7 +106,7 @@ class JsonLines:
             )
 
     def close(self) -> None:
-        """Close the file, and with it give the lock back."""
+        """Close the file, which releases the lock."""
         if self._file >= 0:
             try:
                 if self._interval < inf:
@@ -133,7 +132,7 @@ def read_lines(path: str) -> tuple[list[bytes], int]:
     try:
         with open(path, "rb") as file:
             head = file.readline()
-            # One that another program wrote out again has spaces; one that was cut short has none.
+            # A line rewritten by another program has spaces; a partial one has none.
             known = _BEGIN[:10] if head.endswith(b"\n") else _BEGIN
             start = head.removeprefix(codecs.BOM_UTF8)
             is_ours = start.startswith(known[: len(start)])
@@ -147,9 +146,11 @@ def read_lines(path: str) -> tuple[list[bytes], int]:
 
 
 def check_regular(path: str) -> None:
-    """Refuse a pipe or a device: reading would wait for ever, and nothing would be kept."""
+    """Reject a pipe or a device: reading would block forever, and nothing would be kept."""
     if os.path.exists(path) and not os.path.isfile(path):
-        raise JournalError(f"The journal {path} is not a regular file: name one, or a new one.")
+        raise JournalError(
+            f"The journal {path} is not a regular file: name a regular or a new file."
+        )
 
 
 def not_written(path: str, error: Exception) -> JournalError:
@@ -157,22 +158,22 @@ def not_written(path: str, error: Exception) -> JournalError:
     is_full = getattr(error, "errno", None) in _FULL or "is full" in str(error)
     return JournalError(
         f"The journal {path} cannot be written: {error}. The run ended there, with all evaluations "
-        f"before this one recorded: {'make room' if is_full else 'mend that'}, and run the same "
-        "again to go on."
+        f"before this one recorded: {'free some space' if is_full else 'fix the cause'}, and run "
+        "the same again to resume."
     )
 
 
 def not_a_journal(path: str) -> JournalError:
-    """Return the error for a file that is something else."""
+    """Return the error for a file that is not a journal."""
     return JournalError(
-        f"{path} is not a journal of a run, and was left as it is: name another file as journal."
+        f"{path} is not a journal of a run, and was not changed: name another file as journal."
     )
 
 
 def locked(path: str) -> JournalLockedError:
     """Return the error for a journal that is in use."""
     return JournalLockedError(
-        f"The journal {path} is being written by another run: wait for its end, or name another "
+        f"The journal {path} is being written by another run: wait until it ends, or name another "
         "file as journal."
     )
 
@@ -190,13 +191,13 @@ def _lock(file: int, path: str) -> None:
         if error.errno in _LOCKED:
             raise locked(path) from error
         warn_user(
-            f"The journal {path} is not locked, which its file system refuses ({error.strerror}): "
-            "a second run on it would not be noticed, so let there be none."
+            f"The journal {path} is not locked, since its file system does not support locks "
+            f"({error.strerror}): make sure that no second run uses it."
         )
 
 
 def refused_lock(path: str) -> str:
-    """Return the system's words if no file in that folder can have the locks of a database."""
+    """Return the system's message if files in that folder cannot have a database's locks."""
     words = ""
     folder = os.path.dirname(os.path.abspath(path))
     with contextlib.suppress(OSError), tempfile.TemporaryFile(dir=folder) as file:
@@ -216,6 +217,6 @@ def _forget_all() -> None:
         lines.forget()
 
 
-# A worker process that was forked would hold the lock after the death of the run's process.
+# A forked worker process would hold the lock after the run's process died.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_all)

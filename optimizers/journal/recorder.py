@@ -1,4 +1,4 @@
-"""Recorder: answers what is recorded, in the order of asking, and records what is not."""
+"""Recorder: replays what is recorded, in the order of the questions, and records the rest."""
 
 import json
 import math
@@ -18,17 +18,17 @@ from optimizers.journal.journal import Journal
 from optimizers.journal.jsonl import JsonLines
 from optimizers.journal.records import RUN_BITS, Kind, Record, compact, encoded, is_behind
 
-#: A point that was asked for is the recorded one if no component differs by more than so much of
-#: max(1, abs(x)): below the usual steps of differences, above what another BLAS does to a sum.
+#: A point is the recorded one if no component differs by more than this fraction of max(1, abs(x)):
+#: below the usual steps of differences, above the rounding of another BLAS.
 TOLERANCE = 1e-9
-#: How many seconds are between two looks whether the file is still there.
+#: Seconds between checks whether the file still exists.
 _LOOKS = 1.0
 
 
 class Diverged(BaseException):
-    """A run asks for other points than the recorded ones; never leaves the run.
+    """A run asks for points other than the recorded ones; never leaves the run.
 
-    A BaseException, so that no ``except Exception`` of a solver's can swallow it.
+    A BaseException, so that no ``except Exception`` of a solver can swallow it.
     """
 
     def __init__(self, seq: int, words: str) -> None:
@@ -54,17 +54,17 @@ class Lines(Protocol):
     """Where a journal's lines are kept: a file or a database."""
 
     lines: list[bytes]
-    #: The least size that the file must have.
+    #: The minimum size of the file.
     size: int
 
     def begin(self) -> None:
-        """Make ready for writing; until then nothing is changed."""
+        """Prepare for writing; until then nothing is changed."""
 
     def append(self, text: str) -> None:
         """Write lines."""
 
     def close(self) -> None:
-        """Give the lock back."""
+        """Release the lock."""
 
 
 def _opened(journal: Journal) -> Lines:
@@ -76,24 +76,24 @@ def _opened(journal: Journal) -> Lines:
 
 
 class Recorder:
-    """An open journal: answers what is recorded, in the order of asking, and records the rest.
+    """An open journal: it replays records in the order of the questions, and records the rest.
 
-    ``check`` says what another objective does: "warn", "error" or "off".
+    ``check`` says how to react to another objective: "warn", "error" or "off".
     """
 
     def __init__(self, journal: Journal, header: dict[str, Any], seed: Any, check: str) -> None:
         self.path, self._rejects = journal.path, header["rejects"]
-        #: How large the file was, and when it is looked at again.
+        #: The size of the file, and when it is checked again.
         self._size, self._next_look = 0, 0.0
-        #: What the functions are; see :mod:`optimizers.journal.identity`.
+        #: The identities of the functions; see :mod:`optimizers.journal.identity`.
         self.functions: dict[str, Any] = header["identity"]
         self._refused: list[str] = []
-        #: What is still to be answered, by number; as it arrived.
+        #: The records to replay, by number, in order of arrival.
         self.pending: dict[int, Record] = {}
         self._late: dict[int, list[Record]] = {}
         self._has_warned = False
-        #: Whether it is of many runs, each with numbers of its own: where one asks something else
-        #: than is recorded, it alone goes on with new evaluations.
+        #: Whether it records many runs, each with its own numbers: one that asks something else
+        #: than is recorded continues alone with new evaluations.
         self.is_of_many = "many" in header
         self._counters: dict[int, OfRun] = {}
         self._lines = _opened(journal)
@@ -109,7 +109,7 @@ class Recorder:
             raise
 
     def _begun(self, journal: Journal, header: dict[str, Any], check: str) -> JournalContents:
-        """Return what is in the journal, whose header is written if it is new, or else checked."""
+        """Return the contents of the journal; write its header if it is new, or check it."""
         contents = parsed(journal.path, self._lines.lines)
         self._lines.lines = []
         notes = {"notes": journal.notes} if journal.notes else {}
@@ -128,18 +128,18 @@ class Recorder:
     def _check_functions(
         self, contents: JournalContents, wanted: dict[str, Any], check: str
     ) -> None:
-        """Raise a JournalMismatchError, or warn, if a journal is that of another objective."""
+        """Raise a JournalMismatchError, or warn, if a journal belongs to another objective."""
         names, parts = differing(contents.header, wanted, contents.changed)
         if names:
             raise JournalMismatchError(
-                f"The journal {self.path} is that of another objective: {', '.join(names)}. Name "
-                "another file as journal. If the function is the same, and only its name is "
-                "another, pass journal_check='off'."
+                f"The journal {self.path} belongs to another objective: {', '.join(names)}. Name "
+                "another file as journal. If only the name of the function changed, pass "
+                "journal_check='off'."
             )
         if parts:
             words = (
-                f"The journal {self.path} was begun with other functions, as it seems: "
-                f"{', '.join(parts)} changed since. If the values are others now, name another "
+                f"The journal {self.path} was probably begun with other functions: "
+                f"{', '.join(parts)} changed since. If the values are different now, name another "
                 "file as journal; if not, pass journal_check='off'. Journal(path, verify=1) "
                 "evaluates a recorded point again and compares."
             )
@@ -153,28 +153,28 @@ class Recorder:
             if record.is_late:
                 self._late.setdefault(record.ask, []).append(record)
                 continue
-            self.pending.pop(record.seq, None)  # a second attempt, in the order of its own arrival
+            self.pending.pop(record.seq, None)  # a second attempt, in its own order of arrival
             self.pending[record.seq] = record
             last[record.run] = record.ask
         for record in list(self.pending.values()):
             if record.ask == last[record.run] and self.contents.ended_by(record):
-                del self.pending[record.seq]  # it is evaluated again: its cause may be mended
+                del self.pending[record.seq]  # evaluated again: the cause may be fixed
 
     @property
     def seed(self) -> Any:
-        """The run's seed: the one that it was begun with; a generator is made anew each time."""
+        """The run's original seed; a generator is created each time."""
         return seed_of(self.contents.header["seed"])
 
     # Answers.
 
     def of(self, run: int) -> Counter:
-        """Return what numbers the questions of a run."""
+        """Return the counter of the questions of a run."""
         if not self.is_of_many:
             return self
         return self._counters.setdefault(run, OfRun(run << RUN_BITS))
 
     def numbers(self, runs: Iterable[int]) -> list[int]:
-        """Return the numbers of the next questions, one of each of these runs."""
+        """Return the numbers of the next questions, one for each of these runs."""
         seqs = []
         for run in runs:
             counter = self.of(run)
@@ -183,7 +183,7 @@ class Recorder:
         return seqs
 
     def lookup(self, seq: int, kind: Kind, x: NDArray[Any]) -> Record | None:
-        """Return the record of a question, and strike it out; None if it is to be evaluated.
+        """Return and remove the record of a question; None if it has to be evaluated.
 
         Raises Diverged if another question is recorded there and the run is the only one.
         """
@@ -191,7 +191,7 @@ class Recorder:
         if record is None:
             return None
         if record.kind != kind or record.x.shape != x.shape or record.x.dtype != x.dtype:
-            words = f"{kind} was asked for where {record.kind} is recorded, or another shape"
+            words = f"{kind} was asked for, but {record.kind} is recorded, or the shapes differ"
             self._diverged(seq, words)
             return None
         if record.x.tobytes() == x.tobytes():
@@ -221,7 +221,7 @@ class Recorder:
         warn_user(
             f"The journal {self.path} cannot be followed in run {seq >> RUN_BITS}: {words} "
             f"({self._other_versions()}). {len(unused)} of its recorded answers are not used, and "
-            "it goes on with new evaluations."
+            "it continues with new evaluations."
         )
 
     def _other_versions(self) -> str:
@@ -231,17 +231,17 @@ class Recorder:
         return ", ".join(words) or "the same versions"
 
     def late(self, ask: int) -> list[Record]:
-        """Return the records that arrived after a wave was left, and strike them out."""
+        """Return and remove the records that arrived after a wave was abandoned."""
         return self._late.pop(ask, [])
 
     def unused(self) -> list[Record]:
-        """Return what is still to be answered."""
+        """Return the records not replayed yet."""
         return [*self.pending.values(), *(known for late in self._late.values() for known in late)]
 
     # Records.
 
     def write(self, text: str) -> None:
-        """Write lines; what is written durable before anybody goes on."""
+        """Write lines, durably before anyone continues."""
         try:
             self._lines.append(text)
             if time.monotonic() >= self._next_look:
@@ -251,13 +251,13 @@ class Recorder:
             raise
 
     def _look(self) -> None:
-        """Raise a JournalError if the file is gone, whose open descriptor takes all in silence."""
+        """Raise a JournalError if the file is gone: its descriptor would accept all silently."""
         size = os.stat(self.path).st_size if os.path.exists(self.path) else -1
         if size < max(self._size, self._lines.size):
             what = "deleted" if size < 0 else "replaced or cut"
             raise JournalError(
-                f"The journal {self.path} was {what} while the run wrote it, so that no run can "
-                "go on from it. The run ended there: run it again with a file that stays."
+                f"The journal {self.path} was {what} while the run wrote it, so that it cannot be "
+                "resumed. The run ended there: run it again, and keep the file."
             )
         self._size, self._next_look = size, time.monotonic() + _LOOKS
 
@@ -268,7 +268,7 @@ class Recorder:
         return [Record.from_entry(entry) for entry in entries if "seq" in entry]
 
     def put(self, text: str) -> None:
-        """Write lines of this run; before the first of a resumed one, that it was resumed."""
+        """Write lines of this run; in a resumed run, first write that it was resumed."""
         if not self._is_noted:
             self._is_noted = True
             now = {"at": self.next, "versions": versions(), "rejects": self._rejects}
@@ -276,13 +276,13 @@ class Recorder:
         self.write(text)
 
     def retried(self, times: dict[int, int]) -> None:
-        """Record how often questions are evaluated again, before they are."""
+        """Record repeated evaluations of questions, before they are made."""
         if times:
             self.contents.retried.update(times)
             self.put("\n".join(compact({"retried": s, "times": n}) for s, n in times.items()))
 
     def restart(self, x: NDArray[Any], fun: float | None, counts: dict[str, int]) -> None:
-        """Forget what is still to be answered: the run begins anew from ``x``."""
+        """Forget the records not replayed yet: the run restarts from ``x``."""
         self.next = max([self.next, *(seq + 1 for seq in self.pending)])
         self.pending.clear()
         self._late.clear()
@@ -294,7 +294,7 @@ class Recorder:
     def end(
         self, result: dict[str, Any] | None, error: str | None = None, changed: Sequence[str] = ()
     ) -> None:
-        """Write how the run ended, unless that is what the journal says already.
+        """Write how the run ended, unless the journal says so already.
 
         ``changed`` are parts of the functions that the run itself changed, such as counters.
         """
@@ -308,14 +308,14 @@ class Recorder:
         self.write(compact({"end": _strict(result), **further}))
 
     def close(self) -> None:
-        """Give the journal back."""
+        """Close the journal."""
         self._lines.close()
 
 
 def _strict(value: Any) -> Any:
-    """Return a result's entries without NaN and infinities, which JSON has not.
+    """Return a result's entries without NaN and infinities, which JSON does not have.
 
-    Nor has it a Jacobian, which may be large, and is in the records.
+    The Jacobian, which may be large, is omitted too: it is in the records.
     """
     if isinstance(value, dict):
         return {key: _strict(item) for key, item in value.items() if key != "jacobian"}

@@ -1,7 +1,7 @@
-"""Records: one evaluation each, as a line of JSON that gives every number back to the last bit.
+"""Records: one evaluation each, as a line of JSON that keeps every number exactly.
 
-Vectors are base64 of their bytes, float64 or complex128 in little-endian order: exact, and some
-thirty times as quick to write as decimal digits.
+Vectors are base64 of their bytes, float64 or complex128 in little-endian order: exact, and about
+thirty times as fast to write as decimal digits.
 """
 
 import json
@@ -25,7 +25,7 @@ _KINDS = frozenset(get_args(Kind))
 _IS_LITTLE = sys.byteorder == "little"
 
 
-#: The number of a question among those of its run takes so many bits; what is above is the run's.
+#: The lower bits of a question's number count within its run; the upper ones are the run's number.
 RUN_BITS = 32
 
 
@@ -44,28 +44,28 @@ class Record:
     fun : float or complex, optional
         The value, finite or not.
     jac : ndarray of float64, optional
-        The gradient, shape (n,); for "hess" (n * n,), for "hessp" the product, shape (n,). Of an
-        objective of residuals the Jacobian, row by row, or its entries that ``cells`` name.
+        The gradient, shape (n,); for "hess" (n * n,), for "hessp" the product, shape (n,). For
+        residuals the Jacobian, row by row, or its entries at ``cells``.
     failure : str, optional
-        Why there is neither.
+        The failure, if there is neither.
     seconds : float, optional
-        How long it took; the mean over its points for a call that took several.
+        How long it took; the mean over the points of a call with several.
     worker : str
-        Which process or thread did it; empty for the caller's own.
+        The process or thread that did it; empty for the caller's own.
     precision : float
-        The machine precision of the value, if it is coarser than float64's; else 0.0.
+        The machine epsilon of the value, if it is larger than that of float64; otherwise 0.0.
     ask : int
-        The ``seq`` of the first point that was asked for at the same time.
+        The ``seq`` of the first point of the same question.
     part : int
         The ``seq`` of the first point whose answer arrived at the same time.
     is_late : bool
-        Whether nobody waited for it any more.
+        Whether it arrived when nobody waited for it any longer.
     error : float, optional
-        The value's standard error, if the objective told it.
+        The value's standard error, if the objective returned it.
     residuals : ndarray of float64 or complex128, shape (m,), optional
-        The residuals, of an objective that returns such.
+        The residuals, if the objective returns them.
     cells : ndarray of int64, optional
-        Of a sparse Jacobian: how many rows it has, and where its entries are, row by row.
+        For a sparse Jacobian: the number of rows, and the positions of its entries, row by row.
 
     Examples
     --------
@@ -96,12 +96,12 @@ class Record:
 
     @property
     def run(self) -> int:
-        """Which of many runs it is of, from 0; their numbers are run * 2**32 + 0, 1, 2, ..."""
+        """The index of its run, from 0; the numbers of a run are run * 2**32 + 0, 1, 2, ..."""
         return self.seq >> RUN_BITS
 
     @property
     def is_failed(self) -> bool:
-        """Whether it gave nothing, or a number that is not finite."""
+        """Whether it has no value, or one that is not finite."""
         if self.failure is not None or (self.fun is not None and not np.isfinite(self.fun)):
             return True
         return self.jac is not None and not np.isfinite(self.jac).all()
@@ -133,7 +133,7 @@ class Record:
 
     @classmethod
     def from_entry(cls, entry: dict[str, Any]) -> "Record":
-        """Return the record of a line of JSON that was read."""
+        """Return the record in a parsed line of JSON."""
         is_complex = bool(entry.get("complex"))
         seq, gradient, failure = whole(entry["seq"]), entry.get("g"), entry.get("error")
         worker, dtype = entry.get("worker", ""), np.complex128 if is_complex else np.float64
@@ -180,7 +180,7 @@ def line(
     seconds: float | None,
     further: str = "",
 ) -> str:
-    """Return a record as a line of JSON; what is usual goes the quickest way."""
+    """Return a record as a line of JSON; the usual case is fast."""
     text = f'{{"seq":{seq},"kind":"{kind}","x":"{x}"'
     if fun is not None:
         text += f',"f":{_digits(fun)}'
@@ -197,7 +197,7 @@ def encoded(x: NDArray[Any]) -> str:
 
 
 def decoded(text: str, dtype: type[np.generic] = np.float64) -> NDArray[Any]:
-    """Return the vector of a text, as an array of its own."""
+    """Return the vector of a text, as a new array."""
     little = np.dtype(dtype).newbyteorder("<")
     return np.frombuffer(a2b_base64(text, strict_mode=True), little).astype(dtype)
 
@@ -210,9 +210,9 @@ def _digits(value: float | complex) -> str:
 
 
 def whole(value: Any) -> int:
-    """Return a number from 0 that was read; raise TypeError if it is none."""
+    """Return a whole number >= 0 that was read; raise TypeError for anything else."""
     if type(value) is not int or value < 0:
-        raise TypeError(f"{value!r:.50} is not a whole number from 0")
+        raise TypeError(f"{value!r:.50} is not a whole number >= 0")
     return value
 
 
@@ -228,7 +228,7 @@ def _number(value: Any) -> float | complex | None:
 
 
 def counts_of(records: Iterable[Record]) -> dict[str, int]:
-    """Return how often the functions were called for records, by the names of the counts."""
+    """Return the counts of function calls in records, by name."""
     kinds = [record.kind for record in records]
     return {
         "nfev": kinds.count("fun") + kinds.count("both"),

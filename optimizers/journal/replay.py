@@ -1,4 +1,4 @@
-"""Replay: what a journal has of a run is answered from there, what it has not is recorded."""
+"""Replay: answer from the journal what it has, and record what it does not have."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,9 +27,9 @@ from optimizers.run.solve import Solve
 def execute_recorded(
     journal: Journal, check: str, header: dict[str, Any], run: Run, solve: Solve
 ) -> OptimizerResult:
-    """Execute a run on a journal: it goes on where the journal ends, and each answer is recorded.
+    """Execute a run on a journal: it continues where the journal ends, and records each answer.
 
-    ``header`` says which run it is, ``check`` what is done where its functions are others.
+    ``header`` identifies the run; ``check`` says how to react to other functions.
     """
     __tracebackhide__ = True
     problem, inner = run.problem, run.waves.evaluator
@@ -46,7 +46,7 @@ def execute_recorded(
 
 
 def replayed(recorder: Recorder, solve: Solve) -> Solve:
-    """Return a solve that begins anew where it asks for other points than the recorded ones."""
+    """Return a solve that restarts if it asks for points other than the recorded ones."""
 
     def replaying(run: Run) -> Outcome:
         source = run.source
@@ -55,9 +55,9 @@ def replayed(recorder: Recorder, solve: Solve) -> Solve:
                 return run.complete(solve(run))
             except Diverged as diverged:
                 _begin_anew(recorder, run, diverged, source)
-            return solve(run)  # nothing is left to be answered, nor to diverge from
+            return solve(run)  # nothing is left to replay or to diverge from
         except JournalError:
-            # They were evaluated: one may be the best.
+            # They were evaluated, and one may be the best.
             _consider(run, recorder.refused)
             raise
 
@@ -69,10 +69,10 @@ def _journaled(recorder: Recorder, run: Run) -> tuple[Problem, Evaluator]:
     problem, evaluator = run.problem, run.waves.evaluator
     derivatives, facts = problem.derivatives, evaluator.facts
     others: dict[str, Any] = {}
-    # Algorithms ask other points where points travel in waves: the recorded way is gone on.
+    # Algorithms ask for different points if points travel in waves: keep the recorded mode.
     is_serial = evaluator.facts.is_direct and recorder.contents.header["serial"]
     if is_serial and problem.loss is None:
-        # The functions themselves are wrapped, so that solvers call them as directly as ever.
+        # The functions themselves are wrapped, so that solvers still call them directly.
         kind: Kind = "both" if isinstance(derivatives, Joint) else "fun"
         others["fun"] = recorded(recorder, problem.fun, kind, facts)
         if isinstance(derivatives, Given):
@@ -86,22 +86,22 @@ def _journaled(recorder: Recorder, run: Run) -> tuple[Problem, Evaluator]:
 
 
 def _go_on(recorder: Recorder, run: Run) -> None:
-    """Take over what was before the last fresh start."""
+    """Restore the state before the last restart."""
     contents = recorder.contents
     if contents.start is not None:
         _consider(run, contents.records[: contents.begin])
         resume(run, decoded(contents.start["x"]), contents.start["fun"], contents.start)
         run.waves.evaluator.facts.replayed += contents.start["nfev"]
-    contents.records = []  # what is still to be answered is kept by the recorder
+    contents.records = []  # the recorder has what is still to be replayed
 
 
 def _begin_anew(recorder: Recorder, run: Run, diverged: Diverged, source: Any) -> None:
-    """Start from the best recorded point; all that is recorded counts."""
+    """Restart from the best recorded point; all records count."""
     unused = recorder.unused()
     _consider(run, unused)
     retried = recorder.contents.retried
     counts = counts_of(r for r in unused for _ in range(1 + retried.get(r.seq, 0)))
-    # The random numbers of a start are the same when it is resumed.
+    # A restart that is resumed gets the same random numbers.
     begin_anew(run, source, recorder.seed, counts)
     run.waves.evaluator.facts.replayed += counts["nfev"]
     fun = None if run.best is None else run.best.fun
@@ -109,17 +109,17 @@ def _begin_anew(recorder: Recorder, run: Run, diverged: Diverged, source: Any) -
     found = "its start" if fun is None else f"f(x) = {fun!r}"
     warn_user(
         f"The journal {recorder.path} cannot be followed at evaluation {diverged.seq}: "
-        f"{diverged}. The run goes on from the best recorded point, {found}; its "
+        f"{diverged}. The run continues from the best recorded point, {found}; its "
         f"{run.nfev} recorded evaluations count."
     )
 
 
 def _consider(run: Run, records: Sequence[Record]) -> None:
-    """Let recorded points be candidates for the run's best, and show their precision."""
+    """Make recorded points candidates for the run's best, and note their precision."""
     facts = run.waves.evaluator.facts
     coarsest = max((record.precision for record in records), default=0.0)
     facts.precision = max(facts.precision, coarsest)
     for record in records:
-        # A value is a complex number off the real axis, and None for a gradient or a failure.
+        # A value is complex at a complex point, and None for a gradient or a failure.
         if isinstance(record.fun, float) and np.isfinite(record.fun):
             run.memory.update_incumbent(record.x, record.fun, record.residuals)

@@ -1,4 +1,4 @@
-"""From opening a journal to its end: for one run, or for many that advance together as one."""
+"""Journals from opening to closing: for one run, or for many that advance together."""
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -36,9 +36,9 @@ def opened(
     seed: Any,
     rejects: bool,
 ) -> Recorder:
-    """Return an open journal of a problem that an evaluator evaluates; that is closed on errors.
+    """Return an open journal for a problem; the evaluator is closed on errors.
 
-    ``header`` says which run it is, ``check`` what is done where the functions are others.
+    ``header`` identifies the run; ``check`` says how to react to other functions.
     """
     facts = evaluator.facts
     known = {
@@ -57,7 +57,7 @@ def opened(
 
 @contextlib.contextmanager
 def ended(recorder: Recorder, problem: Problem) -> Iterator[list[OptimizerResult | None]]:
-    """Write how a run ended, and close its journal; its result goes into the list yielded.
+    """Yield a list for a run's result; then write how the run ended, and close its journal.
 
     ``problem`` has the functions as the user gave them.
     """
@@ -70,7 +70,7 @@ def ended(recorder: Recorder, problem: Problem) -> Iterator[list[OptimizerResult
         try:
             recorder.end(so_far, words_of(error), changed(recorder.functions, identities(problem)))
         except Exception as second:
-            # The journal's own failure, as a full disk, must not hide what ended the run.
+            # A failure of the journal, such as a full disk, must not hide what ended the run.
             error.add_note(f"The journal has no record of this end: {second}")
         raise
     else:
@@ -101,19 +101,19 @@ def with_recorded_hessians(
 
 @dataclass
 class Together:
-    """Many runs that are recorded as one, or not at all: what evaluates them, and their seed."""
+    """Many runs that are recorded together, or not at all: their evaluator and seed."""
 
     evaluator: Evaluator
     seed: Any
     bar: Bar
     _recorder: Recorder | None = None
-    #: What the journal is told at the end.
+    #: What is written to the journal at the end.
     result: list[OptimizerResult | None] = field(default_factory=list)
-    #: Why they stopped, in a word or a few.
+    #: Why they stopped, in a few words.
     reason: str = ""
 
     def keep_record(self, results: Iterable[OptimizerResult]) -> None:
-        """Let results know of the journal."""
+        """Attach the journal to results."""
         for result in results:
             if self._recorder is not None and result._record is None:
                 result._keep(record=self._recorder.path)
@@ -134,9 +134,9 @@ def together(
     effective: Mapping[str, Any],
     many: Mapping[str, Any],
 ) -> Iterator[Together]:
-    """Yield what many runs need, with the journal between that their settings name, if they do.
+    """Yield the evaluator of many runs, with the journal of their settings, if any.
 
-    ``many`` tells which runs they are. Their bar and callbacks hear of the evaluations of all.
+    ``many`` identifies the runs. Their bar and callbacks see the evaluations of all.
     """
     bar, callback = Bar(effective.get("progress")), effective.get("callback")
     observers = () if callback is None else (as_observer(callback, optimizer._callback_form),)
@@ -166,13 +166,15 @@ def _recorded(
     many: Mapping[str, Any],
     bar: Bar,
 ) -> Iterator[Together]:
-    """Yield what many runs need, with the journal between that their settings name."""
+    """Yield the evaluator of many runs, with the journal of their settings."""
     journal = as_journal(effective.get("journal"))
     if journal is None:
         yield Together(evaluator, effective.get("seed"), bar)
         return
     if journal.verify:
-        raise OptionError("verify was given, but these are many runs: it is for a journal of one.")
+        raise OptionError(
+            "verify was given, but it only works for the journal of a single run: remove it."
+        )
     header = {**header_of(optimizer, problem, dict(settings)), "many": plain(dict(many))}
     check, rejects = effective.get("journal_check"), effective.get("on_failure") == "reject"
     how: dict[str, Any] = {"seed": effective.get("seed"), "rejects": rejects}

@@ -1,10 +1,10 @@
 """A journal as an SQLite database: one row for each line, and a view with a column for each field.
 
-SQLite's own lock, kept for as long as the journal is open, is the one against a second process. It
-also makes writing quick; the price is that nobody reads the database meanwhile.
+SQLite's own lock, held while the journal is open, keeps other processes out. It also makes writing
+fast; the price is that nobody can read the database in the meantime.
 
-Rows go to a log beside the database, PATH-wal, which is quick and withstands a failure of the
-machine, and from there into the database about once a second; between runs there is no log.
+Rows go to a log next to the database, PATH-wal, which is fast and survives a crash of the machine,
+and from there into the database about once a second; between runs there is no log.
 """
 
 import contextlib
@@ -32,21 +32,21 @@ CREATE VIEW IF NOT EXISTS evaluations AS SELECT
     json_extract(entry, '$.r') AS r_base64
 FROM entries WHERE json_extract(entry, '$.seq') IS NOT NULL ORDER BY number
 """
-#: SQLite's application_id of the databases that have no log between runs; 0 in older ones.
+#: SQLite's application_id of databases without a log between runs; 0 in older ones.
 _OURS = int.from_bytes(b"optj")
-#: The least size of a database: that of a page.
+#: The minimum size of a database: one page.
 _LEAST = 512
-#: What SQLite raises; also of a database so damaged that its words are not text.
+#: What SQLite raises; for badly damaged databases also a decoding error.
 _ERRORS = sqlite3.Error, UnicodeDecodeError
 _BUSY = sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED
-#: How often the log goes into the database: after so many seconds or additions.
+#: The log is merged into the database after this many seconds or additions.
 _SECONDS, _ADDITIONS = 1.0, 1000
 
 
 class SqliteLines:
     """The lines of a journal in a database; see :class:`~optimizers.journal.jsonl.JsonLines`."""
 
-    size = 0  #: Not known: what is written may be in the log.
+    size = 0  #: Not known: lines may be in the log.
 
     def __init__(self, path: str, interval: float) -> None:
         self.path = path
@@ -64,13 +64,13 @@ class SqliteLines:
             # The mode must be set before the first access: then the log needs no shared memory.
             self._execute("PRAGMA locking_mode = EXCLUSIVE")
             self._execute("PRAGMA page_size = 1024")  # each commit writes whole pages
-            self._execute("BEGIN EXCLUSIVE")  # and the lock is kept
+            self._execute("BEGIN EXCLUSIVE")  # the lock is kept
             self._execute("COMMIT")
             self.lines = _lines(path, self._database)
             self._next = len(self.lines) + 1
 
     def begin(self) -> None:
-        """Make ready for writing."""
+        """Prepare for writing."""
         with self._opening():
             self._has_begun = True
             self._execute(f"PRAGMA synchronous = {'FULL' if self._interval == 0.0 else 'OFF'}")
@@ -94,7 +94,7 @@ class SqliteLines:
             raise
 
     def append(self, text: str) -> None:
-        """Write one or several lines, durable as far as ``interval`` says."""
+        """Write one or several lines; they are durable as far as ``interval`` says."""
         now = time.monotonic()
         is_due = 0.0 < self._interval <= now - self._synced
         lines = enumerate(text.split("\n"), self._next)
@@ -111,7 +111,7 @@ class SqliteLines:
             self._next += len(rows)
             self._unmerged += 1
             if now - self._merged >= _SECONDS or self._unmerged >= _ADDITIONS:
-                # To nothing: then each page of a log that is left behind was not yet merged.
+                # Truncated: then every page of a leftover log is known not to be merged yet.
                 self._execute("PRAGMA wal_checkpoint(TRUNCATE)")
                 self._merged, self._unmerged = now, 0
             if is_due:
@@ -124,8 +124,8 @@ class SqliteLines:
             raise not_written(self.path, error) from error
 
     def close(self) -> None:
-        """Close the database, and with it give the lock back."""
-        # What cannot be merged, as on a full disk, is kept in the log.
+        """Close the database, which releases the lock."""
+        # What cannot be merged, as on a full disk, stays in the log.
         with contextlib.suppress(sqlite3.Error), contextlib.closing(self._database):
             if self._interval < float("inf"):
                 self._execute("PRAGMA synchronous = FULL")
@@ -134,7 +134,7 @@ class SqliteLines:
 
 
 def read_rows(path: str) -> list[bytes]:
-    """Return the lines in a database, which is not changed."""
+    """Return the lines in a database, without changing it."""
     if not Path(path).exists():
         raise JournalError(f"The journal {path} cannot be read: there is no such file.")
     with looked_at(path) as database:
@@ -143,12 +143,12 @@ def read_rows(path: str) -> list[bytes]:
 
 @contextlib.contextmanager
 def looked_at(path: str) -> Iterator[sqlite3.Connection]:
-    """Open a database that is a journal, whole as far as can be seen, and change nothing."""
+    """Open a database that is a journal and looks intact, without changing it."""
     check_regular(path)
-    # A file of a few bytes counts as an empty database. To open it would give up others' locks.
+    # A file of a few bytes counts as an empty database. Opening it would release others' locks.
     if 0 < os.path.getsize(path) < _LEAST:
         raise not_a_journal(path)
-    log = Path(f"{os.path.realpath(path)}-wal")  # beside the file, not beside a link to it
+    log = Path(f"{os.path.realpath(path)}-wal")  # next to the file, not next to a link to it
     size = log.stat().st_size if log.exists() else None
     with contextlib.ExitStack() as stack:
         try:
@@ -159,7 +159,7 @@ def looked_at(path: str) -> Iterator[sqlite3.Connection]:
             except sqlite3.OperationalError as error:
                 if _code(error) in _BUSY:
                     raise
-                # Nobody has it open, but to read it is to merge what a killed run left beside it.
+                # Nobody has it open, but reading it would merge the log that a killed run left.
                 folder = stack.enter_context(tempfile.TemporaryDirectory())
                 copy = _connected(_copied(path, folder))
                 database = stack.enter_context(contextlib.closing(copy))
@@ -172,7 +172,7 @@ def looked_at(path: str) -> Iterator[sqlite3.Connection]:
 
 
 def _copied(path: str, folder: str) -> str:
-    """Copy a database and what is beside it, and return the path of the copy."""
+    """Copy a database and its log, and return the path of the copy."""
     copy, real = f"{folder}/copy", os.path.realpath(path)
     try:
         for suffix in ("", "-wal", "-journal"):
@@ -195,7 +195,7 @@ def _is_journal(database: sqlite3.Connection) -> bool:
 
 
 def _check_whole(path: str, database: sqlite3.Connection, log_size: int | None) -> None:
-    """Refuse a damaged database; warn of a log that is not there, or not whole."""
+    """Reject a damaged database; warn about a missing or damaged log."""
     words = _one(database, "PRAGMA quick_check")
     if words != "ok":
         raise JournalError(f"The journal {path} is damaged: SQLite says {words!r}.")
@@ -205,23 +205,23 @@ def _check_whole(path: str, database: sqlite3.Connection, log_size: int | None) 
         return
     if log_size is None:
         warn_user(
-            f"The journal {path} is that of a run that was killed, without its last records: they "
-            f"are in {path}-wal, which is not there. Copy both files, or these evaluations are "
-            "made again."
+            f"The journal {path} was written by a run that was killed, and its last records are "
+            f"missing: they were in {path}-wal, which does not exist. Copy both files, or these "
+            "evaluations are made again."
         )
         return
     _, found, _ = database.execute("PRAGMA wal_checkpoint").fetchone()
     frames = (log_size - 32) / (24 + _one(database, "PRAGMA page_size"))
     if found < frames:
         warn_user(
-            f"The journal {path} lacks its last records: {path}-wal is damaged, or ended in the "
-            "middle of one. These evaluations are made again."
+            f"The last records of the journal {path} are missing: {path}-wal is damaged, or ended "
+            "in the middle of one. These evaluations are made again."
         )
 
 
 def _connected(path: str, query: str = "") -> sqlite3.Connection:
     try:
-        # A stepper's algorithm runs in a thread of its own, never in two at the same time.
+        # A stepper's algorithm runs in another thread, but never in two at the same time.
         return sqlite3.connect(
             f"file:{quote(os.fsencode(os.path.abspath(path)), safe='')}{query}",
             timeout=0.0,
@@ -236,7 +236,7 @@ def _connected(path: str, query: str = "") -> sqlite3.Connection:
 def _lines(path: str, database: sqlite3.Connection) -> list[bytes]:
     if not _one(database, "SELECT count(*) FROM sqlite_master"):
         return []
-    # As bytes: what is damaged need not be text.
+    # As bytes: damaged rows need not be text.
     rows = database.execute("SELECT number, CAST(entry AS BLOB) FROM entries ORDER BY number")
     lines = []
     for number, line in rows:
@@ -251,7 +251,7 @@ def _one(database: sqlite3.Connection, query: str) -> Any:
 
 
 def _code(error: Exception) -> int:
-    code: int = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without what refines it
+    code: int = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without the extended part
     return code
 
 
@@ -260,7 +260,8 @@ def _translated(path: str, error: Exception) -> JournalError:
     if code in (*_BUSY, sqlite3.SQLITE_IOERR) and (words := refused_lock(path)):
         return JournalError(
             f"The journal {path} cannot be opened: a database needs locks, which its file system "
-            f"refuses ({words}). Use another file system, or lines, as run.jsonl, for a new run."
+            f"does not support ({words}). Use another file system, or a name such as run.jsonl for "
+            "a new run."
         )
     if code in _BUSY:
         return locked(path)

@@ -1,4 +1,4 @@
-"""A journal as a study of optuna's, which optuna-dashboard shows."""
+"""A journal as an Optuna study, which optuna-dashboard shows."""
 
 import math
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""Verifying: before a run goes on, recorded points are evaluated again and compared."""
+"""Verifying: before a run is resumed, recorded points are evaluated again and compared."""
 
 import math
 
@@ -15,15 +15,15 @@ from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 from optimizers.run.solve import Solve
 
-#: Values may differ by so much: of the value, of the largest value recorded, of standard errors.
+#: Tolerances relative to the value, to the largest recorded value, and in standard errors.
 _OF_ITSELF, _OF_LARGEST, _OF_ERRORS = 1e-6, 1e-9, 5.0
 
 
 def to_verify(contents: JournalContents, count: int, left: float) -> list[Record]:
-    """Return the best recorded points, as many as a run that goes on can afford to verify."""
+    """Return the best recorded points, as many as a resumed run can afford to verify."""
     end = None if contents.end is None else contents.end["end"]
     if not count or (end is not None and end.get("success")):
-        return []  # what ended by itself evaluates nothing
+        return []  # a run that ended by itself evaluates nothing
     known = [(r.fun, r.seq, r) for r in contents.records if isinstance(r.fun, float)]
     best = sorted(entry for entry in known if math.isfinite(entry[0]))
     return [record for *_, record in best[: int(max(0.0, min(count, left - len(known))))]]
@@ -32,9 +32,9 @@ def to_verify(contents: JournalContents, count: int, left: float) -> list[Record
 def verified(
     records: list[Record], problem: Problem, evaluator: Evaluator, *, is_error: bool, solve: Solve
 ) -> Solve:
-    """Return a solve that first evaluates records again, by the functions as the user gave them.
+    """Return a solve that first evaluates recorded points again, with the user's functions.
 
-    Where a value is another, it warns or raises a JournalMismatchError.
+    If a value differs, it warns or raises a JournalMismatchError.
     """
 
     def verifying(run: Run) -> Outcome:
@@ -51,7 +51,7 @@ def verified(
 def _differences(
     run: Run, records: list[Record], problem: Problem, evaluator: Evaluator
 ) -> str | None:
-    """Return in words which values are not the recorded ones; None if all are."""
+    """Return in words which values differ from the recorded ones; None if none does."""
     points, waves = np.array([record.x for record in records]), run.waves
     is_joint = isinstance(problem.derivatives, Joint)
     block = Block(points, problem.fun, "both") if is_joint else Block(points)
@@ -75,11 +75,11 @@ def _differences(
         if not abs(value - then) <= tolerance:
             failure = block.failures.get(row, raised)
             now = repr(value) if failure is None else words_of(failure)
-            words.append(f"evaluation {record.seq} gave {then!r} and gives {now} now")
+            words.append(f"evaluation {record.seq} returned {then!r} before and {now} now")
     if not words:
         return None
     return (
-        f"The journal is not of this objective, as it seems: {'; '.join(words[:3])}. Name another "
-        "file as journal; if the objective has noise, which it does not tell with its values, "
-        "leave verify out."
+        f"The journal seems to belong to another objective: {'; '.join(words[:3])}. Name another "
+        "file as journal; if the objective is noisy and does not return standard errors, remove "
+        "verify."
     )

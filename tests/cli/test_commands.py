@@ -85,7 +85,7 @@ def test_another_command_on_a_journal_is_refused(bowl, tmp_path, capsys):
     given = ("minimize", "--fun", "bowl.py:bowl", "--journal", "run.jsonl", "--quiet", "--x0")
     assert ran(*given, "-1,1")[0] == CONVERGED
     assert ran(*given, "-1,2")[0] == USAGE
-    assert "x0[1] is 1.0 in the journal, and 2.0 now" in capsys.readouterr().err
+    assert "x0[1] is 1.0 in the journal, but 2.0 now" in capsys.readouterr().err
     assert ran(*given, "-1,1", "-o", "journal=run.jsonl")[0] == CONVERGED
 
 
@@ -234,9 +234,7 @@ def test_a_journal_of_many_runs_is_not_resumed_here_and_tells_what_to_do(tmp_pat
         )
         with pytest.raises(JournalMismatchError) as error:
             LBFGSB().minimize(rosen, [1.0, 2.0], journal=path)
-        assert f"the function that was called is '{name}' in the journal, and 'minimize'" in str(
-            error.value
-        )
+        assert f"the called function is '{name}' in the journal, but 'minimize'" in str(error.value)
         assert len(str(error.value)) < 300 + len(str(path))
     _, out = ran("history", path)
     assert out.startswith("0: LBFGSB, 1: LBFGSB-2, 2 variables, begun ")

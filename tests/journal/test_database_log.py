@@ -18,7 +18,7 @@ from tests.journal import old_files
 
 ROOT = Path(optimizers.__file__).parent.parent
 START = [-1.2, 1.0] * 5
-LACKS = "lacks its last records"
+LACKS = "last records .* missing"
 KILLED = """
 import os, sys
 from scipy.optimize import rosen
@@ -86,10 +86,10 @@ def test_a_killed_run_is_read_without_a_change_and_resumed(tmp_path, short):
 def test_a_copy_without_the_log_says_so(tmp_path, short):
     path = tmp_path / "copy.db"
     shutil.copy(short, path)
-    with pytest.warns(OptimizerWarning, match=r"they are in .*copy.db-wal, which is not there"):
+    with pytest.warns(OptimizerWarning, match=r"they were in .*copy.db-wal, which does not exist"):
         kept = len(load(path).records)
     assert kept < 40
-    with pytest.warns(OptimizerWarning, match=r"they are in .*copy.db-wal, which is not there"):
+    with pytest.warns(OptimizerWarning, match=r"they were in .*copy.db-wal, which does not exist"):
         result, calls = resumed(path)
     assert calls == result.nfev - kept
     assert resumed(path)[1] == 0  # without a word: all is there now
@@ -111,7 +111,7 @@ def test_a_link_and_a_name_of_any_letters_find_the_log(tmp_path, short):
 def test_the_log_is_merged_often(tmp_path):
     killed(tmp_path / "run.db", 1200)
     (tmp_path / "run.db-wal").unlink()
-    with pytest.warns(OptimizerWarning, match="without its last records"):
+    with pytest.warns(OptimizerWarning, match=LACKS):
         assert 1000 <= len(load(tmp_path / "run.db").records) < 1200
 
 
@@ -129,7 +129,7 @@ def test_no_flipped_bit_in_the_log_loses_records_without_a_word(tmp_path, short)
                 count = len(load(path).records)
             except JournalError:
                 continue
-        assert count == 40 or LACKS in str(caught[0].message)
+        assert count == 40 or "last records" in str(caught[0].message)
     shutil.copy(short, path)
     Path(f"{path}-wal").write_bytes(data[:-100])
     with pytest.warns(OptimizerWarning, match=LACKS):

@@ -39,18 +39,18 @@ def write(path, lines):
 
 
 OTHERS = {
-    "optimizer is 'LBFGSB' in the journal, and 'TNC' now": (TNC(), {}),
-    r"x0\[1\] is 1.0 in the journal, and 1.5 now": (LBFGSB(), {"x0": [-1.2, 1.5, 0.5]}),
-    "the number of variables is 3 in the journal, and 2 now": (LBFGSB(), {"x0": [1, 2]}),
-    "lower has bounds in the journal, and none now": (LBFGSB(), {"bounds": None}),
-    r"upper\[0\] is 2.0 in the journal, and 3.0 now": (LBFGSB(), {"bounds": [(-2, 3), *BOX[1:]]}),
-    "jac is None in the journal, and 'function' now": (LBFGSB(), {"jac": rosen_der}),
-    "jac is None in the journal, and '3-point' now": (LBFGSB(), {"jac": "3-point"}),
-    "ftol is .* in the journal, and 0.1 now": (LBFGSB(ftol=0.1), {}),
-    "maxcor is None in the journal, and 3 now": (LBFGSB(options={"maxcor": 3}), {}),
-    "seed is 5 in the journal, and 6 now": (LBFGSB(), {"seed": 6}),
-    "seed is 5 in the journal, and None now": (LBFGSB(), {"seed": None}),
-    "noise is None in the journal, and 0.1 now": (LBFGSB(), {"noise": 0.1}),
+    "optimizer is 'LBFGSB' in the journal, but 'TNC' now": (TNC(), {}),
+    r"x0\[1\] is 1.0 in the journal, but 1.5 now": (LBFGSB(), {"x0": [-1.2, 1.5, 0.5]}),
+    "the number of variables is 3 in the journal, but 2 now": (LBFGSB(), {"x0": [1, 2]}),
+    "lower has bounds in the journal, but none now": (LBFGSB(), {"bounds": None}),
+    r"upper\[0\] is 2.0 in the journal, but 3.0 now": (LBFGSB(), {"bounds": [(-2, 3), *BOX[1:]]}),
+    "jac is None in the journal, but 'function' now": (LBFGSB(), {"jac": rosen_der}),
+    "jac is None in the journal, but '3-point' now": (LBFGSB(), {"jac": "3-point"}),
+    "ftol is .* in the journal, but 0.1 now": (LBFGSB(ftol=0.1), {}),
+    "maxcor is None in the journal, but 3 now": (LBFGSB(options={"maxcor": 3}), {}),
+    "seed is 5 in the journal, but 6 now": (LBFGSB(), {"seed": 6}),
+    "seed is 5 in the journal, but None now": (LBFGSB(), {"seed": None}),
+    "noise is None in the journal, but 0.1 now": (LBFGSB(), {"noise": 0.1}),
 }
 
 
@@ -73,7 +73,7 @@ def test_constraints_and_differences_are_part_of_the_problem(tmp_path):
     scheme = Differences("3-point", step=[1e-4, 1e-5, 1e-6])
     SLSQP().minimize(rosen, START, scheme, journal=path, journal_check="off")
     ring = NonlinearConstraint(lambda x: x @ x, 0, 9)
-    with pytest.raises(JournalMismatchError, match="constraints is 0 in the journal, and 1 now"):
+    with pytest.raises(JournalMismatchError, match="constraints is 0 in the journal, but 1 now"):
         SLSQP().minimize(never, START, scheme, constraints=ring, journal=path, journal_check="off")
     with pytest.raises(JournalMismatchError, match=r"jac.step is \[.*\] in .* None now"):
         SLSQP().minimize(never, START, Differences("3-point"), journal=path, journal_check="off")

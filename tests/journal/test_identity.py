@@ -257,7 +257,7 @@ def test_an_objective_that_returns_the_gradient_is_known_in_every_call(tmp_path,
             first = minimize(defined(source), path)
             with pytest.warns(OptimizerWarning, match="fun: its code"):
                 assert minimize(edited, path).nreplayed == first.nfev
-            with pytest.raises(JournalMismatchError, match="and 'other' now"):
+            with pytest.raises(JournalMismatchError, match="but 'other' now"):
                 minimize(defined(source.replace("fun", "other").replace("1", "2"), "other"), path)
 
 
@@ -274,9 +274,9 @@ def test_another_name_is_refused_unless_it_is_the_same_function(tmp_path):
     path = tmp_path / "run.jsonl"
     LBFGSB().minimize(rosen, START, rosen_der, journal=path)
     text = path.read_text()
-    with pytest.raises(JournalError, match=r"fun is 'rosen' in .*, and '<lambda>' now.*'off'"):
+    with pytest.raises(JournalError, match=r"fun is 'rosen' in .*, but '<lambda>' now.*'off'"):
         LBFGSB().minimize(lambda x: 1 / 0, START, rosen_der, journal=path)
-    with pytest.raises(JournalError, match="jac is 'rosen_der' in the journal, and 'rosen' now"):
+    with pytest.raises(JournalError, match="jac is 'rosen_der' in the journal, but 'rosen' now"):
         LBFGSB().minimize(rosen, START, rosen, journal=path)
     assert path.read_text() == text
     path = tmp_path / "renamed.jsonl"
@@ -448,10 +448,10 @@ def test_a_recorded_point_is_verified(tmp_path, jac, workers):
     assert sum(np.size(x) // 2 for x in calls) == again.nfev - begun.nfev == cost + 1
     np.testing.assert_array_equal(np.ravel(calls[0]), begun.best.x)
     hidden.shift = 5.0
-    with pytest.warns(OptimizerWarning, match=r"evaluation \d+ gave .* and gives .* now"):
+    with pytest.warns(OptimizerWarning, match=r"evaluation \d+ returned .* before and .* now"):
         LBFGSB(maxfun=4 * cost + 1).minimize(fun, START, **given)
     hidden.shift = "a string"
-    with pytest.raises(JournalMismatchError, match=r"evaluation \d+ gave .* now") as error:
+    with pytest.raises(JournalMismatchError, match=r"evaluation \d+ returned .* now") as error:
         LBFGSB(maxfun=40, journal_check="error").minimize(fun, START, **given)
     assert error.value.optimizer_result.nfev == 1
 

@@ -22,7 +22,7 @@ def attempts(path):
     yield lambda: load(path)
 
 
-def assert_left_alone(path, match="is not a journal of a run, and was left as it is"):
+def assert_left_alone(path, match="is not a journal of a run, and was not changed"):
     before = state(path.parent)
     for attempt in attempts(path):
         with pytest.raises(JournalError, match=match):

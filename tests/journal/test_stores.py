@@ -86,7 +86,7 @@ def test_a_line_torn_at_any_byte_is_mended(tmp_path):
     for size in range(1, len(last)):
         path.write_bytes(whole + last[:size])
         assert len(optimizers.load(path).records) == 8
-        with pytest.warns(OptimizerWarning, match=f"its last {size} bytes were cut off"):
+        with pytest.warns(OptimizerWarning, match=f"its last {size} bytes were removed"):
             result = LBFGSB(maxfun=9).minimize(rosen, START, journal=path)
         assert (result.fun, result.nfev) == (expected.fun, 9)
         records = optimizers.load(path).records
@@ -100,7 +100,7 @@ def test_a_header_torn_at_any_byte_is_written_again(tmp_path):
     for size in range(len(header)):
         path.write_bytes(header[:size])
         if size:
-            with pytest.warns(OptimizerWarning, match="were cut off"):
+            with pytest.warns(OptimizerWarning, match="were removed"):
                 LBFGSB(maxfun=3).minimize(rosen, START, journal=path)
         else:
             LBFGSB(maxfun=3).minimize(rosen, START, journal=path)
@@ -122,7 +122,7 @@ def test_a_file_that_is_something_else_is_left_alone(tmp_path, name, text):
     path = tmp_path / name
     path.write_text(text, encoding="latin-1")
     for attempt in (lambda: LBFGSB().minimize(rosen, START, journal=path), lambda: load(path)):
-        with pytest.raises(JournalError, match="is not a journal of a run, and was left as it is"):
+        with pytest.raises(JournalError, match="is not a journal of a run, and was not changed"):
             attempt()
         assert path.read_text(encoding="latin-1") == text
 
@@ -470,7 +470,7 @@ def test_a_database_where_no_file_can_be_locked_is_refused_with_the_systems_word
             optimizers.load(path)
         monkeypatch.setattr(fcntl, "lockf", refusing(errno.ENOLCK))
         for attempt in (lambda: LBFGSB().minimize(rosen, START, journal=path), lambda: load(path)):
-            with pytest.raises(JournalError, match=r"refuses .No locks available") as caught:
+            with pytest.raises(JournalError, match=r"not support \(No locks available") as caught:
                 attempt()
             assert not isinstance(caught.value, JournalLockedError)
     database.close()
@@ -493,7 +493,9 @@ def test_a_file_system_that_cannot_sync_is_one_warning(tmp_path, monkeypatch, fs
 def test_a_disk_that_fails_is_not_one_without_room(tmp_path, monkeypatch):
     path = tmp_path / "run.jsonl"
     monkeypatch.setattr(os, "fsync", refusing(errno.EIO))
-    with pytest.raises(JournalError, match=r"Input/output error.* mend that, and run") as caught:
+    with pytest.raises(
+        JournalError, match=r"Input/output error.* fix the cause, and run"
+    ) as caught:
         LBFGSB().minimize(rosen, START, journal=Journal(path, "always"))
     assert "make room" not in str(caught.value)
     # At the end, when all is written, it costs nothing of the result.
@@ -506,5 +508,5 @@ def test_a_disk_that_fails_is_not_one_without_room(tmp_path, monkeypatch):
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
 def test_a_disk_without_room_asks_for_room(tmp_path, monkeypatch, number):
     monkeypatch.setattr(os, "write", refusing(number))
-    with pytest.raises(JournalError, match="make room, and run the same again"):
+    with pytest.raises(JournalError, match="free some space, and run the same again"):
         LBFGSB().minimize(rosen, START, journal=tmp_path / "run.jsonl")

@@ -187,19 +187,19 @@ def test_another_call_is_refused(tmp_path):
     LBFGSB().minimize_many(objective.value, STARTS, journal=path)
     text = path.read_text()
     others = {
-        r"many.runs is 3 in the journal, and 2 now": lambda: LBFGSB().minimize_many(
+        r"many.runs is 3 in the journal, but 2 now": lambda: LBFGSB().minimize_many(
             objective.value, STARTS[:2], journal=path
         ),
-        r"X0, in one row,\[5\] is 1.5 in the journal, and 1.6 now": lambda: LBFGSB().minimize_many(
+        r"X0, in one row,\[5\] is 1.5 in the journal, but 1.6 now": lambda: LBFGSB().minimize_many(
             objective.value, [*STARTS[:2], [1.5, 1.6]], journal=path
         ),
-        "that was called is 'minimize_many' .* and 'minimize' now": lambda: LBFGSB().minimize(
+        "called function is 'minimize_many' .* but 'minimize' now": lambda: LBFGSB().minimize(
             objective.value, STARTS[0], journal=path
         ),
-        "that was called is 'minimize_many' .* and 'race' now": lambda: race(
+        "called function is 'minimize_many' .* but 'race' now": lambda: race(
             [LBFGSB()], objective.value, STARTS[0], journal=path
         ),
-        "that was called is 'minimize_many' .* and 'multistart' now": lambda: multistart(
+        "called function is 'minimize_many' .* but 'multistart' now": lambda: multistart(
             objective.value, BOX, 100, journal=path
         ),
         "verify was given": lambda: LBFGSB().minimize_many(
