@@ -1,4 +1,4 @@
-"""Runs that are held from outside: ask and tell, and many in lock-step."""
+"""Runs that are driven from outside: ask and tell, and many in lock-step."""
 
 from optimizers.asktell.messages import AskData, TellData
 from optimizers.asktell.stepper import OptimizerState, Stepper

@@ -1,7 +1,7 @@
-"""Where a solver meets a caller who asks and tells.
+"""The link between a solver and a caller that asks and tells.
 
-A solver that calls back runs in a thread of its own, or in a greenlet where that is installed, and
-stands still whenever it has asked something.
+A solver that calls back runs in its own thread, or in a greenlet if that is installed, and pauses
+at each question.
 """
 
 import contextvars
@@ -28,21 +28,21 @@ from optimizers.run.solve import Prepared
 
 
 def told(x: Array) -> Any:
-    """Stand for an objective that the caller evaluates."""
+    """Stand in for an objective that the caller evaluates."""
     raise AssertionError("The caller evaluates; this is never called.")
 
 
 class AskingEvaluator(Evaluator):
-    """Asks each block of a wave as a question."""
+    """Turns each block of a wave into a question."""
 
     def __init__(self, loss: Loss | None = None, sign: float = 1.0) -> None:
         super().__init__(told)
         self._sign = sign
-        #: How residuals become the value, where the caller tells such; and how many there are.
+        #: The loss of residuals, if the caller tells these; and their number.
         self._loss: Loss | None = loss
         self._m: int | None = None
-        #: ``ask(question)`` returns when the question is answered, or when a part of one that is
-        #: followed is; it may raise a StopRun instead, and what was answered until then counts.
+        #: ``ask(question)`` returns when the question, or a part of a followed one, is answered; it
+        #: may raise StopRun instead, and answers until then count.
         self.ask: Callable[[Any], Any]  # set before the first question
 
     @override
@@ -51,7 +51,7 @@ class AskingEvaluator(Evaluator):
 
     @override
     def answers(self, wave: Wave) -> Generator[Part, None, None]:
-        for block in wave.blocks:  # of more than one type, so not in one question
+        for block in wave.blocks:  # of different types, so not in one question
             if len(block.points) == 0:
                 continue
             points = block.points.copy()
@@ -89,23 +89,23 @@ class AskingEvaluator(Evaluator):
             self.facts.precision = max(self.facts.precision, pending.precision)
 
 
-# The run that is held from outside, by what it alone may use.
+# The run that is driven from outside, by what only it may use.
 _HELD: dict[str, Run] = {}
 
 
 def check_free(name: str, run: Run) -> None:
-    """Raise an error if another run that is held from outside has what a run needs."""
+    """Raise an error if another run that is driven from outside uses what a run needs."""
     if _HELD.get(name, run) is not run:
         raise StepperError(
-            f"Another run of {name.upper()} is held by a stepper, and this version of SciPy can "
-            "have only one under way: end that one first, or take SciPy 1.16 or newer."
+            f"Another run of {name.upper()} is in progress in a stepper, and this version of SciPy "
+            "supports only one at a time: end that one first, or use SciPy 1.16 or newer."
         )
 
 
 def held(
     name: str | None, run: Run, solve: Callable[[], OptimizerResult]
 ) -> Callable[[], OptimizerResult]:
-    """Return what executes a run that is held from outside, and alone may use something."""
+    """Return what executes a run that is driven from outside and has exclusive use of something."""
     if name is None:
         return solve
 
@@ -125,7 +125,7 @@ _PATIENCE = 5.0
 
 
 class Asked(Protocol):
-    """What a solver asks; whoever is asked fills it."""
+    """A solver's question, which the caller fills."""
 
     @property
     def is_answered(self) -> bool:
@@ -134,7 +134,7 @@ class Asked(Protocol):
 
 
 def driver_for(prepared: Prepared, evaluator: AskingEvaluator) -> "SolverDriver":
-    """Return the quickest driver of a run, whose evaluator is given."""
+    """Return the fastest driver of a run with a given evaluator."""
     solve = held(prepared.exclusive, prepared.run, prepared.execute)
     if prepared.needs_thread or find_spec("greenlet") is None:
         return ThreadDriver(evaluator, solve)
@@ -142,7 +142,7 @@ def driver_for(prepared: Prepared, evaluator: AskingEvaluator) -> "SolverDriver"
 
 
 class SolverDriver(ABC):
-    """A solver that stands still until the question that its evaluator hands over is answered."""
+    """A solver that pauses until the question of its evaluator is answered."""
 
     def __init__(self, evaluator: AskingEvaluator, solve: Callable[[], OptimizerResult]) -> None:
         evaluator.ask = self._hand
@@ -155,19 +155,19 @@ class SolverDriver(ABC):
 
     @abstractmethod
     def advance(self) -> Asked | None:
-        """Let the solver go on to its next question; None if it has ended."""
+        """Let the solver continue to its next question; None if it has ended."""
 
     @abstractmethod
     def close(self) -> None:
-        """End the solver where it stands."""
+        """End the solver at its current question."""
 
     def stop(self, reason: StopReason) -> None:
-        """Let the solver end, at the next :meth:`advance`, where a question has no answer."""
+        """Let the solver end at the first unanswered question, at the next :meth:`advance`."""
         self.is_closed = True
         self._reason = reason
 
     def result(self) -> OptimizerResult:
-        """Return what the solver ended with, or raise its error."""
+        """Return the solver's result, or raise its error."""
         if self._result is None and self._error is None:  # closed before its first question
             self._run()
         if self._error is not None:
@@ -180,9 +180,9 @@ class SolverDriver(ABC):
         try:
             self._result = self._solve()
         except BaseException as error:  # raised to the caller, by `result`
-            # Without this frame, which would hold itself.
+            # Without this frame, which would refer to itself.
             self._error = error.with_traceback(error.__traceback__ and error.__traceback__.tb_next)
-        finally:  # what a run that is over holds is free
+        finally:  # release what the finished run holds
             self._solve = None
             del self._evaluator.ask
 
@@ -194,19 +194,19 @@ class SolverDriver(ABC):
 
     @abstractmethod
     def _pass(self, question: Asked) -> None:
-        """Let the caller have a question, and return when it is answered."""
+        """Pass a question to the caller, and return when it is answered."""
 
 
 class ThreadDriver(SolverDriver):
-    """A solver in a thread of its own."""
+    """A solver in its own thread."""
 
     def __init__(self, evaluator: AskingEvaluator, solve: Callable[[], OptimizerResult]) -> None:
         super().__init__(evaluator, solve)
         self._thread: threading.Thread | None = None
-        # Compiled, and so twice as quick as semaphores.
+        # Compiled, and so twice as fast as semaphores.
         self._asked: SimpleQueue[Asked | None] = SimpleQueue()
         self._told: SimpleQueue[None] = SimpleQueue()
-        # Whether the solver is at work; Ctrl-C may end the waiting for it.
+        # Whether the solver is running; Ctrl-C may end the wait for it.
         self._is_working = False
 
     @override
@@ -214,7 +214,7 @@ class ThreadDriver(SolverDriver):
         if self._is_working:
             pass
         elif self._thread is None:
-            # What the caller has set for this context, such as numpy.errstate, holds there too.
+            # The caller's context, such as numpy.errstate, applies there too.
             work = contextvars.copy_context().run
             self._thread = threading.Thread(
                 target=work, args=(self._work,), name="optimizers-stepper", daemon=True
@@ -245,7 +245,7 @@ class ThreadDriver(SolverDriver):
 
 
 class GreenletDriver(SolverDriver):
-    """A solver in a greenlet: no thread, and a quicker change; all in the caller's one thread."""
+    """A solver in a greenlet: switching is faster than between threads, and stays in one thread."""
 
     def __init__(self, evaluator: AskingEvaluator, solve: Callable[[], OptimizerResult]) -> None:
         super().__init__(evaluator, solve)
@@ -261,7 +261,7 @@ class GreenletDriver(SolverDriver):
     def advance(self) -> Asked | None:
         if threading.get_ident() != self._thread:
             raise StepperError(
-                "With greenlet installed, a stepper is to be used in the thread that made it."
+                "With greenlet installed, a stepper can only be used in the thread that made it."
             )
         self._question = None
         self._solver.parent = self._greenlet.getcurrent()
@@ -276,6 +276,6 @@ class GreenletDriver(SolverDriver):
     @override
     def close(self) -> None:
         self.is_closed = True
-        # From another thread it cannot be reached: it ends when nothing refers to it any more.
+        # It cannot be reached from another thread: it ends when nothing refers to it any longer.
         if self._solver and threading.get_ident() == self._thread:
             self.advance()

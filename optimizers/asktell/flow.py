@@ -1,4 +1,4 @@
-"""What a flow yields and is sent, and what drives it: its questions are answered by a run."""
+"""What a flow yields and receives, and its driver, which answers its questions with a run."""
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
@@ -23,7 +23,7 @@ from optimizers.run.run import Run
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """The end of an iteration, for those who watch.
+    """The end of an iteration, for observers.
 
     Parameters
     ----------
@@ -32,12 +32,12 @@ class Step:
     fun : float, optional
         The objective there, if it was evaluated.
     jac : ndarray of float64, shape (n,), optional
-        The gradient there, if it was.
+        The gradient there, if it was evaluated.
     extra : dict
-        Further entries of what callbacks see, such as ``stepsize``.
+        Further entries of the state that callbacks get, such as ``stepsize``.
     estimate : float, optional
-        What the algorithm reckons the objective to be there, where it was not evaluated. Callbacks
-        see it as ``fun``, with ``is_estimate`` True.
+        The algorithm's estimate of the objective there, if it was not evaluated. Callbacks see it
+        as ``fun``, with ``is_estimate`` True.
     """
 
     x: Array
@@ -51,10 +51,10 @@ class Step:
 
 @dataclass(frozen=True, eq=False)
 class Products:
-    """A question for one call of the problem's ``hessp``; told is what it returns, as ``fun``.
+    """A question for one call of the problem's ``hessp``; the answer has its result as ``fun``.
 
     It is counted in ``nhev`` and recorded in journals. An algorithm that needs another function of
-    two points, such as a fidelity, puts it in the place of ``hessp`` in its ``_problem``.
+    two points, such as a fidelity, replaces ``hessp`` by it in its ``_problem``.
 
     Parameters
     ----------
@@ -68,24 +68,24 @@ class Products:
 
 @dataclass(frozen=True, eq=False)
 class Told:
-    """The answer to a flow's question; its arrays are the flow's own.
+    """The answer to a flow's question; its arrays belong to the flow.
 
     Parameters
     ----------
     fun : float, or ndarray of float64 of shape (k,)
-        The value, or one for each of k points; what ``hessp`` returned.
+        The value, or one for each of k points; or what ``hessp`` returned.
     jac : ndarray of float64, shape (n,) or (k, n), or None
-        The gradient, if that was asked for.
+        The gradient, if it was requested.
     known : ndarray of bool, shape (k,), or None
-        Of a wave: which points were evaluated. The others were rejected; their values are
-        penalties, worse than all others, or NaN where gradients were asked for.
+        For a wave: which points were evaluated. The others were rejected; their values are
+        penalties, worse than all others, or NaN if gradients were requested.
     errors : ndarray of float64, shape (k,), or None
-        Of a wave of values: their standard errors, as the objective told them; NaN elsewhere.
+        For a wave of values: their standard errors as the objective returned them; NaN elsewhere.
     residuals : ndarray of float64, shape (m,) or (k, m), or None
-        Of an objective that returns residuals: these; NaN at a point that was rejected.
+        The residuals, if the objective returns these; NaN at a rejected point.
     jacobian : ndarray of float64, shape (m, n) or (k, m, n), or None
-        Their Jacobian, where the gradient was asked for. At a single point it is what a user's
-        ``jac`` returned, also if that is a sparse matrix or a LinearOperator.
+        Their Jacobian, if the gradient was requested. At a single point it is what a user's ``jac``
+        returned, which may be a sparse matrix or a LinearOperator.
     """
 
     fun: Any
@@ -98,13 +98,12 @@ class Told:
     __repr__ = short
 
 
-#: What an algorithm is: it yields questions and the ends of iterations, and is sent the answers.
-#: ``AskData(points)`` asks for values, shape (k, n) or (n,), in one wave; ``AskData(x, x)`` for
-#: value and gradient at a point, or at each of several, with the gradients' probes in that wave;
-#: ``AskData(None, x)`` for the gradient at a point whose value is known.
-#: ``Products(x, p)`` asks for a call of ``hessp``.
-#: Where the run is stopped, a StopRun is raised at the yield: a flow that has a better estimate
-#: than the best point evaluated catches it, and returns that.
+#: The type of an algorithm: it yields questions and the ends of iterations, and receives the
+#: answers. ``AskData(points)`` asks for values, shape (k, n) or (n,), in one wave; ``AskData(x,
+#: x)`` for value and gradient at a point, or at each of several, with the gradients' probes in that
+#: wave; ``AskData(None, x)`` for the gradient at a point whose value is known. ``Products(x, p)``
+#: asks for a call of ``hessp``. When the run is stopped, StopRun is raised at the yield: a flow
+#: that has a better estimate than the best evaluated point can catch it and return that.
 Flow: TypeAlias = Generator[AskData | Products | Step, Told, Outcome]
 
 
@@ -114,7 +113,7 @@ def drive(run: Run, flow: Flow) -> Outcome:
     Parameters
     ----------
     run : Run
-        Who answers.
+        The run that answers.
     flow : generator
         The flow, at its start.
 
@@ -139,22 +138,22 @@ def drive(run: Run, flow: Flow) -> Outcome:
                     _note(run, asked)
                 else:
                     answer = _answered(run, asked, both, fit)
-            except StopRun as reason:  # a flow that knows better than the best sample catches it
+            except StopRun as reason:  # a flow with a better estimate catches it
                 stop = reason
     finally:
         flow.close()
-        stop = None  # its traceback has this frame: in a circle the objective would live on
+        stop = None  # its traceback has this frame: the cycle would keep the objective alive
 
 
 def _checked(outcome: Any) -> Outcome:
-    """Return what a flow returned, if it did not forget to."""
+    """Return a flow's outcome; raise an error if it returned something else."""
     if isinstance(outcome, Outcome):
         return outcome
     raise TypeError(f"A flow returned {outcome!r}, expected an Outcome, such as ended(x, stop).")
 
 
 def _note(run: Run, step: Step) -> None:
-    """Tell the observers of a step."""
+    """Notify the observers of a step."""
     memory = run.memory
     known = memory.lookup(step.x) if step.fun is None else Evaluation(step.x, step.fun, step.jac)
     if known is not None and memory.is_penalty(known):
@@ -168,7 +167,7 @@ def _note(run: Run, step: Step) -> None:
 
 
 def _without_penalty(run: Run, outcome: Outcome) -> Outcome:
-    """Return an outcome on a penalty as one on the best point that is none."""
+    """Replace an outcome at a penalty by one at the best evaluated point."""
     known, last_good = outcome.known, run.memory.last_good
     if known is None or last_good is None or not run.memory.is_penalty(known):
         return outcome
@@ -181,7 +180,7 @@ def _answered(
     both: Callable[[Array], tuple[float, Array]],
     fit: tuple[Callable[[Array], Any], Callable[[Array], Any]] | None,
 ) -> Told:
-    """Return what a flow asks."""
+    """Return the answer to a flow's question."""
     if isinstance(ask, Products):
         assert run.problem.hessp is not None
         try:
@@ -226,14 +225,14 @@ def _answered(
 
 
 def _residuals(run: Run, known: Evaluation | None) -> Array:
-    """Return the residuals at a point as the flow's own; NaN where it was rejected."""
+    """Return a copy of the residuals at a point; NaN if it was rejected."""
     if known is None or known.residuals is None:
         return np.full(run.memory.m or 0, np.nan)
     return known.residuals.copy()
 
 
 def _further(run: Run, answers: Answers, wants_gradients: bool) -> dict[str, Any]:
-    """Return what else is told of points where the objective returns residuals."""
+    """Return the further fields of an answer if the objective returns residuals."""
     residuals = np.array([_residuals(run, known) for known in answers.found])
     if not wants_gradients:
         return {"residuals": residuals}

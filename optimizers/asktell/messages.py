@@ -1,4 +1,4 @@
-"""What an algorithm asks of its caller, what it is told, and what is still missing."""
+"""Questions of an algorithm to its caller, the answers, and what is still missing."""
 
 import zlib
 from collections.abc import Iterator, Sequence
@@ -29,15 +29,15 @@ from optimizers.evaluation.wave import Answer
 
 @dataclass(frozen=True, eq=False)
 class AskData:
-    """A wave of points that an algorithm wants evaluated; they may be evaluated at the same time.
+    """A wave of points to evaluate, which may be evaluated at the same time.
 
     Parameters
     ----------
     x_fun : ndarray of float64, shape (k, n), list, or None
-        The points at which the objective is wanted. Of complex128 for complex-step differences. A
-        list of k, where ``x0`` was given in a structure.
+        The points at which to evaluate the objective; complex128 for complex-step differences. A
+        list of k structures if ``x0`` is a structure.
     x_jac : ndarray of float64, shape (k, n), list, or None
-        The points at which the gradient is wanted: None, or the same points.
+        The points at which to evaluate the gradient: None, or the same points.
     id : int
         The number of the question in its run, from 0.
     """
@@ -57,13 +57,13 @@ class TellData:
     ----------
     eval_fun : float or array_like of shape (k,), optional
         The objective's values; or a tuple ``(values, errors)`` with their standard errors, or k
-        pairs, where only values are asked for. Of an objective of residuals these, shape (k, m), or
-        (m,) for a single point.
+        pairs, if only values are requested. For residuals, an array of shape (k, m), or (m,) for a
+        single point.
     eval_jac : array_like of shape (k, n), optional
-        The gradients; shape (n,) for a single point. Of residuals the Jacobians: k of shape (m, n),
-        or a single one. In the structure of ``x0``, a list of k, or a single one.
+        The gradients; shape (n,) for a single point. For residuals the Jacobians: k of shape (m,
+        n), or a single one. If ``x0`` is a structure, a list of k structures, or a single one.
     rows : sequence of int, optional
-        Which rows of the question are answered, if not all of them.
+        Which rows of the question are answered; all by default.
     """
 
     eval_fun: Any = None
@@ -74,20 +74,20 @@ class TellData:
 
 
 class CheckedTell(NamedTuple):
-    """What a caller told of some rows of a question, checked and copied."""
+    """A caller's answers to some rows of a question, checked and copied."""
 
     rows: NDArray[np.intp]
-    #: Values, with standard errors if there are; None if none were told.
+    #: Values, with standard errors if given; None if there are none.
     answer: NDArray[Any] | None = None
     gradients: NDArray[Any] | None = None
     #: The machine precision of the values.
     precision: float = 0.0
-    #: Why the rows have no answer.
+    #: The failure of the rows.
     failure: Exception | None = None
 
     @property
     def nbytes(self) -> int:
-        """About how much memory it takes."""
+        """The approximate memory that it needs."""
         arrays = [a for a in (self.rows, self.answer, self.gradients) if a is not None]
         if self.gradients is not None and self.gradients.dtype == object:
             arrays += [a for a in self.gradients if isinstance(a, np.ndarray)]
@@ -97,8 +97,8 @@ class CheckedTell(NamedTuple):
 class PendingAsk:
     """A question with the answers that have arrived.
 
-    With a ``loss`` these are residuals, ``m`` of them if that is known. Values and gradients are
-    told as the user has them, who may maximize: here they are multiplied by ``sign``.
+    With a ``loss``, answers are residuals; ``m`` is their number if known. Values and gradients are
+    told in the user's sign, who may maximize: here they are multiplied by ``sign``.
     """
 
     def __init__(
@@ -108,24 +108,24 @@ class PendingAsk:
         assert ask.x_fun is not None
         self.ask = ask
         k, self._n = ask.x_fun.shape
-        #: Tells it from other questions; the caller may change the arrays later.
+        #: Identifies the question, since the caller may change the arrays later.
         self.checksum = zlib.crc32(ask.x_fun.tobytes(), k)
-        #: NaN where nothing was told; so are the others, which are None if there are none.
+        #: NaN where there is no answer yet, like the others, which may be None.
         self.values = np.full(k, np.nan, dtype=ask.x_fun.dtype)
         self.errors: Array | None = None
         self.residuals: NDArray[Any] | None = None
-        #: Of residuals, an array of objects: their Jacobians.
+        #: For residuals, an object array of their Jacobians.
         self.gradients: NDArray[Any] | None = None
         if ask.x_jac is not None:
             self.gradients = np.empty(k, object) if loss else np.full((k, self._n), np.nan)
-        #: Why rows have no answer.
+        #: The failures of rows.
         self.failures: dict[int, Exception] = {}
-        #: The coarsest machine precision among the values.
+        #: The largest machine epsilon among the values.
         self.precision = 0.0
-        #: Which rows have a value, or none to come; and a gradient.
+        #: Which rows have a value or a failure, and which a gradient.
         self.has_value = np.zeros(k, dtype=np.bool_)
         self.has_gradient = np.full(k, ask.x_jac is None)
-        #: Whether whoever asked wants to know of each part of the answer, and not only of the last.
+        #: Whether each part of the answer is reported, and not only the last one.
         self.is_followed = False
 
     @property
@@ -135,12 +135,12 @@ class PendingAsk:
 
     @property
     def missing(self) -> list[int]:
-        """The rows that are not answered, or not wholly."""
+        """The rows that are not answered, or only in part."""
         rows: list[int] = np.flatnonzero(~(self.has_value & self.has_gradient)).tolist()
         return rows
 
     def parts(self) -> Iterator[tuple[slice, Answer]]:
-        """Yield what is answered, as evaluators do: at once if that can be, or row by row."""
+        """Yield the answers as evaluators do: in one part if possible, or row by row."""
         if self.is_answered and not (self.failures or self.is_followed):
             whole = slice(0, len(self.values))
             yield whole, self._answer(whole)
@@ -161,7 +161,7 @@ class PendingAsk:
         return both
 
     def answer(self, rows: slice) -> NDArray[Any]:
-        """Return what was told of rows besides gradients, as an answer."""
+        """Return the values or residuals of rows as an answer."""
         values = self.values[rows]
         if self.residuals is not None:
             errors = np.full_like(values, np.nan)
@@ -169,13 +169,13 @@ class PendingAsk:
         return values if self.errors is None else np.column_stack([values, self.errors[rows]])
 
     def fill(self, data: TellData | Exception | ArrayLike) -> CheckedTell:
-        """Take what is told and return it; if it cannot be used, a named error says why."""
+        """Check and store what is told, and return it."""
         tell = self._checked(data)
         self.take(tell)
         return tell
 
     def take(self, tell: CheckedTell) -> None:
-        """Take what was told to this question, or to the same one of another run."""
+        """Store what was told to this question, or to the same question of another run."""
         rows, answer = tell.rows, tell.answer
         if tell.failure is not None:
             self.failures.update(dict.fromkeys(rows.tolist(), tell.failure))
@@ -207,18 +207,18 @@ class PendingAsk:
         rows, dtype = self._rows(data.rows), self.values.dtype.type
         if data.eval_fun is None and data.eval_jac is None:
             raise InvalidInputError(
-                "Neither eval_fun nor eval_jac is told: pass TellData(eval_fun=...), or the "
+                "data has neither eval_fun nor eval_jac: pass TellData(eval_fun=...), or the "
                 "exception if the evaluation failed."
             )
         if data.eval_jac is not None and self.gradients is None:
             raise InvalidInputError(
-                "eval_jac is told, but only values are asked for: x_jac is None. A stepper with "
+                "eval_jac was given, but only values were requested: x_jac is None. A stepper with "
                 "jac=True asks for gradients."
             )
         tell = CheckedTell(rows)
         if data.eval_fun is not None:
             self._check_new(rows, self.has_value, "eval_fun")
-            # With a gradient, as of an objective that returns both, there is the value alone.
+            # With a gradient, as from an objective that returns both, there is only the value.
             if self._loss is not None:
                 answer = self._loss.answer(data.eval_fun, len(rows), dtype)
                 check_count(answer.shape[1] - 2, self.m or answer.shape[1] - 2)
@@ -252,7 +252,7 @@ class PendingAsk:
         if twice.size:
             raise InvalidInputError(
                 f"{name} of row {twice[0]} of question {self.ask.id} was told before: tell each "
-                "row once, and name the rows that a partial answer is for."
+                "row once, and pass the rows of a partial answer."
             )
 
     def _as_gradients(self, given: Any, count: int) -> NDArray[Any]:

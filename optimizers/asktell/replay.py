@@ -1,4 +1,4 @@
-"""What a stepper was made of and told: another one that is told the same is where it was."""
+"""What a stepper was made of and told, so that another one can be brought to the same state."""
 
 import copy
 import pickle
@@ -12,16 +12,16 @@ from optimizers.errors import StepperError
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.run.observers import Observer, in_one
 
-#: How many bytes of answers are kept.
+#: The maximum number of bytes of answers that are kept.
 _LIMIT = 2**30
-#: What an answer takes besides its numbers, in bytes.
+#: The overhead of an answer in bytes.
 _OVERHEAD = 1000
-#: Picklers of functions that pickle cannot take; whether one is at work cannot be known.
+#: Picklers of functions that pickle does not support; whether one is in use cannot be known.
 _OTHERS = ("cloudpickle", "dill")
 
 
 def snapshot(optimizer: Any) -> Any:
-    """Return an optimizer that options set later do not reach."""
+    """Return a copy of an optimizer that options set later do not affect."""
     twin = copy.copy(optimizer)
     vars(twin).update({k: dict(v) for k, v in vars(twin).items() if isinstance(v, dict)})
     return twin
@@ -29,23 +29,23 @@ def snapshot(optimizer: Any) -> Any:
 
 @dataclass(eq=False)
 class Progress:
-    """How far a stepper is."""
+    """The progress of a stepper."""
 
-    #: What it was told, up to a limit of memory, each with the checksum of the question.
+    #: What it was told, up to a memory limit, with the checksums of the questions.
     entries: list[tuple[int, CheckedTell]] = field(default_factory=list)
-    #: What the observers said at each iteration: whether it ended the run, or what they raised.
+    #: The observers' answers at each iteration: whether to end the run, or what they raised.
     halts: list[bool | BaseException] = field(default_factory=list)
-    #: The time that has passed.
+    #: The elapsed time.
     seconds: float = 0.0
-    #: Whether the run is over, and why, if not by an error.
+    #: Whether the run has ended, and why, if not by an error.
     is_over: bool = False
     stop: StopReason | None = None
 
 
 class Log:
-    """What a stepper was made of, and how far it is.
+    """What a stepper was made of, and its progress.
 
-    ``make(optimizer, **arguments)`` makes another: the optimizer is as it was, the seed its own.
+    ``make(optimizer, **arguments)`` makes another one, with copies of the optimizer and the seed.
     """
 
     def __init__(self, make: Callable[..., Any], optimizer: Any, arguments: dict[str, Any]) -> None:
@@ -54,7 +54,7 @@ class Log:
         self._nbytes = 0
 
     def add(self, asked: int, tell: CheckedTell) -> None:
-        """Keep what was told to a question; beyond the limit, nothing."""
+        """Store what was told to a question, up to the limit."""
         self._nbytes += tell.nbytes + _OVERHEAD
         if self._nbytes > _LIMIT:
             self.progress.entries.clear()
@@ -62,18 +62,18 @@ class Log:
             self.progress.entries.append((asked, tell))
 
     def check(self) -> None:
-        """Raise an error if answers were not kept."""
+        """Raise an error if answers were not stored."""
         if self._nbytes > _LIMIT:
             raise StepperError(
-                f"This stepper cannot be pickled nor copied: it was told {self._nbytes:.1e} bytes "
-                f"of answers, and at most {_LIMIT:.1e} are kept. Give it a journal, from which "
-                "the run can be resumed."
+                f"This stepper cannot be pickled or copied: it was told {self._nbytes:.1e} bytes "
+                f"of answers, and at most {_LIMIT:.1e} are stored. Use a journal, from which the "
+                "run can be resumed."
             )
 
     def check_pickles(self) -> None:
         """Raise pickle's error, with a hint, if an argument cannot be pickled.
 
-        It may be, if an other pickler is there: then the error, if there is one, is that one's.
+        Another pickler, if imported, may succeed, or raises its own error.
         """
         if any(name in sys.modules for name in _OTHERS):
             return
@@ -82,15 +82,14 @@ class Log:
                 pickle.dumps(value)
             except Exception as error:
                 error.add_note(
-                    f"A stepper is pickled as what it was made of, and its {name} cannot be: a "
-                    "function can if it is defined at the top level of a module; cloudpickle "
-                    "takes others too."
+                    f"A stepper is pickled with its arguments, and {name} cannot be pickled: "
+                    "define functions at the top level of a module, or use cloudpickle."
                 )
                 raise
 
 
 class ReplayedObserver:
-    """The observers of a run, which see no iteration twice if it is replayed."""
+    """The observers of a run, which see no iteration twice when it is replayed."""
 
     def __init__(self, observers: tuple[Observer, ...], halts: list[bool | BaseException]) -> None:
         self._observers, self._halts = observers, halts
@@ -100,7 +99,7 @@ class ReplayedObserver:
         self.on_evaluation = whole.on_evaluation
 
     def __call__(self, state: OptimizerResult) -> bool:
-        """Return what the observers say, or said before, of an iteration."""
+        """Return the observers' answer to an iteration, or their earlier answer."""
         if self._count == len(self._halts):
             try:
                 self._halts.append(any([observe(state) for observe in self._observers]))

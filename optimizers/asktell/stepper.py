@@ -1,4 +1,4 @@
-"""Stepper: a run that is held from outside, by asking and telling."""
+"""Stepper: a run that is driven from outside, by asking and telling."""
 
 import contextlib
 import copy
@@ -21,18 +21,18 @@ from optimizers.run.run import Run
 
 @dataclass(eq=False)
 class OptimizerState:
-    """Where a run stands.
+    """The state of a run.
 
     Parameters
     ----------
     x : ndarray of float64, shape (n,)
-        The point of the last iteration, the best point before the first, or else the start.
+        The point of the last iteration; before the first one, the best point or the start.
     fun : float, callable or None
-        The objective there, if it is known; of a :class:`SteppableOptimizer`, the function.
+        The objective there, if it is known; for a :class:`SteppableOptimizer`, the function.
     jac : ndarray of float64, shape (n,), callable or None
-        The gradient there, if it is known; of a :class:`SteppableOptimizer`, the function.
+        The gradient there, if it is known; for a :class:`SteppableOptimizer`, the function.
     nfev, njev, nit : int
-        Points and gradients that were told, and iterations.
+        The numbers of points and gradients that were told, and of iterations.
     """
 
     x: Any
@@ -46,11 +46,11 @@ class OptimizerState:
 
 
 class Stepper:
-    """A run that stands still until it is told what it asks; made by :meth:`Optimizer.stepper`.
+    """A run that waits for the answers to its questions; made by :meth:`Optimizer.stepper`.
 
-    It can be pickled and copied between any two questions: another one is made of the same
-    arguments and told the same answers, and goes on from there. Functions among the arguments
-    are called once more for that, but a callback sees no iteration twice.
+    It can be pickled and copied between any two questions: another one is made from the same
+    arguments, is told the same answers, and continues from there. Functions among the arguments are
+    called again for that, but a callback sees no iteration twice.
 
     Examples
     --------
@@ -69,12 +69,12 @@ class Stepper:
         self._question: PendingAsk | None = None
         self._is_over = False
         self._count = 0
-        # A stepper that is dropped leaves no thread.
+        # A discarded stepper leaves no thread.
         self._finalizer = weakref.finalize(self, driver.close)
 
     def __repr__(self) -> str:
         state = self.state
-        words = "ended" if self._is_over else "under way"
+        words = "ended" if self._is_over else "in progress"
         return f"<Stepper {words}: {state.nfev} points told, {state.nit} iterations>"
 
     def _advance(self) -> None:
@@ -82,20 +82,20 @@ class Stepper:
         question = self._driver.advance()
         assert question is None or isinstance(question, PendingAsk)
         self._is_over = question is None
-        if question is not None and question is not last:  # or it was told a part
+        if question is not None and question is not last:  # otherwise it was told a part
             question.ask = replace(question.ask, id=self._count)
             self._count += 1
         self._question = question
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Return what makes another stepper that is as far as this one."""
+        """Return what rebuilds a stepper in the same state."""
         reduced = self._reduced()
         assert self._log is not None
         self._log.check_pickles()
         return reduced
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Stepper":
-        """Return another stepper that is as far as this one."""
+        """Return another stepper in the same state."""
         function, arguments = self._reduced()
         twin: Stepper = function(*copy.deepcopy(arguments, memo))
         return twin
@@ -104,12 +104,12 @@ class Stepper:
         log, stop = self._log, None
         if log is None:
             raise StepperError(
-                "This stepper cannot be pickled nor copied: it has a journal, which one run writes "
-                "at a time. Close it; a stepper made again with the same journal goes on."
+                "This stepper cannot be pickled or copied: only one run at a time can write its "
+                "journal. Close it, and resume with a new stepper on the same journal."
             )
         log.check()
         if self._is_over:
-            with contextlib.suppress(BaseException):  # which comes again where it is replayed
+            with contextlib.suppress(BaseException):  # raised again when it is replayed
                 stop = self._driver.result().stop
         entries, halts = log.progress.entries.copy(), log.progress.halts.copy()
         progress = Progress(entries, halts, self._run.budget.elapsed, self._is_over, stop)
@@ -117,18 +117,18 @@ class Stepper:
         return replayed, (log.make, log.optimizer, arguments, progress)
 
     def _replay(self, progress: Progress) -> None:
-        """Take the answers that another stepper was told."""
+        """Repeat the answers that another stepper was told."""
         assert self._log is not None
         self._log.progress.halts.extend(progress.halts)
         with self._run.budget.paused(progress.seconds):
             for asked, tell in progress.entries:
                 if self.done:
-                    self._driver.result()  # or it raises what ended the run
+                    self._driver.result()  # it raises what ended the run
                     raise self._differs("ended")
                 question = self._question
                 assert question is not None
                 if asked != question.checksum:
-                    raise self._differs("asks other points")
+                    raise self._differs("asks for other points")
                 question.take(tell)
                 self._told(question, tell)
             if progress.is_over and not self.done:
@@ -139,7 +139,7 @@ class Stepper:
                 self._advance()
 
     def _told(self, question: PendingAsk, tell: CheckedTell) -> None:
-        """Note what was told, and go on if that is all."""
+        """Note what was told, and continue if the answer is complete."""
         if self._log is not None:
             self._log.add(question.checksum, tell)
         if question.is_followed or question.is_answered:
@@ -147,9 +147,9 @@ class Stepper:
 
     def _differs(self, what: str) -> StepperError:
         return StepperError(
-            f"The stepper cannot be made again: told the same answers, it {what} at question "
-            f"{self._count - 1}. Functions among its arguments must return the same each time, and "
-            "another version of NumPy or SciPy, or another machine, may round otherwise."
+            f"The stepper cannot be rebuilt: given the same answers, it {what} at question "
+            f"{self._count - 1}. Functions among its arguments must return the same values each "
+            "time; another version of NumPy or SciPy, or another machine, may round differently."
         )
 
     @property
@@ -161,12 +161,12 @@ class Stepper:
 
     @property
     def parameters(self) -> Parameters | None:
-        """How the user's variables map to the vector that is searched; None where they are it."""
+        """How the user's variables map to the searched vector; None if they are the same."""
         return self._run.problem.parameters
 
     @property
     def best(self) -> Best | None:
-        """The best point told so far, probes of differences included."""
+        """The best point told so far, including probes of differences."""
         best, parameters = self._run.best, self.parameters
         if best is None:
             return None
@@ -175,7 +175,7 @@ class Stepper:
 
     @property
     def state(self) -> OptimizerState:
-        """Where the run stands."""
+        """The state of the run."""
         run, parameters = self._run, self.parameters
         at, sign = run.memory.iterate or run.best, run.problem.sign
         x = (run.problem.x0 if at is None else at.x).copy()
@@ -193,12 +193,12 @@ class Stepper:
         )
 
     def ask(self) -> AskData:
-        """Return what the algorithm wants evaluated; the same until it is told all of it.
+        """Return what to evaluate next; the same question until all of it is answered.
 
         Returns
         -------
         AskData
-            The question. Its arrays are the caller's own.
+            The question. Its arrays are copies.
 
         Raises
         ------
@@ -206,7 +206,7 @@ class Stepper:
             If the run has ended.
         """
         if self.done:
-            raise StepperError("The run has ended: nothing to ask. See done and result().")
+            raise StepperError("The run has ended, so there is nothing to ask: call result().")
         assert self._question is not None
         ask, parameters = self._question.ask, self.parameters
         if parameters is None:
@@ -215,34 +215,34 @@ class Stepper:
         return replace(ask, x_fun=[*map(parameters.point, ask.x_fun)], x_jac=x_jac)
 
     def tell(self, ask: AskData, data: TellData | Exception | ArrayLike) -> None:
-        """Answer a question, wholly or in part; parts may come in any order.
+        """Answer a question, completely or in part; parts may come in any order.
 
-        What the algorithm makes of the last part, an error included, :attr:`done` and
-        :meth:`result` tell.
+        :attr:`done` and :meth:`result` show how the algorithm reacts to the last part, including an
+        error.
 
         Parameters
         ----------
         ask : AskData
             The question.
         data : TellData, array_like or Exception
-            The answers, or the values alone; an exception if the evaluation of all that is missing
-            failed. A value may be NaN or -inf: then, as for an exception, ``on_failure`` says what
-            happens. +inf is the value of a point that is worse than all others; with ``maximize``,
-            -inf is.
+            The answers, or only the values; or an exception if the evaluation of all missing rows
+            failed. If a value is NaN or -inf, or for an exception, ``on_failure`` says what
+            happens. The value +inf (with ``maximize``, -inf) means that the point is worse than all
+            others.
 
         Raises
         ------
         InvalidInputError
-            If the question is not the one that was asked last, or the answers are not to it.
+            If it is not the last question, or the answers do not fit it.
         InvalidValueError
-            If an answer has the wrong shape or type. Then nothing is told.
+            If an answer has the wrong shape or type. Then none is stored.
         """
         question = self._question
         if question is None or not isinstance(ask, AskData) or ask.id != question.ask.id:
             waiting = "none" if question is None else f"the one with id {question.ask.id}"
             raise InvalidInputError(
-                f"The question answered has id {getattr(ask, 'id', ask)!r}, but {waiting} is "
-                "waiting for an answer: tell what the last ask() returned."
+                f"The question has id {getattr(ask, 'id', ask)!r}, but {waiting} is waiting for an "
+                "answer: pass what the last ask() returned."
             )
         parameters = self.parameters
         if parameters is not None and isinstance(data, TellData) and data.eval_jac is not None:
@@ -252,33 +252,34 @@ class Stepper:
         self._told(question, question.fill(data))
 
     def result(self) -> OptimizerResult:
-        """Return what the run ended with.
+        """Return the result of the run.
 
         Returns
         -------
         OptimizerResult
-            As from :meth:`Optimizer.minimize`; after :meth:`close`, the result so far.
+            As in :meth:`Optimizer.minimize`; after :meth:`close`, the result so far.
 
         Raises
         ------
         StepperError
             If the run has not ended.
         BaseException
-            What ended the run, as :meth:`Optimizer.minimize` raises it.
+            The error that ended the run, as in :meth:`Optimizer.minimize`.
         """
         if not self.done:
             raise StepperError(
-                "The run has not ended: answer its questions. so_far() gives the result so far."
+                "The run has not ended: answer its questions, or call so_far() for the result so "
+                "far."
             )
         return shown(self.parameters, self._driver.result)
 
     def so_far(self) -> OptimizerResult:
-        """Return the result so far: the best point, and what was spent.
+        """Return the result so far: the best point, and the counts.
 
         Returns
         -------
         OptimizerResult
-            With ``success`` False, and ``stop`` OTHER while the run goes on.
+            The result; ``success`` is False and ``stop`` is OTHER while the run is in progress.
         """
         result = self._run.result(self._run.best)
         result.message = "The run has not ended."
@@ -286,13 +287,13 @@ class Stepper:
         return result if parameters is None else parameters.result(result)
 
     def close(self) -> None:
-        """End the run; what was told of its last question counts."""
+        """End the run; partial answers to its last question count."""
         self._question = None
         self._is_over = True
         self._finalizer()
 
     def __enter__(self) -> Self:
-        """Return itself, to be closed at the end of the block."""
+        """Return the stepper, which is closed at the end of the block."""
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -300,7 +301,7 @@ class Stepper:
         self.close()
 
     def __iter__(self) -> Iterator[AskData]:
-        """Ask until the run has ended."""
+        """Yield questions until the run has ended."""
         while not self.done:
             yield self.ask()
 
@@ -308,7 +309,7 @@ class Stepper:
 def replayed(
     make: Callable[..., Stepper], optimizer: Any, given: dict[str, Any], progress: Progress
 ) -> Stepper:
-    """Return a new stepper that is as far as another was."""
+    """Return a new stepper in the state of another one."""
     stepper = make(optimizer, **given)
     stepper._replay(progress)
     return stepper
