@@ -35,7 +35,9 @@ START = [1.3, 0.7]
     ],
 )
 def test_a_budget_too_small_for_one_gradient_is_said(run):
-    words = "A gradient by differences takes 100 points; 49 are left: give jac, or raise maxfun."
+    words = (
+        "A gradient by differences takes 100 points, but 49 are left: pass jac, or raise maxfun."
+    )
     result = run(np.ones(100))
     assert words in result.message
     assert result.stop is StopReason.MAXFUN

@@ -1,4 +1,4 @@
-"""Lock-step: many runs advance together, and all that they ask in a round is one wave."""
+"""Lock-step: many runs advance together, and all their questions in a round are one wave."""
 
 import math
 import time
@@ -13,21 +13,21 @@ from optimizers.run.solve import Prepared
 
 
 def interruption(error: BaseException) -> StopReason:
-    """Return why runs end that wait while this is raised."""
+    """Return the stop reason of runs that are waiting while an exception is raised."""
     is_interrupt = isinstance(error, KeyboardInterrupt)
     return StopReason.INTERRUPTED if is_interrupt else StopReason.FAILED
 
 
 class Member:
-    """A run that takes part, by the evaluator `share`; results and callbacks see its number."""
+    """A run that takes part through the evaluator `share`; results and callbacks get its number."""
 
     def __init__(self, prepared: Prepared, share: MemberEvaluator, number: int) -> None:
         self.number = number
         self.run = prepared.run
         self.run.extra["run"] = number
-        #: What only one run at a time may use, if there is such a thing.
+        #: The name of what only one run at a time may use, or None.
         self.alone = prepared.exclusive
-        #: In how many rounds it took part.
+        #: The number of rounds in which it took part.
         self.rounds = 0
         self.request: MemberRequest | None = None
         self._result: OptimizerResult | None = None
@@ -35,7 +35,7 @@ class Member:
         self._driver = driver_for(prepared, share)
 
     def advance(self) -> bool:
-        """Go on to the next question; return whether there is one."""
+        """Advance to the next question; return whether there is one."""
         question = self._driver.advance()
         assert question is None or isinstance(question, MemberRequest)
         self.request = question
@@ -45,15 +45,15 @@ class Member:
             except BaseException as error:
                 self.error = error
             self._driver.close()
-            del self._driver  # which holds the error too
+            del self._driver  # which also holds the error
         return question is not None
 
     def stop(self, reason: StopReason) -> None:
-        """Let it end, when it advances, at the first point that has no answer."""
+        """Let it end at the first unanswered point, when it advances."""
         self._driver.stop(reason)
 
     def finish(self, reason: StopReason) -> OptimizerResult:
-        """Return its result, also if it never began, for a reason that the others ended for."""
+        """Return its result, even if it never began, with the reason why the others ended."""
         if self._result is None and self.error is None:
             self.stop(reason)
             self.advance()
@@ -61,7 +61,7 @@ class Member:
 
     @property
     def result(self) -> OptimizerResult:
-        """What it ended with; with the attribute ``error`` if it failed."""
+        """Its result, with the attribute ``error`` if it failed."""
         if self._result is None:
             assert self.error is not None
             self._result = self.run.stopped(interruption(self.error), is_broken=True)
@@ -73,7 +73,7 @@ class Member:
 class LockStep:
     """Runs that advance together, with a deadline, a budget of points and a number of slots.
 
-    The evaluator calls the objective for all, and is closed at the end.
+    The evaluator calls the objective for all runs, and is closed at the end.
     """
 
     def __init__(
@@ -85,20 +85,20 @@ class LockStep:
         slots: float = math.inf,
     ) -> None:
         self._evaluator = evaluator
-        # How many evaluations may still be started.
+        # The number of evaluations that may still be started.
         self._left = budget
         self._slots = slots
         self._deadline = math.inf if timeout is None else time.monotonic() + timeout
         self._live: list[Member] = []
-        # Those that have a slot, but not yet what only one run at a time may use.
+        # Members with a slot that wait for what only one run at a time may use.
         self._waiting: list[Member] = []
-        # Whether the budget was too small for what a run asked.
+        # Whether the budget was too small for a run's question.
         self._is_spent = False
-        #: What ended all runs, other than a failure at a point: Ctrl-C, for instance.
+        #: The exception that ended all runs, such as Ctrl-C; not a failure at a point.
         self.error: BaseException | None = None
-        #: Why all runs were stopped, if they were.
+        #: The reason why all runs were stopped, if they were.
         self.stopped: StopReason | None = None
-        #: How many rounds there were.
+        #: The number of rounds.
         self.rounds = 0
 
     def ended(self, members: Iterable[Member]) -> Iterator[Member]:
@@ -120,7 +120,7 @@ class LockStep:
                 for member in list(self._live):
                     yield from self._advanced(member)
         finally:
-            for member in self._live:  # left by whoever wanted them
+            for member in self._live:  # the caller stopped early
                 member.stop(StopReason.CLOSED)
                 member.advance()
             self._live.clear()
@@ -167,7 +167,7 @@ class LockStep:
     def _advanced(self, member: Member) -> Iterator[Member]:
         try:
             goes_on = member.advance()
-        except BaseException as interrupt:  # Ctrl-C while its thread is waited for
+        except BaseException as interrupt:  # Ctrl-C while waiting for its thread
             self._end_all(interrupt)
             goes_on = member.advance()
         if goes_on:
@@ -185,7 +185,7 @@ class LockStep:
         self.stop(interruption(error))
 
     def _round(self) -> None:
-        """Evaluate what the runs ask, as far as the budget allows."""
+        """Evaluate the runs' questions, as far as the budget allows."""
         left, asking, requests = self._left, list[Member](), list[MemberRequest]()
         for member in self._live:
             request = member.request

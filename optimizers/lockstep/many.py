@@ -1,4 +1,4 @@
-"""Many runs of one optimizer in lock-step: where they start, with which seeds, and their end."""
+"""Many runs of one optimizer in lock-step: starts, seeds and results."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -44,7 +44,7 @@ def minimize_many(
 def run_all(
     shared: Together, members: list[Member], effective: dict[str, Any], on_error: str = "return"
 ) -> OptimizerResults:
-    """Run members to their ends and return their results, or raise what ended them."""
+    """Run members to their ends and return their results, or raise the error that ended them."""
     __tracebackhide__ = True
     shared.bar.expect(sum(member.run.budget.limit for member in members))
     lockstep = LockStep(shared.evaluator, timeout=effective.get("timeout"))
@@ -62,7 +62,7 @@ def concluded(
     effective: dict[str, Any],
     on_error: str = "return",
 ) -> OptimizerResults:
-    """Return the results of all runs, or raise what ended them."""
+    """Return the results of all runs, or raise the error that ended them."""
     results = OptimizerResults(found, lockstep.rounds)
     raise_if_ended(lockstep, results, effective)
     failed = len(results.failures)
@@ -75,9 +75,9 @@ def concluded(
 
 
 class Members(Iterator[Member]):
-    """The runs of one optimizer on problems; the first has the seed as it was given.
+    """The runs of one optimizer on problems; the first one gets the seed as given.
 
-    Where the problems end, and there are others later, this goes on with them.
+    Iteration can continue when problems are added later.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Members(Iterator[Member]):
     ) -> None:
         self._prepare, self._shared, self._seeds = prepare, shared, seeds
         self._problems = enumerate(problems)
-        self._settings = {**settings, "journal": None}  # there is one for all
+        self._settings = {**settings, "journal": None}  # there is one for all runs
 
     @override
     def __next__(self) -> Member:
@@ -100,17 +100,17 @@ class Members(Iterator[Member]):
         own = self._shared.problem_of(number, problem)
         member = Member(self._prepare(own, self._settings, share), share, number)
         if number == 0 and member.run.noise is None:
-            self._settings["noise"] = None  # a warning has said that it has no effect
+            self._settings["noise"] = None  # a warning was given
         return member
 
 
 def as_starts(given: ArrayLike) -> Array:
-    """Return the starts of many runs as a float64 array of its own, shape (B, n)."""
+    """Return the starts of many runs as a new float64 array, shape (B, n)."""
     raw = as_real("X0", given, "an array of real numbers of shape (B, n)")
     if raw.ndim != 2 or len(raw) == 0:
         raise InvalidInputError(
-            f"X0 has shape {raw.shape}, expected (B, n): a row for each of B >= 1 starts. A single "
-            "start is [x0]."
+            f"X0 has shape {raw.shape}, expected (B, n): a row for each of B >= 1 starts. Pass a "
+            "single start as [x0]."
         )
     starts = np.array(raw, dtype=np.float64, order="C")
     bad = np.argwhere(~np.isfinite(starts))
@@ -121,9 +121,9 @@ def as_starts(given: ArrayLike) -> Array:
 
 
 def inside_all(starts: Array, problem: Problem) -> list[Array]:
-    """Return the starts inside the bounds; one warning says if others than the first were outside.
+    """Return the starts inside the bounds; warn once if starts other than the first were outside.
 
-    The first is the problem's own, and was looked at with it.
+    The first is that of the problem, and was checked with it.
     """
     if problem.lower is None or problem.upper is None:
         return [start.copy() for start in starts]
@@ -133,9 +133,8 @@ def inside_all(starts: Array, problem: Problem) -> list[Array]:
     if len(moved):
         i, j = moved[0]
         warn_user(
-            f"Outside the bounds, besides X0[0] if that was: {len(np.unique(moved[:, 0]))} of the "
-            f"other starts, first X0[{i}, {j}] = {starts[i, j]}; they were clipped to them, "
-            f"X0[{i}, {j}] = {clipped[i, j]}."
+            f"{len(np.unique(moved[:, 0]))} starts besides X0[0] are outside the bounds, first "
+            f"X0[{i}, {j}] = {starts[i, j]}; they were clipped, to X0[{i}, {j}] = {clipped[i, j]}."
         )
     return list(clipped)
 
@@ -151,6 +150,6 @@ def seeds_from(seed: Any) -> Iterator[Any]:
             yield from generator.spawn(1)
     except (TypeError, ValueError) as error:
         raise OptionError(
-            f"seed is {seed!r}, from which no others can be spawned ({error}): pass a whole "
-            "number, a SeedSequence or a Generator made by numpy.random.default_rng."
+            f"seed is {seed!r}, from which seeds for the other runs cannot be spawned ({error}): "
+            "pass a whole number, a SeedSequence or a Generator made by numpy.random.default_rng."
         ) from None

@@ -1,4 +1,4 @@
-"""One run's place in the waves of many: what it asks, and what has come of it."""
+"""One run's share of the waves of many: its questions and their answers."""
 
 from collections.abc import Generator
 from typing import Any
@@ -21,23 +21,23 @@ class MemberRequest:
         self.wave = wave
         #: The number of the run.
         self.run = run
-        #: How often a function was called for rows of each block.
+        #: The number of calls of a function for each block.
         self.calls = [0] * len(wave.blocks)
-        #: How many of the values came from a journal.
+        #: The number of values from a journal.
         self.replayed = 0
-        #: The coarsest machine precision among the values.
+        #: The largest machine epsilon among the values.
         self.precision = 0.0
-        #: Whether a point failed without which the others are not wanted.
+        #: Whether a point failed that is needed, so that the others are not.
         self.is_over = False
-        #: By block and rows, as they arrived.
+        #: By block and rows, in order of arrival.
         self.answers: list[tuple[int, slice, Answer]] = []
         self._missing = sum([len(block.points) for block in wave.blocks])
-        #: How many evaluations of the objective it takes.
+        #: The number of evaluations of the objective that it needs.
         self.cost = sum([block.cost for block in wave.blocks])
 
     @property
     def is_answered(self) -> bool:
-        """Whether all that is wanted has come."""
+        """Whether all needed answers have arrived."""
         return self.is_over or not self._missing
 
     def has(self, number: int, row: int) -> bool:
@@ -45,7 +45,7 @@ class MemberRequest:
         return any(one == number and rows.start <= row < rows.stop for one, rows, _ in self.answers)
 
     def put(self, number: int, rows: slice, answer: Answer) -> None:
-        """Note what came of rows of a block: an answer, or the failure in its place."""
+        """Store the answer to rows of a block, or their failure."""
         self.answers.append((number, rows, answer))
         self._missing -= rows.stop - rows.start
         blocks = self.wave.blocks
@@ -59,7 +59,7 @@ class MemberRequest:
             )
 
     def _ends_by(self, values: NDArray[Any], has_first: bool) -> bool:
-        """Return whether nothing else is wanted: +inf is a value, except at a first point."""
+        """Return whether the rest is not needed; +inf is a value, except at a first point."""
         is_known = np.isfinite(values) | (values == np.inf)
         if has_first and self.wave.is_first_needed:
             is_known[0] = np.isfinite(values[0])
@@ -67,7 +67,7 @@ class MemberRequest:
 
 
 class MemberEvaluator(AskingEvaluator):
-    """Stands for the evaluator of many in one of their runs."""
+    """Represents the shared evaluator in one of many runs."""
 
     is_share = True
 
@@ -84,7 +84,7 @@ class MemberEvaluator(AskingEvaluator):
         request, stop, facts = MemberRequest(wave, self._run), None, self.facts
         try:
             self.ask(request)
-        except StopRun as closed:  # what was answered before counts
+        except StopRun as closed:  # earlier answers count
             stop = closed
         finally:
             for block, calls in zip(wave.blocks, request.calls, strict=True):

@@ -1,4 +1,4 @@
-"""One round of many runs: all that they ask, as one wave to one evaluator."""
+"""One round of many runs: all their questions, as one wave for one evaluator."""
 
 import functools
 from bisect import bisect_left, bisect_right
@@ -17,19 +17,19 @@ from optimizers.lockstep.member import MemberRequest
 
 
 class MemberRows(NamedTuple):
-    """Rows of a merged block that are of one run."""
+    """Rows of a merged block that belong to one run."""
 
-    #: Where they are there.
+    #: Their rows in the merged block.
     start: int
     stop: int
-    #: Whose they are, in which of its blocks, and from which row of that on.
+    #: Their owner, the index of its block, and the first row there.
     owner: int
     number: int
     row: int
 
 
 class MergedBlock(Block):
-    """Points of several runs that go to the same function; shares tell whose they are, in order."""
+    """Points of several runs that go to the same function; shares identify the owners, in order."""
 
     def __init__(
         self,
@@ -46,9 +46,9 @@ class MergedBlock(Block):
             end += len(own)
         super().__init__(np.concatenate(points), like.function, like.kind)
         self._firsts = [share.start for share in self.shares]
-        # How often the function was called at each row.
+        # The number of calls for each row.
         self._starts = np.zeros(end, dtype=np.intp)
-        #: For how many values of each owner a journal answered.
+        #: The number of replayed values of each owner.
         self.replayed = dict.fromkeys((share.owner for share in self.shares), 0)
 
     @functools.cached_property
@@ -76,12 +76,12 @@ class MergedBlock(Block):
             self.replayed[owner] += 1
 
     def counts(self) -> list[int]:
-        """Return how often the function was called for each share."""
+        """Return the number of calls for each share."""
         counts: list[int] = np.add.reduceat(self._starts, self._firsts).tolist()
         return counts
 
     def within(self, part: slice) -> list[MemberRows]:
-        """Return the shares of some rows, cut to these."""
+        """Return the shares of some rows, restricted to these."""
         first = bisect_right(self._firsts, part.start) - 1
         return [
             MemberRows(max(start, part.start), min(stop, part.stop), owner, number,
@@ -97,7 +97,7 @@ class MergedBlock(Block):
 
 
 def merged(requests: Sequence[MemberRequest], owners: Iterable[int]) -> list[MergedBlock]:
-    """Merge the blocks that some of the runs ask, by their function and their type."""
+    """Merge the blocks of some of the runs, by function and type."""
     kinds: dict[Any, list[tuple[NDArray[Any], int, int, int]]] = {}
     likes: dict[Any, Block] = {}
     for owner in owners:
@@ -111,9 +111,9 @@ def merged(requests: Sequence[MemberRequest], owners: Iterable[int]) -> list[Mer
 
 
 class Round:
-    """What many runs ask, evaluated as far as time and what is left for retries allow.
+    """The questions of many runs, evaluated as far as time and the retry budget allow.
 
-    Each request gets its answers, whatever ends the evaluation.
+    Each request gets its answers, however the evaluation ends.
     """
 
     def __init__(
@@ -121,19 +121,19 @@ class Round:
     ) -> None:
         self._evaluator, self._requests, self._deadline = evaluator, requests, deadline
         self._retries = SharedRetryBudget([one.wave.retries.left for one in requests], left)
-        #: How many evaluations of the objective were started.
+        #: The number of evaluations of the objective that were started.
         self.started = 0
 
     def evaluate(self) -> None:
-        """Evaluate what is asked."""
+        """Evaluate the questions."""
         everybody = range(len(self._requests))
-        # Where each point is a call of its own in this thread, the runs take turns.
+        # If each point is a separate call in this thread, the runs take turns.
         turns = [[one] for one in everybody] if self._evaluator.facts.is_serial else [everybody]
         for owners in turns:
             self._take(merged(self._requests, owners))
 
     def _take(self, blocks: Sequence[MergedBlock]) -> None:
-        """Let the requests have what comes; ask run by run where a call of several fails."""
+        """Pass answers to the requests; repeat run by run if a call for several runs fails."""
         again: list[MergedBlock] = []
         wave = Wave(blocks, self._retries, self._deadline)
         answers = self._evaluator.answers(wave)
@@ -143,7 +143,7 @@ class Round:
                 shares = block.within(part)
                 is_one = shares[0].owner == shares[-1].owner or isinstance(answer, BrokenPoolError)
                 if isinstance(answer, Exception) and not is_one:
-                    # Which of the runs is to blame, nobody knows.
+                    # It is not known which run caused the failure.
                     again += [block.of(own) for _, own in groupby(shares, lambda one: one.owner)]
                 elif self._put(shares, part.start, answer) and self._evaluator.facts.is_serial:
                     break
@@ -155,11 +155,11 @@ class Round:
             if self._retries.grants(block, slice(0, len(block.points))):
                 self._take([block])
             else:
-                words = "A call with points of several runs failed, and no budget to repeat it."
+                words = "A call for several runs failed, and no budget is left to repeat it."
                 self._put(block.shares, 0, EvaluationError(words))
 
     def _put(self, shares: Sequence[MemberRows], first: int, answer: Answer) -> bool:
-        """Let requests have answers, and return whether the rest of the last's is not wanted."""
+        """Pass answers to requests, and return whether the rest of the last one is not needed."""
         for start, stop, owner, number, row in shares:
             own = answer
             if not isinstance(answer, BaseException):
@@ -169,7 +169,7 @@ class Round:
         return request.is_over
 
     def _put_late(self, wave: Wave) -> None:
-        """Let requests have what arrived while the wave was left."""
+        """Pass answers to requests that arrived while the wave was abandoned."""
         late = {
             point.tobytes(): values[i : i + 1]
             for points, values in wave.late

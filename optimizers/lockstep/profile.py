@@ -9,13 +9,13 @@ from optimizers._shown import as_table
 from optimizers._types import Array
 from optimizers.lockstep.results import OptimizerResults
 
-#: An end is found where the profile has risen by what is asked, to this part of its distance.
+#: The relative accuracy of the distance of an end.
 _NEAR = 1e-3
-#: The most minimizations for one end.
+#: The maximum number of minimizations for one end.
 _MOST = 24
-#: An end so much nearer than by linear theory is that of another objective.
+#: An end closer than this fraction of linear theory comes from another objective.
 _WALL = 1e-3
-#: By how much further the next is at the least and at the most, where the end is not in sight.
+#: The minimum and maximum growth of the distance while the end is not bracketed.
 _FURTHER = (1.2, 3.0)
 
 
@@ -28,12 +28,12 @@ class Profile:
     variable : int
         Which variable.
     x : ndarray of float64, shape (k, n)
-        Where the objective is least, or with ``maximize`` greatest, for each value of that
+        The minimum (with ``maximize``, the maximum) over the other variables for each value of that
         variable, in its order.
     fun : ndarray of float64, shape (k,)
         The objective there.
     low, high : float
-        The ends of the confidence interval; a bound that is nearer, and an infinity where the
+        The ends of the confidence interval; a bound if that is closer, and an infinity if the
         objective does not rise enough.
     """
 
@@ -52,7 +52,7 @@ class Profile:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Profiles:
-    """What :meth:`Optimizer.profile` found; ``profiles[i]`` is the profile of variable ``i``.
+    """The result of :meth:`Optimizer.profile`; ``profiles[i]`` is the profile of variable ``i``.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class Profiles:
     curves : dict of int to Profile
         The profiles, by variable.
     interval : ndarray of float64, shape (n, 2)
-        The intervals of all variables; NaN for those that were not asked for.
+        The intervals of all variables; NaN for those that were not requested.
     runs : OptimizerResults
         The minimizations.
     """
@@ -88,29 +88,29 @@ class Profiles:
 
 
 class Side:
-    """One side of a profile: where it was minimized, and where it is to be next.
+    """One side of a profile: the known minima, and the next distance.
 
-    Distances are from the minimum, heights above it; a rise is the square root of a height, so that
-    it is about proportional to the distance. The end is at the ``height``.
+    Distances are from the minimum, heights above it; a rise is the square root of a height, which
+    is roughly proportional to the distance. The end is at ``height``.
     """
 
     def __init__(
         self, sign: float, variable: int, start: Array, direction: Array, height: float, room: float
     ) -> None:
         self.variable, self._sign = variable, sign
-        #: The minimum, and by how much all variables move by linear theory for 1 of this one.
+        #: The minimum, and the move of all variables per unit of this one by linear theory.
         self._start, self._direction = start, direction
         self._asked = float(np.sqrt(height))
-        #: How far the bounds let it go.
+        #: The distance of the bound.
         self._room = room
         self.distances, self.heights, self.points = [0.0], [0.0], [start]
-        #: How many minimizations are under way.
+        #: The number of minimizations in progress.
         self._pending = 0
-        #: Where the end is by linear theory.
+        #: The distance of the end by linear theory.
         self._reach = 0.0
 
     def first(self, reach: float, count: int) -> list[float]:
-        """Return the first distances, the last of them where the end is by linear theory."""
+        """Return the first distances; the last one is that of the end by linear theory."""
         self._reach = reach
         steps = np.minimum(reach * np.arange(1, count + 1) / count, self._room)
         distances = [float(step) for step in np.unique(steps) if step > 0]
@@ -118,7 +118,7 @@ class Side:
         return distances
 
     def next(self) -> list[float]:
-        """Return the next distance, if the end is not known yet and may be found."""
+        """Return the next distance, unless the end is known or cannot be found."""
         is_over = self._room <= 0 or len(self.distances) > _MOST or self._is_found()
         if self._pending or is_over:
             return []
@@ -130,7 +130,7 @@ class Side:
         return [min(last * factor, self._room)]
 
     def guess(self, distance: float) -> Array:
-        """Return about where the objective is least at a distance, by the minima that are known."""
+        """Return an estimate of the minimum at a distance, from the known minima."""
         offset, known = self._sign * distance, len(self.distances)
         if known == 1:
             point = self._start + offset * self._direction
@@ -143,7 +143,7 @@ class Side:
         return point
 
     def note(self, distance: float, point: Array, height: float) -> None:
-        """Note a minimum at a distance, by its height above the other; infinite if not found."""
+        """Note a minimum at a distance, with its height; infinite if not found."""
         self._pending -= 1
         place = int(np.searchsorted(self.distances, distance))
         self.distances.insert(place, distance)
@@ -151,7 +151,7 @@ class Side:
         self.points.insert(place, point)
 
     def end(self) -> float:
-        """Return the distance of the end; infinite where the objective does not rise enough."""
+        """Return the distance of the end; infinite if the objective does not rise enough."""
         beyond, rises, distances = self._beyond, self._rises, self.distances
         if beyond == len(rises):
             if self._is_near(rises[-1]):
@@ -171,12 +171,12 @@ class Side:
 
     @property
     def is_a_wall(self) -> bool:
-        """Whether the end is next to the minimum, as seen from where it was looked for first."""
+        """Whether the end is much closer to the minimum than expected."""
         end, room = self.end(), self._room
         return room > 0 and end < min(room, _WALL * self._reach)
 
     def minima(self) -> list[tuple[Array, float]]:
-        """Return the minima that are known, the nearest first, and their heights."""
+        """Return the known minima, the nearest first, and their heights."""
         both = zip(self.points, self.heights, strict=True)
         return [(point, height) for point, height in both if np.isfinite(height)]
 
@@ -186,7 +186,7 @@ class Side:
 
     @property
     def _beyond(self) -> int:
-        """The place of the first minimum that is beyond the end; behind the last if none is."""
+        """The index of the first minimum beyond the end; after the last if there is none."""
         rises = self._rises
         return next((i for i, rise in enumerate(rises) if rise >= self._asked), len(rises))
 

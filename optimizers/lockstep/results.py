@@ -1,4 +1,4 @@
-"""The results of many runs: the best of them, what failed, and how they look as a table."""
+"""The results of many runs: the best one, failures, and a table."""
 
 import contextlib
 from collections.abc import Iterable, Sequence
@@ -18,16 +18,15 @@ from optimizers.run.memory import FEASIBLE
 class OptimizerResults(Tabled, list[OptimizerResult]):
     """The results of many runs, in the order of their starts.
 
-    The best value is the lowest; of runs that maximize, the highest. A result of a run
-    that failed has the attribute ``error``: what ended it, or an equal error if that is the one
-    raised.
+    The best value is the lowest, or the highest if the runs maximize. The result of a failed run
+    has the attribute ``error``: the exception that ended it, or a copy if the original was raised.
 
     Parameters
     ----------
     results : iterable of OptimizerResult
         The results.
     rounds : int, default 0
-        How many rounds of evaluation there were.
+        The number of rounds of evaluation.
 
     Examples
     --------
@@ -45,12 +44,12 @@ class OptimizerResults(Tabled, list[OptimizerResult]):
 
     @property
     def best(self) -> OptimizerResult | None:
-        """The result with the best value, of those that meet the constraints if any does."""
+        """The result with the best value; feasible ones come first."""
         return best_of(self)
 
     @property
     def failures(self) -> dict[int, BaseException]:
-        """What ended the runs that failed, by their place in the list."""
+        """The errors of the failed runs, by index."""
         return {i: result.error for i, result in enumerate(self) if "error" in result}
 
     @property
@@ -60,7 +59,7 @@ class OptimizerResults(Tabled, list[OptimizerResult]):
 
     @property
     def nreplayed(self) -> int:
-        """How many of their values came from the journal."""
+        """The number of values from the journal."""
         return sum(result.nreplayed for result in self)
 
     @overload
@@ -85,7 +84,7 @@ SUMMARY = ("fun", "nfev", "nit", "stop")
 
 
 def summary(result: OptimizerResult) -> list[str]:
-    """Return a result as the entries of a line in a table."""
+    """Return a result as a row of a table."""
     fun = "-" if result.fun is None else f"{result.fun:.8g}"
     stop = f"{result.stop.value}: {type(result.error).__name__}" if "error" in result else None
     nfev = f"{result.nfev}{replayed_words(result)}"
@@ -99,7 +98,7 @@ def best_of(results: Iterable[OptimizerResult]) -> OptimizerResult | None:
 
 
 def in_all(results: Sequence[OptimizerResult]) -> OptimizerResult | None:
-    """Return the best result with the counts of all, as a journal of them keeps it."""
+    """Return the best result with the counts of all, for their common journal."""
     best = best_of(results)
     if best is None:
         return None
@@ -117,7 +116,7 @@ def _rank(result: OptimizerResult) -> tuple[float, bool, float]:
 def raise_if_ended(
     lockstep: LockStep, results: Sequence[OptimizerResult], effective: dict[str, Any]
 ) -> None:
-    """Raise what ended all runs, unless it is Ctrl-C and the results are wanted instead."""
+    """Raise the exception that ended all runs, unless results are returned on Ctrl-C."""
     __tracebackhide__ = True
     error, lockstep.error = lockstep.error, None
     release(error)
@@ -128,13 +127,13 @@ def raise_if_ended(
         if error is not None and not returns:
             raise_with(error, results)
     finally:
-        del error  # whose traceback has this frame
+        del error  # its traceback has this frame
 
 
 def raise_with(error: BaseException, results: Sequence[OptimizerResult]) -> NoReturn:
     """Raise an error with the results so far as its attributes.
 
-    Those that it ended hold a copy: in a circle, it would keep the objective alive.
+    The results hold a copy of it: a cycle would keep the objective alive.
     """
     __tracebackhide__ = True
     copy = _copied(error)
@@ -142,17 +141,17 @@ def raise_with(error: BaseException, results: Sequence[OptimizerResult]) -> NoRe
         if result.get("error") is error:
             result["error"] = copy
     try:
-        with contextlib.suppress(Exception):  # a class of the user's may refuse that
+        with contextlib.suppress(Exception):  # a user's class may reject that
             error.optimizer_results = results  # type: ignore[attr-defined]  # documented attribute
             error.optimizer_result = best_of(results)  # type: ignore[attr-defined]  # the same
             error.add_note(
-                f"{len(results)} runs ended with it; their results so far are in this exception's "
+                f"{len(results)} runs ended with this error; their results so far are in its "
                 "attribute 'optimizer_results'."
             )
         show_user_first(error)
         raise error
     finally:
-        del error, copy  # whose tracebacks have this frame
+        del error, copy  # their tracebacks have this frame
 
 
 def _copied(error: BaseException) -> BaseException:
@@ -162,7 +161,7 @@ def _copied(error: BaseException) -> BaseException:
         copy: BaseException = base.__new__(type(error), *error.args)
         base.__init__(copy, *error.args)
         vars(copy).update(vars(error), __notes__=[*getattr(error, "__notes__", ())])
-    except Exception:  # a class of the user's may refuse that
+    except Exception:  # a user's class may reject that
         return error
     copy.__cause__, copy.__context__ = error.__cause__, error.__context__
     copy.__suppress_context__ = error.__suppress_context__

@@ -1,4 +1,4 @@
-"""Answers: what came of the points that an algorithm asked for."""
+"""Answers: the values and gradients at the points that an algorithm asked for."""
 
 from collections.abc import Sequence
 
@@ -11,9 +11,9 @@ from optimizers.run.memory import Evaluation
 
 
 class Answers:
-    """What came of the points of a question.
+    """The answers to the points of a question.
 
-    ``found`` has what is at each point; a penalty, or None, at one whose evaluation failed.
+    ``found`` has an evaluation for each point; a penalty, or None, where the evaluation failed.
     """
 
     __slots__ = ("_known_at", "_question", "found")
@@ -37,7 +37,7 @@ class Answers:
 
     @property
     def errors(self) -> Array:
-        """The standard errors of the values, shape (k,); NaN where the objective tells none."""
+        """The standard errors of the values, shape (k,); NaN where the objective returns none."""
         if self._question is None:
             return np.full(len(self.found), np.nan)
         return self._question.errors

@@ -10,7 +10,7 @@ from optimizers.problem.problem import Problem
 
 
 def values_at(problem: Problem, points: Array) -> Block:
-    """Return the block that asks for values alone, also of who returns more."""
+    """Return the block that asks for values only, even if the objective returns more."""
     if isinstance(problem.derivatives, Joint):
         return Block(points, problem.fun, "both")
     return Block(points)
@@ -19,7 +19,7 @@ def values_at(problem: Problem, points: Array) -> Block:
 def question_at(
     problem: Problem, xs: Sequence[Array], plans: Sequence[Plan], gradients: bool
 ) -> Question:
-    """Return the blocks that ask for points, and how each is had from their answers."""
+    """Return the blocks that ask for points, and where each point is in them."""
     if isinstance(problem.derivatives, Joint):
         return Question(xs, both=problem.fun)
     if isinstance(problem.derivatives, Given) and gradients:

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 
 from optimizers.result import StopReason
 
-#: A deadline of a run that has one, while its clock stands still.
+#: The deadline of a run with a time limit while its clock is paused.
 _NEVER = sys.float_info.max
 
 
 class StopRun(BaseException):
     """Ends a run from inside an evaluation or a callback; never leaves :meth:`Run.execute`.
 
-    A BaseException, so that no ``except Exception`` of a solver's can swallow it.
+    A BaseException, so that no ``except Exception`` of a solver can swallow it.
     """
 
     def __init__(self, reason: StopReason, advice: str = "") -> None:
@@ -24,7 +24,7 @@ class StopRun(BaseException):
 
 
 class Patience:
-    """Ends a run whose best value has not fallen visibly for so many iterations."""
+    """Ends a run whose best value has not fallen visibly for a number of iterations."""
 
     def __init__(self, iterations: int, least_fall: float = 0.0) -> None:
         self.iterations, self.least_fall = iterations, least_fall
@@ -52,11 +52,11 @@ class Budget:
         self.started = time.monotonic()
         self.deadline = math.inf if timeout is None else self.started + timeout
         self.nfev = self.njev = self.nhev = self.nit = self.nrejected = 0
-        #: Whether answers are told again that were told to another stepper.
+        #: Whether answers that another stepper was told are being repeated.
         self.is_paused = False
-        #: How often the algorithm was given a penalty that it did not know for one.
+        #: How many penalties the algorithm was given without recognizing them.
         self.npenalized = 0
-        #: How many gradients were made of values.
+        #: How many gradients were computed from values.
         self.ndifferences = 0
 
     @property
@@ -94,17 +94,17 @@ class Budget:
             raise StopRun(StopReason.TIMEOUT)
 
     def check_iterations(self) -> None:
-        """End the run after the last iteration that it may make."""
+        """End the run after its last allowed iteration."""
         if self.maxiter is not None and self.nit >= self.maxiter:
             raise StopRun(StopReason.MAXITER)
 
     def end_by(self, deadline: float) -> None:
-        """Bring the deadline forward: a run among many has that of all."""
+        """Move the deadline forward: one of many runs has the common deadline."""
         self.deadline = min(self.deadline, deadline)
 
     @contextlib.contextmanager
     def paused(self, seconds: float) -> Iterator[None]:
-        """Let the clock stand still, where so many seconds have passed."""
+        """Pause the clock, at a number of elapsed seconds."""
         timeout = self.deadline - self.started
         self.is_paused = True
         self.started = time.monotonic() - seconds

@@ -12,20 +12,21 @@ from optimizers.run.blocks import question_at, values_at
 from optimizers.run.memory import Evaluation
 from optimizers.run.run import Run
 
-#: Differences that do not share their steps: how far they are apart tells how they err.
+#: Differences with different steps: their distance estimates their error.
 _SCHEMES = Differences("3-point", richardson=True), Differences("3-point")
-#: A gradient may be off by so many times the error of the differences,
+#: A gradient may differ by this many times the error of the differences,
 _ERRORS = 10.0
-#: and by this part of its largest component; along a line by this part, and by so many roundings.
+#: and by this fraction of its largest component; along a line by this fraction and by this many
+#: rounding errors.
 _PART, _OFF, _ROUNDINGS = 1e-6, 0.5, 1e3
 #: How much shorter the second step along the gradient is.
 _SHORTER = 0.01
-#: Up to so many points are asked to name the component of a gradient that led a run astray.
+#: How many points are evaluated at most to find the wrong component of a gradient.
 _AFFORDABLE = 600
 
 
 class Compared(NamedTuple):
-    """A gradient, what differences say, their error, and what may be between; shape (n,)."""
+    """A gradient, its estimate by differences, the error of that, and a tolerance; shape (n,)."""
 
     given: Array
     estimated: Array
@@ -34,7 +35,7 @@ class Compared(NamedTuple):
 
     @property
     def excess(self) -> Array:
-        """How far apart they are, in units of what may be."""
+        """The distance of the two, in units of the tolerance."""
         apart = np.abs(self.given - self.estimated)
         excess: Array = np.divide(apart, self.allowed, out=np.zeros_like(apart), where=apart > 0)
         return excess
@@ -43,7 +44,7 @@ class Compared(NamedTuple):
 def compared(run: Run, x: Array) -> tuple[float, Compared]:
     """Ask for value and gradient at a point and compare them with differences, in one wave.
 
-    Values that prove coarser than double precision take a second one.
+    Values of lower than double precision need a second one.
     """
     questions, derivatives = run.questions, run.problem.derivatives
     plans = [] if derivatives.is_given else [questions.plan(x)]
@@ -79,9 +80,9 @@ def _stencils(run: Run, x: Array) -> list[Plan]:
 
 
 def disagreement(run: Run, known: Evaluation) -> str | None:
-    """Return in words how a gradient of the user's disagrees with values; None if it does not.
+    """Return in words how a user's gradient disagrees with values; None if it agrees.
 
-    Four points along the gradient tell, and if these do not agree, those that name a component.
+    Four points along the gradient decide; if they disagree, more points find the component.
     """
     problem, slope = run.problem, known.jac
     if slope is None or not problem.derivatives.is_given or not slope.any():
@@ -101,12 +102,12 @@ def disagreement(run: Run, known: Evaluation) -> str | None:
         return None
     words = "The gradient disagrees with the values"
     if 6 * problem.n > min(_AFFORDABLE, run.budget.left):
-        return f"{words}: check_gradient(fun, jac, x) tells where."
+        return f"{words}: check_gradient(fun, jac, x) shows where."
     found = _compared(run, known, [], None)
     worst = int(found.excess.argmax())
-    if found.excess[worst] <= 1:  # the line was too curved to tell
+    if found.excess[worst] <= 1:  # the line was too curved to decide
         return None
     return (
-        f"{words}: component {worst} is {found.given[worst]:.6g}, and differences say "
-        f"{found.estimated[worst]:.6g}; check_gradient(fun, jac, x) tells more."
+        f"{words}: component {worst} is {found.given[worst]:.6g}, but {found.estimated[worst]:.6g} "
+        "by differences; check_gradient(fun, jac, x) shows more."
     )

@@ -1,7 +1,7 @@
-"""The quickest way from a solver's question for residuals, or their Jacobian, to the functions.
+"""The fast path from a solver's question for residuals, or their Jacobian, to the functions.
 
-What :mod:`optimizers.run.fast_path` is for values, in fewer cases: here a question costs less
-beside what a solver does with its answer.
+The counterpart of :mod:`optimizers.run.fast_path`, for fewer cases: the overhead of a question
+matters less here.
 """
 
 import math
@@ -24,7 +24,7 @@ def fit_functions(
 ) -> tuple[Callable[[Array], Any], Callable[[Array], Any]]:
     """Return residuals and Jacobian as a solver calls them, both in one evaluation if joint.
 
-    Where there are none, residuals are infinite. Arrays are the run's own: do not change them.
+    Where there are none, residuals are infinite. The arrays belong to the run: do not change them.
     """
     if not is_joint and _is_usual(run):
         return _direct(run)
@@ -48,7 +48,7 @@ def _residuals(run: Run, known: Evaluation | None) -> Array:
 
 
 def _is_usual(run: Run) -> bool:
-    """Return whether each question is one call in this thread, and nobody follows or hears it."""
+    """Return whether each question is one call in this thread, without watch or listener."""
     problem, is_heard = run.problem, run.waves.evaluator.is_listened
     is_given = isinstance(problem.derivatives, Given)
     return is_direct(run) and is_given and not (is_heard or problem.constraints)
@@ -116,14 +116,14 @@ def _direct(run: Run) -> tuple[Callable[[Array], Any], Callable[[Array], Any]]:
             if type(found) is ndarray and found.dtype is float64 and found.shape == (memory.m, n):
                 found = found.copy()
                 flat = found.ravel()
-                size = flat.dot(flat)  # quicker than to look at each: finite, if all are small
+                size = flat.dot(flat)  # faster than checking each: finite if all are small
             else:
                 size = math.nan
             if size - size != 0.0:
                 found = waves.as_jacobian(found, n)
         except Exception as error:
             return run.questions.penalty_for_gradient(x, error, known).jacobian
-        known.jacobian = found  # the gradient is made when anybody looks
+        known.jacobian = found  # the gradient is computed on demand
         return found
 
     return residuals, jacobian

@@ -1,7 +1,7 @@
-"""The quickest way from a solver's question to the user's functions: no layer that is not needed.
+"""The fast path from a solver's question to the user's functions, without unneeded layers.
 
-A solver asks every few microseconds, so each call and each array counts here. What the door does
-for all cases is done in one function for the usual one: value and gradient, or either alone.
+A solver may ask every few microseconds, so each call and each array counts here. One function does
+for the usual case what the door does for all cases: value and gradient, or either alone.
 """
 
 import math
@@ -35,15 +35,15 @@ _EPS = float(np.finfo(np.float64).eps)
 def fast_path(
     run: Run, reuse: Literal["last", True] = "last"
 ) -> Callable[[Array], tuple[float, Array]]:
-    """Return the quickest equivalent of a question for value and gradient, with ``reuse``.
+    """Return the fastest equivalent of a question for value and gradient, with ``reuse``.
 
-    It neither changes nor keeps ``x``. Its gradient is the run's own: do not change it.
+    It neither changes nor keeps ``x``. The gradient belongs to the run: do not change it.
     """
     problem, waves, derivatives = run.problem, run.waves, run.problem.derivatives
     if not _is_usual(run):
         return _door(run, reuse)
     if not derivatives.is_given:
-        # Who listens hears of a point and its probes as of one wave.
+        # Listeners see a point and its probes as one wave.
         is_single = reuse == "last" and not waves.evaluator.is_listened
         return _forward(run) if is_single else _door(run, reuse)
     budget, memory = run.budget, run.memory
@@ -101,7 +101,7 @@ def fast_path(
                 gradient = jac(x.copy())
             if type(gradient) is ndarray and gradient.dtype is float64 and gradient.shape == shape:
                 if not propagates and b"\0" in isfinite(gradient).tobytes():
-                    as_gradient(gradient, n)  # raises, with the words
+                    as_gradient(gradient, n)  # raises the error
                 gradient = gradient.copy()
             else:
                 gradient = as_gradient(gradient, n, finite=not propagates)
@@ -144,7 +144,7 @@ def _absolute_step(run: Run) -> float | None:
 
 
 def fast_value(run: Run) -> Callable[[Array], float]:
-    """Return the quickest equivalent of :meth:`Run.value` for this run."""
+    """Return the fastest equivalent of :meth:`Run.value` for this run."""
     problem, waves, questions, memory = run.problem, run.waves, run.questions, run.memory
     if not _is_direct(run) or isinstance(problem.derivatives, Joint):
         return run.value
@@ -178,7 +178,7 @@ def fast_value(run: Run) -> Callable[[Array], float]:
 
 
 def fast_gradient(run: Run) -> Callable[[Array], Array]:
-    """Return the quickest equivalent of :meth:`Run.gradient` for this run."""
+    """Return the fastest equivalent of :meth:`Run.gradient` for this run."""
     problem, waves, questions, memory = run.problem, run.waves, run.questions, run.memory
     if not _is_direct(run) or not isinstance(problem.derivatives, Given):
         return run.gradient
@@ -206,7 +206,7 @@ def fast_gradient(run: Run) -> Callable[[Array], Array]:
 
 
 def is_direct(run: Run) -> bool:
-    """Return whether each question is a call or two in this thread, and nobody follows it."""
+    """Return whether each question is one or two calls in this thread, without a watch."""
     derivatives = run.problem.derivatives
     is_vector = isinstance(derivatives, Given) and is_vectorized(derivatives.function)
     is_followed = run.watch is not None or run.waves.target is not None
@@ -214,12 +214,12 @@ def is_direct(run: Run) -> bool:
 
 
 def _is_direct(run: Run) -> bool:
-    """Return whether that is so, and each answer a value."""
+    """Return whether that is so and each answer is a value."""
     return run.problem.loss is None and is_direct(run)
 
 
 def _is_usual(run: Run) -> bool:
-    """Return whether value and gradient can be answered in the quickest way."""
+    """Return whether the fast path can answer value and gradient."""
     problem = run.problem
     if not _is_direct(run) or problem.constraints or problem.n == 0:
         return False
@@ -229,7 +229,7 @@ def _is_usual(run: Run) -> bool:
 def _door(
     run: Run, reuse: Literal["last", True] = "last"
 ) -> Callable[[Array], tuple[float, Array]]:
-    """Return the way for all cases; where there is a quicker one, it asks as that does."""
+    """Return the function for all cases; it asks as the fast path would."""
     reuse = reuse if _is_usual(run) else True
 
     def evaluate(x: Array) -> tuple[float, Array]:
@@ -242,7 +242,7 @@ def _door(
 
 
 def _forward(run: Run) -> Callable[[Array], tuple[float, Array]]:
-    """Return the quickest equivalent where the gradient is by one-sided absolute steps."""
+    """Return the fastest equivalent where the gradient is by one-sided absolute steps."""
     problem, waves, h = run.problem, run.waves, _absolute_step(run)
     assert h is not None
     if waves.penalizes:  # a probe that fails has another in its place
@@ -254,7 +254,7 @@ def _forward(run: Run) -> Callable[[Array], tuple[float, Array]]:
     def evaluate(x: Array) -> tuple[float, Array]:
         moved = x + h
         steps = moved - x
-        # All that is not usual goes the long way.
+        # Everything unusual takes the slow path.
         if (
             facts.precision > _EPS
             or memory.is_extreme
@@ -319,7 +319,7 @@ def _forward(run: Run) -> Callable[[Array], tuple[float, Array]]:
 
 
 def _update_incumbents(memory: Memory, x: Array, moved: Array, values: list[float]) -> None:
-    """Let the values at ``x``, and at as many of its probes as there are, be candidates."""
+    """Make the values at ``x``, and at those of its probes that are known, candidates."""
     known = values
     if not math.isfinite(sum(values)):
         known = [value for value in values if math.isfinite(value)]

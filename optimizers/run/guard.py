@@ -1,4 +1,4 @@
-"""Guard: an exception goes past a library that swallows it."""
+"""Guard: carries an exception past a library that swallows it."""
 
 from collections.abc import Callable
 from types import TracebackType
@@ -42,7 +42,7 @@ class Guard(Generic[P, T]):
             self._kept.clear()
 
     def _raise_kept(self) -> None:
-        """Raise the first error as it was: what a library made of it is no context of it."""
+        """Raise the first error unchanged, without the library's exception as its context."""
         for error, traceback in self._kept:
             context = error.__context__
             try:

@@ -1,4 +1,4 @@
-"""Hessians: that of residuals, and the user's, whose failures are rejected as values that fail."""
+"""Hessians: that of residuals, and the user's, whose failures are handled like those of values."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,14 +11,14 @@ from optimizers._types import Array
 from optimizers.errors import NonFiniteValueError
 from optimizers.run.run import Run
 
-#: Outliers have no curvature, or a negative one: where all are, a step without this has no bound.
+#: Outliers have zero or negative curvature: if all are, steps would be unbounded without this.
 _LEAST = 0.1
 
 
 def gauss_newton(run: Run) -> Callable[[Array], Any]:
     """Return the Hessian of residuals without their own second derivatives: J^T J, weighted.
 
-    It is made of what the gradient was made of; where a point is rejected, it is the last one.
+    It uses the Jacobian of the gradient; where a point is rejected, it is the last one.
     """
     loss, last = run.problem.loss, [np.eye(run.problem.n)]
     assert loss is not None
@@ -40,9 +40,9 @@ def gauss_newton(run: Run) -> Callable[[Array], Any]:
 
 
 def covered(run: Run, hessian: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a ``hess`` or ``hessp`` with another answer in the place of one that is rejected.
+    """Return a ``hess`` or ``hessp`` that replaces rejected answers.
 
-    For a matrix that is the last one; for a product with a vector, the vector.
+    A rejected matrix is replaced by the last one; a product with a vector by the vector.
     """
     last: list[Any] = []
 
@@ -64,7 +64,7 @@ def _is_rejected(run: Run, x: Array, error: Exception) -> bool:
     waves, memory = run.waves, run.memory
     if not (waves.has_penalty(error) or isinstance(error, NonFiniteValueError)):
         return False
-    # What the method asks next in any case: where a point is rejected, its Hessian is too.
+    # The method asks for this next in any case: if the point is rejected, its Hessian is too.
     run.value(x)
     known = memory.answer(x)
     if known is None or memory.is_penalty(known):

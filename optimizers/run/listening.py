@@ -1,4 +1,4 @@
-"""Listening: a wrapper of a solve under which callbacks hear of each evaluation."""
+"""Listening: a wrapper of a solve that notifies callbacks of each evaluation."""
 
 from collections.abc import Callable, Iterable
 
@@ -17,9 +17,9 @@ def listeners_of(observers: Iterable[Observer]) -> list[Listener]:
 
 
 def listened(shown: Iterable[Listener]) -> Callable[[Solve], Solve]:
-    """Return the wrapper under which the run's observers, and these, hear of each evaluation.
+    """Return the wrapper that notifies the run's observers, and these, of each evaluation.
 
-    The observers hear none twice where a stepper is made again, but these count them.
+    When a stepper is rebuilt, the observers get no evaluation twice, but these count them.
     """
 
     def wrapped(solve: Solve) -> Solve:
@@ -33,7 +33,7 @@ def listened(shown: Iterable[Listener]) -> Callable[[Solve], Solve]:
             best = (lambda: run.best and run.best.fun) if run.problem.constraints else None
             how = (lambda: run.nfev), loss, best, run.problem.sign
             hearing = ListenedEvaluator(evaluator, listeners, *how)
-            # Solvers that call the objective directly go on to.
+            # Solvers may still call the objective directly.
             is_direct = evaluator.facts.is_direct and loss is None
             run.evaluate_by(hearing, hearing.heard(fun) if is_direct else fun)
             try:

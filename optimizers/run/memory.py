@@ -10,20 +10,20 @@ from optimizers._types import Array
 from optimizers.evaluation.answers import check_count
 from optimizers.problem.problem import Problem
 
-#: A constraint missed by less than this does not make a point worse than another.
+#: A constraint violated by less than this does not make a point worse than another.
 FEASIBLE = 1e-6
-#: Up to this many variables, comparing bytes is the quickest way to know a point again.
+#: Up to this many variables, comparing bytes is the fastest way to recognize a point.
 _SMALL = 128
-#: How many of the latest points are kept, up to how many numbers each; beyond, only the last.
+#: How many of the latest points are kept, up to how many numbers each; otherwise only the last.
 _KEPT = ((1_000, 8), (100_000, 2))
-#: Where there are values beyond, what an algorithm makes of them may overflow.
+#: An algorithm's arithmetic may overflow with values beyond this.
 _EXTREME = 1e100
 #: Penalties, and their slopes, stay within.
 _MOST = float(np.finfo(np.float64).max)
 
 
 class PlainEvaluation(NamedTuple):
-    """A point at which an objective of values is known; quicker to make than what derives of it."""
+    """A point where an objective without residuals is known; faster to make than its subclass."""
 
     #: Shape (n,); nobody changes it.
     x: Array
@@ -32,16 +32,16 @@ class PlainEvaluation(NamedTuple):
 
     @property
     def residuals(self) -> Array | None:
-        """None: there are no residuals, nor is there a Jacobian of such."""
+        """None: there are neither residuals nor their Jacobian."""
         return None
 
     def is_at(self, x: Array) -> bool:
         """Return whether this is the evaluation of the point ``x``."""
-        # Another point mostly differs in its first variable already: no array is made for that.
+        # Most other points differ in the first variable: no array is needed for that.
         return (
             self.x.size == x.size
             and (x.size == 0 or self.x.item(0) == x.item(0))
-            # Comparing few bytes is quicker; they may differ in the sign of a zero.
+            # Comparing a few bytes is faster; they may differ in the sign of a zero.
             and (
                 (x.size <= _SMALL and self.x.tobytes() == x.tobytes()) or np.array_equal(self.x, x)
             )
@@ -51,8 +51,8 @@ class PlainEvaluation(NamedTuple):
 class Evaluation(PlainEvaluation):
     """A point at which the objective is known, and its gradient if that is known too.
 
-    Where the objective returns residuals it has these, and perhaps their Jacobian, besides the
-    three that it is a tuple of.
+    If the objective returns residuals, it has these, and perhaps their Jacobian, as attributes
+    besides the three entries of the tuple.
     """
 
     #: Shape (m,), and (m, n).
@@ -74,12 +74,12 @@ class Evaluation(PlainEvaluation):
         return known
 
 
-#: Stands for the last evaluation before there is one: it is at no point.
+#: Placeholder for the last evaluation before there is one: it is at no point.
 NOWHERE = Evaluation(np.array([math.nan]), math.nan)
 
 
 def _kept(size: int) -> int:
-    """Return how many points are kept that have so many numbers."""
+    """Return how many points of this size are kept."""
     return next((count for most, count in _KEPT if size <= most), 1)
 
 
@@ -95,22 +95,22 @@ class Memory:
         self.worst = -math.inf
         #: The best point whose whole evaluation succeeded: what a penalty leads back to.
         self.last_good: Evaluation | None = None
-        #: Whether NaN went on to the algorithm.
+        #: Whether NaN was passed on to the algorithm.
         self.has_nan = False
-        #: The last answer, a penalty included: asking again costs nothing.
+        #: The last answer, which may be a penalty: asking again costs nothing.
         self.last = NOWHERE
         #: How many residuals there are, from the first answer on.
         self.m: int | None = None
-        #: The point that the last iteration ended on, if it is known.
+        #: The point where the last iteration ended, if it is known.
         self.iterate: Evaluation | None = None
         #: The iterate at which a callback ended the run.
         self.halted: Evaluation | None = None
-        # What the algorithm may still end on or report, besides these.
+        # Points that the algorithm may still return or report, besides these.
         self.recent: deque[Evaluation] = deque(maxlen=_kept(problem.n))
 
     @property
     def is_extreme(self) -> bool:
-        """Whether values were so large that the next point may be none: NaN or an infinity."""
+        """Whether values were so large that the next point may have NaN or infinities."""
         return self.worst > _EXTREME or self.last.fun < -_EXTREME
 
     def update_incumbent(self, x: Array, value: float, residuals: Array | None = None) -> None:
@@ -134,7 +134,7 @@ class Memory:
     def update_incumbents(
         self, points: Array, values: Array, residuals: Array | None = None
     ) -> None:
-        """Let the finite among many values be candidates; only the extremes count."""
+        """Make the finite ones of many values candidates; only the extremes matter."""
         rows = np.flatnonzero(np.isfinite(values))
         if not self._problem.constraints and len(rows) > 2:
             rows = rows[[int(values[rows].argmin()), int(values[rows].argmax())]]
@@ -146,13 +146,13 @@ class Memory:
         """Note how many residuals there are; raise an InvalidValueError if there were others."""
         if self.m is None:
             self.m = m
-            kept = _kept(m * self._problem.n)  # with each evaluation goes its Jacobian
+            kept = _kept(m * self._problem.n)  # each evaluation has its Jacobian
             if kept != self.recent.maxlen:
                 self.recent = deque[Evaluation](self.recent, maxlen=kept)
         check_count(m, self.m)
 
     def take_back(self, best: Evaluation | None, violation: float) -> None:
-        """Make an earlier incumbent the incumbent again: what came since is no candidate."""
+        """Restore an earlier incumbent: later points are not candidates."""
         self.best, self.best_violation = best, violation
 
     def store(self, known: Evaluation) -> None:
@@ -173,7 +173,7 @@ class Memory:
             self.best = known
 
     def lookup(self, x: Array) -> Evaluation | None:
-        """Return what is known of the point ``x``, if it is one that is kept."""
+        """Return the evaluation at ``x``, if it is still stored."""
         known: Evaluation
         for known in reversed(self.recent):
             if known.is_at(x):
@@ -184,13 +184,13 @@ class Memory:
         return None
 
     def answer(self, x: Array) -> Evaluation | None:
-        """Return what the algorithm is to know of ``x``: the last answer may be a penalty."""
+        """Return the answer for the algorithm at ``x``; the last one may be a penalty."""
         return self.last if self.last.is_at(x) else self.lookup(x)
 
     def penalty(self, x: Array) -> Evaluation | None:
-        """Return what makes any algorithm step back from ``x``; None if there is nowhere to.
+        """Return an answer that makes any algorithm step back from ``x``, or None.
 
-        The algorithm alone is told: no result ever shows a penalty.
+        Only the algorithm sees it: a result never shows a penalty.
         """
         if self.last_good is None:
             return None
@@ -199,16 +199,17 @@ class Memory:
             return self._penalty(x, away, float(away @ away), self.last_good)
 
     def _penalty(self, x: Array, away: Array, square: float, good: Evaluation) -> Evaluation:
-        if square == 0.0:  # the point was fine before: what is known of it stands
+        if square == 0.0:  # the point was fine before: keep its evaluation
             return good
-        # Above all values by as much as they differ: so line searches shorten their step sensibly.
+        # Above all values by as much as they differ, so that line searches shorten their steps
+        # reasonably.
         spread = (self.worst - good.fun) or abs(self.worst) or 1.0
-        spread = max(spread, 4 * float(np.spacing(abs(self.worst))))  # must survive the rounding
+        spread = max(spread, 4 * float(np.spacing(abs(self.worst))))  # must exceed rounding
         spread = min(spread, _MOST)
         curvature, slope = 2 * spread / square, np.zeros_like(x)
         if good.jac is not None:
-            # Near the last good point the gradient is about the one there, and no steeper bowl
-            # than the known numbers have: a solver that differentiates it must not be led astray.
+            # Near the last good point the gradient is about the same as there, and the bowl is no
+            # steeper than the known values: solvers that differentiate it must not be misled.
             slope = good.jac
             scale = float(np.linalg.norm(slope)) / (1.0 + float(np.linalg.norm(good.x)))
             curvature = min(curvature, scale or curvature)
@@ -221,6 +222,6 @@ class Memory:
         return known.fun > self.worst
 
     def forget(self) -> None:
-        """Forget all but the incumbent: what is asked from here on is asked anew."""
+        """Forget everything but the incumbent."""
         self.last, self.last_good, self.iterate = NOWHERE, None, None
         self.recent.clear()

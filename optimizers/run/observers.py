@@ -1,4 +1,4 @@
-"""Observers: what sees each iteration of a run: callbacks, a printed table, a history."""
+"""Observers that see each iteration of a run: callbacks, a printed table, a history."""
 
 import functools
 import inspect
@@ -18,20 +18,20 @@ from optimizers.result import OptimizerResult
 #: Sees the state after each iteration; returning True asks the run to stop.
 Observer: TypeAlias = Callable[[OptimizerResult], bool]
 
-#: How many numbers of points a history keeps.
+#: How many coordinates of points a history keeps in total.
 _KEPT = 2**22
-#: What a callback may have besides, for results and for evaluations.
+#: Optional methods of a callback, for results and for evaluations.
 _HEARD = ("on_run_end", "on_evaluation")
-# What a callback calls the value, where by SciPy's convention it would get the state.
+# Parameter names for the value, where SciPy's convention would pass the state.
 _VALUES = frozenset(("fun", "f", "fx", "fval", "value", "loss", "cost", "energy"))
 
 
 def as_observer(callback: Callable[..., Any], form: tuple[str, ...] = ()) -> Observer:
-    """Return a user's callback of SciPy's two conventions, or of a form, as an observer.
+    """Return a user's callback, in one of SciPy's two conventions or in a form, as an observer.
 
-    Its ``wants_value`` says whether the value is needed, its ``on_run_end(result)`` sees results,
-    its ``on_evaluation(evaluated)`` each evaluation; of a list of callbacks, those of all.
-    ``form`` is what Qiskit's class or SciPy's method passes, "state" being all of the iteration.
+    Its ``wants_value`` says whether the value is needed, ``on_run_end(result)`` gets results and
+    ``on_evaluation(evaluated)`` each evaluation; a list of callbacks is combined. ``form`` is what
+    Qiskit's class or SciPy's method passes, where "state" is the whole iteration.
     """
     if isinstance(callback, list | tuple):
         return in_one([as_observer(one, form) for one in callback])
@@ -45,11 +45,11 @@ def as_observer(callback: Callable[..., Any], form: tuple[str, ...] = ()) -> Obs
                 answer = callback(intermediate_result=state)
         except StopIteration:
             return True
-        # Only a genuine True stops: a callback such as `list.append` or one that
-        # returns its last value must not end a run by accident.
+        # Only True itself stops: a callback that happens to return a truthy value must not end a
+        # run by accident.
         return isinstance(answer, bool | np.bool_) and bool(answer)
 
-    wants = len(names) > 1 or getattr(callback, "wants_value", False)  # of one that is wrapped
+    wants = len(names) > 1 or getattr(callback, "wants_value", False)  # of a wrapped one
     observe.wants_value = wants  # type: ignore[attr-defined]  # documented attribute
     for name in _HEARD:
         setattr(observe, name, getattr(callback, name, None))
@@ -76,7 +76,7 @@ def _call_all(methods: Sequence[Callable[[Any], Any]], argument: Any) -> None:
 
 
 def _wanted(callback: Callable[..., Any], form: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the entries of a state that a callback is called with; none if with the state."""
+    """Return the entries of the state that a callback gets; none if it gets the state."""
     options = ["callback(xk)", "callback(xk, fun)", "callback(intermediate_result)"]
     if form:
         options.insert(0, f"callback({', '.join(form)})")
@@ -91,8 +91,8 @@ def _wanted(callback: Callable[..., Any], form: tuple[str, ...]) -> tuple[str, .
         return ()
     kinds = {parameter.kind for parameter in signature.parameters.values()}
     if form and inspect.Parameter.VAR_POSITIONAL in kinds:
-        return form  # as Qiskit's class passes, to one that takes all there is
-    # One argument first: a second one with a default is the caller's own.
+        return form  # as Qiskit's class passes, to one that accepts everything
+    # One argument first: a second one with a default is not for the state.
     for names in filter(None, (("x",), form, ("x", "fun"))):
         try:
             signature.bind(*names)
@@ -149,7 +149,7 @@ class Table:
             self._has_head = True
         norm = "-" if state.jac is None else f"{_largest(state.jac):.3e}"
         best = "-" if state.best is None else f"{state.best.fun:.10g}"
-        mark = "~" if state.get("is_estimate") else ""  # of what was not evaluated
+        mark = "~" if state.get("is_estimate") else ""  # not evaluated
         fun = "-" if state.fun is None else f"{mark}{state.fun:.10g}"
         print(
             f"{state.nit:>5} {state.nfev:>8} {fun:>15} {norm:>10} {best:>15}", file=out, flush=True
@@ -164,10 +164,10 @@ def _largest(gradient: Any) -> float:
 
 
 class History:
-    """Keeps what a run, or many together, evaluated and where each iteration ended.
+    """Records the evaluations of a run, or of many, and the end of each iteration.
 
-    It is the callback of a run. What is drawn of it, :mod:`optimizers.plots` shows; so does a
-    report of the run's result, which knows it.
+    Pass it as the callback of a run. :mod:`optimizers.plots` draws it, and the report of the run's
+    result includes it.
 
     Examples
     --------
@@ -182,8 +182,8 @@ class History:
 
     def __init__(self) -> None:
         self._states: list[OptimizerResult] = []
-        #: Each evaluation of the objective, as it arrived. Of the points the first 2**22 numbers
-        #: are kept, and of later evaluations those have shape (0,).
+        #: Each evaluation of the objective, as it arrived. Points are kept up to 2**22 coordinates
+        #: in total; in later evaluations they have shape (0,).
         self.evaluations: list[Evaluated] = []
         self._left = _KEPT
 
@@ -204,13 +204,13 @@ class History:
         self._left -= evaluated.x.size
         if self._left < 0:
             evaluated = evaluated._replace(x=np.empty(0))
-        if evaluated.failure is not None:  # whose traceback holds the objective
+        if evaluated.failure is not None:  # its traceback holds the objective
             words = RuntimeError(words_of(evaluated.failure))
             evaluated = evaluated._replace(failure=words)
         self.evaluations.append(evaluated)
 
     def on_run_end(self, result: OptimizerResult) -> None:
-        """Let the result know of what is kept."""
+        """Attach this history to the result."""
         result._keep(record=self)
 
     @property
@@ -232,7 +232,7 @@ class History:
 
     @property
     def names(self) -> Sequence[str] | None:
-        """What the columns of ``x_flat`` are called; None of plain vectors."""
+        """The names of the columns of ``x_flat``; None for plain vectors."""
         found: Sequence[str] | None = self._states[0].get("names") if self._states else None
         return found
 

@@ -1,4 +1,4 @@
-"""How an algorithm ends, in its own words."""
+"""The outcome of an algorithm."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,19 +20,19 @@ class Outcome:
     Parameters
     ----------
     x : ndarray of float64, shape (n,)
-        The point it ends on.
+        The point where it ended.
     success : bool
         Whether its convergence test was met.
     status : int
         Its return code.
     message : str
-        Its own words.
+        Its message.
     stop : StopReason
         The reason.
     known : Evaluation, optional
-        What it knows of that point; looked up in the run if not given.
+        The evaluation of that point; looked up in the run if not given.
     nit : int, optional
-        The iterations that it counted, where the run saw none.
+        The number of iterations, if the run did not count them.
     """
 
     x: Array
@@ -47,7 +47,7 @@ class Outcome:
 
 
 def outcome_of(raw: Any, n: int) -> Outcome:
-    """Return how a minimizer of the user's ended: of its result, only ``x`` has to be there."""
+    """Return the outcome of a user's minimizer, whose result needs no more than ``x``."""
 
     def told(name: str) -> Any:
         return raw.get(name) if isinstance(raw, Mapping) else getattr(raw, name, None)
@@ -63,8 +63,8 @@ def outcome_of(raw: Any, n: int) -> Outcome:
     if not is_result:
         raise InvalidValueError(
             f"The minimizer returned {raw!r:.200}, expected a result such as scipy.optimize."
-            f"OptimizeResult(x=..., success=...), with {n} finite numbers as x; status and nit, "
-            "where it has them, are whole numbers, and all names are text."
+            f"OptimizeResult(x=..., success=...), with {n} finite numbers as x; status and nit, if "
+            "given, are whole numbers, and all keys are strings."
         )
     stop = told("stop")
     if not isinstance(stop, StopReason):

@@ -1,4 +1,4 @@
-"""A run in parts: how a later one goes on from an earlier one."""
+"""A run in parts: how a later part continues an earlier one."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from optimizers.gradients.source import GradientSource
 from optimizers.run.memory import Evaluation
 from optimizers.run.run import Run
 
-#: What is counted, by the names that results have for it.
+#: The counts, by their names in results.
 COUNTS = ("nfev", "njev", "nhev", "nit", "nrejected")
 
 
@@ -20,7 +20,7 @@ def resume(run: Run, x: Array, fun: float | None, counts: Mapping[str, int]) -> 
 
 
 def begin_anew(run: Run, source: GradientSource, seed: Any, counts: Mapping[str, int]) -> None:
-    """Start from the incumbent as if nothing else were known; ``counts`` are added."""
+    """Restart from the incumbent as if nothing else were known; ``counts`` are added."""
     for name, count in counts.items():
         setattr(run.budget, name, getattr(run.budget, name) + count)
     best = run.best
@@ -30,13 +30,13 @@ def begin_anew(run: Run, source: GradientSource, seed: Any, counts: Mapping[str,
 
 
 def counts_in(run: Run) -> dict[str, int]:
-    """Return what was counted."""
+    """Return the counts."""
     return {name: getattr(run.budget, name) for name in COUNTS}
 
 
 def _begin_at(run: Run, x: Array, fun: float | None) -> None:
     run.start_from(x)
-    if fun is not None:  # nothing else of it is known, now or when this is resumed
+    if fun is not None:  # only this is known, now and when it is resumed
         best = run.memory.best
         residuals = best.residuals if best is not None and best.is_at(x) else None
         run.memory.best = Evaluation(x, fun, None, residuals)

@@ -1,4 +1,4 @@
-"""Progress: a bar of the points evaluated, of one run or of many together."""
+"""Progress: a bar of the points evaluated by one run or by many."""
 
 import contextlib
 import math
@@ -14,18 +14,18 @@ from optimizers.result import OptimizerResult
 
 
 class Progress:
-    """Shows a progress bar of the points evaluated; needs the extra ``progress`` (tqdm).
+    """Shows a progress bar of the points evaluated; needs tqdm.
 
-    The setting ``progress=True`` makes one for a run, or one for all of many runs, and ends it
-    with the reason for which they stopped. One that is made here is given to a run as that
-    setting, or as its callback. In a notebook it is a widget, if those are installed.
+    The setting ``progress=True`` makes one for a run, or one for many runs together, and ends it
+    with the stop reason. An object made here is passed as that setting, or as a callback. In a
+    notebook it is a widget, if ipywidgets is installed.
 
     Parameters
     ----------
     total : int, optional
-        The budget, ``maxfun``; by default that of the run, and without any the bar only counts.
+        The budget, by default ``maxfun`` of the run; without a budget the bar only counts.
     file : file, optional
-        Where to; standard error by default.
+        Where to print; standard error by default.
 
     Raises
     ------
@@ -43,7 +43,7 @@ class Progress:
     def __init__(self, total: int | None = None, file: TextIO | None = None) -> None:
         is_count = isinstance(total, int | float | np.number) and 0 <= total < 2**63
         if total is not None and not is_count:
-            raise InvalidInputError(f"total is {total!r}, expected a number of points.")
+            raise InvalidInputError(f"total is {total!r}, expected a whole number of points.")
         try:
             from tqdm import auto
         except ImportError as error:
@@ -54,7 +54,7 @@ class Progress:
         self._waves, self._best = 0, math.inf
 
     def __call__(self, intermediate_result: OptimizerResult) -> None:
-        """Move the bar to the count of a run's iteration."""
+        """Move the bar to the count of an iteration."""
         self.on_run_end(intermediate_result)
 
     def on_evaluation(self, evaluated: Evaluated) -> None:
@@ -66,7 +66,7 @@ class Progress:
         self._move(evaluated.nfev)
 
     def on_run_end(self, result: OptimizerResult) -> None:
-        """Move the bar to a run's count, of which some points may have had no answer."""
+        """Move the bar to the final count of a run, which may include points without an answer."""
         self._counts[result.get("run", 0)] = result.nfev
         best = result.get("best")
         if best is not None and not result.get("maxcv"):
@@ -74,7 +74,7 @@ class Progress:
         self._move(sum(self._counts.values()))
 
     def expect(self, limit: float) -> None:
-        """Take a budget for the total, if none was given."""
+        """Use a budget as the total, if none was given."""
         if not self._has_total and math.isfinite(limit):
             self._bar.reset(total=int(limit))
 
@@ -100,7 +100,7 @@ def _missing() -> MissingExtraError:
 
 
 def check_progress(name: str, value: Any) -> None:
-    """Raise an error if a setting is no wish for a bar, or tqdm is not there."""
+    """Raise an error if a setting is invalid, or tqdm is not installed."""
     if value is True and find_spec("tqdm") is None:
         raise _missing()
     if not (value is None or isinstance(value, bool | Progress)):
@@ -108,19 +108,19 @@ def check_progress(name: str, value: Any) -> None:
 
 
 class Bar:
-    """The bar of a run or of many, as a setting says; nothing is shown without one."""
+    """The bar of a run or of many, as the setting says; without one nothing is shown."""
 
     def __init__(self, setting: bool | Progress | None, limit: float = math.inf) -> None:
         self._is_own = setting is True
         total = int(limit) if math.isfinite(limit) else None
         self._progress = Progress(total) if setting is True else setting or None
         self.expect(limit)
-        #: What hears of evaluations.
+        #: The listeners of evaluations.
         self.listeners = () if self._progress is None else (self._progress.on_evaluation,)
 
     @contextlib.contextmanager
     def around(self) -> Iterator[list[OptimizerResult]]:
-        """Yield a list for a run's result; the end is shown whatever it is."""
+        """Yield a list for a run's result; show the end in any case."""
         results = list[OptimizerResult]()
         try:
             yield results
@@ -135,7 +135,7 @@ class Bar:
             self._progress.expect(limit)
 
     def end(self, reason: str, *results: OptimizerResult | None) -> None:
-        """Show the last counts and the reason for stopping, and close a bar made here."""
+        """Show the last counts and the reason for stopping, and close a bar that was made here."""
         if self._progress is None:
             return
         for result in results:

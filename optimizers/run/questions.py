@@ -1,4 +1,4 @@
-"""The door: what an algorithm asks is answered from what is known, or by one wave."""
+"""The door: questions of an algorithm are answered from known evaluations, or by one wave."""
 
 import functools
 import itertools
@@ -26,7 +26,7 @@ from optimizers.run.waves import Skip, Waves
 
 
 class Questions:
-    """Answers what the algorithm of a run asks."""
+    """Answers the questions of a run's algorithm."""
 
     def __init__(
         self, problem: Problem, source: GradientSource, waves: Waves, seed: Any = None
@@ -36,7 +36,7 @@ class Questions:
         #: Ends the algorithm when its progress falls below the noise.
         self.watch: Watch | None = None
         self.waves, self.loss = waves, waves.loss
-        # A gradient that was asked for before the value at its point.
+        # A gradient that was requested before the value at its point.
         self._orphan: tuple[Array, Array] | None = None
 
     @functools.cached_property
@@ -55,9 +55,9 @@ class Questions:
         optional: bool = False,
         skip_gradient_if: Skip | None = None,
     ) -> Answers:
-        """Answer what is at points; values, gradients and their probes travel in one wave.
+        """Answer for points; values, gradients and their probes travel in one wave.
 
-        The most wanted point is the first. A gradient alone comes without the value if possible.
+        The most important point is first. A gradient alone comes without the value if possible.
         """
         xs = [self.problem.clip(x) for x in points]
         if len(xs) != 1 and (reuse or not values):
@@ -78,7 +78,7 @@ class Questions:
         count = self._affordable(xs, plans)
         if plans and reuse == "last" and self.memory.last is NOWHERE:
             return self._answered_in_turn(xs[0], plans[0])
-        # One by one, what is not asked for is saved; but a random plan is drawn once, for all.
+        # One by one, points that are not needed are saved; but a random plan is drawn once for all.
         is_serial = self.waves.evaluator.facts.calls_singly and not self.source.is_random
         if gradients and len(xs) > 1 and (count == 1 or is_serial):
             each = (self.ask([x], gradients=True, penalize=False) for x in xs[:count])
@@ -89,25 +89,25 @@ class Questions:
         if count < len(xs) and not optional:
             raise StopRun(StopReason.MAXFUN)
         if optional and all(known is None for known in answers.found):
-            self.budget.npenalized += 1  # of a point that is left out the algorithm notices nothing
+            self.budget.npenalized += 1  # the algorithm does not notice an omitted point
         return answers
 
     def check_finite(self, *points: Array) -> None:
-        """End the run of an algorithm that asks at NaN or an infinity, unless these go on to it."""
+        """End the run if the algorithm asks at NaN or an infinity, unless these are passed on."""
         if not (self.waves.propagates_nonfinite or np.isfinite(points).all()):
             raise StopRun(StopReason.NO_PROGRESS)
 
     # What is known, and what the budget allows.
 
     def known(self, x: Array, *, is_last_only: bool = False) -> Evaluation | None:
-        """Return the answer at a point that was asked for just now, or, if it is dear, before."""
-        # As in SciPy, so that an objective with noise is measured anew.
+        """Return the answer at the last point, or, if evaluations are costly, at an earlier one."""
+        # As in SciPy, so that a noisy objective is measured again.
         if is_last_only or isinstance(self.problem.derivatives, Given):
             return self.memory.last if self.memory.last.is_at(x) else None
         return self._answer_at(x)
 
     def _answer_at(self, x: Array) -> Evaluation | None:
-        """Return what the algorithm is to know of a point; residuals are not known by a value."""
+        """Return the answer for a point; a value without residuals is not enough for a fit."""
         known, memory = self.memory.answer(x), self.memory
         is_half = self.loss is not None and known is not None and known.residuals is None
         return None if is_half and known is not memory.last else known
@@ -118,7 +118,7 @@ class Questions:
         return self.source.plan(x, problem.lower, problem.upper, precision, lambda: self.rng)
 
     def _affordable(self, xs: Sequence[Array], plans: Sequence[Plan]) -> int:
-        """Return how many of the points the budget allows; end the run if it is none."""
+        """Return how many of the points the budget allows; end the run if none."""
         left = self.budget.left
         if not plans:
             count = len(xs) if len(xs) <= left else int(left)
@@ -152,23 +152,24 @@ class Questions:
         penalize: bool,
         skip_gradient_if: Skip | None,
     ) -> Answers:
-        """Evaluate a question in one wave, and note what came of it."""
+        """Evaluate a question in one wave, and note the answers."""
         memory = self.memory
         kept = memory.best, memory.best_violation
         results = self._evaluated(question, xs, gradients, skip_gradient_if)
         good = [result for result in results if type(result) is Evaluation]
-        # What a penalty leads back to, and an end may be on; of values alone, the best will do.
+        # Points that a penalty leads back to or a run may end at; for values only, the best is
+        # enough.
         if good and not gradients:
             memory.store(min(good, key=lambda known: known.fun))
         found: list[Evaluation | None] = [*good]
         known_at = [type(result) is Evaluation for result in results]
         if not all(known_at):
             found = self._penalized(xs, results, gradients, penalize)
-            # A point that failed is no candidate, nor are its probes.
+            # A failed point is not a candidate, nor are its probes.
             memory.take_back(*kept)
             for i in np.flatnonzero(known_at):
                 memory.update_incumbents(*question.candidates(int(i)))
-        del results  # errors keep this frame, and would be kept by it
+        del results  # avoids a reference cycle: errors keep this frame
         if gradients:
             for known in good:
                 memory.store(known)
@@ -183,7 +184,7 @@ class Questions:
         gradients: bool,
         penalize: bool,
     ) -> list[Evaluation | None]:
-        """Return what is found at points of which some failed; raise an error without a penalty."""
+        """Return the evaluations where some points failed; raise an error without a penalty."""
         found: list[Evaluation | None] = []
         npenalized = self.budget.npenalized
         for x, result in zip(xs, results, strict=True):
@@ -205,12 +206,12 @@ class Questions:
         gradients: bool,
         skip_gradient_if: Skip | None,
     ) -> list[Evaluation | Exception]:
-        """Return what came of each point of a question, or why there is nothing."""
+        """Return the evaluation, or the failure, of each point of a question."""
         facts, precision = self.waves.evaluator.facts, self.waves.evaluator.facts.precision
         is_one_wave = question.plans or facts.has_workers or facts.is_serial
         waves = [question.blocks] if is_one_wave else [[block] for block in question.blocks]
         try:
-            for blocks in waves:  # one after another: a gradient is not called in vain
+            for blocks in waves:  # one after another: no needless call of the gradient
                 skip = skip_gradient_if if is_one_wave else None
                 is_first_needed = len(xs) == 1
                 self.waves.take(
@@ -221,17 +222,17 @@ class Questions:
         except Exception as error:
             if len(xs) == 1:
                 return [error]
-            self.waves.penalty_for(xs[0], error)  # raises: it says more, and knows a wish to stop
+            self.waves.penalty_for(xs[0], error)  # raises a better error, or stops the run
             raise
-        # Answers that are coarser than was thought: those probes were too near.
+        # Answers have lower precision than assumed: these probes were too close.
         is_coarse = facts.precision > precision and self.source.heeds_precision
         is_coarse = is_coarse and question.is_joint
-        # No comprehension: the frame of one keeps the question, whose failures keep it.
+        # Not a comprehension: its frame would keep the question, whose failures keep it.
         one = functools.partial(self.evaluation, question, gradients, is_coarse)
         return list(map(one, range(len(xs)), xs))
 
     def _answered_in_turn(self, x: Array, plan: Plan) -> Answers:
-        """Evaluate the first point and then its probes: its value tells the precision."""
+        """Evaluate the first point and then its probes: its value shows the precision."""
         block, facts, memory = Block(x[np.newaxis]), self.waves.evaluator.facts, self.memory
         precision, kept = facts.precision, (memory.best, memory.best_violation)
         try:
@@ -250,7 +251,7 @@ class Questions:
     def evaluation(
         self, question: Question, gradients: bool, is_coarse: bool, i: int, x: Array
     ) -> Evaluation | Exception:
-        """Return what came of a point of a question, or why there is nothing."""
+        """Return the evaluation, or the failure, of a point of a question."""
         failure = question.own_failure(i)
         if failure is not None:
             return failure
@@ -265,7 +266,7 @@ class Questions:
     def _known(
         self, x: Array, value: float, residuals: Array | None, derivative: Any
     ) -> Evaluation:
-        """Return what is known of a point, given its gradient, or the Jacobian of residuals."""
+        """Return the evaluation of a point, given its gradient or Jacobian."""
         if self.loss is None or residuals is None or derivative is None:
             return Evaluation(x, value, derivative, residuals)
         check_jacobian(derivative, residuals.size, x.size)
@@ -276,7 +277,7 @@ class Questions:
     def _gradient_of(
         self, question: Question, i: int, x: Array, gradients: bool, is_coarse: bool
     ) -> Any:
-        """Return the gradient at a point of a question; of residuals, the Jacobian."""
+        """Return the gradient at a point of a question; for residuals, the Jacobian."""
         if question.plans:
             value, residuals = question.value(i), question.residuals(i)
             if is_coarse:
@@ -284,8 +285,8 @@ class Questions:
             plan, failures = question.plans[i], question.failures(i)
             return self.mended(plan, value, question.probes(i), failures, residuals)
         if not gradients and question.size > 1:
-            return None  # one that comes with a value is not what is asked for
-        if not gradients:  # it may still be asked for, after its value or before
+            return None  # a gradient that comes with a value does not fit
+        if not gradients:  # it may still be requested, before or after its value
             is_joint = isinstance(self.problem.derivatives, Joint)
             return question.gradient(i) if is_joint else self.orphaned(x)
         for error in question.failures(i).values():
@@ -293,7 +294,7 @@ class Questions:
         return question.gradient(i)
 
     def _gradient_alone(self, x: Array) -> Answers:
-        """Answer what the gradient is; the objective is not evaluated there again if known."""
+        """Answer with the gradient; a known value is not evaluated again."""
         derivatives = self.problem.derivatives
         known = self._answer_at(x)
         if known is not None and known.jac is not None:
@@ -319,9 +320,9 @@ class Questions:
     def penalty_for_gradient(
         self, x: Array, error: Exception, known: Evaluation | None
     ) -> Evaluation:
-        """Return the penalty where a gradient failed that was asked for alone, or raise its error.
+        """Return the penalty for a failed gradient that was requested alone, or raise its error.
 
-        Where the value is +inf there is no gradient, and the error is none.
+        Where the value is +inf there is no gradient, which is not an error.
         """
         is_nan = isinstance(error, NonFiniteValueError) and not self.waves.has_penalty(error)
         if is_nan and known is None:
@@ -332,7 +333,7 @@ class Questions:
         return self.waves.penalty_for(x, error, needs_gradient=True)
 
     def note_gradient(self, x: Array, gradient: Array, known: Evaluation | None) -> Evaluation:
-        """Note a gradient, and return what is known of its point with it."""
+        """Note a gradient, and return the evaluation of its point with it."""
         if known is None:
             self._orphan = x, gradient
             return Evaluation(x, np.nan, gradient)
@@ -340,16 +341,16 @@ class Questions:
         return self.memory.last
 
     def orphaned(self, x: Array) -> Array | None:
-        """Return the gradient at ``x``, if it was asked for before the value."""
+        """Return the gradient at ``x``, if it was requested before the value."""
         orphan = self._orphan
         return None if orphan is None or not np.array_equal(orphan[0], x) else orphan[1]
 
     def probed(self, x: Array, value: float, residuals: Array | None = None) -> Any:
-        """Return the gradient at a point whose value is known; of residuals, the Jacobian."""
+        """Return the gradient at a point whose value is known; for residuals, the Jacobian."""
         return self._probed(self.plan(x), value, residuals)
 
     def _probed(self, plan: Plan, value: float, residuals: Array | None) -> Any:
-        """Return the gradient from a wave of probes alone."""
+        """Return the gradient from a wave of probes only."""
         self._check_first(plan)
         probes = Block(plan.points)
         self.waves.take([probes], is_first_needed=False)
@@ -363,7 +364,7 @@ class Questions:
         failures: dict[int, Exception],
         residuals: Array | None = None,
     ) -> Any:
-        """Return the gradient, with other probes in the place of those that failed.
+        """Return the gradient, with replacements for failed probes.
 
         Given the ``residuals`` at the point, and those at the probes, it is their Jacobian.
         """
@@ -380,7 +381,7 @@ class Questions:
             for error in further.failures.values():
                 raise error
             plan, probes = again, probed(further)
-        # Finite values may still differ by too much.
+        # Differences of finite values may overflow.
         with np.errstate(over="ignore", invalid="ignore"):
             if residuals is None:
                 folded = plan.fold(origin, probes)
@@ -388,12 +389,12 @@ class Questions:
             return self.waves.as_jacobian(plan.jacobian(origin, probes), self.problem.n)
 
     def forget(self, seed: Any) -> None:
-        """Begin anew: nothing that was asked is known but the incumbent."""
+        """Start over: forget all answers but the incumbent."""
         self.memory.forget()
         self._orphan, self.watch = None, None
         self.reseed(seed)
 
     def reseed(self, seed: Any) -> None:
-        """Draw the random numbers of another seed."""
+        """Restart the random numbers from another seed."""
         self.seed = seed
         vars(self).pop("rng", None)

@@ -1,4 +1,4 @@
-"""The result of a run so far, whatever ends it."""
+"""The result of a run so far, however it ends."""
 
 import contextlib
 import math
@@ -26,9 +26,9 @@ def result_so_far(
     at: Evaluation | None,
     is_broken: bool,
 ) -> OptimizerResult:
-    """Return the result so far, at a point; None stands for the start.
+    """Return the result so far at a point; None means the start.
 
-    With ``is_broken``, an error is on its way to the user, which no other may replace.
+    With ``is_broken``, an error is being raised, which no other may replace.
     """
     best = memory.best
     if problem.loss is not None and at is not None:
@@ -58,7 +58,7 @@ def result_so_far(
 
 
 def with_gradient(loss: Loss | None, known: Evaluation | None) -> Evaluation | None:
-    """Return what is known of a point, with the gradient if the Jacobian of residuals is known."""
+    """Return an evaluation, with the gradient if the Jacobian of residuals is known."""
     if loss is None or known is None or known.jacobian is None or known.jac is not None:
         return known
     assert known.residuals is not None
@@ -68,7 +68,7 @@ def with_gradient(loss: Loss | None, known: Evaluation | None) -> Evaluation | N
 
 
 def _fit(problem: Problem, at: Evaluation | None) -> dict[str, Any]:
-    """Return what is known of the residuals at a point, and what else their statistics need."""
+    """Return the residuals at a point, and what else their statistics need."""
     residuals, jacobian = (None, None) if at is None else (at.residuals, at.jacobian)
     fit: dict[str, Any] = {"residuals": own_jacobian(residuals), "jacobian": own_jacobian(jacobian)}
     if residuals is not None and not (problem.loss is None or problem.loss.is_linear):
@@ -91,12 +91,12 @@ def _violation(problem: Problem, x: Array, is_broken: bool) -> float:
 
 def attach(error: BaseException, result: OptimizerResult) -> None:
     """Give the result so far to an error that ends the run, as an attribute and in a note."""
-    found = "none with a value" if result.best is None else f"best f(x) = {result.fun!r}"
+    found = "no point with a value" if result.best is None else f"best f(x) = {result.fun!r}"
     note = (
         f"The run ended after {result.nfev} evaluations{replayed_words(result)}, {found}; "
         "the result so far is in this exception's attribute 'optimizer_result'."
     )
-    # A class of the user's may refuse both; that must not hide the error itself.
+    # A user's class may reject both; that must not hide the error itself.
     with contextlib.suppress(Exception):
         error.optimizer_result = result  # type: ignore[attr-defined]  # documented attribute
     with contextlib.suppress(Exception):

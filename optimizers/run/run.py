@@ -1,7 +1,7 @@
-"""Run: one minimization in progress, which an algorithm asks, and which ends with a result.
+"""Run: one minimization in progress. The algorithm asks it, and it ends with a result.
 
-It answers from what is known or by asking waves, tells the observers, and ends with a result
-whatever ends it.
+It answers from known evaluations or by waves, notifies the observers, and returns a result however
+it ends.
 """
 
 import contextlib
@@ -44,22 +44,22 @@ class Run:
     source : GradientSource
         The source of gradients that the user does not give.
     maxfun, timeout, maxiter
-        What the run may spend; no limit by default.
+        The limits of the run; none by default.
     on_failure : {"raise", "reject", "pass"}, default "raise"
-        What a failed evaluation does; the value +inf is not one. ``"pass"`` hands NaN
-        and infinities on to the algorithm, as SciPy's functions do, and TensorFlow 1's interfaces.
+        What to do about a failed evaluation; the value +inf is not a failure. ``"pass"`` passes NaN
+        and infinities on to the algorithm, like SciPy's functions and TensorFlow 1's interfaces.
     on_interrupt : {"raise", "return"}, default "raise"
-        What Ctrl-C does.
+        What to do about Ctrl-C.
     seed : int or other, optional
         Seeds :attr:`rng`.
     observers : sequence of Observer
-        Told after each iteration.
+        Notified after each iteration.
     noise : float or "estimate", optional
         The standard deviation of the objective's noise, as the user gave it.
     f_target : float, optional
-        A value that is good enough: the run ends at the first evaluation that reaches it.
+        A sufficient value: the run ends at the first evaluation that reaches it.
     patience : Patience, optional
-        For how many iterations without progress it goes on.
+        After how many iterations without progress the run ends.
     """
 
     def __init__(
@@ -87,19 +87,19 @@ class Run:
         #: The door, ``Questions.ask``.
         self.ask = self.questions.ask
         self._returns_on_interrupt = on_interrupt == "return"
-        #: Told after each iteration.
+        #: Notified after each iteration.
         self.observers = observers
         self.noise = noise
         # What a library that is called under a guard may have swallowed.
         self._kept: Kept = []
-        #: What else the algorithm found, such as an inverse Hessian, for the result.
+        #: Further entries of the result, such as an inverse Hessian.
         self.extra: dict[str, Any] = {}
 
     # What it is about.
 
     @property
     def problem(self) -> Problem:
-        """What is minimized; its start is where the algorithm is to start."""
+        """The problem; the algorithm begins at its start."""
         return self.questions.problem
 
     @property
@@ -129,27 +129,27 @@ class Run:
 
     @property
     def penalizes(self) -> bool:
-        """Whether a point whose evaluation fails is answered by a penalty."""
+        """Whether a failed evaluation is answered by a penalty."""
         return self.waves.penalizes
 
     @property
     def precision(self) -> float:
-        """The relative precision of the objective's values, as far as they have shown it."""
+        """The relative precision of the objective's values, as far as it is known."""
         return self.waves.evaluator.facts.precision
 
     @property
     def calls_singly(self) -> bool:
-        """Whether each point costs a call of its own, so that one not asked for is saved."""
+        """Whether each point costs a separate call, so that not asking for one saves a call."""
         return self.waves.evaluator.facts.calls_singly
 
     @property
     def saves_points(self) -> bool:
-        """Whether a point that is not asked for is saved: it costs a call, or a worker."""
+        """Whether not asking for a point saves a call or a worker."""
         return self.calls_singly or self.waves.evaluator.facts.has_workers
 
     @property
     def is_watched(self) -> bool:
-        """Whether iterations are of interest to anybody but the algorithm."""
+        """Whether anyone besides the algorithm needs the iterations."""
         return (
             bool(self.observers)
             or self.budget.maxiter is not None
@@ -160,10 +160,10 @@ class Run:
 
     @property
     def wants_values(self) -> bool:
-        """Whether an observer needs the value at each iterate, evaluated for it if need be."""
+        """Whether an observer needs the value at each iterate, even if it has to be evaluated."""
         return any(getattr(observe, "wants_value", False) for observe in self.observers)
 
-    # What solvers that call back ask, by the door.
+    # Questions of solvers that call back.
 
     def value(self, x: Array) -> float:
         """Return the objective at ``x``, shape (n,): one point."""
@@ -172,11 +172,11 @@ class Run:
         return known.fun
 
     def gradient(self, x: Array) -> Array:
-        """Return the gradient at ``x``; the objective is not evaluated there again if known."""
+        """Return the gradient at ``x``; a known value is not evaluated again."""
         known = self.ask([x], values=False, gradients=True).found[0]
         assert known is not None
         assert known.jac is not None
-        return known.jac.copy()  # the algorithm may change what it is handed
+        return known.jac.copy()  # the algorithm may change its array
 
     def value_and_gradient(self, x: Array) -> tuple[float, Array]:
         """Return the objective and its gradient at ``x``; all probes travel in one wave."""
@@ -186,7 +186,7 @@ class Run:
         return known.fun, known.jac.copy()
 
     def probe(self, points: Array) -> Array:
-        """Return the values of a wave that no algorithm asked for; NaN where there is none."""
+        """Return the values of a wave that the algorithm did not ask for; NaN for failures."""
         return self.waves.probe(values_at(self.problem, points))
 
     def counted_hessian(self, user: Callable[..., Any]) -> Callable[..., Any]:
@@ -200,11 +200,11 @@ class Run:
         return hessian
 
     def guard(self, call: Callable[P, T]) -> Guard[P, T]:
-        """Return a context whose callable carries exceptions past a library that swallows them.
+        """Return a context manager that carries exceptions past a library that swallows them.
 
-        Whatever `call` raises, the objective's error or the end of a budget, is kept, raised at
-        once at any further call, and raised at the end of the block whatever the library made
-        of it. Several guards of a run may be open together, and share what they keep.
+        Whatever `call` raises, such as the objective's error or the end of a budget, is kept,
+        raised at each further call, and raised at the end of the block whatever the library did
+        with it. Several guards of a run may be open at the same time, and share what they keep.
 
         Parameters
         ----------
@@ -228,10 +228,10 @@ class Run:
     # What solvers tell.
 
     def iterated(self, x: Array, known: Evaluation | None = None, **extra: Any) -> None:
-        """Tell the observers that an iteration ended on ``x``; may end the run.
+        """Notify the observers that an iteration ended at ``x``; may end the run.
 
-        ``known`` is what is known of it, for algorithms that remember it themselves; ``extra`` is
-        what else observers see of it.
+        ``known`` is its evaluation, for algorithms that store it themselves; ``extra`` are further
+        entries for observers.
         """
         memory = self.memory
         self.budget.nit += 1
@@ -253,7 +253,7 @@ class Run:
             self.watch.iterated(known.fun)
 
     def note_iterate(self, known: Evaluation, nit: int | None = None) -> None:
-        """Note an iterate that nobody watches, and the number of iterations if it is told."""
+        """Note an iterate without observers, and the number of iterations if given."""
         self.memory.iterate = known
         if nit is not None:
             self.budget.nit = nit
@@ -263,23 +263,23 @@ class Run:
         self.budget.nit = nit
 
     def goes_on_from(self, known: Evaluation) -> None:
-        """Note from which of several answers the algorithm goes on."""
+        """Note from which of several points the algorithm continues."""
         self.memory.last = known
 
     def penalties_seen(self, count: int) -> None:
-        """Note that the algorithm knew so many of its last penalties for what they are."""
+        """Note that the algorithm recognized ``count`` of its last penalties."""
         self.budget.npenalized -= count
 
     # What wrappers around a solve set.
 
     @property
     def watch(self) -> Watch | None:
-        """What follows the algorithm's questions, and may end it."""
+        """The watch on the algorithm's questions, which may end it."""
         return self.questions.watch
 
     @contextlib.contextmanager
     def watched(self, watch: Watch) -> Iterator[None]:
-        """Let a watch follow the algorithm's questions for a while."""
+        """Let a watch follow the algorithm's questions within a context."""
         self.questions.watch = watch
         try:
             yield
@@ -287,35 +287,35 @@ class Run:
             self.questions.watch = None
 
     def be_observed(self, observer: Observer) -> None:
-        """Put one observer in the place of the run's, before it begins."""
+        """Replace the run's observers by one, before it begins."""
         self.observers = (observer,)
 
     def start_from(self, x: Array) -> None:
-        """Let the algorithm start from ``x`` when it is started again."""
+        """Let the algorithm begin at ``x`` when it is restarted."""
         self.questions.problem = replace(self.problem, x0=x.copy())
 
     def use(self, source: GradientSource) -> None:
-        """Have gradients by another source from here on."""
+        """Use another gradient source from here on."""
         self.questions.source = source
 
     def reroute(self, problem: Problem, evaluator: Evaluator, seed: Any) -> None:
-        """Put other functions, evaluator and seed in the place of the run's, before it begins."""
+        """Replace the run's functions, evaluator and seed, before it begins."""
         self.questions.problem = problem
         self.questions.reseed(seed)
         self.waves.take_through(evaluator)
 
     def evaluate_by(self, evaluator: Evaluator, fun: Objective) -> None:
-        """Take waves through another evaluator, and have solvers call this objective directly."""
+        """Send waves through another evaluator, and let solvers call this objective directly."""
         self.questions.problem = replace(self.problem, fun=fun)
         self.waves.take_through(evaluator)
 
     # How it ends.
 
     def execute(self, solve: Callable[["Run"], Outcome]) -> OptimizerResult:
-        """Run an algorithm to its end, whatever ends it.
+        """Run an algorithm to its end, however it ends.
 
-        Returns what it ended on, or the best point when it was stopped. What a user function
-        raised comes out with the result so far in its attribute ``optimizer_result``, and a note.
+        Returns its result, or the best point if it was stopped. Exceptions of user functions are
+        raised with a note and the result so far in the attribute ``optimizer_result``.
         """
         __tracebackhide__ = True
         try:
@@ -336,7 +336,7 @@ class Run:
             self.waves.evaluator.close()
 
     def _shown(self, result: OptimizerResult) -> OptimizerResult:
-        """Return a result that those observers have seen who want to."""
+        """Show a result to the observers that want it, and return it."""
         for observe in self.observers:
             on_run_end = getattr(observe, "on_run_end", None)
             if on_run_end is not None:
@@ -344,11 +344,11 @@ class Run:
         return result
 
     def complete(self, outcome: Outcome) -> Outcome:
-        """Return an outcome with what is known of its point, evaluated if need be."""
+        """Return an outcome with the evaluation of its point, evaluated if needed."""
         x = self.problem.clip(np.asarray(outcome.x, dtype=np.float64))
         known = outcome.known or self.memory.lookup(x)
         if known is None:
-            # A solver may end on a point that it computed anew and never evaluated.
+            # A solver may end at a point that it computed and never evaluated.
             self.value(x)
             known = self.memory.lookup(x)
         return replace(outcome, x=x, known=with_gradient(self.problem.loss, known))
@@ -374,9 +374,9 @@ class Run:
     ) -> OptimizerResult:
         """Return the result of a run that was stopped: its best point.
 
-        With `is_broken`, an error ended it, and no other is raised here; see :meth:`result`.
+        With `is_broken`, an error ended it, and no other may replace it; see :meth:`result`.
         """
-        # SciPy's functions end on the iterate that the callback was shown.
+        # SciPy's functions end at the iterate that the callback saw.
         at = self.memory.halted if self.waves.propagates_nonfinite else None
         result = self.result(at or self.memory.best, is_broken=is_broken)
         success = reason in SUCCESSES and self.memory.best_violation <= FEASIBLE
@@ -391,7 +391,7 @@ class Run:
 
 
 def _is_interrupt(error: BaseException) -> bool:
-    """Return whether an exception is Ctrl-C, or the cancelling of an asyncio task."""
-    from asyncio import CancelledError  # it takes 15 ms, and most runs end without an exception
+    """Return whether an exception is Ctrl-C, or the cancellation of an asyncio task."""
+    from asyncio import CancelledError  # takes 15 ms, and is rarely needed
 
     return isinstance(error, KeyboardInterrupt | CancelledError)

@@ -1,4 +1,4 @@
-"""What runs an algorithm: bound to its options, confirming its end, or ready to execute."""
+"""Solves: an algorithm bound to its options, wrapped to confirm its end, or ready to execute."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,23 +14,23 @@ from optimizers.run.run import Run
 #: An algorithm bound to its options.
 Solve: TypeAlias = Callable[[Run], Outcome]
 
-#: How often a run that rejected points starts again from its best point, to confirm its end.
+#: How often a run that rejected points restarts from its best point to confirm its end.
 _CONFIRMATIONS = 5
 #: Values that differ by less than this part of max(1, abs(f)) are no progress.
 SAME = 1e-6
 #: And at points that differ by this part of max(1, abs(x)), by less than this.
 _NEAR, _ALIKE = 1e-4, 1e-5
 _MISLED = (
-    "Points that were rejected, or are +inf, may have misled it: start from another point, or keep "
-    "such points out by bounds."
+    "Points that were rejected, or are +inf, may have misled the algorithm: start from another "
+    "point, or exclude such points by bounds."
 )
 
 
 def confirmed(solve: Solve) -> Solve:
-    """Return a solve that starts again from its end while rejected points may have misled it.
+    """Return a solve that restarts from its end while rejected points may have misled it.
 
-    An end that penalties led to is believed only if a fresh start from there meets none, or, of a
-    search without gradients, which penalties have no slope for, if it finds nothing better.
+    An end after penalties is accepted only if a restart from there meets none, or, for a search
+    without gradients, if it finds nothing better.
     """
 
     def confirming(run: Run) -> Outcome:
@@ -54,18 +54,18 @@ def confirmed(solve: Solve) -> Solve:
 
 
 def _is_borne_out(run: Run, began: Evaluation, end: Evaluation) -> bool:
-    """Return whether a search without gradients ended where it began, and no value beside falls."""
+    """Return whether a search without gradients ended where it began, with no lower value near."""
     scale = max(1.0, abs(end.fun))
     if end.jac is not None or began.fun - end.fun > SAME * scale:
         return False
     steps = np.diag(_NEAR * np.maximum(1.0, np.abs(end.x)))
     values = run.probe(np.array([run.problem.clip(end.x + step) for step in (*steps, *-steps)]))
-    # Where there are no values beside it, nothing tells it from any other point.
+    # Without nearby values, nothing distinguishes it from any other point.
     return bool(np.isfinite(values).any()) and not (values < end.fun - _ALIKE * scale).any()
 
 
 def feasible(tolerance: float) -> Callable[[Solve], Solve]:
-    """Return the wrapper that believes a success only where the constraints are met."""
+    """Return the wrapper that accepts a success only where the constraints are met."""
 
     def wrapped(solve: Solve) -> Solve:
         def checked(run: Run) -> Outcome:
@@ -75,7 +75,7 @@ def feasible(tolerance: float) -> Callable[[Solve], Solve]:
             missed = run.problem.violation(run.problem.clip(outcome.x))
             if outcome.success and missed <= tolerance:
                 return outcome
-            words = f"{outcome.message} A constraint is missed by {missed:.3g}."
+            words = f"{outcome.message} A constraint is violated by {missed:.3g}."
             failed = replace(outcome, success=False, status=outcome.status or 1)
             return replace(failed, message=words, stop=StopReason.INFEASIBLE)
 
@@ -86,11 +86,11 @@ def feasible(tolerance: float) -> Callable[[Solve], Solve]:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A run and how it is executed; what minimizing, stepping and lock-step start from."""
+    """A run and how it is executed: the start of minimizing, stepping and lock-step."""
 
     run: Run
     execute: Callable[[], OptimizerResult]
-    #: What only one run at a time may use, such as a library.
+    #: The name of what only one run at a time may use, such as a library.
     exclusive: str | None
-    #: Whether it must not be put aside in a greenlet.
+    #: Whether it must not be suspended in a greenlet.
     needs_thread: bool

@@ -1,10 +1,10 @@
-"""What may follow an algorithm's questions."""
+"""The interface of objects that follow an algorithm's questions."""
 
 from typing import Protocol
 
 
 class Watch(Protocol):
-    """Follows what an algorithm asks, and may end it; see :mod:`optimizers.noise.stages`."""
+    """Follows an algorithm's questions, and may end it; see :mod:`optimizers.noise.stages`."""
 
     sigma: float
 

@@ -1,7 +1,7 @@
 """Waves: taken through the evaluator, counted, and noted in their blocks.
 
-What arrives is counted, and a candidate for the incumbent, whatever follows it; what fails is an
-error or a penalty.
+Every answer that arrives is counted, and is a candidate for the incumbent, whatever follows it; a
+failure is an error or a penalty.
 """
 
 import math
@@ -42,19 +42,19 @@ from optimizers.run.memory import Evaluation, Memory
 
 #: Why there is no penalty for a failure at the start.
 _AT_START = (
-    "It is the start, or a probe of its gradient: there is nothing to step back to, so start from "
-    "another point."
+    "This is the start, or a probe of its gradient, and there is no point to step back to: start "
+    "from another point."
 )
-#: And for one later: the gradient at the best point is not to be had.
-_AT_BEST = "It is on both sides of the best point, as a probe of the gradient there."
-#: What no other point would mend.
+#: And for a later one: the gradient at the best point cannot be computed.
+_AT_BEST = "The probes of the gradient at the best point failed on both sides."
+#: Failures that another point would not avoid.
 _FINAL = (InvalidValueError, InvalidInputError, BrokenPoolError, JournalError)
-#: Tells by the value of the first point that nothing else of a wave is wanted.
+#: Decides from the value at the first point whether the rest of a wave is needed.
 Skip: TypeAlias = Callable[[float], bool]
 
 
 class Waves:
-    """Takes the waves of a run."""
+    """Evaluates the waves of a run."""
 
     def __init__(
         self,
@@ -65,18 +65,18 @@ class Waves:
         loss: Loss | None = None,
     ) -> None:
         self.evaluator, self.budget, self.memory = evaluator, budget, memory
-        #: Whether a point that fails is answered by a penalty.
+        #: Whether a failed point is answered by a penalty.
         self.penalizes = on_failure == "reject"
-        #: Whether NaN and infinities go on to the algorithm, as in SciPy.
+        #: Whether NaN and infinities are passed on to the algorithm, as in SciPy.
         self.propagates_nonfinite = on_failure == "pass"
-        #: How residuals become the value, of an objective that returns such.
+        #: The loss of residuals, if the objective returns these.
         self.loss = loss
-        #: A value that is good enough.
+        #: A sufficient value.
         self.target: float | None = None
         self._counted = evaluator.facts.started, evaluator.facts.gradients
 
     def take_through(self, evaluator: Evaluator) -> None:
-        """Take waves through another evaluator from here on."""
+        """Use another evaluator from here on."""
         self.evaluator = evaluator
         self._counted = evaluator.facts.started, evaluator.facts.gradients
 
@@ -88,10 +88,10 @@ class Waves:
         is_first_needed: bool = True,
         values: Block | None = None,
     ) -> None:
-        """Evaluate a wave; its blocks get values, and the failures if these are to be penalties.
+        """Evaluate a wave; its blocks get values, and failures that become penalties.
 
-        Otherwise the first failure is raised, as one of the first point is if that point is needed;
-        but a gradient that is NaN waits for its value, which ``values`` may have: it may be +inf.
+        Other failures are raised, as is one at a first point that is needed; but a NaN gradient
+        waits for its value, perhaps in ``values``, which may be +inf.
         """
         cost = missing = 0
         for block in blocks:
@@ -135,7 +135,7 @@ class Waves:
                 raise error
 
     def _end_at(self, target: float, points: Array, values: Array) -> None:
-        """End the run if a value is good enough, at a point that meets the constraints."""
+        """End the run if a value reaches the target at a feasible point."""
         for x in points[values <= target]:
             if self.memory.is_feasible(x):
                 raise StopRun(StopReason.TARGET)
@@ -157,7 +157,7 @@ class Waves:
             self.memory.update_incumbents(points, values, residuals)
 
     def _noted(self, block: Block, part: slice, answer: Answer) -> Iterator[tuple[int, Failure]]:
-        """Note the answer to a part, and yield the rows that have none."""
+        """Note the answer to a part, and yield the rows that failed."""
         if isinstance(answer, BaseException):
             for row in range(part.start, part.stop):
                 yield row, answer
@@ -175,7 +175,7 @@ class Waves:
                     yield part.start, error
                     return
             values = block.values[part] = values_of(answer)
-            # A number less itself is zero if it is finite: for one, quicker than isfinite.
+            # A finite number minus itself is zero: for a single one, faster than isfinite.
             one = values.item(0) if len(values) == 1 else None
             is_finite = np.isfinite(values).all() if one is None else one - one == 0.0
             if not is_finite and not self.propagates_nonfinite:
@@ -183,7 +183,7 @@ class Waves:
                     yield part.start + int(i), non_finite(values[i])
 
     def _note_further(self, block: Block, part: slice, answer: NDArray[Any]) -> None:
-        """Note what an answer has besides values: standard errors, or residuals."""
+        """Note the standard errors or residuals of an answer."""
         residuals = residuals_of(answer)
         if residuals is None:
             block.errors[part] = errors_of(answer)
@@ -210,17 +210,17 @@ class Waves:
             block.jacobians[row] = self.as_jacobian(raw, n)
 
     def has_penalty(self, error: Failure) -> TypeGuard[Exception]:
-        """Return whether a failure is a penalty to be: +inf always is, unless it is handed on."""
-        # A bug (wrong type, shape or number of values) is not a bad point, nor is a broken pool.
+        """Return whether a failure becomes a penalty; +inf always does, unless it is passed on."""
+        # A bug (wrong type, shape or number of values) is not a bad point; nor is a broken pool.
         penalizes = self.penalizes and not isinstance(error, (*_FINAL, SystemExit))
         return penalizes or isinstance(error, PlusInfinityError)
 
     def penalty_for(
         self, x: Array, error: Exception, *, needs_gradient: bool = False
     ) -> Evaluation:
-        """Return the penalty for a point whose evaluation failed, or raise its error."""
+        """Return the penalty for a failed point, or raise its error."""
         if isinstance(error, StopIteration) or isinstance(error.__cause__, StopIteration):
-            # From the objective, by itself or through the generator of a wave.
+            # From the objective, directly or through the generator of a wave.
             release(error)
             raise StopRun(StopReason.CALLBACK) from None
         release(error)
@@ -249,15 +249,15 @@ class Waves:
             self.propagates_nonfinite = propagates
 
     def as_gradient(self, raw: Any, n: int, name: str = "jac") -> Array:
-        """Return a gradient as the algorithm is to have it."""
+        """Return a gradient in the form for the algorithm."""
         return as_gradient(raw, n, finite=not self.propagates_nonfinite, name=name)
 
     def as_jacobian(self, raw: Any, n: int) -> Any:
-        """Return a Jacobian as the algorithm is to have it."""
+        """Return a Jacobian in the form for the algorithm."""
         return as_jacobian(raw, self.memory.m, n, finite=not self.propagates_nonfinite)
 
 
 def _may_have_none(error: Failure, values: Block, block: Block, row: int) -> TypeGuard[Exception]:
-    """Return whether a gradient may be NaN since the value there, perhaps to come, is +inf."""
+    """Return whether a gradient may be NaN because its value, maybe still unknown, is +inf."""
     is_nan = block.kind == "jac" and isinstance(error, NonFiniteValueError)
     return is_nan and values is not block and not math.isfinite(values.values[row])

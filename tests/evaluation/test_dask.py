@@ -348,7 +348,7 @@ def test_dask_evaluates_again_what_a_killed_worker_left(mortals, tmp_path):
 def test_a_point_that_kills_its_workers_is_named(mortals, tmp_path):
     # One at a time: of several tasks, Dask may blame one that was only near.
     objective = Recorded(tmp_path, quadratic, later(kill))
-    with pytest.raises(WorkerDiedError, match=r"x = \[.* sent to 2 workers") as raised:
+    with pytest.raises(WorkerDiedError, match=r"x = \[.* sent to 2 Dask workers") as raised:
         LBFGSB().minimize(lambda x: (objective(x), gradient(x)), X0, True, workers=mortals)
     deadly = objective.noted("starts")[-1]
     assert objective.noted("starts")[-2:] == [deadly] * 2

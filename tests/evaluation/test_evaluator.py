@@ -356,9 +356,9 @@ def test_wrong_workers_are_an_error(workers):
 
 
 def test_a_map_does_not_go_together_with_groups_or_stacks():
-    with pytest.raises(OptionError, match="one point a task"):
+    with pytest.raises(OptionError, match="one point per task"):
         evaluator_for(abs, 2, map)
-    with pytest.raises(OptionError, match="one point a task"):
+    with pytest.raises(OptionError, match="one point per task"):
         evaluator_for(vectorized(lambda stack: stack), 1, map)
 
 

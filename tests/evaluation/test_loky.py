@@ -80,5 +80,5 @@ def test_a_process_of_a_factorys_that_hangs_is_killed(tmp_path, factory):
 
 def test_a_broken_executor_of_the_users_is_an_error(tmp_path):
     objective = faulty(tmp_path / "killed", kill)
-    with pytest.raises(WorkerDiedError, match="the pool is the caller's own"):
+    with pytest.raises(WorkerDiedError, match="the pool is the caller's"):
         LBFGSB(workers=reusable()).minimize(objective, X0)

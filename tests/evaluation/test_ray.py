@@ -25,7 +25,7 @@ def quadratic(x):
 
 def test_without_ray_the_error_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(MissingExtraError, match=r"variational-optimizers\[ray\]"):
+    with pytest.raises(MissingExtraError, match=r"pip install ray"):
         RayExecutor()
 
 

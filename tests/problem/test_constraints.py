@@ -251,7 +251,7 @@ def test_what_an_algorithm_claims_of_constraints_is_checked(optimizer):
     result = optimizer.minimize(distance, [2.5, 2.5], constraints=one)
     assert not result.success
     assert result.stop is StopReason.INFEASIBLE
-    assert "A constraint is missed by" in result.message
+    assert "A constraint is violated by" in result.message
 
 
 @pytest.mark.parametrize(

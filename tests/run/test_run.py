@@ -671,7 +671,7 @@ def test_an_exception_at_the_start_carries_a_result_without_value():
     result = error.value.optimizer_result
     assert (result.fun, result.best) == (None, None)
     np.testing.assert_array_equal(result.x, START)
-    assert "none with a value" in error.value.__notes__[0]
+    assert "no point with a value" in error.value.__notes__[0]
 
 
 def test_an_interrupt_carries_the_result():

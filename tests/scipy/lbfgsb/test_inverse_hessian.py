@@ -346,4 +346,4 @@ def test_a_line_search_that_finds_nothing_is_told_in_words():
     # The gradient has the wrong sign.
     result = optimizers.LBFGSB().minimize(lambda x: float(x @ x), [1.0, 2.0], lambda x: -2 * x)
     assert "ABNORMAL: THE LINE SEARCH" in result.message
-    assert "component 1 is -4, and differences say 4" in result.message
+    assert "component 1 is -4, but 4 by differences" in result.message
