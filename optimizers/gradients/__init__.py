@@ -1,1 +1,1 @@
-"""How a gradient that is not given is had from values."""
+"""Gradients from values, where none is given."""

@@ -30,38 +30,38 @@ SCHEMES: tuple[Scheme, ...] = ("2-point", "3-point", "cs")
 
 _TINY = float(np.finfo(np.float64).tiny)
 #: The order of each scheme's truncation error in the step. The complex step, which has no rounding
-#: error to balance, takes the square root of the precision.
+#: error to balance, uses the square root of the precision.
 _ORDER = {"2-point": 1, "3-point": 2, "richardson": 4, "cs": 1}
 
 
 @dataclass(frozen=True, eq=False)
 class Differences(GradientSource):
-    """A difference scheme with its steps; what ``jac=`` takes besides a scheme's name.
+    """A difference scheme with its steps, for ``jac=``.
 
     Parameters
     ----------
     scheme : {"2-point", "3-point", "cs"}, default "2-point"
-        One-sided, central, or complex-step differences. The complex step needs an objective
-        that takes and returns complex numbers.
+        One-sided, central, or complex-step differences. The complex step needs an objective that
+        accepts and returns complex numbers.
     step : float or array_like of shape (n,), optional
         Absolute steps, one for all variables or one for each.
     relative_step : float or array_like of shape (n,), optional
-        Steps relative to ``abs(x)``; where ``x`` is zero the default step is taken. Without
-        either, the step is the square root (cube root for ``"3-point"``, fifth root with
-        ``richardson``) of the machine precision times ``max(1, abs(x))``, as in SciPy.
+        Steps relative to ``abs(x)``; where ``x`` is zero the default step is used. Without either,
+        the step is the square root (cube root for ``"3-point"``, fifth root with ``richardson``) of
+        the machine precision times ``max(1, abs(x))``, as in SciPy.
     richardson : bool, default False
         Whether central differences with the steps h and h / 2 are extrapolated to the step 0
         [1]_: twice the probes, and an error of the order of h^4. For ``"3-point"`` only.
     noise : float, optional
         The standard deviation of the noise in the objective's values. It lengthens the steps that
-        are not given, so that truncation and noise err alike [2]_: to
+        are not given, so that truncation and noise contribute equally [2]_: to
         ``8**(1/4) * sqrt(noise / curvature)`` for one-sided differences and
         ``(3 * noise / curvature)**(1/3)`` for central ones.
     curvature : float or array_like of shape (n,), optional
-        The size of the derivative that the scheme neglects along each variable: the second for
-        one-sided differences, the third for central ones, the fifth with ``richardson``. By
-        default that of a function which changes by about 1 over ``max(1, abs(x))``. Without
-        effect if there is no ``noise``.
+        The size of the first neglected derivative along each variable: the second for one-sided
+        differences, the third for central ones, the fifth with ``richardson``. By default that of a
+        function that changes by about 1 over ``max(1, abs(x))``. It has no effect without
+        ``noise``.
 
     Raises
     ------
@@ -109,7 +109,7 @@ class Differences(GradientSource):
         if self.richardson and self.scheme != "3-point":
             raise InvalidInputError(
                 f"richardson=True was given with the scheme {self.scheme!r}: it extrapolates "
-                "central differences, so write Differences('3-point', richardson=True)."
+                "central differences, so use Differences('3-point', richardson=True)."
             )
         for name in ("step", "relative_step", "curvature"):
             given = getattr(self, name)
@@ -171,8 +171,8 @@ class Differences(GradientSource):
     ) -> Plan:
         """Return at most n probes: "3-point" 2 n, with ``richardson`` 4 n.
 
-        See :meth:`GradientSource.plan`. Where ``precision`` is coarser than double precision,
-        one-sided differences become central, and no step is shorter than the default for it.
+        See :meth:`GradientSource.plan`. If ``precision`` is lower than double precision, one-sided
+        differences become central, and no step is shorter than its default.
         """
         kind, h = self.steps(x, precision)
         if kind == "cs":
@@ -185,7 +185,7 @@ class Differences(GradientSource):
         return build(x, np.abs(h), lower, upper)
 
     def steps(self, x: Array, precision: float) -> tuple[str, Array]:
-        """Return the kind of differences that suits values of this precision, and their steps."""
+        """Return the kind of differences for values of this precision, and their steps."""
         kind = self.kind
         if precision > EPS and kind == "2-point":
             kind = "3-point"
@@ -207,8 +207,8 @@ class Differences(GradientSource):
             h = np.copysign(np.maximum(h, np.abs(default)), default)
         else:
             h = default
-        # A step that is lost in the rounding of x would divide by zero, and one without a full
-        # mantissa by too little.
+        # A step lost in the rounding of x would cause a division by zero; a subnormal one, a large
+        # error.
         lost = np.abs(h) < _TINY
         if kind != "cs":
             lost |= ((x + h) - x == 0) | ((x - h) - x == 0)

@@ -1,4 +1,4 @@
-"""Parameter shift: exact derivatives of circuits, from values far away from the point."""
+"""Parameter shift: exact derivatives of circuits from distant values."""
 
 import math
 from collections.abc import Sequence
@@ -18,32 +18,32 @@ from optimizers.gradients.stencils import offset
 
 #: A shift whose sine is smaller than this is a multiple of pi.
 _LEAST_SINE = 1e-8
-#: Of a longer one, rounding leaves no angle.
+#: For a longer one, rounding destroys the angle.
 _LONGEST = 1e15
-#: Rounding moves the probes of points up to here by nothing that matters to the weights.
+#: For points up to here, the rounding of probes does not matter to the weights.
 _SMALL = 1e5
 
 
 @dataclass(frozen=True, eq=False)
 class ParameterShift(GradientSource):
-    """The parameter-shift rule: what ``jac=`` takes for the energy of a circuit.
+    """The parameter-shift rule, for ``jac=`` of the energy of a circuit.
 
     Along each variable the objective is a sum of sinusoids of known frequencies: the differences
-    of the eigenvalues of the gate's generator. Then a few values tell the derivative without any
-    error of truncation, and with little noise since the probes are far away. The same values tell
-    the second derivative along each variable:
-    :meth:`~optimizers.flow.Plan.curvature`.
+    of the eigenvalues of the gate's generator. Then a few values give the derivative without
+    truncation error, and with little noise since the probes are far away. The same values give the
+    second derivative along each variable: :meth:`~optimizers.flow.Plan.curvature`.
 
     Parameters
     ----------
     shift : float, default pi / 2
         The phase by which the probes of a variable of one frequency are shifted: they are at
-        ``x ± shift / frequency``. No multiple of pi. pi / 2 is the best under noise.
+        ``x ± shift / frequency``. It must not be a multiple of pi; pi / 2 is best under noise.
     frequencies : sequence of float, or sequence of sequences, optional
         The frequencies, all positive: one sequence for all variables, or one for each. Default:
         the one frequency 1, of rotations by Pauli matrices, and the two-term rule [1]_ [2]_. R
-        frequencies take 2 R probes a variable. Frequencies that are the first multiples of one
-        number have the shifts and coefficients of [3]_; others have shifts of least noise.
+        frequencies need 2 R probes per variable. Frequencies that are the first multiples of one
+        number have the shifts and coefficients of [3]_; others have the shifts with the least
+        noise.
 
     Raises
     ------
@@ -52,9 +52,9 @@ class ParameterShift(GradientSource):
 
     Notes
     -----
-    No probe leaves the bounds. Where the usual ones would, they are moved by a period, or others
-    between the bounds take their place: the rule stays exact, and is noisier, as
-    :attr:`~optimizers.flow.Plan.noise` tells.
+    No probe leaves the bounds. Where the usual ones would, they are moved by a period, or replaced
+    by others between the bounds: the rule remains exact, but is noisier, as
+    :attr:`~optimizers.flow.Plan.noise` shows.
 
     References
     ----------
@@ -74,7 +74,7 @@ class ParameterShift(GradientSource):
     >>> round(result.fun, 6)
     -1.857275
 
-    Gradient and second derivatives, of a function of two frequencies:
+    Gradient and second derivatives of a function with two frequencies:
 
     >>> plan = ParameterShift(frequencies=(1, 2)).plan(np.array([0.0]))
     >>> values = np.array([np.sin(x) + np.cos(2 * x) for x in plan.points[:, 0]])
@@ -93,16 +93,16 @@ class ParameterShift(GradientSource):
         shift = float(given.item()) if given.size == 1 and (abs(given) < _LONGEST).all() else 0.0
         if abs(math.sin(shift)) < _LEAST_SINE:
             raise InvalidInputError(
-                f"The parameter shift is {self.shift!r}, expected a number below {_LONGEST:g} "
-                "that is not a multiple of pi: there, both probes tell the same."
+                f"The parameter shift is {self.shift!r}, expected a number below {_LONGEST:g} that "
+                "is not a multiple of pi, where both probes are equal."
             )
-        # What is kept is the object's own, and the same whatever sequences were given.
+        # A copy, which is the same for all types of sequences.
         object.__setattr__(self, "shift", shift)
         object.__setattr__(self, "frequencies", _as_frequencies(self.frequencies))
         if shift != math.pi / 2 and any(len(row) > 1 for row in self._rows(1)):
             raise InvalidInputError(
-                f"shift={self.shift!r} was given with several frequencies, which have shifts of "
-                "their own: leave it out."
+                f"shift={self.shift!r} was given with several frequencies, which have their own "
+                "shifts: remove shift."
             )
 
     @override
@@ -125,7 +125,7 @@ class ParameterShift(GradientSource):
 
     @override
     def relative_error(self, precision: float = EPS) -> float:
-        """Return the error that noise makes; see :meth:`GradientSource.relative_error`.
+        """Return the error from noise; see :meth:`GradientSource.relative_error`.
 
         Examples
         --------
@@ -146,7 +146,7 @@ class ParameterShift(GradientSource):
     ) -> Plan:
         """Return 2 R probes for each variable of R frequencies, variable by variable.
 
-        See :meth:`GradientSource.plan`; ``precision`` and ``rng`` are without effect.
+        See :meth:`GradientSource.plan`; ``precision`` and ``rng`` have no effect.
         """
         self.check(x.size)
         rows = self._rows(x.size)
@@ -162,7 +162,7 @@ class ParameterShift(GradientSource):
 
 
 def _assembled(x: Array, rules: Sequence[Rule], lower: Array, upper: Array) -> Plan:
-    """Return the plan that the rules of all variables make."""
+    """Return the plan made of the rules of all variables."""
     scales = np.array([rule.scale for rule in rules])
     columns = np.repeat(np.arange(x.size), [len(rule.offsets) for rule in rules])
     offsets, slope, bend = (
@@ -172,7 +172,7 @@ def _assembled(x: Array, rules: Sequence[Rule], lower: Array, upper: Array) -> P
     points, _ = offset(x, columns, offsets, lower, upper)
 
     def total(weights: Array) -> Array:
-        # One after another: weights that cancel leave nothing.
+        # One after another, so that weights that cancel give zero.
         return np.asarray(np.bincount(columns, weights, minlength=x.size), dtype=np.float64)
 
     def noise(weights: Array) -> Array:
@@ -190,7 +190,7 @@ def _assembled(x: Array, rules: Sequence[Rule], lower: Array, upper: Array) -> P
 
 
 def _as_frequencies(given: Any) -> Any:
-    """Return frequencies as a rising tuple, or a tuple of such, one for each variable."""
+    """Return frequencies as an increasing tuple, or a tuple of these, one for each variable."""
     if given is None:
         return None
     try:

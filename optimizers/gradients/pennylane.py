@@ -1,4 +1,4 @@
-"""PennyLane: its gradients, at points of NumPy."""
+"""PennyLane: its gradients, at NumPy points."""
 
 import functools
 import sys
@@ -8,14 +8,14 @@ from typing import Any
 from optimizers._types import Array
 from optimizers.errors import InvalidValueError
 
-#: What to do where a gradient is empty: one inside a function of the user's cannot be mended here.
-HINT = " A qml.grad of PennyLane's needs argnums=0 for that."
+#: A hint about empty gradients: one inside a user's function cannot be fixed here.
+HINT = " PennyLane's qml.grad needs argnums=0 for that."
 
 
 class Trainable:
-    """A derivative of PennyLane's that is called with a tensor that requires a gradient.
+    """A PennyLane derivative that is called with a tensor that requires a gradient.
 
-    Left to itself it differentiates by no other arguments: at a plain array it returns ``()``.
+    By default it differentiates only with respect to these: for a plain array it returns ``()``.
     """
 
     def __init__(
@@ -31,23 +31,23 @@ class Trainable:
         found = self.gradient(*given, **self.named)
         if not isinstance(found, tuple):
             return found
-        # By several arguments: those among the further ones that require a gradient, too.
+        # With respect to several arguments: further ones may require a gradient too.
         place = sum(bool(getattr(one, "requires_grad", False)) for one in self.before)
         if place < len(found):
             return found[place]
         raise InvalidValueError(
-            f"{self.gradient!r:.200} returned {len(found)} derivatives, and none by the variables: "
-            f"name them by argnums={len(self.before)}."
+            f"{self.gradient!r:.200} returned {len(found)} derivatives, but none with respect to "
+            f"the variables: pass argnums={len(self.before)}."
         )
 
 
 def trainable(derivative: Any) -> Any:
-    """Return a derivative as it was given, or as :class:`Trainable` if it is PennyLane's."""
+    """Return a derivative, wrapped in :class:`Trainable` if it is PennyLane's."""
     if isinstance(derivative, functools.partial):
         inner = trainable(derivative.func)
         if isinstance(inner, Trainable):
             return Trainable(inner.gradient, derivative.args, derivative.keywords)
-    # Whoever hands over one of its objects has imported it.
+    # A caller that passes one of its objects has imported it.
     pennylane = sys.modules.get("pennylane")
     kinds = [getattr(pennylane, name, None) for name in ("grad", "jacobian")]
     is_one = any(isinstance(kind, type) and isinstance(derivative, kind) for kind in kinds)

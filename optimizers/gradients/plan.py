@@ -16,15 +16,15 @@ _Retry = Callable[[float, NDArray[Any], NDArray[np.bool_]], "Plan | None"]
 
 @dataclass(frozen=True)
 class Plan:
-    """The probes of one gradient, and how their values become it.
+    """The probes of one gradient, and how to compute it from their values.
 
     Parameters
     ----------
     points : ndarray of float64, or complex128 for the complex step, shape (k, n)
-        Where the objective is wanted besides the point itself.
+        The points at which to evaluate the objective, besides the point itself.
     fold : callable
-        ``fold(f0, values) -> gradient``: takes the value at the point itself and the values at
-        ``points``, shape (k,), and returns the gradient, shape (n,).
+        ``fold(f0, values) -> gradient``: computes the gradient, shape (n,), from the value at the
+        point itself and the values at ``points``, shape (k,).
     """
 
     points: NDArray[Any]
@@ -42,7 +42,7 @@ class Plan:
 
         For values with independent noise of standard deviation 1; zero where there is no probe.
         """
-        with np.errstate(over="ignore"):  # of a step next to nothing
+        with np.errstate(over="ignore"):  # for a tiny step
             return self._noise()
 
     def curvature(self, f0: float, values: NDArray[Any]) -> Array | None:
@@ -58,7 +58,7 @@ class Plan:
         Returns
         -------
         ndarray of float64, shape (n,), or None
-            Zero where there is no probe, or too few; None if these values do not tell it.
+            Zero where there is no probe, or too few; None if these values are not enough.
 
         Examples
         --------
@@ -81,7 +81,7 @@ class Plan:
             return self._curvature_noise()
 
     def jacobian(self, f0: NDArray[Any], values: NDArray[Any]) -> Array:
-        """Return the Jacobian, shape (m, n), of m functions that have these probes in common.
+        """Return the Jacobian, shape (m, n), of m functions that share these probes.
 
         Parameters
         ----------
@@ -107,10 +107,10 @@ class Plan:
     def retry(
         self, f0: float, values: NDArray[Any], failed: NDArray[np.bool_] | None = None
     ) -> "Plan | None":
-        """Return how the gradient is had although some probes failed, or None if it is not.
+        """Return a plan for the gradient although some probes failed, or None if there is none.
 
-        A one-sided difference is probed on the other side. Of a central one the side that is
-        known is enough: it costs no further probe, and errs by more than the whole would have.
+        A one-sided difference is probed on the other side. For a central one the known side is
+        enough: it costs no further probe, but is less accurate.
 
         Parameters
         ----------
@@ -124,10 +124,10 @@ class Plan:
         Returns
         -------
         Plan or None
-            Its ``points`` are the further probes, which may be none, its ``fold`` takes their
-            values and returns the whole gradient; it has no retry of its own. None where a
-            variable is left without any probe: no other side inside the bounds, both sides
-            failed, or the scheme is the complex step.
+            Its ``points`` are the further probes, if any; its ``fold`` returns the whole gradient
+            from their values; it has no retry itself. None if a variable is left without a probe:
+            there is no other side inside the bounds, both sides failed, or the scheme is the
+            complex step.
 
         Examples
         --------
@@ -147,5 +147,5 @@ class Plan:
         return self._retry(f0, values, failed)
 
 
-#: A plan that takes rows of values, of several functions; see :meth:`Plan.jacobian`.
+#: A plan that accepts rows of values from several functions; see :meth:`Plan.jacobian`.
 RowsPlan = functools.partial(Plan, _takes_rows=True)

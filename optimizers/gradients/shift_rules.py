@@ -1,9 +1,9 @@
 """Shift rules: derivatives of a sum of sinusoids of known frequencies, from values along a line.
 
 Pure functions of numbers. With R frequencies there are 2 R + 1 unknown coefficients, so that the
-value at the point and those at 2 R offsets tell the function and all its derivatives. Weights are
-for ``f(x + offset) - f(x)``, and for offsets in units of the longest, so that the least intervals
-neither overflow nor vanish.
+value at the point and those at 2 R offsets determine the function and all its derivatives. Weights
+are for ``f(x + offset) - f(x)``, and for offsets in units of the longest, so that the smallest
+intervals neither overflow nor vanish.
 
 References
 ----------
@@ -23,23 +23,23 @@ from optimizers.gradients.source import EPS
 
 Frequencies: TypeAlias = tuple[float, ...]
 
-#: Frequencies are multiples of one number if none differs from that by more than this part.
+#: Frequencies are multiples of one number if none differs from that by more than this fraction.
 _EQUAL = 1e-12
-#: Offsets that rounding changes by more than this part of 1 / frequency get weights of their own.
+#: Offsets that rounding changes by more than this fraction of 1 / frequency get separate weights.
 _ROUNDED = 1e-10
 #: Lengths that are tried for offsets without a closed form.
 _LENGTHS = 48
-#: Parts of the room that are tried near bounds.
+#: Fractions of the room that are tried near bounds.
 _PARTS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
-#: Beyond this, a system of equations tells nothing any more.
+#: Beyond this condition number, a system of equations is useless.
 _SINGULAR = 1e13
 
 
 @dataclass(frozen=True)
 class Rule:
-    """Offsets where values are wanted, and the weights that make them two derivatives.
+    """Offsets at which to evaluate, and the weights that give two derivatives.
 
-    Offsets on two sides come in turn.
+    Offsets alternate between both sides.
     """
 
     offsets: Array
@@ -75,7 +75,7 @@ def usual_rule(frequencies: Frequencies, shift: float) -> Rule:
 
 
 def spacing_of(frequencies: Frequencies) -> float | None:
-    """Return the number whose first multiples the frequencies are; None if there is none."""
+    """Return the number whose first multiples are the frequencies, or None."""
     first = frequencies[-1] / len(frequencies)
     multiples = first * np.arange(1, len(frequencies) + 1)
     return first if np.allclose(frequencies, multiples, rtol=_EQUAL, atol=0.0) else None
@@ -84,7 +84,7 @@ def spacing_of(frequencies: Frequencies) -> float | None:
 def rule_inside(
     frequencies: Frequencies, shift: float, x: float, lower: float, upper: float
 ) -> Rule:
-    """Return a rule whose offsets stay between the bounds, after rounding too; maybe with none."""
+    """Return a rule whose offsets stay between the bounds after rounding; it may have none."""
     rule = usual_rule(frequencies, shift)
     wanted = _moved_by_periods(rule.offsets, frequencies, lower - x, upper - x)
     if wanted is not None:
@@ -103,7 +103,7 @@ def rule_inside(
 def rule_at(offsets: Array, frequencies: Frequencies) -> Rule:
     """Return the rule for given offsets, none of them zero and no two the same.
 
-    Where the equations are not to be solved, polynomials take the place of the sinusoids.
+    If the equations cannot be solved, polynomials replace the sinusoids.
     """
     if not len(offsets):
         return Rule(offsets, offsets, offsets, 1.0)
@@ -119,7 +119,7 @@ def rule_at(offsets: Array, frequencies: Frequencies) -> Rule:
 
 
 def _sinusoids(places: Array, phases: Array) -> tuple[Array | None, float]:
-    """Return weights, shape (m, 2), and how much worse than the numbers they may be."""
+    """Return weights, shape (m, 2), and their loss of accuracy."""
     along = np.outer(phases, places)
     # 1 - cos, without its cancellation.
     rows = np.concatenate([np.sin(along), 2 * np.sin(along / 2) ** 2])
@@ -136,7 +136,7 @@ def _sinusoids(places: Array, phases: Array) -> tuple[Array | None, float]:
 
 
 def _polynomials(places: Array) -> Array:
-    """Return the weights that are right for polynomials, shape (m, 2)."""
+    """Return the weights that are exact for polynomials, shape (m, 2)."""
     powers = np.vander(places, len(places) + 1, increasing=True)[:, 1:].T
     wanted = np.zeros((len(places), 2))
     wanted[0, 0] = 1.0
@@ -146,7 +146,7 @@ def _polynomials(places: Array) -> Array:
 
 
 def _symmetric(sizes: Array, frequencies: Frequencies, slope: Array | None = None) -> Rule:
-    """Return the rule for offsets on both sides, of which one half of the system is enough."""
+    """Return the rule for symmetric offsets, by half of the system."""
     phases = np.outer(frequencies, sizes)
     w = np.array(frequencies)
     try:
@@ -164,7 +164,7 @@ def _symmetric(sizes: Array, frequencies: Frequencies, slope: Array | None = Non
 def _moved_by_periods(
     offsets: Array, frequencies: Frequencies, low: float, high: float
 ) -> Array | None:
-    """Return the offsets between two ends, each moved by whole periods if need be; None if not."""
+    """Return the offsets between two ends, each moved by whole periods if needed, or None."""
     is_inside = (offsets >= low) & (offsets <= high)
     if is_inside.all():
         return offsets
@@ -180,20 +180,20 @@ def _moved_by_periods(
 
 
 def _candidates(low: float, high: float, count: int) -> list[Array]:
-    """Return sets of so many offsets between two ends: evenly spaced, and dense at the ends."""
+    """Return sets of ``count`` offsets between two ends: evenly spaced, and dense at the ends."""
     steps = np.arange(count + 1)
     shapes = steps / count, (1 - np.cos(np.pi * steps / count)) / 2
     found = []
     for shape in shapes:
         for part in _PARTS:
             nodes = part * (low + (high - low) * shape)
-            nearest = int(np.abs(nodes).argmin())  # whose place the point itself takes
+            nearest = int(np.abs(nodes).argmin())  # replaced by the point itself
             found.append(np.delete(nodes, nearest))
     return found
 
 
 def _rounded(offsets: Array, x: float, lower: float, upper: float) -> Array:
-    """Return offsets to distinct numbers between the bounds, as near as there are; maybe fewer."""
+    """Return offsets to the nearest distinct numbers between the bounds; there may be fewer."""
     points: list[float] = []
     for point in np.clip(x + offsets, lower, upper).tolist():
         free = _nearest_free(point, (x, *points), lower, upper)

@@ -1,7 +1,7 @@
-"""Gradient sources: how a gradient that is not given is had from values of the objective.
+"""Gradient sources: how a gradient is computed from values of the objective.
 
 A source expands a point into probes, which travel in one wave with the point itself, and folds
-their values back. It calls nothing and keeps nothing of a run.
+their values back. It calls no function and has no state of a run.
 """
 
 from abc import ABC, abstractmethod
@@ -17,19 +17,19 @@ from optimizers.gradients.plan import Plan
 #: The machine's precision.
 EPS = float(np.finfo(np.float64).eps)
 
-#: Returns the run's random numbers, which are made when they are first asked for.
+#: Returns the run's random number generator, which is made on first use.
 Rng: TypeAlias = Callable[[], np.random.Generator]
 
 
 class GradientSource(ABC):
-    """How a gradient is had from values: what ``jac=`` takes besides functions and names.
+    """How a gradient is computed from values; a possible value of ``jac=``.
 
-    A subclass of your own works with every optimizer that takes a gradient. Make it a frozen
-    dataclass with ``eq=False``: a journal then tells by its fields whether a run is the same.
+    Your own subclass works with every optimizer that uses a gradient. Make it a frozen dataclass
+    with ``eq=False``: a journal then compares its fields to decide whether a run is the same.
 
     See Also
     --------
-    Differences, ParameterShift, SPSAGradient : The sources that there are.
+    Differences, ParameterShift, SPSAGradient : The sources of this package.
 
     Examples
     --------
@@ -55,9 +55,9 @@ class GradientSource(ABC):
     array([0., 0.])
     """
 
-    #: Whether a point may get another gradient each time; the random numbers are the run's.
+    #: Whether the gradient at a point is random; random numbers come from the run.
     is_random: ClassVar[bool] = False
-    #: Whether variables are angles to it, which it moves by parts of a turn: they are not scaled.
+    #: Whether it treats variables as angles: they are not scaled.
     takes_angles: ClassVar[bool] = False
     #: Whether :meth:`plan` depends on the precision of the values.
     heeds_precision: ClassVar[bool] = True
@@ -71,7 +71,7 @@ class GradientSource(ABC):
         precision: float = EPS,
         rng: Rng | None = None,
     ) -> Plan:
-        """Return the probes for the gradient at ``x`` and the way to fold their values.
+        """Return the probes for the gradient at ``x`` and how to fold their values.
 
         Parameters
         ----------
@@ -82,7 +82,7 @@ class GradientSource(ABC):
         precision : float, optional
             The relative precision of the objective's values.
         rng : callable, optional
-            ``rng()`` returns the run's numpy Generator; a source that draws nothing leaves it.
+            ``rng()`` returns the run's numpy Generator; a source without random numbers ignores it.
 
         Returns
         -------
@@ -97,17 +97,17 @@ class GradientSource(ABC):
 
     @abstractmethod
     def relative_error(self, precision: float = EPS) -> float:
-        """Return about by how much the gradient errs, for a function whose derivatives are near 1.
+        """Return the approximate error of the gradient, for a function with derivatives near 1.
 
         Parameters
         ----------
         precision : float, optional
-            The precision of the objective's values: of the machine, or their noise.
+            The precision of the objective's values: the machine's, or their noise.
 
         Returns
         -------
         float
-            The error: of truncation, rounding and chance, whichever is the largest.
+            The largest of the errors from truncation, rounding and randomness.
         """
 
     def check(self, n: int) -> None:  # noqa: B027  # most sources suit any number
@@ -129,7 +129,7 @@ class GradientSource(ABC):
     __hash__ = None  # type: ignore[assignment]  # its numbers may be in arrays
 
 
-#: How a gradient is had: a callable, a source or a scheme's name, True, or None: the default.
+#: A gradient: a callable, a source, the name of a scheme, True, or None for the default.
 Jacobian: TypeAlias = (
     Callable[..., Any] | GradientSource | Literal["2-point", "3-point", "cs"] | bool | None
 )

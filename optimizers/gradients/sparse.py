@@ -1,4 +1,4 @@
-"""Differences of residuals whose Jacobian is sparse: columns without a common row share a probe."""
+"""Differences of residuals with a sparse Jacobian: columns without a common row share a probe."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,11 +21,11 @@ _Slopes: TypeAlias = Callable[[Array, NDArray[Any], NDArray[np.intp]], Array]
 
 
 def sparse_source(source: GradientSource, structure: Any) -> "SparseDifferences":
-    """Return a difference scheme for a Jacobian that may be other than zero at a few places."""
+    """Return a difference scheme for a Jacobian with few nonzero entries."""
     if not isinstance(source, Differences) or source.richardson:
         raise CapabilityError(
-            f"jac_sparsity was given with jac={source!r}: it goes together with '2-point', "
-            "'3-point', 'cs' and Differences of these."
+            f"jac_sparsity was given with jac={source!r}: it only works with '2-point', '3-point', "
+            "'cs' and Differences of these."
         )
     dense = structure if issparse(structure) else as_numbers(structure)
     if dense.ndim != 2:
@@ -38,7 +38,7 @@ def sparse_source(source: GradientSource, structure: Any) -> "SparseDifferences"
 
 
 def _grouped(cells: Any) -> NDArray[np.intp]:
-    """Return for each column the number of its group, in which no two have a row in common."""
+    """Return the group of each column; columns in a group have no common row."""
     groups = np.full(cells.shape[1], -1, dtype=np.intp)
     rest, number = list(range(cells.shape[1])), 0
     while rest:
@@ -105,13 +105,13 @@ class SparseDifferences(GradientSource):
         return self._plan(np.concatenate(points), d2, slopes)
 
     def _moves(self, steps: Array) -> Array:
-        """Return for each group how it moves all variables."""
+        """Return the move of all variables for each group."""
         moves = np.zeros((self.groups.max(initial=-1) + 1, steps.size))
         moves[self.groups, np.arange(steps.size)] = steps
         return moves
 
     def _plan(self, points: NDArray[Any], steps: Array, slopes: _Slopes) -> Plan:
-        """Return a plan, given the slopes in columns ``at``, from the values that tell each."""
+        """Return a plan, given the slopes in columns ``at`` from the values of their probes."""
         cells, count = self.cells.tocoo(), self.groups.max(initial=-1) + 1
         is_free = steps[cells.col] != 0
         rows, at = cells.row[is_free], cells.col[is_free]

@@ -17,19 +17,19 @@ from optimizers.gradients.stencils import clipped
 
 @dataclass(frozen=True, eq=False)
 class SPSAGradient(GradientSource):
-    """The gradient by simultaneous perturbation; what ``jac=`` takes where probes are dear.
+    """The gradient by simultaneous perturbation, for ``jac=`` where probes are expensive.
 
     All variables are moved at the same time, each by the step in a random direction, once forward
     and once back [1]_. The mean over many such pairs is the gradient, up to the error of central
-    differences; a single pair points in about the right direction, at the cost of two evaluations
-    for any number of variables.
+    differences; a single pair gives a rough direction, at the cost of two evaluations for any
+    number of variables.
 
     Parameters
     ----------
     samples : int, default 1
-        How many pairs of probes the gradient is the mean of.
+        The number of pairs of probes that are averaged.
     step : float or array_like of shape (n,), default 0.01
-        How far each variable is moved, all by the same or each by its own.
+        The step of each variable, the same for all or one for each.
 
     Raises
     ------
@@ -39,9 +39,9 @@ class SPSAGradient(GradientSource):
     Notes
     -----
     Directions are drawn from the run's own generator: the same ``seed`` gives the same run, on
-    serial and parallel evaluators alike. What the noise of values adds to the gradient, tells
-    :attr:`~optimizers.flow.Plan.noise`; the choice of directions itself scatters
-    each component by about the norm of the others, divided by the root of ``samples``.
+    serial and parallel evaluators alike. The noise of the values in the gradient is
+    :attr:`~optimizers.flow.Plan.noise`; the random directions themselves scatter each component by
+    about the norm of the others, divided by the square root of ``samples``.
 
     References
     ----------
@@ -86,13 +86,14 @@ class SPSAGradient(GradientSource):
                 f"expected one number or ({n},)."
             )
         what = f"The gradient of {n} variables by {self.samples} samples"
-        check_memory(what, 4 * self.samples * n, "take fewer samples")
+        check_memory(what, 4 * self.samples * n, "use fewer samples")
 
     @override
     def relative_error(self, precision: float = EPS) -> float:
         """Return the error of the random directions; see :meth:`GradientSource.relative_error`.
 
-        It is one divided by the root of ``samples``, or what noise makes if that is more.
+        It is one divided by the square root of ``samples``, or the error from noise if that is
+        larger.
         """
         noise = precision / float(np.min(self.step, initial=np.inf))
         return float(max(1.0, noise) / self.samples**0.5)
@@ -106,16 +107,16 @@ class SPSAGradient(GradientSource):
         precision: float = EPS,
         rng: Rng | None = None,
     ) -> Plan:
-        """Return ``2 * samples`` probes, pair by pair: forward, back; none if nothing is free.
+        """Return ``2 * samples`` probes, pair by pair: forward, back; none if no variable is free.
 
-        See :meth:`GradientSource.plan`; ``precision`` is without effect. A probe that would leave
-        the bounds is moved to them, and the distance that is left divides the difference. Without
+        See :meth:`GradientSource.plan`; ``precision`` has no effect. A probe that would leave the
+        bounds is moved to them, and the difference is divided by the remaining distance. Without
         ``rng``, a new generator draws the directions.
         """
         self.check(x.size)
         generator = np.random.default_rng() if rng is None else rng()
         signs = 2.0 * generator.integers(0, 2, size=(self.samples, x.size)) - 1.0
-        # Of a step that is lost in rounding nothing would be left to divide by.
+        # A step lost in rounding would cause a division by zero.
         moves = signs * np.maximum(self.step, np.spacing(np.abs(x)))
         ahead, back = clipped(x + moves, lower, upper), clipped(x - moves, lower, upper)
         spans = ahead - back
@@ -142,7 +143,7 @@ def _plan(x: Array, points: Array, spans: Array) -> Plan:
         return deviation
 
     def retry(f0: float, values: NDArray[Any], failed: NDArray[np.bool_]) -> Plan | None:
-        # The pairs that are whole are enough, if there is one.
+        # Complete pairs are enough, if there is one.
         good: NDArray[np.bool_] = np.logical_not(failed[::2] | failed[1::2])
         if not good.any():
             return None

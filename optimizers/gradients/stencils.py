@@ -1,8 +1,8 @@
-"""Stencils: which points tell a derivative, and how their values are put together.
+"""Stencils: the points for a derivative, and how to combine their values.
 
 Pure functions of arrays. A step that would leave the bounds changes its side, or shrinks when
-neither side has room; a probe is never the point itself. What folds values takes rows of them too:
-of shape (..., k) those at probes, of shape (..., 1) those at the point.
+neither side has room; a probe is never the point itself. Functions that fold values also accept
+rows of them: shape (..., k) at probes, and (..., 1) at the point.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ _Columns = NDArray[np.intp]
 
 
 def complex_step(x: Array, h: Array) -> Plan:
-    """Return the plan of complex steps, zero for no probe: no difference, so no cancellation."""
+    """Return the plan of complex steps, which have no cancellation; a zero step means no probe."""
     moved = np.flatnonzero(h)
     points = x + 1j * np.diag(h)[moved]
 
@@ -31,7 +31,7 @@ def complex_step(x: Array, h: Array) -> Plan:
 
 
 def one_sided(x: Array, h: Array, lower: Array | None, upper: Array | None) -> Plan:
-    """Return the plan of one-sided differences; a step's sign is its side, and zero is no probe."""
+    """Return the plan of one-sided differences; a step's sign is its side, zero means no probe."""
     below, above = room(x, lower, upper)
     if lower is not None or upper is not None:
         h = inside(h, below, above)
@@ -63,7 +63,7 @@ def one_sided(x: Array, h: Array, lower: Array | None, upper: Array | None) -> P
 
 @dataclass(frozen=True)
 class Pairs:
-    """Two probes a variable, on both sides or at two distances on one.
+    """Two probes per variable, on both sides or at two distances on one.
 
     ``points`` has the first probes, then the second.
     """

@@ -171,7 +171,9 @@ def test_its_gradient_takes_further_arguments_and_is_by_the_variables(data, argn
 def test_a_gradient_by_something_else_says_which_argnums_are_meant():
     energy = encoded()
     gradient = qml.grad(lambda data, x: energy(x, data), argnums=[0])
-    with pytest.raises(InvalidValueError, match="none by the variables: name them by argnums=1"):
+    with pytest.raises(
+        InvalidValueError, match="none with respect to the variables: pass argnums=1"
+    ):
         LBFGSB().minimize(
             lambda x: energy(x, 0.4), [0.3, 0.2], functools.partial(gradient, pnp.array(0.4))
         )
