@@ -1,4 +1,4 @@
-"""Multistart: minima from many starts, as many runs at a time as keep the batches full."""
+"""Multistart: minima from many starts, with enough simultaneous runs to keep the batches full."""
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 #: How many starts are drawn at a time: a power of 2, as Sobol's points are balanced then.
 _DRAWN = 64
-#: How many runs may fail, if all do, before that is taken for a bug.
+#: How many runs may fail, if all do, before a bug is assumed.
 _FAILURES = 8
 _SAMPLERS = {"sobol": "Sobol", "halton": "Halton", "lhs": "LatinHypercube"}
 
@@ -45,7 +45,7 @@ class Minimum:
     fun : float
         The objective there.
     runs : list of int
-        Which runs, by their numbers.
+        The numbers of the runs.
     """
 
     x: Any
@@ -63,7 +63,7 @@ class Minimum:
 class Minima:
     """The distinct minima among the ends of runs; maxima, where the sign is -1.
 
-    An end that is nearer to a minimum than the tolerance, in each variable, is the same.
+    An end that is within the tolerance of a minimum, in each variable, is the same minimum.
     """
 
     def __init__(self, tolerance: Array, sign: float = 1.0) -> None:
@@ -72,7 +72,7 @@ class Minima:
         self._ends = 0
 
     def add(self, x: Array, fun: float, run: int) -> None:
-        """Note where a run ended."""
+        """Add the end of a run."""
         self._ends += 1
         for known in self._found:
             if (np.abs(known.x - x) <= self._tolerance).all():
@@ -84,7 +84,7 @@ class Minima:
 
     @property
     def are_all(self) -> bool:
-        """Whether by the rule of :func:`multistart` no further minimum is to be expected."""
+        """Whether no further minimum is expected, by the rule of :func:`multistart`."""
         s, w = self._ends, len(self._found)
         return s > w + 2 and w * (s - 1) / (s - w - 2) < w + 0.5
 
@@ -95,7 +95,7 @@ class Minima:
 
 @dataclass(eq=False, repr=False)
 class MultistartResult(Tabled):
-    """What :func:`multistart` found.
+    """The result of :func:`multistart`.
 
     Attributes
     ----------
@@ -103,10 +103,11 @@ class MultistartResult(Tabled):
         The distinct minima in which runs ended by themselves, the lowest first; with
         ``maximize`` the maxima, the highest first.
     runs : OptimizerResults
-        The results of all runs in the order of their starts; of one that was cut short, its
-        result so far.
+        The results of all runs in the order of their starts; for interrupted runs, the result so
+        far.
     stop : StopReason
-        Why no further run was started: ``MAXFUN``, ``TIMEOUT``, ``AGREED`` or ``INTERRUPTED``.
+        The reason why no further run was started: ``MAXFUN``, ``TIMEOUT``, ``AGREED`` or
+        ``INTERRUPTED``.
     """
 
     _lines = 10
@@ -117,7 +118,7 @@ class MultistartResult(Tabled):
 
     @property
     def best(self) -> OptimizerResult | None:
-        """The result with the best value, of a run that was cut short too."""
+        """The result with the best value, which may be of an interrupted run."""
         return self.runs.best
 
     @property
@@ -159,53 +160,53 @@ def multistart(
     agreement: bool = True,
     **settings: Any,
 ) -> MultistartResult:
-    """Find the minima in a box from many starts, whose runs advance together.
+    """Find the minima in a box from many starts, with runs that advance together.
 
-    As soon as a run ends, the next start has its slot, so that the waves stay full.
+    As soon as a run ends, the next start takes its slot, so that the waves stay full.
 
     Parameters
     ----------
     fun, jac
         As in :meth:`Optimizer.minimize`.
     bounds : sequence of (low, high), array_like of shape (n, 2) or Bounds
-        The box, all of whose sides are finite; a dict of pairs by names is one too.
+        The box, with finite sides; or a dict from names to pairs.
     budget : int
-        The most points that may be evaluated, by all runs together: a hard limit.
+        The maximum number of points evaluated by all runs together: a hard limit.
     optimizer : Optimizer, optional
         The algorithm of the runs; ``LBFGSB()`` by default.
     x0 : structure, optional
-        What the variables are, such as a dict of arrays or of :class:`Param`, as in
-        :meth:`Optimizer.minimize`. Starts are drawn between the bounds of what is searched,
-        whatever its values are.
+        The structure of the variables, such as a dict of arrays or of :class:`Param`, as in
+        :meth:`Optimizer.minimize`. Starts are drawn between the bounds; its values are ignored.
     sampler : {"sobol", "halton", "lhs"} or scipy.stats.qmc.QMCEngine, default "sobol"
-        Where the starts come from. An engine is copied, and not changed.
+        The sampler of the starts. An engine is copied, and not changed.
     slots : int, default 16
-        How many runs are under way.
+        The number of simultaneous runs.
     tolerance : float, default 1e-3
-        Ends of runs that differ by no more than this part of the box's width, in each variable,
-        are the same minimum.
+        Ends of runs that differ by at most this fraction of the box's width, in each variable, are
+        the same minimum.
     agreement : bool, default True
-        Whether the search ends when the minima agree. By the Bayesian rule of Boender and Rinnooy
-        Kan [1]_: when of s runs that ended by themselves in w different minima the expected
-        number of minima, ``w * (s - 1) / (s - w - 2)``, is less than w + 0.5. Runs that are under
-        way then are cut short.
+        Whether to end the search when the minima agree, by the Bayesian rule of Boender and Rinnooy
+        Kan [1]_: if s runs ended by themselves in w different minima, when the expected number of
+        minima, ``w * (s - 1) / (s - w - 2)``, is less than w + 0.5. Unfinished runs are then
+        interrupted.
     **settings
         As in :meth:`Optimizer.minimize_many`; ``timeout`` is for the whole call, and ``seed`` for
-        the starts too. With a ``journal``, a larger ``budget`` goes on with the runs.
+        the starts too. With a ``journal``, a larger ``budget`` continues the runs.
 
     Returns
     -------
     MultistartResult
-        The minima, the runs, and why the search ended. A run that fails is one of the runs, with
-        its error, and no minimum.
+        The minima, the runs, and why the search ended. A failed run is one of the runs, with its
+        error, but not among the minima.
 
     Raises
     ------
     InvalidInputError, CapabilityError, OptionError, UnknownOptionError
         Before the first evaluation, if an argument cannot be used.
     BaseException
-        What ends all runs, such as Ctrl-C; and the error of the first run if the first eight (or
-        ``slots``, if that is fewer) fail. Its attribute ``optimizer_results`` holds the results.
+        Whatever ends all runs, such as Ctrl-C; and the error of the first run if the first eight
+        (or ``slots``, if that is fewer) fail. Its attribute ``optimizer_results`` holds the
+        results.
 
     References
     ----------
@@ -233,7 +234,7 @@ def multistart(
         optimizer = LBFGSB()
     if not isinstance(optimizer, Optimizer):
         raise InvalidInputError(
-            f"optimizer is {optimizer!r}, expected an Optimizer: an object, and not its class."
+            f"optimizer is {optimizer!r}, expected an Optimizer: an object, not a class."
         )
     optimizer._check_settings(settings)
     effective = optimizer._effective_settings(settings)
@@ -247,7 +248,7 @@ def multistart(
     parameters = problem.parameters
     if parameters is not None:
         lower, upper = _box(parameters.bounds)
-    next(_starts(sampler, lower, upper, 0))  # raises if there is no such sampler
+    next(_starts(sampler, lower, upper, 0))  # raises an error if there is no such sampler
     many = {"function": "multistart", "sampler": sampler, "slots": slots, "tolerance": tolerance}
     many["agreement"] = bool(agreement)
     evaluator = optimizer._evaluator(problem.fun, settings)
@@ -291,8 +292,8 @@ def _low(name: str, pair: Any) -> Any:
     """Return the lower one of a pair of bounds."""
     if not isinstance(pair, list | tuple | np.ndarray) or len(pair) != 2:
         raise InvalidInputError(
-            f"bounds of {name} is {pair!r:.200}, expected a pair (low, high); where variables are "
-            "no numbers, x0 says what they are."
+            f"bounds of {name} is {pair!r:.200}, expected a pair (low, high); if the variables are "
+            "not numbers, describe them by x0."
         )
     return pair[0]
 
@@ -317,22 +318,22 @@ def _box(bounds: BoundsLike) -> tuple[Array, Array]:
     lower, upper = as_bounds(pairs, count)
     if lower is None or upper is None or not np.isfinite([lower, upper]).all():
         raise InvalidInputError(
-            f"bounds is {bounds!r:.200}, expected finite ones on both sides of each variable: "
-            "starts are drawn between them."
+            f"bounds is {bounds!r:.200}, expected finite bounds on both sides of each variable, "
+            "since starts are drawn between them."
         )
     return lower, upper
 
 
 def _starts(sampler: Any, lower: Array, upper: Array, seed: Any) -> Iterator[Array]:
-    """Yield starts between bounds without an end."""
-    from scipy.stats import qmc  # which takes longer to import than all of this package
+    """Yield an infinite sequence of starts between bounds."""
+    from scipy.stats import qmc  # importing it takes longer than all of this package
 
     if isinstance(sampler, qmc.QMCEngine):
         engine = copy.deepcopy(sampler)
         if engine.d != len(lower):
             raise InvalidInputError(
-                f"sampler draws points of {engine.d} variables, expected {len(lower)}, as many "
-                "as there are bounds."
+                f"sampler draws points of {engine.d} variables, expected {len(lower)}, the number "
+                "of bounds."
             )
     elif isinstance(sampler, str) and sampler in _SAMPLERS:
         engine = getattr(qmc, _SAMPLERS[sampler])(len(lower), rng=seed)

@@ -43,7 +43,7 @@ class RaceResults(Tabled, dict[str, OptimizerResult]):
 
     @property
     def best(self) -> OptimizerResult | None:
-        """The result with the best value, of those that meet the constraints if any does."""
+        """The result with the best value; feasible ones come first."""
         return best_of(self.values())
 
     @override
@@ -69,7 +69,7 @@ def race(
     max_evals_grouped: int | None = 1,
     **settings: Any,
 ) -> RaceResults:
-    """Let optimizers minimize the same from the same start, with all they ask in one batch a round.
+    """Run several optimizers on the same problem, with all their questions in one batch per round.
 
     Parameters
     ----------
@@ -78,26 +78,26 @@ def race(
     fun, x0, bounds, constraints
         As in :meth:`Optimizer.minimize`.
     jac, hess, hessp
-        As there, for those that take them; the others run without.
+        As there, for those that support them; the others run without.
     budget : int, optional
-        The most points that each may evaluate; what its own settings say by default.
+        The maximum number of points for each; by default that of its own settings.
     max_evals_grouped : int, default 1
         How many points one call takes; see :meth:`Optimizer.set_max_evals_grouped`.
     **settings
-        As in :meth:`Optimizer.minimize`, for each. ``timeout`` is for the whole race, and a
-        ``journal`` is one for all.
+        As in :meth:`Optimizer.minimize`, for each. ``timeout`` is for the whole race, and one
+        ``journal`` is for all.
 
     Returns
     -------
     RaceResults
-        The results by name. One that failed has the attribute ``error``.
+        The results by name. That of a failed run has the attribute ``error``.
 
     Raises
     ------
     InvalidInputError, CapabilityError, OptionError, UnknownOptionError
         Before the first evaluation, if an argument cannot be used.
     BaseException
-        What ends all runs, such as Ctrl-C; and the first error if all fail. Its attribute
+        Whatever ends all runs, such as Ctrl-C; and the first error if all fail. Its attribute
         ``optimizer_results`` holds the results.
 
     Examples
@@ -112,7 +112,7 @@ def race(
     settings = dict(settings)
     if budget is not None:
         if settings.get("maxfun") is not None:
-            raise OptionError("budget and maxfun were given: they are the same, give one.")
+            raise OptionError("budget and maxfun were given, which mean the same: pass only one.")
         settings["maxfun"] = budget
     named = _named(optimizers)
     evaluating = {name: settings.pop(name) for name in _EVALUATING if name in settings}
@@ -131,7 +131,7 @@ def race(
     sign = -1.0 if settings.get("maximize") else 1.0
     if sign < 0:  # once for all, who are to have the same objective
         fun, jac, hess, hessp = negated(fun, jac, hess, hessp)
-    alone = value_alone(fun) if jac is True else fun  # for those that take no gradient
+    alone = value_alone(fun) if jac is True else fun  # for those that use no gradient
     evaluator = evaluator_by(alone, max_evals_grouped, evaluating)
     problems = []
     for name, optimizer in named.items():
@@ -139,16 +139,18 @@ def race(
         given = _given(optimizer, jac, hess, hessp)
         problem = optimizer._problem(fun, x0, bounds=bounds, constraints=constraints, **given)
         if problem.fun is not fun:
-            raise OptionError(f"{name} was made with args: in a race, all have the same objective.")
+            raise OptionError(
+                f"{name} was made with args, but a race has one objective for all: remove args."
+            )
         problems.append(replace(problem, parameters=parameters, sign=sign))
-    # The journal is to know the derivatives, if any of them takes them.
+    # The journal records the derivatives, if any of them uses these.
     first, most = next(iter(named.values())), max(problems, key=_derivatives)
     many = {"function": "race", "optimizers": {k: described(o) for k, o in named.items()}}
     journaled = together(first, most, evaluator, settings, settings, many)
     with showing(parameters), journaled as shared:
         members = []
         for number, (optimizer, problem) in enumerate(zip(named.values(), problems, strict=True)):
-            own = {**settings, "journal": None}  # there is one for all
+            own = {**settings, "journal": None}  # there is one for all runs
             if optimizer._effective_settings(settings).get("seed") is None:
                 own["seed"] = shared.seed
             share = MemberEvaluator(shared.evaluator, number)
@@ -183,26 +185,25 @@ def _named(optimizers: Any) -> dict[str, Optimizer]:
 
 
 def _derivatives(problem: Any) -> int:
-    """Return how many derivatives an optimizer takes."""
+    """Return how many derivatives an optimizer uses."""
     return sum(map(callable, (problem.derivatives.jac, problem.hess, problem.hessp)))
 
 
 def _check(name: str, optimizer: Any) -> None:
     if not isinstance(optimizer, Optimizer):
         raise InvalidInputError(
-            f"optimizer {name!r} is {optimizer!r}, expected an Optimizer: an object, and not its "
-            "class."
+            f"optimizer {name!r} is {optimizer!r}, expected an Optimizer: an object, not a class."
         )
     own = optimizer.settings
     for setting in (*_EVALUATING, "journal", "progress", "scale", "maximize"):
         if np.any(own.get(setting)):
-            raise OptionError(f"{name} was made with {setting}: give it to race, for all.")
+            raise OptionError(f"{name} was made with {setting}: pass it to race, for all.")
     if own.get("max_evals_grouped") not in (None, 1):
-        raise OptionError(f"{name} was made with max_evals_grouped: give it to race, for all.")
+        raise OptionError(f"{name} was made with max_evals_grouped: pass it to race, for all.")
 
 
 def _given(optimizer: Optimizer, jac: Any, hess: Any, hessp: Any) -> dict[str, Any]:
-    """Return what an optimizer takes of jac, hess and hessp; None for the others."""
+    """Return those of jac, hess and hessp that an optimizer supports; None for the others."""
     levels = optimizer.get_support_level()
     if levels["gradient"] < SupportLevel.supported:
         jac = None
