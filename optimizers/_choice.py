@@ -1,4 +1,4 @@
-"""The choice of a method where none is named: by what is given of a problem, and of its run."""
+"""The choice of a method where none is given: by the problem and the settings of its run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,26 +17,26 @@ from optimizers.problem.structure import Structure
 #: The name of a method, and why it was chosen.
 Choice: TypeAlias = tuple[str, str]
 
-#: From how many variables on matrices of n by n numbers are too large.
+#: The number of variables beyond which matrices of n by n numbers are too large.
 _LARGE = 1000
 # Measured on the 35 problems of Moré, Garbow and Hillstrom and the 53 of Moré and Wild, without a
 # gradient and bounds: how many are solved to 1e-3 of the way, or to 1e-1 on the latter.
-#: Up to so many evaluations for each of n + 1, COBYQA solves the most (42 and 49; L-BFGS-B 41 and
-#: 44, BFGS 24 and 35), and up to so many variables it takes little time of its own.
+#: Up to this many evaluations for each of n + 1, COBYQA solves the most (42 and 49; L-BFGS-B 41 and
+#: 44, BFGS 24 and 35), and up to this many variables it needs little time itself.
 _FEW, _SMALL = 10, 20
-#: Up to so many L-BFGS-B does (65 and 52; BFGS 49 and 46); beyond, they are alike.
+#: Up to this many, L-BFGS-B does (65 and 52; BFGS 49 and 46); beyond, they are similar.
 _SOME = 20
 
 
 @dataclass(frozen=True)
 class Given:
-    """What is given of a problem and of its run."""
+    """What determines the choice: the problem and the settings of its run."""
 
     n: int
     is_bounded: bool
     is_constrained: bool
     has_residuals: bool
-    #: Whether anything says how the gradient is had, and whether that moves variables as angles.
+    #: Whether a gradient or its source is given, and whether that treats variables as angles.
     has_gradient: bool
     has_angles: bool
     noise: Any
@@ -77,7 +77,7 @@ class Given:
 
     @property
     def scipys(self) -> Choice:
-        """What SciPy chooses."""
+        """Return SciPy's choice."""
         if self.is_constrained:
             return "SLSQP", "there are constraints"
         if self.is_bounded:
@@ -86,7 +86,7 @@ class Given:
 
     @property
     def best(self) -> Choice:
-        """What is to be chosen, whatever options there are."""
+        """Return the best choice, whatever the options are."""
         if self.has_residuals and self.is_constrained:
             return "trust-constr", "there are constraints, and the objective returns residuals"
         if self.has_residuals:
@@ -100,10 +100,10 @@ class Given:
         if self.is_bounded:
             return self.scipys
         if self.n > _LARGE:
-            words = f"there are more than {_LARGE} variables, and it keeps no matrix of them"
+            words = f"there are more than {_LARGE} variables, and it stores no n by n matrix"
             return "L-BFGS-B", words
         if self.is_parallel:
-            return "L-BFGS-B", "points are evaluated together, and it takes the fewest waves"
+            return "L-BFGS-B", "points are evaluated together, and it needs the fewest waves"
         each = np.inf if self.has_gradient or self.maxfun is None else self.maxfun / (self.n + 1)
         if each <= _FEW and self.n <= _SMALL:
             return "COBYQA", f"there is no gradient, and maxfun is at most {_FEW} (n + 1)"

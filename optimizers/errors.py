@@ -143,7 +143,7 @@ def words_of(error: BaseException) -> str:
         return type(error).__name__
 
 
-#: What is given elsewhere, and is an option of few algorithms or none.
+#: Names that are given elsewhere, and are options of few algorithms or none.
 _ELSEWHERE = {
     **dict.fromkeys(
         ("loss", "f_scale"), "It applies to residuals: mark the objective, residuals(fun, {}=...)."
@@ -159,7 +159,7 @@ _ELSEWHERE = {
     "args": "minimize(fun, x0, args) takes them. As method= of scipy.optimize.minimize, give an "
     "object, not a class.",
 }
-#: What other libraries call a setting.
+#: The names of settings in other libraries.
 _ALSO_CALLED = {
     **dict.fromkeys(("rng", "random_state", "random_seed"), "seed"),
     **dict.fromkeys(("n_jobs", "n_cores", "n_workers", "processes"), "workers"),

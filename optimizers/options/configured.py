@@ -1,4 +1,4 @@
-"""How an optimizer is configured: its options and settings, to look at, change and compare."""
+"""The configuration of an optimizer: options and settings to inspect, change and compare."""
 
 import copy
 from collections.abc import Callable, Collection, Mapping
@@ -21,33 +21,33 @@ from optimizers.options.settings import (
 )
 from optimizers.options.table import TOLERANCE, Option, Sections, complete, constructor_defaults
 
-#: What each constructor raises.
+#: The errors of each constructor.
 _RAISES = """Raises
 ------
 OptionError, UnknownOptionError
-    If an option has a value that cannot be used, or is not known: the message names the nearest.
+    If an option is not known (the message names the nearest one), or its value cannot be used.
 """
 
 
 class Configured:
     """The configuration of one algorithm."""
 
-    #: The algorithm's options, each with its default, check and meaning. What a class declares
-    #: are the parameters in its docstring too, besides those that its docstring tells itself.
+    #: The algorithm's options, each with its default, check and meaning. They are added to the
+    #: parameters in the docstring of the class.
     _declared: tuple[Option, ...] = ()
-    #: What the constructor takes besides options and the settings of a run.
+    #: Further parameters of the constructor, besides options and the settings of a run.
     _arguments: tuple[Option, ...] = (GROUPED, JAC)
-    #: What callbacks of Qiskit's class, or SciPy's method, of the same name get, as entries of the
-    #: intermediate result; "state" is all of it.
+    #: The arguments of callbacks in Qiskit's class, or SciPy's method, of the same name, as entries
+    #: of the intermediate result; "state" is the whole.
     _callback_form: tuple[str, ...] = ()
-    #: The options that ``tol`` stands for; where there are none, it is the least fall of the best
-    #: value that is progress; see the setting ``patience``.
+    #: The options that ``tol`` sets; if there are none, it is the smallest decrease of the best
+    #: value that counts as progress; see the setting ``patience``.
     _tolerances: tuple[str, ...] = ()
     _least_fall: float | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        # Another constructor than that of the class that declares the options may not take them.
+        # A constructor other than that of the declaring class may not accept the options.
         if cls._declared and ("_declared" in vars(cls) or "__init__" not in vars(cls)):
             complete(cls, sections_of(cls), _RAISES)
 
@@ -70,9 +70,9 @@ class Configured:
 
     @classmethod
     def _gathered(cls, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the options among a constructor's arguments: those in ``options`` beat a default.
+        """Return the options among a constructor's arguments; ``options`` replace its defaults.
 
-        Its ``locals()`` are the arguments. Given twice, an option has to have one value.
+        The arguments are its ``locals()``. An option that is given twice must have the same value.
         """
         options = as_options(cls.__name__, arguments.get("options"))
         defaults = {option.name: option.default for option in cls._declared}
@@ -86,7 +86,7 @@ class Configured:
         return options
 
     def _within(self, own: str, maxfun: int | None) -> int | None:
-        """Return the most points, given those of a run; a default of its own option yields."""
+        """Return the maximum number of points; that of a run replaces the default of an option."""
         defaults = {option.name: option.default for option in self._declared}
         given = {name: self._options[name] for name in (own, "maxiter")}
         given = {name: value for name, value in given.items() if value != defaults[name]}
@@ -100,7 +100,7 @@ class Configured:
         Returns
         -------
         dict
-            A copy; changing it changes nothing.
+            A copy; changing it has no effect.
         """
         settings: dict[str, Any] = {"max_evals_grouped": self._max_evals_grouped}
         settings.update(own(self._options))
@@ -109,7 +109,7 @@ class Configured:
 
     @property
     def setting(self) -> str:
-        """The configuration as text: the class, then one ``-- name: value`` a line."""
+        """The configuration as text: the class, then one ``-- name: value`` per line."""
         lines = [f"-- {name}: {value}" for name, value in sorted(self.settings.items())]
         return "\n".join([f"Optimizer: {type(self).__name__}", *lines, ""])
 
@@ -124,13 +124,13 @@ class Configured:
         Raises
         ------
         UnknownOptionError
-            If the algorithm has no option of that name; then nothing is set.
+            If the algorithm has no option of that name; then none is set.
         """
         self._check_known(kwargs)
         self._options.update(own(self._checked(kwargs)))
 
     def _check_known(self, options: Mapping[str, Any]) -> None:
-        """Raise an error that names the nearest option if the algorithm has none of a name."""
+        """Raise an error that names the nearest option if one is not known."""
         known = self._known_options()
         for name in options:
             if name not in known:
@@ -139,7 +139,7 @@ class Configured:
                 )
 
     def _checked(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Return options as the algorithm gets them, or raise an OptionError if one is unusable."""
+        """Return the converted options, or raise an OptionError if a value cannot be used."""
         declared = {option.name: option for option in self._declared}
         return {
             name: declared[name].checked(value) if name in declared else value
@@ -153,7 +153,7 @@ class Configured:
                 option.check_size(self._options.get(option.name), n)
 
     def _is_option(self, name: str) -> bool:
-        """Return whether a name is that of an option of the algorithm, and of no setting."""
+        """Return whether a name is an option of the algorithm, not a setting."""
         return name in self._known_options() and name not in RUN_SETTINGS
 
     def _changed(self, options: dict[str, Any]) -> Self:
@@ -164,7 +164,7 @@ class Configured:
         return changed
 
     def _with_tolerance(self, tol: Any, others: Collection[str]) -> Self:
-        """Return a copy that ends by a tolerance, where no option of the same sense is given."""
+        """Return a copy with a tolerance, unless an option of the same meaning is given."""
         TOLERANCE("tol", tol)
         defaults = {option.name: option.default for option in self._declared}
         free = [name for name in self._tolerances if same(self._options[name], defaults[name])]
@@ -177,7 +177,7 @@ class Configured:
         return tuple(dict.fromkeys((*(option.name for option in self._declared), *self._options)))
 
     def print_options(self) -> None:
-        """Print the algorithm's options to standard output, sorted, one ``name = value`` a line."""
+        """Print the algorithm's options to standard output, one ``name = value`` per line."""
         for name, value in sorted({**self._options, **self._run_settings}.items()):
             print(f"{name} = {value}")
 
@@ -227,7 +227,7 @@ class Configured:
 
 
 def sections_of(cls: type) -> Sections:
-    """Return what a class' constructor takes: by its names, and behind its ``**settings``."""
+    """Return the parameters of a class' constructor: named ones, and those in ``**settings``."""
     assert issubclass(cls, Configured)
     declared = {option.name: option for option in (*cls._arguments, *SETTINGS)}
     if cls._callback_form:
@@ -242,7 +242,7 @@ def sections_of(cls: type) -> Sections:
 
 
 def as_options(name: str, given: Any) -> dict[str, Any]:
-    """Return a dict of the options given to an optimizer of that name; None stands for none."""
+    """Return a dict of the options given to an optimizer of that name; None means no options."""
     if not (given is None or isinstance(given, Mapping)) or not all(
         isinstance(option, str) for option in given or ()
     ):
@@ -254,12 +254,12 @@ def check_agreement(name: str, option: str, first: Any, second: Any) -> None:
     """Raise an OptionError if an optimizer was given an option twice with different values."""
     if not same(first, second):
         raise OptionError(
-            f"{name} was given {option} twice, as {first!r} and as {second!r}: give it once."
+            f"{name} was given {option} twice, as {first!r} and as {second!r}: pass it once."
         )
 
 
 def own(options: dict[str, Any]) -> dict[str, Any]:
-    """Return options whose lists, dicts and arrays are copies; functions are themselves."""
+    """Return options with copies of lists, dicts and arrays; functions are not copied."""
     return {
         name: copy.deepcopy(value) if isinstance(value, list | dict | np.ndarray) else value
         for name, value in options.items()
@@ -267,7 +267,7 @@ def own(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def same(left: Any, right: Any) -> bool:
-    """Compare settings, arrays among them included; a list equals an array of its values."""
+    """Compare settings, which may contain arrays; a list equals an array of its values."""
     if isinstance(left, dict) and isinstance(right, dict):
         return left.keys() == right.keys() and all(same(left[k], right[k]) for k in left)
     try:

@@ -16,24 +16,24 @@ from optimizers._arrays import as_numbers
 from optimizers.errors import OptionError
 
 _REAL = (int, float, np.integer, np.floating)
-# What a whole number may be at the most: compiled code counts in 64 bits.
+# The largest whole number: compiled code counts in 64 bits.
 _MOST = 2**63 - 1
-# What waits for locks may be told at the most, in seconds: some 300 years.
+# The longest timeout in seconds that waiting for locks accepts: about 300 years.
 _LONGEST = threading.TIMEOUT_MAX
 
 
 @dataclass(frozen=True, eq=False)
 class Check:
-    """What values an option may have.
+    """The values that an option may have.
 
     Parameters
     ----------
     kind : str
-        Their type, as docstrings tell it.
+        Their type, for docstrings.
     test : callable
         ``test(name, value)`` raises an :class:`OptionError` for any other value.
     convert : callable, optional
-        ``convert(value)`` makes of a value what the algorithm gets.
+        ``convert(value)`` returns the value in the form for the algorithm.
     shapes : callable, optional
         ``shapes(n)`` returns the shapes that an array may have for n variables.
     """
@@ -49,7 +49,7 @@ class Check:
 
     @property
     def or_none(self) -> "Check":
-        """The same check, for an option whose None stands for another default."""
+        """The same check, which also accepts None."""
         return Check(
             self.kind,
             lambda name, value: None if value is None else self.test(name, value),
@@ -60,7 +60,7 @@ class Check:
 
 @dataclass(frozen=True, eq=False)
 class Option:
-    """An option or a setting, declared once; None may be given where it is the default.
+    """An option or a setting, declared once; None is accepted if it is the default.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class Option:
     default : object
         Its default.
     check : Check
-        What values it may have.
+        The values that it may have.
     meaning : str
         What it does, in whole sentences; see :meth:`means`.
 
@@ -86,11 +86,11 @@ class Option:
     meaning: str = ""
 
     def means(self, meaning: str) -> "Option":
-        """Return the option with these words."""
+        """Return the option with this meaning."""
         return replace(self, meaning=meaning)
 
     def checked(self, value: Any) -> Any:
-        """Return a value as an algorithm gets it; raise an OptionError if it cannot be used."""
+        """Return a converted value; raise an OptionError if it cannot be used."""
         if value is None and self.default is None:
             return None
         self.check(self.name, value)
@@ -123,10 +123,10 @@ def refused(name: str, value: Any, expected: str) -> OptionError:
 
 
 def shown(value: Any) -> str:
-    """Return a value as messages show it, whatever its ``repr`` does."""
+    """Return a value for messages, even if its ``repr`` fails."""
     try:
         return f"{value!r:.200}"
-    except Exception:  # of the user's: the message is about the value
+    except Exception:  # the user's repr: only the value matters
         return f"a {type(value).__name__}"
 
 
@@ -136,7 +136,7 @@ def is_number(value: object) -> bool:
 
 
 def real(value: Any) -> float:
-    """Return a real number as a float; NaN for anything else, and for what no float holds."""
+    """Return a real number as a float; NaN for anything else or for huge integers."""
     try:
         return float(value) if is_number(value) else math.nan
     except OverflowError:
@@ -144,7 +144,7 @@ def real(value: Any) -> float:
 
 
 def expecting(kind: str, expected: str, accepts: Callable[[Any], bool]) -> Check:
-    """Return the check that a function tells whether a value can be used."""
+    """Return the check for the values that a function accepts."""
 
     def test(name: str, value: Any) -> None:
         if not accepts(value):
@@ -159,7 +159,7 @@ def whole(least: int | None = None) -> Check:
     Parameters
     ----------
     least : int, optional
-        The least of them.
+        The smallest accepted number.
 
     Examples
     --------
@@ -196,14 +196,14 @@ def limit(least: int) -> Check:
 
 
 def number(low: float = -math.inf, high: float = math.inf, ends: str = "[]") -> Check:
-    """Return the check for the numbers of an interval; NaN is in none.
+    """Return the check for the numbers in an interval, without NaN.
 
     Parameters
     ----------
     low, high : float, optional
         The interval; all numbers by default.
     ends : {"[]", "[)", "(]", "()"}
-        Which of its ends belong to it.
+        Which ends the interval includes.
     """
     left, right = ends[0], ends[1]
     until = ")" if high == math.inf else right
@@ -238,7 +238,7 @@ def array(kind: str, shapes: Callable[[int], tuple[tuple[int, ...], ...]] | None
 
 
 def anything(kind: str) -> Check:
-    """Return the check of what is not looked at before it is used; docstrings tell its kind."""
+    """Return a check that accepts anything; ``kind`` is for docstrings."""
     return Check(kind, lambda name, value: None)
 
 
@@ -257,11 +257,11 @@ def _test_level(name: str, value: Any) -> None:
 def _test_seed(name: str, seed: Any) -> None:
     try:
         if any(isinstance(part, np.matrix) for part in (seed, *_parts(seed))):
-            raise TypeError("a matrix")  # on which NumPy ends the process
+            raise TypeError("a matrix")  # NumPy crashes on it
         np.random.default_rng(seed)
     except (TypeError, ValueError, OverflowError) as error:
         raise OptionError(
-            f"{name} is {shown(seed)}, expected what numpy.random.default_rng takes, such as a "
+            f"{name} is {shown(seed)}, expected a seed for numpy.random.default_rng, such as a "
             f"whole number >= 0 or a Generator ({error})."
         ) from error
 
@@ -284,9 +284,9 @@ NOISE = expecting(
 NUMBER = number()
 SEED = Check("int, numpy.random.Generator or other", _test_seed)
 WHOLE = whole()
-#: How much is printed; None for nothing said.
+#: The level of printed output; None if not given.
 LEVEL = Check("int", _test_level).or_none
-#: What is as good as a bool.
+#: Values that are equivalent to a bool.
 TRUTH = Check("bool", _test_level)
 SECONDS = replace(
     expecting("float", "a number of seconds > 0", lambda value: real(value) > 0), convert=_at_most
@@ -299,12 +299,12 @@ TOLERANCE = expecting("float", "a number >= 0", lambda value: real(value) >= 0)
 Sections: TypeAlias = list[tuple[str, list[Option]]]
 
 _CATCH_ALL = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
-# As much of a text as fits on a line; textwrap takes ten times as long, at every import.
+# The part of a text that fits in a line; textwrap would take ten times as long, at every import.
 _LINE = re.compile(r"(\S.{0,91})(?:\s+|$)")
 
 
 def complete(cls: type, sections: Sections, *others: str) -> None:
-    """Put sections into a class' docstring, before the first that it has itself."""
+    """Insert sections into a class' docstring, before the first one that it has."""
     text = cls.__doc__
     if text is None or re.search(r"^ *Parameters\n", text, re.M):
         return  # Python runs without docstrings, or this one lists them itself
@@ -323,14 +323,14 @@ def constructor_defaults(cls: type) -> Mapping[str, object]:
     return _defaults(cls.__init__)  # type: ignore[misc]  # of this class, whatever others have
 
 
-@functools.lru_cache(maxsize=256)  # each run asks, and reading a signature takes long
+@functools.lru_cache(maxsize=256)  # needed in each run, and reading a signature is slow
 def _defaults(constructor: Callable[..., None]) -> Mapping[str, object]:
     parameters = list(inspect.signature(constructor).parameters.values())[1:]
     named = {p.name: p.default for p in parameters if p.kind not in _CATCH_ALL}
     return MappingProxyType(named)
 
 
-@functools.cache  # most are in many classes
+@functools.cache  # most options are in many classes
 def _entry(option: Option) -> str:
     lines = _LINE.sub(r"    \1\n", option.meaning)
     return f"{option.name} : {option.type_and_default}\n{lines}"

@@ -1,4 +1,4 @@
-"""Leaves: what a start consists of, a number, an array or a table."""
+"""Leaves: the numbers, arrays and tables that make up a start."""
 
 import functools
 import sys
@@ -37,7 +37,7 @@ def _ndim(x: Any) -> int:
 
 
 def _is_foreign(x: Any) -> bool:
-    """Return whether something is an array of another library than NumPy."""
+    """Return whether something is an array of a library other than NumPy."""
     return hasattr(x, "new_tensor") or (  # torch
         hasattr(x, "__array_namespace__") and not isinstance(x, np.ndarray | np.generic)
     )
@@ -102,7 +102,7 @@ class Leaf:
 
     @property
     def precision(self) -> float:
-        """The relative precision in which the objective gets it."""
+        """The relative precision with which the objective gets it."""
         if self.like is None:
             return 0.0
         return float(np.finfo(np.asarray(as_array(self.like)).dtype).eps)
@@ -157,14 +157,14 @@ def leaf_of(path: tuple[Any, ...], value: Any, start: int) -> Leaf:
     array = as_real(name, _numbers(value), "a number or an array")
     own = value.numbers if isinstance(value, Param) else value
     like = own if _is_foreign(own) else None
-    if like is not None and array.dtype.kind != "f":  # whole numbers would stay such
+    if like is not None and array.dtype.kind != "f":  # whole numbers would remain integers
         like = like * 1.0
     is_number = array.ndim == 0 and like is None
     return Leaf(path, array.shape, start, array.size, is_number, like=like)
 
 
 def _numbers(value: Any) -> Any:
-    """Return a leaf, or what stands in its place, as an array or what makes one."""
+    """Return a leaf, or the corresponding part of another structure, in a form for an array."""
     if is_vector(value):
         return [_numbers(one) for one in value]
     return as_array(value.numbers if isinstance(value, Param) else value)

@@ -46,7 +46,7 @@ class Limits:
             self._set("", bounds)
 
     def _side(self, side: Literal["lower", "upper"], name: str, given: Any) -> None:
-        """Take the bounds on one side of a part of the structure; what is left out has none."""
+        """Set the bounds on one side of a part of the structure; missing entries have none."""
         if given is None:
             return
         if isinstance(given, Mapping):
@@ -191,10 +191,12 @@ class Limits:
 
 
 def _column(table: Any, side: str) -> Any:
-    """Return the bounds in a table, by the name here or by optimagic's; None if there are none."""
+    """Return the bounds in a table, by our or optimagic's name, or None."""
     names = [name for name in (side, f"{side}_bound") if name in table.columns]
     if len(names) > 1:
-        raise InvalidInputError(f"x0 is a table with the columns {' and '.join(names)}: give one.")
+        raise InvalidInputError(
+            f"x0 is a table with the columns {' and '.join(names)}: remove one of them."
+        )
     return table[names[0]] if names else None
 
 

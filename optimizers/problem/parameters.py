@@ -27,7 +27,7 @@ _MANY = 10_000
 
 
 def check_scale(name: str, value: Any) -> None:
-    """Raise an OptionError if a scale is neither a name of one nor numbers."""
+    """Raise an OptionError if a scale is neither a known name nor numbers."""
     is_known = value in SCALES if isinstance(value, str) else not isinstance(value, bool | np.bool_)
     if not is_known:
         raise OptionError(f"{name} is {value!r:.200}, expected one of {SCALES}, or numbers > 0.")

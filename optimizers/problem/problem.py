@@ -226,6 +226,6 @@ def _is_used(name: str, what: str, levels: SupportLevels, is_given: bool) -> boo
     if level == SupportLevel.not_supported:
         able = _ABLE.get(what, f"one of available({what}='supported')")
         raise CapabilityError(f"{name} cannot honor {argument}: omit the argument, or use {able}.")
-    able = f" To have it used, take {_ABLE[what]}." if what in _ABLE else ""
+    able = f" {_ABLE[what]} would use it." if what in _ABLE else ""
     warn_user(f"{name} ignores {argument}: the result does not depend on it.{able}")
     return False

@@ -45,7 +45,7 @@ class Structure:
             leaf = leaf_of(path, value, self.size)
             self.leaves.append(leaf)
             self.size += leaf.size
-        #: What the user gave as leaves, each with its place.
+        #: The leaves as the user gave them, each with its place.
         self.given = [*zip(self.leaves, given, strict=True)]
         if is_vector(x0):
             self.given = [(Leaf((i,), (), i, is_number=True), one) for i, one in enumerate(x0)]
@@ -61,7 +61,7 @@ class Structure:
 
     @property
     def precision(self) -> float:
-        """The relative precision in which the objective gets points: float32 is coarser."""
+        """The relative precision with which the objective gets points: float32 is coarser."""
         return max((leaf.precision for leaf in self.leaves), default=0.0)
 
     def name_of(self, at: int | np.integer[Any]) -> str:
