@@ -49,7 +49,7 @@ def test_every_method_says_that_a_budget_is_too_small_for_one_gradient(name):
     fun = (lambda x: x - 2) if name in available(residuals="required") else rosen
     for method in (name, available()[name]):
         result = minimize(fun, np.ones(100), method=method, maxfun=50)
-        assert "takes 100 points; 49 are left: give jac, or raise maxfun." in result.message
+        assert "takes 100 points, but 49 are left: pass jac, or raise maxfun." in result.message
 
 
 def test_a_budget_that_ends_later_says_nothing_of_gradients():

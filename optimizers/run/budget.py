@@ -84,8 +84,8 @@ class Budget:
         """Return what ends a run whose budget, all or what is left, does not take a gradient."""
         return StopRun(
             StopReason.MAXFUN,
-            f"A gradient by differences takes {probes} points; "
-            f"{self.left if left is None else left:.0f} are left: give jac, or raise maxfun.",
+            f"A gradient by differences takes {probes} points, but "
+            f"{self.left if left is None else left:.0f} are left: pass jac, or raise maxfun.",
         )
 
     def check_clock(self) -> None:
