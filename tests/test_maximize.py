@@ -186,7 +186,7 @@ def test_residuals_cannot_be_maximized(run):
 
 
 def test_a_race_is_to_one_side():
-    with pytest.raises(OptionError, match="LBFGSB was made with maximize: give it to race"):
+    with pytest.raises(OptionError, match="LBFGSB was made with maximize: pass it to race"):
         race([LBFGSB(maximize=True)], hill, START)
 
 
