@@ -267,8 +267,10 @@ def test_a_fit_shows_its_residuals_and_the_model_through_the_data(tmp_path):
 
 
 def test_a_picture_is_shown_by_pyplot(history, monkeypatch):
-    pyplot = pytest.importorskip("matplotlib.pyplot", reason="needs the extra: plot")
-    pyplot.switch_backend("agg")
+    pytest.importorskip("matplotlib", minversion="3.11", reason="needs the extra: plot")
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    from matplotlib import pyplot
+
     figure = plots.convergence(history)
     assert not pyplot.get_fignums()
     shown = []
