@@ -23,8 +23,8 @@ _HOMES = {
     "_types": "POINT",
     "asktell": "AskData OptimizerState Stepper TellData",
     "errors": (
-        "BrokenPoolError CapabilityError CrossedBoundsError EvaluationError "
-        "EvaluationTimeoutError InvalidInputError InvalidValueError JournalError "
+        "AmbiguousBoundsWarning BrokenPoolError CapabilityError CrossedBoundsError "
+        "EvaluationError EvaluationTimeoutError InvalidInputError InvalidValueError JournalError "
         "JournalLockedError JournalMismatchError MisplacedBoundsError MissingExtraError "
         "NonFiniteValueError NoValueError OptimizerError OptimizerWarning OptionError "
         "StepperError TooLargeError UnknownOptionError WorkerDiedError"
@@ -71,6 +71,7 @@ if TYPE_CHECKING:  # what editors and type checkers see
     from optimizers.asktell import *  # noqa: F403
     from optimizers.covariance import ErrorBars as ErrorBars
     from optimizers.errors import (
+        AmbiguousBoundsWarning as AmbiguousBoundsWarning,
         BrokenPoolError as BrokenPoolError,
         CapabilityError as CapabilityError,
         CrossedBoundsError as CrossedBoundsError,

@@ -1,6 +1,16 @@
-"""Results in words: how a run ended, and what came from a journal."""
+"""Results in words: how a run ended, what came from a journal, and what a fit tells."""
 
+import math
+from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
+
+from optimizers._shown import shown
+from optimizers.covariance import chi2, dof, errors
+
+#: Fits of more variables show their errors in one line, and of so many none: they take time.
+_EACH, _MOST = 10, 200
 
 
 def in_words(name: str, result: Any) -> str:
@@ -18,3 +28,31 @@ def replayed_words(result: Any) -> str:
     """Return, in parentheses, how many values came from a journal; an empty string if none did."""
     count = getattr(result, "nreplayed", 0)
     return f" ({count} of {result.nfev} from the journal)" if count else ""
+
+
+def fit_words(fit: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the statistics of a fit as names and words; nothing for what is not a fit."""
+    if fit.get("residuals") is None or fit.get("fun") is None:
+        return []
+    x, spare = np.ravel(fit.get("x_flat", fit["x"])), dof(fit)
+    rows, notes = list[tuple[str, str]](), list[str]()
+    if x.size <= _MOST:
+        found = errors(fit, tell=notes.append)
+        if np.isnan(found).all():
+            pass  # a note says why
+        elif x.size <= _EACH:
+            names = fit.get("names") or [f"x[{i}]" for i in range(x.size)]
+            columns = zip(names, x, found, strict=True)
+            rows += [(str(name), with_error(*pair)) for name, *pair in columns]
+        else:
+            rows.append(("errors", shown(found)))
+    each = f", {chi2(fit) / spare:.6g} for each of {spare} degrees of freedom" if spare > 0 else ""
+    return [*rows, *(("errors", note) for note in notes), ("chi2", f"{chi2(fit):.6g}{each}")]
+
+
+def with_error(value: float, error: float) -> str:
+    """Return a value with its standard error, in as many digits as that tells."""
+    if not (math.isfinite(error) and error > 0 and value):
+        return f"{value:.6g} +- {error:.2g}"
+    digits = math.ceil(math.log10(abs(value) / error)) + 2
+    return f"{value:.{min(max(digits, 2), 17)}g} +- {error:.2g}"

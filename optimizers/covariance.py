@@ -15,6 +15,8 @@ from optimizers._types import Array
 from optimizers.errors import InvalidInputError, warn_user
 
 _EPS = float(np.finfo(np.float64).eps)
+#: What a journal keeps of a fit in the place of its Jacobian, which may be large.
+UNSCALED = "unscaled_covariance"
 #: A variable is not determined if undetermined directions have at least this share of it.
 _PART = 1e-6
 #: A singular value is taken for zero if it is less than this many times the Jacobian's error.
@@ -93,13 +95,13 @@ def dof(fit: Mapping[str, Any]) -> int:
     return int(fit["residuals"].size - count)
 
 
-def spread(fit: Mapping[str, Any]) -> float:
-    """Return the variance of the data by the scatter of the residuals, or NaN with a warning."""
+def spread(fit: Mapping[str, Any], tell: Callable[[str], object] = warn_user) -> float:
+    """Return the variance of the data by the scatter of the residuals; NaN, and why is told."""
     spare = dof(fit)
     if spare > 0:
         return chi2(fit) / spare
     m = fit["residuals"].size
-    warn_user(
+    tell(
         f"There are {m} residuals and {m - spare} free variables: the variance cannot be estimated "
         "from as few residuals, and the errors are NaN. Divide the residuals by the standard "
         "deviations of the data, and pass absolute_sigma=True to confidence, or scale=0.5 to "
@@ -108,36 +110,49 @@ def spread(fit: Mapping[str, Any]) -> float:
     return np.nan
 
 
-def covariance(fit: Mapping[str, Any], *, absolute_sigma: bool = False) -> Array:
-    """Return the covariance of the variables of a fit; a warning says which are NaN, and why."""
-    n, weights = np.size(fit.get("x_flat", fit["x"])), fit.get("weights")
-    fixed = np.zeros(n, dtype=bool) if fit.get("fixed") is None else fit["fixed"]
+def covariance(
+    fit: Mapping[str, Any],
+    *,
+    absolute_sigma: bool = False,
+    tell: Callable[[str], object] = warn_user,
+) -> Array:
+    """Return the covariance of the variables of a fit; it is told which are NaN, and why."""
+    n, weights, known = np.size(fit.get("x_flat", fit["x"])), fit.get("weights"), fit.get(UNSCALED)
+    fixed = np.zeros(n, bool) if fit.get("fixed") is None else np.asarray(fit["fixed"], bool)
     found = np.zeros((n, n))
     free = np.flatnonzero(~fixed)
     found[np.ix_(free, free)] = np.nan
-    if fit["jacobian"] is None:
-        warn_user(
+    if known is None and fit.get("jacobian") is None:
+        tell(
             "The Jacobian at x is not known: the errors are NaN. Use an optimizer that uses "
             "gradients, or call error_bars(result, fun)."
         )
         return found
-    unit = 1.0 if absolute_sigma else spread(fit)
+    unit = 1.0 if absolute_sigma else spread(fit, tell)
     if np.isnan(unit):
         return found
-    jacobian = as_dense(fit["jacobian"])[:, free]
-    if weights is not None:
-        jacobian = jacobian * np.sqrt(weights)[:, np.newaxis]
-    inverse = covariance_of_jacobian(jacobian, fit.get("jacobian_error", 0.0))
+    if known is None:
+        jacobian = as_dense(fit["jacobian"])[:, free]
+        if weights is not None:
+            jacobian = jacobian * np.sqrt(weights)[:, np.newaxis]
+        inverse = covariance_of_jacobian(jacobian, fit.get("jacobian_error", 0.0))
+    else:
+        inverse = known[np.ix_(free, free)]
     lost = free[np.isnan(np.diag(inverse))].tolist()
     if lost:
-        warn_user(f"The Jacobian is singular: the data do not determine x{lost} (NaN).")
+        tell(f"The Jacobian is singular: the data do not determine x{lost} (NaN).")
     found[np.ix_(free, free)] = unit * inverse
     return found
 
 
-def errors(fit: Mapping[str, Any], *, absolute_sigma: bool = False) -> Array:
+def errors(
+    fit: Mapping[str, Any],
+    *,
+    absolute_sigma: bool = False,
+    tell: Callable[[str], object] = warn_user,
+) -> Array:
     """Return the standard errors of the variables of a fit."""
-    return np.sqrt(np.diag(covariance(fit, absolute_sigma=absolute_sigma)))
+    return np.sqrt(np.diag(covariance(fit, absolute_sigma=absolute_sigma, tell=tell)))
 
 
 #: The entries of a fit that are computed on demand.

@@ -120,6 +120,10 @@ class OptimizerWarning(OptimizeWarning):  # type: ignore[misc]  # SciPy is untyp
     """Something that the user gave is ignored, or was changed to fit."""
 
 
+class AmbiguousBoundsWarning(OptimizerWarning):
+    """Bounds of two variables may be two pairs, which they are taken for, or lows and highs."""
+
+
 def warn_user(message: str, category: type[Warning] = OptimizerWarning) -> None:
     """Warn at the user's line that called the package or SciPy."""
     level, frame = 1, sys._getframe()

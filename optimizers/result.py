@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from optimizers._shown import Reported, short, shown, table
 from optimizers._types import Array, Objective
+from optimizers._words import fit_words
 from optimizers.covariance import STATISTICS, errors, quantile
 from optimizers.errors import InvalidInputError
 
@@ -136,6 +137,8 @@ class OptimizerResult(OptimizeResult, Reported):  # type: ignore[misc]  # SciPy 
     jacobian_error : float
         The approximate relative error of the entries of ``jacobian``; only where it comes from
         differences or another gradient source.
+    unscaled_covariance : ndarray of float64, shape (n, n)
+        The inverse of J'J; only in a result that a journal has, in the place of ``jacobian``.
     weights : ndarray of float64, shape (m,)
         The weights that a loss gives to the squares of the residuals in the Gauss-Newton Hessian;
         only where there is a loss.
@@ -293,15 +296,20 @@ class OptimizerResult(OptimizeResult, Reported):  # type: ignore[misc]  # SciPy 
     def __repr__(self) -> str:
         if not self:
             return f"{type(self).__name__}()"
-        width = max(map(len, self))
-        return "\n".join(f"{name:>{width}}: {_shown(value)}" for name, value in self.items())
+        rows = self._rows()
+        width = max(len(name) for name, _ in rows)
+        return "\n".join(f"{name:>{width}}: {text}" for name, text in rows)
 
     def _repr_html_(self) -> str:
         if not self:
             return f"<p>{type(self).__name__}()</p>"
         stop, verdict = self.get("stop"), "Converged" if self.get("success") else "Stopped"
         words = "" if stop is None else f"<p><b>{verdict}</b>: {html.escape(stop.sentence)}.</p>"
-        return words + table((), [(name, _shown(value)) for name, value in self.items()])
+        return words + table((), self._rows())
+
+    def _rows(self) -> list[tuple[str, str]]:
+        """Return the entries in words, and the statistics of a fit."""
+        return [*((name, _shown(value)) for name, value in self.items()), *fit_words(self)]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the result as a dict that :func:`json.dumps` accepts.

@@ -5,10 +5,11 @@ import inspect
 import sys
 import types
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, cast, overload
 
 from typing_extensions import override
 
+from optimizers.errors import InvalidInputError
 from optimizers.evaluation.losses import Loss
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -44,7 +45,19 @@ def vectorized(fun: _F) -> _F:
     return fun if is_vectorized(fun) else _marked(fun, _VECTORIZED, True)
 
 
-def residuals(fun: _F, loss: str | Callable[..., Any] = "linear", f_scale: float = 1.0) -> _F:
+@overload
+def residuals(fun: _F, loss: str | Callable[..., Any] = "linear", f_scale: float = 1.0) -> _F: ...
+
+
+@overload
+def residuals(
+    fun: None = None, loss: str | Callable[..., Any] = "linear", f_scale: float = 1.0
+) -> Callable[[_F], _F]: ...
+
+
+def residuals(
+    fun: Any = None, loss: str | Callable[..., Any] = "linear", f_scale: float = 1.0
+) -> Any:
     """Mark an objective as returning residuals: a vector whose sum of squares is minimized.
 
     Every optimizer supports it: it minimizes ``0.5 * sum(fun(x)**2)``, or with a ``loss`` what
@@ -52,7 +65,7 @@ def residuals(fun: _F, loss: str | Callable[..., Any] = "linear", f_scale: float
 
     Parameters
     ----------
-    fun : callable
+    fun : callable, optional
         The objective, ``fun(x) -> (m,)``, real, of the same length at each point; a class of
         objectives, or its method ``__call__``. ``jac`` is then the Jacobian, ``jac(x) -> (m, n)``:
         an array, a sparse matrix, or a LinearOperator where the algorithm supports it; with
@@ -68,12 +81,12 @@ def residuals(fun: _F, loss: str | Callable[..., Any] = "linear", f_scale: float
     -------
     callable
         A callable around the objective, which is not changed. It has the objective's
-        attributes, and can be pickled if the objective can.
+        attributes, and can be pickled if the objective can. Without ``fun``, a decorator.
 
     Raises
     ------
     InvalidInputError
-        If ``loss`` or ``f_scale`` cannot be used.
+        If ``fun``, ``loss`` or ``f_scale`` cannot be used.
 
     Examples
     --------
@@ -85,8 +98,24 @@ def residuals(fun: _F, loss: str | Callable[..., Any] = "linear", f_scale: float
     ...     return x[0] * np.exp(-x[1] * t) - data
     >>> LBFGSB().minimize(residuals(misfit), [1.0, 1.0]).x.round(3)
     array([2.001, 0.497])
+
+    As a decorator, with or without options:
+
+    >>> @residuals(loss="huber", f_scale=0.1)
+    ... def robust(x):
+    ...     return misfit(x)
+    >>> LBFGSB().minimize(robust, [1.0, 1.0]).success
+    True
     """
-    return _marked(fun, _RESIDUALS, Loss(loss, f_scale))
+    mark = functools.partial(_marked, mark=_RESIDUALS, value=Loss(loss, f_scale))
+    if fun is None:
+        return mark
+    if not callable(fun):
+        raise InvalidInputError(
+            f"residuals got {fun!r:.200}, expected a callable fun(x) -> (m,), or the options of a "
+            'decorator by name: @residuals(loss="huber").'
+        )
+    return mark(fun)
 
 
 def _marked(fun: _F, mark: str, value: Any) -> _F:

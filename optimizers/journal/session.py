@@ -7,6 +7,7 @@ from typing import Any
 
 from scipy.optimize import HessianUpdateStrategy
 
+from optimizers.covariance import UNSCALED, covariance
 from optimizers.errors import JournalError, OptionError, words_of
 from optimizers.evaluation.evaluator import Evaluator, Facts
 from optimizers.evaluation.listened import ListenedEvaluator
@@ -24,6 +25,8 @@ from optimizers.run.observers import as_observer
 from optimizers.run.progress import Bar
 
 _KINDS: tuple[Kind, ...] = ("hess", "hessp")
+#: Up to so many variables a fit has what its errors need in its journal.
+_SMALL = 200
 
 
 def opened(
@@ -66,7 +69,7 @@ def ended(recorder: Recorder, problem: Problem) -> Iterator[list[OptimizerResult
         yield results
     except BaseException as error:
         known = getattr(error, "optimizer_result", None)
-        so_far = known.to_dict() if isinstance(known, OptimizerResult) else None
+        so_far = _kept(known) if isinstance(known, OptimizerResult) else None
         try:
             recorder.end(so_far, words_of(error), changed(recorder.functions, identities(problem)))
         except Exception as second:
@@ -75,7 +78,7 @@ def ended(recorder: Recorder, problem: Problem) -> Iterator[list[OptimizerResult
         raise
     else:
         (result,) = results
-        plain_result = None if result is None else result.to_dict()
+        plain_result = None if result is None else _kept(result)
         try:
             moved = changed(recorder.functions, identities(problem))
             recorder.end(plain_result, changed=moved)
@@ -84,6 +87,16 @@ def ended(recorder: Recorder, problem: Problem) -> Iterator[list[OptimizerResult
             raise
     finally:
         recorder.close()
+
+
+def _kept(result: OptimizerResult) -> dict[str, Any]:
+    """Return a result as a journal has it: with what its errors need, but without a Jacobian."""
+    entries: dict[str, Any] = {k: value for k, value in result.items() if k != "jacobian"}
+    jacobian = result.get("jacobian")
+    if jacobian is not None and jacobian.shape[1] <= _SMALL:
+        found = covariance(result, absolute_sigma=True, tell=lambda words: None)  # it is told later
+        entries[UNSCALED] = found
+    return OptimizerResult(entries).to_dict()
 
 
 def with_recorded_hessians(

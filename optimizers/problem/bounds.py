@@ -8,7 +8,12 @@ from scipy.optimize import Bounds
 
 from optimizers._arrays import as_real, is_masked
 from optimizers._types import Array, ArrayLike, BoundsLike
-from optimizers.errors import CrossedBoundsError, InvalidInputError, warn_user
+from optimizers.errors import (
+    AmbiguousBoundsWarning,
+    CrossedBoundsError,
+    InvalidInputError,
+    warn_user,
+)
 
 #: SciPy's message, which programs look for.
 _COUNT = "The number of bounds is not compatible with the length of `x0`."
@@ -59,6 +64,8 @@ def as_bounds(bounds: BoundsLike, n: int) -> tuple[Array | None, Array | None]:
     highest, lowest = lower.max(initial=-np.inf), upper.min(initial=np.inf)
     if highest == np.inf or lowest == -np.inf or not (lower <= upper).all():
         raise _named_error(lower, upper)
+    if n == 2 and isinstance(bounds, list | tuple | np.ndarray):
+        _check_reading(bounds, lower, upper)
     if highest == -np.inf and lowest == np.inf:
         return None, None
     return lower, upper
@@ -71,6 +78,34 @@ def sides_of(bounds: Any) -> tuple[Any, Any] | None:
     return bounds.lower, bounds.upper
 
 
+def _check_reading(bounds: Any, lower: Array, upper: Array) -> None:
+    """Warn if two pairs are likely to be meant as lows and highs, as ``least_squares`` takes them.
+
+    So they are written as a tuple of two lists or arrays; or as pairs they leave nothing free.
+    """
+    if not all(isinstance(row, list | np.ndarray) for row in bounds):
+        return  # tuples are pairs
+    if (type(bounds) is tuple or (lower == upper).all()) and _are_sides(lower, upper):
+        pairs = [(lower[i].item(), upper[i].item()) for i in range(2)]
+        warn_user(
+            f"bounds is {bounds!r:.200}, which is taken for a (low, high) pair of each variable: "
+            f"x[0] within {pairs[0]}, x[1] within {pairs[1]}. If it is all lows and all highs, as "
+            "in scipy.optimize.least_squares, write Bounds(lows, highs); if not, write the pairs "
+            "as tuples.",
+            AmbiguousBoundsWarning,
+        )
+
+
+def _are_sides(lower: Array, upper: Array) -> bool:
+    """Return whether two pairs are other bounds, and not fixed ones, if read as lows and highs."""
+    # None is minus infinity among lows, and infinity among highs.
+    low = -np.inf if upper[0] == np.inf else upper[0]
+    high = np.inf if lower[1] == -np.inf else lower[1]
+    is_same = upper[0] == lower[1] or (low, high) == (-np.inf, np.inf)
+    widths = high - lower[0], upper[1] - low
+    return bool(min(widths) >= 0 and max(widths) > 0 and not is_same)
+
+
 def _named_error(lower: Array, upper: Array) -> InvalidInputError:
     """Return the error for bounds that cannot be used."""
     for side, values in (("lower", lower), ("upper", upper)):
@@ -80,9 +115,12 @@ def _named_error(lower: Array, upper: Array) -> InvalidInputError:
                 "use None or an infinity for no bound."
             )
     i = int(np.flatnonzero((lower > upper) | (lower == np.inf) | (upper == -np.inf))[0])
+    hint = ""
+    if lower.size == 2 and _are_sides(lower, upper):
+        hint = " All lows and all highs are Bounds(lows, highs)."
     return CrossedBoundsError(
         "An upper bound is less than the corresponding lower bound, or no number lies between "
-        f"them: bounds[{i}] is ({lower[i]}, {upper[i]})."
+        f"them: bounds[{i}] is ({lower[i]}, {upper[i]}).{hint}"
     )
 
 

@@ -1,6 +1,5 @@
 """The page of a report: one HTML file without references to others, light and dark."""
 
-import contextlib
 import html
 import os
 from collections.abc import Iterator, Sequence
@@ -11,7 +10,8 @@ import numpy as np
 from optimizers._shown import Reported, number, table
 from optimizers._version import __version__
 from optimizers._words import replayed_words
-from optimizers.errors import InvalidInputError, OptimizerError
+from optimizers.covariance import errors
+from optimizers.errors import InvalidInputError
 from optimizers.journal import Recording, load
 from optimizers.journal.header import start_of
 from optimizers.lockstep.results import best_of, summary
@@ -206,12 +206,12 @@ def _parameters(result: OptimizerResult, header: dict[str, Any], traces: list[Tr
     )
     start = start_of(header) if is_vector and "problem" in header else None
     bounds = traces[0].bounds if traces and is_vector else None
-    rows, errors = [], _errors(result, x.size)
+    rows, spread = [], _errors(result, x.size)
     for i in range(x.size):
         low, high = (None, None) if bounds is None else bounds[i]
         note = "at its lower bound" if x[i] == low else "at its upper bound" if x[i] == high else ""
         from_start = None if start is None else start[i]
-        values = (from_start, x[i], errors[i], None if best_x is None else best_x[i], low, high)
+        values = (from_start, x[i], spread[i], None if best_x is None else best_x[i], low, high)
         rows.append([names[i], *map(number, values), note])
     return _cut(*_told(_PARAMETER, rows))
 
@@ -224,10 +224,10 @@ def _told(head: Sequence[str], rows: list[list[str]]) -> tuple[list[str], list[l
 
 def _errors(result: OptimizerResult, n: int) -> Sequence[Any]:
     """Return the standard errors of a fit's parameters; None where there are none."""
-    if "residuals" in result:
-        with contextlib.suppress(OptimizerError):  # its Jacobian is not known, or does not tell
-            return list(result.errors)
-    return [None] * n
+    if result.get("residuals") is None:
+        return [None] * n
+    found = errors(result, tell=lambda words: None)  # where they are NaN, there is a dash
+    return [None if np.isnan(error) else error for error in found]
 
 
 def _cut(head: Sequence[str], rows: Sequence[Any], limit: int = _LINES) -> str:
@@ -249,9 +249,9 @@ def _noise(run: Any, result: OptimizerResult | None) -> list[str]:
     ):
         if result is not None and result.get(name) is not None:
             rows.append((words, number(result[name])))
-    errors = run.errors if isinstance(run, Recording) else np.empty(0)
-    if np.isfinite(errors).any():
-        rows.append(("median standard error of the values", number(float(np.nanmedian(errors)))))
+    told = run.errors if isinstance(run, Recording) else np.empty(0)
+    if np.isfinite(told).any():
+        rows.append(("median standard error of the values", number(float(np.nanmedian(told)))))
     return _section("Noise", table((), rows)) if rows else []
 
 

@@ -145,6 +145,30 @@ def test_a_decorator_marks_methods_and_classes():
         np.testing.assert_array_equal(LBFGSB().minimize(fun, START).x, expected)
 
 
+def test_a_decorator_may_have_options():
+    @residuals(loss="huber", f_scale=0.2)
+    def robust(x):
+        return decay(x)
+
+    class Model:
+        @residuals(loss="huber", f_scale=0.2)
+        def misfit(self, x):
+            return decay(x)
+
+    @residuals()
+    def plain(x):
+        return decay(x)
+
+    expected = LBFGSB().minimize(residuals(decay, "huber", 0.2), START).x
+    for fun in (robust, Model().misfit):
+        np.testing.assert_array_equal(LBFGSB().minimize(fun, START).x, expected)
+    assert LBFGSB().minimize(plain, START).fun == LBFGSB().minimize(residuals(decay), START).fun
+    with pytest.raises(InvalidInputError, match="residuals got 'huber', expected a callable"):
+        residuals("huber")
+    with pytest.raises(InvalidInputError, match="loss is 'hubber'"):
+        residuals(loss="hubber")
+
+
 @pytest.mark.parametrize("kind", [csr_array, aslinearoperator])
 def test_a_jacobian_may_be_sparse_or_an_operator(kind):
     dense = LBFGSB().minimize(residuals(decay), START, jacobian)

@@ -11,14 +11,19 @@ from scipy.sparse import csr_array
 from scipy.sparse.linalg import aslinearoperator
 
 from optimizers import (
+    COBYQA,
     LBFGSB,
+    LM,
     TRF,
     Differences,
     InvalidInputError,
     OptimizerResult,
     OptimizerWarning,
+    Param,
+    load,
     residuals,
 )
+from optimizers._words import with_error
 from optimizers.problems import nist_fits
 
 T = np.linspace(0, 4, 50)
@@ -211,3 +216,92 @@ def test_variables_that_depend_on_each_other_have_no_errors(jac):
     with pytest.warns(OptimizerWarning, match=r"do not determine x\[0, 1\]"):
         errors = result.errors
     assert np.isnan(errors).tolist() == [True, True, False]
+
+
+# What is printed.
+
+
+def test_a_fit_prints_its_errors(theirs):
+    x, covariance = theirs
+    result = fitted(x)
+    for i, error in enumerate(np.sqrt(np.diag(covariance))):
+        assert f"x[{i}]: {x[i]:.3g}"[:8] in repr(result)
+        assert f" +- {error:.2g}" in repr(result)
+        assert f"+- {error:.2g}</td>" in result._repr_html_()
+    each = f"{result.chi2 / result.dof:.6g} for each of 47 degrees of freedom"
+    assert f"chi2: {result.chi2:.6g}, {each}" in str(result)
+
+
+def test_printing_says_why_there_are_no_errors_and_warns_of_nothing():
+    unknown = fitted(np.ones(3))
+    unknown.jacobian = None
+    assert "errors: The Jacobian at x is not known" in repr(unknown)
+    few = OptimizerResult(x=np.ones(2), fun=1.0, residuals=np.ones(2), jacobian=np.eye(2))
+    assert "errors: There are 2 residuals and 2 free variables" in repr(few)
+    assert "residuals: None" in repr(OptimizerResult(x=np.ones(2), fun=1.0, residuals=None))
+
+
+def test_errors_are_called_by_the_names_of_parameters():
+    fun = residuals(lambda p: model(T, p["a"], p["b"], p["c"]) - DATA)
+    start = {"a": Param(1.0, scale=2.0), "b": 1.0, "c": Param(0.5, fixed=True)}
+    fit = LBFGSB().minimize(fun, start)
+    assert [line.split(":")[0].strip() for line in repr(fit).splitlines() if "+-" in line] == [
+        "a",
+        "b",
+    ]
+
+
+def test_many_errors_are_one_line():
+    n = 30
+    fit = OptimizerResult(
+        x=np.ones(n), fun=1.0, residuals=np.ones(2 * n), jacobian=np.vstack([np.eye(n)] * 2)
+    )
+    assert len(repr(fit).splitlines()) == 6
+    assert "+-" not in repr(fit)
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "words"),
+    [
+        (2.00123, 0.0543, "2.001 +- 0.054"),
+        (1e6 + 0.25, 0.1, "1000000.25 +- 0.1"),
+        (-3.1e-7, 2e-8, "-3.1e-07 +- 2e-08"),
+        (0.01, 5.0, "0.01 +- 5"),
+        (0.0, 0.1, "0 +- 0.1"),
+        (1.5, 0.0, "1.5 +- 0"),
+        (1.5, math.nan, "1.5 +- nan"),
+    ],
+)
+def test_a_value_has_the_digits_that_its_error_tells(value, error, words):
+    assert with_error(value, error) == words
+
+
+# What a journal has of them.
+
+
+@pytest.mark.parametrize("name", ["run.jsonl", "run.db"])
+@pytest.mark.parametrize("loss", ["linear", "huber"])
+def test_errors_are_known_from_a_journal(tmp_path, name, loss):
+    fun = residuals(lambda x: model(T, *x) - DATA, loss)
+    bounds = [(0, 5), (0, 5), (0.4, 0.4)]
+    fit = LM().minimize(fun, [1.0, 1.0, 0.4], bounds=bounds, journal=tmp_path / name)
+    found = load(tmp_path / name).result
+    assert np.array_equal(found.errors, fit.errors)
+    assert np.array_equal(
+        found.confidence(absolute_sigma=True), fit.confidence(absolute_sigma=True)
+    )
+    assert fit.errors[2] == 0.0
+    assert "+-" in repr(found)
+
+
+def test_errors_that_a_journal_does_not_know_are_nan(tmp_path):
+    fun, path = residuals(lambda x: model(T, *x) - DATA), tmp_path / "run.jsonl"
+    COBYQA().minimize(fun, [1.0, 1.0, 0.4], maxfun=20, journal=path)
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:15]))
+    with pytest.warns(OptimizerWarning, match="Jacobian at x is not known"):
+        assert np.isnan(load(path).result.errors).all()
+    singular = residuals(lambda x: model(T, x[0], 1.3, x[0] * 0) - DATA + 0 * x[1])
+    LM().minimize(singular, [1.0, 1.0], journal=tmp_path / "singular.jsonl")
+    with pytest.warns(OptimizerWarning, match=r"do not determine x\[1\]"):
+        errors = load(tmp_path / "singular.jsonl").result.errors
+    assert np.isnan(errors).tolist() == [False, True]

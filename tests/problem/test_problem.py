@@ -7,6 +7,7 @@ from optimizers import (
     LBFGSB,
     NELDER_MEAD,
     POWELL,
+    AmbiguousBoundsWarning,
     CapabilityError,
     InvalidInputError,
     OptimizerWarning,
@@ -203,6 +204,52 @@ def test_what_are_no_bounds_is_an_error_that_names_the_place(bounds, message):
     with pytest.raises(InvalidInputError, match=message):
         LBFGSB().minimize(calls.append, [0.5, 0.5], bounds=bounds)
     assert calls == []
+
+
+@pytest.mark.parametrize(
+    "bounds",
+    [
+        ([0, 0], [5, 5]),
+        ([0, 1], [5, 6]),
+        (np.zeros(2), np.full(2, 5.0)),
+        ([0, None], [5, None]),
+        [[0, 0], [5, 5]],
+        np.array([[0, 0], [5, 5]]),
+    ],
+    ids=shown,
+)
+def test_two_pairs_that_look_like_lows_and_highs_are_pairs_with_a_warning(bounds):
+    with pytest.warns(AmbiguousBoundsWarning, match=r"write Bounds\(lows, highs\)"):
+        lower, upper = as_bounds(bounds, 2)
+    rows = np.array(bounds, dtype=np.float64)  # None becomes NaN
+    assert np.array_equal(lower, rows[:, 0])
+    assert np.array_equal(upper, np.nan_to_num(rows[:, 1], nan=np.inf))
+
+
+@pytest.mark.parametrize(
+    "bounds",
+    [
+        [(0, 0), (5, 5)],
+        ((0, 0), (5, 5)),
+        ((0, 1), (5, 6)),
+        [(0, 5), (0, 5)],
+        ([0, 5], [0, 5]),  # as lows and highs they would leave nothing free
+        ([0, 3], [3, 5]),  # either way the same
+        ([0, None], [None, 5]),
+        [[0, 1], [5, 6]],
+        Bounds([0, 0], [5, 5]),
+    ],
+    ids=shown,
+)
+def test_pairs_as_scipys_minimize_has_them_are_taken_without_a_word(bounds):
+    as_bounds(bounds, 2)  # warnings are errors
+
+
+def test_crossed_pairs_may_be_lows_and_highs():
+    with pytest.raises(InvalidInputError, match=r"All lows and all highs are Bounds"):
+        as_bounds(([0, -5], [5, 5]), 2)
+    with pytest.raises(InvalidInputError, match=r"\(1.0, 0.0\)\.$"):
+        as_bounds([(1, 0), (0, 2)], 2)
 
 
 def test_the_error_of_many_wrong_bounds_is_short():
