@@ -141,16 +141,6 @@ class FlowOptimizer(Optimizer):
             it.
         """
 
-    def _check_options(self, options: dict[str, Any]) -> None:
-        """Raise an OptionError if options contradict each other; for subclasses to override."""
-
-    @override
-    def set_options(self, **kwargs: Any) -> None:
-        self._check_known(kwargs)
-        options = self._checked(kwargs)
-        self._check_options({**self._options, **options})
-        self._options.update(own(options))
-
     def __getattr__(self, name: str) -> Any:
         """Return an option, or raise an error if there is none of that name."""
         options = self.__dict__.get("_options", {})

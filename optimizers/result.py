@@ -13,7 +13,7 @@ from optimizers._shown import Reported, short, shown, table
 from optimizers._types import Array, Objective
 from optimizers._words import fit_words
 from optimizers.covariance import STATISTICS, errors, quantile
-from optimizers.errors import InvalidInputError
+from optimizers.errors import InvalidInputError, nearest_names
 
 
 class StopReason(Enum):
@@ -291,6 +291,14 @@ class OptimizerResult(OptimizeResult, Reported):  # type: ignore[misc]  # SciPy 
                 f"{name}: the result has no residuals. If the objective returns residuals, mark it "
                 "with residuals(fun); if it returns a number, call error_bars(result, fun)."
             )
+
+    def __getattr__(self, name: str) -> Any:
+        """Return an entry; the error for one that is absent names the nearest."""
+        try:
+            return self[name]
+        except KeyError:
+            hint = "" if name.startswith("_") else f" {nearest_names(name, self)}"
+        raise AttributeError(f"The result has no entry {name!r}.{hint}")
 
     @override
     def __repr__(self) -> str:

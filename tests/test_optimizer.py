@@ -16,10 +16,12 @@ from optimizers import (
     COBYQA,
     L_BFGS_B,
     LBFGSB,
+    LM,
     NELDER_MEAD,
     NFT,
     POWELL,
     SLSQP,
+    SPSA,
     TNC,
     CapabilityError,
     InvalidInputError,
@@ -791,3 +793,13 @@ def test_no_deprecated_name_of_scipy_is_used():
         warnings.simplefilter("error")
         for cls in (TNC, LBFGSB, SLSQP, COBYLA, COBYQA, NELDER_MEAD, POWELL, BFGS, CG, TrustConstr):
             assert cls().minimize(Bowl(), [0.0, 0.0, 0.0]).nfev > 1
+
+
+@pytest.mark.parametrize("cls", [LBFGSB, SPSA, TNC, LM])
+def test_settings_of_a_run_may_be_set_as_options_are(cls):
+    optimizer = cls()
+    optimizer.set_options(seed=1, patience=7)
+    assert (optimizer.settings["seed"], optimizer.settings["patience"]) == (1, 7)
+    with pytest.raises(OptionError, match="timeout is -1"):
+        optimizer.set_options(timeout=-1, seed=2)
+    assert optimizer.settings["seed"] == 1

@@ -119,24 +119,32 @@ class Configured:
         Parameters
         ----------
         **kwargs
-            Options, given as name=value.
+            Options, and settings of each run, given as name=value.
 
         Raises
         ------
         UnknownOptionError
             If the algorithm has no option of that name; then none is set.
         """
-        self._check_known(kwargs)
-        self._options.update(own(self._checked(kwargs)))
+        settings = {k: v for k, v in kwargs.items() if self._is_setting(k)}
+        options = {k: v for k, v in kwargs.items() if k not in settings}
+        check_run_settings(self._title, settings, (), self._callback_form)
+        self._check_known(options)
+        options = self._checked(options)
+        self._check_options({**self._options, **options})
+        self._options.update(own(options))
+        self._run_settings.update(settings)
+
+    def _check_options(self, options: dict[str, Any]) -> None:
+        """Raise an OptionError if options contradict each other; for subclasses to override."""
 
     def _check_known(self, options: Mapping[str, Any]) -> None:
         """Raise an error that names the nearest option if one is not known."""
         known = self._known_options()
         for name in options:
             if name not in known:
-                raise UnknownOptionError(
-                    f"{self._title} has no option {name!r}. {nearest_names(name, known)}"
-                )
+                hint = nearest_names(name, (*known, *RUN_SETTINGS))
+                raise UnknownOptionError(f"{self._title} has no option {name!r}. {hint}")
 
     def _checked(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Return the converted options, or raise an OptionError if a value cannot be used."""
@@ -151,6 +159,10 @@ class Configured:
         for option in self._declared:
             if option.check.shapes is not None:
                 option.check_size(self._options.get(option.name), n)
+
+    def _is_setting(self, name: str) -> bool:
+        """Return whether a name is that of a setting, and not of an option of the algorithm."""
+        return name in RUN_SETTINGS and name not in self._known_options()
 
     def _is_option(self, name: str) -> bool:
         """Return whether a name is an option of the algorithm, not a setting."""

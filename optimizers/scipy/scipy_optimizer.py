@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
 
 from typing_extensions import Unpack, override
@@ -30,7 +30,6 @@ from optimizers.options.settings import (
     RUN_SETTINGS,
     CommonSettings,
     RunSettings,
-    check_run_settings,
 )
 from optimizers.options.table import complete, constructor_defaults
 from optimizers.problem.problem import Problem
@@ -236,18 +235,17 @@ class SciPyOptimizer(Optimizer):
     @override
     def set_options(self, **kwargs: Any) -> None:
         self._check_bounds(kwargs)
-        settings = {k: v for k, v in kwargs.items() if k in RUN_SETTINGS}
-        if self._info.has_own_maxfun:  # an option here
-            settings.pop("maxfun", None)
-        if self._info.has_own_scale:
-            settings.pop("scale", None)
-        options = {k: v for k, v in kwargs.items() if k not in settings}
-        check_run_settings(self._title, settings)
-        if self._info.takes_any:
-            self._options.update(own(options))
-        else:
-            super().set_options(**options)
-        self._run_settings.update(settings)
+        super().set_options(**kwargs)
+
+    @override
+    def _is_setting(self, name: str) -> bool:
+        is_own = name == "scale" and self._info.has_own_scale
+        return not is_own and super()._is_setting(name)
+
+    @override
+    def _check_known(self, options: Mapping[str, Any]) -> None:
+        if not self._info.takes_any:
+            super()._check_known(options)
 
     @override
     def _problem(
