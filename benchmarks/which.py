@@ -290,7 +290,9 @@ def gradient() -> None:
             "SciPy's L-BFGS-B": scipys("L-BFGS-B", jac=True),
         },
         [
-            Task(p.x0, lambda p=p: lambda x: (p.fun(x), p.jac(x)), near(p.fun, p.x0, p.minimum, 1e-6))  # type: ignore[misc]
+            Task(
+                p.x0, lambda p=p: lambda x: (p.fun(x), p.jac(x)), near(p.fun, p.x0, p.minimum, 1e-6)
+            )  # type: ignore[misc]
             for p in classics()
         ],
     )
@@ -395,12 +397,7 @@ def hock_schittkowski() -> Iterator[Task]:
             None,
         ),
         (
-            lambda x: (
-                9
-                - x @ [8, 6, 4]
-                + x**2 @ [2, 2, 1]
-                + 2 * x[0] * (x[1] + x[2])
-            ),
+            lambda x: 9 - x @ [8, 6, 4] + x**2 @ [2, 2, 1] + 2 * x[0] * (x[1] + x[2]),
             1 / 9,
             (0.5, 0.5, 0.5),
             (0, np.inf),
@@ -467,9 +464,7 @@ def hock_schittkowski() -> Iterator[Task]:
         yield _constrained(fun, least, x0, box, equal, at_least)
 
 
-def _constrained(
-    fun: Any, least: float, x0: Any, box: Any, equal: Any, at_least: Any
-) -> Task:
+def _constrained(fun: Any, least: float, x0: Any, box: Any, equal: Any, at_least: Any) -> Task:
     rules = [("eq", equal), ("ineq", at_least)]
     constraints = [{"type": kind, "fun": rule} for kind, rule in rules if rule]
 
@@ -635,7 +630,9 @@ def large() -> None:
                 spent += counted.points
             times[name].append((time.process_time() - began) / spent)
     first = np.median(times["SciPy's L-BFGS-B"])
-    print("\ntime per gradient, as a ratio to that of SciPy's L-BFGS-B; the function's own is in it")
+    print(
+        "\ntime per gradient, as a ratio to that of SciPy's L-BFGS-B; the function's own is in it"
+    )
     for name, found in times.items():
         print(f"{name:32} {np.median(found) / first:.2f}")
 
@@ -679,11 +676,7 @@ def wide(n: int) -> Iterator[Task]:
         (tridiagonal, [-1.0]),
     ):
         x0 = np.resize(start, n)
-        yield Task(
-            x0,
-            lambda fun=fun: fun,
-            near(lambda x, fun=fun: fun(x)[0], x0, 0.0, 1e-6),
-        )
+        yield Task(x0, lambda fun=fun: fun, near(lambda x, fun=fun: fun(x)[0], x0, 0.0, 1e-6))
 
 
 BARS: dict[str, Callable[[], None]] = {

@@ -102,8 +102,9 @@ def _are_sides(lower: Array, upper: Array) -> bool:
     low = -np.inf if upper[0] == np.inf else upper[0]
     high = np.inf if lower[1] == -np.inf else lower[1]
     is_same = upper[0] == lower[1] or (low, high) == (-np.inf, np.inf)
-    widths = high - lower[0], upper[1] - low
-    return bool(min(widths) >= 0 and max(widths) > 0 and not is_same)
+    is_box = lower[0] <= high and low <= upper[1]
+    is_free = lower[0] < high or low < upper[1]
+    return bool(is_box and is_free and not is_same)
 
 
 def _named_error(lower: Array, upper: Array) -> InvalidInputError:

@@ -250,6 +250,8 @@ def test_crossed_pairs_may_be_lows_and_highs():
         as_bounds(([0, -5], [5, 5]), 2)
     with pytest.raises(InvalidInputError, match=r"\(1.0, 0.0\)\.$"):
         as_bounds([(1, 0), (0, 2)], 2)
+    with pytest.raises(InvalidInputError, match=r"\(inf, inf\)\.$"):
+        as_bounds([(np.inf, np.inf)] * 2, 2)
 
 
 def test_the_error_of_many_wrong_bounds_is_short():
