@@ -2,6 +2,7 @@
 
 import html
 from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any, NamedTuple, Self
 
@@ -380,7 +381,7 @@ def _from_json(value: object) -> object:
         return tuple(_from_json(item) for item in value)
 
 
-def _to_json(value: object) -> object:
+def _to_json(value: Any) -> object:
     if value is None or isinstance(value, bool | int | float | str):
         # A plain float prints and compares the same everywhere; NumPy's float64 does not.
         return float(value) if isinstance(value, float) else value
@@ -394,6 +395,12 @@ def _to_json(value: object) -> object:
         return [_to_json(item) for item in value]
     if isinstance(value, OptimizerResult):  # of one of many runs
         return value.to_dict()
+    if is_dataclass(value) and not isinstance(value, type):
+        value = {field.name: getattr(value, field.name) for field in fields(value)}
+    if hasattr(value, "columns"):  # a table
+        value = {str(name): column.tolist() for name, column in value.items()}
     if isinstance(value, dict) and all(isinstance(name, str) for name in value):
         return {name: _to_json(item) for name, item in value.items()}
+    if hasattr(value, "tolist") and not isinstance(value, np.ndarray | np.generic):
+        return value.tolist()  # a tensor, or a pandas Series
     raise TypeError(type(value).__name__)

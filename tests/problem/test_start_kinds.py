@@ -1,6 +1,8 @@
 """The kinds of start that optimagic's pages name, and those of frameworks: each as it is given."""
 
 import collections
+import dataclasses
+import json
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
@@ -25,14 +27,29 @@ from optimizers import (
 Pair = collections.namedtuple("Pair", "rate shift")
 
 
+@dataclasses.dataclass
+class Model:
+    rate: float
+    weights: np.ndarray
+
+
 def squares(parts):
     """Return the sum of (x - 2)^2, however the numbers of x are kept."""
+    if dataclasses.is_dataclass(parts):
+        parts = vars(parts)
     if isinstance(parts, dict):
         return sum(map(squares, parts.values()))
     if isinstance(parts, list | tuple):
         return sum(map(squares, parts))
     parts = getattr(parts, "value", parts)  # a table's column
     return float(((parts - 2.0) ** 2).sum()) if hasattr(parts, "sum") else (parts - 2.0) ** 2
+
+
+def as_arrays(plain):
+    """Return what JSON has of a point, with arrays for its lists."""
+    if isinstance(plain, dict):
+        return {name: as_arrays(part) for name, part in plain.items()}
+    return np.array(plain)
 
 
 def series(index=("a", "b")):
@@ -64,6 +81,7 @@ KINDS = {
     "dict of a series": lambda: {"a": 0, "b": 1, "c": series()},
     "nested dict": lambda: {"a": 0, "b": {"c": np.zeros(2)}},
     "named tuple": lambda: Pair(0.0, 1.0),
+    "dataclass": lambda: Model(0.0, np.zeros(2)),
     "series": series,
     "series of numbers": lambda: series(None),
     "table": table,
@@ -94,6 +112,9 @@ def test_each_kind_of_start_comes_to_fun_and_back_as_it_was_given(kind):
     assert squares(result.x) == pytest.approx(0.0, abs=1e-5)
     if expected.__name__ in ("Series", "DataFrame"):
         assert result.x.index.equals(x0.index)
+    plain = json.loads(json.dumps(result.to_dict()))
+    assert np.isfinite(plain["best"]["fun"])
+    assert squares(as_arrays(plain["x"])) == pytest.approx(squares(result.x))
 
 
 def test_a_series_has_names_bounds_and_a_gradient():
