@@ -1,63 +1,155 @@
-"""A journal to look at: as a table of text, or as comma-separated values."""
+"""The command ``history``: what is in a journal, as text, as values for a spreadsheet, drawn."""
 
 import argparse
 import csv
+import textwrap
+from collections.abc import Iterator
 from typing import Any, TextIO
 
 import numpy as np
 
 from optimizers.cli.codes import CONVERGED
+from optimizers.cli.layout import width, wrapped
+from optimizers.cli.reading import UsageError
+from optimizers.cli.running import add_plot, check_picture
 from optimizers.journal import Recording, load
 from optimizers.journal.header import sign_of
 from optimizers.journal.records import RUN_BITS, Record
+from optimizers.plots import convergence
 
-#: More variables than these are not all shown in the table.
-_SHOWN = 6
+#: The least width of a point in a table.
+_POINT = 20
 
 
 def add_history(commands: Any) -> None:
     """Add the command ``history``."""
-    past = commands.add_parser("history", help="what a journal has recorded")
-    past.add_argument("journal", metavar="JOURNAL")
-    past.add_argument("--csv", action="store_true", help="as comma-separated values")
-    past.set_defaults(run=_history)
+    command = commands.add_parser(
+        "history",
+        help="show what a journal has recorded",
+        description="Show what a journal has recorded: a line for each iteration, or for each of "
+        "many runs.",
+    )
+    command.add_argument("journal", metavar="JOURNAL")
+    command.add_argument(
+        "--all", action="store_true", help="a line for every evaluation, probes of gradients too"
+    )
+    command.add_argument(
+        "--csv", action="store_true", help="every evaluation, as comma-separated values"
+    )
+    add_plot(command)
+    command.set_defaults(run=_history)
 
 
 def _history(given: argparse.Namespace, out: TextIO) -> int:
-    (write_csv if given.csv else write_table)(load(given.journal), out)
+    check_picture(given.plot)
+    recording = load(given.journal)
+    if given.plot is not None:
+        if not len(recording.values):
+            raise UsageError(f"--plot: {given.journal} has no evaluations to draw.")
+        convergence(recording).savefig(given.plot)
+    if given.csv:
+        write_csv(recording, out)
+    else:
+        write_table(recording, out, with_all=given.all)
     return CONVERGED
 
 
-def write_table(recording: Recording, file: TextIO) -> None:
-    """Write a line for each evaluation, between what the run is and how it ended."""
-    header, result, sign = recording.header, recording.result, sign_of(recording.header)
+def write_table(recording: Recording, file: TextIO, *, with_all: bool = False) -> None:
+    """Write what the run is, a line for each iteration, run or evaluation, and how it ended."""
+    header = recording.header
     n = header["problem"]["n"]
     named = header.get("many", {}).get("optimizers") or [header["optimizer"]]
-    names = ", ".join(named if len(named) == 1 else (f"{i}: {k}" for i, k in enumerate(named)))
-    print(f"{names}, {n} variables, begun {header['created']}", file=file)
-    workers = any(record.worker for record in recording.records)
-    named = f"{'worker':<20} " if workers else ""
-    print(f"{'':>6} {'':<5} {'f':>22} {'seconds':>9} {named}x", file=file)
-    for record in recording.records:
-        seconds = "" if record.seconds is None else f"{record.seconds:.3g}"
-        who = f"{record.worker:<20} " if workers else ""
-        x = np.array2string(record.x[:n], precision=6, threshold=_SHOWN, edgeitems=2)
-        late = " (late)" if record.is_late else ""
-        own = record.seq % 2**RUN_BITS
-        number = f"{record.run}:{own}" if "many" in header else f"{own}"
-        print(
-            f"{number:>6} {record.kind:<5} {_value(record, sign):>22} {seconds:>9} {who}"
-            f"{' '.join(x.split())}{late}",
-            file=file,
-        )
-        if record.failure is not None:
-            print(f"{'':>13}{record.failure}", file=file)
+    many = header.get("many", {}).get("function")
+    name = f"{many}: {', '.join(named)}" if many else header["optimizer"]
+    print(wrapped(f"{name}, {n} variable{'s' * (n != 1)}, begun {header['created']}", 2), file=file)
+    if with_all:
+        rows = _evaluations(recording)
+    elif many:
+        rows = _runs(recording, list(named))
+    elif recording.iterations or not recording.records:
+        rows = _iterations(recording)
+    else:
+        print("No iterations are recorded: these are all evaluations.", file=file)
+        rows = _evaluations(recording)
+    for row in rows:
+        print(row, file=file)
+    print(_end(recording), file=file)
+
+
+def _end(recording: Recording) -> str:
+    """Return how a run ended, and what it found, in words."""
+    result = recording.result
     words = f"Ended: {result.stop.sentence}." if recording.is_finished else "Not ended."
     if recording.error is not None:
         words = f"Ended by an error: {recording.error}"
-    print(words, file=file)
-    found = "" if result.fun is None else f", f(x) = {result.fun!r}"
-    print(f"{result.nfev} points, {result.njev} gradients{found}", file=file)
+    best = "" if result.best is None else f", best f(x) = {result.best.fun!r}"
+    return f"{words}\n{result.nfev} points, {result.njev} gradients{best}"
+
+
+def _iterations(recording: Recording) -> Iterator[str]:
+    """Yield the lines that were printed while the run was made, but for the gradients."""
+    yield f"{'iter':>5} {'evals':>8} {'f(x)':>15} {'best f(x)':>15}"
+    for one in recording.iterations:
+        value = _digits(one.fun, "~" if one.is_estimate else "")
+        yield f"{one.number:>5} {one.nfev:>8} {value:>15} {_digits(one.best):>15}"
+
+
+def _digits(value: float | None, mark: str = "") -> str:
+    return "-" if value is None else f"{mark}{value:.10g}"
+
+
+def _runs(recording: Recording, named: list[str]) -> Iterator[str]:
+    """Yield a line for each of many runs."""
+    sign, runs = sign_of(recording.header), dict[int, list[Record]]()
+    for record in recording.records:
+        runs.setdefault(record.run, []).append(record)
+    names = {run: named[run if len(named) > 1 else 0] for run in runs}
+    size = max([9, *map(len, names.values())])
+    yield f"{'run':>5} {'optimizer':<{size}} {'evals':>8} {'failed':>8} {'best f(x)':>15}"
+    for run, records in sorted(runs.items()):
+        values = [r.fun for r in records if isinstance(r.fun, float) and np.isfinite(r.fun)]
+        best = _digits(sign * min(values) if values else None)
+        count = sum(record.kind in ("fun", "both") for record in records)
+        failed = sum(record.failure is not None for record in records)
+        yield f"{run:>5} {names[run]:<{size}} {count:>8} {failed:>8} {best:>15}"
+
+
+def _evaluations(recording: Recording) -> Iterator[str]:
+    """Yield a line for each evaluation as it arrived; an iterate has its iteration's number."""
+    header, sign = recording.header, sign_of(recording.header)
+    iterations, n = _iterates(recording), header["problem"]["n"]
+    has_workers = any(record.worker for record in recording.records)
+    worker = f" {'worker':<20}" if has_workers else ""
+    yield f"{'':>6} {'iter':>5} {'kind':<5} {'f(x)':>22} {'seconds':>9}{worker} x"
+    for i, record in enumerate(recording.records):
+        own = record.seq % 2**RUN_BITS
+        number = f"{record.run}:{own}" if "many" in header else f"{own}"
+        seconds = "" if record.seconds is None else f"{record.seconds:.3g}"
+        worker = f" {record.worker:<20}" if has_workers else ""
+        line = f"{number:>6} {iterations.get(i, ''):>5} {record.kind:<5} "
+        line += f"{_value(record, sign):>22} {seconds:>9}{worker} "
+        x = " ".join(f"{value:.6g}" for value in record.x[:n]) + " (late)" * record.is_late
+        yield line + textwrap.shorten(x, max(_POINT, width() - len(line)), placeholder=" ...")
+        if record.failure is not None:
+            yield f"{'':>13}{record.failure}"
+
+
+def _iterates(recording: Recording) -> dict[int, int]:
+    """Return the numbers of iterations by the places of their iterates among the records.
+
+    That is the last record with the value; an estimate has none.
+    """
+    sign, count = sign_of(recording.header), 0
+    places, found = dict[Any, int](), dict[int, int]()
+    left = [one for one in recording.iterations if not one.is_estimate]
+    for i, record in enumerate(recording.records):
+        count += record.kind in ("fun", "both")
+        places[record.fun] = i
+        while left and (left[0].nfev <= count or i == len(recording.records) - 1):
+            one = left.pop(0)
+            if one.fun is not None and sign * one.fun in places:
+                found[places[sign * one.fun]] = one.number
+    return found
 
 
 def write_csv(recording: Recording, file: TextIO) -> None:

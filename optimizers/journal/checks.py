@@ -10,6 +10,7 @@ import numpy as np
 
 from optimizers.errors import JournalMismatchError
 from optimizers.journal.header import FORMAT, bounds_of, seed_of, start_of
+from optimizers.journal.iterations import Iteration
 from optimizers.journal.records import Record, decoded, whole
 from optimizers.result import OptimizerResult
 
@@ -100,6 +101,8 @@ def check_entry(entry: Mapping[str, Any], n: int) -> None:
     if "retried" in entry:
         whole(entry["retried"])
         whole(entry["times"])
+    elif "iteration" in entry:
+        Iteration.from_entry(entry)
     elif "left" in entry:
         values, gradients = entry["started"]
         for count in (entry["left"], values, gradients):

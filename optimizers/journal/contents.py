@@ -9,6 +9,7 @@ from typing import Any
 from optimizers.errors import EvaluationError, JournalError, NonFiniteValueError
 from optimizers.journal.checks import ERRORS, check_entry, check_header, check_record
 from optimizers.journal.checksum import opened
+from optimizers.journal.iterations import Iteration
 from optimizers.journal.journal import Journal
 from optimizers.journal.jsonl import not_a_journal, read_lines
 from optimizers.journal.records import Record, is_behind
@@ -20,6 +21,8 @@ class JournalContents:
 
     header: dict[str, Any]
     records: list[Record] = field(default_factory=list)
+    #: The ends of iterations, where they are recorded.
+    iterations: list[Iteration] = field(default_factory=list)
     #: The index of the first record that is replayed.
     begin: int = 0
     #: A restart: its point, counts and next number.
@@ -110,6 +113,8 @@ def _add(contents: JournalContents, entry: dict[str, Any]) -> None:
     check_entry(entry, n)
     if "retried" in entry:
         contents.retried[entry["retried"]] = entry["times"]
+    elif "iteration" in entry:
+        contents.iterations.append(Iteration.from_entry(entry))
     elif "left" in entry and "many" in contents.header:  # as written by earlier versions
         contents.retried[entry["left"]] = max(0, entry["started"][0] - 1)
     elif "left" in entry:
@@ -119,6 +124,8 @@ def _add(contents: JournalContents, entry: dict[str, Any]) -> None:
     elif "restart" in entry:
         contents.start, contents.begin = entry["restart"], len(contents.records)
         contents.left, contents.retried, contents.end = {}, {}, None
+        last = entry["restart"]["nit"]
+        contents.iterations = [one for one in contents.iterations if one.number <= last]
     elif "rewound" in entry:
         contents.end = None
         contents.rewind(entry["rewound"])

@@ -4,7 +4,7 @@ import functools
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from optimizers._types import Array
 from optimizers.errors import JournalError
 from optimizers.journal.contents import JournalContents, read
 from optimizers.journal.header import sign_of, start_of
+from optimizers.journal.iterations import Iteration
 from optimizers.journal.journal import as_path
 from optimizers.journal.records import Record, counts_of
 from optimizers.journal.study import study_of
@@ -43,6 +44,9 @@ class Recording(Tabled):
         Whether the run ended without an error.
     error : str, optional
         The error that ended it.
+    iterations : list of Iteration
+        The ends of its iterations, each with ``number``, ``nfev``, ``fun``, ``best`` and
+        ``is_estimate``; empty for many runs, and for journals of earlier versions.
     """
 
     header: dict[str, Any]
@@ -50,6 +54,7 @@ class Recording(Tabled):
     result: OptimizerResult
     is_finished: bool
     error: str | None = None
+    iterations: list[Iteration] = field(default_factory=list)
 
     @override
     def _table(self) -> tuple[str, Sequence[str], list[Sequence[str]]]:
@@ -207,7 +212,9 @@ def load(path: str | os.PathLike[str]) -> Recording:
     result = _so_far(contents) if known is None else OptimizerResult.from_dict(known)
     error = None if end is None else end.get("error")
     is_finished = end is not None and error is None
-    return Recording(contents.header, contents.records, result, is_finished, error)
+    sign = sign_of(contents.header)
+    iterations = [iteration.times(sign) for iteration in contents.iterations]
+    return Recording(contents.header, contents.records, result, is_finished, error, iterations)
 
 
 def _so_far(contents: JournalContents) -> OptimizerResult:

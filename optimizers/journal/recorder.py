@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from optimizers.errors import JournalError, JournalMismatchError, warn_user
 from optimizers.journal.contents import JournalContents, parsed
 from optimizers.journal.header import check_header, differing, seed_entry, seed_of, versions
+from optimizers.journal.iterations import Iteration
 from optimizers.journal.journal import Journal
 from optimizers.journal.jsonl import JsonLines
 from optimizers.journal.records import RUN_BITS, Kind, Record, compact, encoded, is_behind
@@ -103,6 +104,8 @@ class Recorder:
             #: The number of the next question.
             self.next = 0 if contents.start is None else contents.start["next"]
             self._is_noted = not contents.records and contents.end is None
+            #: The number of the last iteration that is recorded.
+            self._iteration = contents.iterations[-1].number if contents.iterations else 0
             self._prepare(contents.records[contents.begin :])
         except BaseException:
             self.close()
@@ -281,6 +284,13 @@ class Recorder:
             self.contents.retried.update(times)
             self.put("\n".join(compact({"retried": s, "times": n}) for s, n in times.items()))
 
+    def iterated(self, iteration: Iteration) -> None:
+        """Record the end of an iteration, unless it is recorded, or is of a run that had ended."""
+        is_told_again = self.contents.end is not None and not self._is_noted
+        if iteration.number > self._iteration and not is_told_again:
+            self._iteration = iteration.number
+            self.put(iteration.text())
+
     def restart(self, x: NDArray[Any], fun: float | None, counts: dict[str, int]) -> None:
         """Forget the records not replayed yet: the run restarts from ``x``."""
         self.next = max([self.next, *(seq + 1 for seq in self.pending)])
@@ -288,6 +298,7 @@ class Recorder:
         self._late.clear()
         self.contents.left.clear()
         self.contents.retried.clear()
+        self._iteration = counts["nit"]
         start = {"x": encoded(x), "fun": fun, "next": self.next, **counts}
         self.put(compact({"restart": start}))
 

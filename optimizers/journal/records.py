@@ -149,13 +149,13 @@ class Record:
             _number(entry.get("f")),
             None if gradient is None else decoded(gradient),
             failure,
-            _real(entry.get("t")),
+            real(entry.get("t")),
             worker,
             float(entry.get("eps", 0.0)),
             whole(entry.get("ask", seq)),
             whole(entry.get("part", seq)),
             bool(entry.get("late")),
-            _real(entry.get("se")),
+            real(entry.get("se")),
             None if residuals is None else decoded(residuals, dtype),
             None if cells is None else decoded(cells, np.int64),
         )
@@ -183,7 +183,7 @@ def line(
     """Return a record as a line of JSON; the usual case is fast."""
     text = f'{{"seq":{seq},"kind":"{kind}","x":"{x}"'
     if fun is not None:
-        text += f',"f":{_digits(fun)}'
+        text += f',"f":{digits(fun)}'
     if jac is not None:
         text += f',"g":"{encoded(jac)}"'
     if seconds is not None:
@@ -202,9 +202,10 @@ def decoded(text: str, dtype: type[np.generic] = np.float64) -> NDArray[Any]:
     return np.frombuffer(a2b_base64(text, strict_mode=True), little).astype(dtype)
 
 
-def _digits(value: float | complex) -> str:
+def digits(value: float | complex) -> str:
+    """Return a value as JSON has it: NaN and infinities are texts."""
     if isinstance(value, complex):
-        return f"[{_digits(value.real)},{_digits(value.imag)}]"
+        return f"[{digits(value.real)},{digits(value.imag)}]"
     # JSON has no NaN and no infinity. A NumPy number prints its type.
     return float.__repr__(value) if math.isfinite(value) else f'"{float(value)}"'
 
@@ -216,15 +217,16 @@ def whole(value: Any) -> int:
     return value
 
 
-def _real(value: Any) -> float | None:
+def real(value: Any) -> float | None:
+    """Return a real value that was read."""
     return None if value is None else float(value)
 
 
 def _number(value: Any) -> float | complex | None:
     if isinstance(value, list):
-        real, imaginary = value
-        return complex(float(real), float(imaginary))
-    return _real(value)
+        real_part, imaginary = value
+        return complex(float(real_part), float(imaginary))
+    return real(value)
 
 
 def counts_of(records: Iterable[Record]) -> dict[str, int]:

@@ -10,6 +10,7 @@ from optimizers.errors import JournalError, warn_user
 from optimizers.evaluation.evaluator import Evaluator
 from optimizers.journal.evaluator import JournaledEvaluator
 from optimizers.journal.functions import recorded
+from optimizers.journal.iterations import Iteration
 from optimizers.journal.journal import Journal
 from optimizers.journal.recorder import Diverged, Recorder
 from optimizers.journal.records import Kind, Record, counts_of, decoded
@@ -38,6 +39,7 @@ def execute_recorded(
     with ended(recorder, problem) as results:
         records = to_verify(recorder.contents, journal.verify, run.budget.left)
         run.reroute(*_journaled(recorder, run), recorder.seed)
+        run.record_iterations(lambda *told: recorder.iterated(Iteration.of(*told)))
         _go_on(recorder, run)
         solve, is_error = replayed(recorder, solve), check == "error"
         result = run.execute(verified(records, problem, inner, is_error=is_error, solve=solve))

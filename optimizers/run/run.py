@@ -7,7 +7,7 @@ it ends.
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -30,6 +30,8 @@ from optimizers.run.waves import Waves
 
 P = ParamSpec("P")
 T = TypeVar("T")
+#: Is told of an iteration by its run: what is known of the iterate, and what else observers see.
+RecordIteration: TypeAlias = Callable[["Run", Evaluation | None, dict[str, Any]], None]
 
 
 class Run:
@@ -89,6 +91,7 @@ class Run:
         self._returns_on_interrupt = on_interrupt == "return"
         #: Notified after each iteration.
         self.observers = observers
+        self._record: RecordIteration | None = None
         self.noise = noise
         # What a library that is called under a guard may have swallowed.
         self._kept: Kept = []
@@ -150,13 +153,8 @@ class Run:
     @property
     def is_watched(self) -> bool:
         """Whether anyone besides the algorithm needs the iterations."""
-        return (
-            bool(self.observers)
-            or self.budget.maxiter is not None
-            or self.budget.is_timed
-            or self.watch is not None
-            or self._patience is not None
-        )
+        asked = self._record, self.budget.maxiter, self.watch, self._patience
+        return bool(self.observers) or self.budget.is_timed or any(w is not None for w in asked)
 
     @property
     def wants_values(self) -> bool:
@@ -238,10 +236,11 @@ class Run:
         x = self.problem.clip(x)
         known = known or memory.lookup(x)
         memory.iterate = known or memory.iterate
+        if self._record is not None:
+            self._record(self, known, extra)
         if self.observers:
             state = self.result(known)
-            state.update(x=x, is_estimate=False)
-            state.update(extra)
+            state.update({"x": x, "is_estimate": False, **extra})
             if any([observe(state) for observe in self.observers]):
                 memory.halted = known
                 raise StopRun(StopReason.CALLBACK)
@@ -289,6 +288,10 @@ class Run:
     def be_observed(self, observer: Observer) -> None:
         """Replace the run's observers by one, before it begins."""
         self.observers = (observer,)
+
+    def record_iterations(self, record: RecordIteration) -> None:
+        """Have the end of each iteration recorded, before the run begins."""
+        self._record = record
 
     def start_from(self, x: Array) -> None:
         """Let the algorithm begin at ``x`` when it is restarted."""

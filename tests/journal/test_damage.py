@@ -237,7 +237,7 @@ def test_what_an_editor_adds_costs_nothing(tmp_path, whole, change):
     result = LBFGSB().minimize(fun, START, rosen_der, journal=path, journal_check="off")
     expected = LBFGSB().minimize(rosen, START, rosen_der)
     assert (result.fun, result.nfev) == (expected.fun, expected.nfev)
-    assert len(calls) == result.nfev - 4
+    assert len(calls) == result.nfev - sum(b'"kind":"fun"' in line for line in whole[:8])
     assert load(path).is_finished
 
 
@@ -313,6 +313,9 @@ def test_records_that_are_taken_out_or_moved_are_missed(tmp_path, name):
     def whole():
         return LBFGSB().minimize(rosen, START, journal=path).nreplayed
 
+    def recorded(lines):
+        return sum(b'"seq"' in line for line in lines)
+
     for lines, line in [
         (held[:5] + held[7:], 6),
         (held[:7] + held[5:], 8),
@@ -323,7 +326,7 @@ def test_records_that_are_taken_out_or_moved_are_missed(tmp_path, name):
             with pytest.raises(JournalError, match=f"is damaged: its line {line} is"):
                 look()
         write(lines[: line - 1])  # as the message says
-        assert whole() == line - 2
+        assert whole() == recorded(lines[: line - 1])
     # What earlier versions wrote, and others wrote out again, is taken as it is.
     write([re.sub(rb',"line":\d+', b"", re.sub(rb',"crc":"\w+"', b"", line)) for line in held])
-    assert whole() == len(held) - 2
+    assert whole() == recorded(held)

@@ -299,8 +299,10 @@ def test_a_full_disk_ends_the_run_with_its_result(tmp_path, name, limit, kwargs)
     assert words.startswith(f"JournalError The journal {path} cannot be written")
     evaluated, lowest, nfev, fun, stop = figures.split()
     recording = optimizers.load(path)
-    # The one that could not be recorded was evaluated, and may be the best.
-    assert int(evaluated) == int(nfev) == len(recording.records) + 1
+    # One that could not be recorded was evaluated, and may be the best; or it was the line of an
+    # iteration for which there was no room.
+    assert int(evaluated) == int(nfev)
+    assert int(nfev) - len(recording.records) in (0, 1)
     assert float(fun) == float(lowest) <= recording.values.min()
     assert stop == "FAILED"
     # With room again, the run goes on.
