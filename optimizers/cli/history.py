@@ -124,9 +124,10 @@ def _evaluations(recording: Recording) -> Iterator[str]:
     for i, record in enumerate(recording.records):
         own = record.seq % 2**RUN_BITS
         number = f"{record.run}:{own}" if "many" in header else f"{own}"
+        kind = "probe" if record.is_probe else record.kind
         seconds = "" if record.seconds is None else f"{record.seconds:.3g}"
         worker = f" {record.worker:<20}" if has_workers else ""
-        line = f"{number:>6} {iterations.get(i, ''):>5} {record.kind:<5} "
+        line = f"{number:>6} {iterations.get(i, ''):>5} {kind:<5} "
         line += f"{_value(record, sign):>22} {seconds:>9}{worker} "
         x = " ".join(f"{value:.6g}" for value in record.x[:n]) + " (late)" * record.is_late
         yield line + textwrap.shorten(x, max(_POINT, width() - len(line)), placeholder=" ...")

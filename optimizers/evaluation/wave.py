@@ -30,6 +30,8 @@ class Block:
     #: The residuals, shape (k, m), NaN where there are none; None if the objective does not return
     #: residuals.
     residuals: NDArray[Any] | None = None
+    #: The rows that are asked for themselves, where the others are probes; None for all.
+    own: Sequence[int] | None = None
 
     def __init__(
         self,
@@ -78,6 +80,10 @@ class Block:
         """The number of the run of each row."""
         return itertools.repeat(0, len(self.points))
 
+    def is_probe(self, row: int) -> bool:
+        """Return whether a row is asked for what it tells of another point, as its gradient."""
+        return self.own is not None and row not in self.own
+
     def count(self, part: slice, sign: int) -> None:
         """Count the rows at which a function is called; with sign -1, uncount them."""
 
@@ -110,6 +116,10 @@ class RowsOfBlock(Block):
     @override
     def owners(self) -> NDArray[np.intp]:
         return self._whole.owners[self._rows]
+
+    @override
+    def is_probe(self, row: int) -> bool:
+        return self._whole.is_probe(self._rows[row])
 
     @override
     def count(self, part: slice, sign: int) -> None:
@@ -210,11 +220,12 @@ class Question:
         if self.is_joint:
             own = zip((x[np.newaxis] for x in xs), (plan.points for plan in plans), strict=True)
             self.blocks = [Block(np.concatenate([points for pair in own for points in pair]))]
+            self.blocks[0].own = self._rows
             return
         points = xs[0][np.newaxis] if self.size == 1 else np.array(xs)
         self.blocks = [Block(points) if both is None else Block(points, both, "both")]
         if plans:
-            self.blocks.append(Block(np.concatenate([plan.points for plan in plans])))
+            self.blocks.append(probes_at(np.concatenate([plan.points for plan in plans])))
         elif gradient is not None:
             self.blocks.append(Block(points, gradient, "jac"))
 
@@ -269,6 +280,13 @@ class Question:
         finite = np.isfinite(block.values[rows])
         residuals = None if block.residuals is None else block.residuals[rows][finite]
         return block.points[rows][finite], block.values[rows][finite], residuals
+
+
+def probes_at(points: NDArray[Any]) -> Block:
+    """Return a block of probes alone."""
+    block = Block(points)
+    block.own = ()
+    return block
 
 
 def probed(block: Block, rows: slice = slice(None)) -> NDArray[Any]:

@@ -275,6 +275,7 @@ class JournaledEvaluator(Evaluator):
             found = _found(block.kind, answer, i, x.size, self._loss)
             if isinstance(found.get("jac"), LinearOperator):
                 continue  # which has no entries
+            told["is_probe"] = block.is_probe(part.start + i)
             record = Record(seq, block.kind, x, ask=ask, part=seqs[0], **told, **found)
             lines.append(record.text())
         if lines:

@@ -3,6 +3,7 @@
 A compiled solver may call them every few microseconds, so the usual case is fast.
 """
 
+import functools
 import json
 import math
 from collections.abc import Callable
@@ -28,7 +29,7 @@ from optimizers.evaluation.evaluator import Facts
 from optimizers.evaluation.losses import Loss
 from optimizers.gradients.source import EPS
 from optimizers.journal.recorder import Recorder
-from optimizers.journal.records import Kind, Record, encoded, line
+from optimizers.journal.records import PROBE, Kind, Record, encoded, line
 
 _FLOAT64 = np.dtype(np.float64)
 
@@ -41,7 +42,7 @@ def recorded(
     pending, put, clock = recorder.pending, recorder.put, perf_counter
     is_hessian = kind in ("hess", "hessp")
 
-    def call(*given: NDArray[Any]) -> Any:
+    def call(*given: NDArray[Any], mark: str = "") -> Any:
         seq = counter.next
         counter.next = seq + 1
         x = np.concatenate(given) if is_hessian else given[0]
@@ -58,7 +59,7 @@ def recorded(
             raise
         except Exception as error:
             further += _failure_field(error)
-            put(line(seq, kind, point, None, None, clock() - began, further))
+            put(line(seq, kind, point, None, None, clock() - began, further + mark))
             raise
         seconds = clock() - began
         value: Any = None
@@ -78,9 +79,11 @@ def recorded(
                 return raw  # a sparse matrix or an operator is not recorded
         except InvalidValueError as error:  # the caller raises it again
             further += _failure_field(error)
-        put(line(seq, kind, point, value, gradient, seconds, further))
+        put(line(seq, kind, point, value, gradient, seconds, further + mark))
         return raw
 
+    #: What is called in its place at a probe.
+    call.of_probe = functools.partial(call, mark=PROBE)  # type: ignore[attr-defined]  # of this package
     return call
 
 

@@ -24,7 +24,8 @@ Kind = Literal["fun", "jac", "both", "hess", "hessp"]
 _KINDS = frozenset(get_args(Kind))
 _IS_LITTLE = sys.byteorder == "little"
 
-
+#: The field that marks a probe in a line.
+PROBE = ',"probe":true'
 #: The lower bits of a question's number count within its run; the upper ones are the run's number.
 RUN_BITS = 32
 
@@ -66,6 +67,8 @@ class Record:
         The residuals, if the objective returns them.
     cells : ndarray of int64, optional
         For a sparse Jacobian: the number of rows, and the positions of its entries, row by row.
+    is_probe : bool
+        Whether the point was evaluated for the gradient at another point, or to measure noise.
 
     Examples
     --------
@@ -91,6 +94,7 @@ class Record:
     error: float | None = None
     residuals: NDArray[Any] | None = None
     cells: NDArray[np.int64] | None = None
+    is_probe: bool = False
 
     __repr__ = short
 
@@ -126,6 +130,8 @@ class Record:
                 further += f',"{name}":{value}'
         if self.is_late:
             further += ',"late":true'
+        if self.is_probe:
+            further += PROBE
         x = encoded(self.x)
         if self.x.dtype == np.complex128:
             further += ',"complex":true'
@@ -158,6 +164,7 @@ class Record:
             real(entry.get("se")),
             None if residuals is None else decoded(residuals, dtype),
             None if cells is None else decoded(cells, np.int64),
+            bool(entry.get("probe")),
         )
 
 

@@ -1,13 +1,15 @@
 """Replay: answer from the journal what it has, and record what it does not have."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from typing_extensions import override
 
 from optimizers.errors import JournalError, warn_user
 from optimizers.evaluation.evaluator import Evaluator
+from optimizers.evaluation.wave import Block
 from optimizers.journal.evaluator import JournaledEvaluator
 from optimizers.journal.functions import recorded
 from optimizers.journal.iterations import Iteration
@@ -79,12 +81,25 @@ def _journaled(recorder: Recorder, run: Run) -> tuple[Problem, Evaluator]:
         others["fun"] = recorded(recorder, problem.fun, kind, facts)
         if isinstance(derivatives, Given):
             others["derivatives"] = Given(recorded(recorder, derivatives.function, "jac", facts))
-        evaluator = Evaluator(others["fun"])
+        evaluator = _Direct(others["fun"])
         evaluator.facts = facts
     else:
         evaluator = JournaledEvaluator(evaluator, recorder, problem.loss)
     problem = with_recorded_hessians(problem, recorder, facts)
     return replace(problem, **others), evaluator
+
+
+class _Direct(Evaluator):
+    """Calls recorded functions themselves, which are told of probes."""
+
+    @override
+    def _called(
+        self, function: Callable[..., Any], block: Block, part: slice
+    ) -> Callable[..., Any]:
+        called: Callable[..., Any] = function
+        if block.is_probe(part.start):
+            called = getattr(function, "of_probe", function)
+        return called
 
 
 def _go_on(recorder: Recorder, run: Run) -> None:

@@ -36,9 +36,10 @@ class MergedBlock(Block):
         like: Block,
         parts: Iterable[tuple[NDArray[Any], int, int, int]],
         numbers: Sequence[int],
+        blocks: Sequence[Sequence[Block]] = (),
     ) -> None:
-        #: The number of each owner's run.
-        self._numbers = numbers
+        #: The number of each owner's run, and the blocks that it asks.
+        self._numbers, self._blocks = numbers, blocks
         points, self.shares, end = [], list[MemberRows](), 0
         for own, owner, number, row in parts:
             points.append(own)
@@ -67,6 +68,11 @@ class MergedBlock(Block):
         self._starts[part] += sign
 
     @override
+    def is_probe(self, row: int) -> bool:
+        (share,) = self.within(slice(row, row + 1))
+        return self._blocks[share.owner][share.number].is_probe(share.row)
+
+    @override
     def calls(self, row: int) -> int:
         return int(self._starts[row])
 
@@ -93,7 +99,7 @@ class MergedBlock(Block):
     def of(self, shares: Iterable[MemberRows]) -> "MergedBlock":
         """Return some of the rows."""
         rows = ((self.points[share.start : share.stop], *share[2:]) for share in shares)
-        return MergedBlock(self, rows, self._numbers)
+        return MergedBlock(self, rows, self._numbers, self._blocks)
 
 
 def merged(requests: Sequence[MemberRequest], owners: Iterable[int]) -> list[MergedBlock]:
@@ -107,7 +113,8 @@ def merged(requests: Sequence[MemberRequest], owners: Iterable[int]) -> list[Mer
                 likes[kind] = block
                 kinds.setdefault(kind, []).append((block.points, owner, number, 0))
     numbers = [request.run for request in requests]
-    return [MergedBlock(likes[kind], parts, numbers) for kind, parts in kinds.items()]
+    blocks = [request.wave.blocks for request in requests]
+    return [MergedBlock(likes[kind], parts, numbers, blocks) for kind, parts in kinds.items()]
 
 
 class Round:

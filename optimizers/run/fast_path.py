@@ -250,6 +250,7 @@ def _forward(run: Run) -> Callable[[Array], tuple[float, Array]]:
     budget, memory, facts = run.budget, run.memory, waves.evaluator.facts
     fun, n, limit, upper = problem.fun, problem.n, budget.limit, problem.upper
     propagates, is_timed, door = waves.propagates_nonfinite, budget.is_timed, _door(run)
+    probe: Any = getattr(fun, "of_probe", fun)
 
     def evaluate(x: Array) -> tuple[float, Array]:
         moved = x + h
@@ -276,7 +277,7 @@ def _forward(run: Run) -> Callable[[Array], tuple[float, Array]]:
                 if i >= 0:
                     point[i] = probes[i]
                 count += 1
-                value = fun(point)
+                value = fun(point) if i < 0 else probe(point)
                 if type(value) is not float:
                     if is_first:
                         facts.precision = max(facts.precision, precision_of(value))

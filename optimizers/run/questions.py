@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from optimizers._types import Array
 from optimizers.errors import NonFiniteValueError
 from optimizers.evaluation.answers import DIFFERENCES, check_jacobian
-from optimizers.evaluation.wave import Block, Question, probed
+from optimizers.evaluation.wave import Block, Question, probed, probes_at
 from optimizers.gradients.plan import Plan
 from optimizers.gradients.source import GradientSource
 from optimizers.problem.derivatives import Given, Joint
@@ -352,7 +352,7 @@ class Questions:
     def _probed(self, plan: Plan, value: float, residuals: Array | None) -> Any:
         """Return the gradient from a wave of probes only."""
         self._check_first(plan)
-        probes = Block(plan.points)
+        probes = probes_at(plan.points)
         self.waves.take([probes], is_first_needed=False)
         return self.mended(plan, value, probed(probes), probes.failures, residuals)
 
@@ -376,7 +376,7 @@ class Questions:
             again = plan.retry(origin, probes, failed)
             if again is None:
                 raise next(iter(failures.values()))
-            further = Block(again.points)
+            further = probes_at(again.points)
             self.waves.take([further])
             for error in further.failures.values():
                 raise error

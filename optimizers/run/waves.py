@@ -241,6 +241,7 @@ class Waves:
 
     def probe(self, block: Block) -> Array:
         """Return the values of a wave that no algorithm asked for; NaN where there is none."""
+        block.own = ()
         propagates, self.propagates_nonfinite = self.propagates_nonfinite, True
         try:
             self.take([block], is_first_needed=False)

@@ -4,15 +4,28 @@ import csv
 import io
 import json
 import os
+import re
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from scipy.optimize import rosen, rosen_der
 
 import optimizers
-from optimizers import LBFGSB, TNC, Journal, StopReason, TellData, load
+from optimizers import (
+    LBFGSB,
+    NELDER_MEAD,
+    SPSA,
+    TNC,
+    Journal,
+    OptimizerWarning,
+    StopReason,
+    TellData,
+    load,
+)
 from optimizers.cli.history import write_csv, write_table
+from optimizers.journal import Record
 
 START = [-1.2, 1.0, 0.5]
 
@@ -131,13 +144,105 @@ def test_the_table_shows_each_evaluation_and_how_it_ended(tmp_path):
     with pytest.raises(ZeroDivisionError):
         LBFGSB().minimize(fun, START, rosen_der, journal=path)
     recording, table = load(path), io.StringIO()
-    write_table(recording, table)
+    write_table(recording, table, with_all=True)
     lines = table.getvalue().splitlines()
     assert lines[0].startswith("LBFGSB, 3 variables, begun 20")
     assert len(lines) == 2 + len(recording.records) + 1 + 2
     assert lines[-3].strip() == "ZeroDivisionError: a bug"
     assert lines[-2] == "Ended by an error: ZeroDivisionError: a bug"
     assert repr(recording.values[0].item()) in lines[2]
+
+
+def test_the_ends_of_iterations_are_there_as_a_callback_saw_them(tmp_path):
+    path, states = tmp_path / "run.jsonl", []
+    LBFGSB(maxfun=30).minimize(rosen, START, journal=path)
+
+    def callback(intermediate_result):
+        states.append(intermediate_result)
+
+    # What was recorded is told again, and not recorded again.
+    LBFGSB(maxfun=80).minimize(rosen, START, journal=path, callback=callback)
+    iterations = load(path).iterations
+    assert [one.number for one in iterations] == list(range(1, len(states) + 1))
+    assert [one.nfev for one in iterations] == [state.nfev for state in states]
+    assert [one.fun for one in iterations] == [state.fun for state in states]
+    assert [one.best for one in iterations] == [state.best.fun for state in states]
+    held = path.read_bytes()
+    LBFGSB(maxfun=80).minimize(rosen, START, journal=path)
+    assert path.read_bytes() == held
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_the_value_of_an_iteration_may_be_an_estimate_and_has_the_users_sign(tmp_path, sign):
+    path, states = tmp_path / "run.jsonl", []
+
+    def callback(intermediate_result):
+        states.append(intermediate_result)
+
+    settings = {"callback": callback, "journal": path, "maximize": sign < 0}
+    SPSA(maxiter=5).minimize(lambda x: sign * rosen(x), START, seed=1, **settings)
+    iterations = load(path).iterations
+    assert len(iterations) == 5
+    assert all(one.is_estimate for one in iterations)
+    assert [one.fun for one in iterations] == [state.fun for state in states]
+    assert [one.best for one in iterations] == [state.best.fun for state in states]
+
+
+def test_a_run_that_begins_anew_forgets_the_iterations_that_it_does_not_follow(tmp_path):
+    path = tmp_path / "run.jsonl"
+
+    def fun(x):
+        return rosen(x)
+
+    NELDER_MEAD(maxfun=40).minimize(fun, START, journal=path)
+    text = path.read_text().splitlines()
+    point = next(i for i, line in enumerate(text) if '"seq":20,' in line)
+    other = Record(20, "fun", np.array([9.0, 9.0, 9.0]), rosen([9.0, 9.0, 9.0]))
+    text[point] = other.text()
+    plain = [re.sub(r',"line":\d+|,"crc":"\w+"', "", line) for line in text]
+    path.write_text("\n".join(plain) + "\n")
+    with pytest.warns(OptimizerWarning, match="cannot be followed at evaluation 20"):
+        NELDER_MEAD(maxfun=60).minimize(fun, START, journal=path)
+    recording = load(path)
+    numbers = [one.number for one in recording.iterations]
+    assert numbers == list(range(1, recording.result.nit + 1))
+    counts = [one.nfev for one in recording.iterations]
+    assert counts == sorted(counts)
+
+
+def marks(path):
+    """Return which values are those of probes, in the order of asking."""
+    records = sorted(load(path).records, key=lambda record: record.seq)
+    return [record.is_probe for record in records if record.kind == "fun"]
+
+
+@pytest.mark.parametrize("workers", [None, lambda: ThreadPoolExecutor(7)], ids=["own", "threads"])
+@pytest.mark.parametrize(
+    ("jac", "probes"), [("2-point", 3), ("3-point", 6), (rosen_der, 0)], ids=str
+)
+def test_probes_of_a_gradient_are_marked(tmp_path, workers, jac, probes):
+    path = tmp_path / "run.jsonl"
+    LBFGSB(maxfun=21, eps=1e-7).minimize(rosen, START, jac, journal=path, workers=workers)
+    values = marks(path)
+    expected = ([False] + [True] * probes) * 21
+    assert values == expected[: len(values)]
+    LBFGSB(maxfun=40, eps=1e-7).minimize(rosen, START, jac, journal=path, workers=workers)
+    values = marks(path)
+    assert values == (expected * 2)[: len(values)]
+
+
+def test_probes_of_many_runs_are_marked(tmp_path):
+    path = tmp_path / "many.jsonl"
+    LBFGSB(maxfun=8).minimize_many(rosen, [START, [0.0, 0.0, 0.0]], journal=path)
+    for run in (0, 1):
+        own = [record.is_probe for record in load(path).records if record.run == run]
+        assert own == [False, True, True, True] * 2
+
+
+def test_no_probe_is_marked_where_an_algorithm_asks_for_values(tmp_path):
+    path = tmp_path / "run.jsonl"
+    NELDER_MEAD(maxfun=20).minimize(rosen, START, journal=path)
+    assert not any(record.is_probe for record in load(path).records)
 
 
 def test_comma_separated_values_are_exact(tmp_path):
