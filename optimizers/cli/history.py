@@ -83,7 +83,9 @@ def _end(recording: Recording) -> str:
     if recording.error is not None:
         words = f"Ended by an error: {recording.error}"
     best = "" if result.best is None else f", best f(x) = {result.best.fun!r}"
-    return f"{words}\n{result.nfev} points, {result.njev} gradients{best}"
+    count = sum(failure is not None for failure in recording.failures)
+    failed = f", {count} failed" if count else ""
+    return f"{words}\n{result.nfev} points{failed}, {result.njev} gradients{best}"
 
 
 def _iterations(recording: Recording) -> Iterator[str]:

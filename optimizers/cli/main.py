@@ -27,6 +27,9 @@ def main(arguments: Sequence[str] | None = None, out: TextIO | None = None) -> i
     0: converged, or done; 1: an error; 2: what was asked for cannot be done; 3: stopped before
     convergence; 130: Ctrl-C.
     """
+    if out is None and sys.stdout is None:  # it was closed
+        with open(os.devnull, "w") as nowhere:
+            return main(arguments, nowhere)
     out = out or sys.stdout
     try:
         with warnings.catch_warnings():

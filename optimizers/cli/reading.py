@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from optimizers._types import Array
-from optimizers.errors import InvalidInputError
+from optimizers.errors import InvalidInputError, nearest_names
 from optimizers.gradients.differences import SCHEMES
 from optimizers.gradients.source import GradientSource
 
@@ -78,7 +78,8 @@ def read_function(reference: str, *, or_source: bool = False) -> Any:
         raise UsageError(f"{path} does not exist.")
     module = _module(Path(path).resolve())
     if not hasattr(module, name):
-        raise UsageError(f"{path} has nothing called {name!r}.")
+        functions = [key for key, value in vars(module).items() if callable(value)]
+        raise UsageError(f"{path} has nothing called {name!r}. {nearest_names(name, functions)}")
     found = getattr(module, name)
     if or_source and isinstance(found, GradientSource):
         return found

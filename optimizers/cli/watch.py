@@ -8,26 +8,31 @@ from typing import Any, TextIO
 import numpy as np
 
 from optimizers._shown import number
+from optimizers.cli.codes import CONVERGED
 from optimizers.errors import MissingExtraError
 from optimizers.journal import Recording, load
 from optimizers.journal.header import sign_of
 
-#: How many of the latest evaluations are shown, and how wide the curve is.
-_SHOWN, _WIDTH = 8, 60
-_LEVELS = "▁▂▃▄▅▆▇█"
+#: How many of the latest evaluations are shown.
+_SHOWN = 8
+#: The curve is at most so wide, and drawn by these; the latter where there is only ASCII.
+_WIDTH = 60
+_LEVELS, _ASCII = "▁▂▃▄▅▆▇█", "_.-=+*%#"
+#: On narrower terminals, only what matters most is shown.
+_NARROW = 70
 
 
 def add_watch(commands: Any) -> None:
     """Add the command ``watch``."""
-    view = commands.add_parser(
+    command = commands.add_parser(
         "watch",
-        help="a view of a run under way, by its journal",
-        description="Show a run that another process is making, until it ends; Ctrl-C leaves it "
-        "alone.",
+        help="watch a run that is under way, by its journal",
+        description="Watch a run that another process makes, until it ends. Ctrl-C ends the view "
+        "and leaves the run alone.",
     )
-    view.add_argument("journal", metavar="JOURNAL")
-    view.add_argument("--once", action="store_true", help="show how far it is, and end")
-    view.set_defaults(run=_watch)
+    command.add_argument("journal", metavar="JOURNAL")
+    command.add_argument("--once", action="store_true", help="show how far the run is, and exit")
+    command.set_defaults(run=_watch)
 
 
 def _watch(given: argparse.Namespace, out: TextIO) -> int:
@@ -39,36 +44,49 @@ def _watch(given: argparse.Namespace, out: TextIO) -> int:
     console = Console(file=out)
     recording = load(given.journal)
     if given.once or _has_ended(recording):
-        console.print(_view(recording))
-        return 0
+        console.print(_view(recording, console.options))
+        return CONVERGED
     try:
-        with Live(_view(recording), console=console, auto_refresh=False) as live:
+        with Live(_view(recording, console.options), console=console, auto_refresh=False) as live:
             while not _has_ended(recording):
                 began = time.monotonic()
                 recording = load(given.journal)
-                live.update(_view(recording), refresh=True)
+                live.update(_view(recording, console.options), refresh=True)
                 # A long journal takes long to read: most of the time is the run's.
                 time.sleep(max(0.5, 4 * (time.monotonic() - began)))
     except KeyboardInterrupt:
         console.print("The run goes on.")
-    return 0
+    return CONVERGED
 
 
 def _has_ended(recording: Recording) -> bool:
     return recording.is_finished or recording.error is not None
 
 
-def _view(recording: Recording) -> Any:
-    """Return how far a run is, as rich shows it."""
-    from rich import box
+def _view(recording: Recording, options: Any) -> Any:
+    """Return how far a run is, as rich shows it under these options of a console."""
     from rich.console import Group
     from rich.panel import Panel
     from rich.table import Table
     from rich.text import Text
 
-    header, result, values = recording.header, recording.result, recording.values
     facts = Table.grid(padding=(0, 2))
-    maxfun = header["settings"].get("maxfun")
+    for name, value in _facts(recording).items():
+        if value is not None:
+            facts.add_row(Text(name, style="dim"), Text(value))
+    header = recording.header
+    many, levels = header.get("many", {}).get("function"), _ASCII if options.ascii_only else _LEVELS
+    curve = _curve(recording.values, sign_of(header), levels, min(_WIDTH, options.max_width - 4))
+    title = f"{many}: {header['optimizer']}" if many else header["optimizer"]
+    latest = _latest(recording, is_narrow=options.max_width < _NARROW)
+    return Panel(Group(facts, Text(curve, style="cyan"), latest), title=Text(title))
+
+
+def _facts(recording: Recording) -> dict[str, str | None]:
+    """Return what is known of a run as a whole."""
+    header, result, values = recording.header, recording.result, recording.values
+    # The limit that many runs have together is not in the journal.
+    maxfun = None if "many" in header else header["settings"].get("maxfun")
     points = f"{len(values)} of {maxfun}" if maxfun else str(len(values))
     failed = sum(failure is not None for failure in recording.failures)
     workers = sorted({worker for worker in recording.workers if worker})
@@ -77,30 +95,41 @@ def _view(recording: Recording) -> Any:
         state = f"ended by an error: {recording.error}"
     elif recording.is_finished:
         state = f"ended: {result.stop.sentence}"
-    best = None if result.best is None else result.best.fun
-    for name, value in (
-        ("state", state),
-        ("begun", header["created"]),
-        ("points", points + (f", {failed} failed" if failed else "")),
-        ("best f(x)", number(best)),
-        ("workers", ", ".join(workers) or None),
-        ("seconds a point", number(_mean(recording.seconds))),
-    ):
-        if value is not None:
-            facts.add_row(Text(name, style="dim"), Text(str(value)))
+    seconds = _mean(recording.seconds)
+    return {
+        "state": state,
+        "begun": header["created"],
+        "points": points + (f", {failed} failed" if failed else ""),
+        "iterations": str(len(recording.iterations)) if recording.iterations else None,
+        "best f(x)": number(None if result.best is None else result.best.fun),
+        "workers": ", ".join(workers) or None,
+        "seconds a point": None if seconds is None else f"{seconds:.3g}",
+    }
+
+
+def _latest(recording: Recording, *, is_narrow: bool) -> Any:
+    """Return a table of the latest evaluations."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    values, first = recording.values, max(0, len(recording.values) - _SHOWN)
+    columns = {"eval": [str(i) for i in range(first + 1, len(values) + 1)]}
+    columns["f(x)"] = [number(value) for value in values[first:]]
+    if not is_narrow:
+        columns["seconds"] = [f"{seconds:.3g}" for seconds in recording.seconds[first:]]
+        if any(recording.workers):
+            columns["worker"] = recording.workers[first:]
+    points = recording.points[first:]
+    columns["x"] = [
+        np.array2string(x, precision=4, threshold=6, edgeitems=2).replace("\n", "") for x in points
+    ]
     latest = Table(box=box.SIMPLE, pad_edge=False)
-    for column in ("evaluation", "f(x)", "seconds", "worker", "x"):
-        latest.add_column(column, no_wrap=True)
-    first = max(0, len(values) - _SHOWN)
-    rows = zip(values, recording.seconds, recording.workers, recording.points, strict=True)
-    for i, (value, seconds, worker, x) in enumerate(list(rows)[first:], first + 1):
-        shown = np.array2string(x, precision=4, threshold=6, edgeitems=2).replace("\n", "")
-        latest.add_row(*map(Text, (str(i), number(value), f"{seconds:.3g}", worker, shown)))
-    many = header.get("many", {}).get("function")
-    title = f"{many}: {header['optimizer']}" if many else header["optimizer"]
-    return Panel(
-        Group(facts, Text(_curve(values, sign_of(header)), style="cyan"), latest), title=Text(title)
-    )
+    for name in columns:
+        latest.add_column(name, no_wrap=True)
+    for row in zip(*columns.values(), strict=True):
+        latest.add_row(*map(Text, row))
+    return latest
 
 
 def _mean(seconds: Any) -> float | None:
@@ -108,15 +137,15 @@ def _mean(seconds: Any) -> float | None:
     return float(known.mean()) if len(known) else None
 
 
-def _curve(values: Any, sign: float) -> str:
+def _curve(values: Any, sign: float, levels: str, width: int) -> str:
     """Return the best values so far as a line of bars, logarithmic where that suits."""
     known = values[np.isfinite(values)]
     if not len(known):
         return ""
     best = sign * np.minimum.accumulate(sign * known)
-    best = best[np.linspace(0, len(best) - 1, min(_WIDTH, len(best))).astype(int)]
+    best = best[np.linspace(0, len(best) - 1, min(width, len(best))).astype(int)]
     if sign > 0 and best.min() > 0 and best.max() > 100 * best.min():
         best = np.log(best)
     span = float(best.max() - best.min()) or math.inf
-    levels = ((best - best.min()) / span * (len(_LEVELS) - 1)).round().astype(int)
-    return "".join(_LEVELS[level] for level in levels)
+    ranks = ((best - best.min()) / span * (len(levels) - 1)).round().astype(int)
+    return "".join(levels[rank] for rank in ranks)

@@ -1,9 +1,4 @@
-import io
-import os
-import subprocess
-import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,74 +7,6 @@ import optimizers
 from optimizers import available
 from optimizers.cli import main
 from optimizers.problems import h2
-
-SOURCE = """
-import numpy as np
-
-print("loaded", flush=True)
-points = []
-
-
-def sphere(x):
-    points.append(x)
-    return float(((x - 1.0) ** 2).sum())
-
-
-def gradient(x):
-    return 2.0 * (x - 1.0)
-
-
-def both(x):
-    return sphere(x), gradient(x)
-
-
-def stacked_square(x):
-    return ((x - 1.0) ** 2).sum()
-
-
-def failing(x):
-    points.append(x)
-    if len(points) > 3:
-        raise LookupError("mine")
-    return float(x @ x)
-
-
-def interrupted(x):
-    points.append(x)
-    if len(points) > 3:
-        raise KeyboardInterrupt
-    return float(x @ x)
-
-
-def undefined(x):
-    return float("nan")
-
-
-number = 3
-"""
-
-
-@pytest.fixture
-def user(tmp_path, monkeypatch):
-    """A user's file, and the directory it lies in."""
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    path = tmp_path / "mine.py"
-    path.write_text(SOURCE)
-    (tmp_path / "other.py").write_text("def slope(x):\n    return 2.0 * (x - 1.0)\n")
-    return path
-
-
-@pytest.fixture
-def run(capfd):
-    """Call the command line, and return its exit code, output and errors."""
-
-    def call(*arguments):
-        out = io.StringIO()
-        code = main([str(argument) for argument in arguments], out=out)
-        captured = capfd.readouterr()
-        return SimpleNamespace(code=code, out=out.getvalue(), err=captured.err, std=captured.out)
-
-    return call
 
 
 def told(out, name):
@@ -306,114 +233,6 @@ def test_an_interrupt_is_130_with_the_best_result(run, user):
     assert float(told(done.out, "f(x)")) <= 9.0
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--x0", "1,b"], "'1,b' is not a vector"),
-        (["--x0", "1", "--bounds", "1"], "'1' is not a pair of bounds"),
-        (["--x0", "1", "--bounds", "a:b"], "'a:b' is not a pair of bounds"),
-        (["--x0", "1", "--bounds", "2:1"], "bounds[0]"),
-        (["--x0", "1,2,3", "--bounds", "0:1,0:1"], "expected (3, 2)"),
-        ([], "--fun needs a start"),
-        (["--x0", "1", "--shots", "9"], "--shots goes with the bundled H2"),
-        (["--x0", "1", "--optimizer", "LBFGS"], "Did you mean 'LBFGSB'?"),
-        (["--x0", "1", "-o", "maxitr=5"], "Did you mean 'maxiter'?"),
-        (["--x0", "1", "-o", "maxiter"], "-o maxiter is not an option"),
-        (["--x0", "1", "-o", "=5"], "-o =5 is not an option"),
-        (["--x0", "1", "-o", "maxfun=none"], "maxfun is 'none'"),
-        (["--x0", "1", "-o", "bounds=[(0,1)]"], "write --bounds instead"),
-        (["--x0", "1", "-o", "timout=5"], "LBFGSB has no option or setting 'timout'. Did you mean"),
-        (["--x0", "1", "-o", "qwertz=5"], "Known: callback, disp, eps, eval_timeout, f_target, "),
-        (["--x0", "1", "-o", "f_scale=5"], "It goes with residuals"),
-        (["--x0", "1", "--jac", "nothing"], "nothing called 'nothing'"),
-        (["--x0", "1", "--jac", "nothing.py:f"], "does not exist"),
-        (["--x0", "1", "--optimizer", "Dogleg", "--jac", "gradient"], "requires hess"),
-        (["--x0", "1", "--optimizer", "NewtonCG"], "requires jac"),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
-)
-def test_what_cannot_be_used_is_a_usage_error_without_traceback(run, user, arguments, message):
-    done = run("minimize", "--fun", f"{user}:sphere", *arguments)
-    assert done.code == 2
-    assert message in done.err
-    assert done.err.startswith("error: ")
-    assert "Traceback" not in done.err
-
-
-@pytest.mark.parametrize(
-    ("reference", "message"),
-    [
-        ("{}:nothing", "has nothing called 'nothing'"),
-        ("{}:number", "is 3, expected a function"),
-        ("{}", "write path.py:name"),
-        ("missing.py:f", "does not exist"),
-        ("{}/..:f", "does not exist"),
-    ],
-)
-def test_a_function_that_cannot_be_found_is_a_usage_error(run, user, reference, message):
-    done = run("minimize", "--fun", reference.replace("{}", str(user)), "--x0", "1")
-    assert done.code == 2
-    assert message in done.err
-    assert "Traceback" not in done.err
-
-
-def test_a_file_that_is_no_python_is_one(run, tmp_path):
-    text = tmp_path / "mine.txt"
-    text.write_text("def f(x): return 1.0")
-    done = run("minimize", "--fun", f"{text}:f", "--x0", "1")
-    assert done.code == 2
-    assert "must end in .py" in done.err
-
-
-def test_an_error_in_loading_the_users_file_is_one_with_traceback(run, tmp_path):
-    path = tmp_path / "broken.py"
-    path.write_text("1 / 0\n")
-    done = run("minimize", "--fun", f"{path}:f", "--x0", "1")
-    assert done.code == 1
-    assert "broken.py" in done.err
-    assert "error: ZeroDivisionError" in done.err
-
-
-def test_a_gradient_by_name_needs_a_file(run):
-    done = run("minimize", "--jac", "gradient")
-    assert done.code == 2
-    assert "file.py:name" in done.err
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ("", "A command is missing: minimize, resume, history, report, watch, list, show."),
-        ("minimise", "Unknown command 'minimise'. Did you mean 'minimize'?"),
-        ("optimize", "Did you mean 'minimize'?"),
-        ("resume-all", "Unknown command 'resume-all'. Did you mean 'resume'?"),
-        ("--verbose", "Unknown option --verbose. Did you mean '--version'?"),
-        ("minimize --optimiser TNC", "minimize has no option --optimiser. Did you mean "),
-        ("minimize --optimiser=TNC", "Did you mean '--optimizer'?"),
-        ("minimize --nonsense", "minimize has no option --nonsense. Known: --bounds, --fun, "),
-        ("resume --jax=a.py:f run.jsonl", "resume has no option --jax. Did you mean '--jac'?"),
-        ("history run.jsonl --cvs", "history has no option --cvs. Did you mean '--csv'?"),
-        ("watch run.jsonl --onse", "Did you mean '--once'?"),
-        ("report run.jsonl --output run.html", "report has no option --output. Known: "),
-        ("list --constraint-s", "Did you mean '--constraints'?"),
-        ("list --gradient requird", "'requird' is not a level. Did you mean 'required'?"),
-        ("list --bounds=maybe", "--bounds: 'maybe' is not a level. Known: ignored, "),
-        ("list all", "list does not take the argument 'all'; see "),
-        ("show", "required: NAME; see python -m optimizers show --help."),
-        ("show TNT", "No optimizer is called 'TNT'. Did you mean 'TNC'?"),
-        ("minimize --shots few", "invalid int value: 'few'"),
-        ("minimize --shots 0", "--shots 0: expected 1 or more."),
-        ("minimize --b 0:1 --s", "argument --shots: expected one argument"),
-    ],
-)
-def test_a_mistake_is_told_in_one_line_with_the_nearest_name(run, arguments, message):
-    done = run(*arguments.split())
-    assert (done.code, done.out, done.std) == (2, "", "")
-    assert message in done.err
-    assert done.err.startswith("error: ")
-    assert done.err.count("\n") == done.err.count("rror") == 1
-
-
 @pytest.mark.parametrize("command", [[], ["minimize"], ["list"], ["show"]], ids=str)
 def test_help_is_zero(run, command):
     done = run(*command, "--help")
@@ -426,11 +245,6 @@ def test_help_is_zero(run, command):
 def test_the_version_is_told(run):
     done = run("--version")
     assert (done.code, done.std) == (0, f"optimizers {optimizers.__version__}\n")
-
-
-def test_what_a_command_line_lacks_is_said_once(capsys):
-    assert main(["minimize", "--x0", "1,2"], out=io.StringIO()) == 2
-    assert capsys.readouterr().err.startswith("error: --x0 1,2: the H2 problem")
 
 
 # The other commands.
@@ -481,28 +295,15 @@ def test_output_goes_to_standard_output_by_default(capsys):
 # In a process of its own.
 
 
-def process(*arguments, **further):
-    environment = {**os.environ, "PYTHONPATH": str(Path(optimizers.__file__).parent.parent)}
-    return subprocess.run(
-        [sys.executable, "-m", "optimizers", *arguments],
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=False,
-        **further,
-    )
-
-
-def test_the_module_can_be_run(tmp_path):
+def test_the_module_can_be_run(process, tmp_path):
     done = process("minimize", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert "Converged: " in done.stdout
     assert float(told(done.stdout, "f(x)")) == pytest.approx(-1.857275030202, abs=1e-6)
 
 
-def test_the_exit_code_and_the_streams_are_those_of_the_process(tmp_path):
-    (tmp_path / "mine.py").write_text(SOURCE)
-    done = process("minimize", "--fun", "mine.py:failing", "--x0", "3,0", cwd=tmp_path)
+def test_the_exit_code_and_the_streams_are_those_of_the_process(process, user):
+    done = process("minimize", "--fun", "mine.py:failing", "--x0", "3,0", cwd=user.parent)
     assert done.returncode == 1
     assert "LookupError: mine" in done.stderr
     assert "error: LookupError: mine" in done.stderr

@@ -164,7 +164,7 @@ def test_a_run_that_failed_is_gone_on_with_when_the_function_is_mended(bowl, tmp
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     again = [sys.executable, "-m", "optimizers", "resume", "a.db", *given]
     assert subprocess.run(again, env=environment, check=False).returncode == CONVERGED
-    assert "failed" in ran("history", "a.db")[1]
+    assert " points, 1 failed, 0 gradients" in ran("history", "a.db")[1]
 
 
 def test_what_a_journal_names_elsewhere_runs_only_when_that_is_allowed(
@@ -237,18 +237,7 @@ def test_a_journal_of_many_runs_is_not_resumed_here_and_tells_what_to_do(tmp_pat
         assert f"the called function is '{name}' in the journal, but 'minimize'" in str(error.value)
         assert len(str(error.value)) < 300 + len(str(path))
     _, out = ran("history", path)
-    assert out.startswith("0: LBFGSB, 1: LBFGSB-2, 2 variables, begun ")
-
-
-def test_the_history_of_many_runs_names_each(tmp_path):
-    path = tmp_path / "many.jsonl"
-    LBFGSB(maxfun=4).minimize_many(lambda x: float(x @ x), [[1.0], [2.0]], journal=path)
-    code, out = ran("history", path)
-    assert code == CONVERGED
-    numbers = [line.split()[0] for line in out.splitlines()[2:-2]]
-    assert {"0:0", "0:1", "1:0", "1:1"} <= set(numbers)
-    code, out = ran("resume", path, "--fun", "bowl.py:bowl")
-    assert code == USAGE
+    assert out.startswith("race: LBFGSB, LBFGSB-2, 2 variables, begun ")
 
 
 def test_the_list_has_those_that_fit():

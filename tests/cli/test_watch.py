@@ -22,6 +22,31 @@ def test_a_run_that_ended_is_shown_as_it_ended(tmp_path):
     assert f"{result.best.fun:.8g}" in out.getvalue()
 
 
+@pytest.mark.parametrize("columns", [40, 80])
+def test_the_view_fits_the_terminal_and_has_what_matters(tmp_path, monkeypatch, columns):
+    pytest.importorskip("rich", reason="needs the extra: watch")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    path, out = tmp_path / "many.jsonl", io.StringIO()
+    LBFGSB(maxfun=40).minimize_many(rosen, [[-1.2, 1.0], [0.0, 0.0]], journal=path)
+    assert main(["watch", str(path)], out) == 0
+    lines = out.getvalue().splitlines()
+    assert max(map(len, lines)) <= columns
+    assert "points           80 " in out.getvalue()  # of a limit that is not known
+    assert ("seconds  " in out.getvalue()) == (columns == 80)
+    assert "worker" not in out.getvalue()
+    assert f"{load(path).values[-1]:.8g}" in out.getvalue()
+
+
+def test_the_best_of_what_is_maximized_rises(tmp_path):
+    pytest.importorskip("rich", reason="needs the extra: watch")
+    path, out = tmp_path / "run.jsonl", io.StringIO()
+    settings = {"maxfun": 40, "maximize": True, "journal": path}
+    NELDER_MEAD().minimize(lambda x: -rosen(x), [-1.2, 1.0], **settings)
+    assert main(["watch", str(path)], out) == 0
+    curve = next(line for line in out.getvalue().splitlines() if "▁" in line)
+    assert curve.index("▁") < curve.index("█")
+
+
 def test_a_run_under_way_is_followed_to_its_end(tmp_path):
     pytest.importorskip("rich", reason="needs the extra: watch")
     path, out, begun = tmp_path / "run.jsonl", io.StringIO(), threading.Event()
