@@ -86,7 +86,7 @@ class NELDER_MEAD(SciPyOptimizer):  # noqa: N801  # Qiskit's name
     array([ 1., -2.])
     """
 
-    traits = Traits("A few variables and rough values; robust, not quick.")
+    traits = Traits("A few variables and rough values; robust, not fast.")
 
     _method_name = "Nelder-Mead"
 

@@ -1,4 +1,4 @@
-"""How runs of SciPy's methods end where SciPy says it: with its codes, words and NaNs."""
+"""The ends of runs of SciPy's methods in SciPy's terms: codes, messages and NaNs."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 from optimizers.scipy.method import Method
 
-#: SciPy's words where a limit has ended a run that is counted here.
+#: SciPy's messages for limits that are counted here.
 _WORDS = {
     StopReason.MAXFUN: "Maximum number of function evaluations has been exceeded.",
     StopReason.MAXITER: "Maximum number of iterations has been exceeded.",
@@ -16,7 +16,7 @@ _WORDS = {
 
 
 def tell_as_scipy(info: Method, run: Run, result: OptimizerResult) -> None:
-    """Give a result SciPy's code, message and counts, and NaN as gradient of what it takes out."""
+    """Give a result SciPy's code, message and counts, and NaN as gradient of removed variables."""
     problem = run.problem
     result.njev += run.budget.ndifferences
     if info.counts_next and result.stop is StopReason.CALLBACK:
@@ -35,7 +35,7 @@ def tell_as_scipy(info: Method, run: Run, result: OptimizerResult) -> None:
 
 
 def all_fixed(problem: Problem) -> Outcome:
-    """Return how a run ends whose bounds leave no variable free."""
+    """Return the outcome of a run whose bounds leave no variable free."""
     words = "All independent variables were fixed by bounds"
     if problem.constraints:
         missed = problem.violation(problem.x0)
@@ -48,7 +48,7 @@ def all_fixed(problem: Problem) -> Outcome:
 
 
 def _takes_out(info: Method, problem: Problem) -> bool:
-    """Return whether SciPy solves the problem without the variables that the bounds fix."""
+    """Return whether SciPy removes variables that the bounds fix."""
     if info.scipy_removes is None or problem.lower is None or problem.is_fixed:
         return False
     if not (problem.lower == problem.upper).any():

@@ -1,4 +1,4 @@
-"""SciPy's functional faces of L-BFGS-B."""
+"""SciPy's functional interfaces of L-BFGS-B."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -60,13 +60,13 @@ def minimize_lbfgsb(
         Further arguments of ``fun`` and ``jac``.
     jac : callable, {"2-point", "3-point", "cs"}, GradientSource, True or None
         The gradient. None means one-sided differences with the step ``eps``. Name a scheme in a
-        direct call: :func:`scipy.optimize.minimize` hands a custom method None in its place.
+        direct call: :func:`scipy.optimize.minimize` passes None to a custom method instead.
     bounds : sequence of (low, high), array_like of shape (n, 2), Bounds or None
         The bounds; None or an infinity for no bound on that side.
     disp : int or bool, optional
         If zero, no output; a positive number overrides ``iprint``.
     maxcor : int, default 10
-        How many steps stand in for the Hessian.
+        The number of steps that approximate the Hessian.
     ftol : float, default 2.2e-9
         Stop when ``(f_k - f_{k+1}) / max(|f_k|, |f_{k+1}|, 1) <= ftol``.
     gtol : float, default 1e-5
@@ -74,8 +74,8 @@ def minimize_lbfgsb(
     eps : float or array_like of shape (n,), default 1e-8
         Absolute step of the differences.
     maxfun, maxiter : int, default 15000
-        The most points that are evaluated, those of differences included, a hard limit; and the
-        most iterations: with 0 only the start is evaluated.
+        The maximum number of evaluated points, including those of differences (a hard limit), and
+        of iterations; with 0 only the start is evaluated.
     iprint : int, optional
         Negative or None: no output. 0: one line at the last iteration. 0 < iprint < 99: also f and
         ``|proj g|`` every iprint iterations. 99: details of every iteration except vectors. 100:
@@ -83,17 +83,17 @@ def minimize_lbfgsb(
     callback : callable, optional
         ``callback(xk)`` or ``callback(intermediate_result)``, after each iteration.
     maxls : int, default 20
-        The most evaluations of a line search.
+        The maximum number of evaluations in a line search.
     restart : bool, default False
-        Whether a stop by ``ftol`` where the projected gradient is large is doubted once.
+        Whether to restart once after a stop by ``ftol`` with a large projected gradient.
     **unknown_options
-        What :func:`scipy.optimize.minimize` passes on: ``tol`` (for those of ``ftol`` and ``gtol``
-        that have their defaults), ``finite_diff_rel_step``, ``workers``.
+        Options that :func:`scipy.optimize.minimize` passes on: ``tol`` (for those of ``ftol`` and
+        ``gtol`` that have their defaults), ``finite_diff_rel_step``, ``workers``.
 
     Returns
     -------
     OptimizerResult
-        With ``hess_inv``, a :class:`LbfgsInvHessProduct`, the final step included.
+        The result, with ``hess_inv``, a :class:`LbfgsInvHessProduct` that includes the final step.
 
     Raises
     ------
@@ -154,12 +154,12 @@ def fmin_l_bfgs_b(
     approx_grad : bool, default False
         Whether to approximate the gradient by differences with the step ``epsilon``.
     args : sequence, default ()
-        Further arguments. As in SciPy's, a list or an array is taken apart too, where the other
-        functions and the classes have anything but a tuple for a single argument.
+        Further arguments. As in SciPy's function, a list or an array is unpacked too; for the other
+        functions and the classes anything but a tuple is a single argument.
     x0, bounds, maxfun, maxiter, disp, iprint, callback, maxls
         As in :func:`minimize_lbfgsb`.
     m : int, default 10
-        How many steps stand in for the Hessian.
+        The number of steps that approximate the Hessian.
     factr : float, default 1e7
         ``ftol`` in units of the machine precision.
     pgtol : float, default 1e-5
@@ -173,8 +173,8 @@ def fmin_l_bfgs_b(
         Estimated position of the minimum, and the value there; NaN if stopped before the first.
     d : dict
         ``warnflag`` (0 converged, 1 too many evaluations or iterations, 2 stopped for the reason
-        in ``task``), ``task``, ``grad`` (of NaN if it was not evaluated at x, as when ``maxfun``
-        ends a run with differences), ``funcalls`` (points evaluated) and ``nit``.
+        in ``task``), ``task``, ``grad`` (NaN if it was not evaluated at x, as when ``maxfun`` ends
+        a run with differences), ``funcalls`` (points evaluated) and ``nit``.
 
     Examples
     --------

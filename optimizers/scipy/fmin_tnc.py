@@ -1,4 +1,4 @@
-"""SciPy's functional faces of TNC."""
+"""SciPy's functional interfaces of TNC."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, cast
@@ -56,20 +56,19 @@ def minimize_tnc(
     fun, x0, args, jac, bounds, eps, callback
         As in :func:`minimize_lbfgsb`; ``fun`` returning None ends the run.
     scale, offset : float or array_like of shape (n,), optional
-        Factors, and what is subtracted from each variable. By default up - low and (up + low) / 2
-        for variables between two bounds, 1 + abs(x) and x for the others.
+        The factor of each variable, and the offset that is subtracted from it. By default up - low
+        and (up + low) / 2 for variables between two bounds, 1 + abs(x) and x for the others.
     mesg_num : int, optional
-        0 no message, 1 a line an iteration, 2 information, 3 version, 4 reason for the end, 5 all.
+        0 no message, 1 a line per iteration, 2 information, 3 version, 4 reason for the end, 5 all.
     maxCGit : int, default -1
-        The most products of Hessian and vector an iteration; 0: steepest descent; negative:
+        Maximum number of Hessian-vector products per iteration; 0: steepest descent; negative:
         max(1, min(50, n / 2)).
     eta, stepmx : float, default -1 and 0
         Severity of the line search, outside 0 to 1: 0.25; its maximum step, if too small, 10.
     accuracy : float, default 0
         Relative precision of the Hessian's differences; at most the machine precision: its root.
-        Where gradients are differences of values in single precision, the default of this and of
-        the goals below suits these, and a success is claimed only if the gradient there may be
-        zero.
+        If gradients are differences of values in single precision, the defaults of this and of the
+        goals below are adapted, and the run is a success only if the gradient may be zero.
     minfev : float, default 0
         Estimate of the minimum.
     ftol, xtol, gtol : float, default -1
@@ -79,7 +78,7 @@ def minimize_tnc(
     disp : bool, default False
         Print all messages.
     maxfun : int, optional
-        The most points that are evaluated, those of differences included: a hard limit. By
+        The maximum number of evaluated points, including those of differences: a hard limit. By
         default the kernel stops after max(100, 10 n) evaluations of value and gradient.
     **unknown_options
         As in :func:`minimize_lbfgsb`; ``tol`` stands for ``xtol`` too.
@@ -87,7 +86,7 @@ def minimize_tnc(
     Returns
     -------
     OptimizerResult
-        With TNC's return code as ``status``. ``fun`` is None if there is no value: where ``fun``
+        With TNC's return code as ``status``. ``fun`` is None if there is no value: if ``fun``
         returned None at the start, or the bounds are crossed.
 
     Raises
@@ -141,7 +140,8 @@ def fmin_tnc(
     func, x0, fprime, args, approx_grad, epsilon
         As in :func:`fmin_l_bfgs_b`; ``func`` returning None ends the run.
     messages, disp : int
-        What is printed: a bit mask, see MSGS, all by default; or as a level, 0 none to 5 all.
+        What to print: a bit mask, see MSGS, all by default; or a level, from 0 for none to 5 for
+        all.
     fmin, pgtol : float, default 0 and -1
         Estimate of the minimum, and precision goal of the scaled projected gradient.
     bounds, scale, offset, maxCGit, maxfun, eta, stepmx, accuracy, ftol, xtol, rescale, callback
@@ -191,7 +191,7 @@ def _minimize(call: FaceCall, options: dict[str, Any], messages: int) -> Optimiz
     except NoValueError as error:
         if error.function != "fun":
             raise
-        # None asks for the end, as in SciPy's document.
+        # None ends the run, as SciPy documents.
         result = cast(Any, error).optimizer_result
         result.stop = StopReason.CALLBACK
     if result.stop in _STOPPED:

@@ -1,4 +1,4 @@
-"""A problem as SciPy's methods see it: in the variables that the bounds leave free."""
+"""A problem in the variables that the bounds leave free, as SciPy's methods see it."""
 
 import copy
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from optimizers.problem.problem import Problem
 
 
 class FreeVariables:
-    """The variables that the bounds leave free, if ``strip``, and the way back to all of them."""
+    """The variables that the bounds leave free, if ``strip``, and the map back to all of them."""
 
     def __init__(self, problem: Problem, strip: bool) -> None:
         #: The problem with all its variables.
@@ -119,7 +119,7 @@ class FreeVariables:
         return vector if self.is_all else vector[self.mask]
 
     def columns(self, matrix: Any) -> Any:
-        """Return the columns of a Jacobian that are of the free variables."""
+        """Return the columns of a Jacobian that belong to the free variables."""
         if self.is_all:
             return matrix
         if isinstance(matrix, LinearOperator):

@@ -1,4 +1,4 @@
-"""What SciPy's functional faces share: from their arguments to a run."""
+"""What SciPy's functional interfaces share: from their arguments to a run."""
 
 import inspect
 from collections.abc import Callable
@@ -20,14 +20,14 @@ from optimizers.run.run import Run
 from optimizers.scipy.methods import METHODS
 from optimizers.scipy.options import check_option, differences_for
 
-# What scipy.optimize.minimize hands to a custom method besides its options.
+# What scipy.optimize.minimize passes to a custom method besides its options.
 _PASSED_ON = ("hess", "hessp", "constraints", "tol", "finite_diff_rel_step", "workers")
-# What other methods call the limit of points.
+# The names of the limit of points in other methods.
 _MEANT = {"maxiter": "maxfun", "maxfev": "maxfun"}
 
 
 class FaceCall(NamedTuple):
-    """What every functional face is called with."""
+    """The common arguments of the functional interfaces."""
 
     fun: Objective
     x0: ArrayLike
@@ -40,14 +40,14 @@ class FaceCall(NamedTuple):
     passed_on: dict[str, Any]
 
     def run(self, method: str) -> Run:
-        """Return the run that is asked for, checked as for an Optimizer."""
+        """Return the requested run, checked as for an Optimizer."""
         maxfun = check_option("maxfun", self.maxfun)
         fun, jac = with_arguments((self.fun, self.jac), self.args)
         passed_on = self.passed_on
         if passed_on.get("hess") is not None or passed_on.get("hessp") is not None:
             warn_user(f"{method} ignores hess and hessp: the result does not depend on them.")
         constraints = passed_on.get("constraints", ())
-        # Of these functions, an array of more dimensions is flattened, as SciPy does it.
+        # These functions flatten an array of more dimensions, as SciPy does.
         start = as_start(self.x0 if np.ndim(as_numbers(self.x0)) < 2 else np.reshape(self.x0, -1))
         levels = METHODS[method].levels
         problem = Problem.check(
@@ -58,13 +58,13 @@ class FaceCall(NamedTuple):
             evaluator_for(problem.fun, workers=passed_on.get("workers")),
             differences_for(problem.derivatives, self.eps, passed_on.get("finite_diff_rel_step")),
             maxfun=maxfun,
-            on_failure="pass",  # NaN and infinities go on to the algorithm, as in SciPy
+            on_failure="pass",  # NaN and infinities are passed on, as in SciPy
             observers=() if self.callback is None else (as_observer(self.callback),),
         )
 
 
 def check_passed_on(face: Callable[..., Any], options: dict[str, Any]) -> dict[str, Any]:
-    """Return a face's further options; for others, an UnknownOptionError names the nearest."""
+    """Return an interface's further options; raise an UnknownOptionError for others."""
     for name in options:
         if name not in _PASSED_ON:
             known = [*list(inspect.signature(face).parameters)[:-1], *_PASSED_ON]
@@ -74,7 +74,7 @@ def check_passed_on(face: Callable[..., Any], options: dict[str, Any]) -> dict[s
 
 
 def set_tolerance(tol: float | None, options: dict[str, Any], defaults: dict[str, float]) -> None:
-    """Let ``tol`` stand for those tolerances among the options that have their default."""
+    """Apply ``tol`` to those tolerances among the options that have their default."""
     if tol is None:
         return
     NUMBER("tol", tol)
@@ -87,7 +87,7 @@ def set_tolerance(tol: float | None, options: dict[str, Any], defaults: dict[str
 def gradient_of(
     func: Objective, fprime: Callable[..., Any] | None, approx_grad: bool | int, epsilon: ArrayLike
 ) -> Jacobian:
-    """Return what the arguments of the ``fmin_*`` functions say of the gradient."""
+    """Return the gradient that the arguments of the ``fmin_*`` functions specify."""
     if not callable(func):
         raise InvalidInputError(f"func is {func!r}, expected a callable func(x, *args).")
     LEVEL("approx_grad", approx_grad)

@@ -13,18 +13,17 @@ from optimizers.problem.problem import Problem
 from optimizers.scipy.scipy_optimizer import BudgetedSettings, SciPyOptimizer, SciPySettings
 from optimizers.support import Traits
 
-#: The step that TNC's constructor names by default, as Qiskit's: it stands for none given.
+#: The default step in TNC's constructor, as in Qiskit: it means that none is given.
 _NO_STEP = 1e-8
 
 
 class TNC(SciPyOptimizer):
     """Truncated Newton (TNC): bounds, a gradient, no Hessian matrix.
 
-    Each step solves the Newton equations roughly by conjugate gradients, with Hessian products from
-    gradient differences, and never leaves the bounds. Wraps the C implementation that SciPy ships.
-
-    A gradient that is not given is had by central differences: those products are differences of
-    gradients, in which the error of one-sided ones would drown.
+    Each step solves the Newton equations approximately by conjugate gradients, with Hessian
+    products from gradient differences, and never leaves the bounds. It uses the C implementation in
+    SciPy. A gradient that is not given is computed by central differences, since differences of
+    one-sided ones would be too inaccurate for the Hessian products.
 
     References
     ----------
@@ -77,7 +76,7 @@ class TNC(SciPyOptimizer):
 class LBFGSB(SciPyOptimizer):
     """Limited-memory BFGS with bounds (L-BFGS-B).
 
-    A quasi-Newton method for many variables: the last ``maxcor`` steps stand in for the Hessian.
+    A quasi-Newton method for many variables: the last ``maxcor`` steps approximate the Hessian.
 
     References
     ----------
@@ -124,9 +123,7 @@ class CG(SciPyOptimizer):
     array([ 1., -2.])
     """
 
-    traits = Traits(
-        "Smooth and very many variables: it keeps no more than a few vectors.", parallel=True
-    )
+    traits = Traits("Smooth and very many variables: it stores only a few vectors.", parallel=True)
 
     _method_name = "CG"
 

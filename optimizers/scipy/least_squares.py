@@ -13,7 +13,7 @@ from optimizers.support import Traits
 
 
 class _LeastSquares(SciPyOptimizer):
-    """What the classes have in common: their constructor."""
+    """The common constructor of these classes."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""A run of residuals handed over to :func:`scipy.optimize.least_squares`."""
+"""A run of residuals, solved by :func:`scipy.optimize.least_squares`."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -30,13 +30,13 @@ class LeastSquaresSolver(ScipySolver):
         self, run: Run, *, is_joint: bool
     ) -> tuple[Callable[[Array], Any], Callable[[Array], Any]]:
         loss, facts = run.problem.loss, run.waves.evaluator.facts
-        # Where workers are idle, the probes travel with their point: an iteration is one round.
+        # If workers are idle, the probes travel with their point: an iteration is one round.
         is_idle = facts.has_workers and facts.width > run.problem.n
         is_joint = is_joint or (is_idle and not run.problem.derivatives.is_given)
         residuals, jacobian = fit_functions(run, is_joint=is_joint)
         if loss is not None and loss.is_linear:
             return residuals, jacobian
-        # With a loss, SciPy scales what it is handed.
+        # With a loss, SciPy scales its arguments in place.
         return lambda x: residuals(x).copy(), lambda x: own_jacobian(jacobian(x))
 
     @override
@@ -53,10 +53,10 @@ class LeastSquaresSolver(ScipySolver):
         given = self._options(run)
         for ours in ("loss", "f_scale", "jac_sparsity"):
             given.pop(ours, None)
-        # As a tolerance, None is one that SciPy does not look at; elsewhere it is SciPy's default.
+        # A tolerance of None is not used by SciPy; elsewhere None means SciPy's default.
         options = {k: v for k, v in given.items() if v is not None or k in self._info.tol}
         is_single = bool(np.count_nonzero(free.mask) == 1)
-        if is_single:  # whose lsmr SciPy cannot make a plane of
+        if is_single:  # SciPy cannot span a plane with lsmr here
             options.pop("tr_solver", None)
         if np.ndim(options.get("x_scale", 0)):
             options["x_scale"] = free.part(np.asarray(options["x_scale"]))
@@ -71,7 +71,7 @@ class LeastSquaresSolver(ScipySolver):
         def jacobian(x: Array) -> Any:
             nonlocal last, nit
             found, before, last = derivative(x), last, x.tobytes()
-            # SciPy asks at the start, and where an iteration ends on another point.
+            # SciPy asks at the start, and when an iteration ends at another point.
             if is_watched and before not in (b"", last):
                 on_iteration(x)
             elif before not in (b"", last):

@@ -1,4 +1,4 @@
-"""Locks that SciPy holds while a method runs, which a run that is held from outside may block."""
+"""Locks that SciPy holds while a method runs, which a run driven from outside may block."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Lock:
-    """Where SciPy keeps the lock of a method, in those versions that have it."""
+    """The lock of a method in SciPy, in versions that have it."""
 
     module: str
     name: str
-    #: Whether compiled code has state of its own, so that only one run may be under way.
+    #: Whether compiled code has global state, so that only one run at a time is possible.
     guards_state: bool = False
 
     @property
@@ -25,11 +25,11 @@ class Lock:
 
     @property
     def is_exclusive(self) -> bool:
-        """Whether only one run of the method may be under way."""
+        """Whether only one run of the method at a time is possible."""
         return self.guards_state and self.found is not None
 
     def released(self, function: _F) -> _F:
-        """Return a function that lets other runs of the method go on while it is at work."""
+        """Return a function that lets other runs of the method continue while it runs."""
         lock = self.found
         if lock is None or self.guards_state:
             return function  # otherwise the method needs the lock, if at all, not the objective
@@ -45,5 +45,5 @@ class Lock:
 
 
 COBYLA = Lock("_cobyla_py", "_module_lock", guards_state=True)
-# COBYQA is Python and keeps all of a run in that run's objects.
+# COBYQA is Python, and its state is in objects of the run.
 COBYQA = Lock("_cobyqa_py", "COBYQA_LOCK")

@@ -1,4 +1,4 @@
-"""The table of SciPy's methods: a row says what is known of one, and names its solver."""
+"""The table of SciPy's methods: a row has the properties of a method, and its solver."""
 
 import functools
 import math
@@ -44,7 +44,7 @@ class QuietBFGS(scipy.optimize.BFGS):  # type: ignore[misc]  # SciPy is untyped
     """SciPy's BFGS strategy, without its warning at steps without curvature, usual at a minimum."""
 
     def update(self, delta_x: Array, delta_grad: Array) -> None:
-        """Update the approximation, unless the step says nothing of the curvature."""
+        """Update the approximation, unless the step has no information about the curvature."""
         if np.any(delta_grad):
             super().update(delta_x, delta_grad)
 
@@ -93,7 +93,7 @@ def _trust_region(*further: Option, callable_hessian: bool = False) -> Method:
 
 
 def _simplex_size(spacing: float) -> float:
-    """Return what SciPy gets to where values are coarse; a name, so that methods can be pickled."""
+    """Return SciPy's accuracy with low-precision values; a named function, so that it pickles."""
     return 5e-5
 
 
@@ -106,27 +106,29 @@ _LEAST_SQUARES = Method(
     LeastSquaresSolver,
     options=(
         like("ftol", default=1e-8, check=NUMBER.or_none).means(
-            "Stop when the value falls by less than this part of it, and the model is adequate."
+            "Stop when the value decreases by less than this fraction of it, and the model is "
+            "adequate."
         ),
         like("xtol", default=1e-8, check=NUMBER.or_none).means(
-            "Stop when a step is shorter than this part of the variables' norm."
+            "Stop when a step is shorter than this fraction of the variables' norm."
         ),
         like("gtol", default=1e-8, check=NUMBER.or_none).means(
-            "Stop when the gradient, scaled by the room to the bounds, is smaller."
+            "Stop when the gradient, scaled by the distance to the bounds, is smaller."
         ),
         Option("x_scale", None, replace(_SCALE, shapes=_EACH.shapes)).means(
-            'Characteristic sizes of the variables, or ``"jac"``: what the Jacobian\'s columns say.'
+            'Characteristic sizes of the variables, or ``"jac"``: the norms of its columns.'
         ),
         *LOSS_OPTIONS,
         Option("max_nfev", None, limit(1).or_none).means(
-            "Most points at which SciPy asks for residuals, those of differences not counted; 100 "
-            "times the number of variables by default. The hard limit of all is ``maxfun``."
+            "Maximum number of points at which SciPy asks for residuals, without those of "
+            "differences; 100 times the number of variables by default. The hard limit of all "
+            "points is ``maxfun``."
         ),
         Option("tr_solver", None, choice("exact", "lsmr").or_none).means(
-            "How a step is found: for dense Jacobians, or for large sparse ones."
+            "How to compute a step: for dense Jacobians, or for large sparse ones."
         ),
         Option("tr_options", None, anything("dict").or_none).means(
-            "Options of that, as SciPy takes them."
+            "Options of ``tr_solver``, as in SciPy."
         ),
         *shared("jac_sparsity"),
         Option("verbose", 0, LEVEL).means("How much SciPy prints: 0 to 2."),
@@ -147,10 +149,11 @@ METHODS: dict[str, Method] = {
             *PAIR_OF_LIMITS,
             *shared("return_all"),
             Option("initial_simplex", None, array("(n + 1, n)", lambda n: ((n + 1, n),))).means(
-                "The points that it starts from."
+                "The initial simplex."
             ),
             Option("xatol", 1e-4, NUMBER).means(
-                "Largest distance between the simplex' points that is acceptable for convergence."
+                "Largest distance between the points of the simplex that is acceptable for "
+                "convergence."
             ),
             Option("fatol", 1e-4, NUMBER).means(
                 "Difference of values that is acceptable for convergence."
@@ -165,8 +168,8 @@ METHODS: dict[str, Method] = {
         counted_by_run=True,
         counts_next=True,
         matrices=1,
-        # SciPy keeps a simplex in the type of the start, and so gets nearer than it asks for. Here
-        # it is in double precision, which can shrink wherever the variables are large.
+        # SciPy stores a simplex in the type of the start, and so gets closer than required. Here it
+        # is in double precision, where it can shrink even if the variables are large.
         low_precision={"xatol": _simplex_size},
         unfinished=unfinished.final_simplex,
         stops={0: Stop.CONVERGED, 1: Stop.MAXFUN, 2: Stop.MAXITER},
@@ -213,7 +216,7 @@ METHODS: dict[str, Method] = {
                 "Average relative error in the solution that is acceptable for convergence."
             ),
             like("eps", check=_EACH.or_none).means(
-                "Step of the gradient differences that stand in for ``hess`` and ``hessp``."
+                "Step of the gradient differences that replace ``hess`` and ``hessp``."
             ),
         ),
         gradient=Level.required,
@@ -221,7 +224,7 @@ METHODS: dict[str, Method] = {
         ordered=(("c1", "c2"),),
         tol=("xtol",),
         warns=scipy.optimize.OptimizeWarning,
-        # With a step of 1e-8 most differences of gradients are zero, and so called curvatures.
+        # With a step of 1e-8 most differences of gradients are zero, and are taken for curvatures.
         low_precision={"eps": math.sqrt},
         stops={**_LINE_SEARCH_STOPS, 0: Stop.STEP},
     ),
@@ -268,7 +271,7 @@ METHODS: dict[str, Method] = {
             30,
             "Return from COBYLA because the callback function requested termination",
         ),
-        # Its codes changed meaning in SciPy 1.16; its words are clear in both.
+        # Its codes changed meaning in SciPy 1.16; its messages are clear in both.
         words={
             "satisfying the constraints": Stop.INFEASIBLE,
             "aximum number": Stop.MAXFUN,
@@ -376,12 +379,12 @@ METHODS: dict[str, Method] = {
     "trust-exact": _trust_region(callable_hessian=True),
     "trust-krylov": _trust_region(
         Option("inexact", True, TRUTH).means(
-            "Solve subproblems roughly: more steps, fewer Hessian products."
+            "Solve subproblems approximately: more steps, fewer Hessian products."
         )
     ),
 }
 
-#: A callable method of the user's: it may take anything, and its options are its own.
+#: A user's callable method: it accepts anything, and has its own options.
 CUSTOM = Method(
     CustomSolver,
     options=shared("maxiter"),

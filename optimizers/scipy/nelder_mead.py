@@ -1,6 +1,6 @@
-"""Nelder and Mead's simplex inside bounds: it has volume there, at the start and at the end.
+"""The Nelder-Mead simplex inside bounds: it has volume at the start and at the end.
 
-SciPy clips a simplex to the bounds, which may leave it flat: no step ever leads out of a flat one.
+SciPy clips a simplex to the bounds, which may make it flat: no step leads out of a flat one.
 """
 
 from typing import Any
@@ -16,16 +16,16 @@ from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 from optimizers.scipy.solver import ScipySolver
 
-#: An edge that is shorter than this part of what fits is too short.
+#: An edge is too short if it is less than this fraction of what fits.
 _LEAST = 0.1
-#: How far inside a flat variable is looked at, relative to max(1, abs(x)).
+#: How far inside the bounds a flat variable is checked, relative to max(1, abs(x)).
 _NEAR = 1e-4
-#: How often a search whose simplex became flat begins again.
+#: How often a search with a flat simplex is restarted.
 _RESTARTS = 10
 
 
 class NelderMeadSolver(ScipySolver):
-    """Begins with a simplex that has volume, and again where it ends flat on a wrong bound."""
+    """Starts with a simplex that has volume, and restarts if it ends flat at a wrong bound."""
 
     @override
     def solve(self, run: Run) -> Outcome:
@@ -41,20 +41,20 @@ class NelderMeadSolver(ScipySolver):
     def _options(self, run: Run) -> dict[str, Any]:
         options, problem = super()._options(run), run.problem
         given = options.get("initial_simplex")
-        if run.nfev:  # from another start the given one would lead back
+        if run.nfev:  # the given one would lead back
             options["initial_simplex"] = given = None
         if given is None:
             options["initial_simplex"] = _simplex(problem)
         elif _is_flat(given, problem):
             raise OptionError(
-                "initial_simplex has no volume inside the bounds: no step would lead out of it. "
-                "Leave it out, or move its points apart."
+                "initial_simplex has no volume inside the bounds, so that no step leads out of "
+                "it: omit it, or move its points apart."
             )
         return options
 
 
 def _simplex(problem: Problem) -> Array | None:
-    """Return a simplex with volume inside the bounds, or None where SciPy's own has it."""
+    """Return a simplex with volume inside the bounds, or None if SciPy's own has it."""
     if problem.lower is None or problem.upper is None:
         return None
     x, lower, upper = problem.x0, problem.lower, problem.upper
@@ -69,13 +69,13 @@ def _simplex(problem: Problem) -> Array | None:
 
 
 def _clipped(points: Array, lower: Array, upper: Array) -> Array:
-    """Return points as SciPy clips them."""
+    """Return points, clipped as in SciPy."""
     with np.errstate(invalid="ignore"):
         return np.clip(np.where(points > upper, 2 * upper - points, points), lower, upper)
 
 
 def _is_flat(given: Any, problem: Problem) -> bool:
-    """Return whether a simplex is flat inside the bounds; one of a wrong shape SciPy refuses."""
+    """Return whether a simplex is flat inside the bounds; SciPy rejects wrong shapes."""
     simplex = np.atleast_2d(np.asarray(given, dtype=np.float64))
     if simplex.shape != (problem.n + 1, problem.n):
         return False
@@ -86,7 +86,7 @@ def _is_flat(given: Any, problem: Problem) -> bool:
 
 
 def _falls_inside(run: Run, x: Array) -> bool:
-    """Return whether the simplex that a search ended with is flat, and values fall beside it."""
+    """Return whether the final simplex is flat, with lower values next to it."""
     problem = run.problem
     lower, upper = problem.box
     simplex: Array = run.extra["final_simplex"][0]

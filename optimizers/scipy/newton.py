@@ -12,7 +12,7 @@ from optimizers.support import Traits
 
 
 class NewtonCG(SciPyOptimizer):
-    """Newton's method by conjugate gradients: requires ``jac``, takes ``hess`` or ``hessp``.
+    """Newton's method by conjugate gradients: requires ``jac``, uses ``hess`` or ``hessp``.
 
     References
     ----------
@@ -43,7 +43,7 @@ class NewtonCG(SciPyOptimizer):
 
 
 class TrustRegion(SciPyOptimizer):
-    """What the trust-region methods that need second derivatives have in common."""
+    """The common base of the trust-region methods that need second derivatives."""
 
     _declared = METHODS["trust-ncg"].options
 

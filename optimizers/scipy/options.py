@@ -1,4 +1,4 @@
-"""The options of SciPy's methods; defaults are those of the constructors, or else SciPy's."""
+"""The options of SciPy's methods; defaults are those of the constructors, otherwise SciPy's."""
 
 import math
 from dataclasses import dataclass, replace
@@ -46,10 +46,10 @@ _TABLE = (
         "Maximum number of points at which the objective is evaluated: a hard limit."
     ),
     Option("maxfun", None, _LIMIT).means(
-        "Maximum number of points at which the objective is evaluated, probes of finite "
-        "differences included: a hard limit."
+        "Maximum number of points at which the objective is evaluated, including probes of finite "
+        "differences: a hard limit."
     ),
-    # When a method is done.
+    # When a method ends.
     Option("ftol", 1e-4, NUMBER).means("Relative error of values that ends a run as converged."),
     Option("gtol", 1e-5, NUMBER).means(
         "Stop when the largest component of the gradient is at most this."
@@ -61,39 +61,39 @@ _TABLE = (
     Option("norm", math.inf, NUMBER).means("Order of the norm of the gradient."),
     # Differences.
     Option("eps", EPS, STEPS.or_none).means(
-        "Absolute step of the finite differences that stand in for a gradient that is not given."
+        "Absolute step of the finite differences if no gradient is given."
     ),
     Option("finite_diff_rel_step", None, STEPS).means("Relative step of finite differences."),
     Option("diff_step", None, STEPS).means("Relative step of finite differences."),
     Option("jac_sparsity", None, anything("array_like or sparse matrix of shape (m, n)")).means(
-        "Where the Jacobian may be other than zero. Then columns that have no row in common share "
-        "a probe of finite differences, and the method gets a sparse Jacobian."
+        "The entries where the Jacobian may be nonzero. Columns without a common row then share a "
+        "probe of finite differences, and the method gets a sparse Jacobian."
     ),
-    # How a method goes.
+    # How a method works.
     Option("c1", 1e-4, _PART).means("Armijo condition of the line search."),
     Option("c2", 0.9, _PART).means("Curvature condition of the line search."),
     Option("eta", 0.15, number(0, 0.25, "[)")).means(
-        "A step is accepted when it reaches this part of the predicted fall."
+        "A step is accepted when it reaches this fraction of the predicted decrease."
     ),
     Option("initial_trust_radius", 1.0, _POSITIVE).means("Initial trust-region radius."),
-    Option("max_trust_radius", 1000.0, _POSITIVE).means("No step is longer than this."),
+    Option("max_trust_radius", 1000.0, _POSITIVE).means("Maximum length of a step."),
     Option("subproblem_maxiter", None, _COUNT).means(
         "Iterations of a subproblem, from SciPy 1.17."
     ),
     Option("initial_tr_radius", 1.0, _POSITIVE).means("Initial trust-region radius."),
     Option("scale", None, array("(n,)")).means("Scales of the variables."),
-    # What is told.
+    # Output.
     DISP,
     Option("return_all", False, TRUTH).means("Keep all iterates, as ``allvecs``."),
-    # Of all methods, though of COBYLA alone it is an option of SciPy's.
+    # For all methods, although in SciPy it is an option of COBYLA only.
     Option("tol", None, TOLERANCE).means(
-        "Tolerance for termination: stands for the method's own tolerances that are not given."
+        "Tolerance for termination: sets the method's own tolerances that are not given."
     ),
 )
 _SHARED = {option.name: option for option in _TABLE}
 TOL = _SHARED["tol"]
 
-#: What the constructors take besides options: parts of the problem, the same for every run.
+#: Further parameters of the constructors: parts of the problem, the same for every run.
 PROBLEM = (
     Option("args", (), anything("tuple")).means(
         "Further arguments of ``fun``, ``jac``, ``hess`` and ``hessp``; a tuple, or a single one."
@@ -117,16 +117,13 @@ def shared(*names: str) -> tuple[Option, ...]:
 
 
 def _open(least: int) -> Check:
-    """Return the check of a limit for a method to which an infinity is no large number."""
+    """Return the check of a limit for a method that does not accept an infinity."""
     closed = limit(least).or_none
     return replace(closed, convert=lambda v: v if v == math.inf else closed.convert(v))
 
 
 def as_scipys_limit(option: Option) -> Option:
-    """Return a limit that may be any number, as in SciPy: a fraction is met by the next whole one.
-
-    One below zero is zero.
-    """
+    """Return a limit that may be any number, as in SciPy: rounded up, and at least zero."""
 
     def test(name: str, value: Any) -> None:
         if value is not None:
@@ -139,32 +136,33 @@ def as_scipys_limit(option: Option) -> Option:
     return replace(option, check=Check(option.check.kind, test, convert))
 
 
-#: The limits of Nelder-Mead and Powell: beside an infinite one the default of the other holds.
+#: The limits of Nelder-Mead and Powell: if one is infinite, the default of the other applies.
 PAIR_OF_LIMITS = (
     like("maxiter", check=_open(0)).means("Maximum number of iterations."),
     like("maxfev", check=_open(1)),
 )
 
 
-#: What an algorithm for residuals may have in the place of what its objective is marked with.
+#: Options of an algorithm for residuals that replace those of its objective's mark.
 LOSS_OPTIONS = (
     Option("loss", None, anything("str or callable").or_none).means(
-        "What outliers count, if another than that of :func:`residuals`."
+        "The loss, if different from that of :func:`residuals`."
     ),
     Option("f_scale", None, NUMBER.or_none).means(
-        "The residual from which on one is an outlier, if another than that of :func:`residuals`."
+        "The size beyond which a residual is an outlier, if different from that of "
+        ":func:`residuals`."
     ),
 )
 
 
 def tolerance(names: tuple[str, ...]) -> Option:
-    """Return the option ``tol`` of a method where it stands for these."""
+    """Return the option ``tol`` of a method where it sets these."""
     *most, last = (f"``{name}``" for name in names)
     stands_for = f"{', '.join(most)} and {last}" if most else last
-    return like("tol").means(f"Tolerance for termination: stands for {stands_for} if not given.")
+    return like("tol").means(f"Tolerance for termination: sets {stands_for} if not given.")
 
 
-#: Those of L-BFGS-B, which its functional faces have too.
+#: Those of L-BFGS-B and its functional interfaces.
 LBFGSB_OPTIONS = (
     like("maxfun", default=15000),
     like("maxiter", default=15000).means("Maximum number of iterations."),
@@ -173,39 +171,41 @@ LBFGSB_OPTIONS = (
     ),
     like("gtol").means("Stop when the projected gradient's largest component is at most this."),
     like("eps", default=1e-8),
-    Option("maxcor", 10, _COUNT).means("How many steps stand in for the Hessian."),
-    Option("maxls", 20, _COUNT).means("Evaluations of one line search at the most."),
+    Option("maxcor", 10, _COUNT).means("The number of steps that approximate the Hessian."),
+    Option("maxls", 20, _COUNT).means("Maximum number of evaluations in a line search."),
     Option("iprint", -1, LEVEL).means(
-        "What is printed: negative, nothing; 0, one line at the last iteration; more, see "
+        "What to print: negative, nothing; 0, one line at the last iteration; more, see "
         ":func:`minimize_lbfgsb`."
     ),
     Option("restart", True, TRUTH).means(
-        "Doubt a stop by ``ftol`` where the gradient is large, once; not SciPy's."
+        "Restart once after a stop by ``ftol`` with a large gradient; not in SciPy."
     ),
     Option("speculate", 1, _COUNT).means(
-        "Steps of a line search that are tried at a time; not SciPy's."
+        "The number of line search steps tried at a time; not in SciPy."
     ),
     Option("values_first", True, TRUTH).means(
-        "On fewer workers than points, save the gradient of steps that are too long; not SciPy's."
+        "With fewer workers than points, skip the gradient of steps that are too long; not in "
+        "SciPy."
     ),
 )
 #: Those of TNC, likewise.
 TNC_OPTIONS = (
     like("maxiter", default=100).means(
         "Maximum number of function evaluations as SciPy's TNC counts them: one for the value and "
-        "its gradient together, whatever they cost. It looks at the limit now and then, and may "
-        "pass it by one or two. The hard limit in points is ``maxfun``; where that is given, the "
-        "default of this one does not end the run before."
+        "its gradient together, whatever they cost. It does not check the limit at every step, "
+        "and may exceed it by one or two. The hard limit in points is ``maxfun``; if that is "
+        "given, the default of this one does not end the run earlier."
     ),
     Option("accuracy", 0, NUMBER).means(
-        "Relative step of the gradient differences. 0 stands for what suits the gradient: the "
-        "square root of the machine precision if it is given, as in SciPy; else it follows from "
+        "Relative step of the gradient differences. 0 means a suitable one: the square root of "
+        "the machine precision if the gradient is given, as in SciPy; otherwise it follows from "
         "the error of the difference scheme, 2e-6 for central differences. With values in single "
-        "precision, this and the goals ``ftol``, ``xtol`` and ``gtol`` suit these if not given."
+        "precision, the defaults of this and of the goals ``ftol``, ``xtol`` and ``gtol`` are "
+        "adapted."
     ),
     like("ftol", default=-1).means(
-        "Precision goal for the value of f in the stopping criterion. If negative, ``accuracy``: "
-        "so SciPy's kernel has it, whatever SciPy's document says."
+        "Precision goal for the value of f in the stopping criterion. If negative, ``accuracy``, "
+        "as in SciPy's kernel (not as SciPy documents it)."
     ),
     like("xtol", default=-1).means(
         "Precision goal for the value of x in the stopping criterion, after scaling; the square "
@@ -213,20 +213,22 @@ TNC_OPTIONS = (
     ),
     like("gtol", default=-1).means(
         "Precision goal for the value of the projected gradient, after scaling. If negative, "
-        "``1e-2 * sqrt(accuracy)``; where ``accuracy`` follows from differences, so does this, "
-        "1e-7 for central ones. 0 is not recommended."
+        "``1e-2 * sqrt(accuracy)``; if ``accuracy`` follows from differences, so does this, 1e-7 "
+        "for central ones. 0 is not recommended."
     ),
     like("eps", default=1e-8).means(
-        "Absolute step of one-sided differences, for a gradient that is not given. The default "
-        "stands for central differences with their own steps."
+        "Absolute step of one-sided differences, if no gradient is given. The default means "
+        "central differences with their own steps."
     ),
     like("scale").means("Scaling factors of the variables."),
-    Option("offset", None, array("() or (n,)")).means("What is subtracted from each variable."),
+    Option("offset", None, array("() or (n,)")).means(
+        "The offset that is subtracted from each variable."
+    ),
     Option("mesg_num", None, LEVEL).means(
-        "What is printed: 0 nothing, 1 a line an iteration, ... 5 all."
+        "What to print: 0 nothing, 1 a line per iteration, ... 5 all."
     ),
     Option("maxCGit", -1, WHOLE.or_none).means(
-        "Products of Hessian and vector an iteration; -1 stands for max(1, min(50, n / 2))."
+        "Hessian-vector products per iteration; -1 means max(1, min(50, n / 2))."
     ),
     like("eta", default=-1, check=NUMBER).means("Severity of the line search; 0.25 if negative."),
     Option("stepmx", 0, NUMBER).means("Longest step of the line search; 10 if it is 0."),
@@ -239,7 +241,7 @@ _CHECKED = {o.name: o for o in (*_SHARED.values(), *TNC_OPTIONS, *LBFGSB_OPTIONS
 
 
 def check_option(name: str, value: Any) -> Any:
-    """Return a functional face's argument as an algorithm gets it, or raise an OptionError."""
+    """Return a functional interface's argument, converted, or raise an OptionError."""
     return _CHECKED[name].checked(value)
 
 
@@ -259,7 +261,7 @@ class LbfgsbOptions:
 
     @classmethod
     def checked(cls, **given: Any) -> Self:
-        """Return the options that a user gives; None stands for a default."""
+        """Return the options that a user gives; None means the default."""
         options: dict[str, Any] = {}
         for name, value in given.items():
             if value is not getattr(cls, name, None):
@@ -275,14 +277,14 @@ _UNUSED = Differences()
 def differences_for(
     derivatives: Derivatives, step: ArrayLike | None, relative: ArrayLike | None
 ) -> GradientSource:
-    """Return the source that SciPy's options mean; with a gradient of the user's own, any."""
+    """Return the gradient source for SciPy's options; unused if the user gives a gradient."""
     if not isinstance(derivatives, By):
         return _UNUSED
     if derivatives.source is not None:
         return derivatives.source
     check_option("eps", step)
     check_option("finite_diff_rel_step", relative)
-    if derivatives.scheme is not None:  # a named one takes relative steps only, as in SciPy
+    if derivatives.scheme is not None:  # a named one uses relative steps only, as in SciPy
         return Differences(derivatives.scheme, relative_step=relative)
     if relative is not None:
         return Differences("2-point", relative_step=relative)

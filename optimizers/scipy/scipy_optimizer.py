@@ -43,7 +43,7 @@ from optimizers.scipy.options import PROBLEM, TOL, differences_for, tolerance
 
 
 class BudgetedSettings(CommonSettings, total=False):
-    """What the constructor of a SciPy method that has ``maxfun`` takes besides its options."""
+    """The settings in the constructor of a SciPy method that has the option ``maxfun``."""
 
     args: tuple[Any, ...]
     constraints: ConstraintsLike
@@ -53,11 +53,11 @@ class BudgetedSettings(CommonSettings, total=False):
 
 
 class SciPySettings(BudgetedSettings, RunSettings, total=False):
-    """What the other SciPy methods' constructors take besides their options."""
+    """The settings in the constructors of the other SciPy methods."""
 
 
 class AnySettings(SciPySettings, total=False):
-    """What :class:`SciPyOptimizer` takes besides the options."""
+    """The settings of :class:`SciPyOptimizer`."""
 
     tol: float | None
 
@@ -65,7 +65,7 @@ class AnySettings(SciPySettings, total=False):
 complete(BudgetedSettings, [("Parameters", [*PROBLEM, JAC])])
 complete(AnySettings, [("Parameters", [TOL])])
 
-#: SciPy's names of its methods, by those in lower case.
+#: SciPy's names of its methods, by their lower-case forms.
 _NAMES: dict[str, str] = {}
 _PROBLEM_SETTINGS = tuple(option.name for option in PROBLEM)
 
@@ -89,9 +89,9 @@ class SciPyOptimizer(Optimizer):
     Raises
     ------
     InvalidInputError, UnknownOptionError
-        If SciPy has no such method, or it has no option of a name: the message names the nearest.
+        If there is no such method or option: the message names the nearest one.
     OptionError, MisplacedBoundsError
-        If an option is given twice with different values, or bounds, which ``minimize`` takes.
+        If an option is given twice with different values, or bounds, which belong to ``minimize``.
 
     Examples
     --------
@@ -100,7 +100,7 @@ class SciPyOptimizer(Optimizer):
     array([3., 3.])
     """
 
-    #: The method of a class that stands for one; it declares options and levels.
+    #: The method of a class for a single method; it declares options and levels.
     _method_name: ClassVar[str] = ""
 
     def __init__(
@@ -115,7 +115,7 @@ class SciPyOptimizer(Optimizer):
         given: dict[str, Any] = dict(kwargs)
         options = as_options(name, options)
         self._check_bounds({**given, **options})
-        # Names of the method's own options may be written as keywords too.
+        # The method's own options may be given as keywords too.
         named = set(self._info.known) - {*RUN_SETTINGS, "tol"}
         if self._info.has_own_scale and not isinstance(given.get("scale"), str):
             named.add("scale")
@@ -153,7 +153,7 @@ class SciPyOptimizer(Optimizer):
             )
 
     def _use(self, method: str | Callable[..., Any]) -> None:
-        """Look up what is declared of the method."""
+        """Look up the declarations of the method."""
         self._method, self._info = _found(method)
         if not self._method_name:
             self._info = self._info.as_scipys
@@ -162,12 +162,12 @@ class SciPyOptimizer(Optimizer):
             self._callback_form = self._info.callback_form
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what is this object's own: what is declared of its method is looked up again."""
+        """Return the object's own state: the declarations of its method are looked up again."""
         declared = ("_info", "_declared", "support_levels", "_callback_form")
         return {name: value for name, value in vars(self).items() if name not in declared}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take a state of another object of this class."""
+        """Restore the state of another object of this class."""
         vars(self).update(state)
         self._use(self._method)
 
@@ -182,7 +182,7 @@ class SciPyOptimizer(Optimizer):
         super().__init_subclass__(**kwargs)
 
     def _set_up(self, arguments: dict[str, Any]) -> None:
-        """Be the constructor of a class for one method, whose own has these ``locals()``."""
+        """Initialize a class for one method from the ``locals()`` of its constructor."""
         others = {
             key: arguments.pop(key) for key in ("max_evals_grouped", "tol") if key in arguments
         }
@@ -198,7 +198,7 @@ class SciPyOptimizer(Optimizer):
 
     @property
     def needs_matrix(self) -> bool:
-        """Whether the method needs the Hessian itself, and its product with a vector won't do."""
+        """Whether the method needs the Hessian itself, not only its product with a vector."""
         return self._info.callable_hessian
 
     @property
@@ -251,7 +251,7 @@ class SciPyOptimizer(Optimizer):
     def _problem(
         self, fun: Objective, x0: ArrayLike, jac: Jacobian, bounds: BoundsLike, **further: Any
     ) -> Problem:
-        # An empty tuple stands for no constraints.
+        # An empty tuple means no constraints.
         given = {k: v for k, v in further.items() if not isinstance(v, tuple | None) or v}
         kept = {**self._problem_settings, **given}
         jac = self._gradient(jac)
@@ -273,7 +273,7 @@ class SciPyOptimizer(Optimizer):
 
     @override
     def _needs_thread(self) -> bool:
-        # To close such a run from the thread of another that has the lock would wait for ever.
+        # Closing such a run from another thread that holds the lock would block forever.
         return self._info.lock is not None and self._info.lock.found is not None
 
     @override
@@ -298,7 +298,7 @@ class SciPyOptimizer(Optimizer):
             warn_user(result.message, category)
 
     def _limits(self, maxfun: int | None) -> dict[str, int]:
-        """Return the limits that hold: of those given none is beaten by a default."""
+        """Return the effective limits: defaults do not override given ones."""
         names, defaults = ("maxiter", *self._info.budget), constructor_defaults(type(self))
         limits = {name: self._options.get(name) for name in names}
         given = {
@@ -347,7 +347,7 @@ class SciPyOptimizer(Optimizer):
         )
 
     def _options_for(self, problem: Problem) -> dict[str, Any]:
-        """Return the options that hold for a problem: a default does not hide a given ``tol``."""
+        """Return the effective options: a default does not override a given ``tol``."""
         if self._tol is None:
             return dict(self._options)
         defaults = self._named_parameters()
@@ -370,10 +370,10 @@ class SciPyOptimizer(Optimizer):
 
 
 def _found(method: str | Callable[..., Any]) -> tuple[str | Callable[..., Any], Method]:
-    """Return a method, by its name in lower case, and what is known of it."""
+    """Return a method, or its name in lower case, and its properties."""
     if not (isinstance(method, str) or callable(method)):
         raise InvalidInputError(
-            f"method is {method!r}, expected the name of a method of SciPy's, or a callable."
+            f"method is {method!r}, expected the name of a SciPy method, or a callable."
         )
     if not isinstance(method, str):
         return method, CUSTOM

@@ -1,4 +1,4 @@
-"""A run handed over to :func:`scipy.optimize.minimize`: its questions, iterations and ending."""
+"""A run solved by :func:`scipy.optimize.minimize`: its questions, iterations and end."""
 
 import contextlib
 import copy
@@ -28,11 +28,11 @@ from optimizers.scipy.free_variables import FreeVariables
 from optimizers.scipy.method import Solver
 from optimizers.support import SupportLevel
 
-#: Where some of SciPy's compiled code stops counting.
+#: The largest count in some of SciPy's compiled code.
 INT_MAX = 2**31 - 1
 
 
-# Entries of a SciPy result that the run knows better, or that `stop` and `message` tell.
+# Entries of a SciPy result that the run knows better, or that `stop` and `message` replace.
 _OWN_ENTRIES = (
     *("x", "fun", "jac", "nfev", "njev", "nhev", "nit", "success", "status", "message"),
     *("nrejected", "nreplayed", "stop", "best", "elapsed", "maxcv"),
@@ -40,10 +40,10 @@ _OWN_ENTRIES = (
 
 
 def _steep(run: Run, value: Callable[[Array], float]) -> Callable[[Array], float]:
-    """Return values of which a penalty is far above what the slope promised.
+    """Return values in which a penalty is far above what the slope predicted.
 
-    So far that the lowest point of a parabola is at a tenth of the way, and the few cuts of a line
-    search suffice where a step was too long by many orders of magnitude.
+    The minimum of a parabola is then at a tenth of the step, so that the few cuts of a line search
+    are enough for steps that are too long by many orders of magnitude.
     """
 
     def told(x: Array) -> float:
@@ -56,14 +56,14 @@ def _steep(run: Run, value: Callable[[Array], float]) -> Callable[[Array], float
 
 
 class ScipySolver(Solver):
-    """A method of SciPy's on a run, through SciPy's public function."""
+    """A SciPy method on a run, through SciPy's public function."""
 
     @override
     def solve(self, run: Run) -> Outcome:
         problem, info = run.problem, self._info
-        # Value and gradient in one evaluation, where that costs no gradient more than the method
-        # asks for, or where calls are fewer for it; and where a bad gradient must be known before
-        # the value is accepted. A random gradient is asked for alike wherever it is evaluated.
+        # Value and gradient in one evaluation, if that costs no additional gradient or saves calls;
+        # and if a bad gradient must be known before the value is accepted. A random gradient is
+        # requested in the same way wherever it is evaluated.
         is_drawn = run.source.is_random and not problem.derivatives.is_given
         takes_gradient = info.gradient >= SupportLevel.supported
         joint = takes_gradient and (
@@ -77,9 +77,9 @@ class ScipySolver(Solver):
         keeps_all = "return_all" in info.known and self._given.get("return_all")
         all_points = {"allvecs": [problem.x0.copy()]} if keeps_all else {}
 
-        latest: dict[str, Any] = {}  # what trust-constr passes, which is for going on
+        latest: dict[str, Any] = {}  # the state of trust-constr, for resuming
 
-        # Takes the second argument that some methods pass.
+        # Some methods pass a second argument.
         def on_iteration(xk: Array, state: Mapping[str, Any] | None = None) -> None:
             x = free.whole(xk)
             for points in all_points.values():
@@ -93,7 +93,7 @@ class ScipySolver(Solver):
             value = info.lock.released(value)
         try:
             raw = self._called(run, free, value, gradient, on_iteration)
-        except BaseException as error:  # what it has found is for going on, whatever ends it
+        except BaseException as error:  # keep what it found, however it ended
             is_scipys = isinstance(error, Exception) and _is_scipys(error)
             if latest:
                 self._keep(run, latest)
@@ -102,14 +102,14 @@ class ScipySolver(Solver):
             if is_scipys:
                 constraint = _not_finite(problem) or "a constraint or hess returned"
                 raise InvalidInputError(
-                    f"SciPy's {self._method} cannot go on with an option, or with what "
-                    f"{constraint}, and says: {words_of(error)}"
+                    f"SciPy's {self._method} failed with an option, or with what {constraint}: "
+                    f"{words_of(error)}"
                 ) from error
             raise
         finally:
             run.extra.update(all_points)
         if keeps_all:
-            raw.update(all_points)  # in SciPy's own list, Newton-CG has changed them
+            raw.update(all_points)  # Newton-CG has changed those in SciPy's list
         return self._outcome(run, raw, free)
 
     def _functions(
@@ -129,7 +129,7 @@ class ScipySolver(Solver):
         gradient: Callable[[Array], Any],
         on_iteration: Callable[..., None],
     ) -> Any:
-        """Return what SciPy's function makes of the problem in the free variables."""
+        """Return SciPy's result for the problem in the free variables."""
         return scipy.optimize.minimize(
             free.function(value),
             free.x0,
@@ -144,7 +144,7 @@ class ScipySolver(Solver):
         )
 
     def _options(self, run: Run) -> dict[str, Any]:
-        """Return the options for SciPy, without those that the run takes care of."""
+        """Return the options for SciPy, without those that the run handles."""
         info = self._info
         ours = {"disp", "maxfun", *info.differences}
         options = {k: v for k, v in self._given.items() if k not in ours}
@@ -152,9 +152,9 @@ class ScipySolver(Solver):
             for name in info.tol:
                 options.setdefault(name, self._tol)
         if info.asks_twice and options.get("maxfev") not in (None, math.inf):
-            options["maxfev"] = sys.maxsize  # the run's own count comes before
+            options["maxfev"] = sys.maxsize  # the run counts itself
         if info.counted_by_run and options.get("maxiter") is not None:
-            # Far enough not to come before the run's own count.
+            # Large enough not to be reached before the run's own limit.
             options["maxiter"] = 3 * options["maxiter"] + run.problem.n + 2
         for name in ("maxiter", "maxfev"):
             if options.get(name) not in (None, math.inf):
@@ -164,7 +164,7 @@ class ScipySolver(Solver):
     def _iteration(self, run: Run, x: Array, state: Mapping[str, Any]) -> None:
         known = run.memory.lookup(x)
         if known is None and self._info.gradient == SupportLevel.ignored:
-            # COBYLA before SciPy 1.16 reports a point of its model: the best one stands for it.
+            # COBYLA before SciPy 1.16 reports a point of its model: use the best one instead.
             known = run.best
         extra = {name: value for name, value in state.items() if name not in _OWN_ENTRIES}
         run.iterated(x if known is None else known.x, known, **extra)
@@ -178,10 +178,10 @@ class ScipySolver(Solver):
             return self._matrix(run, gauss_newton(run))
         if hess is None and hessp is None and self._info.default_hessian is not None:
             return self._info.default_hessian()
-        return copy.deepcopy(hess)  # an update strategy keeps state: the run works on its own
+        return copy.deepcopy(hess)  # an update strategy has state: the run uses a copy
 
     def _matrix(self, run: Run, hess: Callable[[Array], Any]) -> Callable[[Array], Any]:
-        """Return a Hessian function that is checked, and dense where the method takes no other."""
+        """Return a checked Hessian function, with dense matrices if the method requires these."""
         n, is_dense = run.problem.n, self._info.hessian == SupportLevel.required
 
         def matrix(x: Array) -> Any:
@@ -208,35 +208,35 @@ class ScipySolver(Solver):
             run.note_iterations(int(raw.nit))
         x = free.whole(raw.x)
         if success and self._info.ends_unknown:
-            with contextlib.suppress(StopRun):  # a budget's end takes nothing from the success
+            with contextlib.suppress(StopRun):  # the end of a budget does not undo the success
                 run.gradient(run.problem.clip(x))
         if self._info.gradient == SupportLevel.ignored and run.best is not None:
-            # Where a search without gradients ends need not be the best point it found: COBYLA's
-            # end before SciPy 1.16, and any that gave up. What is feasible, the method knows best.
+            # A search without gradients may not end at its best point: COBYLA before SciPy 1.16,
+            # and any failed one. Only the method decides what is feasible.
             x = x if success and run.problem.constraints else run.best.x
         return Outcome(x, success, status, message, stop)
 
     def _keep(self, run: Run, raw: Mapping[str, Any]) -> None:
-        """Put what SciPy's result has further into the run's."""
+        """Copy further entries of SciPy's result to the run's."""
         run.extra.update({k: v for k, v in raw.items() if k not in _OWN_ENTRIES})
 
 
 def _not_finite(problem: Problem) -> str:
-    """Return what a constraint returned that is not finite, and where, in words; or none."""
+    """Return in words which non-finite value a constraint returned and where; empty if none."""
     return next((words for c in problem.constraints for words in c.not_finite), "")
 
 
 def _is_scipys(error: BaseException) -> bool:
-    """Return whether SciPy raised an error by itself, and no function that it called."""
+    """Return whether SciPy itself raised an error, not a function that it called."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     own = 2  # solve, and what calls SciPy
     names = [str(frame.f_globals.get("__name__")) for frame in frames[own:]]
     is_all = all(name.partition(".")[0] in ("scipy", "numpy") for name in names)
-    return is_all and not isinstance(error, Warning)  # one that a filter made an error
+    return is_all and not isinstance(error, Warning)  # a warning turned into an error by a filter
 
 
 class CustomSolver(ScipySolver):
-    """A callable method of the user's on a run: it may count and name its ending itself."""
+    """A user's callable method on a run: it may count and name its end itself."""
 
     @override
     def _outcome(self, run: Run, raw: Any, free: FreeVariables) -> Outcome:

@@ -1,4 +1,4 @@
-"""Whether a point may be a minimum, and an end there be believed."""
+"""Whether a point may be a minimum, so that an end there is accepted."""
 
 from collections.abc import Callable
 
@@ -9,15 +9,15 @@ from optimizers.problem.problem import Problem
 from optimizers.run.memory import Evaluation
 from optimizers.run.run import Run
 
-#: ``evaluate(x) -> (value, gradient)``; it must not change ``x``, which is the solver's.
+#: ``evaluate(x) -> (value, gradient)``; it must not change ``x``, which belongs to the solver.
 Evaluate = Callable[[Array], tuple[float, Array]]
 
-#: A projected gradient above this part of max(1, |f|) belies a stop for lack of progress.
+#: A projected gradient above this fraction of max(1, |f|) contradicts a stop for lack of progress.
 _STATIONARY = 1e-4
 
 
 def is_stationary(problem: Problem, x: Array, f: float, gradient: Array, gtol: float = 0) -> bool:
-    """Return whether a point may be a minimum: its projected gradient is small, or below gtol."""
+    """Return whether a point may be a minimum: its projected gradient is small or below gtol."""
     limit = max(_STATIONARY * max(1.0, abs(f)), gtol)
     return gradient_norm(problem, x, gradient) <= limit
 
@@ -30,10 +30,10 @@ def gradient_norm(problem: Problem, x: Array, gradient: Array) -> float:
 
 
 def is_misled(run: Run, known: Evaluation) -> bool:
-    """Return whether comparing with values that are NaN may have led a run to a false end."""
+    """Return whether comparisons with NaN may have misled a run."""
     if known.jac is not None and is_stationary(run.problem, known.x, known.fun, known.jac):
         return False
-    # Of gradients, the latest tell: looking at each of them would cost more.
+    # The latest gradients are enough: checking each one would cost more.
     return run.memory.has_nan or any(
         seen.jac is not None and np.isnan(seen.jac).any() for seen in run.memory.recent
     )

@@ -1,7 +1,7 @@
-"""What a method of SciPy's has found when it is stopped from inside: its result is never made.
+"""The state of a SciPy method that is stopped from inside, without a result.
 
-There is no public way to it: callbacks get points and values, and only trust-constr's its state. So
-it is read from the method's local variables, and a warning says where these have other names.
+It has no public interface: callbacks get points and values, and only those of trust-constr get the
+state. So it is read from the method's local variables, with a warning if these have other names.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from optimizers.errors import warn_user
 
 
 class Unfinished(NamedTuple):
-    """An entry of a result, and the local variables of the method that it is made of."""
+    """An entry of a result, and the local variables of the method that it comes from."""
 
     entry: str
     names: tuple[str, ...]
@@ -24,7 +24,7 @@ class Unfinished(NamedTuple):
     since: str = "0.0.0"
 
     def found(self, error: BaseException) -> dict[str, Any]:
-        """Return the entry, if it is there, for the method that an exception came through."""
+        """Return the entry, if there is one, of the method that an exception passed through."""
         if np.lib.NumpyVersion(scipy.__version__) < self.since:
             return {}
         frame = _frame_of(error)
@@ -33,8 +33,8 @@ class Unfinished(NamedTuple):
         code = frame.f_code
         if not set(self.names) <= {*code.co_varnames, *code.co_cellvars}:
             warn_user(
-                f"The result of a stopped run is without {self.entry}: SciPy {scipy.__version__} "
-                f"has no variables {', '.join(self.names)} in {code.co_name}, where they were read."
+                f"The result of a stopped run has no {self.entry}: {code.co_name} in SciPy "
+                f"{scipy.__version__} has no variables {', '.join(self.names)} to read it from."
             )
             return {}
         variables = frame.f_locals
@@ -59,7 +59,7 @@ multipliers = Unfinished("multipliers", ("mult", "m"), lambda mult, m: mult[:m],
 
 
 def _frame_of(error: BaseException) -> FrameType | None:
-    """Return the frame of the method of SciPy's that an exception came through."""
+    """Return the frame of the SciPy method that an exception passed through."""
     traceback, found = error.__traceback__, None
     while traceback is not None:
         code = traceback.tb_frame.f_code

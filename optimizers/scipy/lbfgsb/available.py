@@ -1,4 +1,4 @@
-"""What this SciPy's kernel of L-BFGS-B can be used for, as trials show; and the form that works."""
+"""What the L-BFGS-B kernel of this SciPy supports, by trials; and the form that works."""
 
 import functools
 from collections.abc import Callable
@@ -18,7 +18,7 @@ Kernel = LbfgsbKernel | PublicLbfgsb
 
 
 def lbfgsb(x0: Array, lower: Array | None, upper: Array | None, options: LbfgsbOptions) -> Kernel:
-    """Return L-BFGS-B's quickest form that works with this SciPy; see :class:`LbfgsbKernel`."""
+    """Return the fastest form of L-BFGS-B that works with this SciPy; see :class:`LbfgsbKernel`."""
     integer = lbfgsb_integer()
     if integer is None:
         return PublicLbfgsb(x0, lower, upper, options)
@@ -27,7 +27,7 @@ def lbfgsb(x0: Array, lower: Array | None, upper: Array | None, options: LbfgsbO
 
 @functools.cache
 def lbfgsb_integer() -> type[np.signedinteger[Any]] | None:
-    """Return the kernel's integer type, whose width SciPy 1.18 changes; None if it is unusable."""
+    """Return the kernel's integer type, which SciPy 1.18 changes; None if it cannot be used."""
     for integer in (np.int32, np.int64):
         if _passes(solves, integer):
             return integer
@@ -36,7 +36,7 @@ def lbfgsb_integer() -> type[np.signedinteger[Any]] | None:
 
 @functools.cache
 def line_search_is_replaceable() -> bool:
-    """Return whether the L-BFGS-B kernel takes the steps of another line search."""
+    """Return whether the L-BFGS-B kernel accepts the steps of another line search."""
     return _passes(takes_steps, lbfgsb_integer()) and _passes(takes_no_step, lbfgsb_integer())
 
 
@@ -55,12 +55,12 @@ def _passes(
     kernel = LbfgsbKernel(*PROBLEM, options, integer)
     try:
         return trial(kernel)
-    except Exception:  # whatever a changed private interface raises, the public one remains
+    except Exception:  # a changed private interface may raise anything
         return False
 
 
 def solves(kernel: LbfgsbKernel) -> bool:
-    """Try a run to its end, and the pairs that it leaves."""
+    """Try a complete run, and its final pairs."""
     kernel.run(trial, 20, lambda kernel: None)
     end, (sk, yk) = kernel.end(), kernel.pairs()
     secant = scipy.optimize.LbfgsInvHessProduct(sk, yk).matvec(yk[-1])
@@ -68,7 +68,7 @@ def solves(kernel: LbfgsbKernel) -> bool:
 
 
 def takes_steps(kernel: LbfgsbKernel) -> bool:
-    """Try steps that the kernel's own search would go on from, in the box."""
+    """Try steps in the box where the kernel's own search would continue."""
     as_told: list[bool] = []
 
     def search(kernel: LbfgsbKernel) -> None:
@@ -98,7 +98,7 @@ def takes_steps(kernel: LbfgsbKernel) -> bool:
 
 
 def takes_no_step(kernel: LbfgsbKernel) -> bool:
-    """Try a line search that is given up: the kernel ends where it was, in its own words."""
+    """Try a line search that is abandoned: the kernel ends where it was, with its own message."""
     kernel.run(trial, 20, lambda kernel: None, search=lambda kernel: kernel.give_up())
     return bool(
         kernel.end().message.startswith(TASKS[8])

@@ -14,15 +14,15 @@ from optimizers._arrays import as_real, check_memory
 from optimizers._types import Array
 from optimizers.errors import InvalidInputError
 
-#: Held while an operator puts its pairs together.
+#: Held while an operator collects its pairs.
 _LOCK = threading.RLock()
 
 
 class LbfgsInvHessProduct(scipy.optimize.LbfgsInvHessProduct):  # type: ignore[misc]  # untyped
     """Linear operator for the L-BFGS approximate inverse Hessian, a subclass of SciPy's.
 
-    Products with vectors and blocks take memory and time of the order of m n; the matrix is never
-    formed unless :meth:`todense` is asked for it. It starts from the identity.
+    Products with vectors and blocks need memory and time of the order of m n; only :meth:`todense`
+    forms the matrix. It starts from the identity.
 
     Parameters
     ----------
@@ -51,14 +51,14 @@ class LbfgsInvHessProduct(scipy.optimize.LbfgsInvHessProduct):  # type: ignore[m
 
     @classmethod
     def later(cls, n: int, pairs: Callable[[], tuple[Array, Array]]) -> "LbfgsInvHessProduct":
-        """Return the operator of pairs that are put together, once, when they are first needed."""
+        """Return an operator whose pairs are collected once, on first use."""
         operator: LbfgsInvHessProduct = cls.__new__(cls)
-        # Nor is the base class, whose checks take longer than an evaluation, needed before.
+        # The base class, whose checks take longer than an evaluation, is not needed before either.
         operator._size, operator._pairs = n, pairs
         return operator
 
     def __getattr__(self, name: str) -> Any:
-        """Return what comes of the size or of the pairs, once they are needed."""
+        """Return attributes that depend on the size or the pairs, on demand."""
         with _LOCK:
             n = self.__dict__.pop("_size", None)
             if n is not None:
@@ -71,7 +71,7 @@ class LbfgsInvHessProduct(scipy.optimize.LbfgsInvHessProduct):  # type: ignore[m
 
     @override
     def __reduce__(self) -> tuple[Any, ...]:
-        """Return how to make the operator anew: its base class is not always pickled."""
+        """Return how to rebuild the operator: its base class does not always pickle."""
         return type(self), (self.sk, self.yk)
 
     def _take(self, sk: ArrayLike, yk: ArrayLike) -> None:
@@ -81,7 +81,7 @@ class LbfgsInvHessProduct(scipy.optimize.LbfgsInvHessProduct):  # type: ignore[m
                 f"sk and yk have shapes {steps.shape} and {changes.shape}, expected the same "
                 "shape (number of pairs, number of variables)."
             )
-        # By the product that a multiplication makes: the secant equation holds to the last bit.
+        # With the same product as in multiplications, so that the secant equation holds exactly.
         curvature = np.array([s @ y[:, np.newaxis] for s, y in zip(steps, changes, strict=True)])
         curvature = curvature.reshape(len(steps))
         if not curvature.all():
@@ -123,10 +123,10 @@ class LbfgsInvHessProduct(scipy.optimize.LbfgsInvHessProduct):  # type: ignore[m
         Returns
         -------
         ndarray of float64, shape (n, n)
-            The matrix; a :class:`TooLargeError` if it would not fit in the machine's memory.
+            The matrix; a :class:`TooLargeError` is raised if it would not fit in memory.
         """
         n = self.shape[0]
-        # The update of a block needs a second one of its size.
+        # Updating a block needs a second one of the same size.
         what = f"The dense inverse Hessian of {n} variables"
         check_memory(what, 2 * n * n, "use products, operator @ v")
         return self._block(np.eye(n))

@@ -1,4 +1,4 @@
-"""SciPy's compiled kernel of L-BFGS-B, driven directly: not public, so that trials come before.
+"""SciPy's compiled kernel of L-BFGS-B, driven directly: it is not public, so it is tried first.
 
 Reverse communication and the workspace are as in Zhu et al., "Algorithm 778", ACM TOMS 23 (1997).
 """
@@ -17,7 +17,7 @@ from optimizers.scipy.lbfgsb.public import DETAILS, MAXITER, TASKS, LbfgsbEnd, h
 from optimizers.scipy.options import LbfgsbOptions
 from optimizers.scipy.stationary import Evaluate
 
-# What the L-BFGS-B kernel says in its first task number, and what we answer in it.
+# The kernel's first task number, and our answers.
 _START, _NEW_X, _EVALUATE, _CONVERGED, _STOP = 0, 1, 3, 4, 5
 # The second task number, where the first is to evaluate a step of a line search.
 _IN_LINE_SEARCH = 302
@@ -26,7 +26,7 @@ _EPS = float(np.finfo(np.float64).eps)
 
 @dataclass(frozen=True)
 class Ray:
-    """Where a line search of L-BFGS-B goes: a step s leads to ``start + s * direction``."""
+    """The ray of an L-BFGS-B line search: a step s leads to ``start + s * direction``."""
 
     start: Array
     direction: Array
@@ -117,7 +117,7 @@ class LbfgsbKernel:
             wanted = task.item(0)
 
     def ray(self) -> Ray:
-        """Return where the line search goes that begins now."""
+        """Return the ray of the line search that begins now."""
         n = self.x.size
         at = 2 * self.m * n + 11 * self.m * self.m  # behind the matrices
         end, _, direction, start = self.workspace[at : at + 4 * n].reshape(4, n)
@@ -128,13 +128,13 @@ class LbfgsbKernel:
         """End the line search with a step, which leads to ``x``."""
         self.x[...], self.f[...], self.g[...] = x, value, gradient
         self.numbers[13] = step
-        # An interval of steps that has shrunk to one: the kernel's own search takes it then. What
-        # it learns from it, its own condition on the curvature decides.
+        # An interval of steps that has shrunk to one point: the kernel's own search then accepts
+        # it. Its own condition on the curvature decides what it learns.
         self.counters[42] = 1
         self.numbers[[25, 26]] = step
 
     def give_up(self) -> None:
-        """End the line search without a step: the kernel goes back, and empties its memory."""
+        """End the line search without a step: the kernel returns, and clears its memory."""
         ray = self.ray()
         self.f[...] = ray.value + abs(ray.value) + 1.0  # certainly no decrease
         self.counters[35] = self.maxls  # "number of evaluations in the current iteration"
@@ -143,11 +143,11 @@ class LbfgsbKernel:
     def decrease_limit(self) -> float:
         """The value above which the kernel's line search steps back, whatever the gradient."""
         value, step, slope, lowest, at = self.numbers[[1, 13, 14, 21, 23]].tolist()
-        if step == at:  # the search ends on its lowest point, and asks for it once more
+        if step == at:  # the search ends at its lowest point, and asks for it again
             return math.inf
         wanted = 1e-3 * slope
-        # Compared with the lowest point of the search so far, it asks for the same decrease again,
-        # until the search has once had enough: its second stage.
+        # Relative to the lowest point of the search so far, it requires the same decrease again,
+        # until it was once sufficient: its second stage.
         if self.counters[43] == 1:
             lowest += min(0.0, (step - at) * wanted)
         return float(max(value + step * wanted, lowest))
@@ -155,8 +155,8 @@ class LbfgsbKernel:
     def step_back(self, value: float) -> None:
         """Answer the line search with a value above :attr:`decrease_limit` and no gradient."""
         step, slope, lowest, at = self.numbers[[13, 18, 21, 23]].tolist()
-        # The kernel interpolates with a slope: it gets the one with which its cubic is the parabola
-        # through what is known. It keeps nothing of a point that it steps back from.
+        # The kernel interpolates with a slope: it gets the one for which its cubic is the parabola
+        # through the known data. It forgets a point that it steps back from.
         wanted = 2.0 * (value - lowest) / (step - at) - slope
         direction = self.ray().direction
         self.f[...] = value
@@ -170,7 +170,7 @@ class LbfgsbKernel:
         return LbfgsbEnd(self.x.copy(), self.iterations, status, message)
 
     def pairs(self) -> tuple[Array, Array]:
-        """Return views of all steps and gradient changes, oldest first; then no run can go on."""
+        """Return views of all steps and gradient changes, oldest first; this ends the run."""
         m, n = self.m, self.x.size
         steps = self.workspace[: m * n].reshape(m, n)
         changes = self.workspace[m * n : 2 * m * n].reshape(m, n)
@@ -186,7 +186,7 @@ class LbfgsbKernel:
             if has_curvature(step, change, gradient):
                 steps[updates % m], changes[updates % m] = step, change
                 updates += 1
-        if updates > m:  # a ring: its oldest entry to the front, without a second copy
+        if updates > m:  # a ring buffer: move the oldest entry to the front in place
             _rotate(steps, updates % m)
             _rotate(changes, updates % m)
         return steps[: min(updates, m)], changes[: min(updates, m)]
@@ -195,9 +195,9 @@ class LbfgsbKernel:
 def _coded(
     x: Array, lower: Array | None, upper: Array | None, integer: type[np.signedinteger[Any]]
 ) -> tuple[Array, Array, NDArray[np.signedinteger[Any]]]:
-    """Return bounds as the kernel takes them: with a code for those that count."""
+    """Return bounds in the kernel's form: with a code for each kind."""
     if lower is None or upper is None:
-        # Some array must stand there, which is not read where the code says that there is no bound.
+        # An array is required, but is not read where the code means that there is no bound.
         return x, x, np.zeros(x.size, dtype=integer)
     has_lower, has_upper = np.isfinite(lower).view(np.int8), np.isfinite(upper).view(np.int8)
     # 0 no bound, 1 lower, 2 both, 3 upper.

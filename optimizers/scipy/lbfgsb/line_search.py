@@ -1,4 +1,4 @@
-"""A line search that looks at several steps at a time: which to try next, and which to take."""
+"""A line search that tries several steps at a time: which to try next, and which to accept."""
 
 import itertools
 import math
@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 # The conditions of the line search in L-BFGS-B, which the kernel's own search has too.
 _DECREASE, _CURVATURE, _NARROW = 1e-3, 0.9, 0.1
-#: The first steps in units of the wanted one, by what they gain: a longer one saves iterations, a
-#: shorter one saves the second round where the wanted one fails.
+#: The first steps in units of the preferred one, in order of usefulness: a longer one saves
+#: iterations, a shorter one saves the second round if the preferred one fails.
 _FACTORS = (1.0, 2.5, 0.4, 0.65, 1.6)
 _EXPANSION, _SHRINKAGE = 4.0, 0.25
 
@@ -26,7 +26,7 @@ class Trial(NamedTuple):
 
 
 class LineSearch:
-    """One line search, asked for steps and told what they lead to, in rounds."""
+    """One line search, which proposes steps and is told the results, in rounds."""
 
     def __init__(self, value: float, slope: float, first: float, longest: float) -> None:
         self._start = Trial(0.0, value, slope)
@@ -36,11 +36,11 @@ class LineSearch:
         self._rejected: set[float] = set()
 
     def steps(self, count: int) -> list[float]:
-        """Return the next steps to try, the most wanted first; empty when nothing is to gain."""
+        """Return the next steps to try, the best ones first; empty if there is nothing to gain."""
         seen = {0.0, *self._rejected, *(trial.step for trial in self._trials)}
         below = min(self._rejected, default=math.inf)
         steps: list[float] = []
-        # Many proposals fall together where the longest step cuts them: some more are looked at.
+        # Many proposals coincide at the longest step: consider some more.
         for proposal in itertools.islice(self._proposals(below), 8 * count):
             step = min(proposal, self._longest)
             if step not in seen and step < below and len(steps) < count:
@@ -49,11 +49,11 @@ class LineSearch:
         return steps
 
     def tell(self, step: float, value: float, slope: float) -> None:
-        """Note what a step leads to."""
+        """Note the result of a step."""
         self._trials.append(Trial(step, value, slope))
 
     def reject(self, step: float) -> None:
-        """Note that a step leads nowhere: from now on only shorter ones are tried."""
+        """Note that a step failed: from now on only shorter ones are tried."""
         self._rejected.add(step)
 
     def acceptable(self) -> Trial | None:
@@ -69,7 +69,7 @@ class LineSearch:
         decrease = _DECREASE * self._start.slope
         if not trial.value <= self._start.value + trial.step * decrease:
             return False
-        # At the longest step, falling on is as good as flat.
+        # At the longest step, a further decrease is as good as flat.
         at_end = trial.step == self._longest and trial.slope <= decrease
         return at_end or abs(trial.slope) <= -_CURVATURE * self._start.slope
 
@@ -106,10 +106,10 @@ def _between(left: Trial, right: Trial) -> Iterator[float]:
     if left.step > 0.0 and width <= _NARROW * right.step:
         return
     guess = _minimum(left, right)
-    # Near an end, the cubic has not seen enough: a step there would gain little.
+    # Near an end, the cubic is not reliable: a step there would gain little.
     guess = min(max(guess, left.step + 0.02 * width), right.step - 0.02 * width)
     yield guess
-    if left.step == 0.0:  # the start is the best yet: how much shorter, nobody knows
+    if left.step == 0.0:  # the start is the best so far: the right length is unknown
         yield from _shrinking(left.step, guess)
     for power in itertools.count(1):
         yield left.step + (guess - left.step) / 2**power

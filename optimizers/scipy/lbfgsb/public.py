@@ -1,4 +1,4 @@
-"""L-BFGS-B through SciPy's public function, more slowly, where the kernel cannot be used."""
+"""L-BFGS-B through SciPy's public function: slower, if the kernel cannot be used."""
 
 from collections import deque
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from optimizers._types import Array
 from optimizers.scipy.options import LbfgsbOptions
 from optimizers.scipy.stationary import Evaluate
 
-# The kernel's task numbers in words.
+# The messages of the kernel's task numbers.
 MAXITER = 504
 TASKS = {4: "CONVERGENCE", 5: "STOP", 6: "WARNING", 7: "ERROR", 8: "ABNORMAL"}
 DETAILS = {
@@ -57,7 +57,7 @@ class LbfgsbEnd:
 
 def has_curvature(step: Array, change: Array, gradient: Array) -> bool:
     """Return whether a step enters the memory, by the kernel's own condition."""
-    with np.errstate(all="ignore"):  # an objective that falls without end overflows here
+    with np.errstate(all="ignore"):  # an unbounded objective overflows here
         return bool(change.dot(step) > -_EPS * gradient.dot(step))
 
 
@@ -96,7 +96,7 @@ class PublicLbfgsb:
         def both(x: Array) -> tuple[float, Array]:
             key = x.tobytes()
             if key not in known:
-                known.clear()  # as the kernel, which remembers its last question only
+                known.clear()  # as the kernel, which stores only its last question
                 known[key] = evaluate(x)
             return known[key]
 
@@ -131,8 +131,8 @@ class PublicLbfgsb:
         """Return steps and gradient changes; as :meth:`LbfgsbKernel.pairs`."""
         n = self.x.size
         if self._result is not None:
-            # The kernel empties its memory now and then: SciPy's operator tells how much it has,
-            # without the final step.
+            # The kernel sometimes clears its memory: SciPy's operator shows its size, without the
+            # final step.
             accepted = self._result.message.startswith(("CONVERGENCE", "STOP"))
             held = self._result.hess_inv.n_corrs + (accepted and self._is_kept)
             while len(self._pairs) > held:

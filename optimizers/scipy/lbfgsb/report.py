@@ -1,4 +1,4 @@
-"""What L-BFGS-B prints while it runs, at each level that its document names."""
+"""What L-BFGS-B prints while it runs, at each documented level."""
 
 import numpy as np
 
@@ -28,7 +28,7 @@ class ActiveSet:
 
 
 class LbfgsbReport:
-    """Prints the progress of L-BFGS-B; for ``iprint``, not negative, see its document."""
+    """Prints the progress of L-BFGS-B at a level ``iprint`` >= 0."""
 
     def __init__(self, problem: Problem, iprint: int) -> None:
         self._problem = problem

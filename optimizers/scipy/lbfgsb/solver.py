@@ -30,7 +30,7 @@ from optimizers.scipy.solver import ScipySolver
 from optimizers.scipy.stationary import gradient_norm, is_misled, is_stationary
 
 _ABNORMAL = 2
-#: What parts of its message mean.
+#: The meaning of parts of its message.
 _REASONS = {
     "REDUCTION OF F": StopReason.FUN,
     "PROJECTED GRADIENT": StopReason.GRADIENT,
@@ -48,7 +48,7 @@ class LbfgsbSolver(ScipySolver):
         for name in ("ftol", "gtol"):
             if given.get(name) is not None and not given[name] >= 0:
                 raise OptionError(f"{name} is {given[name]!r}, expected a number >= 0.")
-        # Who gives a tolerance gets what it says.
+        # A given tolerance is used as it is.
         given = {"restart": self._tol is None, "values_first": True, **given}
         return solve_lbfgsb(run, LbfgsbOptions.checked(**given))
 
@@ -67,7 +67,7 @@ def solve_lbfgsb(run: Run, options: LbfgsbOptions) -> Outcome:
     run.note_iterate(run.memory.last)
     if report is not None:
         report.iteration(0, problem.x0, value, gradient, run.nfev)
-    del gradient  # which may be large; the kernel asks for the start once more
+    del gradient  # it may be large, and the kernel asks for the start again
     if problem.is_fixed:
         run.extra["hess_inv"] = LbfgsInvHessProduct(*np.zeros((2, 0, problem.n)))
         return _ended(run, LbfgsbEnd(problem.x0, 0, 0, _STATIONARY_WORDS))
@@ -82,7 +82,7 @@ def solve_lbfgsb(run: Run, options: LbfgsbOptions) -> Outcome:
         made.append(kernel)
         try:
             kernel.run(evaluate, options.maxiter - before, on_iteration, first, search)
-        finally:  # the run has what was learnt also when it is stopped
+        finally:  # the run keeps what was learned even if it is stopped
             run.note_iterations(before + kernel.iterations)
             pairs = functools.partial(_curved_pairs, tuple(made), options.maxcor)
             run.extra["hess_inv"] = LbfgsInvHessProduct.later(problem.n, pairs)
@@ -97,7 +97,7 @@ def solve_lbfgsb(run: Run, options: LbfgsbOptions) -> Outcome:
         if again.status != _ABNORMAL:
             end = again
         elif float(made[1].f) < value:
-            end = replace(end, x=again.x)  # it cannot go on from there: the doubted end stands
+            end = replace(end, x=again.x)  # it cannot continue from there: keep the end
     if _is_doubtful(problem, made[-1], end, options):
         norm = gradient_norm(problem, end.x, made[-1].g)
         end = replace(end, message=f"{end.message}, AT |PROJ G| = {norm:.1E}")
@@ -112,7 +112,7 @@ def _is_doubtful(problem: Problem, kernel: Kernel, end: LbfgsbEnd, options: Lbfg
 
 
 def _ended(run: Run, end: LbfgsbEnd) -> Outcome:
-    """Return the outcome in the run's terms."""
+    """Return the outcome of the run."""
     known = run.memory.lookup(end.x)
     if known is not None and not math.isfinite(known.fun):
         words = f"ABNORMAL: THE OBJECTIVE IS {known.fun}".upper()
@@ -122,7 +122,7 @@ def _ended(run: Run, end: LbfgsbEnd) -> Outcome:
     if known is not None and reason is StopReason.FUN and is_misled(run, known):
         words = "ABNORMAL: NO PROGRESS AFTER VALUES THAT ARE NAN"
         return Outcome(end.x, False, 2, words, StopReason.NO_PROGRESS, known)
-    # SciPy's says no more than ABNORMAL of a line search that finds nothing; so do its functions.
+    # SciPy says only ABNORMAL if a line search finds nothing; so do its functions here.
     is_silent = end.message.endswith(": ") and not run.waves.propagates_nonfinite
     words = f"{end.message.rstrip()} THE LINE SEARCH FOUND NO LOWER POINT"
     words = words if is_silent else end.message
@@ -130,7 +130,7 @@ def _ended(run: Run, end: LbfgsbEnd) -> Outcome:
 
 
 def _curved_pairs(made: Sequence[Kernel], m: int) -> tuple[Array, Array]:
-    """Return the last pairs of a run's kernels, without those whose curvature rounding took."""
+    """Return the last pairs of a run's kernels that did not lose their curvature to rounding."""
     found = [kernel.pairs() for kernel in made]
     sk, yk = found[-1]
     if len(found) > 1:
@@ -153,7 +153,7 @@ def _observer(run: Run, report: LbfgsbReport | None) -> Callable[[Any], None]:
 
 
 def report_end(run: Run, result: OptimizerResult, iprint: int) -> None:
-    """Print the last line of a run, whatever ended it, if the level asks for it."""
+    """Print the last line of a run, however it ended, if the level includes it."""
     if iprint < 0 or result.fun is None:
         return
     norm = math.nan
@@ -170,8 +170,8 @@ def line_search(run: Run, speculate: int, maxls: int) -> Callable[[LbfgsbKernel]
         return None
     if not available.line_search_is_replaceable():
         warn_user(
-            f"speculate={speculate} needs a kernel of L-BFGS-B that this SciPy does not have: "
-            "steps are tried one at a time."
+            f"speculate={speculate} is not supported by the L-BFGS-B kernel of this SciPy: steps "
+            "are tried one at a time."
         )
         return None
 
@@ -206,8 +206,8 @@ def line_search(run: Run, speculate: int, maxls: int) -> Callable[[LbfgsbKernel]
 
 
 def values_first(run: Run) -> Callable[[LbfgsbKernel], None] | None:
-    """Return what answers the line search without needless gradients; None if nothing is gained."""
-    # Random probes are to be alike on any workers.
+    """Return a function that answers the line search without needless gradients, or None."""
+    # Random probes must be the same for any workers.
     has_probes = not (run.problem.derivatives.is_given or run.source.is_random)
     is_narrow = run.waves.evaluator.facts.width < run.problem.n + 1  # points wait for workers
     if not (has_probes and is_narrow and available.steps_back_by_value()):

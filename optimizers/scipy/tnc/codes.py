@@ -1,4 +1,4 @@
-"""The return codes of TNC, in words and as reasons for stopping, and what it prints."""
+"""The return codes of TNC, their messages and stop reasons, and the levels of output."""
 
 from optimizers.result import StopReason
 

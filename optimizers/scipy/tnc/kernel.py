@@ -1,4 +1,4 @@
-"""SciPy's kernel of TNC, driven directly where a trial shows that it works, else publicly."""
+"""SciPy's kernel of TNC, called directly if a trial shows that it works, otherwise publicly."""
 
 import functools
 from collections.abc import Callable
@@ -18,17 +18,17 @@ _ORDER = (
 )
 #: SciPy's defaults of TNC's options, in the order in which the kernel takes them.
 TNC_DEFAULTS = {
-    **dict.fromkeys(_ORDER, 100),  # maxfun, which counts otherwise here
+    **dict.fromkeys(_ORDER, 100),  # maxfun, which has another meaning here
     **{option.name: option.default for option in TNC_OPTIONS if option.name in _ORDER},
 }
 
 
-#: The objective, start, bounds (infinite for none, nowhere equal), all options, who sees iterates.
+#: The objective, start, bounds (infinite for none, never equal), all options, observer of iterates.
 Arguments: TypeAlias = tuple[Evaluate, Array, Array, Array, dict[str, Any], Callable[[Array], None]]
 
 
 def tnc(*arguments: *Arguments) -> tuple[int, Array]:
-    """Run TNC the quickest way that works; return its code and the point it ends on."""
+    """Run TNC in the fastest way that works; return its code and the final point."""
     return (compiled_tnc if tnc_works() else public_tnc)(*arguments)
 
 
@@ -37,7 +37,7 @@ def compiled_tnc(*arguments: *Arguments) -> tuple[int, Array]:
     evaluate, x0, lower, upper, options, on_iteration = arguments
     scale, offset, *others = (options[name] for name in TNC_DEFAULTS)
     scaling = [np.array([]) if given is None else given for given in (scale, offset)]
-    messages = 0  # it would print to the process' standard error; the driver reports instead
+    messages = 0  # it would print to standard error; the driver reports instead
     code, _, _, x, _, _ = scipy.optimize._moduleTNC.tnc_minimize(
         evaluate, x0, lower, upper, *scaling, messages, *others, on_iteration
     )
@@ -47,7 +47,7 @@ def compiled_tnc(*arguments: *Arguments) -> tuple[int, Array]:
 def public_tnc(*arguments: *Arguments) -> tuple[int, Array]:
     """Run TNC through SciPy's public function."""
     evaluate, x0, lower, upper, options, on_iteration = arguments
-    # SciPy evaluates the last point once more: what an iteration ended on is known.
+    # SciPy evaluates the last point again: the end of an iteration is known.
     known: dict[bytes, tuple[float, Array]] = {}
 
     def cached(x: Array) -> tuple[float, Array]:
@@ -80,6 +80,6 @@ def tnc_works() -> bool:
     """Return whether the TNC kernel behaves as expected."""
     try:
         code, x = compiled_tnc(trial, *PROBLEM, TNC_DEFAULTS, lambda x: None)
-    except Exception:  # whatever a changed private interface raises, the public one remains
+    except Exception:  # a changed private interface may raise anything
         return False
     return code in (0, 1, 2) and is_end(x)

@@ -1,4 +1,4 @@
-"""What TNC prints while it runs, at each level that its document names."""
+"""What TNC prints while it runs, at each documented level."""
 
 import numpy as np
 import scipy
@@ -18,7 +18,7 @@ class TncReport:
         self._active = ActiveSet(problem)
 
     def iteration(self, nit: int, x: Array, f: float, g: Array, nfev: int) -> None:
-        """Print what the mask asks for after an iteration; number 0 is the start."""
+        """Print what the mask includes after an iteration; number 0 is the start."""
         if self._messages & codes.MSG_ITER and nit == 0:
             print("  NIT   NF   F                       GTG")
         if self._messages & codes.MSG_INFO and (changes := self._active.changes(x)):
@@ -36,12 +36,12 @@ class TncReport:
 
 
 def report_version(messages: int) -> None:
-    """Print TNC's version, before anything else, if the mask asks for it."""
+    """Print TNC's version, before anything else, if the mask includes it."""
     if messages & codes.MSG_VERS:
         print(f"tnc: truncated Newton, the C implementation in SciPy {scipy.__version__}")
 
 
 def report_end(message: str, messages: int) -> None:
-    """Print why a run ended, whatever ended it, if the mask asks for it."""
+    """Print why a run ended, if the mask includes it."""
     if messages & codes.MSG_EXIT:
         print(f"tnc: {message}")

@@ -26,7 +26,7 @@ from optimizers.scipy.tnc.codes import FCONVERGED, LSFAIL, NOPROGRESS, XCONVERGE
 from optimizers.scipy.tnc.report import TncReport, report_end, report_version
 
 _FLOAT = np.finfo(np.float64)
-#: Of smaller scales, and of larger ones, steps of the machine precision's size are no numbers.
+#: With smaller or larger scales, steps of the size of the machine precision under- or overflow.
 _LEAST, _MOST = float(_FLOAT.tiny / _FLOAT.eps), float(_FLOAT.max * _FLOAT.eps)
 
 
@@ -36,13 +36,14 @@ class TncSolver(ScipySolver):
     @override
     def solve(self, run: Run) -> Outcome:
         options = self._options(run)
-        # The kernel's maxfun counts value and gradient as one, whatever they cost: not the run's.
+        # The kernel's maxfun counts value and gradient as one, whatever they cost, unlike the
+        # run's.
         limit = options.pop("maxiter", None)
         limit = _default_limit(run.problem) if limit is None else limit
         messages = codes.mask_of(options.pop("mesg_num", None))
         outcome = solve_tnc(run, {**options, "maxfun": limit}, messages)
         if outcome.stop is StopReason.MAXFUN:
-            # Whoever gave maxfun must see that it was another limit.
+            # The message must say that this limit is not maxfun.
             words = f"maxiter={limit}, which counts value and gradient as one"
             outcome = replace(outcome, message=f"{outcome.message} ({words})")
         return outcome
@@ -57,17 +58,17 @@ def _default_limit(problem: Problem) -> int:
 
 
 def solve_tnc(run: Run, options: dict[str, Any], messages: int = codes.MSG_NONE) -> Outcome:
-    """Run TNC on a run; an ``accuracy`` of None is what suits the run's difference scheme."""
+    """Run TNC on a run; an ``accuracy`` of None follows from the difference scheme."""
     problem = run.problem
     report = TncReport(problem, messages) if messages else None
-    # The kernel stumbles over a variable without room: such variables are kept from it.
+    # The kernel fails with fixed variables: they are removed.
     free = FreeVariables(problem, strip=True)
     options = _checked(options, problem, free)
     report_version(messages)
     evaluate = fast_path(run)
     value, gradient = evaluate(problem.x0)
     run.note_iterate(run.memory.last)
-    # The first value tells the precision.
+    # The first value shows the precision.
     coarse = Coarse(run, options) if is_coarse(run) else None
     if coarse is not None:
         coarse.set_options(options)
@@ -75,7 +76,7 @@ def solve_tnc(run: Run, options: dict[str, Any], messages: int = codes.MSG_NONE)
         set_accuracy(options, gradient_error(run, value))
     if report is not None:
         report.iteration(0, problem.x0, value, gradient, run.nfev)
-    del gradient  # which may be large; the kernel asks for the start once more
+    del gradient  # it may be large, and the kernel asks for the start again
 
     def note(x: Array) -> None:
         run.note_iterate(_nearest(run, free.whole(x)), run.nit + 1)
@@ -114,14 +115,14 @@ def solve_tnc(run: Run, options: dict[str, Any], messages: int = codes.MSG_NONE)
     outcome = attempt(counted, free.part(problem.x0), options)
     left = options["maxfun"] - asked
     if left > 0 and coarse.is_doubtful(outcome):
-        # Directions that noise spoiled: from here, with an empty memory, there may be a way on.
+        # The directions may be wrong because of noise: try again from here with an empty memory.
         outcome = attempt(counted, outcome.x[free.mask], {**options, "maxfun": left})
     code = coarse.verdict(outcome)
     return outcome if code == outcome.status else _as_outcome(code, outcome.x, outcome.known)
 
 
 def _ended(run: Run, code: int, x: Array) -> Outcome:
-    """Return the outcome in the run's terms."""
+    """Return the outcome of the run."""
     known = run.memory.lookup(x)
     if known is None:  # scaling may move the last point by a rounding error
         run.value_and_gradient(x)
@@ -156,7 +157,7 @@ def _checked(options: dict[str, Any], problem: Problem, free: FreeVariables) -> 
             )
         _check_resolution(options["scale"], problem.x0[free.mask], given["scale"])
         if options["offset"] is None:
-            # The kernel leaves it to chance then: the documented default.
+            # The kernel's value would be random: use the documented default.
             options["offset"] = _default_offset(problem)[free.mask]
     return options
 
@@ -174,20 +175,21 @@ def _vector(name: str, given: Any, n: int, mask: NDArray[np.bool_]) -> Array | N
 
 
 def _check_resolution(scale: Array, start: Array, given: Any) -> None:
-    """Raise an OptionError if the kernel could not move a variable, or not stay finite."""
+    """Raise an OptionError if the kernel could not move a variable, or would overflow."""
     size = np.abs(scale)
-    # Otherwise a variable stays where it is, and its gradient, which is scaled too, counts as zero.
+    # Otherwise a variable would not move, and its gradient, which is scaled too, would count as
+    # zero.
     lost = (start + size == start) | (size < _LEAST) | (size > _MOST)
     if lost.any():
         i = int(np.flatnonzero(lost)[0])
         raise OptionError(
             f"scale is {given!r:.200}: a variable at {start[i]} cannot move in steps of "
-            f"{scale[i]}. Expected about how much each variable changes."
+            f"{scale[i]}. Expected the typical change of each variable."
         )
 
 
 def _default_offset(problem: Problem) -> Array:
-    """Return the middle between two bounds, and the start where there are no two."""
+    """Return the middle between two bounds, or the start if there are not two."""
     lower, upper = problem.lower, problem.upper
     if lower is None or upper is None:
         return problem.x0
@@ -198,7 +200,7 @@ def _default_offset(problem: Problem) -> Array:
 
 def _nearest(run: Run, x: Array) -> Evaluation:
     """Return the evaluation of an iterate: scaling may have moved it by a rounding error."""
-    # After a long line search it may be remembered only as the best, or as the last iterate.
+    # After a long line search it may be stored only as the best point, or as the last iterate.
     known = run.memory.lookup(x)
     if known is None:
         kept = [known for known in (run.memory.last_good, run.memory.iterate) if known is not None]
@@ -212,7 +214,7 @@ _EPS = float(np.finfo(np.float64).eps)
 
 
 def is_coarse(run: Run) -> bool:
-    """Return whether the gradients are differences of values that are coarser than float64."""
+    """Return whether the gradients are differences of values of lower precision than float64."""
     by_differences = not run.problem.derivatives.is_given
     return by_differences and run.precision > _EPS and run.watch is None
 
@@ -225,7 +227,7 @@ def gradient_error(run: Run, value: float) -> float:
         scheme = Differences("3-point") if is_scheme else source
         error = scheme.relative_error(run.watch.sigma / max(1.0, abs(value)))
     elif is_coarse(run) and isinstance(source, Differences) and source.scheme != "cs":
-        # They are central then whatever was asked for, with steps that suit the precision.
+        # They are then central in any case, with steps that suit the precision.
         error = Differences("3-point").relative_error(run.precision)
     else:
         error = source.relative_error(run.precision)
@@ -233,33 +235,33 @@ def gradient_error(run: Run, value: float) -> float:
 
 
 def set_accuracy(options: dict[str, Any], error: float) -> None:
-    """Set ``accuracy``, and ``gtol`` if not given, to what suits gradients with an error."""
+    """Set ``accuracy``, and ``gtol`` if not given, for gradients with an error."""
     # Balances noise and curvature of the products; the kernel multiplies it by 1 + norm(x).
     options["accuracy"] = error**0.5 / 3
     if options["gtol"] < 0:
-        # The kernel's own, 1e-2 sqrt(accuracy), supposes a gradient no better than accuracy.
+        # The kernel's own default, 1e-2 sqrt(accuracy), assumes a gradient no better than accuracy.
         options["gtol"] = error ** (2 / 3)
 
 
 class Coarse:
-    """Makes TNC's options suit coarse values, and tells whether these bear out how it ended."""
+    """Adapts TNC's options to low-precision values, and checks whether these confirm its end."""
 
     def __init__(self, run: Run, options: dict[str, Any]) -> None:
         self._run = run
         self._root = gradient_error(run, 0.0) ** 0.5
-        # Ends for lack of progress that the user did not ask for by a tolerance.
+        # Ends for lack of progress, other than by a tolerance of the user.
         goals = {FCONVERGED: "ftol", XCONVERGED: "xtol"}
         self._unasked = {LSFAIL, NOPROGRESS, *(c for c in goals if options[goals[c]] <= 0)}
 
     def set_options(self, options: dict[str, Any]) -> None:
         """Set those options that are not given; changes ``options``."""
         if options["accuracy"] is None or options["accuracy"] <= 0:
-            # Ten times what balances the errors where derivatives are near 1: where they are not,
-            # products that are mostly noise cost more evaluations than coarse ones.
+            # Ten times the balance of the errors for derivatives near 1: otherwise, products that
+            # are mostly noise cost more evaluations than inaccurate ones.
             options["accuracy"] = 3 * self._root
         own = {
             "gtol": self._root,
-            # Without it the kernel takes the accuracy, which ends runs anywhere.
+            # Without it the kernel uses the accuracy, which ends runs anywhere.
             "ftol": self._run.precision,
             "xtol": self._root**2,
         }
@@ -268,22 +270,22 @@ class Coarse:
                 options[name] = value
 
     def is_doubtful(self, outcome: Outcome) -> bool:
-        """Return whether the kernel lost its way where the gradient is visibly not zero."""
+        """Return whether the kernel failed where the gradient is visibly not zero."""
         return outcome.status in self._unasked and not self._is_flat(outcome)
 
     def verdict(self, outcome: Outcome) -> int:
-        """Return the return code that the values bear out."""
+        """Return the return code that the values confirm."""
         if outcome.status not in self._unasked or outcome.known is None:
             return outcome.status
         if not self._is_flat(outcome):
             return NOPROGRESS if outcome.success else outcome.status
-        # No value visibly lower is to be found, and the gradient may be zero.
+        # No visibly lower value can be found, and the gradient may be zero.
         return outcome.status if outcome.success else FCONVERGED
 
     def _is_flat(self, outcome: Outcome) -> bool:
         known = outcome.known
         if known is None or known.jac is None or not math.isfinite(known.fun):
             return False
-        # The error is that of derivatives near 1: its root leaves room for others.
+        # The error is for derivatives near 1: its square root leaves room for others.
         limit = 2 * self._root * max(1.0, abs(known.fun))
         return is_stationary(self._run.problem, known.x, known.fun, known.jac, limit)
