@@ -301,7 +301,7 @@ def test_frequencies_that_cannot_be_used_are_an_error(given):
 
 
 def test_a_shift_with_several_frequencies_is_an_error():
-    with pytest.raises(InvalidInputError, match="leave it out"):
+    with pytest.raises(InvalidInputError, match="remove shift"):
         ParameterShift(1.0, frequencies=(1, 2))
     ParameterShift(1.0, frequencies=[(1,), (2,)])
 
