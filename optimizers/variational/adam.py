@@ -58,13 +58,15 @@ def check_moments(given: Any, names: tuple[str, ...]) -> None:
         raise OptionError(f"moments is {given!r:.200}, {expected}.") from None
     shapes = {vector.shape for vector in vectors}
     if len(shapes) > 1 or vectors[0].ndim != 1 or not np.isfinite(vectors).all():
-        raise OptionError(f"moments is {given!r:.200}, {expected}: all of one size, and finite.")
+        raise OptionError(
+            f"moments is {given!r:.200}, {expected}: all of the same size, and finite."
+        )
     if any(np.any(given[name] < np.zeros(1)) for name in names if name != "m"):
         raise OptionError(f"moments is {given!r:.200}: averages of squares are not negative.")
 
 
 class Snapshots:
-    """An observer that begins the file anew, and appends a run's moments after every step."""
+    """An observer that overwrites the file, and appends a run's moments after every step."""
 
     def __init__(self, folder: str | os.PathLike[str], amsgrad: bool) -> None:
         self._folder = folder
@@ -87,12 +89,12 @@ def _columns_of(names: Container[str]) -> list[str]:
 
 
 def append_moments(folder: str | os.PathLike[str], moments: Moments) -> None:
-    """Append moments to the file in a folder, which gets its head if it is new."""
+    """Append moments to the file in a folder; a new file gets its header."""
     path = Path(as_path("snapshot_dir", folder)) / _FILE
     columns = _columns_of(moments)
     is_new = not path.exists()
     vectors = (np.asarray(moments[name], dtype=np.float64).tolist() for name in columns[:-1])
-    # As text that Qiskit reads too, to the last digit.
+    # As text that Qiskit can read too, exactly.
     row = [*(f"[{' '.join(map(repr, vector))}]" for vector in vectors), moments["t"]]
     with path.open("a", newline="") as file:
         csv.writer(file).writerows([columns, row] if is_new else [row])
@@ -112,7 +114,7 @@ def read_moments(folder: str | os.PathLike[str]) -> Moments:
         raise OptionError(f"The moments cannot be read: {error}.") from error
     except (LookupError, TypeError, ValueError) as error:
         raise OptionError(
-            f"{path} has no moments, expected the columns v, m and t, and a row for each step."
+            f"{path} has no moments, expected the columns v, m and t, and a row per step."
         ) from error
 
 
@@ -137,13 +139,12 @@ class ADAM(FlowOptimizer):
         {\sqrt{v_t / (1 - \beta_2^t)} + \epsilon}
 
     which is Algorithm 1 of [1]_, and what PyTorch computes. With ``amsgrad`` the largest
-    :math:`v` so far takes the place of :math:`v_t` [2]_. With bounds, each step is projected to
-    them.
+    :math:`v` so far replaces :math:`v_t` [2]_. With bounds, each step is projected to them.
 
     Notes
     -----
-    The result's ``moments`` are those after the last step, and ``intermediate_result.moments``
-    in a callback those that led to its ``x``.
+    The result's ``moments`` are those after the last step; in a callback,
+    ``intermediate_result.moments`` are those that led to its ``x``.
 
     References
     ----------
@@ -158,7 +159,7 @@ class ADAM(FlowOptimizer):
     >>> ADAM(maxiter=300, lr=0.1).minimize(fun, [3.0, 4.0], jac).x.round(3) + 0.0
     array([0., 0.])
 
-    A run in two parts is the same as a whole one:
+    A run in two parts gives the same result as a single one:
 
     >>> whole = ADAM(maxiter=20, lr=0.1).minimize(fun, [3.0, 4.0], jac)
     >>> first = ADAM(maxiter=10, lr=0.1).minimize(fun, [3.0, 4.0], jac)
@@ -167,39 +168,37 @@ class ADAM(FlowOptimizer):
     True
     """
 
-    traits = Traits(
-        "Gradients that are estimates, as of mini-batches, many variables.", parallel=True
-    )
+    traits = Traits("Estimated gradients, as from mini-batches, and many variables.", parallel=True)
 
     _declared: tuple[Option, ...] = (
         Option("maxiter", 10000, limit(0)).means("Maximum number of steps."),
         Option("tol", 1e-6, TOLERANCE).means(
-            "The run converges when the norm of a step is less than that."
+            "The run converges when the norm of a step is less than this."
         ),
         Option("lr", 1e-3, number(0)).means("The learning rate, :math:`\\eta`."),
         Option("beta_1", 0.9, number(0, 1, "[)")).means(
-            "How much of the average of gradients is kept in a step, in [0, 1)."
+            "The decay rate of the average of gradients, in [0, 1)."
         ),
         Option("beta_2", 0.99, number(0, 1, "[)")).means(
-            "How much of the average of squares is kept in a step, in [0, 1)."
+            "The decay rate of the average of squares, in [0, 1)."
         ),
         Option("noise_factor", 1e-8, number(0)).means(
-            "What is added to the denominator, :math:`\\epsilon`; PyTorch's ``eps``."
+            "The term added to the denominator, :math:`\\epsilon`; PyTorch's ``eps``."
         ),
         Option("eps", _EPS, number(0, ends="()")).means(
-            "The step of the one-sided differences that stand for a gradient that is not given. "
-            "Where values have noise, give ``jac=ParameterShift()`` or a longer step."
+            "The step of the one-sided differences that are used if no gradient is given. "
+            "For noisy values, pass ``jac=ParameterShift()`` or a longer step."
         ),
-        Option("amsgrad", False, FLAG).means("Whether to take AMSGrad's steps."),
+        Option("amsgrad", False, FLAG).means("Whether to use AMSGrad."),
         Option("snapshot_dir", None, Check("str", _test_folder)).means(
             "A directory: the moments after every step are written to its file "
-            "``adam_params.csv``, which each run begins anew; so it is for one run at a time. To "
-            "go on with a run that was killed, give ``journal=`` to ``minimize`` instead."
+            "``adam_params.csv``, which each run overwrites; so use it for one run at a time. To "
+            "resume a killed run, pass ``journal=`` to ``minimize`` instead."
         ),
         Option("moments", None, anything("dict")).means(
-            "What a run starts from, as another one left it in its result's ``moments`` or as "
-            ":meth:`load_params` reads it: the averages ``m`` and ``v``, with ``amsgrad`` also "
-            "``v_eff``, each of shape (n,), and the number of steps ``t``. Zeros by default."
+            "The initial moments of a run, from another result's ``moments`` or from "
+            ":meth:`load_params`: the averages ``m`` and ``v``, with ``amsgrad`` also ``v_eff``, "
+            "each of shape (n,), and the number of steps ``t``. Zeros by default."
         ),
     )
     support_levels = levels(gradient=SupportLevel.supported)
@@ -240,7 +239,7 @@ class ADAM(FlowOptimizer):
         return is_chosen or super()._has_user_steps(problem)
 
     def save_params(self, snapshot_dir: str | os.PathLike[str]) -> None:
-        """Append the moments that runs start from to the file ``adam_params.csv``.
+        """Append the initial moments to the file ``adam_params.csv``.
 
         Parameters
         ----------
@@ -250,20 +249,21 @@ class ADAM(FlowOptimizer):
         Raises
         ------
         OptionError
-            If there are none: an optimizer keeps no state of a run. Give ``snapshot_dir`` to the
-            constructor, or set the option to the ``moments`` of a result.
+            If there are none, since an optimizer stores no state of a run. Pass ``snapshot_dir`` to
+            the constructor, or set the option to the ``moments`` of a result.
         """
         if self.moments is None:
             raise OptionError(
-                f"{type(self).__name__} has no moments to save: it keeps no state of a run. Give "
-                "snapshot_dir to the constructor, or set_options(moments=result.moments)."
+                f"{type(self).__name__} has no moments to save, since it stores no state of a run: "
+                "pass snapshot_dir to the constructor, or call "
+                "set_options(moments=result.moments)."
             )
         append_moments(snapshot_dir, self.moments)
 
     def load_params(self, load_dir: str | os.PathLike[str]) -> None:
         """Set the option ``moments`` to the last ones in the file ``adam_params.csv``.
 
-        Every run from now on starts from them; the point that it starts from is its ``x0``.
+        Every later run starts with them; its point is still ``x0``.
 
         Parameters
         ----------
@@ -283,12 +283,12 @@ class ADAM(FlowOptimizer):
         return () if folder is None else (Snapshots(folder, self.amsgrad),)
 
     def _start(self, n: int) -> tuple[Array, Array, Array, int]:
-        """Return what a run of n variables starts from: m, v, the largest v, and t."""
+        """Return the initial moments of a run of n variables: m, v, the largest v, and t."""
         if self.moments is None:
             return np.zeros(n), np.zeros(n), np.zeros(n), 0
         m, v, *largest = (np.array(self.moments[k], np.float64) for k in vectors_of(self.amsgrad))
         if m.size != n:
-            raise OptionError(f"moments are those of {m.size} variables, and x0 has {n}.")
+            raise OptionError(f"moments have {m.size} variables, but x0 has {n}.")
         return m, v, largest[0] if largest else v, int(self.moments["t"])
 
     @override
@@ -307,25 +307,25 @@ class ADAM(FlowOptimizer):
             v = beta_2 * v + (1 - beta_2) * gradient * gradient
             largest = np.maximum(largest, v) if amsgrad else v
             below = np.sqrt(largest) / np.sqrt(1 - beta_2**t) + noise_factor
-            # Where no gradient was ever seen, nothing moves, whatever the noise factor.
+            # Variables without any gradient do not move, whatever the noise factor is.
             ratio = np.divide(m, below, out=np.zeros_like(m), where=below > 0)
             new, is_held = stepped(problem, x, lr / (1 - beta_1**t) * ratio, gradient)
             length, x = float(np.linalg.norm(new - x)), new
-            # Copies, that those who watch may keep or spoil.
+            # Copies, which observers may keep or change.
             run.extra["moments"] = {"m": m.copy(), "v": v.copy(), "t": t}
             if amsgrad:
                 run.extra["moments"]["v_eff"] = largest.copy()
             if length < tol and not is_held:
                 stop = StopReason.STEP
                 break
-        told = yield AskData(x)  # its gradient would lead nowhere
+        told = yield AskData(x)  # no further step needs its gradient
         if maxiter > 0:
             yield Step(x, told.fun)
         return ended(x, stop, told.fun)
 
 
 class AMSGRAD(ADAM):
-    """AMSGrad: Adam, with steps that a small gradient does not lengthen again.
+    """AMSGrad: Adam with steps that do not grow again after small gradients.
 
     The largest of the averages of squares so far is in the denominator; see :class:`ADAM` for
     the formula and the reference.
@@ -337,7 +337,7 @@ class AMSGRAD(ADAM):
     array([0., 0.])
     """
 
-    traits = Traits("As ADAM, where its steps grow again too soon.", parallel=True)
+    traits = Traits("Like ADAM, if its steps grow again too soon.", parallel=True)
 
     _declared = redeclared(ADAM._declared, amsgrad=True)
 

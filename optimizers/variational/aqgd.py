@@ -22,7 +22,7 @@ from optimizers.run.run import Run
 from optimizers.support import SupportLevel, Traits, levels
 from optimizers.variational.projection import stepped
 
-#: The options of which there is one for each epoch.
+#: The options that may have a number for each epoch.
 _EPOCHS = ("maxiter", "eta", "momentum")
 
 
@@ -54,10 +54,10 @@ class AQGD(FlowOptimizer):
 
     .. math:: m_k = (1 - \mu) \nabla f(x_k) + \mu m_{k-1}, \qquad x_{k+1} = x_k - \eta m_k
 
-    A gradient that is not given is that of :class:`~optimizers.ParameterShift` [1]_ [2]_: the
-    value and the 2 n shifted ones travel in one wave. It is exact for circuits whose parameters
-    are angles of Pauli rotations; for other functions give another ``jac``. With bounds, each
-    step is projected to them. Options that have a number for each epoch have equally many.
+    If no gradient is given, it is computed by :class:`~optimizers.ParameterShift` [1]_ [2]_: the
+    value and the 2 n shifted ones travel in one wave. It is exact for circuits whose parameters are
+    angles of Pauli rotations; for other functions pass another ``jac``. With bounds, each step is
+    projected to them. Options with a number for each epoch must have the same length.
 
     References
     ----------
@@ -77,7 +77,7 @@ class AQGD(FlowOptimizer):
     """
 
     traits = Traits(
-        "Circuits whose angles turn one Pauli rotation each; steps with momentum.", parallel=True
+        "Circuits of Pauli rotations with one angle each; steps with momentum.", parallel=True
     )
 
     _group_form = "stack"
@@ -90,15 +90,16 @@ class AQGD(FlowOptimizer):
         ),
         Option("tol", 1e-6, TOLERANCE).means(
             "The run converges when no two of the last ``averaging + 1`` values differ by "
-            "``averaging`` times that: their averages, as Qiskit's, differ by less than that then."
+            "``averaging`` times this: then their averages, as in Qiskit, differ by less than "
+            "this."
         ),
         Option("momentum", 0.25, _each("float", number(0, 1, "[)"))).means(
-            "How much of the last direction is kept, in [0, 1), or one for each epoch."
+            "The share of the last direction that is kept, in [0, 1), or one for each epoch."
         ),
         Option("param_tol", 1e-6, number(0)).means(
-            "The run converges when a step changes no variable by that or more."
+            "The run converges when a step changes no variable by this or more."
         ),
-        Option("averaging", 10, whole(1)).means("How many values are averaged."),
+        Option("averaging", 10, whole(1)).means("The number of averaged values."),
     )
     support_levels = levels(gradient=SupportLevel.supported)
 
@@ -120,8 +121,9 @@ class AQGD(FlowOptimizer):
         epochs = {name: _listed(name, options[name]) for name in _EPOCHS}
         if len({len(values) for values in epochs.values()}) > 1:
             raise OptionError(
-                "maxiter, eta and momentum have one number for each epoch, and are "
-                f"{', '.join(repr(options[name]) for name in _EPOCHS)}: give equally many."
+                "maxiter, eta and momentum are "
+                f"{', '.join(repr(options[name]) for name in _EPOCHS)}, expected the same length, "
+                "one number for each epoch."
             )
 
     @override
@@ -150,12 +152,12 @@ class AQGD(FlowOptimizer):
                 yield Step(x, told.fun, told.jac)
             is_first = False
             values.append(told.fun)
-            # The two averages have all values in common but the first and the last. These may agree
-            # by chance, or in a cycle, where the values between do not.
+            # The two averages share all values but the first and the last. These may agree by
+            # chance, or in a cycle, while the values between do not.
             change = (max(values) - min(values)) / averaging
             if len(values) > averaging and change < self.tol and not is_held:
                 return ended(x, StopReason.FUN, told.fun, told.jac)
-            with np.errstate(over="ignore", invalid="ignore"):  # the run sees where that leads
+            with np.errstate(over="ignore", invalid="ignore"):  # the run handles the result
                 direction = (1 - momentum) * told.jac + momentum * direction
                 new, is_held = stepped(problem, x, rate * direction, told.jac)
                 length, x = float(np.max(np.abs(new - x))), new

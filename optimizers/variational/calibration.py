@@ -1,4 +1,4 @@
-"""Series of numbers, one an iteration, such as rates; and those that SPSA measures at its start."""
+"""Series of numbers, one per iteration, such as rates; and SPSA's calibration of these."""
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ SeriesLike: TypeAlias = float | Sequence[float] | Array | Callable[[], Iterator[
 
 
 def series(name: str, given: SeriesLike) -> Iterator[float]:
-    """Return the numbers of one run, one an iteration; an OptionError where there is none."""
+    """Yield the numbers of one run, one per iteration; raise an OptionError if one is missing."""
     numbers: Iterator[Any]
     if callable(given):
         try:
@@ -44,10 +44,12 @@ def _checked(name: str, numbers: Iterator[Any]) -> Iterator[float]:
     k = 0
     for k, number in enumerate(numbers, 1):
         if not is_number(number) or not np.isfinite(number):
-            raise OptionError(f"{name} gave {number!r} in iteration {k}, expected finite numbers.")
+            raise OptionError(
+                f"{name} returned {number!r} in iteration {k}, expected finite numbers."
+            )
         yield float(number)
     raise OptionError(
-        f"{name} ended after {k} numbers, expected one for each iteration: let it go on, or lower "
+        f"{name} ended after {k} numbers, expected one for each iteration: extend it, or lower "
         "maxiter."
     )
 
@@ -55,12 +57,12 @@ def _checked(name: str, numbers: Iterator[Any]) -> Iterator[float]:
 def check_pair(options: dict[str, Any]) -> None:
     """Raise an OptionError if one of learning_rate and perturbation is given without the other.
 
-    Not where options are set: there one may be set after the other.
+    Not in set_options, where one may be set after the other.
     """
     for one, other in (("learning_rate", "perturbation"), ("perturbation", "learning_rate")):
         if options[one] is not None and options[other] is None:
             raise OptionError(
-                f"{one} is given without {other}: give both, or none to have them calibrated."
+                f"{one} is given without {other}: pass both, or neither to calibrate them."
             )
 
 
@@ -89,12 +91,12 @@ def check_series(name: str, given: Any, maxiter: int) -> None:
         )
 
 
-#: How many pairs tell the slope at the start, and how many values their own deviation.
+#: The number of pairs for the slope at the start, and of values for their deviation.
 PAIRS = 25
-#: The first step moves the variables by about that, as in Qiskit.
+#: The first step moves the variables by about this, as in Qiskit.
 TARGET = 2 * np.pi / 10
 
-#: Differences below so many units of the values' precision are rounding.
+#: Differences below this many units of the values' precision are rounding.
 _ROUNDING = 100
 
 #: A part of a flow.
@@ -116,7 +118,7 @@ class PowerSeries:
 
 @dataclass(frozen=True)
 class Law:
-    """How rates and perturbations fall; its parameters are those of :meth:`SPSA.calibrate`."""
+    """The decay of rates and perturbations; its parameters are those of :meth:`SPSA.calibrate`."""
 
     c: float = 0.2
     stability_constant: float = 0
@@ -128,25 +130,25 @@ class Law:
     def series(
         self, probes: Probes, values: Array, known: NDArray[np.bool_], precision: float
     ) -> tuple[PowerSeries, PowerSeries]:
-        """Return rates and perturbations by values (k, 2) of pairs; unknown ones tell nothing.
+        """Return rates and perturbations from values (k, 2) of pairs; unknown ones are ignored.
 
         ``precision`` is the relative one of the values.
         """
         target = TARGET if self.target_magnitude is None else self.target_magnitude
         moved = (probes.ahead != probes.back).sum(axis=1)
-        # A pair tells one slope, that of its direction, unless bounds shorten some of its moves.
+        # A pair gives one slope, that of its direction, unless bounds shorten some of its moves.
         slopes = np.abs(probes.slopes(values)).sum(axis=1) / np.maximum(1, moved)
         good = known.all(axis=1)
         slope = float(slopes[good].mean()) if good.any() else 0.0
-        # At a stationary start, what differs is the values' last digits.
+        # At a stationary start, only the last digits of the values differ.
         if slope * self.c <= _ROUNDING * precision * np.abs(values[good]).max(initial=0.0):
             slope = 0.0
         scale = target / (slope**2 if self.modelspace else slope) if slope > 0 else np.inf
         if not 0.0 < scale < np.inf:
             warn_user(
-                f"The calibration found the slope {slope:g} at the start, of which no learning "
-                f"rate can be made: {target:g} is taken instead. Give learning_rate and "
-                "perturbation, or another start."
+                f"The calibration found the slope {slope:g} at the start, which gives no learning "
+                f"rate: {target:g} is used instead. Pass learning_rate and perturbation, or "
+                "another start."
             )
             scale = target
         rates = PowerSeries(float(scale), self.alpha, self.stability_constant)
@@ -190,7 +192,7 @@ def measured(problem: Problem, run: Run, options: dict[str, Any]) -> Asking:
 
 
 def heeded(run: Run, points: Array) -> Asking:
-    """Ask for a wave of values, heeding which of them are penalties."""
+    """Ask for a wave of values, and note which of them are penalties."""
     told = yield AskData(points)
     if told.known is not None:
         run.penalties_seen(int(np.count_nonzero(~told.known)))

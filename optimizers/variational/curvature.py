@@ -1,4 +1,4 @@
-"""Curvature that is sampled: the running mean of Hessians, and steps that it conditions."""
+"""Sampled curvature: the running mean of Hessians, and preconditioned steps."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ from optimizers.errors import OptionError
 
 
 class SmoothedHessian:
-    """The running mean of sampled Hessians in one run, and the steps that it conditions."""
+    """The running mean of sampled Hessians in one run, and the steps preconditioned by it."""
 
     def __init__(
         self,
@@ -27,11 +27,11 @@ class SmoothedHessian:
         self._solver = solver or np.linalg.solve
 
     def add(self, sample: Array, k: int) -> None:
-        """Take a sample into the mean, that of iteration ``k`` from 1."""
+        """Add the sample of iteration ``k``, from 1, to the mean."""
         self.matrix = (k * self.matrix + sample) / (k + 1)
 
     def conditioned(self, gradient: Array) -> Array:
-        """Return the step that the curvature, made positive definite, makes of a gradient."""
+        """Return a gradient's step, preconditioned by the curvature made positive definite."""
         values, vectors = np.linalg.eigh(self.matrix)
         positive = (vectors * np.abs(values)) @ vectors.T
         positive[np.diag_indices_from(positive)] += self._regularization

@@ -37,22 +37,22 @@ class GradientDescent(FlowOptimizer):
     (True, array([0., 0.]))
     """
 
-    traits = Traits("Plain steps along the gradient, at a rate of your own.", parallel=True)
+    traits = Traits("Plain steps along the gradient, at a rate that you choose.", parallel=True)
 
     _callback_form = ("nfev", "x", "fun", "stepsize")
 
     _declared: tuple[Option, ...] = (
         Option("maxiter", 100, limit(0)).means("Maximum number of steps."),
         Option("learning_rate", 0.01, anything("float, sequence of float or callable")).means(
-            "The rate of all steps, one for each, or a function that returns an iterator of them; "
-            "it is called once a run."
+            "The rate of all steps, one for each, or a function that returns an iterator of them, "
+            "called once per run."
         ),
         Option("tol", 1e-7, TOLERANCE).means(
-            "The run converges when the norm of the gradient is at most that."
+            "The run converges when the norm of the gradient is at most this."
         ),
         Option("perturbation", None, number(0, ends="()")).means(
-            "The step of the one-sided differences that stand for a gradient that is not given; "
-            '0.01 by default, for shot noise. Where values are exact, give ``jac="3-point"``.'
+            "The step of the one-sided differences that are used if no gradient is given; "
+            '0.01 by default, for shot noise. For exact values, pass ``jac="3-point"``.'
         ),
     )
     support_levels = levels(gradient=SupportLevel.supported)

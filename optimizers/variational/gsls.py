@@ -24,15 +24,15 @@ class GSLS(FlowOptimizer):
 
     .. math:: g = \frac{n}{N \sigma} \sum_{i=1}^N (f(x + \sigma u_i) - f(x)) \, u_i
 
-    and the step from x to :math:`x - \alpha g` is taken if f falls by
-    :math:`c \alpha \lVert g \rVert^2`. If it is not, the next samples, around the same x, are
-    added to those that are there, and the step is shorter. All samples of an iteration are one
-    wave; the candidate is the next.
+    and the step from x to :math:`x - \alpha g` is accepted if f falls by
+    :math:`c \alpha \lVert g \rVert^2`. Otherwise the next samples, around the same x, are added to
+    the existing ones, and the step is shorter. All samples of an iteration are one wave; the
+    candidate is the next one.
 
-    Within bounds, directions that lead out are drawn again, then flipped where they lead out, and
-    cut short at the other bound where a variable has less room than the sampling radius. The
-    candidate is projected, and has to gain a part of what the gradient promises there. A variable
-    that its bounds fix takes no part.
+    Within bounds, directions that lead out are drawn again, then flipped, and shortened at the
+    other bound if a variable has less room than the sampling radius. The candidate is projected,
+    and has to achieve a fraction of the predicted decrease. Variables fixed by their bounds are not
+    moved.
 
     References
     ----------
@@ -55,32 +55,32 @@ class GSLS(FlowOptimizer):
     _declared: tuple[Option, ...] = (
         Option("maxiter", 10000, limit(0)).means("Maximum number of iterations."),
         Option("max_eval", 10000, limit(1)).means(
-            "Maximum number of points at which the objective is evaluated: a hard limit. Where "
-            "``maxfun`` is given too, the smaller holds."
+            "Maximum number of points at which the objective is evaluated: a hard limit. If "
+            "``maxfun`` is given too, the smaller one applies."
         ),
         DISP,
         Option("sampling_radius", 1.0e-6, number(0, ends="()")).means(
-            "The radius of the sphere. Where values have noise, it has to be much larger."
+            "The radius of the sphere. For noisy values it has to be much larger."
         ),
         Option("sample_size_factor", 1, number(0, ends="()")).means(
-            "Samples of an iteration for each variable that is free; at least one in all."
+            "Samples per iteration for each free variable; at least one in total."
         ),
         Option("initial_step_size", 1.0e-2, number(0, ends="()")).means("The first step size."),
         Option("min_step_size", 1.0e-10, number(0)).means(
-            "The run converges when the step size is at most that."
+            "The run converges when the step size is at most this."
         ),
         Option("step_size_multiplier", 0.4, number(0, 1, "()")).means(
-            "What the step size is multiplied by after a step that is not taken, between 0 and 1; "
-            "after one that is, it is divided by twice that."
+            "The factor of the step size after a rejected step, between 0 and 1; after an "
+            "accepted one, it is divided by twice this."
         ),
         Option("armijo_parameter", 1.0e-1, number(0, 1, "()")).means(
-            "What part of the decrease that the gradient promises a step has to bring, in (0, 1)."
+            "The fraction of the predicted decrease that a step has to achieve, in (0, 1)."
         ),
         Option("min_gradient_norm", 1e-8, number(0)).means(
-            "The run converges when the norm of the estimated gradient is at most that."
+            "The run converges when the norm of the estimated gradient is at most this."
         ),
         Option("max_failed_rejection_sampling", 50, whole(0)).means(
-            "How often samples are drawn anew within bounds, before they are flipped."
+            "How often samples are drawn again within bounds, before they are flipped."
         ),
     )
     support_levels = levels(gradient=SupportLevel.ignored)
@@ -121,7 +121,7 @@ class GSLS(FlowOptimizer):
             drawn = sphere.directions(x, size, run.rng)
             points = problem.clip(x + self.sampling_radius * drawn)
             if (points == x).all():
-                words = f"Rounding makes samples at x of radius {self.sampling_radius:g} x itself."
+                words = f"Samples of radius {self.sampling_radius:g} at x are rounded to x itself."
                 return ended(x, StopReason.NO_PROGRESS, value, words=words)
             # The first samples do not wait for the value at the start.
             told = yield AskData(points if value is not None else np.array([x, *points]))
@@ -129,11 +129,11 @@ class GSLS(FlowOptimizer):
             if value is None:
                 value, is_start_known = float(fun[0]), bool(known[0])
                 fun, known = fun[1:], known[1:]
-                if not is_start_known:  # where it was rejected, the best sample is the start
+                if not is_start_known:  # if it was rejected, the best sample is the start
                     best = int(np.argmin(fun))
                     x, value = points[best], float(fun[best])
                     continue
-            # Penalties say nothing of the slope.
+            # Penalties have no information about the slope.
             directions = np.concatenate([directions, drawn[known]])
             values = np.concatenate([values, fun[known]])
             gradient = sphere.gradient(directions, values - value)
@@ -159,13 +159,13 @@ class GSLS(FlowOptimizer):
 
 
 class Sphere:
-    """Draws directions from the unit sphere of the variables that are free."""
+    """Draws directions from the unit sphere of the free variables."""
 
     def __init__(self, problem: Problem, radius: float, attempts: int) -> None:
         self._radius, self._attempts = radius, attempts
         self._lower, self._upper = problem.box
         self._free: NDArray[np.bool_] = self._lower < self._upper
-        #: How many variables are free.
+        #: The number of free variables.
         self.n = int(self._free.sum())
 
     def _drawn(self, count: int, rng: np.random.Generator) -> Array:
@@ -175,7 +175,7 @@ class Sphere:
         return directions
 
     def directions(self, x: Array, count: int, rng: np.random.Generator) -> Array:
-        """Return directions (count, n), of length 1 or less, that lead out of no bound."""
+        """Return directions (count, n), of length 1 or less, that do not leave the bounds."""
         accepted = np.empty((0, x.size))
         for _ in range(1 + self._attempts):
             drawn = self._drawn(count, rng)
@@ -186,7 +186,7 @@ class Sphere:
                 return accepted[:count]
         # In a corner only one in 2^n directions leads inside.
         drawn = self._drawn(count, rng)
-        with np.errstate(over="ignore"):  # so far away is as good as no bound
+        with np.errstate(over="ignore"):  # such a distant bound is none
             below, above = (self._lower - x) / self._radius, (self._upper - x) / self._radius
         flipped = np.where((drawn < below) | (drawn > above), -drawn, drawn)
         return np.concatenate([accepted, np.clip(flipped, below, above)])[:count]

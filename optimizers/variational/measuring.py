@@ -1,4 +1,4 @@
-"""Measuring a noisy objective: values and gradients with their errors, better the more often."""
+"""Measuring a noisy objective: values and gradients with errors that fall with repetition."""
 
 from collections.abc import Generator
 from dataclasses import dataclass, replace
@@ -12,25 +12,25 @@ from optimizers.flow import Told
 from optimizers.gradients.source import GradientSource
 from optimizers.run.run import Run
 
-#: How much a level that was given or measured before weighs, in measurements, and at the most:
-#: noise is another elsewhere.
+#: The weight of a given or earlier measured level, in measurements, and its maximum: noise differs
+#: elsewhere.
 _GIVEN, _MOST = 50.0, 100.0
-#: How often the start is measured to tell whether there is noise, and again to tell how much.
+#: How often the start is measured to detect noise, and again to estimate it.
 _FIRST, _AGAIN = 2, 6
-#: What of a point is averaged.
+#: The averaged quantities.
 _AVERAGED = ("fun", "fun_error", "jac", "jac_error", "curvature", "curvature_error", "values")
 
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """What is known of a point, with standard errors: the means of ``count`` measurements."""
+    """The means of ``count`` measurements at a point, with standard errors."""
 
     x: Array
     fun: float
     fun_error: float
     jac: Array
     jac_error: Array
-    #: Second derivatives along each variable, if the gradient's probes tell them.
+    #: Second derivatives along each variable, if the gradient's probes give them.
     curvature: Array | None
     curvature_error: Array | None
     #: At the point and its probes.
@@ -40,7 +40,7 @@ class Measured:
     is_rejected: bool = False
 
     def is_above(self, other: "Measured", errors: float) -> bool:
-        """Return whether its value is larger than another's by more than so many errors."""
+        """Return whether its value exceeds another's by more than a number of errors."""
         return self.fun - other.fun > errors * float(np.hypot(self.fun_error, other.fun_error))
 
 
@@ -49,11 +49,11 @@ class Measuring:
 
     def __init__(self, run: Run, sigma: float) -> None:
         self._run = run
-        #: The standard deviation of a value, as far as known, unless the objective tells it.
+        #: The standard deviation of a value, as far as known, unless the objective returns it.
         self.sigma = sigma
         self._is_told = False
         self._weight = _GIVEN
-        #: How the gradient is had from values; None if it is the user's own.
+        #: The gradient source; None if the gradient is the user's.
         self.source: GradientSource | None = (
             None if run.problem.derivatives.is_given else run.source
         )
@@ -61,7 +61,7 @@ class Measuring:
         self.slope_sigma = 0.0
 
     def at(self, x: Array, repeats: int = 1) -> Generator[AskData, Told, Measured]:
-        """Measure a point: it, and all probes of its gradient, so many times in one wave."""
+        """Measure a point, with all probes of its gradient, ``repeats`` times in one wave."""
         if self.source is None:
             return (yield from self._given(x, repeats))
         problem, run = self._run.problem, self._run
@@ -105,7 +105,7 @@ class Measuring:
         return Measured(*known, None, None, fun, repeats, is_rejected=lost)
 
     def again(self, known: Measured, repeats: int = 1) -> Generator[AskData, Told, Measured]:
-        """Measure a point once more, and return what both measurements tell together."""
+        """Measure a point again, and return the combined measurement."""
         new = yield from self.at(known.x, repeats)
         if new.is_rejected:
             return replace(known, waves=known.waves + 1)
@@ -126,8 +126,8 @@ class Measuring:
         return replace(known, **means, count=count, waves=known.waves + 1, is_rejected=False)
 
     def _learn(self, squares: float, freedom: int) -> None:
-        """Mend the level of the noise by how much repeated values differ."""
-        if self._is_told or squares == 0.0:  # the same again: noise that is a function of the point
+        """Update the noise level from the differences of repeated values."""
+        if self._is_told or squares == 0.0:  # equal values: the noise is a function of the point
             return
         variance = self._weight * self.sigma**2 + squares
         self._weight += freedom
@@ -136,15 +136,15 @@ class Measuring:
 
 
 def told_error(told: Told) -> float | None:
-    """Return the standard error of the values of a wave, as the objective told it; None if not."""
-    # Zeros tell nothing: some that draw their values return them with every one.
+    """Return the standard error of the values of a wave, if the objective returned it."""
+    # Zeros mean nothing: some sampling objectives always return them.
     if told.errors is None or not (told.errors > 0).any():
         return None
     return float(np.sqrt(np.nanmean(told.errors**2)))
 
 
 def first_look(x: Array) -> Generator[AskData, Told, float]:
-    """Return the standard deviation of the values at a point; 0.0 where the same comes again."""
+    """Return the standard deviation of the values at a point; 0.0 if they are equal."""
     told = yield AskData(np.tile(x, (_FIRST, 1)))
     known = told_error(told)
     if known is not None:

@@ -22,7 +22,7 @@ from optimizers.support import SupportLevel, Traits, levels
 
 _HALF_PI = math.pi / 2
 _THIRD = 2 * math.pi / 3
-#: An amplitude below so many roundings of the values is none.
+#: An amplitude below this many rounding errors of the values is zero.
 _ROUNDINGS = 8 * 2.0**-52
 
 
@@ -34,7 +34,7 @@ class Lowest(NamedTuple):
 
 
 def probes(low: float, high: float) -> tuple[float, float]:
-    """Return the offsets of two probes: ``pi / 2`` each way, or what tells best between bounds."""
+    """Return the offsets of two probes: ``pi / 2`` each way, or the best ones between bounds."""
     if low <= -_HALF_PI and high >= _HALF_PI:
         return _HALF_PI, -_HALF_PI
     pairs = (
@@ -48,7 +48,7 @@ def probes(low: float, high: float) -> tuple[float, float]:
 def lowest(values: Sequence[float], at: tuple[float, float], low: float, high: float) -> Lowest:
     """Return the minimum, from low to high, of the sinusoid through the values at 0 and probes.
 
-    Of equal minima it is the one nearest to 0; 0 where nothing tells a sinusoid from a constant.
+    Of equal minima it is the one nearest to 0; 0 if the values show no sinusoid.
     """
     value, first, second = values
     p, q = at
@@ -73,24 +73,25 @@ def lowest(values: Sequence[float], at: tuple[float, float], low: float, high: f
 
 
 def _determinant(p: float, q: float) -> float:
-    """Return how independent two probes are: zero if they tell no sinusoid."""
+    """Return how independent two probes are: zero if they determine no sinusoid."""
     return (math.cos(p) - 1) * math.sin(q) - (math.cos(q) - 1) * math.sin(p)
 
 
 class NFT(FlowOptimizer):
     """Nakanishi-Fujii-Todo, or Rotosolve: each variable in turn to the minimum of its sinusoid.
 
-    The objective is taken to be a sinusoid of frequency 1 along each variable, as the energy of
-    a circuit is whose parameters are angles of Pauli rotations. Then its value and those at
-    ``x ± pi / 2`` tell its minimum along a variable [1]_ [2]_. The pair travels in one wave; the
-    value is known from the minimum before. With bounds, probes are moved between them, and the
-    sinusoid is minimized there.
+    The objective is assumed to be a sinusoid of frequency 1 along each variable, like the energy of
+    a circuit whose parameters are angles of Pauli rotations. Then its value and those at ``x ± pi /
+    2`` determine its minimum along a variable [1]_ [2]_. The pair travels in one wave; the value is
+    known from the previous minimum. With bounds, probes are moved between them, and the sinusoid is
+    minimized there.
 
     Notes
     -----
-    There is no test of convergence: an own limit ends the run on the last ``x``; what stops it
-    from outside, on the best point evaluated. To a callback that takes ``intermediate_result``,
-    its entry ``fun`` is the value reckoned for ``x``, as ``is_estimate`` says.
+    There is no convergence test: its own limits end the run at the last ``x``; a run that is
+    stopped from outside ends at the best evaluated point. In a callback that takes
+    ``intermediate_result``, its entry ``fun`` is the predicted value at ``x``, as ``is_estimate``
+    says.
 
     References
     ----------
@@ -104,7 +105,7 @@ class NFT(FlowOptimizer):
     >>> from optimizers.problems import h2
     >>> energy = h2()
     >>> result = NFT(maxiter=60).minimize(energy, energy.x0)
-    >>> round(result.fun, 6), result.nfev  # two an iteration, two resets, and the end
+    >>> round(result.fun, 6), result.nfev  # two per iteration, two resets, and the end
     (-1.857275, 123)
     """
 
@@ -120,12 +121,13 @@ class NFT(FlowOptimizer):
         ),
         Option("maxfev", 1024, limit(1).or_none).means(
             "Maximum number of points at which the objective is evaluated: a hard limit, or None "
-            "for none. The last point is spent on the value at the end."
+            "for none. The last evaluation is the value at the end."
         ),
         DISP,
         Option("reset_interval", 32, whole(0)).means(
-            "The value is evaluated and not reckoned once in so many iterations; 0 for at the "
-            "start only. Errors of the reckoned values add up in between, of noise above all."
+            "The value is evaluated instead of predicted once in this many iterations; 0 means at "
+            "the start only. In between, errors of the predicted values accumulate, especially "
+            "noise."
         ),
     )
     _arguments = (OPTIONS, GROUPED)
@@ -148,7 +150,7 @@ class NFT(FlowOptimizer):
         return self._within("maxfev", maxfun)
 
     def _has_ended(self, run: Run, cost: int) -> bool:
-        """Return whether the own limit leaves no points for a wave and the value at the end."""
+        """Return whether its own limit leaves no points for a wave and the value at the end."""
         own = math.inf if self.maxfev is None else self.maxfev
         return bool(own == run.budget.limit and own - run.nfev < cost + 1)
 
@@ -162,7 +164,7 @@ class NFT(FlowOptimizer):
         for k in takewhile(lambda k: k < maxiter, count()):
             i = free[k % len(free)]
             if (interval > 0 and k % interval == 0) or run.budget.left <= 2:
-                known = None  # evaluated again; and first, if it is the last point of the run
+                known = None  # evaluated again; or first, if it is the last point of the run
             if self._has_ended(run, 3 if known is None else 2):
                 stop = StopReason.MAXFUN
                 break
@@ -172,14 +174,14 @@ class NFT(FlowOptimizer):
             told = yield AskData(points if known is None else points[1:])
             reckoned: list[float] = [] if known is None else [float(known)]
             values = np.array([*reckoned, *told.fun])
-            best = int(np.argmin(values))  # of those that are known, if any is
+            best = int(np.argmin(values))  # among the known ones, if any
             is_whole = bool(np.all(told.known))
             if not reckoned and np.any(told.known) and not values[best] > evaluated[1]:
                 evaluated = points[best], float(values[best])
             if is_whole:
                 found = lowest(values.tolist(), at, *sides)
                 x, known = _moved(x, i, found.offset, low, high), found.value
-            elif reckoned:  # a penalty tells no sinusoid: the best that is known stands
+            elif reckoned:  # a penalty is not on the sinusoid: keep the best known point
                 x, known = points[best], float(values[best])
             else:
                 x, known = evaluated
@@ -188,7 +190,7 @@ class NFT(FlowOptimizer):
 
 
 def _moved(x: Array, i: int, offset: float, low: Array, high: Array) -> Array:
-    """Return a point that differs in one variable, within bounds whatever rounding does."""
+    """Return a point that differs in one variable, within bounds despite rounding."""
     moved = x.copy()
     moved[i] = min(max(x[i] + offset, low[i]), high[i])
     return moved

@@ -26,40 +26,39 @@ from optimizers.variational.noisy_search import NoisySearch
 
 #: Steps of differences that are tried at the start, relative to ``max(1, abs(x))``.
 _RUNGS = (1.0, 0.3, 0.1, 0.03, 1e-2, 1e-3, 1e-4)
-#: By how many standard deviations two of them may differ: with some 20 pairs for each of many
-#: variables, chance must not choose a step so short that its noise hides all others.
+#: By how many standard deviations two of them may differ: with about 20 pairs for each of many
+#: variables, chance must not select a step so short that its noise hides all others.
 _AGREEMENT = 3.5
-#: Noise below this part of the values is their rounding.
+#: Noise below this fraction of the values is their rounding.
 _ROUNDING = 1e-13
 
 
 class _ExactError(Exception):
-    """There is no noise to reckon with."""
+    """There is no noise."""
 
 
 class NoisyLBFGSB(FlowOptimizer):
-    """A quasi-Newton method with bounds that holds under noise.
+    """A quasi-Newton method with bounds for noisy objectives.
 
-    Steps of L-BFGS with projected bounds, made for values with errors: a step is taken only if the
-    gradient is told from its noise, and accepted if it is not visibly uphill [2]_; only pairs with
-    curvature beyond noise are learned from [1]_. Where the gradient drowns in noise, the point is
-    measured again and its measurements are averaged, until that tells nothing either. The run
-    ends on the point with the best *estimate*, not the luckiest sample. Where there is no noise,
-    it is :class:`LBFGSB`.
+    L-BFGS steps with projected bounds for values with errors: a step is tried only if the gradient
+    exceeds its noise, and accepted if it is not visibly uphill [2]_; only pairs with curvature
+    beyond noise are used [1]_. When the gradient is below its noise, the point is measured again
+    and its measurements are averaged, until that does not help either. The run ends at the point
+    with the best *estimate*, not the luckiest sample. Without noise, it is :class:`LBFGSB`.
 
     Notes
     -----
-    The noise is that which the objective returns, ``(value, standard error)``; or the setting
-    ``noise``, the standard deviation of a value; or with ``noise="estimate"`` that of a difference
-    table, which also finds noise that is a function of the point, as a simulator's; else that of
-    two values at the start, and six more if they differ. Points that are measured again mend it.
+    The noise comes from the objective, ``(value, standard error)``; or from the setting ``noise``,
+    the standard deviation of a value; or with ``noise="estimate"`` from a difference table, which
+    also detects noise that is a function of the point, as in simulators; otherwise from two values
+    at the start, and six more if they differ. Repeated measurements refine it.
 
-    The gradient is the user's or a source's; by default, that of central differences with steps
-    that suit the noise. The second derivatives of :class:`ParameterShift` scale the first steps.
+    The gradient is the user's or a source's; by default, central differences with steps that suit
+    the noise. The second derivatives of :class:`ParameterShift` scale the first steps.
 
-    The result, and what callbacks get, has ``fun_error``, the standard error of ``fun``, the mean
-    of all values at ``x``. The result's ``noise`` is the standard deviation of one value.
-    ``StopReason.NOISE`` is a success where the value has visibly fallen and no curvature is
+    The result, and the state in callbacks, has ``fun_error``, the standard error of ``fun``, which
+    is the mean of all values at ``x``. The result's ``noise`` is the standard deviation of one
+    value. ``StopReason.NOISE`` is a success if the value has visibly fallen and no curvature is
     visibly negative.
 
     References
@@ -95,18 +94,17 @@ class NoisyLBFGSB(FlowOptimizer):
     _declared: tuple[Option, ...] = (
         Option("maxiter", 15000, limit(0)).means("Maximum number of steps."),
         Option("maxcor", 10, whole(1)).means(
-            "How many pairs of steps and differences of gradients are remembered."
+            "How many pairs of steps and differences of gradients are stored."
         ),
         Option("gtol", 1e-5, number(0)).means(
             "The run converges when no component of the projected gradient is larger."
         ),
         Option("max_resamplings", 1, whole(1)).means(
-            "How often each point may be evaluated in one wave where the gradient falls below its "
-            "noise: as often as the norm test of [3]_ asks, at the most so often. It stands for "
-            "more shots."
+            "The maximum number of evaluations of each point in one wave when the gradient falls "
+            "below its noise; the norm test of [3]_ chooses the number. It replaces more shots."
         ),
         Option("shots", None, whole(1)).means(
-            "How many shots an evaluation takes: then the setting ``noise`` is the standard "
+            "The number of shots of an evaluation: then the setting ``noise`` is the standard "
             "deviation of a single shot."
         ),
     )
@@ -128,12 +126,12 @@ class NoisyLBFGSB(FlowOptimizer):
     def _solve(self, run: Run) -> Outcome:
         if self.shots is not None and not is_number(run.noise):
             raise OptionError(
-                f"shots is {self.shots!r} and noise is {run.noise!r}: with shots, give the "
+                f"shots is {self.shots!r} and noise is {run.noise!r}: with shots, pass the "
                 "standard deviation of a single shot as noise."
             )
         try:
             return super()._solve(run)
-        except _ExactError:  # the algorithm for exact values is a library's
+        except _ExactError:  # exact values are handled by LBFGSB
             run.extra.update(fun_error=0.0, noise=0.0)
             exact = LBFGSB(maxiter=self.maxiter, options={"maxcor": self.maxcor, "gtol": self.gtol})
             return exact._solve(run)
@@ -156,8 +154,8 @@ class NoisyLBFGSB(FlowOptimizer):
         chosen = problem.derivatives
         if chosen in (By(scheme="cs"), By(source=Differences("cs"))):
             raise InvalidInputError(
-                f"jac is 'cs', but values have noise of {sigma:.1e}: complex steps are as short as "
-                "rounding allows. Give '3-point', whose steps are chosen to suit the noise."
+                f"jac is 'cs', but values have noise of {sigma:.1e}, and complex steps are tiny: "
+                "pass '3-point', whose steps are chosen to suit the noise."
             )
         if chosen == By(scheme="2-point"):
             run.use(Differences("2-point", noise=sigma))

@@ -1,4 +1,4 @@
-"""The search of NoisyLBFGSB: quasi-Newton steps as far as they can be told from noise."""
+"""The search of NoisyLBFGSB: quasi-Newton steps as far as they exceed the noise."""
 
 from collections.abc import Generator, Sequence
 from typing import Any
@@ -15,47 +15,47 @@ from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 from optimizers.variational.measuring import Measured, Measuring
 
-#: The gradient is told from its noise if the decrease that it promises is so many times the one
-#: that its noise alone would.
+#: The gradient exceeds its noise if its predicted decrease is this many times the one that noise
+#: alone would predict.
 _TOLD = 2.0
-#: In how many waves a point is measured, at the most, before the search gives up telling a step.
+#: The maximum number of waves in which a point is measured before the search for a step ends.
 _PATIENCE = 8
 #: How many steps of single variables may bring no visible decrease.
 _PARTIAL = 20
-#: How much of the promised decrease a step has to keep, and how many standard errors it may miss
-#: that by.
+#: The fraction of the predicted decrease that a step has to achieve, and the tolerance in standard
+#: errors.
 _ARMIJO, _RELAXED = 1e-4, 1.5
 #: How often a step is shortened, and by how much at least and at most.
 _TRIALS, _SHRINK = 20, (0.1, 0.5)
-#: By how many standard errors a curvature has to differ from zero to be believed.
+#: By how many standard errors a curvature has to differ from zero to be significant.
 _BELIEVED = 3.0
-#: The least curvature that a step is scaled by, relative to the largest.
+#: The minimum curvature that scales a step, relative to the largest.
 _LEAST_CURVATURE = 0.1
-#: A decrease of so many standard errors is beyond doubt.
+#: A decrease of this many standard errors is certain.
 _VISIBLE = 4.0
 
 
 class NoisySearch:
-    """One run of NoisyLBFGSB, with its options, where there is noise."""
+    """One run of NoisyLBFGSB on a noisy objective, with its options."""
 
     def __init__(self, run: Run, measuring: Measuring, options: dict[str, Any]) -> None:
         self._problem, self._extra = run.problem, run.extra
         self._measuring, self._options = measuring, options
         self._pairs: list[tuple[Array, Array]] = []
-        # How long a step along the gradient is where nothing tells the curvature.
+        # The length of a step along the gradient if the curvature is unknown.
         self._scale: float | None = None
         self._repeats = 1
-        # How many steps of single variables there were since the value has visibly fallen, and
-        # where it had.
+        # The number of steps of single variables since the last visible decrease, and where that
+        # was.
         self._partial = 0
         self._mark: Measured | None = None
         self._first: Measured | None = None
-        #: The point where it stands, and the best that it left.
+        #: The current point, and the best earlier one.
         self._current: Measured | None = None
         self._left: Measured | None = None
 
     def flow(self) -> Flow:
-        """Return the search as a flow; it ends on the best estimate also when it is stopped."""
+        """Return the search as a flow; it ends at the best estimate even if it is stopped."""
         try:
             return (yield from self._searching())
         except StopRun as stop:
@@ -68,7 +68,7 @@ class NoisySearch:
 
     def _searching(self) -> Flow:
         measuring = self._measuring
-        # Of the user's own gradient nobody knows the noise until it is had twice.
+        # The noise of the user's gradient is unknown until it has been measured twice.
         twice = 1 if measuring.source is not None else 2
         current = self._first = self._current = yield from measuring.at(self._problem.x0, twice)
         iterations = 0
@@ -78,10 +78,10 @@ class NoisySearch:
                 return self._ended(StopReason.GRADIENT)
             step, promised, blurred = self._step(current, free)
             if promised <= blurred and self._is_worth_it(current):
-                # Those beyond what chance makes of noise in any of n.
+                # Those beyond what chance explains in any of n.
                 beyond = 1.0 + np.sqrt(2.0 * np.log(current.x.size))
                 clear = free & (np.abs(current.jac) > beyond * current.jac_error)
-                if clear.any():  # what is hidden in the noise of all may show in one
+                if clear.any():  # a single variable may show what the noise of all hides
                     self._partial += 1
                     step, promised, blurred = self._step(current, clear)
             new = None
@@ -94,7 +94,7 @@ class NoisySearch:
                 self._grow(current, promised, blurred)
                 current = self._current = yield from measuring.again(current, self._repeats)
                 if np.array_equal(current.values, before.values):
-                    return self._ended(StopReason.NOISE)  # measuring again tells nothing new
+                    return self._ended(StopReason.NOISE)  # measuring again does not help
                 continue
             self._learn(current, new)
             if self._left is None or current.fun < self._left.fun:
@@ -110,20 +110,20 @@ class NoisySearch:
         return ((at.x > lower) | (at.jac < 0)) & ((at.x < upper) | (at.jac > 0)) & (lower < upper)
 
     def _is_worth_it(self, at: Measured) -> bool:
-        """Return whether steps of single variables are to go on: a few without visible success."""
+        """Return whether to continue steps of single variables, a few without visible success."""
         if self._mark is None or self._mark.is_above(at, _BELIEVED):
             self._mark, self._partial = at, 0
         return self._partial < _PARTIAL
 
     def _step(self, at: Measured, moving: NDArray[np.bool_]) -> tuple[Array, float, float]:
-        """Return a step of some variables, the decrease that it promises, and that of noise."""
+        """Return a step of some variables, its predicted decrease, and the part from noise."""
         inverse = CompactInverse(self._initial(at), self._pairs, moving)
         step = -inverse.product(at.jac * moving)
         blurred = _TOLD * float(inverse.diagonal @ at.jac_error**2)
         return step, -float(at.jac @ step), blurred
 
     def _initial(self, at: Measured) -> Array:
-        """Return the diagonal that the inverse Hessian begins with."""
+        """Return the initial diagonal of the inverse Hessian."""
         if at.curvature is not None and at.curvature_error is not None:
             size = np.abs(at.curvature)
             seen = size > _BELIEVED * at.curvature_error
@@ -141,7 +141,7 @@ class NoisySearch:
     def _searched(
         self, current: Measured, step: Array
     ) -> Generator[AskData | Step, Told, Measured | None]:
-        """Return what is at the end of a step that is not visibly too long, or None.
+        """Return the measurement after a step that is not visibly too long, or None.
 
         The relaxed line search of [2] of :class:`NoisyLBFGSB`.
         """
@@ -166,20 +166,20 @@ class NoisySearch:
         return None
 
     def _learn(self, old: Measured, new: Measured) -> None:
-        """Keep a pair whose curvature is told from noise: [1] but for the lengthening of steps."""
+        """Keep a pair whose curvature exceeds the noise: [1] without the lengthening of steps."""
         s, y = new.x - old.x, new.jac - old.jac
         error = float(np.linalg.norm(s * np.hypot(old.jac_error, new.jac_error)))
         if s @ y > _BELIEVED * error and s @ y > 1e-8 * float(s @ s):
             self._pairs = [*self._pairs, (s, y)][-self._options["maxcor"] :]
 
     def _grow(self, at: Measured, promised: float, blurred: float) -> None:
-        """Choose how often a wave measures each point, by the norm test of [3]."""
+        """Choose the number of measurements of each point in a wave, by the norm test of [3]."""
         if promised < blurred:
             wanted = np.ceil(at.count * blurred / max(promised, 1e-300))
             self._repeats = int(np.clip(wanted, self._repeats, self._options["max_resamplings"]))
 
     def _ended(self, stop: StopReason) -> Outcome:
-        """Return the outcome where it stands, or at a point before that is visibly better."""
+        """Return the outcome at the current point, or at an earlier one that is visibly better."""
         found, left = self._current, self._left
         assert found is not None
         if left is not None and found.is_above(left, _BELIEVED):
@@ -189,18 +189,18 @@ class NoisySearch:
         if stop is StopReason.NOISE:
             outcome.success = self._is_minimum(found)
             outcome.status = int(not outcome.success)
-            verdict = "whether it is a minimum cannot be told"
+            verdict = "it is unknown whether this is a minimum"
             if outcome.success:
-                verdict = "a minimum as far as one can tell"
+                verdict = "this is a minimum as far as can be seen"
             outcome.message = (
-                f"The gradient cannot be told from its noise: {verdict}; "
+                f"The gradient cannot be distinguished from its noise: {verdict}; "
                 f"f = {self._problem.sign * found.fun:.8g} +- {found.fun_error:.1g}."
             )
         return outcome
 
     def _is_minimum(self, found: Measured) -> bool:
-        """Return whether a point is below the start beyond doubt, and no curvature is negative."""
-        assert self._first is not None  # a gradient within its noise may be that of a plateau
+        """Return whether a point is certainly below the start, and no curvature is negative."""
+        assert self._first is not None  # a gradient within its noise may be on a plateau
         bent, error = found.curvature, found.curvature_error
         if bent is not None and error is not None and (bent < -_BELIEVED * error).any():
             return False
@@ -208,7 +208,7 @@ class NoisySearch:
 
 
 class CompactInverse:
-    """A limited-memory inverse Hessian on the variables that are free to move.
+    """A limited-memory inverse Hessian on the free variables.
 
     Eq. 3.1 of Byrd, Nocedal and Schnabel, Mathematical Programming 63 (1994) 129-156.
     """

@@ -28,32 +28,32 @@ from optimizers.scipy.options import like
 from optimizers.scipy.scipy_optimizer import BudgetedSettings, SciPyOptimizer
 from optimizers.support import Traits
 
-#: How many further starts there are by default, whatever the machine.
+#: The default number of further starts, on any machine.
 _FURTHER = 3
-#: How far from x0 they are where there is no bound.
+#: Their maximum distance from x0 if there is no bound.
 _REACH = np.pi
-#: The step of the differences that stand for a gradient that is not given.
+#: The step of the differences if no gradient is given.
 _STEP = 1e-8
-#: What is not the single runs'.
+#: The options that the single runs do not have.
 _SHARED = ("maxfun", "iprint", "max_processes", "eps", "finite_diff_rel_step", "disp")
 
 
 class P_BFGS(SciPyOptimizer):  # noqa: N801  # Qiskit's name
     """L-BFGS-B from several starts at a time, which advance together (P-BFGS).
 
-    One run starts at ``x0``, the others at random. What all of them want next, values and
-    gradients with their probes, is one wave: so workers that one run would leave idle may find a
-    lower minimum. The result is that of the run with the lowest value; ``run`` is its number, and
-    ``results`` has those of all, ``x0``'s first.
+    One run starts at ``x0``, the others at random points. The values, and gradients with their
+    probes, that they need next form one wave, so that workers that one run would leave idle may
+    find a lower minimum. The result is that of the run with the lowest value; ``run`` is its
+    number, and ``results`` has those of all runs, the one from ``x0`` first.
 
-    The other starts are drawn evenly from within the bounds; where a side has none, as far as pi
-    from ``x0``. That is where runs start only: no bounds are added.
+    The other starts are drawn uniformly within the bounds; on a side without a bound, within pi of
+    ``x0``. This applies to starts only: no bounds are added.
 
     Notes
     -----
     Iterations are those of all runs. Callbacks see each of them; their ``intermediate_result`` has
-    the number of the run in its entry ``run``. In ``results``, a wave's evaluations are shared out
-    evenly among the runs that took part. ``noise`` has no effect.
+    the number of the run in its entry ``run``. In ``results``, a wave's evaluations are distributed
+    evenly among its runs. ``noise`` has no effect.
 
     References
     ----------
@@ -80,13 +80,13 @@ class P_BFGS(SciPyOptimizer):  # noqa: N801  # Qiskit's name
     _declared: tuple[Option, ...] = (
         like("maxfun", default=1000).means(
             "Maximum number of points at which the objective is evaluated, by all runs together "
-            "and probes of finite differences included: a hard limit."
+            "and including probes of finite differences: a hard limit."
         ),
         Option("iprint", -1, LEVEL).means(
-            "What is printed at the end: negative, nothing; else one line of the best run."
+            "What to print at the end: negative, nothing; otherwise one line for the best run."
         ),
         Option("max_processes", None, whole(0)).means(
-            "How many runs there are besides that from ``x0``; 3 by default. Their points and "
+            "The number of runs besides the one from ``x0``; 3 by default. Their points and "
             "gradients can be evaluated at the same time, by ``workers``."
         ),
     )
@@ -107,7 +107,7 @@ class P_BFGS(SciPyOptimizer):  # noqa: N801  # Qiskit's name
 
     @override
     def _takes_differences(self, problem: Problem) -> bool:
-        return False  # whose noise could be reckoned with
+        return False  # noise has no effect
 
     @override
     def _solve(self, run: Run) -> Outcome:
@@ -156,33 +156,33 @@ class P_BFGS(SciPyOptimizer):  # noqa: N801  # Qiskit's name
         low = np.where(np.isfinite(low), low, x0 - _REACH)
         high = np.where(np.isfinite(high), high, x0 + _REACH)
         part = run.rng.random(size=(_FURTHER if further is None else int(further), x0.size))
-        # Each part for itself: the room between bounds may be more than a float holds.
+        # Separately, since the difference of bounds may overflow.
         return [x0, *(problem.clip(x) for x in (1 - part) * low + part * high)]
 
 
 def _share_out(spent: int, among: list[_Single]) -> None:
-    """Count the evaluations of a wave, evenly."""
+    """Distribute the evaluations of a wave evenly."""
     for i, one in enumerate(among):
         one.nfev += spent // len(among) + (i < spent % len(among))
 
 
 class _Single:
-    """One of the runs: where it starts, and its number."""
+    """One of the runs: its start and its number."""
 
     def __init__(self, optimizer: SciPyOptimizer, whole: Run, start: Array, number: int) -> None:
         self._number = number
         self._has_jac = whole.problem.derivatives.is_given
-        #: The iterations that ended.
+        #: The finished iterations.
         self.steps: list[Step] = []
         #: The evaluations that were spent on it.
         self.nfev = 0
-        # The gradients that it is told are of the value, also where the objective has residuals.
+        # It is told gradients of the value, even if the objective has residuals.
         problem = replace(whole.problem, fun=told, x0=start, derivatives=Joint())
         problem = replace(problem, loss=None, parameters=None, sign=1.0)
-        # What ends the whole never gets here.
+        # Whatever ends all runs never gets here.
         evaluator, settings = AskingEvaluator(), {"callback": self._note, "on_failure": "reject"}
         prepared = optimizer._prepared(problem, settings, evaluator)
-        # Nobody can pickle it, so it keeps no log of what it was told.
+        # It is never pickled, so it keeps no log of answers.
         self.stepper = Stepper(prepared.run, driver_for(prepared, evaluator))
 
     def _note(self, intermediate_result: OptimizerResult) -> None:
@@ -198,10 +198,10 @@ class _Single:
     def result(self) -> OptimizerResult:
         """Return its result, or that so far."""
         is_done = self.stepper.done
-        self.stepper.close()  # what it has found by then is in its result so far
+        self.stepper.close()  # its findings are in the result so far
         try:
             result = self.stepper.result() if is_done else self.stepper.so_far()
-        except EvaluationError as error:  # where it started was rejected
+        except EvaluationError as error:  # its start was rejected
             error.__traceback__ = error.__context__ = None  # their frames hold the whole run
             result = self.stepper.so_far()
             result.update(stop=StopReason.FAILED, message=str(error), error=error)

@@ -1,4 +1,4 @@
-"""Simultaneous perturbations: random probes of all variables at once, and what they tell."""
+"""Simultaneous perturbations: random probes of all variables at once, and their derivatives."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from optimizers._types import Array
 from optimizers.problem.problem import Problem
 
-#: A variable that bounds hold within less tells no slope: its square would overflow.
+#: A variable with less room has no slope: its square would overflow.
 _LEAST = 1e-100
 
 
@@ -36,15 +36,15 @@ class Probes:
     ) -> Self:
         """Return ``count`` pairs of probes in random directions, ``size`` along each variable.
 
-        Those that would leave the bounds are moved to them; a variable that is fixed stays.
+        Those that would leave the bounds are moved to them; a fixed variable is not moved.
         """
-        # Of a step that is lost in rounding nothing would be left to divide by.
+        # A step lost in rounding would cause a division by zero.
         sizes = np.maximum(size, np.spacing(np.abs(x)))
         low, high = problem.box
         if is_shifted:
-            # All signs have to be there, so the center moves: else those of several variables at
-            # their bounds would go together, and each entry of the Hessian be the sum of theirs.
-            sizes = np.minimum(sizes, high / 4 - low / 4)  # whose difference may be too large
+            # All signs must be possible, so the center moves: otherwise several variables at their
+            # bounds would move together, and each entry of the Hessian would be the sum of theirs.
+            sizes = np.minimum(sizes, high / 4 - low / 4)  # their difference may overflow
             x = np.clip(x, low + 2 * sizes, high - 2 * sizes)
         moves = _directions(problem, rng, count, dims) * sizes
         ahead, back = np.clip(x + moves, low, high), np.clip(x - moves, low, high)
@@ -64,13 +64,13 @@ class Probes:
         return np.stack(probes, axis=1)
 
     def slopes(self, values: Array) -> Array:
-        """Return the gradient, shape (k, n), that the values of each pair tell."""
+        """Return the gradient, shape (k, n), from the values of each pair."""
         differences = values[:, 0] - values[:, 1]
         slopes: Array = differences[:, np.newaxis] * _inverse(self.ahead - self.back)
         return slopes
 
     def mean_curvature(self, values: Array, good: NDArray[np.bool_]) -> Array:
-        """Return the mean Hessian, shape (n, n), of the good among shifted pairs."""
+        """Return the mean Hessian, shape (n, n), of the good shifted pairs."""
         assert self.shifts is not None
         values = values[good]
         differences = (values[:, 2] - values[:, 0]) - (values[:, 3] - values[:, 1])
@@ -95,7 +95,7 @@ def _directions(problem: Problem, rng: np.random.Generator, count: int, dims: in
 
 
 def _inverse(moves: Array) -> Array:
-    """Return one divided by each number; zero where hardly anything was moved."""
+    """Return one divided by each number; zero where the move was tiny."""
     inverse = np.zeros_like(moves)
     np.divide(1.0, moves, out=inverse, where=np.abs(moves) > _LEAST)
     return inverse

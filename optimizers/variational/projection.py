@@ -7,9 +7,9 @@ from optimizers.problem.problem import Problem
 
 
 def stepped(problem: Problem, x: Array, step: Array, gradient: Array) -> tuple[Array, bool]:
-    """Return where ``x - step`` leads inside the bounds, and whether only momentum keeps it there.
+    """Return ``x - step`` inside the bounds, and whether only momentum keeps it at a bound.
 
-    The gradient would move a variable away from its bound: a short step is not convergence.
+    If the gradient would move a variable away from its bound, a short step is not convergence.
     """
     wanted = x - step
     new = problem.clip(wanted)

@@ -32,23 +32,25 @@ from optimizers.variational.spsa import SPSA
 
 def _test_fidelity(name: str, given: Any) -> None:
     if not callable(given):
-        expected = "a callable fidelity(x, y): QNSPSA.get_fidelity makes one of a circuit or of a "
+        expected = (
+            "a callable fidelity(x, y): QNSPSA.get_fidelity makes one from a circuit or from a "
+        )
         raise refused(name, given, expected + "function that returns states")
 
 
 class QNSPSA(SPSA):
-    r"""Quantum natural SPSA: steps conditioned by a sampled metric of the states.
+    r"""Quantum natural SPSA: steps preconditioned by a sampled metric of the states.
 
     The gradient is that of :class:`SPSA`. The metric is that of Fubini and Study, a quarter of the
     quantum Fisher information: the negative half of the Hessian of the fidelity
-    :math:`F(x, y) = |\langle\psi(x)|\psi(y)\rangle|^2` in ``y`` at ``x``. Four fidelities tell a
-    sample of it, whatever the number of variables [1]_. The running mean of the samples conditions
-    the step; it is what the options call the Hessian.
+    :math:`F(x, y) = |\langle\psi(x)|\psi(y)\rangle|^2` in ``y`` at ``x``. Four fidelities give a
+    sample of it, for any number of variables [1]_. The running mean of the samples preconditions
+    the step; the options call it the Hessian.
 
     Notes
     -----
-    Fidelities are no evaluations of the objective: the result's ``nhev`` counts their waves, one an
-    iteration, of four pairs for each resampling. They are called in the thread of the run, and
+    Fidelities are not evaluations of the objective: the result's ``nhev`` counts their waves, one
+    per iteration, of four pairs for each resampling. They are called in the thread of the run, and
     recorded in its journal. If one fails, the run ends with its error.
 
     References
@@ -63,21 +65,21 @@ class QNSPSA(SPSA):
     >>> energy = h2()
     >>> fidelity = QNSPSA.get_fidelity(vectorized(energy.states))
     >>> result = QNSPSA(fidelity, maxiter=60, seed=7).minimize(energy, energy.x0)
-    >>> result.nhev, result.nfev  # 76 at the start, 2 and the proposed point an iteration
+    >>> result.nhev, result.nfev  # 76 at the start, 2 and the proposed point per iteration
     (60, 256)
     >>> bool(result.fun - energy.ground_energy < 0.05)
     True
     """
 
     traits = Traits(
-        "Circuits under noise, of which the fidelity of two states can be had.",
+        "Noisy circuits for which the fidelity of two states can be computed.",
         noise=True,
         parallel=True,
         random=True,
     )
 
     _shifts_are_asked: ClassVar[bool] = False
-    # What SPSA has as options, and the natural gradient does not, as in Qiskit.
+    # Options of SPSA that the natural gradient does not have, as in Qiskit.
     trust_region = property(lambda self: False)
     last_avg = property(lambda self: 1)
     second_order = property(lambda self: True)
@@ -86,9 +88,9 @@ class QNSPSA(SPSA):
         Option("fidelity", None, Check("callable", _test_fidelity)).means(
             "``fidelity(x, y) -> float``, with arrays of shape (n,); or, marked by "
             ":func:`optimizers.vectorized`, with stacks (k, n) of all pairs of an iteration. With "
-            "``max_evals_grouped > 1`` one without the mark gets stacks too, of so many pairs at "
-            "most, as in Qiskit; if it cannot take the first of them, it gets pairs. See "
-            ":meth:`QNSPSA.get_fidelity`. There is no run without it."
+            "``max_evals_grouped > 1`` one without the mark gets stacks too, of at most that many "
+            "pairs, as in Qiskit; if it fails with the first of them, it gets pairs. See "
+            ":meth:`QNSPSA.get_fidelity`. It is required."
         ),
         *(
             option
@@ -125,11 +127,11 @@ class QNSPSA(SPSA):
         problem = super()._problem(*arguments, **named)
         if self.fidelity is None:
             raise OptionError(
-                "QNSPSA has no fidelity: give it fidelity(x, y), how much the states of two points "
-                "overlap, to the constructor. QNSPSA.get_fidelity makes one of a circuit or of a "
-                "function that returns states."
+                "QNSPSA has no fidelity: pass fidelity(x, y), the overlap of the states of two "
+                "points, to the constructor. QNSPSA.get_fidelity makes one from a circuit or from "
+                "a function that returns states."
             )
-        # There it is recorded in a journal.
+        # As a hessp it is recorded in journals.
         return replace(problem, hessp=self.fidelity)
 
     @override
@@ -168,13 +170,13 @@ class QNSPSA(SPSA):
         Parameters
         ----------
         circuit : qiskit.circuit.QuantumCircuit or callable
-            A circuit with parameters, which needs the extra ``qiskit``; or ``state(x)`` that
+            A circuit with parameters, which needs qiskit-algorithms; or ``state(x)`` that
             returns the state vector, or a stack of them if :func:`optimizers.vectorized` marks it.
         sampler : BaseSamplerV2, optional
-            What samples the circuits. By default Qiskit's ``StatevectorSampler``, in a run seeded
-            by the run's ``seed``; one that is given is seeded by whoever made it.
+            The sampler of the circuits. By default Qiskit's ``StatevectorSampler``, seeded in a run
+            by its ``seed``; a given one keeps its own seed.
         transpiler, transpiler_options : optional
-            As for Qiskit's ``ComputeUncompute``, which does the work.
+            As for Qiskit's ``ComputeUncompute``, which is used here.
 
         Returns
         -------
@@ -203,7 +205,7 @@ class QNSPSA(SPSA):
         return state_fidelity(circuit)
 
 
-#: ``fidelity(x, y)``: of arrays (n,) a number; if it is vectorized, of stacks (k, n) as many.
+#: ``fidelity(x, y)``: a number for arrays (n,); if it is vectorized, k numbers for stacks (k, n).
 Fidelity = Callable[[NDArray[Any], NDArray[Any]], Any]
 
 
@@ -217,9 +219,9 @@ class FlatFidelity:
         self._fidelity, self._n = fidelity, n
         is_stacked = is_vectorized(fidelity)
         self._size = sys.maxsize if is_stacked else group
-        #: Whether one that is not marked is known to take stacks.
+        #: Whether one without the mark is known to accept stacks.
         self._is_known = is_stacked
-        #: The run, whose random numbers are at the same place whenever it comes here again.
+        #: The run, whose random numbers are in the same state whenever it gets here again.
         self.run: Callable[[], Run | None] = lambda: None
 
     def __call__(self, first: Array, second: Array) -> Array:
@@ -246,10 +248,10 @@ class FlatFidelity:
             try:
                 values = as_values(self._fidelity(xs, ys), len(xs))
             except Exception as error:
-                if not self._is_known:  # in Qiskit it would fail; here it may take pairs alone
+                if not self._is_known:  # in Qiskit it would fail; here it may accept pairs only
                     self._size = 1
                 elif isinstance(error, InvalidValueError):
-                    raise InvalidValueError(f"Of a wave of fidelities: {error}") from error
+                    raise InvalidValueError(f"In a wave of fidelities: {error}") from error
                 else:
                     raise
             else:
@@ -284,14 +286,14 @@ def state_fidelity(state: Callable[[Array], Any]) -> Fidelity:
 
 @marked
 class CircuitFidelity:
-    """The fidelity of a circuit of Qiskit's; see :meth:`QNSPSA.get_fidelity`."""
+    """The fidelity of a Qiskit circuit; see :meth:`QNSPSA.get_fidelity`."""
 
     def __init__(
         self, circuit: Any, sampler: Any, transpiler: Any, transpiler_options: dict[str, Any] | None
     ) -> None:
         if not hasattr(circuit, "num_parameters"):
             raise OptionError(
-                f"circuit is {circuit!r:.200}, expected a circuit of Qiskit's with parameters, or "
+                f"circuit is {circuit!r:.200}, expected a Qiskit circuit with parameters, or "
                 "a function state(x) that returns a state vector."
             )
         try:
@@ -299,8 +301,7 @@ class CircuitFidelity:
             fidelities = import_module("qiskit_algorithms.state_fidelities")
         except ImportError as error:
             raise MissingExtraError(
-                "The fidelity of a circuit needs qiskit and qiskit-algorithms: "
-                "pip install 'variational-optimizers[qiskit]'."
+                "The fidelity of a circuit needs Qiskit: pip install qiskit qiskit-algorithms."
             ) from error
         self._circuit, self._is_users = circuit, sampler is not None
         self._further = transpiler, transpiler_options
@@ -312,7 +313,7 @@ class CircuitFidelity:
         )
 
     def drawn_by(self, rng: np.random.Generator) -> CircuitFidelity:
-        """Return the same whose default sampler draws from a generator."""
+        """Return the same fidelity with a default sampler that draws from a generator."""
         if self._is_users:
             return self
         return CircuitFidelity(self._circuit, self._default(seed=rng), *self._further)

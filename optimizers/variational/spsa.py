@@ -59,27 +59,26 @@ def _test_resamplings(name: str, given: Any) -> None:
 
 
 class SPSA(FlowOptimizer):
-    r"""Simultaneous perturbation stochastic approximation, for values with noise.
+    r"""Simultaneous perturbation stochastic approximation, for noisy values.
 
     All variables are moved at the same time in a random direction :math:`\Delta_k` of signs, once
-    forward and once back; this pair of values tells a gradient that is right on average, whatever
-    the number of variables [1]_:
+    forward and once back; this pair of values gives an unbiased gradient for any number of
+    variables [1]_:
 
     .. math:: x_{k+1} = x_k - a_k \frac{f(x_k + c_k \Delta_k) - f(x_k - c_k \Delta_k)}{2 c_k}
               \Delta_k^{-1}
 
-    With ``second_order``, two more values tell a sample of the Hessian, whose running mean
-    conditions the step (2-SPSA, [2]_). With bounds, probes and steps are projected to them, or
-    moved inside together where there are samples of the Hessian. By default learning rates and
-    perturbations are calibrated in each run [3]_. Callbacks of Qiskit's form have each proposed
-    point evaluated.
+    With ``second_order``, two more values give a sample of the Hessian, whose running mean
+    preconditions the step (2-SPSA, [2]_). With bounds, probes and steps are projected to them, or
+    moved inside together if the Hessian is sampled. By default learning rates and perturbations are
+    calibrated in each run [3]_. With callbacks of Qiskit's form, each proposed point is evaluated.
 
     Notes
     -----
-    A wave is one iteration's probes, those of all resamplings; with ``blocking`` the proposed point
-    is a second. What is measured at the start is one wave: 50 points for the calibration, with
+    The probes of all resamplings of an iteration are one wave; with ``blocking`` the proposed point
+    is a second one. The measurements at the start are one wave: 50 points for the calibration, with
     blocking the value at the start and 25 more for its deviation. A pair with a rejected point
-    (``on_failure="reject"``) is left out; where none is left, the step is zero.
+    (``on_failure="reject"``) is ignored; if no pair is left, the step is zero.
 
     References
     ----------
@@ -95,14 +94,14 @@ class SPSA(FlowOptimizer):
     >>> from optimizers.problems import h2
     >>> energy = h2(shots=1000, noise_seed=1)
     >>> result = SPSA(maxiter=200, seed=7).minimize(energy, energy.x0)
-    >>> result.nfev  # 50 for the calibration, 2 an iteration, and the end
+    >>> result.nfev  # 50 for the calibration, 2 per iteration, and the end
     451
     >>> bool(h2()(result.x) - h2().ground_energy < 0.05)
     True
     """
 
     traits = Traits(
-        "Noise and small budgets: two points a step, however many variables.",
+        "Noise and small budgets: two points per step, for any number of variables.",
         noise=True,
         parallel=True,
         random=True,
@@ -113,18 +112,18 @@ class SPSA(FlowOptimizer):
     _arguments = (
         replace(GROUPED, default=None).means(
             "How many points one call of the objective takes, as a stack (k, n), and a single one "
-            "as (n,), as in Qiskit. None stands for 1, and for 50 where Qiskit's VQE, SamplingVQE "
-            "or VQD calls the optimizer: so many they give Qiskit's."
+            "as (n,), as in Qiskit. None means 1, or 50 if Qiskit's VQE, SamplingVQE or VQD calls "
+            "the optimizer, as for Qiskit's own SPSA."
         ),
     )
-    #: Whether values at shifted pairs tell the curvature; else :meth:`_other_curvature` does.
+    #: Whether values at shifted pairs give the curvature; otherwise :meth:`_other_curvature` does.
     _shifts_are_asked: ClassVar[bool] = True
 
     _declared: tuple[Option, ...] = (
         Option("maxiter", 100, limit(0)).means("Maximum number of steps."),
         Option("blocking", False, FLAG).means(
-            "Whether a step is taken only if the value at its end, which is evaluated then, is "
-            "less than the last plus ``allowed_increase``."
+            "Whether a step is accepted only if the value at its end, which is then evaluated, is "
+            "less than the last value plus ``allowed_increase``."
         ),
         Option("allowed_increase", None, NUMBER).means(
             "By default twice the standard deviation of 25 values at the start of the run."
@@ -134,27 +133,31 @@ class SPSA(FlowOptimizer):
         ),
         Option("learning_rate", None, anything("float, sequence of float or callable")).means(
             "The rate of all steps, one for each, or a function that returns an iterator of them, "
-            "called once a run. By default it is calibrated; see :meth:`SPSA.calibrate`."
+            "called once per run. By default it is calibrated; see :meth:`SPSA.calibrate`."
         ),
         Option("perturbation", None, anything("float, sequence of float or callable")).means(
-            "How far each variable is moved, likewise. Give both or none."
+            "The size of the perturbations, likewise. Pass both or neither."
         ),
         Option("last_avg", 1, whole(1)).means(
-            "The run ends on the mean of so many last accepted points."
+            "The run ends at the mean of this many last accepted points."
         ),
         Option("resamplings", 1, Check("int or dict of int to int", _test_resamplings)).means(
-            "How many directions each gradient is the mean of; or for some iterations, counted "
-            "from 1, and a single one for the others."
+            "The number of directions that are averaged for each gradient; or a dict for some "
+            "iterations, counted from 1, with a single one for the others."
         ),
         Option("perturbation_dims", None, whole(1)).means(
             "How many variables are moved at a time, chosen at random; all by default."
         ),
-        Option("second_order", False, FLAG).means("Whether steps are conditioned by the Hessian."),
+        Option("second_order", False, FLAG).means(
+            "Whether steps are preconditioned by the Hessian."
+        ),
         Option("regularization", None, number(0)).means(
-            "What is added to the diagonal of the Hessian, made positive definite; 0.01 by default."
+            "The term added to the diagonal of the Hessian, made positive definite; 0.01 by "
+            "default."
         ),
         Option("hessian_delay", 0, whole(0)).means(
-            "After how many iterations the Hessian, sampled from the first, conditions steps."
+            "After how many iterations the Hessian, which is sampled from the first, "
+            "preconditions steps."
         ),
         Option("lse_solver", None, FUNCTION).means(
             "``lse_solver(hessian, gradient) -> step``; by default ``numpy.linalg.solve``."
@@ -163,11 +166,11 @@ class SPSA(FlowOptimizer):
             "initial_hessian",
             None,
             Check("array_like of shape (n, n)", lambda name, given: check_initial_hessian(given)),
-        ).means("What the mean of Hessians begins with; the identity by default."),
+        ).means("The initial mean of the Hessians; the identity by default."),
         Option("termination_checker", None, FUNCTION).means(
             "``termination_checker(nfev, x, fun, stepsize, accepted)``, called after each step "
             "with the proposed point and its value, or the mean of the values that led to it. If "
-            "it returns true the run ends on the last accepted point."
+            "it returns true the run ends at the last accepted point."
         ),
     )
     support_levels = levels(gradient=SupportLevel.ignored)
@@ -240,7 +243,7 @@ class SPSA(FlowOptimizer):
             size, rate = next(sizes), next(rates)
             if size <= 0:
                 raise OptionError(
-                    f"perturbation gave {size!r} in iteration {k}, expected numbers > 0."
+                    f"perturbation returned {size!r} in iteration {k}, expected numbers > 0."
                 )
             step, mean = yield from self._step(problem, run, x, size, k, hessian)
             proposed = problem.clip(x - rate * step)
@@ -249,7 +252,7 @@ class SPSA(FlowOptimizer):
             if self.blocking or run.wants_values:
                 told = yield from heeded(run, proposed[np.newaxis])
                 there = float(told.fun[0]) if told.known[0] else np.nan
-                # A point that was rejected is worse than all others.
+                # A rejected point is worse than all others.
                 limit = np.inf if fun is None or not self.blocking else fun + increase
                 accepted = there < limit
             yield Step(proposed, there, None, {"stepsize": moved, "accepted": accepted}, mean)
@@ -296,14 +299,14 @@ class SPSA(FlowOptimizer):
         return step, float(values[known].mean()) if known.any() else np.nan
 
     def _other_curvature(self, probes: Probes) -> Asking:
-        """Return a sample of the Hessian that is not made of values; for a subclass."""
+        """Return a sample of the Hessian that does not come from values; for a subclass."""
         raise NotImplementedError
 
     def _is_enough(self, *state: Any) -> bool:
         """Return whether the user's checker ends the run, by its answer or as callbacks may."""
         try:
             return self.termination_checker is not None and bool(self.termination_checker(*state))
-        except StopIteration:  # which a generator must not let through
+        except StopIteration:  # a generator must not raise it
             return True
 
     @staticmethod
@@ -320,26 +323,26 @@ class SPSA(FlowOptimizer):
         *,
         seed: Any = None,
     ) -> tuple[PowerSeries, PowerSeries]:
-        r"""Return learning rates and perturbations that suit an objective near a point.
+        r"""Return learning rates and perturbations for an objective near a point.
 
         .. math:: a_k = \frac{a}{(A + k + 1)^\alpha}, \quad c_k = \frac{c}{(k + 1)^\gamma}
 
         Parameters
         ----------
         loss : callable
-            The objective, of which 50 values are had in one wave.
+            The objective, which is evaluated at 50 points in one wave.
         initial_point : array_like of shape (n,)
             The point, usually the start.
         c, stability_constant, alpha, gamma : float
-            The constants above; the stability constant :math:`A` holds back the first steps.
+            The constants above; the stability constant :math:`A` shortens the first steps.
         target_magnitude : float, optional
-            By how much the first step is to move each variable; :math:`2\pi/10` by default.
+            By how much the first step should move each variable; :math:`2\pi/10` by default.
         modelspace : bool, default False
-            Whether the target is a difference of values instead.
+            Whether the target is a difference of values.
         max_evals_grouped : int, default 1
             How many points one call of the objective takes.
         seed : int or other, optional
-            Seeds the directions. A run with the same seed finds the same.
+            The seed of the directions. A run with the same seed finds the same rates.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""Univariate marginal distributions that the best of each generation are fitted by."""
+"""Univariate marginal distributions, fitted to the best of each generation."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from optimizers.result import StopReason
 from optimizers.run.run import Run
 from optimizers.support import SupportLevel, Traits, levels
 
-#: The standard deviation of the first generation, and the least of all others.
+#: The standard deviation of the first generation, and its minimum in all others.
 _SPREAD = 0.5
 _LEAST_SPREAD = 0.3
-#: The spread within bounds is at most so much of the room between them.
+#: The maximum spread as a fraction of the distance of the bounds.
 _ROOM = 0.25
-#: What part of the selected, the best of them, is in the next generation too.
+#: The fraction of the selected individuals that the next generation keeps.
 _ELITE = 0.4
-#: What part of the generations in a row may bring no better individual.
+#: The fraction of the generations in a row that may be without a better individual.
 _IDLE = 5
 
 
@@ -31,14 +31,14 @@ class UMDA(FlowOptimizer):
     r"""Continuous univariate marginal distribution algorithm (UMDA), a search by populations.
 
     A generation is drawn from a normal distribution for each variable, and evaluated in one wave.
-    The best of it, and of those kept from the last, give the next mean and standard deviation;
-    the best of these are kept. The first generation is ``x0`` and what is drawn around it.
+    The best of it, and of those kept from the last one, give the next mean and standard deviation;
+    the best of these are kept. The first generation is ``x0`` and points drawn around it.
 
     The standard deviation is 0.5 at first, and at least 0.3 afterwards, which suits angles: the
-    search goes on rather than settle, so let another optimizer go on from its result. Within
-    bounds it is at most a quarter of the room at first, and three fifths of that at least; what is
-    drawn outside is put on the bound. The run converges when ``maxiter / 5`` generations in a row
-    bring nothing better, and ends on the best individual of all.
+    search does not settle, so start another optimizer from its result. Within bounds it is at most
+    a quarter of their distance at first, and at least three fifths of that; points drawn outside
+    are moved to the bound. The run converges when ``maxiter / 5`` generations in a row bring no
+    improvement, and ends at the best individual of all.
 
     References
     ----------
@@ -68,10 +68,10 @@ class UMDA(FlowOptimizer):
     _declared: tuple[Option, ...] = (
         Option("maxiter", 100, limit(1)).means("Maximum number of generations, at least 1."),
         Option("size_gen", 20, whole(1)).means(
-            "How many individuals of a generation are new, at least 1."
+            "The number of new individuals of a generation, at least 1."
         ),
         Option("alpha", 0.5, number(0, 1, "(]")).means(
-            "What part of ``size_gen`` is selected, above 0 and at most 1."
+            "The fraction of ``size_gen`` that is selected, above 0 and at most 1."
         ),
     )
     support_levels = levels(gradient=SupportLevel.ignored)

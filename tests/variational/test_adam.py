@@ -245,7 +245,7 @@ def test_what_cannot_be_loaded_or_saved_says_why(tmp_path):
     (tmp_path / "adam_params.csv").write_text("v,m,t\n[1.0 2.0],[0.5 0.1],3\n")
     with pytest.raises(OptionError, match="v_eff"):
         AMSGRAD().load_params(tmp_path)
-    with pytest.raises(OptionError, match="keeps no state of a run"):
+    with pytest.raises(OptionError, match="stores no state of a run"):
         ADAM().save_params(tmp_path)
     optimizer = ADAM()
     optimizer.load_params(tmp_path)

@@ -258,7 +258,7 @@ def test_without_qiskit_the_error_names_the_extra(monkeypatch):
         num_parameters = 2
 
     monkeypatch.setitem(sys.modules, "qiskit.primitives", None)
-    with pytest.raises(MissingExtraError, match=r"variational-optimizers\[qiskit\]"):
+    with pytest.raises(MissingExtraError, match=r"pip install qiskit qiskit-algorithms"):
         QNSPSA.get_fidelity(Circuit())
 
 
