@@ -1,4 +1,4 @@
-"""Fits: an algorithm for residuals, and what comes of residuals and likelihoods."""
+"""Fits: an algorithm for residuals, and error bars from residuals and likelihoods."""
 
 from optimizers.fitting.error_bars import error_bars
 from optimizers.fitting.functions import curve_fit, least_squares

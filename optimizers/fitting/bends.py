@@ -1,19 +1,19 @@
-"""Steps that follow the curvature of residuals, as far as what was evaluated anyway tells it."""
+"""Steps that follow the curvature of residuals, as far as existing evaluations show it."""
 
 from optimizers._types import Array
 from optimizers.fitting.convergence import Plan
 
-#: A bend is at most this part of the step as long, [1]_ in :class:`LM`.
+#: The maximum length of a bend relative to the step, [1]_ in :class:`LM`.
 _LONGEST = 0.75
-#: The cosine of successive steps from which on the change of the Jacobian tells the next one's.
+#: The minimum cosine of successive steps at which the Jacobian's change predicts the next one.
 _ALONG = 0.8
 
 
 def bent_by_trial(plan: Plan, error: Array, least: float) -> Array | None:
-    """Return a better step, given by how much residuals after a step miss the model.
+    """Return a better step, given the error of the model after a step.
 
-    The miss is half the second derivative along the step; the geodesic acceleration answers it.
-    It has to promise less than ``least``, by the model with that curvature.
+    The error is half the second derivative along the step; geodesic acceleration corrects it. The
+    model with that curvature must predict less than ``least``.
     """
     model, step = plan.model, plan.step
     acceleration = model.answer(2.0 * error, plan.damping)
@@ -27,7 +27,7 @@ def bent_by_trial(plan: Plan, error: Array, least: float) -> Array | None:
 
 
 def bent_by_change(plan: Plan, jacobian: Array, before: Array, last: Array) -> Array | None:
-    """Return a better step, given the Jacobian here and before the last step, if it leads on."""
+    """Return a better step, given the Jacobian here and before the last step, or None."""
     model, step = plan.model, plan.step
     length, last_length = model.length(step), model.length(last)
     along = float((model.scale * step) @ (model.scale * last))

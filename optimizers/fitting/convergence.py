@@ -1,4 +1,4 @@
-"""How near a solution is: by how fast full steps get shorter, and when differences are spent."""
+"""The distance of the solution: from the rate at which full steps shorten, and rounding."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -11,7 +11,7 @@ from optimizers.fitting.model import Model
 
 @dataclass
 class Plan:
-    """A step by the model at a point, and what it promises."""
+    """A step by the model at a point, and its predicted decrease."""
 
     model: Model
     damping: float
@@ -22,7 +22,7 @@ class Plan:
     #: The largest change of a variable relative to its size, by the step and by the full one.
     short: float
     long: float
-    #: Whether the model is Gauss and Newton's, without further curvature.
+    #: Whether it is the Gauss-Newton model, without further curvature.
     is_plain: bool = True
 
     @classmethod
@@ -38,17 +38,17 @@ class Plan:
 
 
 class Convergence:
-    """Tells what error is left after a step, whether better differences are due, and the end.
+    """Estimates the error after a step, and decides on better differences and on the end.
 
-    Full steps of Gauss and Newton contract linearly, at a rate that depends on the residuals at the
-    solution: a step is no measure of the error without it.
+    Full Gauss-Newton steps contract linearly, at a rate that depends on the residuals at the
+    solution: without it, a step does not measure the error.
     """
 
     def __init__(self, tolerance: float) -> None:
         self._tolerance = tolerance
-        #: Whether steps are no longer judged by the values, which rounding hides.
+        #: Whether steps are no longer judged by the values, because of rounding.
         self.is_final = False
-        #: Whether the latest step was the model's and was taken.
+        #: Whether the latest step was the model's and was accepted.
         self.is_undisturbed = False
         self._rate = 0.3
         self._before: float | None = None
@@ -56,9 +56,9 @@ class Convergence:
         self._reached = np.inf
 
     def note(self, plan: Plan, cost: float, fall: float, is_measured: bool) -> bool:
-        """Take note of a plan, and return whether full steps have stopped to contract.
+        """Note a plan, and return whether full steps have stopped contracting.
 
-        By ``fall`` the last step has lowered half the sum of squares to ``cost``.
+        The last step has lowered half the sum of squares by ``fall`` to ``cost``.
         """
         before, is_stuck = self._before, False
         if is_measured:
@@ -69,7 +69,7 @@ class Convergence:
                 is_stuck = plan.long > 0.9 * before and plan.gain <= 1e-8 * cost
             self._before = None if plan.damping else plan.long
         if self.is_final and plan.long > 0.9 * self._reached:
-            if fall > 1e-12 * cost:  # no rounding: they lead away, from a saddle point it may be
+            if fall > 1e-12 * cost:  # not rounding: they lead away, perhaps from a saddle point
                 self.is_final = False
             self._stalls += 1
         if self.is_final:
@@ -81,16 +81,16 @@ class Convergence:
         return plan.long * self._rate / (1.0 - self._rate)
 
     def is_near(self, plan: Plan, cost: float) -> bool:
-        """Return whether no step but the last is left."""
+        """Return whether only the last step is left."""
         return self.left(plan) <= self._tolerance or plan.gain <= 1e-14 * cost
 
     def is_near_after(self, plan: Plan) -> bool:
-        """Return whether no step but the last is left after the full step."""
+        """Return whether only the last step is left after the full step."""
         return not plan.damping and self._rate * self.left(plan) <= self._tolerance
 
     def ends(self, plan: Plan, cost: float) -> bool:
         """Return whether the step is the last."""
-        if not plan.is_plain:  # whose curvature may be wrong, and its steps too short
+        if not plan.is_plain:  # its curvature may be wrong, and its steps too short
             return plan.gain <= 1e-15 * cost
         if plan.damping:
             return plan.gain <= 1e-13 * cost or plan.short <= 0.1 * self._tolerance
@@ -99,6 +99,6 @@ class Convergence:
         return self._stalls > 1 and plan.gain <= 1e-9 * cost
 
     def begin_final(self) -> None:
-        """Turn to steps that are not judged by values."""
+        """Switch to steps that are not judged by values."""
         self.is_final, self.is_undisturbed = True, False
         self._before, self._reached, self._stalls = None, np.inf, 0

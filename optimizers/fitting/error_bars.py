@@ -1,4 +1,4 @@
-"""Error bars of a scalar objective: its Hessian at a minimum, from points evaluated together."""
+"""Error bars for a scalar objective: its Hessian at a minimum, from points evaluated together."""
 
 from typing import Any
 
@@ -15,9 +15,9 @@ from optimizers.options.table import FLAG, number
 from optimizers.problem.parameters import parameters_of
 from optimizers.result import OptimizerResult, StopReason
 
-#: Up to this fall of the quadratic model, in units of ``scale``, x is a minimum.
+#: x is a minimum up to this decrease of the quadratic model in units of ``scale``.
 _FALL = 0.01
-#: Steps of a run that are shorter than this part of a variable tell nothing of its curvature.
+#: Steps of a run shorter than this fraction of a variable do not show its curvature.
 _SHORT = 1e-3
 _TINY = float(np.finfo(np.float64).tiny)
 
@@ -32,35 +32,36 @@ def error_bars(
     both_sides: bool = True,
     **settings: Any,
 ) -> ErrorBars:
-    """Return the standard errors of what a minimization fitted, from one wave of points.
+    """Return the standard errors of fitted variables, from one wave of points.
 
     The Hessian at the minimum comes from values at points that are evaluated together. Its steps
-    are made for the precision of the values and for the curvature, which ``guess`` tells, or the
-    result's ``hess_inv`` or ``hess``. Where nothing does and the first steps prove far too short or
+    follow from the precision of the values and from the curvature, known from ``guess`` or the
+    result's ``hess_inv`` or ``hess``. If it is unknown and the first steps are far too short or
     long, a second wave has better ones.
 
     Parameters
     ----------
     result : OptimizerResult, OptimizeResult or array_like of shape (n,)
-        The result of a minimization, of this package's or another's; or the minimum itself.
+        The result of a minimization, by this package or another one; or the minimum itself.
     fun : callable
-        The objective, in any form that :meth:`Optimizer.minimize` takes; not with its gradient.
+        The objective, in any form that :meth:`Optimizer.minimize` accepts, without its gradient.
     bounds : sequence of (low, high), array_like of shape (n, 2), Bounds or None
-        No point is outside. Variables whose bounds are equal are fixed. Those at a bound get the
-        error that they have without it, and a warning.
+        Bounds; no point outside of them is evaluated. Variables with equal bounds are fixed.
+        Variables at a bound get the error that they have without it, and a warning.
     scale : float, optional
         By how much the objective rises at one standard error: 0.5, the default for an objective
         that returns a number, for a negative log likelihood (or a log likelihood that was
-        maximized: it falls by that); 1.0 for chi squared and for minus twice the log likelihood. Of
-        residuals, 0.5 where they are divided by their standard deviations; by default their scatter
-        tells how large those are, as in a result's ``errors``: ``0.5 * chi2 / dof``. The covariance
-        is ``2 * scale`` times the inverse Hessian. It is what iminuit calls ``errordef``.
+        maximized: it falls by that); 1.0 for chi squared and for minus twice the log likelihood.
+        For residuals, 0.5 if they are divided by their standard deviations; by default these are
+        estimated from their scatter, as in a result's ``errors``: ``0.5 * chi2 / dof``. The
+        covariance is ``2 * scale`` times the inverse Hessian. It is what iminuit calls
+        ``errordef``.
     guess : float or array_like of shape (n,), optional
-        About how large the standard errors are, better than to a factor of ten.
+        Rough standard errors, correct within a factor of ten.
     both_sides : bool, default True
-        Whether pairs of variables are displaced to both sides: 1 + n + n**2 points in all. If
-        not, it is 1 + 2 n + n (n - 1) / 2, and the entries off the diagonal of the Hessian
-        err by some 1e-5 of the diagonal, in place of 1e-7.
+        Whether pairs of variables are displaced to both sides: 1 + n + n**2 points in total. If
+        not, there are 1 + 2 n + n (n - 1) / 2, and the off-diagonal entries of the Hessian have
+        errors of about 1e-5 of the diagonal, instead of 1e-7.
     **settings
         Settings of the run, such as ``workers``, ``journal`` and ``noise``; see
         :class:`RunSettings`.
@@ -68,9 +69,9 @@ def error_bars(
     Returns
     -------
     ErrorBars
-        Errors, covariance and Hessian. An OptimizerWarning tells what there is to know: that the
-        Hessian is singular or not positive definite, where errors are NaN; that ``x`` is not the
-        minimum; that a limit of the run left points out.
+        Errors, covariance and Hessian. An OptimizerWarning is issued if the Hessian is singular or
+        not positive definite, where errors are NaN; if ``x`` is not the minimum; or if a limit of
+        the run left points unevaluated.
 
     Raises
     ------
@@ -123,7 +124,7 @@ def error_bars(
 
 
 def _scale_of(found: OptimizerResult) -> tuple[float, float]:
-    """Return by how much the objective rises at one standard error, and what that is known by."""
+    """Return the rise of the objective at one standard error, and its degrees of freedom."""
     if found.get("residuals") is None:
         return 0.5, np.inf
     return spread(found) / 2, max(found.dof, 0)
@@ -136,11 +137,11 @@ def _warn_of(found: OptimizerResult, inverse: Array, scale: float) -> None:
     slope = np.where(found.at_bound, 0.0, found.gradient)
     if found.at_bound.any():
         which = found.free[found.at_bound].tolist()
-        warn_user(f"x{which} are at a bound: the errors are those without it.")
+        warn_user(f"x{which} are at a bound: their errors ignore it.")
     if np.isnan(scale):
-        return  # it is told why
+        return  # a warning said why
     if np.isnan(found.hessian).any():
-        warn_user("Values at points beside x are missing: the errors are NaN.")
+        warn_user("Values at points near x are missing: the errors are NaN.")
     elif is_lost.all():
         warn_user(
             "The Hessian is not positive definite: x is not a minimum, or the objective does not "
@@ -150,13 +151,13 @@ def _warn_of(found: OptimizerResult, inverse: Array, scale: float) -> None:
         warn_user(f"The Hessian is singular: the objective does not determine x{lost} (NaN).")
     elif (fall := float(slope @ inverse @ slope) / 2) > _FALL * scale:
         warn_user(
-            f"x is not the minimum: by slope and curvature the objective falls by {fall:.2g} "
-            f"beside it, and rises by {scale} at one standard error."
+            "x is not the minimum: by its slope and curvature the objective falls by another "
+            f"{fall:.2g}, while it rises by {scale} at one standard error."
         )
 
 
 def _sizes(guess: ArrayLike | None, result: Any, n: int) -> Array | None:
-    """Return about where the objective has risen by one half along each variable, if that is known.
+    """Return roughly where the objective has risen by one half along each variable, if known.
 
     That is less than a standard error where variables are correlated.
     """
@@ -181,7 +182,7 @@ def _sizes(guess: ArrayLike | None, result: Any, n: int) -> Array | None:
 
 
 def _without_short(product: Any, x: Array) -> Array | None:
-    """Return an inverse Hessian by longer steps; over others, gradients do not tell it."""
+    """Return an inverse Hessian without short steps, over which gradients do not show it."""
     if product.shape[0] != x.size or not len(product.sk):
         return None
     steps, changes = np.asarray(product.sk), np.asarray(product.yk)

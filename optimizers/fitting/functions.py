@@ -1,4 +1,4 @@
-"""SciPy's functional faces for fits: its algorithms, whose points are evaluated by a run."""
+"""SciPy's functional interfaces for fits: its algorithms, with points evaluated by a run."""
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +25,7 @@ from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 
 _BOUNDS = (-np.inf, np.inf)
-#: The types of numbers that are coarser than a run's, by their precision.
+#: The types of numbers of lower precision than a run's, by their precision.
 _TYPES = {float(np.finfo(kind).eps): kind for kind in (np.float32, np.float16)}
 
 
@@ -54,8 +54,9 @@ def least_squares(
 ) -> OptimizeResult:
     """Solve a nonlinear least-squares problem with bounds on the variables.
 
-    SciPy's function: its arguments, steps, counts, result and messages. The classes :class:`TRF`,
-    :class:`DOGBOX` and :class:`LM` do more; ``method="lm"`` here is MINPACK's, as in SciPy.
+    The same arguments, steps, counts, result and messages as SciPy's function. The classes
+    :class:`TRF`, :class:`DOGBOX` and :class:`LM` offer more; ``method="lm"`` here is MINPACK's, as
+    in SciPy.
 
     Parameters
     ----------
@@ -76,12 +77,12 @@ def least_squares(
     diff_step : float or array_like of shape (n,), optional
         Steps of differences, relative to ``abs(x)``.
     jac_sparsity : array_like or sparse matrix of shape (m, n), optional
-        Where the Jacobian may be other than zero. Its differences are always SciPy's, and evaluated
-        one by one; those of :class:`TRF` are not.
+        The entries where the Jacobian may be nonzero. Its differences are always SciPy's, evaluated
+        one by one, unlike those of :class:`TRF`.
     args, kwargs
         Further arguments of ``fun`` and ``jac``.
     workers : int, Executor, callable or Dask client, optional
-        Who evaluates the points of a wave; see :class:`RunSettings`.
+        How to evaluate the points of a wave; see :class:`RunSettings`.
 
     Returns
     -------
@@ -92,8 +93,8 @@ def least_squares(
     Raises
     ------
     ValueError
-        Where SciPy's function raises one, before the first evaluation if it can be known then;
-        and an InvalidInputError for residuals that cannot be used.
+        As in SciPy's function, before the first evaluation if possible; an InvalidInputError for
+        residuals that cannot be used.
 
     Examples
     --------
@@ -105,8 +106,8 @@ def least_squares(
     """
     if loss_of(fun) not in (None, Loss()):
         raise InvalidInputError(
-            "fun is marked with a loss, which SciPy's function does not know: give loss= and "
-            "f_scale= to least_squares, or the objective to TRF()."
+            "fun is marked with a loss, which SciPy's function does not support: pass loss= and "
+            "f_scale= to least_squares, or use TRF()."
         )
     options: dict[str, Any] = {
         "bounds": bounds, "method": method, "ftol": ftol, "xtol": xtol, "gtol": gtol,
@@ -128,7 +129,7 @@ def least_squares(
     is_own = callable(jac) or (in_waves and jac_sparsity is None)
     found: OptimizeResult = _executed(run, lambda fun, own: call(fun, own if is_own else jac))
     if method == "lm" and not callable(jac):
-        found.njev = None  # as in SciPy, which counts the Jacobians that a user gives
+        found.njev = None  # as in SciPy, which counts only the user's Jacobians
     return found
 
 
@@ -150,22 +151,22 @@ def curve_fit(
 ) -> tuple[Any, ...]:
     """Fit a function to data by nonlinear least squares.
 
-    SciPy's function: its arguments, steps and outputs. The classes take
-    :func:`~optimizers.residuals` and have more to tell: see :class:`TRF`.
+    The same arguments, steps and outputs as SciPy's function. The classes accept
+    :func:`~optimizers.residuals` and return more: see :class:`TRF`.
 
     Parameters
     ----------
     f : callable
         The model, ``f(xdata, *parameters) -> (m,)``.
     xdata : object
-        What it is given first, mostly the independent variable, of shape (m,) or (k, m).
+        Its first argument, usually the independent variable, of shape (m,) or (k, m).
     ydata : array_like of shape (m,)
         The data.
     p0 : array_like of shape (n,), optional
         The start; by default ones, or between the bounds.
     sigma, absolute_sigma, check_finite, nan_policy
-        As in :func:`scipy.optimize.curve_fit`: the uncertainty of the data, whether it is more than
-        relative, and what is done about NaN.
+        As in :func:`scipy.optimize.curve_fit`: the uncertainty of the data, whether it is absolute,
+        and what to do about NaN.
     bounds : tuple of two array_like, or Bounds
         Lower and upper bounds.
     method : {"lm", "trf", "dogbox"}, optional
@@ -174,7 +175,7 @@ def curve_fit(
         The Jacobian, ``jac(xdata, *parameters) -> (m, n)``, or differences: SciPy's, or with
         workers ours, all of whose probes travel in one wave.
     full_output : bool, default False
-        Whether more is returned.
+        Whether to return ``infodict``, ``mesg`` and ``ier`` too.
     **kwargs
         Further arguments of :func:`scipy.optimize.leastsq` or :func:`least_squares`, by the method;
         and ``workers``.
@@ -184,12 +185,12 @@ def curve_fit(
     popt, pcov : ndarray of float64, shapes (n,) and (n, n)
         The parameters and their covariance.
     infodict, mesg, ier : dict, str, int
-        With ``full_output``, what the algorithm told.
+        With ``full_output``, the output of the algorithm.
 
     Raises
     ------
     ValueError, RuntimeError, TypeError
-        Where SciPy's function raises one: RuntimeError if the fit fails.
+        As in SciPy's function; RuntimeError if the fit fails.
 
     Examples
     --------
@@ -207,7 +208,7 @@ def curve_fit(
         raise InvalidInputError(f"f is {f!r}, expected a callable f(xdata, *parameters).")
 
     def call(model: Callable[..., Any], slopes: Any) -> Any:
-        @functools.wraps(f)  # whose parameters are counted
+        @functools.wraps(f)  # SciPy counts its parameters
         def named(*given: Any) -> Any:
             return model(*given)
 
@@ -232,7 +233,7 @@ def _sides(bounds: Any) -> tuple[Any, Any]:
 
 
 class _Started(BaseException):
-    """Ends a call of SciPy's that is made to have its arguments checked; has those of the model."""
+    """Ends a call of SciPy that only checks its arguments; holds those of the model."""
 
     def __init__(self, given: tuple[Any, ...]) -> None:
         super().__init__()
@@ -240,7 +241,7 @@ class _Started(BaseException):
 
 
 def _started(call: Callable[[Callable[..., NoReturn]], Any]) -> tuple[Any, ...]:
-    """Return with what SciPy first calls a function, when it has checked its own arguments."""
+    """Return the arguments of SciPy's first call of a function, after its checks."""
 
     def stop(*given: Any) -> NoReturn:
         raise _Started(given)
@@ -253,19 +254,19 @@ def _started(call: Callable[[Callable[..., NoReturn]], Any]) -> tuple[Any, ...]:
 
 
 class _AtLeast1d:
-    """A function of one point that may return a number where an array is meant."""
+    """A function of one point that may return a number instead of an array."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
 
     def __call__(self, x: Array) -> Any:
-        """Return what the function does, as an array of one dimension at least."""
+        """Return the function's result as an array of at least one dimension."""
         found = self.function(x)
         return found if found is None or np.ndim(found) else np.reshape(found, 1)
 
 
 def _with_arguments(function: Any, args: Any, kwargs: Mapping[str, Any] | None) -> Any:
-    """Return a function of the point alone; what is no function as it is."""
+    """Return a function of the point only; other values are unchanged."""
     if not callable(function):
         return function
     named = marked_like(functools.partial(function, **kwargs), function) if kwargs else function
@@ -285,12 +286,12 @@ def _run(fun: Any, jac: Any, x: Array, steps: Any, bounds: Any, workers: Any) ->
     residuals = with_loss(fun if is_vectorized(fun) else _AtLeast1d(fun), Loss())
     problem = Problem(residuals, x, derivatives, lower, upper, loss=Loss())
     evaluator = evaluator_for(problem.fun, workers=workers)
-    # NaN and infinities go on to the algorithm, as in SciPy.
+    # NaN and infinities are passed on to the algorithm, as in SciPy.
     return Run(problem, evaluator, source_of(derivatives), on_failure="pass")
 
 
 def _executed(run: Run, call: Callable[..., Any]) -> Any:
-    """Return what SciPy makes of functions that a run answers."""
+    """Return SciPy's result for functions that a run evaluates."""
     found = []
     asked, slopes = fit_functions(run, is_joint=False)
 
@@ -301,7 +302,7 @@ def _executed(run: Run, call: Callable[..., Any]) -> Any:
             assert block.residuals is not None
             probed: Array = block.residuals[0]
             return probed
-        # SciPy's steps suit the type, which the run's numbers have not.
+        # SciPy's steps depend on the type, which differs from the run's.
         copy: Array = asked(x).astype(_TYPES.get(run.precision, np.float64))
         return copy
 

@@ -17,21 +17,21 @@ from optimizers.run.run import Run
 from optimizers.support import SupportLevel, levels
 
 _EPS = float(np.finfo(np.float64).eps)
-#: The most waves, where nothing is known of the curvature before the first.
+#: The maximum number of waves if the curvature is unknown before the first.
 _WAVES = 5
-#: No step is longer than this part of the distance over which the values rise by one half,
+#: No step is longer than this fraction of the distance over which the values rise by one half,
 _LONGEST = 0.3
 #: nor grows or shrinks by more than this factor from one wave to the next.
 _CHANGE = 1e4
-#: How many times shorter a step is made at whose end there is no value.
+#: The factor by which a step is shortened if there is no value at its end.
 _SHRINK = 30
-#: Over this part of a variable's size, the values change if it has an effect.
+#: Values change over this fraction of a variable's size if it has an effect.
 _FLAT = 0.01
 
 
 @dataclass(frozen=True)
 class Stencil:
-    """Points around one whose values tell gradient and Hessian in the variables that are free."""
+    """Points around another one for gradient and Hessian in the free variables."""
 
     x: Array
     free: NDArray[np.intp]
@@ -41,7 +41,7 @@ class Stencil:
     both_sides: bool
 
     def inside(self, h: Array) -> Array:
-        """Return steps of which one fits to each side between the bounds, as they are rounded."""
+        """Return rounded steps that fit to each side between the bounds."""
         at, room = self.x[self.free], (self.upper - self.lower)[self.free]
         h = np.minimum(h, room / 2)
         return (at + h) - at
@@ -49,7 +49,7 @@ class Stencil:
     def points(self, h: Array) -> Array:
         """Return the points: the middle, both sides of each variable, and of pairs of them.
 
-        The middle is ``x``, or beside it where a step would leave the bounds.
+        The middle is ``x``, or near it if a step would leave the bounds.
         """
         count, n = len(self.free), self.x.size
         number = 1 + count + count**2
@@ -84,18 +84,18 @@ class Stencil:
     def part(self, error: float) -> float:
         """Return the best step where the curvature is 1, given the error of values.
 
-        What the error makes of the Hessian and what the next derivatives do are about equal then,
-        as measured on likelihoods of 50 to 20,000 data.
+        The errors of the Hessian from values and from higher derivatives are then about equal, as
+        measured on likelihoods of 50 to 20,000 data.
         """
         best: float = (500 * error) ** 0.25 if self.both_sides else 700 * error**0.5
         return min(best, _LONGEST)
 
 
 class CurvatureProbe(FlowOptimizer):
-    """Asks for the values that tell the Hessian at the start; its result has that.
+    """Evaluates the Hessian at the start, which is an entry of its result.
 
     ``sizes`` are the steps along each variable that raise the objective by about one half; NaN, or
-    None for all, where that is not known. ``fun`` is about the value at the start.
+    None for all, if unknown. ``fun`` is the approximate value at the start.
     """
 
     support_levels = levels(gradient=SupportLevel.not_supported)
@@ -129,7 +129,7 @@ class CurvatureProbe(FlowOptimizer):
             values = np.where(told.known, told.fun, np.nan)
             error = max(run.precision * max(1.0, abs(values[0])), noise)
             gradient, hessian = stencil.fold(values, h)
-            # What the error makes of a curvature: where that is below, it is not seen.
+            # The error of a curvature: a smaller curvature is not visible.
             hidden = 3 * error / h**2
             curvature = np.fmax(np.abs(np.diag(hessian)), hidden)
             better = stencil.inside(stencil.part(error) / np.sqrt(curvature))
@@ -137,7 +137,7 @@ class CurvatureProbe(FlowOptimizer):
             better = np.where(np.isnan(np.diag(hessian)), h / _SHRINK, better)
             seen = ~(np.abs(np.diag(hessian)) <= hidden)
             is_unfit = (better > slack * h) | (h > slack * better)
-            # One that changes nothing over a part of its size has no curvature.
+            # A variable without effect over a fraction of its size has no curvature.
             is_unfit &= seen | (h < _FLAT * np.where(size > 0, size, 1.0))
             if not is_unfit.any():
                 break
@@ -146,8 +146,8 @@ class CurvatureProbe(FlowOptimizer):
             if (np.abs(np.diag(hessian)) > hidden)[is_unfit].any():
                 which = free[is_unfit].tolist()
                 warn_user(
-                    f"No steps were found that suit the curvature along x{which}: the errors may "
-                    "be wrong. Give guess, about how large they are."
+                    f"No suitable steps were found for the curvature along x{which}: the errors "
+                    "may be wrong. Pass guess, their approximate size."
                 )
         hessian[~seen] = hessian[:, ~seen] = 0.0
         run.extra.update(
@@ -157,5 +157,5 @@ class CurvatureProbe(FlowOptimizer):
             at_bound=(points[0] != problem.x0)[free],
             precision=2 * float(np.max((hidden / curvature)[seen], initial=_EPS**0.5)),
         )
-        # Nothing was minimized: as a success, the end would be looked at with further points.
+        # Nothing was minimized: a success would be checked with further points.
         return ended(points[0], StopReason.OTHER, values[0])

@@ -40,31 +40,32 @@ class LM(FlowOptimizer):
     r"""Levenberg-Marquardt: least squares in few evaluations and few waves, with bounds.
 
     The objective returns residuals, shape (m,), and need not be marked by :func:`residuals`. Steps
-    minimize :math:`|r + J p|^2` within a radius, by the singular values of J, so that J may be of
-    any rank; within bounds by active sets. The Jacobian is the user's or one of differences,
-    whose steps are relative to the size of each variable, the last one of central differences.
+    minimize :math:`|r + J p|^2` within a radius, by the singular values of J, so that J may have
+    any rank; within bounds by active sets. The Jacobian is the user's or comes from differences,
+    with steps relative to the size of each variable; the last one from central differences.
 
-    With one worker no evaluation is wasted: after a step on which residuals are nearly linear the
-    Jacobian is updated instead of measured, and where a trial gains too little, how much it
-    missed the model bends the step [1]_. With more workers the probes of the next Jacobian are
-    evaluated with the trial: with n + 1 an iteration is one wave. A further idle one evaluates a
-    shorter step. Where residuals stay large, the model has their curvature as well [2]_.
+    With one worker no evaluation is wasted: after a step with nearly linear residuals the Jacobian
+    is updated instead of measured, and if a trial gains too little, the error of the model bends
+    the step [1]_. With more workers the probes of the next Jacobian are evaluated with the trial:
+    with n + 1 workers an iteration is one wave. A further idle one evaluates a shorter step. If
+    residuals remain large, the model includes their curvature [2]_.
 
     Notes
     -----
-    Convergence is judged by the error that is left in the variables, which the rate of the steps
-    tells: one of 1e-7 relative to each variable by default. It is no proof: a flat place looks the
-    same, and :func:`multistart` is what helps.
+    Convergence is judged by the remaining error of the variables, estimated from the rate of the
+    steps: 1e-7 relative to each variable by default. This is not a proof, since a flat region looks
+    the same; :func:`multistart` helps there.
 
-    Noise is found at the first step that fails, by one evaluation more, and so are rough residuals,
-    as those of float32 or of a solver with a tolerance, after three. Differences are wide then, and
-    the run ends with ``StopReason.NOISE`` where progress drowns, a success if the value has visibly
-    fallen. ``noise``, the standard deviation of a value at the start, tells it from the beginning,
-    and is better where all steps succeed nevertheless; ``noise="estimate"`` looks for rough
-    residuals at the start.
+    Noise is detected at the first failed step, by one more evaluation; rough residuals, such as
+    those of float32 or of a solver with a tolerance, after three. Differences are then wide, and
+    the run ends with ``StopReason.NOISE`` when progress falls below the noise, as a success if the
+    value has visibly fallen. ``noise``, the standard deviation of a value at the start, declares it
+    from the beginning, which is better if all steps succeed despite noise; ``noise="estimate"``
+    checks for rough residuals at the start.
 
-    ``jacobian`` of the result is that at the end if it is the user's. Of differences, which cost
-    evaluations, it is that at the start of the last step: errors have six digits by it.
+    ``jacobian`` of the result is that at the end if it is the user's. If it comes from differences,
+    which cost evaluations, it is that at the start of the last step: errors have six correct
+    digits.
 
     References
     ----------
@@ -93,17 +94,17 @@ class LM(FlowOptimizer):
 
     _declared: tuple[Option, ...] = (
         Option("xtol", 1e-7, number(0, ends="()")).means(
-            "The run converges when no more error than that is left in any variable, relative to "
-            "its size, as far as the rate of the steps tells."
+            "The run converges when the error left in each variable, relative to its size and "
+            "estimated from the rate of the steps, is at most this."
         ),
         Option("maxiter", 1000, limit(0)).means("Maximum number of iterations."),
         Option("x_scale", None, replace(_SIZES, shapes=lambda n: ((), (1,), (n,)))).means(
-            "How large the variables are: the least step of differences is relative to it, and the "
+            "The size of the variables, which determines the shortest step of differences and the "
             "first radius. By default ``abs(x0)``, and 1 where that is 0."
         ),
         Option("jac_update", "broyden", choice("broyden", "never")).means(
-            'After a nearly linear step ``"broyden"`` updates the Jacobian, where to measure it is '
-            'a wave of its own; ``"never"`` measures it always.'
+            'After a nearly linear step ``"broyden"`` updates the Jacobian, if measuring it would '
+            'take a separate wave; ``"never"`` always measures it.'
         ),
         *LOSS_OPTIONS,
         DISP,
@@ -143,7 +144,7 @@ class LM(FlowOptimizer):
                 raise run.budget.too_few(len(probes.moved), run.budget.limit - 1) from None
             raise
         if stop is StopReason.CONVERGED and problem.derivatives.is_given:
-            yield from site.measure(True, [])  # after the last step; for errors to the last digit
+            yield from site.measure(True, [])  # after the last step; for accurate errors
         at, noise = site.at, site.probes.noise
         if noise:
             run.extra["noise"] = site.level
@@ -156,17 +157,17 @@ class LM(FlowOptimizer):
 
 
 def _is_idle(run: Run) -> bool:
-    """Return whether a Jacobian comes with residuals at no time of its own, given the room."""
+    """Return whether a Jacobian takes no additional time beside residuals."""
     derivatives = run.problem.derivatives
-    if isinstance(derivatives, Given):  # vectorized or not, it is a further call
+    if isinstance(derivatives, Given):  # vectorized or not, it is another call
         return run.waves.evaluator.facts.has_workers
     return not derivatives.is_given
 
 
 def _width(run: Run) -> int:
-    """Return how many points may be evaluated at the same time, as far as that is of use."""
+    """Return how many points may be evaluated at the same time, as far as that is useful."""
     facts, most = run.waves.evaluator.facts, 2 * run.problem.n + 2
     if facts.has_workers:
         return int(min(facts.width, most))
-    # One call takes all points of a wave, or somebody else evaluates them.
+    # One call takes all points of a wave, or the caller evaluates them.
     return 1 if facts.calls_singly else most

@@ -10,11 +10,11 @@ from scipy.linalg.lapack import dgeqrf, dgesdd
 
 from optimizers._types import Array
 
-#: Singular values below this part of the largest are zero: directions without influence.
+#: Singular values below this fraction of the largest are zero: directions without influence.
 _RANK = 1e-15
-#: A step may be longer than the radius by this part, rather than be damped.
+#: A step may exceed the radius by this fraction without being damped.
 _LONGER = 1.1
-#: By which part damped steps are shorter than the radius, at most.
+#: The maximum fraction by which damped steps are shorter than the radius.
 _PRECISION = 1.02
 
 
@@ -29,7 +29,7 @@ def _upper(k: int) -> Array:
 
 
 class Box(NamedTuple):
-    """Bounds on a step, and the variables that take part."""
+    """Bounds on a step, and the moving variables."""
 
     low: Array
     high: Array
@@ -40,7 +40,7 @@ class Model:
     """Half of |r + J p|^2 by steps p within a box, if there is one.
 
     Lengths are those of ``scale * p``. A QR decomposition, and the singular values of its triangle,
-    give the step for any damping, of full rank or not: the shortest where there are several.
+    give the step for any damping and rank: the shortest one if there are several.
     """
 
     def __init__(self, jacobian: Array, residuals: Array, scale: Array, box: Box | None) -> None:
@@ -57,7 +57,7 @@ class Model:
         k = min(m, n)
         if k == n > 0:
             u, s, self._vt, info = dgesdd(triangle[:k, :n] * _upper(k), full_matrices=0)
-            if info:  # of numbers too large: no step comes of it
+            if info:  # overflow: there is no step
                 s[:] = np.nan
         else:
             u, s, self._vt = np.linalg.svd(np.triu(triangle[:k, :n]), full_matrices=False)
@@ -71,11 +71,11 @@ class Model:
         self._newton = np.divide(rotated, s, out=np.zeros_like(s), where=s > 0.0)
 
     def length(self, step: Array) -> float:
-        """Return how long a step is."""
+        """Return the length of a step."""
         return norm(self.scale * step)
 
     def value(self, step: Array, bend: Array | float = 0.0) -> float:
-        """Return what the model has after a step, with a bend of the residuals added."""
+        """Return the model's value after a step, with an optional bend of the residuals."""
         after = self.residuals + self.jacobian @ step + bend
         return 0.5 * float(after @ after)
 
@@ -85,7 +85,7 @@ class Model:
         return -float(change @ (self.residuals + 0.5 * change))
 
     def step(self, damping: float) -> Array:
-        """Return the minimizer of |r + J p|^2 + damping |scale p|^2, whatever the box."""
+        """Return the minimizer of |r + J p|^2 + damping |scale p|^2, ignoring the box."""
         if damping:
             return self._unscaled(self._slopes / (self._squares + damping))
         return self._unscaled(self._newton)
@@ -126,7 +126,7 @@ class Model:
             damping = float(further)
 
     def within(self, radius: float) -> tuple[float, Array]:
-        """Return the step within the box and a radius, about, and its damping."""
+        """Return the step within the box and approximately a radius, and its damping."""
         damping = self.damping(radius)
         step = self.bounded(damping)
         longest = 1.5 * radius
@@ -151,8 +151,8 @@ class Model:
     def bounded(self, damping: float) -> Array:
         """Return the step of a damping within the box, by active sets.
 
-        Variables that leave the box are held at its bounds, all at once; of those that want back
-        the one that gains most is freed, until there is none.
+        Variables that leave the box are held at its bounds, all at once; of those that would
+        return, the one that gains most is freed, until there is none.
         """
         best = self.step(damping)
         if self.box is None:
@@ -181,7 +181,7 @@ class Model:
         return best
 
     def _held(self, free: NDArray[np.bool_], held: Array, damping: float) -> Array:
-        """Return the minimizer in which all but some variables are held."""
+        """Return the minimizer over the free variables, with the others held."""
         if not free.any():
             return held.copy()
         after = self.residuals + self.jacobian @ held

@@ -1,4 +1,4 @@
-"""Where residuals are measured for their Jacobian, and how wide the steps are under noise."""
+"""The points for the Jacobian of residuals, and the steps under noise."""
 
 from typing import Any
 
@@ -7,16 +7,16 @@ import numpy as np
 from optimizers._types import Array
 
 _EPS = float(np.finfo(np.float64).eps)
-#: A variable counts for at least this part of the largest that it has been.
+#: The size of a variable is at least this fraction of its largest value so far.
 _SMALL = 1e-3
-#: What is smaller is no size of a variable.
+#: The minimum size of a variable.
 _NOTHING = 1e-290
 #: Differences span this many times the noise.
 _RESOLVED = 300.0
 
 
 class Probes:
-    """Points beside a point, and the Jacobian by differences of what is found there.
+    """Points near a point, and the Jacobian by differences of residuals there.
 
     Steps are relative to each variable. The noise is the standard deviation of the residuals over
     their norm, both of the whole vector.
@@ -24,14 +24,14 @@ class Probes:
 
     def __init__(self, x0: Array, lower: Array, upper: Array, sizes: Any = None) -> None:
         self.lower, self.upper, self.noise = lower, upper, 0.0
-        #: The largest that each variable has been, or is said to be; 1 where it is next to 0.
+        #: The largest value of each variable so far, or its given size; 1 where it is almost 0.
         self.typical = np.abs(x0) if sizes is None else np.broadcast_to(sizes, x0.shape).copy()
         self.typical[self.typical < _NOTHING] = 1.0
-        #: Those that are small, and may be next to 0 as well: nobody says what size they are.
+        #: Small variables, which may be almost 0: their size is unknown.
         self.may_be_zero = (self.typical < 1.0) & (sizes is None)
         #: Which variables can be moved.
         self.moved = np.flatnonzero(lower < upper)
-        #: Whether steps go both ways though noise makes them wide.
+        #: Whether steps go both ways although noise makes them wide.
         self.is_two_sided = False
         #: Whether there are bounds at all.
         self.has_bounds = bool(np.isfinite([lower, upper]).any())
@@ -39,7 +39,7 @@ class Probes:
         self.columns: Array | None = None
 
     def size(self, x: Array) -> Array:
-        """Return how large variables are."""
+        """Return the sizes of the variables."""
         return np.maximum(np.abs(x), _SMALL * self.typical)
 
     def clipped(self, x: Array) -> Array:
@@ -80,7 +80,7 @@ class Probes:
         return jacobian
 
     def row(self, x: Array, spacing: float) -> Array:
-        """Return four points in a row beside ``x``, for a table of differences."""
+        """Return four points in a row next to ``x``, for a table of differences."""
         h = spacing * self.size(x)
         above, below = (self.upper - x) / 4.0, (x - self.lower) / 4.0
         direction = np.where(above >= h, h, np.where(below >= h, -h, 0.0))

@@ -1,4 +1,4 @@
-"""Levenberg and Marquardt's method as a flow: one step after another until nothing is left."""
+"""The Levenberg-Marquardt method as a flow: steps until convergence."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,8 +20,8 @@ _EPS = float(np.finfo(np.float64).eps)
 #: The share of the columns' norms in the scale of the variables; the rest is their own size. The
 #: norms alone spoil problems whose columns change much, and sizes alone those of bad units.
 _BY_COLUMNS = 0.25
-#: A step is taken from this part of what the model promises on; below the next part the radius
-#: gets shorter.
+#: A step is accepted if it achieves this fraction of the predicted decrease; below the next
+#: fraction the radius shrinks.
 _TAKEN, _POOR = 1e-4, 0.25
 #: The Jacobian is updated only after a step that the model missed by less than this part of the
 #: change, and that left less than the other part of the value.
@@ -34,21 +34,21 @@ _SHORTER = 0.25
 
 
 class Search:
-    """One search: where it is, how far the model is trusted, how near the solution is.
+    """One search: its point, the trust in the model, and the distance of the solution.
 
     Parameters
     ----------
     site : Site
         The start.
     tolerance : float
-        The relative error of a variable that may be left.
+        The accepted relative error of a variable.
     updates : bool
-        Whether the Jacobian is updated instead of measured where residuals are nearly linear.
+        Whether to update the Jacobian instead of measuring it if residuals are nearly linear.
     noise : float, "estimate" or None
-        The standard deviation of the value, or whether residuals may be rough; None if that is to
-        be found out where steps fail.
+        The standard deviation of the value, or "estimate" if residuals may be rough; None to detect
+        noise when steps fail.
     is_coarse : callable
-        Tells whether residuals have come in less than double precision.
+        Returns whether residuals had less than double precision.
     """
 
     def __init__(
@@ -69,10 +69,10 @@ class Search:
         # The Jacobian before the last step, and the step.
         self._change: tuple[Array, Array] | None = None
         self._updated = self._visits = self._failed = 0
-        # How many bent steps are not tried, since the last ones brought nothing.
+        # How many bent steps to skip, since the last ones did not help.
         self._rest = self._pause = 0
         self._first = np.inf
-        # By how much the last of the steps that are not judged has lowered half the sum of squares.
+        # The decrease of half the sum of squares in the last step that was not judged.
         self._fall = 0.0
 
     @property
@@ -103,8 +103,8 @@ class Search:
         m, n = start.raw.size, x.size
         if m < n and not site.probes.has_bounds:
             raise InvalidInputError(
-                f"fun returned {m} residuals of {n} variables, expected at least as many: LM takes "
-                "fewer only within bounds. Take TRF."
+                f"fun returned {m} residuals for {n} variables, expected at least as many, since "
+                "LM supports fewer only within bounds: use TRF."
             )
         if is_number(self._noise):
             site.believe(self._noise)
@@ -121,7 +121,7 @@ class Search:
         return None
 
     def _plan(self) -> Plan:
-        """Return the next step by the model at the present point."""
+        """Return the next step by the model at the current point."""
         site, at, probes = self.site, self.site.at, self.site.probes
         columns = site.columns
         if not columns.all():
@@ -137,7 +137,7 @@ class Search:
         if np.isnan(self._radius):
             self._radius = plain.length(probes.typical)
         plan = Plan.within(self._radius, plain, probes.size(at.x))
-        # The last steps are full ones, of which the error that is left can be told.
+        # The last steps are full ones, which show the remaining error.
         if not self._curvature.is_better or (self.convergence.is_final and not plan.damping):
             return plan
         rows = self._curvature.rows()
@@ -147,7 +147,7 @@ class Search:
         return replace(Plan.within(self._radius, curved, probes.size(at.x)), is_plain=False)
 
     def _plan_in_sight(self) -> Plan:
-        """Return the next step; no radius is so small that a long way looks like none."""
+        """Return the next step, with a radius large enough not to miss a distant solution."""
         site, plan = self.site, self._plan()
         while (
             not self._failed
@@ -190,7 +190,7 @@ class Search:
             if (yield from site.look_beside()):
                 return None
         if is_last and self._failed and plan.full_gain > 1e-7 * at.cost and site.is_steep:
-            return StopReason.NO_PROGRESS  # though the model promises much
+            return StopReason.NO_PROGRESS  # although the model predicts a decrease
         if self._change is not None and site.is_measured and plan.damping and plan.is_plain:
             before, last = self._change
             bent = bent_by_change(plan, site.jacobian, before, last)
@@ -213,10 +213,10 @@ class Search:
     def _try(
         self, plan: Plan, central: bool, is_last: bool
     ) -> Asking[tuple[Plan, Point, list[Point]]]:
-        """Return the step that is tried, what is there, and which of its probes are known.
+        """Return the tried step, its point, and the known probes there.
 
-        The probes are evaluated with it where workers are idle, and where one more is, a shorter
-        step, which is taken if the first one cannot be.
+        Idle workers evaluate the probes too, and one more a shorter step, which is used if the
+        first one fails.
         """
         site, probes = self.site, self.site.probes
         x = site.at.x
@@ -239,7 +239,7 @@ class Search:
     def _step_finally(
         self, plan: Plan, trial: Point, known: list[Point], is_last: bool
     ) -> Asking[StopReason | None]:
-        """Take a step that is not judged by what it gains."""
+        """Make a step that is not judged by its decrease."""
         site = self.site
         is_better = trial.cost <= site.at.cost * (1.0 + 1e-13)
         self.convergence.is_undisturbed |= is_better
@@ -259,7 +259,7 @@ class Search:
     def _judge(
         self, plan: Plan, trial: Point, known: list[Point], central: bool
     ) -> Asking[StopReason | None]:
-        """Take a step or not, by what it gains; adapt the radius; have the next Jacobian."""
+        """Accept or reject a step by its decrease; adapt the radius; get the next Jacobian."""
         site, at, near = self.site, self.site.at, self.convergence
         noise, level, was_measured = site.probes.noise, site.level, site.is_measured
         ratio = (at.cost - trial.cost + 2 * level) / max(plan.gain + 2 * level, 1e-300)
@@ -318,7 +318,7 @@ class Search:
         return None
 
     def _finds_noise(self, is_odd: bool) -> Asking[bool]:
-        """Return whether a poor step was one of noise, which is looked for once in each way."""
+        """Return whether noise caused a poor step; each check for noise is made once."""
         if self.site.probes.noise:
             return False
         if self._seeks_noise and not is_odd:
@@ -331,7 +331,7 @@ class Search:
         return False
 
     def _bend(self, plan: Plan, trial: Point) -> Asking[Point | None]:
-        """Return a point on a bent step that is better than a trial that gained too little."""
+        """Return a point on a bent step that improves on a trial that gained too little."""
         site, at = self.site, self.site.at
         is_poor = np.isfinite(trial.cost) and at.cost - trial.cost < 0.5 * plan.gain
         if not is_poor or plan.gain <= 1e-10 * at.cost or not plan.is_plain:
@@ -352,7 +352,7 @@ class Search:
         return None
 
     def _adapt(self, plan: Plan, trial: Point, ratio: float, miss: float) -> None:
-        """Adapt the radius to how well the model foretold a trial."""
+        """Adapt the radius to how well the model predicted a trial."""
         site, at = self.site, self.site.at
         step = trial.x - at.x
         length = plan.model.length(step)
@@ -360,7 +360,7 @@ class Search:
             if not plan.damping and ratio > 0.5:
                 self._radius = 2.0 * length
             elif ratio > 0.75:
-                # The miss grows with the length: after a small one a long step may be dared.
+                # The model's error grows with the length: after a small error, try a long step.
                 longer = max(2.0, min(100.0, 0.01 / max(miss, 1e-300)))
                 self._radius = max(self._radius, longer * length)
             return

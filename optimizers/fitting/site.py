@@ -1,4 +1,4 @@
-"""The point where a search is: its residuals, their Jacobian, their noise, and how they are had."""
+"""The current point of a search: its residuals, their Jacobian, and their noise."""
 
 from collections.abc import Generator
 from typing import Any, NamedTuple, TypeAlias, TypeVar
@@ -13,33 +13,33 @@ from optimizers.fitting.model import norm
 from optimizers.fitting.probes import Probes
 
 _T = TypeVar("_T")
-#: A part of a flow, which returns something else than its end.
+#: A part of a flow that returns something other than its outcome.
 Asking: TypeAlias = Generator[AskData | Step, Told, _T]
 
 _EPS = float(np.finfo(np.float64).eps)
-#: Differences that change the residuals by more than this part of them may be noise.
+#: Differences that change the residuals by more than this fraction may be noise.
 _SUSPECT = 1e-6
-#: Differences that change the residuals by less than this part of them are lost in rounding.
+#: Differences that change the residuals by less than this fraction are lost in rounding.
 _LOST = 1e-14
-#: Residuals are rounding if they are no longer than this part of what the variables make up.
+#: Residuals are rounding errors if they are at most this fraction of the variables' contribution.
 _ROUNDED = 16 * _EPS
 #: Half a sum of squares that counts as infinite.
 _HUGE = 1e300
 #: The cosine up to which a residual vector is orthogonal to another.
 _ORTHOGONAL = 1e-6
-#: A table of differences shows noise that matters from this part of a short difference on.
+#: Noise matters if it is at least this fraction of a short difference.
 _ROUGH = 0.03
 
 
 class Point(NamedTuple):
-    """A point and what is known there."""
+    """A point and its residuals."""
 
     x: Array
     #: The objective's value.
     fun: float
-    #: What the objective returned.
+    #: The objective's residuals.
     raw: Array
-    #: Residuals of which half the sum of squares is the value, whatever the loss; and that half.
+    #: Residuals whose half sum of squares is the value with any loss; and that half sum.
     residuals: Array
     cost: float
     #: The derivatives of the residuals by the raw ones; None if they are the same.
@@ -47,7 +47,7 @@ class Point(NamedTuple):
 
 
 class Site:
-    """The present point. Whoever moves it has the next Jacobian measured, or updates this one."""
+    """The current point. A caller that moves it also measures or updates the Jacobian."""
 
     #: The point, from the first answer on.
     at: Point
@@ -58,22 +58,22 @@ class Site:
         self.probes = probes
         #: How many points may be evaluated at the same time.
         self.width = width
-        #: Whether the Jacobian is the user's, or of a source that the user chose.
+        #: Whether the Jacobian is the user's, or from a source that the user chose.
         self.is_exact = not has_differences
-        #: Whether that one comes with the residuals: workers are idle, or it may fail.
+        #: Whether that is evaluated with the residuals: workers are idle, or it may fail.
         self.is_joint = is_joint and self.is_exact
-        #: Whether the Jacobian was measured at the present point, and by central differences.
+        #: Whether the Jacobian was measured at the current point, and by central differences.
         self.is_measured = self.is_central = False
         #: The largest norm that each of its columns has had.
         self.columns = np.zeros(probes.typical.size)
         #: Whether there is a Jacobian at all.
         self.has_jacobian = False
         self._loss = None if loss.is_linear else loss
-        # Whether the noise was told, and whether it is a function of the point.
+        # Whether the noise was given, and whether it is a function of the point.
         self._is_told = self._is_fixed = False
 
     def point(self, x: Array, fun: float, raw: Array) -> Point:
-        """Return a point with its residuals as the search takes them."""
+        """Return a point with its residuals in the form for the search."""
         residuals, slopes = (raw, None) if self._loss is None else self._loss.roots(raw)
         with np.errstate(over="ignore"):
             cost = 0.5 * float(residuals @ residuals)
@@ -81,7 +81,7 @@ class Site:
         return Point(x, fun, raw, residuals, cost, slopes)
 
     def ask(self, points: Array, *, leads_on: bool = False) -> Asking[list[Point]]:
-        """Have points evaluated in one wave; of one that leads on the Jacobian is wanted next."""
+        """Evaluate points in one wave; with ``leads_on`` the Jacobian follows."""
         if leads_on and self.is_joint and len(points) == 1:
             told = yield AskData(points[0], points[0])
             assert told.residuals is not None
@@ -91,20 +91,20 @@ class Site:
         return list(map(self.point, points, told.fun.tolist(), told.residuals))
 
     def ask_one(self, x: Array, *, leads_on: bool = False) -> Asking[Point]:
-        """Have a point evaluated, unless it just was."""
+        """Evaluate a point, unless it just was."""
         told = yield AskData(x, x if leads_on and self.is_joint else None)
         assert told.residuals is not None
         return self.point(x, told.fun, told.residuals)
 
     def ahead(self, x: Array, central: bool) -> Array:
-        """Return those probes of a point that are evaluated with it, on workers that idle."""
+        """Return the probes of a point that idle workers evaluate with it."""
         if self.is_exact or self.width <= 1:
             return np.empty((0, x.size))
         grid = self.probes.points(x, central)
         return grid[: self.width - 1]
 
     def go(self, to: Point) -> None:
-        """Go to a point; the Jacobian is that of another one from then on."""
+        """Move to a point; the Jacobian then belongs to another one."""
         if self._is_told or self._is_fixed:  # of a size that does not depend on the residuals'
             self.probes.noise *= norm(self.at.raw) / max(norm(to.raw), 1e-300)
         self.at = to
@@ -112,7 +112,7 @@ class Site:
         np.maximum(self.probes.typical, np.abs(to.x), out=self.probes.typical)
 
     def measure(self, central: bool, known: list[Point]) -> Asking[None]:
-        """Have the Jacobian at the present point, of whose probes the first may be known."""
+        """Measure the Jacobian at the current point, given its first probes if known."""
         at = self.at
         if self.is_exact:
             told = yield AskData(None, at.x)
@@ -135,7 +135,7 @@ class Site:
             self.probes.columns = columns / max(float(np.linalg.norm(at.residuals)), 1e-300)
 
     def resize(self) -> Asking[None]:
-        """Give a size to variables next to 0: those whose differences are lost in rounding."""
+        """Give a size to variables near 0 whose differences are lost in rounding."""
         changes = np.linalg.norm(self.raw_jacobian, axis=0) * self.probes.size(self.at.x)
         lost = self.probes.may_be_zero & (changes * _EPS**0.5 <= _LOST * norm(self.at.raw))
         lost &= self.probes.lower < self.probes.upper
@@ -145,17 +145,17 @@ class Site:
 
     @property
     def gradient(self) -> Array:
-        """The gradient of the value, by the Jacobian that there is."""
+        """The gradient of the value, by the current Jacobian."""
         return np.asarray(self.jacobian.T @ self.at.residuals)
 
     @property
     def has_idle_variables(self) -> bool:
-        """Whether there are variables without influence, by differences that may be too short."""
+        """Whether variables have no influence, by differences that may be too short."""
         return not (self.is_exact or self.jacobian[:, self.probes.moved].any(axis=0).all())
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether residuals are no longer than what rounding of the variables makes of them."""
+        """Whether residuals are no larger than rounding of the variables."""
         parts = np.linalg.norm(self.jacobian, axis=0) * np.abs(self.at.x)
         return self.is_measured and norm(self.at.residuals) <= _ROUNDED * norm(parts)
 
@@ -170,7 +170,7 @@ class Site:
     # Noise.
 
     def believe(self, deviation: Any) -> None:
-        """Take the standard deviation of the value for its noise."""
+        """Use the standard deviation of the value as its noise."""
         self._is_told = True
         self.probes.noise = (
             float(deviation) * self.at.raw.size**0.5 / max(2.0 * self.at.cost, 1e-300)
@@ -183,17 +183,17 @@ class Site:
 
     @property
     def patience(self) -> int:
-        """How often the present point is measured again where progress drowns in noise."""
+        """How often the current point is measured again when progress is below the noise."""
         return 1 if self._is_fixed else 4
 
     @property
     def is_suspect(self) -> bool:
-        """Whether short differences change the residuals as only noise does, or a wild function."""
+        """Whether short differences change the residuals as only noise or a wild function would."""
         return self._change > _SUSPECT * norm(self.at.residuals)
 
     @property
     def _change(self) -> float:
-        """The norm of the change of residuals by a short difference, the median of all."""
+        """The median norm of the change of residuals over a short difference."""
         columns = np.linalg.norm(self.raw_jacobian, axis=0)
         return float(np.median(columns * self.probes.size(self.at.x)) * _EPS**0.5)
 
@@ -204,9 +204,9 @@ class Site:
         return self.point(self.at.x, self.at.fun, 0.5 * (self.at.raw + again.raw))
 
     def look_again(self) -> Asking[bool]:
-        """Evaluate the present point again, and return whether other residuals come of it."""
+        """Evaluate the current point again, and return whether the residuals differ."""
         (again,) = yield from self.ask(self.at.x[np.newaxis])
-        if np.isfinite(again.cost):  # where it fails this time, it tells nothing
+        if np.isfinite(again.cost):  # a failure shows nothing
             self.probes.noise = self._noise_by(again)
         if self.probes.noise:
             self.at = self._mean(again)
@@ -214,9 +214,9 @@ class Site:
         return self.probes.noise > 0
 
     def look_beside(self) -> Asking[bool]:
-        """Return whether residuals are a rough function, by a table of differences.
+        """Return whether residuals are rough, by a table of differences.
 
-        If they do not change at all from one point to the next, the points are farther apart.
+        If they do not change between points, the distance is increased.
         """
         for spacing in (_EPS ** (1 / 3), 1e-3):
             found = yield from self.ask(self.probes.row(self.at.x, spacing))
@@ -238,7 +238,7 @@ class Site:
         yield from self.measure(False, [])
 
     def average(self) -> Asking[None]:
-        """Measure the present point again, and differences on both sides."""
+        """Measure the current point again, and differences on both sides."""
         self.probes.is_two_sided = True
         if not self._is_fixed:
             (again,) = yield from self.ask(self.at.x[np.newaxis])

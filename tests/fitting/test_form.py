@@ -184,7 +184,7 @@ def test_a_jacobian_may_be_sparse_or_an_operator(kind):
         (lambda x: np.zeros((3, 2)), None, r"shape \(3, 2\), expected residuals of shape \(m,\)"),
         (lambda x: decay(x) + 0j, None, "complex residuals, expected real ones"),
         (lambda x: [], None, "expected residuals of shape"),
-        (lambda x: None, None, "no return in it"),
+        (lambda x: None, None, "is a return missing"),
         (lambda x: decay(x)[: 20 if x[0] == 1.0 else 19], None, "19 residuals, and 20 before"),
         (decay, lambda x: jacobian(x).T, r"\(2, 20\), expected \(20, 2\).*looks transposed"),
         (decay, lambda x: jacobian(x)[:5], r"shape \(5, 2\), expected \(20, 2\)"),
