@@ -1,4 +1,4 @@
-"""Backend: what a framework has to offer so that solvers can work on its variables."""
+"""Backend: the interface through which solvers work on a framework's variables."""
 
 import copy
 from abc import ABC, abstractmethod
@@ -12,7 +12,7 @@ from optimizers._types import Array
 from optimizers.errors import InvalidInputError, InvalidValueError, NoValueError
 from optimizers.external.bounds import Matched, Packing, as_pairs, form_error
 
-#: Which constraint, equalities first, and the weights of its values.
+#: The index of a constraint, equalities first, and the weights of its values.
 Weighted: TypeAlias = tuple[int, NDArray[Any]]
 
 
@@ -28,16 +28,16 @@ class Backend(ABC):
     limits: tuple[Array, Array] | None = None
     #: The name of the logger that gets a summary of each run.
     logger = "optimizers.external"
-    #: By position, restrictions of variables that no method knows of, in words.
+    #: By position, restrictions of variables that no method handles, in words.
     ignored: Mapping[int, str] = {}
-    #: The loss as the user gave it, for whoever wants to know which one it is.
+    #: The loss as the user gave it, to identify it.
     given: Any = None
-    #: Whether the loss is known to have no gradient by any variable, once it is evaluated.
+    #: Whether the loss is known to have no gradient, once it is evaluated.
     is_unconnected = False
     #: Whether :meth:`hessp` can be called.
     has_hessp = False
-    #: Whether, as in TensorFlow 1, the variables keep their values until the end of a run, and get
-    #: what the method ends on, whatever that is.
+    #: Whether, as in TensorFlow 1, the variables keep their values until the end of a run, and then
+    #: get the method's final point, whatever it is.
     keeps_values = False
 
     def bind(
@@ -47,25 +47,25 @@ class Backend(ABC):
         fetches: Sequence[Any],
         run_kwargs: Mapping[str, Any],
     ) -> Self:
-        """Return a copy for one minimization; all but ``fetches`` is for graph mode alone."""
+        """Return a copy for one minimization; only ``fetches`` is not specific to graph mode."""
         given = {"session": session, "feed_dict": feed_dict, **run_kwargs}
         for name, value in given.items():
             if value is not None and value != {}:
                 raise InvalidInputError(
                     f"{name} was given, but it belongs to TensorFlow's graph mode, and this loss "
-                    "is a function, which is evaluated in eager mode: leave it out."
+                    f"is a function, which is evaluated in eager mode: remove {name}."
                 )
         bound = copy.copy(self)
         bound.prepare(list(fetches))
         return bound
 
     def prepare(self, fetches: list[Any]) -> None:
-        """Make ready for one minimization, with these fetches; on the copy that is bound."""
+        """Prepare the bound copy for one minimization, with these fetches."""
         self._fetches = fetches
 
     @abstractmethod
     def initial(self) -> NDArray[Any]:
-        """Return what the variables hold, as a vector of the packing's type."""
+        """Return the variables' values as a vector of the packing's type."""
 
     @abstractmethod
     def loss_grad(self, x: NDArray[Any]) -> tuple[Any, ...]:
@@ -96,16 +96,18 @@ class Backend(ABC):
             found = [i for i, known in enumerate(self.variables) if known is variable]
             if not found:
                 raise InvalidInputError(
-                    f"Bounds were given for {key!r:.200}, which is none of the "
-                    f"{len(self.variables)} variables that are optimized: list it in var_list."
+                    f"Bounds were given for {key!r:.200}, which is not one of the "
+                    f"{len(self.variables)} optimized variables: list it in var_list."
                 )
             if matched[found[0]] is not None:
-                raise InvalidInputError(f"Bounds were given twice for {key!r:.200}.")
+                raise InvalidInputError(
+                    f"Bounds were given twice for {key!r:.200}: give them once."
+                )
             matched[found[0]] = pair
         return matched
 
     def resolve(self, variable: Any) -> Any:
-        """Return the framework's own variable for what a user names it by."""
+        """Return the framework's own variable for the user's key."""
         return variable
 
     @abstractmethod
@@ -113,7 +115,7 @@ class Backend(ABC):
         """Write ``x`` to the variables."""
 
     def rollback(self, x: NDArray[Any]) -> None:
-        """Write the start back; it must not fail, as an error is on its way to the user."""
+        """Restore the start; this must not fail, since an error is being raised."""
         self.commit(x)
 
 
@@ -128,16 +130,18 @@ def check_functions(functions: Iterable[Any], expected: str) -> None:
 
 
 def returned(value: Any, what: str) -> Any:
-    """Return what a function of the user's returned; None is a NoValueError."""
+    """Return a user function's result; raise a NoValueError for None."""
     if value is None:
-        raise NoValueError(f"{what} returned None: no return in it?")
+        raise NoValueError(f"{what} returned None: is a return missing?")
     return value
 
 
 def scalar(loss: Any) -> Any:
-    """Return a loss as a NumPy scalar of its own type, which tells solvers its precision."""
+    """Return a loss as a NumPy scalar of its own type, which shows solvers its precision."""
     if np.ma.is_masked(loss):
-        raise InvalidValueError("The loss is masked, expected a number: NaN says that it has none.")
+        raise InvalidValueError(
+            "The loss is masked, expected a number: return NaN if there is none."
+        )
     value = np.asarray(returned(loss, "The loss"))
     if value.size != 1:
         raise shape_error(value.shape)

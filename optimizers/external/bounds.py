@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from optimizers._types import Array
 from optimizers.errors import CrossedBoundsError, InvalidInputError, InvalidValueError
 
-#: ``rounded(values, toward)``, numbers of float64 rounded to those of a type toward an infinity.
+#: ``rounded(values, toward)``, float64 numbers rounded to a type toward an infinity.
 Rounded: TypeAlias = Callable[[Array, float], Array]
 
 
 def rounded_to(dtype: Any) -> Rounded:
-    """Return what rounds to a type of NumPy's, or to one that was made known to it."""
+    """Return a function that rounds to a type of NumPy, or to one registered with it."""
     dtype = np.dtype(dtype)
 
     def rounded(values: Array, toward: float) -> Array:
@@ -30,9 +30,9 @@ def rounded_to(dtype: Any) -> Rounded:
 
 
 class Packing:
-    """How variables lie in one flat vector: of their dtype if they share one, else float64.
+    """The layout of variables in one flat vector: in their common dtype, or float64.
 
-    ``rounded`` round to the types of the framework's, where it has fewer digits than ``dtypes``.
+    ``rounded`` round to the framework's types, if these are less precise than ``dtypes``.
     """
 
     def __init__(
@@ -49,11 +49,11 @@ class Packing:
         self.slices = tuple(itertools.starmap(slice, itertools.pairwise(ends)))
         self.size: int = ends[-1]
         kinds = set(self.dtypes)
-        is_one = len(kinds) == 1 and self.dtypes[0].kind == "f"  # bfloat16 is not of NumPy
+        is_one = len(kinds) == 1 and self.dtypes[0].kind == "f"  # bfloat16 is not a NumPy type
         self.dtype: np.dtype[Any] = self.dtypes[0] if is_one else np.dtype(np.float64)
 
     def vector(self, x: Any) -> NDArray[Any]:
-        """Return a flat vector in ``dtype``, without a copy where it has that already."""
+        """Return a flat vector in ``dtype``, without a copy if it has that type."""
         given: NDArray[Any] = np.asarray(x)
         if given.shape != (self.size,) or given.dtype.kind not in "biuf":
             raise InvalidInputError(
@@ -63,7 +63,7 @@ class Packing:
         return given.astype(self.dtype, copy=False)
 
     def split(self, x: Any) -> list[NDArray[Any]]:
-        """Return the variables' values in a vector, in their shapes and types; maybe views."""
+        """Return the variables' values in a vector, in their shapes and types, perhaps as views."""
         x = self.vector(x)
         parts = [x[s].reshape(shape) for s, shape in zip(self.slices, self.shapes, strict=True)]
         return [
@@ -73,13 +73,13 @@ class Packing:
     def join(self, arrays: Sequence[Any]) -> NDArray[Any]:
         """Return the variables' values as one new flat vector."""
         if any(np.ma.is_masked(array) for array in arrays):
-            raise InvalidValueError("An array has masked elements, expected numbers in all.")
+            raise InvalidValueError("An array has masked elements, expected only numbers.")
         flat = [np.ravel(np.asarray(array, dtype=self.dtype)) for array in arrays]
         sizes = [part.size for part in flat]
         expected = [s.stop - s.start for s in self.slices]
         if sizes != expected:
             raise InvalidValueError(
-                f"Arrays of {sizes} elements were given for variables of {expected}: expected one "
+                f"Arrays of {sizes} elements were given for variables of {expected}, expected one "
                 "array for each variable, of its shape."
             )
         return np.concatenate(flat) if flat else np.empty(0, self.dtype)
@@ -103,7 +103,7 @@ def as_pairs(bounds: Any) -> Iterable[tuple[Any, Any]]:
 
 
 def form_error(bounds: Any) -> InvalidInputError:
-    """Return the error for bounds that do not say for which variables they are."""
+    """Return the error for bounds that do not name their variables."""
     return InvalidInputError(
         f"The bounds are {bounds!r:.200}, expected a dict of variable (or variable.ref()) to "
         "(low, high), or a list of (variable, (low, high)) pairs."
@@ -113,7 +113,7 @@ def form_error(bounds: Any) -> InvalidInputError:
 def pack_bounds(packing: Packing, matched: Matched) -> tuple[Array, Array]:
     """Return all bounds as two flat float64 vectors, infinite where there is none.
 
-    They are rounded inward to the variables' types, none of which ends outside its bounds.
+    They are rounded inward to the variables' types, so that no variable ends outside its bounds.
     """
     lower, upper = np.full(packing.size, -np.inf), np.full(packing.size, np.inf)
     for i, (part, shape, pair) in enumerate(
@@ -132,12 +132,12 @@ def pack_bounds(packing: Packing, matched: Matched) -> tuple[Array, Array]:
             k = int(np.flatnonzero(crossed)[0])
             raise CrossedBoundsError(
                 f"The bounds of element {k} of variable {i} are ({lower[part][k]}, "
-                f"{upper[part][k]}): the lower bound is above the upper one or no number lies "
+                f"{upper[part][k]}): the lower bound is above the upper one or no number is "
                 "between them."
             )
         held = packing.rounded[i]
         low, high = held(lower[part], np.inf), held(upper[part], -np.inf)
-        # Bounds with no such number between them fix the variable, at the nearer of the two beside.
+        # Bounds without such a number between them fix the variable at the nearest one.
         with np.errstate(invalid="ignore"):
             nearer = np.where(lower[part] - high <= low - lower[part], high, low)
         is_fixed = low > high
@@ -151,7 +151,7 @@ def _side(given: Any, shape: tuple[int, ...], i: int, absent: float) -> Array:
         return np.full(int(np.prod(shape, dtype=np.int64)), absent)
     if np.ma.is_masked(given):
         raise InvalidInputError(
-            f"A bound of variable {i} has masked elements; write None or an infinity for no bound."
+            f"A bound of variable {i} has masked elements: use None or an infinity for no bound."
         )
     try:
         values = np.asarray(given, dtype=np.float64)  # None becomes NaN
@@ -163,7 +163,7 @@ def _side(given: Any, shape: tuple[int, ...], i: int, absent: float) -> Array:
     if missing.any():
         if any(value is not None for value in np.asarray(given, dtype=object)[missing]):
             raise InvalidInputError(
-                f"A bound of variable {i} is NaN; write None or an infinity for no bound."
+                f"A bound of variable {i} is NaN: use None or an infinity for no bound."
             )
         values = np.where(missing, absent, values)
     try:

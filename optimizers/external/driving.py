@@ -32,7 +32,7 @@ from optimizers.support import SupportLevel
 
 #: The type of variables that have several.
 DOUBLE = np.dtype(np.float64)
-# There is one set of variables: no two points can be evaluated at the same time.
+# There is one set of variables, so two points cannot be evaluated at the same time.
 _PARALLEL = ("workers", "eval_timeout", "hedge")
 
 
@@ -57,15 +57,15 @@ class Driving(ExternalOptimizerInterface):
         ):
             if is_given and optimizer._level(what) < SupportLevel.supported:
                 raise CapabilityError(
-                    f"{optimizer._title} cannot honor {what}, and {argument} were given: "
-                    "leave them out, or take a method that does, such as L-BFGS-B for bounds and "
+                    f"{optimizer._title} cannot honor {what}, but {argument} were given: "
+                    "remove them, or use a method that does, such as L-BFGS-B for bounds and "
                     "SLSQP for both."
                 )
         check_serial(optimizer.settings)
 
     @override
     def _packed_bounds(self) -> Any:
-        # A list of pairs takes longer than all else, and only a subclass's own method needs it.
+        # Building a list of pairs is slow, and only a subclass's own method needs it.
         if self._backend.limits is None or type(self)._minimize is not Driving._minimize:
             return super()._packed_bounds()
         return Bounds(*self._backend.limits)
@@ -73,7 +73,7 @@ class Driving(ExternalOptimizerInterface):
     @override
     def _uses_hessp(self) -> bool:
         optimizer, settings = self._chosen(self.optimizer_kwargs)
-        is_given = bool({"hess", "hessp"} & settings.keys())  # of the loss; not of constraints
+        is_given = bool({"hess", "hessp"} & settings.keys())  # for the loss, not for constraints
         is_constrained = bool(self._equalities or self._inequalities)
         return _wants_hessian(optimizer) and (is_constrained or not is_given)
 
@@ -113,7 +113,7 @@ class Driving(ExternalOptimizerInterface):
             settings["constraints"] = _constraints(optimizer, constraints, hessp)
         bounds = _bounds(packed_bounds, initial_val.size)
         fun: Any = functools.partial(both.evaluate if takes_gradient else both.value)
-        fun.__wrapped__ = self._backend.given  # as functools.wraps does: a journal looks there
+        fun.__wrapped__ = self._backend.given  # as functools.wraps does, for journals
         try:
             result = optimizer.minimize(
                 fun,
@@ -125,11 +125,11 @@ class Driving(ExternalOptimizerInterface):
         except NonFiniteValueError as error:
             if str(error).startswith("jac"):
                 error.add_note(
-                    "That is the gradient that the framework computed of the loss, by the "
+                    "This is the gradient of the loss that the framework computed, for the "
                     "variables as one vector; sqrt or a norm at zero, for instance, has none."
                 )
             raise
-        if both.refused:  # asked, and so counted, but not evaluated
+        if both.refused:  # requested, and so counted, but not evaluated
             result.nfev -= both.refused
             result.njev -= both.refused * takes_gradient
         if result.stop is StopReason.CALLBACK and result.best is not None:
@@ -152,9 +152,9 @@ def _check_curvature(optimizer: Optimizer, hessp: Any, settings: dict[str, Any])
     is_required = optimizer._level("hessian") == SupportLevel.required
     if is_required and all(derivative is None for derivative in known):
         raise CapabilityError(
-            f"{optimizer._title} requires second derivatives, and of this loss there are "
-            "none that are exact: give the interface hess or hessp, or take a method that does "
-            "without, such as trust-constr."
+            f"{optimizer._title} requires second derivatives, but this loss has no exact ones: "
+            "pass hess or hessp to the interface, or use a method that does not require them, "
+            "such as trust-constr."
         )
 
 
@@ -165,18 +165,18 @@ def check_serial(settings: dict[str, Any]) -> None:
         given.append("max_evals_grouped")
     if given:
         raise OptionError(
-            f"{given[0]} was given, but the loss is a function of one set of variables, which "
-            "hold one point at a time: leave it out. The framework's own threads are used."
+            f"{given[0]} was given, but the loss is a function of one set of variables, which hold "
+            f"one point at a time: remove {given[0]}. The framework's own threads are used."
         )
 
 
 def _wants_hessian(optimizer: Optimizer) -> bool:
-    """Return whether an optimizer makes use of second derivatives."""
+    """Return whether an optimizer uses second derivatives."""
     return optimizer._level("hessian") >= SupportLevel.supported
 
 
 class _Deferring:
-    """The loss, which stops at the call after the wish to: its value still counts; and the step."""
+    """The loss and the step callback, which stop one call after a request to stop."""
 
     def __init__(
         self, loss_grad: Callable[..., Any], step: Callable[..., Any], takes_gradient: bool
@@ -187,7 +187,7 @@ class _Deferring:
         _check_connected(loss_grad, takes_gradient)
         self._step = step
         self._is_stopping = False
-        #: How many evaluations were asked for after the wish to stop.
+        #: The number of evaluations requested after the request to stop.
         self.refused = 0
         self.has_step = step is not no_step
 
@@ -204,8 +204,8 @@ class _Deferring:
             self._is_first = False
             if np.isposinf(answer[0]):
                 raise NonFiniteValueError(
-                    "The loss is inf at the start, expected a finite number: there is nothing to "
-                    "step back to, so start from another point."
+                    "The loss is inf at the start, expected a finite number, since there is no "
+                    "point to step back to: start from another point."
                 )
             # A loss that is NaN whatever the variables are says "not here".
             _check_connected(self._loss_grad, self._takes_gradient and np.isfinite(answer[0]))
@@ -224,9 +224,9 @@ def _check_connected(loss_grad: Callable[..., Any], is_needed: bool) -> None:
     """Raise an InvalidInputError if a gradient is needed and the loss has none."""
     if is_needed and getattr(loss_grad, "is_unconnected", False):
         raise InvalidInputError(
-            "The loss depends on none of the variables, or only through what has no gradient, such "
-            "as rounding, integers or values taken out of the framework: compute it from the "
-            "variables, or take a method without gradients, such as Nelder-Mead."
+            "The loss does not depend on the variables, or only through operations without a "
+            "gradient, such as rounding, integers or values taken out of the framework: compute "
+            "it from the variables, or use a method without gradients, such as Nelder-Mead."
         )
 
 
@@ -245,32 +245,32 @@ def _callback(
 
 
 def _mend(result: OptimizerResult, start: NDArray[Any], name: str) -> None:
-    """Let a run that ended on NaN end on the best point it found, or on its start without one."""
+    """Let a run that ended at NaN end at its best point, or at its start if there is none."""
     best, end = result.best, math.nan if result.fun is None else result.fun
     if best is None or math.isnan(best.fun):
         if math.isnan(end) and not np.array_equal(result.x, start):
             warn_user(
-                f"{name} found no point with a finite loss, and the variables are what they were: "
-                "start from one that has."
+                f"{name} found no point with a finite loss, and the variables were restored: start "
+                "from a point with a finite loss."
             )
             _move(result, start, end)
     elif math.isnan(end):
         warn_user(
-            f"{name} ended where the loss is nan ({result.message}), and the variables were set to "
+            f"{name} ended where the loss is nan ({result.message}), so the variables were set to "
             f"the best point found, where it is {best.fun:.6g}."
         )
         _move(result, *best)
 
 
 def _move(result: OptimizerResult, x: NDArray[Any], fun: float) -> None:
-    """Let a result be of another point."""
+    """Move a result to another point."""
     if not np.array_equal(result.x, x):
         result.jac = None
     result.x, result.fun = x.astype(np.float64), fun
 
 
 def _second_derivatives(optimizer: Optimizer, hessp: Callable[..., Any], n: int) -> dict[str, Any]:
-    """Return exact second derivatives in the form that the optimizer takes."""
+    """Return exact second derivatives in the form for the optimizer."""
     if isinstance(optimizer, SciPyOptimizer) and optimizer.needs_matrix:
         return {"hess": lambda x: np.stack([hessp(x, row) for row in np.eye(n)])}
     return {"hessp": hessp}
@@ -281,10 +281,10 @@ def _constraints(
     given: list[tuple[str, Callable[..., Any], Callable[..., Any]]],
     hessp: Callable[..., Any] | None,
 ) -> list[Any]:
-    """Return constraints (kind, function, jacobian) in the form that suits the optimizer."""
+    """Return constraints (kind, function, jacobian) in the form for the optimizer."""
     if not _wants_hessian(optimizer):
         return [{"type": kind, "fun": fun, "jac": jac} for kind, fun, jac in given]
-    # SciPy's own choice of a Hessian warns of every constraint that is linear.
+    # SciPy's default Hessian warns about every linear constraint.
     return [
         NonlinearConstraint(
             fun,
@@ -307,7 +307,7 @@ def _curvature(hessp: Callable[..., Any], i: int, x: Array, v: Array) -> LinearO
 
 
 def _bounds(packed: Any, n: int) -> Bounds | None:
-    """Return bounds as two vectors, or None where there are none: an algorithm may take none."""
+    """Return bounds as two vectors, or None if there are none, for algorithms without bounds."""
     if packed is None:
         return None
     if isinstance(packed, Bounds):
@@ -321,7 +321,7 @@ def _bounds(packed: Any, n: int) -> Bounds | None:
 
 
 def _start(initial: NDArray[Any], bounds: Bounds | None) -> NDArray[Any]:
-    """Return the start; on its bound where it is outside by no more than its type's rounding."""
+    """Return the start, moved to its bound if it is outside by rounding of its type only."""
     if bounds is None:
         return initial
     clipped = np.clip(initial, bounds.lb, bounds.ub, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Which framework a loss and its variables are of. Nothing is imported before it is used."""
+"""The framework of a loss and its variables. Nothing is imported before it is used."""
 
 import importlib
 import sys
@@ -8,7 +8,7 @@ from typing import Any
 from optimizers.errors import InvalidInputError, MissingExtraError
 from optimizers.external.backend import Backend
 
-#: The module and the name in it of what makes a framework's backend.
+#: The module of a framework's backend, and the name of the function that makes it.
 BACKENDS = {
     "jax": ("optimizers.external.jax.backend", "refuse"),
     "numpy": ("optimizers.external.numpy", "NumpyBackend"),
@@ -20,12 +20,12 @@ BACKENDS = {
 def backend_for(
     loss: Any, var_list: Sequence[Any] | None, constraints: Sequence[Any], second_order: bool
 ) -> Backend:
-    """Return the backend for a loss and its variables; a loss that is one already, as it is."""
+    """Return the backend for a loss and its variables; the loss itself if it is a backend."""
     if isinstance(loss, Backend):
         return loss
     name = framework_of([loss, *(var_list or ())])
     if name is None and callable(loss) and var_list is None:
-        # A function tells nothing by its type. TensorFlow alone knows which variables one reads.
+        # The type of a function says nothing. Only TensorFlow knows which variables it reads.
         name = "tensorflow" if "tensorflow" in sys.modules else None
     if name is None:
         raise InvalidInputError(
@@ -40,13 +40,13 @@ def backend_for(
 
 
 def framework_of(objects: Iterable[Any]) -> str | None:
-    """Return the framework of the first object that is of any, NumPy only if of no other."""
+    """Return the framework of the first object that has one, NumPy only if there is no other."""
     found = [name for name in map(_framework, objects) if name is not None]
     return next((name for name in found if name != "numpy"), found[0] if found else None)
 
 
 def _framework(thing: Any) -> str | None:
-    if is_keras(thing):  # its variables are those of the framework that it runs on
+    if is_keras(thing):  # its variables belong to its backend
         return _framework(thing.value)
     roots = [_root(cls).replace("jaxlib", "jax") for cls in type(thing).__mro__]
     return next((root for root in roots if root in BACKENDS), None)
@@ -58,14 +58,14 @@ def _root(cls: type) -> str:
 
 
 def as_list(given: Any) -> list[Any]:
-    """Return constraints or fetches as a list: one alone is a list of one, and None of none."""
+    """Return constraints or fetches as a list, also a single one, or None."""
     if given is None:
         return []
     return [given] if callable(given) or _is_one(given) else list(given)
 
 
 def as_variables(given: Any) -> list[Any]:
-    """Return a list of variables; one alone or a model is an error that says what to pass."""
+    """Return a list of variables; raise an error for a single one or a model."""
     if hasattr(given, "trainable_variables"):
         raise InvalidInputError(
             f"A model, {given!r:.100}, was given as variables: pass model.trainable_variables."
@@ -76,14 +76,13 @@ def as_variables(given: Any) -> list[Any]:
         )
     if _is_one(given):
         raise InvalidInputError(
-            f"One variable, {given!r:.100}, was given in the place of a list of them: put it in "
-            "one, [variable]."
+            f"A single variable, {given!r:.100}, was given instead of a list: pass [variable]."
         )
     return list(given)
 
 
 def _is_one(given: Any) -> bool:
-    """Return whether something is one thing of a framework's, and no container of them."""
+    """Return whether something is a single object of a framework, not a container."""
     is_container = isinstance(given, list | tuple | dict) or hasattr(given, "parameters")
     return not is_container and framework_of([given]) is not None
 
@@ -94,10 +93,8 @@ def is_keras(thing: Any) -> bool:
 
 
 def require(framework: str) -> Any:
-    """Return a framework's module, or raise a MissingExtraError that names the extra."""
+    """Return a framework's module, or raise a MissingExtraError that says what to install."""
     try:
         return importlib.import_module(framework)
     except ImportError as error:
-        raise MissingExtraError(
-            f"This needs {framework}: pip install 'variational-optimizers[{framework}]'."
-        ) from error
+        raise MissingExtraError(f"This needs {framework}: pip install {framework}.") from error

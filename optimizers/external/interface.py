@@ -1,4 +1,4 @@
-"""ExternalOptimizerInterface: the base of what minimizes a framework's loss, and what it calls."""
+"""ExternalOptimizerInterface: the base class for minimizing a framework's loss."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -24,7 +24,7 @@ class CallbackStop(StopIteration):
 
 
 class LossGradient:
-    """The loss and its gradient at a packed vector; may remember the point of the lowest loss."""
+    """The loss and its gradient at a packed vector; may store the point of the lowest loss."""
 
     def __init__(
         self, backend: Backend, callback: Callable[..., Any] | None, keeps_best: bool
@@ -32,15 +32,15 @@ class LossGradient:
         self._backend = backend
         self._callback = callback
         self._keeps_best = keeps_best
-        #: The point of the lowest loss, if that is remembered.
+        #: The point of the lowest loss, if stored.
         self.best: NDArray[Any] | None = None
         self._lowest = np.inf
-        #: The exact product of the Hessian at ``x`` and ``p``, ``hessp(x, p)``; None without. That
-        #: of constraint ``i`` with values weighted with ``v`` is ``hessp(x, p, (i, v))``.
+        #: The exact product of the Hessian at ``x`` and ``p``, ``hessp(x, p)``, or None. For
+        #: constraint ``i`` with values weighted by ``v`` it is ``hessp(x, p, (i, v))``.
         self.hessp = backend.hessp if backend.has_hessp else None
 
     def __call__(self, x: NDArray[Any]) -> tuple[Any, NDArray[Any]]:
-        """Return both; CallbackStop if ``loss_callback`` raised StopIteration."""
+        """Return both; raise CallbackStop if ``loss_callback`` raised StopIteration."""
         loss, gradient, *fetched = self._backend.loss_grad(x)
         if self._keeps_best and loss < self._lowest:
             self._lowest, self.best = loss, np.array(x)
@@ -53,11 +53,11 @@ class LossGradient:
 
     @property
     def is_unconnected(self) -> bool:
-        """Whether the loss is known to have no gradient by any variable."""
+        """Whether the loss is known to have no gradient."""
         return self._backend.is_unconnected
 
     def show(self, xk: NDArray[Any]) -> None:
-        """Let the variables hold an iterate, and not the last probe, while a callback looks."""
+        """Set the variables to an iterate, instead of the last probe, for a callback."""
         if not self._backend.keeps_values:
             self._backend.commit(xk)
 
@@ -65,7 +65,7 @@ class LossGradient:
 def entries(
     function: Callable[[NDArray[Any]], list[NDArray[Any]]], count: int
 ) -> list[Callable[..., NDArray[Any]]]:
-    """Return a function's entries as functions; it is asked once for all of them."""
+    """Return a function's entries as functions; it is called once for all of them."""
     known: NDArray[Any] | None = None
     answer: list[NDArray[Any]] = []
 
@@ -81,13 +81,13 @@ def entries(
 
 
 def no_step(xk: NDArray[Any], *state: Any) -> None:
-    """Stand for a ``step_callback`` that is not given."""
+    """Do nothing: the default ``step_callback``."""
 
 
 def step_function(
     callback: Callable[..., Any] | None, show: Callable[[NDArray[Any]], None]
 ) -> Callable[..., Any]:
-    """Return a ``step_callback`` that takes what any of SciPy's methods passes it."""
+    """Return a ``step_callback`` that accepts the arguments of any SciPy method."""
     if callback is None:
         return no_step
 
@@ -105,9 +105,9 @@ _CONSTRUCTORS = {
 
 
 class ExternalOptimizerInterface:
-    """Base class of interfaces to algorithms outside of a framework, which implement _minimize.
+    """Base class for interfaces to algorithms outside of a framework; implement _minimize.
 
-    To use one, take :class:`ScipyOptimizerInterface` or :class:`OptimizerInterface`.
+    To minimize, use :class:`ScipyOptimizerInterface` or :class:`OptimizerInterface`.
 
     Parameters
     ----------
@@ -115,14 +115,15 @@ class ExternalOptimizerInterface:
         What to minimize: a scalar tensor of TensorFlow's graph mode, or a function without
         arguments that reads the variables and returns a scalar.
     var_list : list of variables, optional
-        What to minimize it in; by default TensorFlow's trainable variables, in graph mode those
-        of the graph's collection, else those that the loss reads.
+        The variables; by default TensorFlow's trainable variables: in graph mode those of the
+        graph's collection, otherwise those that the loss reads.
     equalities, inequalities : list of tensors or callables, optional
-        What to hold at zero, and what not to let become negative; each a scalar or an array.
+        Expressions that must be zero, and ones that must not be negative; each a scalar or an
+        array.
     var_to_bounds : dict or sequence of pairs, optional
-        From a variable (or ``variable.ref()``) to ``(low, high)``; a list of such pairs where it
-        cannot be a key. Either side is a number or what broadcasts to the variable's shape; None
-        or an infinity for no bound.
+        From a variable (or ``variable.ref()``) to ``(low, high)``; a list of such pairs if it
+        cannot be a key. Either side is a number or an array that broadcasts to the variable's
+        shape; None or an infinity for no bound.
     **optimizer_kwargs
         Further arguments, for :meth:`_minimize`; they are copied.
 
@@ -131,7 +132,7 @@ class ExternalOptimizerInterface:
     optimizer_kwargs : dict
         The copy.
     result_ : OptimizerResult or None
-        What the last :meth:`minimize` found, where the algorithm leaves a result.
+        The result of the last :meth:`minimize`, if the algorithm returns one.
 
     Raises
     ------
@@ -140,7 +141,7 @@ class ExternalOptimizerInterface:
 
     Examples
     --------
-    A walk of ten steps downhill, on arrays of NumPy:
+    Ten steps downhill on NumPy arrays:
 
     >>> class Descent(ExternalOptimizerInterface):
     ...     def _minimize(self, initial_val, loss_grad_func, optimizer_kwargs, **kwargs):
@@ -155,7 +156,7 @@ class ExternalOptimizerInterface:
     array([3.072e-07, 4.096e-07])
     """
 
-    # Whether the solver remembers its best point, or the base has to, for one that is cut off.
+    # Whether the solver stores its best point, or the base class has to, for interrupted runs.
     _keeps_best = False
 
     def __init__(
@@ -181,13 +182,13 @@ class ExternalOptimizerInterface:
         for i, restriction in self._backend.ignored.items():
             if matched[i] is None:
                 warn_user(
-                    f"{restriction}, which is not applied here: give its bounds in var_to_bounds, "
-                    "or inequalities and equalities that say the same."
+                    f"{restriction}, which is not applied here: pass its bounds in var_to_bounds, "
+                    "or equivalent inequalities and equalities."
                 )
         self._check()
 
     def _check(self) -> None:
-        """Raise an error for arguments that the algorithm cannot take; nothing by default."""
+        """Raise an error for arguments that the algorithm does not support; by default none."""
 
     def _packed_bounds(self) -> Any:
         """Return the bounds as :meth:`_minimize` gets them."""
@@ -197,7 +198,7 @@ class ExternalOptimizerInterface:
         return list(zip(lower.tolist(), upper.tolist(), strict=True))
 
     def _uses_hessp(self) -> bool:
-        """Return whether :meth:`_minimize` calls ``loss_grad_func.hessp``, which costs to build."""
+        """Return whether :meth:`_minimize` calls ``loss_grad_func.hessp``, so that it is built."""
         return False
 
     def minimize(
@@ -211,20 +212,21 @@ class ExternalOptimizerInterface:
     ) -> None:
         """Minimize the loss; the variables are updated in place at the end.
 
-        An exception leaves them as they were. In the meantime, except for TensorFlow's graph mode,
-        they hold whatever is being tried.
+        After an exception they are restored. During the run, except in TensorFlow's graph mode,
+        they hold the points being evaluated.
 
         Parameters
         ----------
         session : tf.compat.v1.Session, optional
-            Where to run, in graph mode; the default session if not given.
+            The session in graph mode; the default session if not given.
         feed_dict : dict, optional
             Fed to every evaluation, in graph mode.
         fetches : list, optional
-            What ``loss_callback`` gets: tensors in graph mode, else functions or variables.
+            The arguments of ``loss_callback``: tensors in graph mode, otherwise functions or
+            variables.
         step_callback : callable, optional
             ``step_callback(xk)``, called at each step with the flat vector of the variables, which
-            hold it then, except in graph mode.
+            then hold it, except in graph mode.
         loss_callback : callable, optional
             ``loss_callback(*fetched)``, called after each evaluation of the loss and its gradient.
             StopIteration in either ends the run, and the best point so far is written.
@@ -234,7 +236,7 @@ class ExternalOptimizerInterface:
         Raises
         ------
         InvalidInputError
-            If something belongs to the constructor, as settings of the run do, such as ``timeout``.
+            If an argument belongs to the constructor, such as ``timeout`` and other settings.
         """
         _refuse_misplaced(run_kwargs)
         backend = self._backend.bind(session, feed_dict, as_list(fetches), run_kwargs)
@@ -257,13 +259,13 @@ class ExternalOptimizerInterface:
                     step_callback=step_function(step_callback, loss_grad.show),
                     optimizer_kwargs=_copied(self.optimizer_kwargs),
                 )
-            except StopIteration:  # of a callback's, through a solver that does not catch it
+            except StopIteration:  # from a callback, through a solver that does not catch it
                 x = initial if loss_grad.best is None else loss_grad.best
             x = _checked(x, initial.size)
             if not (self._keeps_best or backend.keeps_values or np.isfinite(x).all()):
                 warn_user(
-                    "_minimize returned numbers that are not finite: the variables were set to the "
-                    "best point that it evaluated, or are what they were if it found none."
+                    "_minimize returned numbers that are not finite: the variables were set to "
+                    "the best evaluated point, or restored if there is none."
                 )
                 x = initial if loss_grad.best is None else loss_grad.best
             backend.commit(x)
@@ -283,7 +285,7 @@ class ExternalOptimizerInterface:
         step_callback: Callable[..., Any],
         optimizer_kwargs: dict[str, Any],
     ) -> NDArray[Any]:
-        """Run an algorithm; what a subclass implements, and is called with these keywords.
+        """Run an algorithm; a subclass implements this method, which is called with these keywords.
 
         Parameters
         ----------
@@ -303,34 +305,34 @@ class ExternalOptimizerInterface:
         Returns
         -------
         ndarray of shape (n,)
-            What to write to the variables.
+            The final values of the variables.
         """
         raise NotImplementedError(
-            "To use ExternalOptimizerInterface, subclass it and implement _minimize; or take "
+            "To use ExternalOptimizerInterface, subclass it and implement _minimize; or use "
             "ScipyOptimizerInterface or OptimizerInterface."
         )
 
 
 def _refuse_misplaced(run_kwargs: Mapping[str, Any]) -> None:
-    """Raise an InvalidInputError for what belongs to the constructor."""
+    """Raise an InvalidInputError for arguments that belong to the constructor."""
     for name in run_kwargs:
         if name in RUN_SETTINGS or name in _CONSTRUCTORS:
             kind = "a setting of the run" if name in RUN_SETTINGS else "the interface's own"
             instead = "; or pass step_callback here" if name == "callback" else ""
             raise InvalidInputError(
-                f"{name} is {kind}: give it to the interface's constructor{instead}."
+                f"{name} is {kind}: pass it to the interface's constructor{instead}."
             )
 
 
 def _copied(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Return a copy of keyword arguments, dicts of options in it included."""
+    """Return a copy of keyword arguments, including nested dicts of options."""
     return {
         name: dict(value) if isinstance(value, dict) else value for name, value in kwargs.items()
     }
 
 
 def _checked(x: Any, n: int) -> NDArray[Any]:
-    """Return what a solver ended on, if it can be written to the variables."""
+    """Return a solver's final point, if it can be written to the variables."""
     found = np.asarray(x)
     if found.shape != (n,) or found.dtype.kind not in "biuf":
         raise InvalidValueError(

@@ -1,4 +1,4 @@
-"""Arrays of NumPy as variables, which are updated in place: the interfaces with no framework."""
+"""NumPy arrays as variables, updated in place: the interfaces without a framework."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,9 +14,10 @@ from optimizers.gradients.differences import Differences
 
 
 class NumpyBackend(Backend):
-    """Functions of arrays that they read, differentiated by differences, or by themselves.
+    """Functions of arrays that they read, with gradients by differences or their own.
 
-    Then a loss returns (value, gradients) and a constraint (values, jacobians), array by array.
+    In the latter case a loss returns (value, gradients), a constraint (values, jacobians), by
+    array.
     """
 
     def __init__(
@@ -31,8 +32,8 @@ class NumpyBackend(Backend):
             is_array = isinstance(variable, np.ndarray) and variable.dtype.kind == "f"
             if not (is_array and variable.flags.writeable) or np.ma.isMaskedArray(variable):
                 raise InvalidInputError(
-                    f"var_list[{i}] is {variable!r:.100}, expected an array of floats that can be "
-                    "written to, without a mask."
+                    f"var_list[{i}] is {variable!r:.100}, expected a writable array of floats "
+                    "without a mask."
                 )
         self.variables = list(var_list or ())
         self.packing = Packing([v.shape for v in self.variables], [v.dtype for v in self.variables])

@@ -1,4 +1,4 @@
-"""The interfaces to use: SciPy's methods as TensorFlow 1 had them, and any Optimizer."""
+"""The public interfaces: SciPy's methods as in TensorFlow 1, and any Optimizer."""
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
@@ -13,20 +13,20 @@ from optimizers.optimizer import Optimizer
 from optimizers.result import OptimizerResult
 from optimizers.scipy.scipy_optimizer import AnySettings, SciPyOptimizer
 
-# What the interface sets itself, and what to use instead.
+# Arguments that the interface sets itself, and alternatives.
 _OURS = {
-    "jac": "the gradient is the framework's own: leave it out",
+    "jac": "the gradient comes from the framework, so remove jac",
     "callback": "pass step_callback to minimize",
     "constraints": "pass equalities and inequalities to the constructor",
     "bounds": "pass var_to_bounds to the constructor",
-    "args": "the loss reads its data itself: leave it out, or use feed_dict",
+    "args": "the loss reads its data itself, so remove args, or use feed_dict",
 }
 
 
 class ScipyMethod(SciPyOptimizer):
-    """A method of SciPy's that does what SciPy's own would, at NaN and by default."""
+    """A SciPy method that behaves like SciPy at NaN and by default."""
 
-    # As SciPy's functions, unless the user says what a failure is to do.
+    # As SciPy's functions, unless the user sets on_failure.
     _default_on_failure = "pass"
 
     def __init__(
@@ -39,7 +39,7 @@ class ScipyMethod(SciPyOptimizer):
         self._set_missing(self._info.scipy_defaults)
 
     def suit(self, dtype: np.dtype[Any]) -> None:
-        """Set what is not given where the default is made for double precision, if this is less."""
+        """Adapt defaults that are made for double precision, if the type is less precise."""
         if dtype.itemsize < DOUBLE.itemsize:
             spacing = float(np.finfo(dtype).eps)
             by_tol = () if self._tol is None else self._info.tol
@@ -58,9 +58,9 @@ def _class_for(method: str) -> type[ScipyMethod]:
 
 
 class ScipyOptimizerInterface(Driving):
-    """Minimize a framework's loss by a method of :func:`scipy.optimize.minimize`.
+    """Minimize a framework's loss with a method of :func:`scipy.optimize.minimize`.
 
-    They run on :class:`SciPyOptimizer`: at the same points, in the same order as SciPy's.
+    It runs on :class:`SciPyOptimizer`, with the same points in the same order as SciPy.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class ScipyOptimizerInterface(Driving):
         As in :class:`ExternalOptimizerInterface`.
     **optimizer_kwargs
         ``method``, by default ``"L-BFGS-B"``, with constraints ``"SLSQP"``; its ``options``;
-        ``tol``, ``hess`` and ``hessp`` as SciPy takes them, exact second derivatives by default;
+        ``tol``, ``hess`` and ``hessp`` as in SciPy, with exact second derivatives by default;
         the settings of :class:`RunSettings`. In single precision the default of Nelder-Mead's
         ``xatol`` is 5e-5, and of Newton-CG's ``eps``, without exact second derivatives, 3.5e-4.
 
@@ -77,7 +77,7 @@ class ScipyOptimizerInterface(Driving):
     InvalidInputError
         If an argument cannot be used, such as ``jac`` or ``bounds``, which the interface sets.
     CapabilityError
-        If a method that was named cannot honor bounds or constraints.
+        If the named method does not support bounds or constraints.
 
     Examples
     --------
@@ -92,7 +92,7 @@ class ScipyOptimizerInterface(Driving):
     True
     """
 
-    # The callback of a framework's own call, which takes one with any algorithm.
+    # The callback of a framework's own call, which accepts one with any algorithm.
     _observer: Callable[..., Any] | None = None
 
     @override
@@ -118,7 +118,7 @@ class ScipyOptimizerInterface(Driving):
 
 
 class OptimizerInterface(Driving):
-    """Minimize a framework's loss by any :class:`Optimizer` of this package.
+    """Minimize a framework's loss with any :class:`Optimizer` of this package.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ class OptimizerInterface(Driving):
     Raises
     ------
     InvalidInputError, CapabilityError
-        If an argument cannot be used, or the optimizer cannot honor bounds or constraints.
+        If an argument cannot be used, or the optimizer does not support bounds or constraints.
 
     Examples
     --------
@@ -176,7 +176,7 @@ def minimized(
     kwargs: dict[str, Any],
     watching: dict[str, Any],
 ) -> OptimizerResult:
-    """Return what an interface ends with, of its arguments and those of its ``minimize``."""
+    """Return the result of an interface, from its arguments and those of its ``minimize``."""
     interface: Driving
     if optimizer is None:
         kwargs = dict(kwargs)

@@ -640,7 +640,7 @@ def test_bounds_beyond_what_a_type_holds():
 
 def test_functions_without_a_return():
     w = np.ones(2)
-    with pytest.raises(NoValueError, match="The loss returned None: no return in it"):
+    with pytest.raises(NoValueError, match="The loss returned None: is a return missing"):
         ScipyOptimizerInterface(lambda: None, [w]).minimize()
     with pytest.raises(NoValueError, match="A constraint returned None"):
         ScipyOptimizerInterface(lambda: w @ w, [w], equalities=[lambda: None]).minimize()
@@ -650,7 +650,7 @@ def test_functions_without_a_return():
 def test_settings_of_the_run_are_the_constructors(name):
     w, calls = np.ones(2), []
     interface = OptimizerInterface(lambda: calls.append(1), [w], optimizer=LBFGSB())
-    words = f"{name} is a setting of the run: give it to the interface's constructor"
+    words = f"{name} is a setting of the run: pass it to the interface's constructor"
     with pytest.raises(InvalidInputError, match=words):
         interface.minimize(**{name: None})
     with pytest.raises(InvalidInputError, match="method is the interface's own: give it to"):

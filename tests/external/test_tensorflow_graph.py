@@ -331,7 +331,7 @@ def test_a_loss_that_is_no_scalar_or_no_variables_are_errors(graph):
 def test_an_eager_tensor_is_no_loss_and_the_summary_is_logged(graph, caplog):
     x = variable([1.0])
     for given in ((EAGER, [x]), (tf.reduce_sum(x**2), [x], [EAGER])):
-        with pytest.raises(InvalidInputError, match="an eager tensor, which is but a value"):
+        with pytest.raises(InvalidInputError, match="an eager tensor, which is only a value"):
             ScipyOptimizerInterface(*given)
     interface = ScipyOptimizerInterface(tf.reduce_sum(x**2), [x])
     with caplog.at_level(logging.INFO, "tensorflow"), started() as session:
@@ -343,7 +343,7 @@ def test_an_eager_tensor_is_no_loss_and_the_summary_is_logged(graph, caplog):
 
 def test_a_constraint_of_a_variables_own_and_no_shape(graph):
     x = variable([1.0], constraint=abs)
-    with pytest.warns(OptimizerWarning, match="has a constraint of its own"):
+    with pytest.warns(OptimizerWarning, match="has its own constraint"):
         ScipyOptimizerInterface(tf.reduce_sum(x), [x])
     y = v1.Variable([1.0], shape=[None], validate_shape=False, use_resource=graph.use_resource)
     with pytest.raises(InvalidInputError, match="known in the graph"):

@@ -1,4 +1,4 @@
-"""A function of JAX's pytrees and its constraints, as the interfaces take them."""
+"""A function of JAX pytrees and its constraints, for the interfaces."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
@@ -32,21 +32,21 @@ class JaxBackend(Backend):
         jax = self.tree.jax
         if any(isinstance(x, jax.core.Tracer) for x in jax.tree_util.tree_leaves((params, args))):
             raise InvalidInputError(
-                "params or args are traced, and have no values: minimize runs a solver on the "
-                "host. Call it outside of jax.jit, grad and vmap."
+                "params or args are traced and have no values, but minimize runs a solver on the "
+                "host: call it outside of jax.jit, grad and vmap."
             )
         self.packing = self.tree.packing
         self.variables = list(self.tree.paths)
         self._has_aux = has_aux
         self._args = self.tree.arguments(args)
         self._start = self.tree.pack(params)
-        self._functions = fun, *constraints  # alive for as long as what is compiled of them is used
+        self._functions = fun, *constraints  # keeps them alive while their compiled forms are used
         self._loss = compiled(Loss, fun, self.tree, has_aux)
         self._constraints = [compiled(Constraint, c, self.tree) for c in constraints]
         #: Whether ``loss_callback`` gets `aux`, as its one argument.
         self.passes_aux = False
-        # The last point and the lowest, with loss and aux: a result is one of them. Shared with
-        # what is bound.
+        # The last and the lowest point, with loss and aux: a result is one of them. Shared with
+        # bound copies.
         self._known: dict[str, tuple[NDArray[Any], Any, Any]] = {}
 
     @override
@@ -59,7 +59,7 @@ class JaxBackend(Backend):
         loss, slopes, aux = self._loss("loss_grad", x, self._args)
         self.is_unconnected = self._loss.traced.is_unconnected
         value: Any = np.asarray(loss)[()]
-        if value.dtype not in (np.float32, np.float64):  # bfloat16, which is no scalar of NumPy's
+        if value.dtype not in (np.float32, np.float64):  # bfloat16, which is not a NumPy type
             value = np.float32(value)
         if self._has_aux:
             self._known["last"] = x.copy(), value, aux
@@ -107,8 +107,8 @@ class JaxBackend(Backend):
 def refuse(
     loss: Any, var_list: Sequence[Any] | None, constraints: Sequence[Any], second_order: bool
 ) -> NoReturn:
-    """Say what to use instead of the interfaces."""
+    """Raise an error that says what to use instead of the interfaces."""
     raise InvalidInputError(
-        "An array of JAX's was given as a variable or a loss, but it cannot be updated: use "
+        "A JAX array was given as a variable or a loss, but it cannot be updated: use "
         "optimizers.external.jax.minimize(fun, params), which returns new ones."
     )

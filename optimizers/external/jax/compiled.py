@@ -1,4 +1,4 @@
-"""Functions of JAX's pytrees as functions of a packed vector, and what is compiled of them."""
+"""Functions of JAX pytrees as functions of a packed vector, and their compiled forms."""
 
 import weakref
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from optimizers.external.jax.tree import Tree
 class Traced:
     """A user's function of parameters and further arguments; ``get()`` returns it."""
 
-    #: The methods that are compiled, each a function of vectors and, at the end, of ``args``.
+    #: The compiled methods, each a function of vectors and, at the end, of ``args``.
     methods: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, get: Callable[[], Any], tree: Tree) -> None:
@@ -24,8 +24,8 @@ class Traced:
         except (TypeError, ValueError, IndexError) as error:
             if args and ("racer" in str(error) or "static" in str(error)):
                 error.add_note(
-                    "Further arguments are traced, as by jax.jit: close over a number that must be "
-                    "one of Python's, such as a size or a flag, by a lambda or functools.partial."
+                    "Further arguments are traced, as by jax.jit: bind a value that must be a "
+                    "Python number, such as a size or a flag, with a lambda or functools.partial."
                 )
             raise
 
@@ -39,7 +39,7 @@ class Loss(Traced):
     """A function that returns a loss, with ``has_aux`` (loss, aux)."""
 
     methods = ("loss_grad", "hessp")
-    #: Whether the loss, as traced last, has no derivative by any parameter.
+    #: Whether the loss, as last traced, does not depend on the parameters.
     is_unconnected = False
 
     def __init__(self, get: Callable[[], Any], tree: Tree, has_aux: bool) -> None:
@@ -52,7 +52,7 @@ class Loss(Traced):
 
         def noted(params: Any) -> tuple[Any, Any]:
             loss, aux = self._with_aux(params, args)
-            # What is differentiated is traced by another kind of tracer than what is not.
+            # Differentiated values have another kind of tracer.
             leaf = self.jax.tree_util.tree_leaves(params)[0]
             self.is_unconnected = not isinstance(loss, tracer) or type(loss) is not type(leaf)
             return loss, aux
@@ -70,12 +70,12 @@ class Loss(Traced):
         found = self._call(params, args, "The loss")
         if self._has_aux and not (isinstance(found, tuple | list) and len(found) == 2):
             raise InvalidInputError(
-                f"The function returned {_kind(found)}, expected (loss, aux): leave out "
-                "has_aux=True, if it returns the loss alone."
+                f"The function returned {_kind(found)}, expected (loss, aux): remove has_aux=True "
+                "if it returns only the loss."
             )
         loss, aux = found if self._has_aux else (found, None)
         if isinstance(returned(loss, "The loss"), tuple | list | dict):
-            words = f"The function returned {_kind(loss)}, expected a loss that is a scalar"
+            words = f"The function returned {_kind(loss)}, expected a scalar loss"
             if isinstance(loss, tuple) and not self._has_aux:
                 words += (
                     ": has_aux=True, if it returns (loss, aux)? Of jax.value_and_grad(f), pass f "
@@ -88,8 +88,8 @@ class Loss(Traced):
             raise shape_error(loss.shape)
         if not numpy.issubdtype(loss.dtype, numpy.floating):
             raise InvalidInputError(
-                f"The loss is of type {loss.dtype}, expected a real float, which it can be "
-                "differentiated in: a count, such as jnp.sum(x > 0), has no gradient."
+                f"The loss is of type {loss.dtype}, expected a real float, which can be "
+                "differentiated: a count, such as jnp.sum(x > 0), has no gradient."
             )
         return numpy.reshape(loss, ()), aux
 
@@ -129,24 +129,25 @@ class Constraint(Traced):
 
 
 class Compiled:
-    """What is compiled of a function, each method at its first call."""
+    """The compiled form of a function; each method is compiled at its first call."""
 
     def __init__(self, traced: Traced) -> None:
         self.traced: Any = traced
         self._programs = {m: traced.jax.jit(getattr(traced, m)) for m in traced.methods}
 
     def __call__(self, method: str, *given: Any) -> Any:
-        """Return what a method does."""
+        """Return a method's result."""
         return self._programs[method](*given)
 
 
-#: What is compiled of functions of ``jax.jit``, for as long as these live.
+#: The compiled forms of functions of ``jax.jit``, while these exist.
 _KEPT: weakref.WeakKeyDictionary[Any, dict[Any, Compiled]] = weakref.WeakKeyDictionary()
 
 
 def compiled(kind: type[Any], fun: Callable[..., Any], tree: Tree, *more: Any) -> Compiled:
-    """Return what is compiled of a function, which must be alive when it is called."""
-    # Anew each time: what is read may have changed; to a function of `jax.jit` it is constant.
+    """Return the compiled form of a function, which must exist when it is called."""
+    # Compiled each time, since values that it reads may have changed; for `jax.jit` they are
+    # constant.
     if not isinstance(fun, tree.jax.stages.Wrapped):
         return Compiled(kind(lambda: fun, tree, *more))
     known, key = _KEPT.setdefault(fun, {}), (kind, tree, *more)
@@ -156,7 +157,7 @@ def compiled(kind: type[Any], fun: Callable[..., Any], tree: Tree, *more: Any) -
 
 
 def _kind(value: Any) -> str:
-    """Return what to call something that a function returned."""
+    """Return a description of a returned value."""
     if isinstance(value, tuple):
         return f"a tuple of {len(value)}"
     return f"a {type(value).__name__}" if isinstance(value, list | dict) else "one value"

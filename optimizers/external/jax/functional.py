@@ -24,30 +24,31 @@ def minimize(
     loss_callback: Callable[..., Any] | None = None,
     **kwargs: Any,
 ) -> tuple[Any, OptimizerResult]:
-    """Minimize a function of a pytree of JAX's.
+    """Minimize a function of a JAX pytree.
 
-    Each call compiles the function as it is then. A function of ``jax.jit`` stays compiled between
-    calls; what it reads besides its arguments is constant: pass what changes in `args`.
+    Each call compiles the function in its current form. A function of ``jax.jit`` stays compiled
+    between calls; other values that it reads are constant: pass those that change in `args`.
 
     Parameters
     ----------
     fun : callable
         ``fun(params, *args) -> loss``.
     params : pytree
-        Where to start: arrays of floats, of any types together. They stay as they are.
+        The start: arrays of floats, of any mixture of types. They are not changed.
     *args : pytrees
         Further arguments of the function and of the constraints: arrays and numbers, such as data.
     has_aux : bool, default False
         Whether the function returns ``(loss, aux)``.
     bounds : pytree, optional
-        Of the structure of `params`, with ``(low, high)`` or None in the place of each leaf. Either
-        side is a number or what broadcasts to the leaf's shape; None or an infinity for no bound.
-        Two pairs of numbers for a leaf of two are an error: they might be SciPy's, one for each.
+        The structure of `params`, with ``(low, high)`` or None instead of each leaf. Either side is
+        a number or an array that broadcasts to the leaf's shape; None or an infinity for no bound.
+        Two pairs of numbers for a leaf of two are an error, since they might mean one pair for
+        each, as in SciPy.
     optimizer : Optimizer, optional
         The algorithm; by default, that of :class:`ScipyOptimizerInterface`.
     equalities, inequalities : sequence of callables, optional
-        Functions to hold at zero, and not to let become negative, each
-        ``constraint(params, *args) -> array``.
+        Functions that must be zero, and ones that must not be negative, each ``constraint(params,
+        *args) -> array``.
     step_callback : callable, optional
         ``step_callback(params)``, called at each step.
     loss_callback : callable, optional
@@ -59,14 +60,14 @@ def minimize(
     Returns
     -------
     params : pytree
-        Where it ended, of the same structure and types.
+        The solution, of the same structure and types.
     result : OptimizerResult
         The result, with the packed vector as ``x``; with `has_aux`, `aux` at that point as ``aux``.
 
     Raises
     ------
     MissingExtraError, OptimizerError
-        If JAX is not installed, and as from the interfaces.
+        If JAX is not installed, and as in the interfaces.
 
     Examples
     --------
@@ -84,8 +85,8 @@ def minimize(
     require("jax")
     if "args" in kwargs:
         raise InvalidInputError(
-            "args was given by name: further arguments follow the parameters, "
-            "minimize(fun, params, *args)."
+            "args was given by name: pass further arguments after the parameters, minimize(fun, "
+            "params, *args)."
         )
     equalities, inequalities = as_list(equalities), as_list(inequalities)
     backend = JaxBackend(fun, params, args, has_aux, [*equalities, *inequalities])

@@ -1,4 +1,4 @@
-"""Tree: a pytree of JAX's as one vector, on the host and in what is compiled."""
+"""Tree: a JAX pytree as one vector, on the host and in compiled code."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,14 +11,14 @@ from optimizers.external.bounds import Matched, Packing, rounded_to
 from optimizers.external.frameworks import require
 
 _CLOSE_OVER = (
-    "Close over what is not an array, such as a function or a string, by a lambda or by partial; "
-    "of a model of equinox, fit the first part of eqx.partition(model, eqx.is_inexact_array), and "
-    "combine the two parts inside of the function."
+    "Bind what is not an array, such as a function or a string, with a lambda or partial; for an "
+    "Equinox model, fit the first part of eqx.partition(model, eqx.is_inexact_array), and combine "
+    "both parts inside the function."
 )
 
 
 class Tree:
-    """How the leaves of a pytree lie in a vector; equal for equal structures, shapes and types."""
+    """The layout of a pytree's leaves in a vector; equal for equal structures, shapes and types."""
 
     def __init__(
         self,
@@ -30,14 +30,14 @@ class Tree:
         self.jax = require("jax")
         self.paths = tuple(paths)
         self._structure, self._dtypes = structure, tuple(dtypes)
-        # NumPy has no bfloat16, and float16 is no precision for a solver: float32 holds both.
+        # NumPy has no bfloat16, and float16 is too imprecise for a solver: float32 holds both.
         host = [np.float64 if dtype == np.float64 else np.float32 for dtype in dtypes]
         self.packing = Packing(shapes, host, [rounded_to(dtype) for dtype in dtypes])
         self._key = structure, self.packing.shapes, self._dtypes
 
     @classmethod
     def of(cls, params: Any) -> "Tree":
-        """Return the tree of parameters, all leaves of which must be real floats."""
+        """Return the tree of parameters, whose leaves must be real floats."""
         jax = require("jax")
         leaves, structure = jax.tree_util.tree_flatten_with_path(params)
         paths = [jax.tree_util.keystr(path) for path, _ in leaves]
@@ -51,27 +51,27 @@ class Tree:
             if array is None or not jax.numpy.issubdtype(array.dtype, jax.numpy.floating):
                 raise InvalidInputError(
                     f"params{path} is {leaf!r:.100}, expected real floats: pass arrays that are "
-                    f"not to be fitted in args. {_CLOSE_OVER}"
+                    f"not fitted in args. {_CLOSE_OVER}"
                 )
             arrays.append(array)
         if not arrays:
-            raise InvalidInputError(f"params is {params!r:.100}, which has no arrays in it.")
+            raise InvalidInputError(f"params is {params!r:.100}, which contains no arrays.")
         return cls(structure, paths, [a.shape for a in arrays], [a.dtype for a in arrays])
 
     def arguments(self, args: Any) -> Any:
-        """Return further arguments on JAX's device; anything else there is an error."""
+        """Return further arguments on JAX's device; raise an error for other types."""
         util = self.jax.tree_util
         leaves, structure = util.tree_flatten_with_path(args)
         arrays = []
         for path, leaf in leaves:
             try:
-                # What is put there may be the user's own memory.
+                # This may share the user's memory.
                 leaf = leaf.copy() if isinstance(leaf, np.ndarray) else leaf
                 arrays.append(self.jax.device_put(leaf))
             except (TypeError, ValueError) as error:
                 raise InvalidInputError(
                     f"args{util.keystr(path)} is {leaf!r:.100}, expected arrays and numbers, which "
-                    f"JAX compiles for. {_CLOSE_OVER}"
+                    f"JAX can trace. {_CLOSE_OVER}"
                 ) from error
         return structure.unflatten(arrays)
 
@@ -82,11 +82,11 @@ class Tree:
         return hash(self._key)
 
     def pack(self, params: Any) -> NDArray[Any]:
-        """Return a pytree as a new vector of the host's."""
+        """Return a pytree as a new vector on the host."""
         return self.packing.join(self.jax.tree_util.tree_leaves(params))
 
     def unpack(self, x: NDArray[Any]) -> Any:
-        """Return a vector of the host's as a pytree of JAX's arrays."""
+        """Return a vector on the host as a pytree of JAX arrays."""
         leaves = [
             self.jax.numpy.array(part, dtype)
             for part, dtype in zip(self.packing.split(x), self._dtypes, strict=True)
@@ -94,13 +94,13 @@ class Tree:
         return self._structure.unflatten(leaves)
 
     def traced(self, x: Any) -> Any:
-        """Return a vector as a pytree, in what is compiled."""
+        """Return a vector as a pytree, in compiled code."""
         parts = zip(self.packing.slices, self.packing.shapes, self._dtypes, strict=True)
         leaves = [x[part].reshape(shape).astype(dtype) for part, shape, dtype in parts]
         return self._structure.unflatten(leaves)
 
     def flat(self, params: Any) -> Any:
-        """Return a pytree like the parameters as a vector, in what is compiled."""
+        """Return a pytree like the parameters as a vector, in compiled code."""
         numpy = self.jax.numpy
         leaves = self._structure.flatten_up_to(params)
         return numpy.concatenate([leaf.reshape(-1).astype(self.packing.dtype) for leaf in leaves])
@@ -112,7 +112,7 @@ class Tree:
         return numpy.concatenate([leaf.reshape(m, -1) for leaf in leaves], axis=1)
 
     def bounds(self, given: Any) -> Matched:
-        """Return the bounds of each leaf from a pytree with (low, high) or None in its place."""
+        """Return the bounds of each leaf, from a pytree with (low, high) or None for leaves."""
         try:
             found: list[Any] = self._structure.flatten_up_to(given)
         except (TypeError, ValueError, KeyError) as error:
@@ -124,17 +124,17 @@ class Tree:
             if shape == (2,) and _is_ambiguous(bounds):
                 (a, b), (c, d) = bounds
                 raise InvalidInputError(
-                    f"The bounds of params{path}, two numbers, are {bounds!r:.200}: a (low, high) "
-                    "for each, as SciPy writes them, or all that is low and all that is high? "
+                    f"The bounds of params{path}, two numbers, are {bounds!r:.200}: is this a "
+                    "(low, high) pair for each, as in SciPy, or all lower and all upper bounds? "
                     f"Write the first as (np.array([{a}, {c}]), np.array([{b}, {d}])) and the "
-                    f"second as (np.array([{a}, {b}]), np.array([{c}, {d}])), with infinities in "
-                    "the place of None."
+                    f"second as (np.array([{a}, {b}]), np.array([{c}, {d}])), with infinities "
+                    "instead of None."
                 )
         return found
 
 
 def _is_ambiguous(bounds: Any) -> bool:
-    """Return whether bounds may be two pairs or two sides; a tuple of lists is one of sides."""
+    """Return whether bounds may mean two pairs or two sides; a tuple of lists means sides."""
     if not isinstance(bounds, list | tuple) or len(bounds) != 2:
         return False
     kinds = tuple if isinstance(bounds, tuple) else (list, tuple)

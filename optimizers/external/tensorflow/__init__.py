@@ -1,4 +1,4 @@
-"""TensorFlow: losses in graph mode, losses that are functions, and models of Keras 3."""
+"""TensorFlow: losses in graph mode, losses that are functions, and Keras 3 models."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -27,14 +27,14 @@ def minimize(
 ) -> OptimizerResult:
     """Minimize a function of TensorFlow's variables, which are updated in place.
 
-    Each call compiles the closure once, as it is then.
+    Each call compiles the closure once, in its current form.
 
     Parameters
     ----------
     closure : callable
         ``closure() -> scalar tensor``.
     variables : sequence of tf.Variable or of Keras variables
-        What to minimize it in; for instance ``model.trainable_variables``.
+        The variables; for instance ``model.trainable_variables``.
     bounds : dict or sequence of pairs, optional
         As ``var_to_bounds`` in :class:`ExternalOptimizerInterface`.
     optimizer : Optimizer, optional
@@ -52,7 +52,7 @@ def minimize(
     Raises
     ------
     MissingExtraError, OptimizerError
-        If TensorFlow is not installed, and as from the interfaces.
+        If TensorFlow is not installed, and as in the interfaces.
     """
     require("tensorflow")
     given = (closure, variables, equalities, inequalities, bounds)

@@ -25,26 +25,26 @@ from optimizers.external.tensorflow.variables import (
     watched,
 )
 
-#: Up to this many elements, joining gradients in the function is cheaper than after it: there are
-#: fewer calls for it, but the framework's own copying is shared out to threads that have to wake.
+#: Up to this many elements, joining gradients inside the function is cheaper than after it: it
+#: needs fewer calls, but the framework copies in threads that have to wake up.
 _SMALL = 10_000
 
 
 class Call:
     """A concrete function, called by the operation that runs it.
 
-    What is inside is then run one by one: waking threads is most of what a small model costs.
+    Its operations then run one by one: waking threads is most of the cost of a small model.
     """
 
     #: Whether all gradients in it are None.
     is_unconnected = False
 
     def __init__(self, concrete: Any) -> None:
-        self._concrete = concrete  # lives as long as this
+        self._concrete = concrete  # keeps it alive
         self._types = [tensor.dtype for tensor in concrete.outputs]
 
     def __call__(self, *tensors: Any) -> list[Any]:
-        """Return what the function does, as a flat list of tensors."""
+        """Return the function's result as a flat list of tensors."""
         if not self._types:
             return []
         found: list[Any] = tf.raw_ops.StatefulPartitionedCall(
@@ -53,7 +53,7 @@ class Call:
         return found
 
     def structured(self, flat: list[Any]) -> Any:
-        """Return a flat list of outputs in the structure that the function returns."""
+        """Return a flat list of outputs in the structure of the function's result."""
         return tf.nest.pack_sequence_as(
             self._concrete.structured_outputs, flat, expand_composites=True
         )
@@ -73,7 +73,7 @@ class EagerBackend(Backend):
     ) -> None:
         check_functions(
             (loss, *constraints),
-            "without arguments: TensorFlow runs in eager mode, where a tensor is but a value",
+            "without arguments: TensorFlow runs in eager mode, where a tensor is only a value",
         )
         given = watched(loss) if var_list is None else var_list
         self.variables, self.ignored = checked(given), constraints_of(given)
@@ -82,8 +82,8 @@ class EagerBackend(Backend):
         self._is_small = self.packing.size <= _SMALL
         self._loss, self._constraints = loss, list(constraints)
         self._second_order = second_order
-        #: What is compiled, with the fetches in it; shared with what is bound, and so compiled once
-        #: for as long as this lives.
+        #: Compiled functions, including fetches; shared with bound copies, so that they are
+        #: compiled once.
         self._calls: dict[str, tuple[list[Any], Any]] = {}
 
     @override
@@ -91,8 +91,8 @@ class EagerBackend(Backend):
         for fetch in fetches:
             if tf.is_tensor(fetch) and not isinstance(own(fetch), tf.Variable):
                 raise InvalidInputError(
-                    f"{fetch!r:.200} was given in fetches, but TensorFlow runs eagerly, and a "
-                    "tensor is but a value: pass a function without arguments that computes it."
+                    f"{fetch!r:.200} was given in fetches, but in eager mode a tensor is only a "
+                    "value: pass a function without arguments that computes it."
                 )
         super().prepare(fetches)
         for variable, shape, now in zip(
@@ -100,8 +100,9 @@ class EagerBackend(Backend):
         ):
             if now != shape:
                 raise InvalidInputError(
-                    f"{variable.name} has shape {now} now and had {shape} when the interface was "
-                    "made: make another, or call optimizers.external.tensorflow.minimize."
+                    f"{variable.name} has shape {now}, but had {shape} when the interface was "
+                    "made: make another interface, or call "
+                    "optimizers.external.tensorflow.minimize."
                 )
         self._both = self._compiled("both", self._trace_both, fetches)
         self.is_unconnected = self._both.is_unconnected
@@ -161,10 +162,10 @@ class EagerBackend(Backend):
         for variable, part in zip(self.variables, self.packing.split(x), strict=True):
             variable.assign(part)
 
-    # What is compiled. Each function puts the trial point in the variables first.
+    # Compiled functions. Each one first assigns the trial point to the variables.
 
     def _compiled(self, kind: str, trace: Callable[[], Any], fetches: Sequence[Any] = ()) -> Any:
-        """Return what ``trace()`` made, anew where other objects are fetched than the last time."""
+        """Return the result of ``trace()``, which is repeated if the fetches have changed."""
         known, call = self._calls.get(kind, ([], None))
         if call is None or [id(fetch) for fetch in known] != [id(fetch) for fetch in fetches]:
             call = trace()
@@ -172,7 +173,7 @@ class EagerBackend(Backend):
         return call
 
     def _trace(self, function: Callable[..., Any], *others: int | None) -> Call:
-        """Return a function of a packed vector, and of others of some lengths, compiled."""
+        """Return a compiled function of a packed vector, and of others of given lengths."""
         specs = [tf.TensorSpec([n], self._dtype) for n in (self.packing.size, *others)]
 
         def at(x: Any, *others: Any) -> Any:

@@ -24,7 +24,7 @@ from optimizers.external.tensorflow.variables import (
     warn_no_hessp,
 )
 
-#: Up to this many values of a constraint, each gradient has operations of its own.
+#: Up to this many values of a constraint, each gradient has separate operations.
 _UNROLLED = 16
 
 
@@ -44,10 +44,10 @@ class GraphBackend(Backend):
         v1 = tf.compat.v1
         for tensor in (loss, *constraints):
             if not tf.is_symbolic_tensor(tensor):
-                eager = " an eager tensor, which is but a value," if tf.is_tensor(tensor) else ""
+                eager = " an eager tensor, which is only a value," if tf.is_tensor(tensor) else ""
                 raise InvalidInputError(
                     f"{tensor!r:.200},{eager} was given as a loss or constraint, expected a tensor "
-                    "of a graph, as the others are; or functions, where the loss is one."
+                    "of the graph, like the others; or functions, if the loss is one."
                 )
         if loss.shape.num_elements() not in (1, None):
             raise shape_error(loss.shape)

@@ -1,4 +1,4 @@
-"""TensorFlow's variables: which ones, how they lie in a vector, and how a graph is fed them."""
+"""TensorFlow's variables: their choice, their layout in a vector, and feeding them to a graph."""
 
 import copy
 from collections.abc import Callable, Iterable, Sequence
@@ -13,12 +13,12 @@ from optimizers.external.frameworks import is_keras
 
 
 def own(variable: Any) -> Any:
-    """Return TensorFlow's variable for one of Keras, or for itself."""
+    """Return TensorFlow's variable for a Keras variable, or the variable itself."""
     return variable.value if is_keras(variable) else variable
 
 
 def checked(var_list: Sequence[Any], needs_shape: bool = False) -> list[Any]:
-    """Return TensorFlow's own variables, each of which must be of real floats.
+    """Return TensorFlow's own variables, which must be real floats.
 
     With ``needs_shape``, as in a graph, their shapes must be known before they have values.
     """
@@ -27,7 +27,7 @@ def checked(var_list: Sequence[Any], needs_shape: bool = False) -> list[Any]:
         variable = own(given)
         if not isinstance(variable, tf.Variable):
             raise InvalidInputError(
-                f"var_list[{i}] is {given!r:.200}, expected a tf.Variable or one of Keras."
+                f"var_list[{i}] is {given!r:.200}, expected a tf.Variable or a Keras variable."
             )
         if not variable.dtype.base_dtype.is_floating:
             raise InvalidInputError(
@@ -36,23 +36,25 @@ def checked(var_list: Sequence[Any], needs_shape: bool = False) -> list[Any]:
             )
         if needs_shape and not variable.shape.is_fully_defined():
             raise InvalidInputError(
-                f"var_list[{i}], {variable.name}, has shape {variable.shape}, expected one that is "
-                "known in the graph: make it with a shape, or minimize in eager mode."
+                f"var_list[{i}], {variable.name}, has shape {variable.shape}, expected a shape "
+                "that is known in the graph: create it with a shape, or minimize in eager mode."
             )
         if any(variable is known for known in variables):
-            raise InvalidInputError(f"var_list[{i}], {variable.name}, is there twice.")
+            raise InvalidInputError(
+                f"var_list[{i}], {variable.name}, is listed twice: list it once."
+            )
         variables.append(variable)
     if not variables:
         raise InvalidInputError(
-            "There is no variable to optimize: pass them in var_list, or make them trainable."
+            "There are no variables to optimize: pass them in var_list, or make them trainable."
         )
     return variables
 
 
 def constraints_of(var_list: Sequence[Any]) -> dict[int, str]:
-    """Return, by position, what variables have for TensorFlow's own optimizers alone."""
+    """Return, by position, the constraints of variables, which only TensorFlow's optimizers use."""
     return {
-        i: f"{given.name}, var_list[{i}], has a constraint of its own, {given.constraint!r:.100}"
+        i: f"{given.name}, var_list[{i}], has its own constraint, {given.constraint!r:.100}"
         for i, given in enumerate(var_list)
         if getattr(given, "constraint", None) is not None
     }
@@ -66,7 +68,7 @@ def watched(loss: Callable[[], Any]) -> list[Any]:
 
 
 def shapes_of(variables: Sequence[Any]) -> list[tuple[int, ...]]:
-    """Return the shapes of variables: what they are made with, or of what they hold now."""
+    """Return the shapes of variables: the declared ones, or those of the current values."""
     return [
         tuple(v.shape.as_list() if v.shape.is_fully_defined() else tf.shape(v).numpy().tolist())
         for v in variables
@@ -74,7 +76,7 @@ def shapes_of(variables: Sequence[Any]) -> list[tuple[int, ...]]:
 
 
 def packing_of(variables: Sequence[Any]) -> Packing:
-    """Return how variables lie in a vector."""
+    """Return the layout of variables in a vector."""
     return Packing(
         shapes_of(variables), [variable.dtype.base_dtype.as_numpy_dtype for variable in variables]
     )
@@ -92,7 +94,7 @@ def for_host(loss: Any) -> Any:
 
 
 def filled(gradients: Sequence[Any], variables: Sequence[Any]) -> tuple[list[Any], bool]:
-    """Return gradients with zeros in the place of those that are None, and whether all are."""
+    """Return gradients with zeros instead of None, and whether all were None."""
     dense = [
         tf.convert_to_tensor(g)
         if g is not None
@@ -116,8 +118,8 @@ def unpacked(vector: Any, variables: Sequence[Any], packing: Packing) -> list[An
 def warn_no_hessp(error: Exception) -> None:
     """Warn that there are no Hessian-vector products, and why."""
     warn_user(
-        f"TensorFlow does not differentiate an operation of the loss or of a constraint twice: "
-        f"{error}. There are no exact Hessian-vector products; methods do without."
+        "TensorFlow cannot differentiate an operation of the loss or of a constraint twice: "
+        f"{error}. There are no exact Hessian-vector products; methods run without them."
     )
 
 
@@ -126,11 +128,11 @@ _BLIND = ("ReadVariableOp", "VariableShape", "VarIsInitializedOp", "AssignVariab
 
 
 class Feeding:
-    """How variables get their trial values; ``assigned`` are those that cannot be fed."""
+    """Feeds trial values to variables; ``assigned`` are those that cannot be fed."""
 
-    # A variable of TensorFlow 1's kind is a tensor that can be fed. One of TensorFlow 2's is a
-    # resource: each operation that reads it has a tensor of its own, which is fed. Where something
-    # else reads it (a gather, a function), nothing can be fed: such a variable is assigned.
+    # A TensorFlow 1 variable is a tensor that can be fed. A TensorFlow 2 variable is a resource:
+    # each operation that reads it has its own tensor, which is fed. If something else reads it (a
+    # gather, a function), it cannot be fed, and is assigned.
 
     def __init__(self, graph: Any, variables: Sequence[Any], tensors: Sequence[Any]) -> None:
         self._graph, self._variables = graph, variables
@@ -139,7 +141,7 @@ class Feeding:
         self._look()
 
     def _look(self) -> None:
-        """Find what stands for each variable."""
+        """Find the tensors of each variable."""
         self._fed: list[list[Any]] = []
         assigned = []
         for i, variable in enumerate(self._variables):
@@ -153,7 +155,7 @@ class Feeding:
         self.assigned = tuple(assigned)
 
     def bound(self, feed_dict: dict[Any, Any], fetches: Sequence[Any]) -> Self:
-        """Return the feeding of one minimization, whose user feeds and fetches something too."""
+        """Return the feeding of one minimization, with the user's feeds and fetches."""
         bound = copy.copy(self)
         if fetches:
             bound._known = set(self._known)
@@ -163,7 +165,7 @@ class Feeding:
         bound._fed, assigned = list(bound._fed), set(bound.assigned)
         for key, value in feed_dict.items():
             for i, variable in enumerate(self._variables):
-                # The user's value stands for the variable wherever it is read.
+                # The user's value replaces the variable wherever it is read.
                 if own(key) is variable:
                     bound.user.update(dict.fromkeys(bound._fed[i], value))
                     bound._fed[i] = []
@@ -177,7 +179,7 @@ class Feeding:
             yield getattr(element, "op", element)
 
     def feed(self, parts: Sequence[NDArray[Any]]) -> dict[Any, Any]:
-        """Return the feed for trial values; the user's feed wins over them."""
+        """Return the feed for trial values; the user's feed takes precedence."""
         feed = {
             tensor: part
             for tensors, part in zip(self._fed, parts, strict=True)
@@ -188,7 +190,7 @@ class Feeding:
 
 
 def _ancestors(operations: list[Any], known: set[Any]) -> set[Any]:
-    """Add all operations that some depend on to those that are known."""
+    """Add all operations that the given ones depend on to the known ones."""
     waiting = [op for op in operations if op not in known]
     known.update(waiting)
     while waiting:

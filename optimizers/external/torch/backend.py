@@ -1,4 +1,4 @@
-"""Tensors of PyTorch as variables: the loss is a function that reads them."""
+"""PyTorch tensors as variables: the loss is a function that reads them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -17,7 +17,7 @@ from optimizers.external.frameworks import require
 
 
 class TorchBackend(Backend):
-    """Functions of leaf tensors; to a device and back, a point and its answer are one copy each."""
+    """Functions of leaf tensors; a point and its answer are one copy each to and from a device."""
 
     has_hessp = True
 
@@ -35,7 +35,7 @@ class TorchBackend(Backend):
         self.variables = self._checked(var_list)
         self._loss, self._constraints = loss, constraints
         double = self._torch.float64
-        # NumPy has no bfloat16, and float16 is no precision for a solver: float32 holds both.
+        # NumPy has no bfloat16, and float16 is too imprecise for a solver: float32 holds both.
         self.packing = Packing(
             [tuple(v.shape) for v in self.variables],
             [np.float64 if v.dtype == double else np.float32 for v in self.variables],
@@ -44,19 +44,19 @@ class TorchBackend(Backend):
         devices = {variable.device for variable in self.variables}
         self._device = self.variables[0].device
         self._is_spread = len(devices) > 1
-        # The way to a device: a vector is cast into `staged`, which `source` shares; `vector` is
+        # Copying to a device: a vector is cast into `staged`, which `source` shares; `vector` is
         # that, or its copy on the device; `parts` are views of it.
         self._staged = np.empty(self.packing.size, self.packing.dtype)
         self._source = self._torch.from_numpy(self._staged)
         self._vector = self._source.to(self._device)
         self._parts = self._views(self._vector)
-        #: The point, and what Hessian-vector products there are taken of: differentiable gradients
-        #: of the loss, None, and of weighted constraints.
+        #: The point, and the gradients that its Hessian-vector products differentiate: of the loss,
+        #: None, and of weighted constraints.
         self._point: NDArray[Any] | None = None
         self._slopes: dict[tuple[int, bytes] | None, list[Any]] = {}
 
     def _checked(self, var_list: Sequence[Any] | None) -> list[Any]:
-        """Return the variables, if they are such that autograd and ``copy_`` can be used."""
+        """Return the variables, if autograd and ``copy_`` support them."""
         for i, variable in enumerate(var_list or ()):
             if not self._torch.is_tensor(variable) or not variable.dtype.is_floating_point:
                 raise InvalidInputError(
@@ -65,16 +65,16 @@ class TorchBackend(Backend):
             if not (variable.requires_grad and variable.is_leaf):
                 raise InvalidInputError(
                     f"var_list[{i}] is {variable!r:.100}, expected a leaf tensor that requires "
-                    "gradients: call requires_grad_() on one that holds the values itself."
+                    "gradients: call requires_grad_() on one."
                 )
         found = list(var_list or ())
         if not found:
             raise InvalidInputError(
-                "No tensors were given to minimize in: list them in var_list, for instance "
+                "No tensors were given: list them in var_list, for instance "
                 "list(model.parameters())."
             )
         if len({id(variable) for variable in found}) < len(found):
-            raise InvalidInputError("var_list has a tensor twice: list each once.")
+            raise InvalidInputError("var_list has a tensor twice: list each tensor once.")
         return found
 
     def _rounded(self, dtype: Any, values: Array, toward: float) -> Array:
@@ -88,14 +88,14 @@ class TorchBackend(Backend):
 
     @override
     def match(self, bounds: Any) -> Matched:
-        """Return the bounds of each variable; further ways to write them: see `as_keyed`."""
+        """Return the bounds of each variable; for further forms see `as_keyed`."""
         return super().match(as_keyed(self.variables, bounds))
 
     @override
     def prepare(self, fetches: list[Any]) -> None:
         super().prepare(fetches)
-        # The variables' memory, which can be written to whether gradients are recorded or not. Not
-        # sooner than now: a model may have got other memory since this was made.
+        # The variables' memory, which is writable whether gradients are recorded or not. Determined
+        # now, since a model may have moved to other memory.
         self._targets = [variable.detach() for variable in self.variables]
         self._memory: list[NDArray[Any]] | None = None
         known = (self._torch.float32, self._torch.float64)
@@ -119,17 +119,17 @@ class TorchBackend(Backend):
         with self._torch.enable_grad():
             loss, slopes = self._evaluate()
             fetched = [self._fetched(fetch) for fetch in self._fetches]
-        if self._memory is not None:  # each on the host: nothing is gained by one copy for both
+        if self._memory is not None:  # all on the host: joining copies gains nothing
             value = (np.float64 if loss.dtype == self._torch.float64 else np.float32)(loss.item())
             return value, self._packed(slopes), *fetched
         packed = self._packed([*slopes, loss.detach()])
         value = packed[-1]
         if packed.dtype != np.float32 and loss.dtype != self._torch.float64:
-            value = np.float32(value)  # its own type: it tells solvers its precision
+            value = np.float32(value)  # its own type, which shows solvers its precision
         return value, packed[:-1].astype(self.packing.dtype, copy=False), *fetched
 
     def _evaluate(self) -> tuple[Any, list[Any]]:
-        """Return the loss where the variables are, and its gradient by each of them."""
+        """Return the loss at the variables' values, and its gradient for each variable."""
         loss = self._scalar(self._loss())
         return loss, self._gradients(loss)
 
@@ -162,7 +162,7 @@ class TorchBackend(Backend):
                 value = self._scalar(self._loss()) if of is None else self._weighted(*of)
                 self._slopes[key] = self._gradients(value, create_graph=True)
         along = self._views(self._on_device(self._torch.from_numpy(self.packing.vector(p).copy())))
-        # A gradient that is constant has no graph, and nothing to add.
+        # A constant gradient has no graph and no second derivatives.
         chosen = [
             (slope, part.to(slope))
             for slope, part in zip(self._slopes[key], along, strict=True)
@@ -180,11 +180,11 @@ class TorchBackend(Backend):
 
     @override
     def commit(self, x: NDArray[Any]) -> None:
-        self._point, self._slopes = None, {}  # what they were computed from is overwritten
-        if self._memory is not None:  # NumPy casts on the way, without a vector in between
+        self._point, self._slopes = None, {}  # their inputs are overwritten
+        if self._memory is not None:  # NumPy casts while copying, without a temporary vector
             for memory, part in zip(self._memory, self.packing.slices, strict=True):
                 np.copyto(memory, x[part], casting="same_kind")
-            # So that autograd knows, as of PyTorch's own copies.
+            # So that autograd notices, as with PyTorch's own copies.
             self._torch.autograd.graph.increment_version(self._targets)
             return
         np.copyto(self._staged, x, casting="same_kind")
@@ -193,13 +193,13 @@ class TorchBackend(Backend):
         self._torch._foreach_copy_(self._targets, self._parts)
 
     def _gradients(self, outputs: Any, **options: Any) -> list[Any]:
-        """Return the gradient by each variable: zero for one that the outputs do not depend on."""
+        """Return the gradient for each variable: zero if the outputs do not depend on it."""
         if not isinstance(outputs, tuple) and not outputs.requires_grad:
             if not outputs.isfinite().all():  # "not here", as a constant
                 return [self._torch.zeros_like(variable) for variable in self.variables]
             raise InvalidInputError(
-                f"The loss or a constraint is {outputs!r:.100}, which depends on no parameter at "
-                "all: compute it without detach(), item() or numpy()."
+                f"The loss or a constraint is {outputs!r:.100}, which does not depend on any "
+                "parameter: compute it without detach(), item() or numpy()."
             )
         try:
             found = self._torch.autograd.grad(
@@ -207,7 +207,7 @@ class TorchBackend(Backend):
             )
         except RuntimeError as error:
             if "second time" in str(error):
-                error.add_note("The function must return the loss, and not call backward().")
+                error.add_note("The function must return the loss and must not call backward().")
             raise
         return [gradient.to_dense() if gradient.is_sparse else gradient for gradient in found]
 
@@ -249,7 +249,7 @@ class TorchBackend(Backend):
 
 
 def as_keyed(variables: Sequence[Any], bounds: Any) -> Any:
-    """Return bounds by variable, where they are in order, or one (low, high) of numbers for all."""
+    """Return bounds by variable, if they are in order or one (low, high) of numbers for all."""
     if isinstance(bounds, Mapping) or not isinstance(bounds, Sequence):
         return bounds
     if any(_names(entry, variables) for entry in bounds):
@@ -277,7 +277,7 @@ def unfrozen(variables: Sequence[Any], bounds: Any) -> tuple[list[Any], Any]:
 
 
 def _names(entry: Any, variables: Sequence[Any]) -> bool:
-    """Return whether an entry is one of a variable and its bounds."""
+    """Return whether an entry is a pair of a variable and its bounds."""
     return (
         isinstance(entry, Sequence)
         and len(entry) == 2

@@ -25,15 +25,15 @@ def minimize(
 ) -> OptimizerResult:
     """Minimize a function of PyTorch's tensors, which are updated in place.
 
-    Their ``.grad`` is not touched. An exception leaves them as they were.
+    Their ``.grad`` is not changed. After an exception they are restored.
 
     Parameters
     ----------
     closure : callable
-        ``closure() -> scalar tensor``. It does not call ``backward``.
+        ``closure() -> scalar tensor``. It must not call ``backward``.
     params : tensor or iterable of tensors
-        What to minimize it in: leaf tensors of floats, such as ``model.parameters()``. Those that
-        do not require gradients stay as they are; not all may be such.
+        The variables: leaf tensors of floats, such as ``model.parameters()``. Those that do not
+        require gradients are not changed; at least one must require them.
     bounds : dict or sequence, optional
         As ``var_to_bounds`` in :class:`ExternalOptimizerInterface`; or one ``(low, high)`` or None
         for each parameter, in order; or one ``(low, high)`` of numbers for all.
@@ -52,7 +52,7 @@ def minimize(
     Raises
     ------
     MissingExtraError, OptimizerError
-        If PyTorch is not installed, and as from the interfaces.
+        If PyTorch is not installed, and as in the interfaces.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""TorchOptimizer: the package's algorithms in the place of one of ``torch.optim``."""
+"""TorchOptimizer: the package's algorithms as a replacement for ``torch.optim``."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -17,36 +17,36 @@ try:
     import torch
 
     _Base = torch.optim.Optimizer
-except ImportError:  # told when the class is used
+except ImportError:  # raised when the class is used
     pass
 
 
 class TorchOptimizer(_Base):  # type: ignore[misc]  # untyped, as it may be absent
-    """An optimizer for PyTorch's own loop, in the place of ``torch.optim.LBFGS``.
+    """An optimizer for PyTorch's own loop, as a replacement for ``torch.optim.LBFGS``.
 
     Each :meth:`step` is a whole run from where the parameters are, unless options limit it.
 
     Parameters
     ----------
     params : iterable
-        Parameters, or groups as ``torch.optim`` takes them, which may have ``bounds`` of their
-        own, and nothing else. Parameters that do not require gradients stay as they are.
+        Parameters, or groups as in ``torch.optim``, which may have their own ``bounds``, but no
+        other options. Parameters that do not require gradients are not changed.
     optimizer : Optimizer, optional
         The algorithm; by default, that of :class:`ScipyOptimizerInterface`.
     bounds : dict or sequence, optional
-        As for :func:`minimize`; for each group that has none of its own.
+        As for :func:`minimize`; for each group that does not have its own.
     **kwargs
         As in :class:`ScipyOptimizerInterface`, or with an optimizer :class:`OptimizerInterface`.
 
     Attributes
     ----------
     result_ : OptimizerResult or None
-        What the last step found.
+        The result of the last step.
 
     Raises
     ------
     OptimizerError
-        As from the interfaces.
+        As in the interfaces.
 
     Examples
     --------
@@ -76,13 +76,13 @@ class TorchOptimizer(_Base):  # type: ignore[misc]  # untyped, as it may be abse
         require("torch")
         if {**getattr(optimizer, "settings", {}), **kwargs}.get("journal"):
             raise InvalidInputError(
-                "journal was given, but each step is a run of its own, from other parameters, and "
-                "a journal is of one run: leave it out, or take minimize."
+                "journal was given, but each step is a separate run, and a journal holds a single "
+                "run: remove journal, or use minimize."
             )
         self._optimizer, self._kwargs = optimizer, kwargs
         self.result_: OptimizerResult | None = None
         super().__init__(params, {"bounds": bounds})
-        self._interface(_unset)  # what cannot be used is an error here
+        self._interface(_unset)  # raises errors early
 
     @override
     def add_param_group(self, param_group: dict[str, Any]) -> None:
@@ -90,12 +90,12 @@ class TorchOptimizer(_Base):  # type: ignore[misc]  # untyped, as it may be abse
         unknown = param_group.keys() - {"params", "bounds", "param_names"}
         if unknown:
             raise InvalidInputError(
-                f"A group of parameters has {sorted(unknown)}, expected params and bounds only: "
-                "there is one algorithm for all of them."
+                f"A group of parameters has {sorted(unknown)}, expected params and bounds only, "
+                "since there is one algorithm for all groups."
             )
         super().add_param_group(param_group)
         group = self.param_groups[-1]
-        # Kept by position, so that a checkpoint has no parameters in it.
+        # Stored by position, so that a checkpoint contains no parameters.
         if group["bounds"] is not None:
             free, bounds = unfrozen(group["params"], group["bounds"])
             matched = ClosureBackend(_unset, free, []).match(bounds or {})
@@ -106,17 +106,17 @@ class TorchOptimizer(_Base):  # type: ignore[misc]  # untyped, as it may be abse
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Run the algorithm; the parameters are updated in place at the end.
 
-        An exception leaves them as they were; ``.grad`` is what the closure's last call left.
+        After an exception they are restored; ``.grad`` is from the closure's last call.
 
         Parameters
         ----------
         closure : callable
-            ``closure() -> loss``, which calls ``backward``; before it, gradients are set to zero.
+            ``closure() -> loss``, which sets gradients to zero and then calls ``backward``.
 
         Returns
         -------
         tensor
-            The loss at the first evaluation, as ``torch.optim.LBFGS`` does.
+            The loss at the first evaluation, as in ``torch.optim.LBFGS``.
         """
         if not callable(closure):
             raise InvalidInputError(
@@ -148,7 +148,7 @@ class TorchOptimizer(_Base):  # type: ignore[misc]  # untyped, as it may be abse
 class ClosureBackend(TorchBackend):
     """A loss that leaves its gradient in the parameters' ``.grad``."""
 
-    has_hessp = False  # what backward() has used up is no function of the parameters any more
+    has_hessp = False  # backward() frees the graph
 
     @override
     def _evaluate(self) -> tuple[Any, list[Any]]:
@@ -158,8 +158,7 @@ class ClosureBackend(TorchBackend):
         slopes = [variable.grad for variable in self.variables]
         if all(slope is None for slope in slopes) and loss.isfinite().all():
             raise InvalidInputError(
-                "After closure() no parameter has a gradient: the closure must call "
-                "loss.backward()."
+                "No parameter has a gradient after closure(): it must call loss.backward()."
             )
         return loss, [
             torch.zeros_like(variable)
