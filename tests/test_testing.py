@@ -106,8 +106,8 @@ def test_a_class_that_overrides_minimize_alone_is_told_which_checks_do_not_apply
         "journal": "journal",
     }.items():
         assert skipped.pop(name) == (
-            f"Careful.minimize has no parameter {setting!r}: override _solve instead of minimize, "
-            "and Optimizer.minimize brings it."
+            f"Careful.minimize has no parameter {setting!r}: override _solve instead of minimize "
+            "to inherit it from Optimizer.minimize."
         )
     assert skipped.keys() == {"groups", "non_finite", "residuals", "structure"}
     assert all("override _solve instead" in reason for reason in skipped.values())
@@ -126,10 +126,10 @@ def test_a_class_that_hands_anything_on_is_told_what_to_do():
 def test_settings_that_are_taken_and_forgotten_are_named():
     passed, failed, _ = outcomes(Forgetful)
     assert passed >= {"counts", "repeatable", "threads", "failure", "stepper"}
-    assert "with maxfun=1: let the run count, or take no maxfun" in failed["budget"]
-    assert "minimize took journal=... and wrote no file" in failed["journal"]
+    assert "with maxfun=1: let the run count, or do not accept maxfun" in failed["budget"]
+    assert "minimize accepted journal=... but wrote no file" in failed["journal"]
     assert "The callback was called 0 times" in failed["callback"]
-    assert "say which names there are" in failed["unknown_setting"]
+    assert "list the known names" in failed["unknown_setting"]
 
 
 class Walk(FlowOptimizer):
@@ -198,7 +198,7 @@ def test_a_constructor_without_settings_is_named():
         def __init__(self, maxiter=20):
             super().__init__(maxiter)
 
-    with pytest.raises(AssertionError, match=r"give it \*\*settings"):
+    with pytest.raises(AssertionError, match=r"add \*\*settings"):
         testing.check_settings_round_trip(Closed)
 
 
@@ -207,7 +207,7 @@ def test_a_point_outside_the_bounds_is_named():
         def minimize(self, fun, x0, jac=None, bounds=None, **settings):
             return super().minimize(fun, x0, jac, **settings)
 
-    with pytest.raises(AssertionError, match="clip what you ask"):
+    with pytest.raises(AssertionError, match="clip points"):
         testing.check_bounds(Leaving)
 
 

@@ -1,4 +1,4 @@
-"""The conformance suite: what every Optimizer keeps, as checks that any subclass can be given.
+"""The conformance suite: the contracts of every Optimizer, as checks for any subclass.
 
 A plug-in's test is three lines::
 
@@ -6,10 +6,10 @@ A plug-in's test is three lines::
     def test_conformance(check):
         check(MyOptimizer)
 
-A failure says what to do. Checks that do not apply to a class that overrides
-:meth:`optimizers.Optimizer.minimize` alone are skipped, and say why.
+A failure says what to do. Checks that do not apply to a class that only overrides
+:meth:`optimizers.Optimizer.minimize` are skipped, and say why.
 
-The check of bounds draws random boxes and needs the extra ``test`` (hypothesis).
+The check of bounds draws random boxes and needs hypothesis.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from importlib.util import find_spec
 if find_spec("pytest") is not None:
     import pytest
 
-    # Before they are imported: what an assertion compares is shown where it fails.
+    # Before their import, so that failed assertions show what they compare.
     pytest.register_assert_rewrite(
         *(f"{__name__}.{module}" for module in ("declared", "evaluated", "results", "trial"))
     )
@@ -102,7 +102,8 @@ def check_optimizer(make: Factory) -> dict[str, str]:
     Parameters
     ----------
     make : type or callable
-        The Optimizer subclass, or ``make(**settings)`` that passes settings of a run on to it.
+        The Optimizer subclass, or a function ``make(**settings)`` that passes settings of a run to
+        it.
 
     Returns
     -------

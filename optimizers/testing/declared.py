@@ -1,4 +1,4 @@
-"""Checks of what is declared: support levels, settings, and what is said of those not taken."""
+"""Checks of declarations: support levels, settings, and messages about unsupported ones."""
 
 import json
 import warnings
@@ -26,7 +26,7 @@ def check_support_levels(make: Factory) -> None:
     for what in ("gradient", "bounds", "initial_point"):
         level = levels.get(what)
         assert isinstance(level, SupportLevel), (
-            f"get_support_level says {level!r} of {what!r}: declare a SupportLevel of it."
+            f"get_support_level returns {level!r} for {what!r}: declare a SupportLevel for it."
         )
         properties = {
             f"{what}_support_level": level,
@@ -34,7 +34,7 @@ def check_support_levels(make: Factory) -> None:
             f"is_{what}_required": level == SupportLevel.required,
             f"is_{what}_supported": level != SupportLevel.not_supported,
         }
-        override = "is not what get_support_level says: override get_support_level alone."
+        override = "differs from get_support_level: override only get_support_level."
         for name, value in properties.items():
             assert getattr(optimizer, name) == value, f"{name} {override}"
 
@@ -46,8 +46,8 @@ def check_settings_round_trip(make: Factory) -> None:
     except TypeError as error:
         if not replaces_minimize(make()):
             raise AssertionError(
-                f"The constructor takes no settings of a run ({error}): give it **settings, and "
-                "hand them on by super().__init__(**settings)."
+                f"The constructor accepts no settings of a run ({error}): add **settings, and pass "
+                "them to super().__init__(**settings)."
             ) from error
         optimizer = make()  # settings would have no effect there
     cls, forms = type(optimizer), [optimizer.settings]
@@ -58,7 +58,7 @@ def check_settings_round_trip(make: Factory) -> None:
         hold = "is not equal: settings must hold each argument of the constructor by its name"
         assert twin == optimizer, f"{cls.__name__}(**optimizer.settings) {hold}."
         twin.set_max_evals_grouped(5)
-        assert twin != optimizer, "Objects with unlike settings are equal: compare settings."
+        assert twin != optimizer, "Objects with different settings are equal: compare settings."
     assert cls.__name__ in optimizer.setting, "setting, the text, must name the class."
 
 
@@ -70,15 +70,15 @@ def check_unknown_setting(make: Factory) -> None:
         attempts.append(lambda: make(timeuot=3.0))
     if takes_setting(make(), "timeuot"):
         attempts.append(lambda: run(make(), kind(), timeuot=3.0))
-    say = "say which names there are; Optimizer and FlowOptimizer do, if they are given them."
+    say = "list the known names, as Optimizer and FlowOptimizer do for settings passed to them."
     for attempt in attempts:
         told = str(raised(UnknownOptionError, attempt, say))
         is_named = "timeout" in told or "no_such_option" in told
-        assert is_named, f"The message names neither what was given nor the nearest setting: {told}"
+        assert is_named, f"The message names neither the given nor the nearest setting: {told}"
 
 
 def check_nothing_in_silence(make: Factory) -> None:
-    """Check that what is ignored gives one warning, and what is missing an error at once."""
+    """Check that an ignored argument gives one warning, and a missing one an error at once."""
     kind = bowl_for(make())
     optimizer = make()
     levels = optimizer.get_support_level()
@@ -88,12 +88,12 @@ def check_nothing_in_silence(make: Factory) -> None:
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
                 run(optimizer, kind(), **{name: value})
-            warn = "warn once, by OptimizerWarning, or declare that it is not supported."
+            warn = "warn once, with an OptimizerWarning, or declare that it is not supported."
             kinds = [w.category for w in caught]
             assert kinds == [OptimizerWarning], f"{name} was given and is ignored: {warn}"
         if levels[what] == SupportLevel.required:
             bowl = kind()
             attempt = partial(optimizer.minimize, bowl, list(START))
-            error = raised(CapabilityError, attempt, f"{name} is required and was not given.")
+            error = raised(CapabilityError, attempt, f"{name} is required but was not given.")
             assert name in str(error), f"The message does not name {name}: {error}"
-            assert not bowl.points, f"Say that {name} is missing before the first evaluation."
+            assert not bowl.points, f"Raise the error about {name} before the first evaluation."

@@ -1,4 +1,4 @@
-"""Checks of who evaluates: groups, workers, a caller, runs in lock-step, a journal."""
+"""Checks of evaluators: groups, workers, a caller, lock-step, a journal."""
 
 import asyncio
 import tempfile
@@ -29,7 +29,7 @@ from optimizers.testing.trial import (
     takes_setting,
 )
 
-_ASK = "Call no function of the user's: ask the run, or yield questions, and draw from run.rng."
+_ASK = "Do not call the user's functions: ask the run, or yield questions, and draw from run.rng."
 
 
 def check_groups(make: Factory) -> None:
@@ -50,8 +50,8 @@ def check_groups(make: Factory) -> None:
     grouped = make()
     grouped.set_max_evals_grouped(2)
     for optimizer, fun, how in ((make(), stack, "in stacks"), (grouped, flat, "in groups")):
-        # The ends alone: some methods take more points in fewer calls where a call takes several.
-        alike(run(optimizer, fun), serial, ("x",), f"That is with points {how}. {_ASK}")
+        # Only the ends: some methods use more points in fewer calls if a call takes several.
+        alike(run(optimizer, fun), serial, ("x",), f"This happens with points {how}. {_ASK}")
 
 
 def check_workers(make: Factory) -> None:
@@ -61,13 +61,13 @@ def check_workers(make: Factory) -> None:
     bowl = kind()
     with ThreadPoolExecutor(2 * len(START) + 1) as pool:
         result = run(make(), bowl, workers=pool)
-        alike(result, serial, ("x",), f"That is with workers. {_ASK}")
+        alike(result, serial, ("x",), f"This happens with workers. {_ASK}")
         assert result.nfev == len(bowl.points), "nfev is not the number of points evaluated."
         fail = partial(run, make(), kind(fail_at=3), workers=pool)
-        error = raised(NonFiniteValueError, fail, "a worker returned NaN, and the run went on.")
-        assert error.optimizer_result.stop is StopReason.FAILED, "stop must say that it failed."
+        error = raised(NonFiniteValueError, fail, "a worker returned NaN, but the run continued.")
+        assert error.optimizer_result.stop is StopReason.FAILED, "stop must be StopReason.FAILED."
         # The pool is the caller's.
-        assert pool.submit(abs, -1).result() == 1, "Leave the pool of workers open."
+        assert pool.submit(abs, -1).result() == 1, "Do not shut down the caller's pool."
 
     async def awaited(x: Array) -> Any:
         await asyncio.sleep(0)
@@ -80,7 +80,7 @@ def check_workers(make: Factory) -> None:
     jac = gradient if optimizer.is_gradient_required else None
     given = required(optimizer)  # a Hessian is not awaited
     result = asyncio.run(optimizer.minimize_async(awaited, list(START), jac, **given))
-    alike(result, serial, ("x",), f"That is with coroutines. {_ASK}")
+    alike(result, serial, ("x",), f"This happens with coroutines. {_ASK}")
 
 
 def check_stepper(make: Factory) -> None:
@@ -96,7 +96,7 @@ def check_stepper(make: Factory) -> None:
             stepper.tell(ask, TellData([kind.told(x) for x in points], gradients))
         result = stepper.result()
     names = ("x", "fun", "success", "stop")
-    alike(result, alone, names, f"That is where the caller evaluates. {_ASK}")
+    alike(result, alone, names, f"This happens if the caller evaluates. {_ASK}")
 
 
 def check_lockstep(make: Factory) -> None:
@@ -113,40 +113,40 @@ def check_lockstep(make: Factory) -> None:
             seeded = {"seed": seed} if "seed" in needed else {}
             alone = run(optimizer, fun, jac, x0=start, **{**needed, **seeded})
             names = ("x", "fun", "nfev", "njev", "nit", "success", "message", "stop")
-            alike(result, alone, names, f"That is of a run among others. {_ASK}")
+            alike(result, alone, names, f"This happens in lock-step. {_ASK}")
 
 
 def check_journal(make: Factory) -> None:
-    """Check that a run goes on from its journal: nothing is evaluated twice, nothing differs."""
+    """Check that a run resumes from its journal: nothing is evaluated twice, nothing differs."""
     kind = bowl_for(make())
     whole = kind()
     expected = run(make(), whole)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "run.jsonl"
         run(make(), kind(), journal=path)
-        assert path.exists(), "minimize took journal=... and wrote no file: do not take it."
+        assert path.exists(), "minimize accepted journal=... but wrote no file: do not accept it."
         lines = path.read_text().splitlines(keepends=True)
         for kept in (1, 2, len(lines) // 2, len(lines)):  # the header is the first
             path.write_text("".join(lines[:kept]))
             bowl = kind()
             result = run(make(), bowl, journal=path)
-            alike(result, expected, ("x", "nfev"), f"That is of a run that goes on. {_ASK}")
+            alike(result, expected, ("x", "nfev"), f"This happens in a resumed run. {_ASK}")
             rest = whole.points[len(whole.points) - len(bowl.points) :]
-            same(bowl.points, rest, f"A run that goes on takes another way. {_ASK}")
-        assert not bowl.points, "What is in the journal was evaluated again."
+            same(bowl.points, rest, f"A resumed run takes another path. {_ASK}")
+        assert not bowl.points, "Recorded points were evaluated again."
 
 
 def check_structure(make: Factory) -> None:
-    """Check that a start of two dimensions, and a scale of one, change nothing but the words."""
+    """Check that a start of two dimensions, and a scale of one, do not change the run."""
     need_run(make(), "a start in a structure")
     bowl, tall = (bowl_for(make())() for _ in range(2))
     expected = run(make(), bowl)
     jac = (lambda x: tall.jac(x.ravel())) if make().is_gradient_required else None
-    words = "Take x0 and bounds from the problem, and evaluate by the run alone."
+    words = "Use x0 and bounds of the problem, and evaluate only through the run."
     result = run(make(), lambda x: tall(x.ravel()), jac, x0=np.reshape(START, (-1, 1)))
-    same(tall.points, bowl.points, f"In a structure other points were asked for. {words}")
+    same(tall.points, bowl.points, f"With a structure, different points were evaluated. {words}")
     alike(result, expected, ("fun", "nfev", "njev", "nit"), words)
-    same(result.x, np.reshape(expected.x, (-1, 1)), f"x is another. {words}")
+    same(result.x, np.reshape(expected.x, (-1, 1)), f"x differs. {words}")
     try:
         result = run(make(), bowl_for(make())(), scale=1.0)
     except CapabilityError:  # variables are angles to it

@@ -1,4 +1,4 @@
-"""Checks of results: what is counted, found and left alone, whatever ends a run."""
+"""Checks of results: counts, the solution, and unchanged arguments, however a run ends."""
 
 import copy
 import json
@@ -29,7 +29,7 @@ from optimizers.testing.trial import (
     takes_setting,
 )
 
-_BELONGS = "fun is not the value at x: return a point together with the value that it had."
+_BELONGS = "fun is not the value at x: return a point together with its value."
 
 
 def check_counts(make: Factory) -> None:
@@ -40,7 +40,7 @@ def check_counts(make: Factory) -> None:
         bowl = kind()
         result = run(optimizer, bowl, _gradient(optimizer, bowl, use_jac))
         _check_nfev(result, bowl)
-        counted = f"njev is {result.njev}, and {bowl.gradients} gradients were evaluated"
+        counted = f"njev is {result.njev}, but {bowl.gradients} gradients were evaluated"
         assert result.njev == bowl.gradients, f"{counted}: count each."
 
 
@@ -54,9 +54,9 @@ def check_value_belongs_to_point(make: Factory) -> None:
         result = run(optimizer, bowl, **settings)
         assert result.fun == Bowl.exact(result.x), _BELONGS
         best = result.get("best")
-        assert best is not None, "best is None: it is the best point evaluated, and its value."
+        assert best is not None, "best is None, expected the best evaluated point and its value."
         lowest = min(map(Bowl.exact, bowl.points))
-        assert best.fun == Bowl.exact(best.x) == lowest, "best is not the best point evaluated."
+        assert best.fun == Bowl.exact(best.x) == lowest, "best is not the best evaluated point."
         assert isinstance(result.get("stop"), StopReason), "stop must be a StopReason."
         if not result.success:
             assert result.stop.sentence, "A run that is not a success must say why it ended."
@@ -80,11 +80,11 @@ def check_budget(make: Factory) -> None:
             result = run(optimizer, bowl if group == 1 else grouped, maxfun=maxfun)
             _check_nfev(result, bowl)
             over = f"{result.nfev} points were evaluated with maxfun={maxfun}"
-            assert result.nfev <= maxfun, f"{over}: let the run count, or take no maxfun."
+            assert result.nfev <= maxfun, f"{over}: let the run count, or do not accept maxfun."
             if not result.success:
                 assert result.stop == StopReason.MAXFUN, f"stop is {result.stop} at maxfun."
-                assert result.best is not None, "best is None, and points were evaluated."
-                assert result.fun == result.best.fun, "A run that is stopped ends on its best."
+                assert result.best is not None, "best is None, but points were evaluated."
+                assert result.fun == result.best.fun, "A stopped run must end at its best point."
 
 
 def check_residuals(make: Factory) -> None:
@@ -112,9 +112,7 @@ def check_bounds(make: Factory) -> None:
         import hypothesis
         from hypothesis import strategies
     except ImportError as error:
-        raise MissingExtraError(
-            "This check needs hypothesis: pip install 'variational-optimizers[test]'."
-        ) from error
+        raise MissingExtraError("This check needs hypothesis: pip install hypothesis.") from error
     side: Any = strategies.none() | strategies.floats(-2, 2)
     pairs = strategies.tuples(side, side).map(lambda p: p if None in p else tuple(sorted(p)))
 
@@ -131,7 +129,7 @@ def check_bounds(make: Factory) -> None:
         high = np.array([np.inf if pair[1] is None else pair[1] for pair in bounds])
         for point in [*bowl.points, result.x]:
             is_inside = np.all((low <= point) & (point <= high))
-            clip = "clip what you ask (problem.clip), or declare that bounds are not supported."
+            clip = "clip points (problem.clip), or declare that bounds are not supported."
             assert is_inside, f"{point} is outside of {bounds}: {clip}"
         assert result.fun == Bowl.exact(result.x), _BELONGS
 
@@ -154,8 +152,8 @@ def check_nothing_shared(make: Factory) -> None:
     for name in given:
         same(given[name], before[name], f"{name} was changed: work on a copy.")
     kept = optimizer.settings == settings_before
-    assert kept, "A run changed the settings: keep nothing of a run in self."
-    hand_copies = "Hand copies of points to the objective: it may overwrite its argument."
+    assert kept, "A run changed the settings: store no state of a run in self."
+    hand_copies = "Pass copies of points to the objective: it may overwrite its argument."
     alike(result, expected, ("x", "nfev"), hand_copies)
 
 
@@ -166,16 +164,18 @@ def check_repeatable(make: Factory) -> None:
     first, second = kind(), kind()
     run(optimizer, first)
     run(optimizer, second)
-    differ = "Two runs with one seed differ: draw from run.rng, and keep nothing of a run in self."
+    differ = (
+        "Two runs with one seed differ: draw from run.rng, and store no state of a run in self."
+    )
     same(first.points, second.points, differ)
 
 
 def check_threads(make: Factory) -> None:
-    """Check that one object in eight threads at once gives eight right results."""
+    """Check that one object in eight threads at once gives eight correct results."""
     kind = bowl_for(make())
     optimizer = make()
     expected = run(optimizer, kind())
-    keep_apart = "Runs at the same time disturb each other: keep nothing of a run in self."
+    keep_apart = "Simultaneous runs disturb each other: store no state of a run in self."
     barrier = threading.Barrier(8)
 
     def together() -> OptimizerResult:
@@ -189,7 +189,7 @@ def check_threads(make: Factory) -> None:
 
 
 def check_failure(make: Factory) -> None:
-    """Check that an exception comes out as itself, and leaves the optimizer as it was."""
+    """Check that an exception is raised unchanged, and does not change the optimizer."""
     kind = bowl_for(make())
     optimizer = make()
     expected = run(optimizer, kind())
@@ -198,46 +198,46 @@ def check_failure(make: Factory) -> None:
         (KeyboardInterrupt(), StopReason.INTERRUPTED),
     ):
         bowl = kind(fail_at=2, failure=failure)
-        let_out = "let out what the objective raises; by run.guard(fun) where a library swallows it"
+        let_out = "do not catch the objective's exceptions; use run.guard(fun) if a library does"
         error: Any = raised(type(failure), partial(run, optimizer, bowl), let_out)
         is_itself = error is failure
-        assert is_itself, f"Another {type(failure).__name__} came out: {let_out}."
+        assert is_itself, f"A different {type(failure).__name__} was raised: {let_out}."
         assert len(bowl.points) == 2, f"Points were evaluated after a failure: {let_out}."
         if replaces_minimize(optimizer):
             continue  # the result so far is what a Run adds
         result = error.optimizer_result
         assert any("optimizer_result" in note for note in error.__notes__), "No note was added."
-        assert result.nfev == 2, "nfev must count the point that failed."
+        assert result.nfev == 2, "nfev must count the failed point."
         assert result.stop == stop, f"stop is {result.stop}, expected {stop}."
         assert result.fun == Bowl.exact(bowl.points[0]), _BELONGS
-    after = "That is after a run that failed: keep nothing of a run in self."
+    after = "This happens after a failed run: store no state of a run in self."
     alike(run(optimizer, kind()), expected, ("x",), after)
 
 
 def check_non_finite(make: Factory) -> None:
-    """Check that NaN raises a named error, and that rejecting it lets the run go on."""
+    """Check that NaN raises a named error, and that the run continues if NaN is rejected."""
     kind = bowl_for(make())
     need_run(make(), "what happens to NaN, by on_failure,")
-    went_on = "the objective returned NaN, and the run went on."
+    went_on = "the objective returned NaN, but the run continued."
     error = raised(NonFiniteValueError, lambda: run(make(), kind(fail_at=2)), went_on)
     assert error.optimizer_result.nfev == 2, "Points were evaluated after NaN."
     clean = run(make(), kind())
-    assert clean.fun is not None, "fun is None, and no evaluation failed."
+    assert clean.fun is not None, "fun is None, but no evaluation failed."
     margin = 1e-2 * (Bowl.exact(np.array(START)) - clean.fun)
-    for fail_at in range(8, 32, 4):  # behind the start and its probes, central ones included
+    for fail_at in range(8, 32, 4):  # after the start and its probes, including central ones
         bowl = kind(fail_at=fail_at)
         result = run(make(), bowl, on_failure="reject")
-        # None if it was a probe of a difference, which another makes up for.
-        assert result.nrejected <= int(len(bowl.points) >= fail_at), "More was rejected than NaN."
+        # Zero if it was a probe of a difference, which another one replaces.
+        assert result.nrejected <= int(len(bowl.points) >= fail_at), "More than NaN was rejected."
         assert result.fun == Bowl.exact(result.x), _BELONGS
         if result.success:
-            penalty = "its value is a penalty, and told.known says which rows those are."
-            wrong = f"A wrong answer is a success after point {fail_at} was rejected: {penalty}"
+            penalty = "its value is a penalty; told.known says which rows have real values."
+            wrong = f"A wrong result is a success after point {fail_at} was rejected: {penalty}"
             assert result.fun <= clean.fun + margin, wrong
 
 
 def check_callback(make: Factory) -> None:
-    """Check that a callback is called once an iteration, and can end the run."""
+    """Check that a callback is called once per iteration, and can end the run."""
     kind = bowl_for(make())
     iterates: list[Array] = []
     states: list[OptimizerResult] = []
@@ -249,19 +249,19 @@ def check_callback(make: Factory) -> None:
     numbers = [state.nit for state in states]
     assert numbers == list(range(1, result.nit + 1)), "nit must count iterations from 1, each once."
     for iterate, state in zip(iterates, states, strict=True):
-        same(iterate, state.x, "Callbacks of two forms saw unlike iterates.")
-        if not state.is_estimate:  # of what was not evaluated there
+        same(iterate, state.x, "Callbacks of two forms saw different iterates.")
+        if not state.is_estimate:  # not evaluated
             assert state.fun in (None, Bowl.exact(state.x)), _BELONGS
 
     def stop(xk: Array) -> None:
         raise StopIteration
 
-    let_out = "let out what ends a run; by run.guard where a library swallows it"
+    let_out = "do not catch the exception that ends a run; use run.guard if a library swallows it"
     for callback in (stop, lambda xk: True):
         stopped = run(make(), kind(), callback=callback)
         assert stopped.stop == StopReason.CALLBACK, f"stop is {stopped.stop}: {let_out}."
         assert not stopped.success, f"A run that a callback ended is not a success: {let_out}."
-        assert stopped.nit == 1, f"It went on after the callback ended it: {let_out}."
+        assert stopped.nit == 1, f"It continued after the callback ended it: {let_out}."
 
 
 def check_timeout(make: Factory) -> None:
@@ -274,7 +274,7 @@ def check_timeout(make: Factory) -> None:
 
 
 def _check_nfev(result: OptimizerResult, bowl: Bowl) -> None:
-    counted = f"nfev is {result.nfev}, and {len(bowl.points)} points were evaluated"
+    counted = f"nfev is {result.nfev}, but {len(bowl.points)} points were evaluated"
     assert result.nfev == len(bowl.points), f"{counted}: count each."
 
 

@@ -1,4 +1,4 @@
-"""Trial: a run of the optimizer under test, what does not apply to it, and what its checks say."""
+"""Trial: a run of the optimizer under test, and the helpers of its checks."""
 
 import inspect
 import unittest
@@ -35,12 +35,12 @@ def run(
     Parameters
     ----------
     optimizer, fun, jac, x0, **settings
-        The optimizer, and as in its :meth:`~optimizers.Optimizer.minimize`.
+        The optimizer, and the arguments of its :meth:`~optimizers.Optimizer.minimize`.
 
     Returns
     -------
     OptimizerResult
-        What it returns.
+        Its result.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def run(
         if not takes_setting(optimizer, setting):
             raise NotApplicable(
                 f"{type(optimizer).__name__}.minimize has no parameter {setting!r}: override "
-                "_solve instead of minimize, and Optimizer.minimize brings it."
+                "_solve instead of minimize to inherit it from Optimizer.minimize."
             )
     result = optimizer.minimize(fun, x0, jac, **settings)
     assert isinstance(result, OptimizerResult), (
@@ -65,28 +65,28 @@ def run(
 
 
 def takes_setting(optimizer: Optimizer, name: str) -> bool:
-    """Return whether ``minimize`` has a parameter of that name, or takes any."""
+    """Return whether ``minimize`` has a parameter of that name, or accepts any."""
     parameters = inspect.signature(optimizer.minimize).parameters
     return name in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
 
 
 def replaces_minimize(optimizer: Optimizer) -> bool:
-    """Return whether a class overrides ``minimize`` alone: no Run is between it and the user."""
+    """Return whether a class only overrides ``minimize``, without a Run in between."""
     cls = type(optimizer)
     return cls.minimize is not Optimizer.minimize and cls._solve is Optimizer._solve
 
 
 def need_run(optimizer: Optimizer, what: str) -> None:
-    """Raise NotApplicable if what a Run takes care of is the class's own matter."""
+    """Raise NotApplicable if the class does itself what a Run would handle."""
     if replaces_minimize(optimizer):
         raise NotApplicable(
-            f"{type(optimizer).__name__} overrides minimize alone, and {what} is what "
-            "Optimizer.minimize brings: override _solve instead to have it."
+            f"{type(optimizer).__name__} only overrides minimize, but {what} comes from "
+            "Optimizer.minimize: override _solve instead to inherit it."
         )
 
 
 def stack_for(optimizer: Optimizer) -> Callable[..., Any]:
-    """Return an objective of stacks of points, or of one where the class calls it itself."""
+    """Return an objective of stacks of points, or of one point if the class calls it itself."""
     if replaces_minimize(optimizer):
         return Bowl.exact
     told = bowl_for(optimizer).told
@@ -100,7 +100,7 @@ def bowl_for(optimizer: Optimizer) -> type[Bowl]:
 
 
 def required(optimizer: Optimizer) -> dict[str, Any]:
-    """Return what else than functions the optimizer has to be given, and the seed."""
+    """Return the arguments besides functions that the optimizer requires, and the seed."""
     needed: dict[str, Any] = {"seed": 7} if takes_setting(optimizer, "seed") else {}
     if optimizer._level("hessian") == SupportLevel.required:
         needed["hess"] = Bowl.hess
@@ -108,7 +108,7 @@ def required(optimizer: Optimizer) -> dict[str, Any]:
 
 
 def same(left: Any, right: Any, otherwise: str) -> None:
-    """Fail, and say what to do, if numbers, or points, are not the same to the last bit."""
+    """Fail, and say what to do, unless numbers or points are exactly the same."""
     assert np.array_equal(left, right), f"{otherwise}\n{_differing(left, right)}"
 
 
@@ -124,9 +124,9 @@ def _differing(left: Any, right: Any) -> str:
 def alike(
     result: OptimizerResult, expected: OptimizerResult, names: tuple[str, ...], otherwise: str
 ) -> None:
-    """Fail, and say what to do, if two results do not agree in some names to the last bit."""
+    """Fail, and say what to do, unless some entries of two results agree exactly."""
     for name in names:
-        same(result[name], expected[name], f"{name} is another. {otherwise}")
+        same(result[name], expected[name], f"{name} differs. {otherwise}")
 
 
 def raised(kind: type[BaseException], attempt: Callable[[], Any], otherwise: str) -> Any:
@@ -135,4 +135,4 @@ def raised(kind: type[BaseException], attempt: Callable[[], Any], otherwise: str
         attempt()
     except kind as error:
         return error
-    raise AssertionError(f"Expected {kind.__name__}, and nothing was raised: {otherwise}")
+    raise AssertionError(f"Expected {kind.__name__}, but nothing was raised: {otherwise}")
