@@ -1,9 +1,9 @@
-"""Pictures of runs; needs the extra ``plot`` (matplotlib).
+"""Pictures of runs; needs matplotlib.
 
-Each function takes what has a record of a run: the :class:`History` that was its callback, the
-path of its journal or what :func:`load` made of that, or a result of a run that had either. What it
-returns is a matplotlib Figure. Jupyter shows it as the last line of a cell, ``show()`` in a window,
-and ``savefig`` saves it to a file.
+Each function takes the record of a run: the :class:`History` that was its callback, the path of its
+journal or the output of :func:`load`, or the result of a run that had either. It returns a
+matplotlib Figure. Jupyter shows it as the last line of a cell, ``show()`` in a window, and
+``savefig`` saves it to a file.
 """
 
 from optimizers.plots.curves import convergence, plot_convergence

@@ -1,4 +1,4 @@
-"""How values fell: by evaluations, waves, shots or seconds."""
+"""Convergence: values by evaluations, waves, shots or seconds."""
 
 from collections.abc import Iterable
 from typing import Any, Literal
@@ -18,7 +18,7 @@ _LABELS = {
     "shots": "shots",
     "seconds": "seconds",
 }
-#: So many runs at most are lines with names; more are a band.
+#: Up to this many runs are lines with names; more are a band.
 _LINES = 8
 #: So many iterates at most are dots that stand out; more would hide the lines.
 _DOTS = 100
@@ -40,17 +40,17 @@ def convergence(
     *runs : History, OptimizerResult, Recording, path, or a collection of them
         The runs; see :mod:`optimizers.plots`. A dict, or the results of a race, has their names.
     by : {"evaluations", "waves", "shots", "seconds"}, default "evaluations"
-        What they are drawn against.
+        The horizontal axis.
     names : iterable of str, optional
         The names of the runs.
     minimum : float, optional
         The known minimum, or of runs that maximize the maximum: then the distance to it is drawn,
         on a logarithmic axis.
     shots : int, optional
-        How many shots each evaluation took; required to draw by shots.
+        The number of shots of each evaluation; required to draw by shots.
     band : bool, optional
-        Whether the median of all runs and the band of their middle half is drawn in the place of a
-        line for each; by default of more than eight.
+        Whether the median of all runs and the band of their middle half is drawn instead of a line
+        for each; by default for more than eight.
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure by default.
 
@@ -76,7 +76,9 @@ def convergence(
     if by not in _LABELS:
         raise InvalidInputError(f"by is {by!r}, expected one of {tuple(_LABELS)}.")
     if by == "shots" and shots is None:
-        raise InvalidInputError("by is 'shots': say by shots=... how many an evaluation takes.")
+        raise InvalidInputError(
+            "by is 'shots': pass shots=..., the number of shots of an evaluation."
+        )
     traces = traces_of(*runs, names=names)
     figure, ax = canvas(ax)
     each = shots if by == "shots" and shots is not None else 1
@@ -105,8 +107,8 @@ def _label(minimum: float | None, sign: float) -> str:
 
 
 def _curve(trace: Trace, by: By, shots: int, minimum: float | None) -> tuple[Array, Array]:
-    """Return what a run is drawn against, and its best values so far, or their distances."""
-    if not len(trace.values):  # its iterations alone are known
+    """Return the horizontal coordinates of a run, and its best values so far or their distances."""
+    if not len(trace.values):  # only its iterations are known
         best = _above(trace.best_of(trace.iterate_values), minimum, trace.sign)
         return trace.counts.astype(np.float64) * shots, best
     best = _above(trace.best, minimum, trace.sign)
@@ -158,7 +160,7 @@ def _draw_band(ax: Any, curves: list[tuple[Array, Array]], *, is_rising: bool) -
 
 
 def _held(x: Array, best: Array, grid: Array) -> Array:
-    """Return the best value at each of some places, the first one before there was any."""
+    """Return the best value at each place of a grid; the first value before there is any."""
     rows = np.searchsorted(x, grid, side="right") - 1
     return best[np.clip(rows, 0, len(best) - 1)]
 
@@ -179,7 +181,7 @@ def plot_convergence(history: History, ax: Any = None, *, minimum: float | None 
     Returns
     -------
     matplotlib.axes.Axes
-        What was drawn on; ``ax.figure.savefig(path)`` keeps it.
+        The axes; ``ax.figure.savefig(path)`` writes the figure.
 
     Raises
     ------
@@ -190,7 +192,7 @@ def plot_convergence(history: History, ax: Any = None, *, minimum: float | None 
 
     See Also
     --------
-    optimizers.plots.convergence : Draws several runs, and whatever has a record of one.
+    optimizers.plots.convergence : Draws several runs, from any record.
     """
     if not isinstance(history, History):
         raise InvalidInputError(

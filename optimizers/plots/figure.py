@@ -5,19 +5,19 @@ from typing import Any
 
 from optimizers.errors import MissingExtraError
 
-#: What is drawn in turn: told apart by readers who do not see all colors, on light and on dark.
+#: The cycle of colors: distinguishable for color-blind readers, on light and dark backgrounds.
 COLORS = ("#3b78c2", "#d9730d", "#2f9e6e", "#b5549c", "#8a6d3b", "#5b5bd6", "#c94a4a", "#4a9aa8")
-#: Of what belongs to no run, such as a known minimum.
+#: The color of what belongs to no run, such as a known minimum.
 QUIET = "#8a8a8a"
 
 
 def color(i: int) -> str:
-    """Return the color of the i-th of several."""
+    """Return the color of the i-th curve."""
     return COLORS[i % len(COLORS)]
 
 
 def check_matplotlib() -> None:
-    """Raise a MissingExtraError if nothing can be drawn."""
+    """Raise a MissingExtraError if matplotlib is not installed."""
     try:
         import matplotlib.figure  # noqa: F401  # whether it is there
     except ImportError as error:
@@ -46,7 +46,7 @@ def picture(rows: int = 1, columns: int = 1, *, width: float = 6.4, height: floa
         def _repr_png_(self) -> bytes:
             return _as_png(self.figure)
 
-    Picture.__name__, PictureAxes.__name__ = "Figure", "Axes"  # what they are to who reads them
+    Picture.__name__, PictureAxes.__name__ = "Figure", "Axes"  # their names for readers
     figure = Picture(figsize=(width, height), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, subplot_kw={"axes_class": PictureAxes})
     for ax in axes.flat:
@@ -75,7 +75,7 @@ def _show(figure: Any) -> None:
 
 
 def canvas(ax: Any) -> tuple[Any, Any]:
-    """Return the figure and the axes to draw on: those given, or new ones."""
+    """Return the figure and the axes to draw on: the given ones, or new ones."""
     if ax is not None:
         check_matplotlib()
         return ax.figure, ax
@@ -84,7 +84,7 @@ def canvas(ax: Any) -> tuple[Any, Any]:
 
 
 def spans_decades(values: Any) -> bool:
-    """Return whether positive numbers are to be on a logarithmic axis."""
+    """Return whether positive numbers need a logarithmic axis."""
     import numpy as np
 
     finite = values[np.isfinite(values)]

@@ -19,7 +19,7 @@ def residuals(run: Any, t: ArrayLike | None = None, y: ArrayLike | None = None) 
     run : OptimizerResult, Recording or path
         The run of an objective of residuals, ``model - data``.
     t : array_like of shape (m,), optional
-        What the data are drawn against; their numbers by default.
+        The horizontal coordinates of the data; their indices by default.
     y : array_like of shape (m,), optional
         The data: then they are drawn with the model, which is data + residuals.
 

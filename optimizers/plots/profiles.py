@@ -1,4 +1,4 @@
-"""Profiles: which part of many problems each of several optimizers solves, and how fast."""
+"""Profiles: the share of problems that each optimizer solves, and how fast."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -28,13 +28,13 @@ def profile(
     Parameters
     ----------
     runs : dict of dict
-        ``runs[optimizer][problem]`` is what has a record of a run; see :mod:`optimizers.plots`.
+        ``runs[optimizer][problem]`` is the record of a run; see :mod:`optimizers.plots`.
     kind : {"data", "performance"}, default "data"
-        Whether they are drawn against the evaluations divided by n + 1, or by those of the fastest.
+        Whether the horizontal axis has evaluations divided by n + 1, or by those of the fastest.
     tolerance : float, default 1e-3
         The :math:`\tau` above.
     by : {"evaluations", "waves"}, default "evaluations"
-        What is counted; waves are not divided by n + 1.
+        The unit of cost; waves are not divided by n + 1.
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure by default.
 
@@ -54,7 +54,7 @@ def profile(
             "'evaluations' or 'waves'."
         )
     if not isinstance(runs, Mapping) or not all(isinstance(own, Mapping) for own in runs.values()):
-        raise InvalidInputError("runs is no dict of dicts, expected runs[optimizer][problem].")
+        raise InvalidInputError("runs is not a dict of dicts, expected runs[optimizer][problem].")
     problems = sorted({str(problem) for own in runs.values() for problem in own})
     costs = {name: np.full(len(problems), np.inf) for name in runs}
     for row, problem in enumerate(problems):
@@ -93,7 +93,7 @@ def profile(
 
 
 def _cost(trace: Trace, lowest: float, tolerance: float, by: str) -> float:
-    """Return what a run took to solve its problem; infinity if it did not."""
+    """Return the cost of a run to solve its problem; infinity if it did not."""
     values: Array = trace.costs
     first = values[np.isfinite(values)][:1]
     limit = lowest + tolerance * (float(first[0]) - lowest) if len(first) else -np.inf

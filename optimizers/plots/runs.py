@@ -1,4 +1,4 @@
-"""Many runs and many workers: where starts led, and who evaluated what when."""
+"""Many runs and many workers: where starts led, and which worker evaluated what when."""
 
 import operator
 from typing import Any
@@ -22,17 +22,17 @@ def multistart(found: MultistartResult, *, which: tuple[int, int] = (0, 1), ax: 
         What :func:`optimizers.multistart` returned. With ``callback=History()`` the starts are
         known; without, the minima alone are drawn.
     which : (int, int), default (0, 1)
-        Which two variables; of a single one, its value is the other axis.
+        The two variables; if there is only one, the other axis has the value.
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure by default.
 
     Returns
     -------
     matplotlib.figure.Figure
-        The picture: stars are minima, with how many runs ended there, and a small dot is a start.
+        The picture: stars are minima, with the number of runs that ended there; dots are starts.
     """
     if not isinstance(found, MultistartResult):
-        raise InvalidInputError(f"found is {found!r:.200}, expected what multistart returned.")
+        raise InvalidInputError(f"found is {found!r:.200}, expected the result of multistart.")
     if not found.minima:
         raise InvalidInputError("This multistart found no minimum: there is nothing to draw.")
     figure, ax = canvas(ax)
@@ -83,20 +83,20 @@ def _starts(found: MultistartResult) -> dict[int, tuple[Any, float]]:
 
 
 def waves(run: Any, *, ax: Any = None) -> Any:
-    """Draw who evaluated what when: a row for each worker, a bar for each evaluation.
+    """Draw a timeline of the evaluations: a row for each worker, a bar for each evaluation.
 
     Parameters
     ----------
     run : History, OptimizerResult, Recording or path
-        The run; see :mod:`optimizers.plots`. A journal knows how long evaluations took, not when
-        they began: each wave is drawn from the end of the one before.
+        The run; see :mod:`optimizers.plots`. A journal has the durations of evaluations, not their
+        start times: each wave is drawn from the end of the previous one.
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure by default.
 
     Returns
     -------
     matplotlib.figure.Figure
-        The picture: waves have colors in turn, failures are crossed out, gaps are idle workers.
+        The picture: waves alternate in color, failures are crossed out, gaps are idle workers.
     """
     traces = traces_of(run)
     workers = sorted({worker for trace in traces for worker in trace.workers})
@@ -107,7 +107,7 @@ def waves(run: Any, *, ax: Any = None) -> Any:
         ax = axes[0, 0]
     else:
         figure, ax = canvas(ax)
-    # Many bars are narrow, and would be edges alone.
+    # Many bars are narrow, and would consist of edges only.
     edge = 0.3 if sum(len(trace.values) for trace in traces) < 100 * len(workers) else 0.0
     for row, worker in enumerate(workers):
         for trace in traces:

@@ -1,4 +1,4 @@
-"""What is known of a run, by whatever recorded it, as arrays to draw."""
+"""The record of a run, from any source, as arrays to draw."""
 
 import math
 import os
@@ -31,16 +31,16 @@ class Trace:
     name: str
     #: Shape (k,); NaN where an evaluation failed.
     values: Array
-    #: Shape (k, n), NaN where they were not kept.
+    #: Shape (k, n); NaN where they were not kept.
     points: Array
-    #: In which wave each was, from 1, and when it began and ended, in seconds.
+    #: The wave of each, from 1, and its start and end in seconds.
     waves: NDArray[np.int64]
     began: Array
     ended: Array
     workers: list[str]
     failures: list[str | None]
-    #: The count of evaluations at each iteration's end, the iterates, their values, and which of
-    #: these are estimates; empty where iterations were not kept.
+    #: The count of evaluations at the end of each iteration, the iterates, their values, and which
+    #: of these are estimates; empty if iterations were not kept.
     counts: NDArray[np.int64]
     iterates: Array
     iterate_values: Array
@@ -67,7 +67,7 @@ class Trace:
 
     @property
     def names(self) -> list[str]:
-        """What the variables are called."""
+        """The names of the variables."""
         problem = (self.header or {}).get("problem", {})
         n = self.points.shape[1] or self.iterates.shape[1]
         given = problem.get("names")
@@ -75,12 +75,12 @@ class Trace:
 
     @property
     def bounds(self) -> list[tuple[float, float]] | None:
-        """The bounds, where a journal has them."""
+        """The bounds, if a journal has them."""
         return None if self.header is None else bounds_of(self.header)
 
 
 def traces_of(*sources: Any, names: Iterable[str] | None = None) -> list[Trace]:
-    """Return the runs that some things have a record of; an InvalidInputError if there is none."""
+    """Return the runs in some records; raise an InvalidInputError if there are none."""
     found = [trace for source in sources for trace in _traces(source)]
     if not found:
         raise InvalidInputError(f"There is nothing to draw, expected {_EXPECTED}.")
@@ -105,7 +105,7 @@ def _traces(source: Any) -> list[Trace]:
         return _of_results([source])
     if isinstance(source, list) and all(isinstance(own, OptimizerResult) for own in source):
         return _of_results(source)
-    if isinstance(source, Mapping):  # of a race, or of the user's, by name
+    if isinstance(source, Mapping):  # a race, or a user's dict, by name
         return [
             _renamed(trace, str(name)) for name, own in source.items() for trace in _traces(own)
         ]
@@ -119,14 +119,14 @@ def _renamed(trace: Trace, name: str) -> Trace:
 
 
 def _of_results(results: Iterable[OptimizerResult]) -> list[Trace]:
-    """Return the runs of results, of which several may have one record."""
+    """Return the runs of results, several of which may share one record."""
     records, found = dict[int, list[Trace]](), []
     for result in results:
         record, run = result._record, result.get("run", 0)
         if record is None:
             raise InvalidInputError(
-                "This result knows no record of its run: run it with callback=History(), or with "
-                "a journal."
+                "This result has no record of its run: run it with callback=History(), or with a "
+                "journal."
             )
         if id(record) not in records:
             records[id(record)] = _traces(record)
@@ -179,12 +179,12 @@ def _maximizes(own: list[Evaluated], states: list[OptimizerResult]) -> bool:
 
 
 def _ranks(waves: list[int]) -> NDArray[np.int64]:
-    """Return the numbers of waves, of which a run may have had some only, from 1 without gaps."""
+    """Return the numbers of a run's waves, from 1 without gaps."""
     return np.unique(np.array(waves, np.int64), return_inverse=True)[1].reshape(-1) + 1
 
 
 def _of_recording(recording: Recording, name: str | None = None) -> list[Trace]:
-    # Of what came when nobody waited for it, neither the time nor the worker is known.
+    # Neither time nor worker is known of answers that arrived late.
     told = [r for r in recording.records if r.kind in ("fun", "both") and not r.is_late]
     real = [record for record in told if record.x.dtype == np.float64]
     runs = sorted({record.run for record in real})
@@ -206,7 +206,7 @@ def _of_recording(recording: Recording, name: str | None = None) -> list[Trace]:
 def _recorded(
     name: str, recording: Recording, own: list[Record], result: OptimizerResult | None
 ) -> Trace:
-    """Return a run of a journal, which has durations: each wave begins where the last one ended."""
+    """Return a run of a journal, which has durations: each wave begins when the last one ended."""
     n = recording.header["problem"]["n"]
     began, ended, free = np.zeros(len(own)), np.zeros(len(own)), dict[str, float]()
     waves = _ranks([record.ask for record in own])

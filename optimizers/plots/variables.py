@@ -1,4 +1,4 @@
-"""What the variables did, and what the objective looks like along each."""
+"""The variables during a run, and the objective along each of them."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from optimizers.errors import InvalidInputError
 from optimizers.plots.figure import canvas, color, picture, spans_decades
 from optimizers.plots.traces import Trace, traces_of
 
-#: So many variables at most have lines, or panels, unless they are named.
+#: Up to this many variables have lines, or panels, unless they are named.
 _LINES, _PANELS = 12, 9
 
 
@@ -21,7 +21,7 @@ def parameters(
     names: Sequence[str] | None = None,
     ax: Any = None,
 ) -> Any:
-    """Draw each variable at the iterates, or at the best points so far where those were not kept.
+    """Draw each variable at the iterates, or at the best points so far if iterates were not kept.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def parameters(
     which : sequence of int, optional
         Which variables; by default the twelve that moved most.
     names : sequence of str, optional
-        What all variables are called.
+        The names of all variables.
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure by default.
 
@@ -73,19 +73,19 @@ def slices(
     run : History, OptimizerResult, Recording or path
         The run; see :mod:`optimizers.plots`.
     fun : callable, optional
-        The objective: then it is evaluated, besides, along each of the variables through the best
-        point, over the range that was visited.
+        The objective; if given, it is also evaluated along each variable through the best point,
+        over the visited range.
     which : sequence of int, optional
         Which variables; by default the first nine.
     names : sequence of str, optional
-        What all variables are called.
+        The names of all variables.
     points : int, default 41
-        How many evaluations a line of ``fun`` takes.
+        The number of evaluations of each line of ``fun``.
 
     Returns
     -------
     matplotlib.figure.Figure
-        The picture; points that came later are darker, and the best is marked.
+        The picture; later points are darker, and the best one is marked.
     """
     trace = _single(run)
     known = np.flatnonzero(np.isfinite(trace.values) & np.isfinite(trace.points).all(axis=1))
@@ -104,7 +104,7 @@ def slices(
     costs = trace.costs[known]
     lowest, best = costs.min(), at[costs.argmin()]
     is_log = trace.sign > 0 and spans_decades(values)
-    # Far above the rest lie the first steps of a search: they would flatten all else.
+    # The first steps of a search are far above the rest, and would flatten the picture.
     top = np.quantile(costs, 0.9) + 1.5 * np.ptp(np.quantile(costs, [0.1, 0.9]))
     for ax, j in zip(axes.flat, chosen, strict=False):
         ax.scatter(at[:, j], values, c=known, cmap="Blues", vmin=-0.6 * len(values), s=12)

@@ -1,4 +1,4 @@
-"""Reports: what is known of a run, or of many, as one HTML file; needs the extra ``plot``."""
+"""Reports of one run or many as an HTML file; needs matplotlib."""
 
 from optimizers.report.page import write
 

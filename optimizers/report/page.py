@@ -1,4 +1,4 @@
-"""The page of a report: one HTML file without references to others, light and dark."""
+"""The page of a report: one self-contained HTML file, light and dark."""
 
 import html
 import os
@@ -20,7 +20,7 @@ from optimizers.portfolio.race import RaceResults
 from optimizers.report.pictures import pictures_of
 from optimizers.result import OptimizerResult
 
-#: How many lines a table has, and how many failures are shown.
+#: The maximum number of rows of a table, and of failures.
 _LINES, _FAILURES = 200, 30
 #: The head of the table of parameters.
 _PARAMETER = ("name", "start", "end", "standard error", "best point", "lower", "upper", "")
@@ -43,7 +43,7 @@ th, td { border-bottom: 1px solid var(--line); padding: .25rem .9rem .25rem 0; t
 thead th, th[scope=row] { font-weight: 500; color: var(--quiet); }
 figure { margin: 0; } svg { max-width: 100%; height: auto; }
 """
-# Nothing is fetched, whatever a name or a message has in it.
+# Nothing is fetched, whatever a name or a message contains.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
@@ -53,7 +53,7 @@ def write(run: Any, path: str | os.PathLike[str]) -> str:
     Parameters
     ----------
     run : OptimizerResult, collection of results, Recording, or path of a journal
-        What is reported.
+        The record of the run or runs.
     path : str or PathLike
         The file to write.
 
@@ -105,7 +105,7 @@ def page(run: Any) -> str:
     for heading, svg in pictures_of(run, traces):
         parts += _section(heading, f"<figure>{svg}</figure>")
     if not traces:
-        words = "How it was found is not known: run it with callback=History(), or with a journal."
+        words = "This run has no record: run it with callback=History(), or with a journal."
         parts.append(f'<p class="quiet">{html.escape(words)}</p>')
     parts += _noise(run, result)
     parts += _failures(traces)
@@ -132,7 +132,7 @@ def _named(run: Any) -> dict[str, OptimizerResult]:
 
 
 def _traces(run: Any, runs: dict[str, OptimizerResult]) -> list[Trace]:
-    """Return the runs that are drawn: those that have a record."""
+    """Return the runs with a record, which are drawn."""
     if isinstance(run, Recording):
         return traces_of(run) if len(run.values) else []
     if isinstance(run, OptimizerResult):
@@ -200,7 +200,7 @@ def _tiles(
 def _parameters(result: OptimizerResult, header: dict[str, Any], traces: list[Trace]) -> str:
     x, best, is_vector = np.ravel(result.x_flat), result.get("best"), "x_flat" not in result
     best_x = np.ravel(best.x) if best is not None and is_vector else None
-    # Of what is in a structure, a header has the vector that was searched, which may be scaled.
+    # For a structure, a header has the searched vector, which may be scaled.
     names = result.get("names") or (
         traces[0].names if traces else [f"x[{k}]" for k in range(x.size)]
     )
@@ -217,7 +217,7 @@ def _parameters(result: OptimizerResult, header: dict[str, Any], traces: list[Tr
 
 
 def _told(head: Sequence[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
-    """Return a table without the columns of which nothing is known."""
+    """Return a table without empty columns."""
     kept = [i for i in range(len(head)) if any(row[i] not in ("-", "") for row in rows)]
     return [head[i] for i in kept], [[row[i] for i in kept] for row in rows]
 
@@ -231,7 +231,7 @@ def _errors(result: OptimizerResult, n: int) -> Sequence[Any]:
 
 
 def _cut(head: Sequence[str], rows: Sequence[Any], limit: int = _LINES) -> str:
-    """Return a table of no more than so many lines."""
+    """Return a table with at most ``limit`` rows."""
     more = len(rows) - limit
     words = f'<p class="quiet">And {more} more.</p>' if more > 0 else ""
     return table(head, rows[:limit]) + words

@@ -1,4 +1,4 @@
-"""The pictures of a report, as SVG that takes its ink from the page: light or dark."""
+"""The pictures of a report, as SVG that uses the page's text color: light or dark."""
 
 import io
 import re
@@ -12,15 +12,15 @@ from optimizers.plots.figure import check_matplotlib
 from optimizers.plots.traces import Trace
 from optimizers.portfolio.multistart import MultistartResult
 
-#: Stands for the page's own color while a picture is drawn.
+#: A placeholder for the page's own color while a picture is drawn.
 _INK = "#123457"
 _INKED = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
-#: So many variables at most have slices.
+#: The maximum number of variables with slices.
 _SLICED = 9
 
 
 def pictures_of(source: Any, traces: list[Trace]) -> list[tuple[str, str]]:
-    """Return the titles and the SVG of what can be drawn."""
+    """Return titles and SVG of all pictures that can be drawn."""
     check_matplotlib()
     drawn: list[tuple[str, str]] = []
 
@@ -43,14 +43,14 @@ def pictures_of(source: Any, traces: list[Trace]) -> list[tuple[str, str]]:
         if trace.residuals is not None or (result is not None and "residuals" in result):
             add("Residuals", residuals, trace if trace.residuals is not None else result)
     if any(worker for trace in traces for worker in trace.workers):
-        add("Who evaluated what when", waves, traces)
+        add("Timeline of the workers", waves, traces)
     return drawn
 
 
 def _svg(draw: Callable[..., Any], arguments: tuple[Any, ...]) -> str:
     import matplotlib
 
-    # Text as text: it is small, can be searched, and takes the reader's fonts.
+    # Text as text: it is small, can be searched, and uses the reader's fonts.
     ink: Any = {"svg.fonttype": "none", **dict.fromkeys(_INKED, _INK)}
     stream = io.StringIO()
     with matplotlib.rc_context(ink):
