@@ -87,7 +87,7 @@ class Fit:
             if not can[i]:
                 raise InvalidInputError(
                     f"x[{i}] is fixed, or has no error by covariance (its error is {errors[i]}), "
-                    "so that it has no profile: leave it out of variables."
+                    "so that it has no profile: remove it from variables."
                 )
         return [int(i) for i in asked]
 
