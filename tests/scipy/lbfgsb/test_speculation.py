@@ -271,7 +271,7 @@ def test_a_kernel_that_takes_no_steps_means_a_warning_and_plain_steps(
 ) -> None:
     monkeypatch.setattr(available, "line_search_is_replaceable", lambda: False)
     plain = LBFGSB().minimize(rosen, start(4), rosen_der)
-    with pytest.warns(OptimizerWarning, match="speculate=3 needs"):
+    with pytest.warns(OptimizerWarning, match="speculate=3 is not supported"):
         result = LBFGSB(speculate=3).minimize(rosen, start(4), rosen_der)
     assert np.array_equal(result.x, plain.x)
     assert result.nfev == plain.nfev
