@@ -1,15 +1,14 @@
-"""Descriptions of the optimizers: the capability table, and the options of a class in words."""
+"""Descriptions of the optimizers: capabilities, and the options of a class in words."""
 
 import inspect
 import re
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from optimizers.optimizer import Optimizer
 from optimizers.options.configured import Configured, sections_of
 from optimizers.options.settings import RUN_SETTINGS, SETTINGS
 from optimizers.options.table import Option
-from optimizers.registry import available
-from optimizers.support import CAPABILITIES, TRAITS, SupportLevel
+from optimizers.support import CAPABILITIES, SupportLevel
 
 
 class OptionDescription(NamedTuple):
@@ -41,19 +40,6 @@ def _documented(cls: type) -> list[OptionDescription]:
     return [
         OptionDescription(name, _default(kind), _unfolded(rest)) for name, kind, rest in entries
     ]
-
-
-def capability_table(**wanted: Any) -> str:
-    """Return the table of the optimizers that :func:`available` finds, with their capabilities."""
-    rows: list[tuple[str, ...]] = [("optimizer", *CAPABILITIES, *TRAITS, "purpose")]
-    for name, cls in available(**wanted).items():
-        rows.append((name, *capabilities(cls), *traits_of(cls), cls.traits.purpose))
-    return _columns(rows)
-
-
-def traits_of(cls: type[Optimizer]) -> tuple[str, ...]:
-    """Return "yes" or "no" for each trait of a class, in the order of ``TRAITS``."""
-    return tuple("yes" if getattr(cls.traits, trait) else "no" for trait in TRAITS)
 
 
 def capabilities(cls: type[Optimizer]) -> tuple[str, ...]:
@@ -101,11 +87,3 @@ def _default(kind: str) -> str:
 def _unfolded(text: str) -> str:
     """Return a docstring's paragraph as one plain line, without reStructuredText markup."""
     return re.sub(r":\w+:`([^`]*)`|``([^`]*)``", r"\1\2", " ".join(text.split()))
-
-
-def _columns(rows: list[tuple[str, ...]]) -> str:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    )

@@ -7,13 +7,12 @@ from optimizers import LBFGSB, TNC, Optimizer, SupportLevel, available
 from optimizers.describe import (
     OptionDescription,
     capabilities,
-    capability_table,
     describe_options,
     further_options,
     option_table,
 )
 from optimizers.options.settings import RUN_SETTINGS, CommonSettings, RunSettings
-from optimizers.support import CAPABILITIES, TRAITS
+from optimizers.support import CAPABILITIES
 
 CLASSES = pytest.mark.parametrize("cls", available().values(), ids=lambda cls: cls.__name__)
 
@@ -103,21 +102,6 @@ def test_capabilities_are_the_levels_that_the_class_declares(cls):
     told = dict(zip(CAPABILITIES, capabilities(cls), strict=True))
     for what, name in told.items():
         assert SupportLevel[name] == levels.get(what, SupportLevel.not_supported)
-
-
-def test_the_capability_table_has_a_row_for_each_optimizer():
-    head, *rows = [line.split() for line in capability_table().splitlines()]
-    assert head == ["optimizer", *CAPABILITIES, *TRAITS, "purpose"]
-    assert {row[0]: tuple(row[1 : 1 + len(CAPABILITIES)]) for row in rows} == {
-        name: capabilities(cls) for name, cls in available().items()
-    }
-
-
-def test_the_columns_of_the_table_are_aligned():
-    head, *rows = capability_table().splitlines()
-    for what in CAPABILITIES:
-        at = head.index(what)
-        assert all(row[at - 1] == " " and row[at] != " " for row in rows)
 
 
 @CLASSES

@@ -13,7 +13,7 @@ from optimizers.registry import available, find
 from optimizers.support import CAPABILITIES, TRAITS, SupportLevel
 
 _LEVELS = [level.name for level in SupportLevel]
-#: What most classes require, and a list need not say.
+#: What most classes require, so that the list does not say it.
 _USUAL = ("initial_point",)
 
 
@@ -21,8 +21,8 @@ def add_list(commands: Any) -> None:
     """Add the command ``list``."""
     command = commands.add_parser(
         "list",
-        help="list the optimizers, what each is for and can take",
-        description="List the optimizers: what each is for, and what it can take. Options leave "
+        help="list the optimizers: what each is for and supports",
+        description="List the optimizers: what each is for, and what it supports. Options leave "
         f"only those that fit. A LEVEL is {', '.join(_LEVELS[:-1])} or {_LEVELS[-1]}; supported, "
         "which is meant where no level is named, includes required.",
     )
@@ -63,10 +63,10 @@ def _list(given: argparse.Namespace, out: TextIO) -> int:
 
 
 def _abilities(cls: type[Optimizer]) -> str:
-    """Return what a class requires and takes, and its traits."""
+    """Return what a class requires and supports, and its traits."""
     levels = dict(zip(CAPABILITIES, capabilities(cls), strict=True))
     words = []
-    for verb, level in (("requires", "required"), ("takes", "supported")):
+    for verb, level in (("requires", "required"), ("supports", "supported")):
         names = [what for what in CAPABILITIES if levels[what] == level and what not in _USUAL]
         words += [f"{verb} {', '.join(names)}"] if names else []
     words += [what.replace("_", " ") for what in TRAITS if getattr(cls.traits, what)]

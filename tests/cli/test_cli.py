@@ -271,10 +271,10 @@ def test_no_line_is_longer_than_the_terminal(run, monkeypatch, columns, command)
     assert longest <= columns
 
 
-def test_the_list_says_what_each_requires_and_takes(run):
+def test_the_list_says_what_each_requires_and_supports(run):
     text = run("list", "--residuals", "required").out
     start = text.index("DOGBOX")
-    assert "requires residuals; takes gradient, bounds" in text[start : text.index("LM ")]
+    assert "requires residuals; supports gradient, bounds" in text[start : text.index("LM ")]
 
 
 @pytest.mark.parametrize("name", available())

@@ -70,7 +70,7 @@ def test_what_a_command_line_lacks_is_said_once(capsys):
         (["--x0", "1", "-o", "bounds=[(0,1)]"], "write --bounds instead"),
         (["--x0", "1", "-o", "timout=5"], "LBFGSB has no option or setting 'timout'. Did you mean"),
         (["--x0", "1", "-o", "qwertz=5"], "Known: callback, disp, eps, eval_timeout, f_target, "),
-        (["--x0", "1", "-o", "f_scale=5"], "It goes with residuals"),
+        (["--x0", "1", "-o", "f_scale=5"], "residuals(fun, f_scale=...)"),
         (["--x0", "1", "--jac", "nothing"], "nothing called 'nothing'"),
         (["--x0", "1", "--jac", "nothing.py:f"], "does not exist"),
         (["--x0", "1", "--optimizer", "Dogleg", "--jac", "gradient"], "requires hess"),
@@ -157,7 +157,7 @@ def test_a_warning_is_a_line(process, tmp_path):
     given = ("minimize", "--fun", f"{path}:f", "--x0", "1", "--quiet")
     done = process(*given, "-o", "noise=0.1", "--optimizer", "COBYLA")
     lines = done.stderr.splitlines()
-    assert "warning: COBYLA takes no differences here: noise has no effect." in lines
+    assert "warning: COBYLA uses no finite differences here: noise has no effect." in lines
     assert f"{path}:3: UserWarning: mine" in lines
     assert str(Path(optimizers.__file__).parent) not in done.stderr
 
@@ -167,7 +167,7 @@ def test_a_warning_is_a_line(process, tmp_path):
     [
         ("history missing.jsonl", "The journal missing.jsonl cannot be read: No such file"),
         ("history .", "The journal . is not a regular file"),
-        ("report empty.jsonl", "The journal empty.jsonl is empty: no run has begun on it."),
+        ("report empty.jsonl", "The journal empty.jsonl is empty: no run has begun"),
         ("watch mine.py", "mine.py is not a journal of a run"),
         ("resume .", "The journal . is not a regular file"),
         ("report run.jsonl -o missing/run.html", "missing/run.html: No such file or directory."),
