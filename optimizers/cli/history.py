@@ -3,6 +3,7 @@
 import argparse
 import csv
 import textwrap
+from collections import deque
 from collections.abc import Iterator
 from typing import Any, TextIO
 
@@ -126,12 +127,12 @@ def _evaluations(recording: Recording) -> Iterator[str]:
     for i, record in enumerate(recording.records):
         own = record.seq % 2**RUN_BITS
         number = f"{record.run}:{own}" if "many" in header else f"{own}"
-        kind = "probe" if record.is_probe else record.kind
+        kind = "late" if record.is_late else "probe" if record.is_probe else record.kind
         seconds = "" if record.seconds is None else f"{record.seconds:.3g}"
         worker = f" {record.worker:<20}" if has_workers else ""
         line = f"{number:>6} {iterations.get(i, ''):>5} {kind:<5} "
         line += f"{_value(record, sign):>22} {seconds:>9}{worker} "
-        x = " ".join(f"{value:.6g}" for value in record.x[:n]) + " (late)" * record.is_late
+        x = " ".join(f"{value:.6g}" for value in record.x[:n])
         yield line + textwrap.shorten(x, max(_POINT, width() - len(line)), placeholder=" ...")
         if record.failure is not None:
             yield f"{'':>13}{record.failure}"
@@ -144,12 +145,12 @@ def _iterates(recording: Recording) -> dict[int, int]:
     """
     sign, count = sign_of(recording.header), 0
     places, found = dict[Any, int](), dict[int, int]()
-    left = [one for one in recording.iterations if not one.is_estimate]
+    left = deque(one for one in recording.iterations if not one.is_estimate)
     for i, record in enumerate(recording.records):
         count += record.kind in ("fun", "both")
         places[record.fun] = i
         while left and (left[0].nfev <= count or i == len(recording.records) - 1):
-            one = left.pop(0)
+            one = left.popleft()
             if one.fun is not None and sign * one.fun in places:
                 found[places[sign * one.fun]] = one.number
     return found
