@@ -81,7 +81,7 @@ class Block:
         return itertools.repeat(0, len(self.points))
 
     def is_probe(self, row: int) -> bool:
-        """Return whether a row is asked for what it tells of another point, as its gradient."""
+        """Return whether a row is not asked for itself, but for a gradient or a check."""
         return self.own is not None and row not in self.own
 
     def count(self, part: slice, sign: int) -> None:

@@ -68,7 +68,8 @@ class Record:
     cells : ndarray of int64, optional
         For a sparse Jacobian: the number of rows, and the positions of its entries, row by row.
     is_probe : bool
-        Whether the point was evaluated for the gradient at another point, or to measure noise.
+        Whether the algorithm did not ask for the point, but the gradient at another one, a
+        measurement of noise or a check of the end.
 
     Examples
     --------
