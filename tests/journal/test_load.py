@@ -218,7 +218,9 @@ def marks(path):
 
 @pytest.mark.parametrize("workers", [None, lambda: ThreadPoolExecutor(7)], ids=["own", "threads"])
 @pytest.mark.parametrize(
-    ("jac", "probes"), [("2-point", 3), ("3-point", 6), (rosen_der, 0)], ids=str
+    ("jac", "probes"),
+    [("2-point", 3), ("3-point", 6), (rosen_der, 0)],
+    ids=["2-point", "3-point", "given"],
 )
 def test_probes_of_a_gradient_are_marked(tmp_path, workers, jac, probes):
     path = tmp_path / "run.jsonl"
