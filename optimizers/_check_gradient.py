@@ -26,7 +26,7 @@ _ROWS = 20
 
 @dataclass(frozen=True, eq=False, repr=False)
 class GradientCheck:
-    """A gradient beside differences of values; it prints as a table, worst component first.
+    """A gradient compared with differences of values; it prints as a table, worst component first.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Results in words: how a run ended, what came from a journal, and what a fit tells."""
+"""Results in words: the end of a run, the values from a journal, and the statistics of a fit."""
 
 import math
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ import numpy as np
 from optimizers._shown import shown
 from optimizers.covariance import chi2, dof, errors
 
-#: Fits of more variables show their errors in one line, and of so many none: they take time.
+#: Fits of more variables show their errors in one line, and those of very many none, to save time.
 _EACH, _MOST = 10, 200
 
 
@@ -31,7 +31,7 @@ def replayed_words(result: Any) -> str:
 
 
 def fit_words(fit: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the statistics of a fit as names and words; nothing for what is not a fit."""
+    """Return the statistics of a fit as names and words; an empty list if it is not a fit."""
     if fit.get("residuals") is None or fit.get("fun") is None:
         return []
     x, spare = np.ravel(fit.get("x_flat", fit["x"])), dof(fit)
@@ -39,7 +39,7 @@ def fit_words(fit: Mapping[str, Any]) -> list[tuple[str, str]]:
     if x.size <= _MOST:
         found = errors(fit, tell=notes.append)
         if np.isnan(found).all():
-            pass  # a note says why
+            pass  # a warning says why
         elif x.size <= _EACH:
             names = fit.get("names") or [f"x[{i}]" for i in range(x.size)]
             columns = zip(names, x, found, strict=True)
@@ -51,7 +51,7 @@ def fit_words(fit: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def with_error(value: float, error: float) -> str:
-    """Return a value with its standard error, in as many digits as that tells."""
+    """Return a value with its standard error, with the significant digits."""
     if not (math.isfinite(error) and error > 0 and value):
         return f"{value:.6g} +- {error:.2g}"
     digits = math.ceil(math.log10(abs(value) / error)) + 2

@@ -46,7 +46,7 @@ class Composed(Configured, Declaring):
 
     #: What a failed evaluation does where ``on_failure`` is not given.
     _default_on_failure = "raise"
-    #: How Qiskit's class of the same name hands over the points of a group.
+    #: How Qiskit's class of the same name passes the points of a group.
     _group_form: ClassVar[Form] = "flat"
     #: Whether the algorithm takes variables for angles, as in circuits: they are not scaled.
     takes_angles = False

@@ -121,7 +121,7 @@ class OptimizerWarning(OptimizeWarning):  # type: ignore[misc]  # SciPy is untyp
 
 
 class AmbiguousBoundsWarning(OptimizerWarning):
-    """Bounds of two variables may be two pairs, which they are taken for, or lows and highs."""
+    """Bounds of two variables are taken for two (low, high) pairs, but may mean lows and highs."""
 
 
 def warn_user(message: str, category: type[Warning] = OptimizerWarning) -> None:

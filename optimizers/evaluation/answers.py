@@ -183,7 +183,7 @@ def non_finite(value: complex) -> NonFiniteValueError:
 
 
 def as_numeric(raw: Any, name: str, dtype: type[np.generic]) -> NDArray[Any]:
-    """Return what a user function returned as an array of numbers of its own, of any shape."""
+    """Return what a user function returned as a new array of numbers, of any shape."""
     if raw is None:
         missing = NoValueError(f"{name} returned None, expected real numbers: is a return missing?")
         missing.function = name

@@ -110,7 +110,7 @@ class Loss:
     def answer(
         self, raw: Any, count: int, dtype: type[np.generic], *, is_stack: bool = False
     ) -> NDArray[Any]:
-        """Return what an objective returned for so many points as an answer."""
+        """Return what an objective returned for ``count`` points as an answer."""
         if isinstance(raw, np.ndarray) and raw.dtype.kind == "c" and dtype is np.float64:
             raise InvalidValueError(
                 "fun returned complex residuals, expected real ones: return real and imaginary "

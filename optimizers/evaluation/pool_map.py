@@ -57,7 +57,7 @@ class MultiprocessingExecutor(Executor):
         return future
 
     def starts(self) -> Starts:
-        """Return what tells which tasks have begun."""
+        """Return the register of the tasks that have begun."""
         return file_starts()
 
     def look(self) -> None:

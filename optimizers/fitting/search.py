@@ -26,8 +26,9 @@ _TAKEN, _POOR = 1e-4, 0.25
 #: The Jacobian is updated only after a step that the model missed by less than this part of the
 #: change, and that left less than the other part of the value.
 _LINEAR, _FALLEN = 0.15, 0.75
-#: Residuals may be rough after so many failures in a row by one measured Jacobian, or after a step
-#: that changes no variable by more than a part and yet misses the model by that part of the change.
+#: Residuals may be rough after this many failures in a row with one measured Jacobian, or after a
+#: step that changes no variable by more than a fraction, and still misses the model by that
+#: fraction of the change.
 _FAILURES, _SHORT, _MISSED = 3, 0.01, 0.3
 #: How long the second step is that is tried in one wave, compared with the first.
 _SHORTER = 0.25

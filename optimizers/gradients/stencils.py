@@ -280,7 +280,7 @@ def offset(
         # x + (upper - x) may round to beyond the bound.
         moved = np.clip(moved, lower[columns], upper[columns])
     what = f"A wave of {len(columns)} probes for a gradient"
-    check_memory(what, len(columns) * x.size, "give jac, or SPSAGradient, which needs few")
+    check_memory(what, len(columns) * x.size, "pass jac, or use SPSAGradient, which needs few")
     points = np.repeat(x[np.newaxis], len(columns), axis=0)
     points[np.arange(len(columns)), columns] = moved
     return points, moved - x[columns]

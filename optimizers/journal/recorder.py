@@ -285,7 +285,7 @@ class Recorder:
             self.put("\n".join(compact({"retried": s, "times": n}) for s, n in times.items()))
 
     def iterated(self, iteration: Iteration) -> None:
-        """Record the end of an iteration, unless it is recorded, or is of a run that had ended."""
+        """Record the end of an iteration, unless it is recorded or the run had ended."""
         is_told_again = self.contents.end is not None and not self._is_noted
         if iteration.number > self._iteration and not is_told_again:
             self._iteration = iteration.number

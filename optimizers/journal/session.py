@@ -25,7 +25,7 @@ from optimizers.run.observers import as_observer
 from optimizers.run.progress import Bar
 
 _KINDS: tuple[Kind, ...] = ("hess", "hessp")
-#: Up to so many variables a fit has what its errors need in its journal.
+#: Up to this many variables, a journal keeps the data for the errors of a fit.
 _SMALL = 200
 
 
@@ -94,7 +94,9 @@ def _kept(result: OptimizerResult) -> dict[str, Any]:
     entries: dict[str, Any] = {k: value for k, value in result.items() if k != "jacobian"}
     jacobian = result.get("jacobian")
     if jacobian is not None and jacobian.shape[1] <= _SMALL:
-        found = covariance(result, absolute_sigma=True, tell=lambda words: None)  # it is told later
+        found = covariance(
+            result, absolute_sigma=True, tell=lambda words: None
+        )  # the warning comes later
         entries[UNSCALED] = found
     return OptimizerResult(entries).to_dict()
 

@@ -120,7 +120,7 @@ def _curve(trace: Trace, by: By, shots: int, minimum: float | None) -> tuple[Arr
 
 
 def _above(values: Array, minimum: float | None, sign: float) -> Array:
-    """Return how far values are from a known minimum; themselves, if there is none."""
+    """Return the distances of values from a known minimum, or the values if there is none."""
     return values if minimum is None else sign * (values - minimum)
 
 

@@ -66,7 +66,7 @@ def multistart(found: MultistartResult, *, which: tuple[int, int] = (0, 1), ax: 
 
 
 def _end(found: MultistartResult, minimum: Minimum) -> Array:
-    """Return a minimum as a vector, of whatever structure its variables are."""
+    """Return a minimum as a vector, for any structure of the variables."""
     ends = [run for run in found.runs if run.get("run") in minimum.runs]
     return min(ends, key=operator.attrgetter("fun")).x_flat
 
@@ -127,7 +127,7 @@ def waves(run: Any, *, ax: Any = None) -> Any:
 
 
 def _called(workers: list[str]) -> list[str]:
-    """Return what tells workers apart: without the process, if they are threads of one."""
+    """Return distinct labels of workers: without the process if they are threads of one."""
     processes = {worker.partition("/")[0] for worker in workers}
     if len(processes) == 1:
         workers = [worker.partition("/")[2] or worker for worker in workers]

@@ -1,4 +1,4 @@
-"""A user's gradient beside differences of values."""
+"""A user's gradient compared with differences of values."""
 
 from typing import NamedTuple
 
@@ -61,7 +61,7 @@ def compared(run: Run, x: Array) -> tuple[float, Compared]:
 
 
 def _compared(run: Run, known: Evaluation, stencils: list[Plan], values: Array | None) -> Compared:
-    """Return a gradient beside the differences of values; evaluated here if there are none."""
+    """Compare a gradient with differences of values, which are evaluated here if needed."""
     if values is None:
         stencils = _stencils(run, known.x)
         values = run.probe(np.concatenate([stencil.points for stencil in stencils]))

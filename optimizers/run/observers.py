@@ -157,7 +157,7 @@ class Table:
 
 
 def _largest(gradient: Any) -> float:
-    """Return the largest size of an entry of a gradient, in whatever structure it is."""
+    """Return the largest absolute entry of a gradient, in any structure."""
     if not isinstance(gradient, np.ndarray):
         gradient = Structure(gradient).vector(gradient, "jac")
     return float(np.max(np.abs(gradient), initial=0.0))

@@ -47,8 +47,8 @@ class FreeVariables:
     def constraints(self, are_differences_ours: bool) -> list[Any]:
         """Return the constraints as functions of the free variables.
 
-        They are asked where the objective is: inside the bounds, their differences too if these are
-        made here.
+        They are called inside the bounds, like the objective, and so are their differences if these
+        are computed here.
         """
         if not self.is_all:
             return [
@@ -61,14 +61,14 @@ class FreeVariables:
         ]
 
     def _dense(self, constraint: Any) -> Any:
-        """Return a constraint without a sparse matrix, where the method takes none."""
+        """Return a constraint without a sparse matrix if the method does not support it."""
         if self._strips and issparse(getattr(constraint, "A", None)):
             constraint = copy.copy(constraint)
             constraint.A = constraint.A.toarray()
         return constraint
 
     def _with_differences(self, constraint: Constraint) -> Any:
-        """Return a constraint whose Jacobian, if it is one of differences, stays in the bounds."""
+        """Return a constraint whose Jacobian by differences, if any, stays inside the bounds."""
         given, box = constraint.for_scipy, self.bounds
         if box is None or isinstance(given, scipy.optimize.LinearConstraint):
             return given
@@ -76,8 +76,8 @@ class FreeVariables:
             given = scipy.optimize.NonlinearConstraint(
                 constraint.fun, constraint.lower, constraint.upper, given.get("jac") or "2-point"
             )
-        # Complex steps stay inside by themselves, and sparse differences are SciPy's alone. It does
-        # not combine a Jacobian of differences with a Hessian of them, and says so.
+        # Complex steps stay inside anyway, and only SciPy has sparse differences. It does not
+        # combine differences for the Jacobian with differences for the Hessian, and says so.
         is_ours = isinstance(given, scipy.optimize.NonlinearConstraint) and (
             given.jac in ("2-point", "3-point")
             and given.finite_diff_jac_sparsity is None
@@ -86,7 +86,7 @@ class FreeVariables:
         if not is_ours:
             return given
         source = Differences(given.jac, relative_step=given.finite_diff_rel_step)
-        latest: dict[bytes, Any] = {}  # the point where the Jacobian is wanted next, mostly
+        latest: dict[bytes, Any] = {}  # usually the point of the next Jacobian
 
         def fun(x: Array) -> Any:
             latest.clear()
@@ -115,7 +115,7 @@ class FreeVariables:
         return whole
 
     def part(self, vector: Array) -> Array:
-        """Return the free ones of all variables, without a copy if that may be: it may be large."""
+        """Return the free ones of all variables, without a copy if possible."""
         return vector if self.is_all else vector[self.mask]
 
     def columns(self, matrix: Any) -> Any:

@@ -51,7 +51,7 @@ class GraphBackend(Backend):
                 )
         if loss.shape.num_elements() not in (1, None):
             raise shape_error(loss.shape)
-        # Control dependencies of the caller's must not become the solver's.
+        # The caller's control dependencies must not become the solver's.
         with loss.graph.as_default(), loss.graph.control_dependencies(None):
             if var_list is None:
                 var_list = v1.trainable_variables()
@@ -63,7 +63,7 @@ class GraphBackend(Backend):
         self._feeding = Feeding(loss.graph, self.variables, tensors)
         self._session: Any = None
         self._run_kwargs: dict[str, Any] = {}
-        #: How many evaluations of the loss there were, and the faster way to more.
+        #: The number of evaluations of the loss, and the faster way to evaluate it.
         self._count = 0
         self._direct: Direct | None = None
 
@@ -82,7 +82,7 @@ class GraphBackend(Backend):
         self._values = [tf.reshape(constraint, [-1]) for constraint in constraints]
         self._jacobians = [_jacobian(values, variables, dtype) for values in self._values]
         self._products: list[Any] = []
-        #: The weights of each constraint's values, of which there is a product too.
+        #: The weights of each constraint's values, for its Hessian-vector products.
         self._weights: list[Any] = []
         if second_order:
             self._vector = tf.compat.v1.placeholder(dtype, [self.packing.size])
@@ -97,7 +97,7 @@ class GraphBackend(Backend):
                 warn_no_hessp(error)
 
     def _product(self, gradients: Sequence[Any]) -> Any:
-        """Return the derivative of gradients along the vector that is fed."""
+        """Return the derivative of gradients along the fed vector."""
         dtype = self._vector.dtype
         parts = unpacked(self._vector, self.variables, self.packing)
         terms = [
@@ -117,7 +117,7 @@ class GraphBackend(Backend):
         session = session or tf.compat.v1.get_default_session()
         if session is None:
             raise InvalidInputError(
-                "The loss is a tensor of a graph and there is no session: pass session, or call "
+                "The loss is a tensor of a graph, but there is no session: pass session, or call "
                 "minimize inside `with tf.compat.v1.Session():`."
             )
         bound = copy.copy(self)
@@ -140,7 +140,7 @@ class GraphBackend(Backend):
         return values
 
     def _fed(self, x: NDArray[Any]) -> dict[Any, Any]:
-        """Return the feed of a trial point; what cannot be fed is assigned."""
+        """Return the feed of a trial point; variables that cannot be fed are assigned."""
         parts = self.packing.split(x)
         if self._feeding.assigned:
             self._write([(i, parts[i]) for i in self._feeding.assigned])
@@ -164,7 +164,7 @@ class GraphBackend(Backend):
         return scalar(loss), gradient, *fetched
 
     def _evaluated(self, x: NDArray[Any]) -> list[Any]:
-        """Return the loss, its gradient and what is fetched, the fastest way that there is."""
+        """Return the loss, its gradient and the fetches, in the fastest way."""
         tensors, feed = [*self._both, *self._fetches], self._fed(x)
         self._count += 1
         if self._count == PATIENCE:
@@ -173,7 +173,7 @@ class GraphBackend(Backend):
             try:
                 return self._direct(feed)
             except tf.errors.OpError:
-                self._direct = None  # `run` says of an error where the operation was made
+                self._direct = None  # errors of `run` say where the operation was made
         values: list[Any] = self._session.run(tensors, feed_dict=feed)
         return values
 
@@ -225,15 +225,15 @@ def _jacobian(values: Any, variables: Sequence[Any], dtype: Any) -> Any:
     )[1].stack()
 
 
-#: So many evaluations go through ``Session.run`` first: what is faster has to be made by then, for
-#: as long as some of them take.
+#: This many evaluations use ``Session.run`` first, since building the faster way costs as much as a
+#: few of them.
 PATIENCE = 50
 
 
 class Direct:
-    """Tensors of a session, evaluated without what ``Session.run`` looks up at each call.
+    """Tensors of a session, evaluated without the lookups of ``Session.run`` at each call.
 
-    TensorFlow's public way is for tensors without a feed; this one is what Keras took.
+    TensorFlow's public way is for tensors without a feed; Keras used this one.
     """
 
     def __init__(self, session: Any, tensors: Sequence[Any], fed: Sequence[Any]) -> None:
@@ -247,7 +247,7 @@ class Direct:
 
     @classmethod
     def of(cls, session: Any, tensors: Sequence[Any], feed: Mapping[Any, Any]) -> Self | None:
-        """Return the way to evaluate tensors with such a feed; None where ``run`` may differ."""
+        """Return an object that evaluates tensors with such a feed; None if ``run`` may differ."""
         has_same_answer = (
             _is_plain(session)
             and all(_is_array(session.graph, key, value) for key, value in feed.items())
@@ -259,11 +259,11 @@ class Direct:
             return None
         try:
             return cls(session, tensors, list(feed))
-        except Exception:  # it is no public way: whatever it may be, there is the other
+        except Exception:  # a private interface may raise anything; `run` remains
             return None
 
     def __call__(self, feed: Mapping[Any, Any]) -> list[Any]:
-        """Return the values. Those fed are copied, as by ``run``: what is fetched may be they."""
+        """Return the values. Fed arrays are copied, as in ``run``, since they may be fetched."""
         values = [
             np.asarray(value).astype(dtype)
             for value, dtype in zip(feed.values(), self._types, strict=True)
@@ -273,7 +273,7 @@ class Direct:
 
 
 def _is_plain(session: Any) -> bool:
-    """Return whether a session is TensorFlow's own, and its ``run`` is neither replaced."""
+    """Return whether a session is TensorFlow's own, with its original ``run``."""
     v1 = tf.compat.v1
     run = getattr(type(session), "run", None)
     return (
@@ -285,7 +285,7 @@ def _is_plain(session: Any) -> bool:
 
 
 def _is_array(graph: Any, key: Any, value: Any) -> bool:
-    """Return whether ``run`` would take a feed, and it is no list, whose shape may change."""
+    """Return whether ``run`` would accept a feed, other than a list, whose shape may change."""
     if not (
         tf.is_symbolic_tensor(key)
         and key.graph is graph
