@@ -1,6 +1,6 @@
 """Convergence: values by evaluations, waves, shots or seconds."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import numpy as np
@@ -30,15 +30,20 @@ def convergence(
     names: Iterable[str] | None = None,
     minimum: float | None = None,
     shots: int | None = None,
+    fun: Callable[[Any], float] | None = None,
     band: bool | None = None,
     ax: Any = None,
 ) -> Any:
     """Draw the best value so far, from the start on, and the values of iterates where known.
 
+    The best of values that have noise is the luckiest of them, and may lie below the minimum: give
+    the objective without its noise as ``fun`` where there is one.
+
     Parameters
     ----------
     *runs : History, OptimizerResult, Recording, path, or a collection of them
-        The runs; see :mod:`optimizers.plots`. A dict, or the results of a race, has their names.
+        The runs; see :mod:`optimizers.plots`. A dict, or the results of a race, has their names;
+        an entry of a dict that is several runs, such as of ``minimize_many``, is a band.
     by : {"evaluations", "waves", "shots", "seconds"}, default "evaluations"
         The horizontal axis.
     names : iterable of str, optional
@@ -48,9 +53,12 @@ def convergence(
         on a logarithmic axis.
     shots : int, optional
         The number of shots of each evaluation; required to draw by shots.
+    fun : callable, optional
+        The objective without noise, ``fun(x) -> float``. It is called at each iterate, and its
+        values are drawn instead of those that the run saw.
     band : bool, optional
-        Whether the median of all runs and the band of their middle half is drawn instead of a line
-        for each; by default for more than eight.
+        Whether the median of runs and the band of their middle half is drawn instead of a line for
+        each; by default for more than eight, and for several runs in one entry of a dict.
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure by default.
 
@@ -82,17 +90,23 @@ def convergence(
     traces = traces_of(*runs, names=names)
     figure, ax = canvas(ax)
     each = shots if by == "shots" and shots is not None else 1
-    drawn = [_curve(trace, by, each, minimum) for trace in traces]
-    if band if band is not None else len(drawn) > _LINES:
-        _draw_band(ax, drawn, is_rising=minimum is None and traces[0].sign < 0)
+    drawn = [_curve(trace, by, each, fun, minimum) for trace in traces]
+    groups, sign = _groups(traces, band), traces[0].sign
+    if groups is not None:
+        is_rising = minimum is None and sign < 0
+        for i, (name, members) in enumerate(groups.items()):
+            label = name if len(groups) > 1 else ""
+            _draw_band(ax, [drawn[k] for k in members], color(i), label, is_rising=is_rising)
     else:
         for i, (trace, (x, best)) in enumerate(zip(traces, drawn, strict=True)):
             few = "." if len(x) == 1 else None
-            label = trace.name if len(traces) > 1 else "best so far"
+            single = "best so far" if fun is None else "iterates, without noise"
+            label = trace.name if len(traces) > 1 else single
             ax.plot(x, best, color=color(i), drawstyle="steps-post", marker=few, label=label)
-            _draw_iterates(ax, trace, x, minimum, color(i), has_label=len(traces) == 1)
-        ax.legend(frameon=False)
-    shown, sign = np.concatenate([best for _, best in drawn]), traces[0].sign
+            if fun is None:
+                _draw_iterates(ax, trace, x, minimum, color(i), has_label=len(traces) == 1)
+    ax.legend(frameon=False)
+    shown = np.concatenate([best for _, best in drawn])
     if minimum is not None or (sign > 0 and spans_decades(shown)):
         ax.set_yscale("log")
     ax.set_xlabel(_LABELS[by])
@@ -106,17 +120,47 @@ def _label(minimum: float | None, sign: float) -> str:
     return "f(x) - minimum" if sign > 0 else "maximum - f(x)"
 
 
-def _curve(trace: Trace, by: By, shots: int, minimum: float | None) -> tuple[Array, Array]:
-    """Return the horizontal coordinates of a run, and its best values so far or their distances."""
+def _groups(traces: list[Trace], band: bool | None) -> dict[str, list[int]] | None:
+    """Return which runs make up each band, by name; None if each run is a line."""
+    found: dict[str, list[int]] = {}
+    for i, trace in enumerate(traces):
+        found.setdefault(trace.family or f"{trace.name} {i}", []).append(i)
+    has_families = len(found) < len(traces)
+    if band is False or (band is None and not has_families and len(traces) <= _LINES):
+        return None
+    return found if has_families else {"": list(range(len(traces)))}
+
+
+def _curve(
+    trace: Trace, by: By, shots: int, fun: Callable[[Any], float] | None, minimum: float | None
+) -> tuple[Array, Array]:
+    """Return the horizontal coordinates of a run, and its best values so far or those of fun."""
     if not len(trace.values):  # only its iterations are known
-        best = _above(trace.best_of(trace.iterate_values), minimum, trace.sign)
-        return trace.counts.astype(np.float64) * shots, best
-    best = _above(trace.best, minimum, trace.sign)
+        x, values = trace.counts.astype(np.float64) * shots, trace.best_of(trace.iterate_values)
+    else:
+        x, values = _axis(trace, by, shots), trace.best
+    if fun is not None:
+        if not trace.seen:
+            raise InvalidInputError(
+                f"The record of {trace.name} has no iterates, at which fun is called: run it with "
+                "callback=History()."
+            )
+        x, values = _at(trace, x), np.array([float(fun(point)) for point in trace.seen])
+    return x, _above(values, minimum, trace.sign)
+
+
+def _axis(trace: Trace, by: By, shots: int) -> Array:
     if by == "waves":
-        return trace.waves.astype(np.float64), best
+        return trace.waves.astype(np.float64)
     if by == "seconds":
-        return np.maximum.accumulate(trace.ended), best
-    return np.arange(1.0, len(trace.values) + 1) * shots, best
+        return np.maximum.accumulate(trace.ended)
+    return np.arange(1.0, len(trace.values) + 1) * shots
+
+
+def _at(trace: Trace, x: Array) -> Array:
+    """Return where the iterates are, by what each evaluation is drawn against."""
+    counts = trace.counts - (trace.counts[0] - min(trace.counts[0], len(x)))
+    return np.asarray(x[np.clip(counts, 1, len(x)) - 1])
 
 
 def _above(values: Array, minimum: float | None, sign: float) -> Array:
@@ -129,8 +173,7 @@ def _draw_iterates(
 ) -> None:
     if not (len(trace.counts) and len(trace.values)):
         return
-    counts = trace.counts - (trace.counts[0] - min(trace.counts[0], len(x)))
-    at = x[np.clip(counts, 1, len(x)) - 1]
+    at = _at(trace, x)
     for is_estimate, words in ((False, "iterates"), (True, "iterates, estimated")):
         chosen = trace.estimates == is_estimate
         is_crowded = chosen.sum() > _DOTS
@@ -148,15 +191,21 @@ def _draw_iterates(
             )
 
 
-def _draw_band(ax: Any, curves: list[tuple[Array, Array]], *, is_rising: bool) -> None:
+def _draw_band(
+    ax: Any, curves: list[tuple[Array, Array]], hue: str, name: str, *, is_rising: bool
+) -> None:
+    """Draw the median of runs and their middle half; of unnamed ones also the best of all."""
     grid = np.unique(np.concatenate([x for x, _ in curves]))
     rows = np.array([_held(x, best, grid) for x, best in curves])
     low, middle, high = np.nanquantile(rows, [0.25, 0.5, 0.75], axis=0)
-    ax.fill_between(grid, low, high, step="post", color=color(0), alpha=0.25, linewidth=0)
-    ax.plot(grid, middle, drawstyle="steps-post", color=color(0), label=f"median of {len(rows)}")
-    best = (np.nanmax if is_rising else np.nanmin)(rows, axis=0)
-    ax.plot(grid, best, drawstyle="steps-post", color=QUIET, linewidth=1, label="best of all")
-    ax.legend(frameon=False)
+    median = f"median of {len(rows)}"
+    words = f"{name}: {median}" if name else median
+    if len(rows) > 1:
+        ax.fill_between(grid, low, high, step="post", color=hue, alpha=0.25, linewidth=0)
+    ax.plot(grid, middle, drawstyle="steps-post", color=hue, label=words if len(rows) > 1 else name)
+    if not name:
+        best = (np.nanmax if is_rising else np.nanmin)(rows, axis=0)
+        ax.plot(grid, best, drawstyle="steps-post", color=QUIET, linewidth=1, label="best of all")
 
 
 def _held(x: Array, best: Array, grid: Array) -> Array:

@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,10 @@ class Trace:
     residuals: Array | None = None
     #: -1 where higher values are better.
     sign: float = 1.0
+    #: The iterates as callbacks saw them, in the user's structure.
+    seen: list[Any] = field(default_factory=list)
+    #: The entry of a dict in which it was given, which others may be in as well.
+    family: str | None = None
 
     @property
     def costs(self) -> Array:
@@ -87,7 +91,7 @@ def traces_of(*sources: Any, names: Iterable[str] | None = None) -> list[Trace]:
     named = list(names) if names is not None else [trace.name for trace in found]
     if len(named) != len(found):
         raise InvalidInputError(f"names has {len(named)} names, but there are {len(found)} runs.")
-    return [_renamed(trace, name) for trace, name in zip(found, named, strict=True)]
+    return [replace(trace, name=name) for trace, name in zip(found, named, strict=True)]
 
 
 def _traces(source: Any) -> list[Trace]:
@@ -107,15 +111,13 @@ def _traces(source: Any) -> list[Trace]:
         return _of_results(source)
     if isinstance(source, Mapping):  # a race, or a user's dict, by name
         return [
-            _renamed(trace, str(name)) for name, own in source.items() for trace in _traces(own)
+            replace(trace, name=str(name), family=str(name))
+            for name, own in source.items()
+            for trace in _traces(own)
         ]
     if isinstance(source, list | tuple):
         return [trace for own in source for trace in _traces(own)]
     raise InvalidInputError(f"The run is {source!r:.200}, expected {_EXPECTED}.")
-
-
-def _renamed(trace: Trace, name: str) -> Trace:
-    return Trace(**{**vars(trace), "name": name})
 
 
 def _of_results(results: Iterable[OptimizerResult]) -> list[Trace]:
@@ -134,7 +136,7 @@ def _of_results(results: Iterable[OptimizerResult]) -> list[Trace]:
         if len(own) == 1 or run < len(own):
             trace = own[0 if len(own) == 1 else run]
             header = trace.header or result._about
-            found.append(Trace(**{**vars(trace), "result": result, "header": header}))
+            found.append(replace(trace, result=result, header=header))
     return found
 
 
@@ -171,6 +173,7 @@ def _trace(name: str, own: list[Evaluated], states: list[OptimizerResult]) -> Tr
         np.array([math.nan if s.fun is None else s.fun for s in states], np.float64),
         np.array([s.get("is_estimate", False) for s in states], np.bool_),
         sign=-1.0 if _maximizes(own, states) else 1.0,
+        seen=[s.x for s in states],
     )
 
 

@@ -151,6 +151,47 @@ def test_many_runs_are_a_band_and_a_median():
     assert len(lines(plots.convergence(results, band=False))) > 10
 
 
+def test_runs_of_the_same_name_are_a_band_of_their_own():
+    pytest.importorskip("matplotlib", reason="needs the extra: plot")
+    starts = np.random.default_rng(1).uniform(-2, 2, (3, 2))
+    runs = {
+        "one": LBFGSB().minimize_many(rosen, starts, callback=History()),
+        "other": NELDER_MEAD(maxiter=20).minimize_many(rosen, starts, callback=History()),
+        "alone": LBFGSB().minimize(rosen, starts[0], callback=History()),
+    }
+    figure = plots.convergence(runs)
+    labels = [line.get_label() for line in lines(figure)]
+    assert labels == ["one: median of 3", "other: median of 3", "alone"]
+    for line, own in zip(lines(figure), runs.values(), strict=True):
+        ends = [r.best.fun for r in (own if isinstance(own, list) else [own])]
+        assert line.get_ydata()[-1] == np.median(ends)
+    colors = [line.get_color() for line in lines(figure)]
+    assert len(set(colors)) == 3
+
+
+@pytest.mark.parametrize("by", ["evaluations", "waves"])
+def test_under_noise_the_true_values_of_the_iterates_can_be_drawn(by):
+    pytest.importorskip("matplotlib", reason="needs the extra: plot")
+    exact, sampled = h2(), h2(shots=100, noise_seed=1)
+    history = History()
+    start = {"angles": exact.x0}
+    SPSA(maxiter=20, seed=1).minimize(lambda x: sampled(x["angles"]), start, callback=history)
+    figure = plots.convergence(
+        history, by=by, fun=lambda x: exact(x["angles"]), minimum=exact.ground_energy
+    )
+    (line,) = lines(figure)
+    gaps = [exact(x["angles"]) - exact.ground_energy for x in history.x]
+    np.testing.assert_allclose(line.get_ydata(), gaps)
+    if by == "evaluations":
+        assert line.get_xdata().tolist() == history.nfev.tolist()
+
+
+def test_true_values_need_iterates(path):
+    pytest.importorskip("matplotlib", reason="needs the extra: plot")
+    with pytest.raises(InvalidInputError, match=r"callback=History\(\)"):
+        plots.convergence(path, fun=rosen)
+
+
 @pytest.mark.parametrize("optimizer", [SPSA(maxiter=8, seed=1), NFT(maxiter=8)], ids=repr)
 def test_estimates_of_iterates_are_values_and_are_drawn_hollow(optimizer):
     pytest.importorskip("matplotlib", reason="needs the extra: plot")
