@@ -24,12 +24,12 @@ from optimizers.options.settings import MAXFUN, check_run_settings
 from optimizers.problem.derivatives import By, source_of
 from optimizers.problem.parameters import Sizes
 from optimizers.problem.problem import Problem
-from optimizers.problem.translated import Shown, shown
+from optimizers.problem.translated import shown
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.run.budget import Patience, StopRun
 from optimizers.run.listening import listened
 from optimizers.run.memory import FEASIBLE
-from optimizers.run.observers import Observer, as_observer
+from optimizers.run.observers import Observer, observers_of
 from optimizers.run.outcome import Outcome
 from optimizers.run.progress import Bar
 from optimizers.run.run import Run
@@ -158,9 +158,7 @@ class Composed(Configured, Declaring):
         check_memory(name, self._matrices(problem) * problem.n**2, advice)
         effective = self._effective_settings(settings)
         callback, parameters = effective.get("callback"), problem.parameters
-        observers = [] if callback is None else [as_observer(callback, self._callback_form)]
-        if parameters is not None:
-            observers = [Shown(observe, parameters) for observe in observers]
+        observers = observers_of(callback, self._callback_form, parameters)
         noise = effective.get("noise")
         if not (noise or self.handles_noise):  # for those that do, 0 means that there is none
             noise = None

@@ -21,7 +21,7 @@ from optimizers.journal.records import Kind
 from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult
 from optimizers.run.listening import listeners_of
-from optimizers.run.observers import as_observer
+from optimizers.run.observers import observers_of
 from optimizers.run.progress import Bar
 
 _KINDS: tuple[Kind, ...] = ("hess", "hessp")
@@ -154,7 +154,7 @@ def together(
     ``many`` identifies the runs. Their bar and callbacks see the evaluations of all.
     """
     bar, callback = Bar(effective.get("progress")), effective.get("callback")
-    observers = () if callback is None else (as_observer(callback, optimizer._callback_form),)
+    observers = observers_of(callback, optimizer._callback_form, problem.parameters)
     listeners = [*bar.listeners, *listeners_of(observers)]
     with _recorded(optimizer, problem, evaluator, settings, effective, many, bar) as shared:
         if listeners:

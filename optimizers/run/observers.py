@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from optimizers._types import Array
 from optimizers.errors import InvalidInputError, words_of
 from optimizers.evaluation.listened import Evaluated
+from optimizers.problem.parameters import Parameters
 from optimizers.problem.structure import Structure
+from optimizers.problem.translated import Shown
 from optimizers.result import OptimizerResult
 
 #: Sees the state after each iteration; returning True asks the run to stop.
@@ -54,6 +56,14 @@ def as_observer(callback: Callable[..., Any], form: tuple[str, ...] = ()) -> Obs
     for name in _HEARD:
         setattr(observe, name, getattr(callback, name, None))
     return observe
+
+
+def observers_of(
+    callback: Any, form: tuple[str, ...], parameters: Parameters | None
+) -> list[Observer]:
+    """Return what observes a run with a callback, in the user's structure; none without one."""
+    found = [] if callback is None else [as_observer(callback, form)]
+    return found if parameters is None else [Shown(observe, parameters) for observe in found]
 
 
 def in_one(observers: Sequence[Observer]) -> Observer:

@@ -4,7 +4,19 @@ import io
 import numpy as np
 import pytest
 
-from optimizers import LBFGSB, Best, History, InvalidInputError, OptimizerResult, StopReason, Table
+from optimizers import (
+    COBYLA,
+    LBFGSB,
+    Best,
+    History,
+    InvalidInputError,
+    OptimizerResult,
+    Param,
+    StopReason,
+    Table,
+    multistart,
+    race,
+)
 from optimizers.run.observers import as_observer
 
 
@@ -209,6 +221,31 @@ def test_the_table_shows_gradients_in_any_structure(x0):
     parts = jac.values() if isinstance(jac, dict) else [jac]
     largest = max(float(np.abs(part).max()) for part in parts)
     assert first.split()[3] == f"{largest:.3e}"
+
+
+RUNS = {
+    "minimize": lambda fun, x0, told: LBFGSB().minimize(fun, x0, callback=told),
+    "minimize_many": lambda fun, x0, told: LBFGSB().minimize_many(fun, [x0, x0], callback=told),
+    "multistart": lambda fun, x0, told: multistart(fun, None, 300, x0=x0, callback=told),
+    "race": lambda fun, x0, told: race([LBFGSB(), COBYLA()], fun, x0, callback=told),
+}
+
+
+@pytest.mark.parametrize("how", RUNS)
+def test_evaluations_and_iterates_are_in_the_same_units(how):
+    x0 = {
+        "a": Param(0.3, -2, 2),
+        "fixed": Param(1.0, fixed=True),
+        "b": Param(1.5, 0.1, 9, transform="log"),
+    }
+    seen, history = [], History()
+
+    def fun(p):
+        seen.append([p["a"], p["b"]])
+        return (p["a"] - 1) ** 2 + (p["b"] - 3) ** 2
+
+    RUNS[how](fun, x0, history)
+    np.testing.assert_allclose([e.x for e in history.evaluations], seen)
 
 
 @pytest.mark.parametrize("every", [0, -1])
