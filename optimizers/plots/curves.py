@@ -101,7 +101,7 @@ def convergence(
         for i, (trace, (x, best)) in enumerate(zip(traces, drawn, strict=True)):
             few = "." if len(x) == 1 else None
             single = "best so far" if fun is None else "iterates, without noise"
-            label = trace.name if len(traces) > 1 else single
+            label = trace.name if len(traces) > 1 or names is not None else single
             ax.plot(x, best, color=color(i), drawstyle="steps-post", marker=few, label=label)
             if fun is None:
                 _draw_iterates(ax, trace, x, minimum, color(i), has_label=len(traces) == 1)

@@ -97,6 +97,8 @@ def test_whatever_has_a_record_of_a_run_is_drawn_alike(path):
     for other in drawn:
         np.testing.assert_array_equal(other, drawn[0])
     assert drawn[0][0].tolist() == [1.0, rosen([-1.2, 1.0])]  # the start
+    (curve, *_) = lines(plots.convergence(result, names=["mine"]))
+    assert curve.get_label() == "mine"
     assert drawn[0][-1].tolist() == [result.nfev, result.best.fun]
 
 
