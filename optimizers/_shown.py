@@ -15,7 +15,9 @@ _LONG = 300
 
 def shown(value: object) -> str:
     """Return a value in one line, truncated if it is long."""
-    if isinstance(value, np.ndarray):
+    if isinstance(value, dict):
+        text = f"{{{', '.join(f'{key!r}: {_entry(one)}' for key, one in value.items())}}}"
+    elif isinstance(value, np.ndarray):
         text = np.array2string(value, precision=6, threshold=20, edgeitems=3)
     elif isinstance(value, tuple | list) and any(isinstance(one, np.ndarray) for one in value):
         text = f"({', '.join(map(shown, value))})"
@@ -24,6 +26,11 @@ def shown(value: object) -> str:
             text = str(value)
     text = " ".join(text.split())
     return text if len(text) <= _LONG else f"{text[: _LONG - 4]} ..."
+
+
+def _entry(value: object) -> str:
+    """Return an entry of a dict; numbers have as many digits as those of an array."""
+    return repr(float(f"{value:.6g}")) if isinstance(value, float) else shown(value)
 
 
 def short(self: Any) -> str:

@@ -102,6 +102,14 @@ def test_many_lines_are_cut_and_say_how_many_more(things):
     assert len(repr(many[:3]).splitlines()) == 4
 
 
+def test_numbers_in_a_dict_have_as_many_digits_as_those_of_an_array():
+    start = {"a": 1.0, "b": np.array([1.0, 2.0])}
+    result = LBFGSB().minimize(lambda p: (p["a"] - 1 / 3) ** 2 + sum((p["b"] - 2 / 3) ** 2), start)
+    assert "x: {'a': 0.333333, 'b': [0.666667 0.666667]}" in repr(result)
+    found = multistart(lambda p: (p["a"] - 1 / 3) ** 2, {"a": (0, 1)}, budget=500, seed=1)
+    assert "{'a': 0.333333}" in repr(found)
+
+
 def test_what_is_shown_of_a_result_in_html_is_escaped():
     result = OptimizerResult(message="<b>x</b>", success=True, stop=StopReason.GRADIENT)
     text = result._repr_html_()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from typing_extensions import override
 
-from optimizers._shown import Tabled, short
+from optimizers._shown import Tabled, short, shown
 from optimizers._types import Array, BoundsLike, Objective
 from optimizers._words import replayed_words
 from optimizers.errors import InvalidInputError
@@ -300,8 +300,9 @@ def _low(name: str, pair: Any) -> Any:
 
 def _in_words(x: Any) -> str:
     """Return a point, in a structure or not, on one line."""
-    text = np.array2string(x, precision=4, threshold=8) if isinstance(x, np.ndarray) else str(x)
-    return " ".join(text.split())
+    if not isinstance(x, np.ndarray):
+        return shown(x)
+    return " ".join(np.array2string(x, precision=4, threshold=8).split())
 
 
 def _box(bounds: BoundsLike) -> tuple[Array, Array]:
