@@ -1,6 +1,7 @@
 """Sphinx configuration. Build with ``python -m sphinx -W docs docs/_build/html``."""
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from sphinx.util import logging
@@ -22,8 +23,9 @@ extensions = [
     "sphinx.ext.viewcode",
     "matplotlib.sphinxext.plot_directive",
     "numpydoc",
+    "myst_nb",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "**.ipynb_checkpoints"]
 default_role = "code"
 
 # Signatures as their users write them; the docstrings tell the types.
@@ -39,6 +41,19 @@ plot_html_show_formats = plot_html_show_source_link = False
 nitpicky = True
 # Other projects' names: without intersphinx the build needs no network.
 nitpick_ignore_regex = [("py:.*", r"(scipy|json|collections)\..*")]
+
+# The notebooks have no outputs: they are run here, and what fails or warns in one fails the build.
+# Those whose frameworks are not installed are shown as they are.
+nb_execution_mode = "force"
+nb_execution_in_temp = True  # what they write is not left beside them
+nb_execution_raise_on_error = True
+nb_execution_timeout = 300  # seconds, of a cell
+nb_output_stderr = "warn"
+nb_merge_streams = True
+_FRAMEWORKS = {"pinn": ("torch",), "vqe": ("qiskit", "qiskit_algorithms")}
+nb_execution_excludepatterns = [
+    f"{name}.ipynb" for name, needed in _FRAMEWORKS.items() if not all(map(find_spec, needed))
+]
 
 html_theme = "furo"
 html_title = f"optimizers {version}"
