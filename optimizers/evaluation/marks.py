@@ -221,3 +221,10 @@ def _mark_of(fun: object, mark: str) -> Any:
     found = getattr(fun, mark, None)
     # The method ``__call__`` of an object may have the mark.
     return found or getattr(getattr(type(fun), "__call__", None), mark, None)  # noqa: B004
+
+
+def at_probes(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what is called for probes instead of a function: a recorded one marks them."""
+    if getattr(function, "marks_probes", False):
+        return functools.partial(function, is_probe=True)
+    return function

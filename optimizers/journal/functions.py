@@ -3,7 +3,6 @@
 A compiled solver may call them every few microseconds, so the usual case is fast.
 """
 
-import functools
 import json
 import math
 from collections.abc import Callable
@@ -42,7 +41,7 @@ def recorded(
     pending, put, clock = recorder.pending, recorder.put, perf_counter
     is_hessian = kind in ("hess", "hessp")
 
-    def call(*given: NDArray[Any], mark: str = "") -> Any:
+    def call(*given: NDArray[Any], is_probe: bool = False) -> Any:
         seq = counter.next
         counter.next = seq + 1
         x = np.concatenate(given) if is_hessian else given[0]
@@ -52,6 +51,7 @@ def recorded(
                 facts.replayed += kind in ("fun", "both")
                 return answer_of(known)
         further = ',"complex":true' if x.dtype.kind == "c" else ""
+        mark = PROBE if is_probe else ""
         point, began = encoded(x), clock()  # the function may spoil its copy
         try:
             raw = function(*given)
@@ -82,8 +82,7 @@ def recorded(
         put(line(seq, kind, point, value, gradient, seconds, further + mark))
         return raw
 
-    #: What is called in its place at a probe.
-    call.of_probe = functools.partial(call, mark=PROBE)  # type: ignore[attr-defined]  # of this package
+    call.marks_probes = True  # type: ignore[attr-defined]  # for at_probes
     return call
 
 

@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from optimizers.errors import JournalError, warn_user
 from optimizers.evaluation.evaluator import Evaluator
+from optimizers.evaluation.marks import at_probes
 from optimizers.evaluation.wave import Block
 from optimizers.journal.evaluator import JournaledEvaluator
 from optimizers.journal.functions import recorded
@@ -96,10 +97,7 @@ class _Direct(Evaluator):
     def _called(
         self, function: Callable[..., Any], block: Block, part: slice
     ) -> Callable[..., Any]:
-        called: Callable[..., Any] = function
-        if block.is_probe(part.start):
-            called = getattr(function, "of_probe", function)
-        return called
+        return at_probes(function) if block.is_probe(part.start) else function
 
 
 def _go_on(recorder: Recorder, run: Run) -> None:

@@ -20,7 +20,7 @@ from optimizers.evaluation.answers import (
     precision_of,
     unpack,
 )
-from optimizers.evaluation.marks import is_vectorized
+from optimizers.evaluation.marks import at_probes, is_vectorized
 from optimizers.gradients.differences import Differences
 from optimizers.problem.derivatives import Given, Joint
 from optimizers.result import StopReason
@@ -250,7 +250,7 @@ def _forward(run: Run) -> Callable[[Array], tuple[float, Array]]:
     budget, memory, facts = run.budget, run.memory, waves.evaluator.facts
     fun, n, limit, upper = problem.fun, problem.n, budget.limit, problem.upper
     propagates, is_timed, door = waves.propagates_nonfinite, budget.is_timed, _door(run)
-    probe: Any = getattr(fun, "of_probe", fun)
+    probe: Any = at_probes(fun)
 
     def evaluate(x: Array) -> tuple[float, Array]:
         moved = x + h
