@@ -255,7 +255,7 @@ def test_conformance(check):
         text=True,
         check=False,
     )
-    assert "nfev is 2, and 1 points were evaluated: count each." in done.stdout
+    assert "nfev is 2, but 1 points were evaluated: count each." in done.stdout
     assert "where 2 = " in done.stdout  # pytest's own words
     assert "Own.minimize has no parameter 'maxfun'" in done.stdout
     assert "1 failed, 1 skipped" in done.stdout

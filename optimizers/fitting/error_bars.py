@@ -151,8 +151,8 @@ def _warn_of(found: OptimizerResult, inverse: Array, scale: float) -> None:
         warn_user(f"The Hessian is singular: the objective does not determine x{lost} (NaN).")
     elif (fall := float(slope @ inverse @ slope) / 2) > _FALL * scale:
         warn_user(
-            "x is not the minimum: by its slope and curvature the objective falls by another "
-            f"{fall:.2g}, while it rises by {scale} at one standard error."
+            f"x is not the minimum: by its slope and curvature the objective falls by {fall:.2g} "
+            f"near it, and rises by {scale} at one standard error."
         )
 
 

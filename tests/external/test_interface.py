@@ -170,8 +170,8 @@ def test_bounds_are_broadcast_to_the_variable(bounds, packed):
         (lambda w: [(w, (1, 0))], CrossedBoundsError, "element 0 of variable 0"),
         (lambda w: [(w, 3)], InvalidInputError, "a pair"),
         (lambda w: [(w, (0, 1)), (w, (0, 2))], InvalidInputError, "twice"),
-        (lambda w: [(w.copy(), (0, 1))], InvalidInputError, "none of the 1 variables"),
-        (lambda w: {"w": (0, 1)}, InvalidInputError, "none of the 1 variables"),
+        (lambda w: [(w.copy(), (0, 1))], InvalidInputError, "not one of the 1 optimized variables"),
+        (lambda w: {"w": (0, 1)}, InvalidInputError, "not one of the 1 optimized variables"),
         (lambda w: 7, InvalidInputError, "a dict"),
     ],
 )
@@ -261,7 +261,7 @@ def test_fetches_are_positional_and_not_for_constraints():
 @pytest.mark.parametrize(
     ("argument", "words"),
     [
-        ("jac", "framework's own"),
+        ("jac", "comes from the framework"),
         ("callback", "step_callback"),
         ("constraints", "equalities and inequalities"),
         ("bounds", "var_to_bounds"),
@@ -653,7 +653,7 @@ def test_settings_of_the_run_are_the_constructors(name):
     words = f"{name} is a setting of the run: pass it to the interface's constructor"
     with pytest.raises(InvalidInputError, match=words):
         interface.minimize(**{name: None})
-    with pytest.raises(InvalidInputError, match="method is the interface's own: give it to"):
+    with pytest.raises(InvalidInputError, match="method is the interface's own: pass it to"):
         interface.minimize(method="BFGS")
     assert not calls
 
@@ -683,7 +683,7 @@ def test_one_constraint_and_one_fetch_need_no_list():
 
 def test_a_variable_in_the_place_of_a_list():
     w = np.ones(2)
-    with pytest.raises(InvalidInputError, match=r"One variable, array.*\[variable\]"):
+    with pytest.raises(InvalidInputError, match=r"A single variable, array.*\[variable\]"):
         ScipyOptimizerInterface(lambda: w @ w, w)
 
 

@@ -535,7 +535,7 @@ def test_what_the_message_advises_works():
 def test_an_argument_that_must_be_a_number_of_pythons(fun):
     with pytest.raises((TypeError, ValueError, IndexError)) as caught:
         minimize(fun, jnp.ones(2), 2)
-    assert "close over a number" in "".join(caught.value.__notes__)
+    assert "close over a value" in "".join(caught.value.__notes__)
 
 
 def test_arguments_are_what_they_were_when_the_run_began():
@@ -628,14 +628,14 @@ def square(params):
         (jax.value_and_grad(square), False, r"jax.value_and_grad\(f\), pass f itself"),
         (square, True, r"one value, expected \(loss, aux\): remove has_aux=True"),
         (lambda x: (square(x), x, x), True, "a tuple of 3, expected"),
-        (lambda x: {"loss": square(x)}, False, "a dict, expected a loss"),
+        (lambda x: {"loss": square(x)}, False, "a dict, expected a scalar loss"),
         (lambda x: jnp.sum(x > 0), False, "type int32, expected a real float"),
         (lambda x: 3, False, "type int32, expected a real float"),
         (lambda x: square(x) + 1j, False, "type complex64, expected a real float"),
         (lambda x: 3.0, False, "does not depend on the variables"),
         (lambda x: jnp.sum(jnp.round(x)), False, "rounding"),
-        (lambda x: jax.lax.stop_gradient(square(x)), False, "depends on none"),
-        (jax.jit(lambda x: jnp.cos(1.0)), False, "depends on none"),
+        (lambda x: jax.lax.stop_gradient(square(x)), False, "does not depend on"),
+        (jax.jit(lambda x: jnp.cos(1.0)), False, "does not depend on"),
     ],
 )
 def test_what_a_loss_returns_by_mistake(fun, has_aux, words):

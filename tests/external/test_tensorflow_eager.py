@@ -262,7 +262,9 @@ def test_a_constraint_of_a_variables_own_is_not_dropped_in_silence(tf, make):
     def loss():
         return tf.reduce_sum((w + 1.0) ** 2) + free**2
 
-    with pytest.warns(OptimizerWarning, match=r"var_list\[1\], has a constraint .* var_to_bounds"):
+    with pytest.warns(
+        OptimizerWarning, match=r"var_list\[1\], has its own constraint, .* var_to_bounds"
+    ):
         minimize(loss, [free, w], options={"maxiter": 1})
     w.assign(np.ones(w.shape))
     minimize(loss, [free, w], [(w, (0, None))])
@@ -294,7 +296,7 @@ def test_a_length_that_has_changed_is_an_error(tf):
     interface = ScipyOptimizerInterface(lambda: tf.reduce_sum(row**2), [row])
     interface.minimize()
     row.assign(np.ones(5))
-    with pytest.raises(InvalidInputError, match=r"shape \(5,\) now and had \(3,\)"):
+    with pytest.raises(InvalidInputError, match=r"shape \(5,\), but had \(3,\)"):
         interface.minimize()
     assert row.numpy().tolist() == [1.0] * 5
 
@@ -424,7 +426,7 @@ def test_a_function_of_tensorflow_is_a_loss(tf):
         (lambda tf, x: (x[0] ** 2, [x]), "in eager mode, where a tensor is only a value"),
         (lambda tf, x: (x[0] ** 2,), "in eager mode, where a tensor is only a value"),
         (lambda tf, x: (lambda: x, [x]), "expected a scalar"),
-        (lambda tf, x: (lambda: 0.0, [x, x]), "there twice"),
+        (lambda tf, x: (lambda: 0.0, [x, x]), "listed twice"),
         (lambda tf, x: (lambda: 0.0, [x, tf.constant(1.0)]), "expected a tf.Variable"),
         (lambda tf, x: (lambda: 0.0, [tf.Variable(1)]), "expected real floats"),
         (lambda tf, x: (lambda: 0.0, []), "expected a tensor"),

@@ -235,7 +235,7 @@ def test_bounds(graph, method):
 
 def test_bounds_of_what_is_not_optimized_are_an_error(graph):
     x, y = variable([1.0]), variable([2.0])
-    with pytest.raises(InvalidInputError, match="none of the 1 variables"):
+    with pytest.raises(InvalidInputError, match="not one of the 1 optimized variables"):
         ScipyOptimizerInterface(tf.reduce_sum(x), [x], var_to_bounds={y.ref(): (0, 1)})
     with pytest.raises(ValueError, match="broadcasts"):
         ScipyOptimizerInterface(tf.reduce_sum(x), [x], var_to_bounds={x.ref(): ([1, 2], None)})
@@ -324,7 +324,7 @@ def test_a_loss_that_is_no_scalar_or_no_variables_are_errors(graph):
         ScipyOptimizerInterface(x * 2)
     with pytest.raises(InvalidInputError, match="no variable"):
         ScipyOptimizerInterface(tf.reduce_sum(x), [])
-    with pytest.raises(InvalidInputError, match="there twice"):
+    with pytest.raises(InvalidInputError, match="listed twice"):
         ScipyOptimizerInterface(tf.reduce_sum(x), [x, x])
 
 
@@ -520,7 +520,7 @@ def test_an_error_on_the_faster_way_is_that_of_run(graph, monkeypatch):
 def test_a_loss_without_a_gradient_is_an_error(graph):
     x, y = variable([1.0, 2.0]), variable(1.0)
     interface = ScipyOptimizerInterface(tf.constant(3.0) + tf.stop_gradient(y), [x, y])
-    with started() as session, pytest.raises(InvalidInputError, match="depends on none"):
+    with started() as session, pytest.raises(InvalidInputError, match="does not depend on"):
         interface.minimize(session)
 
 

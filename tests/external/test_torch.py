@@ -367,9 +367,9 @@ def test_the_ways_to_write_bounds(given, expected):
     ("given", "error", "words"),
     [
         (lambda a, b: [(0, 1)] * 3, InvalidInputError, "3 bounds for 2 parameters"),
-        (lambda a, b: {parameter(1.0): (0, 1)}, InvalidInputError, "none of the 2"),
+        (lambda a, b: {parameter(1.0): (0, 1)}, InvalidInputError, "not one of the 2"),
         (lambda a, b: [(a, (0, 1)), (a, (0, 1))], InvalidInputError, "twice"),
-        (lambda a, b: {"weight": (0, 1)}, InvalidInputError, "none of the 2"),
+        (lambda a, b: {"weight": (0, 1)}, InvalidInputError, "not one of the 2"),
         (lambda a, b: (1, 0), CrossedBoundsError, "above"),
         (lambda a, b: {a: ([1, 2, 3], None)}, InvalidInputError, "broadcasts"),
         (lambda a, b: 3, InvalidInputError, "a dict"),
@@ -409,8 +409,8 @@ def test_losses_that_cannot_be_used():
     w = parameter([1.0, 2.0])
     for loss, words in [
         (lambda: w, "sum it"),
-        (lambda: w.detach().sum(), "depends on no parameter"),
-        (lambda: 3.0, "depends on no parameter"),
+        (lambda: w.detach().sum(), "does not depend on any parameter"),
+        (lambda: 3.0, "does not depend on any parameter"),
         (w.sum(), "expected a function"),
     ]:
         with pytest.raises(InvalidInputError, match=words):
@@ -685,7 +685,7 @@ def test_errors_of_the_constructor():
     w = parameter([1.0])
     with pytest.raises(CapabilityError, match="CG"):
         TorchOptimizer([w], bounds=(0, 1), method="CG")
-    with pytest.raises(InvalidInputError, match="none of the 1"):
+    with pytest.raises(InvalidInputError, match="not one of the 1"):
         TorchOptimizer([w], bounds={parameter(1.0): (0, 1)})
     with pytest.raises(InvalidInputError, match="expected an Optimizer"):
         TorchOptimizer([w], optimizer="TNC")

@@ -201,7 +201,7 @@ def test_a_saddle_is_not_a_minimum():
 
 
 def test_a_point_beside_the_minimum_is_told():
-    with pytest.warns(OptimizerWarning, match="falls by 0.5 beside it"):
+    with pytest.warns(OptimizerWarning, match="falls by 0.5 near it"):
         bars = error_bars([1.0], lambda x: x[0] ** 2 / 2)
     assert bars.errors == pytest.approx([1.0])
 

@@ -174,7 +174,7 @@ def test_residuals_that_cannot_be_used_are_a_value_error_that_says_what_to_do():
 
 
 def test_the_loss_of_a_mark_is_not_dropped():
-    with pytest.raises(InvalidInputError, match=r"give loss= and f_scale="):
+    with pytest.raises(InvalidInputError, match=r"pass loss= and f_scale="):
         least_squares(residuals(misfit, "huber", 0.1), X0)
     assert least_squares(residuals(misfit), X0).cost == least_squares(misfit, X0).cost
 

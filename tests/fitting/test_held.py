@@ -73,7 +73,7 @@ def test_what_a_caller_tells_wrong_is_a_named_error_and_is_not_told():
         stepper.tell(ask, TellData(eval_jac=jacobian(ask.x_fun[0]).T))
     stepper.tell(ask, TellData(eval_jac=jacobian(ask.x_fun[0])))
     ask = stepper.ask()
-    with pytest.raises(InvalidValueError, match="3 residuals, and 20 before"):
+    with pytest.raises(InvalidValueError, match="3 residuals, but 20 before"):
         stepper.tell(ask, TellData(np.ones(3)))
     stepper.close()
     with pytest.raises(InvalidInputError, match=r"loss is 'huber'.*residuals=True"):

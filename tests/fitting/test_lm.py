@@ -296,7 +296,7 @@ def test_noise_of_zero_spends_nothing_on_looking_for_it():
 
 
 def test_fewer_residuals_than_variables_are_an_error_that_names_trf():
-    with pytest.raises(InvalidInputError, match=r"1 residuals of 2 variables.*Take TRF"):
+    with pytest.raises(InvalidInputError, match=r"1 residuals for 2 variables.*use TRF"):
         LM().minimize(lambda x: np.array([x.sum() - 1.0]), [1.0, 2.0])
     result = LM().minimize(lambda x: np.array([x.sum() - 1.0]), [1.0, 2.0], bounds=[(0, 3)] * 2)
     assert result.fun < 1e-20

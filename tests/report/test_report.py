@@ -113,7 +113,7 @@ def test_a_report_has_all_that_is_known_and_needs_nothing_else(path, tmp_path):
     assert f"{result.best.fun:.8g}" in words
     assert "<script" not in text
     headings = re.findall("<h2>(.*?)</h2>", text)
-    for heading in ("Parameters", "Convergence", "Who evaluated what when", "Settings"):
+    for heading in ("Parameters", "Convergence", "Timeline of the workers", "Settings"):
         assert heading in headings
     assert any(re.match(r"Failures: \d", heading) for heading in headings)
     assert (

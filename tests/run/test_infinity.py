@@ -91,7 +91,9 @@ def test_every_way_to_evaluate_gives_the_same(cls, jac):
 
 def test_a_start_says_that_it_is_the_start():
     for settings in ({}, {"on_failure": "reject"}):
-        with pytest.raises(NonFiniteValueError, match=r"returned inf.* It is the start") as caught:
+        with pytest.raises(
+            NonFiniteValueError, match=r"returned inf.* This is the start"
+        ) as caught:
             NELDER_MEAD().minimize(barrier, [-1.0, 1.0, 1.0], **settings)
         assert "reject" not in str(caught.value)
         assert caught.value.optimizer_result.nfev == 1

@@ -866,7 +866,7 @@ def test_an_error_of_a_run_within_an_objective_is_not_its_value():
 
     one = make(outer)
     one.value(START)
-    with pytest.raises(NonFiniteValueError, match=r"fun returned inf.*It is the start"):
+    with pytest.raises(NonFiniteValueError, match=r"fun returned inf.*This is the start"):
         one.value(2 * START)
 
 

@@ -249,7 +249,7 @@ def test_what_cannot_be_loaded_or_saved_says_why(tmp_path):
         ADAM().save_params(tmp_path)
     optimizer = ADAM()
     optimizer.load_params(tmp_path)
-    with pytest.raises(OptionError, match="of 2 variables, and x0 has 4"):
+    with pytest.raises(OptionError, match="2 variables, but x0 has 4"):
         optimizer.minimize(rosen, START, rosen_der)
 
 
@@ -266,7 +266,7 @@ def test_what_cannot_be_loaded_or_saved_says_why(tmp_path):
         ({"amsgrad": "yes"}, "amsgrad is 'yes'"),
         ({"snapshot_dir": "/no/such/directory"}, "expected a directory that exists"),
         ({"moments": {"m": [1.0]}}, "expected a dict with m, v"),
-        ({"moments": {"m": [1.0], "v": [1.0, 2.0], "t": 1}}, "all of one size"),
+        ({"moments": {"m": [1.0], "v": [1.0, 2.0], "t": 1}}, "all of the same size"),
         ({"moments": {"m": [1.0], "v": [-1.0], "t": 1}}, "not negative"),
         ({"moments": {"m": [1.0], "v": ["a"], "t": 1}}, "expected a dict with m, v"),
         ({"moments": {"m": [1.0], "v": [1.0], "t": -1}}, "t of the moments is -1"),

@@ -164,8 +164,8 @@ def test_it_minimises_the_energy_of_a_molecule():
     [
         ({"momentum": 1.0}, r"momentum is 1.0, expected a number in \[0, 1\)"),
         ({"momentum": -0.1}, "momentum is -0.1"),
-        ({"maxiter": [10, 20]}, "give equally many"),
-        ({"eta": [0.1, 0.2]}, "give equally many"),
+        ({"maxiter": [10, 20]}, "expected the same length"),
+        ({"eta": [0.1, 0.2]}, "expected the same length"),
         ({"maxiter": []}, "one for each epoch"),
         ({"eta": "fast"}, "one for each epoch"),
         ({"eta": [np.nan]}, "expected a number"),
@@ -235,5 +235,7 @@ def test_differences_that_overflow_are_those_of_a_bad_point(name, jac):
 
 
 def test_a_start_whose_differences_overflow_is_named():
-    with pytest.raises(optimizers.NonFiniteValueError, match=r"gradient source .* It is the start"):
+    with pytest.raises(
+        optimizers.NonFiniteValueError, match=r"gradient source .* This is the start"
+    ):
         AQGD().minimize(lambda x: 1e305 * np.sign(x[0]), [-1e-9], "3-point")

@@ -243,7 +243,7 @@ def test_a_value_that_is_the_same_all_around_the_start_is_no_success():
     # As of a simulator that draws the same random numbers in each call.
     result = NoisyLBFGSB().minimize(lambda x: float(np.round(x @ x, 2)), [1.0, 2.0])
     assert not result.success
-    assert "give noise=" in result.message
+    assert "pass their standard deviation, noise=" in result.message
     assert result.fun_error == 0.0
 
 

@@ -247,7 +247,7 @@ def test_the_fidelity_of_states_prepares_each_once():
     assert overlap(energy.x0, energy.x0) == pytest.approx([1.0])
     with pytest.raises(OptionError, match="no effect on a function"):
         QNSPSA.get_fidelity(state, object())
-    with pytest.raises(OptionError, match="expected a circuit"):
+    with pytest.raises(OptionError, match="expected a Qiskit circuit"):
         QNSPSA.get_fidelity(3)
     with pytest.raises(InvalidValueError, match="state returned the shape"):
         QNSPSA.get_fidelity(lambda x: 1.0)(start, points)

@@ -464,7 +464,7 @@ def test_rates_may_be_set_one_after_the_other_but_not_run_alone():
     assert optimizer.minimize(bowl, X0).nfev == 5
     with pytest.raises(OptionError, match="expected at most the number of variables, 3"):
         SPSA(perturbation_dims=4).minimize(pytest.fail, X0)
-    with pytest.raises(OptionError, match=r"gave -1\.0 in iteration 1"):
+    with pytest.raises(OptionError, match=r"returned -1\.0 in iteration 1"):
         SPSA(learning_rate=0.1, perturbation=lambda: iter([-1])).minimize(bowl, X0)
     with pytest.raises(OptionError, match="expected a symmetric matrix of shape"):
         SPSA(initial_hessian=np.eye(2)).minimize(bowl, X0)

@@ -92,7 +92,7 @@ def test_stop_iteration_of_a_checker_or_a_fidelity_ends_the_run():
 
 def test_a_perturbation_that_is_no_length_is_an_error():
     optimizer = SPSA(learning_rate=0.1, perturbation=lambda: iter([0.1, -0.1]))
-    with pytest.raises(OptionError, match=r"perturbation gave -0.1 in iteration 2") as raised:
+    with pytest.raises(OptionError, match=r"perturbation returned -0.1 in iteration 2") as raised:
         optimizer.minimize(bowl, [1.0, 2.0])
     assert raised.value.optimizer_result.nfev == 2
     with pytest.raises(OptionError, match="maxiter is None"):

@@ -24,8 +24,9 @@ class Traced:
         except (TypeError, ValueError, IndexError) as error:
             if args and ("racer" in str(error) or "static" in str(error)):
                 error.add_note(
-                    "Further arguments are traced, as by jax.jit: bind a value that must be a "
-                    "Python number, such as a size or a flag, with a lambda or functools.partial."
+                    "Further arguments are traced, as by jax.jit: close over a value that must be "
+                    "a Python number, such as a size or a flag, with a lambda or "
+                    "functools.partial."
                 )
             raise
 

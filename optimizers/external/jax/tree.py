@@ -11,9 +11,9 @@ from optimizers.external.bounds import Matched, Packing, rounded_to
 from optimizers.external.frameworks import require
 
 _CLOSE_OVER = (
-    "Bind what is not an array, such as a function or a string, with a lambda or partial; for an "
-    "Equinox model, fit the first part of eqx.partition(model, eqx.is_inexact_array), and combine "
-    "both parts inside the function."
+    "Close over what is not an array, such as a function or a string, with a lambda or partial; "
+    "for an Equinox model, fit the first part of eqx.partition(model, eqx.is_inexact_array), and "
+    "combine both parts inside the function."
 )
 
 
