@@ -210,7 +210,7 @@ def test_another_call_is_refused(tmp_path):
         with pytest.raises((JournalMismatchError, OptionError), match=words):
             call()
     assert path.read_text() == text
-    with pytest.raises(OptionError, match="was made with journal: give it to race"):
+    with pytest.raises(OptionError, match="was made with journal: pass it to race"):
         race([LBFGSB(journal=path)], objective.value, STARTS[0])
 
 

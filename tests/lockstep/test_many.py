@@ -528,7 +528,7 @@ def test_what_holds_for_all_runs_is_warned_of_once():
         LBFGSB().minimize_many(value, STARTS, bounds=[(-2, 0.4)] * 3)
     first, others = (str(warning.message) for warning in caught)
     assert "x0[1]" in first
-    assert "2 of the other starts" in others
+    assert "2 starts besides X0[0]" in others
 
 
 def test_the_starts_are_not_changed():

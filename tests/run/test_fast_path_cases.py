@@ -77,7 +77,7 @@ def test_a_jac_that_returns_the_same_array_each_time_spoils_nothing():
 def test_none_from_the_objective_is_an_error_of_its_own():
     with pytest.raises(NoValueError, match="returned None"):
         minimize_lbfgsb(lambda x: None, [1.0, 2.0], jac=True)
-    with pytest.raises(NoValueError, match="no return"):
+    with pytest.raises(NoValueError, match="is a return missing"):
         minimize_lbfgsb(lambda x: None, [1.0, 2.0])
 
 

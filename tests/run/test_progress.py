@@ -115,7 +115,7 @@ def test_an_error_is_the_reason_that_the_bar_ends_with():
 def test_what_is_no_bar_is_an_error_before_the_first_evaluation():
     with pytest.raises(InvalidInputError, match="progress is 'yes', expected True, False"):
         LBFGSB(progress="yes")
-    with pytest.raises(OptionError, match="was made with progress: give it to race"):
+    with pytest.raises(OptionError, match="was made with progress: pass it to race"):
         race([LBFGSB(progress=True)], rosen, [1.0, 1.0])
 
 
