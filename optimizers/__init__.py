@@ -42,6 +42,7 @@ _HOMES = {
     "plots": "plot_convergence",
     "portfolio.multistart": "Minimum MultistartResult multistart",
     "portfolio.race": "RaceResults race",
+    "problem.known": "Known",
     "problem.param": "Param",
     "registry": "available find",
     "result": "Best OptimizerResult StopReason",
@@ -122,6 +123,7 @@ if TYPE_CHECKING:  # what editors and type checkers see
         multistart as multistart,
     )
     from optimizers.portfolio.race import RaceResults as RaceResults, race as race
+    from optimizers.problem.known import Known as Known
     from optimizers.problem.param import Param as Param
     from optimizers.registry import available as available, find as find
     from optimizers.result import (

@@ -9,6 +9,7 @@ from optimizers._choice import Given
 from optimizers._types import ArrayLike, BoundsLike, ConstraintsLike, Objective
 from optimizers.errors import InvalidInputError
 from optimizers.gradients.source import Jacobian
+from optimizers.journal.known import known_rows
 from optimizers.optimizer import Optimizer
 from optimizers.options.configured import as_options, check_agreement
 from optimizers.options.settings import RUN_SETTINGS, RunSettings
@@ -43,7 +44,7 @@ def minimize(  # type: ignore[misc]  # callback, a setting of each run, has SciP
     fun : callable
         The objective, ``fun(x, *args) -> float``; with ``jac=True``, ``-> (float, gradient)``.
     x0 : float, array_like of shape (n,), or structure
-        The start.
+        The start; None for the best of the points ``known``.
     args : tuple, default ()
         Further arguments of ``fun``, ``jac``, ``hess`` and ``hessp``; anything but a tuple is a
         single argument.
@@ -91,6 +92,9 @@ def minimize(  # type: ignore[misc]  # callback, a setting of each run, has SciP
     """
     __tracebackhide__ = True
     given, reason = as_options("minimize", options), None
+    if x0 is None and settings.get("known") is not None:
+        settings["known"] = known = known_rows(settings["known"])
+        x0 = known.start(bounds, maximize=bool(settings.get("maximize")))
     if method is None:
         problem = Given.of(fun, x0, jac, bounds, constraints, settings)
         optimizer, reason = _chosen(problem, given.keys() | settings.keys())

@@ -25,9 +25,11 @@ def in_words(name: str, result: Any) -> str:
 
 
 def replayed_words(result: Any) -> str:
-    """Return, in parentheses, how many values came from a journal; an empty string if none did."""
-    count = getattr(result, "nreplayed", 0)
-    return f" ({count} of {result.nfev} from the journal)" if count else ""
+    """Return, in parentheses, how many values were there already; an empty string if none were."""
+    count, known = getattr(result, "nreplayed", 0), getattr(result, "nknown", 0)
+    words = [f"{count} of {result.nfev} from the journal"] * bool(count)
+    words += [f"{known} more known before"] * bool(known)
+    return f" ({', '.join(words)})" if words else ""
 
 
 def fit_words(fit: Mapping[str, Any]) -> list[tuple[str, str]]:

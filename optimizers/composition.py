@@ -16,17 +16,20 @@ from optimizers.evaluation.task import Form
 from optimizers.gradients.source import GradientSource, Jacobian
 from optimizers.journal.header import header_of
 from optimizers.journal.journal import as_journal
+from optimizers.journal.known import known_rows
 from optimizers.journal.replay import execute_recorded
 from optimizers.noise.notice import noticed
 from optimizers.noise.stages import in_stages
 from optimizers.options.configured import Configured
 from optimizers.options.settings import MAXFUN, check_run_settings
 from optimizers.problem.derivatives import By, source_of
+from optimizers.problem.known import KnownRows, points_of
 from optimizers.problem.parameters import Sizes
 from optimizers.problem.problem import Problem
 from optimizers.problem.translated import shown
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.run.budget import Patience, StopRun
+from optimizers.run.known import informed
 from optimizers.run.listening import listened
 from optimizers.run.memory import FEASIBLE
 from optimizers.run.observers import Observer, observers_of
@@ -71,6 +74,7 @@ class Composed(Configured, Declaring):
         self, problem: Problem, settings: dict[str, Any], evaluator: Evaluator | None = None
     ) -> Prepared:
         """Return a prepared run, with all wrappers around its solve."""
+        known = self._read_known(settings)
         run = self._start_run(problem, settings, evaluator)
         effective = self._effective_settings(settings)
         solve: Solve = confirmed(self._solve)
@@ -83,6 +87,8 @@ class Composed(Configured, Declaring):
         solve = noticed(solve, looks_for_noise)
         if problem.constraints:
             solve = feasible(self._feasibility(problem))(solve)
+        if known is not None:
+            solve = informed(points_of(known, problem))(solve)
         execute: Callable[[Run, Solve], OptimizerResult] = Run.execute
         is_share = (
             evaluator is not None and evaluator.is_share
@@ -108,6 +114,21 @@ class Composed(Configured, Declaring):
             return result
 
         return Prepared(run, executed, self._alone(), self._needs_thread())
+
+    def _read_known(self, settings: dict[str, Any]) -> KnownRows | None:
+        """Read, once, what the settings of a run name as known, and keep it there."""
+        given = self._effective_settings(settings).get("known")
+        if given is None:
+            return None
+        settings["known"] = found = known_rows(given)
+        return found
+
+    def _start_of(self, x0: Any, settings: dict[str, Any], bounds: BoundsLike) -> Any:
+        """Return the start: as given, or the best known point."""
+        known = self._read_known(settings)
+        if x0 is not None or known is None:
+            return x0
+        return known.start(bounds, maximize=self._maximizes(settings))
 
     def _maximizes(self, settings: dict[str, Any]) -> bool:
         """Return whether the settings of a run say that the objective is maximized."""

@@ -94,6 +94,7 @@ class ManyRuns(Profiling):
         if nested is not None and parameters is not None:
             starts = np.array([problem.x0, *map(parameters.vector, nested[1:])])
         self._check_settings(given)
+        self._read_known(given)
         evaluator, effective = self._evaluator(problem.fun, given), self._effective_settings(given)
         many = {"function": "minimize_many", "runs": len(starts), "X0": encoded(starts.ravel())}
         journaled = together(self, problem, evaluator, given, effective, many)

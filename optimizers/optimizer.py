@@ -87,7 +87,8 @@ class Optimizer(ManyRuns, StaticHelpers):
             it may return ``(value, standard_error)``; the value is minimized. If marked by
             :func:`residuals`, it returns a vector, and half the sum of squares is minimized.
         x0 : float, array_like of shape (n,), or structure
-            The start. It is not changed. It may be an array of more dimensions, nested dicts,
+            The start; None for the best of the points ``known``. It is not changed. It may be an
+            array of more dimensions, nested dicts,
             lists, tuples and dataclasses of numbers, arrays and :class:`Param`, or a pandas
             DataFrame with the columns value, lower and upper: all functions, bounds and results
             then use that structure too.
@@ -126,6 +127,7 @@ class Optimizer(ManyRuns, StaticHelpers):
         """
         __tracebackhide__ = True
         given = dict(settings)
+        x0 = self._start_of(x0, given, bounds)
         further = {"constraints": constraints, "hess": hess, "hessp": hessp}
         further["maximize"] = self._maximizes(given)
         problem, spent = self._scaled(given, (fun, x0, jac, bounds), further)
@@ -209,6 +211,7 @@ class Optimizer(ManyRuns, StaticHelpers):
             raise InvalidInputError(
                 f"loss is {loss!r}, which applies to residuals: add residuals=True."
             )
+        x0 = self._start_of(x0, settings, bounds)
         effective, log = self._effective_settings(settings), None
         further = {"constraints": constraints, "hess": hess, "hessp": hessp}
         further.update(scale=effective.get("scale"), maximize=self._maximizes(settings))

@@ -120,6 +120,9 @@ class OptimizerResult(OptimizeResult, Reported):  # type: ignore[misc]  # SciPy 
         (``on_failure="reject"``).
     nreplayed : int
         How many of the ``nfev`` values came from the journal, and were not evaluated again.
+    nknown : int
+        At how many further points the answer was known before the run; only with the setting
+        ``known``. They are not in ``nfev``.
     success : bool
         Whether the algorithm's convergence test was met.
     status : int

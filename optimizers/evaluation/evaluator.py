@@ -44,6 +44,8 @@ class Facts:
         self.started = self.gradients = 0
         #: How many of those points were answered from a journal.
         self.replayed = 0
+        #: At how many other points the answer was known before the run; None if nothing was.
+        self.known: int | None = None
         #: The largest machine epsilon among the values: float32 answers raise it.
         self.precision = _EPS
         #: How long each of the latest points took, if a worker measured it; and which worker.
@@ -82,6 +84,8 @@ class Evaluator:
     is_listened = False
     #: Whether it is one run's share of an evaluator for many runs.
     is_share = False
+    #: Whether some answers cost nothing, so that all questions have to go through it.
+    is_informed = False
 
     def __init__(
         self,
@@ -134,6 +138,10 @@ class Evaluator:
                     else:
                         yield block, part, result.error
                     break
+
+    def cost(self, block: Block) -> int:
+        """Return how many evaluations of the objective a block takes."""
+        return block.cost
 
     def close(self) -> None:
         """Release the resources of the evaluator."""

@@ -19,6 +19,7 @@ from optimizers.errors import JournalMismatchError
 from optimizers.evaluation.marks import Marked
 from optimizers.journal.identity import CODE, changed, is_code
 from optimizers.journal.records import decoded, encoded
+from optimizers.problem.known import points_of
 from optimizers.problem.problem import Problem
 
 #: The format that is written and read.
@@ -48,11 +49,14 @@ _SHOWN = 5
 
 def header_of(optimizer: Any, problem: Problem, settings: dict[str, Any]) -> dict[str, Any]:
     """Return the header of a run's journal, in JSON types, without the seed."""
+    settings = {**optimizer.settings, **settings}
+    if settings.get("known") is not None:
+        settings["known"] = points_of(settings["known"], problem).identity
     return {
         "journal": FORMAT,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "optimizer": type(optimizer).__name__,
-        "settings": plain({**optimizer.settings, **settings}),
+        "settings": plain(settings),
         "problem": {
             "n": problem.n,
             "x0": encoded(problem.x0),

@@ -8,6 +8,7 @@ from typing import Any, TypedDict
 from optimizers.errors import UnknownOptionError, nearest_names
 from optimizers.gradients.source import Jacobian
 from optimizers.journal.journal import Journal, as_journal
+from optimizers.journal.known import check_known
 from optimizers.options.table import (
     FLAG,
     NOISE,
@@ -109,6 +110,16 @@ SETTINGS = (
         "another name is an error; if its code, or a value that it uses, has changed, there is a "
         'warning. ``"error"`` makes that an error too, ``"off"`` compares nothing.'
     ),
+    Option(
+        "known",
+        None,
+        Check("journal, Recording, History, result, Known or tuple of arrays", check_known),
+    ).means(
+        "Points that were evaluated already: a journal or what ``load`` returns, a History, the "
+        "result of a run that had one of these, a :class:`Known`, or arrays ``(X, f)``, ``(X, f, "
+        "gradients)`` or ``(X, f, gradients, errors)``. Where the algorithm asks for one of them, "
+        "it gets that answer, which is not counted. The best is the start if ``x0`` is None."
+    ),
     Option("maximize", False, FLAG).means(
         "Whether to maximize ``fun``: gradients, targets, results and the states in callbacks "
         "have its sign. Further output of an algorithm, such as ``hess_inv``, belongs to ``-fun``."
@@ -177,6 +188,7 @@ class CommonSettings(TypedDict, total=False):
     scale: Any
     journal: str | os.PathLike[str] | Journal | None
     journal_check: str
+    known: Any
     maximize: bool
     f_target: float | None
     patience: int | None

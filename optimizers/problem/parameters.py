@@ -233,6 +233,10 @@ class Parameters:
         """Return the free variables, in the user's units."""
         return z if self._stretch is None else self._stretch.back(z)
 
+    def searched_at(self, x: Array) -> Array:
+        """Return the searched vector at a point of the free variables."""
+        return x if self._stretch is None else self._stretch.to(x)
+
     @property
     def quickest(self) -> Callable[[NDArray[Any]], Any]:
         """The fastest equivalent of :meth:`point`."""
@@ -265,8 +269,7 @@ class Parameters:
             raise InvalidInputError(
                 f"{self.structure.name_of(at)} of a point is {whole[at]}, expected {expected}."
             )
-        x = whole[self._free]
-        return x if self._stretch is None else self._stretch.to(x)
+        return self.searched_at(whole[self._free])
 
     # From derivatives in the user's variables to those in the searched ones.
 

@@ -1,8 +1,10 @@
 """The blocks of a wave that ask for points of a problem."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 
 from optimizers._types import Array
+from optimizers.evaluation.evaluator import Evaluator
 from optimizers.evaluation.wave import Block, Question
 from optimizers.gradients.plan import Plan
 from optimizers.problem.derivatives import Given, Joint
@@ -25,3 +27,18 @@ def question_at(
     if isinstance(problem.derivatives, Given) and gradients:
         return Question(xs, gradient=problem.derivatives.function)
     return Question(xs, plans)
+
+
+def affordable(
+    problem: Problem, evaluator: Evaluator, left: float, xs: Sequence[Array], plans: Sequence[Plan]
+) -> int:
+    """Return how many of the points, with the probes of their plans, a budget allows."""
+    costs: Iterable[int]
+    if evaluator.is_informed:
+        asked = (question_at(problem, [x], plans[i : i + 1], False) for i, x in enumerate(xs))
+        costs = (sum(map(evaluator.cost, question.blocks)) for question in asked)
+    elif plans:
+        costs = (1 + len(plan.points) for plan in plans)
+    else:
+        return len(xs) if len(xs) <= left else int(left)
+    return sum(cost <= left for cost in itertools.accumulate(costs))

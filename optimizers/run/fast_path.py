@@ -209,8 +209,9 @@ def is_direct(run: Run) -> bool:
     """Return whether each question is one or two calls in this thread, without a watch."""
     derivatives = run.problem.derivatives
     is_vector = isinstance(derivatives, Given) and is_vectorized(derivatives.function)
-    is_followed = run.watch is not None or run.waves.target is not None
-    return run.waves.evaluator.facts.is_direct and not (is_vector or is_followed)
+    waves, evaluator = run.waves, run.waves.evaluator
+    is_followed = run.watch is not None or waves.target is not None or evaluator.is_informed
+    return evaluator.facts.is_direct and not (is_vector or is_followed)
 
 
 def _is_direct(run: Run) -> bool:

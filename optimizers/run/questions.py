@@ -1,7 +1,6 @@
 """The door: questions of an algorithm are answered from known evaluations, or by one wave."""
 
 import functools
-import itertools
 from collections.abc import Sequence
 from typing import Any, Literal, NoReturn
 
@@ -18,7 +17,7 @@ from optimizers.problem.derivatives import Given, Joint
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run.answers import Answers
-from optimizers.run.blocks import question_at
+from optimizers.run.blocks import affordable, question_at
 from optimizers.run.budget import StopRun
 from optimizers.run.memory import NOWHERE, Evaluation
 from optimizers.run.watch import Watch
@@ -119,12 +118,7 @@ class Questions:
 
     def _affordable(self, xs: Sequence[Array], plans: Sequence[Plan]) -> int:
         """Return how many of the points the budget allows; end the run if none."""
-        left = self.budget.left
-        if not plans:
-            count = len(xs) if len(xs) <= left else int(left)
-        else:
-            costs = itertools.accumulate(1 + len(plan.points) for plan in plans)
-            count = sum(cost <= left for cost in costs)
+        count = affordable(self.problem, self.waves.evaluator, self.budget.left, xs, plans)
         if count == 0:
             self._spend_last(xs[0], plans)
         return count
@@ -139,8 +133,9 @@ class Questions:
 
     def _check_first(self, plan: Plan) -> None:
         """End a run that can do nothing, as its budget is too small for the first gradient."""
-        if not self.budget.ndifferences and len(plan.points) > self.budget.left:
-            raise self.budget.too_few(len(plan.points))
+        cost = self.waves.evaluator.cost(probes_at(plan.points))
+        if not self.budget.ndifferences and cost > self.budget.left:
+            raise self.budget.too_few(cost)
 
     # From a question to answers.
 

@@ -9,6 +9,7 @@ import numpy as np
 from optimizers._types import Array
 from optimizers._words import replayed_words
 from optimizers.evaluation.answers import own_jacobian
+from optimizers.evaluation.evaluator import Facts
 from optimizers.evaluation.losses import Loss
 from optimizers.problem.derivatives import source_of
 from optimizers.problem.problem import Problem
@@ -22,7 +23,7 @@ def result_so_far(
     budget: Budget,
     memory: Memory,
     extra: dict[str, Any],
-    nreplayed: int,
+    facts: Facts,
     at: Evaluation | None,
     is_broken: bool,
 ) -> OptimizerResult:
@@ -43,7 +44,7 @@ def result_so_far(
         nhev=budget.nhev,
         nit=budget.nit,
         nrejected=budget.nrejected,
-        nreplayed=nreplayed,
+        nreplayed=facts.replayed,
         success=False,
         status=-1,
         message="",
@@ -51,6 +52,7 @@ def result_so_far(
         best=None if best is None else Best(best.x.copy(), problem.sign * best.fun),
         elapsed=budget.elapsed,
         **(_fit(problem, at) if problem.loss is not None else {}),
+        **({} if facts.known is None else {"nknown": facts.known}),
         **({"maximize": True} if problem.sign < 0 else {}),
         **({"maxcv": _violation(problem, x, is_broken)} if problem.constraints else {}),
         **extra,

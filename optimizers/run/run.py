@@ -15,6 +15,7 @@ from optimizers._types import Array, Objective
 from optimizers.errors import release, show_user_first
 from optimizers.evaluation.evaluator import Evaluator
 from optimizers.gradients.source import GradientSource
+from optimizers.problem.known import KnownPoints
 from optimizers.problem.problem import Problem
 from optimizers.result import SUCCESSES, OptimizerResult, StopReason
 from optimizers.run.blocks import values_at
@@ -81,6 +82,9 @@ class Run:
         f_target: float | None = None,
         patience: Patience | None = None,
     ) -> None:
+        #: Points inside the bounds that were known before the run began; an algorithm may learn
+        #: from them.
+        self.known_points = KnownPoints.none(problem.n)
         self.budget = Budget(maxfun, timeout, maxiter)
         self.memory = Memory(problem)
         self.waves = Waves(evaluator, self.budget, self.memory, on_failure, problem.loss)
@@ -364,12 +368,8 @@ class Run:
         if outcome.known is None:  # a penalty was the answer
             return self.stopped(StopReason.NO_PROGRESS)
         result = self.result(outcome.known)
-        result.update(
-            success=outcome.success,
-            status=outcome.status,
-            message=outcome.message,
-            stop=outcome.stop,
-        )
+        result.update(success=outcome.success, status=outcome.status)
+        result.update(message=outcome.message, stop=outcome.stop)
         return result
 
     def stopped(
@@ -389,8 +389,8 @@ class Run:
 
     def result(self, at: Evaluation | None, *, is_broken: bool = False) -> OptimizerResult:
         """Return the result so far, at a point; see ``result_so_far``."""
-        nreplayed, spent = self.waves.evaluator.facts.replayed, (self.budget, self.memory)
-        return result_so_far(self.problem, *spent, self.extra, nreplayed, at, is_broken)
+        facts, spent = self.waves.evaluator.facts, (self.budget, self.memory)
+        return result_so_far(self.problem, *spent, self.extra, facts, at, is_broken)
 
 
 def _is_interrupt(error: BaseException) -> bool:

@@ -95,7 +95,7 @@ class Waves:
         """
         cost = missing = 0
         for block in blocks:
-            cost += block.cost
+            cost += self.evaluator.cost(block)
             missing += len(block.points)
         self.budget.check(cost)
         required = int(is_first_needed) if self.penalizes else missing
