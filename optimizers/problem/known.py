@@ -15,9 +15,12 @@ from optimizers.errors import InvalidInputError, InvalidValueError, NonFiniteVal
 from optimizers.evaluation.answers import as_gradient, as_jacobian
 from optimizers.evaluation.losses import Loss
 from optimizers.problem.bounds import as_bounds
+from optimizers.problem.leaf import is_plain
 from optimizers.problem.parameters import Parameters
 from optimizers.problem.problem import Problem
 
+#: The curvature along a step, relative to step and change, that is told from rounding.
+_CURVED = 1e-8
 #: How many names a message shows.
 _SHOWN = 6
 _NUMBERS = "an array of finite real numbers, shape (k,), or (k, m) for residuals"
@@ -116,9 +119,7 @@ class KnownRows:
         values = self.fun if self.fun.ndim == 1 else np.sum(self.fun**2, axis=1)
         order = np.argsort(-values if maximize else values, kind="stable")
         best = self.x[order[0]]
-        if np.ndim(best) > 1 or not isinstance(best, np.ndarray | list | tuple):
-            return deepcopy(best)
-        lower, upper = as_bounds(bounds, len(best))
+        lower, upper = as_bounds(bounds, np.size(best)) if is_plain(best) else (None, None)
         if lower is None or upper is None:
             return deepcopy(best)
         inside = (self.x[i] for i in order if _is_inside(np.asarray(self.x[i]), lower, upper))
@@ -153,9 +154,38 @@ class KnownPoints:
         return len(self.fun)
 
     @property
+    def lowest(self) -> Array:
+        """The point with the lowest value, shape (1, n), or (0, n) if there is none."""
+        return self.x[self.fun.argmin() :][:1] if len(self) else self.x
+
+    @property
     def has_jac(self) -> NDArray[np.bool_]:
         """Where the gradient is known, shape (k,)."""
         return np.array(np.isfinite(self.jac).all(axis=1), dtype=np.bool_)
+
+    def _is_best(self, x: Array) -> bool:
+        best = self.x[self.fun == self.fun.min(initial=np.inf)]
+        return bool((best == x).all(axis=1).any())
+
+    def error_at(self, x: Array) -> float | None:
+        """Return the standard error of a value at ``x``, if that is the best point; None if not."""
+        told = self.errors[(self.x == x).all(axis=1) & (self.errors > 0)]
+        return float(np.sqrt(np.mean(told**2))) if told.size and self._is_best(x) else None
+
+    def pairs(self, x: Array, jac: Array, most: int) -> list[tuple[Array, Array]]:
+        """Return steps and changes of the gradient between the best points, the last ends at ``x``.
+
+        There are none unless ``x``, with the gradient ``jac``, is the best point itself: a run
+        that starts elsewhere may repeat an earlier one, whose path it is to follow.
+        """
+        found = list[tuple[Array, Array]]()
+        for i in np.argsort(self.fun, kind="stable") if self._is_best(x) else ():
+            step, change = x - self.x[i], jac - self.jac[i]
+            size = float(np.linalg.norm(step) * np.linalg.norm(change))
+            if len(found) < most and step @ change > _CURVED * size:  # not where jac is NaN
+                found.append((step, change))
+                x, jac = self.x[i], self.jac[i]
+        return found[::-1]
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -165,15 +195,22 @@ class KnownPoints:
         return {"object": "Known", "points": len(self), "sha256": sha256(told).hexdigest()}
 
 
-def points_of(rows: KnownRows, problem: Problem) -> KnownPoints:
-    """Return known points in the terms of a problem; raise an InvalidInputError if they are not."""
+def points_of(rows: KnownRows | KnownPoints, problem: Problem) -> KnownPoints:
+    """Return known points in the terms of a problem, if they are not in them already.
+
+    Raise an InvalidInputError if they belong to another problem.
+    """
+    if isinstance(rows, KnownPoints):
+        return rows
     n, loss, sign = problem.n, problem.loss, problem.sign
     if (loss is None) != (rows.fun.ndim == 1) and len(rows.x):
         has, wants = ("values", "residuals") if loss is not None else ("residuals", "a value")
         raise InvalidInputError(
             f"known has {has}, but the objective returns {wants}: give what it returns."
         )
-    x = np.array([_vector(rows, i, problem) for i in range(len(rows.x))]).reshape(-1, n)
+    if rows.terms == "searched":
+        _check_names(rows, problem.parameters)
+    x = np.array([_vector(rows, i, problem) for i in range(len(rows.x))]).reshape(len(rows.x), n)
     lower, upper = problem.box
     kept = np.flatnonzero([_is_inside(row, lower, upper) for row in x])
     x = x[kept] + 0.0  # no negative zeros: points are compared by their bytes
@@ -199,17 +236,16 @@ def points_of(rows: KnownRows, problem: Problem) -> KnownPoints:
 def _vector(rows: KnownRows, i: int, problem: Problem) -> Array:
     """Return a point as the vector that is searched."""
     parameters, given = problem.parameters, rows.x[i]
-    if rows.terms == "searched":
-        _check_names(rows, parameters)
-    elif parameters is not None and rows.terms == "user":
+    if parameters is not None and rows.terms == "user":
         return parameters.vector(given)
     x = np.array(as_real(f"Point {i} of known", given, "a vector"), dtype=np.float64, ndmin=1)
     if x.shape != (problem.n,) or not np.isfinite(x).all():
         raise InvalidInputError(
             f"Point {i} of known is {given!r:.200}, expected {problem.n} finite numbers."
         )
-    is_free = parameters is not None and rows.terms == "free"
-    return parameters.searched_at(x) if is_free and parameters is not None else x
+    if parameters is not None and rows.terms == "free":
+        return parameters.searched_at(x)
+    return x
 
 
 def _check_names(rows: KnownRows, parameters: Parameters | None) -> None:

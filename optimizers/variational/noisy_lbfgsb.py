@@ -141,6 +141,8 @@ class NoisyLBFGSB(FlowOptimizer):
         x, sigma = problem.x0, 0.0
         if is_number(run.noise):
             sigma = float(run.noise) / np.sqrt(self.shots or 1)  # type: ignore[arg-type]  # a number
+        elif run.noise is None and (known := run.known_points.error_at(x)):
+            sigma = known
         elif run.noise is None:
             sigma = yield from first_look(x)
         else:

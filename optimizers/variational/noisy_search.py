@@ -39,7 +39,7 @@ class NoisySearch:
     """One run of NoisyLBFGSB on a noisy objective, with its options."""
 
     def __init__(self, run: Run, measuring: Measuring, options: dict[str, Any]) -> None:
-        self._problem, self._extra = run.problem, run.extra
+        self._problem, self._extra, self._known = run.problem, run.extra, run.known_points
         self._measuring, self._options = measuring, options
         self._pairs: list[tuple[Array, Array]] = []
         # The length of a step along the gradient if the curvature is unknown.
@@ -71,6 +71,8 @@ class NoisySearch:
         # The noise of the user's gradient is unknown until it has been measured twice.
         twice = 1 if measuring.source is not None else 2
         current = self._first = self._current = yield from measuring.at(self._problem.x0, twice)
+        for step, change in self._known.pairs(current.x, current.jac, self._options["maxcor"]):
+            self._keep(step, change, current.jac_error, current.jac_error)
         iterations = 0
         while iterations < self._options["maxiter"]:
             free = self._free(current)
@@ -167,8 +169,11 @@ class NoisySearch:
 
     def _learn(self, old: Measured, new: Measured) -> None:
         """Keep a pair whose curvature exceeds the noise: [1] without the lengthening of steps."""
-        s, y = new.x - old.x, new.jac - old.jac
-        error = float(np.linalg.norm(s * np.hypot(old.jac_error, new.jac_error)))
+        self._keep(new.x - old.x, new.jac - old.jac, old.jac_error, new.jac_error)
+
+    def _keep(self, s: Array, y: Array, old_error: Array, new_error: Array) -> None:
+        """Keep a step and the change of the gradient, given the errors of the two gradients."""
+        error = float(np.linalg.norm(s * np.hypot(old_error, new_error)))
         if s @ y > _BELIEVED * error and s @ y > 1e-8 * float(s @ s):
             self._pairs = [*self._pairs, (s, y)][-self._options["maxcor"] :]
 

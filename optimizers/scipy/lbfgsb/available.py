@@ -46,6 +46,12 @@ def steps_back_by_value() -> bool:
     return _passes(steps_back, lbfgsb_integer())
 
 
+@functools.cache
+def learns() -> bool:
+    """Return whether the L-BFGS-B kernel takes pairs of steps and gradient changes as its own."""
+    return _passes(takes_pairs, lbfgsb_integer())
+
+
 def _passes(
     trial: Callable[[LbfgsbKernel], bool], integer: type[np.signedinteger[Any]] | None
 ) -> bool:
@@ -65,6 +71,22 @@ def solves(kernel: LbfgsbKernel) -> bool:
     end, (sk, yk) = kernel.end(), kernel.pairs()
     secant = scipy.optimize.LbfgsInvHessProduct(sk, yk).matvec(yk[-1])
     return bool(end.status == 0 and is_end(end.x) and np.allclose(secant, sk[-1], rtol=1e-10))
+
+
+def takes_pairs(kernel: LbfgsbKernel) -> bool:
+    """Try a pair before the first iteration: it is kept, and the run ends at the minimum."""
+    value, gradient = trial(START)
+    n, step, held = START.size, np.full(START.size, 0.125), list[bool]()
+    change = gradient - trial(START - step)[1]
+
+    def iteration(kernel: LbfgsbKernel) -> None:
+        if not held:
+            pair = kernel.workspace[:n], kernel.workspace[kernel.m * n :][:n]
+            held.append(np.allclose(pair, (step, change), rtol=1e-12, atol=0))
+
+    is_taught = kernel.learn(value, gradient, [(step, change)])
+    kernel.run(trial, 20, iteration)
+    return is_taught and held == [True] and kernel.end().status == 0 and is_end(kernel.x)
 
 
 def takes_steps(kernel: LbfgsbKernel) -> bool:

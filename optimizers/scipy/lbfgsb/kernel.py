@@ -4,7 +4,8 @@ Reverse communication and the workspace are as in Zhu et al., "Algorithm 778", A
 """
 
 import math
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +59,8 @@ class LbfgsbKernel:
         self.f = np.zeros(())
         self.g = np.zeros(n)
         self.iterations = 0
+        #: Whether it stands behind iterations that it did not make.
+        self.is_taught = False
         self.workspace = np.zeros(2 * m * n + 5 * n + 11 * m * m + 8 * m)
         self.task = np.zeros(2, dtype=integer)
         self.counters = np.zeros(44, dtype=integer)
@@ -95,7 +98,7 @@ class LbfgsbKernel:
         """
         setulb, arguments = scipy.optimize._lbfgsb.setulb, self.arguments
         x, f, g, task = self.x, self.f, self.g, self.task
-        wanted = task.item(0)
+        wanted = _START if self.is_taught else task.item(0)
         while True:
             if wanted == _EVALUATE and search is not None and task.item(1) == _IN_LINE_SEARCH:
                 search(self)
@@ -115,6 +118,32 @@ class LbfgsbKernel:
                 return
             setulb(*arguments)
             wanted = task.item(0)
+
+    def learn(self, value: float, gradient: Array, pairs: Sequence[tuple[Array, Array]]) -> bool:
+        """Take steps and gradient changes as if iterations had led to the start; before it runs.
+
+        Return whether the kernel goes on from there.
+        """
+        self.task[:], left = 0, deque(pairs)
+        n, at = self.x.size, 2 * self.m * self.x.size + 11 * self.m * self.m
+        _, before, direction, _ = self.workspace[at : at + 4 * n].reshape(4, n)
+        start = self.x.copy()
+        while True:
+            scipy.optimize._lbfgsb.setulb(*self.arguments)
+            code, detail = self.task.tolist()
+            if code == _NEW_X and not left:
+                self.is_taught = True
+                return True
+            if code == _EVALUATE and detail == _IN_LINE_SEARCH:
+                step, change = left.popleft()
+                direction[...], before[...] = step, gradient - change
+                self.numbers[[14, 15]] = before.dot(step), step.dot(step)
+                self.accept(1.0, start, value, gradient)
+            elif code == _EVALUATE:
+                self.g[...] = gradient
+            elif code != _NEW_X:
+                return False
+            self.f[...] = value + len(left) * (1.0 + abs(value))  # each one seems to descend
 
     def ray(self) -> Ray:
         """Return the ray of the line search that begins now."""

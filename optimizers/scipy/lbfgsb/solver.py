@@ -67,6 +67,7 @@ def solve_lbfgsb(run: Run, options: LbfgsbOptions) -> Outcome:
     run.note_iterate(run.memory.last)
     if report is not None:
         report.iteration(0, problem.x0, value, gradient, run.nfev)
+    taught = _taught(run, options, value, gradient)
     del gradient  # it may be large, and the kernel asks for the start again
     if problem.is_fixed:
         run.extra["hess_inv"] = LbfgsInvHessProduct(*np.zeros((2, 0, problem.n)))
@@ -78,7 +79,9 @@ def solve_lbfgsb(run: Run, options: LbfgsbOptions) -> Outcome:
     made: list[Kernel] = []  # a second one after a restart
 
     def attempt(start: Array, first: tuple[float, Array] | None = None) -> LbfgsbEnd:
-        kernel, before = available.lbfgsb(start, problem.lower, problem.upper, options), run.nit
+        kernel: Kernel | None = None if made else taught
+        kernel = kernel or available.lbfgsb(start, problem.lower, problem.upper, options)
+        before = run.nit
         made.append(kernel)
         try:
             kernel.run(evaluate, options.maxiter - before, on_iteration, first, search)
@@ -102,6 +105,17 @@ def solve_lbfgsb(run: Run, options: LbfgsbOptions) -> Outcome:
         norm = gradient_norm(problem, end.x, made[-1].g)
         end = replace(end, message=f"{end.message}, AT |PROJ G| = {norm:.1E}")
     return _ended(run, end)
+
+
+def _taught(run: Run, options: LbfgsbOptions, value: float, gradient: Array) -> LbfgsbKernel | None:
+    """Return a kernel at the start that has pairs of known gradients; None if there are none."""
+    problem = run.problem
+    pairs = run.known_points.pairs(problem.x0, gradient, options.maxcor)
+    if not pairs or options.maxiter == 0 or not available.learns():
+        return None
+    kernel = available.lbfgsb(problem.x0, problem.lower, problem.upper, options)
+    assert isinstance(kernel, LbfgsbKernel)
+    return kernel if kernel.learn(value, gradient, pairs) else None
 
 
 def _is_doubtful(problem: Problem, kernel: Kernel, end: LbfgsbEnd, options: LbfgsbOptions) -> bool:
