@@ -9,7 +9,7 @@ from optimizers._choice import Given
 from optimizers._types import ArrayLike, BoundsLike, ConstraintsLike, Objective
 from optimizers.errors import InvalidInputError
 from optimizers.gradients.source import Jacobian
-from optimizers.journal.known import known_rows
+from optimizers.journal.known import start_of
 from optimizers.optimizer import Optimizer
 from optimizers.options.configured import as_options, check_agreement
 from optimizers.options.settings import RUN_SETTINGS, RunSettings
@@ -92,15 +92,14 @@ def minimize(  # type: ignore[misc]  # callback, a setting of each run, has SciP
     """
     __tracebackhide__ = True
     given, reason = as_options("minimize", options), None
-    if x0 is None and settings.get("known") is not None:
-        settings["known"] = known = known_rows(settings["known"])
-        x0 = known.start(bounds, maximize=bool(settings.get("maximize")))
+    shared: dict[str, Any] = dict(settings)
+    x0 = start_of(x0, shared, bounds)
     if method is None:
-        problem = Given.of(fun, x0, jac, bounds, constraints, settings)
+        problem = Given.of(fun, x0, jac, bounds, constraints, shared)
         optimizer, reason = _chosen(problem, given.keys() | settings.keys())
     else:
         optimizer = _optimizer(method)
-    others: dict[str, Any] = {**settings, "tol": tol, "callback": callback}
+    others: dict[str, Any] = {**shared, "tol": tol, "callback": callback}
     for name in given.keys() & settings.keys():
         check_agreement("minimize", name, given[name], others[name])
     given.update(others)

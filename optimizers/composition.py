@@ -16,14 +16,14 @@ from optimizers.evaluation.task import Form
 from optimizers.gradients.source import GradientSource, Jacobian
 from optimizers.journal.header import header_of
 from optimizers.journal.journal import as_journal
-from optimizers.journal.known import known_rows
+from optimizers.journal.known import known_rows, start_of
 from optimizers.journal.replay import execute_recorded
 from optimizers.noise.notice import noticed
 from optimizers.noise.stages import in_stages
 from optimizers.options.configured import Configured
 from optimizers.options.settings import MAXFUN, check_run_settings
 from optimizers.problem.derivatives import By, source_of
-from optimizers.problem.known import KnownRows, points_of
+from optimizers.problem.known import KnownPoints, KnownRows, points_of
 from optimizers.problem.parameters import Sizes
 from optimizers.problem.problem import Problem
 from optimizers.problem.translated import shown
@@ -115,7 +115,7 @@ class Composed(Configured, Declaring):
 
         return Prepared(run, executed, self._alone(), self._needs_thread())
 
-    def _read_known(self, settings: dict[str, Any]) -> KnownRows | None:
+    def _read_known(self, settings: dict[str, Any]) -> KnownRows | KnownPoints | None:
         """Read, once, what the settings of a run name as known, and keep it there."""
         given = self._effective_settings(settings).get("known")
         if given is None:
@@ -125,10 +125,8 @@ class Composed(Configured, Declaring):
 
     def _start_of(self, x0: Any, settings: dict[str, Any], bounds: BoundsLike) -> Any:
         """Return the start: as given, or the best known point."""
-        known = self._read_known(settings)
-        if x0 is not None or known is None:
-            return x0
-        return known.start(bounds, maximize=self._maximizes(settings))
+        self._read_known(settings)
+        return start_of(x0, self._effective_settings(settings), bounds)
 
     def _maximizes(self, settings: dict[str, Any]) -> bool:
         """Return whether the settings of a run say that the objective is maximized."""

@@ -6,16 +6,19 @@ from typing import Any
 
 import numpy as np
 
+from optimizers._types import BoundsLike
 from optimizers.errors import InvalidInputError, OptionError
 from optimizers.journal.functions import answer_of
 from optimizers.journal.header import sign_of
 from optimizers.journal.history import Recording, load
 from optimizers.journal.journal import Journal
-from optimizers.problem.known import Known, KnownRows
+from optimizers.problem.known import Known, KnownPoints, KnownRows
 from optimizers.result import OptimizerResult
 from optimizers.run.observers import History
 
-_KINDS = (str, os.PathLike, Journal, Recording, History, OptimizerResult, Known, KnownRows)
+#: What has been read by the package itself.
+_READ = KnownRows, KnownPoints
+_KINDS = (str, os.PathLike, Journal, Recording, History, OptimizerResult, Known, *_READ)
 
 
 def check_known(name: str, value: Any) -> None:
@@ -28,9 +31,21 @@ def check_known(name: str, value: Any) -> None:
         )
 
 
-def known_rows(given: Any) -> KnownRows:
+def start_of(x0: Any, settings: dict[str, Any], bounds: BoundsLike) -> Any:
+    """Return the start: as given, or the best of the known points, which settings get as read."""
+    if settings.get("known") is None:
+        return x0
+    settings["known"] = known = known_rows(settings["known"])
+    if x0 is None and isinstance(known, KnownRows):
+        return known.start(bounds, maximize=bool(settings.get("maximize")))
+    return x0
+
+
+def known_rows(given: Any) -> KnownRows | KnownPoints:
     """Return known points as they were given, read and checked."""
     check_known("known", given)
+    if isinstance(given, _READ):
+        return given
     if isinstance(given, OptimizerResult):
         if given._record is None:
             raise InvalidInputError(
@@ -48,7 +63,7 @@ def known_rows(given: Any) -> KnownRows:
         return _of_history(given)
     if isinstance(given, Known):
         given = (given.x, given.fun, given.jac, given.errors)
-    return given if isinstance(given, KnownRows) else KnownRows.of(*given)
+    return KnownRows.of(*given)
 
 
 def _of_recording(recording: Recording) -> KnownRows:

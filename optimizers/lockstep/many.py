@@ -15,6 +15,7 @@ from optimizers.journal.session import Together
 from optimizers.lockstep.lockstep import LockStep, Member
 from optimizers.lockstep.member import MemberEvaluator
 from optimizers.lockstep.results import OptimizerResults, in_all, raise_if_ended, raise_with
+from optimizers.problem.known import points_of
 from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.run.solve import Prepared
@@ -98,6 +99,8 @@ class Members(Iterator[Member]):
         self._settings["seed"] = next(self._seeds)
         share = MemberEvaluator(self._shared.evaluator, number)
         own = self._shared.problem_of(number, problem)
+        if self._settings.get("known") is not None:  # once for all, who have the same bounds
+            self._settings["known"] = points_of(self._settings["known"], own)
         member = Member(self._prepare(own, self._settings, share), share, number)
         if number == 0 and member.run.noise is None:
             self._settings["noise"] = None  # a warning was given

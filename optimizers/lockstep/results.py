@@ -62,6 +62,11 @@ class OptimizerResults(Tabled, list[OptimizerResult]):
         """The number of values from the journal."""
         return sum(result.nreplayed for result in self)
 
+    @property
+    def nknown(self) -> int:
+        """At how many further points the answer was known before; see the setting ``known``."""
+        return sum(result.get("nknown", 0) for result in self)
+
     @overload
     def __getitem__(self, key: SupportsIndex) -> OptimizerResult: ...
 
@@ -102,7 +107,8 @@ def in_all(results: Sequence[OptimizerResult]) -> OptimizerResult | None:
     best = best_of(results)
     if best is None:
         return None
-    counts = ("nfev", "njev", "nhev", "nit", "nrejected", "nreplayed")
+    counts: tuple[str, ...] = ("nfev", "njev", "nhev", "nit", "nrejected", "nreplayed")
+    counts += ("nknown",) * ("nknown" in best)
     return OptimizerResult({**best, **{name: sum(r[name] for r in results) for name in counts}})
 
 

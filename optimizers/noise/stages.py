@@ -27,6 +27,7 @@ from optimizers.noise.neighborhood import (
 from optimizers.noise.steps import LONG_RUNGS, ladder
 from optimizers.problem.derivatives import By
 from optimizers.result import StopReason
+from optimizers.run.blocks import values_at
 from optimizers.run.budget import StopRun
 from optimizers.run.memory import Evaluation
 from optimizers.run.outcome import Outcome
@@ -173,7 +174,8 @@ class _Surroundings:
         tried = ladder(x, lower, upper)
         center = np.empty((0, x.size)) if known is not None else x[np.newaxis]
         wave = np.concatenate([center, line, tried.points])
-        if known is None and len(wave) > run.budget.left:
+        cost = run.waves.evaluator.cost(values_at(problem, wave))
+        if known is None and cost > run.budget.left:
             run.value(x)  # the budget allows only the start
         values = run.probe(wave)
         if known is None:

@@ -1,6 +1,7 @@
 """Multistart: minima from many starts, with enough simultaneous runs to keep the batches full."""
 
 import copy
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,6 +21,7 @@ from optimizers.lockstep.results import OptimizerResults, in_all, raise_if_ended
 from optimizers.optimizer import Optimizer
 from optimizers.options.table import FLAG, number, whole
 from optimizers.problem.bounds import as_bounds
+from optimizers.problem.known import points_of
 from optimizers.problem.translated import showing
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.scipy import LBFGSB
@@ -131,6 +133,11 @@ class MultistartResult(Tabled):
         """How many of their values came from a journal."""
         return self.runs.nreplayed
 
+    @property
+    def nknown(self) -> int:
+        """At how many further points the answer was known before; see the setting ``known``."""
+        return self.runs.nknown
+
     @override
     def _table(self) -> tuple[str, Sequence[str], list[Sequence[str]]]:
         rows: list[Sequence[str]] = []
@@ -191,7 +198,8 @@ def multistart(
         interrupted.
     **settings
         As in :meth:`Optimizer.minimize_many`; ``timeout`` is for the whole call, and ``seed`` for
-        the starts too. With a ``journal``, a larger ``budget`` continues the runs.
+        the starts too. The first run starts from the best of the points ``known``. With a
+        ``journal``, a larger ``budget`` continues the runs.
 
     Returns
     -------
@@ -248,6 +256,10 @@ def multistart(
     parameters = problem.parameters
     if parameters is not None:
         lower, upper = _box(parameters.bounds)
+    best: Array = np.empty((0, problem.n))
+    known = optimizer._read_known(settings)
+    if known is not None:
+        best = points_of(known, problem).lowest
     next(_starts(sampler, lower, upper, 0))  # raises an error if there is no such sampler
     many = {"function": "multistart", "sampler": sampler, "slots": slots, "tolerance": tolerance}
     many["agreement"] = bool(agreement)
@@ -256,7 +268,7 @@ def multistart(
     with showing(parameters), journaled as shared:
         seeds = seeds_from(shared.seed)
         next(seeds)
-        starts = _starts(sampler, lower, upper, next(seeds))
+        starts = itertools.chain(best, _starts(sampler, lower, upper, next(seeds)))
         problems = (replace(problem, x0=start) for start in starts)
         timeout = effective.get("timeout")
         shared.bar.expect(budget)

@@ -16,6 +16,7 @@ from optimizers.evaluation.choose import evaluator_by
 from optimizers.evaluation.marks import vectorized, with_own_loss
 from optimizers.gradients.source import Jacobian
 from optimizers.journal.header import described
+from optimizers.journal.known import start_of
 from optimizers.journal.session import together
 from optimizers.lockstep.lockstep import Member
 from optimizers.lockstep.many import run_all
@@ -30,6 +31,9 @@ from optimizers.support import SupportLevel
 
 # Settings that say how points are evaluated: the same for all.
 _EVALUATING = ("workers", "eval_timeout", "retries", "hedge")
+
+# Further settings of the race, not of its members.
+_COMMON = ("journal", "progress", "scale", "maximize")
 
 
 class RaceResults(Tabled, dict[str, OptimizerResult]):
@@ -115,6 +119,7 @@ def race(
             raise OptionError("budget and maxfun were given, which mean the same: pass only one.")
         settings["maxfun"] = budget
     named = _named(optimizers)
+    x0 = start_of(x0, settings, bounds)
     evaluating = {name: settings.pop(name) for name in _EVALUATING if name in settings}
     if jac is True and isinstance(evaluating.get("workers"), str):
         fun = vectorized(fun)
@@ -195,8 +200,10 @@ def _check(name: str, optimizer: Any) -> None:
             f"optimizer {name!r} is {optimizer!r}, expected an Optimizer: an object, not a class."
         )
     own = optimizer.settings
-    for setting in (*_EVALUATING, "journal", "progress", "scale", "maximize"):
-        if np.any(own.get(setting)):
+    given = {setting: bool(np.any(own.get(setting))) for setting in (*_EVALUATING, *_COMMON)}
+    given["known"] = own.get("known") is not None
+    for setting, is_given in given.items():
+        if is_given:
             raise OptionError(f"{name} was made with {setting}: pass it to race, for all.")
     if own.get("max_evals_grouped") not in (None, 1):
         raise OptionError(f"{name} was made with max_evals_grouped: pass it to race, for all.")
