@@ -15,6 +15,7 @@ from optimizers import (
     OptionError,
     ParameterShift,
     StopReason,
+    load,
     vectorized,
 )
 from optimizers.problems import all_problems, h2, ising
@@ -253,3 +254,37 @@ def test_errors_of_zero_are_not_believed_where_values_differ():
         lambda x: (float(x @ x) + 0.01 * rng.normal(), 0.0), [1.0, 2.0], ParameterShift()
     )
     assert result.noise == pytest.approx(0.01, rel=0.5)
+
+
+def test_pairs_of_known_gradients_save_evaluations(tmp_path):
+    rng, slopes = np.random.default_rng(5), 10.0 ** np.linspace(0, 3, 8)
+
+    def exact(x):
+        return float(slopes @ x**2) / 2
+
+    def fun(x):
+        return exact(x) + 0.01 * rng.standard_normal()
+
+    def jac(x):
+        return slopes * x + 0.01 * rng.standard_normal(8)
+
+    path = tmp_path / "run.jsonl"
+    NoisyLBFGSB(seed=1).minimize(fun, np.ones(8), jac, maxfun=25, journal=path)
+    recording = load(path)
+    best = recording.points[recording.values.argmin()]
+    cold = NoisyLBFGSB(seed=1).minimize(fun, best, jac, maxfun=15)
+    warm = NoisyLBFGSB(seed=1).minimize(fun, None, jac, known=path, maxfun=15)
+    assert exact(warm.x) < 0.5 * exact(cold.x) < exact(best)
+
+
+def test_known_errors_take_the_place_of_a_first_look():
+    points = []
+
+    def fun(x):
+        points.append(x.tolist())
+        return float(x @ x)
+
+    known = [[1.0, 2.0]], [5.0], None, [0.25]
+    result = NoisyLBFGSB(seed=1).minimize(fun, None, known=known, maxfun=200)
+    assert points.count([1.0, 2.0]) <= 1  # not twice more, to see whether there is noise
+    assert result.noise == pytest.approx(0.25, rel=0.5)

@@ -12,7 +12,8 @@ import optimizers
 from optimizers import LBFGSB, TNC, minimize_lbfgsb, minimize_tnc
 from optimizers.problems import get_problem
 from optimizers.scipy.lbfgsb import available
-from optimizers.scipy.lbfgsb.kernel import _rotate
+from optimizers.scipy.lbfgsb.kernel import LbfgsbKernel, _rotate
+from optimizers.scipy.options import LbfgsbOptions
 from optimizers.scipy.tnc import kernel as tnc
 
 X0 = [-1.2, 1.0]
@@ -288,3 +289,41 @@ def test_scipys_ring_buffer_is_what_ours_puts_in_order() -> None:
     ours = minimize_lbfgsb(rosen, X0, jac=rosen_der, maxcor=5, maxiter=13).hess_inv.sk
     # 12 updates: the ring's oldest is row 2; ours has gone on by the final one.
     assert np.array_equal(np.roll(raw.hess_inv.sk, -2, axis=0)[1:], ours[:-1])
+
+
+@pytest.mark.parametrize("count", [1, 4, 9])
+def test_pairs_taken_before_the_first_iteration_make_the_matrix_of_bfgs(count):
+    n, m, rng = 6, 5, np.random.default_rng(count)
+    root = rng.normal(size=(n, n))
+    hessian = root @ root.T + np.eye(n)
+    steps = [rng.normal(size=n) for _ in range(count)]
+    x, rays = np.ones(n), []
+    kernel = LbfgsbKernel(x, None, None, LbfgsbOptions(maxcor=m), available.lbfgsb_integer())
+    assert kernel.learn(1.0, hessian @ x, [(s, hessian @ s) for s in steps])
+
+    def search(kernel):
+        rays.append(kernel.ray().direction.copy())
+        kernel.f[...], kernel.g[...] = kernel.x @ hessian @ kernel.x / 2, hessian @ kernel.x
+
+    kernel.run(lambda x: pytest.fail("called"), 1, lambda kernel: None, search=search)
+    last = steps[-1]
+    scale = last @ hessian @ last / np.sum((hessian @ last) ** 2)
+    inverse = scale * np.eye(n)  # by the definition of BFGS, on the last pairs
+    for s in steps[-m:]:
+        y = hessian @ s
+        part = np.eye(n) - np.outer(s, y) / (s @ y)
+        inverse = part @ inverse @ part.T + np.outer(s, s) / (s @ y)
+    np.testing.assert_allclose(rays[0], -inverse @ hessian @ x, rtol=1e-9)
+
+
+def test_without_the_private_kernel_known_gradients_change_nothing(public):
+    known = [X0, [-1.0, 1.1]], [rosen(X0), 5.0], [rosen_der(X0), rosen_der([-1.0, 1.1])]
+    assert available.learns()
+    available.learns.cache_clear()
+    public()
+    try:
+        result = LBFGSB().minimize(rosen, None, rosen_der, known=known)
+        assert not available.learns()
+        assert result.success
+    finally:
+        available.learns.cache_clear()
