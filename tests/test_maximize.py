@@ -451,7 +451,7 @@ def test_reports_and_tables_have_the_users_sign(tmp_path, capsys):
     runs = LBFGSB().minimize_many(hills, STARTS, maximize=True, journal=tmp_path / "run.jsonl")
     page = runs.report(tmp_path / "run.html")
     assert f"<b>{runs.best.fun:.6g}" in Path(page).read_text()
-    main(["history", str(tmp_path / "run.jsonl")])
+    main(["history", str(tmp_path / "run.jsonl"), "--all"])
     shown = capsys.readouterr().out
     assert all(repr(value) in shown for value in load(tmp_path / "run.jsonl").values.tolist())
     main(["history", str(tmp_path / "run.jsonl"), "--csv"])

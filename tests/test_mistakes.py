@@ -32,7 +32,7 @@ def test_random_mistakes_end_in_named_errors_or_right():
         ("ADAM(tol=None)", "OptionError", "tol is None"),
         ("AQGD(maxiter=np.float64)", "OptionError", "maxiter is <class"),
         ("COBYQA(initial_tr_radius=0)", "OptionError", "initial_tr_radius is 0"),
-        ("BFGS(c2=1e-5).minimize(fun, X)", "OptionError", "c1 is 0.0001, c2 is 1e-05"),
+        ("BFGS(c2=1e-5).minimize(fun, X)", "OptionError", "c1 is 0.0001 and c2 is 1e-05"),
         ("TrustNCG(max_trust_radius=0.5).minimize(fun, X, jac, hess=hess)", "OptionError", "max"),
         ("NELDER_MEAD(initial_simplex=np.ones((3, 3))).minimize(fun, X)", "OptionError", "4, 3"),
         ("POWELL(direc='x')", "OptionError", "direc is 'x'"),

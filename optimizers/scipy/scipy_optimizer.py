@@ -124,7 +124,7 @@ class SciPyOptimizer(Optimizer):
             options[option] = given.pop(option)
         if "maxfun" in given and "maxfun" in options:
             check_agreement(name, "maxfun", given["maxfun"], options["maxfun"])
-        if "maxfun" in options and not self._info.has_own_maxfun:
+        if "maxfun" in options and self._is_setting("maxfun"):
             given["maxfun"] = options.pop("maxfun")
         self._tol = given.pop("tol", None)
         TOL.checked(self._tol)
@@ -239,6 +239,8 @@ class SciPyOptimizer(Optimizer):
 
     @override
     def _is_setting(self, name: str) -> bool:
+        if name == "maxfun":  # which is in each method's options, for Qiskit's constructors
+            return not self._info.has_own_maxfun
         is_own = name == "scale" and self._info.has_own_scale
         return not is_own and super()._is_setting(name)
 
