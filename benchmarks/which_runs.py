@@ -14,7 +14,7 @@ Array = np.ndarray
 MANY = 100_000
 
 
-class EndError(BaseException):  # whatever is rejected, this is not
+class EndError(BaseException):  # an Exception would be a failure, which runs reject
     """The objective has seen enough."""
 
 
