@@ -48,6 +48,7 @@ _HOMES = {
     "result": "Best OptimizerResult StopReason",
     "run.observers": "History Table",
     "run.progress": "Progress",
+    "search": "DFOTR",
     "steppable": "SteppableOptimizer",
     "support": "OptimizerSupportLevel SupportLevel Traits",
     "variational": (
@@ -58,7 +59,7 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names.spli
 #: Modules that need no separate import: the public ones, and those that the docs name.
 _MODULES = (
     *("algorithms", "errors", "external", "flow", "plots", "problems", "report", "testing"),
-    *("evaluation", "fitting", "journal", "scipy", "variational"),
+    *("evaluation", "fitting", "journal", "scipy", "search", "variational"),
 )
 
 if TYPE_CHECKING:  # what editors and type checkers see
@@ -134,6 +135,7 @@ if TYPE_CHECKING:  # what editors and type checkers see
     from optimizers.run.observers import History as History, Table as Table
     from optimizers.run.progress import Progress as Progress
     from optimizers.scipy import *  # noqa: F403
+    from optimizers.search import DFOTR as DFOTR
     from optimizers.steppable import SteppableOptimizer as SteppableOptimizer
     from optimizers.support import (
         OptimizerSupportLevel as OptimizerSupportLevel,

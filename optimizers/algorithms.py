@@ -20,6 +20,7 @@ from optimizers.scipy import (
     TrustKrylov,
     TrustNCG,
 )
+from optimizers.search import DFOTR
 from optimizers.variational import (
     ADAM,
     AMSGRAD,
@@ -42,6 +43,7 @@ __all__ = [
     "CG",
     "COBYLA",
     "COBYQA",
+    "DFOTR",
     "DOGBOX",
     "GSLS",
     "LBFGSB",

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from optimizers import fitting, scipy, variational
+from optimizers import fitting, scipy, search, variational
 from optimizers.errors import InvalidInputError, nearest_names, warn_user, words_of
 from optimizers.optimizer import Optimizer
 from optimizers.support import TRAITS, SupportLevel
@@ -84,7 +84,7 @@ def _has(cls: type[Optimizer], what: str, wanted: SupportLevel) -> bool:
 
 def _named() -> dict[str, type[Optimizer]]:
     """Return every optimizer class by each of its names."""
-    folders = (scipy, fitting, variational)
+    folders = (scipy, fitting, search, variational)
     public = {name: getattr(folder, name) for folder in folders for name in folder.__all__}
     classes = {k: c for k, c in public.items() if isinstance(c, type) and issubclass(c, Optimizer)}
     del classes["SciPyOptimizer"]

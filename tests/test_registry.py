@@ -128,7 +128,7 @@ def walked(cls, seed):
         waves.append(points.copy())
         return np.array([bowl(x) for x in points])
 
-    cls().minimize(fun, [1.0, 2.0], seed=seed, maxfun=60, noise=0)
+    cls().minimize(fun, [1.0, 2.0], seed=seed, maxfun=60)
     return waves
 
 

@@ -155,7 +155,12 @@ def _checked(outcome: Any) -> Outcome:
 def _note(run: Run, step: Step) -> None:
     """Notify the observers of a step."""
     memory = run.memory
-    known = memory.lookup(step.x) if step.fun is None else Evaluation(step.x, step.fun, step.jac)
+    known = memory.lookup(step.x)
+    if step.fun is not None:
+        # What is kept of an objective of residuals has these too.
+        is_kept = known is not None and known.residuals is not None and known.fun == step.fun
+        if step.jac is not None or not is_kept:
+            known = Evaluation(step.x, step.fun, step.jac)
     if known is not None and memory.is_penalty(known):
         known = None
     elif known is None and run.wants_values:

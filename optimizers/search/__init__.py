@@ -1,0 +1,5 @@
+"""Model-based and global search."""
+
+from optimizers.search.dfotr import DFOTR
+
+__all__ = ["DFOTR"]
