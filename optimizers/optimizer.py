@@ -88,10 +88,9 @@ class Optimizer(ManyRuns, StaticHelpers):
             :func:`residuals`, it returns a vector, and half the sum of squares is minimized.
         x0 : float, array_like of shape (n,), or structure
             The start; None for the best of the points ``known``. It is not changed. It may be an
-            array of more dimensions, nested dicts,
-            lists, tuples and dataclasses of numbers, arrays and :class:`Param`, or a pandas
-            DataFrame with the columns value, lower and upper: all functions, bounds and results
-            then use that structure too.
+            array of more dimensions, nested dicts, lists, tuples and dataclasses of numbers, arrays
+            and :class:`Param`, or a pandas DataFrame with the columns value, lower and upper: all
+            functions, bounds and results then use that structure too.
         jac : callable, {"2-point", "3-point", "cs"}, GradientSource, True or None, default None
             The gradient, ``jac(x) -> (n,)``; a difference scheme by its name, or a source such as
             :class:`Differences` or :class:`ParameterShift`; or True when ``fun`` returns both. None

@@ -221,7 +221,7 @@ def points_of(rows: KnownRows | KnownPoints, problem: Problem) -> KnownPoints:
         fun = np.array([loss.value(row) for row in residuals], dtype=np.float64)
     for row, i in enumerate(kept.tolist()):
         raw = rows.jac[i]
-        if raw is None or (isinstance(raw, np.ndarray) and np.isnan(raw).all()):
+        if _is_absent(raw):
             continue
         own = None if residuals is None else residuals[row]
         found = _derivative(rows, i, x[row], own, problem)
@@ -275,6 +275,17 @@ def _derivative(rows: KnownRows, i: int, z: Array, own: Array | None, problem: P
         raise InvalidInputError(
             f"The derivative at point {i} of known cannot be used: {error}"
         ) from error
+
+
+def _is_absent(raw: Any) -> bool:
+    """Return whether a derivative is not known: None, or all NaN."""
+    if raw is None or not isinstance(raw, list | tuple | np.ndarray):
+        return raw is None
+    try:
+        array = np.asarray(raw)
+    except ValueError:  # of a structure
+        return False
+    return array.dtype.kind == "f" and bool(np.isnan(array).all())
 
 
 def _slope(jacobian: Any, residuals: Array, loss: Loss) -> Array:

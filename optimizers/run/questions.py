@@ -133,9 +133,10 @@ class Questions:
 
     def _check_first(self, plan: Plan) -> None:
         """End a run that can do nothing, as its budget is too small for the first gradient."""
-        cost = self.waves.evaluator.cost(probes_at(plan.points))
-        if not self.budget.ndifferences and cost > self.budget.left:
-            raise self.budget.too_few(cost)
+        if not self.budget.ndifferences:
+            cost = self.waves.evaluator.cost(probes_at(plan.points))
+            if cost > self.budget.left:
+                raise self.budget.too_few(cost)
 
     # From a question to answers.
 

@@ -1,5 +1,7 @@
 """Points that are known before a run: free, to the bit, and the same path as without them."""
 
+import pickle
+
 import numpy as np
 import pytest
 from scipy.optimize import rosen, rosen_der
@@ -136,7 +138,7 @@ def test_gradients_are_free_where_they_are_known():
         calls.append(x)
         return rosen_der(x)
 
-    known = ([START, START + 1], [rosen(START), rosen(START + 1)], [rosen_der(START), None])
+    known = ([START, START + 1], [rosen(START), rosen(START + 1)], [rosen_der(START), [np.nan] * 3])
     result = LBFGSB(maxiter=0).minimize(rosen, START, jac, known=known)
     assert (result.nfev, result.njev, result.nknown, calls) == (0, 0, 1, [])
     both = LBFGSB(maxiter=0).minimize(lambda x: pytest.fail("called"), START, True, known=known)
@@ -210,7 +212,7 @@ def test_a_stepper_does_not_ask_for_what_is_known():
         asked += [x.tolist() for x in ask.x_fun]
         stepper.tell(ask, TellData([x @ x for x in ask.x_fun]))
     assert [1.0, 1.0] not in asked
-    assert stepper.result().nknown == 1
+    assert pickle.loads(pickle.dumps(stepper)).result().nknown == stepper.result().nknown == 1
     assert stepper.result().nfev == len(asked)
 
 
