@@ -48,7 +48,7 @@ _HOMES = {
     "result": "Best OptimizerResult StopReason",
     "run.observers": "History Table",
     "run.progress": "Progress",
-    "search": "DFOTR",
+    "search": "DFOTR ImFil",
     "steppable": "SteppableOptimizer",
     "support": "OptimizerSupportLevel SupportLevel Traits",
     "variational": (
@@ -135,7 +135,7 @@ if TYPE_CHECKING:  # what editors and type checkers see
     from optimizers.run.observers import History as History, Table as Table
     from optimizers.run.progress import Progress as Progress
     from optimizers.scipy import *  # noqa: F403
-    from optimizers.search import DFOTR as DFOTR
+    from optimizers.search import *  # noqa: F403
     from optimizers.steppable import SteppableOptimizer as SteppableOptimizer
     from optimizers.support import (
         OptimizerSupportLevel as OptimizerSupportLevel,

@@ -20,7 +20,7 @@ from optimizers.scipy import (
     TrustKrylov,
     TrustNCG,
 )
-from optimizers.search import DFOTR
+from optimizers.search import DFOTR, ImFil
 from optimizers.variational import (
     ADAM,
     AMSGRAD,
@@ -60,6 +60,7 @@ __all__ = [
     "UMDA",
     "Dogleg",
     "GradientDescent",
+    "ImFil",
     "NewtonCG",
     "NoisyLBFGSB",
     "TrustConstr",

@@ -44,6 +44,10 @@ UNSOLVED = {
         kowalik_osborne osborne_1 biggs_exp6 osborne_2 trigonometric brown_almost_linear
         linear_rank_1 linear_rank_1_zeros chebyquad
     """,
+    "ImFil": """
+        brown_badly_scaled wood meyer watson extended_rosenbrock hs25 osborne_1 hs38
+        powell_badly_scaled_bounded helical_valley_bounded wood_bounded
+    """,
     "LBFGSB": """
         meyer hs25
     """,

@@ -1,5 +1,6 @@
 """Model-based and global search."""
 
 from optimizers.search.dfotr import DFOTR
+from optimizers.search.imfil import ImFil
 
-__all__ = ["DFOTR"]
+__all__ = ["DFOTR", "ImFil"]
