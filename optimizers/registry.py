@@ -55,6 +55,7 @@ def available(
     ['DOGBOX', 'LM', 'TRF']
     >>> for name, cls in available(noise=True, random=False, residuals="supported").items():
     ...     print(f"{name}: {cls.traits.purpose}")
+    ImFil: Rough or noisy values, best within bounds: differences over decreasing scales.
     LM: Fits: residuals, with or without bounds, up to a thousand variables; first to try.
     NFT: Circuits whose values are sinusoids of each angle; shots, small budgets.
     NoisyLBFGSB: Smooth functions seen through noise, such as shots: the best end by waves.
