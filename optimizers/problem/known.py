@@ -163,14 +163,15 @@ class KnownPoints:
         """Where the gradient is known, shape (k,)."""
         return np.array(np.isfinite(self.jac).all(axis=1), dtype=np.bool_)
 
-    def _is_best(self, x: Array) -> bool:
+    def is_best(self, x: Array) -> bool:
+        """Return whether ``x`` is a known point with the lowest value."""
         best = self.x[self.fun == self.fun.min(initial=np.inf)]
         return bool((best == x).all(axis=1).any())
 
     def error_at(self, x: Array) -> float | None:
         """Return the standard error of a value at ``x``, if that is the best point; None if not."""
         told = self.errors[(self.x == x).all(axis=1) & (self.errors > 0)]
-        return float(np.sqrt(np.mean(told**2))) if told.size and self._is_best(x) else None
+        return float(np.sqrt(np.mean(told**2))) if told.size and self.is_best(x) else None
 
     def pairs(self, x: Array, jac: Array, most: int) -> list[tuple[Array, Array]]:
         """Return steps and changes of the gradient between the best points, the last ends at ``x``.
@@ -179,7 +180,7 @@ class KnownPoints:
         that starts elsewhere may repeat an earlier one, whose path it is to follow.
         """
         found = list[tuple[Array, Array]]()
-        for i in np.argsort(self.fun, kind="stable") if self._is_best(x) else ():
+        for i in np.argsort(self.fun, kind="stable") if self.is_best(x) else ():
             step, change = x - self.x[i], jac - self.jac[i]
             size = float(np.linalg.norm(step) * np.linalg.norm(change))
             if len(found) < most and step @ change > _CURVED * size:  # not where jac is NaN

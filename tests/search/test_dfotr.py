@@ -7,7 +7,9 @@ from scipy.optimize import rosen
 from optimizers import (
     COBYQA,
     DFOTR,
+    NELDER_MEAD,
     Differences,
+    History,
     OptionError,
     StopReason,
     TellData,
@@ -229,6 +231,23 @@ def test_points_that_are_known_are_where_it_begins():
 
     assert spent(60) < 0.7 * spent(0)
     assert spent(1) <= spent(0) + 30  # the rest of the directions is asked for
+
+
+def test_points_of_another_algorithm_are_its_first_model():
+    history = History()
+    first = NELDER_MEAD().minimize(rosen, [-1.2, 1.0], maxfun=60, callback=history)
+    cold = DFOTR(seed=1).minimize(rosen, first.x, f_target=1e-6)
+    warm = DFOTR(seed=1).minimize(rosen, None, known=history, f_target=1e-6)
+    assert (cold.stop, warm.stop) == (StopReason.TARGET, StopReason.TARGET)
+    assert warm.nfev < cold.nfev
+
+
+def test_a_second_run_costs_what_the_first_lacked():
+    first = DFOTR(seed=1).minimize(rosen, START, maxfun=30, callback=(history := History()))
+    again = DFOTR(seed=1).minimize(rosen, START, maxfun=30, known=history)
+    whole = DFOTR(seed=1).minimize(rosen, START, maxfun=60)
+    assert (first.nfev, again.nfev, again.nknown) == (30, 30, 30)
+    assert again.x.tolist() == whole.x.tolist()
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,10 @@ class DFOTR(FlowOptimizer):
         width = _width(run) if self.batch_size == _WORKERS else self.batch_size
         radii = Radii(self.rhobeg, self.rhoend)
         search = Search(space, radii, width, self.restarts, run.noise, run.rng)
-        stop = yield from search.steps(self.maxiter)
+        known, begin = run.known_points, None
+        if known.is_best(problem.x0):  # a run that starts elsewhere may repeat an earlier one
+            begin = known.x, known.fun
+        stop = yield from search.steps(self.maxiter, begin)
         if search.noise.sigma:
             run.extra["noise"] = search.noise.sigma
         outcome = ended(space.points(search.sample.center), stop, search.sample.value)
