@@ -48,7 +48,7 @@ _HOMES = {
     "result": "Best OptimizerResult StopReason",
     "run.observers": "History Table",
     "run.progress": "Progress",
-    "search": "DFOTR ImFil",
+    "search": "CMAES DFOTR ImFil",
     "steppable": "SteppableOptimizer",
     "support": "OptimizerSupportLevel SupportLevel Traits",
     "variational": (

@@ -20,7 +20,7 @@ from optimizers.scipy import (
     TrustKrylov,
     TrustNCG,
 )
-from optimizers.search import DFOTR, ImFil
+from optimizers.search import CMAES, DFOTR, ImFil
 from optimizers.variational import (
     ADAM,
     AMSGRAD,
@@ -41,6 +41,7 @@ __all__ = [
     "AQGD",
     "BFGS",
     "CG",
+    "CMAES",
     "COBYLA",
     "COBYQA",
     "DFOTR",

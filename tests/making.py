@@ -23,6 +23,7 @@ SHORT: dict[str, dict[str, Any]] = {
     "ADAM": {"lr": 0.05, "maxiter": 30, "eps": 1e-7},
     "AMSGRAD": {"lr": 0.05, "maxiter": 30, "eps": 1e-7},
     "AQGD": {"eta": 1e-3, "maxiter": 30},
+    "CMAES": {"seed": 5},
     "DFOTR": {"seed": 5},
     "GradientDescent": {"learning_rate": 1e-3, "maxiter": 30, "perturbation": 1e-5},
     "GSLS": {"maxiter": 60, "seed": 5},
