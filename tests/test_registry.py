@@ -97,7 +97,7 @@ def test_classes_are_chosen_by_what_they_can():
         "TrustConstr",
     ]
     assert list(available(noise=True, random=False)) == ["ImFil", "LM", "NFT", "NoisyLBFGSB"]
-    assert list(available(global_search=True)) == ["P_BFGS", "UMDA"]
+    assert list(available(global_search=True)) == ["CMAES", "P_BFGS", "UMDA"]
     assert not available(global_search=True, constraints="supported")
     assert set(available(parallel=False)) == {"COBYLA", "COBYQA", "NELDER_MEAD", "POWELL"}
     assert available(noise=None) == available()

@@ -16,37 +16,44 @@ _GOOD, _WIDER = 0.1, 0.1
 
 
 class Distribution(NamedTuple):
-    """A normal distribution: mean, standard deviation, factors of that, correlations."""
+    """A normal distribution: mean and standard deviation, and what the latter is multiplied by."""
 
     mean: Array
     sigma: float
+    #: A factor for each variable.
     stds: Array | None = None
     correlations: Array | None = None
 
 
 class Space:
-    """The variables that the bounds leave free, and where a search of them starts."""
+    """The free variables, in units of their sizes unless ``sigma0`` is in theirs.
+
+    Sizes are the distances of bounds, and without bounds ``max(1, abs(x0))``.
+    """
 
     def __init__(self, problem: Problem, sigma0: float | None) -> None:
         self._problem, (low, high) = problem, problem.box
         self._free = low < high
-        self.low, self.high = low[self._free], high[self._free]
-        start = problem.x0[self._free]
+        start, low, high = (part[self._free] for part in (problem.x0, low, high))
         #: How many there are.
         self.n = start.size
         with np.errstate(over="ignore"):  # so far away is as good as no bound
-            width = self.high - self.low
-        self._is_bounded = np.isfinite(width)
-        size = np.where(self._is_bounded, width, np.maximum(1.0, np.abs(start)))
+            width = high - low
+            self._is_bounded = np.isfinite(width)
+            sizes = np.where(self._is_bounded, width, np.maximum(1.0, np.abs(start)))
+            self._sizes = sizes if sigma0 is None else np.ones(self.n)
+            #: The bounds.
+            self.low, self.high = low / self._sizes, high / self._sizes
         #: The distribution of the first generation.
-        self.first = (
-            Distribution(start, _SPREAD, size) if sigma0 is None else Distribution(start, sigma0)
-        )
+        self.first = Distribution(self._ours(start), sigma0 or _SPREAD)
+
+    def _ours(self, free: Array) -> Array:
+        return np.clip(free / self._sizes, self.low, self.high)
 
     def points(self, ours: Array) -> Array:
         """Return points, shape (..., n), as the problem has them."""
         found = np.broadcast_to(self._problem.x0, (*ours.shape[:-1], self._problem.n)).copy()
-        found[..., self._free] = ours
+        found[..., self._free] = ours * self._sizes
         return self._problem.clip(found)
 
     def informed(self, known: KnownPoints) -> Distribution:
@@ -55,18 +62,16 @@ class Space:
         if len(known) < enough or not np.array_equal(known.lowest[0], self._problem.x0):
             return self.first
         count = max(enough // 2, int(_GOOD * len(known)))
-        good = known.x[np.argsort(known.fun, kind="stable")[:count]][:, self._free]
-        added = _WIDER * self.first.sigma * (1.0 if self.first.stds is None else self.first.stds)
+        good = self._ours(known.x[np.argsort(known.fun, kind="stable")[:count]][:, self._free])
         covariance = np.cov(good.T, bias=True).reshape(self.n, self.n)
-        covariance += np.diag(np.broadcast_to(added**2, self.n))
+        covariance += (_WIDER * self.first.sigma) ** 2 * np.eye(self.n)
         stds = np.sqrt(np.diag(covariance))
         mean = np.clip(good.mean(axis=0), self.low, self.high)
         return Distribution(mean, 1.0, stds, covariance / np.outer(stds, stds))
 
     def elsewhere(self, factor: float, random: np.random.RandomState) -> Distribution:
         """Return a distribution around a random point: within the bounds, or else around ``x0``."""
-        start, sigma, stds, _ = self.first
-        mean = start + sigma * (1.0 if stds is None else stds) * random.randn(self.n)
-        inside = self._is_bounded
+        start, sigma, inside = self.first.mean, self.first.sigma, self._is_bounded
+        mean = start + sigma * random.randn(self.n)
         mean[inside] = random.uniform(self.low[inside], self.high[inside])
-        return Distribution(np.clip(mean, self.low, self.high), factor * sigma, stds)
+        return Distribution(np.clip(mean, self.low, self.high), factor * sigma)
