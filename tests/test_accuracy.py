@@ -14,10 +14,10 @@ from tests.making import makes_seeded, of_values
 # gradients stop at 1e-4 in x. Local minima that the literature names count as solved.
 ACCURACY = {"COBYLA": 1e-2, "NELDER_MEAD": 1e-3, "POWELL": 1e-3, "SLSQP": 1e-3, "TNC": 1e-3}
 DEFAULT_ACCURACY = 1e-4
-BUDGET = {"COBYLA": 800, "COBYQA": 600, "DFOTR": 1000}
+BUDGET = {"CMAES": 3000, "COBYLA": 800, "COBYQA": 600, "DFOTR": 1000}
 DEFAULT_BUDGET = 3000
 
-# Models through values are slow, in Python: a few problems of each kind do for them.
+# These are slow, in Python: a few problems of each kind do for them.
 FEW = {
     *("rosenbrock", "powell_badly_scaled", "beale", "helical_valley", "gaussian", "brown_dennis"),
     *("kowalik_osborne", "linear_full_rank", "hs2", "hs4", "hs5", "hs45"),

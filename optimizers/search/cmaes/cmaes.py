@@ -24,7 +24,6 @@ from optimizers.flow import (
 from optimizers.gradients.source import Jacobian
 from optimizers.options.table import NOISE, Check, Option, choice, number, whole
 from optimizers.problem.problem import Problem
-from optimizers.result import SUCCESSES
 from optimizers.run.run import Run
 from optimizers.search.cmaes.restarts import Restarts
 from optimizers.search.cmaes.space import Space
@@ -53,9 +52,9 @@ class CMAES(FlowOptimizer):
 
     Notes
     -----
-    The run ends at the best point, or at the mean of the last distribution if that is better. It
-    is evaluated at the end; so is the best point a second time, unless ``noise`` is given. If its
-    value has changed then, the end is no success.
+    The run ends at the best point, or at the mean of the last distribution if that is better. That
+    is evaluated at the end, and so is the best point again, unless ``noise`` is given. If its value
+    differs then, ``stop`` is ``StopReason.NOISE``, which is not a success.
 
     With noise, some points of each generation are evaluated twice [3]_. If their ranks change much,
     steps become longer, and each point is evaluated several times, up to 30, in the same wave; the
@@ -172,7 +171,7 @@ class CMAES(FlowOptimizer):
             best = end if best is None or end.fun < best.fun else best
             left -= strategy.generations
             if left <= 0 or not restarts.follow(strategy.evaluations, random):
-                return _judged(best, noise, run)
+                return _judged(best, noise)
             first = space.elsewhere(restarts.factor, random)
             sizes = {"popsize": restarts.popsize, "maxiter": min(restarts.maxiter, left)}
             strategy = Strategy(space, first, random, **sizes, **chosen)
@@ -197,11 +196,15 @@ def _search(
         told = yield AskData(noise.wave(points))
         _expect_penalties(told, run)
         values, known = noise.learn(told, len(points))
+        if noise.sigma:
+            run.extra["noise"] = noise.sigma
         strategy.tell(values, noise.factor)
         lowest = int(np.argmin(np.where(known, values, np.inf)))
         if known[lowest] and values[lowest] < fun:
             x, fun = points[lowest], float(values[lowest])
         yield Step(x, fun if fun < np.inf else None, extra={"stepsize": strategy.sigma})
+    if not known.any():
+        ending = StopReason.NO_PROGRESS, "All points of the last generation failed."
     # The best of noisy values is low by chance, so that the mean is better.
     ends = [strategy.mean] * noise.repeats
     if noise.is_sought and fun < np.inf:
@@ -218,12 +221,10 @@ def _expect_penalties(told: Told, run: Run) -> None:
     run.penalties_seen(int(np.count_nonzero(~told.known)))
 
 
-def _judged(end: _End, noise: Uncertainty, run: Run) -> Outcome:
+def _judged(end: _End, noise: Uncertainty) -> Outcome:
     """Return the outcome: with noise, an end of progress is a success if the value has fallen."""
     known = end.fun if end.fun < np.inf else None
-    if noise.sigma:
-        run.extra["noise"] = noise.sigma
-    if noise.surprise and end.stop in SUCCESSES:
+    if noise.surprise and not end.stop.is_budget:
         words = (
             f"The objective has noise: two values at a point differ by {noise.surprise:.1g}. Pass "
             "noise='estimate' to treat it, or noise=0 if the end is good enough."

@@ -26,9 +26,9 @@ class Distribution(NamedTuple):
 
 
 class Space:
-    """The free variables, in units of their sizes unless ``sigma0`` is in theirs.
+    """The free variables; between 0 and 1 within bounds, or else in units of ``max(1, abs(x0))``.
 
-    Sizes are the distances of bounds, and without bounds ``max(1, abs(x0))``.
+    With ``sigma0`` they are as the problem has them.
     """
 
     def __init__(self, problem: Problem, sigma0: float | None) -> None:
@@ -40,20 +40,23 @@ class Space:
         with np.errstate(over="ignore"):  # so far away is as good as no bound
             width = high - low
             self._is_bounded = np.isfinite(width)
-            sizes = np.where(self._is_bounded, width, np.maximum(1.0, np.abs(start)))
-            self._sizes = sizes if sigma0 is None else np.ones(self.n)
+            self._sizes, self._zeros = np.ones(self.n), np.zeros(self.n)
+            if sigma0 is None:
+                self._sizes = np.where(self._is_bounded, width, np.maximum(1.0, np.abs(start)))
+                self._zeros = np.where(self._is_bounded, low, 0.0)
             #: The bounds.
-            self.low, self.high = low / self._sizes, high / self._sizes
+            self.low = (low - self._zeros) / self._sizes
+            self.high = (high - self._zeros) / self._sizes
         #: The distribution of the first generation.
         self.first = Distribution(self._ours(start), sigma0 or _SPREAD)
 
     def _ours(self, free: Array) -> Array:
-        return np.clip(free / self._sizes, self.low, self.high)
+        return np.clip((free - self._zeros) / self._sizes, self.low, self.high)
 
     def points(self, ours: Array) -> Array:
         """Return points, shape (..., n), as the problem has them."""
         found = np.broadcast_to(self._problem.x0, (*ours.shape[:-1], self._problem.n)).copy()
-        found[..., self._free] = ours * self._sizes
+        found[..., self._free] = self._zeros + ours * self._sizes
         return self._problem.clip(found)
 
     def informed(self, known: KnownPoints) -> Distribution:

@@ -130,11 +130,9 @@ class Strategy:
     def tell(self, values: Array, lengthened: float) -> None:
         """Learn from the values of a generation; steps become longer by a factor."""
         self._es.tell(self._asked, values.tolist())
-        self._es.sigma *= lengthened
-
-    def permit_long_steps(self) -> None:
-        """Do not stop because steps became longer."""
-        self._es.opts["tolfacupx"] = np.inf
+        if lengthened > 1:
+            self._es.sigma *= lengthened
+            self._es.opts["tolfacupx"] = np.inf  # the search does not diverge
 
     def ending(self) -> tuple[StopReason, str] | None:
         """Return why the search is over, if it is, and what there is to say of it."""

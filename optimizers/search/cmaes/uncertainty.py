@@ -58,13 +58,15 @@ class Uncertainty:
 
     def learn(self, told: Told, size: int) -> tuple[Array, NDArray[np.bool_]]:
         """Return the values of a generation's points, and which were evaluated."""
-        values, known = self.medians(told)
-        again = len(values) - size
+        assert told.known is not None  # of a wave
+        each = told.fun.reshape(-1, self.repeats)
+        known: NDArray[np.bool_] = np.all(told.known.reshape(each.shape), axis=1)
+        values, again = np.median(each, axis=1), len(each) - size
         if again:
             seen = known[:again] & known[size:]
-            apart = values[:again][seen] - values[size:][seen]
             if seen.any():
-                variance = self.repeats * float(np.mean(apart**2)) / 2
+                pairs = np.hstack([each[:again], each[size:]])[seen]
+                variance = float(pairs.var(axis=1, ddof=1).mean())
                 weight = _WEIGHT if self.sigma else 1.0
                 self.sigma = float(np.sqrt(self.sigma**2 + weight * (variance - self.sigma**2)))
             # What its method ``reeval`` sets, which would ask and draw by itself.
@@ -79,12 +81,6 @@ class Uncertainty:
         if self._start is None and known.any():
             self._start = float(np.median(values[known]))
         return values, known
-
-    def medians(self, told: Told) -> tuple[Array, NDArray[np.bool_]]:
-        """Return the value of each point that was evaluated repeatedly, and whether it is known."""
-        assert told.known is not None  # of a wave
-        known: NDArray[np.bool_] = np.all(told.known.reshape(-1, self.repeats), axis=1)
-        return np.median(told.fun.reshape(-1, self.repeats), axis=1), known
 
     def better(self, told: Told, mean: Array, x: Array, fun: float) -> tuple[Array, float]:
         """Return the better one of the mean and the best point, and its value.
