@@ -12,6 +12,7 @@ import pytest
 from scipy.optimize import LinearConstraint, rosen, rosen_der, rosen_hess, rosen_hess_prod
 
 from optimizers import (
+    DFOTR,
     LBFGSB,
     LM,
     NELDER_MEAD,
@@ -19,6 +20,7 @@ from optimizers import (
     Differences,
     History,
     InvalidInputError,
+    InvalidValueError,
     OptionError,
     Progress,
     SteppableOptimizer,
@@ -108,6 +110,44 @@ def test_values_come_in_every_form():
 
     assert asyncio.run(up.minimize_async(awaited, START)).fun == pytest.approx(5.0)
     assert minimize(hill, START, maximize=True, workers=2).fun == pytest.approx(5.0)
+
+
+@pytest.mark.parametrize("kind", [bool, np.bool_, np.uint8, np.uint64, np.int8, int])
+def test_values_without_a_negative_of_their_own_kind_are_maximized(kind):
+    lowest = np.iinfo(kind).min if kind is np.int8 else 0
+    found = NELDER_MEAD(maxfun=20).minimize(lambda x: kind(x[0] > 1.35), START, maximize=True)
+    assert (found.fun, found.x[0] > 1.35) == (1.0, True)
+    found = NELDER_MEAD(maxfun=3).minimize(lambda x: kind(lowest), START, maximize=True)
+    assert (found.fun, np.signbit(found.fun)) == (lowest, lowest < 0)
+    stacked = vectorized(lambda points: (points[:, 0] > 1.35).astype(kind))
+    found = NELDER_MEAD(maxfun=20).minimize(stacked, START, maximize=True)
+    assert (found.fun, found.x[0] > 1.35) == (1.0, True)
+
+
+def test_a_tuple_of_values_is_told_from_values_and_errors():
+    waves = []
+
+    def stacked(points):
+        waves.append(len(points))
+        return tuple(map(hill, points))
+
+    found = DFOTR(maxfun=40, batch_size=2, seed=1).minimize(
+        vectorized(stacked), START, maximize=True
+    )
+    assert 2 in waves
+    assert found.fun == hill(found.x) <= 5.0
+
+    def pairs(points):
+        return tuple((hill(x), 1e-9) for x in points)
+
+    found = DFOTR(maxfun=40, batch_size=3, seed=1).minimize(vectorized(pairs), START, maximize=True)
+    assert found.fun == hill(found.x)
+
+
+@pytest.mark.parametrize("raw", [["a"], [[1.0], [1.0, 2.0]], [None]])
+def test_what_is_not_a_number_is_named(raw):
+    with pytest.raises(InvalidValueError, match="fun returned"):
+        NELDER_MEAD().minimize(lambda x: raw, START, maximize=True)
 
 
 @pytest.mark.parametrize("further", [{}, {"scale": "gradient"}, {"jac": "both"}])

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
+from scipy.sparse.linalg import LinearOperator
 
 from optimizers.errors import InvalidInputError
 from optimizers.evaluation.answers import unpack
@@ -14,7 +16,7 @@ from optimizers.gradients.pennylane import trainable
 class Negated:
     """A user's function with the opposite sign; an object, so that it pickles."""
 
-    def __init__(self, function: Callable[..., Any], change: Callable[[Any], Any]) -> None:
+    def __init__(self, function: Callable[..., Any], change: Callable[[Any, int], Any]) -> None:
         self._call, self._change = trainable(function), change
         self.__wrapped__ = function
         marked_like(self, function)
@@ -24,10 +26,11 @@ class Negated:
         raw = self._call(*points)
         if type(raw) is float:
             return -raw
-        return self._later(raw) if hasattr(raw, "__await__") else self._change(raw)
+        count = len(points[0]) if np.ndim(points[0]) > 1 else 1
+        return self._later(raw, count) if hasattr(raw, "__await__") else self._change(raw, count)
 
-    async def _later(self, raw: Any) -> Any:
-        return self._change(await raw)
+    async def _later(self, raw: Any, count: int) -> Any:
+        return self._change(await raw, count)
 
 
 def negated(fun: Any, jac: Any, hess: Any, hessp: Any) -> tuple[Any, Any, Any, Any]:
@@ -42,24 +45,32 @@ def negated(fun: Any, jac: Any, hess: Any, hessp: Any) -> tuple[Any, Any, Any, A
     return value, first, second, product
 
 
-def _numbers(raw: Any) -> Any:
+def _numbers(raw: Any, count: int = 1) -> Any:
     """Return numbers, a matrix or an operator negated; anything else is rejected later."""
-    if raw is None or isinstance(raw, str | dict):
-        return raw
-    return -np.asarray(raw) if isinstance(raw, list | tuple) else -raw
+    if issparse(raw) or isinstance(raw, LinearOperator):
+        return raw * -1.0
+    if isinstance(raw, int | list | tuple):
+        try:
+            raw = np.asarray(raw)
+        except ValueError:  # a ragged list
+            return raw
+    kind = getattr(getattr(raw, "dtype", None), "kind", "f")
+    if kind in "biu":  # not all have a negative of their own kind, and 0 has no sign
+        raw = np.asanyarray(raw, dtype=np.float64)
+    return raw if raw is None or isinstance(raw, str | dict) or kind not in "biufc" else -raw
 
 
-def _values(raw: Any) -> Any:
-    """Return negated values; their standard errors are unchanged."""
-    if isinstance(raw, tuple) and len(raw) == 2:
+def _values(raw: Any, count: int) -> Any:
+    """Return negated values of ``count`` points; their standard errors are unchanged."""
+    if isinstance(raw, tuple) and len(raw) == 2 and not (count == 2 and np.ndim(raw[0]) == 0):
         return _numbers(raw[0]), raw[1]
-    if isinstance(raw, list) and all(isinstance(one, tuple | list) for one in raw):
-        return [_values(tuple(one)) for one in raw]
-    if isinstance(raw, np.ndarray) and raw.ndim == 2 and raw.shape[1] == 2:
-        return raw * [-1, 1]
+    if isinstance(raw, list | tuple) and all(isinstance(one, tuple | list) for one in raw):
+        return [_values(tuple(one), 1) for one in raw]
+    if isinstance(raw, np.ndarray) and raw.ndim == 2 and raw.shape[1] == 2 and raw.size != count:
+        return raw * [-1.0, 1.0]
     return _numbers(raw)
 
 
-def _both(raw: Any) -> Any:
+def _both(raw: Any, count: int) -> Any:
     value, gradient = unpack(raw)
     return _numbers(value), _numbers(gradient)
