@@ -145,8 +145,16 @@ class Leaf:
         return self.like.__array_namespace__().asarray(part, dtype=self.like.dtype)
 
     def array(self, part: Any) -> NDArray[Any]:
-        """Return the corresponding part of another structure as an array."""
-        return np.asarray(_numbers(part["value"] if is_table(part) else part))
+        """Return the corresponding part of another structure as an array.
+
+        A table that has the same labels in another order is read by these.
+        """
+        part = part["value"] if is_table(part) else part
+        if self.table is not None and is_pandas(part):
+            own, other = self.table.index, part.index
+            if not own.equals(other) and own.is_unique and other.is_unique:
+                part = part.reindex(own) if set(own) == set(other) else part
+        return np.asarray(_numbers(part))
 
 
 def leaf_of(path: tuple[Any, ...], value: Any, start: int) -> Leaf:

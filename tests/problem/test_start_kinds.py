@@ -125,6 +125,26 @@ def test_a_series_has_names_bounds_and_a_gradient():
     assert list(result.names) == ["a", "b"]
 
 
+def test_a_series_is_read_by_its_labels_where_they_come_in_another_order():
+    pd = pytest.importorskip("pandas", reason="needs the extra: tables")
+
+    def slope(x):
+        return (2 * (x - target))[["b", "a"]]
+
+    def fun(x):
+        return float(((x - target) ** 2).sum())
+
+    x0, target = series(), pd.Series({"a": 2.0, "b": -1.0})
+    result = minimize(fun, x0, jac=slope)
+    assert result.success
+    assert result.x.to_dict() == pytest.approx(target.to_dict())
+    found = LBFGSB().minimize_many(fun, [x0, x0[["b", "a"]]], jac=slope, maxfun=1)
+    assert found[0].x.equals(found[1].x)
+    assert LBFGSB().minimize(fun, x0, known=([x0[["b", "a"]]], [fun(x0)])).nknown == 1
+    unlabeled = minimize(fun, x0, jac=lambda x: pd.Series(2 * (x - target).to_numpy()))
+    assert unlabeled.x.to_dict() == pytest.approx(target.to_dict())
+
+
 def test_whole_numbers_of_torch_are_searched_between_them():
     result = minimize(lambda x: float(((x - 2.5) ** 2).sum()), tensor([0, 1]))
     assert result.x.tolist() == pytest.approx([2.5, 2.5], abs=1e-3)
