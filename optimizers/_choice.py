@@ -8,7 +8,7 @@ import numpy as np
 
 from optimizers.evaluation.marks import is_vectorized, loss_of, with_own_loss
 from optimizers.gradients.source import Jacobian
-from optimizers.options.settings import MAXFUN
+from optimizers.options.settings import SETTINGS
 from optimizers.problem.derivatives import as_derivatives, source_of
 from optimizers.problem.leaf import is_plain
 from optimizers.problem.limits import Limits
@@ -17,6 +17,7 @@ from optimizers.problem.structure import Structure
 #: The name of a method, and why it was chosen.
 Choice: TypeAlias = tuple[str, str]
 
+_SETTINGS = {setting.name: setting for setting in SETTINGS}
 #: The number of variables beyond which matrices of n by n numbers are too large.
 _LARGE = 1000
 # Measured on the 35 problems of Moré, Garbow and Hillstrom and the 53 of Moré and Wild, without a
@@ -62,7 +63,7 @@ class Given:
             is_bounded = bool(np.isfinite([limits.lower, limits.upper]).any())
         is_empty = isinstance(constraints, list | tuple) and not constraints
         derivatives, workers = as_derivatives(jac), settings.get("workers")
-        is_one = isinstance(workers, int) and workers == 1
+        is_one = isinstance(workers, int | np.integer) and workers == 1
         return cls(
             n=n,
             is_bounded=is_bounded,
@@ -70,9 +71,9 @@ class Given:
             has_residuals=callable(fun) and loss_of(with_own_loss(fun)) is not None,
             has_gradient=not derivatives.is_default,
             has_angles=not derivatives.is_given and source_of(derivatives).takes_angles,
-            noise=settings.get("noise"),
+            noise=_SETTINGS["noise"].checked(settings.get("noise")),
             is_parallel=is_vectorized(fun) or not (workers is None or is_one),
-            maxfun=MAXFUN.checked(settings.get("maxfun")),
+            maxfun=_SETTINGS["maxfun"].checked(settings.get("maxfun")),
         )
 
     @property

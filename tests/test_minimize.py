@@ -324,7 +324,9 @@ def test_patience_without_a_point_that_meets_the_constraints_is_no_success():
     assert not result.success
 
 
-@pytest.mark.parametrize("setting", [{"patience": 0}, {"f_target": "low"}, {"patience": 1.5}])
+@pytest.mark.parametrize(
+    "setting", [{"patience": 0}, {"f_target": "low"}, {"patience": 1.5}, {"noise": np.ones(2)}]
+)
 def test_a_setting_that_cannot_be_used_is_an_error(setting):
     with pytest.raises(OptionError, match=next(iter(setting))):
         LBFGSB(**setting)

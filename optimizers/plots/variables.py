@@ -40,8 +40,10 @@ def parameters(
         The picture.
     """
     trace = _single(run)
-    figure, ax = canvas(ax)
     counts, rows = _path(trace)
+    if not len(rows):
+        raise InvalidInputError("No point of this run has a value, expected one that has.")
+    figure, ax = canvas(ax)
     called = names or trace.names
     span = rows.max(axis=0) - rows.min(axis=0)
     chosen = sorted(np.argsort(-span)[:_LINES].tolist()) if which is None else list(which)

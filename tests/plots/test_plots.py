@@ -16,6 +16,7 @@ from optimizers import (
     History,
     InvalidInputError,
     MissingExtraError,
+    NonFiniteValueError,
     Param,
     Progress,
     load,
@@ -55,6 +56,16 @@ def test_an_empty_history_is_an_error() -> None:
     pytest.importorskip("matplotlib", reason="needs the extra: plot")
     with pytest.raises(InvalidInputError, match="callback"):
         plot_convergence(History())
+
+
+def test_a_run_without_any_value_is_an_error() -> None:
+    pytest.importorskip("matplotlib", reason="needs the extra: plot")
+    history = History()
+    with pytest.raises(NonFiniteValueError):
+        LBFGSB().minimize(lambda x: np.nan, [1.0, 2.0], callback=history)
+    for draw in (plots.parameters, plots.slices):
+        with pytest.raises(InvalidInputError, match="No point"):
+            draw(history)
 
 
 @pytest.mark.parametrize(
