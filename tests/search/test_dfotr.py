@@ -57,6 +57,21 @@ def test_it_finds_the_minimum_in_few_waves(size):
     assert len(waves) < 300 / min(size, 7) ** 0.3
 
 
+@pytest.mark.parametrize(
+    "bounds", [[(-1e308, 1e308)] * 2, [(0.0, np.inf), (-np.finfo(float).max, 0.5)], [(0, 5e-324)] * 2]
+)
+def test_bounds_at_the_ends_of_the_numbers_do_no_harm(bounds):
+    x0 = np.clip([0.0, 0.5], *np.transpose(bounds))
+    result = DFOTR(seed=1).minimize(lambda x: float(((x - 0.3) ** 2).sum()), x0, bounds=bounds)
+    assert result.success
+    assert result.x == pytest.approx(np.clip([0.3, 0.3], *np.transpose(bounds)), abs=1e-6)
+
+
+def test_tiny_values_are_minimized():
+    result = DFOTR(seed=1).minimize(lambda x: 1e-300 * rosen(x), [-1.2, 1.0])
+    assert result.x == pytest.approx([1.0, 1.0], abs=1e-4)
+
+
 @pytest.mark.parametrize("size", [1, 5])
 def test_bounds_are_kept_and_what_they_fix_stays(size):
     bounds = [*BOX, (7.0, 7.0)]

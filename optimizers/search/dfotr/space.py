@@ -19,11 +19,11 @@ class Space:
         low, high = problem.box
         self._free = low < high
         start, low, high = (part[self._free] for part in (problem.x0, low, high))
-        room = (high / 2.0 - low / 2.0) / radius
-        self._start, self._sizes = start, np.minimum(np.maximum(np.abs(start), 1.0), room)
         #: How many there are, and their bounds.
         self.n = start.size
         with np.errstate(over="ignore"):  # so far away is as good as no bound
+            room = np.maximum((high / 2.0 - low / 2.0) / radius, np.finfo(float).tiny)
+            self._start, self._sizes = start, np.minimum(np.maximum(np.abs(start), 1.0), room)
             self.low, self.high = (low - start) / self._sizes, (high - start) / self._sizes
 
     def points(self, ours: Array) -> Array:

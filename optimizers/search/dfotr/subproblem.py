@@ -50,7 +50,8 @@ def within_ball(model: Quadratic, radius: float) -> Array:
         return np.asarray(axes @ parts)
     while (length := float(np.linalg.norm(parts))) > (1.0 + _PRECISION) * radius:
         # Newton's method for the inverse of the length: from the left, and monotone.
-        bend = float(parts @ (parts / (curvatures + damping)))
+        with np.errstate(over="ignore"):  # for tiny values the step is as long as it may be
+            bend = float(parts @ (parts / (curvatures + damping)))
         further = damping + (length / radius - 1.0) * length**2 / bend
         if not damping < further < np.inf:
             break
@@ -98,7 +99,7 @@ def _among(model: Quadratic, step: Array, free: NDArray[np.bool_]) -> Quadratic:
 
 def _reach(step: Array, low: Array, high: Array) -> Array:
     """Return which part of a step each variable can make within its bounds, at most 1."""
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         return np.where(step < low, low / step, np.where(step > high, high / step, 1.0))
 
 
