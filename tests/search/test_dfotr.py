@@ -58,7 +58,8 @@ def test_it_finds_the_minimum_in_few_waves(size):
 
 
 @pytest.mark.parametrize(
-    "bounds", [[(-1e308, 1e308)] * 2, [(0.0, np.inf), (-np.finfo(float).max, 0.5)], [(0, 5e-324)] * 2]
+    "bounds",
+    [[(-1e308, 1e308)] * 2, [(0.0, np.inf), (-np.finfo(float).max, 0.5)], [(0, 5e-324)] * 2],
 )
 def test_bounds_at_the_ends_of_the_numbers_do_no_harm(bounds):
     x0 = np.clip([0.0, 0.5], *np.transpose(bounds))
