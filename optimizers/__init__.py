@@ -40,7 +40,8 @@ _HOMES = {
     "optimizer": "Minimizer Optimizer",
     "options.settings": "RunSettings",
     "plots": "plot_convergence",
-    "portfolio.multistart": "Minimum MultistartResult multistart",
+    "portfolio.minima": "Minimum MultistartResult",
+    "portfolio.multistart": "multistart",
     "portfolio.race": "RaceResults race",
     "problem.known": "Known",
     "problem.param": "Param",
@@ -118,11 +119,8 @@ if TYPE_CHECKING:  # what editors and type checkers see
     from optimizers.optimizer import Minimizer as Minimizer, Optimizer as Optimizer
     from optimizers.options.settings import RunSettings as RunSettings
     from optimizers.plots import plot_convergence as plot_convergence
-    from optimizers.portfolio.multistart import (
-        Minimum as Minimum,
-        MultistartResult as MultistartResult,
-        multistart as multistart,
-    )
+    from optimizers.portfolio.minima import Minimum as Minimum, MultistartResult as MultistartResult
+    from optimizers.portfolio.multistart import multistart as multistart
     from optimizers.portfolio.race import RaceResults as RaceResults, race as race
     from optimizers.problem.known import Known as Known
     from optimizers.problem.param import Param as Param

@@ -9,7 +9,7 @@ from optimizers._types import Array
 from optimizers.errors import InvalidInputError
 from optimizers.plots.figure import QUIET, canvas, color, picture
 from optimizers.plots.traces import Trace, traces_of
-from optimizers.portfolio.multistart import Minimum, MultistartResult
+from optimizers.portfolio.minima import Minimum, MultistartResult
 from optimizers.run.observers import History
 
 

@@ -14,7 +14,7 @@ from optimizers.errors import InvalidInputError
 from optimizers.evaluation.listened import Evaluated
 from optimizers.journal import Record, Recording, load
 from optimizers.journal.header import bounds_of, sign_of
-from optimizers.portfolio.multistart import MultistartResult
+from optimizers.portfolio.minima import MultistartResult
 from optimizers.result import OptimizerResult
 from optimizers.run.observers import History
 

@@ -1,17 +1,13 @@
 """Multistart: minima from many starts, with enough simultaneous runs to keep the batches full."""
 
-import copy
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from typing_extensions import override
 
-from optimizers._shown import Tabled, short, shown
 from optimizers._types import Array, BoundsLike, Objective
-from optimizers._words import replayed_words
 from optimizers.errors import InvalidInputError
 from optimizers.gradients.source import Jacobian
 from optimizers.journal.session import together
@@ -20,7 +16,8 @@ from optimizers.lockstep.many import Members, seeds_from
 from optimizers.lockstep.results import OptimizerResults, in_all, raise_if_ended, raise_with
 from optimizers.optimizer import Optimizer
 from optimizers.options.table import FLAG, number, whole
-from optimizers.problem.bounds import as_bounds
+from optimizers.portfolio.minima import Minima, MultistartResult
+from optimizers.portfolio.starts import box_of, low_of, starts_of
 from optimizers.problem.known import points_of
 from optimizers.problem.translated import showing
 from optimizers.result import OptimizerResult, StopReason
@@ -29,128 +26,8 @@ from optimizers.scipy import LBFGSB
 if TYPE_CHECKING:
     from scipy.stats import qmc
 
-#: How many starts are drawn at a time: a power of 2, as Sobol's points are balanced then.
-_DRAWN = 64
 #: How many runs may fail, if all do, before a bug is assumed.
 _FAILURES = 8
-_SAMPLERS = {"sobol": "Sobol", "halton": "Halton", "lhs": "LatinHypercube"}
-
-
-@dataclass(eq=False)
-class Minimum:
-    """A minimum, or with ``maximize`` a maximum, that one or more runs ended in.
-
-    Parameters
-    ----------
-    x : ndarray of float64, shape (n,), or what ``x0`` is
-        The best of their ends.
-    fun : float
-        The objective there.
-    runs : list of int
-        The numbers of the runs.
-    """
-
-    x: Any
-    fun: float
-    runs: list[int] = field(default_factory=list)
-
-    __repr__ = short
-
-    @property
-    def count(self) -> int:
-        """How many runs ended in it."""
-        return len(self.runs)
-
-
-class Minima:
-    """The distinct minima among the ends of runs; maxima, where the sign is -1.
-
-    An end that is within the tolerance of a minimum, in each variable, is the same minimum.
-    """
-
-    def __init__(self, tolerance: Array, sign: float = 1.0) -> None:
-        self._tolerance, self._sign = tolerance, sign
-        self._found: list[Minimum] = []
-        self._ends = 0
-
-    def add(self, x: Array, fun: float, run: int) -> None:
-        """Add the end of a run."""
-        self._ends += 1
-        for known in self._found:
-            if (np.abs(known.x - x) <= self._tolerance).all():
-                known.runs.append(run)
-                if self._sign * fun < self._sign * known.fun:
-                    known.x, known.fun = x, fun
-                return
-        self._found.append(Minimum(x, fun, [run]))
-
-    @property
-    def are_all(self) -> bool:
-        """Whether no further minimum is expected, by the rule of :func:`multistart`."""
-        s, w = self._ends, len(self._found)
-        return s > w + 2 and w * (s - 1) / (s - w - 2) < w + 0.5
-
-    def sorted(self) -> list[Minimum]:
-        """Return the minima, the best first."""
-        return sorted(self._found, key=lambda minimum: self._sign * minimum.fun)
-
-
-@dataclass(eq=False, repr=False)
-class MultistartResult(Tabled):
-    """The result of :func:`multistart`.
-
-    Attributes
-    ----------
-    minima : list of Minimum
-        The distinct minima in which runs ended by themselves, the lowest first; with
-        ``maximize`` the maxima, the highest first.
-    runs : OptimizerResults
-        The results of all runs in the order of their starts; for interrupted runs, the result so
-        far.
-    stop : StopReason
-        The reason why no further run was started: ``MAXFUN``, ``TIMEOUT``, ``AGREED`` or
-        ``INTERRUPTED``.
-    """
-
-    _lines = 10
-
-    minima: list[Minimum]
-    runs: OptimizerResults
-    stop: StopReason
-
-    @property
-    def best(self) -> OptimizerResult | None:
-        """The result with the best value, which may be of an interrupted run."""
-        return self.runs.best
-
-    @property
-    def nfev(self) -> int:
-        """The points at which the objective was evaluated, in all runs."""
-        return self.runs.nfev
-
-    @property
-    def nreplayed(self) -> int:
-        """How many of their values came from a journal."""
-        return self.runs.nreplayed
-
-    @property
-    def nknown(self) -> int:
-        """At how many further points the answer was known before; see the setting ``known``."""
-        return self.runs.nknown
-
-    @override
-    def _table(self) -> tuple[str, Sequence[str], list[Sequence[str]]]:
-        rows: list[Sequence[str]] = []
-        for m in self.minima:
-            rows.append([f"{m.fun:.8g}", str(m.count), _in_words(m.x)])
-        head = (
-            f"{len(self.runs)} runs, {self.nfev} evaluations{replayed_words(self.runs)} in "
-            f"{self.runs.rounds} rounds; {self.stop.sentence}"
-        )
-        if not rows:
-            best = None if self.best is None else self.best.fun
-            head = f"{head}\nno run converged; best f(x) = {best}"
-        return head, ("fun", "count", "x"), rows
 
 
 def multistart(
@@ -247,20 +124,20 @@ def multistart(
     optimizer._check_settings(settings)
     effective = optimizer._effective_settings(settings)
     if x0 is None and isinstance(bounds, Mapping):
-        x0 = {name: _low(name, pair) for name, pair in bounds.items()}
+        x0 = {name: low_of(name, pair) for name, pair in bounds.items()}
     if x0 is None:
-        lower, upper = _box(bounds)
+        lower, upper = box_of(bounds)
         x0, bounds = lower, np.column_stack([lower, upper])
     further = {"scale": effective.get("scale"), "maximize": optimizer._maximizes(settings)}
     problem = optimizer._problem(fun, x0, jac, bounds, **further)
     parameters = problem.parameters
     if parameters is not None:
-        lower, upper = _box(parameters.bounds)
+        lower, upper = box_of(parameters.bounds)
     best: Array = np.empty((0, problem.n))
     known = optimizer._read_known(settings)
     if known is not None:
         best = points_of(known, problem).lowest
-    next(_starts(sampler, lower, upper, 0))  # raises an error if there is no such sampler
+    next(starts_of(sampler, lower, upper, 0))  # raises an error if there is no such sampler
     many = {"function": "multistart", "sampler": sampler, "slots": slots, "tolerance": tolerance}
     many["agreement"] = bool(agreement)
     evaluator = optimizer._evaluator(problem.fun, settings)
@@ -268,7 +145,7 @@ def multistart(
     with showing(parameters), journaled as shared:
         seeds = seeds_from(shared.seed)
         next(seeds)
-        starts = itertools.chain(best, _starts(sampler, lower, upper, next(seeds)))
+        starts = itertools.chain(best, starts_of(sampler, lower, upper, next(seeds)))
         problems = (replace(problem, x0=start) for start in starts)
         timeout = effective.get("timeout")
         shared.bar.expect(budget)
@@ -298,62 +175,3 @@ def multistart(
         for minimum in minima.sorted():
             minimum.x = parameters.point(minimum.x)
     return MultistartResult(minima.sorted(), runs, stop)
-
-
-def _low(name: str, pair: Any) -> Any:
-    """Return the lower one of a pair of bounds."""
-    if not isinstance(pair, list | tuple | np.ndarray) or len(pair) != 2:
-        raise InvalidInputError(
-            f"bounds of {name} is {pair!r:.200}, expected a pair (low, high); if the variables are "
-            "not numbers, describe them by x0."
-        )
-    return pair[0]
-
-
-def _in_words(x: Any) -> str:
-    """Return a point, in a structure or not, on one line."""
-    if not isinstance(x, np.ndarray):
-        return shown(x)
-    return " ".join(np.array2string(x, precision=4, threshold=8).split())
-
-
-def _box(bounds: BoundsLike) -> tuple[Array, Array]:
-    pairs: Any = bounds
-    count = len(np.atleast_1d(bounds.lb)) if hasattr(bounds, "lb") else None
-    if count is None:
-        try:
-            pairs = [] if bounds is None else [*bounds]
-        except TypeError:
-            raise InvalidInputError(
-                f"bounds is {bounds!r}, expected finite (low, high) pairs."
-            ) from None
-        count = len(pairs)
-    lower, upper = as_bounds(pairs, count)
-    if lower is None or upper is None or not np.isfinite([lower, upper]).all():
-        raise InvalidInputError(
-            f"bounds is {bounds!r:.200}, expected finite bounds on both sides of each variable, "
-            "since starts are drawn between them."
-        )
-    return lower, upper
-
-
-def _starts(sampler: Any, lower: Array, upper: Array, seed: Any) -> Iterator[Array]:
-    """Yield an infinite sequence of starts between bounds."""
-    from scipy.stats import qmc  # importing it takes longer than all of this package
-
-    if isinstance(sampler, qmc.QMCEngine):
-        engine = copy.deepcopy(sampler)
-        if engine.d != len(lower):
-            raise InvalidInputError(
-                f"sampler draws points of {engine.d} variables, expected {len(lower)}, the number "
-                "of bounds."
-            )
-    elif isinstance(sampler, str) and sampler in _SAMPLERS:
-        engine = getattr(qmc, _SAMPLERS[sampler])(len(lower), rng=seed)
-    else:
-        raise InvalidInputError(
-            f"sampler is {sampler!r}, expected one of {tuple(_SAMPLERS)} or a QMCEngine."
-        )
-    while True:
-        points = np.asarray(engine.random(_DRAWN), dtype=np.float64)
-        yield from np.ascontiguousarray(np.clip(lower + points * (upper - lower), lower, upper))

@@ -15,7 +15,7 @@ from optimizers import (
     multistart,
     vectorized,
 )
-from optimizers.portfolio.multistart import Minima
+from optimizers.portfolio.minima import Minima
 from tests.making import shown
 
 BOX = [(-2.0, 2.0), (-2.0, 2.0)]

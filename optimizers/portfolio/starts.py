@@ -1,0 +1,68 @@
+"""The starts of many runs: a box, and points drawn in it."""
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from optimizers._types import Array, BoundsLike
+from optimizers.errors import InvalidInputError
+from optimizers.problem.bounds import as_bounds
+
+#: How many starts are drawn at a time: a power of 2, as Sobol's points are balanced then.
+_DRAWN = 64
+_SAMPLERS = {"sobol": "Sobol", "halton": "Halton", "lhs": "LatinHypercube"}
+
+
+def low_of(name: str, pair: Any) -> Any:
+    """Return the lower one of a pair of bounds."""
+    if not isinstance(pair, list | tuple | np.ndarray) or len(pair) != 2:
+        raise InvalidInputError(
+            f"bounds of {name} is {pair!r:.200}, expected a pair (low, high); if the variables are "
+            "not numbers, describe them by x0."
+        )
+    return pair[0]
+
+
+def box_of(bounds: BoundsLike) -> tuple[Array, Array]:
+    """Return finite lower and upper bounds."""
+    pairs: Any = bounds
+    count = len(np.atleast_1d(bounds.lb)) if hasattr(bounds, "lb") else None
+    if count is None:
+        try:
+            pairs = [] if bounds is None else [*bounds]
+        except TypeError:
+            raise InvalidInputError(
+                f"bounds is {bounds!r}, expected finite (low, high) pairs."
+            ) from None
+        count = len(pairs)
+    lower, upper = as_bounds(pairs, count)
+    if lower is None or upper is None or not np.isfinite([lower, upper]).all():
+        raise InvalidInputError(
+            f"bounds is {bounds!r:.200}, expected finite bounds on both sides of each variable, "
+            "since starts are drawn between them."
+        )
+    return lower, upper
+
+
+def starts_of(sampler: Any, lower: Array, upper: Array, seed: Any) -> Iterator[Array]:
+    """Yield an infinite sequence of starts between bounds."""
+    from scipy.stats import qmc  # importing it takes longer than all of this package
+
+    if isinstance(sampler, qmc.QMCEngine):
+        engine = copy.deepcopy(sampler)
+        if engine.d != len(lower):
+            raise InvalidInputError(
+                f"sampler draws points of {engine.d} variables, expected {len(lower)}, the number "
+                "of bounds."
+            )
+    elif isinstance(sampler, str) and sampler in _SAMPLERS:
+        engine = getattr(qmc, _SAMPLERS[sampler])(len(lower), rng=seed)
+    else:
+        raise InvalidInputError(
+            f"sampler is {sampler!r}, expected one of {tuple(_SAMPLERS)} or a QMCEngine."
+        )
+    while True:
+        points = np.asarray(engine.random(_DRAWN), dtype=np.float64)
+        yield from np.ascontiguousarray(np.clip(lower + points * (upper - lower), lower, upper))
