@@ -71,9 +71,13 @@ class Composed(Configured, Declaring):
         return self._run_settings.get("jac") if jac is None else jac
 
     def _prepared(
-        self, problem: Problem, settings: dict[str, Any], evaluator: Evaluator | None = None
+        self,
+        problem: Problem,
+        settings: dict[str, Any],
+        evaluator: Evaluator | None = None,
+        around: Callable[[Solve], Solve] | None = None,
     ) -> Prepared:
-        """Return a prepared run, with all wrappers around its solve."""
+        """Return a prepared run, with all wrappers around its solve; `around` is a further one."""
         known = self._read_known(settings)
         run = self._start_run(problem, settings, evaluator)
         effective = self._effective_settings(settings)
@@ -87,6 +91,8 @@ class Composed(Configured, Declaring):
         solve = noticed(solve, looks_for_noise)
         if problem.constraints:
             solve = feasible(self._feasibility(problem))(solve)
+        if around is not None:
+            solve = around(solve)
         if known is not None:
             solve = informed(points_of(known, problem))(solve)
         execute: Callable[[Run, Solve], OptimizerResult] = Run.execute

@@ -325,7 +325,7 @@ def test_a_race_maximizes():
     [
         lambda fun, settings: LBFGSB().minimize_many(fun, STARTS, **settings),
         lambda fun, settings: race([LBFGSB(), NELDER_MEAD()], fun, START, **settings),
-        lambda fun, settings: multistart(fun, [(-2, 2)] * 2, 300, seed=1, **settings),
+        lambda fun, settings: multistart(fun, [(-2, 2)] * 2, 300, slots=4, seed=1, **settings),
     ],
 )
 @pytest.mark.parametrize("name", ["run.jsonl", "run.db"])

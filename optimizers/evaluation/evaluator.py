@@ -143,6 +143,12 @@ class Evaluator:
         """Return how many evaluations of the objective a block takes."""
         return block.cost
 
+    @property
+    def points_at_once(self) -> float:
+        """How many points are evaluated at the same time; infinite where there is no limit."""
+        tasks = self.facts.width if self.facts.has_workers else 1.0
+        return tasks * (self._size or math.inf)
+
     def close(self) -> None:
         """Release the resources of the evaluator."""
 

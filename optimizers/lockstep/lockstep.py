@@ -70,10 +70,24 @@ class Member:
         return self._result
 
 
+def _size(member: Member) -> int:
+    """Return how many points of a round a run's question takes; gradients alone count as one."""
+    return max(1, member.request.cost) if member.request else 0
+
+
+def _promise(member: Member) -> tuple[float, float]:
+    """Return how promising a run is, the smallest first: by its best point so far."""
+    memory = member.run.memory
+    is_known = memory.best is not None and not math.isnan(memory.best.fun)
+    return memory.best_violation, memory.best.fun if memory.best and is_known else math.inf
+
+
 class LockStep:
     """Runs that advance together, with a deadline, a budget of points and a number of slots.
 
-    The evaluator calls the objective for all runs, and is closed at the end.
+    With a budget, the most promising runs come first; the others wait if their questions are beyond
+    the width, the number of points of a round, and a run begins only if there is room for it. The
+    evaluator calls the objective for all runs, and is closed at the end.
     """
 
     def __init__(
@@ -83,13 +97,15 @@ class LockStep:
         timeout: float | None = None,
         budget: float = math.inf,
         slots: float = math.inf,
+        width: float = math.inf,
     ) -> None:
-        self._evaluator = evaluator
-        # The number of evaluations that may still be started.
+        self._evaluator, self._width = evaluator, width
         self._left = budget
         self._slots = slots
         self._deadline = math.inf if timeout is None else time.monotonic() + timeout
         self._live: list[Member] = []
+        # Those of them whose questions are beyond the width of the round.
+        self._behind: list[Member] = []
         # Members with a slot that wait for what only one run at a time may use.
         self._waiting: list[Member] = []
         # Whether the budget was too small for a run's question.
@@ -117,14 +133,21 @@ class LockStep:
                         self._round()
                 except BaseException as error:
                     self._end_all(error)
+                behind = self._behind if self.stopped is None else ()
                 for member in list(self._live):
-                    yield from self._advanced(member)
+                    if member not in behind:
+                        yield from self._advanced(member)
         finally:
             for member in self._live:  # the caller stopped early
                 member.stop(StopReason.CLOSED)
                 member.advance()
             self._live.clear()
             self._evaluator.close()
+
+    @property
+    def left(self) -> float:
+        """How many evaluations may still be started."""
+        return self._left
 
     def stop(self, reason: StopReason) -> None:
         """Let all runs end, and start no other."""
@@ -138,7 +161,7 @@ class LockStep:
             member = next(filter(self._may_begin, self._waiting), None)
             if member is not None:
                 self._waiting.remove(member)
-            elif len(self._live) + len(self._waiting) >= self._slots:
+            elif len(self._live) + len(self._waiting) >= self._slots or not self._has_room():
                 return
             else:
                 member = self._next(source)
@@ -151,6 +174,11 @@ class LockStep:
             if self.stopped is not None:
                 member.stop(self.stopped)
             yield from self._advanced(member)
+
+    def _has_room(self) -> bool:
+        """Whether a round has room for one more question like the largest of them."""
+        sizes = [_size(member) for member in self._live]
+        return sum(sizes) + max(sizes, default=0) <= self._width
 
     def _may_begin(self, member: Member) -> bool:
         return member.alone is None or all(other.alone != member.alone for other in self._live)
@@ -185,16 +213,21 @@ class LockStep:
         self.stop(interruption(error))
 
     def _round(self) -> None:
-        """Evaluate the runs' questions, as far as the budget allows."""
+        """Evaluate the runs' questions, as far as the width and the budget allow."""
         left, asking, requests = self._left, list[Member](), list[MemberRequest]()
-        for member in self._live:
+        points, self._behind = 0, []
+        for member in self._live if left == math.inf else sorted(self._live, key=_promise):
             request = member.request
             assert request is not None
+            if points and points + _size(member) > self._width:
+                self._behind.append(member)
+                continue
             if request.cost > left:
                 member.stop(StopReason.MAXFUN)
                 self._is_spent = True
                 continue
             left -= request.cost
+            points += _size(member)
             member.rounds += 1
             asking.append(member)
             requests.append(request)

@@ -74,11 +74,16 @@ def _end(found: MultistartResult, minimum: Minimum) -> Array:
 def _starts(found: MultistartResult) -> dict[int, tuple[Any, float]]:
     """Return the start of each run and the value there, if a History knows them."""
     histories = {id(result._record): result._record for result in found.runs}.values()
-    starts = dict[int, tuple[Any, float]]()
+    starts, waves = dict[int, tuple[Any, float]](), dict[int, int]()
     for history in histories:
         for e in history.evaluations if isinstance(history, History) else ():
-            if e.x.size:
-                starts.setdefault(e.run, (e.x, e.fun))
+            # A run starts from the best point of its first wave.
+            is_first = waves.setdefault(e.run, e.wave) == e.wave
+            if not (is_first and e.x.size and e.fun == e.fun):
+                continue
+            sign = -1.0 if e.maximize else 1.0
+            if e.run not in starts or sign * e.fun < sign * starts[e.run][1]:
+                starts[e.run] = e.x, e.fun
     return starts
 
 

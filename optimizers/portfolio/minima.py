@@ -102,6 +102,21 @@ class MultistartResult(Tabled):
         return self.runs.best
 
     @property
+    def x(self) -> Any:
+        """The best point, which may be of an interrupted run; None if there is none."""
+        return None if self.best is None else self.best.x
+
+    @property
+    def fun(self) -> float | None:
+        """The objective there; None if there is none."""
+        return None if self.best is None else self.best.fun
+
+    @property
+    def success(self) -> bool:
+        """Whether the best run ended by itself, in a minimum."""
+        return self.best is not None and bool(self.best.success)
+
+    @property
     def nfev(self) -> int:
         """The points at which the objective was evaluated, in all runs."""
         return self.runs.nfev

@@ -1,7 +1,8 @@
-"""The starts of many runs: a box, and points drawn in it."""
+"""The starts of many runs: a box, points drawn in it, and the best of them."""
 
 import copy
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,14 @@ import numpy as np
 from optimizers._types import Array, BoundsLike
 from optimizers.errors import InvalidInputError
 from optimizers.problem.bounds import as_bounds
+from optimizers.run.outcome import Outcome
+from optimizers.run.run import Run
+from optimizers.run.solve import Solve
 
 #: How many starts are drawn at a time: a power of 2, as Sobol's points are balanced then.
 _DRAWN = 64
+#: How many points a run explores, times its number: as many as variables, up to this.
+_EXPLORED = 4
 _SAMPLERS = {"sobol": "Sobol", "halton": "Halton", "lhs": "LatinHypercube"}
 
 
@@ -66,3 +72,31 @@ def starts_of(sampler: Any, lower: Array, upper: Array, seed: Any) -> Iterator[A
     while True:
         points = np.asarray(engine.random(_DRAWN), dtype=np.float64)
         yield from np.ascontiguousarray(np.clip(lower + points * (upper - lower), lower, upper))
+
+
+def explored_of(points: Iterator[Array], n: int) -> Iterator[Array]:
+    """Yield the points that each run explores, shape (k, n): it starts from the best of them.
+
+    They are more for each doubling of the number of runs, and one in between: a constant share of
+    the evaluations, and most starts are spread evenly, as the rule that ends the search assumes.
+    """
+    for number in itertools.count(1):
+        is_power = number & (number - 1) == 0
+        count = number * min(_EXPLORED, n) if is_power else 1
+        yield np.array([*itertools.islice(points, count)])
+
+
+def explored(points: Array) -> Callable[[Solve], Solve]:
+    """Return the wrapper that evaluates points in one wave, and starts from the best of them."""
+
+    def wrapped(solve: Solve) -> Solve:
+        def solving(run: Run) -> Outcome:
+            some = points[: int(min(len(points), max(1, run.budget.left - 1)))]
+            values = run.probe(some)
+            missed = np.array([run.problem.violation(x) for x in some])
+            run.start_from(some[np.lexsort((values, missed))[0]])  # NaN comes last
+            return solve(run)
+
+        return solving
+
+    return wrapped

@@ -127,7 +127,7 @@ class Problem:
         told = {
             "gradient": derivatives.jac is not None,
             "initial_point": x0 is not None,
-            "constraints": _is_given(constraints),
+            "constraints": is_given(constraints),
             # Residuals have the Gauss-Newton Hessian, if the algorithm uses one.
             "hessian": hess is not None
             or hessp is not None
@@ -199,7 +199,8 @@ class Problem:
         return max([constraint.violation(x) for constraint in self.constraints], default=0.0)
 
 
-def _is_given(constraints: ConstraintsLike) -> bool:
+def is_given(constraints: ConstraintsLike) -> bool:
+    """Return whether there are constraints."""
     if isinstance(constraints, Sequence):
         return len(constraints) > 0
     return constraints is not None
