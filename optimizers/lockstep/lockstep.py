@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from optimizers.asktell.drivers import driver_for
 from optimizers.evaluation.evaluator import Evaluator
@@ -75,19 +76,18 @@ def _size(member: Member) -> int:
     return max(1, member.request.cost) if member.request else 0
 
 
-def _promise(member: Member) -> tuple[float, float]:
-    """Return how promising a run is, the smallest first: by its best point so far."""
+def promise(member: Member) -> tuple[float, float]:
+    """Return how promising a run is, the smallest first: by its best point; unknown ones lead."""
     memory = member.run.memory
-    is_known = memory.best is not None and not math.isnan(memory.best.fun)
-    return memory.best_violation, memory.best.fun if memory.best and is_known else math.inf
+    return memory.best_violation, -math.inf if memory.best is None else memory.best.fun
 
 
 class LockStep:
     """Runs that advance together, with a deadline, a budget of points and a number of slots.
 
-    With a budget, the most promising runs come first; the others wait if their questions are beyond
-    the width, the number of points of a round, and a run begins only if there is room for it. The
-    evaluator calls the objective for all runs, and is closed at the end.
+    With an order, the first runs ask first, and others wait if their questions are beyond the
+    width, the number of points of a round. Unless all begin at once, a run begins only if a round
+    has room for it. The evaluator calls the objective for all runs, and is closed at the end.
     """
 
     def __init__(
@@ -98,8 +98,11 @@ class LockStep:
         budget: float = math.inf,
         slots: float = math.inf,
         width: float = math.inf,
+        order: Callable[[Member], Any] | None = None,
+        begins_all: bool = False,
     ) -> None:
         self._evaluator, self._width = evaluator, width
+        self._order, self._begins_all = order, begins_all
         self._left = budget
         self._slots = slots
         self._deadline = math.inf if timeout is None else time.monotonic() + timeout
@@ -176,7 +179,9 @@ class LockStep:
             yield from self._advanced(member)
 
     def _has_room(self) -> bool:
-        """Whether a round has room for one more question like the largest of them."""
+        """Return whether a round has room for one more question like the largest of them."""
+        if self._begins_all:
+            return True
         sizes = [_size(member) for member in self._live]
         return sum(sizes) + max(sizes, default=0) <= self._width
 
@@ -216,7 +221,7 @@ class LockStep:
         """Evaluate the runs' questions, as far as the width and the budget allow."""
         left, asking, requests = self._left, list[Member](), list[MemberRequest]()
         points, self._behind = 0, []
-        for member in self._live if left == math.inf else sorted(self._live, key=_promise):
+        for member in sorted(self._live, key=self._order) if self._order else self._live:
             request = member.request
             assert request is not None
             if points and points + _size(member) > self._width:

@@ -14,7 +14,7 @@ from optimizers.evaluation.marks import loss_of, with_own_loss
 from optimizers.fitting import LM
 from optimizers.gradients.source import Jacobian
 from optimizers.journal.session import together
-from optimizers.lockstep.lockstep import LockStep
+from optimizers.lockstep.lockstep import LockStep, promise
 from optimizers.lockstep.many import Members, seeds_from
 from optimizers.lockstep.results import OptimizerResults, in_all, raise_if_ended, raise_with
 from optimizers.optimizer import Optimizer
@@ -39,7 +39,7 @@ _RUN = 20
 #: variables, it takes a fifth fewer points than with 10.
 _PAIRS = 50
 #: How many runs may fail, if all do, before a bug is assumed.
-_FAILURES = 8
+_FAILURES = 16
 
 
 def multistart(
@@ -110,7 +110,7 @@ def multistart(
     InvalidInputError, CapabilityError, OptionError, UnknownOptionError
         Before the first evaluation, if an argument cannot be used.
     BaseException
-        Whatever ends all runs, such as Ctrl-C; and the error of the first run if the first eight
+        Whatever ends all runs, such as Ctrl-C; and the error of the first run if the first 16
         (or ``slots``, if given and fewer) fail. Its attribute ``optimizer_results`` holds the
         results.
 
@@ -176,7 +176,8 @@ def multistart(
         timeout = effective.get("timeout")
         shared.bar.expect(budget)
         room = _room(problem, evaluator, int(budget)) if slots is None else {"slots": int(slots)}
-        lockstep = LockStep(shared.evaluator, timeout=timeout, budget=int(budget), **room)
+        limits: dict[str, Any] = {"timeout": timeout, "budget": int(budget), **room}
+        lockstep = LockStep(shared.evaluator, order=promise, **limits)
         minima = Minima(tolerance * (upper - lower), problem.sign)
         ended: dict[int, OptimizerResult] = {}
         members = Members(prepare, problems, settings, shared, seeds)

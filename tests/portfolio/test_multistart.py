@@ -187,13 +187,12 @@ def test_runs_fill_the_workers_and_the_best_go_first(width):
         waves.append(len(points))
         return four(points)
 
-    found = multistart(fun, BOX, 2000, local=LBFGSB(max_evals_grouped=width), agreement=False)
-    # A gradient takes three points with its value: as many runs as fit, and at least one.
-    few = [r.rounds for r in found.runs if r.success]
-    assert len(few) > 20
+    given = {"local": LBFGSB(max_evals_grouped=width), "agreement": False, "seed": 1}
+    found = multistart(fun, BOX, 4000, **given)
     assert max(waves) <= width
-    at_once = sum(few) / found.runs.rounds
-    assert at_once == pytest.approx(max(1, width // 3), rel=0.25)
+    # A gradient takes three points with its value: as many runs as fit, and at least one.
+    at_once = sum(result.rounds for result in found.runs) / found.runs.rounds
+    assert at_once == pytest.approx(max(1, width // 3), rel=0.2)
 
 
 def test_a_serial_objective_has_one_run_at_a_time():
