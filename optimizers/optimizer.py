@@ -220,7 +220,8 @@ class Optimizer(ManyRuns, StaticHelpers):
             # A repeated run has to draw the same random numbers, and has its own start and bounds.
             seed = effective.get("seed")
             settings["seed"] = np.random.SeedSequence().entropy if seed is None else seed
-            given: dict[str, Any] = {"x0": problem.x0, "jac": derivative}
+            start = problem.x0 if problem.has_start else None
+            given: dict[str, Any] = {"x0": start, "jac": derivative}
             given["bounds"] = problem.bounds
             if problem.parameters is not None:
                 given.update(copy.deepcopy({"x0": x0, "bounds": bounds}))

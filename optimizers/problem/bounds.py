@@ -71,6 +71,19 @@ def as_bounds(bounds: BoundsLike, n: int) -> tuple[Array | None, Array | None]:
     return lower, upper
 
 
+def middle(bounds: BoundsLike) -> Array:
+    """Return the middle of finite bounds, where a start is not needed and was not given."""
+    sides: Any = (bounds.lb, bounds.ub) if isinstance(bounds, Bounds) else sides_of(bounds)
+    n = len(bounds) if sides is None else max(map(np.size, sides))  # type: ignore[arg-type]
+    lower, upper = as_bounds(bounds, n)
+    if lower is None or upper is None or not np.isfinite([lower, upper]).all():
+        raise InvalidInputError(
+            f"x0 is None and bounds is {bounds!r:.200}: pass finite bounds for each variable, or a "
+            "start."
+        )
+    return 0.5 * lower + 0.5 * upper
+
+
 def sides_of(bounds: Any) -> tuple[Any, Any] | None:
     """Return the lower and the upper bounds of an object that has both, such as optimagic's."""
     if not (hasattr(bounds, "lower") and hasattr(bounds, "upper")) or callable(bounds.lower):

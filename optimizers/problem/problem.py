@@ -12,10 +12,11 @@ from optimizers.evaluation.arguments import value_alone
 from optimizers.evaluation.losses import Loss
 from optimizers.evaluation.marks import loss_of, with_own_loss
 from optimizers.gradients.source import Jacobian
-from optimizers.problem.bounds import as_bounds, as_start, inside
+from optimizers.problem.bounds import as_bounds, as_start, inside, middle
 from optimizers.problem.constraints import Constraint, as_constraints
 from optimizers.problem.derivatives import By, Derivatives, Joint, as_derivatives
 from optimizers.problem.hessian import as_hessian
+from optimizers.problem.leaf import is_plain
 from optimizers.problem.negated import negated
 from optimizers.problem.parameters import Parameters, parameters_of
 from optimizers.problem.translated import translated
@@ -63,6 +64,8 @@ class Problem:
     parameters: Parameters | None = None
     #: The factor of the values that the user sees: -1 if these are maximized.
     sign: float = 1.0
+    #: Whether the user gave the start; else it is the middle of the bounds.
+    has_start: bool = True
 
     @classmethod
     def check(
@@ -109,12 +112,18 @@ class Problem:
             raise InvalidInputError(f"fun is {fun!r}, expected a callable fun(x) -> float.")
         if not (hessp is None or callable(hessp)):
             raise InvalidInputError(f"hessp is {hessp!r}, expected a callable hessp(x, p) -> (n,).")
+        has_start, level = x0 is not None, levels.get("initial_point", SupportLevel.required)
+        if not has_start and bounds is not None and level < SupportLevel.required:
+            x0 = middle(bounds)
         parameters = parameters_of(x0, bounds, scale)
         if parameters is not None:
+            if is_plain(x0):  # the structure of any other is used
+                _is_used(name, "initial_point", levels, has_start)
             given: dict[str, Any] = {"constraints": constraints, "hess": hess, "hessp": hessp}
             given = translated(parameters, fun, jac, **given)
+            levels = {**levels, "initial_point": SupportLevel.supported}
             problem = cls.check(name, levels, **given, maximize=maximize)
-            return replace(problem, parameters=parameters)
+            return replace(problem, parameters=parameters, has_start=has_start)
         level = levels.get("residuals", absent_level("residuals"))
         fun = with_own_loss(fun, is_required=level == SupportLevel.required)
         loss = loss_of(fun)
@@ -126,7 +135,7 @@ class Problem:
         derivatives = as_derivatives(jac)
         told = {
             "gradient": derivatives.jac is not None,
-            "initial_point": x0 is not None,
+            "initial_point": has_start,
             "constraints": is_given(constraints),
             # Residuals have the Gauss-Newton Hessian, if the algorithm uses one.
             "hessian": hess is not None
@@ -161,6 +170,7 @@ class Problem:
             hessp=hessp if used["hessian"] else None,
             loss=loss,
             sign=-1.0 if maximize else 1.0,
+            has_start=has_start,
         )
 
     @property

@@ -299,7 +299,7 @@ class Run:
 
     def start_from(self, x: Array) -> None:
         """Let the algorithm begin at ``x`` when it is restarted."""
-        self.questions.problem = replace(self.problem, x0=x.copy())
+        self.questions.problem = replace(self.problem, x0=x.copy(), has_start=True)
 
     def use(self, source: GradientSource) -> None:
         """Use another gradient source from here on."""

@@ -3,6 +3,7 @@
 from optimizers.scipy.derivative_free import COBYLA, COBYQA, NELDER_MEAD, POWELL
 from optimizers.scipy.fmin_l_bfgs_b import _minimize_lbfgsb, fmin_l_bfgs_b, minimize_lbfgsb
 from optimizers.scipy.fmin_tnc import fmin_tnc, minimize_tnc
+from optimizers.scipy.global_search import DIRECT, SHGO, DifferentialEvolution, DualAnnealing
 from optimizers.scipy.gradient import BFGS, CG, L_BFGS_B, LBFGSB, SLSQP, TNC, TrustConstr
 from optimizers.scipy.lbfgsb.inverse_hessian import LbfgsInvHessProduct
 from optimizers.scipy.least_squares import DOGBOX, TRF
@@ -34,6 +35,7 @@ __all__ = [
     "COBYLA",
     "COBYQA",
     "CONSTANT",
+    "DIRECT",
     "DOGBOX",
     "FCONVERGED",
     "INFEASIBLE",
@@ -53,12 +55,15 @@ __all__ = [
     "NOPROGRESS",
     "POWELL",
     "RCSTRINGS",
+    "SHGO",
     "SLSQP",
     "TNC",
     "TRF",
     "USERABORT",
     "XCONVERGED",
+    "DifferentialEvolution",
     "Dogleg",
+    "DualAnnealing",
     "LbfgsInvHessProduct",
     "NewtonCG",
     "SciPyOptimizer",

@@ -67,7 +67,9 @@ class Method:
     takes_any: bool = False
     # Its capabilities.
     gradient: Level = Level.supported
+    #: If required, for each variable and finite.
     bounds: Level = Level.ignored
+    initial_point: Level = Level.required
     constraints: Level = Level.not_supported
     hessian: Level = Level.ignored
     residuals: Level = Level.supported
@@ -143,6 +145,7 @@ class Method:
         return levels(
             gradient=self.gradient,
             bounds=self.bounds,
+            initial_point=self.initial_point,
             constraints=self.constraints,
             hessian=self.hessian,
             residuals=self.residuals,

@@ -23,6 +23,7 @@ from optimizers.options.table import (
 )
 from optimizers.result import StopReason as Stop
 from optimizers.scipy import locks, unfinished
+from optimizers.scipy.global_methods import GLOBAL_METHODS
 from optimizers.scipy.lbfgsb.solver import LbfgsbSolver
 from optimizers.scipy.least_squares_solver import LeastSquaresSolver
 from optimizers.scipy.method import CALLBACK_ENDED, Method
@@ -372,6 +373,7 @@ METHODS: dict[str, Method] = {
         probes_outside=True,
         stops={0: Stop.MAXITER, 1: Stop.GRADIENT, 2: Stop.STEP, 4: Stop.INFEASIBLE},
     ),
+    **GLOBAL_METHODS,
     "trf": _LEAST_SQUARES,
     "dogbox": _LEAST_SQUARES,
     "dogleg": _trust_region(callable_hessian=True),

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
 
+import numpy as np
 from typing_extensions import Unpack, override
 
 from optimizers._types import ArrayLike, BoundsLike, ConstraintsLike, Objective
@@ -126,12 +127,13 @@ class SciPyOptimizer(Optimizer):
             check_agreement(name, "maxfun", given["maxfun"], options["maxfun"])
         if "maxfun" in options and self._is_setting("maxfun"):
             given["maxfun"] = options.pop("maxfun")
-        self._tol = given.pop("tol", None)
+        self._tol = given.pop("tol", None) if self._info.tol else None
         TOL.checked(self._tol)
         self._problem_settings = {key: given.pop(key) for key in _PROBLEM_SETTINGS if key in given}
         for key in given:
             if key not in (*RUN_SETTINGS, JAC.name):
-                known = {*RUN_SETTINGS, JAC.name, *_PROBLEM_SETTINGS, "tol", *self._info.known}
+                known = {*RUN_SETTINGS, JAC.name, *_PROBLEM_SETTINGS, *self._info.known}
+                known.update(("tol",) if self._info.tol else ())
                 raise UnknownOptionError(
                     f"{name} has no argument {key!r}. {nearest_names(key, known)}"
                 )
@@ -177,7 +179,8 @@ class SciPyOptimizer(Optimizer):
             _NAMES[cls._method_name.lower()] = cls._method_name
             further = {option.name: option for option in vars(cls).get("_declared", ())}
             cls._declared = tuple({**info.known, **further}.values())
-            cls._arguments = (OPTIONS, tolerance(info.tol), *PROBLEM, GROUPED, JAC)
+            tol = (tolerance(info.tol),) if info.tol else ()
+            cls._arguments = (OPTIONS, *tol, *PROBLEM, GROUPED, JAC)
             cls.support_levels, cls._callback_form = info.levels, info.callback_form
         super().__init_subclass__(**kwargs)
 
@@ -221,8 +224,8 @@ class SciPyOptimizer(Optimizer):
     def _is_option(self, name: str) -> bool:
         others = (*RUN_SETTINGS, "constraints")
         is_any = self._info.takes_any and name not in others
-        is_own = name == "tol" or (name == "scale" and self._info.has_own_scale)
-        return is_own or is_any or super()._is_option(name)
+        is_own = (name == "tol" and self._info.tol) or (name == "scale" and self._info.has_own_scale)
+        return bool(is_own) or is_any or super()._is_option(name)
 
     @override
     def _changed(self, options: dict[str, Any]) -> Self:
@@ -266,7 +269,13 @@ class SciPyOptimizer(Optimizer):
                 f"and was given {found}."
             )
         fun, jac, kept["hess"], kept["hessp"] = with_arguments((fun, jac, hess, hessp), args)
-        return super()._problem(fun, x0, jac, bounds, **kept)
+        problem = super()._problem(fun, x0, jac, bounds, **kept)
+        if self.is_bounds_required and not np.isfinite(problem.box).all():
+            raise InvalidInputError(
+                f"{self._title} searches between the bounds, and bounds is {bounds!r:.200}: pass "
+                "finite bounds for each variable."
+            )
+        return problem
 
     @override
     def _check_sizes(self, n: int) -> None:
