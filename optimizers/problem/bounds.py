@@ -74,7 +74,7 @@ def as_bounds(bounds: BoundsLike, n: int) -> tuple[Array | None, Array | None]:
 def middle(bounds: BoundsLike) -> Array:
     """Return the middle of finite bounds, where a start is not needed and was not given."""
     sides: Any = (bounds.lb, bounds.ub) if isinstance(bounds, Bounds) else sides_of(bounds)
-    n = len(bounds) if sides is None else max(map(np.size, sides))  # type: ignore[arg-type]
+    n = len(bounds) if sides is None else max(map(np.size, sides))
     lower, upper = as_bounds(bounds, n)
     if lower is None or upper is None or not np.isfinite([lower, upper]).all():
         raise InvalidInputError(

@@ -1,5 +1,6 @@
 """The algorithms of SciPy as Optimizers."""
 
+from optimizers.scipy.basin_hopping import BasinHopping
 from optimizers.scipy.derivative_free import COBYLA, COBYQA, NELDER_MEAD, POWELL
 from optimizers.scipy.fmin_l_bfgs_b import _minimize_lbfgsb, fmin_l_bfgs_b, minimize_lbfgsb
 from optimizers.scipy.fmin_tnc import fmin_tnc, minimize_tnc
@@ -61,6 +62,7 @@ __all__ = [
     "TRF",
     "USERABORT",
     "XCONVERGED",
+    "BasinHopping",
     "DifferentialEvolution",
     "Dogleg",
     "DualAnnealing",

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from optimizers._arrays import as_numbers
-from optimizers.options.table import TRUTH, Option, choice, expecting, limit, number, real, whole
+from optimizers.options.table import TRUTH, Option, choice, expecting, number, real, whole
 from optimizers.result import StopReason as Stop
 from optimizers.scipy.global_solver import (
     AnnealingSolver,

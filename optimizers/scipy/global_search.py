@@ -30,7 +30,8 @@ class DifferentialEvolution(SciPyOptimizer):
     >>> def rastrigin(x):
     ...     return float(np.sum(10 + x**2 - 10 * np.cos(2 * np.pi * x)))
     >>> optimizer = DifferentialEvolution(seed=1)
-    >>> abs(optimizer.minimize(rastrigin, [3.0, 4.0], bounds=[(-5, 5)] * 2).x).max() < 1e-6
+    >>> result = optimizer.minimize(rastrigin, [3.0, 4.0], bounds=[(-5, 5)] * 2)
+    >>> bool(abs(result.x).max() < 1e-6)
     True
     """
 
@@ -82,7 +83,8 @@ class DualAnnealing(SciPyOptimizer):
     >>> def rastrigin(x):
     ...     return float(np.sum(10 + x**2 - 10 * np.cos(2 * np.pi * x)))
     >>> optimizer = DualAnnealing(maxiter=100, seed=1)
-    >>> abs(optimizer.minimize(rastrigin, [3.0, 4.0], bounds=[(-5, 5)] * 2).x).max() < 1e-6
+    >>> result = optimizer.minimize(rastrigin, [3.0, 4.0], bounds=[(-5, 5)] * 2)
+    >>> bool(abs(result.x).max() < 1e-6)
     True
     """
 

@@ -77,7 +77,8 @@ class EvolutionSolver(GlobalSolver):
     def _function(
         self, run: Run, free: FreeVariables, values: Values
     ) -> tuple[Callable[..., Any], dict[str, Any]]:
-        given = {"x0": _start(run, free), "rng": run.rng, "constraints": _constraints(run, free)}
+        given: dict[str, Any] = {"x0": _start(run, free), "rng": run.rng}
+        given["constraints"] = _constraints(run, free)
         if self._given.get("updating") != "immediate":
             given["workers"] = lambda function, points: values(points)
         return scipy.optimize.differential_evolution, given
@@ -122,6 +123,12 @@ class ShgoSolver(GlobalSolver):
 
         constraints = _constraints(run, free) or None
         return scipy.optimize.shgo, {"constraints": constraints, "workers": mapped}
+
+    @override
+    def _outcome(self, run: Run, raw: Any, free: FreeVariables) -> Outcome:
+        if "xl" in raw:
+            raw.xl = np.array([free.whole(x) for x in raw.xl])
+        return super()._outcome(run, raw, free)
 
 
 def _start(run: Run, free: FreeVariables) -> Array | None:

@@ -6,8 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from optimizers.errors import OptionError
+import numpy as np
+
+from optimizers.errors import InvalidInputError, OptionError
 from optimizers.options.table import Option
+from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult, StopReason as Stop
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
@@ -158,6 +161,17 @@ class Method:
         options = tuple(as_scipys_limit(o) if o.name in _LIMITS else o for o in self.options)
         shared = replace(self, counted_by_run=False, has_scipys_counts=True)
         return replace(shared, budget=budget, options=options)
+
+    def check_box(self, name: str, problem: Problem) -> None:
+        """Raise an InvalidInputError if bounds are required, and one is missing."""
+        missing = ~np.isfinite(problem.box).all(axis=0)
+        if self.bounds == Level.required and missing.any():
+            i = int(missing.argmax())
+            low, high = (side[i] for side in problem.box)
+            raise InvalidInputError(
+                f"{name} searches between bounds, and bounds[{i}] is ({low}, {high}): pass finite "
+                "bounds for each variable."
+            )
 
     def check_order(self, options: Mapping[str, Any]) -> None:
         """Raise an OptionError if an option exceeds one that it must not exceed."""

@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
 
-import numpy as np
 from typing_extensions import Unpack, override
 
 from optimizers._types import ArrayLike, BoundsLike, ConstraintsLike, Objective
@@ -224,8 +223,8 @@ class SciPyOptimizer(Optimizer):
     def _is_option(self, name: str) -> bool:
         others = (*RUN_SETTINGS, "constraints")
         is_any = self._info.takes_any and name not in others
-        is_own = (name == "tol" and self._info.tol) or (name == "scale" and self._info.has_own_scale)
-        return bool(is_own) or is_any or super()._is_option(name)
+        own = {"tol": bool(self._info.tol), "scale": self._info.has_own_scale}
+        return own.get(name, False) or is_any or super()._is_option(name)
 
     @override
     def _changed(self, options: dict[str, Any]) -> Self:
@@ -270,11 +269,7 @@ class SciPyOptimizer(Optimizer):
             )
         fun, jac, kept["hess"], kept["hessp"] = with_arguments((fun, jac, hess, hessp), args)
         problem = super()._problem(fun, x0, jac, bounds, **kept)
-        if self.is_bounds_required and not np.isfinite(problem.box).all():
-            raise InvalidInputError(
-                f"{self._title} searches between the bounds, and bounds is {bounds!r:.200}: pass "
-                "finite bounds for each variable."
-            )
+        self._info.check_box(self._title, problem)
         return problem
 
     @override
