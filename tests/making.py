@@ -22,6 +22,10 @@ def fidelity(x: Any, y: Any) -> float:
 SHORT: dict[str, dict[str, Any]] = {
     "ADAM": {"lr": 0.05, "maxiter": 30, "eps": 1e-7},
     "AMSGRAD": {"lr": 0.05, "maxiter": 30, "eps": 1e-7},
+    "BasinHopping": {"niter": 4, "seed": 7},
+    "DIRECT": {"len_tol": 1e-3},
+    "DifferentialEvolution": {"popsize": 5, "maxiter": 20, "seed": 5},
+    "DualAnnealing": {"maxiter": 20, "seed": 7},
     "AQGD": {"eta": 1e-3, "maxiter": 30},
     "CMAES": {"seed": 5},
     "DFOTR": {"seed": 5},

@@ -113,8 +113,11 @@ class Problem:
         if not (hessp is None or callable(hessp)):
             raise InvalidInputError(f"hessp is {hessp!r}, expected a callable hessp(x, p) -> (n,).")
         has_start, level = x0 is not None, levels.get("initial_point", SupportLevel.required)
-        if not has_start and bounds is not None and level < SupportLevel.required:
-            x0 = middle(bounds)
+        if not has_start and level < SupportLevel.required:
+            if bounds is None:
+                _is_used(name, "bounds", levels, False)
+            else:
+                x0 = middle(bounds)
         parameters = parameters_of(x0, bounds, scale)
         if parameters is not None:
             if is_plain(x0):  # the structure of any other is used

@@ -1,7 +1,7 @@
 """A run handed over to SciPy's global methods: their seeds, waves and endings."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -16,19 +16,14 @@ from optimizers.scipy.free_variables import FreeVariables
 from optimizers.scipy.solver import ScipySolver
 
 #: Values of the points of a wave, in the free variables.
-Values: TypeAlias = Callable[[Iterable[Array]], list[float]]
+Values: TypeAlias = Callable[[Sequence[Array]], list[float]]
 
 
 class GlobalSolver(ScipySolver):
     """A global method of SciPy's on a run; it asks again for points that are known, as in SciPy."""
 
-    @override
-    def solve(self, run: Run) -> Outcome:
-        before = run.budget.npenalized
-        outcome = super().solve(run)
-        # A penalty is above all values: a search that compares these is not misled by it.
-        run.penalties_seen(run.budget.npenalized - before)
-        return outcome
+    #: Whether a success is that of a local search, which a penalty can mislead.
+    _ends_locally = False
 
     @override
     def _called(
@@ -39,8 +34,12 @@ class GlobalSolver(ScipySolver):
         gradient: Callable[[Array], Any],
         on_iteration: Callable[..., None],
     ) -> Any:
-        def values(points: Iterable[Array]) -> list[float]:
+        def values(points: Sequence[Array]) -> list[float]:
+            before = run.budget.npenalized
             answers = run.ask([free.whole(x) for x in points])
+            # A penalty is above all values: a search that compares these is not misled.
+            if len(points) > 1 or not self._ends_locally:
+                run.penalties_seen(run.budget.npenalized - before)
             return [known.fun for known in answers.found if known is not None]
 
         # What else SciPy passes differs from method to method.
@@ -111,6 +110,8 @@ class DirectSolver(GlobalSolver):
 
 class ShgoSolver(GlobalSolver):
     """Simplicial homology: the points of an iteration are a wave."""
+
+    _ends_locally = True
 
     @override
     def _function(

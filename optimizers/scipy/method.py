@@ -164,8 +164,10 @@ class Method:
 
     def check_box(self, name: str, problem: Problem) -> None:
         """Raise an InvalidInputError if bounds are required, and one is missing."""
+        if self.bounds < Level.required:
+            return
         missing = ~np.isfinite(problem.box).all(axis=0)
-        if self.bounds == Level.required and missing.any():
+        if missing.any():
             i = int(missing.argmax())
             low, high = (side[i] for side in problem.box)
             raise InvalidInputError(

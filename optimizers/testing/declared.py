@@ -8,13 +8,13 @@ from typing import Any
 
 from optimizers.errors import CapabilityError, OptimizerWarning, UnknownOptionError
 from optimizers.support import SupportLevel
-from optimizers.testing.bowl import START
 from optimizers.testing.trial import (
     Factory,
     bowl_for,
     raised,
     replaces_minimize,
     run,
+    start_for,
     takes_setting,
 )
 
@@ -93,7 +93,7 @@ def check_nothing_in_silence(make: Factory) -> None:
             assert kinds == [OptimizerWarning], f"{name} was given and is ignored: {warn}"
         if levels[what] == SupportLevel.required:
             bowl = kind()
-            attempt = partial(optimizer.minimize, bowl, list(START))
+            attempt = partial(optimizer.minimize, bowl, start_for(optimizer))
             error = raised(CapabilityError, attempt, f"{name} is required but was not given.")
             assert name in str(error), f"The message does not name {name}: {error}"
             assert not bowl.points, f"Raise the error about {name} before the first evaluation."

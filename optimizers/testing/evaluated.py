@@ -2,6 +2,7 @@
 
 import asyncio
 import tempfile
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 
 from optimizers._types import Array
 from optimizers.asktell import TellData
-from optimizers.errors import CapabilityError, NonFiniteValueError
+from optimizers.errors import CapabilityError, NonFiniteValueError, OptimizerWarning
 from optimizers.evaluation import vectorized
 from optimizers.lockstep.many import seeds_from
 from optimizers.result import StopReason
@@ -26,6 +27,7 @@ from optimizers.testing.trial import (
     run,
     same,
     stack_for,
+    start_for,
     takes_setting,
 )
 
@@ -79,7 +81,7 @@ def check_workers(make: Factory) -> None:
     optimizer = make()
     jac = gradient if optimizer.is_gradient_required else None
     given = required(optimizer)  # a Hessian is not awaited
-    result = asyncio.run(optimizer.minimize_async(awaited, list(START), jac, **given))
+    result = asyncio.run(optimizer.minimize_async(awaited, start_for(optimizer), jac, **given))
     alike(result, serial, ("x",), f"This happens with coroutines. {_ASK}")
 
 
@@ -89,7 +91,7 @@ def check_stepper(make: Factory) -> None:
     optimizer = make()
     jac: Any = optimizer.is_gradient_required or None
     alone = run(optimizer, stack_for(optimizer))
-    with optimizer.stepper(list(START), jac, **required(optimizer)) as stepper:
+    with optimizer.stepper(start_for(optimizer), jac, **required(optimizer)) as stepper:
         for ask in stepper:
             gradients = None if ask.x_jac is None else [kind().jac(x) for x in ask.x_jac]
             points = ask.x_fun if ask.x_fun is not None else ()
@@ -108,7 +110,9 @@ def check_lockstep(make: Factory) -> None:
     needed |= {"maxfun": 200} if takes_setting(optimizer, "maxfun") else {}
     starts = np.array([START, (0.9, -1.1, 0.2), (0.0, 0.0, 0.0)])
     for fun in (kind.told, stack_for(optimizer)):
-        together = optimizer.minimize_many(fun, starts, jac, **needed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", OptimizerWarning)  # starts may be ignored
+            together = optimizer.minimize_many(fun, starts, jac, **needed)
         for start, seed, result in zip(starts, seeds_from(7), together, strict=False):
             seeded = {"seed": seed} if "seed" in needed else {}
             alone = run(optimizer, fun, jac, x0=start, **{**needed, **seeded})

@@ -113,7 +113,8 @@ def check_bounds(make: Factory) -> None:
         from hypothesis import strategies
     except ImportError as error:
         raise MissingExtraError("This check needs hypothesis: pip install hypothesis.") from error
-    side: Any = strategies.none() | strategies.floats(-2, 2)
+    number = strategies.floats(-2, 2)
+    side: Any = number if make().is_bounds_required else strategies.none() | number
     pairs = strategies.tuples(side, side).map(lambda p: p if None in p else tuple(sorted(p)))
 
     @hypothesis.settings(max_examples=25, deadline=None, derandomize=True)

@@ -14,6 +14,8 @@ from optimizers.result import OptimizerResult
 from optimizers.support import SupportLevel
 from optimizers.testing.bowl import START, Bowl, ResidualBowl
 
+#: The bounds where they are required.
+BOX = [(-2.0, 2.0)] * len(START)
 #: Makes the optimizer under test from settings of a run: a class, or a function around one.
 Factory = Callable[..., Optimizer]
 
@@ -50,6 +52,8 @@ def run(
     if jac is None and optimizer.is_gradient_required:
         jac = fun.jac if isinstance(fun, Bowl) else bowl_for(optimizer)().jac
     settings = {**required(optimizer), **settings}
+    if np.ndim(x0) == 1:
+        x0 = start_for(optimizer, x0)
     for setting in settings:
         if not takes_setting(optimizer, setting):
             raise NotApplicable(
@@ -62,6 +66,12 @@ def run(
         "override _solve instead and return an Outcome."
     )
     return result
+
+
+def start_for(optimizer: Optimizer, x0: ArrayLike = START) -> Any:
+    """Return a start, or None for an optimizer that uses none."""
+    is_used = optimizer.initial_point_support_level >= SupportLevel.supported
+    return np.array(x0) if is_used else None
 
 
 def takes_setting(optimizer: Optimizer, name: str) -> bool:
@@ -104,6 +114,8 @@ def required(optimizer: Optimizer) -> dict[str, Any]:
     needed: dict[str, Any] = {"seed": 7} if takes_setting(optimizer, "seed") else {}
     if optimizer._level("hessian") == SupportLevel.required:
         needed["hess"] = Bowl.hess
+    if optimizer.is_bounds_required:
+        needed["bounds"] = BOX
     return needed
 
 
