@@ -40,8 +40,9 @@ SHORT: dict[str, dict[str, Any]] = {
 
 
 def of_values() -> dict[str, type[Optimizer]]:
-    """Return the optimizers that take an objective whose values are minimized, by their names."""
-    every, others = available(), available(residuals="required")
+    """Return the optimizers of values that need no bounds, by their names."""
+    every = available()
+    others = {**available(residuals="required"), **available(bounds="required")}
     return {name: cls for name, cls in every.items() if name not in others}
 
 

@@ -90,9 +90,11 @@ def test_a_group_of_one_tells_errors_too():
     assert SPSA(maxiter=5, seed=1).minimize(energy, energy.x0).nit == 5
 
 
-@pytest.mark.parametrize(
-    "name", sorted(available().keys() - available(constraints="supported").keys())
-)
+UNCONSTRAINED = available().keys() - available(constraints="supported").keys()
+UNCONSTRAINED -= available(bounds="required").keys()
+
+
+@pytest.mark.parametrize("name", sorted(UNCONSTRAINED))
 def test_who_takes_no_constraints_names_those_that_do(name):
     cls = available()[name]
     jac = None if cls().is_gradient_ignored else rosen_der

@@ -40,7 +40,8 @@ from optimizers import (
 from optimizers.cli import main
 
 START = [1.3, 0.7]
-NEEDY = [available(**{what: "required"}) for what in ("gradient", "hessian", "residuals")]
+NEEDS = ("gradient", "bounds", "hessian", "residuals")
+NEEDY = [available(**{what: "required"}) for what in NEEDS]
 PLAIN = sorted(available().keys() - {"QNSPSA"}.union(*NEEDY))
 
 

@@ -30,6 +30,7 @@ from optimizers.problems import h2
 
 START = [1.3, 0.7]
 NEEDS_MORE = {"Dogleg", "NewtonCG", "TrustExact", "TrustKrylov", "TrustNCG", "QNSPSA"}
+NEEDS_MORE |= set(available(bounds="required"))
 FITS = set(available(residuals="required"))
 
 

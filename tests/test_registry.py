@@ -8,6 +8,7 @@ from optimizers import (
     Optimizer,
     OptimizerWarning,
     SciPyOptimizer,
+    SupportLevel,
     available,
     find,
     registry,
@@ -97,9 +98,16 @@ def test_classes_are_chosen_by_what_they_can():
         "TrustConstr",
     ]
     assert list(available(noise=True, random=False)) == ["ImFil", "LM", "NFT", "NoisyLBFGSB"]
-    assert list(available(global_search=True)) == ["CMAES", "P_BFGS", "UMDA"]
-    assert not available(global_search=True, constraints="supported")
-    assert set(available(parallel=False)) == {"COBYLA", "COBYQA", "NELDER_MEAD", "POWELL"}
+    assert list(available(global_search=True, bounds="required")) == [
+        *("DIRECT", "DifferentialEvolution", "DualAnnealing", "SHGO")
+    ]
+    others = available(global_search=True).keys() - available(bounds="required").keys()
+    assert others == {"BasinHopping", "CMAES", "P_BFGS", "UMDA"}
+    boxed = available(global_search=True, constraints="supported")
+    assert list(boxed) == ["DifferentialEvolution", "SHGO"]
+    assert set(available(parallel=False)) == {
+        *("COBYLA", "COBYQA", "NELDER_MEAD", "POWELL", "DIRECT", "DualAnnealing")
+    }
     assert available(noise=None) == available()
 
 
@@ -128,7 +136,9 @@ def walked(cls, seed):
         waves.append(points.copy())
         return np.array([bowl(x) for x in points])
 
-    cls().minimize(fun, [1.0, 2.0], seed=seed, maxfun=60)
+    start = [1.0, 2.0] if cls().initial_point_support_level >= SupportLevel.supported else None
+    box = [(-3.0, 4.0)] * 2 if cls().is_bounds_required else None
+    cls().minimize(fun, start, bounds=box, seed=seed, maxfun=60)
     return waves
 
 

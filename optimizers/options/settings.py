@@ -215,7 +215,8 @@ _PARAMETERS = ("jac", "bounds", "constraints", "hess", "hessp")
 # Parameters of SciPy's minimize, and their equivalents here.
 _ELSEWHERE = {
     "args": "wrap the function, Optimizer.wrap_function(fun, args), or call the optimizer itself, "
-    "optimizer(fun, x0, args=args).",
+    "optimizer(fun, x0, args=args). As method= of scipy.optimize.minimize, give an object, not a "
+    "class.",
     "options": "options belong to the constructor.",
     "method": "the class is the method.",
     "tol": "tol is an option of some algorithms: pass it to their constructors.",

@@ -66,6 +66,7 @@ class BasinHopping(Optimizer):
         global_search=True,
         random=True,
     )
+    support_levels = _DEFAULT.support_levels
     #: The local searches do.
     handles_noise = True
 
