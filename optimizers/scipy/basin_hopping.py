@@ -13,8 +13,10 @@ from optimizers._types import Array
 from optimizers.errors import OptionError
 from optimizers.evaluation.marks import vectorized
 from optimizers.flow import FlowSettings
+from optimizers.gradients.differences import Differences
 from optimizers.optimizer import Optimizer
 from optimizers.options.table import Check, Option, number, refused, whole
+from optimizers.problem.derivatives import By
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
@@ -162,6 +164,9 @@ def _searching(local: Optimizer, run: Run) -> Callable[..., OptimizerResult]:
     """
     problem = run.problem
     derivatives, bounds = problem.derivatives, FreeVariables(problem, False).bounds
+    # The points of complex steps are none of the objective's.
+    is_complex = derivatives in (By(scheme="cs"), By(source=Differences("cs")))
+    is_ours = derivatives.is_given or is_complex
     given: dict[str, Any] = {
         "constraints": [constraint.for_scipy for constraint in problem.constraints],
         "hess": run.counted_hessian(problem.hess) if callable(problem.hess) else problem.hess,
@@ -178,7 +183,7 @@ def _searching(local: Optimizer, run: Run) -> Callable[..., OptimizerResult]:
         with run.guard(values) as wave, run.guard(run.gradient) as gradient:
             # Where a point costs a call, none is asked for that may not be needed.
             one = (lambda x: wave(x[np.newaxis])[0]) if run.calls_singly else vectorized(wave)
-            jac = gradient if derivatives.is_given else derivatives.jac
+            jac = gradient if is_ours else derivatives.jac
             return local.minimize(one, problem.clip(x0), jac, bounds, seed=run.rng, **given)
 
     return search
