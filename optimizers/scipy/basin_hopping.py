@@ -10,7 +10,7 @@ import scipy.optimize
 from typing_extensions import Unpack, override
 
 from optimizers._types import Array
-from optimizers.errors import OptionError
+from optimizers.errors import OptionError, warn_user
 from optimizers.evaluation.marks import vectorized
 from optimizers.flow import FlowSettings
 from optimizers.gradients.differences import Differences
@@ -164,6 +164,10 @@ def _searching(local: Optimizer, run: Run) -> Callable[..., OptimizerResult]:
     """
     problem = run.problem
     derivatives, bounds = problem.derivatives, FreeVariables(problem, False).bounds
+    noise = run.noise or 0
+    if noise and not (local.handles_noise or local._takes_differences(problem)):
+        warn_user(f"{local._title} uses no finite differences here: noise has no effect.")
+        noise = 0
     # The points of complex steps are none of the objective's.
     is_complex = derivatives in (By(scheme="cs"), By(source=Differences("cs")))
     is_ours = derivatives.is_given or is_complex
@@ -171,7 +175,7 @@ def _searching(local: Optimizer, run: Run) -> Callable[..., OptimizerResult]:
         "constraints": [constraint.for_scipy for constraint in problem.constraints],
         "hess": run.counted_hessian(problem.hess) if callable(problem.hess) else problem.hess,
         "hessp": problem.hessp and run.counted_hessian(problem.hessp),
-        "noise": run.noise or 0,
+        "noise": noise,
     }
 
     def values(points: Array) -> Array:

@@ -377,6 +377,19 @@ def test_values_of_single_precision_get_wide_differences():
     assert np.allclose(BasinHopping(niter=2, seed=1).minimize(fun, START).x, 1, atol=1e-2)
 
 
+def test_noise_is_the_local_searchs():
+    seen = np.random.default_rng(3)
+
+    def noisy(x):
+        return float(np.sum((x - 1) ** 2)) + 1e-3 * seen.normal()
+
+    result = BasinHopping(niter=1, seed=1).minimize(noisy, START, noise=1e-3)
+    assert np.allclose(result.x, 1, atol=0.2)
+    with pytest.warns(OptimizerWarning, match="COBYLA uses no finite differences") as told:
+        BasinHopping(niter=2, local=COBYLA(), seed=1).minimize(noisy, START, noise=1e-3)
+    assert len(told) == 1
+
+
 def test_settings_with_a_local_search_rebuild_an_equal_object():
     optimizer = BasinHopping(local=COBYLA(rhobeg=0.5))
     assert BasinHopping(**optimizer.settings) == optimizer
