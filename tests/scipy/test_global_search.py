@@ -337,7 +337,9 @@ def test_options_are_checked():
         BasinHopping(local=LBFGSB)
     with pytest.raises(OptionError, match="requires residuals"):
         BasinHopping(local=LM())
-    with pytest.raises(InvalidInputError, match="SciPy's differential_evolution cannot go on"):
+    with pytest.raises(
+        InvalidInputError, match="SciPy's differential_evolution failed with an option"
+    ):
         DifferentialEvolution(init=[[0.0] * 3] * 2).minimize(Hills(), None, bounds=BOX)
 
 
