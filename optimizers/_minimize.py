@@ -93,8 +93,8 @@ def minimize(  # type: ignore[misc]  # callback, a setting of each run, has SciP
     __tracebackhide__ = True
     given, reason = as_options("minimize", options), None
     shared: dict[str, Any] = dict(settings)
-    x0 = start_of(x0, shared, bounds)
     if method is None:
+        x0 = start_of(x0, shared, bounds)
         problem = Given.of(fun, x0, jac, bounds, constraints, shared)
         optimizer, reason = _chosen(problem, given.keys() | settings.keys())
     else:

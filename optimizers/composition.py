@@ -130,8 +130,10 @@ class Composed(Configured, Declaring):
         return found
 
     def _start_of(self, x0: Any, settings: dict[str, Any], bounds: BoundsLike) -> Any:
-        """Return the start: as given, or the best known point."""
+        """Return the start: as given, or the best known point, if one is used."""
         self._read_known(settings)
+        if self._level("initial_point") < SupportLevel.supported:
+            return x0
         return start_of(x0, self._effective_settings(settings), bounds)
 
     def _maximizes(self, settings: dict[str, Any]) -> bool:

@@ -383,7 +383,7 @@ def _():
 
 @task("list the algorithms that take constraints")
 def _():
-    expected = ["COBYLA", "COBYQA", "SLSQP", "TrustConstr"]
+    expected = ["COBYLA", "COBYQA", "DifferentialEvolution", "SHGO", "SLSQP", "TrustConstr"]
     assert sorted(available(constraints="supported")) == expected
     with pytest.raises(InvalidInputError, match=r"expected one of .*'supported'"):
         available(constraints=True)

@@ -10,9 +10,11 @@ import scipy.optimize
 from typing_extensions import override
 
 from optimizers._types import Array
+from optimizers.problem.problem import Problem
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 from optimizers.scipy.free_variables import FreeVariables
+from optimizers.scipy.method import FAR, MOST
 from optimizers.scipy.solver import ScipySolver
 
 #: Values of the points of a wave, in the free variables.
@@ -77,6 +79,8 @@ class EvolutionSolver(GlobalSolver):
         self, run: Run, free: FreeVariables, values: Values
     ) -> tuple[Callable[..., Any], dict[str, Any]]:
         given: dict[str, Any] = {"x0": _start(run, free), "rng": run.rng}
+        if given["x0"] is not None:
+            given["x0"] = _off_the_bounds(given["x0"], run.problem)
         given["constraints"] = _constraints(run, free)
         if self._given.get("updating") != "immediate":
             given["workers"] = lambda function, points: values(points)
@@ -136,9 +140,18 @@ def _start(run: Run, free: FreeVariables) -> Array | None:
     return free.x0 if run.problem.has_start else None
 
 
+def _off_the_bounds(x: Array, problem: Problem) -> Array:
+    """Return a point that SciPy's scaling, which rounds, does not move out of the bounds."""
+    lower, upper = problem.box
+    rounding = 4 * np.spacing(np.maximum(np.abs(lower), np.abs(upper)))
+    margin = np.minimum(rounding, 0.5 * (upper - lower))
+    return np.clip(x, lower + margin, upper - margin)
+
+
 def _limit(run: Run) -> dict[str, int]:
-    """Return the run's limit, if it has one, in the place of SciPy's default."""
-    return {} if run.budget.maxfun is None else {"maxfun": run.budget.maxfun}
+    """Return a limit for SciPy that the run's, if it has one, comes before."""
+    limit = run.budget.maxfun
+    return {} if limit is None else {"maxfun": min(limit + FAR, MOST)}
 
 
 def _constraints(run: Run, free: FreeVariables) -> list[Any]:

@@ -24,7 +24,7 @@ _LIMITS = ("maxiter", "maxfev")
 #: A margin so that a limit is not reached before others: more than the points that begin a run.
 FAR = 10_000
 #: Three times this still fits into an integer of SciPy's compiled code.
-_MOST = 500_000_000
+MOST = 500_000_000
 #: SciPy's message for a run that a callback ended.
 CALLBACK_ENDED = "`callback` raised `StopIteration`."
 
@@ -45,7 +45,7 @@ class Solver(ABC):
         """Return itself with the effective limits of a run."""
         if limits and not self._info.takes_any:
             # So large that any other limit comes first.
-            far = min(3 * max(limits.values()), _MOST) + FAR
+            far = min(3 * max(limits.values()), MOST) + FAR
             unset = [name for name in _LIMITS if name in self._info.known and name not in limits]
             self._given = {**self._given, **dict.fromkeys(unset, far)}
         return self

@@ -298,6 +298,27 @@ def test_a_start_that_is_ignored_is_told(cls):
     assert [*found.x.values()] == plain.x.tolist()
 
 
+def test_known_points_are_free_and_the_best_is_a_start_where_that_is_used():
+    x = np.array([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]])
+    known, fun = (x, [Hills()(row) for row in x]), Hills()
+    DualAnnealing(seed=1).minimize(fun, None, bounds=BOX, known=known, maxfun=5)
+    alone = Hills()
+    DualAnnealing(seed=1).minimize(alone, x[0], bounds=BOX, maxfun=6)
+    assert np.array_equal(fun.points, alone.points[1:])
+    for result in (
+        DIRECT().minimize(Hills(), None, bounds=BOX, known=known, maxfun=5),
+        minimize(Hills(), None, method="direct", bounds=BOX, known=known, maxfun=5),
+    ):
+        assert (result.nfev, result.stop) == (5, StopReason.MAXFUN)
+
+
+def test_a_start_on_a_bound_stays_inside_where_scipys_scaling_rounds():
+    box = [(0.431553794602989, 1.0)]  # SciPy itself says that 1.0 is outside of it
+    hills = Hills()
+    DifferentialEvolution(seed=1).minimize(hills, [1.0], bounds=box, maxfun=1)
+    assert hills.points[0] == pytest.approx([1.0], abs=1e-14)
+
+
 def test_where_a_start_is_required_none_is_an_error():
     with pytest.raises(CapabilityError, match="LBFGSB requires x0"):
         LBFGSB().minimize(Hills(), None, bounds=BOX)
