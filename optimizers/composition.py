@@ -18,6 +18,7 @@ from optimizers.journal.header import header_of
 from optimizers.journal.journal import as_journal
 from optimizers.journal.known import known_rows, start_of
 from optimizers.journal.replay import execute_recorded
+from optimizers.noise.iterate import on_iterate
 from optimizers.noise.notice import noticed
 from optimizers.noise.stages import in_stages
 from optimizers.options.configured import Configured
@@ -55,6 +56,9 @@ class Composed(Configured, Declaring):
     takes_angles = False
     #: Whether the algorithm itself handles noise; any other is run in stages where there is noise.
     handles_noise = False
+    #: Whether a run that is stopped ends at its last iterate, unless ``noise=0``: the values are
+    #: noisy probes, the lowest of which is low by luck.
+    ends_on_iterate = False
 
     def _problem(
         self, fun: Objective, x0: ArrayLike, jac: Jacobian, bounds: BoundsLike, **further: Any
@@ -85,10 +89,12 @@ class Composed(Configured, Declaring):
         if run.noise is not None and not self.handles_noise:
             noise = None if isinstance(run.noise, str) else run.noise
             solve = in_stages(noise, self._has_user_steps(problem))(solve)
-        looks_for_noise = run.noise is None and not (
+        may_have_noise = run.noise is None and not (
             self.handles_noise or effective.get("noise") == 0
         )
-        solve = noticed(solve, looks_for_noise)
+        solve = noticed(solve, may_have_noise)
+        if self.ends_on_iterate and may_have_noise:
+            solve = on_iterate(solve)
         if problem.constraints:
             solve = feasible(self._feasibility(problem))(solve)
         if around is not None:

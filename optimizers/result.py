@@ -87,8 +87,9 @@ class OptimizerResult(OptimizeResult, Reported):  # type: ignore[misc]  # SciPy 
     """The result of a run, with attribute and mapping access as SciPy's ``OptimizeResult``.
 
     ``x``, ``fun`` and ``jac`` are the point where the algorithm ended; when the run was stopped
-    from outside or failed, they are the best point evaluated. ``fun`` is always the value that the
-    objective returned at ``x``.
+    from outside or failed, they are the best point evaluated, or the last iterate of SPSA and
+    QNSPSA. ``fun`` is the value that the objective returned at ``x``, unless there is
+    ``is_estimate``.
 
     Attributes
     ----------
@@ -138,6 +139,9 @@ class OptimizerResult(OptimizeResult, Reported):  # type: ignore[misc]  # SciPy 
     noise : float
         The standard deviation of the objective's noise where the run ended; only where the
         setting ``noise`` is used.
+    is_estimate : bool
+        True where ``fun`` is an estimate, as the run was stopped before ``x`` was evaluated; only
+        then.
     jacobian_error : float
         The approximate relative error of the entries of ``jacobian``; only where it comes from
         differences or another gradient source.

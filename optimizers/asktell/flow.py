@@ -38,6 +38,9 @@ class Step:
     estimate : float, optional
         The algorithm's estimate of the objective there, if it was not evaluated. Callbacks see it
         as ``fun``, with ``is_estimate`` True.
+    end : ndarray of float64, shape (n,), optional
+        Where the algorithm would end after this iteration, such as the mean of several iterates;
+        ``x`` by default.
     """
 
     x: Array
@@ -45,8 +48,15 @@ class Step:
     jac: Array | None = None
     extra: dict[str, Any] = field(default_factory=dict)
     estimate: float | None = None
+    end: Array | None = None
 
     __repr__ = short
+
+    @property
+    def value(self) -> float:
+        """The estimate of the objective, or else its value; NaN if there is neither."""
+        value = self.fun if self.estimate is None else self.estimate
+        return np.nan if value is None else value
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +113,8 @@ class Told:
 #: x)`` for value and gradient at a point, or at each of several, with the gradients' probes in that
 #: wave; ``AskData(None, x)`` for the gradient at a point whose value is known. ``Products(x, p)``
 #: asks for a call of ``hessp``. When the run is stopped, StopRun is raised at the yield: a flow
-#: that has a better estimate than the best evaluated point can catch it and return that.
+#: that has a better end than the best evaluated point can catch it and return that; or its class
+#: sets ``ends_on_iterate``.
 Flow: TypeAlias = Generator[AskData | Products | Step, Told, Outcome]
 
 
@@ -124,6 +135,8 @@ def drive(run: Run, flow: Flow) -> Outcome:
     """
     answer: Any = None
     stop: StopRun | None = None
+    first: Step | None = None
+    last: Step | None = None
     both = fast_path(run, reuse=True)
     fit = None if run.problem.loss is None else fit_functions(run, is_joint=False)
     try:
@@ -135,11 +148,13 @@ def drive(run: Run, flow: Flow) -> Outcome:
             answer = stop = None
             try:
                 if isinstance(asked, Step):
+                    first, last = first or asked, asked
                     _note(run, asked)
                 else:
                     answer = _answered(run, asked, both, fit)
             except StopRun as reason:  # a flow with a better estimate catches it
                 stop = reason
+                stop.steps = None if first is None else (first, last)
     finally:
         flow.close()
         stop = None  # its traceback has this frame: the cycle would keep the objective alive

@@ -5,6 +5,7 @@ import math
 import sys
 import time
 from collections.abc import Iterator
+from typing import Any
 
 from optimizers.result import StopReason
 
@@ -21,6 +22,8 @@ class StopRun(BaseException):
     def __init__(self, reason: StopReason, advice: str = "") -> None:
         super().__init__(reason.sentence)
         self.reason, self.advice = reason, advice
+        #: The first and the last iteration of the flow that it ended.
+        self.steps: tuple[Any, Any] | None = None
 
 
 class Patience:

@@ -51,7 +51,7 @@ def check_value_belongs_to_point(make: Factory) -> None:
         optimizer, bowl = make(), kind()
         if not all(takes_setting(optimizer, name) for name in settings):
             continue  # of a class that overrides minimize
-        result = run(optimizer, bowl, **settings)
+        result = run(optimizer, bowl, **settings, **_without_noise(optimizer))
         assert result.fun == Bowl.exact(result.x), _BELONGS
         best = result.get("best")
         assert best is not None, "best is None, expected the best evaluated point and its value."
@@ -77,7 +77,8 @@ def check_budget(make: Factory) -> None:
             def grouped(flat: Array, bowl: Bowl = bowl) -> list[Any]:
                 return [bowl(point) for point in flat.reshape(-1, len(START))]
 
-            result = run(optimizer, bowl if group == 1 else grouped, maxfun=maxfun)
+            settings = {"maxfun": maxfun, **_without_noise(optimizer)}
+            result = run(optimizer, bowl if group == 1 else grouped, **settings)
             _check_nfev(result, bowl)
             over = f"{result.nfev} points were evaluated with maxfun={maxfun}"
             assert result.nfev <= maxfun, f"{over}: let the run count, or do not accept maxfun."
@@ -123,6 +124,7 @@ def check_bounds(make: Factory) -> None:
     def inside(bounds: list[Any], use_jac: bool) -> None:
         optimizer, bowl = make(), kind()
         budget = {} if replaces_minimize(optimizer) else {"maxfun": 60}
+        budget |= _without_noise(optimizer)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", OptimizerWarning)  # the start is clipped
             gradient = _gradient(optimizer, bowl, use_jac)
@@ -278,6 +280,11 @@ def check_timeout(make: Factory) -> None:
 def _check_nfev(result: OptimizerResult, bowl: Bowl) -> None:
     counted = f"nfev is {result.nfev}, but {len(bowl.points)} points were evaluated"
     assert result.nfev == len(bowl.points), f"{counted}: count each."
+
+
+def _without_noise(optimizer: Optimizer) -> dict[str, Any]:
+    """Return the setting by which any algorithm that is stopped ends at its best point."""
+    return {"noise": 0} if optimizer.ends_on_iterate else {}
 
 
 def _gradient(optimizer: Optimizer, bowl: Bowl, is_wanted: bool) -> Any:

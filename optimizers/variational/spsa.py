@@ -78,7 +78,10 @@ class SPSA(FlowOptimizer):
     The probes of all resamplings of an iteration are one wave; with ``blocking`` the proposed point
     is a second one. The measurements at the start are one wave: 50 points for the calibration, with
     blocking the value at the start and 25 more for its deviation. A pair with a rejected point
-    (``on_failure="reject"``) is ignored; if no pair is left, the step is zero.
+    (``on_failure="reject"``) is ignored; if no pair is left, the step is zero. A run that is
+    stopped from outside, as by ``maxfun``, ends at its last iterate too, and nothing is evaluated
+    after that: ``fun`` is then the mean of the last values, as ``is_estimate`` says. With
+    ``noise=0`` it ends at the best evaluated point.
 
     References
     ----------
@@ -174,6 +177,7 @@ class SPSA(FlowOptimizer):
         ),
     )
     support_levels = levels(gradient=SupportLevel.ignored)
+    ends_on_iterate = True
 
     def __init__(  # type: ignore[misc]  # callback, a setting of each run, has Qiskit's place
         self,
@@ -255,15 +259,16 @@ class SPSA(FlowOptimizer):
                 # A rejected point is worse than all others.
                 limit = np.inf if fun is None or not self.blocking else fun + increase
                 accepted = there < limit
-            yield Step(proposed, there, None, {"stepsize": moved, "accepted": accepted}, mean)
             if accepted:
                 x, fun = proposed, there
                 tail.append(x)
+            end = np.mean(tail, axis=0) if self.last_avg > 1 else x
+            yield Step(proposed, there, None, {"stepsize": moved, "accepted": accepted}, mean, end)
             seen = mean if there is None or np.isnan(there) else there
             if self._is_enough(run.nfev, proposed.copy(), seen, moved, accepted):
                 stop = StopReason.CALLBACK
                 break
-        return ended(np.mean(tail, axis=0), stop) if self.last_avg > 1 else ended(x, stop, fun)
+        return ended(end, stop, None if self.last_avg > 1 else fun)
 
     def _step(
         self,
