@@ -4,7 +4,7 @@ Pure functions of arrays. Variables are scaled first, so that their units do not
 covariance of those that the data do not determine is NaN.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +30,7 @@ class ErrorBars:
     Attributes
     ----------
     x : ndarray of float64, shape (n,)
-        The minimum.
+        The minimum; without the variables that are fixed or tied by a :class:`Param`.
     errors : ndarray of float64, shape (n,)
         The standard errors of the variables; 0 for one that is fixed, NaN for one that the
         objective does not determine.
@@ -47,6 +47,10 @@ class ErrorBars:
     dof : float
         The degrees of freedom, where ``scale`` is estimated from the scatter of residuals; infinite
         otherwise.
+    start : object
+        The minimum in the structure of the variables, with their Params; ``x`` if it is a vector.
+    names : sequence of str or None
+        The names of the variables in a structure.
     """
 
     x: Array
@@ -57,6 +61,8 @@ class ErrorBars:
     scale: float
     nfev: int
     dof: float = np.inf
+    start: Any = None
+    names: Sequence[str] | None = None
 
     @property
     def correlation(self) -> Array:
@@ -123,10 +129,10 @@ def covariance(
     free = np.flatnonzero(~fixed)
     found[np.ix_(free, free)] = np.nan
     if known is None and fit.get("jacobian") is None:
-        tell(
-            "The Jacobian at x is not known: the errors are NaN. Use an optimizer that uses "
-            "gradients, or call error_bars(result, fun)."
-        )
+        why, what = "", "Use an optimizer that uses gradients, or call error_bars(result, fun)."
+        if fit.get("noise"):
+            why, what = ", as the objective has noise", "Call error_bars(result, fun, guess=...)."
+        tell(f"The Jacobian at x is not known{why}: the errors are NaN. {what}")
         return found
     unit = 1.0 if absolute_sigma else spread(fit, tell)
     if np.isnan(unit):

@@ -23,6 +23,7 @@ from optimizers.lockstep.profile import Profile, Profiles, Side
 from optimizers.lockstep.results import OptimizerResults
 from optimizers.options.settings import RunSettings
 from optimizers.options.table import FLAG, whole
+from optimizers.problem.parameters import start_of
 from optimizers.problem.problem import Problem
 from optimizers.result import OptimizerResult
 from optimizers.support import SupportLevel
@@ -196,7 +197,8 @@ class Profiling(Composed):
                 "use an optimizer that does, such as LM, TRF or LBFGSB."
             )
         is_fit = isinstance(result, OptimizerResult) and result.get("residuals") is not None
-        if not (is_fit or isinstance(result, ErrorBars)):
+        is_bars = isinstance(result, ErrorBars)
+        if not (is_fit or is_bars):
             raise InvalidInputError(
                 f"result is of type {type(result).__name__} and has no residuals, expected the "
                 "result of minimizing residuals with an optimizer of this package; or, for an "
@@ -205,12 +207,13 @@ class Profiling(Composed):
         if self._effective_settings(dict(settings)).get("scale") is not None:
             warn_user("scale has no effect on profiles, which begin at a minimum.")
         further = {"constraints": constraints, "maximize": self._maximizes(dict(settings))}
-        problem = self._problem(fun, result.x, jac, bounds, **further)
+        start = start_of(result.start if is_bars else result, bounds)
+        problem = self._problem(fun, start, jac, bounds, **further)
         fit = Fit.of(result, problem, level, absolute_sigma)
         if len(fit.covariance) != problem.n:
             raise InvalidInputError(
                 f"The result has errors of {len(fit.covariance)} variables, but x has {problem.n}: "
-                "profiles of fits with fixed or tied parameters are not supported."
+                "pass the same bounds as for the fit."
             )
         chosen = fit.chosen(variables, problem)
         given = dict(settings)

@@ -12,7 +12,8 @@ from optimizers.covariance import ErrorBars, covariance_of_hessian, spread
 from optimizers.errors import InvalidInputError, warn_user
 from optimizers.fitting.hessian import CurvatureProbe
 from optimizers.options.table import FLAG, number
-from optimizers.problem.parameters import parameters_of
+from optimizers.problem.leaf import is_plain
+from optimizers.problem.parameters import Parameters, parameters_of, start_of
 from optimizers.result import OptimizerResult, StopReason
 
 #: x is a minimum up to this decrease of the quadratic model in units of ``scale``.
@@ -56,22 +57,24 @@ def error_bars(
         estimated from their scatter, as in a result's ``errors``: ``0.5 * chi2 / dof``. The
         covariance is ``2 * scale`` times the inverse Hessian. It is what iminuit calls
         ``errordef``.
-    guess : float or array_like of shape (n,), optional
-        Rough standard errors, correct within a factor of ten.
+    guess : float, array_like of shape (n,), or in the structure of x, optional
+        Rough standard errors, correct within a factor of ten. In a dict, variables that are fixed
+        may be missing.
     both_sides : bool, default True
         Whether pairs of variables are displaced to both sides: 1 + n + n**2 points in total. If
         not, there are 1 + 2 n + n (n - 1) / 2, and the off-diagonal entries of the Hessian have
         errors of about 1e-5 of the diagonal, instead of 1e-7.
     **settings
-        Settings of the run, such as ``workers``, ``journal`` and ``noise``; see
-        :class:`RunSettings`.
+        Settings of the run, such as ``workers`` and ``journal``; see :class:`RunSettings`.
+        ``noise``, the standard deviation of a value, is by default that of the result; with noise,
+        pass ``guess`` too.
 
     Returns
     -------
     ErrorBars
         Errors, covariance and Hessian. An OptimizerWarning is issued if the Hessian is singular or
-        not positive definite, where errors are NaN; if ``x`` is not the minimum; or if a limit of
-        the run left points unevaluated.
+        not positive definite, where errors are NaN; if ``x`` is not the minimum; if there is noise
+        that was not given; or if a limit of the run left points unevaluated.
 
     Raises
     ------
@@ -95,15 +98,19 @@ def error_bars(
     if scale is not None:
         number(0, np.inf, "()")("scale", scale)
     FLAG("both_sides", both_sides)
-    x, known = (result.x, result) if hasattr(result, "x") else (result, {})
+    known = result if hasattr(result, "x") else {}
     if known.get("maximize"):
         settings.setdefault("maximize", True)
-    parameters, about = parameters_of(x), as_numbers(known.get("fun"))
-    at = np.array(x, dtype=np.float64, ndmin=1) if parameters is None else parameters.x0
+    if known.get("noise"):
+        settings.setdefault("noise", known["noise"])
+    start, about = start_of(result, bounds), as_numbers(known.get("fun"))
+    parameters = parameters_of(start)
+    at = np.array(start, dtype=np.float64, ndmin=1) if parameters is None else parameters.x0
     n = at.size
     near = float(about) if about.ndim == 0 and np.isfinite(about) else 0.0
-    probe = CurvatureProbe(_sizes(guess, known, n), near, both_sides, **settings)
-    found = probe.minimize(fun, x, bounds=bounds)
+    sizes = _sizes(None if guess is None else _flat(guess, parameters, n), known, n)
+    probe = CurvatureProbe(sizes, near, both_sides, **settings)
+    found = probe.minimize(fun, start, bounds=bounds)
     free = found.get("free", np.arange(0))
     covariance, hessian = np.zeros((n, n)), np.zeros((n, n))
     spare = np.inf
@@ -114,13 +121,17 @@ def error_bars(
         sign = -1.0 if found.get("maximize") else 1.0
         hessian[np.ix_(free, free)] = sign * found.hessian
         covariance[np.ix_(free, free)] = 2 * scale * inverse
-        _warn_of(found, inverse, scale)
+        _warn_of(found, inverse, scale, settings.get("noise") or 0.0)
     elif found.stop is not StopReason.FIXED:
         hessian[:] = covariance[:] = np.nan
-        warn_user(f"The Hessian is not known: {found.stop.sentence}.")
+        is_noisy = found.stop is StopReason.NOISE
+        words = found.message if is_noisy else f"{found.stop.sentence}."
+        warn_user(f"The Hessian is not known: {words}")
     errors = np.sqrt(np.diag(covariance))
     value = np.nan if found.fun is None else found.fun
-    return ErrorBars(at, errors, covariance, hessian, value, scale, found.nfev, spare)
+    names = None if parameters is None else parameters.names
+    bars = errors, covariance, hessian, value, scale, found.nfev, spare
+    return ErrorBars(at, *bars, at if parameters is None else start, names)
 
 
 def _scale_of(found: OptimizerResult) -> tuple[float, float]:
@@ -130,7 +141,7 @@ def _scale_of(found: OptimizerResult) -> tuple[float, float]:
     return spread(found) / 2, max(found.dof, 0)
 
 
-def _warn_of(found: OptimizerResult, inverse: Array, scale: float) -> None:
+def _warn_of(found: OptimizerResult, inverse: Array, scale: float, noise: float) -> None:
     """Warn where the errors are not known, or the point is not a minimum."""
     is_lost = np.isnan(np.diag(inverse))
     lost = found.free[is_lost].tolist()
@@ -142,6 +153,12 @@ def _warn_of(found: OptimizerResult, inverse: Array, scale: float) -> None:
         return  # a warning said why
     if np.isnan(found.hessian).any():
         warn_user("Values at points near x are missing: the errors are NaN.")
+    elif is_lost.all() and noise > 0:
+        warn_user(
+            f"The noise of {noise:.2g} hides the curvature: the errors are NaN. The objective "
+            f"rises by {scale:.2g} at one standard error: pass guess, the approximate errors, or "
+            "evaluate it with less noise."
+        )
     elif is_lost.all():
         warn_user(
             "The Hessian is not positive definite: x is not a minimum, or the objective does not "
@@ -156,18 +173,28 @@ def _warn_of(found: OptimizerResult, inverse: Array, scale: float) -> None:
         )
 
 
-def _sizes(guess: ArrayLike | None, result: Any, n: int) -> Array | None:
+def _flat(guess: Any, parameters: Parameters | None, n: int) -> Array:
+    """Return the guess for each variable."""
+    given = guess
+    if parameters is not None and not is_plain(guess):
+        start = parameters.point(parameters.x0)
+        both = isinstance(guess, dict) and isinstance(start, dict)
+        given = parameters.free_part({**start, **guess} if both else guess, "guess")
+    sizes = as_numbers(given)
+    if sizes.shape not in ((), (n,)) or not ((sizes > 0) & (sizes < np.inf)).all():
+        raise InvalidInputError(
+            f"guess is {guess!r:.200}, expected finite numbers > 0, one or {n}."
+        )
+    return np.broadcast_to(sizes, n).copy()
+
+
+def _sizes(guess: Array | None, result: Any, n: int) -> Array | None:
     """Return roughly where the objective has risen by one half along each variable, if known.
 
     That is less than a standard error where variables are correlated.
     """
     if guess is not None:
-        sizes = as_numbers(guess)
-        if sizes.shape not in ((), (n,)) or not ((sizes > 0) & (sizes < np.inf)).all():
-            raise InvalidInputError(
-                f"guess is {guess!r:.200}, expected finite numbers > 0, one or {n}."
-            )
-        return np.broadcast_to(sizes, n).copy()
+        return guess
     for name in ("hess", "hess_inv"):
         matrix = result.get(name)
         if isinstance(matrix, LbfgsInvHessProduct):

@@ -70,6 +70,28 @@ def parameters_of(x0: Any, bounds: BoundsLike = None, scale: Any = None) -> "Par
     return None if scale is None else Parameters(as_start(x0), bounds, scale)
 
 
+def start_of(result: Any, bounds: BoundsLike = None) -> Any:
+    """Return a start at the point of a result, or at a point: what was fixed in the run is fixed.
+
+    Bounds that are given replace those of Params.
+    """
+    x = result.x if hasattr(result, "x") else result
+    parameters, names = parameters_of(x), getattr(result, "names", None)
+    if parameters is None:
+        return x
+    if names is None:
+        names, x = parameters.names, parameters.point(parameters.x0)
+    if isinstance(names, Names):
+        return names.start_at(x, has_bounds=bounds is None)
+    if len(names) != parameters.n:  # of a file
+        raise InvalidInputError(
+            f"The result has {len(names)} free variables of {parameters.n}, and does not say "
+            "whether the others were fixed or tied, as it comes from a file. Call error_bars(x, "
+            "fun) with the point in its place, and Param(value, fixed=True) for one that was fixed."
+        )
+    return x
+
+
 class Parameters:
     """How a structure maps to the vector ``z`` that algorithms search, shape (n,), and back.
 
@@ -270,6 +292,10 @@ class Parameters:
                 f"{self.structure.name_of(at)} of a point is {whole[at]}, expected {expected}."
             )
         return self.searched_at(whole[self._free])
+
+    def free_part(self, tree: Any, name: str) -> Array:
+        """Return the numbers of a structure that belong to the free variables."""
+        return self.structure.values(tree, name)[self._free]
 
     # From derivatives in the user's variables to those in the searched ones.
 

@@ -17,7 +17,7 @@ from optimizers.errors import (
     nearest_names,
 )
 from optimizers.problem.leaf import NUMBERS, Leaf, is_container, is_plain, is_vector, leaf_of
-from optimizers.problem.param import is_table
+from optimizers.problem.param import Param, is_table
 
 #: The optree namespace in which dataclasses are registered.
 _NAMESPACE = "optimizers"
@@ -29,7 +29,8 @@ class Structure:
     """How the leaves make up the user's variables."""
 
     def __init__(self, x0: Any) -> None:
-        self._x0 = x0
+        #: As the user gave it.
+        self.x0 = x0
         self._keys: tuple[Any, ...] | None = None
         self._spec: Any = None
         if type(x0) is dict and not any(map(is_container, x0.values())):
@@ -57,7 +58,7 @@ class Structure:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Rebuild from the same structure: optree in a worker may not know its classes."""
-        return Structure, (self._x0,)
+        return Structure, (self.x0,)
 
     @property
     def precision(self) -> float:
@@ -135,7 +136,7 @@ class Structure:
             return [tree] if self._spec is None else self._spec.flatten_up_to(tree)
         except (KeyError, TypeError, ValueError, IndexError):
             raise InvalidValueError(
-                f"{name} is {tree!r:.200}, expected the structure of x0: {self._x0!r:.200}."
+                f"{name} is {tree!r:.200}, expected the structure of x0: {self.x0!r:.200}."
             ) from None
 
     def vector(self, tree: Any, name: str) -> Any:
@@ -242,6 +243,22 @@ class Names(Sequence[str]):
         if isinstance(at, slice):
             return [self._structure.name_of(place) for place in self._places[at]]
         return self._structure.name_of(self._places[at])
+
+    def start_at(self, x: Any, *, has_bounds: bool) -> Any:
+        """Return a start at a point, in plain units; what was fixed, tied or bounded is so."""
+        structure = self._structure
+        values, is_fixed = structure.values(x, "x"), np.ones(structure.size, dtype=np.bool_)
+        is_fixed[self._places] = False
+        parts = []
+        for leaf, given in structure.given:
+            value, fixed = leaf.of(values), is_fixed[leaf.where].reshape(leaf.shape)
+            if isinstance(given, Param):
+                low, high = (given.lower, given.upper) if has_bounds else (None, None)
+                value = Param(value, low, high, given.tie is None and fixed, tie=given.tie)
+            elif fixed.any() and leaf.table is None:
+                value = Param(value, fixed=fixed)
+            parts.append(value)
+        return parts if is_vector(structure.x0) else structure.built(parts)
 
     @override
     def __repr__(self) -> str:

@@ -1,7 +1,9 @@
 """error_bars: the Hessian of a likelihood from one wave, and what is said of it."""
 
+import json
 import math
 import warnings
+import zlib
 
 import numpy as np
 import pytest
@@ -14,8 +16,10 @@ from optimizers import (
     LM,
     ErrorBars,
     InvalidInputError,
+    OptimizerResult,
     OptimizerWarning,
     OptionError,
+    Param,
     error_bars,
     residuals,
     vectorized,
@@ -308,3 +312,122 @@ def test_as_many_residuals_as_variables_tell_no_scatter():
     assert np.isnan(bars.errors).all()
     assert len(told) == 1
     assert error_bars([1.0, 2.0], fun, scale=0.5).errors == pytest.approx([1.0, 1.0])
+
+
+# Parameters in a structure.
+
+TIMES = np.linspace(0.0, 4.0, 30)
+DATA = 2.0 * np.exp(-0.7 * TIMES) + 0.3 + 0.05 * np.random.default_rng(0).normal(size=30)
+
+
+def decay(p):
+    return p["size"] * np.exp(-p["rate"] * TIMES) + p["base"] - DATA
+
+
+STRUCTURED = {
+    "size": Param(1.0, lower=0.1, transform="log"),
+    "rate": 1.0,
+    "base": Param(0.3, fixed=True),
+}
+
+
+@pytest.fixture(scope="module")
+def plain():
+    """Return the fit of the two free variables as a vector, and its objective."""
+    fun = residuals(lambda x: decay({"size": x[0], "rate": x[1], "base": 0.3}))
+    return LM().minimize(fun, [1.0, 1.0]), fun
+
+
+def test_what_was_fixed_in_the_fit_has_no_error_bar(plain):
+    fit = LM().minimize(residuals(decay), STRUCTURED)
+    bars = error_bars(fit, residuals(decay))
+    assert list(bars.names) == ["size", "rate"]
+    np.testing.assert_allclose(bars.errors, error_bars(*plain).errors, rtol=1e-4)
+    np.testing.assert_allclose(bars.errors, fit.errors, rtol=1e-2)
+    np.testing.assert_array_equal(bars.x, fit.x_flat)
+
+
+def test_what_is_tied_moves_along():
+    def fun(p):
+        return (p["a"] - 1) ** 2 + (p["b"] - 1) ** 2
+
+    fit = LBFGSB().minimize(fun, {"a": 0.0, "b": Param(None, tie="a")})
+    assert error_bars(fit, fun).errors == pytest.approx([0.5])  # the second derivative is 4
+    bars = error_bars({"a": 1.0, "b": Param(None, tie="a")}, fun)
+    assert bars.errors == pytest.approx([0.5])
+
+
+@pytest.mark.parametrize(
+    "guess", [0.02, [0.02, 0.01], {"size": 0.02, "rate": 0.01}, {"rate": 0.01, "size": 0.02}]
+)
+def test_a_guess_may_be_in_the_structure(guess, plain):
+    fit = LM().minimize(residuals(decay), STRUCTURED)
+    bars = error_bars(fit, residuals(decay), guess=guess)
+    np.testing.assert_allclose(bars.errors, error_bars(*plain).errors, rtol=1e-4)
+
+
+@pytest.mark.parametrize("guess", [{"size": 0.02, "rat": 0.01}, {"size": -1.0, "rate": 1.0}])
+def test_a_guess_that_does_not_fit_is_refused(guess):
+    fit = LM().minimize(residuals(decay), STRUCTURED)
+    with pytest.raises(InvalidInputError, match="guess"):
+        error_bars(fit, residuals(decay), guess=guess)
+
+
+@pytest.mark.parametrize("by", ["fit", "bars"])
+def test_profiles_keep_what_was_fixed(by, plain):
+    fun = residuals(decay)
+    fit = LM().minimize(fun, STRUCTURED)
+    found = LM().profile(fun, fit if by == "fit" else error_bars(fit, fun))
+    np.testing.assert_allclose(found.interval, LM().profile(plain[1], plain[0]).interval, rtol=1e-4)
+
+
+def test_a_result_of_a_file_does_not_say_what_was_fixed():
+    fit = LM().minimize(residuals(decay), STRUCTURED)
+    read = OptimizerResult.from_dict(json.loads(json.dumps(fit.to_dict())))
+    with pytest.raises(InvalidInputError, match=r"fixed or tied.*from a file.*fixed=True"):
+        error_bars(read, residuals(decay))
+    start = {**read.x, "base": Param(read.x["base"], fixed=True)}
+    assert error_bars(start, residuals(decay)).errors.shape == (2,)
+
+
+# Noise.
+
+
+def noisy(sigma):
+    rng = np.random.default_rng(1)
+    return lambda x: float((x[0] - 1) ** 2 + (x[1] - 2) ** 2 + sigma * rng.normal())
+
+
+@pytest.mark.parametrize("sigma", [1e-3, 1.0])
+def test_noise_that_was_not_given_is_told(sigma):
+    with pytest.warns(OptimizerWarning, match=r"has noise, as two values.*Pass noise.*and guess"):
+        bars = error_bars([1.0, 2.0], noisy(sigma))
+    assert np.isnan(bars.errors).all()
+
+
+def test_jumps_without_noise_divide_by_no_zero():
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        error_bars([1.0, 2.0], lambda x: zlib.crc32(x.tobytes()) % 1000 / 7)
+    assert {warning.category for warning in told} == {OptimizerWarning}
+
+
+def test_noise_that_hides_the_curvature_is_told():
+    with pytest.warns(OptimizerWarning, match=r"noise of 3 hides.*rises by 0.5.*pass guess"):
+        error_bars([1.0, 2.0], lambda x: -float(x @ x), noise=3.0)
+
+
+def test_the_noise_that_a_run_found_is_that_of_its_error_bars():
+    rng = np.random.default_rng(2)
+
+    def exact(p):
+        return decay({**p, "base": 0.3}) / 0.05
+
+    fun = residuals(lambda p: exact(p) + 0.003 * rng.normal(size=30))
+    fit = LM().minimize(fun, {"size": 1.0, "rate": 1.0})
+    assert fit.noise > 0
+    with pytest.warns(OptimizerWarning, match=r"has noise.*error_bars\(result, fun, guess="):
+        assert np.isnan(fit.errors).all()
+    bars = error_bars(fit, fun, guess={"size": 0.02, "rate": 0.01}, scale=0.5)
+    expected = error_bars(fit.x, residuals(exact), scale=0.5).errors
+    np.testing.assert_allclose(bars.errors, expected, rtol=0.2)
