@@ -44,8 +44,8 @@ _FAILURES = 16
 
 def multistart(
     fun: Objective,
-    bounds: BoundsLike,
-    budget: int,
+    bounds: BoundsLike = None,
+    budget: int | None = None,
     *,
     local: type[Optimizer] | Optimizer | None = None,
     optimizer: Optimizer | None = None,
@@ -69,9 +69,9 @@ def multistart(
     fun, jac, constraints
         As in :meth:`Optimizer.minimize`.
     bounds : sequence of (low, high), array_like of shape (n, 2) or Bounds
-        The box, with finite sides; or a dict from names to pairs.
+        The box, with finite sides; or a dict from names to pairs. Not needed where ``x0`` has them.
     budget : int
-        The maximum number of points evaluated by all runs together: a hard limit.
+        Required: the maximum number of points evaluated by all runs together: a hard limit.
     local : Optimizer or its class, optional
         The algorithm of the runs; by default ``SLSQP`` if there are constraints, ``LM`` if the
         objective returns residuals, and otherwise ``LBFGSB`` with ``maxcor=50``.
@@ -135,6 +135,7 @@ def multistart(
     """
     __tracebackhide__ = True
     whole(1)("budget", budget)
+    assert budget is not None
     if slots is not None:
         whole(1)("slots", slots)
     number(0, 1, "[)")("tolerance", tolerance)
@@ -151,7 +152,7 @@ def multistart(
     problem = optimizer._problem(fun, x0, jac, bounds, constraints=constraints, **further)
     parameters = problem.parameters
     if parameters is not None:
-        lower, upper = box_of(parameters.bounds)
+        lower, upper = parameters.drawn_between()
     best: Array = np.empty((0, problem.n))
     known = optimizer._read_known(settings)
     if known is not None:

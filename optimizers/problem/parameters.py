@@ -24,6 +24,8 @@ from optimizers.result import Best, OptimizerResult
 SCALES = ("start", "bounds", "gradient")
 #: Journals keep no names of more variables than this.
 _MANY = 10_000
+#: By what part of its range a start is inside of a bound that a transform takes to infinity.
+_INSIDE = 0.01
 
 
 def check_scale(name: str, value: Any) -> None:
@@ -122,6 +124,8 @@ class Parameters:
         self._start = limits.start(structure.values(x0, "x0")[sources])
         x, lower, upper = (a[self._free] for a in (self._start, limits.lower, limits.upper))
         self._stretch: Stretch | None = None
+        # The bounds of the free variables, in the user's units.
+        self._sides = lower, upper
         if is_stretched:
             self._stretch = stretch = self._transformed(x, lower, upper)
             stretch.scale = self._sizes(scale, stretch, x, lower, upper)
@@ -131,6 +135,7 @@ class Parameters:
         self.x0: Array = x
         kept = np.broadcast_to(limits.keep_feasible, structure.size)[self._free]
         self.bounds = as_box(lower, upper, kept if kept.any() else False)
+        self._box = lower, upper
 
     # What the user gave.
 
@@ -250,6 +255,27 @@ class Parameters:
     def sizes(self) -> Array:
         """The divisors of the searched variables."""
         return np.ones(self.n) if self._stretch is None else self._stretch.scale
+
+    def drawn_between(self) -> tuple[Array, Array]:
+        """Return the sides of the box in which starts are drawn; raise an error if there is none.
+
+        Where a transform takes a finite bound to infinity, they are a little inside of it.
+        """
+        lower, upper = self._sides
+        for at in np.flatnonzero(~np.isfinite(upper - lower))[:1]:
+            raise InvalidInputError(
+                f"bounds of {self.names[at]} are ({lower[at]}, {upper[at]}), expected finite "
+                "bounds on both sides of each variable, since starts are drawn between them."
+            )
+        if self._stretch is None:
+            return lower, upper
+        margin = _INSIDE * (upper - lower)
+        inside = np.sort([self._stretch.to(lower + margin), self._stretch.to(upper - margin)], 0)
+        low, high = (
+            np.where(np.isfinite(side), side, near)
+            for side, near in zip(self._box, inside, strict=True)
+        )
+        return low, high
 
     def free(self, z: NDArray[Any]) -> NDArray[Any]:
         """Return the free variables, in the user's units."""
