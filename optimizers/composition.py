@@ -25,8 +25,8 @@ from optimizers.options.configured import Configured
 from optimizers.options.settings import MAXFUN, check_run_settings
 from optimizers.problem.derivatives import By, source_of
 from optimizers.problem.known import KnownPoints, KnownRows, points_of
-from optimizers.problem.parameters import Sizes
 from optimizers.problem.problem import Problem
+from optimizers.problem.scales import Sizes
 from optimizers.problem.translated import shown
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.run.budget import Patience, StopRun
@@ -170,7 +170,7 @@ class Composed(Configured, Declaring):
 
             run = self._start_run(problem, {**settings, "callback": None})
             shown(parameters, functools.partial(run.execute, solve))
-            scale = Sizes.by(found[0], parameters) if found else "start"
+            scale = Sizes.by(found[0], parameters.x0, parameters.sizes) if found else "start"
         return self._problem(*given, **further, scale=scale), run
 
     @abstractmethod

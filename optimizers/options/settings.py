@@ -25,7 +25,7 @@ from optimizers.options.table import (
     whole,
 )
 from optimizers.problem.derivatives import as_derivatives
-from optimizers.problem.parameters import check_scale
+from optimizers.problem.scales import check_scale
 from optimizers.run.observers import as_observer
 from optimizers.run.progress import Progress, check_progress
 

@@ -2,13 +2,12 @@
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, diags_array, issparse
-from scipy.sparse.linalg import LinearOperator, aslinearoperator
+from scipy.sparse.linalg import LinearOperator
 
 from optimizers._types import Array, BoundsLike
 from optimizers.errors import CapabilityError, InvalidInputError, InvalidValueError, OptionError
@@ -16,42 +15,15 @@ from optimizers.problem.bounds import as_start
 from optimizers.problem.leaf import is_plain
 from optimizers.problem.limits import Limits, as_box
 from optimizers.problem.param import Param
+from optimizers.problem.scales import Sizes, rescale, times
 from optimizers.problem.stretch import Stretch, as_transform
 from optimizers.problem.structure import Names, Structure, flat_group
 from optimizers.result import Best, OptimizerResult
 
-#: What ``scale`` may be besides numbers.
-SCALES = ("start", "bounds", "gradient")
 #: Journals keep no names of more variables than this.
 _MANY = 10_000
 #: By what part of its range a start is inside of a bound that a transform takes to infinity.
 _INSIDE = 0.01
-
-
-def check_scale(name: str, value: Any) -> None:
-    """Raise an OptionError if a scale is neither a known name nor numbers."""
-    is_known = value in SCALES if isinstance(value, str) else not isinstance(value, bool | np.bool_)
-    if not is_known:
-        raise OptionError(f"{name} is {value!r:.200}, expected one of {SCALES}, or numbers > 0.")
-
-
-@dataclass(frozen=True, eq=False)
-class Sizes:
-    """A scale for each searched variable, found by the package."""
-
-    numbers: Array
-
-    @classmethod
-    def by(cls, gradient: Array, parameters: "Parameters") -> "Sizes":
-        """Return inverse derivatives, times a factor that keeps the variables' magnitude."""
-        z, steep, is_known = parameters.x0, np.abs(gradient), gradient != 0.0
-        sizes = 1.0 / np.where(
-            is_known, steep, np.median(steep[is_known] if any(is_known) else 1.0)
-        )
-        is_known = z != 0.0
-        ratios = np.log(np.abs(z[is_known]) / sizes[is_known])
-        common = np.exp(np.mean(ratios)) if ratios.size else 1.0
-        return cls(sizes * common * parameters.sizes)
 
 
 def starts_in(X0: Any, scale: Any = None) -> list[Any] | None:  # noqa: N803  # starts
@@ -336,12 +308,12 @@ class Parameters:
         """Convert the gradient, or the Jacobian, that a user's function returned at a point."""
         found = self.structure.vector(raw, name)
         if not self.is_all:
-            found = _times(found, self._matrix)
+            found = times(found, self._matrix)
         if self._stretch is None:
             return found
         slope = self._stretch.slope(z)
         if issparse(found) or isinstance(found, LinearOperator):
-            return _times(found, diags_array(slope))
+            return times(found, diags_array(slope))
         return found * (slope[:, np.newaxis] if np.ndim(found) > slope.ndim > 1 else slope)
 
     def hessian(self, z: NDArray[Any], raw: Any) -> Any:
@@ -376,7 +348,7 @@ class Parameters:
         if best is not None:
             shown.best = Best(self.point(best.x), best.fun)
         if self._stretch is not None:
-            _rescale(shown, self._stretch.slope(z))
+            rescale(shown, self._stretch.slope(z))
             if (self._stretch.scale != 1.0).any():
                 scale = self._stretch.scale
                 whole = scale if self.is_all else self._spread(scale, 1.0)
@@ -420,26 +392,3 @@ class Parameters:
         elif results is not None:
             for result in results.values() if isinstance(results, dict) else results:
                 self.show(result)
-
-
-def _times(found: Any, matrix: Any) -> Any:
-    """Return a product with a sparse matrix."""
-    if isinstance(found, LinearOperator):
-        return found @ aslinearoperator(matrix)
-    if issparse(found):
-        return found @ matrix
-    array = np.asarray(found)
-    return (array.reshape(-1, array.shape[-1]) @ matrix).reshape(*array.shape[:-1], -1)
-
-
-def _rescale(shown: OptimizerResult, slope: Array) -> None:
-    """Convert the other arrays of a result to the user's units."""
-    if shown.get("jacobian") is not None:
-        with np.errstate(divide="ignore"):
-            shown["jacobian"] = _times(shown["jacobian"], diags_array(1.0 / slope))
-    inverse = shown.get("hess_inv")
-    if isinstance(inverse, LinearOperator):
-        by = aslinearoperator(diags_array(slope))
-        shown["hess_inv"] = by @ inverse @ by
-    elif isinstance(inverse, np.ndarray):
-        shown["hess_inv"] = slope[:, np.newaxis] * inverse * slope
