@@ -32,12 +32,18 @@ def undocumented(documented: set[str]) -> list[str]:
     return [name for name in optimizers.__all__ if f"optimizers.{name}" not in documented]
 
 
+def _own() -> dict[str, type[Optimizer]]:
+    """Return the classes of this package, without those of installed plug-ins."""
+    package = f"{optimizers.__name__}."
+    return {k: cls for k, cls in available().items() if cls.__module__.startswith(package)}
+
+
 def _documented() -> list[type[Optimizer]]:
     """Return all optimizers, and the classes between them and Optimizer."""
     return list(
         dict.fromkeys(
             base
-            for cls in available().values()
+            for cls in _own().values()
             for base in cls.__mro__
             if issubclass(base, Optimizer) and base is not Optimizer and base.__name__[0] != "_"
         )
@@ -69,7 +75,7 @@ def _page(cls: type[Optimizer]) -> str:
         "are those of :class:`~optimizers.Optimizer`.",
         "",
     ]
-    if available().get(name) is cls:
+    if _own().get(name) is cls:
         lines += ["What it can take", "----------------", ""]
         lines += [*_table([CAPABILITIES, capabilities(cls)]), ""]
     else:
@@ -88,7 +94,7 @@ def _aliases(cls: type[Optimizer]) -> list[str]:
 
 
 def _capability_table() -> str:
-    rows = [(_link(cls), *capabilities(cls)) for cls in available().values()]
+    rows = [(_link(cls), *capabilities(cls)) for cls in _own().values()]
     return "\n".join(_table([("optimizer", *CAPABILITIES), *rows])) + "\n"
 
 

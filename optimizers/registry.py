@@ -1,7 +1,7 @@
 """The optimizers by name and by capability."""
 
 import functools
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import TypeAlias
 
 import numpy as np
@@ -44,8 +44,9 @@ def available(
     Returns
     -------
     dict of str to type
-        The classes; the attribute ``traits`` of each says what it is for. :class:`SciPyOptimizer`,
-        which is not an algorithm by itself, is not included.
+        The classes; the attribute ``traits`` of each says what it is for. Those of other installed
+        packages are listed by the names of their entry points. :class:`SciPyOptimizer`, which is
+        not an algorithm by itself, is not included.
 
     Examples
     --------
@@ -61,7 +62,8 @@ def available(
     NoisyLBFGSB: Smooth functions seen through noise, such as shots: the best end by waves.
     """
     asked = dict(locals())
-    classes = dict(sorted((cls.__name__, cls) for cls in _named().values()))
+    own = {cls.__name__: cls for cls in _own().values()}
+    classes = dict(sorted({**_imported(), **own}.items()))
     for what, level in asked.items():
         if level is None:
             continue
@@ -83,37 +85,66 @@ def _has(cls: type[Optimizer], what: str, wanted: SupportLevel) -> bool:
     return level >= wanted if wanted == SupportLevel.supported else level == wanted
 
 
-def _named() -> dict[str, type[Optimizer]]:
-    """Return every optimizer class by each of its names."""
+def _own() -> dict[str, type[Optimizer]]:
+    """Return the classes of this package by each of their names."""
     folders = (scipy, fitting, search, variational)
     public = {name: getattr(folder, name) for folder in folders for name in folder.__all__}
     classes = {k: c for k, c in public.items() if isinstance(c, type) and issubclass(c, Optimizer)}
     del classes["SciPyOptimizer"]
-    return {**_plugins(), **classes}
+    return classes
 
 
 @functools.cache
-def _plugins() -> dict[str, type[Optimizer]]:
-    """Return the classes of installed packages, by the names of their entry points.
+def _plugins() -> dict[str, EntryPoint]:
+    """Return the entry points of installed packages by their names, without any import.
+
+    One whose name is taken is skipped with a warning, once.
+    """
+    points: dict[str, EntryPoint] = {}
+    taken = set(map(plain, _own()))
+    for point in entry_points(group=GROUP):
+        if plain(point.name) in taken:
+            _warn_skipped(point.name, "another optimizer has that name")
+        else:
+            points[point.name] = point
+            taken.add(plain(point.name))
+    return points
+
+
+@functools.cache
+def _imported() -> dict[str, type[Optimizer]]:
+    """Return the classes of installed packages by the names of their entry points.
 
     A broken one is skipped with a warning, once.
     """
-    found = {}
-    for point in entry_points(group=GROUP):
-        try:
-            cls = point.load()
-        except Exception as error:  # whatever a package raises on import
-            wrong = words_of(error)
+    classes = {}
+    for name, point in _plugins().items():
+        loaded = _loaded(point)
+        if isinstance(loaded, str):
+            _warn_skipped(name, loaded)
         else:
-            if isinstance(cls, type) and issubclass(cls, Optimizer):
-                found[point.name] = cls
-                continue
-            wrong = f"it is {cls!r}, expected a class of optimizers"
-        warn_user(
-            f"The entry point {point.name!r} of an installed package, in the group {GROUP!r}, is "
-            f"skipped: {wrong}."
-        )
-    return found
+            classes[name] = loaded
+    return classes
+
+
+@functools.cache
+def _loaded(point: EntryPoint) -> type[Optimizer] | str:
+    """Import and return the class of an entry point, or say what is wrong with it."""
+    try:
+        cls = point.load()
+        if not (isinstance(cls, type) and issubclass(cls, Optimizer)):
+            return f"it is {cls!r}, expected a class of optimizers"
+        cls().get_support_level()  # which every list of classes asks for
+    except Exception as error:  # whatever a package raises on import
+        return words_of(error)
+    return cls
+
+
+def _warn_skipped(name: str, wrong: str) -> None:
+    warn_user(
+        f"The entry point {name!r} of an installed package, in the group {GROUP!r}, is skipped: "
+        f"{wrong}."
+    )
 
 
 def find(name: str) -> type[Optimizer]:
@@ -124,12 +155,14 @@ def find(name: str) -> type[Optimizer]:
     name : str
         The name, in any case, with or without underscores and hyphens: ``"L-BFGS-B"``,
         ``"l_bfgs_b"`` and ``"LBFGSB"`` are one. Also the name of an entry point in the group
-        ``optimizers.algorithms`` of an installed package.
+        ``optimizers.algorithms`` of an installed package, or of its class. Only that package is
+        imported, and only if no class here has the name.
 
     Returns
     -------
     type
-        The class. If there is none, an :class:`InvalidInputError` names the nearest one.
+        The class. If there is none, an :class:`InvalidInputError` names the nearest one; if that of
+        an installed package cannot be imported, it says why.
 
     Examples
     --------
@@ -138,13 +171,23 @@ def find(name: str) -> type[Optimizer]:
     """
     if not isinstance(name, str):
         raise InvalidInputError(f"name is {name!r}, expected a string: the name of an optimizer.")
-    classes = {plain(key): cls for key, cls in _named().items()}
-    classes.setdefault(plain("Levenberg-Marquardt"), fitting.LM)
-    if plain(name) not in classes:
+    own = {plain(key): cls for key, cls in _own().items()}
+    own.setdefault(plain("Levenberg-Marquardt"), fitting.LM)
+    if plain(name) in own:
+        return own[plain(name)]
+    plugins = _plugins()
+    # Journals name the class.
+    points = {plain(point.attr): point for point in plugins.values()}
+    points.update({plain(key): point for key, point in plugins.items()})
+    if plain(name) not in points:
+        known = sorted({*(cls.__name__ for cls in own.values()), *plugins})
+        raise InvalidInputError(f"No optimizer is called {name!r}. {nearest_names(name, known)}")
+    loaded = _loaded(points[plain(name)])
+    if isinstance(loaded, str):
         raise InvalidInputError(
-            f"No optimizer is called {name!r}. {nearest_names(name, available())}"
+            f"The optimizer {name!r} of an installed package cannot be used: {loaded}."
         )
-    return classes[plain(name)]
+    return loaded
 
 
 def plain(name: str) -> str:

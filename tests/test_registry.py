@@ -1,3 +1,6 @@
+import importlib.metadata
+import sys
+
 import numpy as np
 import pytest
 
@@ -13,6 +16,7 @@ from optimizers import (
     find,
     registry,
 )
+from optimizers.cli import main
 
 # The issue's list: every method of scipy.optimize.minimize that it names has a class.
 NAMED = [
@@ -165,46 +169,95 @@ def test_completion_has_the_classes_and_nothing_else():
 # Of other packages.
 
 
-class Point:
-    """An entry point."""
-
-    def __init__(self, name, found):
-        self.name, self.load = name, lambda: found
-
-
 @pytest.fixture
-def installed(monkeypatch):
-    points = []
-    monkeypatch.setattr(registry, "entry_points", lambda group: points)
-    registry._plugins.cache_clear()
-    yield points
-    registry._plugins.cache_clear()
+def install(monkeypatch, tmp_path):
+    """Return a function that installs a package with entry points, of a module of some lines."""
+    monkeypatch.setattr(registry, "entry_points", importlib.metadata.entry_points)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def forget():
+        registry._plugins.cache_clear()
+        registry._imported.cache_clear()
+        registry._loaded.cache_clear()
+
+    def install(name, lines, **points):
+        about = tmp_path / f"{name}-1.0.dist-info"
+        about.mkdir()
+        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        written = [f"{point} = {name}:{cls}\n" for point, cls in points.items()]
+        (about / "entry_points.txt").write_text(f"[optimizers.algorithms]\n{''.join(written)}")
+        (tmp_path / f"{name}.py").write_text(lines)
+        monkeypatch.delitem(sys.modules, name, raising=False)
+        forget()
+
+    yield install
+    forget()
 
 
-def test_a_class_of_an_installed_package_is_found_and_listed(installed):
-    class Mine(LBFGSB):
-        pass
+OWN = "from optimizers import LBFGSB\nclass Mine(LBFGSB):\n    pass\n"
 
-    installed.append(Point("my-own", Mine))
-    assert find("MY_OWN") is Mine
-    assert available()["Mine"] is Mine
+
+def test_a_class_of_an_installed_package_is_found_and_listed(install):
+    install("mine_package", OWN, my_own="Mine")
+    assert find("MY-OWN") is find("Mine") is available()["my_own"]
+    assert "my_own" in available(bounds="supported", parallel=True)
+    assert "my_own" not in available(residuals="required")
     assert optimizers.minimize(bowl, [1.0, 2.0], method="my-own").method == "Mine"
 
 
-def fails():
-    raise ImportError("no such library")
+def test_it_races(install):
+    install("mine_package", OWN, my_own="Mine")
+    results = optimizers.race([LBFGSB(), find("my_own")()], bowl, [1.0, 2.0])
+    assert results["Mine"].fun == results["LBFGSB"].fun
+
+
+def test_the_command_line_knows_it(install, tmp_path, capsys):
+    install("mine_package", OWN, my_own="Mine")
+    assert main(["list"]) == 0
+    assert "\nmy_own " in capsys.readouterr().out
+    assert main(["show", "my_own"]) == 0
+    assert capsys.readouterr().out.startswith("Mine: ")
+    journal = str(tmp_path / "run.jsonl")
+    assert main(["minimize", "--optimizer", "my_own", "--journal", journal, "-o", "maxfun=9"]) == 3
+    assert main(["resume", journal, "-o", "maxfun=500"]) == 0
+
+
+def test_a_package_is_imported_when_it_is_used_and_no_sooner(install):
+    install("mine_package", OWN, my_own="Mine")
+    install("another_package", OWN, another="Mine")
+    assert find("LBFGSB") is LBFGSB
+    with pytest.raises(InvalidInputError, match="Did you mean 'my_own'"):
+        find("my_owl")
+    assert not sys.modules.keys() & {"mine_package", "another_package"}
+    find("my_own")
+    assert "mine_package" in sys.modules
+    assert "another_package" not in sys.modules
+
+
+BROKEN = "import no_such_library"
+IN_NEED = "from optimizers import Optimizer\nclass Mine(Optimizer):\n    pass\n"
 
 
 @pytest.mark.parametrize(
-    ("load", "wrong"),
-    [(lambda: dict, "expected a class of optimizers"), (fails, "no such library")],
+    ("lines", "wrong"),
+    [
+        ("Mine = dict", "it is <class 'dict'>, expected a class of optimizers"),
+        (BROKEN, "ModuleNotFoundError: No module named 'no_such_library'"),
+        (IN_NEED, "TypeError: Mine declares no support_levels"),
+    ],
 )
-def test_a_broken_entry_point_is_named_and_spoils_nothing_else(installed, load, wrong):
-    broken = Point("broken", None)
-    broken.load = load
-    installed.append(broken)
+def test_a_broken_entry_point_is_named_and_spoils_nothing_else(install, lines, wrong):
+    install("mine_package", lines, broken="Mine")
+    assert find("LBFGSB") is LBFGSB
     with pytest.warns(OptimizerWarning, match=f"'broken' .*'optimizers.algorithms'.*{wrong}"):
-        assert find("LBFGSB") is LBFGSB
-    assert "broken" not in available()
-    with pytest.raises(InvalidInputError, match="No optimizer is called 'broken'"):
+        assert "broken" not in available()
+    available()  # it is named once
+    with pytest.raises(InvalidInputError, match=f"'broken' .* cannot be used: {wrong}"):
         find("broken")
+
+
+def test_a_name_that_is_taken_is_said_and_not_replaced(install):
+    install("mine_package", OWN, lbfgsb="Mine", my_own="Mine")
+    with pytest.warns(OptimizerWarning, match="'lbfgsb' .* skipped: another optimizer has that"):
+        assert available()["LBFGSB"] is find("lbfgsb") is LBFGSB
+    assert "my_own" in available()
