@@ -15,7 +15,7 @@ from optimizers.problem.bounds import as_start
 from optimizers.problem.leaf import is_plain
 from optimizers.problem.limits import Limits, as_box
 from optimizers.problem.param import Param
-from optimizers.problem.scales import Sizes, rescale, times
+from optimizers.problem.scales import Sizes, check_scale, rescale, times
 from optimizers.problem.stretch import Stretch, as_transform
 from optimizers.problem.structure import Names, Structure, flat_group
 from optimizers.result import Best, OptimizerResult
