@@ -45,7 +45,8 @@ UNSOLVED = {
         linear_rank_1 linear_rank_1_zeros chebyquad
     """,
     "ImFil": """
-        brown_badly_scaled wood meyer watson extended_rosenbrock hs25 osborne_1 hs38
+        brown_badly_scaled wood meyer watson extended_rosenbrock hs25 osborne_1 hs38 gulf
+        biggs_exp6
         powell_badly_scaled_bounded helical_valley_bounded wood_bounded
     """,
     "LBFGSB": """

@@ -183,6 +183,7 @@ LAYERS = [
         "covariance",
         "_arrays",
         "_shown",
+        "_statistics",
         "_types",
         "_version",
         "_words",

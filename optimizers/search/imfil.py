@@ -110,11 +110,12 @@ class ImFil(FlowOptimizer):
                 center = x[np.newaxis][: i == 0 and (noise.is_sought or value == np.inf)]
                 told = yield AskData(np.concatenate([center, points]))
                 fun = np.where(np.asarray(told.known), told.fun, np.inf)
-                noise.note(told.errors, fun[: len(center)] - value)
-                if value == np.inf:
-                    start = value = float(told.fun[0])
-                fun = fun[len(center) :]
-                rises, limit = fun - value, _DEVIATIONS * noise.sigma
+                with np.errstate(invalid="ignore"):  # from +inf to +inf
+                    noise.note(told.errors, fun[: len(center)] - value)
+                    if value == np.inf:
+                        start = value = float(told.fun[0])
+                    fun = fun[len(center) :]
+                    rises, limit = fun - value, _DEVIATIONS * noise.sigma
                 if np.isfinite(rises).any() and (np.abs(rises) < limit).all():
                     outcome = ended(x, StopReason.NOISE, value)
                     outcome.success = value < start - limit
@@ -213,7 +214,9 @@ class _Model:
     """The quasi-Newton matrix, in units of sizes."""
 
     def __init__(self, n: int) -> None:
-        self._matrix = np.eye(n)
+        self._n = n
+        #: None before the first update: then a step is as long as it may be.
+        self._matrix: Array | None = None
         self._at: Array | None = None
         #: The last gradient.
         self.gradient = np.zeros(n)
@@ -222,20 +225,29 @@ class _Model:
         """Take the next iterate and its gradient; update by BFGS where curvature is positive."""
         if self._at is not None:
             s, y = at - self._at, gradient - self.gradient
-            product, image = float(s @ y), self._matrix @ s
-            if product > 1e-8 * float(np.linalg.norm(s) * np.linalg.norm(y)) > 0:
-                self._matrix += np.outer(y, y) / product - np.outer(image, image) / (s @ image)
+            size, product = float(np.linalg.norm(y)), float(s @ y)
+            if size > 0 and product / size > 1e-8 * float(np.linalg.norm(s)):
+                matrix = self._matrix
+                if matrix is None:  # of the size of the curvature
+                    matrix = np.eye(self._n) * (size / (product / size))
+                image = matrix @ s
+                bent = np.outer(y / size, y / (product / size))
+                self._matrix = matrix + bent - np.outer(image, image / (s @ image))
         self._at, self.gradient = at, gradient
 
     def step(self, below: Array, above: Array, reach: float) -> Array:
         """Return the quasi-Newton step of the variables that no bound stops, at most so long."""
         slope = self.gradient
         is_stopped = ((below >= 0) & (slope > 0)) | ((above <= 0) & (slope < 0))
-        free, step = ~is_stopped, np.zeros(slope.size)
+        step = np.where(is_stopped, 0.0, -slope)
+        length = float(np.linalg.norm(step))
+        if self._matrix is None:
+            return step * (reach / length) if length > 0 else step
+        free = ~is_stopped
         try:
             step[free] = -np.linalg.solve(self._matrix[np.ix_(free, free)], slope[free])
         except np.linalg.LinAlgError:  # curvatures of too many sizes
-            self._matrix = np.eye(slope.size)
-            step[free] = -slope[free]
+            self._matrix = None
+            return self.step(below, above, reach)
         length = float(np.linalg.norm(step))
         return step * min(1.0, reach / length) if length > 0 else step

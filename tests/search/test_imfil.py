@@ -78,6 +78,18 @@ def test_steps_that_show_only_noise_end_the_run(how):
     assert (flat.stop, flat.success) == (StopReason.NOISE, False)
 
 
+@pytest.mark.parametrize("size", [1e-150, 1e-6, 1e5, 1e150])
+def test_the_path_does_not_depend_on_the_size_of_the_values(size):
+    plain = ImFil().minimize(rosen, [-1.2, 1.0], bounds=[(-2, 2)] * 2)
+    times = ImFil().minimize(lambda x: size * rosen(x), [-1.2, 1.0], bounds=[(-2, 2)] * 2)
+    assert times.x == pytest.approx(plain.x, abs=1e-3)
+
+
+def test_a_start_at_infinity_is_left():
+    result = ImFil().minimize(lambda x: bowl(x) if x[0] < 3 else np.inf, [3.5, 0.0])
+    assert result.x == pytest.approx([1, -2], abs=1e-6)
+
+
 def test_failed_points_have_no_part_in_the_slope():
     def fun(x):
         return np.nan if x[0] > 2.5 else bowl(x)

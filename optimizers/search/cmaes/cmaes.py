@@ -22,7 +22,7 @@ from optimizers.flow import (
     ended,
 )
 from optimizers.gradients.source import Jacobian
-from optimizers.options.table import NOISE, Check, Option, choice, number, whole
+from optimizers.options.table import NOISE, Check, Option, choice, limit, number, whole
 from optimizers.problem.problem import Problem
 from optimizers.run.run import Run
 from optimizers.search.cmaes.restarts import Restarts
@@ -118,7 +118,7 @@ class CMAES(FlowOptimizer):
             'The covariance matrix: ``"full"``; ``"sep"``, diagonal, for thousands of variables; '
             '``"vkd"``, diagonal and a few directions, for hundreds.'
         ),
-        Option("maxiter", None, whole(1)).means(
+        Option("maxiter", None, limit(1)).means(
             "Maximum number of generations, of all restarts; by default cma's, which is for each: "
             "``100 + 150 (n + 3)**2 // popsize**0.5``."
         ),
