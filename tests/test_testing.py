@@ -238,7 +238,8 @@ from optimizers import Optimizer, OptimizerResult, SupportLevel, testing
 
 class Own(Optimizer):
     def get_support_level(self):
-        return dict.fromkeys(("gradient", "bounds", "initial_point"), SupportLevel.not_supported)
+        levels = dict.fromkeys(("gradient", "bounds"), SupportLevel.not_supported)
+        return {**levels, "initial_point": SupportLevel.required}
 
     def minimize(self, fun, x0, jac=None, bounds=None):
         fun(np.array(x0))

@@ -63,7 +63,8 @@ def test_every_class_goes_on(cls):
 
     result = make(cls).minimize(fun, START, maxfun=60, **needed(cls))
     assert math.inf in values
-    assert result.fun == barrier(result.x) < barrier(np.array(START))
+    assert barrier(result.x) < barrier(np.array(START))
+    assert result.fun == barrier(result.x) or result.is_estimate  # SPSA's own, at its iterate
     assert result.best.fun == min(values)
     assert result.nrejected <= values.count(math.inf)
 
