@@ -12,6 +12,7 @@ from optimizers import (
     StopReason,
     available,
     check_gradient,
+    minimize,
     residuals,
     vectorized,
 )
@@ -99,6 +100,47 @@ def test_a_failed_line_search_with_the_right_gradient_says_nothing_of_it():
     result = fussy.minimize(lambda x: rosen(x) + 1000, START, jac=rosen_der)
     assert result.stop is StopReason.NO_PROGRESS
     assert "disagrees" not in result.message
+
+
+@pytest.mark.parametrize("name", ["BFGS", "CG"])
+@pytest.mark.parametrize("factor", [0.5, 1.1, 1.5, 2.0])
+def test_a_failed_line_search_names_a_component_that_is_wrong_by_a_factor(name, factor):
+    def off(x):
+        return rosen_der(x) * [1, factor, 1]
+
+    result = minimize(rosen, [1.3, 0.7, 0.2], method=name, jac=off)
+    assert not result.success
+    assert "The gradient disagrees with the values: component 1 is" in result.message
+
+
+@pytest.mark.parametrize("name", ["dogleg", "trust-exact", "trust-krylov", "trust-ncg"])
+def test_a_trust_region_that_returns_to_the_start_names_the_component_that_is_wrong(name):
+    result = minimize(rosen, START, method=name, jac=wrong, hess=lambda x: np.eye(START.size))
+    assert "The gradient disagrees with the values: component 2 is" in result.message
+
+
+@pytest.mark.parametrize("name", ["BFGS", "CG", "LBFGSB"])
+@pytest.mark.parametrize("start", [[1.3, 0.7], [2.0, -3.0], [0.1, 5.0]])
+def test_a_kink_is_not_a_wrong_gradient(name, start):
+    def fun(x):
+        return abs(x[0] - 1) + 10 * abs(x[1] + x[0] ** 2)
+
+    def jac(x):
+        first, second = np.sign([x[0] - 1, x[1] + x[0] ** 2])
+        return np.array([first + 20 * second * x[0], 10 * second])
+
+    result = available()[name]().minimize(fun, start, jac=jac)
+    assert "disagrees" not in result.message
+
+
+def test_a_failed_line_search_names_the_parameter_that_is_wrong():
+    result = minimize(
+        lambda p: (p["a"] - 1) ** 2 + p["b"] ** 2,
+        {"a": 3.0, "b": 1.0},
+        method="BFGS",
+        jac=lambda p: {"a": -2 * (p["a"] - 1), "b": 2 * p["b"]},
+    )
+    assert "The gradient disagrees with the values: 'a' is -4, but 4 by" in result.message
 
 
 def test_values_alone_are_asked_of_an_objective_that_returns_both():

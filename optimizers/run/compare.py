@@ -18,7 +18,7 @@ _SCHEMES = Differences("3-point", richardson=True), Differences("3-point")
 _ERRORS = 10.0
 #: and by this fraction of its largest component; along a line by this fraction and by this many
 #: rounding errors.
-_PART, _OFF, _ROUNDINGS = 1e-6, 0.5, 1e3
+_PART, _OFF, _ROUNDINGS = 1e-6, 1e-2, 1e3
 #: How much shorter the second step along the gradient is.
 _SHORTER = 0.01
 #: How many points are evaluated at most to find the wrong component of a gradient.
@@ -95,10 +95,15 @@ def disagreement(run: Run, known: Evaluation) -> str | None:
             np.array([problem.clip(known.x + p) for p in side]) for side in (-steps, steps)
         )
         values = run.probe(np.concatenate([low, high]))
-        promised = (high - low) @ slope
-        off = np.abs(values[2:] - values[:2] - promised)
-    limit = _OFF * np.abs(promised) + _ROUNDINGS * max(run.precision, EPS) * abs(known.fun)
-    if not ((limit < off) & (off < np.inf)).all():
+        changes = np.array([known.fun - values[:2], values[2:] - known.fun])
+        promised = np.array([known.x - low, high - known.x]) @ slope
+        ratio = changes.sum(axis=0) / promised.sum(axis=0)  # 1 if the gradient is right
+        one_sided = changes[:, 1] / promised[:, 1]
+        rounding = _ROUNDINGS * max(run.precision, EPS) * abs(known.fun) / promised[:, 0].sum()
+    limit = _OFF + rounding + _ERRORS * abs(ratio[0] - ratio[1])
+    # At a kink, a gradient between the slopes of the two sides is right.
+    is_kink = one_sided.min() - _OFF <= 1 <= one_sided.max() + _OFF
+    if is_kink or not limit < abs(ratio[0] - 1) < np.inf:
         return None
     words = "The gradient disagrees with the values"
     if 6 * problem.n > min(_AFFORDABLE, run.budget.left):
@@ -107,7 +112,9 @@ def disagreement(run: Run, known: Evaluation) -> str | None:
     worst = int(found.excess.argmax())
     if found.excess[worst] <= 1:  # the line was too curved to decide
         return None
+    names = problem.parameters and problem.parameters.searched
+    where = repr(names[worst]) if names else f"component {worst}"
     return (
-        f"{words}: component {worst} is {found.given[worst]:.6g}, but {found.estimated[worst]:.6g} "
+        f"{words}: {where} is {found.given[worst]:.6g}, but {found.estimated[worst]:.6g} "
         "by differences; check_gradient(fun, jac, x) shows more."
     )

@@ -157,11 +157,17 @@ class Memory:
 
     def store(self, known: Evaluation) -> None:
         """Note a point that was evaluated as the algorithm asked."""
-        self.last = known
+        self.last, last_good = known, self.last_good
+        if (
+            known.jac is None
+            and last_good is not None
+            and last_good.fun == known.fun
+            and last_good.is_at(known.x)
+        ):
+            known = last_good  # a value that is repeated does not lose its gradient
         self.recent.append(known)
         if math.isnan(known.fun):
             self.has_nan = True
-        last_good = self.last_good
         if last_good is None or known.fun <= last_good.fun or math.isnan(last_good.fun):
             self.last_good = known
         best = self.best
