@@ -1,6 +1,7 @@
 """The optimizers by name and by capability."""
 
 import functools
+import re
 from importlib.metadata import EntryPoint, entry_points
 from typing import TypeAlias
 
@@ -153,7 +154,7 @@ def find(name: str) -> type[Optimizer]:
     Parameters
     ----------
     name : str
-        The name, in any case, with or without underscores and hyphens: ``"L-BFGS-B"``,
+        The name, in any case, with or without underscores, hyphens and spaces: ``"L-BFGS-B"``,
         ``"l_bfgs_b"`` and ``"LBFGSB"`` are one. Also the name of an entry point in the group
         ``optimizers.algorithms`` of an installed package, or of its class. Only that package is
         imported, and only if no class here has the name.
@@ -192,4 +193,4 @@ def find(name: str) -> type[Optimizer]:
 
 def plain(name: str) -> str:
     """Return the canonical spelling of a name, for comparisons."""
-    return name.replace("-", "").replace("_", "").lower()
+    return re.sub(r"[-_\s]", "", name).lower()
