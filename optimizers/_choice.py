@@ -56,8 +56,9 @@ class Given:
         settings: Mapping[str, Any],
     ) -> "Given":
         """Return what the arguments of a minimization are."""
-        n, is_bounded = np.size(x0), bounds is not None
-        if not is_plain(x0):
+        if is_plain(x0):
+            n, is_bounded = np.size(x0), bounds is not None
+        else:
             structure = Structure(x0)
             n, limits = structure.size, Limits(structure, bounds)
             is_bounded = bool(np.isfinite([limits.lower, limits.upper]).any())

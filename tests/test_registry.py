@@ -57,7 +57,9 @@ def test_changing_the_answer_changes_nothing():
     assert set(NAMED) <= set(available())
 
 
-@pytest.mark.parametrize("name", ["LBFGSB", "lbfgsb", "L-BFGS-B", "l_bfgs_b", "L_BFGS_B", "L BFGS B "])
+@pytest.mark.parametrize(
+    "name", ["LBFGSB", "lbfgsb", "L-BFGS-B", "l_bfgs_b", "L_BFGS_B", "L BFGS B "]
+)
 def test_a_class_is_found_by_any_spelling(name):
     assert find(name) is LBFGSB
 
