@@ -34,7 +34,7 @@ class Param:
     Raises
     ------
     InvalidInputError
-        If ``transform`` is none of these.
+        If ``transform`` is none of these, or ``tie`` is not a name.
 
     Examples
     --------
@@ -57,6 +57,10 @@ class Param:
 
     def __post_init__(self) -> None:
         as_transform(self.transform)
+        if not isinstance(self.tie, str | None):
+            raise InvalidInputError(
+                f"tie is {self.tie!r}, expected the name of another parameter, such as 'a.b[2]'."
+            )
 
     @property
     def numbers(self) -> Any:

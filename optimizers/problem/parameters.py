@@ -142,6 +142,8 @@ class Parameters:
                         f"{name_of(where.start)} is tied to {one.tie}, which has {found.size} "
                         f"numbers, expected {where.stop - where.start} or 1."
                     )
+                if np.array_equal(found, sources[where]):
+                    raise InvalidInputError(f"{one.tie} is tied to itself, expected another name.")
                 sources[where] = found
         for at in np.flatnonzero(sources[sources] != sources)[:1]:
             raise InvalidInputError(

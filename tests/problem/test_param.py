@@ -273,6 +273,7 @@ def test_second_derivatives_under_a_transform_are_named_errors():
             "inverse transform does not return this value",
         ),
         ({"a": Param(1.0), "b": Param(1.0, tie="c")}, "tie names 'c'"),
+        ({"a": Param(1.0), "b": Param(1.0, tie="b")}, "b is tied to itself"),
         ({"a": Param(1.0, tie="b"), "b": Param(1.0, tie="a")}, "a is tied to b, which is tied"),
         ({"a": np.ones(3), "b": Param([1.0, 1.0], tie="a")}, "has 3 numbers, expected 2 or 1"),
         ({"a": Param(1.0, scale=0)}, "scale of a is 0.0"),
@@ -286,6 +287,12 @@ def test_second_derivatives_under_a_transform_are_named_errors():
 def test_a_param_that_cannot_be_is_a_named_error(x0, words):
     with pytest.raises(InvalidInputError, match=words):
         LBFGSB().minimize(model, x0)
+
+
+@pytest.mark.parametrize("tie", [("a", 2.0), lambda p: 2 * p["a"], 0], ids=["pair", "call", "int"])
+def test_a_tie_that_is_not_a_name_is_a_named_error(tie):
+    with pytest.raises(InvalidInputError, match="expected the name of another parameter"):
+        Param(1.0, tie=tie)
 
 
 def test_bounds_are_given_once():
