@@ -87,7 +87,8 @@ def _facts(recording: Recording) -> dict[str, str | None]:
     header, result, values = recording.header, recording.result, recording.values
     # The limit that many runs have together is not in the journal.
     maxfun = None if "many" in header else header["settings"].get("maxfun")
-    points = f"{len(values)} of {maxfun}" if maxfun else str(len(values))
+    is_under = maxfun is not None and len(values) <= maxfun  # or it was resumed with another one
+    points = f"{len(values)} of {maxfun}" if is_under else str(len(values))
     failed = sum(failure is not None for failure in recording.failures)
     workers = sorted({worker for worker in recording.workers if worker})
     state = "under way, or killed"

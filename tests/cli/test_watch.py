@@ -22,6 +22,16 @@ def test_a_run_that_ended_is_shown_as_it_ended(tmp_path):
     assert f"{result.best.fun:.8g}" in out.getvalue()
 
 
+def test_the_limit_of_an_earlier_part_of_a_run_is_not_shown(tmp_path):
+    pytest.importorskip("rich", reason="needs the extra: watch")
+    path, out = tmp_path / "run.jsonl", io.StringIO()
+    LBFGSB().minimize(rosen, [-1.2, 1.0], maxfun=10, journal=path)
+    again = LBFGSB().minimize(rosen, [-1.2, 1.0], maxfun=30, journal=path)
+    assert again.nfev > 10
+    assert main(["watch", str(path)], out) == 0
+    assert " of 10" not in out.getvalue()
+
+
 @pytest.mark.parametrize("columns", [40, 80])
 def test_the_view_fits_the_terminal_and_has_what_matters(tmp_path, monkeypatch, columns):
     pytest.importorskip("rich", reason="needs the extra: watch")
