@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -54,6 +54,8 @@ class Trace:
     seen: list[Any] = field(default_factory=list)
     #: The entry of a dict in which it was given, which others may be in as well.
     family: str | None = None
+    #: The names of the variables, as callbacks saw them.
+    labels: Sequence[str] | None = None
 
     @property
     def costs(self) -> Array:
@@ -74,7 +76,7 @@ class Trace:
         """The names of the variables."""
         problem = (self.header or {}).get("problem", {})
         n = self.points.shape[1] or self.iterates.shape[1]
-        given = problem.get("names")
+        given = problem.get("names") or self.labels
         return list(given) if given else [f"x[{i}]" for i in range(n)]
 
     @property
@@ -174,6 +176,7 @@ def _trace(name: str, own: list[Evaluated], states: list[OptimizerResult]) -> Tr
         np.array([s.get("is_estimate", False) for s in states], np.bool_),
         sign=-1.0 if _maximizes(own, states) else 1.0,
         seen=[s.x for s in states],
+        labels=states[0].get("names") if states else None,
     )
 
 

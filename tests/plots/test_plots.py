@@ -269,6 +269,12 @@ def test_a_multistart_shows_its_starts_and_minima():
     assert len(dots) == len({e.run for e in history.evaluations})
 
 
+def test_a_history_of_named_variables_has_their_names():
+    seen = History()
+    LBFGSB().minimize(lambda p: rosen([p["a"], p["b"]]), {"a": -1.2, "b": 1.0}, callback=seen)
+    assert [axis.get_xlabel() for axis in plots.slices(seen).axes] == ["a", "b"]
+
+
 def test_a_multistart_of_named_variables_has_their_names():
     pytest.importorskip("matplotlib", reason="needs the extra: plot")
     found = multistart(
