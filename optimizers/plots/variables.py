@@ -87,7 +87,7 @@ def slices(
     Returns
     -------
     matplotlib.figure.Figure
-        The picture; later points are darker, and the best one is marked.
+        The picture; earlier points are paler, and the best one is marked.
     """
     trace = _single(run)
     known = np.flatnonzero(np.isfinite(trace.values) & np.isfinite(trace.points).all(axis=1))
@@ -103,13 +103,14 @@ def slices(
     for ax in axes[:, 1:].flat:
         ax.tick_params(labelleft=False)
     values, at = trace.values[known], trace.points[known]
+    opacity = np.linspace(0.4, 1.0, len(known))  # seen on light and dark pages
     costs = trace.costs[known]
     lowest, best = costs.min(), at[costs.argmin()]
     is_log = trace.sign > 0 and spans_decades(values)
     # The first steps of a search are far above the rest, and would flatten the picture.
     top = np.quantile(costs, 0.9) + 1.5 * np.ptp(np.quantile(costs, [0.1, 0.9]))
     for ax, j in zip(axes.flat, chosen, strict=False):
-        ax.scatter(at[:, j], values, c=known, cmap="Blues", vmin=-0.6 * len(values), s=12)
+        ax.scatter(at[:, j], values, color=color(0), alpha=opacity, s=16, linewidths=0)
         if fun is not None:
             ax.plot(*_line(fun, best, j, at[:, j], points), color=color(1), linewidth=1)
         star = trace.sign * lowest

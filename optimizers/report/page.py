@@ -200,12 +200,14 @@ def _tiles(
 def _parameters(result: OptimizerResult, header: dict[str, Any], traces: list[Trace]) -> str:
     x, best, is_vector = np.ravel(result.x_flat), result.get("best"), "x_flat" not in result
     best_x = np.ravel(best.x) if best is not None and is_vector else None
-    # For a structure, a header has the searched vector, which may be scaled.
+    # For a structure, a header has the searched vector, which may be transformed and scaled.
+    searched = header.get("problem", {}).get("names")
+    is_searched = is_vector or searched == list(result.names)
     names = result.get("names") or (
         traces[0].names if traces else [f"x[{k}]" for k in range(x.size)]
     )
-    start = start_of(header) if is_vector and "problem" in header else None
-    bounds = traces[0].bounds if traces and is_vector else None
+    start = start_of(header) if is_searched and "problem" in header else None
+    bounds = traces[0].bounds if traces and is_searched else None
     rows, spread = [], _errors(result, x.size)
     for i in range(x.size):
         low, high = (None, None) if bounds is None else bounds[i]

@@ -213,6 +213,21 @@ def test_variables_in_a_structure_have_their_names(tmp_path):
     assert history.evaluations[0].x.tolist() == [0.0, 0.0, 0.0]
 
 
+@pytest.mark.parametrize("scale", [None, "start"])
+def test_variables_in_a_structure_have_their_bounds(tmp_path, scale):
+    result = LBFGSB().minimize(
+        lambda p: (p["depth"] - 1) ** 2 + p["width"] ** 2,
+        {"depth": 3.0, "width": 2.0},
+        bounds={"width": (0.25, 7.890123)},
+        scale=scale,
+        callback=History(),
+    )
+    result.report(tmp_path / "run.html")
+    words = tables((tmp_path / "run.html").read_text())
+    # A scaled run records the bounds of the scaled variables, which would mislead.
+    assert ("7.890123" in words) == ("at its lower bound" in words) == (scale is None)
+
+
 def test_a_maximum_is_reported_as_the_user_has_it(tmp_path):
     history = History()
     LBFGSB().minimize(lambda x: float(-(x @ x) - 3), [1.0], maximize=True, callback=history)
