@@ -223,9 +223,9 @@ class PendingAsk:
                 answer = self._loss.answer(data.eval_fun, len(rows), dtype)
                 check_count(answer.shape[1] - 2, self.m or answer.shape[1] - 2)
             elif self.gradients is None:
-                answer = as_answer(data.eval_fun, len(rows), self._n, dtype)
+                answer = as_answer(data.eval_fun, len(rows), self._n, dtype, is_told=True)
             else:
-                answer = as_values(data.eval_fun, len(rows), dtype)
+                answer = as_values(data.eval_fun, len(rows), dtype, is_told=True)
             values_of(answer)[:] *= self._sign  # standard errors and residuals have none
             tell = tell._replace(answer=answer, precision=precision_of(data.eval_fun))
         if data.eval_jac is not None:

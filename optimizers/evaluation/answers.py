@@ -46,9 +46,19 @@ def _infinite(number: float) -> float:
     return math.inf if number > 0 else -math.inf
 
 
-def as_values(raw: Any, count: int, dtype: type[np.generic] = np.float64) -> NDArray[Any]:
-    """Return a copy of the ``count`` numbers in what an objective returned for that many points."""
+def as_values(
+    raw: Any, count: int, dtype: type[np.generic] = np.float64, *, is_told: bool = False
+) -> NDArray[Any]:
+    """Return a copy of the ``count`` numbers in what an objective returned for that many points.
+
+    If ``is_told``, a caller has collected them, and their number is no fault of the objective.
+    """
     values = as_numeric(raw, "fun", dtype)
+    if values.size != count and is_told:
+        raise InvalidValueError(
+            f"The answer has {values.size} values (shape {values.shape}), expected {count}: one for "
+            "each point, in the order of the question."
+        )
     if values.size != count:
         what = "one number" if count == 1 else f"{count} numbers, one for each point of the group"
         hint = " If they are residuals, mark it: residuals(fun)." if values.size > count else ""
@@ -236,13 +246,15 @@ def as_measure(raw: Any, n: int) -> tuple[float, float]:
     return element(as_answer(raw, 1, n)[0])
 
 
-def as_answer(raw: Any, count: int, n: int, dtype: type[np.generic] = np.float64) -> NDArray[Any]:
+def as_answer(
+    raw: Any, count: int, n: int, dtype: type[np.generic] = np.float64, *, is_told: bool = False
+) -> NDArray[Any]:
     """Return what an objective returned for ``count`` points as an answer.
 
     That is ``count`` values; a tuple of values and standard errors; or ``count`` pairs.
     """
     if dtype is np.complex128:
-        return as_values(raw, count, dtype)
+        return as_values(raw, count, dtype, is_told=is_told)
     if count == 1 and isinstance(raw, tuple | list) and len(raw) == 2:
         _check_no_gradient(raw[0], raw[1], n)
     array = as_numeric(raw, "fun", dtype)
@@ -254,7 +266,7 @@ def as_answer(raw: Any, count: int, n: int, dtype: type[np.generic] = np.float64
     elif array.shape == (count, 2) and (n != 2 or isinstance(raw, list | tuple)):
         values, errors = array.T
     else:
-        return as_values(array, count)  # raises the error
+        return as_values(array, count, is_told=is_told)  # raises the error
     for error in errors.tolist():
         _checked(error)
     return joined_answer(values, errors)

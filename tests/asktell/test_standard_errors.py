@@ -110,7 +110,7 @@ def test_a_pickled_stepper_keeps_what_was_told(noted):
 
 def test_with_a_gradient_there_is_the_value_alone():
     question = PendingAsk(AskData(np.zeros((1, 3)), np.zeros((1, 3))))
-    with pytest.raises(InvalidValueError, match="returned 2 values"):
+    with pytest.raises(InvalidValueError, match="answer has 2 values"):
         question.fill(TellData((1.0, 0.1), np.zeros(3)))
 
 

@@ -206,15 +206,15 @@ def test_values_and_gradients_may_come_apart():
 @pytest.mark.parametrize(
     ("data", "error", "words"),
     [
-        (TellData([1.0, 2.0]), InvalidValueError, "2 values.*expected 4 numbers"),
-        (TellData([1.0, 2.0], rows=[0]), InvalidValueError, "2 values.*expected one number"),
+        (TellData([1.0, 2.0]), InvalidValueError, "answer has 2 values.*expected 4: one"),
+        (TellData([1.0, 2.0], rows=[0]), InvalidValueError, "answer has 2 values.*expected 1: one"),
         (TellData([1.0], rows=[4]), InvalidInputError, "from 0 to 3"),
         (TellData([1.0, 1.0], rows=[1, 1]), InvalidInputError, "different rows"),
         (TellData([1j] * 4), InvalidValueError, "complex"),
         (TellData(), InvalidInputError, "neither eval_fun nor eval_jac"),
         (TellData([1.0] * 4, np.ones((4, 3))), InvalidInputError, "jac=True"),
         (None, InvalidInputError, "neither eval_fun nor eval_jac"),
-        ([1.0, 2.0], InvalidValueError, "2 values.*expected 4 numbers"),
+        ([1.0, 2.0], InvalidValueError, "answer has 2 values.*expected 4: one"),
         ({"fun": 1.0}, InvalidValueError, "expected real numbers"),
     ],
 )
