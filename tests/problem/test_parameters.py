@@ -565,10 +565,21 @@ def test_nested_structures_without_optree_are_a_named_error(monkeypatch):
     monkeypatch.setitem(sys.modules, "optree", None)
     from optimizers import MissingExtraError
 
-    with pytest.raises(MissingExtraError, match="pip install optree"):
-        LBFGSB().minimize(fun, {"a": [1.0, 2.0]})
+    for x0 in ({"a": [1.0, 2.0]}, [1.0, [2.0, 3.0]]):
+        for call in (LBFGSB().minimize, minimize):
+            with pytest.raises(MissingExtraError, match="pip install optree"):
+                call(fun, x0)
     assert LBFGSB().minimize(fun, {"a": 1.0, "b": np.zeros(2)}).success
     assert LBFGSB().minimize(fun, np.zeros((2, 2))).success
+
+
+def test_a_method_is_chosen_for_lists_of_unequal_depth():
+    def bowl(x):
+        return (x[0] - 1.0) ** 2 + (x[1][0] - 2.0) ** 2 + (x[1][1] - 3.0) ** 2
+
+    found = minimize(bowl, [0.0, [0.0, 0.0]])
+    assert found.method == "BFGS"
+    np.testing.assert_allclose(found.x_flat, [1.0, 2.0, 3.0], atol=1e-5)
 
 
 numbers = st.floats(-1e6, 1e6, allow_nan=False)
