@@ -14,7 +14,7 @@ from optimizers.cli.layout import width, wrapped
 from optimizers.cli.reading import UsageError
 from optimizers.cli.running import add_plot, check_picture
 from optimizers.journal import Recording, load
-from optimizers.journal.header import sign_of
+from optimizers.journal.header import sign_of, title_of
 from optimizers.journal.records import RUN_BITS, Record
 from optimizers.plots import convergence
 
@@ -59,9 +59,9 @@ def write_table(recording: Recording, file: TextIO, *, with_all: bool = False) -
     """Write what the run is, a line for each iteration, run or evaluation, and how it ended."""
     header = recording.header
     n = header["problem"]["n"]
-    named = header.get("many", {}).get("optimizers") or [header["optimizer"]]
+    named = header.get("many", {}).get("optimizers") or [title_of(header)]
     many = header.get("many", {}).get("function")
-    name = f"{many}: {', '.join(named)}" if many else header["optimizer"]
+    name = f"{many}: {', '.join(named)}" if many else title_of(header)
     print(wrapped(f"{name}, {n} variable{'s' * (n != 1)}, begun {header['created']}", 2), file=file)
     if with_all:
         rows = _evaluations(recording)

@@ -11,7 +11,7 @@ from optimizers._shown import number
 from optimizers.cli.codes import CONVERGED
 from optimizers.errors import MissingExtraError
 from optimizers.journal import Recording, load
-from optimizers.journal.header import sign_of
+from optimizers.journal.header import sign_of, title_of
 
 #: How many of the latest evaluations are shown.
 _SHOWN = 8
@@ -77,7 +77,7 @@ def _view(recording: Recording, options: Any) -> Any:
     header = recording.header
     many, levels = header.get("many", {}).get("function"), _ASCII if options.ascii_only else _LEVELS
     curve = _curve(recording.values, sign_of(header), levels, min(_WIDTH, options.max_width - 4))
-    title = f"{many}: {header['optimizer']}" if many else header["optimizer"]
+    title = f"{many}: {title_of(header)}" if many else title_of(header)
     latest = _latest(recording, is_narrow=options.max_width < _NARROW)
     return Panel(Group(facts, Text(curve, style="cyan"), latest), title=Text(title))
 

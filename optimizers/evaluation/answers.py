@@ -56,8 +56,8 @@ def as_values(
     values = as_numeric(raw, "fun", dtype)
     if values.size != count and is_told:
         raise InvalidValueError(
-            f"The answer has {values.size} values (shape {values.shape}), expected {count}: one for "
-            "each point, in the order of the question."
+            f"The answer has {values.size} values (shape {values.shape}), expected {count}: one "
+            "for each point, in the order of the question."
         )
     if values.size != count:
         what = "one number" if count == 1 else f"{count} numbers, one for each point of the group"

@@ -43,6 +43,7 @@ def check_header(path: str, header: dict[str, Any]) -> None:
     if start_of(header).size != n or (bounds is not None and len(bounds) != n):
         raise ValueError(f"n is {n}, and x0 or bounds have another size")
     _require("options", header["settings"].get("options") or {}, dict)
+    _require("title", header.get("title", ""), str)
     _require("notes", header.get("notes", {}), dict)
     _require("rejects", header.get("rejects", False), bool)
     _require("python", header["versions"]["python"], str)

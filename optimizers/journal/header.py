@@ -56,6 +56,7 @@ def header_of(optimizer: Any, problem: Problem, settings: dict[str, Any]) -> dic
         "journal": FORMAT,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "optimizer": type(optimizer).__name__,
+        "title": optimizer._title,
         "settings": plain(settings),
         "problem": {
             "n": problem.n,
@@ -72,6 +73,15 @@ def header_of(optimizer: Any, problem: Problem, settings: dict[str, Any]) -> dic
         "functions": {"fun": _reference(problem.fun), "jac": _reference(problem.derivatives.jac)},
         "versions": versions(),
     }
+
+
+def title_of(header: dict[str, Any]) -> str:
+    """Return what the optimizer is called: its class, or the method of one that has many.
+
+    Journals of earlier versions know only the class.
+    """
+    title: str = header.get("title", header["optimizer"])
+    return title
 
 
 def versions() -> dict[str, str]:

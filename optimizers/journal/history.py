@@ -15,7 +15,7 @@ from optimizers._shown import Tabled, shown
 from optimizers._types import Array
 from optimizers.errors import JournalError
 from optimizers.journal.contents import JournalContents, read
-from optimizers.journal.header import sign_of, start_of
+from optimizers.journal.header import sign_of, start_of, title_of
 from optimizers.journal.iterations import Iteration
 from optimizers.journal.journal import as_path
 from optimizers.journal.records import Record, counts_of
@@ -59,7 +59,7 @@ class Recording(Tabled):
     @override
     def _table(self) -> tuple[str, Sequence[str], list[Sequence[str]]]:
         many = self.header.get("many", {}).get("function")
-        name = f"{many}: {self.header['optimizer']}" if many else self.header["optimizer"]
+        name = f"{many}: {title_of(self.header)}" if many else title_of(self.header)
         words = f"not ended; {len(self.records)} records"
         if self.error is not None:
             words = f"ended by an error: {self.error}"

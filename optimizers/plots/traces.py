@@ -13,7 +13,7 @@ from optimizers._types import Array
 from optimizers.errors import InvalidInputError
 from optimizers.evaluation.listened import Evaluated
 from optimizers.journal import Record, Recording, load
-from optimizers.journal.header import bounds_of, sign_of
+from optimizers.journal.header import bounds_of, sign_of, title_of
 from optimizers.portfolio.minima import MultistartResult
 from optimizers.result import OptimizerResult
 from optimizers.run.observers import History
@@ -197,7 +197,7 @@ def _of_recording(recording: Recording, name: str | None = None) -> list[Trace]:
     header = recording.header
     called = (header.get("many") or {}).get("optimizers") or {}
     many = list(called) or [f"run {run}" for run in runs]
-    name = name or header["optimizer"]
+    name = name or title_of(header)
     return [
         _recorded(
             many[run] if len(runs) > 1 and run < len(many) else name,

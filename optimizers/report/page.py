@@ -13,7 +13,7 @@ from optimizers._words import replayed_words
 from optimizers.covariance import errors
 from optimizers.errors import InvalidInputError
 from optimizers.journal import Recording, load
-from optimizers.journal.header import start_of
+from optimizers.journal.header import start_of, title_of
 from optimizers.lockstep.results import best_of, summary
 from optimizers.plots.traces import Trace, traces_of
 from optimizers.portfolio.race import RaceResults
@@ -88,7 +88,7 @@ def page(run: Any) -> str:
     runs = {} if result is not None else _named(run)
     traces = _traces(run, runs)
     header = _header(run, traces)
-    title, many = header.get("optimizer", "A run"), header.get("many", {}).get("function")
+    title, many = title_of(header) if header else "A run", header.get("many", {}).get("function")
     if many:
         title = f"{many}: {', '.join(header['many'].get('optimizers') or [title])}"
     elif isinstance(run, RaceResults):

@@ -23,6 +23,7 @@ from optimizers import (
     StopReason,
     TellData,
     load,
+    minimize,
 )
 from optimizers.cli.history import write_csv, write_table
 from optimizers.journal import Record
@@ -55,6 +56,20 @@ def test_the_history_is_there_as_arrays(tmp_path, name):
         assert recording.result[key] == result[key]
     assert recording.header["optimizer"] == "LBFGSB"
     assert recording.header["versions"]["numpy"] == np.__version__
+
+
+def test_a_run_is_called_by_its_method(tmp_path):
+    path, page = tmp_path / "run.jsonl", tmp_path / "run.html"
+    minimize(rosen, START, method="l-bfgs-b", journal=path, options={"maxiter": 3})
+    recording = load(path)
+    assert recording.header["optimizer"] == "SciPyOptimizer"  # the class, which resumes it
+    assert repr(recording).startswith("Recording of L-BFGS-B,")
+    table = io.StringIO()
+    write_table(recording, table)
+    assert table.getvalue().startswith("L-BFGS-B, 3 variables")
+    pytest.importorskip("matplotlib", reason="needs the extra: plot")
+    recording.report(page)
+    assert "<h1>L-BFGS-B</h1>" in page.read_text()
 
 
 def test_gradients_that_come_with_the_value_are_there(tmp_path):
