@@ -150,7 +150,8 @@ def _check(name: str, optimizer: Any, function: str) -> None:
     """Raise an error if a member is not an optimizer, or has settings of the whole."""
     if not isinstance(optimizer, Optimizer):
         raise InvalidInputError(
-            f"optimizer {name!r} is {optimizer!r}, expected an Optimizer: an object, not a class."
+            f"One of the optimizers is {optimizer!r}, expected an Optimizer: an object such as "
+            "LBFGSB(), not a class or a name."
         )
     own = optimizer.settings
     given = {setting: bool(np.any(own.get(setting))) for setting in (*_EVALUATING, *_COMMON)}

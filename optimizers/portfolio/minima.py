@@ -137,7 +137,8 @@ class MultistartResult(Tabled):
         for m in self.minima:
             rows.append([f"{m.fun:.8g}", str(m.count), _in_words(m.x)])
         head = (
-            f"{len(self.runs)} runs, {self.nfev} evaluations{replayed_words(self.runs)} in "
+            f"{len(self.runs)} run{'s' * (len(self.runs) != 1)}, "
+            f"{self.nfev} evaluations{replayed_words(self.runs)} in "
             f"{self.runs.rounds} rounds; {self.stop.sentence}"
         )
         if not rows:

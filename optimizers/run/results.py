@@ -95,7 +95,8 @@ def attach(error: BaseException, result: OptimizerResult) -> None:
     """Give the result so far to an error that ends the run, as an attribute and in a note."""
     found = "no point with a value" if result.best is None else f"best f(x) = {result.fun!r}"
     note = (
-        f"The run ended after {result.nfev} evaluations{replayed_words(result)}, {found}; "
+        f"The run ended after {result.nfev} evaluation{'s' * (result.nfev != 1)}"
+        f"{replayed_words(result)}, {found}; "
         "the result so far is in this exception's attribute 'optimizer_result'."
     )
     # A user's class may reject both; that must not hide the error itself.
