@@ -55,7 +55,8 @@ def multistart(found: MultistartResult, *, which: tuple[int, int] = (0, 1), ax: 
             ax.plot(*zip(here, there, strict=True), color=hue, alpha=0.25, linewidth=0.8)
         ax.plot(*here, marker="." if k is not None else "x", color=hue, markersize=5, linestyle="")
     for k, minimum in enumerate(found.minima):
-        label = f"{minimum.fun:.5g}, {minimum.count} runs" if k < 8 else None
+        runs = f"{minimum.count} run{'s' * (minimum.count != 1)}"
+        label = f"{minimum.fun:.5g}, {runs}" if k < 8 else None
         at = place(ends[k], minimum.fun)
         ax.plot(*at, marker="*", markersize=14, color=color(k), linestyle="", label=label,
                 markeredgecolor="white")  # fmt: skip

@@ -94,7 +94,7 @@ def page(run: Any) -> str:
     elif isinstance(run, RaceResults):
         title = f"Race: {', '.join(runs)}"
     elif runs:
-        title = f"{len(runs)} runs of {title}"
+        title = f"{len(runs)} runs of {title}" if header else f"{len(runs)} runs"
     parts = [f"<h1>{html.escape(title)}</h1>", *_verdict(run, result)]
     parts += _tiles(result, runs, traces)
     if result is None:
