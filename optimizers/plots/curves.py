@@ -7,7 +7,7 @@ import numpy as np
 
 from optimizers._types import Array
 from optimizers.errors import InvalidInputError
-from optimizers.plots.figure import QUIET, canvas, color, picture, spans_decades
+from optimizers.plots.figure import QUIET, canvas, color, count_along, picture, spans_decades
 from optimizers.plots.traces import Trace, traces_of
 from optimizers.run.observers import History
 
@@ -110,6 +110,8 @@ def convergence(
     if minimum is not None or (sign > 0 and spans_decades(shown)):
         ax.set_yscale("log")
     ax.set_xlabel(_LABELS[by])
+    if by != "seconds":
+        count_along(ax)
     ax.set_ylabel(_label(minimum, sign))
     return figure
 

@@ -55,6 +55,15 @@ def picture(rows: int = 1, columns: int = 1, *, width: float = 6.4, height: floa
     return figure, axes
 
 
+def count_along(ax: Any) -> None:
+    """Let automatic ticks along x be whole numbers only, for an axis of counts."""
+    from matplotlib.ticker import MaxNLocator
+
+    locator = ax.xaxis.get_major_locator()
+    if isinstance(locator, MaxNLocator):
+        locator.set_params(integer=True)
+
+
 def _as_png(figure: Any) -> bytes:
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=110)

@@ -7,7 +7,7 @@ import numpy as np
 
 from optimizers._types import Array
 from optimizers.errors import InvalidInputError
-from optimizers.plots.figure import canvas, color, picture, spans_decades
+from optimizers.plots.figure import canvas, color, count_along, picture, spans_decades
 from optimizers.plots.traces import Trace, traces_of
 
 #: Up to this many variables have lines, or panels, unless they are named.
@@ -53,6 +53,7 @@ def parameters(
             counts, rows[:, j], style, color=color(i), marker=".", markersize=4, label=called[j]
         )
     ax.set_xlabel("points evaluated")
+    count_along(ax)
     ax.set_ylabel("variables")
     ax.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1.0, 1.0))
     if len(chosen) < len(called):

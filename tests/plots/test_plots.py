@@ -227,6 +227,17 @@ def test_parameters_are_drawn_from_the_start_to_the_end(path):
         np.testing.assert_array_equal([line.get_ydata()[-1] for line in drawn], end)
 
 
+def test_points_are_counted_in_whole_numbers():
+    run = LBFGSB(maxfun=8).minimize(rosen, [-1.2, 1.0], callback=History())
+    for draw in (plots.convergence, plots.parameters):
+        (ax,) = draw(run).axes
+        ticks = ax.get_xticks()
+        np.testing.assert_array_equal(ticks, ticks.round())
+        ax.set_xscale("log")
+        draw(run, ax=ax)
+        assert ax.get_xscale() == "log"
+
+
 def test_slices_show_all_points_and_more_on_request():
     pytest.importorskip("matplotlib", reason="needs the extra: plot")
     history, result = recorded(maxfun=60)
