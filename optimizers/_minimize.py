@@ -13,7 +13,7 @@ from optimizers.journal.known import start_of
 from optimizers.optimizer import Optimizer
 from optimizers.options.configured import as_options, check_agreement
 from optimizers.options.settings import RUN_SETTINGS, RunSettings
-from optimizers.registry import find, plain
+from optimizers.registry import made, plain
 from optimizers.result import OptimizerResult
 from optimizers.scipy.methods import METHODS
 from optimizers.scipy.scipy_optimizer import SciPyOptimizer
@@ -131,7 +131,7 @@ def _optimizer(method: Any) -> Optimizer:
         return method()
     if isinstance(method, str):
         name = _SCIPYS.get(plain(method))
-        return SciPyOptimizer(name) if name is not None else find(method)()
+        return SciPyOptimizer(name) if name is not None else made(method)
     if not callable(method):
         raise InvalidInputError(
             f"method is {method!r}, expected the name of an optimizer, an optimizer or its class, "

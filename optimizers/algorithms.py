@@ -1,6 +1,7 @@
 """The optimizers and nothing else, for completion: ``optimizers.algorithms.`` and the Tab key."""
 
 from optimizers.fitting import LM
+from optimizers.nlopt import NLopt
 from optimizers.scipy import (
     BFGS,
     CG,
@@ -72,6 +73,7 @@ __all__ = [
     "DualAnnealing",
     "GradientDescent",
     "ImFil",
+    "NLopt",
     "NewtonCG",
     "NoisyLBFGSB",
     "TrustConstr",

@@ -44,8 +44,13 @@ def _documented(cls: type) -> list[OptionDescription]:
 
 def capabilities(cls: type[Optimizer]) -> tuple[str, ...]:
     """Return the names of the support levels of a class, in the order of ``CAPABILITIES``."""
-    levels = cls().get_support_level()
-    return tuple(levels.get(what, SupportLevel.not_supported).name for what in CAPABILITIES)
+    kinds = cls._kinds().values()
+    return tuple(_common([kind._level(what) for kind in kinds]).name for what in CAPABILITIES)
+
+
+def _common(levels: list[SupportLevel]) -> SupportLevel:
+    """Return the level of all kinds of a class; supported where it differs, if one supports it."""
+    return levels[0] if len(set(levels)) == 1 else min(max(levels), SupportLevel.supported)
 
 
 def option_table(cls: type[Optimizer]) -> str:

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from optimizers import fitting, scipy, search, variational
+from optimizers import fitting, nlopt, scipy, search, variational
 from optimizers.errors import InvalidInputError, nearest_names, warn_user, words_of
 from optimizers.optimizer import Optimizer
 from optimizers.support import TRAITS, SupportLevel
@@ -47,7 +47,8 @@ def available(
     dict of str to type
         The classes; the attribute ``traits`` of each says what it is for. Those of other installed
         packages are listed by the names of their entry points. :class:`SciPyOptimizer`, which is
-        not an algorithm by itself, is not included.
+        not an algorithm by itself, is not included; :class:`NLopt` is, if one of its methods meets
+        all conditions.
 
     Examples
     --------
@@ -65,30 +66,31 @@ def available(
     asked = dict(locals())
     own = {cls.__name__: cls for cls in _own().values()}
     classes = dict(sorted({**_imported(), **own}.items()))
+    kinds = [(name, kind) for name, cls in classes.items() for kind in cls._kinds().values()]
     for what, level in asked.items():
         if level is None:
             continue
         if what in TRAITS:
             if not isinstance(level, bool | np.bool_):
                 raise InvalidInputError(f"{what} is {level!r}, expected True or False.")
-            classes = {k: cls for k, cls in classes.items() if getattr(cls.traits, what) == level}
+            kinds = [(name, kind) for name, kind in kinds if getattr(kind.traits, what) == level]
             continue
         known = {member.name: member for member in SupportLevel}
         wanted = known.get(str(getattr(level, "name", level)))
         if wanted is None:
             raise InvalidInputError(f"{what} is {level!r}, expected one of {tuple(known)}.")
-        classes = {name: cls for name, cls in classes.items() if _has(cls, what, wanted)}
-    return classes
+        kinds = [(name, kind) for name, kind in kinds if _has(kind, what, wanted)]
+    return {name: classes[name] for name, _ in kinds}
 
 
-def _has(cls: type[Optimizer], what: str, wanted: SupportLevel) -> bool:
-    level = cls()._level(what)
+def _has(kind: Optimizer, what: str, wanted: SupportLevel) -> bool:
+    level = kind._level(what)
     return level >= wanted if wanted == SupportLevel.supported else level == wanted
 
 
 def _own() -> dict[str, type[Optimizer]]:
     """Return the classes of this package by each of their names."""
-    folders = (scipy, fitting, search, variational)
+    folders = (scipy, nlopt, fitting, search, variational)
     public = {name: getattr(folder, name) for folder in folders for name in folder.__all__}
     classes = {k: c for k, c in public.items() if isinstance(c, type) and issubclass(c, Optimizer)}
     del classes["SciPyOptimizer"]
@@ -157,7 +159,8 @@ def find(name: str) -> type[Optimizer]:
         The name, in any case, with or without underscores, hyphens and spaces: ``"L-BFGS-B"``,
         ``"l_bfgs_b"`` and ``"LBFGSB"`` are one. Also the name of an entry point in the group
         ``optimizers.algorithms`` of an installed package, or of its class. Only that package is
-        imported, and only if no class here has the name.
+        imported, and only if no class here has the name. Behind a colon, the name of a method that
+        the class has: ``"nlopt:LD_LBFGS"``.
 
     Returns
     -------
@@ -172,6 +175,21 @@ def find(name: str) -> type[Optimizer]:
     """
     if not isinstance(name, str):
         raise InvalidInputError(f"name is {name!r}, expected a string: the name of an optimizer.")
+    family, colon, kind = name.partition(":")
+    cls = _named(family)
+    if colon:
+        _kind(cls, kind)
+    return cls
+
+
+def made(name: str) -> Optimizer:
+    """Return an optimizer with its default options, by a name as :func:`find` has it."""
+    cls, (_, colon, kind) = find(name), name.partition(":")
+    return _kind(cls, kind) if colon else cls()
+
+
+def _named(name: str) -> type[Optimizer]:
+    """Return the class of a name, or raise an error that names the nearest one."""
     own = {plain(key): cls for key, cls in _own().items()}
     own.setdefault(plain("Levenberg-Marquardt"), fitting.LM)
     if plain(name) in own:
@@ -189,6 +207,16 @@ def find(name: str) -> type[Optimizer]:
             f"The optimizer {name!r} of an installed package cannot be used: {loaded}."
         )
     return loaded
+
+
+def _kind(cls: type[Optimizer], name: str) -> Optimizer:
+    """Return the optimizer of a class that is of a kind, or raise an error."""
+    kinds = cls._kinds()
+    found = {plain(kind): optimizer for kind, optimizer in kinds.items()}.get(plain(name))
+    if found is None or not name:
+        hint = nearest_names(name, filter(None, kinds))
+        raise InvalidInputError(f"{cls.__name__} has no method {name!r}. {hint}")
+    return found
 
 
 def plain(name: str) -> str:

@@ -4,7 +4,7 @@ from abc import ABC
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, Self, TypeAlias, TypeVar
 
 from typing_extensions import override
 
@@ -136,6 +136,11 @@ class Declaring(ABC):
 
     #: A level for each of the capabilities; one that is absent is not supported, except residuals.
     support_levels: SupportLevels
+
+    @classmethod
+    def _kinds(cls) -> dict[str, Self]:
+        """Return an object of each kind that the class has, by its name; a single one has none."""
+        return {"": cls()}
 
     def get_support_level(self) -> SupportLevels:
         """Return what the algorithm supports.

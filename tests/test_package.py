@@ -204,7 +204,7 @@ LAYERS = [
     {"optimizer"},
     {"flow"},
     {"scipy"},
-    {"fitting", "variational", "native", "search"},
+    {"fitting", "variational", "native", "nlopt", "search"},
     {"external"},
     {"steppable", "portfolio"},
     {"registry"},

@@ -18,7 +18,7 @@ from optimizers.cli.running import add_run_arguments, check_picture, run
 from optimizers.journal import Journal
 from optimizers.optimizer import Optimizer
 from optimizers.problems import h2
-from optimizers.registry import find
+from optimizers.registry import find, made
 
 #: What of a command line decides about the run.
 _COMMAND = ("fun", "x0", "bounds", "jac", "optimizer", "options", "shots")
@@ -61,8 +61,9 @@ def minimize(given: argparse.Namespace, out: TextIO) -> int:
     """Minimize what a command line says, and return the exit code."""
     if given.shots is not None and given.shots < 1:
         raise UsageError(f"--shots {given.shots}: expected 1 or more.")
-    cls = find(given.optimizer or ("LBFGSB" if given.shots is None else "NoisyLBFGSB"))
-    optimizer, settings = configured(cls, given.options)
+    name = given.optimizer or ("LBFGSB" if given.shots is None else "NoisyLBFGSB")
+    kept = made(name).settings if ":" in name else None
+    optimizer, settings = configured(find(name), given.options, kept)
     check_picture(given.plot)
     fun, x0, jac, exact = _problem(given, optimizer, settings)
     bounds = None if given.bounds is None else read_bounds(given.bounds, x0.size)

@@ -58,7 +58,8 @@ class Configured:
         self._options: dict[str, Any] = {}
         self._run_settings: dict[str, Any] = dict(settings)
         jac = JAC.checked(self._run_settings.pop("jac", None))
-        check_run_settings(self._title, self._run_settings, (), self._callback_form)
+        known = self._known_options()
+        check_run_settings(self._title, self._run_settings, known, self._callback_form)
         check_workers(max_evals_grouped, settings.get("workers"))
         if jac is not None:
             self._run_settings["jac"] = jac

@@ -14,6 +14,7 @@ from optimizers._types import Array, ConstraintsLike
 from optimizers.errors import CrossedBoundsError, InvalidInputError
 from optimizers.evaluation.answers import as_matrix, as_numeric, shaped
 from optimizers.gradients.pennylane import trainable
+from optimizers.gradients.source import GradientSource
 from optimizers.problem.hessian import is_hessian, is_scheme
 
 _Box: TypeAlias = tuple[Array | None, Array | None]
@@ -44,6 +45,16 @@ class Constraint:
         misses = np.maximum(self.lower - values, values - self.upper)
         worst = float(np.max(misses, initial=0.0))
         return np.inf if np.isnan(worst) else worst
+
+
+def jacobian_by(
+    source: GradientSource, fun: Callable[[Array], Any], x: Array, here: Array, box: _Box
+) -> Array:
+    """Return the Jacobian of a constraint by differences inside the bounds, shape (m, n)."""
+    plan = source.plan(x, *box)
+    probes = np.array([np.atleast_1d(fun(point)) for point in plan.points])
+    columns = probes.reshape(len(plan.points), here.size).T
+    return np.array([plan.fold(*pair) for pair in zip(here, columns, strict=True)])
 
 
 def as_constraints(

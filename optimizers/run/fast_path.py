@@ -205,6 +205,22 @@ def fast_gradient(run: Run) -> Callable[[Array], Array]:
     return evaluate
 
 
+def is_joint(run: Run, *, needs_both: bool = False) -> bool:
+    """Return whether a gradient is best asked for with each value, even if it is not needed there.
+
+    So it is if that costs no additional gradient or saves calls, and if a bad gradient must be
+    known before the value is accepted. A random gradient is requested in the same way wherever it
+    is evaluated. ``needs_both`` says that each point needs both.
+    """
+    derivatives = run.problem.derivatives
+    return (
+        isinstance(derivatives, Joint)
+        or ((needs_both or not run.saves_points) and not isinstance(derivatives, Given))
+        or run.penalizes
+        or (run.source.is_random and not derivatives.is_given)
+    )
+
+
 def is_direct(run: Run) -> bool:
     """Return whether each question is one or two calls in this thread, without a watch."""
     derivatives = run.problem.derivatives

@@ -12,7 +12,7 @@ from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 from optimizers._types import Array
 from optimizers.gradients.differences import Differences
-from optimizers.problem.constraints import Constraint
+from optimizers.problem.constraints import Constraint, jacobian_by
 from optimizers.problem.problem import Problem
 
 
@@ -97,10 +97,7 @@ class FreeVariables:
             x = self.problem.clip(x)
             known = latest.get(x.tobytes())
             here = np.atleast_1d(given.fun(x) if known is None else known)
-            plan = source.plan(x, box.lb, box.ub)
-            probes = np.array([np.atleast_1d(given.fun(point)) for point in plan.points])
-            columns = probes.reshape(len(plan.points), here.size).T
-            return np.array([plan.fold(*pair) for pair in zip(here, columns, strict=True)])
+            return jacobian_by(source, given.fun, x, here, (box.lb, box.ub))
 
         inner = copy.copy(given)
         inner.fun, inner.jac = fun, jac

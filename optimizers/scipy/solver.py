@@ -16,11 +16,10 @@ from optimizers._types import Array
 from optimizers.asktell.drivers import check_free
 from optimizers.errors import InvalidInputError, words_of
 from optimizers.evaluation.answers import as_gradient, as_matrix
-from optimizers.problem.derivatives import Given, Joint
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run.budget import StopRun
-from optimizers.run.fast_path import fast_gradient, fast_path, fast_value
+from optimizers.run.fast_path import fast_gradient, fast_path, fast_value, is_joint
 from optimizers.run.hessians import covered, gauss_newton
 from optimizers.run.outcome import Outcome, outcome_of
 from optimizers.run.run import Run
@@ -61,17 +60,7 @@ class ScipySolver(Solver):
     @override
     def solve(self, run: Run) -> Outcome:
         problem, info = run.problem, self._info
-        # Value and gradient in one evaluation, if that costs no additional gradient or saves calls;
-        # and if a bad gradient must be known before the value is accepted. A random gradient is
-        # requested in the same way wherever it is evaluated.
-        is_drawn = run.source.is_random and not problem.derivatives.is_given
-        takes_gradient = info.gradient >= SupportLevel.supported
-        joint = takes_gradient and (
-            isinstance(problem.derivatives, Joint)
-            or ((info.joint or not run.saves_points) and not isinstance(problem.derivatives, Given))
-            or run.penalizes
-            or is_drawn
-        )
+        joint = info.gradient >= SupportLevel.supported and is_joint(run, needs_both=info.joint)
         value, gradient = self._functions(run, is_joint=joint)
         free = FreeVariables(problem, info.strips_fixed)
         keeps_all = "return_all" in info.known and self._given.get("return_all")
