@@ -9,6 +9,7 @@ from pathlib import Path
 import optimizers
 from optimizers import Optimizer, available
 from optimizers.describe import capabilities
+from optimizers.nlopt.methods import METHODS
 from optimizers.support import CAPABILITIES
 
 
@@ -16,6 +17,7 @@ def generate(folder: Path) -> None:
     """Write the pages and the table, and remove those of classes that are gone."""
     texts = {f"{cls.__name__}.rst": _page(cls) for cls in _documented()}
     texts["capabilities.inc"] = _capability_table()
+    texts["nlopt.inc"] = _nlopt_table()
     folder.mkdir(parents=True, exist_ok=True)
     for path in folder.iterdir():
         if path.name not in texts:
@@ -98,6 +100,20 @@ def _capability_table() -> str:
     return "\n".join(_table([("optimizer", *CAPABILITIES), *rows])) + "\n"
 
 
+def _nlopt_table() -> str:
+    """Return the methods of the package nlopt: what each is for, and what it can take."""
+    rows = [
+        (f"``{name}``", row.purpose, row.levels["bounds"].name, row.constraints, _literal(row.options))
+        for name, row in METHODS.items()
+    ]
+    head = ("method", "for", "bounds", "constraints", "further options")
+    return "\n".join(_table([head, *rows])) + "\n"
+
+
+def _literal(names: Iterable[str]) -> str:
+    return ", ".join(f"``{name}``" for name in names)
+
+
 def _link(cls: type[Optimizer]) -> str:
     return f":doc:`{cls.__name__} </reference/generated/{cls.__name__}>`"
 
@@ -106,6 +122,6 @@ def _table(rows: list[Iterable[str]]) -> list[str]:
     """Return a table whose first row is the head; underscores become spaces to let it wrap."""
     lines = [".. list-table::", "   :header-rows: 1", ""]
     for row in rows:
-        cells = [cell if cell.startswith(":") else cell.replace("_", " ") for cell in row]
+        cells = [cell if cell.startswith((":", "``")) else cell.replace("_", " ") for cell in row]
         lines += [f"   {'* -' if i == 0 else '  -'} {cell}" for i, cell in enumerate(cells)]
     return lines

@@ -65,15 +65,12 @@ class Method:
         )
 
 
-_SMOOTH, _STORED, _STEP = (
-    "Smooth functions without gradients",
-    ("vector_storage",),
-    ("initial_step",),
-)
+_SMOOTH = "Smooth functions without gradients"
 _NEWTON = "Smooth functions: truncated Newton"
 _BOXES = "Many minima, few variables: divides boxes"
 _STARTS = "Many minima: a local search from each cluster of"
 _MANY = "Many variables and inequalities"
+_STORED, _STEP = ("vector_storage",), ("initial_step",)
 _DRAWN, _SEARCHED = ("population",), ("population", "local")
 
 _ROWS = (
@@ -84,20 +81,8 @@ _ROWS = (
     Method("LD_TNEWTON_RESTART", f"{_NEWTON}, restarted.", _STORED),
     Method("LD_TNEWTON_PRECOND", f"{_NEWTON}, preconditioned.", _STORED),
     Method("LD_TNEWTON_PRECOND_RESTART", f"{_NEWTON}, preconditioned, restarted.", _STORED),
-    Method(
-        "LD_MMA",
-        "Many variables and inequalities: asymptotes.",
-        (),
-        "inequalities",
-        needs_feasible=True,
-    ),
-    Method(
-        "LD_CCSAQ",
-        "Many variables and inequalities: quadratics.",
-        (),
-        "inequalities",
-        needs_feasible=True,
-    ),
+    Method("LD_MMA", f"{_MANY}: asymptotes.", (), "inequalities", needs_feasible=True),
+    Method("LD_CCSAQ", f"{_MANY}: quadratics.", (), "inequalities", needs_feasible=True),
     Method("LD_SLSQP", "Smooth functions with any constraints.", (), "all"),
     Method("LD_AUGLAG", "Any constraints, as penalties.", ("local",), "all", local="LD_LBFGS"),
     Method(
