@@ -103,7 +103,13 @@ def _capability_table() -> str:
 def _nlopt_table() -> str:
     """Return the methods of the package nlopt: what each is for, and what it can take."""
     rows = [
-        (f"``{name}``", row.purpose, row.levels["bounds"].name, row.constraints, _literal(row.options))
+        (
+            f"``{name}``",
+            row.purpose,
+            row.levels["bounds"].name,
+            row.constraints,
+            _literal(row.options),
+        )
         for name, row in METHODS.items()
     ]
     head = ("method", "for", "bounds", "constraints", "further options")

@@ -63,13 +63,13 @@ def available(
     NFT: Circuits whose values are sinusoids of each angle; shots, small budgets.
     NoisyLBFGSB: Smooth functions seen through noise, such as shots: the best end by waves.
     """
-    asked = dict(locals())
+    asked = {what: level for what, level in locals().items() if level is not None}
     own = {cls.__name__: cls for cls in _own().values()}
     classes = dict(sorted({**_imported(), **own}.items()))
+    if not asked:
+        return classes
     kinds = [(name, kind) for name, cls in classes.items() for kind in cls._kinds().values()]
     for what, level in asked.items():
-        if level is None:
-            continue
         if what in TRAITS:
             if not isinstance(level, bool | np.bool_):
                 raise InvalidInputError(f"{what} is {level!r}, expected True or False.")

@@ -100,19 +100,18 @@ def bowl(x):
 
 def test_classes_are_chosen_by_what_they_can():
     assert list(available(constraints="supported", gradient="supported")) == [
-        "SLSQP",
-        "TrustConstr",
+        *("NLopt", "SLSQP", "TrustConstr")
     ]
     assert list(available(noise=True, random=False)) == ["ImFil", "LM", "NFT", "NoisyLBFGSB"]
     assert list(available(global_search=True, bounds="required")) == [
-        *("DIRECT", "DifferentialEvolution", "DualAnnealing", "SHGO")
+        *("DIRECT", "DifferentialEvolution", "DualAnnealing", "NLopt", "SHGO")
     ]
     others = available(global_search=True).keys() - available(bounds="required").keys()
     assert others == {"BasinHopping", "CMAES", "P_BFGS", "UMDA"}
     boxed = available(global_search=True, constraints="supported")
-    assert list(boxed) == ["DifferentialEvolution", "SHGO"]
+    assert list(boxed) == ["DifferentialEvolution", "NLopt", "SHGO"]
     assert set(available(parallel=False)) == {
-        *("COBYLA", "COBYQA", "NELDER_MEAD", "POWELL", "DIRECT", "DualAnnealing")
+        *("COBYLA", "COBYQA", "NELDER_MEAD", "NLopt", "POWELL", "DIRECT", "DualAnnealing")
     }
     assert available(noise=None) == available()
 
@@ -156,10 +155,10 @@ PLAIN = sorted(available().keys() - {"QNSPSA"}.union(*NEEDY))
 @pytest.mark.parametrize("name", PLAIN)
 def test_the_traits_are_those_of_the_runs(name):
     cls = available()[name]
-    one, other = walked(cls, 1), walked(cls, 2)
-    assert (max(map(len, one)) > 1) == cls.traits.parallel
+    one, other, traits = walked(cls, 1), walked(cls, 2), cls().traits
+    assert (max(map(len, one)) > 1) == traits.parallel
     is_same = len(one) == len(other) and all(map(np.array_equal, one, other))
-    assert is_same == (not cls.traits.random)
+    assert is_same == (not traits.random)
 
 
 def test_completion_has_the_classes_and_nothing_else():

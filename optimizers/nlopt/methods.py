@@ -22,6 +22,8 @@ class Method:
     #: Whether it has bounds; global methods need finite ones.
     bounds: Level = Level.supported
     is_random: bool = False
+    #: Whether a global method depends on the start.
+    uses_start: bool = True
     #: Its method for local searches, if it needs one.
     local: str | None = None
     #: Whether it may end anywhere if the start violates a constraint: it begins again from there.
@@ -46,11 +48,18 @@ class Method:
         return is_alike and not (self.is_global or self.local is not None)
 
     @property
+    def _start(self) -> Level:
+        if not self.is_global:
+            return Level.required
+        return Level.supported if self.uses_start else Level.ignored
+
+    @property
     def levels(self) -> SupportLevels:
         """Its support levels."""
         return levels(
             gradient=Level.supported if self.takes_gradient else Level.ignored,
             bounds=Level.required if self.is_global else self.bounds,
+            initial_point=self._start,
             constraints=(Level.not_supported if self.constraints == "none" else Level.supported),
         )
 
@@ -99,15 +108,42 @@ _ROWS = (
     Method("LN_SBPLX", "Rough values: simplexes in subspaces.", _STEP),
     Method("LN_AUGLAG", "Any constraints, as penalties.", ("local",), "all", local="LN_BOBYQA"),
     Method("LN_AUGLAG_EQ", "Equalities as penalties.", ("local",), "all", local="LN_COBYLA"),
-    Method("GN_DIRECT", f"{_BOXES}."),
-    Method("GN_DIRECT_L", f"{_BOXES}, more locally."),
-    Method("GN_DIRECT_L_RAND", f"{_BOXES}, more locally, with ties at random.", is_random=True),
-    Method("GN_DIRECT_NOSCAL", f"{_BOXES}, in the variables' own units."),
-    Method("GN_DIRECT_L_NOSCAL", f"{_BOXES}, more locally, in the variables' own units."),
-    Method("GN_DIRECT_L_RAND_NOSCAL", f"{_BOXES}, in own units, at random.", is_random=True),
-    Method("GN_ORIG_DIRECT", f"{_BOXES}; inequalities.", (), "inequalities"),
-    Method("GN_ORIG_DIRECT_L", f"{_BOXES}, more locally; inequalities.", (), "inequalities"),
-    Method("GN_AGS", "Many minima, up to 10 variables; inequalities.", (), "inequalities", most=10),
+    Method("GN_DIRECT", f"{_BOXES}.", uses_start=False),
+    Method("GN_DIRECT_L", f"{_BOXES}, more locally.", uses_start=False),
+    Method(
+        "GN_DIRECT_L_RAND",
+        f"{_BOXES}, more locally, with ties at random.",
+        is_random=True,
+        uses_start=False,
+    ),
+    Method("GN_DIRECT_NOSCAL", f"{_BOXES}, in the variables' own units.", uses_start=False),
+    Method(
+        "GN_DIRECT_L_NOSCAL",
+        f"{_BOXES}, more locally, in the variables' own units.",
+        uses_start=False,
+    ),
+    Method(
+        "GN_DIRECT_L_RAND_NOSCAL",
+        f"{_BOXES}, in own units, at random.",
+        is_random=True,
+        uses_start=False,
+    ),
+    Method("GN_ORIG_DIRECT", f"{_BOXES}; inequalities.", (), "inequalities", uses_start=False),
+    Method(
+        "GN_ORIG_DIRECT_L",
+        f"{_BOXES}, more locally; inequalities.",
+        (),
+        "inequalities",
+        uses_start=False,
+    ),
+    Method(
+        "GN_AGS",
+        "Many minima, up to 10 variables; inequalities.",
+        (),
+        "inequalities",
+        most=10,
+        uses_start=False,
+    ),
     Method("GN_CRS2_LM", "Many minima: random simplexes.", _DRAWN, is_random=True),
     Method("GN_ESCH", "Many minima: an evolution strategy.", _DRAWN, is_random=True),
     Method("GN_ISRES", "Many minima, any constraints.", _DRAWN, "all", is_random=True),
@@ -115,8 +151,15 @@ _ROWS = (
     Method("GN_MLSL_LDS", f"{_STARTS} quasi-random points.", _SEARCHED, local="LN_BOBYQA"),
     Method("GD_MLSL", f"{_STARTS} random points.", _SEARCHED, is_random=True, local="LD_LBFGS"),
     Method("GD_MLSL_LDS", f"{_STARTS} quasi-random points.", _SEARCHED, local="LD_LBFGS"),
-    Method("GD_STOGO", "Many minima, few variables: branch and bound by gradients."),
-    Method("GD_STOGO_RAND", "Many minima, few variables: StoGO at random.", is_random=True),
+    Method(
+        "GD_STOGO", "Many minima, few variables: branch and bound by gradients.", uses_start=False
+    ),
+    Method(
+        "GD_STOGO_RAND",
+        "Many minima, few variables: StoGO at random.",
+        is_random=True,
+        uses_start=False,
+    ),
 )
 #: Every method that the package has for continuous variables, by its name there.
 METHODS = {row.name: row for row in _ROWS}
