@@ -19,7 +19,7 @@ from optimizers.options.table import TOLERANCE, Check, Option, number, whole
 from optimizers.problem.problem import Problem
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
-from optimizers.support import SupportLevels, Traits
+from optimizers.support import Traits
 
 #: The budget of a method that does not end by itself, if none is given.
 _MAXFUN = 10_000
@@ -72,6 +72,7 @@ class NLopt(Optimizer):
         global_search=True,
         random=True,
     )
+    support_levels = METHODS["LN_BOBYQA"].levels
     _tolerances = ("ftol_rel", "xtol_rel")
 
     _declared: tuple[Option, ...] = (
@@ -122,11 +123,16 @@ class NLopt(Optimizer):
         initial_step: float | None = None,
         **settings: Unpack[FlowSettings],
     ) -> None:
-        options = self._checked(self._gathered(locals()))
+        given = self._gathered(locals())
         super().__init__(**settings)
+        options = self._checked(given)
         self._check_options(options)
         self._options = own(options)
-        self.traits = self._method.traits
+        self._declare()
+
+    def _declare(self) -> None:
+        """Declare what the method can do."""
+        self.traits, self.support_levels = self._method.traits, self._method.levels
 
     @classmethod
     @override
@@ -144,13 +150,9 @@ class NLopt(Optimizer):
         return f"nlopt:{method}" if method else "NLopt"
 
     @override
-    def get_support_level(self) -> SupportLevels:
-        return dict(self._method.levels)
-
-    @override
     def set_options(self, **kwargs: Any) -> None:
         super().set_options(**kwargs)
-        self.traits = self._method.traits
+        self._declare()
 
     @override
     def _check_options(self, options: dict[str, Any]) -> None:

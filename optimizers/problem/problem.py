@@ -224,7 +224,7 @@ _ARGUMENTS = {"gradient": "jac", "initial_point": "x0", "hessian": "hess or hess
 
 #: Which optimizers support what most do not.
 _ABLE = {
-    "constraints": "COBYLA, COBYQA, DifferentialEvolution, SHGO, SLSQP or TrustConstr",
+    "constraints": "COBYLA, COBYQA, DifferentialEvolution, NLopt, SHGO, SLSQP or TrustConstr",
     "hessian": "NewtonCG, TrustExact, TrustKrylov or TrustConstr",
 }
 
