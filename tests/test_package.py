@@ -211,8 +211,8 @@ LAYERS = [
     {"_choice"},
     {"describe", "_minimize", "_check_gradient", "algorithms"},
     {"plots", "report", "benchmark"},
-    {"cli"},
     {"testing"},
+    {"cli"},
     {"__init__"},
     {"__main__"},
 ]

@@ -8,8 +8,6 @@ A plug-in's test is three lines::
 
 A failure says what to do. Checks that do not apply to a class that only overrides
 :meth:`optimizers.Optimizer.minimize` are skipped, and say why.
-
-The check of bounds draws random boxes and needs hypothesis.
 """
 
 from collections.abc import Callable
