@@ -82,6 +82,22 @@ def _fit(problem: Problem, at: Evaluation | None) -> dict[str, Any]:
     return fit
 
 
+def gradient_of(known: Evaluation) -> Array:
+    """Return the gradient at a point where it is known; the algorithm may change its array."""
+    assert known.jac is not None
+    return known.jac.copy()
+
+
+def residuals_of(known: Evaluation, loss: Loss | None, m: int | None) -> Array:
+    """Return residuals, half the sum of whose squares is the value: of a penalty all are equal."""
+    if known.residuals is None:
+        assert m is not None  # no penalty is the first answer
+        return np.full(m, math.sqrt(2 / m) * math.sqrt(known.fun))
+    if loss is None or loss.is_linear:
+        return known.residuals.copy()
+    return loss.roots(known.residuals)[0]
+
+
 def _violation(problem: Problem, x: Array, is_broken: bool) -> float:
     try:
         return problem.violation(x)

@@ -1,7 +1,6 @@
 """Run: one minimization in progress. The algorithm asks it, and it ends with a result.
 
-It answers from known evaluations or by waves, notifies the observers, and returns a result however
-it ends.
+It answers from known evaluations or by waves, notifies observers, and returns a result at any end.
 """
 
 import contextlib
@@ -25,7 +24,7 @@ from optimizers.run.memory import FEASIBLE, Evaluation, Memory
 from optimizers.run.observers import Observer
 from optimizers.run.outcome import Outcome
 from optimizers.run.questions import Questions
-from optimizers.run.results import attach, result_so_far, with_gradient
+from optimizers.run.results import attach, gradient_of, residuals_of, result_so_far, with_gradient
 from optimizers.run.watch import Watch
 from optimizers.run.waves import Waves
 
@@ -169,23 +168,25 @@ class Run:
 
     def value(self, x: Array) -> float:
         """Return the objective at ``x``, shape (n,): one point."""
-        known = self.ask([x], reuse=True).found[0]
-        assert known is not None
-        return known.fun
+        return self._known(x, reuse=True).fun
+
+    def residuals(self, x: Array) -> Array:
+        """Return residuals at ``x``, shape (m,), half the sum of whose squares is the value."""
+        return residuals_of(self._known(x, reuse=True), self.problem.loss, self.memory.m)
 
     def gradient(self, x: Array) -> Array:
         """Return the gradient at ``x``; a known value is not evaluated again."""
-        known = self.ask([x], values=False, gradients=True).found[0]
-        assert known is not None
-        assert known.jac is not None
-        return known.jac.copy()  # the algorithm may change its array
+        return gradient_of(self._known(x, values=False, gradients=True))
 
     def value_and_gradient(self, x: Array) -> tuple[float, Array]:
         """Return the objective and its gradient at ``x``; all probes travel in one wave."""
-        known = self.ask([x], gradients=True, reuse=True).found[0]
+        known = self._known(x, gradients=True, reuse=True)
+        return known.fun, gradient_of(known)
+
+    def _known(self, x: Array, **how: Any) -> Evaluation:
+        (known,) = self.ask([x], **how).found
         assert known is not None
-        assert known.jac is not None
-        return known.fun, known.jac.copy()
+        return known
 
     def probe(self, points: Array) -> Array:
         """Return the values of a wave that the algorithm did not ask for; NaN for failures."""
@@ -204,9 +205,8 @@ class Run:
     def guard(self, call: Callable[P, T]) -> Guard[P, T]:
         """Return a context manager that carries exceptions past a library that swallows them.
 
-        Whatever `call` raises, such as the objective's error or the end of a budget, is kept,
-        raised at each further call, and raised at the end of the block whatever the library did
-        with it. Several guards of a run may be open at the same time, and share what they keep.
+        Whatever `call` raises, such as the objective's error or the end of a budget, is raised at
+        each further call, and at the end of the block. Guards of a run share what they keep.
 
         Parameters
         ----------

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import scipy.optimize
 from hypothesis import example, given, settings, strategies as st
 
 from optimizers import (
@@ -15,6 +16,7 @@ from optimizers import (
     NonFiniteValueError,
     StopReason,
     SupportLevel,
+    residuals,
     support,
 )
 from optimizers.evaluation import Differences, Evaluator, SPSAGradient
@@ -252,6 +254,28 @@ def test_what_is_handed_out_may_be_spoilt():
     np.testing.assert_array_equal(one.gradient(START), 2 * START)
     result = one.execute(lambda run: ending(START))
     np.testing.assert_array_equal(result.jac, 2 * START)
+
+
+@pytest.mark.parametrize("loss", ["linear", "soft_l1", "cauchy"])
+def test_half_the_sum_of_the_squares_of_residuals_is_the_value(loss):
+    one = make(
+        residuals(lambda x: 3 * x if x[0] < 2 else x * np.nan, loss=loss), on_failure="reject"
+    )
+    told = one.residuals(START)
+    np.testing.assert_array_equal(np.sign(told), np.sign(START))
+    # SciPy's own value, by a Jacobian that leaves no step.
+    still = scipy.optimize.least_squares(
+        lambda x: 3 * x, START, jac=lambda x: np.zeros((3, 3)), loss=loss
+    )
+    assert 0.5 * told @ told == pytest.approx(still.cost, rel=1e-12)
+    assert one.value(START) == pytest.approx(still.cost, rel=1e-12)
+    assert one.nfev == 1
+    told[:] = np.nan  # what is handed out may be spoilt
+    assert one.value(START) == pytest.approx(0.5 * one.residuals(START) @ one.residuals(START))
+    penalty = one.residuals(START + 2)
+    assert penalty.shape == (3,)
+    assert one.value(START + 2) == pytest.approx(0.5 * penalty @ penalty, rel=1e-12)
+    assert one.value(START + 2) > one.value(START)
 
 
 def test_random_numbers_come_from_the_runs_own_seed():
