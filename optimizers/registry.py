@@ -114,6 +114,12 @@ def _plugins() -> dict[str, EntryPoint]:
     return points
 
 
+def plugins_of(package: str) -> list[str]:
+    """Return the names of the entry points whose classes are in a package."""
+    points = _plugins().items()
+    return [name for name, point in points if f"{point.module}.".startswith(f"{package}.")]
+
+
 @functools.cache
 def _imported() -> dict[str, type[Optimizer]]:
     """Return the classes of installed packages by the names of their entry points.

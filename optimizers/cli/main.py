@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, TextIO
 
 from optimizers._version import __version__
+from optimizers.cli.check import add_check
 from optimizers.cli.codes import ERROR, is_closed_pipe, show_error
 from optimizers.cli.history import add_history
 from optimizers.cli.listing import add_list, add_show
@@ -18,7 +19,10 @@ from optimizers.cli.watch import add_watch
 from optimizers.errors import OptimizerError, OptimizerWarning
 
 #: The commands, in the order of the help. Each has a module, with a function that adds it.
-_COMMANDS = (add_minimize, add_resume, add_history, add_report, add_watch, add_list, add_show)
+_COMMANDS = (
+    *(add_minimize, add_resume, add_history, add_report, add_watch),
+    *(add_list, add_show, add_check),
+)
 
 
 def main(arguments: Sequence[str] | None = None, out: TextIO | None = None) -> int:
