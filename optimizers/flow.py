@@ -31,6 +31,7 @@ from optimizers.support import levels
 __all__ = [
     "AskData",
     "Check",
+    "ConfiguredOptimizer",
     "Evaluation",
     "Flow",
     "FlowOptimizer",
@@ -81,7 +82,51 @@ def ended(
     return Outcome(x, success, int(not success), words or sentence, stop, known)
 
 
-class FlowOptimizer(Optimizer):
+class ConfiguredOptimizer(Optimizer):
+    """An optimizer with options.
+
+    A subclass overrides ``_solve``, has the attribute ``support_levels``, and passes its options to
+    this constructor. They are then part of ``settings``, and attributes too. A subclass whose
+    algorithm is a flow derives from :class:`FlowOptimizer` instead.
+
+    Parameters
+    ----------
+    options : dict
+        The algorithm's options, by their names in its constructor.
+    **settings
+        Settings of each run, and ``max_evals_grouped``.
+    """
+
+    def __init__(self, options: dict[str, Any], /, **settings: Unpack["FlowSettings"]) -> None:
+        known = (*RUN_SETTINGS, GROUPED.name, JAC.name)
+        for name in settings:
+            if name not in known:
+                nearest = nearest_names(name, (*options, *known))
+                raise UnknownOptionError(f"{self._title} has no option {name!r}. {nearest}")
+        super().__init__(**settings)
+        if self._declared:
+            self._check_known(options)
+        options = self._checked(options)
+        self._check_options(options)
+        self._options = own(options)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return an option, or raise an error if there is none of that name."""
+        options = self.__dict__.get("_options", {})
+        if name in options:
+            return options[name]
+        raise AttributeError(f"{type(self).__name__} has no attribute or option {name!r}.")
+
+    @override
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an option, as Qiskit's users do: the same as :meth:`set_options`."""
+        if name in self.__dict__.get("_options", {}):
+            self.set_options(**{name: value})
+        else:
+            super().__setattr__(name, value)
+
+
+class FlowOptimizer(ConfiguredOptimizer):
     """An optimizer whose algorithm is a flow.
 
     A subclass implements ``_flow``, has the attribute ``support_levels``, and passes its options to
@@ -115,19 +160,6 @@ class FlowOptimizer(Optimizer):
     array([2.])
     """
 
-    def __init__(self, options: dict[str, Any], /, **settings: Unpack["FlowSettings"]) -> None:
-        known = (*RUN_SETTINGS, GROUPED.name, JAC.name)
-        for name in settings:
-            if name not in known:
-                nearest = nearest_names(name, (*options, *known))
-                raise UnknownOptionError(f"{self._title} has no option {name!r}. {nearest}")
-        super().__init__(**settings)
-        if self._declared:
-            self._check_known(options)
-        options = self._checked(options)
-        self._check_options(options)
-        self._options = own(options)
-
     @abstractmethod
     def _flow(self, problem: Problem, run: Run) -> Flow:
         """Return the algorithm on a problem.
@@ -140,21 +172,6 @@ class FlowOptimizer(Optimizer):
             Used for its random numbers, ``run.rng``, and its counts. A flow does not evaluate with
             it.
         """
-
-    def __getattr__(self, name: str) -> Any:
-        """Return an option, or raise an error if there is none of that name."""
-        options = self.__dict__.get("_options", {})
-        if name in options:
-            return options[name]
-        raise AttributeError(f"{type(self).__name__} has no attribute or option {name!r}.")
-
-    @override
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Set an option, as Qiskit's users do: the same as :meth:`set_options`."""
-        if name in self.__dict__.get("_options", {}):
-            self.set_options(**{name: value})
-        else:
-            super().__setattr__(name, value)
 
     @override
     def _solve(self, run: Run) -> Outcome:
