@@ -31,8 +31,17 @@ MODULES = {
 }
 #: What an algorithm needs of ``optimizers.flow``, some of which is defined elsewhere.
 _OF_FLOW = (
-    *("AskData", "Flow", "FlowOptimizer", "FlowSettings", "Products", "Step", "StopReason"),
-    *("Told", "check_range", "ended"),
+    *(
+        "AskData",
+        "ConfiguredOptimizer",
+        "Flow",
+        "FlowOptimizer",
+        "FlowSettings",
+        "Products",
+        "Step",
+        "StopReason",
+    ),
+    *("Step", "StopReason", "Told", "check_range", "ended"),
 )
 #: What has no underscore, and is used within the package alone.
 _INTERNAL = ("TYPE_CHECKING", "check_matplotlib", "needs_matrix")
