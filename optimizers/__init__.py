@@ -40,9 +40,9 @@ _HOMES = {
     "optimizer": "Minimizer Optimizer",
     "options.settings": "RunSettings",
     "plots": "plot_convergence",
-    "portfolio.minima": "Minimum MultistartResult",
-    "portfolio.multistart": "multistart",
-    "portfolio.race": "RaceResults race",
+    "several.minima": "Minimum MultistartResult",
+    "several.multistart": "multistart",
+    "several.race": "RaceResults race",
     "problem.known": "Known",
     "problem.param": "Param",
     "registry": "available find",
@@ -121,9 +121,6 @@ if TYPE_CHECKING:  # what editors and type checkers see
     from optimizers.optimizer import Minimizer as Minimizer, Optimizer as Optimizer
     from optimizers.options.settings import RunSettings as RunSettings
     from optimizers.plots import plot_convergence as plot_convergence
-    from optimizers.portfolio.minima import Minimum as Minimum, MultistartResult as MultistartResult
-    from optimizers.portfolio.multistart import multistart as multistart
-    from optimizers.portfolio.race import RaceResults as RaceResults, race as race
     from optimizers.problem.known import Known as Known
     from optimizers.problem.param import Param as Param
     from optimizers.registry import available as available, find as find
@@ -136,6 +133,9 @@ if TYPE_CHECKING:  # what editors and type checkers see
     from optimizers.run.progress import Progress as Progress
     from optimizers.scipy import *  # noqa: F403
     from optimizers.search import *  # noqa: F403
+    from optimizers.several.minima import Minimum as Minimum, MultistartResult as MultistartResult
+    from optimizers.several.multistart import multistart as multistart
+    from optimizers.several.race import RaceResults as RaceResults, race as race
     from optimizers.steppable import SteppableOptimizer as SteppableOptimizer
     from optimizers.support import (
         OptimizerSupportLevel as OptimizerSupportLevel,

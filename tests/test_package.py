@@ -72,7 +72,7 @@ import sys
 import optimizers
 print(*(name for name in ("scipy", "numpy", "optimizers.optimizer") if name in sys.modules))
 from optimizers import LBFGSB
-rare = ["asyncio", "multiprocessing", "sqlite3", "optimizers.variational", "optimizers.portfolio"]
+rare = ["asyncio", "multiprocessing", "sqlite3", "optimizers.variational", "optimizers.several"]
 print(*(name for name in rare if name in sys.modules))
 """
     assert in_a_new_process(code).split() == []
@@ -206,7 +206,7 @@ LAYERS = [
     {"scipy"},
     {"fitting", "variational", "native", "nlopt", "search"},
     {"external"},
-    {"steppable", "portfolio"},
+    {"steppable", "several"},
     {"registry"},
     {"_choice"},
     {"describe", "_minimize", "_check_gradient", "algorithms"},

@@ -9,8 +9,8 @@ from optimizers._types import Array
 from optimizers.errors import InvalidInputError
 from optimizers.plots.figure import QUIET, canvas, color, picture
 from optimizers.plots.traces import Trace, traces_of
-from optimizers.portfolio.minima import Minimum, MultistartResult
 from optimizers.run.observers import History
+from optimizers.several.minima import Minimum, MultistartResult
 
 
 def multistart(found: MultistartResult, *, which: tuple[int, int] = (0, 1), ax: Any = None) -> Any:

@@ -14,9 +14,9 @@ from optimizers.errors import InvalidInputError
 from optimizers.evaluation.listened import Evaluated
 from optimizers.journal import Record, Recording, load
 from optimizers.journal.header import bounds_of, sign_of, title_of
-from optimizers.portfolio.minima import MultistartResult
 from optimizers.result import OptimizerResult
 from optimizers.run.observers import History
+from optimizers.several.minima import MultistartResult
 
 _EXPECTED = (
     "a History that was the callback of a run, the path of a journal, what load returns, or the "

@@ -16,9 +16,9 @@ from optimizers.journal import Recording, load
 from optimizers.journal.header import start_of, title_of
 from optimizers.lockstep.results import best_of, summary
 from optimizers.plots.traces import Trace, traces_of
-from optimizers.portfolio.race import RaceResults
 from optimizers.report.pictures import pictures_of
 from optimizers.result import OptimizerResult
+from optimizers.several.race import RaceResults
 
 #: The maximum number of rows of a table, and of failures.
 _LINES, _FAILURES = 200, 30

@@ -10,7 +10,7 @@ import numpy as np
 from optimizers.plots import convergence, multistart, parameters, residuals, slices, waves
 from optimizers.plots.figure import check_matplotlib
 from optimizers.plots.traces import Trace
-from optimizers.portfolio.minima import MultistartResult
+from optimizers.several.minima import MultistartResult
 
 #: A placeholder for the page's own color while a picture is drawn.
 _INK = "#123457"

@@ -20,7 +20,7 @@ from optimizers import (
     residuals,
     vectorized,
 )
-from optimizers.portfolio.minima import Minima
+from optimizers.several.minima import Minima
 from tests.making import shown
 
 BOX = [(-2.0, 2.0), (-2.0, 2.0)]

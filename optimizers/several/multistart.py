@@ -19,14 +19,14 @@ from optimizers.lockstep.many import Members, seeds_from
 from optimizers.lockstep.results import OptimizerResults, in_all, raise_if_ended, raise_with
 from optimizers.optimizer import Optimizer
 from optimizers.options.table import FLAG, number, whole
-from optimizers.portfolio.minima import Minima, MultistartResult
-from optimizers.portfolio.starts import box_of, explored, explored_of, low_of, starts_of
 from optimizers.problem.known import points_of
 from optimizers.problem.problem import Problem, is_given
 from optimizers.problem.translated import showing
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.run.solve import Prepared
 from optimizers.scipy import LBFGSB, SLSQP
+from optimizers.several.minima import Minima, MultistartResult
+from optimizers.several.starts import box_of, explored, explored_of, low_of, starts_of
 
 if TYPE_CHECKING:
     from scipy.stats import qmc

@@ -13,9 +13,9 @@ from optimizers.journal.known import start_of
 from optimizers.lockstep.many import run_all
 from optimizers.lockstep.results import SUMMARY, best_of, summary
 from optimizers.optimizer import Optimizer
-from optimizers.portfolio.field import field_of, named_of
 from optimizers.problem.translated import showing
 from optimizers.result import OptimizerResult
+from optimizers.several.field import field_of, named_of
 
 
 class RaceResults(Tabled, dict[str, OptimizerResult]):

@@ -1,0 +1,1 @@
+"""Several runs on one problem: multistart, race and portfolio."""
