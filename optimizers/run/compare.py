@@ -100,7 +100,7 @@ def disagreement(run: Run, known: Evaluation) -> str | None:
         ratio = changes.sum(axis=0) / promised.sum(axis=0)  # 1 if the gradient is right
         one_sided = changes[:, 1] / promised[:, 1]
         rounding = _ROUNDINGS * max(run.precision, EPS) * abs(known.fun) / promised[:, 0].sum()
-    limit = _OFF + rounding + _ERRORS * abs(ratio[0] - ratio[1])
+        limit = _OFF + rounding + _ERRORS * abs(ratio[0] - ratio[1])
     # At a kink, a gradient between the slopes of the two sides is right.
     is_kink = one_sided.min() - _OFF <= 1 <= one_sided.max() + _OFF
     if is_kink or not limit < abs(ratio[0] - 1) < np.inf:

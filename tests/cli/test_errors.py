@@ -16,7 +16,7 @@ from optimizers.cli import main
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("", "A command is missing: minimize, resume, history, report, watch, list, show."),
+        ("", "A command is missing: minimize, resume, history, report, watch, list, show, check."),
         ("minimise", "Unknown command 'minimise'. Did you mean 'minimize'?"),
         ("optimize", "Did you mean 'minimize'?"),
         ("resume-all", "Unknown command 'resume-all'. Did you mean 'resume'?"),
