@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizers._types import Array
-from optimizers.search.dfotr.subproblem import Quadratic
+from optimizers.search.subproblem import Quadratic
 
 #: What is added to the curvatures' diagonal, so that two points at the same place do no harm, and
 #: taken from that of the slopes, so that there may be directions without points.

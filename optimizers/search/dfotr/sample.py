@@ -4,7 +4,7 @@ import numpy as np
 
 from optimizers._types import Array
 from optimizers.search.dfotr.interpolation import Interpolation
-from optimizers.search.dfotr.subproblem import Quadratic
+from optimizers.search.subproblem import Quadratic
 
 #: The most points of a model, where a full quadratic has more.
 _MOST = 300

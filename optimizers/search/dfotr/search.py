@@ -21,7 +21,7 @@ from optimizers.search.dfotr.noise import Noise
 from optimizers.search.dfotr.radii import Radii
 from optimizers.search.dfotr.sample import Sample, full_size
 from optimizers.search.dfotr.space import Space
-from optimizers.search.dfotr.subproblem import Quadratic
+from optimizers.search.subproblem import Quadratic
 
 _T = TypeVar("_T")
 #: A part of a flow, which returns something else than its end.

@@ -4,7 +4,7 @@ import numpy as np
 
 from optimizers._types import Array
 from optimizers.problem.problem import Problem
-from optimizers.search.dfotr.subproblem import Quadratic, within_box
+from optimizers.search.subproblem import Quadratic, within_box
 
 
 class Space:
