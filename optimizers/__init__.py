@@ -50,7 +50,7 @@ _HOMES = {
     "nlopt": "NLopt",
     "run.observers": "History Table",
     "run.progress": "Progress",
-    "search": "CMAES DFOTR ImFil",
+    "search": "CMAES DFOTR ImFil WaveNewton",
     "steppable": "SteppableOptimizer",
     "support": "OptimizerSupportLevel SupportLevel Traits",
     "variational": (

@@ -26,7 +26,7 @@ from optimizers.scipy import (
     TrustKrylov,
     TrustNCG,
 )
-from optimizers.search import CMAES, DFOTR, ImFil
+from optimizers.search import CMAES, DFOTR, ImFil, WaveNewton
 from optimizers.variational import (
     ADAM,
     AMSGRAD,
@@ -80,6 +80,7 @@ __all__ = [
     "TrustExact",
     "TrustKrylov",
     "TrustNCG",
+    "WaveNewton",
 ]
 
 

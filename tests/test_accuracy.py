@@ -14,7 +14,10 @@ from tests.making import makes_seeded, of_values
 # gradients stop at 1e-4 in x. Local minima that the literature names count as solved.
 ACCURACY = {"COBYLA": 1e-2, "NELDER_MEAD": 1e-3, "POWELL": 1e-3, "SLSQP": 1e-3, "TNC": 1e-3}
 DEFAULT_ACCURACY = 1e-4
-BUDGET = {"BasinHopping": 600, "CMAES": 3000, "COBYLA": 800, "COBYQA": 600, "DFOTR": 1000}
+BUDGET = {
+    **{"BasinHopping": 600, "CMAES": 3000, "COBYLA": 800, "COBYQA": 600},
+    **{"DFOTR": 1000, "WaveNewton": 1500},
+}
 DEFAULT_BUDGET = 3000
 
 # These are slow, in Python: a few problems of each kind do for them.
@@ -91,6 +94,9 @@ UNSOLVED = {
     """,
     "TrustNCG": """
         brown_badly_scaled meyer
+    """,
+    "WaveNewton": """
+        powell_badly_scaled
     """,
 }
 

@@ -105,8 +105,10 @@ def _reach(step: Array, low: Array, high: Array) -> Array:
 
 def _descent(model: Quadratic, radius: float, low: Array, high: Array) -> Array:
     """Return the best step along the gradient projected to the box."""
-    size = max(float(np.linalg.norm(model.gradient)), np.finfo(float).tiny)
-    way = np.clip(-model.gradient * (radius / size), low, high)
+    size = float(np.linalg.norm(model.gradient))
+    if size == 0.0:
+        return np.zeros_like(model.gradient)
+    way = np.clip(-model.gradient / size * radius, low, high)
     slope, bend = float(model.gradient @ way), float(way @ model.hessian @ way)
     return way if bend <= 0.0 else way * min(1.0, max(0.0, -slope / bend))
 
