@@ -40,8 +40,8 @@ SHORT: dict[str, dict[str, Any]] = {
 
 
 def of_values() -> dict[str, type[Optimizer]]:
-    """Return the optimizers of values that need no bounds, by their names."""
-    every = available()
+    """Return the package's own optimizers of values that need no bounds, by their names."""
+    every = {k: c for k, c in available().items() if c.__module__.startswith("optimizers.")}
     others = {**available(residuals="required"), **available(bounds="required")}
     return {name: cls for name, cls in every.items() if name not in others}
 

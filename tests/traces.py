@@ -1,7 +1,7 @@
 """Traces of every class with fixed seeds, as test data: what is asked, counted and returned.
 
 ``python -m tests.traces --write`` writes the file: after a change of what an algorithm asks that is
-intended, and for another SciPy.
+intended, and for another SciPy. Names of optimizers behind it leave all other traces as they are.
 """
 
 import json
@@ -329,24 +329,26 @@ def rounding() -> dict[str, Any]:
     }
 
 
-def write() -> None:
-    """Write the file, a line a trace."""
+def write(names: list[str]) -> None:
+    """Write the file, a line a trace; only the traces of some optimizers anew, if any are named."""
+    before = json.loads(FILE.read_text())["traces"] if names else {}
     blocks = []
     for name in optimizers_by_name():
-        lines: list[str] = []
-        seen: dict[str, str] = {}
-        for variant, call in variants_of(name).items():
+        found, seen = before.get(name, {}) if name not in names else {}, dict[str, str]()
+        for variant, call in variants_of(name).items() if not found else ():
             text = json.dumps(steady(variant, call), separators=(",", ":"))
-            lines.append(
-                f"{json.dumps(variant)}:{json.dumps(seen[text]) if text in seen else text}"
-            )
+            found[variant] = seen[text] if text in seen else json.loads(text)
             seen.setdefault(text, variant)
+        lines = [
+            f"{json.dumps(variant)}:{json.dumps(trace, separators=(',', ':'))}"
+            for variant, trace in found.items()
+        ]
         blocks.append(f"{json.dumps(name)}:{{\n" + ",\n".join(lines) + "\n}")
     head = f'{{"with":{json.dumps(rounding())},\n"traces":{{\n'
     FILE.write_text(head + ",\n".join(blocks) + "\n}}\n")
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] != ["--write"]:
-        sys.exit("usage: python -m tests.traces --write")
-    write()
+    if sys.argv[1:2] != ["--write"]:
+        sys.exit("usage: python -m tests.traces --write [OPTIMIZER ...]")
+    write(sys.argv[2:])
