@@ -47,6 +47,7 @@ _HOMES = {
     "problem.param": "Param",
     "registry": "available find",
     "result": "Best OptimizerResult StopReason",
+    "native": "ProjectedNewton",
     "nlopt": "NLopt",
     "run.observers": "History Table",
     "run.progress": "Progress",
@@ -61,7 +62,7 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names.spli
 #: Modules that need no separate import: the public ones, and those that the docs name.
 _MODULES = (
     *("algorithms", "errors", "external", "flow", "plots", "problems", "report", "testing"),
-    *("evaluation", "fitting", "journal", "nlopt", "scipy", "search", "variational"),
+    *("evaluation", "fitting", "journal", "native", "nlopt", "scipy", "search", "variational"),
 )
 
 if TYPE_CHECKING:  # what editors and type checkers see
@@ -117,6 +118,7 @@ if TYPE_CHECKING:  # what editors and type checkers see
     from optimizers.journal import Journal as Journal, load as load
     from optimizers.lockstep.profile import Profile as Profile, Profiles as Profiles
     from optimizers.lockstep.results import OptimizerResults as OptimizerResults
+    from optimizers.native import *  # noqa: F403
     from optimizers.nlopt import NLopt as NLopt
     from optimizers.optimizer import Minimizer as Minimizer, Optimizer as Optimizer
     from optimizers.options.settings import RunSettings as RunSettings

@@ -1,6 +1,7 @@
 """The optimizers and nothing else, for completion: ``optimizers.algorithms.`` and the Tab key."""
 
 from optimizers.fitting import LM
+from optimizers.native import ProjectedNewton
 from optimizers.nlopt import NLopt
 from optimizers.scipy import (
     BFGS,
@@ -76,6 +77,7 @@ __all__ = [
     "NLopt",
     "NewtonCG",
     "NoisyLBFGSB",
+    "ProjectedNewton",
     "TrustConstr",
     "TrustExact",
     "TrustKrylov",

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from optimizers import fitting, nlopt, scipy, search, variational
+from optimizers import fitting, native, nlopt, scipy, search, variational
 from optimizers.errors import InvalidInputError, nearest_names, warn_user, words_of
 from optimizers.optimizer import Optimizer
 from optimizers.support import TRAITS, SupportLevel
@@ -90,7 +90,7 @@ def _has(kind: Optimizer, what: str, wanted: SupportLevel) -> bool:
 
 def _own() -> dict[str, type[Optimizer]]:
     """Return the classes of this package by each of their names."""
-    folders = (scipy, nlopt, fitting, search, variational)
+    folders = (scipy, native, nlopt, fitting, search, variational)
     public = {name: getattr(folder, name) for folder in folders for name in folder.__all__}
     classes = {k: c for k, c in public.items() if isinstance(c, type) and issubclass(c, Optimizer)}
     del classes["SciPyOptimizer"]

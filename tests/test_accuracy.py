@@ -75,6 +75,9 @@ UNSOLVED = {
     "P_BFGS": """
         meyer
     """,
+    "ProjectedNewton": """
+        hs25
+    """,
     "SLSQP": """
         brown_badly_scaled jennrich_sampson wood meyer broyden_banded hs25
         brown_badly_scaled_bounded biggs_exp6_bounded

@@ -1,6 +1,7 @@
 """Reference problems with gradients and known minima, and variational eigensolvers."""
 
 from .catalog import all_problems, bounded_problems, get_problem, mgh_problems
+from .large import large_problems
 from .more_wild import more_wild_problems
 from .nist import Fit, nist_fits
 from .reference import ReferenceProblem
@@ -16,6 +17,7 @@ __all__ = [
     "get_problem",
     "h2",
     "ising",
+    "large_problems",
     "mgh_problems",
     "more_wild_problems",
     "nist_fits",

@@ -9,6 +9,7 @@ from typing import Final
 from . import mgh_linear, mgh_systems, mgh_variable
 from .gay import GAY
 from .hock_schittkowski import HOCK_SCHITTKOWSKI
+from .large import FAMILIES
 from .mgh_data import DATA
 from .mgh_fixed import FIXED
 from .reference import ReferenceProblem
@@ -127,11 +128,12 @@ def get_problem(name: str, n: int | None = None) -> ReferenceProblem:
     ...
     ValueError: no reference problem 'rosenbroek'; did you mean 'rosenbrock'?
     """
-    if name in _OF_ANY_SIZE:
-        family = _OF_ANY_SIZE[name]
+    families = _OF_ANY_SIZE | FAMILIES
+    if name in families:
+        family = families[name]
         return family() if n is None else family(n)
     if name not in _OF_FIXED_SIZE:
-        near = get_close_matches(name, [*_OF_FIXED_SIZE, *_OF_ANY_SIZE], n=1, cutoff=0.0)
+        near = get_close_matches(name, [*_OF_FIXED_SIZE, *families], n=1, cutoff=0.0)
         raise ValueError(f"no reference problem {name!r}; did you mean {near[0]!r}?")
     problem = _OF_FIXED_SIZE[name]
     if n not in (None, problem.n):
