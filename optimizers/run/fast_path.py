@@ -276,6 +276,7 @@ def _forward(run: Run) -> Callable[[Array], tuple[float, Array]]:
         if (
             facts.precision > _EPS
             or memory.is_extreme
+            or memory.last is NOWHERE  # the first value shows the precision
             or memory.last.is_at(x)
             or budget.nfev + n + 1 > limit
             or is_timed
@@ -286,7 +287,7 @@ def _forward(run: Run) -> Callable[[Array], tuple[float, Array]]:
         x = x.copy()
         values: list[float] = []
         failures: dict[int, Exception] = {}
-        is_first, count, best = memory.last is NOWHERE, budget.nfev, memory.best
+        count, best = budget.nfev, memory.best
         try:
             probes = moved.tolist()
             for i in range(-1, n):
@@ -296,8 +297,6 @@ def _forward(run: Run) -> Callable[[Array], tuple[float, Array]]:
                 count += 1
                 value = fun(point) if i < 0 else probe(point)
                 if type(value) is not float:
-                    if is_first:
-                        facts.precision = max(facts.precision, precision_of(value))
                     value, _ = as_measure(value, n)
                 values.append(value)
                 if value - value != 0.0 and not propagates:
@@ -305,27 +304,19 @@ def _forward(run: Run) -> Callable[[Array], tuple[float, Array]]:
                     if i < 0 or not waves.has_penalty(error):
                         raise error
                     failures[i] = error  # another probe takes its place
-                if is_first and facts.precision > _EPS:
-                    break  # coarse values need longer steps
-                is_first = False
-            else:
-                if not failures:
-                    budget.ndifferences += 1
-                    differences = (np.array(values[1:]) - values[0]) / steps
-                    gradient = as_gradient(differences, n, finite=not propagates, name=DIFFERENCES)
+            if not failures:
+                budget.ndifferences += 1
+                differences = (np.array(values[1:]) - values[0]) / steps
+                gradient = as_gradient(differences, n, finite=not propagates, name=DIFFERENCES)
         except Exception as error:
             return _penalty(waves, x, error)
         finally:
             budget.nfev = count
             _update_incumbents(memory, x, moved, values)
-        if is_first or failures:
-            questions = run.questions
+        if failures:
+            questions, told = run.questions, np.array(values[1:])
             try:
-                if is_first:
-                    gradient = questions.probed(x, values[0])
-                else:
-                    told = np.array(values[1:])
-                    gradient = questions.mended(questions.plan(x), values[0], told, failures)
+                gradient = questions.mended(questions.plan(x), values[0], told, failures)
             except Exception as error:
                 penalty = _penalty(waves, x, error)
                 memory.best = best
