@@ -97,7 +97,8 @@ class ListenedEvaluator(Evaluator):
 
     @override
     def answers(self, wave: Wave) -> Generator[Part, None, None]:
-        self._waves += 1
+        # Gradients alone are not a wave of their own: solvers may call them directly.
+        self._waves += any(block.is_real for block in wave.blocks)
         count, since = self._nfev(), time.monotonic()
         parts = self._inner.answers(wave)
         # Once: a wave may be answered in as many parts as it has points.

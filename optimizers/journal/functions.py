@@ -44,6 +44,9 @@ def recorded(
     def call(*given: NDArray[Any], is_probe: bool = False) -> Any:
         seq = counter.next
         counter.next = seq + 1
+        # Probes outside of a wave are those of the latest point.
+        if not (is_probe or recorder.is_in_wave):
+            recorder.ask = seq
         x = np.concatenate(given) if is_hessian else given[0]
         if pending:
             known = recorder.lookup(seq, kind, x)
@@ -52,6 +55,8 @@ def recorded(
                 return answer_of(known)
         further = ',"complex":true' if x.dtype.kind == "c" else ""
         mark = PROBE if is_probe else ""
+        if recorder.ask != seq:
+            mark = f',"ask":{recorder.ask}{mark}'
         point, began = encoded(x), clock()  # the function may spoil its copy
         try:
             raw = function(*given)

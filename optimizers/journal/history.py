@@ -3,7 +3,7 @@
 import functools
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -137,6 +137,15 @@ class Recording(Tabled):
         return self._column("seconds")
 
     @property
+    def waves(self) -> NDArray[np.int64]:
+        """The wave of each evaluation, shape (k,), numbered from 1; many runs may share waves.
+
+        Journals of earlier versions have no waves for runs that evaluate one point at a time: each
+        point is counted as one.
+        """
+        return ranks([record.ask for record in self._real_values])
+
+    @property
     def workers(self) -> list[str]:
         """The process or thread of each evaluation; empty for the run's own."""
         return [r.worker for r in self._real_values]
@@ -168,6 +177,13 @@ class Recording(Tabled):
             If optuna is not installed.
         """
         return study_of(self, storage, name)
+
+
+def ranks(waves: Iterable[int]) -> NDArray[np.int64]:
+    """Return the numbers of waves, from 1 in the order of appearance, given any mark of each."""
+    waves = list(waves)
+    numbers = {wave: number for number, wave in enumerate(dict.fromkeys(waves), 1)}
+    return np.array([numbers[wave] for wave in waves], dtype=np.int64)
 
 
 def load(path: str | os.PathLike[str]) -> Recording:

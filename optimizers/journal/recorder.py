@@ -97,6 +97,9 @@ class Recorder:
         #: than is recorded continues alone with new evaluations.
         self.is_of_many = "many" in header
         self._counters: dict[int, OfRun] = {}
+        #: The number of the first question of the latest wave of direct calls, and whether more of
+        #: its questions follow.
+        self.ask, self.is_in_wave = 0, False
         self._lines = _opened(journal)
         try:
             contents = self._begun(journal, {**header, "seed": seed_entry(seed)}, check)

@@ -1,6 +1,6 @@
 """Replay: answer from the journal what it has, and record what it does not have."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -8,9 +8,9 @@ import numpy as np
 from typing_extensions import override
 
 from optimizers.errors import JournalError, warn_user
-from optimizers.evaluation.evaluator import Evaluator
+from optimizers.evaluation.evaluator import Evaluator, Facts, Part
 from optimizers.evaluation.marks import at_probes
-from optimizers.evaluation.wave import Block
+from optimizers.evaluation.wave import Block, Wave
 from optimizers.journal.evaluator import JournaledEvaluator
 from optimizers.journal.functions import recorded
 from optimizers.journal.iterations import Iteration
@@ -82,8 +82,7 @@ def _journaled(recorder: Recorder, run: Run) -> tuple[Problem, Evaluator]:
         others["fun"] = recorded(recorder, problem.fun, kind, facts)
         if isinstance(derivatives, Given):
             others["derivatives"] = Given(recorded(recorder, derivatives.function, "jac", facts))
-        evaluator = _Direct(others["fun"])
-        evaluator.facts = facts
+        evaluator = _Direct(others["fun"], recorder, facts)
     else:
         evaluator = JournaledEvaluator(evaluator, recorder, problem.loss)
     problem = with_recorded_hessians(problem, recorder, facts)
@@ -91,7 +90,20 @@ def _journaled(recorder: Recorder, run: Run) -> tuple[Problem, Evaluator]:
 
 
 class _Direct(Evaluator):
-    """Calls recorded functions themselves, which are told of probes."""
+    """Calls recorded functions themselves, which are told of waves and probes."""
+
+    def __init__(self, fun: Callable[..., Any], recorder: Recorder, facts: Facts) -> None:
+        super().__init__(fun)
+        self._recorder, self.facts = recorder, facts
+
+    @override
+    def answers(self, wave: Wave) -> Generator[Part, None, None]:
+        recorder = self._recorder
+        recorder.ask, recorder.is_in_wave = recorder.next, True
+        try:
+            yield from super().answers(wave)
+        finally:
+            recorder.is_in_wave = False
 
     @override
     def _called(

@@ -153,7 +153,7 @@ def _curve(
 
 def _axis(trace: Trace, by: By, shots: int) -> Array:
     if by == "waves":
-        return trace.waves.astype(np.float64)
+        return trace.own_waves.astype(np.float64)
     if by == "seconds":
         return np.maximum.accumulate(trace.ended)
     return np.arange(1.0, len(trace.values) + 1) * shots

@@ -101,4 +101,4 @@ def _cost(trace: Trace, lowest: float, tolerance: float, by: str) -> float:
     if not len(solved):
         return float("inf")
     at = int(solved[0])
-    return float(trace.waves[at]) if by == "waves" else (at + 1) / (trace.points.shape[1] + 1)
+    return float(trace.own_waves[at]) if by == "waves" else (at + 1) / (trace.points.shape[1] + 1)

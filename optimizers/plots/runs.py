@@ -125,7 +125,7 @@ def waves(run: Any, *, ax: Any = None) -> Any:
     busy = sum(float((trace.ended - trace.began).sum()) for trace in traces)
     total = max(float(trace.ended.max()) for trace in traces if len(trace.ended))
     share = busy / (total * len(workers)) if total > 0 else 1.0
-    count = max(int(trace.waves.max(initial=0)) for trace in traces)
+    count = len({wave for trace in traces for wave in trace.waves.tolist()})
     ax.set_title(
         f"{count} waves; workers busy {min(share, 1.0):.0%} of the time", fontsize="medium"
     )

@@ -14,6 +14,7 @@ from optimizers.errors import InvalidInputError
 from optimizers.evaluation.listened import Evaluated
 from optimizers.journal import Record, Recording, load
 from optimizers.journal.header import bounds_of, sign_of, title_of
+from optimizers.journal.history import ranks
 from optimizers.result import OptimizerResult
 from optimizers.run.observers import History
 from optimizers.several.minima import MultistartResult
@@ -33,7 +34,8 @@ class Trace:
     values: Array
     #: Shape (k, n); NaN where they were not kept.
     points: Array
-    #: The wave of each, from 1, and its start and end in seconds.
+    #: The wave of each, as it is numbered in the record, where runs may share waves; its start and
+    #: end in seconds.
     waves: NDArray[np.int64]
     began: Array
     ended: Array
@@ -70,6 +72,11 @@ class Trace:
     def best_of(self, values: Array) -> Array:
         """Return the best of some values up to each of them."""
         return self.sign * np.fmin.accumulate(self.sign * values) if len(values) else values
+
+    @property
+    def own_waves(self) -> NDArray[np.int64]:
+        """The number of the wave of each among those of this run, from 1."""
+        return ranks(self.waves.tolist())
 
     @property
     def names(self) -> list[str]:
@@ -165,7 +172,7 @@ def _trace(name: str, own: list[Evaluated], states: list[OptimizerResult]) -> Tr
         name,
         np.array([e.fun for e in own], np.float64),
         points,
-        _ranks([e.wave for e in own]),
+        np.array([e.wave for e in own], np.int64),
         np.array([e.began for e in own], np.float64),
         np.array([e.ended for e in own], np.float64),
         [e.worker for e in own],
@@ -184,54 +191,58 @@ def _maximizes(own: list[Evaluated], states: list[OptimizerResult]) -> bool:
     return own[0].maximize if own else bool(states[0].get("maximize"))
 
 
-def _ranks(waves: list[int]) -> NDArray[np.int64]:
-    """Return the numbers of a run's waves, from 1 without gaps."""
-    return np.unique(np.array(waves, np.int64), return_inverse=True)[1].reshape(-1) + 1
-
-
 def _of_recording(recording: Recording, name: str | None = None) -> list[Trace]:
+    known = recording._real_values
     # Neither time nor worker is known of answers that arrived late.
-    told = [r for r in recording.records if r.kind in ("fun", "both") and not r.is_late]
-    real = [record for record in told if record.x.dtype == np.float64]
-    runs = sorted({record.run for record in real})
-    header = recording.header
-    called = (header.get("many") or {}).get("optimizers") or {}
-    many = list(called) or [f"run {run}" for run in runs]
-    name = name or title_of(header)
+    places = [i for i, record in enumerate(known) if not record.is_late]
+    records, waves = [known[i] for i in places], recording.waves[places]
+    began, ended = _times(records, waves)
+    runs = np.array([record.run for record in records], np.int64)
+    numbers = np.unique(runs).tolist()
+    called = (recording.header.get("many") or {}).get("optimizers") or {}
+    many = list(called) or [f"run {run}" for run in numbers]
+    name = name or title_of(recording.header)
     return [
         _recorded(
-            many[run] if len(runs) > 1 and run < len(many) else name,
+            many[run] if len(numbers) > 1 and run < len(many) else name,
             recording,
-            [record for record in real if record.run == run],
-            recording.result if len(runs) == 1 else None,
+            [records[i] for i in own],
+            (waves[own], began[own], ended[own]),
+            recording.result if len(numbers) == 1 else None,
         )
-        for run in runs
+        for run in numbers
+        for own in [np.flatnonzero(runs == run)]
     ]
 
 
-def _recorded(
-    name: str, recording: Recording, own: list[Record], result: OptimizerResult | None
-) -> Trace:
-    """Return a run of a journal, which has durations: each wave begins when the last one ended."""
-    n = recording.header["problem"]["n"]
-    began, ended, free = np.zeros(len(own)), np.zeros(len(own)), dict[str, float]()
-    waves = _ranks([record.ask for record in own])
-    start, last = 0.0, 0
-    for i, record in enumerate(own):
+def _times(records: list[Record], waves: NDArray[np.int64]) -> tuple[Array, Array]:
+    """Return starts and ends, as if each wave had begun when the last one ended."""
+    began, ended, free = np.zeros(len(records)), np.zeros(len(records)), dict[str, float]()
+    start, latest, last = 0.0, 0.0, 0
+    for i, record in enumerate(records):
         if waves[i] != last:
-            start, last, free = max(ended[:i], default=0.0), waves[i], {}
+            start, last, free = latest, waves[i], {}
         began[i] = max(start, free.get(record.worker, start))
         ended[i] = free[record.worker] = began[i] + (record.seconds or 0.0)
-    has_residuals = any(record.residuals is not None for record in own)
+        latest = max(latest, ended[i])
+    return began, ended
+
+
+def _recorded(
+    name: str,
+    recording: Recording,
+    own: list[Record],
+    times: tuple[NDArray[np.int64], Array, Array],
+    result: OptimizerResult | None,
+) -> Trace:
+    """Return a run of a journal, given its waves, and the starts and ends of its evaluations."""
+    n, sign = recording.header["problem"]["n"], sign_of(recording.header)
     best = min((r for r in own if r.residuals is not None), key=_value, default=None)
-    sign = sign_of(recording.header)
     return Trace(
         name,
         sign * np.array([math.nan if r.fun is None else r.fun for r in own], np.float64),
         np.array([r.x for r in own], np.float64).reshape(-1, n),
-        waves,
-        began,
-        ended,
+        *times,
         [r.worker for r in own],
         [r.failure for r in own],
         np.empty(0, np.int64),
@@ -240,7 +251,7 @@ def _recorded(
         np.empty(0, np.bool_),
         result,
         recording.header,
-        best.residuals if has_residuals and best is not None else None,
+        None if best is None else best.residuals,
         sign,
     )
 

@@ -186,7 +186,7 @@ def _tiles(
         tiles += [("failed", sum("error" in own for own in runs.values()))]
     evaluated = [trace for trace in traces if len(trace.values)]
     if evaluated:
-        count = int(evaluated[0].waves.max()) if len(evaluated) == 1 else None
+        count = len(set(evaluated[0].waves.tolist())) if len(evaluated) == 1 else None
         workers = {worker for trace in evaluated for worker in trace.workers if worker}
         tiles += [("waves", count), ("workers", len(workers) or None)]
     shown = [
