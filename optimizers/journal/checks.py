@@ -121,6 +121,7 @@ def check_entry(entry: Mapping[str, Any], n: int) -> None:
     elif "end" in entry:
         _require("error", entry.get("error"), str | None)
         _require("changed", entry.get("changed", []), list)
+        _require("failed", entry.get("failed", []), list)
         if entry["end"] is not None:
             result = OptimizerResult.from_dict(entry["end"])
             for name in _RESULT:

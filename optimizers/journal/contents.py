@@ -49,11 +49,14 @@ class JournalContents:
     def ended_by(self, record: Record) -> bool:
         """Return whether a record in a run's last wave is a failure that ended the run.
 
-        One of many runs may end before the others. If failures are rejected, it is the one that was
-        raised, if any; otherwise any failure.
+        One of many runs may end before the others; when all have ended, the end says which failed.
+        If failures are rejected, it is the one that was raised, if any; otherwise any failure.
         """
-        error = None if self.end is None else self.end.get("error")
-        is_over = self.end is not None and error is None and "many" not in self.header
+        end, error = self.end, None if self.end is None else self.end.get("error")
+        is_over = False
+        if end is not None and error is None:
+            # Of many runs, journals of earlier versions do not say it.
+            is_over = "many" not in self.header or record.run not in end.get("failed", [record.run])
         if not record.is_failed or is_over:
             return False
         if not self.rejects:

@@ -97,6 +97,8 @@ class Recorder:
         #: than is recorded continues alone with new evaluations.
         self.is_of_many = "many" in header
         self._counters: dict[int, OfRun] = {}
+        #: Which of many runs failed, when all have ended.
+        self.failed: list[int] = []
         #: The number of the first question of the latest wave of direct calls, and whether more of
         #: its questions follow.
         self.ask, self.is_in_wave = 0, False
@@ -318,6 +320,8 @@ class Recorder:
         further: dict[str, Any] = {} if error is None else {"error": error}
         if changed:
             further["changed"] = list(changed)
+        if self.is_of_many and error is None:
+            further["failed"] = self.failed
         self._next_look = 0.0
         self.write(compact({"end": _strict(result), **further}))
 

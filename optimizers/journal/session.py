@@ -1,7 +1,7 @@
 """Journals from opening to closing: for one run, or for many that advance together."""
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -127,10 +127,17 @@ class Together:
     #: Why they stopped, in a few words.
     reason: str = ""
 
-    def keep_record(self, results: Iterable[OptimizerResult]) -> None:
-        """Attach the journal to results."""
+    def conclude(
+        self, results: Sequence[OptimizerResult], best: OptimizerResult | None, reason: str
+    ) -> None:
+        """Take the results of all, of which the journal keeps the best, and attach it to them."""
+        self.reason = reason
+        self.result.append(best)
+        if self._recorder is None:
+            return
+        self._recorder.failed = [result.run for result in results if "error" in result]
         for result in results:
-            if self._recorder is not None and result._record is None:
+            if result._record is None:
                 result._keep(record=self._recorder.path)
 
     def problem_of(self, run: int, problem: Problem) -> Problem:

@@ -69,9 +69,8 @@ def concluded(
     failed = len(results.failures)
     if failed and (on_error == "raise" or failed == len(results)):
         raise_with(next(iter(results.failures.values())), results)
-    shared.keep_record(results)
-    shared.reason = ", ".join(dict.fromkeys(result.stop.value for result in results))
-    shared.result.append(in_all(results))
+    reason = ", ".join(dict.fromkeys(result.stop.value for result in results))
+    shared.conclude(results, in_all(results), reason)
     return results
 
 

@@ -196,9 +196,7 @@ def multistart(
         if lockstep.stopped is StopReason.FAILED:
             raise_with(next(iter(runs.failures.values())), runs)
         stop = lockstep.stopped or StopReason.MAXFUN
-        shared.keep_record(runs)
-        shared.reason = stop.value
-        shared.result.append(in_all(runs))
+        shared.conclude(runs, in_all(runs), stop.value)
     if parameters is not None:
         parameters.show(runs)
         for minimum in minima.sorted():

@@ -1,6 +1,7 @@
 """Many runs have one journal, and go on from it as a whole."""
 
 import itertools
+import math
 import types
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -10,8 +11,10 @@ import pytest
 
 import optimizers
 from optimizers import (
+    COBYLA,
     LBFGSB,
     NELDER_MEAD,
+    POWELL,
     QNSPSA,
     SPSA,
     TNC,
@@ -267,3 +270,32 @@ def test_what_interrupts_all_runs_is_gone_on_from(tmp_path):
     results = LBFGSB().minimize_many(fun, STARTS, journal=path)
     assert results.nreplayed == 20
     assert_same(results, LBFGSB().minimize_many(Objective().value, STARTS))
+
+
+ENDED = {
+    "many": lambda f, n, j: NELDER_MEAD(maxfun=n).minimize_many(f, STARTS, journal=j),
+    "race": lambda f, n, j: race(
+        [NELDER_MEAD(), POWELL(), COBYLA()], f, STARTS[0], budget=n, journal=j
+    ),
+    "multistart": lambda f, n, j: multistart(
+        f, BOX, 3 * n, optimizer=NELDER_MEAD(), slots=3, journal=j
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ENDED)
+def test_runs_that_ended_at_infinity_are_not_evaluated_again(tmp_path, case):
+    objective = Objective()
+
+    def fun(x):
+        value = objective.value(x)
+        return math.inf if objective.calls > 3 * budget - 6 else value
+
+    for budget in (7, 8, 9):
+        path, objective.calls = tmp_path / f"{budget}.jsonl", 0
+        ENDED[case](fun, budget, path)
+        assert load(path).values[-1] == math.inf
+        text, objective.calls = path.read_text(), 0
+        ENDED[case](fun, budget, path)
+        assert objective.calls == 0
+        assert path.read_text() == text
