@@ -20,6 +20,8 @@ _LABELS = {
 }
 #: Up to this many runs are lines with names; more are a band.
 _LINES = 8
+#: The label of hollow dots.
+_ESTIMATES = "iterates, estimated"
 #: So many iterates at most are dots that stand out; more would hide the lines.
 _DOTS = 100
 
@@ -105,6 +107,9 @@ def convergence(
             ax.plot(x, best, color=color(i), drawstyle="steps-post", marker=few, label=label)
             if fun is None:
                 _draw_iterates(ax, trace, x, minimum, color(i), has_label=len(traces) == 1)
+        if fun is None and len(traces) > 1 and any(trace.estimates.any() for trace in traces):
+            hollow = {"markersize": 3.5, "markerfacecolor": "none"}
+            ax.plot([], [], "o", color=QUIET, label=_ESTIMATES, **hollow)
     ax.legend(frameon=False)
     shown = np.concatenate([best for _, best in drawn])
     if minimum is not None or (sign > 0 and spans_decades(shown)):
@@ -176,7 +181,7 @@ def _draw_iterates(
     if not (len(trace.counts) and len(trace.values)):
         return
     at = _at(trace, x)
-    for is_estimate, words in ((False, "iterates"), (True, "iterates, estimated")):
+    for is_estimate, words in ((False, "iterates"), (True, _ESTIMATES)):
         chosen = trace.estimates == is_estimate
         is_crowded = chosen.sum() > _DOTS
         if chosen.any():

@@ -52,6 +52,7 @@ def picture(rows: int = 1, columns: int = 1, *, width: float = 6.4, height: floa
     for ax in axes.flat:
         ax.spines[["top", "right"]].set_visible(False)
         ax.grid(alpha=0.25)
+        ax.ticklabel_format(useOffset=False)  # whole values, however little they differ
     return figure, axes
 
 

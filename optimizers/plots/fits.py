@@ -6,7 +6,7 @@ import numpy as np
 
 from optimizers._types import ArrayLike
 from optimizers.errors import InvalidInputError
-from optimizers.plots.figure import QUIET, color, picture
+from optimizers.plots.figure import QUIET, color, count_along, picture
 from optimizers.plots.traces import traces_of
 from optimizers.result import OptimizerResult
 
@@ -58,12 +58,14 @@ def residuals(run: Any, t: ArrayLike | None = None, y: ArrayLike | None = None) 
     ax.set_ylabel("residual")
     side.sharey(ax)
     side.tick_params(labelleft=False)
-    side.hist(left, bins="auto", density=True, orientation="horizontal", color=color(0), alpha=0.5)
+    how: dict[str, Any] = {"orientation": "horizontal", "color": color(0), "alpha": 0.5}
+    _, edges, _ = side.hist(left, bins="auto", **how)
     width = float(np.sqrt(np.mean(left**2)))
     if width > 0:
         grid = np.linspace(left.min() - width, left.max() + width, 200)
-        normal = np.exp(-((grid / width) ** 2) / 2) / (width * np.sqrt(2 * np.pi))
-        side.plot(normal, grid, color=color(1), label="normal")
+        density = np.exp(-((grid / width) ** 2) / 2) / (width * np.sqrt(2 * np.pi))
+        side.plot(density * left.size * (edges[1] - edges[0]), grid, color=color(1), label="normal")
         side.legend(frameon=False)
-    side.set_xlabel("density")
+    side.set_xlabel("count")
+    count_along(side)
     return figure

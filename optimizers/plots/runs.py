@@ -1,10 +1,12 @@
 """Many runs and many workers: where starts led, and which worker evaluated what when."""
 
 import operator
+import re
 from typing import Any
 
 import numpy as np
 
+from optimizers._shown import number
 from optimizers._types import Array
 from optimizers.errors import InvalidInputError
 from optimizers.plots.figure import QUIET, canvas, color, picture
@@ -56,7 +58,7 @@ def multistart(found: MultistartResult, *, which: tuple[int, int] = (0, 1), ax: 
         ax.plot(*here, marker="." if k is not None else "x", color=hue, markersize=5, linestyle="")
     for k, minimum in enumerate(found.minima):
         runs = f"{minimum.count} run{'s' * (minimum.count != 1)}"
-        label = f"{minimum.fun:.5g}, {runs}" if k < 8 else None
+        label = f"{number(minimum.fun)}, {runs}" if k < 8 else None
         at = place(ends[k], minimum.fun)
         ax.plot(*at, marker="*", markersize=14, color=color(k), linestyle="", label=label,
                 markeredgecolor="white")  # fmt: skip
@@ -133,11 +135,16 @@ def waves(run: Any, *, ax: Any = None) -> Any:
 
 
 def _called(workers: list[str]) -> list[str]:
-    """Return distinct labels of workers: without the process if they are threads of one."""
-    processes = {worker.partition("/")[0] for worker in workers}
-    if len(processes) == 1:
-        workers = [worker.partition("/")[2] or worker for worker in workers]
-    return [worker or "this process" for worker in workers]
+    """Return distinct labels of workers: short ones if they are processes, or threads of one."""
+    processes = [worker.partition("/")[0] for worker in workers]
+    if len(set(processes)) == len(workers) > 1:
+        called = [f"process {process}" if process else "" for process in processes]
+    elif len(set(processes)) == 1:
+        called = [worker.partition("/")[2] or worker for worker in workers]
+    else:
+        called = workers
+    # What Dask puts between its worker and the number of the thread.
+    return [re.sub(r"Dask-Default-Threads-\d+-", "", worker) or "this process" for worker in called]
 
 
 def _draw_bars(ax: Any, trace: Trace, worker: str, row: int, edge: float) -> None:

@@ -24,7 +24,9 @@ from optimizers import (
     plot_convergence,
     plots,
     residuals,
+    vectorized,
 )
+from optimizers.evaluation.listened import Evaluated
 from optimizers.problems import h2
 
 
@@ -217,6 +219,14 @@ def test_estimates_of_iterates_are_values_and_are_drawn_hollow(optimizer):
     assert not any(state.is_estimate for state in exact.states)
 
 
+def test_the_dots_of_several_runs_are_in_the_legend():
+    pytest.importorskip("matplotlib", reason="needs the extra: plot")
+    runs = {"NFT": recorded(NFT(maxiter=8))[0], "TNC": recorded()[0]}
+    legend = plots.convergence(runs).axes[0].get_legend()
+    labels = [text.get_text() for text in legend.get_texts()]
+    assert labels == ["NFT", "TNC", "iterates, estimated"]
+
+
 def test_parameters_are_drawn_from_the_start_to_the_end(path):
     pytest.importorskip("matplotlib", reason="needs the extra: plot")
     history, result = recorded()
@@ -280,6 +290,25 @@ def test_a_multistart_shows_its_starts_and_minima():
     assert len(dots) == len({e.run for e in history.evaluations})
 
 
+def test_values_that_hardly_differ_are_told_apart():
+    pytest.importorskip("matplotlib", reason="needs the extra: plot")
+
+    @vectorized
+    def fun(points):
+        return -1.85727503 + 1e-7 * np.cos(3 * points[:, 0]) + 1e-8 * points[:, 0]
+
+    optimizer = LBFGSB(ftol=1e-20, eps=1e-3, options={"gtol": 1e-12})
+    how = {"budget": 400, "seed": 1, "callback": History()}
+    found = multistart(fun, [(-2, 2)], optimizer=optimizer, **how)
+    figure = plots.multistart(found)
+    figure.canvas.draw()
+    ax = figure.axes[0]
+    labels = [label.get_text() for label in ax.get_yticklabels()]
+    assert len(set(labels)) == len(labels)
+    assert all("1.85727" in label for label in labels)
+    assert ax.yaxis.get_major_formatter().get_offset() == ""
+
+
 def test_a_history_of_named_variables_has_their_names():
     seen = History()
     LBFGSB().minimize(lambda p: rosen([p["a"], p["b"]]), {"a": -1.2, "b": 1.0}, callback=seen)
@@ -321,6 +350,28 @@ def test_the_chart_of_waves_has_a_row_for_each_worker(tmp_path):
         bars = sum(len(c.get_paths()) for c in figure.axes[0].collections)
         assert bars == len(history.evaluations)
         assert "workers busy" in figure.axes[0].get_title()
+
+
+@pytest.mark.parametrize(
+    ("workers", "labels"),
+    [
+        (["7/MainThread", "8/MainThread"], ["process 7", "process 8"]),
+        (
+            ["7/0-Dask-Default-Threads-7-0", "8/1-Dask-Default-Threads-8-0"],
+            ["process 7", "process 8"],
+        ),
+        (["7/0-Dask-Default-Threads-7-0", "7/1-Dask-Default-Threads-7-2"], ["0-0", "1-2"]),
+        (["7/a_0", "7/a_1", "8/a_0"], ["7/a_0", "7/a_1", "8/a_0"]),
+        ([""], ["this process"]),
+    ],
+)
+def test_the_labels_of_workers_are_short(workers, labels):
+    pytest.importorskip("matplotlib", reason="needs the extra: plot")
+    history = History()
+    for i, worker in enumerate(workers, 1):
+        history.on_evaluation(Evaluated(np.zeros(1), 1.0, None, 0, i, 1, 1.0, 0.0, 1.0, worker))
+    shown = plots.waves(history).axes[0].get_yticklabels()
+    assert [label.get_text() for label in shown] == labels
 
 
 def test_a_fit_shows_its_residuals_and_the_model_through_the_data(tmp_path):
