@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from optimizers.evaluation.listened import Evaluated
 from optimizers.journal import Record, Recording, load
 from optimizers.journal.header import bounds_of, sign_of, title_of
 from optimizers.journal.history import ranks
+from optimizers.problem.parameters import parameters_of, start_of
 from optimizers.result import OptimizerResult
 from optimizers.run.observers import History
 from optimizers.several.minima import MultistartResult
@@ -56,8 +57,8 @@ class Trace:
     seen: list[Any] = field(default_factory=list)
     #: The entry of a dict in which it was given, which others may be in as well.
     family: str | None = None
-    #: The names of the variables, as callbacks saw them.
-    labels: Sequence[str] | None = None
+    #: A state as callbacks saw it, if the record is a History.
+    state: OptimizerResult | None = None
 
     @property
     def costs(self) -> Array:
@@ -83,8 +84,24 @@ class Trace:
         """The names of the variables."""
         problem = (self.header or {}).get("problem", {})
         n = self.points.shape[1] or self.iterates.shape[1]
-        given = problem.get("names") or self.labels
+        # A History has the variables as callbacks saw them, a journal as they were searched.
+        given = (self.state and self.state.get("names")) or problem.get("names")
         return list(given) if given else [f"x[{i}]" for i in range(n)]
+
+    @property
+    def point(self) -> Callable[[Array], Any]:
+        """The function that returns the user's point, which an objective takes, for a vector."""
+        known = self.state or self.result
+        free = None if known is None else known.get("names")
+        parameters = None if free is None else parameters_of(start_of(known, bounds=()))
+        if parameters is None:
+            return np.array
+        if self.names != list(free or ()):
+            raise InvalidInputError(
+                f"The record of {self.name} has scaled or transformed variables: run it with "
+                "callback=History()."
+            )
+        return parameters.point
 
     @property
     def bounds(self) -> list[tuple[float, float]] | None:
@@ -145,7 +162,8 @@ def _of_results(results: Iterable[OptimizerResult]) -> list[Trace]:
         if len(own) == 1 or run < len(own):
             trace = own[0 if len(own) == 1 else run]
             header = trace.header or result._about
-            found.append(replace(trace, result=result, header=header))
+            state = trace.state or (result if isinstance(record, History) else None)
+            found.append(replace(trace, result=result, header=header, state=state))
     return found
 
 
@@ -183,7 +201,7 @@ def _trace(name: str, own: list[Evaluated], states: list[OptimizerResult]) -> Tr
         np.array([s.get("is_estimate", False) for s in states], np.bool_),
         sign=-1.0 if _maximizes(own, states) else 1.0,
         seen=[s.x for s in states],
-        labels=states[0].get("names") if states else None,
+        state=states[0] if states else None,
     )
 
 

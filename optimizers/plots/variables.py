@@ -63,7 +63,7 @@ def parameters(
 
 def slices(
     run: Any,
-    fun: Callable[[Array], float] | None = None,
+    fun: Callable[[Any], float] | None = None,
     *,
     which: Sequence[int] | None = None,
     names: Sequence[str] | None = None,
@@ -77,7 +77,8 @@ def slices(
         The run; see :mod:`optimizers.plots`.
     fun : callable, optional
         The objective; if given, it is also evaluated along each variable through the best point,
-        over the visited range.
+        over the visited range. It gets points in the structure of the start, but those of a file
+        are vectors.
     which : sequence of int, optional
         Which variables; by default the first nine.
     names : sequence of str, optional
@@ -113,7 +114,9 @@ def slices(
     for ax, j in zip(axes.flat, chosen, strict=False):
         ax.scatter(at[:, j], values, color=color(0), alpha=opacity, s=16, linewidths=0)
         if fun is not None:
-            ax.plot(*_line(fun, best, j, at[:, j], points), color=color(1), linewidth=1)
+            grid, rows = _line(best, j, at[:, j], points)
+            found = [float(fun(point)) for point in map(trace.point, rows)]
+            ax.plot(grid, found, color=color(1), linewidth=1)
         star = trace.sign * lowest
         ax.plot(best[j], star, marker="*", markersize=11, color=color(1), linestyle="")
         ax.set_xlabel(called[j])
@@ -129,14 +132,12 @@ def slices(
     return figure
 
 
-def _line(
-    fun: Callable[[Array], float], best: Array, j: int, visited: Array, points: int
-) -> tuple[Array, list[float]]:
-    """Return the objective along a variable through the best point."""
-    grid = np.linspace(visited.min(), visited.max(), points)
-    rows = np.tile(best, (points, 1))
+def _line(best: Array, j: int, visited: Array, count: int) -> tuple[Array, Array]:
+    """Return the values of a variable over the visited range, and the best point with each."""
+    grid = np.linspace(visited.min(), visited.max(), count)
+    rows = np.tile(best, (count, 1))
     rows[:, j] = grid
-    return grid, [float(fun(row)) for row in rows]
+    return grid, rows
 
 
 def _single(run: Any) -> Trace:

@@ -259,6 +259,39 @@ def test_slices_show_all_points_and_more_on_request():
     assert best.get_xydata().tolist() == [[result.best.x[1], result.best.fun]]
 
 
+@pytest.mark.parametrize("how", ["history", "journal"])
+def test_slices_call_the_objective_in_the_structure_of_the_start(tmp_path, how):
+    pytest.importorskip("matplotlib", reason="needs the extra: plot")
+
+    def fun(p):
+        return (p["a"] - 1) ** 2 + (p["b"] ** 2).sum() + (p["c"] - 2) ** 2
+
+    start = {"a": 3.0, "b": np.array([1.0, 2.0]), "c": Param(0.5, fixed=True)}
+    settings = {"callback": History()} if how == "history" else {"journal": tmp_path / "a.jsonl"}
+    result = LBFGSB().minimize(fun, start, **settings)
+    figure = plots.slices(result, fun)
+    assert [ax.get_xlabel() for ax in figure.axes] == ["a", "b[0]", "b[1]"]
+    along = lines(figure)[0]
+    expected = (along.get_xdata() - 1) ** 2 + 1.5**2
+    np.testing.assert_allclose(along.get_ydata(), expected, atol=1e-6)
+
+
+def test_slices_of_transformed_variables_need_a_history(tmp_path):
+    pytest.importorskip("matplotlib", reason="needs the extra: plot")
+
+    def fun(p):
+        return (p["a"] - 1) ** 2
+
+    start = {"a": Param(3.0, 0.1, 5.0, transform="log")}
+    result = LBFGSB().minimize(fun, start, journal=tmp_path / "a.jsonl")
+    assert plots.slices(result).axes[0].get_xlabel() != "a"
+    with pytest.raises(InvalidInputError, match=r"scaled or transformed .* callback=History"):
+        plots.slices(result, fun)
+    result = LBFGSB().minimize(fun, start, callback=History())
+    along = lines(plots.slices(result, fun))[0]
+    np.testing.assert_allclose(along.get_ydata(), (along.get_xdata() - 1) ** 2)
+
+
 def test_a_data_profile_says_which_share_is_solved_how_fast():
     pytest.importorskip("matplotlib", reason="needs the extra: plot")
     functions = {"rosen": rosen, "sphere": lambda x: float(x @ x)}
