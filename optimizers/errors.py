@@ -170,6 +170,7 @@ _ALSO_CALLED = {
     **dict.fromkeys(("n_trials", "max_evals", "max_nfev", "maxeval", "budget"), "maxfun"),
     **dict.fromkeys(("verbose", "show_progress"), "progress"),
     **dict.fromkeys(("storage", "logging"), "journal"),
+    **dict.fromkeys(("--method", "--algorithm", "--solver"), "--optimizer"),
     "bound": "bounds",
     "direction": "maximize",
     "lr": "learning_rate",
@@ -185,9 +186,11 @@ def nearest_names(name: str, known: Iterable[str]) -> str:
     if name in _ELSEWHERE:
         return _ELSEWHERE[name].format(name)
     lowered = {candidate.lower(): candidate for candidate in names}
-    near = difflib.get_close_matches(name.lower(), lowered, n=1)
+    near = difflib.get_close_matches(name.lower(), lowered, n=5)
     if near:
-        return f"Did you mean {lowered[near[0]]!r}?"
+        # Letters in another order are likelier than other letters.
+        first = min(near, key=lambda other: sorted(other) != sorted(name.lower()))
+        return f"Did you mean {lowered[first]!r}?"
     return f"Known: {', '.join(names)}." if names else "There are none."
 
 

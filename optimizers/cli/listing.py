@@ -1,13 +1,14 @@
 """The commands ``list`` and ``show``: which optimizers there are, and what one can do."""
 
 import argparse
+from pathlib import Path
 from typing import Any, TextIO
 
 from optimizers.cli.codes import CONVERGED
 from optimizers.cli.layout import wrapped
 from optimizers.cli.reading import UsageError
 from optimizers.describe import capabilities, option_table
-from optimizers.errors import nearest_names
+from optimizers.errors import InvalidInputError, nearest_names
 from optimizers.optimizer import Optimizer
 from optimizers.registry import available, find
 from optimizers.support import CAPABILITIES, TRAITS, SupportLevel
@@ -74,6 +75,16 @@ def _abilities(cls: type[Optimizer]) -> str:
 
 
 def _show(given: argparse.Namespace, out: TextIO) -> int:
-    for line in option_table(find(given.optimizer)).splitlines():
+    name = given.optimizer
+    try:
+        cls = find(name)
+    except InvalidInputError:
+        if Path(name).suffix or Path(name).is_file():
+            raise UsageError(
+                f"show NAME: {name} is not the name of an optimizer. A journal is shown by "
+                "history, report or watch."
+            ) from None
+        raise
+    for line in option_table(cls).splitlines():
         print(wrapped(line), file=out)
     return CONVERGED

@@ -8,7 +8,7 @@ from typing import Any, TextIO
 
 from optimizers._version import __version__
 from optimizers.cli.check import add_check
-from optimizers.cli.codes import ERROR, is_closed_pipe, show_error
+from optimizers.cli.codes import ERROR, USAGE, is_closed_pipe, show_error
 from optimizers.cli.history import add_history
 from optimizers.cli.listing import add_list, add_show
 from optimizers.cli.minimize import add_minimize
@@ -49,6 +49,9 @@ def main(arguments: Sequence[str] | None = None, out: TextIO | None = None) -> i
 def _ran(arguments: Sequence[str], out: TextIO) -> int:
     """Run a command, and return its exit code; print what went wrong."""
     parser, commands = _parser()
+    if not arguments:
+        parser.print_help(sys.stderr)
+        return USAGE
     try:
         given = parsed(parser, commands, arguments)
     except SystemExit:  # of --help and --version

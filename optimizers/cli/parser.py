@@ -40,8 +40,6 @@ def program(path: str) -> str:
 
 def parsed(parser: Parser, commands: Any, arguments: Sequence[str]) -> argparse.Namespace:
     """Return the arguments that were given; a UsageError names what is not known."""
-    if not arguments:
-        raise UsageError(f"A command is missing: {', '.join(commands.choices)}.")
     name = arguments[0]
     if name.startswith("-") and not any(flag.startswith(name) for flag in parser.flags):
         raise UsageError(f"Unknown option {name}. {nearest_names(name, parser.flags)}")

@@ -16,13 +16,13 @@ from optimizers.cli import main
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("", "A command is missing: minimize, resume, history, report, watch, list, show, check."),
         ("minimise", "Unknown command 'minimise'. Did you mean 'minimize'?"),
         ("optimize", "Did you mean 'minimize'?"),
         ("resume-all", "Unknown command 'resume-all'. Did you mean 'resume'?"),
         ("--verbose", "Unknown option --verbose. Did you mean '--version'?"),
         ("minimize --optimiser TNC", "minimize has no option --optimiser. Did you mean "),
         ("minimize --optimiser=TNC", "Did you mean '--optimizer'?"),
+        ("minimize --method TNC", "minimize has no option --method. Did you mean '--optimizer'?"),
         ("minimize --nonsense", "minimize has no option --nonsense. Known: --bounds, --fun, "),
         ("resume --jax=a.py:f run.jsonl", "resume has no option --jax. Did you mean '--jac'?"),
         ("history run.jsonl --cvs", "history has no option --cvs. Did you mean '--csv'?"),
@@ -33,6 +33,8 @@ from optimizers.cli import main
         ("list --bounds=maybe", "--bounds: 'maybe' is not a level. Known: ignored, "),
         ("list all", "list does not take the argument 'all'; see "),
         ("show", "required: NAME; see python -m optimizers show --help."),
+        ("show NTF", "No optimizer is called 'NTF'. Did you mean 'NFT'?"),
+        ("show run.jsonl", "run.jsonl is not the name of an optimizer. A journal is "),
         ("show TNT", "No optimizer is called 'TNT'. Did you mean 'TNC'?"),
         ("minimize --shots few", "invalid int value: 'few'"),
         ("minimize --shots 0", "--shots 0: expected 1 or more."),
@@ -45,6 +47,22 @@ def test_a_mistake_is_told_in_one_line_with_the_nearest_name(run, arguments, mes
     assert message in done.err
     assert done.err.startswith("error: ")
     assert done.err.count("\n") == done.err.count("rror") == 1
+
+
+def test_without_a_command_the_help_is_printed(run):
+    done = run()
+    assert (done.code, done.out, done.std) == (2, "", "")
+    assert done.err.startswith("usage: ")
+    for command in ("minimize", "resume", "history", "report", "watch", "list", "show", "check"):
+        assert f"    {command} " in done.err
+
+
+def test_a_journal_whatever_its_name_is_not_an_optimizer_to_show(run, tmp_path):
+    path = tmp_path / "run"
+    LBFGSB().minimize(lambda x: float(x @ x), [1.0], journal=path)
+    done = run("show", path)
+    assert done.code == 2
+    assert "by history, report or watch" in done.err
 
 
 def test_what_a_command_line_lacks_is_said_once(capsys):
