@@ -14,7 +14,7 @@ from optimizers.cli.layout import width, wrapped
 from optimizers.cli.reading import UsageError
 from optimizers.cli.running import add_plot, check_picture
 from optimizers.journal import Recording, load
-from optimizers.journal.header import sign_of, title_of
+from optimizers.journal.header import heading_of, sign_of, title_of
 from optimizers.journal.records import RUN_BITS, Record
 from optimizers.plots import convergence
 
@@ -59,14 +59,12 @@ def write_table(recording: Recording, file: TextIO, *, with_all: bool = False) -
     """Write what the run is, a line for each iteration, run or evaluation, and how it ended."""
     header = recording.header
     n = header["problem"]["n"]
-    named = header.get("many", {}).get("optimizers") or [title_of(header)]
-    many = header.get("many", {}).get("function")
-    name = f"{many}: {', '.join(named)}" if many else title_of(header)
-    print(wrapped(f"{name}, {n} variable{'s' * (n != 1)}, begun {header['created']}", 2), file=file)
+    many, words = header.get("many"), f"{n} variable{'s' * (n != 1)}, begun {header['created']}"
+    print(wrapped(f"{heading_of(header)}, {words}", 2), file=file)
     if with_all:
         rows = _evaluations(recording)
     elif many:
-        rows = _runs(recording, list(named))
+        rows = _runs(recording, list(many.get("optimizers") or [title_of(header)]))
     elif recording.iterations or not recording.records:
         rows = _iterations(recording)
     else:
@@ -123,7 +121,8 @@ def _evaluations(recording: Recording) -> Iterator[str]:
     iterations, n = _iterates(recording), header["problem"]["n"]
     has_workers = any(record.worker for record in recording.records)
     worker = f" {'worker':<20}" if has_workers else ""
-    yield f"{'':>6} {'iter':>5} {'kind':<5} {'f(x)':>22} {'seconds':>9}{worker} x"
+    head = f"{'':>6} {'iter':>5} {'kind':<5} {'f(x)':>22} {'seconds':>9}{worker} "
+    yield head + _cut(" ".join(header["problem"].get("names") or ["x"]), head)
     for i, record in enumerate(recording.records):
         own = record.seq % 2**RUN_BITS
         number = f"{record.run}:{own}" if "many" in header else f"{own}"
@@ -132,10 +131,14 @@ def _evaluations(recording: Recording) -> Iterator[str]:
         worker = f" {record.worker:<20}" if has_workers else ""
         line = f"{number:>6} {iterations.get(i, ''):>5} {kind:<5} "
         line += f"{_value(record, sign):>22} {seconds:>9}{worker} "
-        x = " ".join(f"{value:.6g}" for value in record.x[:n])
-        yield line + textwrap.shorten(x, max(_POINT, width() - len(line)), placeholder=" ...")
+        yield line + _cut(" ".join(f"{value:.6g}" for value in record.x[:n]), line)
         if record.failure is not None:
             yield f"{'':>13}{record.failure}"
+
+
+def _cut(words: str, line: str) -> str:
+    """Return as many words as fit behind a line."""
+    return textwrap.shorten(words, max(_POINT, width() - len(line)), placeholder=" ...")
 
 
 def _iterates(recording: Recording) -> dict[int, int]:

@@ -11,10 +11,12 @@ from optimizers._shown import number
 from optimizers.cli.codes import CONVERGED
 from optimizers.errors import MissingExtraError
 from optimizers.journal import Recording, load
-from optimizers.journal.header import sign_of, title_of
+from optimizers.journal.header import heading_of, sign_of
 
 #: How many of the latest evaluations are shown.
 _SHOWN = 8
+#: So many variables with names have a column each.
+_VARIABLES = 6
 #: The curve is at most so wide, and drawn by these; the latter where there is only ASCII.
 _WIDTH = 60
 _LEVELS, _ASCII = "▁▂▃▄▅▆▇█", "_.-=+*%#"
@@ -75,11 +77,10 @@ def _view(recording: Recording, options: Any) -> Any:
         if value is not None:
             facts.add_row(Text(name, style="dim"), Text(value))
     header = recording.header
-    many, levels = header.get("many", {}).get("function"), _ASCII if options.ascii_only else _LEVELS
+    levels = _ASCII if options.ascii_only else _LEVELS
     curve = _curve(recording.values, sign_of(header), levels, min(_WIDTH, options.max_width - 4))
-    title = f"{many}: {title_of(header)}" if many else title_of(header)
     latest = _latest(recording, is_narrow=options.max_width < _NARROW)
-    return Panel(Group(facts, Text(curve, style="cyan"), latest), title=Text(title))
+    return Panel(Group(facts, Text(curve, style="cyan"), latest), title=Text(heading_of(header)))
 
 
 def _facts(recording: Recording) -> dict[str, str | None]:
@@ -121,16 +122,31 @@ def _latest(recording: Recording, *, is_narrow: bool) -> Any:
         columns["seconds"] = [f"{seconds:.3g}" for seconds in recording.seconds[first:]]
         if any(recording.workers):
             columns["worker"] = recording.workers[first:]
-    points = recording.points[first:]
-    columns["x"] = [
-        np.array2string(x, precision=4, threshold=6, edgeitems=2).replace("\n", "") for x in points
-    ]
+    columns |= _points(recording, first)
     latest = Table(box=box.SIMPLE, pad_edge=False)
     for name in columns:
         latest.add_column(name, no_wrap=True)
     for row in zip(*columns.values(), strict=True):
         latest.add_row(*map(Text, row))
     return latest
+
+
+def _points(recording: Recording, first: int) -> dict[str, list[str]]:
+    """Return columns with the points from a row on: one for each variable that has a name.
+
+    Of many variables, the first and the last are shown.
+    """
+    points, names = recording.points[first:], recording.header["problem"].get("names")
+    if names is None:
+        rows = (np.array2string(x, precision=4, threshold=6, edgeitems=2) for x in points)
+        return {"x": [row.replace("\n", "") for row in rows]}
+    shown = range(len(names)) if len(names) <= _VARIABLES else (0, 1, None, -2, -1)
+    return {
+        "..." if i is None else names[i]: [
+            "..." if i is None else f"{value:.5g}" for value in points[:, i or 0]
+        ]
+        for i in shown
+    }
 
 
 def _mean(seconds: Any) -> float | None:

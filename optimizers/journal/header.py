@@ -84,6 +84,14 @@ def title_of(header: dict[str, Any]) -> str:
     return title
 
 
+def heading_of(header: dict[str, Any]) -> str:
+    """Return the title of a run; of many runs also what ran them, and with which optimizers."""
+    many = header.get("many", {})
+    if "function" not in many:
+        return title_of(header)
+    return f"{many['function']}: {', '.join(many.get('optimizers') or [title_of(header)])}"
+
+
 def versions() -> dict[str, str]:
     """Return the versions that may affect a run's last digits."""
     return {

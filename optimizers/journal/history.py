@@ -15,7 +15,7 @@ from optimizers._shown import Tabled, shown
 from optimizers._types import Array
 from optimizers.errors import JournalError
 from optimizers.journal.contents import JournalContents, read
-from optimizers.journal.header import sign_of, start_of, title_of
+from optimizers.journal.header import heading_of, sign_of, start_of
 from optimizers.journal.iterations import Iteration
 from optimizers.journal.journal import as_path
 from optimizers.journal.records import Record, counts_of
@@ -58,8 +58,6 @@ class Recording(Tabled):
 
     @override
     def _table(self) -> tuple[str, Sequence[str], list[Sequence[str]]]:
-        many = self.header.get("many", {}).get("function")
-        name = f"{many}: {title_of(self.header)}" if many else title_of(self.header)
         words = f"not ended; {len(self.records)} records"
         if self.error is not None:
             words = f"ended by an error: {self.error}"
@@ -72,10 +70,15 @@ class Recording(Tabled):
             "points": len(self.values),
             "failed": sum(failure is not None for failure in self.failures),
             "best f(x)": None if best is None else best.fun,
-            "best x": None if best is None else best.x,
+            "best x": None if best is None else self._named(best.x),
         }
         rows: list[Sequence[str]] = [(key, shown(value)) for key, value in facts.items()]
-        return f"Recording of {name}, {words}", ("journal", "value"), rows
+        return f"Recording of {heading_of(self.header)}, {words}", ("journal", "value"), rows
+
+    def _named(self, x: NDArray[Any]) -> Any:
+        """Return a point with its names, if the variables have any."""
+        names = self.header["problem"].get("names")
+        return x if names is None else dict(zip(names, x.tolist(), strict=True))
 
     @functools.cached_property
     def _real_values(self) -> list[Record]:

@@ -135,7 +135,7 @@ def inside_all(starts: Array, problem: Problem) -> list[Array]:
     if len(moved):
         i, j = moved[0]
         warn_user(
-            f"{len(np.unique(moved[:, 0]))} starts besides X0[0] are outside the bounds, first "
+            f"{len(np.unique(moved[:, 0]))} of the starts after X0[0] lie outside the bounds, first "
             f"X0[{i}, {j}] = {starts[i, j]}; they were clipped, to X0[{i}, {j}] = {clipped[i, j]}."
         )
     return list(clipped)

@@ -13,7 +13,7 @@ from optimizers._words import replayed_words
 from optimizers.covariance import errors
 from optimizers.errors import InvalidInputError
 from optimizers.journal import Recording, load
-from optimizers.journal.header import start_of, title_of
+from optimizers.journal.header import heading_of, start_of
 from optimizers.lockstep.results import best_of, summary
 from optimizers.plots.traces import Trace, traces_of
 from optimizers.report.pictures import pictures_of
@@ -88,12 +88,10 @@ def page(run: Any) -> str:
     runs = {} if result is not None else _named(run)
     traces = _traces(run, runs)
     header = _header(run, traces)
-    title, many = title_of(header) if header else "A run", header.get("many", {}).get("function")
-    if many:
-        title = f"{many}: {', '.join(header['many'].get('optimizers') or [title])}"
-    elif isinstance(run, RaceResults):
+    title = heading_of(header) if header else "A run"
+    if isinstance(run, RaceResults):
         title = f"Race: {', '.join(runs)}"
-    elif runs:
+    elif runs and "many" not in header:
         title = f"{len(runs)} runs of {title}" if header else f"{len(runs)} runs"
     parts = [f"<h1>{html.escape(title)}</h1>", *_verdict(run, result)]
     parts += _tiles(result, runs, traces)
@@ -165,7 +163,7 @@ def _verdict(run: Any, result: OptimizerResult | None) -> Iterator[str]:
     known: dict[str, Any] = {} if result is None else result
     error = run.error if isinstance(run, Recording) else known.get("error")
     for text in (known.get("message"), error and f"Error: {error}"):
-        if text and str(text) not in words:
+        if text and str(text).removeprefix("Stopped: ").lower() not in words.lower():
             yield f'<p class="quiet">{html.escape(str(text))}</p>'
 
 

@@ -75,6 +75,15 @@ def test_a_row_of_many_variables_fits_the_terminal(tmp_path):
     assert all(line.endswith(" ...") for line in lines[2:-2])
 
 
+def test_the_names_of_variables_are_above_their_values(tmp_path):
+    path = tmp_path / "run.jsonl"
+    start = {"left": 0.25, "right": [0.5, 0.75]}
+    LBFGSB(maxfun=4).minimize(lambda p: p["left"] ** 2 + sum(p["right"]), start, journal=path)
+    _, head, first, *_ = history(path, "--all")
+    assert head.split()[-3:] == ["left", "right[0]", "right[1]"]
+    assert first.split()[-3:] == ["0.25", "0.5", "0.75"]
+
+
 def test_a_journal_without_iterations_shows_evaluations_and_says_so(tmp_path):
     path = tmp_path / "run.jsonl"
     LBFGSB(maxfun=2).minimize(rosen, START, journal=path)

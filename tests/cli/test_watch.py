@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.optimize import rosen
 
-from optimizers import LBFGSB, NELDER_MEAD, load
+from optimizers import LBFGSB, NELDER_MEAD, load, race
 from optimizers.cli import main
 
 
@@ -45,6 +45,26 @@ def test_the_view_fits_the_terminal_and_has_what_matters(tmp_path, monkeypatch, 
     assert ("seconds  " in out.getvalue()) == (columns == 80)
     assert "worker" not in out.getvalue()
     assert f"{load(path).values[-1]:.8g}" in out.getvalue()
+
+
+@pytest.mark.parametrize("n", [2, 9])
+def test_variables_with_names_have_columns(tmp_path, n):
+    pytest.importorskip("rich", reason="needs the extra: watch")
+    path, out = tmp_path / "run.jsonl", io.StringIO()
+    names = [f"v{i}" for i in range(n)]
+    race(
+        [LBFGSB(), NELDER_MEAD()],
+        lambda p: sum((p[name] - 0.25) ** 2 for name in names),
+        dict.fromkeys(names, 0.5),
+        budget=40,
+        journal=path,
+    )
+    assert main(["watch", str(path)], out) == 0
+    assert "race: LBFGSB, NELDER_MEAD" in out.getvalue()
+    head = next(line for line in out.getvalue().splitlines() if "eval" in line)
+    shown = names if n == 2 else ["v0", "v1", "...", "v7", "v8"]
+    assert head.split()[1:-1] == ["eval", "f(x)", "seconds", *shown]
+    assert f" {load(path).points[-1][-1]:.5g} " in out.getvalue()
 
 
 def test_the_best_of_what_is_maximized_rises(tmp_path):

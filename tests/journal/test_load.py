@@ -302,6 +302,16 @@ def test_a_stepper_has_a_journal_too(tmp_path, jac):
     assert stepper.result().nfev == expected.nfev
 
 
+def test_the_best_point_of_a_recording_has_names(tmp_path):
+    path = tmp_path / "run.jsonl"
+    start = {"a": 1.0, "b": [2.0]}
+    LBFGSB(maxfun=4).minimize(lambda p: p["a"] ** 2 + p["b"][0] ** 2, start, journal=path)
+    assert "best x  {'a': 0.552786, 'b[0]': 1.10557}" in repr(load(path))
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if not line.startswith('{"end"')))
+    assert "best x  {'a': 0.552786, 'b[0]': 1.10557}" in repr(load(path))
+
+
 def test_public_names():
     assert optimizers.load is load
     assert repr(Journal("a.db", 3)) == "Journal(path='a.db', fsync=3)"

@@ -166,6 +166,12 @@ def test_the_noise_of_a_run_is_in_its_report(tmp_path):
     assert "median standard error of the values" in page.read_text()
 
 
+def test_why_it_stopped_is_said_once(tmp_path):
+    page = tmp_path / "run.html"
+    LBFGSB().minimize(rosen, [-1.2, 1.0], maxfun=20, callback=History()).report(page)
+    assert page.read_text().lower().count("the budget of function evaluations is used up") == 1
+
+
 def test_many_runs_have_a_table_and_their_pictures(tmp_path):
     page, given = tmp_path / "many.html", {"callback": History()}
     found = multistart(lambda x: float((x**2 - 1) @ (x**2 - 1)), [(-2, 2)] * 2, budget=400, **given)

@@ -74,6 +74,21 @@ def test_it_prints_as_a_table():
     assert results.best is results["quick"]
 
 
+@pytest.mark.parametrize("jac", [None, True])
+def test_variables_may_be_in_a_structure(jac):
+    def fun(p):
+        value = (p["a"] - 1.0) ** 2 + float((p["b"] ** 2).sum())
+        return (value, {"a": 2.0 * (p["a"] - 1.0), "b": 2.0 * p["b"]}) if jac else value
+
+    start, bounds = {"a": 0.0, "b": np.array([0.5, 0.5])}, {"a": (-1.0, 0.5), "b[1]": (0.25, 1.0)}
+    results = race([LBFGSB(), NELDER_MEAD()], fun, start, jac, bounds, budget=400)
+    for result in results.values():
+        assert result.x["a"] == pytest.approx(0.5, abs=1e-3)
+        np.testing.assert_allclose(result.x["b"], [0.0, 0.25], atol=1e-3)
+        assert list(result.names) == ["a", "b[0]", "b[1]"]
+    assert results.best.best.x.keys() == {"a", "b"}
+
+
 def test_one_class_may_run_twice():
     assert list(race([TNC(), TNC(accuracy=1e-3)], rosen, X0, budget=20)) == ["TNC", "TNC-2"]
 
