@@ -153,7 +153,7 @@ def test_a_negative_tolerance_is_an_error_before_the_first_evaluation(name):
 def test_starts_outside_the_bounds_are_counted():
     with pytest.warns(optimizers.OptimizerWarning) as warned:
         LBFGSB().minimize_many(rosen, [[2.0, 0.0], [0.0, 3.0], [0.0, 0.0]], bounds=BOX * 2)
-    assert "1 starts besides X0[0] are outside" in str(warned[-1].message)
+    assert "1 start besides X0[0] is outside" in str(warned[-1].message)
 
 
 @pytest.mark.parametrize(

@@ -134,8 +134,10 @@ def inside_all(starts: Array, problem: Problem) -> list[Array]:
     moved = moved[moved[:, 0] > 0]
     if len(moved):
         i, j = moved[0]
+        count = len(np.unique(moved[:, 0]))
         warn_user(
-            f"{len(np.unique(moved[:, 0]))} of the starts after X0[0] lie outside the bounds, first "
+            f"{count} start{'s' * (count > 1)} besides X0[0] {'is' if count == 1 else 'are'} "
+            "outside the bounds, first "
             f"X0[{i}, {j}] = {starts[i, j]}; they were clipped, to X0[{i}, {j}] = {clipped[i, j]}."
         )
     return list(clipped)

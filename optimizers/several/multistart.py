@@ -26,7 +26,7 @@ from optimizers.result import OptimizerResult, StopReason
 from optimizers.run.solve import Prepared
 from optimizers.scipy import LBFGSB, SLSQP
 from optimizers.several.minima import Minima, MultistartResult
-from optimizers.several.starts import box_of, explored, explored_of, low_of, starts_of
+from optimizers.several.starts import box_of, explored, explored_of, lows_of, starts_of
 
 if TYPE_CHECKING:
     from scipy.stats import qmc
@@ -69,7 +69,8 @@ def multistart(
     fun, jac, constraints
         As in :meth:`Optimizer.minimize`.
     bounds : sequence of (low, high), array_like of shape (n, 2) or Bounds
-        The box, with finite sides; or a dict from names to pairs. Not needed where ``x0`` has them.
+        The box, with finite sides; or a dict from names to pairs, arrays of pairs or further
+        dicts. Not needed where ``x0`` has them.
     budget : int
         Required: the maximum number of points evaluated by all runs together: a hard limit.
     local : Optimizer or its class, optional
@@ -144,7 +145,7 @@ def multistart(
     optimizer._check_settings(settings)
     effective = optimizer._effective_settings(settings)
     if x0 is None and isinstance(bounds, Mapping):
-        x0 = {name: low_of(name, pair) for name, pair in bounds.items()}
+        x0 = lows_of(bounds)
     if x0 is None:
         lower, upper = box_of(bounds)
         x0, bounds = lower, np.column_stack([lower, upper])

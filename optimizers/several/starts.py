@@ -2,11 +2,12 @@
 
 import copy
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
+from optimizers._arrays import as_numbers
 from optimizers._types import Array, BoundsLike
 from optimizers.errors import InvalidInputError
 from optimizers.problem.bounds import as_bounds
@@ -21,14 +22,19 @@ _EXPLORED = 4
 _SAMPLERS = {"sobol": "Sobol", "halton": "Halton", "lhs": "LatinHypercube"}
 
 
-def low_of(name: str, pair: Any) -> Any:
-    """Return the lower one of a pair of bounds."""
-    if not isinstance(pair, list | tuple | np.ndarray) or len(pair) != 2:
+def lows_of(given: Any, name: str = "") -> Any:
+    """Return the lower ones of bounds in a dict, in the structure of the variables."""
+    if isinstance(given, Mapping):
+        return {k: lows_of(each, f"{name}.{k}" if name else str(k)) for k, each in given.items()}
+    pairs = as_numbers(given)
+    if pairs.ndim > 1 and pairs.shape[-1] == 2:
+        return pairs[..., 0]
+    if not isinstance(given, list | tuple | np.ndarray) or len(given) != 2:
         raise InvalidInputError(
-            f"bounds of {name} is {pair!r:.200}, expected a pair (low, high); if the variables are "
-            "not numbers, describe them by x0."
+            f"bounds of {name} is {given!r:.200}, expected a pair (low, high) of numbers, or an "
+            "array of pairs; if the variables are something else, describe them by x0."
         )
-    return pair[0]
+    return given[1] if given[0] is None else given[0]  # a missing one is an error later
 
 
 def box_of(bounds: BoundsLike) -> tuple[Array, Array]:

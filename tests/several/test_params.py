@@ -33,6 +33,28 @@ def test_a_missing_bound_is_named_in_the_users_units(transform):
         multistart(two_wells, budget=600, x0=x0)
 
 
+@pytest.mark.parametrize(
+    "b", [[(0, 3), (-1, 1)], np.array([[0.0, 3.0], [-1.0, 1.0]]), {"c": (0, 3), "d": (-1, 1)}]
+)
+def test_a_dict_of_bounds_may_have_arrays_and_dicts(b):
+    def fun(p):
+        c, d = p["b"].values() if isinstance(b, dict) else p["b"]
+        return (p["a"] - 1) ** 2 + (c - 2) ** 2 + d**2
+
+    found = multistart(fun, {"a": (-1, 2), "b": b}, budget=300, seed=1)
+    (minimum,) = found.minima
+    assert minimum.x["a"] == pytest.approx(1, abs=1e-4)
+    inner = minimum.x["b"]
+    at = [*inner.values()] if isinstance(b, dict) else inner
+    np.testing.assert_allclose(at, [2, 0], atol=1e-4)
+
+
+@pytest.mark.parametrize("pair", [(None, 2), (0, np.inf), "ab", 3, [(0, 1, 2)]])
+def test_bounds_of_a_name_that_cannot_be_used_are_named(pair):
+    with pytest.raises(InvalidInputError, match=r"bounds of a (is|are) "):
+        multistart(two_wells, {"a": pair, "b": (0, 1)}, budget=300)
+
+
 def test_a_budget_is_required():
     with pytest.raises(OptionError, match="budget is None, expected a whole number"):
         multistart(two_wells, x0={"a": Param(0.3, -2, 2), "b": Param(0.5, 0, 1)})
