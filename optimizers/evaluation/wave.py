@@ -184,7 +184,8 @@ class Wave:
         self.is_first_needed = is_first_needed
         #: Gets answers that arrive while the wave of a stepper is incomplete.
         self.on_answer = on_answer
-        #: Points and answers that had arrived when the wave was abandoned.
+        #: Points and answers that had arrived when the wave was abandoned, or that nobody has asked
+        #: for yet.
         self.late: list[tuple[NDArray[Any], NDArray[Any]]] = []
 
     @property

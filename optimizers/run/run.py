@@ -266,8 +266,8 @@ class Run:
         self.budget.nit = nit
 
     def goes_on_from(self, known: Evaluation) -> None:
-        """Note from which of several points the algorithm continues."""
-        self.memory.last = known
+        """Note from which of several points the algorithm continues, so that it stays known."""
+        self.memory.store(known)
 
     def penalties_seen(self, count: int) -> None:
         """Note that the algorithm recognized ``count`` of its last penalties."""

@@ -128,6 +128,9 @@ class Waves:
                     release(error)
             for points, answer in wave.late:
                 self._update(points, values_of(answer), residuals_of(answer))
+        if self.target is not None:
+            for points, answer in wave.late:
+                self._end_at(self.target, points, values_of(answer))
         if missing:
             raise StopRun(StopReason.TIMEOUT)
         for row, error in open_gradients:

@@ -33,6 +33,7 @@ from optimizers.scipy.options import (
     LOSS_OPTIONS,
     PAIR_OF_LIMITS,
     TNC_OPTIONS,
+    TRIALS,
     like,
     shared,
 )
@@ -55,6 +56,7 @@ _FACTORIZATIONS = (
     None,
 )
 _EACH = replace(STEPS, shapes=lambda n: ((), (1,), (n,)))
+_SQUARE = array("(n, n)", lambda n: ((n, n),))
 _STEPS = ("eps", "finite_diff_rel_step")
 _LINE_SEARCH_STOPS = {0: Stop.GRADIENT, 1: Stop.MAXITER, 2: Stop.NO_PROGRESS, 3: Stop.FAILED}
 _line_search = functools.partial(
@@ -162,6 +164,7 @@ METHODS: dict[str, Method] = {
             Option("adaptive", False, TRUTH).means(
                 "Adapt the parameters to the number of variables."
             ),
+            TRIALS,
         ),
         tol=("xatol", "fatol"),
         warns=RuntimeWarning,
@@ -179,9 +182,7 @@ METHODS: dict[str, Method] = {
         options=(
             *PAIR_OF_LIMITS,
             *shared("xtol", "ftol", "return_all"),
-            Option("direc", None, array("(n, n)", lambda n: ((n, n),))).means(
-                "The directions at the start."
-            ),
+            Option("direc", None, _SQUARE).means("The directions at the start."),
         ),
         tol=("xtol", "ftol"),
         warns=RuntimeWarning,
@@ -202,7 +203,7 @@ METHODS: dict[str, Method] = {
         options=(
             *shared("maxiter", "gtol", "eps", "norm", "return_all", "c1", "c2"),
             Option("xrtol", 0, NUMBER).means("Stop when the relative step is smaller."),
-            Option("hess_inv0", None, array("(n, n)", lambda n: ((n, n),))).means(
+            Option("hess_inv0", None, _SQUARE).means(
                 "The inverse Hessian at the start; the identity by default."
             ),
         ),

@@ -3,6 +3,8 @@
 SciPy clips a simplex to the bounds, which may make it flat: no step leads out of a flat one.
 """
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +14,11 @@ from optimizers._types import Array
 from optimizers.errors import OptionError
 from optimizers.gradients.stencils import inside, offset, room
 from optimizers.problem.problem import Problem
+from optimizers.run.ahead import AheadEvaluator
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
+from optimizers.scipy.free_variables import FreeVariables
+from optimizers.scipy.simplex import Course, simplex_course
 from optimizers.scipy.solver import ScipySolver
 
 #: An edge is too short if it is less than this fraction of what fits.
@@ -29,18 +34,55 @@ class NelderMeadSolver(ScipySolver):
 
     @override
     def solve(self, run: Run) -> Outcome:
-        outcome = super().solve(run)
-        for _ in range(_RESTARTS):
-            if not (outcome.success and _falls_inside(run, outcome.x)):
-                break
-            run.start_from(outcome.x)
+        inner = run.waves.evaluator
+        if self._given.get("speculate", 1) > 1 and not run.calls_singly:
+            run.waves.take_through(AheadEvaluator(inner, run.budget))
+        try:
             outcome = super().solve(run)
-        return outcome
+            for _ in range(_RESTARTS):
+                if not (outcome.success and _falls_inside(run, outcome.x)):
+                    break
+                run.start_from(outcome.x)
+                outcome = super().solve(run)
+            return outcome
+        finally:
+            run.waves.take_through(inner)
+
+    @override
+    def _functions(
+        self, run: Run, *, is_joint: bool
+    ) -> tuple[Callable[[Array], Any], Callable[[Array], Any]]:
+        value, gradient = super()._functions(run, is_joint=is_joint)
+        evaluator = run.waves.evaluator
+        if isinstance(evaluator, AheadEvaluator):
+            value = _with_points_ahead(run, evaluator, value, self._course(run))
+        return value, gradient
+
+    def _course(self, run: Run) -> Course:
+        problem, options = run.problem, self._options(run)
+        simplex = options["initial_simplex"]
+        if simplex is None:
+            simplex = _scipys_simplex(problem.x0)
+        lower, upper = problem.box
+        return simplex_course(
+            _clipped(np.array(simplex, dtype=np.float64), lower, upper),
+            lambda points: np.clip(points, lower, upper),
+            self._given["speculate"],
+            is_adaptive=options.get("adaptive", False),
+        )
+
+    @override
+    def _outcome(self, run: Run, raw: Any, free: FreeVariables) -> Outcome:
+        outcome = super()._outcome(run, raw, free)
+        is_ahead = isinstance(run.waves.evaluator, AheadEvaluator)
+        # It has not converged to a point that it did not ask for, even if that is better.
+        return replace(outcome, x=raw.x) if is_ahead and outcome.success else outcome
 
     @override
     def _options(self, run: Run) -> dict[str, Any]:
         options, problem = super()._options(run), run.problem
         given = options.get("initial_simplex")
+        options.pop("speculate", None)
         if run.nfev:  # the given one would lead back
             options["initial_simplex"] = given = None
         if given is None:
@@ -51,6 +93,35 @@ class NelderMeadSolver(ScipySolver):
                 "it: omit it, or move its points apart."
             )
         return options
+
+
+def _with_points_ahead(
+    run: Run, evaluator: AheadEvaluator, value: Callable[[Array], float], course: Course
+) -> Callable[[Array], float]:
+    """Return the values of a run whose evaluator is told what the method may ask for next."""
+    expected = next(course)
+
+    def told(x: Array) -> float:
+        nonlocal expected
+        known = run.questions.known
+        further = {point.tobytes(): point for point in expected[1:] if known(point) is None}
+        further.pop(x.tobytes(), None)
+        evaluator.ahead = tuple(further.values())
+        found = value(x)
+        answered = run.memory.lookup(x)
+        if not (answered is None or answered is run.memory.last):
+            run.goes_on_from(answered)  # it was the incumbent before it was asked for
+        expected = course.send(found)
+        return found
+
+    return told
+
+
+def _scipys_simplex(x: Array) -> Array:
+    """Return the simplex that SciPy makes from a start."""
+    simplex = np.tile(x, (x.size + 1, 1))
+    np.fill_diagonal(simplex[1:], np.where(x != 0, (1 + 0.05) * x, 0.00025))
+    return simplex
 
 
 def _simplex(problem: Problem) -> Array | None:

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from optimizers._arrays import is_whole
 from optimizers._types import ArrayLike
 from optimizers.gradients.differences import Differences
 from optimizers.gradients.source import GradientSource
@@ -187,6 +188,18 @@ LBFGSB_OPTIONS = (
         "With fewer workers than points, skip the gradient of steps that are too long; not in "
         "SciPy."
     ),
+)
+#: The option of Nelder-Mead that LBFGSB has for the steps of a line search.
+TRIALS = Option(
+    "speculate",
+    1,
+    expecting(
+        "int", "a whole number from 1 to 4", lambda given: is_whole(given) and 1 <= given <= 4
+    ),
+).means(
+    "How many of the four points that an iteration may need travel in one wave, if points are "
+    "evaluated together; with more than 1, those of the first simplex, and of a shrunk one, do "
+    "too. Not in SciPy."
 )
 #: Those of TNC, likewise.
 TNC_OPTIONS = (
