@@ -8,7 +8,7 @@ from optimizers.optimizer import Optimizer
 from optimizers.options.configured import Configured, sections_of
 from optimizers.options.settings import RUN_SETTINGS, SETTINGS
 from optimizers.options.table import Option
-from optimizers.support import CAPABILITIES, SupportLevel
+from optimizers.support import CAPABILITIES, TRAITS, Declaring, SupportLevel
 
 
 class OptionDescription(NamedTuple):
@@ -53,6 +53,13 @@ def _common(levels: list[SupportLevel]) -> SupportLevel:
     return levels[0] if len(set(levels)) == 1 else min(max(levels), SupportLevel.supported)
 
 
+def traits_in_words(cls: type[Optimizer]) -> list[str]:
+    """Return the traits of a class, and "one point at a time" if it does not ask for several."""
+    told = [what.replace("_", " ") for what in TRAITS if getattr(cls.traits, what)]
+    is_declared = cls.traits is not Declaring.traits
+    return [*(["one point at a time"] if is_declared and not cls.traits.parallel else []), *told]
+
+
 def option_table(cls: type[Optimizer]) -> str:
     """Return the options of a class with default and meaning, and the settings of every run."""
     head = (inspect.getdoc(cls) or "").split("\n", 1)[0]
@@ -62,6 +69,8 @@ def option_table(cls: type[Optimizer]) -> str:
     levels = map(" ".join, zip(CAPABILITIES, capabilities(cls), strict=True))
     lines = [f"{cls.__name__}: {head}", *([f"For: {purpose}"] if purpose else [])]
     lines += [f"Supports: {', '.join(levels)}"]
+    traits = traits_in_words(cls)
+    lines += [f"Traits: {', '.join(traits)}"] if traits else []
     for title, entries in (
         ("Options", options),
         ("Settings of a run, in the constructor or in minimize", settings),

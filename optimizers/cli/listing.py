@@ -7,7 +7,7 @@ from typing import Any, TextIO
 from optimizers.cli.codes import CONVERGED
 from optimizers.cli.layout import wrapped
 from optimizers.cli.reading import UsageError
-from optimizers.describe import capabilities, option_table
+from optimizers.describe import capabilities, option_table, traits_in_words
 from optimizers.errors import InvalidInputError, nearest_names
 from optimizers.optimizer import Optimizer
 from optimizers.registry import available, find
@@ -70,8 +70,7 @@ def _abilities(cls: type[Optimizer]) -> str:
     for verb, level in (("requires", "required"), ("supports", "supported")):
         names = [what for what in CAPABILITIES if levels[what] == level and what not in _USUAL]
         words += [f"{verb} {', '.join(names)}"] if names else []
-    words += [what.replace("_", " ") for what in TRAITS if getattr(cls.traits, what)]
-    return "; ".join(words)
+    return "; ".join([*words, *traits_in_words(cls)])
 
 
 def _show(given: argparse.Namespace, out: TextIO) -> int:

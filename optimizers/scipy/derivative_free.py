@@ -98,7 +98,6 @@ class NELDER_MEAD(SciPyOptimizer):  # noqa: N801  # Qiskit's name
         xatol: float = 0.0001,
         tol: float | None = None,
         adaptive: bool = False,
-        speculate: int = 1,
         options: dict[str, Any] | None = None,
         **kwargs: Unpack[SciPySettings],
     ) -> None:

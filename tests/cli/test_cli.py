@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import numpy as np
@@ -275,6 +276,15 @@ def test_the_list_says_what_each_requires_and_supports(run):
     text = run("list", "--residuals", "required").out
     start = text.index("DOGBOX")
     assert "requires residuals; supports gradient, bounds" in text[start : text.index("LM ")]
+
+
+@pytest.mark.parametrize("name", ["COBYLA", "COBYQA", "NELDER_MEAD", "POWELL"])
+def test_list_and_show_name_those_that_ask_for_one_point_at_a_time(run, name):
+    listed = run("list", "--no-parallel").out
+    entry = re.search(rf"^{name} (.*?)(?=^\w|\Z)", listed, re.M | re.S)
+    assert "one point at a time" in " ".join(entry[1].split())
+    assert "Traits: one point at a time" in run("show", name).out
+    assert "one point at a time" not in run("show", "LBFGSB").out
 
 
 @pytest.mark.parametrize("name", available())
