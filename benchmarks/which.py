@@ -53,6 +53,7 @@ from optimizers import (
     CG,
     COBYLA,
     COBYQA,
+    DFOTR,
     DOGBOX,
     GSLS,
     LBFGSB,
@@ -97,6 +98,7 @@ def smooth() -> None:
             "NELDER_MEAD": ours(NELDER_MEAD()),
             "POWELL": ours(POWELL()),
             "COBYQA": ours(COBYQA()),
+            "DFOTR(batch_size='workers')": ours(DFOTR(batch_size="workers")),
             "GSLS": ours(GSLS()),
             "SPSA": ours(SPSA(maxiter=MANY)),
             "SciPy's BFGS": scipys("BFGS"),
@@ -149,6 +151,7 @@ def noise() -> None:
         "SPSA": ours(SPSA(maxiter=MANY)),
         "NELDER_MEAD": ours(NELDER_MEAD()),
         "COBYQA": ours(COBYQA()),
+        "DFOTR(batch_size='workers')": ours(DFOTR(batch_size="workers")),
     }
 
     def tasks(kind: str) -> list[Task]:

@@ -20,13 +20,12 @@ Choice: TypeAlias = tuple[str, str]
 _SETTINGS = {setting.name: setting for setting in SETTINGS}
 #: The number of variables beyond which matrices of n by n numbers are too large.
 _LARGE = 1000
-# Measured on the 35 problems of Moré, Garbow and Hillstrom and the 53 of Moré and Wild, without a
-# gradient and bounds: how many are solved to 1e-3 of the way, or to 1e-1 on the latter.
-#: Up to this many evaluations for each of n + 1, COBYQA solves the most (42 and 49; L-BFGS-B 41 and
-#: 44, BFGS 24 and 35), and up to this many variables it needs little time itself.
-_FEW, _SMALL = 10, 20
-#: Up to this many, L-BFGS-B does (65 and 52; BFGS 49 and 46); beyond, they are similar.
-_SOME = 20
+# Measured on the 53 problems of Moré and Wild, without a gradient and bounds: how many are solved
+# to a tenth of the way, and to a thousandth.
+#: Up to this many evaluations for each of n + 1, DFOTR solves the most (53 and 45; L-BFGS-B 52 and
+#: 43, BFGS 46 and 28; with 10, 50 and 33, 44 and 28, 35 and 13; COBYQA then 49 and 24), and up to
+#: this many variables it needs little time itself. With more variables it is L-BFGS-B.
+_FEW, _SMALL = 20, 20
 
 
 @dataclass(frozen=True)
@@ -107,8 +106,7 @@ class Given:
         if self.is_parallel:
             return "L-BFGS-B", "points are evaluated together, and it needs the fewest waves"
         each = np.inf if self.has_gradient or self.maxfun is None else self.maxfun / (self.n + 1)
-        if each <= _FEW and self.n <= _SMALL:
-            return "COBYQA", f"there is no gradient, and maxfun is at most {_FEW} (n + 1)"
-        if each <= _SOME:
-            return "L-BFGS-B", f"there is no gradient, and maxfun is at most {_SOME} (n + 1)"
+        if each <= _FEW:
+            words = f"there is no gradient, and maxfun is at most {_FEW} (n + 1)"
+            return "DFOTR" if self.n <= _SMALL else "L-BFGS-B", words
         return self.scipys

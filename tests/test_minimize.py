@@ -111,8 +111,8 @@ def misses(x):
         ({"workers": map}, "L-BFGS-B", "together"),
         ({"workers": 1}, "BFGS", "neither"),
         ({"workers": None}, "BFGS", "neither"),
-        ({"maxfun": 30}, "COBYQA", "no gradient, and maxfun is at most 10"),
-        ({"maxfun": 60}, "L-BFGS-B", "no gradient, and maxfun is at most 20"),
+        ({"maxfun": 30}, "DFOTR", "no gradient, and maxfun is at most 20"),
+        ({"maxfun": 60}, "DFOTR", "no gradient, and maxfun is at most 20"),
         ({"maxfun": 61}, "BFGS", "neither"),
         ({"maxfun": 30, "jac": "3-point"}, "BFGS", "neither"),
         ({"maxfun": 30, "jac": rosen_der}, "BFGS", "neither"),
@@ -132,11 +132,18 @@ def test_without_a_method_one_is_chosen_and_the_result_says_why(further, method,
         ({"options": {"norm": 2}, "workers": map}, "BFGS"),
         ({"options": {"maxcor": 5}, "workers": map}, "L-BFGS-B"),
         ({"gtol": 1e-3, "maxfun": 30}, "BFGS"),
+        ({"rhobeg": 0.2, "maxfun": 30}, "DFOTR"),
+        ({"tol": 1e-3, "maxfun": 30}, "DFOTR"),
         ({"options": {"hess_inv0": np.eye(2)}, "noise": 1e-3}, "BFGS"),
     ],
 )
 def test_options_that_a_choice_does_not_have_are_those_of_scipys_choice(further, method):
     assert minimize(rosen, START, seed=1, **further).method == method
+
+
+@pytest.mark.parametrize(("n", "method"), [(20, "DFOTR"), (21, "L-BFGS-B"), (1001, "L-BFGS-B")])
+def test_few_points_for_many_variables_are_not_modeled(n, method):
+    assert minimize(lambda x: float(x @ x), np.ones(n), maxfun=2 * n, seed=1).method == method
 
 
 def test_a_function_of_many_points_is_minimized_in_few_waves():
