@@ -43,6 +43,11 @@ def _check(given: argparse.Namespace, out: TextIO) -> int:
     names = [check.__name__.removeprefix("check_") for check in CHECKS]
     for cls in _classes(given.target):
         print(f"{cls.__name__} ({cls.__module__})", file=out)
+        wrong = _unmade(cls)
+        if wrong:
+            counts["failed"] += 1
+            print(wrapped(f"  {wrong}", 4), file=out, flush=True)
+            continue
         for name, check in zip(names, CHECKS, strict=True):
             result, why = _outcome(check, cls)
             counts[result] += 1
@@ -50,6 +55,18 @@ def _check(given: argparse.Namespace, out: TextIO) -> int:
             print(wrapped(line.rstrip(), max(map(len, names)) + 10), file=out, flush=True)
     print(", ".join(f"{count} {result}" for result, count in counts.items() if count), file=out)
     return ERROR if counts["failed"] else CONVERGED
+
+
+def _unmade(cls: type[Optimizer]) -> str:
+    """Return why the checks cannot make an object of a class; empty if they can."""
+    if inspect.isabstract(cls):
+        missing = ", ".join(sorted(cls.__abstractmethods__))
+        return f"No object can be made: the class does not define {missing}."
+    try:
+        cls()
+    except Exception as error:  # whatever the class under test raises
+        return f"{cls.__name__}() failed, expected a default for each option: {words_of(error)}"
+    return ""
 
 
 def _outcome(check: Callable[[type[Optimizer]], None], cls: type[Optimizer]) -> tuple[str, str]:
@@ -112,9 +129,10 @@ def _public(module: ModuleType) -> list[type[Optimizer]]:
         for name, cls in vars(module).items()
         if name[0] != "_"
         and _is_optimizer(cls)
+        and not inspect.isabstract(cls)
         and f"{cls.__module__}.".startswith(f"{module.__name__}.")
     ]
 
 
 def _is_optimizer(cls: Any) -> bool:
-    return isinstance(cls, type) and issubclass(cls, Optimizer) and not inspect.isabstract(cls)
+    return isinstance(cls, type) and issubclass(cls, Optimizer)

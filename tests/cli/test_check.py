@@ -35,14 +35,28 @@ class Silent(Still):
 )
 
 
+UNMADE = (
+    GOOD
+    + """
+class Abstract(FlowOptimizer):
+    pass
+
+class Needing(Still):
+    def __init__(self, rate, **settings):
+        super().__init__(**settings)
+"""
+)
+
+
 @pytest.fixture
 def package(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     (tmp_path / "good_package.py").write_text(GOOD)
     (tmp_path / "bad_package.py").write_text(BAD)
+    (tmp_path / "unmade_package.py").write_text(UNMADE)
     (tmp_path / "broken_package.py").write_text("import no_such_library\n")
     yield
-    for name in ("good_package", "bad_package"):
+    for name in ("good_package", "bad_package", "unmade_package"):
         sys.modules.pop(name, None)
 
 
@@ -78,6 +92,20 @@ def test_a_failure_is_one_line_with_its_reason_and_code_one(run, package, monkey
     assert "second" not in done.out
     counts = [list(told.values()).count(result) for result in ("passed", "failed")]
     assert done.out.endswith("{} passed, {} failed\n".format(*counts))
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("Abstract", "does not define _flow"),
+        ("Needing", "expected a default for each option: .*rate"),
+    ],
+)
+def test_a_class_of_which_no_object_can_be_made_is_one_failure(run, package, name, words):
+    done = run("check", f"unmade_package:{name}")
+    assert done.code == 1
+    assert re.search(words, " ".join(done.out.split()))
+    assert done.out.endswith("\n1 failed\n")
 
 
 @pytest.mark.parametrize(
