@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import scipy.optimize
 from scipy.optimize import rosen, rosen_der
 
 from optimizers import (
@@ -93,6 +94,45 @@ def test_a_failed_line_search_names_the_component_that_is_wrong(name):
     result = available()[name]().minimize(rosen, START, jac=wrong)
     assert not result.success
     assert "The gradient disagrees with the values: component 2 is" in result.message
+
+
+SUM = {"type": "ineq", "fun": lambda x: 3 - x.sum()}  # not active where these runs end
+
+
+@pytest.mark.filterwarnings("ignore:delta_grad")
+@pytest.mark.parametrize("constraints", [(), SUM])
+@pytest.mark.parametrize("name", ["SLSQP", "trust-constr"])
+@pytest.mark.parametrize("signs", [[-1, -1, -1], [1, -1, 1]])
+def test_an_end_on_a_slope_within_constraints_names_the_component(name, constraints, signs):
+    def fun(x):
+        with np.errstate(over="ignore"):
+            return float((x - 1) @ (x - 1) + np.sum(x**4))
+
+    def jac(x):
+        with np.errstate(over="ignore"):
+            return (2 * (x - 1) + 4 * x**3) * signs
+
+    result = minimize(fun, [-1.2, 1.0, 0.8], method=name, jac=jac, constraints=constraints)
+    assert not result.success
+    assert "The gradient disagrees with the values: component" in result.message
+
+
+@pytest.mark.filterwarnings("ignore:delta_grad")
+@pytest.mark.parametrize("name", ["SLSQP", "trust-constr"])
+def test_an_end_on_a_slope_that_constraints_cause_is_not_checked(name):
+    asked, limit = [], {"type": "ineq", "fun": lambda x: 1 - x.sum()}
+
+    def fun(x):
+        asked.append(1)
+        return rosen(x)
+
+    result = minimize(fun, [0.1, 0.2], method=name, jac=rosen_der, constraints=limit)
+    theirs = scipy.optimize.minimize(
+        rosen, [0.1, 0.2], method=name, jac=rosen_der, constraints=limit
+    )
+    assert result.success
+    assert np.abs(result.jac).max() > 0.3
+    assert len(asked) <= theirs.nfev
 
 
 def test_a_failed_line_search_with_the_right_gradient_says_nothing_of_it():

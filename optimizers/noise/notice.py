@@ -32,7 +32,7 @@ _ROUNDING = 1e-10
 #: How often the end is evaluated again, and a step is tried: counts of shots may agree by chance.
 _AGAIN = 2
 #: Reasons to stop where no step led down, none by much, or only a short one was left.
-_STALLS = (StopReason.NO_PROGRESS, StopReason.FUN, StopReason.STEP)
+_STALLS = (StopReason.NO_PROGRESS, StopReason.FUN, StopReason.STEP, StopReason.CONVERGED)
 #: A fall of less than this fraction of max(1, abs(f)) does not count.
 _STILL = 1e-8
 #: A gradient at a success is clearly not small if it is more than this fraction of max(1, abs(f)).
@@ -78,7 +78,7 @@ def noticed(solve: Solve, looks_for_noise: bool) -> Solve:
     """
 
     def noticing(run: Run) -> Outcome:
-        outcome = run.complete(solve(run))
+        outcome = _on_a_value(run, run.complete(solve(run)))
         try:
             if looks_for_noise:
                 outcome = _unless_noisy(run, outcome)
@@ -94,6 +94,16 @@ def noticed(solve: Solve, looks_for_noise: bool) -> Solve:
             return _on_best(run, _failed(outcome, stop.reason, words))
 
     return noticing
+
+
+def _on_a_value(run: Run, outcome: Outcome) -> Outcome:
+    """Return an outcome at the best point if a penalty was the answer at its own."""
+    good, best = run.memory.last_good, run.best
+    if outcome.known is not None or best is None:
+        return outcome
+    known = good if good is not None and good.is_at(best.x) else best
+    stop = StopReason.NO_PROGRESS
+    return Outcome(best.x, False, outcome.status or 1, outcome.message, stop, known)
 
 
 def _unless_noisy(run: Run, outcome: Outcome) -> Outcome:
@@ -143,8 +153,6 @@ def _with_gradient(run: Run, outcome: Outcome) -> Outcome:
     known = outcome.known
     if known is None or known.jac is None or outcome.stop not in _STALLS:
         return outcome
-    if outcome.success and run.problem.constraints:  # which can keep an end on a slope
-        return outcome
     scale = max(1.0, abs(known.fun))
     limit = _STATIONARY * scale
     if outcome.stop is StopReason.FUN:  # a larger last decrease met a tolerance
@@ -155,7 +163,11 @@ def _with_gradient(run: Run, outcome: Outcome) -> Outcome:
         limit = max(limit, min(_STEEP * (run.memory.worst - known.fun), _PLAIN * scale))
     with np.errstate(all="ignore"):
         away = known.x - run.problem.clip(known.x - known.jac)
+        move = away * (_NEAR / max(1.0, float(np.max(np.abs(away), initial=0.0))))
     if not float(np.max(np.abs(away), initial=0.0)) > limit:
+        return outcome
+    # Constraints can keep an end on a slope: then a step down it violates one.
+    if outcome.success and not run.memory.is_feasible(run.problem.clip(known.x - move)):
         return outcome
     try:
         words = disagreement(run, known)

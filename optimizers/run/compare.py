@@ -89,7 +89,7 @@ def disagreement(run: Run, known: Evaluation) -> str | None:
         return None
     with np.errstate(all="ignore"):
         size = np.maximum(1.0, np.abs(known.x))
-        step = EPS ** (1 / 3) * size * slope / np.max(np.abs(slope))
+        step = EPS ** (1 / 3) * size * (slope / np.max(np.abs(slope)))
         steps = np.array([step, _SHORTER * step])
         low, high = (
             np.array([problem.clip(known.x + p) for p in side]) for side in (-steps, steps)
