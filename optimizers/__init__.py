@@ -29,7 +29,8 @@ _HOMES = {
         "NonFiniteValueError NoValueError OptimizerError OptimizerWarning OptionError "
         "StepperError TooLargeError UnknownOptionError WorkerDiedError"
     ),
-    "evaluation": "Differences GradientSource ParameterShift SPSAGradient residuals vectorized",
+    "evaluation": "Differences GradientSource ParameterShift SPSAGradient residuals vectorized "
+    "with_errors",
     "evaluation.listened": "Evaluated",
     "flow": "FlowOptimizer",
     "journal": "Journal load",
@@ -106,6 +107,7 @@ if TYPE_CHECKING:  # what editors and type checkers see
         SPSAGradient as SPSAGradient,
         residuals as residuals,
         vectorized as vectorized,
+        with_errors as with_errors,
     )
     from optimizers.evaluation.listened import Evaluated as Evaluated
     from optimizers.fitting import (

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from optimizers.evaluation.marks import is_vectorized, loss_of, with_own_loss
+from optimizers.evaluation.marks import has_errors, is_vectorized, loss_of, with_own_loss
 from optimizers.gradients.source import Jacobian
 from optimizers.options.settings import SETTINGS
 from optimizers.problem.derivatives import as_derivatives, source_of
@@ -40,6 +40,8 @@ class Given:
     has_gradient: bool
     has_angles: bool
     noise: Any
+    #: Whether the objective is marked as returning standard errors.
+    has_errors: bool
     #: Whether points are evaluated together.
     is_parallel: bool
     maxfun: int | None
@@ -72,6 +74,7 @@ class Given:
             has_gradient=not derivatives.is_default,
             has_angles=not derivatives.is_given and source_of(derivatives).takes_angles,
             noise=_SETTINGS["noise"].checked(settings.get("noise")),
+            has_errors=has_errors(fun),
             is_parallel=is_vectorized(fun) or not (workers is None or is_one),
             maxfun=_SETTINGS["maxfun"].checked(settings.get("maxfun")),
         )
@@ -96,6 +99,8 @@ class Given:
             return self.scipys
         if self.noise:
             return "NoisyLBFGSB", "the values have noise"
+        if self.has_errors and self.noise != 0:
+            return "NoisyLBFGSB", "the objective returns standard errors"
         if self.has_angles:
             return "NoisyLBFGSB", "the gradient is that of a circuit, whose values may have noise"
         if self.is_bounded:

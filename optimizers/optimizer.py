@@ -84,8 +84,9 @@ class Optimizer(ManyRuns, StaticHelpers):
         fun : callable
             The objective, ``fun(x) -> float`` with ``x`` of shape (n,); with ``jac=True``, ``fun(x)
             -> (float, gradient)``. It gets a copy of ``x`` that it may change. Without ``jac=True``
-            it may return ``(value, standard_error)``; the value is minimized. If marked by
-            :func:`residuals`, it returns a vector, and half the sum of squares is minimized.
+            it may return ``(value, standard_error)``, of one variable if marked by
+            :func:`with_errors`; the value is minimized. If marked by :func:`residuals`, it returns
+            a vector, and half the sum of squares is minimized.
         x0 : float, array_like of shape (n,), or structure
             The start; None for the best of the points ``known``. It is not changed. It may be an
             array of more dimensions, nested dicts, lists, tuples and dataclasses of numbers, arrays

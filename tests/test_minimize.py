@@ -25,8 +25,9 @@ from optimizers import (
     minimize,
     residuals,
     vectorized,
+    with_errors,
 )
-from optimizers.problems import h2
+from optimizers.problems import h2, ising
 
 START = [1.3, 0.7]
 NEEDS_MORE = {"Dogleg", "NewtonCG", "TrustExact", "TrustKrylov", "TrustNCG", "QNSPSA"}
@@ -156,6 +157,19 @@ def test_gradients_of_circuits_are_taken_to_have_noise():
     result = minimize(energy, energy.x0, jac=ParameterShift(), maxfun=200)
     assert result.method == "NoisyLBFGSB"
     assert "circuit" in result.method_reason
+
+
+def test_an_objective_that_is_known_to_return_standard_errors_has_noise():
+    energy = ising(2, reps=1, shots=200, noise_seed=1, errors=True)
+    rng = np.random.default_rng(1)
+    marked = with_errors(lambda x: (bowl(x) + rng.normal(0, 0.01), 0.01))
+    for fun, x0, bounds in ((energy, energy.x0, None), (marked, START, [(-3, 3)] * 2)):
+        result = minimize(fun, x0, bounds=bounds, maxfun=60)
+        assert result.method == "NoisyLBFGSB"
+        assert "standard errors" in result.method_reason
+    assert minimize(ising(2, reps=1), np.ones(4), maxfun=5).method == "COBYQA"
+    limit = LinearConstraint([[1, 1]], 3)
+    assert minimize(marked, START, constraints=limit, maxfun=2).method == "SLSQP"
 
 
 def test_residuals_with_constraints_have_a_hessian():

@@ -25,6 +25,10 @@ DIFFERENCES = "The gradient source"
 
 
 _JOINT = "If that is the gradient, pass jac=True."
+_TWO = (
+    "fun returned two numbers for one variable, expected only a value. If the second is the "
+    "derivative, pass jac=True; if it is the standard error, mark the objective: with_errors(fun)."
+)
 
 
 class PlusInfinityError(NonFiniteValueError):
@@ -232,31 +236,43 @@ def as_numeric(raw: Any, name: str, dtype: type[np.generic]) -> NDArray[Any]:
     return array.astype(dtype)
 
 
-def as_measure(raw: Any, n: int) -> tuple[float, float]:
-    """Return the value that an objective returned for one point, and its standard error or NaN."""
+def as_measure(raw: Any, n: int, has_errors: bool = False) -> tuple[float, float]:
+    """Return the value that an objective returned for one point, and its standard error or NaN.
+
+    ``has_errors`` tells whether it is marked as returning these.
+    """
     if type(raw) is tuple and len(raw) == 2:
         value, error = raw
         if isinstance(value, float | int) and isinstance(error, float | int):
+            if n == 1 and not has_errors:
+                raise InvalidValueError(_TWO)
             return as_value(value), _checked(as_value(error))
     elif isinstance(raw, float | int):
         try:
             return float(raw), math.nan
         except OverflowError:
             return _infinite(raw), math.nan
-    return element(as_answer(raw, 1, n)[0])
+    return element(as_answer(raw, 1, n, has_errors=has_errors)[0])
 
 
 def as_answer(
-    raw: Any, count: int, n: int, dtype: type[np.generic] = np.float64, *, is_told: bool = False
+    raw: Any,
+    count: int,
+    n: int,
+    dtype: type[np.generic] = np.float64,
+    *,
+    has_errors: bool = False,
+    is_told: bool = False,
 ) -> NDArray[Any]:
     """Return what an objective returned for ``count`` points as an answer.
 
-    That is ``count`` values; a tuple of values and standard errors; or ``count`` pairs.
+    That is ``count`` values; a tuple of values and standard errors; or ``count`` pairs. The two
+    numbers for a single variable are a pair only if ``has_errors``, or if a caller collected them.
     """
     if dtype is np.complex128:
         return as_values(raw, count, dtype, is_told=is_told)
     if count == 1 and isinstance(raw, tuple | list) and len(raw) == 2:
-        _check_no_gradient(raw[0], raw[1], n)
+        _check_no_gradient(raw[0], raw[1], n, has_errors or is_told)
     array = as_numeric(raw, "fun", dtype)
     if array.size == count:
         return array.reshape(count)
@@ -272,12 +288,14 @@ def as_answer(
     return joined_answer(values, errors)
 
 
-def _check_no_gradient(value: Any, second: Any, n: int) -> None:
+def _check_no_gradient(value: Any, second: Any, n: int, has_errors: bool) -> None:
     """Raise an InvalidValueError if what follows a value looks like a gradient, not an error."""
     try:
         shapes = np.shape(value), np.shape(second)
     except ValueError:  # a ragged list
         return
+    if n == 1 and not has_errors and list(map(math.prod, shapes)) == [1, 1]:
+        raise InvalidValueError(_TWO)
     is_array = shapes[1] != () and (n > 1 or shapes[0] == ())
     if is_array and list(map(math.prod, shapes)) == [1, n]:
         raise InvalidValueError(

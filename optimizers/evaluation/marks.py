@@ -14,6 +14,7 @@ from optimizers.evaluation.losses import Loss
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _VECTORIZED, _RESIDUALS = "__optimizers_vectorized__", "__optimizers_residuals__"
+_ERRORS = "__optimizers_errors__"
 
 
 def vectorized(fun: _F) -> _F:
@@ -43,6 +44,40 @@ def vectorized(fun: _F) -> _F:
     True
     """
     return fun if is_vectorized(fun) else _marked(fun, _VECTORIZED, True)
+
+
+def with_errors(fun: _F) -> _F:
+    """Mark an objective as returning each value with its standard error.
+
+    An objective of two or more variables may return ``(value, standard error)`` without the mark.
+    With it, :func:`minimize` without a method chooses one that reckons with noise. For a single
+    variable the mark is required, since two numbers may as well be the value and its derivative.
+
+    Parameters
+    ----------
+    fun : callable
+        The objective, ``fun(x) -> (float, float)``; a class of objectives, or its method
+        ``__call__``. If it is also marked by :func:`vectorized`, in any order, it takes (k, n)
+        points and returns (k,) values and (k,) errors. An error of NaN is not known.
+
+    Returns
+    -------
+    callable
+        A callable around the objective, which is not changed. It has the objective's
+        attributes, and can be pickled if the objective can.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from optimizers import minimize, with_errors
+    >>> rng = np.random.default_rng(1)
+    >>> @with_errors
+    ... def energy(x):
+    ...     return 1 - np.cos(x[0]) + rng.normal(0, 0.01), 0.01
+    >>> minimize(energy, [1.0], maxfun=100).method
+    'NoisyLBFGSB'
+    """
+    return fun if has_errors(fun) else _marked(fun, _ERRORS, True)
 
 
 @overload
@@ -181,7 +216,7 @@ def marked(fun: _F) -> _F:
 
 def marked_like(fun: _F, other: object) -> _F:
     """Give a function of this package the marks of another objective."""
-    for mark in (_VECTORIZED, _RESIDUALS):
+    for mark in (_VECTORIZED, _RESIDUALS, _ERRORS):
         found = _mark_of(other, mark)
         if found is not None:
             setattr(fun, mark, found)
@@ -191,6 +226,11 @@ def marked_like(fun: _F, other: object) -> _F:
 def is_vectorized(fun: object) -> bool:
     """Return whether an objective is marked by :func:`vectorized`."""
     return _mark_of(fun, _VECTORIZED) is not None
+
+
+def has_errors(fun: object) -> bool:
+    """Return whether an objective is marked by :func:`with_errors`."""
+    return bool(_mark_of(fun, _ERRORS))
 
 
 def loss_of(fun: object) -> Loss | None:

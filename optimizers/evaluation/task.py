@@ -37,7 +37,7 @@ from optimizers.evaluation.answers import (
     joined_answer,
     precision_of,
 )
-from optimizers.evaluation.marks import loss_of
+from optimizers.evaluation.marks import has_errors, loss_of
 from optimizers.evaluation.starts import Start
 
 #: How the objective takes points: one by one; several in one flat vector; as a stack; as a "batch"
@@ -168,7 +168,9 @@ def evaluate(
             if loss is not None:
                 answer = loss.answer(raw, len(points), dtype, is_stack=form == "stack")
             else:
-                answer = as_answer(raw, len(points), points.shape[1], dtype)
+                # The gradients of a stack have another shape than standard errors.
+                has_pairs = form == "stack" or has_errors(fun)
+                answer = as_answer(raw, len(points), points.shape[1], dtype, has_errors=has_pairs)
             return TaskResult(answer, precision_of(raw))
         except FAILURES as error:
             return TaskResult(error=error)
@@ -192,7 +194,7 @@ def evaluate(
                     check_count(len(row) - 2, len(values[0]) - 2)
                 values.append(row)
             elif dtype is np.float64:
-                value, spread = as_measure(raw, len(point))
+                value, spread = as_measure(raw, len(point), has_errors(fun))
                 if not math.isnan(spread):
                     errors += [math.nan] * (len(values) - len(errors)) + [spread]
                 values.append(value)

@@ -26,6 +26,7 @@ from optimizers.evaluation.answers import (
 )
 from optimizers.evaluation.evaluator import Facts
 from optimizers.evaluation.losses import Loss
+from optimizers.evaluation.marks import has_errors, with_errors
 from optimizers.gradients.source import EPS
 from optimizers.journal.recorder import Recorder
 from optimizers.journal.records import PROBE, Kind, Record, encoded, line
@@ -74,7 +75,7 @@ def recorded(
                 if type(raw) is float and not further:
                     value = raw
                 else:
-                    value, told = _measured(raw, x)
+                    value, told = _measured(raw, x, has_errors(function))
                     further += told
             elif not is_hessian:
                 value, gradient = gradient_in(kind, raw, x.size)
@@ -88,14 +89,14 @@ def recorded(
         return raw
 
     call.marks_probes = True  # type: ignore[attr-defined]  # for at_probes
-    return call
+    return with_errors(call) if has_errors(function) else call
 
 
-def _measured(raw: Any, x: NDArray[Any]) -> tuple[float | complex, str]:
+def _measured(raw: Any, x: NDArray[Any], is_marked: bool) -> tuple[float | complex, str]:
     """Return the value that an objective returned, and the other fields to record."""
     if x.dtype.kind == "c":
         return complex(as_values(raw, 1, np.complex128)[0]), ""
-    value, error = as_measure(raw, x.size)
+    value, error = as_measure(raw, x.size, is_marked)
     precision = precision_of(raw)
     further = "" if math.isnan(error) else f',"se":{error!r}'
     return value, further + (f',"eps":{precision!r}' if precision > EPS else "")

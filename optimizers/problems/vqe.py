@@ -98,7 +98,8 @@ class VQE:
         self._num_qubits = len(next(iter(self._hamiltonian)))
         self._reps = reps
         self._shots = shots
-        self._tells_errors = errors and shots is not None
+        # As with_errors marks it, from which this module does not import.
+        self.__optimizers_errors__ = self._tells_errors = errors and shots is not None
         self._x0 = np.random.default_rng(seed).uniform(-np.pi, np.pi, self.n)
         self._rng = np.random.default_rng(noise_seed)
         self._bases = pauli.measurement_bases(self._hamiltonian)

@@ -20,7 +20,7 @@ from optimizers.evaluation.answers import (
     precision_of,
     unpack,
 )
-from optimizers.evaluation.marks import at_probes, is_vectorized
+from optimizers.evaluation.marks import at_probes, has_errors, is_vectorized
 from optimizers.gradients.differences import Differences
 from optimizers.problem.derivatives import Given, Joint
 from optimizers.result import StopReason
@@ -91,7 +91,7 @@ def fast_path(
             else:
                 value = fun(x.copy())
             if type(value) is not float:
-                value = as_value(value) if is_joint else as_measure(value, n)[0]
+                value = as_value(value) if is_joint else as_measure(value, n, has_errors(fun))[0]
             if value - value != 0.0:
                 if not propagates:
                     raise non_finite(value)
@@ -163,7 +163,7 @@ def fast_value(run: Run) -> Callable[[Array], float]:
             value = fun(x.copy())
             if type(value) is not float:
                 facts.precision = max(facts.precision, precision_of(value))
-                value, _ = as_measure(value, n)
+                value, _ = as_measure(value, n, has_errors(fun))
             is_finite = value - value == 0.0
             if not (is_finite or waves.propagates_nonfinite):
                 raise non_finite(value)
@@ -297,7 +297,7 @@ def _forward(run: Run) -> Callable[[Array], tuple[float, Array]]:
                 count += 1
                 value = fun(point) if i < 0 else probe(point)
                 if type(value) is not float:
-                    value, _ = as_measure(value, n)
+                    value, _ = as_measure(value, n, has_errors(fun))
                 values.append(value)
                 if value - value != 0.0 and not propagates:
                     error = non_finite(value)

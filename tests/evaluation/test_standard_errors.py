@@ -17,6 +17,7 @@ from optimizers import (
     find,
     load,
     vectorized,
+    with_errors,
 )
 from optimizers.evaluation.answers import (
     as_answer,
@@ -99,6 +100,37 @@ def test_several_points_take_two_sequences_or_pairs(raw):
     np.testing.assert_array_equal(answer, [[1, 0.5], [2, NAN]])
     np.testing.assert_array_equal(values_of(answer), [1, 2])
     np.testing.assert_array_equal(errors_of(answer), [0.5, NAN])
+
+
+@pytest.mark.parametrize("raw", [(2, 0.5), (2.0, 0.5), (np.array([2.0]), np.array([0.5]))])
+@pytest.mark.parametrize("workers", [None, 2])
+def test_two_numbers_of_one_variable_are_a_measurement_only_if_that_is_told(raw, workers):
+    if workers is not None:
+        workers = ThreadPoolExecutor(2)
+    with pytest.raises(InvalidValueError, match=r"jac=True.*with_errors\(fun\)"):
+        LBFGSB().minimize(lambda x: raw, [1.0], workers=workers)
+    marked = with_errors(lambda x: raw)
+    result = NELDER_MEAD(maxfun=4).minimize(marked, [1.0], workers=workers)
+    assert result.fun == 2.0
+    with pytest.raises(InvalidValueError, match="pass jac=True"):
+        LBFGSB().minimize(lambda x: [2.0, 0.5], [1.0])
+
+
+def test_the_mark_reaches_what_is_recorded_and_what_is_negated(tmp_path):
+    @with_errors
+    def once(x):
+        return value_at(x), 0.1
+
+    for further in ({"journal": tmp_path / "run"}, {"maximize": True, "maxfun": 3}):
+        for _ in range(2):
+            optimizer = NELDER_MEAD(**({} if "maxfun" in further else {"maxfun": 6}))
+            optimizer.minimize(once, [1.0], **further)
+    assert set(load(tmp_path / "run").errors) == {0.1}
+
+
+def test_stacks_of_one_variable_tell_errors_by_their_shape():
+    stacked = vectorized(lambda points: (points[:, 0] ** 2, np.full(len(points), 0.1)))
+    assert NELDER_MEAD(maxfun=6).minimize(stacked, [1.0]).fun < 1
 
 
 def test_two_numbers_for_two_points_are_values():
