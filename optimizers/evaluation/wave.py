@@ -197,7 +197,8 @@ class Wave:
 class Question:
     """The blocks for values and gradients at several points, and the position of each in them.
 
-    Complex probes, and calls of the user's gradient, are separate blocks.
+    Complex probes, and calls of the user's gradient, are separate blocks. ``further`` points, whose
+    values are asked for too, come last in the first block.
     """
 
     def __init__(
@@ -206,6 +207,7 @@ class Question:
         plans: Sequence[Plan] = (),
         gradient: Callable[[Array], Any] | None = None,
         both: Callable[[Array], Any] | None = None,
+        further: Sequence[Array] = (),
     ) -> None:
         self.size = len(xs)
         self.plans = plans
@@ -220,11 +222,15 @@ class Question:
             self._rows, self._ends = [0, *ends[:-1]] if self.is_joint else self._rows, ends
         if self.is_joint:
             own = zip((x[np.newaxis] for x in xs), (plan.points for plan in plans), strict=True)
-            self.blocks = [Block(np.concatenate([points for pair in own for points in pair]))]
+            parts = [points for pair in own for points in pair]
+            self.blocks = [Block(np.concatenate([*parts, *(x[np.newaxis] for x in further)]))]
             self.blocks[0].own = self._rows
             return
         points = xs[0][np.newaxis] if self.size == 1 else np.array(xs)
-        self.blocks = [Block(points) if both is None else Block(points, both, "both")]
+        asked = np.array([*points, *further]) if len(further) else points
+        self.blocks = [Block(asked) if both is None else Block(asked, both, "both")]
+        if len(further):
+            self.blocks[0].own = self._rows
         if plans:
             self.blocks.append(probes_at(np.concatenate([plan.points for plan in plans])))
         elif gradient is not None:

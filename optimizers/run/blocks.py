@@ -19,14 +19,18 @@ def values_at(problem: Problem, points: Array) -> Block:
 
 
 def question_at(
-    problem: Problem, xs: Sequence[Array], plans: Sequence[Plan], gradients: bool
+    problem: Problem,
+    xs: Sequence[Array],
+    plans: Sequence[Plan],
+    gradients: bool,
+    further: Sequence[Array] = (),
 ) -> Question:
     """Return the blocks that ask for points, and where each point is in them."""
     if isinstance(problem.derivatives, Joint):
-        return Question(xs, both=problem.fun)
+        return Question(xs, both=problem.fun, further=further)
     if isinstance(problem.derivatives, Given) and gradients:
-        return Question(xs, gradient=problem.derivatives.function)
-    return Question(xs, plans)
+        return Question(xs, gradient=problem.derivatives.function, further=further)
+    return Question(xs, plans, further=further)
 
 
 def affordable(

@@ -8,7 +8,7 @@ from optimizers._types import Array
 from optimizers.gradients.differences import Differences
 from optimizers.gradients.plan import Plan
 from optimizers.gradients.source import EPS
-from optimizers.run.blocks import question_at, values_at
+from optimizers.run.blocks import question_at
 from optimizers.run.memory import Evaluation
 from optimizers.run.run import Run
 
@@ -48,16 +48,16 @@ def compared(run: Run, x: Array) -> tuple[float, Compared]:
     """
     questions, derivatives = run.questions, run.problem.derivatives
     plans = [] if derivatives.is_given else [questions.plan(x)]
-    question, precision = question_at(questions.problem, [x], plans, True), run.precision
-    stencils = _stencils(run, x)
-    probes = values_at(questions.problem, np.concatenate([stencil.points for stencil in stencils]))
-    run.waves.take([*question.blocks, probes])
+    stencils, precision = _stencils(run, x), run.precision
+    probes = np.concatenate([stencil.points for stencil in stencils])
+    question = question_at(questions.problem, [x], plans, True, list(probes))
+    run.waves.take(question.blocks)
     known = questions.evaluation(question, True, False, 0, x)
     if isinstance(known, Exception):
         raise known
-    return known.fun, _compared(
-        run, known, stencils, probes.values if run.precision <= max(precision, EPS) else None
-    )
+    is_precise = run.precision <= max(precision, EPS)
+    values = question.blocks[0].values[-len(probes) :] if is_precise else None
+    return known.fun, _compared(run, known, stencils, values)
 
 
 def _compared(run: Run, known: Evaluation, stencils: list[Plan], values: Array | None) -> Compared:
