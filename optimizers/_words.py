@@ -38,12 +38,15 @@ def fit_words(fit: Mapping[str, Any]) -> list[tuple[str, str]]:
         return []
     x, spare = np.ravel(fit.get("x_flat", fit["x"])), dof(fit)
     rows, notes = list[tuple[str, str]](), list[str]()
+    names = fit.get("names") or [f"x[{i}]" for i in range(min(x.size, _MOST))]
     if x.size <= _MOST:
         found = errors(fit, tell=notes.append)
+        held = [str(names[i]) for i in np.flatnonzero(fit.get("at_bound", ()))]
+        if held and not np.isnan(found).all():
+            notes.append(f"they ignore the bound on which the fit ends: {', '.join(held)}")
         if np.isnan(found).all():
             pass  # a warning says why
         elif x.size <= _EACH:
-            names = fit.get("names") or [f"x[{i}]" for i in range(x.size)]
             columns = zip(names, x, found, strict=True)
             rows += [(str(name), with_error(*pair)) for name, *pair in columns]
         else:

@@ -163,26 +163,29 @@ _ELSEWHERE = {
     "args": "minimize(fun, x0, args) takes them. As method= of scipy.optimize.minimize, give an "
     "object, not a class.",
 }
-#: The names of settings in other libraries.
-_ALSO_CALLED = {
-    **dict.fromkeys(("rng", "random_state", "random_seed"), "seed"),
-    **dict.fromkeys(("n_jobs", "n_cores", "n_workers", "processes"), "workers"),
-    **dict.fromkeys(("n_trials", "max_evals", "max_nfev", "maxeval", "budget"), "maxfun"),
-    **dict.fromkeys(("verbose", "show_progress"), "progress"),
-    **dict.fromkeys(("storage", "logging"), "journal"),
-    **dict.fromkeys(("--method", "--algorithm", "--solver"), "--optimizer"),
-    "bound": "bounds",
-    "direction": "maximize",
-    "lr": "learning_rate",
-    "scaling": "scale",
-}
+#: Names of the same thing, here and in other libraries.
+_SYNONYMS = (
+    ("seed", "rng", "random_state", "random_seed"),
+    ("workers", "n_jobs", "n_cores", "n_workers", "processes"),
+    ("maxfun", "n_trials", "max_evals", "max_nfev", "maxeval", "budget"),
+    ("maxiter", "n_iter", "num_iterations", "iterations", "epochs", "steps"),
+    ("progress", "verbose", "show_progress"),
+    ("journal", "storage", "logging"),
+    ("learning_rate", "lr", "step_size", "stepsize"),
+    ("bounds", "bound"),
+    ("maximize", "direction"),
+    ("scale", "scaling"),
+    ("--optimizer", "--method", "--algorithm", "--solver"),
+)
 
 
 def nearest_names(name: str, known: Iterable[str]) -> str:
     """Return a sentence that helps to correct a misspelled name."""
     names = sorted(set(known))
-    if _ALSO_CALLED.get(name) in names:
-        return f"Did you mean {_ALSO_CALLED[name]!r}?"
+    same = (other for group in _SYNONYMS if name in group for other in group)
+    meant = next((other for other in same if other in names), None)
+    if meant is not None:
+        return f"Did you mean {meant!r}?"
     if name in _ELSEWHERE:
         return _ELSEWHERE[name].format(name)
     lowered = {candidate.lower(): candidate for candidate in names}

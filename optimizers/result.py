@@ -43,7 +43,7 @@ class StopReason(Enum):
     STEP = "step", "the step is smaller than its tolerance"
     CONVERGED = "converged", "the algorithm's own convergence test is met"
     TARGET = "target", "the target value is reached"
-    FIXED = "fixed", "the bounds leave no variable free"
+    FIXED = "fixed", "there is no free variable"
     MAXITER = "maxiter", "the budget of iterations is used up"
     MAXFUN = "maxfun", "the budget of function evaluations is used up"
     TIMEOUT = "timeout", "the time limit is reached"
@@ -154,6 +154,9 @@ class OptimizerResult(OptimizeResult, Reported, FitStatistics):  # type: ignore[
     fixed : ndarray of bool, shape (n,)
         Which variables the bounds fix; only where the objective returns residuals and some are
         fixed.
+    at_bound : ndarray of bool, shape (n,)
+        Which variables end on a bound, which ``errors`` and ``covariance`` ignore; only where the
+        objective returns residuals and there are some.
     chi2 : float
         Twice ``fun``: the sum of the squares of the residuals, unless they have a loss. This and
         the next three exist only where the objective returns residuals; they are computed on

@@ -173,6 +173,13 @@ def test_the_words_of_other_libraries_are_known(call, word, words):
         call(**{word: 1})
 
 
+def test_a_rate_has_another_name_elsewhere():
+    with pytest.raises(UnknownOptionError, match="Did you mean 'lr'"):
+        optimizers.ADAM(learning_rate=0.1)
+    with pytest.raises(UnknownOptionError, match="Did you mean 'learning_rate'"):
+        SPSA(lr=0.1)
+
+
 def test_what_is_known_is_listed_once():
     with pytest.raises(UnknownOptionError) as caught:
         minimize(rosen, START, quux=1)

@@ -50,7 +50,7 @@ def with_errors(fun: _F) -> _F:
     """Mark an objective as returning each value with its standard error.
 
     An objective of two or more variables may return ``(value, standard error)`` without the mark.
-    With it, :func:`minimize` without a method chooses one that reckons with noise. For a single
+    With it, :func:`minimize` without a method chooses one made for noise. For a single
     variable the mark is required, since two numbers may as well be the value and its derivative.
 
     Parameters

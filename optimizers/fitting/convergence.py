@@ -98,6 +98,13 @@ class Convergence:
             return True
         return self._stalls > 1 and plan.gain <= 1e-9 * cost
 
+    def words(self, plan: Plan) -> str:
+        """Return, in SciPy's words, which test the last step met."""
+        error = plan.short if plan.damping else self.left(plan)
+        if plan.is_plain and error <= self._tolerance:
+            return "`xtol` termination condition is satisfied, by the estimated error of x."
+        return "The model predicts no further reduction of the sum of squares beyond rounding."
+
     def begin_final(self) -> None:
         """Switch to steps that are not judged by values."""
         self.is_final, self.is_undisturbed = True, False

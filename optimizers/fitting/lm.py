@@ -152,7 +152,7 @@ class LM(FlowOptimizer):
         known = Evaluation(at.x, at.fun)
         if not noise and site.has_jacobian:
             known = Evaluation(at.x, at.fun, site.gradient, at.raw, site.raw_jacobian)
-        message = f"{stop.sentence[0].upper()}{stop.sentence[1:]}."
+        message = search.ending or f"{stop.sentence[0].upper()}{stop.sentence[1:]}."
         return Outcome(at.x, success, int(not success), message, stop, known)
 
 

@@ -75,6 +75,8 @@ class Search:
         self._first = np.inf
         # The decrease of half the sum of squares in the last step that was not judged.
         self._fall = 0.0
+        #: Which test was met, in words.
+        self.ending = ""
 
     @property
     def has_fallen(self) -> bool:
@@ -249,6 +251,7 @@ class Search:
         if is_better:
             site.go(trial)
         if is_last:
+            self.ending = self.convergence.words(plan)
             return StopReason.CONVERGED
         if is_better:
             yield from self._measure(True, known)

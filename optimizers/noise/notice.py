@@ -68,6 +68,8 @@ _FALLING = (
     "The objective is lower near this end, along its gradient: rounding blurs its differences, or "
     "it is too steep for the first step. Scale it, or pass jac or wider steps."
 )
+_EMPTY = "x0 is empty: there is no variable to search."
+_NONE_FREE = "All variables of x0 are fixed."
 
 
 def noticed(solve: Solve, looks_for_noise: bool) -> Solve:
@@ -83,6 +85,7 @@ def noticed(solve: Solve, looks_for_noise: bool) -> Solve:
             if looks_for_noise:
                 outcome = _unless_noisy(run, outcome)
             outcome = _with_gradient(run, _unless_falling(run, _unless_flat(run, outcome)))
+            outcome = _told(run, outcome)
             # A point of the check may be better than the end.
             return _on_best(run, outcome) if outcome.stop is StopReason.NO_PROGRESS else outcome
         except StopRun as stop:
@@ -176,6 +179,22 @@ def _with_gradient(run: Run, outcome: Outcome) -> Outcome:
             raise
         return outcome
     return outcome if words is None else _failed(outcome, StopReason.NO_PROGRESS, words)
+
+
+def _told(run: Run, outcome: Outcome) -> Outcome:
+    """Return a success that says where nothing was there to search: no variables, or one value."""
+    problem, memory, known = run.problem, run.memory, outcome.known
+    if problem.n == 0:
+        is_empty = problem.parameters is None or problem.parameters.structure.size == 0
+        return replace(outcome, message=_EMPTY if is_empty else _NONE_FREE)
+    if not outcome.success or known is None or run.best is None or problem.is_fixed:
+        return outcome
+    has_moved = any(not seen.is_at(known.x) for seen in memory.recent)
+    has_moved |= not problem.derivatives.is_given and run.nfev > problem.n
+    if not has_moved or run.best.fun != memory.worst:
+        return outcome
+    words = f"All {run.nfev} values were equal: fun may not depend on x, or only in coarse steps."
+    return replace(outcome, message=f"{outcome.message.rstrip(' .')}. {words}")
 
 
 def _failed(outcome: Outcome, stop: StopReason, words: str) -> Outcome:

@@ -17,6 +17,9 @@ from optimizers.result import Best, OptimizerResult, StopReason
 from optimizers.run.budget import Budget
 from optimizers.run.memory import Evaluation, Memory
 
+#: A variable is on a bound if it is as near, relative to its size; TRF stays inside.
+_ON_BOUND = 1e-8
+
 
 def result_so_far(
     problem: Problem,
@@ -79,6 +82,12 @@ def _fit(problem: Problem, at: Evaluation | None) -> dict[str, Any]:
         fit["jacobian_error"] = source_of(problem.derivatives).relative_error()
     if problem.lower is not None and (problem.lower == problem.upper).any():
         fit["fixed"] = problem.lower == problem.upper
+    if at is not None and problem.lower is not None and problem.upper is not None:
+        near = _ON_BOUND * np.maximum(1.0, np.abs(at.x))
+        is_at = np.minimum(at.x - problem.lower, problem.upper - at.x) <= near
+        is_at &= problem.lower < problem.upper
+        if is_at.any():
+            fit["at_bound"] = is_at
     return fit
 
 

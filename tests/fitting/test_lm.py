@@ -290,6 +290,13 @@ def test_values_that_do_not_change_nearby_are_no_convergence():
     assert np.sum(fit.residuals(result.x) ** 2) < 1.5 * fit.rss
 
 
+def test_the_message_says_which_test_was_met():
+    assert "`xtol` termination condition is satisfied" in LM().minimize(decay, [5.0, 5.0]).message
+    exact = LM(xtol=1e-15).minimize(decay, [5.0, 5.0])
+    assert exact.success
+    assert "no further reduction of the sum of squares" in exact.message
+
+
 def test_noise_of_zero_spends_nothing_on_looking_for_it():
     counts = {noise: LM().minimize(decay, [5.0, 5.0], noise=noise).nfev for noise in (None, 0)}
     assert counts[0] <= counts[None]

@@ -20,6 +20,7 @@ from optimizers import (
     OptimizerResult,
     OptimizerWarning,
     Param,
+    find,
     load,
     residuals,
 )
@@ -230,6 +231,18 @@ def test_a_fit_prints_its_errors(theirs):
         assert f"+- {error:.2g}</td>" in result._repr_html_()
     each = f"{result.chi2 / result.dof:.6g} for each of 47 degrees of freedom"
     assert f"chi2: {result.chi2:.6g}, {each}" in str(result)
+
+
+@pytest.mark.parametrize("name", ["LM", "TRF", "LBFGSB"])
+def test_printing_names_the_parameters_that_end_on_a_bound(name):
+    fun = residuals(lambda p: model(T, p["a"], p["b"], p["c"]) - DATA)
+    optimizer = find(name)()
+    fit = optimizer.minimize(fun, {"a": 1.0, "b": 1.0, "c": 0.2}, bounds={"c": (-1.0, 0.3)})
+    assert fit.at_bound.tolist() == [False, False, True]
+    assert "errors: they ignore the bound on which the fit ends: c" in repr(fit)
+    free = optimizer.minimize(fun, {"a": 1.0, "b": 1.0, "c": 0.2}, bounds={"c": (0.0, 9.0)})
+    assert "at_bound" not in free
+    assert "ignore" not in repr(free)
 
 
 def test_printing_says_why_there_are_no_errors_and_warns_of_nothing():

@@ -283,3 +283,27 @@ def test_an_end_within_the_tolerance_of_a_large_value_is_believed(name, problem)
     known = get_problem(problem)
     result = getattr(optimizers, name)().minimize(lambda x: known.fun(x) + 1e4, known.x0)
     assert result.success
+
+
+@pytest.mark.parametrize("method", ["BFGS", "Nelder-Mead", "COBYQA", "ADAM", "DFOTR"])
+def test_a_constant_objective_is_a_success_that_says_so(method):
+    result = optimizers.minimize(lambda x: 3.0, [1.0, 2.0], method=method)
+    assert result.success
+    assert f"All {result.nfev} values were equal" in result.message
+
+
+def test_values_that_differ_and_single_ones_are_not_called_equal():
+    assert "equal" not in optimizers.minimize(rosen, [1.0, 1.0]).message
+    still = optimizers.minimize(lambda x: 3.0, [1.0, 2.0], jac=lambda x: np.zeros(2))
+    assert "equal" not in still.message
+
+
+@pytest.mark.parametrize("method", [None, "LBFGSB", "SPSA", "Nelder-Mead", "TNC"])
+def test_an_empty_start_is_called_empty(method):
+    for start in ([], {}):
+        result = optimizers.minimize(lambda x: 3.0, start, method=method)
+        assert result.message == "x0 is empty: there is no variable to search."
+        assert result.stop.sentence == "there is no free variable"
+    fixed = {"a": optimizers.Param(1.0, fixed=True)}
+    result = optimizers.minimize(lambda x: 3.0, fixed, method=method)
+    assert result.message == "All variables of x0 are fixed."
