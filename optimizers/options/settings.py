@@ -92,9 +92,9 @@ SETTINGS = (
     ),
     Option("scale", None, SCALE).means(
         'The divisor of each variable in the search: ``"start"``, its size at the start; '
-        '``"bounds"``, the distance of its bounds; ``"gradient"``, the inverse of its derivative '
-        "at the start, which is evaluated for that; or numbers > 0, one for all or one for each. "
-        "Functions and results keep the variables' own units."
+        '``"bounds"``, a tenth of the distance of its bounds; ``"gradient"``, the inverse of its '
+        "derivative at the start, which is evaluated for that; or numbers > 0, one for all or one "
+        "for each. Functions and results keep the variables' own units."
     ),
     Option(
         "journal",

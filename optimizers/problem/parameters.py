@@ -22,6 +22,9 @@ from optimizers.result import Best, OptimizerResult
 
 #: Journals keep no names of more variables than this.
 _MANY = 10_000
+#: The unit of a variable in the search is this part of its range, as Powell advises for the first
+#: trust region; a box of 1 would be too small for the steps of differences, made for x of about 1.
+_OF_BOX = 0.1
 #: By what part of its range a start is inside of a bound that a transform takes to infinity.
 _INSIDE = 0.01
 
@@ -178,7 +181,7 @@ class Parameters:
             sizes[sizes == 0.0] = 1.0
         elif isinstance(scale, str) and scale == "bounds":
             low, high = stretch.limits(x, lower, upper)
-            sizes, expected = high - low, "finite bounds for each variable"
+            sizes, expected = _OF_BOX * (high - low), "finite bounds for each variable"
         elif isinstance(scale, str):
             raise OptionError(
                 f"scale is {scale!r}, which needs an evaluation first: only minimize without a "
