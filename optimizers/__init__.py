@@ -24,10 +24,10 @@ _HOMES = {
     "asktell": "AskData OptimizerState Stepper TellData",
     "errors": (
         "AmbiguousBoundsWarning BrokenPoolError CapabilityError CrossedBoundsError "
-        "EvaluationError EvaluationTimeoutError InvalidInputError InvalidValueError JournalError "
-        "JournalLockedError JournalMismatchError MisplacedBoundsError MissingExtraError "
-        "NonFiniteValueError NoValueError OptimizerError OptimizerWarning OptionError "
-        "StepperError TooLargeError UnknownOptionError WorkerDiedError"
+        "EvaluationError EvaluationTimeoutError FrequencyWarning InvalidInputError "
+        "InvalidValueError JournalError JournalLockedError JournalMismatchError "
+        "MisplacedBoundsError MissingExtraError NonFiniteValueError NoValueError OptimizerError "
+        "OptimizerWarning OptionError StepperError TooLargeError UnknownOptionError WorkerDiedError"
     ),
     "evaluation": "Differences GradientSource ParameterShift SPSAGradient residuals vectorized "
     "with_errors",
@@ -83,6 +83,7 @@ if TYPE_CHECKING:  # what editors and type checkers see
         CrossedBoundsError as CrossedBoundsError,
         EvaluationError as EvaluationError,
         EvaluationTimeoutError as EvaluationTimeoutError,
+        FrequencyWarning as FrequencyWarning,
         InvalidInputError as InvalidInputError,
         InvalidValueError as InvalidValueError,
         JournalError as JournalError,

@@ -31,6 +31,7 @@ from optimizers.problem.translated import shown
 from optimizers.result import OptimizerResult, StopReason
 from optimizers.run.budget import Patience, StopRun
 from optimizers.run.known import informed
+from optimizers.run.learned import learned
 from optimizers.run.listening import listened
 from optimizers.run.memory import FEASIBLE
 from optimizers.run.observers import Observer, observers_of
@@ -93,6 +94,8 @@ class Composed(Configured, Declaring):
             self.handles_noise or effective.get("noise") == 0
         )
         solve = noticed(solve, may_have_noise)
+        if self._takes_differences(problem):
+            solve = learned(solve)
         if self.ends_on_iterate and may_have_noise:
             solve = on_iterate(solve)
         if problem.constraints:

@@ -124,6 +124,10 @@ class AmbiguousBoundsWarning(OptimizerWarning):
     """Bounds of two variables are taken for two (low, high) pairs, but may mean lows and highs."""
 
 
+class FrequencyWarning(OptimizerWarning):
+    """Along a variable, the objective is not a sum of sinusoids of the assumed frequencies."""
+
+
 def warn_user(message: str, category: type[Warning] = OptimizerWarning) -> None:
     """Warn at the user's line that called the package or SciPy."""
     level, frame = 1, sys._getframe()

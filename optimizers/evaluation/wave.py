@@ -265,6 +265,11 @@ class Question:
         """The standard errors of the values at the points, shape (k,); NaN where not known."""
         return self.blocks[0].errors[list(self._rows)]
 
+    def all_errors(self, i: int) -> Array:
+        """Return the standard errors at a point and its probes, shape (1 + k,); NaN if unknown."""
+        rows = self.blocks[-1].errors[self._rest(i)]
+        return np.append(self.blocks[0].errors[self._rows[i]], rows)
+
     def own_failure(self, i: int) -> Exception | None:
         """Return the failure at a point, or None."""
         return self.blocks[0].failures.get(self._rows[i])

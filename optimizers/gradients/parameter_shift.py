@@ -1,19 +1,29 @@
 """Parameter shift: exact derivatives of circuits from distant values."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from typing_extensions import override
 
 from optimizers._arrays import as_numbers
 from optimizers._types import Array
 from optimizers.errors import InvalidInputError
+from optimizers.gradients.frequencies import (
+    DETECT,
+    Detecting,
+    as_frequencies,
+    check_rows,
+    detecting,
+    rows_of,
+)
+from optimizers.gradients.misfit import checked
 from optimizers.gradients.plan import Plan
 from optimizers.gradients.shift_rules import Frequencies, Rule, rule_inside, usual_rule
-from optimizers.gradients.source import EPS, GradientSource, Rng
+from optimizers.gradients.source import EPS, GradientSource, Learning, Rng
 from optimizers.gradients.stencils import offset
 
 #: A shift whose sine is smaller than this is a multiple of pi.
@@ -38,12 +48,14 @@ class ParameterShift(GradientSource):
     shift : float, default pi / 2
         The phase by which the probes of a variable of one frequency are shifted: they are at
         ``x ± shift / frequency``. It must not be a multiple of pi; pi / 2 is best under noise.
-    frequencies : sequence of float, or sequence of sequences, optional
+    frequencies : sequence of float, sequence of sequences, or "detect", optional
         The frequencies, all positive: one sequence for all variables, or one for each. Default:
         the one frequency 1, of rotations by Pauli matrices, and the two-term rule [1]_ [2]_. R
         frequencies need 2 R probes per variable. Frequencies that are the first multiples of one
         number have the shifts and coefficients of [3]_; others have the shifts with the least
-        noise.
+        noise. With ``"detect"`` they are found at the start of a run, from the Fourier transform of
+        values at 15 points along each variable, or more if that is not enough, and 8 that show the
+        noise: multiples of 1 / 2 up to 16, or of 1 between bounds that have no room for 4 pi.
 
     Raises
     ------
@@ -52,6 +64,12 @@ class ParameterShift(GradientSource):
 
     Notes
     -----
+    Whether the objective is such a sum of sinusoids is checked in the first wave of a run, by one
+    more point for each variable that has room for it: if it is not, a
+    :class:`~optimizers.FrequencyWarning` names the variables, and the run is not a success. Where
+    values have noise, only what exceeds it counts. It is measured, by a second wave of 8 points or
+    more, if the values contradict and there are neither standard errors nor ``noise``.
+
     No probe leaves the bounds. Where the usual ones would, they are moved by a period, or replaced
     by others between the bounds: the rule remains exact, but is noisier, as
     :attr:`~optimizers.flow.Plan.noise` shows.
@@ -86,7 +104,7 @@ class ParameterShift(GradientSource):
     heeds_precision: ClassVar[bool] = False
 
     shift: float = math.pi / 2
-    frequencies: Sequence[float] | Sequence[Sequence[float]] | None = None
+    frequencies: Sequence[float] | Sequence[Sequence[float]] | Literal["detect"] | None = None
 
     def __post_init__(self) -> None:
         given = as_numbers(self.shift)
@@ -98,8 +116,8 @@ class ParameterShift(GradientSource):
             )
         # A copy, which is the same for all types of sequences.
         object.__setattr__(self, "shift", shift)
-        object.__setattr__(self, "frequencies", _as_frequencies(self.frequencies))
-        if shift != math.pi / 2 and any(len(row) > 1 for row in self._rows(1)):
+        object.__setattr__(self, "frequencies", as_frequencies(self.frequencies))
+        if shift != math.pi / 2 and any(len(row) > 1 for row in rows_of(self.frequencies, 1)):
             raise InvalidInputError(
                 f"shift={self.shift!r} was given with several frequencies, which have their own "
                 "shifts: remove shift."
@@ -107,21 +125,23 @@ class ParameterShift(GradientSource):
 
     @override
     def check(self, n: int) -> None:
-        if self._is_nested and len(self._rows(n)) != n:
-            raise InvalidInputError(
-                f"ParameterShift has frequencies for {len(self._rows(n))} variables, expected one "
-                f"sequence for all, or one for each of {n}."
-            )
+        check_rows(self.frequencies, n, "ParameterShift")
 
-    @property
-    def _is_nested(self) -> bool:
-        return bool(self.frequencies) and isinstance(self.frequencies[0], tuple)  # type: ignore[index]
+    @override
+    def learning(
+        self,
+        x: Array,
+        lower: Array,
+        upper: Array,
+        noise: float | None,
+        named: Callable[[NDArray[np.intp]], str],
+    ) -> Learning | None:
+        if self.frequencies != DETECT:
+            return None
+        return self._learning(detecting(x, lower, upper, noise, named))
 
-    def _rows(self, n: int) -> tuple[Frequencies, ...]:
-        """Return the frequencies of each of n variables."""
-        kept: Any = (1.0,) if self.frequencies is None else self.frequencies
-        rows: tuple[Frequencies, ...] = kept if self._is_nested else (kept,) * n
-        return rows
+    def _learning(self, detecting: Detecting) -> Learning:
+        return replace(self, frequencies=(yield from detecting))
 
     @override
     def relative_error(self, precision: float = EPS) -> float:
@@ -132,7 +152,7 @@ class ParameterShift(GradientSource):
         >>> ParameterShift().relative_error(1e-6)
         1e-06
         """
-        worst = max(usual_rule(row, self.shift).noise for row in set(self._rows(1)))
+        worst = max(usual_rule(row, self.shift).noise for row in set(rows_of(self.frequencies, 1)))
         return precision * max(1.0, worst)
 
     @override
@@ -148,8 +168,33 @@ class ParameterShift(GradientSource):
 
         See :meth:`GradientSource.plan`; ``precision`` and ``rng`` have no effect.
         """
+        _, rules, *box = self._rules(x, lower, upper)
+        return _assembled(x, rules, *box)
+
+    @override
+    def first_plan(
+        self,
+        x: Array,
+        lower: Array | None = None,
+        upper: Array | None = None,
+        precision: float = EPS,
+        rng: Rng | None = None,
+    ) -> Plan:
+        rows, rules, low, high = self._rules(x, lower, upper)
+        is_sharp = np.abs(x) <= _SMALL
+        inside = np.where(is_sharp, low, x), np.where(is_sharp, high, x)
+        return checked(_assembled(x, rules, low, high), x, rules, rows, *inside)
+
+    def _rules(
+        self, x: Array, lower: Array | None, upper: Array | None
+    ) -> tuple[tuple[Frequencies, ...], list[Rule], Array, Array]:
+        """Return frequencies and rule of each variable, and the bounds."""
         self.check(x.size)
-        rows = self._rows(x.size)
+        if self.frequencies == DETECT:
+            raise InvalidInputError(
+                "frequencies is 'detect': they are found at the start of a run; a plan needs them."
+            )
+        rows = rows_of(self.frequencies, x.size)
         low = np.full_like(x, -np.inf) if lower is None else lower
         high = np.full_like(x, np.inf) if upper is None else upper
         shapes = {row: usual_rule(row, self.shift) for row in set(rows)}
@@ -158,7 +203,7 @@ class ParameterShift(GradientSource):
         rules = [shapes[row] for row in rows]
         for i in np.flatnonzero(~is_usual):
             rules[i] = rule_inside(rows[i], self.shift, *(float(v[i]) for v in (x, low, high)))
-        return _assembled(x, rules, low, high)
+        return rows, rules, low, high
 
 
 def _assembled(x: Array, rules: Sequence[Rule], lower: Array, upper: Array) -> Plan:
@@ -187,26 +232,3 @@ def _assembled(x: Array, rules: Sequence[Rule], lower: Array, upper: Array) -> P
         lambda f0, values: total(bend * (values - f0)) / scales / scales,
         lambda: noise(bend) / scales / scales,
     )
-
-
-def _as_frequencies(given: Any) -> Any:
-    """Return frequencies as an increasing tuple, or a tuple of these, one for each variable."""
-    if given is None:
-        return None
-    try:
-        rows = list(given)
-        if rows and all(np.ndim(row) == 1 for row in rows):
-            return tuple(_row(row) for row in rows)
-        return _row(rows)
-    except (TypeError, ValueError, OverflowError):
-        raise InvalidInputError(
-            f"The frequencies are {given!r}, expected a sequence of different positive numbers, "
-            "or one such sequence for each variable."
-        ) from None
-
-
-def _row(given: Any) -> Frequencies:
-    row = tuple(sorted(float(number) for number in given))
-    if not row or not all(0 < number < math.inf for number in row) or len(set(row)) < len(row):
-        raise ValueError
-    return row

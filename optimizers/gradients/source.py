@@ -5,10 +5,11 @@ their values back. It calls no function and has no state of a run.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 from typing_extensions import override
 
 from optimizers._types import Array
@@ -19,6 +20,9 @@ EPS = float(np.finfo(np.float64).eps)
 
 #: Returns the run's random number generator, which is made on first use.
 Rng: TypeAlias = Callable[[], np.random.Generator]
+
+#: A search for the source to use; see :meth:`GradientSource.learning`.
+Learning: TypeAlias = Generator[Array, tuple[Array, Array | None], "GradientSource"]
 
 
 class GradientSource(ABC):
@@ -94,6 +98,35 @@ class GradientSource(ABC):
         InvalidInputError
             If the source does not suit the number of variables; see :meth:`check`.
         """
+
+    def first_plan(
+        self,
+        x: Array,
+        lower: Array | None = None,
+        upper: Array | None = None,
+        precision: float = EPS,
+        rng: Rng | None = None,
+    ) -> Plan:
+        """Return the plan of the first gradient of a run, which may check what the source assumes.
+
+        By default it is :meth:`plan`.
+        """
+        return self.plan(x, lower, upper, precision, rng)
+
+    def learning(
+        self,
+        x: Array,
+        lower: Array,
+        upper: Array,
+        noise: float | None,
+        named: Callable[[NDArray[np.intp]], str],
+    ) -> Learning | None:
+        """Return what finds, at the start of a run, the source to use; None to use this one.
+
+        It yields points, is sent their values and standard errors, and returns the source. An
+        error about variables shows them as ``named`` does.
+        """
+        return None
 
     @abstractmethod
     def relative_error(self, precision: float = EPS) -> float:

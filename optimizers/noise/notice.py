@@ -81,6 +81,9 @@ def noticed(solve: Solve, looks_for_noise: bool) -> Solve:
 
     def noticing(run: Run) -> Outcome:
         outcome = _on_a_value(run, run.complete(solve(run)))
+        wrong = run.questions.assumed.contradiction
+        if outcome.success and wrong is not None:
+            outcome = _failed(outcome, StopReason.NO_PROGRESS, wrong)
         try:
             if looks_for_noise:
                 outcome = _unless_noisy(run, outcome)

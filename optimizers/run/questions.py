@@ -17,6 +17,7 @@ from optimizers.problem.derivatives import Given, Joint
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run.answers import Answers
+from optimizers.run.assumed import Assumed
 from optimizers.run.blocks import affordable, question_at
 from optimizers.run.budget import StopRun
 from optimizers.run.memory import NOWHERE, Evaluation
@@ -35,6 +36,7 @@ class Questions:
         #: Ends the algorithm when its progress falls below the noise.
         self.watch: Watch | None = None
         self.waves, self.loss = waves, waves.loss
+        self.assumed = Assumed(problem, waves)
         # A gradient that was requested before the value at its point.
         self._orphan: tuple[Array, Array] | None = None
 
@@ -73,7 +75,7 @@ class Questions:
             if known is not None and (known.jac is not None or not gradients):
                 return Answers([known])
         has_plans = gradients and not self.problem.derivatives.is_given
-        plans = [self.plan(x) for x in xs] if has_plans else []
+        plans = [self.plan(x, is_first=x is xs[0]) for x in xs] if has_plans else []
         count = self._affordable(xs, plans)
         if plans and reuse == "last" and self.memory.last is NOWHERE:
             return self._answered_in_turn(xs[0], plans[0])
@@ -111,10 +113,11 @@ class Questions:
         is_half = self.loss is not None and known is not None and known.residuals is None
         return None if is_half and known is not memory.last else known
 
-    def plan(self, x: Array) -> Plan:
-        """Return the probes of the gradient at ``x``."""
+    def plan(self, x: Array, *, is_first: bool = True) -> Plan:
+        """Return the probes of the gradient at ``x``; the first of a run may check the source."""
         problem, precision = self.problem, self.waves.evaluator.facts.precision
-        return self.source.plan(x, problem.lower, problem.upper, precision, lambda: self.rng)
+        given = x, problem.lower, problem.upper, precision, lambda: self.rng
+        return self.assumed.plan(self.source, *given) if is_first else self.source.plan(*given)
 
     def _affordable(self, xs: Sequence[Array], plans: Sequence[Plan]) -> int:
         """Return how many of the points the budget allows; end the run if none."""
@@ -278,8 +281,8 @@ class Questions:
             value, residuals = question.value(i), question.residuals(i)
             if is_coarse:
                 return self.probed(x, value, residuals)
-            plan, failures = question.plans[i], question.failures(i)
-            return self.mended(plan, value, question.probes(i), failures, residuals)
+            told = question.plans[i], value, question.probes(i), question.failures(i)
+            return self.mended(*told, residuals, question.all_errors(i))
         if not gradients and question.size > 1:
             return None  # a gradient that comes with a value does not fit
         if not gradients:  # it may still be requested, before or after its value
@@ -350,7 +353,8 @@ class Questions:
         self._check_first(plan)
         probes = probes_at(plan.points)
         self.waves.take([probes], is_first_needed=False)
-        return self.mended(plan, value, probed(probes), probes.failures, residuals)
+        errors = np.append(np.nan, probes.errors)
+        return self.mended(plan, value, probed(probes), probes.failures, residuals, errors)
 
     def mended(
         self,
@@ -359,11 +363,9 @@ class Questions:
         probes: NDArray[Any],
         failures: dict[int, Exception],
         residuals: Array | None = None,
+        errors: Array | None = None,
     ) -> Any:
-        """Return the gradient, with replacements for failed probes.
-
-        Given the ``residuals`` at the point, and those at the probes, it is their Jacobian.
-        """
+        """Return the gradient, or the Jacobian of residuals, with replacements of failed probes."""
         origin: Any = value if residuals is None else residuals[:, np.newaxis]
         self.budget.ndifferences += 1
         if failures:
@@ -377,6 +379,7 @@ class Questions:
             for error in further.failures.values():
                 raise error
             plan, probes = again, probed(further)
+        self.assumed.judge(plan, np.reshape(origin, (-1, 1)), np.atleast_2d(probes), errors)
         # Differences of finite values may overflow.
         with np.errstate(over="ignore", invalid="ignore"):
             if residuals is None:

@@ -95,7 +95,7 @@ class Run:
         #: Notified after each iteration.
         self.observers = observers
         self._record: RecordIteration | None = None
-        self.noise = noise
+        self.noise = self.questions.assumed.noise = noise
         # What a library that is called under a guard may have swallowed.
         self._kept: Kept = []
         #: Further entries of the result, such as an inverse Hessian.

@@ -64,8 +64,8 @@ class Measuring:
         """Measure a point, with all probes of its gradient, ``repeats`` times in one wave."""
         if self.source is None:
             return (yield from self._given(x, repeats))
-        problem, run = self._run.problem, self._run
-        plan = self.source.plan(x, problem.lower, problem.upper, run.precision, lambda: run.rng)
+        run = self._run
+        plan = run.questions.plan(x)
         points = np.concatenate([x[np.newaxis], plan.points])
         told = yield AskData(np.tile(points, (repeats, 1)))
         rows = told.fun.reshape(repeats, len(points))
@@ -73,6 +73,9 @@ class Measuring:
         known = told_error(told)
         if known is not None:
             self.sigma, self._is_told = known, True
+        run.questions.assumed.judge(
+            plan, values[:1, np.newaxis], values[np.newaxis, 1:], np.full(len(points), self.sigma)
+        )
         if repeats > 1:
             self._learn(float(np.sum((rows - values) ** 2)), (repeats - 1) * len(points))
         error = self.sigma / np.sqrt(repeats)

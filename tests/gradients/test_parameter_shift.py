@@ -323,7 +323,7 @@ def test_it_is_the_vqes_own_gradient():
     theirs = LBFGSB().minimize(energy, energy.x0, energy.jac)
     np.testing.assert_allclose(ours.x, theirs.x, atol=1e-12)
     assert ours.nit == theirs.nit
-    assert ours.nfev == 13 * theirs.nfev
+    assert ours.nfev == 13 * theirs.nfev + 6  # a check of the frequencies for each variable
 
 
 @pytest.mark.parametrize("cls", [LBFGSB, BFGS, TNC])
@@ -338,7 +338,7 @@ def test_all_ways_of_evaluating_ask_the_same_points_in_waves(cls):
         return energy(points)
 
     whole = cls().minimize(stacked, energy.x0, shift)
-    assert set(sizes) == {13}
+    assert (sizes[0], set(sizes[1:])) == (19, {13})  # the first checks the frequencies
     assert whole.nfev == sum(sizes)
     with ThreadPoolExecutor(2) as pool:
         options = {"values_first": False} if cls is LBFGSB else {}
@@ -346,7 +346,7 @@ def test_all_ways_of_evaluating_ask_the_same_points_in_waves(cls):
         threads = optimizer.minimize(energy, energy.x0, shift, workers=pool)
     stepper = cls().stepper(energy.x0, shift)
     for ask in stepper:
-        assert len(ask.x_fun) == 13
+        assert len(ask.x_fun) == (13 if ask.id else 19)
         stepper.tell(ask, TellData(energy(ask.x_fun)))
     many = cls().minimize_many(energy, [energy.x0, energy.x0 + 1], shift)
     for other in (threads, stepper.result(), many[0]):
@@ -390,7 +390,7 @@ def test_a_journal_knows_it_again(tmp_path):
 )
 def test_a_journals_header_gives_it_back(tmp_path, source):
     path = str(tmp_path / "run.jsonl")
-    LBFGSB().minimize(lambda x: x @ x, [1.0, 2.0], source, journal=path, maxfun=9)
+    LBFGSB().minimize(lambda x: np.cos(x @ [1, 2]), [1.0, 2.0], source, journal=path, maxfun=9)
     assert rebuilt(load(path).header)[1] == source
 
 
