@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from optimizers.variational.nft import lowest, probes
+from optimizers.variational.sinusoid import lowest, probes
 
 
 def sinusoid(phase):
