@@ -288,4 +288,6 @@ def same(left: Any, right: Any) -> bool:
             return np.array_equal(np.asarray(left), np.asarray(right))
         return bool(left == right)
     except (TypeError, ValueError):  # ragged, or without a single answer
+        if isinstance(left, list | tuple) and isinstance(right, list | tuple):
+            return len(left) == len(right) and all(map(same, left, right))
         return left is right

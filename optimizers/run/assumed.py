@@ -63,7 +63,8 @@ class Assumed:
                 return
             fails &= plan.fails(rows, noise, precision)
         if fails.any():
-            self._tell(plan.variables[fails])
+            told = self._problem, plan.variables[fails], "ParameterShift"
+            self.contradiction = tell_frequencies(*told, "the gradient is wrong")
 
     def _measured(self, points: Array, values: Array) -> Array | None:
         """Return the deviation of values, shape (m, 1), measured again; None if not affordable."""
@@ -77,18 +78,22 @@ class Assumed:
         variance = np.nanmean(np.nanvar(every, axis=1, ddof=1), axis=1, keepdims=True)
         return np.asarray(np.sqrt(variance), dtype=np.float64)
 
-    def _tell(self, variables: NDArray[np.intp]) -> None:
-        self.contradiction = (
-            f"Along {named(self._problem, variables)} the objective is not a sum of sinusoids of "
-            "the frequencies that the gradient assumes, which is wrong there."
-        )
-        warn_user(
-            f"{self.contradiction} Pass them, as ParameterShift(frequencies=[(1, 2), (1,)]) with "
-            "one sequence for each variable, or find them with "
-            "ParameterShift(frequencies='detect'). If values have noise that is a function of the "
-            "point, as with a seeded sampler, pass its standard deviation, noise=.",
-            FrequencyWarning,
-        )
+
+def tell_frequencies(
+    problem: Problem, variables: NDArray[np.intp], owner: str, consequence: str
+) -> str:
+    """Warn that frequencies that an owner assumes are wrong, and return that in words."""
+    words = (
+        f"Along {named(problem, variables)} the objective is not a sum of sinusoids of the "
+        f"frequencies that {owner} assumes: {consequence}."
+    )
+    warn_user(
+        f"{words} Pass them, as {owner}(frequencies=[(1, 2), (1,)]) with one sequence for each "
+        f"variable, or find them with {owner}(frequencies='detect'). If values have noise that is "
+        "a function of the point, as with a seeded sampler, pass its standard deviation, noise=.",
+        FrequencyWarning,
+    )
+    return words
 
 
 def named(problem: Problem, variables: NDArray[np.intp]) -> str:

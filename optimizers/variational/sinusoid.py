@@ -7,7 +7,7 @@ from typing import NamedTuple
 _HALF_PI = math.pi / 2
 _THIRD = 2 * math.pi / 3
 #: An amplitude below this many rounding errors of the values is zero.
-_ROUNDINGS = 8 * 2.0**-52
+ROUNDINGS = 8 * 2.0**-52
 
 
 class Lowest(NamedTuple):
@@ -39,7 +39,7 @@ def lowest(values: Sequence[float], at: tuple[float, float], low: float, high: f
     rise, other = first - value, second - value
     determinant = _determinant(p, q)
     largest = max(abs(value), abs(first), abs(second))
-    if not max(abs(rise), abs(other)) > _ROUNDINGS * largest or determinant == 0:
+    if not max(abs(rise), abs(other)) > ROUNDINGS * largest or determinant == 0:
         return Lowest(0.0, value)
     # f(d) = value + cosine (cos d - 1) + sine sin d
     cosine = (rise * math.sin(q) - other * math.sin(p)) / determinant
