@@ -61,17 +61,22 @@ class NoisePlan:
 
 
 def plan_noise(
-    x: Array, rng: np.random.Generator, lower: Array | None = None, upper: Array | None = None
+    x: Array,
+    rng: np.random.Generator,
+    lower: Array | None = None,
+    upper: Array | None = None,
+    spacings: tuple[float, float] = _SPACINGS,
 ) -> NoisePlan:
     """Return two tables of points along a random direction from ``x``, inside the bounds.
 
-    A variable moves to the side that has more room; if none can move there are no points.
+    The spacings are relative to ``max(1, abs(x))``. A variable moves to the side that has more
+    room; if none can move there are no points.
     """
     direction = rng.normal(size=x.shape)
     size = np.maximum(1.0, np.abs(x))
     below, above = room(x, lower, upper)
     tables = []
-    for spacing in _SPACINGS:
+    for spacing in spacings:
         step = spacing * size * direction / (np.linalg.norm(direction) or 1.0)
         step = inside(step, below, above, _COUNT - 1)
         table = x + np.arange(_COUNT)[:, np.newaxis] * step

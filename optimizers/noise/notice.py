@@ -31,6 +31,8 @@ _STATIONARY = 1e-4
 _ROUNDING = 1e-10
 #: How often the end is evaluated again, and a step is tried: counts of shots may agree by chance.
 _AGAIN = 2
+#: How many steps of different lengths have to lead up on all sides.
+_RISES = 3
 #: Reasons to stop where no step led down, none by much, or only a short one was left.
 _STALLS = (StopReason.NO_PROGRESS, StopReason.FUN, StopReason.STEP, StopReason.CONVERGED)
 #: A fall of less than this fraction of max(1, abs(f)) does not count.
@@ -257,12 +259,21 @@ def _may_be_flat(run: Run, end: Evaluation) -> bool:
     if end.jac is None:  # only values: how many of the last are equal?
         same = sum(seen.fun == end.fun for seen in memory.recent)
         return same > max(1, len(memory.recent) // 2)
-    if end.jac.any() or not isinstance(source, Differences):
+    if not isinstance(source, Differences):
         return False
-    if source.kind == "2-point":  # these are not zero even at a minimum
-        return True
+    low, high = run.problem.box
+    if source.kind == "2-point" and not end.jac[low < high].all():
+        return True  # these are not zero even at a minimum
+    if end.jac.any():  # or as large as a jump of coarse values
+        return _is_coarse(run) and _is_steep(run, end)
     jumps = (seen.jac is not None and _is_steep(run, seen) for seen in memory.recent)
     return _hidden(run, end) > _HIDDEN or any(jumps)
+
+
+def _is_coarse(run: Run) -> bool:
+    """Return whether different recent points have exactly equal values, as counts do."""
+    seen = {(known.x.tobytes(), known.fun) for known in run.memory.recent}
+    return len({fun for _, fun in seen}) < len(seen)
 
 
 def _hidden(run: Run, end: Evaluation) -> float:
@@ -282,10 +293,10 @@ def _difference(run: Run, end: Evaluation) -> float:
 
 
 def _falls_beside(run: Run, end: Evaluation) -> bool:
-    """Return whether values fall near a point, by the two shortest steps that show a change.
+    """Return whether values fall near a point, by the shortest steps that show a change.
 
     All variables move together, each by a different fraction of its size and along three
-    directions, so that slopes do not cancel. With a single step, coarse values may rise on all
+    directions, so that slopes do not cancel. With fewer steps, coarse values may rise on all
     sides by chance.
     """
     size, number = np.maximum(1.0, np.abs(end.x)), np.arange(end.x.size)
@@ -299,7 +310,7 @@ def _falls_beside(run: Run, end: Evaluation) -> bool:
         if (values < end.fun - margin).any():
             return True
         rises += bool((values != end.fun).all())
-        if rises == _AGAIN:
+        if rises == _RISES:
             break
     return False
 

@@ -55,7 +55,8 @@ class NFT(FlowOptimizer):
     There is no convergence test: its own limits end the run at the last ``x``; a run that is
     stopped from outside ends at the best evaluated point. In a callback that takes
     ``intermediate_result``, its entry ``fun`` is the predicted value at ``x``, as ``is_estimate``
-    says. If the objective returns standard errors, so has that entry, ``fun_error``, and the result.
+    says. If the objective returns standard errors, so have that entry and the result, as
+    ``fun_error``.
 
     A measured value that differs visibly from its prediction, or a sweep that finds no variable to
     move, shows that the objective may be no sinusoid of these frequencies. Then, once in a run and

@@ -26,6 +26,8 @@ from optimizers.variational.noisy_search import NoisySearch
 
 #: Steps of differences that are tried at the start, relative to ``max(1, abs(x))``.
 _RUNGS = (1.0, 0.3, 0.1, 0.03, 1e-2, 1e-3, 1e-4)
+#: Spacings of tables that show the noise of values which do not change over shorter distances.
+_WIDE = (1e-2, 1e-1)
 #: By how many standard deviations two of them may differ: with about 20 pairs for each of many
 #: variables, chance must not select a step so short that its noise hides all others.
 _AGREEMENT = 3.5
@@ -149,6 +151,11 @@ class NoisyLBFGSB(FlowOptimizer):
             table = plan_noise(x, run.rng, problem.lower, problem.upper)
             told = yield AskData(np.concatenate([x[np.newaxis], table.points]))
             error, measured = told_error(told), table.fold(told.fun[1:])
+            if error is None and not measured.is_known and len(np.unique(told.fun)) < told.fun.size:
+                # Counts, or a seeded sampler: the values do not change within the table.
+                table = plan_noise(x, run.rng, problem.lower, problem.upper, _WIDE)
+                told = yield AskData(np.concatenate([x[np.newaxis], table.points]))
+                measured = table.fold(told.fun[1:])
             sigma = error if error is not None else measured.sigma if measured.is_known else 0.0
             sigma = sigma if sigma > _ROUNDING * float(np.max(np.abs(told.fun))) else 0.0
         if sigma == 0.0:

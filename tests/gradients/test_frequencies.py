@@ -24,6 +24,7 @@ from optimizers import (
 from optimizers.gradients.frequencies import detecting
 from optimizers.problems import h2
 
+pytestmark = pytest.mark.filterwarnings("error::optimizers.FrequencyWarning")
 START = [0.6, 0.4]
 PI = np.pi
 

@@ -11,6 +11,7 @@ from optimizers.problems import h2
 from optimizers.variational.lines import Line, period_of
 from tests.gradients.test_frequencies import repeated, ring, with_shots
 
+pytestmark = pytest.mark.filterwarnings("error::optimizers.FrequencyWarning")
 FREQUENCIES = [
     (2,),
     (0.5,),
