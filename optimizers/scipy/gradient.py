@@ -9,6 +9,7 @@ from typing_extensions import Unpack, override
 
 from optimizers.gradients.differences import Differences
 from optimizers.gradients.source import GradientSource
+from optimizers.options.table import constructor_defaults
 from optimizers.problem.problem import Problem
 from optimizers.scipy.scipy_optimizer import BudgetedSettings, SciPyOptimizer, SciPySettings
 from optimizers.support import Traits
@@ -108,6 +109,14 @@ class LBFGSB(SciPyOptimizer):
         **kwargs: Unpack[BudgetedSettings],
     ) -> None:
         self._set_up(locals())
+
+    @override
+    def _limits(self, maxfun: int | None) -> dict[str, int]:
+        limits = super()._limits(maxfun)
+        # The default is meant for steps of one point.
+        if maxfun is None and limits.get("maxfun") == constructor_defaults(type(self))["maxfun"]:
+            limits["maxfun"] *= self._options.get("speculate", 1)
+        return limits
 
 
 class CG(SciPyOptimizer):

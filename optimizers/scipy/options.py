@@ -182,7 +182,8 @@ LBFGSB_OPTIONS = (
         "Restart once after a stop by ``ftol`` with a large gradient; not in SciPy."
     ),
     Option("speculate", 1, _COUNT).means(
-        "The number of line search steps tried at a time; not in SciPy."
+        "The number of line search steps tried at a time; not in SciPy. The default of ``maxfun``, "
+        "15000, is so many times as large."
     ),
     Option("values_first", True, TRUTH).means(
         "With fewer workers than points, skip the gradient of steps that are too long; not in "

@@ -84,6 +84,14 @@ def test_off_by_default_and_one_is_plain() -> None:
     assert results[0].nfev == results[1].nfev
 
 
+def test_the_default_budget_grows_with_it_and_a_given_one_is_hard() -> None:
+    result, counted = minimize(rosen, start(32), speculate=3)  # 17457 points with SciPy's ftol
+    assert result.success
+    assert 15000 < sum(counted.sizes) == result.nfev
+    assert minimize(rosen, start(32), speculate=3, maxfun=500)[0].nfev <= 500
+    assert LBFGSB(speculate=3).minimize(rosen, start(32), maxfun=15000).nfev <= 15000
+
+
 @pytest.mark.parametrize("given", [0, -1, 1.5, True, "3"])
 def test_a_count_that_cannot_be_used_is_refused_at_once(given: object) -> None:
     with pytest.raises(OptionError, match="speculate"):
