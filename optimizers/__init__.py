@@ -56,7 +56,8 @@ _HOMES = {
     "steppable": "SteppableOptimizer",
     "support": "OptimizerSupportLevel SupportLevel Traits",
     "variational": (
-        "ADAM AMSGRAD AQGD GSLS NFT P_BFGS QNSPSA SPSA UMDA GradientDescent NoisyLBFGSB Rotosolve"
+        "ADAM AMSGRAD AQGD GSLS NFT P_BFGS QNG QNSPSA SPSA UMDA GradientDescent NoisyLBFGSB "
+        "Rotosolve"
     ),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}

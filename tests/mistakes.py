@@ -265,7 +265,8 @@ class Lines:
         return rng.choice([n for n in self.options if self.levels[n].get(what, 3) >= least])
 
     def _made(self, name: str, options: str = "") -> str:
-        return f"{name}({'fidelity, ' * (name == 'QNSPSA')}{options})"
+        given = {"QNSPSA": "fidelity, ", "QNG": "fidelity=fidelity, "}.get(name, "")
+        return f"{name}({given}{options})"
 
     def _call(self, name: str, rng: random.Random, options: str = "", **given: str) -> str:
         """Return a call that is right but for what is given."""

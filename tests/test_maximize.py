@@ -42,7 +42,7 @@ from optimizers.cli import main
 START = [1.3, 0.7]
 NEEDS = ("gradient", "bounds", "hessian", "residuals")
 NEEDY = [available(**{what: "required"}) for what in NEEDS]
-PLAIN = sorted(available().keys() - {"QNSPSA"}.union(*NEEDY))
+PLAIN = sorted(available().keys() - {"QNG", "QNSPSA"}.union(*NEEDY))
 
 
 def hill(x):

@@ -30,7 +30,7 @@ from optimizers import (
 from optimizers.problems import h2, ising
 
 START = [1.3, 0.7]
-NEEDS_MORE = {"Dogleg", "NewtonCG", "TrustExact", "TrustKrylov", "TrustNCG", "QNSPSA"}
+NEEDS_MORE = {"Dogleg", "NewtonCG", "TrustExact", "TrustKrylov", "TrustNCG", "QNG", "QNSPSA"}
 NEEDS_MORE |= set(available(bounds="required"))
 FITS = set(available(residuals="required"))
 

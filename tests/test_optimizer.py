@@ -103,7 +103,7 @@ class TestBudgets:
     def test_maxfun_is_hard(self, cls, maxfun):
         fun = Recorder(6)
         # Not the short settings: those may end before the budget.
-        optimizer = cls(**({"fidelity": fidelity} if cls.__name__ == "QNSPSA" else {}))
+        optimizer = cls(**({"fidelity": fidelity} if cls.__name__ in ("QNG", "QNSPSA") else {}))
         result = optimizer.minimize(fun, START, maxfun=maxfun)
         assert sum(fun.calls) == result.nfev <= maxfun
         assert result.stop == StopReason.MAXFUN
@@ -597,7 +597,9 @@ class TestFixedVariables:
     )
     def test_some_variables_without_room(self, cls):
         seen = []
-        result = cls(**({"fidelity": fidelity} if cls.__name__ == "QNSPSA" else {})).minimize(
+        result = cls(
+            **({"fidelity": fidelity} if cls.__name__ in ("QNG", "QNSPSA") else {})
+        ).minimize(
             lambda x: float((x - 3) @ (x - 3)),
             [1.0, 1.0, 1.0],
             bounds=[(None, 2), (1, 1), (0, 2)],

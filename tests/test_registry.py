@@ -149,7 +149,7 @@ def walked(cls, seed):
 
 # Those that need neither a gradient, a Hessian nor residuals to run.
 NEEDY = [available(**{what: "required"}) for what in ("gradient", "hessian", "residuals")]
-PLAIN = sorted(available().keys() - {"QNSPSA"}.union(*NEEDY))
+PLAIN = sorted(available().keys() - {"QNG", "QNSPSA"}.union(*NEEDY))
 
 
 @pytest.mark.parametrize("name", PLAIN)

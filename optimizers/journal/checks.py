@@ -64,11 +64,12 @@ def check_header(path: str, header: dict[str, Any]) -> None:
 def check_record(record: Record, n: int, *, has_residuals: bool = False) -> None:
     """Raise unless a record fits a run with ``n`` variables, and has the requested answer."""
     kind = record.kind
-    # A flow may ask hessp for k pairs of points, with an answer for each: fidelities.
+    # A flow may ask hessp for k pairs of points, with an answer for each, fidelities; or for a
+    # matrix, a metric.
     k = max(1, record.x.size // (2 * n)) if kind == "hessp" and n else 1
     if record.x.size != n * (2 * k if kind == "hessp" else 1):
         raise ValueError(f"x has {record.x.size} components")
-    sizes = {"hess": (n * n,), "hessp": (n, k)}.get(kind, (n,))
+    sizes = {"hess": (n * n,), "hessp": (n, k, n * n)}.get(kind, (n,))
     if has_residuals and kind not in ("hess", "hessp"):
         _check_fit(record, n)
     elif record.jac is not None and record.jac.size not in sizes:

@@ -7,6 +7,7 @@ from optimizers.variational.gsls import GSLS
 from optimizers.variational.nft import NFT, Rotosolve
 from optimizers.variational.noisy_lbfgsb import NoisyLBFGSB
 from optimizers.variational.p_bfgs import P_BFGS
+from optimizers.variational.qng import QNG
 from optimizers.variational.qnspsa import QNSPSA
 from optimizers.variational.spsa import SPSA
 from optimizers.variational.umda import UMDA
@@ -18,6 +19,7 @@ __all__ = [
     "GSLS",
     "NFT",
     "P_BFGS",
+    "QNG",
     "QNSPSA",
     "SPSA",
     "UMDA",

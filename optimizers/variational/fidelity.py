@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import sys
+import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
@@ -15,10 +17,25 @@ from optimizers._types import Array
 from optimizers.errors import InvalidValueError, MissingExtraError, NonFiniteValueError, OptionError
 from optimizers.evaluation.answers import as_value, as_values
 from optimizers.evaluation.marks import is_vectorized, marked, vectorized
+from optimizers.options.table import Check, refused
+from optimizers.problem.problem import Problem
+from optimizers.problem.translated import Products as InStructure
 from optimizers.run.run import Run
 
 #: ``fidelity(x, y)``: a number for arrays (n,); if it is vectorized, k numbers for stacks (k, n).
 Fidelity = Callable[[NDArray[Any], NDArray[Any]], Any]
+
+
+def _test_fidelity(name: str, given: Any) -> None:
+    if not callable(given):
+        expected = (
+            "a callable fidelity(x, y): QNSPSA.get_fidelity makes one from a circuit or from a "
+        )
+        raise refused(name, given, expected + "function that returns states")
+
+
+#: A callable of two points.
+FIDELITY = Check("callable", _test_fidelity)
 
 
 class FlatFidelity:
@@ -70,6 +87,18 @@ class FlatFidelity:
                 self._is_known = True
                 return values
         return np.array([as_value(self._fidelity(x, y)) for x, y in zip(xs, ys, strict=True)])
+
+
+def started(
+    start: Callable[[Problem], Run], problem: Problem, fidelity: Fidelity, group: int
+) -> Run:
+    """Start a run of a problem with a fidelity as its ``hessp``: so it is recorded in journals."""
+    if problem.parameters is not None:
+        fidelity = InStructure(fidelity, problem.parameters)
+    flat = FlatFidelity(fidelity, problem.n, group)
+    run = start(replace(problem, hessp=flat))
+    flat.run = weakref.ref(run)
+    return run
 
 
 def state_fidelity(state: Callable[[Array], Any]) -> Fidelity:

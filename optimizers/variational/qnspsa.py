@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,23 +15,20 @@ from optimizers._types import Array
 from optimizers.errors import OptionError
 from optimizers.evaluation.evaluator import Evaluator
 from optimizers.flow import FlowOptimizer, FlowSettings, Products
-from optimizers.options.table import Check, Option, redeclared, refused
+from optimizers.options.table import Option, redeclared
 from optimizers.problem.problem import Problem
-from optimizers.problem.translated import Products as InStructure
 from optimizers.run.run import Run
 from optimizers.support import Traits
 from optimizers.variational.calibration import Asking, SeriesLike, check_pair
-from optimizers.variational.fidelity import CircuitFidelity, Fidelity, FlatFidelity, state_fidelity
+from optimizers.variational.fidelity import (
+    FIDELITY,
+    CircuitFidelity,
+    Fidelity,
+    started,
+    state_fidelity,
+)
 from optimizers.variational.perturbations import Probes
 from optimizers.variational.spsa import SPSA
-
-
-def _test_fidelity(name: str, given: Any) -> None:
-    if not callable(given):
-        expected = (
-            "a callable fidelity(x, y): QNSPSA.get_fidelity makes one from a circuit or from a "
-        )
-        raise refused(name, given, expected + "function that returns states")
 
 
 class QNSPSA(SPSA):
@@ -81,7 +78,7 @@ class QNSPSA(SPSA):
     second_order = property(lambda self: True)
 
     _declared: tuple[Option, ...] = (
-        Option("fidelity", None, Check("callable", _test_fidelity)).means(
+        Option("fidelity", None, FIDELITY).means(
             "``fidelity(x, y) -> float``, with arrays of shape (n,); or, marked by "
             ":func:`optimizers.vectorized`, with stacks (k, n) of all pairs of an iteration. With "
             "``max_evals_grouped > 1`` one without the mark gets stacks too, of at most that many "
@@ -135,13 +132,8 @@ class QNSPSA(SPSA):
         self, problem: Problem, settings: dict[str, Any], evaluator: Evaluator | None = None
     ) -> Run:
         group = self._group(problem.fun, self._effective_settings(settings)) or 1
-        user, parameters = self.fidelity, problem.parameters
-        if parameters is not None and user is not None:
-            user = InStructure(user, parameters)
-        fidelity = FlatFidelity(user, problem.n, group)
-        run = super()._start_run(replace(problem, hessp=fidelity), settings, evaluator)
-        fidelity.run = weakref.ref(run)
-        return run
+        start = partial(super()._start_run, settings=settings, evaluator=evaluator)
+        return started(start, problem, self.fidelity, group)
 
     @override
     def _other_curvature(self, probes: Probes) -> Asking:

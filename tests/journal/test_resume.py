@@ -131,7 +131,10 @@ def test_every_class_goes_on_from_each_evaluation(tmp_path, cls, form):
             settings["hess"] = noted(Bowl.hess, counted)
             settings["seed"] = 7
         options = {}
-        if cls is optimizers.QNSPSA:  # a wave of fidelities is a record, and one call
+        if cls in (
+            optimizers.QNG,
+            optimizers.QNSPSA,
+        ):  # a wave of fidelities is a record, and one call
             options["fidelity"] = vectorized(
                 lambda xs, ys: counted.append(np.ravel(xs)) or np.cos(xs - ys).prod(axis=1) ** 2
             )
