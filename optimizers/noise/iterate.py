@@ -28,12 +28,18 @@ def on_iterate(solve: Solve) -> Solve:
             success = stop.reason in SUCCESSES
             words = [f"{'Ended' if success else 'Stopped'}: {stop.reason.sentence}.", stop.advice]
             if known is None:
-                run.extra["is_estimate"] = True
+                run.extra.update(is_estimate=True, **_error_of(stop))
                 words.append(_ESTIMATED)
             message = " ".join(filter(None, words))
             return Outcome(end.x, success, 0 if success else -1, message, stop.reason, known or end)
 
     return ending
+
+
+def _error_of(stop: StopRun) -> dict[str, float]:
+    """Return the entry of the standard error of the last iterate's estimate, if it is known."""
+    error = stop.steps[1].extra.get("fun_error") if stop.steps else None
+    return {} if error is None else {"fun_error": error}
 
 
 def _end_of(run: Run, stop: StopRun) -> Evaluation | None:

@@ -167,7 +167,7 @@ def evaluated(
 
 
 def measured(problem: Problem, run: Run, options: dict[str, Any]) -> Asking:
-    """Return rates, perturbations, perhaps the value at the start, and the allowed increase."""
+    """Return rates, perturbations, perhaps the value at the start, the increase, and its error."""
     x, law, allowed_increase = problem.x0, Law(), options["allowed_increase"]
     repeats = PAIRS if allowed_increase is None else 0
     at_start = 1 + repeats if options["blocking"] else 0
@@ -175,10 +175,12 @@ def measured(problem: Problem, run: Run, options: dict[str, Any]) -> Asking:
     pairs = PAIRS if rates is None else 0
     probes = Probes.drawn(problem, run.rng, x, law.c, pairs)
     points = np.concatenate([np.tile(x, (at_start, 1)), probes.pairs.reshape(-1, x.size)])
-    values, known = np.zeros(0), np.zeros(0, dtype=bool)
+    values, known, error = np.zeros(0), np.zeros(0, dtype=bool), dict[str, float]()
     if len(points):
         told = yield from heeded(run, points)
         values, known = told.fun, told.known
+        if at_start and told.errors is not None and told.errors[0] > 0:
+            error = {"fun_error": float(told.errors[0])}
     fun = float(values[0]) if at_start and known[0] else None
     if allowed_increase is None:
         same = values[1:at_start][known[1:at_start]]
@@ -188,7 +190,7 @@ def measured(problem: Problem, run: Run, options: dict[str, Any]) -> Asking:
         of_pairs = values.reshape(-1, 2), known.reshape(-1, 2)
         rates, sizes = law.series(probes, *of_pairs, run.precision)
     named = series("learning_rate", rates), series("perturbation", sizes)
-    return *named, fun, allowed_increase
+    return *named, fun, allowed_increase, error
 
 
 def heeded(run: Run, points: Array) -> Asking:

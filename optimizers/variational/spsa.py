@@ -47,6 +47,7 @@ from optimizers.variational.calibration import (
 )
 from optimizers.variational.curvature import SmoothedHessian, check_initial_hessian
 from optimizers.variational.perturbations import Probes
+from optimizers.variational.reported import ended_measured, error_of_mean
 
 
 def _test_resamplings(name: str, given: Any) -> None:
@@ -80,7 +81,8 @@ class SPSA(FlowOptimizer):
     blocking the value at the start and 25 more for its deviation. A pair with a rejected point
     (``on_failure="reject"``) is ignored; if no pair is left, the step is zero. A run that is
     stopped from outside, as by ``maxfun``, ends at its last iterate too, and nothing is evaluated
-    after that: ``fun`` is then the mean of the last values, as ``is_estimate`` says. With
+    after that: ``fun`` is then the mean of the last values, as ``is_estimate`` says. If the
+    objective returns standard errors, ``fun_error`` is that of ``fun``, in callbacks too. With
     ``noise=0`` it ends at the best evaluated point.
 
     References
@@ -239,8 +241,8 @@ class SPSA(FlowOptimizer):
         x = problem.x0
         if self.maxiter == 0:
             return ended(x, StopReason.MAXITER)
-        rates, sizes, fun, increase = yield from measured(problem, run, self.settings)
-        stop, tail = StopReason.MAXITER, deque([x], maxlen=self.last_avg)
+        rates, sizes, fun, increase, error = yield from measured(problem, run, self.settings)
+        stop, tail, fun_error = StopReason.MAXITER, deque([x], maxlen=self.last_avg), error
         curved = (problem.n, self.initial_hessian, self.regularization, self.lse_solver)
         hessian = SmoothedHessian(*curved) if self.second_order else None
         for k in range(1, self.maxiter + 1):
@@ -249,26 +251,31 @@ class SPSA(FlowOptimizer):
                 raise OptionError(
                     f"perturbation returned {size!r} in iteration {k}, expected numbers > 0."
                 )
-            step, mean = yield from self._step(problem, run, x, size, k, hessian)
+            step, mean, error = yield from self._step(problem, run, x, size, k, hessian)
             proposed = problem.clip(x - rate * step)
             moved = float(np.linalg.norm(proposed - x))
             there, accepted = None, True
             if self.blocking or run.wants_values:
                 told = yield from heeded(run, proposed[np.newaxis])
                 there = float(told.fun[0]) if told.known[0] else np.nan
+                error = error_of_mean(told)
                 # A rejected point is worse than all others.
                 limit = np.inf if fun is None or not self.blocking else fun + increase
                 accepted = there < limit
             if accepted:
-                x, fun = proposed, there
+                x, fun, fun_error = proposed, there, error
                 tail.append(x)
             end = np.mean(tail, axis=0) if self.last_avg > 1 else x
-            yield Step(proposed, there, None, {"stepsize": moved, "accepted": accepted}, mean, end)
+            extra = {"stepsize": moved, "accepted": accepted, **error}
+            yield Step(proposed, there, None, extra, mean, end)
             seen = mean if there is None or np.isnan(there) else there
             if self._is_enough(run.nfev, proposed.copy(), seen, moved, accepted):
                 stop = StopReason.CALLBACK
                 break
-        return ended(end, stop, None if self.last_avg > 1 else fun)
+        if fun is None or self.last_avg > 1:
+            return (yield from ended_measured(run, end, stop))
+        run.extra.update(fun_error)
+        return ended(end, stop, fun)
 
     def _step(
         self,
@@ -279,7 +286,7 @@ class SPSA(FlowOptimizer):
         k: int,
         hessian: SmoothedHessian | None,
     ) -> Asking:
-        """Return the step of iteration k before its rate, and the mean of the values."""
+        """Return the step of iteration k before its rate, and the mean of values with its error."""
         given = self.resamplings
         count = given.get(k, 1) if isinstance(given, dict) else given
         drawn = (run.rng, x, size, count, self.perturbation_dims)
@@ -301,7 +308,8 @@ class SPSA(FlowOptimizer):
                 step = hessian.conditioned(step)
         if self.trust_region and (norm := float(np.linalg.norm(step))) > 1:
             step = step / norm
-        return step, float(values[known].mean()) if known.any() else np.nan
+        mean = float(values[known].mean()) if known.any() else np.nan
+        return step, mean, error_of_mean(told)
 
     def _other_curvature(self, probes: Probes) -> Asking:
         """Return a sample of the Hessian that does not come from values; for a subclass."""
