@@ -97,13 +97,17 @@ class TestCounts:
         assert result.njev == len(calls)
 
 
+#: What some classes need, and a rate that does not lead away from a steep function's start.
+NEEDED = {"QNSPSA": {"fidelity": fidelity}, "QNG": {"fidelity": fidelity, "learning_rate": 1e-5}}
+
+
 class TestBudgets:
     @pytest.mark.parametrize("cls", BY_VALUES_ALONE)
     @pytest.mark.parametrize("maxfun", [1, 6, 7, 40])
     def test_maxfun_is_hard(self, cls, maxfun):
         fun = Recorder(6)
         # Not the short settings: those may end before the budget.
-        optimizer = cls(**({"fidelity": fidelity} if cls.__name__ in ("QNG", "QNSPSA") else {}))
+        optimizer = cls(**NEEDED.get(cls.__name__, {}))
         result = optimizer.minimize(fun, START, maxfun=maxfun)
         assert sum(fun.calls) == result.nfev <= maxfun
         assert result.stop == StopReason.MAXFUN
