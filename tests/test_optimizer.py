@@ -601,9 +601,8 @@ class TestFixedVariables:
     )
     def test_some_variables_without_room(self, cls):
         seen = []
-        result = cls(
-            **({"fidelity": fidelity} if cls.__name__ in ("QNG", "QNSPSA") else {})
-        ).minimize(
+        needed = {"fidelity": fidelity} if cls.__name__ in ("QNG", "QNSPSA") else {}
+        result = cls(**needed).minimize(
             lambda x: float((x - 3) @ (x - 3)),
             [1.0, 1.0, 1.0],
             bounds=[(None, 2), (1, 1), (0, 2)],

@@ -9,6 +9,7 @@ import numpy as np
 from optimizers._types import Array
 from optimizers.asktell.messages import AskData
 from optimizers.flow import Told
+from optimizers.gradients.misfit import CheckedPlan
 from optimizers.gradients.source import GradientSource
 from optimizers.run.run import Run
 
@@ -73,12 +74,12 @@ class Measuring:
         known = told_error(told)
         if known is not None:
             self.sigma, self._is_told = known, True
-        run.questions.assumed.judge(
-            plan, values[:1, np.newaxis], values[np.newaxis, 1:], np.full(len(points), self.sigma)
-        )
         if repeats > 1:
             self._learn(float(np.sum((rows - values) ** 2)), (repeats - 1) * len(points))
-        error = self.sigma / np.sqrt(repeats)
+        error, are_known = self.sigma / np.sqrt(repeats), told.known is None or told.known.all()
+        if are_known:
+            errors = np.full(len(points), error)
+            run.questions.assumed.judge(plan, values[:1, None], values[None, 1:], errors)
         bent, noise = plan.curvature(values[0], values[1:]), plan.curvature_noise
         return Measured(
             x,
@@ -88,9 +89,10 @@ class Measuring:
             error * plan.noise,
             bent,
             None if bent is None or noise is None else error * noise,
-            values,
+            # Checks of the source are not measured again.
+            values[: 1 + plan.count] if isinstance(plan, CheckedPlan) else values,
             repeats,
-            is_rejected=told.known is not None and not told.known.all(),
+            is_rejected=not are_known,
         )
 
     def _given(self, x: Array, repeats: int) -> Generator[AskData, Told, Measured]:

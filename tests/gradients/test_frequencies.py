@@ -137,6 +137,20 @@ def test_wrong_frequencies_are_seen_through_noise(told):
                 cls(seed=1).minimize(fun, START, ParameterShift(), maxfun=60)
 
 
+def test_a_first_point_that_is_measured_again_has_no_checks():
+    fun = with_shots(lambda x: -float(np.cos(x).sum()), 100, 0, told=True)
+    result = NoisyLBFGSB(seed=1).minimize(fun, [0.01, 0.02], ParameterShift(), maxfun=200)
+    assert np.abs(result.x).max() < 0.5
+
+
+def test_a_penalty_is_no_wrong_frequency():
+    def fun(x):
+        return np.nan if x[0] < -1 else float(1 - np.cos(x).sum()), 0.01
+
+    for cls in (LBFGSB, NoisyLBFGSB):
+        cls(on_failure="reject").minimize(fun, START, ParameterShift(), maxfun=60)
+
+
 def test_a_given_noise_is_believed():
     fun, sizes = waves_of(with_shots(lambda x: float(np.cos(x).sum()), 100, 1))
     NoisyLBFGSB(noise=0.1).minimize(fun, [1.0, 2.0], ParameterShift(), maxfun=40)
