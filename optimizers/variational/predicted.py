@@ -66,8 +66,9 @@ class Predictions:
         if predicted is None or predicted.is_measured:
             return
         error, spread = float(np.hypot(predicted.error, measured.error)), self._high - self._low
-        limit = max(_VISIBLE if self.are_errors_told else _PART * spread, _LEAST * spread)
-        if abs(measured.value - predicted.value) > limit * error:
+        told = max(_VISIBLE * error, _LEAST * spread)
+        limit = told if self.are_errors_told else _PART * spread * error
+        if abs(measured.value - predicted.value) > limit:
             yield from self.examine(x)
 
     def examine(self, x: Array) -> Generator[AskData, Told, None]:
