@@ -293,3 +293,27 @@ def test_a_plan_needs_frequencies():
         ParameterShift(frequencies="detect").plan(np.zeros(2))
     with pytest.raises(InvalidInputError, match="or 'detect'"):
         ParameterShift(frequencies="find")
+
+
+def test_a_circuit_of_qiskit_whose_parameter_is_repeated():
+    pytest.importorskip("qiskit", reason="needs the extra: qiskit")
+    from qiskit import QuantumCircuit
+    from qiskit.circuit import ParameterVector
+    from qiskit.quantum_info import SparsePauliOp, Statevector
+
+    angle, circuit = ParameterVector("angle", 2), QuantumCircuit(2)
+    circuit.ry(angle[0], [0, 1])
+    circuit.rx(angle[1], 0)
+    observable = SparsePauliOp.from_list([("ZZ", 1.0), ("XI", 0.4), ("IX", 0.3)])
+
+    def energy(x):
+        state = Statevector(circuit.assign_parameters(x))
+        return float(np.real(state.expectation_value(observable)))
+
+    with pytest.warns(FrequencyWarning, match=r"Along x\[0\] the"):
+        assert not LBFGSB().minimize(energy, [0.5, 0.3], ParameterShift()).success
+    shift = ParameterShift(frequencies="detect")
+    found = LBFGSB().minimize(energy, [0.5, 0.3], shift)
+    given = ParameterShift(frequencies=[(1, 2), (1,)])
+    assert found.success
+    assert found.fun == pytest.approx(LBFGSB().minimize(energy, [0.5, 0.3], given).fun)
