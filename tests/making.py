@@ -32,7 +32,7 @@ SHORT: dict[str, dict[str, Any]] = {
     "GradientDescent": {"learning_rate": 1e-3, "maxiter": 30, "perturbation": 1e-5},
     "GSLS": {"maxiter": 60, "seed": 5},
     "P_BFGS": {"max_processes": 2, "seed": 5},
-    "QNG": {"fidelity": fidelity, "learning_rate": 1e-4, "maxiter": 10},
+    "QNG": {"fidelity": fidelity, "learning_rate": 1e-4, "maxiter": 30},
     "QNSPSA": {"fidelity": fidelity, "maxiter": 10, "seed": 7},
     "SPSA": {"maxiter": 10, "seed": 7},
     "UMDA": {"maxiter": 8, "size_gen": 8, "seed": 5},

@@ -261,11 +261,10 @@ def _may_be_flat(run: Run, end: Evaluation) -> bool:
         return same > max(1, len(memory.recent) // 2)
     if not isinstance(source, Differences):
         return False
-    low, high = run.problem.box
-    if source.kind == "2-point" and not end.jac[low < high].all():
-        return True  # these are not zero even at a minimum
-    if end.jac.any():  # or as large as a jump of coarse values
+    if end.jac.any():  # as large as a jump of coarse values
         return _is_coarse(run) and _is_steep(run, end)
+    if source.kind == "2-point":  # these are not zero even at a minimum
+        return True
     jumps = (seen.jac is not None and _is_steep(run, seen) for seen in memory.recent)
     return _hidden(run, end) > _HIDDEN or any(jumps)
 
