@@ -108,7 +108,7 @@ def page(run: Any) -> str:
     parts += _noise(run, result)
     parts += _failures(traces)
     settings = {} if isinstance(run, RaceResults) else header.get("settings", {})
-    given = [(name, _shown(value)) for name, value in settings.items() if value is not None]
+    given = [(name, _shown(value)) for name, value in settings.items() if value not in (None, {})]
     parts += _section("Settings", table((), given)) if given else []
     about = {"begun": header.get("created"), "seed": _seed(header), **header.get("versions", {})}
     about["this page"] = f"written by optimizers {__version__}"
@@ -172,11 +172,12 @@ def _tiles(
 ) -> Iterator[str]:
     tiles: list[tuple[str, Any]] = []
     if result is not None:
-        best = result.get("best")
-        tiles += [("f(x)", number(result.fun)), ("best f(x)", number(best and best.fun))]
+        best, elapsed = result.get("best"), result.get("elapsed")
+        lowest = None if best is None or best.fun == result.fun else number(best.fun)
+        tiles += [("f(x)", number(result.fun)), ("best f(x)", lowest)]
         tiles += [("points", f"{result.nfev}{replayed_words(result)}"), ("iterations", result.nit)]
-        tiles += [("gradients", result.njev), ("rejected", result.get("nrejected") or None)]
-        tiles += [("seconds", number(result.get("elapsed")))]
+        tiles += [("gradients", result.njev or None), ("rejected", result.get("nrejected") or None)]
+        tiles += [("seconds", None if elapsed is None else f"{elapsed:.3g}")]
     else:
         best = best_of(runs.values())
         tiles += [("best f(x)", number(best and best.fun)), ("runs", len(runs))]
@@ -198,6 +199,7 @@ def _tiles(
 def _parameters(result: OptimizerResult, header: dict[str, Any], traces: list[Trace]) -> str:
     x, best, is_vector = np.ravel(result.x_flat), result.get("best"), "x_flat" not in result
     best_x = np.ravel(best.x) if best is not None and is_vector else None
+    best_x = None if best_x is None or np.array_equal(best_x, x) else best_x
     # For a structure, a header has the searched vector, which may be transformed and scaled.
     searched = header.get("problem", {}).get("names")
     is_searched = is_vector or searched == list(result.names)
@@ -211,8 +213,9 @@ def _parameters(result: OptimizerResult, header: dict[str, Any], traces: list[Tr
         low, high = (None, None) if bounds is None else bounds[i]
         note = "at its lower bound" if x[i] == low else "at its upper bound" if x[i] == high else ""
         from_start = None if start is None else start[i]
-        values = (from_start, x[i], spread[i], None if best_x is None else best_x[i], low, high)
-        rows.append([names[i], *map(number, values), note])
+        error = "-" if spread[i] is None else f"{spread[i]:.3g}"
+        others = map(number, (None if best_x is None else best_x[i], low, high))
+        rows.append([names[i], number(from_start), number(x[i]), error, *others, note])
     return _cut(*_told(_PARAMETER, rows))
 
 
