@@ -20,6 +20,7 @@ from optimizers.evaluation.marks import Marked
 from optimizers.journal.identity import CODE, changed, is_code
 from optimizers.journal.records import decoded, encoded
 from optimizers.problem.known import points_of
+from optimizers.problem.parameters import Parameters
 from optimizers.problem.problem import Problem
 
 #: The format that is written and read.
@@ -67,12 +68,20 @@ def header_of(optimizer: Any, problem: Problem, settings: dict[str, Any]) -> dic
             "constraints": len(problem.constraints),
             "hess": _kind(problem.hess),
             "hessp": problem.hessp is not None,
-            **({} if problem.parameters is None else {"names": problem.parameters.searched}),
+            **({} if problem.parameters is None else _named(problem.parameters)),
             **({} if problem.loss is None else {"residuals": plain(vars(problem.loss))}),
         },
         "functions": {"fun": _reference(problem.fun), "jac": _reference(problem.derivatives.jac)},
         "versions": versions(),
     }
+
+
+def _named(parameters: Parameters) -> dict[str, Any]:
+    """Return the names of what is searched; of other units also what was given, for readers."""
+    names = parameters.searched
+    if names is None or not parameters.is_stretched:
+        return {"names": names}
+    return {"names": names, "given": [encoded(each) for each in parameters.given]}
 
 
 def title_of(header: dict[str, Any]) -> str:
@@ -301,6 +310,13 @@ def bounds_of(header: dict[str, Any]) -> list[tuple[float, float]] | None:
     if lower is None:
         return None
     return list(zip(decoded(lower).tolist(), decoded(upper).tolist(), strict=True))
+
+
+def given_of(header: dict[str, Any]) -> tuple[Array, list[tuple[float, float]] | None]:
+    """Return start and bounds in the user's units, which a header keeps if others are searched."""
+    start, lower, upper = map(decoded, header["problem"]["given"])
+    is_bounded = np.isfinite([lower, upper]).any()
+    return start, list(zip(lower.tolist(), upper.tolist(), strict=True)) if is_bounded else None
 
 
 def start_of(header: dict[str, Any]) -> Array:

@@ -13,7 +13,7 @@ from optimizers._types import Array
 from optimizers.errors import InvalidInputError
 from optimizers.evaluation.listened import Evaluated
 from optimizers.journal import Record, Recording, load
-from optimizers.journal.header import bounds_of, sign_of, title_of
+from optimizers.journal.header import sign_of, title_of
 from optimizers.journal.history import ranks
 from optimizers.problem.parameters import parameters_of, start_of
 from optimizers.result import OptimizerResult
@@ -102,11 +102,6 @@ class Trace:
                 "callback=History()."
             )
         return parameters.point
-
-    @property
-    def bounds(self) -> list[tuple[float, float]] | None:
-        """The bounds, if a journal has them."""
-        return None if self.header is None else bounds_of(self.header)
 
 
 def traces_of(*sources: Any, names: Iterable[str] | None = None) -> list[Trace]:

@@ -99,8 +99,8 @@ class Parameters:
         self._start = limits.start(structure.values(x0, "x0")[sources])
         x, lower, upper = (a[self._free] for a in (self._start, limits.lower, limits.upper))
         self._stretch: Stretch | None = None
-        # The bounds of the free variables, in the user's units.
-        self._sides = lower, upper
+        #: The start and the bounds of the free variables, in the user's units.
+        self.given = x, lower, upper
         if is_stretched:
             self._stretch = stretch = self._transformed(x, lower, upper)
             stretch.scale = self._sizes(scale, stretch, x, lower, upper)
@@ -238,7 +238,7 @@ class Parameters:
 
         Where a transform takes a finite bound to infinity, they are a little inside of it.
         """
-        lower, upper = self._sides
+        _, lower, upper = self.given
         for at in np.flatnonzero(~np.isfinite(upper - lower))[:1]:
             raise InvalidInputError(
                 f"bounds of {self.names[at]} are ({lower[at]}, {upper[at]}), expected finite "

@@ -13,7 +13,7 @@ from optimizers._words import replayed_words
 from optimizers.covariance import errors
 from optimizers.errors import InvalidInputError
 from optimizers.journal import Recording, load
-from optimizers.journal.header import heading_of, start_of
+from optimizers.journal.header import bounds_of, given_of, heading_of, start_of
 from optimizers.lockstep.results import best_of, summary
 from optimizers.plots.traces import Trace, traces_of
 from optimizers.report.pictures import pictures_of
@@ -200,14 +200,10 @@ def _parameters(result: OptimizerResult, header: dict[str, Any], traces: list[Tr
     x, best, is_vector = np.ravel(result.x_flat), result.get("best"), "x_flat" not in result
     best_x = np.ravel(best.x) if best is not None and is_vector else None
     best_x = None if best_x is None or np.array_equal(best_x, x) else best_x
-    # For a structure, a header has the searched vector, which may be transformed and scaled.
-    searched = header.get("problem", {}).get("names")
-    is_searched = is_vector or searched == list(result.names)
     names = result.get("names") or (
         traces[0].names if traces else [f"x[{k}]" for k in range(x.size)]
     )
-    start = start_of(header) if is_searched and "problem" in header else None
-    bounds = traces[0].bounds if traces and is_searched else None
+    start, bounds = _given(header, None if is_vector else list(result.names))
     rows, spread = [], _errors(result, x.size)
     for i in range(x.size):
         low, high = (None, None) if bounds is None else bounds[i]
@@ -217,6 +213,16 @@ def _parameters(result: OptimizerResult, header: dict[str, Any], traces: list[Tr
         others = map(number, (None if best_x is None else best_x[i], low, high))
         rows.append([names[i], number(from_start), number(x[i]), error, *others, note])
     return _cut(*_told(_PARAMETER, rows))
+
+
+def _given(header: dict[str, Any], names: list[str] | None) -> tuple[Any, Any]:
+    """Return the start and the bounds of variables with names, or of a vector if there are none."""
+    problem = header.get("problem", {})
+    if "given" in problem and names is not None:
+        return given_of(header)
+    # What was searched, which may have been transformed and scaled.
+    is_same = "x0" in problem and names in (None, problem.get("names"))
+    return (start_of(header), bounds_of(header)) if is_same else (None, None)
 
 
 def _told(head: Sequence[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:

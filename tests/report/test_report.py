@@ -18,6 +18,7 @@ from optimizers import (
     SPSA,
     History,
     InvalidInputError,
+    Param,
     load,
     multistart,
     race,
@@ -236,19 +237,23 @@ def test_variables_in_a_structure_have_their_names(tmp_path):
     assert history.evaluations[0].x.tolist() == [0.0, 0.0, 0.0]
 
 
-@pytest.mark.parametrize("scale", [None, "start"])
-def test_variables_in_a_structure_have_their_bounds(tmp_path, scale):
+@pytest.mark.parametrize("record", ["history", "journal"])
+@pytest.mark.parametrize("how", [{}, {"scale": 3.0}, {"transform": "log"}], ids=str)
+def test_variables_in_a_structure_have_their_start_and_bounds(tmp_path, how, record):
+    settings = {"callback": History()} if record == "history" else {"journal": tmp_path / "a.jsonl"}
     result = LBFGSB().minimize(
         lambda p: (p["depth"] - 1) ** 2 + p["width"] ** 2,
-        {"depth": 3.0, "width": 2.0},
-        bounds={"width": (0.25, 7.890123)},
-        scale=scale,
-        callback=History(),
+        {
+            "depth": 3.0,
+            "width": Param(2.5, 0.25, 7.890123, **how),
+            "height": Param(0.5, fixed=True),
+        },
+        **settings,
     )
     result.report(tmp_path / "run.html")
-    words = tables((tmp_path / "run.html").read_text())
-    # A scaled run records the bounds of the scaled variables, which would mislead.
-    assert ("7.890123" in words) == ("at its lower bound" in words) == (scale is None)
+    words = " ".join(tables((tmp_path / "run.html").read_text()).split())
+    assert re.search(r" depth 3 (1|0\.99\d+|1\.00\d+) -inf inf ", words)
+    assert re.search(r" width 2\.5 0\.25 0\.25 7\.890123 at its lower bound ", words)
 
 
 def test_a_maximum_is_reported_as_the_user_has_it(tmp_path):
