@@ -173,8 +173,8 @@ def _tiles(
     tiles: list[tuple[str, Any]] = []
     if result is not None:
         best, elapsed = result.get("best"), result.get("elapsed")
-        lowest = None if best is None or best.fun == result.fun else number(best.fun)
-        tiles += [("f(x)", number(result.fun)), ("best f(x)", lowest)]
+        fun, lowest = number(result.fun), number(best and best.fun)
+        tiles += [("f(x)", fun), ("best f(x)", None if lowest == fun else lowest)]
         tiles += [("points", f"{result.nfev}{replayed_words(result)}"), ("iterations", result.nit)]
         tiles += [("gradients", result.njev or None), ("rejected", result.get("nrejected") or None)]
         tiles += [("seconds", None if elapsed is None else f"{elapsed:.3g}")]
