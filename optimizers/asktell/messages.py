@@ -4,7 +4,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from operator import index
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,8 @@ class AskData:
     x_fun: Any = None
     x_jac: Any = None
     id: int = 0
+    #: The checksum of the points, since the caller may change them; None if the caller made this.
+    _checksum: ClassVar[int | None] = None
 
     __repr__ = short
 
@@ -127,6 +129,11 @@ class PendingAsk:
         self.has_gradient = np.full(k, ask.x_jac is None)
         #: Whether each part of the answer is reported, and not only the last one.
         self.is_followed = False
+
+    def stamped(self, ask: AskData) -> AskData:
+        """Return the question as the caller gets it, marked as this one."""
+        object.__setattr__(ask, "_checksum", self.checksum)
+        return ask
 
     @property
     def is_answered(self) -> bool:

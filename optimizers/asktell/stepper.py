@@ -83,7 +83,7 @@ class Stepper:
         assert question is None or isinstance(question, PendingAsk)
         self._is_over = question is None
         if question is not None and question is not last:  # otherwise it was told a part
-            question.ask = replace(question.ask, id=self._count)
+            question.ask = question.stamped(replace(question.ask, id=self._count))
             self._count += 1
         self._question = question
 
@@ -207,12 +207,14 @@ class Stepper:
         """
         if self.done:
             raise StepperError("The run has ended, so there is nothing to ask: call result().")
-        assert self._question is not None
-        ask, parameters = self._question.ask, self.parameters
+        question = self._question
+        assert question is not None
+        ask, parameters = question.ask, self.parameters
         if parameters is None:
             return ask
         x_jac = None if ask.x_jac is None else [*map(parameters.point, ask.x_jac)]
-        return replace(ask, x_fun=[*map(parameters.point, ask.x_fun)], x_jac=x_jac)
+        x_fun = [*map(parameters.point, ask.x_fun)]
+        return question.stamped(replace(ask, x_fun=x_fun, x_jac=x_jac))
 
     def tell(self, ask: AskData, data: TellData | Exception | ArrayLike) -> None:
         """Answer a question, completely or in part; parts may come in any order.
@@ -243,6 +245,11 @@ class Stepper:
             raise InvalidInputError(
                 f"The question has id {getattr(ask, 'id', ask)!r}, but {waiting} is waiting for an "
                 "answer: pass what the last ask() returned."
+            )
+        if ask._checksum not in (None, question.checksum):
+            raise InvalidInputError(
+                f"The question with id {ask.id} has other points than the one of this stepper: it "
+                "is another stepper's. Pass what this one's ask() returned."
             )
         parameters = self.parameters
         if parameters is not None and isinstance(data, TellData) and data.eval_jac is not None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import gc
+import pickle
 import threading
 import time
 
@@ -241,6 +242,23 @@ def test_a_row_is_told_once():
         stepper.tell(ask, TellData(1.0, rows=[1]))
         with pytest.raises(InvalidInputError, match="row 1 of question 0 was told before"):
             stepper.tell(ask, TellData(1.0, rows=[1]))
+
+
+def test_a_question_of_another_stepper_is_refused():
+    one, other = (LBFGSB().stepper(start) for start in ([1.0, 2.0], [3.0, 2.0]))
+    ask = one.ask()
+    with pytest.raises(InvalidInputError, match="it is another stepper's"):
+        other.tell(other.ask() and ask, [1.0] * 3)
+    ask.x_fun[:] = 0.0  # the caller's own array
+    one.tell(ask, [1.0] * 3)
+    named = LBFGSB().stepper({"a": 1.0})
+    with pytest.raises(InvalidInputError, match="it is another stepper's"):
+        other.tell(named.ask(), [1.0] * 3)
+    twin = pickle.loads(pickle.dumps(other))
+    assert twin.ask() is not None
+    twin.tell(pickle.loads(pickle.dumps(other.ask())), [1.0] * 3)
+    other.tell(AskData(other.ask().x_fun, id=0), [1.0] * 3)  # one that the caller stored
+    assert other.state.nfev == twin.state.nfev == 3
 
 
 def test_an_unknown_question_is_refused():
