@@ -64,8 +64,8 @@ def as_bounds(bounds: BoundsLike, n: int) -> tuple[Array | None, Array | None]:
     highest, lowest = lower.max(initial=-np.inf), upper.min(initial=np.inf)
     if highest == np.inf or lowest == -np.inf or not (lower <= upper).all():
         raise _named_error(lower, upper)
-    if n == 2 and isinstance(bounds, list | tuple | np.ndarray):
-        _check_reading(bounds, lower, upper)
+    if n == 2 and not isinstance(bounds, Bounds):
+        check_reading(bounds, lower, upper)
     if highest == -np.inf and lowest == np.inf:
         return None, None
     return lower, upper
@@ -91,12 +91,14 @@ def sides_of(bounds: Any) -> tuple[Any, Any] | None:
     return bounds.lower, bounds.upper
 
 
-def _check_reading(bounds: Any, lower: Array, upper: Array) -> None:
+def check_reading(bounds: Any, lower: Array, upper: Array) -> None:
     """Warn if two pairs are likely to be meant as lows and highs, as ``least_squares`` takes them.
 
     So they are written as a tuple of two lists or arrays; or as pairs they leave nothing free.
     """
-    if not all(isinstance(row, list | np.ndarray) for row in bounds):
+    if not isinstance(bounds, list | tuple | np.ndarray):
+        return
+    if any(row is None or isinstance(row, tuple) for row in bounds):
         return  # tuples are pairs
     if (type(bounds) is tuple or (lower == upper).all()) and _are_sides(lower, upper):
         pairs = [(lower[i].item(), upper[i].item()) for i in range(2)]

@@ -238,7 +238,7 @@ def _vector(rows: KnownRows, i: int, problem: Problem) -> Array:
     """Return a point as the vector that is searched."""
     parameters, given = problem.parameters, rows.x[i]
     if parameters is not None and rows.terms == "user":
-        return parameters.vector(given)
+        return parameters.vector(given, f"Point {i} of known")
     x = np.array(as_real(f"Point {i} of known", given, "a vector"), dtype=np.float64, ndmin=1)
     if x.shape != (problem.n,) or not np.isfinite(x).all():
         raise InvalidInputError(

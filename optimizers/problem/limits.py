@@ -10,7 +10,7 @@ from scipy.optimize import Bounds
 
 from optimizers._types import Array, BoundsLike
 from optimizers.errors import CrossedBoundsError, InvalidInputError, warn_user
-from optimizers.problem.bounds import sides_of
+from optimizers.problem.bounds import check_reading, sides_of
 from optimizers.problem.leaf import Leaf, joined
 from optimizers.problem.param import Param, is_table
 from optimizers.problem.structure import Structure
@@ -24,6 +24,8 @@ class Limits:
         self.lower = np.full(structure.size, -np.inf)
         self.upper = np.full(structure.size, np.inf)
         self.keep_feasible: Any = False
+        # What was given as pairs, and for which leaf.
+        self._pairs = list[tuple[Leaf, Any]]()
         # Those in the start.
         self._told = np.zeros(structure.size, dtype=np.bool_)
         for leaf, given in structure.given:
@@ -80,6 +82,12 @@ class Limits:
     def _check(self) -> None:
         lower, upper = self.lower, self.upper
         bad = ~(lower <= upper) | (lower == np.inf) | (upper == -np.inf)
+        for side, values in (("lower", lower), ("upper", upper)):
+            for at in np.flatnonzero(np.isnan(values))[:1]:
+                raise InvalidInputError(
+                    f"The {side} bound of {self._structure.name_of(at)} is NaN: use an infinity "
+                    "for no bound."
+                )
         for at in np.flatnonzero(bad)[:1]:
             raise CrossedBoundsError(
                 f"The bounds of {self._structure.name_of(at)} are ({lower[at]}, {upper[at]}): the "
@@ -87,10 +95,13 @@ class Limits:
             )
 
     def start(self, x: Array) -> Array:
-        """Return a start inside the bounds; a warning says if it was outside."""
+        """Return a start inside the bounds; warnings say if it was outside, or they are unclear."""
         name_of = self._structure.name_of
         for at in np.flatnonzero(~np.isfinite(x))[:1]:
             raise InvalidInputError(f"x0: {name_of(at)} is {x[at]}, expected finite numbers.")
+        for leaf, pairs in self._pairs:
+            if leaf.size == 2:
+                check_reading(pairs, self.lower[leaf.where], self.upper[leaf.where])
         clipped = np.clip(x, self.lower, self.upper)
         for at in np.flatnonzero(clipped != x)[:1]:
             warn_user(
@@ -160,6 +171,7 @@ class Limits:
             lower = [-np.inf if low is None else low for low in lows]
             upper = [np.inf if high is None else high for high in highs]
             self._put(replace(leaf, shape=(leaf.size,)), lower, upper)
+            self._pairs.append((leaf, given))
         elif isinstance(given, list | tuple) and len(given) == 2:
             self._put(leaf, *given)
         else:

@@ -285,9 +285,9 @@ class Parameters:
         whole[..., is_free] = x[..., self._place[is_free]]
         return whole
 
-    def vector(self, tree: Any) -> Array:
+    def vector(self, tree: Any, what: str = "A start") -> Array:
         """Return the searched vector of a user's point, whose fixed variables must equal ``x0``."""
-        whole, fixed = self.structure.values(tree, "A start"), self._place < 0
+        whole, fixed = self.structure.values(tree, what), self._place < 0
         fits = np.where(fixed, whole == self._start, np.isfinite(whole) | (self._own < 0))
         for at in np.flatnonzero(~fits)[:1]:
             expected = f"{self._start[at]}, as it is fixed" if fixed[at] else "a finite number"

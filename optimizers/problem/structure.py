@@ -111,7 +111,9 @@ class Structure:
             tree = np.asarray(tree)
         try:
             found = np.array(self.vector(tree, name), dtype=np.float64).reshape(self.size)
-        except (TypeError, ValueError, OverflowError, InvalidValueError) as error:
+        except InvalidValueError as error:
+            raise InvalidInputError(str(error)) from None
+        except (TypeError, ValueError, OverflowError) as error:
             raise InvalidInputError(
                 f"{name} is {tree!r:.200}, expected numbers in the structure of x0: {error}"
             ) from None

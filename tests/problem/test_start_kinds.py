@@ -14,6 +14,7 @@ from optimizers import (
     LM,
     NELDER_MEAD,
     TNC,
+    AmbiguousBoundsWarning,
     InvalidInputError,
     Param,
     TellData,
@@ -231,3 +232,19 @@ def test_a_vector_of_params_takes_residuals_stacks_and_scales():
         LM().minimize(residuals(lambda x: x - 2.0), x0, jac=lambda x: np.eye(3)),
     ):
         assert found.x == pytest.approx([0.5, 2.0, 2.0], abs=1e-4)
+
+
+def test_two_series_as_bounds_of_two_variables_are_called_ambiguous():
+    pd = pytest.importorskip("pandas", reason="needs the extra: tables")
+    low, high = (pd.Series([end, end], index=["a", "b"]) for end in (0.0, 5.0))
+    for start in ([0.0, 5.0], pd.Series([0.0, 5.0], index=["a", "b"])):
+        with pytest.warns(AmbiguousBoundsWarning, match=r"Bounds\(lows, highs\)") as caught:
+            minimize(lambda x: float((x**2).sum()), start, bounds=(low, high))
+        assert len(caught) == 1
+
+
+def test_a_bound_in_a_table_that_is_nan_is_named():
+    pd = pytest.importorskip("pandas", reason="needs the extra: tables")
+    start = pd.DataFrame({"value": [1.0, 2.0], "lower": [0.0, np.nan]}, index=["a", "b"])
+    with pytest.raises(InvalidInputError, match="The lower bound of b is NaN: use an infinity"):
+        minimize(lambda table: table["value"].sum(), start)

@@ -15,6 +15,7 @@ from optimizers import (
     SPSA,
     UMDA,
     History,
+    InvalidInputError,
     Known,
     NoisyLBFGSB,
     TellData,
@@ -290,6 +291,11 @@ def test_bad_known_points_are_named_before_the_first_evaluation(known, words):
     with pytest.raises(ValueError, match=words):
         LBFGSB().minimize(fun, [1.0, 2.0], known=known)
     assert not fun.points
+
+
+def test_a_known_point_of_another_structure_is_named():
+    with pytest.raises(InvalidInputError, match=r"^Point 0 of known is \{'a': 1.0\}, expected the"):
+        LBFGSB().minimize(lambda p: p["a"], {"a": 1.0, "b": 2.0}, known=([{"a": 1.0}], [1.0]))
 
 
 def test_none_without_points_or_with_a_result_that_has_none():
