@@ -16,11 +16,13 @@ from optimizers import (
     LBFGSB,
     LM,
     NELDER_MEAD,
+    P_BFGS,
     TNC,
     Differences,
     History,
     InvalidInputError,
     InvalidValueError,
+    NonFiniteValueError,
     OptionError,
     Progress,
     SteppableOptimizer,
@@ -96,6 +98,46 @@ def test_derivatives_have_the_sign_of_the_function(name, further):
     assert result.x == pytest.approx([1, 1] if fun is not wavy else [0.3, 0.3], abs=1e-4)
 
 
+def test_the_own_entries_of_methods_have_the_sign_of_the_function():
+    def peak(x):
+        return -rosen(x)
+
+    def steep(x):
+        return -rosen_der(x)
+
+    def bent(x):
+        return -rosen_hess(x)
+
+    states = []
+    settings = {
+        "maximize": True,
+        "callback": lambda intermediate_result: states.append(intermediate_result),
+    }
+    found = minimize(peak, START, method="dogleg", jac=steep, hess=bent, maximize=True)
+    assert found.hess == pytest.approx(bent(found.x))
+    found = minimize(peak, START, method="Nelder-Mead", maxiter=5, maximize=True)
+    assert [peak(x) for x in found.final_simplex[0]] == pytest.approx(found.final_simplex[1])
+    found = minimize(peak, START, method="trust-constr", jac=steep, maxiter=5, **settings)
+    for state in (found, states[-1]):
+        assert state.grad == pytest.approx(steep(state.x))
+        assert state.jac == pytest.approx(steep(state.x))
+
+
+@pytest.mark.parametrize("jac", [None, lambda x: -rosen_der(x)])
+def test_the_runs_of_p_bfgs_have_the_sign_of_the_function(jac):
+    seen = History()
+    optimizer = P_BFGS(max_processes=2, seed=1, callback=seen)
+    found = optimizer.minimize(lambda x: -rosen(x), START, jac, maximize=True)
+    assert found.fun == found.results.best.fun == pytest.approx(0, abs=1e-8)
+    for run in found.results:
+        assert run.maximize
+        assert run.fun == -rosen(run.x) == run.best.fun
+        assert run.jac == pytest.approx(-rosen_der(run.x), abs=1e-3)
+    assert max(fun for fun in seen.fun if fun is not None) == found.fun
+    mirrored = P_BFGS(max_processes=2, seed=1).minimize(rosen, START, jac and rosen_der)
+    assert np.array_equal(mirrored.x, found.x)
+
+
 def test_values_come_in_every_form():
     up = LBFGSB(maximize=True)
     assert up.minimize(lambda x: (hill(x), slope(x)), START, jac=True).fun == pytest.approx(5.0)
@@ -143,6 +185,40 @@ def test_a_tuple_of_values_is_told_from_values_and_errors():
 
     found = DFOTR(maxfun=40, batch_size=3, seed=1).minimize(vectorized(pairs), START, maximize=True)
     assert found.fun == hill(found.x)
+
+
+@pytest.mark.parametrize("group", [1, 2, 3, 4])
+@pytest.mark.parametrize("kind", ["values", "arrays", "list of pairs"])
+def test_a_flat_group_tells_values_and_errors_in_every_form(group, kind):
+    def told(x):
+        values = tuple(map(hill, x.reshape(-1, 2)))
+        if kind == "values":
+            return values if len(values) > 1 else values[0]
+        errors = [1e-9] * len(values)
+        if kind == "arrays":
+            return np.array(values), np.array(errors)
+        return [*zip(values, errors, strict=True)]
+
+    found = LBFGSB(max_evals_grouped=group, noise=0).minimize(told, START, maximize=True)
+    assert found.fun == hill(found.x) == pytest.approx(5.0)
+
+
+@pytest.mark.parametrize("maximize", [False, True])
+def test_two_tuples_for_two_points_are_an_error(maximize):
+    def told(x):
+        return tuple((hill(point), 1e-9) for point in x.reshape(-1, 2))
+
+    optimizer = LBFGSB(max_evals_grouped=2)
+    with pytest.raises(InvalidValueError, match="two values and two errors, or"):
+        optimizer.minimize(told, START, maximize=maximize)
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+@pytest.mark.parametrize("method", ["BFGS", "Nelder-Mead", "NoisyLBFGSB"])
+def test_an_infinite_value_is_named_as_it_was_returned(value, method):
+    for fun in (lambda x: value, vectorized(lambda points: np.full(len(points), value))):
+        with pytest.raises(NonFiniteValueError, match=f"fun returned {value},"):
+            minimize(fun, START, method=method, maximize=True)
 
 
 @pytest.mark.parametrize("raw", [["a"], [[1.0], [1.0, 2.0]], [None]])

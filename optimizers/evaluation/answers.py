@@ -60,8 +60,8 @@ def as_values(
     values = as_numeric(raw, "fun", dtype)
     if values.size != count and is_told:
         raise InvalidValueError(
-            f"The answer has {values.size} values (shape {values.shape}), expected {count}: one "
-            "for each point, in the order of the question."
+            f"The answer has {values.size} value{'s' * (values.size != 1)} (shape {values.shape}), "
+            f"expected {count}: one for each point, in the order of the question."
         )
     if values.size != count:
         what = "one number" if count == 1 else f"{count} numbers, one for each point of the group"
@@ -189,11 +189,11 @@ def unpack(raw: Any) -> tuple[Any, Any]:
     return value, gradient
 
 
-def non_finite(value: complex) -> NonFiniteValueError:
-    """Return the error for an objective value that is NaN or infinite."""
+def non_finite(value: complex, sign: float = 1.0) -> NonFiniteValueError:
+    """Return the error for an objective value that is NaN or infinite; ``sign`` is the user's."""
     is_worst = isinstance(value, float) and value > 0
     kind = PlusInfinityError if is_worst else NonFiniteValueError
-    return kind(f"fun returned {value}, expected a finite number. {REJECT}")
+    return kind(f"fun returned {sign * value}, expected a finite number. {REJECT}")
 
 
 def as_numeric(raw: Any, name: str, dtype: type[np.generic]) -> NDArray[Any]:
@@ -271,6 +271,11 @@ def as_answer(
     """
     if dtype is np.complex128:
         return as_values(raw, count, dtype, is_told=is_told)
+    if count == 2 and not is_told and are_pairs(raw):
+        raise InvalidValueError(
+            f"fun returned {raw!r:.200} for two points, which may be two values and two errors, or "
+            "a value and an error of each point: return two arrays, or a list of pairs."
+        )
     if count == 1 and isinstance(raw, tuple | list) and len(raw) == 2:
         _check_no_gradient(raw[0], raw[1], n, has_errors or is_told)
     array = as_numeric(raw, "fun", dtype)
@@ -286,6 +291,13 @@ def as_answer(
     for error in errors.tolist():
         _checked(error)
     return joined_answer(values, errors)
+
+
+def are_pairs(raw: Any) -> bool:
+    """Return whether an answer is two tuples of two, whose meaning is not clear for two points."""
+    return (
+        type(raw) is tuple and len(raw) == 2 and all(type(r) is tuple and len(r) == 2 for r in raw)
+    )
 
 
 def _check_no_gradient(value: Any, second: Any, n: int, has_errors: bool) -> None:

@@ -122,7 +122,8 @@ SETTINGS = (
     ),
     Option("maximize", False, FLAG).means(
         "Whether to maximize ``fun``: gradients, targets, results and the states in callbacks "
-        "have its sign. Further output of an algorithm, such as ``hess_inv``, belongs to ``-fun``."
+        "have its sign. What an algorithm can continue from, such as ``hess_inv``, belongs to "
+        "``-fun``."
     ),
     Option("f_target", None, NUMBER).means(
         "A target value: the run ends, as a success, at the first feasible point with a value of "

@@ -8,7 +8,7 @@ from scipy.sparse import issparse
 from scipy.sparse.linalg import LinearOperator
 
 from optimizers.errors import InvalidInputError
-from optimizers.evaluation.answers import unpack
+from optimizers.evaluation.answers import are_pairs, unpack
 from optimizers.evaluation.marks import loss_of, marked_like
 from optimizers.gradients.pennylane import trainable
 
@@ -16,8 +16,10 @@ from optimizers.gradients.pennylane import trainable
 class Negated:
     """A user's function with the opposite sign; an object, so that it pickles."""
 
-    def __init__(self, function: Callable[..., Any], change: Callable[[Any, int], Any]) -> None:
-        self._call, self._change = trainable(function), change
+    def __init__(
+        self, function: Callable[..., Any], n: int, change: Callable[[Any, int], Any]
+    ) -> None:
+        self._call, self._n, self._change = trainable(function), max(1, n), change
         self.__wrapped__ = function
         marked_like(self, function)
 
@@ -26,20 +28,23 @@ class Negated:
         raw = self._call(*points)
         if type(raw) is float:
             return -raw
-        count = len(points[0]) if np.ndim(points[0]) > 1 else 1
+        count = np.size(points[0]) // self._n  # a group may be one flat array
         return self._later(raw, count) if hasattr(raw, "__await__") else self._change(raw, count)
 
     async def _later(self, raw: Any, count: int) -> Any:
         return self._change(await raw, count)
 
 
-def negated(fun: Any, jac: Any, hess: Any, hessp: Any) -> tuple[Any, Any, Any, Any]:
-    """Return the functions of a minimization that maximizes; other arguments are unchanged."""
+def negated(fun: Any, jac: Any, hess: Any, hessp: Any, n: int) -> tuple[Any, Any, Any, Any]:
+    """Return the functions of ``n`` variables that are minimized to maximize.
+
+    Arguments that are not functions are unchanged.
+    """
     if loss_of(fun) is not None:
         raise InvalidInputError("maximize=True was given, but residuals can only be minimized.")
-    value = Negated(fun, _both if jac is True else _values)
+    value = Negated(fun, n, _both if jac is True else _values)
     first, second, product = (
-        Negated(given, _numbers) if callable(given) and not isinstance(given, type) else given
+        Negated(given, n, _numbers) if callable(given) and not isinstance(given, type) else given
         for given in (jac, hess, hessp)
     )
     return value, first, second, product
@@ -62,6 +67,8 @@ def _numbers(raw: Any, count: int = 1) -> Any:
 
 def _values(raw: Any, count: int) -> Any:
     """Return negated values of ``count`` points; their standard errors are unchanged."""
+    if count == 2 and are_pairs(raw):
+        return raw  # an error
     if isinstance(raw, tuple) and len(raw) == 2 and not (count == 2 and np.ndim(raw[0]) == 0):
         return _numbers(raw[0]), raw[1]
     if isinstance(raw, list | tuple) and all(isinstance(one, tuple | list) for one in raw):

@@ -134,7 +134,7 @@ class Problem:
             _is_used(name, "residuals", levels, True)
         if maximize:
             as_derivatives(jac)
-            fun, jac, hess, hessp = negated(fun, jac, hess, hessp)
+            fun, jac, hess, hessp = negated(fun, jac, hess, hessp, np.asarray(x0).size)
         derivatives = as_derivatives(jac)
         told = {
             "gradient": derivatives.jac is not None,

@@ -94,7 +94,7 @@ def fast_path(
                 value = as_value(value) if is_joint else as_measure(value, n, has_errors(fun))[0]
             if value - value != 0.0:
                 if not propagates:
-                    raise non_finite(value)
+                    raise non_finite(value, memory.sign)
                 memory.has_nan = memory.has_nan or math.isnan(value)
             if not is_joint:
                 budget.njev += 1
@@ -166,7 +166,7 @@ def fast_value(run: Run) -> Callable[[Array], float]:
                 value, _ = as_measure(value, n, has_errors(fun))
             is_finite = value - value == 0.0
             if not (is_finite or waves.propagates_nonfinite):
-                raise non_finite(value)
+                raise non_finite(value, memory.sign)
         except Exception as error:
             return waves.penalty_for(x, error).fun
         if is_finite:
@@ -300,7 +300,7 @@ def _forward(run: Run) -> Callable[[Array], tuple[float, Array]]:
                     value, _ = as_measure(value, n, has_errors(fun))
                 values.append(value)
                 if value - value != 0.0 and not propagates:
-                    error = non_finite(value)
+                    error = non_finite(value, memory.sign)
                     if i < 0 or not waves.has_penalty(error):
                         raise error
                     failures[i] = error  # another probe takes its place

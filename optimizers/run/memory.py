@@ -109,6 +109,11 @@ class Memory:
         self.recent: deque[Evaluation] = deque(maxlen=_kept(problem.n))
 
     @property
+    def sign(self) -> float:
+        """The sign of values here, relative to the user's."""
+        return self._problem.sign
+
+    @property
     def is_extreme(self) -> bool:
         """Whether values were so large that the next point may have NaN or infinities."""
         return self.worst > _EXTREME or self.last.fun < -_EXTREME

@@ -17,6 +17,8 @@ from optimizers.result import Best, OptimizerResult, StopReason
 from optimizers.run.budget import Budget
 from optimizers.run.memory import Evaluation, Memory
 
+#: The entries of SciPy's methods that are values or derivatives of the objective.
+_OF_VALUES = ("hess", "grad", "lagrangian_grad", "funl")
 #: A variable is on a bound if it is as near, relative to its size; TRF stays inside.
 _ON_BOUND = 1e-8
 
@@ -58,8 +60,19 @@ def result_so_far(
         **({} if facts.known is None else {"nknown": facts.known}),
         **({"maximize": True} if problem.sign < 0 else {}),
         **({"maxcv": _violation(problem, x, is_broken)} if problem.constraints else {}),
-        **extra,
+        **in_users_sign(extra, problem.sign),
     )
+
+
+def in_users_sign(extra: dict[str, Any], sign: float) -> dict[str, Any]:
+    """Return an algorithm's own entries with values and derivatives in the user's sign."""
+    if sign > 0:
+        return extra
+    turned = {name: sign * extra[name] for name in _OF_VALUES if extra.get(name) is not None}
+    if "final_simplex" in extra:
+        simplex, values = extra["final_simplex"]
+        turned["final_simplex"] = simplex, sign * values
+    return {**extra, **turned}
 
 
 def with_gradient(loss: Loss | None, known: Evaluation | None) -> Evaluation | None:

@@ -183,7 +183,7 @@ class Waves:
             is_finite = np.isfinite(values).all() if one is None else one - one == 0.0
             if not is_finite and not self.propagates_nonfinite:
                 for i in np.flatnonzero(~np.isfinite(values)):
-                    yield part.start + int(i), non_finite(values[i])
+                    yield part.start + int(i), non_finite(values[i], self.memory.sign)
 
     def _note_further(self, block: Block, part: slice, answer: NDArray[Any]) -> None:
         """Note the standard errors or residuals of an answer."""
@@ -205,7 +205,7 @@ class Waves:
                 value = answer.item(0)
             block.values[row] = value
             if not (math.isfinite(value) or self.propagates_nonfinite):
-                raise non_finite(value)
+                raise non_finite(value, self.memory.sign)
         n = block.points.shape[1]
         if self.loss is None:
             block.gradients[row] = self.as_gradient(raw, n)

@@ -22,6 +22,7 @@ from optimizers.run.budget import StopRun
 from optimizers.run.fast_path import fast_gradient, fast_path, fast_value, is_joint
 from optimizers.run.hessians import covered, gauss_newton
 from optimizers.run.outcome import Outcome, outcome_of
+from optimizers.run.results import in_users_sign
 from optimizers.run.run import Run
 from optimizers.scipy.free_variables import FreeVariables
 from optimizers.scipy.method import Solver
@@ -156,7 +157,9 @@ class ScipySolver(Solver):
             # COBYLA before SciPy 1.16 reports a point of its model: use the best one instead.
             known = run.best
         extra = {name: value for name, value in state.items() if name not in _OWN_ENTRIES}
-        run.iterated(x if known is None else known.x, known, **extra)
+        run.iterated(
+            x if known is None else known.x, known, **in_users_sign(extra, run.problem.sign)
+        )
 
     def _hessian(self, run: Run) -> Any:
         hess, hessp = run.problem.hess, run.problem.hessp

@@ -102,7 +102,7 @@ def field_of(
     fun = with_own_loss(fun, is_required=SupportLevel.required in levels)
     sign = -1.0 if settings.get("maximize") else 1.0
     if sign < 0:  # once for all, who are to have the same objective
-        fun, jac, hess, hessp = negated(fun, jac, hess, hessp)
+        fun, jac, hess, hessp = negated(fun, jac, hess, hessp, np.size(x0))
     alone = value_alone(fun) if jac is True else fun  # for those that use no gradient
     evaluator = evaluator_by(alone, max_evals_grouped, evaluating)
     problems = dict[str, Problem]()

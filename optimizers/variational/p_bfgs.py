@@ -144,8 +144,7 @@ class P_BFGS(SciPyOptimizer):  # noqa: N801  # Qiskit's name
             # A run among many keeps its own number.
             run.extra.update({**found, **run.extra, "results": results})
         assert best is not None  # the start is known, or the run has ended with its error
-        assert best.fun is not None
-        known = Evaluation(best.x, best.fun, best.jac)
+        known = runs[best.run].searched(best)
         return Outcome(best.x, best.success, best.status, best.message, best.stop, known)
 
     def _starts(self, run: Run) -> list[Array]:
@@ -170,7 +169,7 @@ class _Single:
     """One of the runs: its start and its number."""
 
     def __init__(self, optimizer: SciPyOptimizer, whole: Run, start: Array, number: int) -> None:
-        self._number = number
+        self._number, self._sign = number, whole.problem.sign
         self._has_jac = whole.problem.derivatives.is_given
         #: The finished iterations.
         self.steps: list[Step] = []
@@ -178,7 +177,7 @@ class _Single:
         self.nfev = 0
         # It is told gradients of the value, even if the objective has residuals.
         problem = replace(whole.problem, fun=told, x0=start, derivatives=Joint())
-        problem = replace(problem, loss=None, parameters=None, sign=1.0)
+        problem = replace(problem, loss=None, parameters=None)
         # Whatever ends all runs never gets here.
         evaluator, settings = AskingEvaluator(), {"callback": self._note, "on_failure": "reject"}
         prepared = optimizer._prepared(problem, settings, evaluator)
@@ -186,8 +185,14 @@ class _Single:
         self.stepper = Stepper(prepared.run, driver_for(prepared, evaluator))
 
     def _note(self, intermediate_result: OptimizerResult) -> None:
-        state = intermediate_result
-        self.steps.append(Step(state.x, state.fun, state.jac, {"run": self._number}))
+        known = self.searched(intermediate_result)
+        self.steps.append(Step(known.x, known.fun, known.jac, {"run": self._number}))
+
+    def searched(self, result: OptimizerResult) -> Evaluation:
+        """Return the end of a result as the search knows it: results have the user's sign."""
+        assert result.fun is not None
+        jac = None if result.jac is None else self._sign * result.jac
+        return Evaluation(result.x, self._sign * result.fun, jac)
 
     def tell(self, fun: Array, jac: Array, known: NDArray[np.bool_]) -> None:
         """Answer; a point that is not known was rejected."""
