@@ -16,8 +16,11 @@ from optimizers import (
     SLSQP,
     SPSA,
     TNC,
+    NoisyLBFGSB,
     OptimizerResult,
     OptimizerWarning,
+    ParameterShift,
+    minimize,
 )
 from tests.clients.table import NOISY_ROWS, ROWS
 
@@ -219,6 +222,16 @@ class TestVQE:
         assert result.optimizer_result.njev == result.cost_function_evals
         with pytest.warns(OptimizerWarning, match="COBYLA ignores jac"):
             vqe(estimator, COBYLA(maxfun=9), gradient=gradient)
+
+    @pytest.mark.parametrize("way", ["object", "partial"])
+    def test_a_gradient_source_in_the_constructor_is_kept(self, way, estimator):
+        optimizer = NoisyLBFGSB(jac=ParameterShift(), max_evals_grouped=13)
+        if way == "partial":
+            optimizer = functools.partial(minimize, method=optimizer, maxfun=400)
+        result = vqe(estimator, optimizer)
+        assert result.eigenvalue == pytest.approx(LEVELS[0], abs=1e-6)
+        point, *shifts = next(job for job in estimator.jobs if len(job) == 13)
+        assert np.abs(shifts - point).max(axis=1) == pytest.approx(np.full(12, np.pi / 2))
 
     def test_its_callback_sees_each_point_and_ours_each_iteration(self, estimator):
         theirs, ours = [], []
