@@ -15,6 +15,7 @@ from optimizers.options.table import Option, limit, whole
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run.run import Run
+from optimizers.search.coarse import words_if_coarse
 from optimizers.support import SupportLevel, Traits, levels
 
 #: The fractions of a quasi-Newton step that are tried, in one wave.
@@ -136,7 +137,8 @@ class ImFil(FlowOptimizer):
                 yield Step(x, value, None, {"step_size": h})
                 if not is_descent:
                     break
-        return ended(x, StopReason.STEP, value)
+        words = words_if_coarse(problem, x, space.steps(2.0**-self.scaledepth))
+        return ended(x, StopReason.STEP, value, words=words)
 
     def _scales(self) -> Iterator[float]:
         return (2.0**-k for k in range(self.scalestart, self.scaledepth + 1))
@@ -164,6 +166,12 @@ class _Space:
         """Return how far the bounds are, below and above, in our units."""
         with np.errstate(over="ignore"):
             return self.ours(self._low - x), self.ours(self._high - x)
+
+    def steps(self, h: float) -> Array:
+        """Return how long the steps of a scale are, shape (n,)."""
+        steps = np.zeros(self._problem.n)
+        steps[self._free] = h * self._sizes
+        return steps
 
     def stencil(self, x: Array, h: float) -> tuple[Array, Array, Array]:
         """Return the points of a stencil within the bounds, their variables and directions."""

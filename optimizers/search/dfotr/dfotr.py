@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from typing_extensions import Unpack, override
 
 from optimizers.flow import Flow, FlowOptimizer, FlowSettings, ended
@@ -12,6 +13,7 @@ from optimizers.options.table import Check, Option, limit, number, refused, whol
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run.run import Run
+from optimizers.search.coarse import words_if_coarse
 from optimizers.search.dfotr.radii import Radii
 from optimizers.search.dfotr.search import Search
 from optimizers.search.dfotr.space import Space
@@ -19,6 +21,10 @@ from optimizers.support import SupportLevel, Traits, levels
 
 #: What is given for as many points in a wave as there are workers.
 _WORKERS = "workers"
+_TOO_LARGE = (
+    "Values around the best point are more than 1e100 above it, too far apart for a model: divide "
+    "the objective by their size."
+)
 
 
 def _test_batch(name: str, value: Any) -> None:
@@ -138,7 +144,14 @@ class DFOTR(FlowOptimizer):
         stop = yield from search.steps(self.maxiter, begin)
         if search.noise.sigma:
             run.extra["noise"] = search.noise.sigma
-        outcome = ended(space.points(search.sample.center), stop, search.sample.value)
+        x, value = space.points(search.sample.center), search.sample.value
+        if stop in (StopReason.NOISE, StopReason.STEP) and search.sample.is_cut:
+            return ended(x, StopReason.NO_PROGRESS, value, words=_TOO_LARGE)
+        words = ""
+        if stop is StopReason.STEP:
+            last = space.points(np.full(space.n, radii.rho))
+            words = words_if_coarse(problem, x, np.abs(last - problem.x0))
+        outcome = ended(x, stop, value, words=words)
         if stop is StopReason.NOISE:
             outcome.success = search.has_fallen
             outcome.status = int(not outcome.success)

@@ -49,6 +49,12 @@ class Sample:
         self._best = int(np.argmin(self._values))
         self.center, self.value = points[self._best], float(self._values[self._best])
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether the values are too far apart for a model."""
+        with np.errstate(over="ignore"):
+            return bool(np.median(self._values - self.value) >= _LARGEST)
+
     def distances(self) -> Array:
         """Return how far the points are from the best."""
         return np.asarray(np.linalg.norm(self.points.points - self.center, axis=1))
