@@ -23,7 +23,12 @@ def steps(x):
     return float(np.floor(np.abs(4 * x)).sum() + 1e-3 * x @ x)
 
 
-FUNCTIONS = [rosen, ridge, steps]
+def valley(x):
+    """Return Rosenbrock's function of one variable more, which is none of a single one."""
+    return float(rosen(np.append(x, 0.5)))
+
+
+FUNCTIONS = [valley, ridge, steps]
 
 
 class Counted:
