@@ -111,8 +111,8 @@ class LockStep:
         self._behind: list[Member] = []
         # Members with a slot that wait for what only one run at a time may use.
         self._waiting: list[Member] = []
-        # Whether the budget was too small for a run's question.
-        self._is_spent = False
+        #: Whether the budget was too small for a run's question.
+        self.is_spent = False
         #: The exception that ended all runs, such as Ctrl-C; not a failure at a point.
         self.error: BaseException | None = None
         #: The reason why all runs were stopped, if they were.
@@ -164,7 +164,9 @@ class LockStep:
             member = next(filter(self._may_begin, self._waiting), None)
             if member is not None:
                 self._waiting.remove(member)
-            elif len(self._live) + len(self._waiting) >= self._slots or not self._has_room():
+            elif len(self._live) + len(self._waiting) >= self._slots or not (
+                self._begins_all or self.has_room()
+            ):
                 return
             else:
                 member = self._next(source)
@@ -178,10 +180,8 @@ class LockStep:
                 member.stop(self.stopped)
             yield from self._advanced(member)
 
-    def _has_room(self) -> bool:
+    def has_room(self) -> bool:
         """Return whether a round has room for one more question like the largest of them."""
-        if self._begins_all:
-            return True
         sizes = [_size(member) for member in self._live]
         return sum(sizes) + max(sizes, default=0) <= self._width
 
@@ -191,7 +191,7 @@ class LockStep:
     def _next(self, source: Iterator[Member]) -> Member | None:
         if time.monotonic() > self._deadline:
             self.stop(StopReason.TIMEOUT)
-        is_over = self.stopped is not None or self._is_spent
+        is_over = self.stopped is not None or self.is_spent
         member = None if is_over else next(source, None)
         if member is not None:
             member.run.budget.end_by(self._deadline)
@@ -229,7 +229,7 @@ class LockStep:
                 continue
             if request.cost > left:
                 member.stop(StopReason.MAXFUN)
-                self._is_spent = True
+                self.is_spent = True
                 continue
             left -= request.cost
             points += _size(member)

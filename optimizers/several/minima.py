@@ -86,8 +86,8 @@ class MultistartResult(Tabled):
         The results of all runs in the order of their starts; for interrupted runs, the result so
         far.
     stop : StopReason
-        The reason why no further run was started: ``MAXFUN``, ``TIMEOUT``, ``AGREED`` or
-        ``INTERRUPTED``.
+        The reason why no further run was started: ``MAXFUN``, ``TIMEOUT``, ``AGREED``, ``TARGET``,
+        ``INTERRUPTED``, or ``CONVERGED`` if all ended and none is left.
     """
 
     _lines = 10
@@ -131,16 +131,20 @@ class MultistartResult(Tabled):
         """At how many further points the answer was known before; see the setting ``known``."""
         return self.runs.nknown
 
+    @property
+    def _head(self) -> str:
+        return (
+            f"{len(self.runs)} run{'s' * (len(self.runs) != 1)}, "
+            f"{self.nfev} evaluations{replayed_words(self.runs)} in "
+            f"{self.runs.rounds} rounds; {self.stop.sentence}"
+        )
+
     @override
     def _table(self) -> tuple[str, Sequence[str], list[Sequence[str]]]:
         rows: list[Sequence[str]] = []
         for m in self.minima:
             rows.append([f"{m.fun:.8g}", str(m.count), _in_words(m.x)])
-        head = (
-            f"{len(self.runs)} run{'s' * (len(self.runs) != 1)}, "
-            f"{self.nfev} evaluations{replayed_words(self.runs)} in "
-            f"{self.runs.rounds} rounds; {self.stop.sentence}"
-        )
+        head = self._head
         if not rows:
             best = None if self.best is None else self.best.fun
             head = f"{head}\nno run converged; best f(x) = {best}"

@@ -1,7 +1,6 @@
 """Multistart: minima from many starts, with enough simultaneous runs to keep the batches full."""
 
 import itertools
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,32 +13,26 @@ from optimizers.evaluation.marks import loss_of, with_own_loss
 from optimizers.fitting import LM
 from optimizers.gradients.source import Jacobian
 from optimizers.journal.session import together
-from optimizers.lockstep.lockstep import LockStep, promise
+from optimizers.lockstep.lockstep import LockStep, Member, promise
 from optimizers.lockstep.many import Members, seeds_from
-from optimizers.lockstep.results import OptimizerResults, in_all, raise_if_ended, raise_with
 from optimizers.optimizer import Optimizer
 from optimizers.options.table import FLAG, number, whole
 from optimizers.problem.known import points_of
 from optimizers.problem.problem import Problem, is_given
 from optimizers.problem.translated import showing
-from optimizers.result import OptimizerResult, StopReason
+from optimizers.result import StopReason
 from optimizers.run.solve import Prepared
 from optimizers.scipy import LBFGSB, SLSQP
+from optimizers.several.ends import ended, show_in
 from optimizers.several.minima import Minima, MultistartResult
-from optimizers.several.starts import box_of, explored, explored_of, lows_of, starts_of
+from optimizers.several.starts import box_of, explored, explored_of, room_for, start_in, starts_of
 
 if TYPE_CHECKING:
     from scipy.stats import qmc
 
-#: How many runs advance together if nothing limits how many points are evaluated at once.
-_SLOTS = 16
-#: About as many iterations a run takes at least.
-_RUN = 20
 #: The pairs of ``LBFGSB``, which few variables do not make slow: on the 24 functions of BBOB with 5
 #: variables, it takes a fifth fewer points than with 10.
 _PAIRS = 50
-#: How many runs may fail, if all do, before a bug is assumed.
-_FAILURES = 16
 
 
 def multistart(
@@ -96,9 +89,9 @@ def multistart(
         minima, ``w * (s - 1) / (s - w - 2)``, is less than w + 0.5. Unfinished runs are then
         interrupted. The rule assumes random starts, which most are.
     **settings
-        As in :meth:`Optimizer.minimize_many`; ``timeout`` is for the whole call, and ``seed`` for
-        the starts too. The first run starts from the best of the points ``known``. With a
-        ``journal``, a larger ``budget`` continues the runs.
+        As in :meth:`Optimizer.minimize_many`; ``timeout`` and ``f_target`` end the whole call, and
+        ``seed`` is for the starts too. The first run starts from the best of the points ``known``.
+        With a ``journal``, a larger ``budget`` continues the runs.
 
     Returns
     -------
@@ -144,16 +137,11 @@ def multistart(
     optimizer = _optimizer(fun, optimizer, local, constraints)
     optimizer._check_settings(settings)
     effective = optimizer._effective_settings(settings)
-    if x0 is None and isinstance(bounds, Mapping):
-        x0 = lows_of(bounds)
-    if x0 is None:
-        lower, upper = box_of(bounds)
-        x0, bounds = lower, np.column_stack([lower, upper])
+    x0, bounds = start_in(bounds) if x0 is None else (x0, bounds)
     further = {"scale": effective.get("scale"), "maximize": optimizer._maximizes(settings)}
     problem = optimizer._problem(fun, x0, jac, bounds, constraints=constraints, **further)
     parameters = problem.parameters
-    if parameters is not None:
-        lower, upper = parameters.drawn_between()
+    lower, upper = box_of(bounds) if parameters is None else parameters.drawn_between()
     best: Array = np.empty((0, problem.n))
     known = optimizer._read_known(settings)
     if known is not None:
@@ -177,32 +165,19 @@ def multistart(
         problems = (replace(problem, x0=points[0]) for points in waves)
         timeout = effective.get("timeout")
         shared.bar.expect(budget)
-        room = _room(problem, evaluator, int(budget)) if slots is None else {"slots": int(slots)}
+        room = room_for(problem, evaluator, budget) if slots is None else {"slots": int(slots)}
         limits: dict[str, Any] = {"timeout": timeout, "budget": int(budget), **room}
         lockstep = LockStep(shared.evaluator, order=promise, **limits)
         minima = Minima(tolerance * (upper - lower), problem.sign)
-        ended: dict[int, OptimizerResult] = {}
         members = Members(prepare, problems, settings, shared, seeds)
-        first = range(min(_FAILURES, int(slots or _FAILURES)))
-        for member in lockstep.ended(members):
-            result = ended[member.number] = member.result
-            if result.success and result.fun is not None:
-                minima.add(result.x.copy(), result.fun, member.number)
+
+        def noted(_: Member) -> None:
             if agreement and minima.are_all:
                 lockstep.stop(StopReason.AGREED)
-            if member.number in first and all("error" in ended.get(i, ()) for i in first):
-                lockstep.stop(StopReason.FAILED)
-        runs = OptimizerResults((ended[number] for number in sorted(ended)), lockstep.rounds)
-        raise_if_ended(lockstep, runs, effective)
-        if lockstep.stopped is StopReason.FAILED:
-            raise_with(next(iter(runs.failures.values())), runs)
-        stop = lockstep.stopped or StopReason.MAXFUN
-        shared.conclude(runs, in_all(runs), stop.value)
-    if parameters is not None:
-        parameters.show(runs)
-        for minimum in minima.sorted():
-            minimum.x = parameters.point(minimum.x)
-    return MultistartResult(minima.sorted(), runs, stop)
+
+        found = ended(shared, lockstep, members, minima, effective, noted, slots)
+    show_in(parameters, found)
+    return found
 
 
 def _optimizer(fun: Any, optimizer: Any, local: Any, constraints: ConstraintsLike) -> Optimizer:
@@ -215,22 +190,14 @@ def _optimizer(fun: Any, optimizer: Any, local: Any, constraints: ConstraintsLik
     if isinstance(given, Optimizer):
         return given
     if given is not None:
-        expected = "an Optimizer: an object" + (
-            ", not a class" if name == "optimizer" else " or its class"
-        )
-        raise InvalidInputError(f"{name} is {given!r}, expected {expected}.")
+        form = "not a class" if name == "optimizer" else "or its class"
+        raise InvalidInputError(f"{name} is {given!r}, expected an Optimizer: an object, {form}.")
+    return default_local(fun, constraints)
+
+
+def default_local(fun: Any, constraints: ConstraintsLike) -> Optimizer:
+    """Return the algorithm for the form of a problem with bounds."""
     if is_given(constraints):
         return SLSQP()
     has_residuals = callable(fun) and loss_of(with_own_loss(fun)) is not None
     return LM() if has_residuals else LBFGSB(options={"maxcor": _PAIRS})
-
-
-def _room(problem: Problem, evaluator: Evaluator, budget: int) -> dict[str, float]:
-    """Return how many runs advance together, and how many points a round has.
-
-    That is one run if points are evaluated one by one. More runs than the budget can bring to their
-    ends would end none of them.
-    """
-    width = evaluator.points_at_once
-    each = _RUN * (1 if problem.derivatives.is_given else problem.n + 1)
-    return {"slots": max(1, min(width, _SLOTS, budget // each)), "width": width}

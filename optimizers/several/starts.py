@@ -10,7 +10,9 @@ import numpy as np
 from optimizers._arrays import as_numbers
 from optimizers._types import Array, BoundsLike
 from optimizers.errors import InvalidInputError
+from optimizers.evaluation.evaluator import Evaluator
 from optimizers.problem.bounds import as_bounds
+from optimizers.problem.problem import Problem
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 from optimizers.run.solve import Solve
@@ -19,13 +21,25 @@ from optimizers.run.solve import Solve
 _DRAWN = 64
 #: How many points a run explores, times its number: as many as variables, up to this.
 _EXPLORED = 4
+#: How many runs advance together if nothing limits how many points are evaluated at once.
+_SLOTS = 16
+#: About as many iterations a run takes at least.
+_RUN = 20
 _SAMPLERS = {"sobol": "Sobol", "halton": "Halton", "lhs": "LatinHypercube"}
 
 
-def lows_of(given: Any, name: str = "") -> Any:
+def start_in(bounds: BoundsLike) -> tuple[Any, BoundsLike]:
+    """Return a start, with the structure of the variables, and bounds; from bounds alone."""
+    if isinstance(bounds, Mapping):
+        return _lows(bounds), bounds
+    lower, upper = box_of(bounds)
+    return lower, np.column_stack([lower, upper])
+
+
+def _lows(given: Any, name: str = "") -> Any:
     """Return the lower ones of bounds in a dict, in the structure of the variables."""
     if isinstance(given, Mapping):
-        return {k: lows_of(each, f"{name}.{k}" if name else str(k)) for k, each in given.items()}
+        return {k: _lows(each, f"{name}.{k}" if name else str(k)) for k, each in given.items()}
     pairs = as_numbers(given)
     if pairs.ndim > 1 and pairs.shape[-1] == 2:
         return pairs[..., 0]
@@ -106,3 +120,18 @@ def explored(points: Array) -> Callable[[Solve], Solve]:
         return solving
 
     return wrapped
+
+
+def probes_of(problem: Problem) -> int:
+    """Return how many points a gradient takes, about."""
+    return 1 if problem.derivatives.is_given else problem.n + 1
+
+
+def room_for(problem: Problem, evaluator: Evaluator, budget: int) -> dict[str, float]:
+    """Return how many runs advance together, and how many points a round has.
+
+    That is one run if points are evaluated one by one. More runs than the budget can bring to their
+    ends would end none of them.
+    """
+    width, each = evaluator.points_at_once, _RUN * probes_of(problem)
+    return {"slots": max(1, min(width, _SLOTS, budget // each)), "width": width}

@@ -230,6 +230,18 @@ def test_the_result_is_that_of_the_best_run():
     assert (cut.success, cut.fun) == (False, cut.best.fun)
 
 
+def test_a_target_ends_all():
+    found = multistart(one, BOX, 1000, agreement=False, f_target=-0.19, seed=1)
+    assert (found.stop, found.success) == (StopReason.TARGET, True)
+    assert found.nfev < 200
+
+
+def test_x0_may_be_a_vector_whose_values_do_not_matter():
+    plain, other = (multistart(one, BOX, 300, x0=x0, seed=1) for x0 in (None, [1.0, -1.0]))
+    assert np.array_equal(plain.x, other.x)
+    assert plain.nfev == other.nfev
+
+
 def test_constraints_hold_at_the_minima():
     circle = {"type": "ineq", "fun": lambda x: x @ x - 2.5}
     found = multistart(one, BOX, 4000, constraints=circle, seed=2)
