@@ -44,12 +44,23 @@ class Field:
     evaluator: Evaluator
     settings: dict[str, Any]
 
+    @property
+    def problem(self) -> Problem:
+        """The problem of the member that uses the most derivatives."""
+        return max(self.problems.values(), key=_derivatives)
+
     def together(self, **many: Any) -> contextlib.AbstractContextManager[Together]:
         """Return the context of their runs; ``many`` identifies them in a journal."""
-        # The journal records the derivatives, if any of them uses these.
-        first, most = next(iter(self.named.values())), max(self.problems.values(), key=_derivatives)
+        first = next(iter(self.named.values()))
         many["optimizers"] = {name: described(each) for name, each in self.named.items()}
-        return together(first, most, self.evaluator, self.settings, self.settings, many)
+        # The journal records the derivatives, if any of them uses these.
+        return together(first, self.problem, self.evaluator, self.settings, self.settings, many)
+
+    def own_seed(self, name: str) -> Any:
+        """Return the seed that one of them was made with; None if the call gives one for all."""
+        if self.settings.get("seed") is not None:
+            return None
+        return self.named[name].settings.get("seed")
 
     def member(
         self,
@@ -64,9 +75,8 @@ class Field:
         optimizer, problem = self.named[name], self.problems[name]
         if x0 is not None:
             problem = replace(problem, x0=x0)
-        own = {**self.settings, "journal": None}  # there is one for all runs
-        if optimizer._effective_settings(self.settings).get("seed") is None:
-            own["seed"] = seed
+        # There is one journal for all runs.
+        own = {**self.settings, "journal": None, "seed": seed}
         share = MemberEvaluator(shared.evaluator, number)
         own_problem = shared.problem_of(number, problem)
         return Member(optimizer._prepared(own_problem, own, share, around), share, number)
@@ -109,7 +119,8 @@ def field_of(
     for name, optimizer in named.items():
         optimizer._check_settings(settings)
         given = _given(optimizer, jac, hess, hessp)
-        problem = optimizer._problem(fun, x0, bounds=bounds, constraints=constraints, **given)
+        start: Any = None if optimizer.is_initial_point_ignored else x0
+        problem = optimizer._problem(fun, start, bounds=bounds, constraints=constraints, **given)
         if problem.fun is not fun:
             raise OptionError(
                 f"{name} was made with args, but {function} has one objective for all: remove args."

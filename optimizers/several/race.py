@@ -61,10 +61,10 @@ def race(
     ----------
     optimizers : iterable of Optimizer, or mapping of str to Optimizer
         The optimizers; by default the name of each is that of its class.
-    fun, x0, bounds, constraints
+    fun, bounds, constraints
         As in :meth:`Optimizer.minimize`.
-    jac, hess, hessp
-        As there, for those that support them; the others run without.
+    x0, jac, hess, hessp
+        As there, for those that use them; the others run without.
     budget : int, optional
         The maximum number of points for each; by default that of its own settings.
     max_evals_grouped : int, default 1
@@ -106,7 +106,10 @@ def race(
     given["max_evals_grouped"] = max_evals_grouped
     field = field_of("race", named, fun, x0, jac, bounds, settings, **given)
     with showing(field.parameters), field.together(function="race") as shared:
-        members = [field.member(shared, i, name, shared.seed) for i, name in enumerate(named)]
+        members = []
+        for i, name in enumerate(named):
+            seed = field.own_seed(name)
+            members.append(field.member(shared, i, name, shared.seed if seed is None else seed))
         results = RaceResults(zip(named, run_all(shared, members, field.settings), strict=True))
     if field.parameters is not None:
         field.parameters.show(results)

@@ -5,6 +5,7 @@ import pytest
 
 from optimizers import (
     COBYLA,
+    DIRECT,
     LBFGSB,
     NELDER_MEAD,
     POWELL,
@@ -103,6 +104,13 @@ def test_one_that_fails_does_not_end_the_others():
     assert results["LBFGSB"].success
     with pytest.raises(ZeroDivisionError):
         race([Broken()], rosen, X0)
+
+
+def test_one_that_uses_no_start_runs_without():
+    results = race([DIRECT(), LBFGSB()], rosen, X0, bounds=[(-2, 2)] * 2, budget=60)
+    assert results["DIRECT"].nfev == 60
+    solo = LBFGSB().minimize(rosen, X0, bounds=[(-2, 2)] * 2, maxfun=60)
+    assert results["LBFGSB"].fun == solo.fun
 
 
 def test_threads_and_timeout():
