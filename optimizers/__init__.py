@@ -43,6 +43,7 @@ _HOMES = {
     "plots": "plot_convergence",
     "several.minima": "Minimum MultistartResult",
     "several.multistart": "multistart",
+    "several.portfolio": "PortfolioResult portfolio",
     "several.race": "RaceResults race",
     "problem.known": "Known",
     "problem.param": "Param",
@@ -141,6 +142,10 @@ if TYPE_CHECKING:  # what editors and type checkers see
     from optimizers.search import *  # noqa: F403
     from optimizers.several.minima import Minimum as Minimum, MultistartResult as MultistartResult
     from optimizers.several.multistart import multistart as multistart
+    from optimizers.several.portfolio import (
+        PortfolioResult as PortfolioResult,
+        portfolio as portfolio,
+    )
     from optimizers.several.race import RaceResults as RaceResults, race as race
     from optimizers.steppable import SteppableOptimizer as SteppableOptimizer
     from optimizers.support import (
