@@ -1,14 +1,16 @@
 """Global search on BBOB: the share of targets that are reached, by points and by waves.
 
-    python benchmarks/bbob.py [NAME ...] [--n 5] [--points 100 400] [--waves] [--seeds 3]
+    python benchmarks/bbob.py [NAME ...] [--n 5 10] [--points 25 100 400] [--waves 10 25 100]
+                              [--seeds 3]
 
 The 24 functions of COCO's suite, instances 1 to 3, in [-5, 5]^n. A function has 51 targets: its
-minimum plus 10^2, 10^1.8, ... 10^-8. The figure is the mean share of targets that were reached
-within so many points for each variable, over functions, instances and seeds. With ``--waves``, 16
-points that are asked for together are one wave, and the figure is the share within so many waves
-for each variable; contestants that ask for one point at a time are left out.
+minimum plus 10^2, 10^1.8, ... 10^-8. A figure is the mean share of targets that were reached within
+so many points for each variable, over functions, instances and seeds. In the second table, up to
+16 points that are asked for together are one wave, and the figure is the share within so many waves
+for each variable; contestants that ask for one point at a time are left out. ``--points`` or
+``--waves`` without numbers leaves that table out.
 
-COCO is needed (``pip install coco-experiment``). Contestants that are not installed are left out.
+The extra ``bench`` has COCO. Contestants that are not installed are left out.
 """
 
 import os
@@ -26,7 +28,7 @@ from typing import Any
 import numpy as np
 import scipy.optimize
 
-from optimizers import LBFGSB, SLSQP, multistart, vectorized
+from optimizers import CMAES, DFOTR, LBFGSB, SLSQP, multistart, portfolio, vectorized
 
 TARGETS = 10.0 ** np.linspace(2, -8, 51)
 INSTANCES = 3
@@ -108,15 +110,34 @@ def box_of(recorder: Recorder) -> list[tuple[float, float]]:
     return [(-5.0, 5.0)] * recorder.n
 
 
-def multistarts(**how: Any) -> Search:
+def shared(recorder: Recorder, seed: int) -> dict[str, Any]:
+    """Return what multistart and portfolio have in common: a call is a wave of all workers."""
+    width = WORKERS if recorder.is_wide else 1
+    return {"bounds": box_of(recorder), "budget": width * recorder.budget, "seed": seed}
+
+
+def multistarts(local: Callable[..., Any] = LBFGSB, **how: Any) -> Search:
     def search(recorder: Recorder, seed: int) -> object:
-        given: dict[str, Any] = {"agreement": False, "seed": seed, **how}
-        width = WORKERS if recorder.is_wide else 1
-        if recorder.is_wide:  # a call is a wave of all workers
-            given["local"] = given.get("local", LBFGSB)(max_evals_grouped=WORKERS)
-        return multistart(recorder.fun, box_of(recorder), width * recorder.budget, **given)
+        given = {"agreement": False, **shared(recorder, seed), **how}
+        if recorder.is_wide:
+            given["local"] = local(max_evals_grouped=WORKERS)
+        elif local is not LBFGSB:  # the default, with options of its own
+            given["local"] = local
+        return multistart(recorder.fun, **given)
 
     return search
+
+
+def portfolios(recorder: Recorder, seed: int) -> object:
+    width = WORKERS if recorder.is_wide else 1
+    return portfolio(recorder.fun, max_evals_grouped=width, **shared(recorder, seed))
+
+
+def cmaes(recorder: Recorder, seed: int) -> object:
+    start = np.random.default_rng(seed).uniform(-4, 4, recorder.n)
+    grouped = WORKERS if recorder.is_wide else 1
+    optimizer = CMAES(2.0, restarts="bipop", max_evals_grouped=grouped)
+    return optimizer.minimize(recorder.fun, start, bounds=box_of(recorder), seed=seed)
 
 
 def cmas(recorder: Recorder, seed: int) -> object:
@@ -128,7 +149,13 @@ def cmas(recorder: Recorder, seed: int) -> object:
     def start() -> np.ndarray:
         return np.random.uniform(-4, 4, recorder.n)
 
-    return cma.fmin(recorder.fun, start, 2.0, options, restarts=99, bipop=True)
+    def stack(points: Any) -> list[float]:
+        return [*recorder.fun(np.array(points))]
+
+    how: dict[str, Any] = {"restarts": 99, "bipop": True}
+    if not recorder.is_wide:
+        return cma.fmin(recorder.fun, start, 2.0, options, **how)
+    return cma.fmin(lambda x: stack([x])[0], start, 2.0, options, parallel_objective=stack, **how)
 
 
 def nlopts(name: str) -> Search:
@@ -153,6 +180,13 @@ def scipys(method: str) -> Search:
         how: dict[str, Any] = {"rng": seed, "maxiter": 10**6}
         if method == "differential_evolution":
             how.update(tol=0.0, polish=False)
+            if recorder.is_wide:
+                how.update(vectorized=True, updating="deferred")
+                return scipy.optimize.differential_evolution(
+                    lambda columns: recorder.fun(columns.T), box_of(recorder), **how
+                )
+        elif method == "shgo":
+            how = {"iters": None, "options": {"maxfev": recorder.budget}}
         elif method == "direct":
             how = {"maxfun": recorder.budget + 1}
         return getattr(scipy.optimize, method)(recorder.fun, box_of(recorder), **how)
@@ -162,16 +196,21 @@ def scipys(method: str) -> Search:
 
 #: Those that ask for many points at a time are in both tables.
 WIDE: dict[str, Search] = {
+    "portfolio": portfolios,
     "multistart": multistarts(),
     "multistart, 16 slots": multistarts(slots=16),
-    "multistart, SLSQP": multistarts(local=SLSQP),
+    "multistart, SLSQP": multistarts(SLSQP),
+    "multistart, DFOTR": multistarts(DFOTR),
+    "CMAES, BIPOP": cmaes,
+    "cma, BIPOP": cmas,
+    "SciPy, differential evolution": scipys("differential_evolution"),
 }
 SERIAL: dict[str, Search] = {
-    "cma, BIPOP": cmas,
-    "NLopt, BOBYQA": nlopts("LN_BOBYQA"),
     "SciPy, dual annealing": scipys("dual_annealing"),
-    "SciPy, differential evolution": scipys("differential_evolution"),
+    "SciPy, SHGO": scipys("shgo"),
     "SciPy, DIRECT": scipys("direct"),
+    "NLopt, BOBYQA": nlopts("LN_BOBYQA"),
+    "NLopt, CRS2": nlopts("GN_CRS2_LM"),
 }
 
 
@@ -188,27 +227,35 @@ def shares(search: Search, n: int, budgets: list[int], seeds: int, is_wide: bool
     return np.array([np.mean(np.array(reached) <= budget) for budget in budgets])
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", help="parts of contestants' names; all by default")
-    parser.add_argument("--n", type=int, default=5)
-    parser.add_argument("--points", type=int, nargs="+", default=[25, 100, 400], metavar="EACH")
-    parser.add_argument("--waves", action="store_true")
-    parser.add_argument("--seeds", type=int, default=3)
-    given = parser.parse_args()
-    budgets = [each * given.n for each in given.points]
-    print(" " * 32, *(f"{each:>5}n" for each in given.points))
-    for name, search in (WIDE if given.waves else {**WIDE, **SERIAL}).items():
-        if given.names and not any(part in name for part in given.names):
+def table(unit: str, n: int, each: list[int], seeds: int, names: list[str]) -> None:
+    """Print the shares within budgets of points or waves for each variable."""
+    is_wide = unit == "waves"
+    print(f"{f'{unit}, n = {n}':32}", *(f"{some:>5}n" for some in each))
+    for name, search in (WIDE if is_wide else {**WIDE, **SERIAL}).items():
+        if names and not any(part in name for part in names):
             continue
         began = time.perf_counter()
         try:
-            found = shares(search, given.n, budgets, given.seeds, given.waves)
+            found = shares(search, n, [some * n for some in each], seeds, is_wide)
         except ImportError as error:
             print(f"{name:32} left out: {error}")
             continue
         took = time.perf_counter() - began
         print(f"{name:32}", *(f"{share:6.3f}" for share in found), f"{took:8.0f} s", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", help="parts of contestants' names; all by default")
+    parser.add_argument("--n", type=int, nargs="+", default=[5, 10])
+    parser.add_argument("--points", type=int, nargs="*", default=[25, 100, 400], metavar="EACH")
+    parser.add_argument("--waves", type=int, nargs="*", default=[10, 25, 100], metavar="EACH")
+    parser.add_argument("--seeds", type=int, default=3)
+    given = parser.parse_args()
+    for n in given.n:
+        for unit, each in (("points", given.points), ("waves", given.waves)):
+            if each:
+                table(unit, n, each, given.seeds, given.names)
 
 
 if __name__ == "__main__":
