@@ -26,14 +26,20 @@ UNIT = 30.0
 
 @dataclass(frozen=True)
 class Neighborhood:
-    """Moves, shape (m, n), and 2 m + m (m - 1) / 2 points for the derivatives along them."""
+    """Moves, shape (m, n), and 2 m + m (m - 1) / 2 points for the derivatives along them.
 
+    They are around a center, which is one more point unless it is the point itself.
+    """
+
+    center: Array
     moves: Array
     points: Array
 
     def fold(self, f0: float, values: Array) -> tuple[Array, Array]:
         """Return gradient and Hessian in units of the moves; zero where a value is not finite."""
         m = len(self.moves)
+        if len(values) > 2 * m + m * (m - 1) // 2:
+            f0, values = float(values[0]), values[1:]
         ahead, behind, both = values[:m], values[m : 2 * m], values[2 * m :]
         first, second = np.triu_indices(m, 1)
         with np.errstate(invalid="ignore", over="ignore"):
@@ -49,21 +55,27 @@ class Neighborhood:
 def neighborhood(x: Array, moves: Array, lower: Array | None, upper: Array | None) -> Neighborhood:
     """Return the probes for gradient and Hessian along some moves from ``x``.
 
-    Moves are shortened where the bounds are too close, and omitted where they leave no room.
+    Next to a bound the center is as far inside as the moves are long. They are shortened where the
+    bounds are too close to each other, and omitted where they leave no room.
     """
-    space = np.minimum(*room(x, lower, upper)) / 2
-    sizes = np.abs(moves)
+    sizes, center = np.abs(moves), x
+    if lower is not None and upper is not None:
+        reach = np.minimum(2 * sizes.max(axis=0, initial=0.0), (upper - lower) / 2)
+        center = np.clip(x, lower + reach, upper - reach)
+    space = np.minimum(*room(center, lower, upper)) / 2
     with np.errstate(divide="ignore", invalid="ignore"):
         fits = np.where(sizes > 0, space / sizes, np.inf).min(axis=1, initial=1.0)
     moves = moves[fits > 1e-3] * fits[fits > 1e-3, np.newaxis]
     first, second = np.triu_indices(len(moves), 1)
-    points = np.concatenate([x + moves, x - moves, x + moves[first] + moves[second]])
-    return Neighborhood(moves, clipped(points, lower, upper))
+    points = np.concatenate([center + moves, center - moves, center + moves[first] + moves[second]])
+    if (center != x).any():
+        points = np.concatenate([center[np.newaxis], points])
+    return Neighborhood(center, moves, clipped(points, lower, upper))
 
 
 def neighborhood_size(n: int) -> int:
     """Return the maximum number of points of a neighborhood and its continuation."""
-    return 2 * n + n * (n - 1) // 2 + 2 * n * len(_REACHES) + 2
+    return 1 + 2 * n + n * (n - 1) // 2 + 2 * n * len(_REACHES) + 2
 
 
 @dataclass(frozen=True)
@@ -130,7 +142,8 @@ def continuation(
         inverse = 1 / np.maximum(sizes, 1e-12 * sizes.max() + 1e-300)
         newton: Array = -(vectors @ (inverse * (vectors.T @ gradient))) @ looked.moves
         newton *= min(1.0, float(np.min(size / np.maximum(np.abs(newton), 1e-300))))
-        moves = np.concatenate([moves, [newton, 0.25 * newton]])
+        inward = looked.center - x
+        moves = np.concatenate([moves, [inward + newton, inward + 0.25 * newton]])
     return Continuation(directions, clipped(x + moves, lower, upper))
 
 

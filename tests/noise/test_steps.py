@@ -124,6 +124,23 @@ def test_a_saddle_point_is_seen_for_what_it_is():
     assert fun(ahead.points[[best]]) < -1e-3
 
 
+def test_a_saddle_point_next_to_a_bound_is_seen_from_inside():
+    def fun(points):
+        a, b = points.T
+        return 50 * (a + b) ** 2 - 1e-2 * (a - b) ** 2
+
+    sigma, rng, upper = 1e-5, np.random.default_rng(1), np.array([0.0, INF])
+    for distance in (0.0, 1e-9, 1e-3):
+        x = np.array([-distance, distance])
+        bounds, f0 = (np.full(2, -INF), upper), float(fun(x[np.newaxis])[0])
+        looked = neighborhood(x, 1e-2 * np.eye(2), *bounds)
+        assert (looked.points <= upper).all()
+        told = looked.fold(f0, fun(looked.points) + sigma * rng.normal(size=len(looked.points)))
+        ahead = continuation(x, looked, *told, *bounds)
+        best = ahead.better(f0, fun(ahead.points), sigma)
+        assert fun(ahead.points[[best]]) < -1e-3
+
+
 def test_the_bottom_of_a_bowl_has_nothing_better():
     def fun(points):
         return (points**2).sum(axis=1)
