@@ -9,6 +9,7 @@ References
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,8 @@ _COUNT = 8
 #: Distances between the points of the tables, relative to ``max(1, abs(x))``. The near one is for
 #: noise at each call; noise that is a function of the point may show only in the far one.
 _SPACINGS = (1e-7, 1e-4)
+#: How many points they take.
+TABLES = _COUNT * len(_SPACINGS)
 #: Noise below this fraction of the values is no more than rounding.
 _ROUNDING = 1e-13
 #: Estimates of three successive orders agree if they are within this factor.
@@ -73,17 +76,22 @@ def plan_noise(
     room; if none can move there are no points.
     """
     direction = rng.normal(size=x.shape)
-    size = np.maximum(1.0, np.abs(x))
-    below, above = room(x, lower, upper)
-    tables = []
-    for spacing in spacings:
-        step = spacing * size * direction / (np.linalg.norm(direction) or 1.0)
-        step = inside(step, below, above, _COUNT - 1)
-        table = x + np.arange(_COUNT)[:, np.newaxis] * step
-        tables.append(clipped(table, lower, upper))
+    tables = [line(x, direction, spacing, _COUNT, lower, upper) for spacing in spacings]
     if all((table[1:] == x).all() for table in tables):
         return NoisePlan(np.empty((0, x.size)))
     return NoisePlan(np.concatenate(tables))
+
+
+def line(
+    x: Array, direction: Array, spacing: float, count: int, lower: Array | None, upper: Array | None
+) -> Array:
+    """Return equally spaced points from ``x``, inside the bounds; the first is ``x`` itself.
+
+    ``spacing`` is relative to ``max(1, abs(x))``.
+    """
+    step = spacing * np.maximum(1.0, np.abs(x)) * direction / (np.linalg.norm(direction) or 1.0)
+    step = inside(step, *room(x, lower, upper), count - 1)
+    return clipped(x + np.arange(count)[:, np.newaxis] * step, lower, upper)
 
 
 def estimate_noise(values: Array) -> NoiseEstimate:
@@ -97,15 +105,21 @@ def estimate_noise(values: Array) -> NoiseEstimate:
     if 2 * counts.max() > len(values):
         return NoiseEstimate(math.nan, "most values are equal")
     levels, has_both_signs = [], []
-    differences, gamma = values, 1.0
-    with np.errstate(over="ignore"):
-        for k in range(1, len(values)):
-            differences = np.diff(differences)
-            gamma *= k / (2.0 * (2 * k - 1))  # (k!)^2 / (2 k)!
-            levels.append(math.sqrt(gamma) * float(np.sqrt(np.mean(differences**2))))
-            has_both_signs.append(bool(differences.min() < 0 < differences.max()))
+    for level, differences in difference_levels(values):
+        levels.append(level)
+        has_both_signs.append(bool(differences.min() < 0 < differences.max()))
     for k in range(len(levels) - 2):
         three = levels[k : k + 3]
         if has_both_signs[k] and 0 < max(three) <= _AGREEMENT * min(three) < math.inf:
             return NoiseEstimate(levels[k])
     return NoiseEstimate(math.nan, "the values are too smooth, or too far apart, to show noise")
+
+
+def difference_levels(values: Array) -> Iterator[tuple[float, Array]]:
+    """Yield the noise by differences of each order, from the first, and these differences."""
+    differences, gamma = values, 1.0
+    with np.errstate(over="ignore"):
+        for k in range(1, len(values)):
+            differences = np.diff(differences)
+            gamma *= k / (2.0 * (2 * k - 1))  # (k!)^2 / (2 k)!
+            yield math.sqrt(gamma) * float(np.sqrt(np.mean(differences**2))), differences

@@ -1,5 +1,6 @@
 """A stage of a run on a noisy objective: it ends the algorithm where progress is lost in noise."""
 
+from optimizers._types import Array
 from optimizers.result import StopReason
 from optimizers.run.budget import StopRun
 from optimizers.run.memory import Evaluation
@@ -14,23 +15,27 @@ _IDLE_ASKS = 8
 class Stage:
     """Ends the algorithm when its progress from a start falls below the noise."""
 
+    curvature: Array | None = None
+    _idle_asks = _IDLE_ASKS
+
     def __init__(self, sigma: float, start: float) -> None:
         #: The standard deviation of the values' noise.
         self.sigma = sigma
-        self._last = start
+        #: The value at the last iterate.
+        self.last = start
         self._idle = 0
         self._asked = 0
 
     def asked(self, value: float) -> None:
         """Note a value that the algorithm asked for; may end the stage."""
-        self._asked = self._asked + 1 if abs(value - self._last) <= 4 * self.sigma else 0
-        if self._asked >= _IDLE_ASKS:
+        self._asked = self._asked + 1 if abs(value - self.last) <= 4 * self.sigma else 0
+        if self._asked >= self._idle_asks:
             raise StageOver
 
     def iterated(self, value: float) -> None:
         """Note the value at the end of an iteration; may end the stage."""
-        self._idle = self._idle + 1 if self._last - value <= self.sigma else 0
-        self._last, self._asked = value, 0
+        self._idle = self._idle + 1 if self.last - value <= self.sigma else 0
+        self.last, self._asked = value, 0
         if self._idle >= _IDLE_ITERATIONS:
             raise StageOver
 

@@ -15,7 +15,8 @@ import numpy as np
 from optimizers._types import Array
 from optimizers.gradients.differences import Differences
 from optimizers.gradients.source import EPS
-from optimizers.noise.level import plan_noise
+from optimizers.noise.early import early_stages
+from optimizers.noise.level import TABLES, plan_noise
 from optimizers.noise.neighborhood import (
     UNIT,
     VISIBLE,
@@ -25,7 +26,7 @@ from optimizers.noise.neighborhood import (
     units,
 )
 from optimizers.noise.stage import Stage, StageOver, end_of
-from optimizers.noise.steps import LONG_RUNGS, ladder
+from optimizers.noise.steps import LONG_RUNGS, RUNGS, ladder
 from optimizers.problem.derivatives import By
 from optimizers.result import StopReason
 from optimizers.run.blocks import values_at
@@ -62,7 +63,18 @@ def _solve_in_stages(run: Run, solve: Solve, noise: float | None, has_user_steps
     if run.problem.is_fixed:
         return solve(run)
     surroundings = _Surroundings(run, noise, has_user_steps)
-    start = surroundings.measure(run.problem.x0, None)
+    early = None
+    if noise is None and not (has_user_steps or run.problem.constraints):
+        early = early_stages(run, solve, measurement_size(run.problem.n))
+    if early is not None and early.outcome is not None:
+        return early.outcome
+    if early is not None:
+        first = early.first.fun
+        start = surroundings.measure(early.end.x, early.end)
+        run.start_from(start.x)
+    else:
+        start = surroundings.measure(run.problem.x0, None)
+        first = start.fun
     if run.problem.constraints:
         # Better values may violate the constraints: the algorithm's own end is kept, unchecked.
         only = solve(run)
@@ -70,7 +82,6 @@ def _solve_in_stages(run: Run, solve: Solve, noise: float | None, has_user_steps
             return only
         message = f"{only.message} With constraints and noise, this end is not checked."
         return replace(only, success=False, message=message, stop=StopReason.NOISE)
-    first = start.fun
     for _ in range(_STAGES):
         outcome: Outcome | None = None
         stage = Stage(surroundings.sigma, start.fun)
@@ -107,6 +118,11 @@ def _best_of(run: Run, end: Evaluation, sigma: float) -> Evaluation:
 def _negligible(value: float) -> float:
     """Return the decrease from ``value`` that is not worth another stage."""
     return _NEGLIGIBLE * max(1.0, abs(value))
+
+
+def measurement_size(n: int) -> int:
+    """Return the maximum number of points of a measurement."""
+    return TABLES + 2 * n * len(RUNGS)
 
 
 class _Surroundings:

@@ -92,7 +92,6 @@ class Run:
         #: The door, ``Questions.ask``.
         self.ask = self.questions.ask
         self._returns_on_interrupt = on_interrupt == "return"
-        #: Notified after each iteration.
         self.observers = observers
         self._record: RecordIteration | None = None
         self.noise = self.questions.assumed.noise = noise
@@ -297,9 +296,11 @@ class Run:
         """Have the end of each iteration recorded, before the run begins."""
         self._record = record
 
-    def start_from(self, x: Array) -> None:
-        """Let the algorithm begin at ``x`` when it is restarted."""
+    def start_from(self, x: Array, known: Evaluation | None = None) -> None:
+        """Let the algorithm begin at ``x`` when it is restarted, with what is known there."""
         self.questions.problem = replace(self.problem, x0=x.copy(), has_start=True)
+        if known is not None:
+            self.memory.store(known)
 
     def use(self, source: GradientSource) -> None:
         """Use another gradient source from here on."""
@@ -345,8 +346,7 @@ class Run:
     def _shown(self, result: OptimizerResult) -> OptimizerResult:
         """Show a result to the observers that want it, and return it."""
         for observe in self.observers:
-            on_run_end = getattr(observe, "on_run_end", None)
-            if on_run_end is not None:
+            if (on_run_end := getattr(observe, "on_run_end", None)) is not None:
                 on_run_end(result)
         return result
 

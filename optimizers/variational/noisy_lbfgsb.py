@@ -10,18 +10,21 @@ from typing_extensions import Unpack, override
 
 from optimizers.asktell.messages import AskData
 from optimizers.errors import InvalidInputError, OptionError
-from optimizers.flow import Flow, FlowOptimizer, FlowSettings
+from optimizers.flow import Flow, FlowOptimizer, FlowSettings, drive
 from optimizers.gradients.differences import Differences
-from optimizers.noise.level import plan_noise
+from optimizers.noise.early import Early, early_stages
+from optimizers.noise.level import TABLES, plan_noise
 from optimizers.noise.steps import ladder
 from optimizers.options.table import Option, is_number, limit, number, whole
 from optimizers.problem.derivatives import By
 from optimizers.problem.problem import Problem
+from optimizers.result import SUCCESSES
+from optimizers.run.budget import StopRun
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 from optimizers.scipy import LBFGSB
 from optimizers.support import SupportLevel, Traits, levels
-from optimizers.variational.measuring import Measuring, first_look, told_error
+from optimizers.variational.measuring import Measured, Measuring, first_look, told_error
 from optimizers.variational.noisy_search import NoisySearch
 
 #: Steps of differences that are tried at the start, relative to ``max(1, abs(x))``.
@@ -131,15 +134,43 @@ class NoisyLBFGSB(FlowOptimizer):
                 f"shots is {self.shots!r} and noise is {run.noise!r}: with shots, pass the "
                 "standard deviation of a single shot as noise."
             )
+        quasi_newton = LBFGSB(
+            maxiter=self.maxiter, options={"maxcor": self.maxcor, "gtol": self.gtol}
+        )
+        begun: Early | Outcome | None = None
+        if isinstance(run.noise, str) and not run.problem.is_fixed:
+            begun = self._begun(run, quasi_newton)
+        if isinstance(begun, Outcome):
+            return begun
         try:
-            return super()._solve(run)
+            if begun is None:
+                return super()._solve(run)
+            run.start_from(begun.end.x, begun.end)
+            return drive(run, self._flow(run.problem, run, _first(begun)))
         except _ExactError:  # exact values are handled by LBFGSB
             run.extra.update(fun_error=0.0, noise=0.0)
-            exact = LBFGSB(maxiter=self.maxiter, options={"maxcor": self.maxcor, "gtol": self.gtol})
-            return exact._solve(run)
+            return quasi_newton._solve(run)
+
+    def _begun(self, run: Run, quasi_newton: LBFGSB) -> Early | Outcome | None:
+        """Run early stages if the differences are ours; return where they, or the run, ended."""
+        problem = run.problem
+        if not self._takes_differences(problem) or self._has_user_steps(problem):
+            return None
+        price = 1 + TABLES + 1 + 2 * len(_RUNGS) * problem.n
+        try:
+            early = early_stages(run, quasi_newton._solve, price, ("noise", "fun_error"))
+        except StopRun as stop:
+            known, success = run.memory.iterate, stop.reason in SUCCESSES
+            if known is None:
+                raise
+            message = f"Stopped: {stop.reason.sentence}."
+            return Outcome(known.x, success, 0 if success else -1, message, stop.reason, known)
+        finally:
+            run.extra.pop("hess_inv", None)
+        return early if early is None or early.outcome is None else early.outcome
 
     @override
-    def _flow(self, problem: Problem, run: Run) -> Flow:
+    def _flow(self, problem: Problem, run: Run, first: Measured | None = None) -> Flow:
         x, sigma = problem.x0, 0.0
         if is_number(run.noise):
             sigma = float(run.noise) / np.sqrt(self.shots or 1)  # type: ignore[arg-type]  # a number
@@ -173,4 +204,13 @@ class NoisyLBFGSB(FlowOptimizer):
             told = yield AskData(np.concatenate([x[np.newaxis], tried.points]))
             steps = tried.choose(float(told.fun[0]), told.fun[1:], sigma, _AGREEMENT)
             run.use(Differences("3-point", step=steps))
-        return (yield from NoisySearch(run, Measuring(run, sigma), self.settings).flow())
+        return (yield from NoisySearch(run, Measuring(run, sigma), self.settings, first).flow())
+
+
+def _first(begun: Early) -> Measured:
+    """Return the start of the early stages as it was measured."""
+    at = begun.first
+    assert at.jac is not None
+    unknown = np.full(at.x.size, np.nan)
+    values = np.array([at.fun])
+    return Measured(at.x, at.fun, begun.sigma, at.jac, unknown, None, None, values)

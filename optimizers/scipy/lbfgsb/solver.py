@@ -24,6 +24,7 @@ from optimizers.scipy.lbfgsb.inverse_hessian import LbfgsInvHessProduct
 from optimizers.scipy.lbfgsb.kernel import LbfgsbKernel
 from optimizers.scipy.lbfgsb.line_search import LineSearch
 from optimizers.scipy.lbfgsb.public import LbfgsbEnd
+from optimizers.scipy.lbfgsb.relaxed import axis_pairs, relaxed
 from optimizers.scipy.lbfgsb.report import LbfgsbReport
 from optimizers.scipy.options import LbfgsbOptions
 from optimizers.scipy.solver import ScipySolver
@@ -74,6 +75,8 @@ def solve_lbfgsb(run: Run, options: LbfgsbOptions) -> Outcome:
         return _ended(run, LbfgsbEnd(problem.x0, 0, 0, _STATIONARY_WORDS))
     on_iteration = _observer(run, report)
     search = line_search(run, options.speculate, options.maxls)
+    if search is None and run.watch is not None and run.watch.curvature is not None:
+        search = relaxed(run, run.watch, options.maxls)
     if search is None and options.values_first:
         search = values_first(run)
     made: list[Kernel] = []  # a second one after a restart
@@ -111,6 +114,8 @@ def _taught(run: Run, options: LbfgsbOptions, value: float, gradient: Array) -> 
     """Return a kernel at the start that has pairs of known gradients; None if there are none."""
     problem = run.problem
     pairs = run.known_points.pairs(problem.x0, gradient, options.maxcor)
+    if not pairs and run.watch is not None and run.watch.curvature is not None:
+        pairs = axis_pairs(problem.x0, run.watch.curvature, options.maxcor)
     if not pairs or options.maxiter == 0 or not available.learns():
         return None
     kernel = available.lbfgsb(problem.x0, problem.lower, problem.upper, options)
