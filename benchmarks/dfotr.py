@@ -1,11 +1,14 @@
 """DFOTR beside COBYQA on the problems of Moré and Wild: how many are solved within how many points.
 
     python benchmarks/dfotr.py [--noise 1e-3] [--seeds 1] [--budget 10] [--batch 1 4 wide]
+        [--estimate LBFGSB NoisyLBFGSB]
 
 The 53 problems and Brown's almost-linear function of 100 variables, each value with a relative
 noise. A problem is solved to tau where some point evaluated has a true value of at most
 f* + tau (f(x0) - f*). Points are counted in multiples of n + 1; with a batch, in waves as well:
-"wide" is one of 2n + 1. Without noise, further seeds move the starts by 1 %.
+"wide" is one of 2n + 1. Without noise, further seeds move the starts by 1 %. Classes that use a
+gradient take part with ``noise="estimate"``; their line ends with the points before the first step,
+of a problem each of 2, 5 and 10 variables.
 """
 
 import argparse
@@ -14,14 +17,37 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import numpy as np
+import scipy.optimize
 
-from optimizers import COBYQA, DFOTR
+from optimizers import COBYQA, DFOTR, Optimizer, find
 from optimizers.problems import more_wild_problems
 from optimizers.problems.mgh_systems import brown_almost_linear
 
 PROBLEMS = [*more_wild_problems(), brown_almost_linear(100)]
 TAUS = (1e-1, 1e-3, 1e-5)
 MARKS = (1, 2, 5, 10, 25, 50, 100)
+
+
+def optimizer_by(method: str, n: int, seed: int) -> Optimizer:
+    """Return COBYQA, DFOTR with batches of this size, or a class that estimates the noise."""
+    if method == "COBYQA":
+        return COBYQA()
+    if method == "wide" or method.isdigit():
+        return DFOTR(batch_size=2 * n + 1 if method == "wide" else int(method), seed=seed)
+    return find(method)(noise="estimate", seed=seed)
+
+
+def points_before_the_first_step(method: str, n: int) -> int:
+    """Return how many points precede one that is further off, along no single variable."""
+    x0, points = np.full(n, -1.2), list[Any]()
+
+    def fun(x: Any) -> float:
+        points.append(x)
+        return 1.0 + scipy.optimize.rosen(x)
+
+    optimizer_by(method, n, 0).minimize(fun, x0, maxfun=100 * (n + 1))
+    moves = np.abs(np.array(points) - x0)
+    return int(np.argmax((moves.max(axis=1) > 1e-3) & (np.count_nonzero(moves, axis=1) == n)))
 
 
 def solved(case: tuple[str, int, float, int, int]) -> dict[float, float]:
@@ -42,11 +68,9 @@ def solved(case: tuple[str, int, float, int, int]) -> dict[float, float]:
             raise StopIteration
         return values[-1] * (1 + noise * rng.normal())
 
-    width = {"COBYQA": 1, "wide": 2 * n + 1}.get(method) or int(method)
-    wave = width if method == "wide" else 1
+    wave = 2 * n + 1 if method == "wide" else 1
     settings: dict[str, Any] = {"maxfun": budget * (n + 1) * wave, "on_failure": "reject"}
-    optimizer = COBYQA() if method == "COBYQA" else DFOTR(batch_size=width, seed=seed)
-    optimizer.minimize(fun, start, **settings)
+    optimizer_by(method, n, seed).minimize(fun, start, **settings)
     best = np.fmin.accumulate(values)
     found = {}
     for tau in TAUS:
@@ -61,22 +85,27 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--budget", type=int, default=10, help="multiples of n + 1")
     parser.add_argument("--batch", nargs="*", default=["1"], help="1, 4, ..., or wide")
+    parser.add_argument("--estimate", nargs="*", default=[], help="LBFGSB, NoisyLBFGSB, ...")
     asked = parser.parse_args()
     marks = [mark for mark in MARKS if mark <= asked.budget]
     print(f"of {len(PROBLEMS)}, noise {asked.noise:g}, mean of {asked.seeds} seeds")
     print(f"{'':16} {'tau':>6}" + "".join(f"{mark:>6}" for mark in marks) + "  times n + 1")
     with ProcessPoolExecutor() as pool:
-        for method in ("COBYQA", *asked.batch):
+        for method in ("COBYQA", *asked.batch, *asked.estimate):
             cases = [
                 (method, number, asked.noise, seed, asked.budget)
                 for seed in range(asked.seeds)
                 for number in range(len(PROBLEMS))
             ]
             found = list(pool.map(solved, cases))
-            name = method if method == "COBYQA" else f"DFOTR, batch {method}"
+            name = f"DFOTR, batch {method}" if method in asked.batch else method
             for tau in TAUS:
                 counts = [sum(at[tau] <= mark for at in found) / asked.seeds for mark in marks]
-                print(f"{name:16} {tau:6g}" + "".join(f"{count:6.1f}" for count in counts))
+                line = f"{name:16} {tau:6g}" + "".join(f"{count:6.1f}" for count in counts)
+                if method in asked.estimate and tau == TAUS[0]:
+                    first = [points_before_the_first_step(method, n) for n in (2, 5, 10)]
+                    line += "  first step after {}, {}, {} points".format(*first)
+                print(line)
                 name = "  waves" if method == "wide" and tau == TAUS[0] else ""
 
 

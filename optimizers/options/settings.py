@@ -83,10 +83,10 @@ SETTINGS = (
     ),
     Option("noise", None, NOISE).means(
         "For differences of values with noise: the standard deviation of a value at the start, or "
-        '``"estimate"``: then one wave of 2 n + 4 points tells the noise, the gradient and the '
-        "curvatures for the first steps, and difference tables measure the noise where these do not "
-        "lead on. Steps of central differences are measured with a given noise and with the tables, "
-        "in the same wave. When progress falls below the noise, noise and steps are "
+        '``"estimate"``. One wave of 2 n + 4 points then tells the noise, the gradient and the '
+        "curvatures for the first steps, and where these lead no further, difference tables tell "
+        "the noise. With these, or with a noise that is given, the steps of central differences "
+        "are measured in the same wave. When progress falls below the noise, noise and steps are "
         "measured again and the algorithm continues from there; the run is a success only if no "
         "visibly better point is near its end, otherwise its reason is ``StopReason.NOISE``. The "
         "result's ``noise`` is the standard deviation there. Steps that you give are kept. 0 "
