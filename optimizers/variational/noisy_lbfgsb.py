@@ -59,7 +59,8 @@ class NoisyLBFGSB(FlowOptimizer):
     at the start, and six more if they differ. Repeated measurements refine it.
 
     The gradient is the user's or a source's; by default, central differences with steps that suit
-    the noise. The second derivatives of :class:`ParameterShift` scale the first steps.
+    the noise. Then ``noise="estimate"`` begins with :class:`LBFGSB` after a single wave of 2 n + 4
+    points, and goes on from where that gains no more. The second derivatives of :class:`ParameterShift` scale the first steps.
 
     The result, and the state in callbacks, has ``fun_error``, the standard error of ``fun``, which
     is the mean of all values at ``x``. The result's ``noise`` is the standard deviation of one
