@@ -60,7 +60,8 @@ class NoisyLBFGSB(FlowOptimizer):
 
     The gradient is the user's or a source's; by default, central differences with steps that suit
     the noise. Then ``noise="estimate"`` begins with :class:`LBFGSB` after a single wave of 2 n + 4
-    points, and goes on from where that gains no more. The second derivatives of :class:`ParameterShift` scale the first steps.
+    points, and goes on from where that gains no more. The second derivatives of
+    :class:`ParameterShift` scale the first steps.
 
     The result, and the state in callbacks, has ``fun_error``, the standard error of ``fun``, which
     is the mean of all values at ``x``. The result's ``noise`` is the standard deviation of one
@@ -147,7 +148,7 @@ class NoisyLBFGSB(FlowOptimizer):
             if begun is None:
                 return super()._solve(run)
             run.start_from(begun.end.x, begun.end)
-            return drive(run, self._flow(run.problem, run, _first(begun)))
+            return drive(run, self._searched(run.problem, run, _first(begun)))
         except _ExactError:  # exact values are handled by LBFGSB
             run.extra.update(fun_error=0.0, noise=0.0)
             return quasi_newton._solve(run)
@@ -171,7 +172,11 @@ class NoisyLBFGSB(FlowOptimizer):
         return early if early is None or early.outcome is None else early.outcome
 
     @override
-    def _flow(self, problem: Problem, run: Run, first: Measured | None = None) -> Flow:
+    def _flow(self, problem: Problem, run: Run) -> Flow:
+        return self._searched(problem, run, None)
+
+    def _searched(self, problem: Problem, run: Run, first: Measured | None) -> Flow:
+        """Return the algorithm from here; ``first`` is where the run began, if elsewhere."""
         x, sigma = problem.x0, 0.0
         if is_number(run.noise):
             sigma = float(run.noise) / np.sqrt(self.shots or 1)  # type: ignore[arg-type]  # a number
