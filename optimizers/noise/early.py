@@ -85,7 +85,7 @@ class EarlyStage(Stage):
 def early_stages(
     run: Run, solve: Solve, price: int, entries: Sequence[str] = ("noise",)
 ) -> Early | None:
-    """Run an algorithm in early stages; None if a value of the first measurement is not finite.
+    """Run an algorithm in early stages; None if the first measurement does not tell enough.
 
     They go on where the budget does not allow what follows, which takes ``price`` points. The
     noise becomes these entries of the result.
@@ -117,7 +117,7 @@ def early_stages(
 def _measured(
     run: Run, x: Array, known: Evaluation | None, steps: Array
 ) -> tuple[Evaluation, Quick] | None:
-    """Measure a point, whose value may be known, in one wave; None if a value is not finite."""
+    """Measure a point, whose value may be known, in one wave; None if that does not tell enough."""
     problem = run.problem
     plan = plan_quick(x, steps, run.rng, problem.lower, problem.upper)
     wave = plan.points if known is not None else np.concatenate([x[np.newaxis], plan.points])
@@ -129,4 +129,4 @@ def _measured(
     if not (np.isfinite(known.fun) and np.isfinite(values).all()):
         return None
     quick = plan.fold(known.fun, values)
-    return Evaluation(x, known.fun, quick.gradient), quick
+    return None if quick is None else (Evaluation(x, known.fun, quick.gradient), quick)

@@ -60,11 +60,16 @@ class QuickPlan:
         """All of them, without the point itself."""
         return np.concatenate([self.line, self.pairs.points])
 
-    def fold(self, f0: float, values: Array) -> Quick:
-        """Return what finite values at the point itself and at ``points`` tell."""
-        on_line, values = values[: len(self.line)], values[len(self.line) :]
+    def fold(self, f0: float, values: Array) -> Quick | None:
+        """Return what finite values at the point itself and at ``points`` tell.
+
+        None if some on the line are equal, as those of counts: then their noise is not seen.
+        """
+        on_line, values = np.append(f0, values[: len(self.line)]), values[len(self.line) :]
+        if len(np.unique(on_line)) < len(on_line):
+            return None
         # The first order sees the slope of the line, one of the other two perhaps its curvature.
-        levels = [level for level, _ in difference_levels(np.array([f0, *on_line]))]
+        levels = [level for level, _ in difference_levels(on_line)]
         sigma = min(levels[1:])
         with np.errstate(over="ignore", invalid="ignore"):
             gradient = self.pairs.fold(f0, values)

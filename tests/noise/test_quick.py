@@ -62,6 +62,12 @@ def test_noise_is_estimated_within_its_order(sigma):
     assert np.quantile(found, 0.1) > sigma / 10
 
 
+def test_equal_values_on_the_line_tell_nothing():
+    plan = plan_quick(np.ones(3), np.full(3, 0.1), np.random.default_rng(0))
+    values = np.round((plan.points**2).sum(axis=1), 3)  # as of counts
+    assert plan.fold(3.0, values) is None
+
+
 def test_the_steps_balance_noise_and_curvature():
     x, bends, sigma = np.array([1.0, 30.0]), np.array([2.0, 8.0]), 1e-6
     # One-sided: the step of Moré and Wild.
