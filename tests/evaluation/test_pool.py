@@ -1216,7 +1216,7 @@ def test_coroutines_take_no_workers():
 
 
 def test_noise_on_a_small_budget_evaluates_the_start():
-    result = LBFGSB(noise="estimate", maxfun=20).minimize(rosen, START)
+    result = LBFGSB(noise="estimate", maxfun=9).minimize(rosen, START)
     assert result.fun == rosen(START)
     assert result.nfev == 1
     assert result.stop is StopReason.MAXFUN

@@ -51,7 +51,7 @@ def relaxed(run: Run, watch: Watch, maxls: int) -> Callable[[LbfgsbKernel], None
 
 def axis_pairs(x: Array, curvatures: Array, most: int) -> list[tuple[Array, Array]]:
     """Return pairs along the variables of the largest curvature, the smallest of these last."""
-    steps = 1e-3 * np.maximum(1.0, np.abs(x))
     largest = [i for i in np.argsort(-curvatures)[:most] if curvatures[i] > 0.0]
-    axes = np.eye(x.size)[largest] * steps[largest, np.newaxis]
+    axes = np.zeros((len(largest), x.size))
+    axes[range(len(largest)), largest] = 1e-3 * np.maximum(1.0, np.abs(x[largest]))
     return list(zip(axes, axes * curvatures, strict=True))
