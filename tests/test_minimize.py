@@ -167,7 +167,7 @@ def test_an_objective_that_is_known_to_return_standard_errors_has_noise():
         result = minimize(fun, x0, bounds=bounds, maxfun=60)
         assert result.method == "NoisyLBFGSB"
         assert "standard errors" in result.method_reason
-    assert minimize(ising(2, reps=1), np.ones(4), maxfun=5).method == "COBYQA"
+    assert minimize(ising(2, reps=1), np.ones(4), maxfun=5).method == "DFOTR"
     limit = LinearConstraint([[1, 1]], 3)
     assert minimize(marked, START, constraints=limit, maxfun=2).method == "SLSQP"
 

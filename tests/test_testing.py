@@ -137,7 +137,7 @@ class Walk(FlowOptimizer):
 
     draws = staticmethod(lambda run: run.rng)
 
-    def __init__(self, maxiter=20, **settings):
+    def __init__(self, maxiter=30, **settings):
         super().__init__({"maxiter": maxiter}, **settings)
 
     def get_support_level(self):

@@ -13,8 +13,9 @@ from optimizers.evaluation.answers import as_gradient, as_matrix
 from optimizers.gradients.source import EPS
 from optimizers.native.projected_search import Asking, Box, Point
 
-#: The step of differences, relative to the largest variable.
-_STEP = 10.0 * EPS**0.5
+#: The step of differences, relative to the largest variable: of gradients, and of gradients that are
+#: differences themselves.
+_STEP, _COARSE_STEP = 10.0 * EPS**0.5, 10.0 * EPS**0.3
 
 
 class Whole:
@@ -37,7 +38,8 @@ class HessianProducts:
 
     def __init__(self, box: Box, at: Point, free: NDArray[np.bool_]) -> None:
         self.box, self.at, self.free = box, at, free
-        self._h = _STEP * (1.0 + float(np.abs(at.x).max()))
+        step = _STEP if box.problem.derivatives.is_given else _COARSE_STEP
+        self._h = step * (1.0 + float(np.abs(at.x).max()))
         low, high = box.room(at)
         is_tight = bool((free & (np.minimum(-low, high) < self._h)).any())
         inward = np.minimum(self._h, box.high / 4.0 - box.low / 4.0)

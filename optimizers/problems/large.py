@@ -93,7 +93,8 @@ def obstacle(n: int = 400) -> ReferenceProblem:
 
     Examples
     --------
-    >>> obstacle().bounds[0][0] == obstacle().x0[0]
+    >>> problem = obstacle()
+    >>> problem.bounds[0][0] == float(problem.x0[0])
     True
     """
     minimum = published("obstacle", n, _OBSTACLE)

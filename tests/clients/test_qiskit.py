@@ -359,8 +359,9 @@ class TestSamplingVQE:
         optimizer = LBFGSB(eps=0.1, max_evals_grouped=9, noise=0)  # no point alone at the end
         client = SamplingVQE(sampler, ansatz(), optimizer, initial_point=X0)
         result = client.compute_minimum_eigenvalue(DIAGONAL)
-        assert set(sampler.jobs[:-1]) == {7}
-        assert result.cost_function_evals == 7 * (len(sampler.jobs) - 1)
+        # At the end, wider steps of 6 points confirm values that are equal.
+        assert set(sampler.jobs[:-1]) == {7, 6}
+        assert result.cost_function_evals == sum(sampler.jobs[:-1])
 
 
 class TestQAOA:

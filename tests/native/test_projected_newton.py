@@ -52,6 +52,13 @@ def test_small_problems_are_solved(problem):
     assert problem.name in HARD or gap(problem, result.fun) < 1e-5
 
 
+def test_without_a_gradient_central_differences_do():
+    result = ProjectedNewton().minimize(rosen, [-1.2, 0.4, 0.3], bounds=[(-2, 0.5)] * 3)
+    given = ProjectedNewton().minimize(rosen, [-1.2, 0.4, 0.3], rosen_der, bounds=[(-2, 0.5)] * 3)
+    assert result.success
+    assert result.fun == pytest.approx(given.fun, rel=1e-7)
+
+
 def test_products_with_the_hessian_may_be_given():
     given = ProjectedNewton().minimize(rosen, np.zeros(20), rosen_der, hessp=rosen_hess_prod)
     by_differences = ProjectedNewton().minimize(rosen, np.zeros(20), rosen_der)

@@ -72,7 +72,7 @@ def test_it_ends_when_a_fifth_of_the_generations_bring_nothing_better():
     result = UMDA(maxiter=40, size_gen=3).minimize(lambda x: 1.0, [3.0], seed=1)
     assert (result.nit, result.stop, result.success) == (1 + 8, StopReason.FUN, True)
     assert result.x.tolist() == [3.0]
-    assert result.message == "No better individual in 8 generations."
+    assert result.message.startswith("No better individual in 8 generations. All 57 values were")
     assert UMDA(maxiter=3, size_gen=3).minimize(lambda x: 1.0, [3.0]).nit == 2
 
 
