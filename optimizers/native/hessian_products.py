@@ -13,8 +13,8 @@ from optimizers.evaluation.answers import as_gradient, as_matrix
 from optimizers.gradients.source import EPS
 from optimizers.native.projected_search import Asking, Box, Point
 
-#: The step of differences, relative to the largest variable: of gradients, and of gradients that are
-#: differences themselves.
+#: The step of differences, relative to the largest variable: of gradients, and of gradients that
+#: are differences themselves.
 _STEP, _COARSE_STEP = 10.0 * EPS**0.5, 10.0 * EPS**0.3
 
 
