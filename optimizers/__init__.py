@@ -29,7 +29,7 @@ _HOMES = {
         "MisplacedBoundsError MissingExtraError NonFiniteValueError NoValueError OptimizerError "
         "OptimizerWarning OptionError StepperError TooLargeError UnknownOptionError WorkerDiedError"
     ),
-    "evaluation": "Differences GradientSource ParameterShift SPSAGradient residuals vectorized "
+    "evaluation": "Differences GradientSource ParameterShift SPSAGradient residuals shots vectorized "
     "with_errors",
     "evaluation.listened": "Evaluated",
     "flow": "FlowOptimizer",
@@ -109,6 +109,7 @@ if TYPE_CHECKING:  # what editors and type checkers see
         ParameterShift as ParameterShift,
         SPSAGradient as SPSAGradient,
         residuals as residuals,
+        shots as shots,
         vectorized as vectorized,
         with_errors as with_errors,
     )

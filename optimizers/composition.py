@@ -8,11 +8,12 @@ from typing import Any, ClassVar
 from optimizers._arrays import check_memory
 from optimizers._types import Array, ArrayLike, BoundsLike, Objective
 from optimizers._words import in_words
-from optimizers.errors import CapabilityError, warn_user
+from optimizers.errors import CapabilityError, InvalidInputError, OptionError, warn_user
 from optimizers.evaluation.choose import evaluator_by
 from optimizers.evaluation.evaluator import Evaluator
-from optimizers.evaluation.marks import is_vectorized, with_options
+from optimizers.evaluation.marks import is_vectorized, takes_shots, with_options
 from optimizers.evaluation.task import Form
+from optimizers.gradients.differences import Differences
 from optimizers.gradients.source import GradientSource, Jacobian
 from optimizers.journal.header import header_of
 from optimizers.journal.journal import as_journal
@@ -29,7 +30,7 @@ from optimizers.problem.problem import Problem
 from optimizers.problem.scales import Sizes
 from optimizers.problem.translated import shown
 from optimizers.result import OptimizerResult, StopReason
-from optimizers.run.budget import Patience, StopRun
+from optimizers.run.budget import Paid, Patience, StopRun
 from optimizers.run.known import informed
 from optimizers.run.learned import learned
 from optimizers.run.listening import listened
@@ -211,6 +212,7 @@ class Composed(Configured, Declaring):
         if parameters is not None:  # no value is finer than its point
             facts = evaluator.facts
             facts.precision = max(facts.precision, parameters.structure.precision)
+        self._check_shots(problem, source, effective)
         maxfun, target = MAXFUN.checked(effective.get("maxfun")), effective.get("f_target")
         return Run(
             problem,
@@ -226,6 +228,7 @@ class Composed(Configured, Declaring):
             noise=noise,
             f_target=None if target is None else problem.sign * target,
             patience=self._patience(effective.get("patience"), problem.n),
+            paid=Paid.by(effective, takes_shots(problem.fun)),
         )
 
     def _patience(self, iterations: int | None, n: int) -> Patience | None:
@@ -254,6 +257,22 @@ class Composed(Configured, Declaring):
                 f"{name} has max_evals_grouped={self._max_evals_grouped}, which passes several "
                 "points in one flat vector, but x0 is a structure: mark fun with vectorized, or "
                 "remove max_evals_grouped."
+            )
+
+    def _check_shots(
+        self, problem: Problem, source: GradientSource, effective: dict[str, Any]
+    ) -> None:
+        """Raise an error if a run cannot use or limit shots."""
+        if not takes_shots(problem.fun):
+            if effective.get("maxshots") is not None and effective.get("shots") is None:
+                raise OptionError(
+                    f"maxshots is {effective['maxshots']!r}, but the shots of an evaluation are "
+                    "not known: mark fun by shots, or pass shots=..., their number."
+                )
+        elif self._takes_differences(problem) and source == Differences("cs"):
+            raise InvalidInputError(
+                "jac is 'cs', but fun is marked by shots, and sampled values have no complex "
+                "steps: pass '3-point', ParameterShift() or None."
             )
 
     def _check_settings(self, settings: dict[str, Any]) -> None:

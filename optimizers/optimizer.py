@@ -15,7 +15,7 @@ from optimizers.asktell.stepper import Stepper
 from optimizers.errors import CapabilityError, InvalidInputError, OptionError, warn_user
 from optimizers.evaluation.arguments import with_arguments
 from optimizers.evaluation.losses import Loss
-from optimizers.evaluation.marks import with_loss
+from optimizers.evaluation.marks import shots, with_loss
 from optimizers.evaluation.static_helpers import StaticHelpers
 from optimizers.gradients.source import GradientSource, Jacobian
 from optimizers.many import ManyRuns
@@ -213,6 +213,8 @@ class Optimizer(ManyRuns, StaticHelpers):
             )
         x0 = self._start_of(x0, settings, bounds)
         effective, log = self._effective_settings(settings), None
+        if effective.get("shots") is not None and fun is told and derivative is not True:
+            fun = shots(told)  # the caller can always heed them
         further = {"constraints": constraints, "hess": hess, "hessp": hessp}
         further.update(scale=effective.get("scale"), maximize=self._maximizes(settings))
         problem = self._problem(fun, x0, derivative, bounds, **further)

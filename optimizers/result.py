@@ -46,6 +46,8 @@ class StopReason(Enum):
     FIXED = "fixed", "there is no free variable"
     MAXITER = "maxiter", "the budget of iterations is used up"
     MAXFUN = "maxfun", "the budget of function evaluations is used up"
+    MAXSHOTS = "maxshots", "the budget of shots is used up"
+    MAXJOBS = "maxjobs", "the budget of jobs is used up"
     TIMEOUT = "timeout", "the time limit is reached"
     AGREED = "agreed", "the minima found so far are probably all there are"
     CALLBACK = "callback", "a callback or the objective asked to stop"
@@ -59,10 +61,14 @@ class StopReason(Enum):
 
     @property
     def is_budget(self) -> bool:
-        """Whether a limit that the user set ended the run: iterations, evaluations or time."""
-        return self in (StopReason.MAXITER, StopReason.MAXFUN, StopReason.TIMEOUT)
+        """Whether a limit of iterations, evaluations, shots, jobs or time ended the run."""
+        return self in _BUDGETS
 
 
+_BUDGETS = (
+    *(StopReason.MAXITER, StopReason.MAXFUN, StopReason.MAXSHOTS, StopReason.MAXJOBS),
+    StopReason.TIMEOUT,
+)
 #: Reasons that make a run a success.
 SUCCESSES = (
     *(StopReason.GRADIENT, StopReason.FUN, StopReason.STEP),
@@ -122,6 +128,12 @@ class OptimizerResult(OptimizeResult, Reported, FitStatistics):  # type: ignore[
         (``on_failure="reject"``).
     nreplayed : int
         How many of the ``nfev`` values came from the journal, and were not evaluated again.
+    nshots : int
+        The shots of all evaluations; only where their number is known: the objective takes it, or
+        the setting ``shots`` says it.
+    njobs : int
+        The waves in which the objective or its gradient was called; only where ``nshots`` is known,
+        or with the setting ``maxjobs``.
     nknown : int
         At how many further points the answer was known before the run; only with the setting
         ``known``. They are not in ``nfev``.

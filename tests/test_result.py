@@ -201,7 +201,8 @@ def test_every_reason_has_a_sentence_of_its_own_and_is_found_by_its_value():
 
 def test_limits_that_the_user_set_are_told_from_other_reasons():
     budgets = {reason for reason in StopReason if reason.is_budget}
-    assert budgets == {StopReason.MAXITER, StopReason.MAXFUN, StopReason.TIMEOUT}
+    paid = {StopReason.MAXFUN, StopReason.MAXSHOTS, StopReason.MAXJOBS}
+    assert budgets == paid | {StopReason.MAXITER, StopReason.TIMEOUT}
 
 
 def test_an_entry_that_is_absent_is_an_error_that_names_the_nearest():

@@ -55,7 +55,8 @@ class AskingEvaluator(Evaluator):
             if len(block.points) == 0:
                 continue
             points = block.points.copy()
-            asked = AskData(points, points.copy() if block.kind == "both" else None)
+            shots = None if block.shots is None else block.shots.copy()
+            asked = AskData(points, points.copy() if block.kind == "both" else None, shots=shots)
             pending = PendingAsk(asked, self._loss, self._m, self._sign)
             stop: StopRun | JournalError | None = None
             try:
@@ -81,7 +82,8 @@ class AskingEvaluator(Evaluator):
                         follow(block, part.start, answer)
         finally:
             self._m = pending.m
-            self.facts.count(block, slice(0, len(block.points) - len(pending.missing)))
+            for rows in pending.answered:
+                self.facts.count(block, rows)
             for row in np.flatnonzero(pending.has_value & ~pending.has_gradient):
                 self.facts.started += 1
                 part = slice(row, row + 1)

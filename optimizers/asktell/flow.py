@@ -18,6 +18,7 @@ from optimizers.run.fast_fit import fit_functions
 from optimizers.run.fast_path import fast_path
 from optimizers.run.memory import Evaluation
 from optimizers.run.outcome import Outcome
+from optimizers.run.results import gradient_of
 from optimizers.run.run import Run
 
 
@@ -207,7 +208,7 @@ def _answered(
             return Told(run.counted_hessian(run.problem.hessp)(ask.x, ask.p))
         except StopIteration:  # as from the objective
             raise StopRun(StopReason.CALLBACK) from None
-    points = ask.x_fun if isinstance(ask, AskData) else None
+    points, shots = (ask.x_fun, ask.shots) if isinstance(ask, AskData) else (None, None)
     if points is None and isinstance(ask, AskData) and ask.x_jac is not None:
         if fit is not None:
             return Told(None, jacobian=own_jacobian(fit[1](ask.x_jac)))
@@ -219,19 +220,21 @@ def _answered(
     wants_gradients = ask.x_jac is not None
     has_residuals = run.problem.loss is not None
     if points.ndim == 1:
-        if wants_gradients and not has_residuals:
+        if wants_gradients and not has_residuals and shots is None:
             value, gradient = both(points)
             return Told(value, gradient.copy())
-        if fit is not None and not wants_gradients:
+        if fit is not None and not wants_gradients and shots is None:
             residuals = fit[0](points).copy()
             assert run.problem.loss is not None
             return Told(run.problem.loss.value(residuals), residuals=residuals)
-        (known,) = run.ask([points], gradients=wants_gradients, reuse=wants_gradients).found
+        reuse = wants_gradients and shots is None
+        (known,) = run.ask([points], gradients=wants_gradients, reuse=reuse, shots=shots).found
         assert known is not None
         if not has_residuals:
-            return Told(known.fun)
+            return Told(known.fun, gradient_of(known) if wants_gradients else None)
         return Told(known.fun, known.jac, residuals=_residuals(run, known), jacobian=known.jacobian)
-    answers = run.ask(list(points), gradients=wants_gradients, penalize=not wants_gradients)
+    how: dict[str, Any] = {"gradients": wants_gradients, "penalize": not wants_gradients}
+    answers = run.ask(list(points), shots=shots, **how)
     fun, jac = np.full(len(points), np.nan), np.full(points.shape, np.nan)
     for row, known in enumerate(answers.found):
         if known is not None:

@@ -40,11 +40,15 @@ class AskData:
         The points at which to evaluate the gradient: None, or the same points.
     id : int
         The number of the question in its run, from 0.
+    shots : ndarray of int64, shape (k,), int, or None
+        How many shots to evaluate each point with, if the run has the setting ``shots``. A flow may
+        ask for any number: see :ref:`shots`.
     """
 
     x_fun: Any = None
     x_jac: Any = None
     id: int = 0
+    shots: Any = None
     #: The checksum of the points, since the caller may change them; None if the caller made this.
     _checksum: ClassVar[int | None] = None
 
@@ -112,6 +116,8 @@ class PendingAsk:
         k, self._n = ask.x_fun.shape
         #: Identifies the question, since the caller may change the arrays later.
         self.checksum = zlib.crc32(ask.x_fun.tobytes(), k)
+        if ask.shots is not None:
+            self.checksum = zlib.crc32(ask.shots.tobytes(), self.checksum)
         #: NaN where there is no answer yet, like the others, which may be None.
         self.values = np.full(k, np.nan, dtype=ask.x_fun.dtype)
         self.errors: Array | None = None
@@ -145,6 +151,14 @@ class PendingAsk:
         """The rows that are not answered, or only in part."""
         rows: list[int] = np.flatnonzero(~(self.has_value & self.has_gradient)).tolist()
         return rows
+
+    @property
+    def answered(self) -> list[slice]:
+        """The rows that are answered completely."""
+        if self.is_answered:
+            return [slice(0, len(self.values))]
+        rows = np.flatnonzero(self.has_value & self.has_gradient).tolist()
+        return [slice(row, row + 1) for row in rows]
 
     def parts(self) -> Iterator[tuple[slice, Answer]]:
         """Yield the answers as evaluators do: in one part if possible, or row by row."""

@@ -1,7 +1,7 @@
 """From the points that an algorithm wants to values: evaluators, difference schemes, checks."""
 
 from optimizers.evaluation.evaluator import Evaluator
-from optimizers.evaluation.marks import residuals, vectorized, with_errors
+from optimizers.evaluation.marks import residuals, shots, vectorized, with_errors
 from optimizers.gradients.differences import Differences
 from optimizers.gradients.parameter_shift import ParameterShift
 from optimizers.gradients.source import GradientSource
@@ -14,6 +14,7 @@ __all__ = [
     "ParameterShift",
     "SPSAGradient",
     "residuals",
+    "shots",
     "vectorized",
     "with_errors",
 ]

@@ -11,9 +11,10 @@ from optimizers._arrays import is_whole
 from optimizers._types import Objective
 from optimizers.errors import InvalidInputError, OptionError
 from optimizers.evaluation.answers import residuals_of, values_of
-from optimizers.evaluation.marks import is_vectorized
+from optimizers.evaluation.by_shots import by_shots
+from optimizers.evaluation.marks import is_vectorized, takes_shots
 from optimizers.evaluation.task import Form, evaluate, is_worth_a_retry
-from optimizers.evaluation.wave import Answer, Block, Wave
+from optimizers.evaluation.wave import Answer, Block, Cost, Kind, Wave
 
 _EPS = float(np.finfo(np.float64).eps)
 
@@ -40,8 +41,8 @@ class Facts:
         self.is_direct = is_direct
         if is_direct:
             self.calls_singly = True
-        #: At how many points the objective, and the gradient, were called.
-        self.started = self.gradients = 0
+        #: At how many points the objective, and the gradient, were called, and with how many shots.
+        self.started = self.gradients = self.shots = 0
         #: How many of those points were answered from a journal.
         self.replayed = 0
         #: At how many other points the answer was known before the run; None if nothing was.
@@ -54,11 +55,15 @@ class Facts:
 
     def count(self, block: Block, part: slice, sign: int = 1) -> None:
         """Count the rows of a block at which a function is called; with sign -1, uncount them."""
-        calls = sign * (part.stop - part.start)
         block.count(part, sign)
-        if block.kind != "jac":
+        self.shots += sign * block.spent(part)
+        self.count_calls(block.kind, sign * (part.stop - part.start))
+
+    def count_calls(self, kind: Kind, calls: int) -> None:
+        """Count calls of a function."""
+        if kind != "jac":
             self.started += calls
-        if block.kind != "fun":
+        if kind != "fun":
             self.gradients += calls
 
 
@@ -98,18 +103,24 @@ class Evaluator:
     ) -> None:
         if not callable(fun):
             raise InvalidInputError(f"fun is {fun!r}, expected a callable fun(x) -> float.")
-        self._fun = fun
+        self._fun = by_shots(fun)
         self._is_stacked = is_stacked or is_vectorized(fun)
         self._retries = retries
         #: How many points one call takes; None for as many as there are: a vectorized objective
         #: takes a whole wave at once unless the user limits it.
         self._size = None if self._is_stacked and check_group(group) == 1 else check_group(group)
+        if takes_shots(fun) and (self._size or 1) > 1 and not self._is_stacked:
+            raise OptionError(
+                f"max_evals_grouped is {self._size}, but fun is marked by shots: mark it by "
+                "vectorized too, or remove max_evals_grouped."
+            )
         self._group_form: Form = group_form
         self.facts = self._made_facts()
 
     def _made_facts(self) -> Facts:
         is_serial = self._size == 1 and not self._is_stacked
-        return Facts(is_serial=is_serial, is_direct=is_serial and not self._retries)
+        is_direct = is_serial and not (self._retries or takes_shots(self._fun))
+        return Facts(is_serial=is_serial, is_direct=is_direct)
 
     def answers(self, wave: Wave) -> Generator[Part, None, None]:
         """Evaluate a wave, and yield each part as its values arrive.
@@ -125,7 +136,7 @@ class Evaluator:
                     if wave.is_overdue:
                         return
                     facts.count(block, part)
-                    result = evaluate(self._called(function, block, part), form, block.points[part])
+                    result = evaluate(self._called(function, block, part), form, block.sent(part))
                     facts.precision = max(facts.precision, result.precision)
                     if result.error is None:
                         yield block, part, result.values
@@ -139,8 +150,8 @@ class Evaluator:
                         yield block, part, result.error
                     break
 
-    def cost(self, block: Block) -> int:
-        """Return how many evaluations of the objective a block takes."""
+    def cost(self, block: Block) -> Cost:
+        """Return what a block takes."""
         return block.cost
 
     @property

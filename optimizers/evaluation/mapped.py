@@ -70,7 +70,7 @@ class MapEvaluator(Evaluator):
         try:
             answers = self._map(
                 Caught(fun, form, wave.deadline),
-                [block.points[part.start].copy() for block, part in rows],
+                [block.sent(part)[0].copy() for block, part in rows],
             )
             if callable(getattr(answers, "submit", None)):
                 raise InvalidInputError(

@@ -14,7 +14,7 @@ from optimizers.evaluation.losses import Loss
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _VECTORIZED, _RESIDUALS = "__optimizers_vectorized__", "__optimizers_residuals__"
-_ERRORS = "__optimizers_errors__"
+_ERRORS, _SHOTS = "__optimizers_errors__", "__optimizers_shots__"
 
 
 def vectorized(fun: _F) -> _F:
@@ -78,6 +78,42 @@ def with_errors(fun: _F) -> _F:
     'NoisyLBFGSB'
     """
     return fun if has_errors(fun) else _marked(fun, _ERRORS, True)
+
+
+def shots(fun: _F) -> _F:
+    """Mark an objective as measured with a chosen number of shots.
+
+    The number for each point is chosen by the algorithm, or else it is the setting ``shots`` of the
+    run. All shots are counted, in the result's ``nshots``, and limited by ``maxshots``.
+
+    Parameters
+    ----------
+    fun : callable
+        The objective, ``fun(x, shots) -> (value, standard_error)``, with an int ``shots`` >= 1; a
+        class of objectives, or its method ``__call__``. If it is also marked by :func:`vectorized`,
+        in any order, it takes points of shape (k, n) and shots of shape (k,), int64, and returns a
+        tuple of (k,) values and (k,) standard errors. An error that is not known is NaN.
+
+    Returns
+    -------
+    callable
+        A callable around the objective, which is not changed. It has the objective's
+        attributes, and can be pickled if the objective can.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from optimizers import SPSA
+    >>> rng = np.random.default_rng(1)
+    >>> @shots
+    ... def energy(x, shots):
+    ...     samples = (x**2).sum() + rng.normal(size=shots)
+    ...     return samples.mean(), samples.std(ddof=1) / shots**0.5
+    >>> result = SPSA(seed=1).minimize(energy, [1.0, 2.0], shots=100, maxshots=20_000)
+    >>> result.stop.name, result.nshots, result.nfev
+    ('MAXSHOTS', 20000, 200)
+    """
+    return fun if takes_shots(fun) else _marked(fun, _SHOTS, True)
 
 
 @overload
@@ -216,7 +252,7 @@ def marked(fun: _F) -> _F:
 
 def marked_like(fun: _F, other: object) -> _F:
     """Give a function of this package the marks of another objective."""
-    for mark in (_VECTORIZED, _RESIDUALS, _ERRORS):
+    for mark in (_VECTORIZED, _RESIDUALS, _ERRORS, _SHOTS):
         found = _mark_of(other, mark)
         if found is not None:
             setattr(fun, mark, found)
@@ -229,8 +265,13 @@ def is_vectorized(fun: object) -> bool:
 
 
 def has_errors(fun: object) -> bool:
-    """Return whether an objective is marked by :func:`with_errors`."""
-    return bool(_mark_of(fun, _ERRORS))
+    """Return whether an objective is marked by :func:`with_errors` or :func:`shots`."""
+    return bool(_mark_of(fun, _ERRORS)) or takes_shots(fun)
+
+
+def takes_shots(fun: object) -> bool:
+    """Return whether an objective is marked by :func:`shots`."""
+    return _mark_of(fun, _SHOTS) is not None
 
 
 def loss_of(fun: object) -> Loss | None:

@@ -107,7 +107,7 @@ class PoolWave:
         function = self._pool.function(fun)
         payload = function.payload if task.has_payload else None
         left = self._wave.deadline - task.began
-        arguments = function.key, payload, form, task.points, left
+        arguments = function.key, payload, form, task.block.sent(task.part), left
         call: Callable[..., Any] = perform
         starts = self._pool.starts if self._wave.deadline < math.inf else None
         start = None if starts is None else starts.next(self._wave.deadline)
@@ -175,7 +175,7 @@ class PoolWave:
             self._pool.facts.count(task.block, task.part, -1)
             raise not_loaded(self._pool.way(task.block)[0], result.error) from result.error
         self._pool.answered.add(result.worker)
-        if task.block.cost:
+        if task.block.kind != "jac":
             self._tasks.times.append((time.monotonic() - task.began) / task.size)
         for twin in [f for f, other in self._running.items() if other is task]:
             self._running.pop(twin)
@@ -319,8 +319,13 @@ class PoolWave:
             and not self._tasks.again
             and len(self._tasks.times) >= len(self._running)
             and self._idle() > 0
-            and any(task.block.cost and not task.is_hedged for task in self._running.values())
+            and any(
+                task.block.kind != "jac" and not task.is_hedged for task in self._running.values()
+            )
         )
+
+    def _may_twin(self, task: PoolTask) -> bool:
+        return task.block.kind != "jac" and not task.is_hedged
 
     def _hedge(self) -> None:
         if not self._may_hedge():
@@ -328,7 +333,7 @@ class PoolWave:
         usual = statistics.median(self._tasks.times)
         for task in list(self._running.values()):
             slow = time.monotonic() - task.began > _SLOW * usual * task.size
-            may = slow and task.block.cost and not task.is_hedged and self._idle() > 0
+            may = slow and self._may_twin(task) and self._idle() > 0
             if may and self._wave.retries.grants(task.block, task.part):
                 task.is_hedged = True
                 began = task.began

@@ -5,13 +5,15 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from typing_extensions import override
 
 from optimizers._types import Array
+from optimizers.evaluation.by_shots import with_shots
 from optimizers.evaluation.task import Failure
 from optimizers.gradients.plan import Plan
 
@@ -19,6 +21,30 @@ from optimizers.gradients.plan import Plan
 Answer: TypeAlias = NDArray[Any] | Failure
 #: What is evaluated at a point: the objective, its gradient, or both in one call (``jac=True``).
 Kind: TypeAlias = Literal["fun", "jac", "both"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """How many evaluations of the objective something takes, and how many shots."""
+
+    points: float
+    shots: float = 0
+
+    def __add__(self, other: "Cost") -> "Cost":
+        """Return the cost of both."""
+        return Cost(self.points + other.points, self.shots + other.shots)
+
+    def __sub__(self, other: "Cost") -> "Cost":
+        """Return what is left."""
+        return Cost(self.points - other.points, self.shots - other.shots)
+
+    @property
+    def is_debt(self) -> bool:
+        """Whether, as what is left, it is less than nothing."""
+        return self.points < 0 or self.shots < 0
+
+
+UNLIMITED = Cost(math.inf, math.inf)
 
 
 class Block:
@@ -32,6 +58,8 @@ class Block:
     residuals: NDArray[Any] | None = None
     #: The rows that are asked for themselves, where the others are probes; None for all.
     own: Sequence[int] | None = None
+    #: How many shots each row is evaluated with, shape (k,); None if the objective takes none.
+    shots: NDArray[np.int64] | None = None
 
     def __init__(
         self,
@@ -70,6 +98,14 @@ class Block:
         """The values' standard errors as the objective returned them, shape (k,); NaN elsewhere."""
         return np.full(len(self.points), np.nan)
 
+    def sent(self, part: slice) -> NDArray[Any]:
+        """Return rows as they are sent to the function."""
+        return with_shots(self.points[part], None if self.shots is None else self.shots[part])
+
+    def spent(self, part: slice) -> int:
+        """Return how many shots rows take."""
+        return 0 if self.shots is None else int(self.shots[part].sum())
+
     @property
     def owners(self) -> NDArray[np.intp]:
         """The run of each row, where the points of several runs travel together."""
@@ -95,9 +131,13 @@ class Block:
         return 1
 
     @property
-    def cost(self) -> int:
-        """How many evaluations of the objective it takes."""
-        return 0 if self.kind == "jac" else len(self.points)
+    def cost(self) -> Cost:
+        """What it takes."""
+        return self.cost_of(slice(0, len(self.points)))
+
+    def cost_of(self, part: slice) -> Cost:
+        """Return what rows take."""
+        return Cost(0 if self.kind == "jac" else part.stop - part.start, self.spent(part))
 
     @property
     def is_real(self) -> bool:
@@ -111,6 +151,7 @@ class RowsOfBlock(Block):
     def __init__(self, whole: Block, rows: list[int]) -> None:
         super().__init__(whole.points[rows], whole.function, whole.kind)
         self._whole, self._rows = whole, rows
+        self.shots = None if whole.shots is None else whole.shots[rows]
 
     @functools.cached_property
     @override
@@ -128,33 +169,37 @@ class RowsOfBlock(Block):
 
 
 class RetryBudget:
-    """How many evaluations a wave may make beyond one for each point."""
+    """What a wave may spend beyond one evaluation of each point."""
 
-    def __init__(self, left: float = math.inf) -> None:
-        #: How many are left.
+    def __init__(self, left: Cost = UNLIMITED) -> None:
+        #: What is left.
         self.left = left
 
     def grants(self, block: Block, part: slice) -> bool:
         """Return whether rows may be evaluated again, and charge the budget if so."""
-        cost = part.stop - part.start if block.cost else 0
-        if self.left < cost:
+        left = self.left - block.cost_of(part)
+        if left.is_debt:
             return False
-        self.left -= cost
+        self.left = left
         return True
 
 
 class SharedRetryBudget(RetryBudget):
     """The retry budgets of several runs whose points travel in one wave, and a common one."""
 
-    def __init__(self, each: ArrayLike, total: float = math.inf) -> None:
+    def __init__(self, each: Sequence[Cost], total: Cost = UNLIMITED) -> None:
         super().__init__(total)
-        self._each: NDArray[np.float64] = np.array(each, dtype=np.float64)
+        self._each = np.array([[own.points, own.shots] for own in each], dtype=np.float64).T
 
     @override
     def grants(self, block: Block, part: slice) -> bool:
-        if not block.cost:
+        if block.kind == "jac":
             return True
-        costs = np.bincount(block.owners[part], minlength=len(self._each))
+        owners, many = block.owners[part], self._each.shape[1]
+        costs = np.zeros_like(self._each)
+        costs[0] = np.bincount(owners, minlength=many)
+        if block.shots is not None:
+            costs[1] = np.bincount(owners, block.shots[part], minlength=many)
         if (costs > self._each)[costs > 0].any() or not super().grants(block, part):
             return False
         self._each -= costs
@@ -208,6 +253,7 @@ class Question:
         gradient: Callable[[Array], Any] | None = None,
         both: Callable[[Array], Any] | None = None,
         further: Sequence[Array] = (),
+        shots: NDArray[np.int64] | None = None,
     ) -> None:
         self.size = len(xs)
         self.plans = plans
@@ -225,12 +271,15 @@ class Question:
             parts = [points for pair in own for points in pair]
             self.blocks = [Block(np.concatenate([*parts, *(x[np.newaxis] for x in further)]))]
             self.blocks[0].own = self._rows
+            if shots is not None:
+                self.blocks[0].shots = np.repeat(shots, np.diff([0, *self._ends]))
             return
         points = xs[0][np.newaxis] if self.size == 1 else np.array(xs)
         asked = np.array([*points, *further]) if len(further) else points
         self.blocks = [Block(asked) if both is None else Block(asked, both, "both")]
         if len(further):
             self.blocks[0].own = self._rows
+        self.blocks[0].shots = shots
         if plans:
             self.blocks.append(probes_at(np.concatenate([plan.points for plan in plans])))
         elif gradient is not None:

@@ -12,6 +12,7 @@ from typing_extensions import Unpack, override
 from optimizers._arrays import as_numbers
 from optimizers._types import ArrayLike
 from optimizers.evaluation.losses import Loss
+from optimizers.evaluation.wave import Cost
 from optimizers.fitting.probes import Probes
 from optimizers.fitting.search import Search
 from optimizers.fitting.site import Site
@@ -141,7 +142,7 @@ class LM(FlowOptimizer):
             stop = yield from search.steps(problem.x0, self.maxiter)
         except StopRun as end:
             if end.reason is StopReason.MAXFUN and is_default and not site.has_jacobian:
-                raise run.budget.too_few(len(probes.moved), run.budget.limit - 1) from None
+                raise run.budget.too_few(Cost(len(probes.moved)), run.budget.limit - 1) from None
             raise
         if stop is StopReason.CONVERGED and problem.derivatives.is_given:
             yield from site.measure(True, [])  # after the last step; for accurate errors

@@ -21,8 +21,9 @@ class MemberRequest:
         self.wave = wave
         #: The number of the run.
         self.run = run
-        #: The number of calls of a function for each block.
+        #: The number of calls of a function for each block, and the shots of all.
         self.calls = [0] * len(wave.blocks)
+        self.shots = 0
         #: The number of values from a journal.
         self.replayed = 0
         #: The largest machine epsilon among the values.
@@ -33,7 +34,7 @@ class MemberRequest:
         self.answers: list[tuple[int, slice, Answer]] = []
         self._missing = sum([len(block.points) for block in wave.blocks])
         #: The number of evaluations of the objective that it needs.
-        self.cost = sum([block.cost for block in wave.blocks])
+        self.cost = sum([int(block.cost.points) for block in wave.blocks])
 
     @property
     def is_answered(self) -> bool:
@@ -88,7 +89,8 @@ class MemberEvaluator(AskingEvaluator):
             stop = closed
         finally:
             for block, calls in zip(wave.blocks, request.calls, strict=True):
-                facts.count(block, slice(0, calls))
+                facts.count_calls(block.kind, calls)
+            facts.shots += request.shots
             facts.replayed += request.replayed
             facts.precision = max(facts.precision, request.precision)
         for number, rows, answer in sorted(request.answers, key=lambda a: (a[0], a[1].start)):

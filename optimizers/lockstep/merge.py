@@ -1,6 +1,7 @@
 """One round of many runs: all their questions, as one wave for one evaluator."""
 
 import functools
+import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import groupby
@@ -12,7 +13,7 @@ from typing_extensions import override
 
 from optimizers.errors import BrokenPoolError, EvaluationError
 from optimizers.evaluation.evaluator import Evaluator
-from optimizers.evaluation.wave import Answer, Block, SharedRetryBudget, Wave
+from optimizers.evaluation.wave import Answer, Block, Cost, SharedRetryBudget, Wave
 from optimizers.lockstep.member import MemberRequest
 
 
@@ -47,10 +48,17 @@ class MergedBlock(Block):
             end += len(own)
         super().__init__(np.concatenate(points), like.function, like.kind)
         self._firsts = [share.start for share in self.shares]
+        if like.shots is not None:
+            self.shots = np.concatenate([self._shots_of(share) for share in self.shares])
         # The number of calls for each row.
         self._starts = np.zeros(end, dtype=np.intp)
         #: The number of replayed values of each owner.
         self.replayed = dict.fromkeys((share.owner for share in self.shares), 0)
+
+    def _shots_of(self, share: MemberRows) -> NDArray[np.int64]:
+        asked = self._blocks[share.owner][share.number].shots
+        assert asked is not None  # all runs have one objective
+        return asked[share.row : share.row + share.stop - share.start]
 
     @functools.cached_property
     @override
@@ -96,6 +104,11 @@ class MergedBlock(Block):
             in self.shares[first : bisect_left(self._firsts, part.stop)]
         ]  # fmt: skip
 
+    def taken(self, share: MemberRows) -> int:
+        """Return how many shots the calls for a share took."""
+        rows = slice(share.start, share.stop)
+        return 0 if self.shots is None else int(self._starts[rows] @ self.shots[rows])
+
     def of(self, shares: Iterable[MemberRows]) -> "MergedBlock":
         """Return some of the rows."""
         rows = ((self.points[share.start : share.stop], *share[2:]) for share in shares)
@@ -127,7 +140,8 @@ class Round:
         self, evaluator: Evaluator, requests: Sequence[MemberRequest], left: float, deadline: float
     ) -> None:
         self._evaluator, self._requests, self._deadline = evaluator, requests, deadline
-        self._retries = SharedRetryBudget([one.wave.retries.left for one in requests], left)
+        each = [one.wave.retries.left for one in requests]
+        self._retries = SharedRetryBudget(each, Cost(left, math.inf))
         #: The number of evaluations of the objective that were started.
         self.started = 0
 
@@ -200,6 +214,7 @@ class Round:
             counts = block.counts()
             for share, calls in zip(block.shares, counts, strict=True):
                 self._requests[share.owner].calls[share.number] += calls
-            self.started += sum(counts) if block.cost else 0
+                self._requests[share.owner].shots += block.taken(share)
+            self.started += 0 if block.kind == "jac" else sum(counts)
             for owner, count in block.replayed.items():
                 self._requests[owner].replayed += count

@@ -58,6 +58,12 @@ class OptimizerResults(Tabled, list[OptimizerResult]):
         return sum(result.nfev for result in self)
 
     @property
+    def nshots(self) -> int | None:
+        """The shots of all runs; None if their number is not known."""
+        each = [result.get("nshots") for result in self]
+        return None if None in each else sum(each)
+
+    @property
     def nreplayed(self) -> int:
         """The number of values from the journal."""
         return sum(result.nreplayed for result in self)
@@ -108,7 +114,7 @@ def in_all(results: Sequence[OptimizerResult]) -> OptimizerResult | None:
     if best is None:
         return None
     counts: tuple[str, ...] = ("nfev", "njev", "nhev", "nit", "nrejected", "nreplayed")
-    counts += ("nknown",) * ("nknown" in best)
+    counts += tuple(name for name in ("nknown", "nshots", "njobs") if name in best)
     return OptimizerResult({**best, **{name: sum(r[name] for r in results) for name in counts}})
 
 

@@ -134,6 +134,18 @@ SETTINGS = (
     Option("patience", None, whole(1)).means(
         "End the run, as a success, when the best value has not decreased for this many iterations."
     ),
+    Option("shots", None, whole(1)).means(
+        "The number of shots of an evaluation: for an objective marked by :func:`shots` the number "
+        "that it gets where the algorithm does not choose it, 1000 by default; of any other, or "
+        "of the caller of a stepper, what an evaluation takes."
+    ),
+    Option("maxshots", None, limit(1)).means(
+        "The maximum number of shots of all evaluations: a hard limit. Unless the objective is "
+        "marked by :func:`shots`, it needs the setting ``shots``."
+    ),
+    Option("maxjobs", None, limit(1)).means(
+        "The maximum number of jobs, the waves in which the objective is called: a hard limit."
+    ),
     Option("maxfun", None, limit(1)).means(
         "The maximum number of points at which the objective may be evaluated, including probes "
         "of finite differences: a hard limit."
@@ -195,6 +207,9 @@ class CommonSettings(TypedDict, total=False):
     maximize: bool
     f_target: float | None
     patience: int | None
+    shots: int | None
+    maxshots: int | None
+    maxjobs: int | None
 
 
 class RunSettings(CommonSettings, total=False):

@@ -10,7 +10,7 @@ from optimizers._types import Array, ArrayLike, BoundsLike, ConstraintsLike, Obj
 from optimizers.errors import CapabilityError, InvalidInputError, warn_user
 from optimizers.evaluation.arguments import value_alone
 from optimizers.evaluation.losses import Loss
-from optimizers.evaluation.marks import loss_of, with_own_loss
+from optimizers.evaluation.marks import loss_of, takes_shots, with_own_loss
 from optimizers.gradients.source import Jacobian
 from optimizers.problem.bounds import as_bounds, as_start, inside, middle
 from optimizers.problem.constraints import Constraint, as_constraints
@@ -132,6 +132,12 @@ class Problem:
         loss = loss_of(fun)
         if loss is not None:
             _is_used(name, "residuals", levels, True)
+        if takes_shots(fun) and (loss is not None or jac is True):
+            other = "jac=True was given" if loss is None else "it is marked by residuals too"
+            raise InvalidInputError(
+                f"fun is marked by shots and returns (value, standard error), but {other}: pass "
+                "the gradient as jac=..., or None."
+            )
         if maximize:
             as_derivatives(jac)
             fun, jac, hess, hessp = negated(fun, jac, hess, hessp, np.asarray(x0).size)

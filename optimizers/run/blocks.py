@@ -1,14 +1,17 @@
 """The blocks of a wave that ask for points of a problem."""
 
-import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from optimizers._types import Array
-from optimizers.evaluation.evaluator import Evaluator
-from optimizers.evaluation.wave import Block, Question
+from optimizers.evaluation.wave import Block, Cost, Question
 from optimizers.gradients.plan import Plan
 from optimizers.problem.derivatives import Given, Joint
 from optimizers.problem.problem import Problem
+from optimizers.result import StopReason
+from optimizers.run.waves import Waves
 
 
 def values_at(problem: Problem, points: Array) -> Block:
@@ -24,25 +27,36 @@ def question_at(
     plans: Sequence[Plan],
     gradients: bool,
     further: Sequence[Array] = (),
+    shots: NDArray[np.int64] | None = None,
 ) -> Question:
     """Return the blocks that ask for points, and where each point is in them."""
     if isinstance(problem.derivatives, Joint):
         return Question(xs, both=problem.fun, further=further)
     if isinstance(problem.derivatives, Given) and gradients:
-        return Question(xs, gradient=problem.derivatives.function, further=further)
-    return Question(xs, plans, further=further)
+        return Question(xs, gradient=problem.derivatives.function, further=further, shots=shots)
+    return Question(xs, plans, further=further, shots=shots)
 
 
 def affordable(
-    problem: Problem, evaluator: Evaluator, left: float, xs: Sequence[Array], plans: Sequence[Plan]
-) -> int:
-    """Return how many of the points, with the probes of their plans, a budget allows."""
-    costs: Iterable[int]
-    if evaluator.is_informed:
-        asked = (question_at(problem, [x], plans[i : i + 1], False) for i, x in enumerate(xs))
-        costs = (sum(map(evaluator.cost, question.blocks)) for question in asked)
-    elif plans:
-        costs = (1 + len(plan.points) for plan in plans)
-    else:
-        return len(xs) if len(xs) <= left else int(left)
-    return sum(cost <= left for cost in itertools.accumulate(costs))
+    problem: Problem,
+    waves: Waves,
+    xs: Sequence[Array],
+    plans: Sequence[Plan],
+    shots: NDArray[np.int64] | None = None,
+) -> tuple[int, StopReason | None]:
+    """Return how many of the points, with the probes of their plans, the budget allows.
+
+    If it does not allow all, also say which limit that is.
+    """
+    budget, total = waves.budget, Cost(0)
+    if not (plans or waves.prices_points or shots is not None):  # the usual case is fast
+        reason = budget.over(Cost(len(xs)))
+        return len(xs) if reason is None else int(min(budget.left, len(xs))), reason
+    for i, x in enumerate(xs):
+        own = None if shots is None else shots[i : i + 1]
+        asked = question_at(problem, [x], plans[i : i + 1], False, shots=own)
+        total += waves.cost([waves.measured(block) for block in asked.blocks])
+        reason = budget.over(total)
+        if reason is not None:
+            return i, reason
+    return len(xs), None

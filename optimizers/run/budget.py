@@ -4,11 +4,15 @@ import contextlib
 import math
 import sys
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
 
+from optimizers.evaluation.wave import Cost
 from optimizers.result import StopReason
 
+#: The default number of shots.
+_SHOTS = 1000
 #: The deadline of a run with a time limit while its clock is paused.
 _NEVER = sys.float_info.max
 
@@ -42,12 +46,45 @@ class Patience:
             raise StopRun(StopReason.FUN)
 
 
+@dataclass(frozen=True)
+class Paid:
+    """How evaluations are paid: the shots of each, and the limits of shots and of waves."""
+
+    #: How many shots an evaluation takes; if the objective takes any number, the default. None if
+    #: they are not known.
+    each: int | None = None
+    takes_shots: bool = False
+    maxshots: float = math.inf
+    maxjobs: float = math.inf
+    #: Whether waves are counted.
+    counts_jobs: bool = False
+
+    @classmethod
+    def by(cls, settings: Mapping[str, Any], takes_shots: bool) -> Self:
+        """Return the meaning of the settings of a run."""
+        each, most, jobs = (settings.get(name) for name in ("shots", "maxshots", "maxjobs"))
+        if each is None and takes_shots:
+            each = _SHOTS
+        known = each is not None or jobs is not None
+        return cls(each, takes_shots, most or math.inf, jobs or math.inf, known)
+
+
 class Budget:
     """What a run may spend and has spent; only modules beside this one change it."""
 
     def __init__(
-        self, maxfun: int | None = None, timeout: float | None = None, maxiter: int | None = None
+        self,
+        maxfun: int | None = None,
+        timeout: float | None = None,
+        maxiter: int | None = None,
+        paid: "Paid | None" = None,
     ) -> None:
+        self.paid = paid = paid or Paid()
+        self._full = StopReason.MAXFUN
+        if not paid.takes_shots and paid.each is not None and paid.maxshots < math.inf:
+            points = int(paid.maxshots // paid.each)
+            if maxfun is None or points < maxfun:
+                maxfun, self._full = points, StopReason.MAXSHOTS
         self.maxfun = maxfun
         #: For algorithms that do not count their iterations.
         self.maxiter = maxiter
@@ -55,6 +92,8 @@ class Budget:
         self.started = time.monotonic()
         self.deadline = math.inf if timeout is None else self.started + timeout
         self.nfev = self.njev = self.nhev = self.nit = self.nrejected = 0
+        #: The waves, and the shots of an objective that takes any number.
+        self.njobs = self.nshots = 0
         #: Whether answers that another stepper was told are being repeated.
         self.is_paused = False
         #: How many penalties the algorithm was given without recognizing them.
@@ -64,8 +103,27 @@ class Budget:
 
     @property
     def left(self) -> float:
-        """How many points may still be evaluated."""
-        return max(0, self.limit - self.nfev)
+        """How many points may still be evaluated, with the default number of shots."""
+        paid, left = self.paid, self.limit - self.nfev
+        if self.njobs >= paid.maxjobs:
+            return 0
+        if paid.takes_shots and paid.maxshots < math.inf:
+            assert paid.each is not None
+            left = min(left, (paid.maxshots - self.nshots) // paid.each)
+        return max(0, left)
+
+    @property
+    def unspent(self) -> Cost:
+        """What may still be spent."""
+        shots = self.paid.maxshots - self.nshots if self.paid.takes_shots else math.inf
+        return Cost(self.limit - self.nfev, shots)
+
+    @property
+    def shots(self) -> int | None:
+        """How many shots were spent; None if they are not known."""
+        if self.paid.takes_shots or self.paid.each is None:
+            return self.nshots if self.paid.takes_shots else None
+        return self.nfev * self.paid.each
 
     @property
     def is_timed(self) -> bool:
@@ -77,18 +135,38 @@ class Budget:
         """Seconds since the run was begun."""
         return time.monotonic() - self.started
 
-    def check(self, count: int) -> None:
-        """End the run if ``count`` more points are more than it may evaluate, or time is up."""
-        if self.nfev + count > self.limit:
-            raise StopRun(StopReason.MAXFUN)
+    def over(self, cost: Cost) -> StopReason | None:
+        """Return which limit a wave would exceed; None if it is within all."""
+        left = self.unspent - cost
+        if left.points < 0:
+            return self._full
+        if left.shots < 0:
+            return StopReason.MAXSHOTS
+        return StopReason.MAXJOBS if self.njobs >= self.paid.maxjobs else None
+
+    def check(self, cost: Cost) -> None:
+        """End the run if a wave would exceed a limit, or time is up."""
+        reason = self.over(cost)
+        if reason is not None:
+            raise StopRun(reason)
         self.check_clock()
 
-    def too_few(self, probes: int, left: float | None = None) -> StopRun:
+    def full(self) -> StopRun:
+        """Return what ends a run that has evaluated all points that it may."""
+        return StopRun(self._full)
+
+    def too_few(self, cost: Cost, left: float | None = None) -> StopRun:
         """Return what ends a run whose budget, all or what is left, does not take a gradient."""
+        reason = self.over(cost) or self._full
+        if reason is StopReason.MAXJOBS:
+            return StopRun(reason)
+        takes, left = f"{cost.points:.0f} points", self.left if left is None else left
+        if reason is StopReason.MAXSHOTS and self.paid.takes_shots:
+            takes, left = f"{cost.shots:.0f} shots", self.unspent.shots
         return StopRun(
-            StopReason.MAXFUN,
-            f"A gradient by differences takes {probes} points, but "
-            f"{self.left if left is None else left:.0f} are left: pass jac, or raise maxfun.",
+            reason,
+            f"A gradient by differences takes {takes}, but {left:.0f} are left: pass jac, or raise "
+            f"{reason.value}.",
         )
 
     def check_clock(self) -> None:

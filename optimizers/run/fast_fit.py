@@ -13,6 +13,7 @@ import numpy as np
 from optimizers._types import Array
 from optimizers.evaluation.answers import non_finite
 from optimizers.evaluation.marks import Marked
+from optimizers.evaluation.wave import Cost
 from optimizers.problem.derivatives import Given
 from optimizers.run.fast_path import is_direct
 from optimizers.run.memory import Evaluation
@@ -72,7 +73,7 @@ def _direct(run: Run) -> tuple[Callable[[Array], Any], Callable[[Array], Any]]:
         if memory.is_extreme:
             run.questions.check_finite(x)
         if budget.nfev >= limit or is_timed:
-            budget.check(1)
+            budget.check(Cost(1))
         budget.nfev += 1
         try:
             found = fun(x.copy())

@@ -21,10 +21,9 @@ from optimizers.evaluation.answers import (
     unpack,
 )
 from optimizers.evaluation.marks import at_probes, has_errors, is_vectorized
+from optimizers.evaluation.wave import Cost
 from optimizers.gradients.differences import Differences
 from optimizers.problem.derivatives import Given, Joint
-from optimizers.result import StopReason
-from optimizers.run.budget import StopRun
 from optimizers.run.memory import NOWHERE, Evaluation, Memory, PlainEvaluation
 from optimizers.run.run import Run
 from optimizers.run.waves import Waves
@@ -73,7 +72,7 @@ def fast_path(
         if memory.is_extreme:
             questions.check_finite(x)
         if budget.nfev >= limit:
-            raise StopRun(StopReason.MAXFUN)
+            raise budget.full()
         if is_timed:
             budget.check_clock()
         x = x.copy()
@@ -157,7 +156,7 @@ def fast_value(run: Run) -> Callable[[Array], float]:
             return known.fun
         if memory.is_extreme:
             questions.check_finite(x)
-        budget.check(1)
+        budget.check(Cost(1))
         budget.nfev += 1
         try:
             value = fun(x.copy())
@@ -227,6 +226,7 @@ def is_direct(run: Run) -> bool:
     is_vector = isinstance(derivatives, Given) and is_vectorized(derivatives.function)
     waves, evaluator = run.waves, run.waves.evaluator
     is_followed = run.watch is not None or waves.target is not None or evaluator.is_informed
+    is_followed = is_followed or run.budget.paid.counts_jobs
     return evaluator.facts.is_direct and not (is_vector or is_followed)
 
 

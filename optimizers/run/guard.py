@@ -49,3 +49,10 @@ class Guard(Generic[P, T]):
                 raise error.with_traceback(traceback)
             finally:
                 error.__context__ = context
+
+
+def is_interrupt(error: BaseException) -> bool:
+    """Return whether an exception is Ctrl-C, or the cancellation of an asyncio task."""
+    from asyncio import CancelledError  # takes 15 ms, and is rarely needed
+
+    return isinstance(error, KeyboardInterrupt | CancelledError)

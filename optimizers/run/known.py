@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from optimizers.evaluation.answers import joined_answer
 from optimizers.evaluation.evaluator import Evaluator, Part
-from optimizers.evaluation.wave import Answer, Block, Kind, RowsOfBlock, Wave
+from optimizers.evaluation.wave import Answer, Block, Cost, Kind, RowsOfBlock, Wave
 from optimizers.problem.known import KnownPoints
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
@@ -56,12 +56,13 @@ class KnownEvaluator(Evaluator):
         self._inner.close()
 
     @override
-    def cost(self, block: Block) -> int:
+    def cost(self, block: Block) -> Cost:
         if block.kind == "jac":
-            return 0
+            return Cost(0)
         taken = self._take(block)
         self._put_back(block.kind, taken)
-        return len(block.points) - len(taken)
+        known = sum((block.cost_of(slice(row, row + 1)) for row in taken), Cost(0))
+        return block.cost - known
 
     @override
     def answers(self, wave: Wave) -> Generator[Part, None, None]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, NoReturn
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from optimizers._types import Array
 from optimizers.errors import NonFiniteValueError
@@ -55,16 +55,22 @@ class Questions:
         penalize: bool = True,
         optional: bool = False,
         skip_gradient_if: Skip | None = None,
+        shots: ArrayLike | None = None,
     ) -> Answers:
         """Answer for points; values, gradients and their probes travel in one wave.
 
         The most important point is first. A gradient alone comes without the value if possible.
+
+        ``shots``, one number or one for each point and its probes, replace the run's default. An
+        objective that takes none is evaluated as often as it needs to reach them, where an
+        evaluation without the setting ``shots`` counts as one; the answer is the mean.
         """
         xs = [self.problem.clip(x) for x in points]
         if len(xs) != 1 and (reuse or not values):
             raise ValueError(f"{len(xs)} points with reuse, or without values: expected one.")
         if not xs:
             return Answers([])
+        each = None if shots is None else np.broadcast_to(np.asarray(shots, np.int64), len(xs))
         if self.memory.is_extreme:
             self.check_finite(*xs)
         if not values:
@@ -76,19 +82,25 @@ class Questions:
                 return Answers([known])
         has_plans = gradients and not self.problem.derivatives.is_given
         plans = [self.plan(x, is_first=x is xs[0]) for x in xs] if has_plans else []
-        count = self._affordable(xs, plans)
+        count, reason = affordable(self.problem, self.waves, xs, plans, each)
+        if reason is not None and count == 0:
+            self._spend_last(xs[0], plans, reason)
         if plans and reuse == "last" and self.memory.last is NOWHERE:
             return self._answered_in_turn(xs[0], plans[0])
         # One by one, points that are not needed are saved; but a random plan is drawn once for all.
         is_serial = self.waves.evaluator.facts.calls_singly and not self.source.is_random
         if gradients and len(xs) > 1 and (count == 1 or is_serial):
-            each = (self.ask([x], gradients=True, penalize=False) for x in xs[:count])
-            answers = Answers([one.found[0] for one in each])
+            found = list[Evaluation | None]()
+            for i, x in enumerate(xs[:count]):
+                own = None if each is None else each[i]
+                found += self.ask([x], gradients=True, penalize=False, shots=own).found
+            answers = Answers(found)
         else:
-            question = question_at(self.problem, xs[:count], plans[:count], gradients)
+            part = None if each is None else each[:count]
+            question = question_at(self.problem, xs[:count], plans[:count], gradients, shots=part)
             answers = self._answered(question, xs[:count], gradients, penalize, skip_gradient_if)
-        if count < len(xs) and not optional:
-            raise StopRun(StopReason.MAXFUN)
+        if reason is not None and not optional:
+            raise StopRun(reason)
         if optional and all(known is None for known in answers.found):
             self.budget.npenalized += 1  # the algorithm does not notice an omitted point
         return answers
@@ -119,26 +131,19 @@ class Questions:
         given = x, problem.lower, problem.upper, precision, lambda: self.rng
         return self.assumed.plan(self.source, *given) if is_first else self.source.plan(*given)
 
-    def _affordable(self, xs: Sequence[Array], plans: Sequence[Plan]) -> int:
-        """Return how many of the points the budget allows; end the run if none."""
-        count = affordable(self.problem, self.waves.evaluator, self.budget.left, xs, plans)
-        if count == 0:
-            self._spend_last(xs[0], plans)
-        return count
-
-    def _spend_last(self, x: Array, plans: Sequence[Plan]) -> NoReturn:
+    def _spend_last(self, x: Array, plans: Sequence[Plan], reason: StopReason) -> NoReturn:
         """End the run, whose budget is too small for a gradient at ``x``, with the value there."""
         if self.budget.left and not self.memory.last.is_at(x) and self.memory.lookup(x) is None:
             self.ask([x])
         if plans:
             self._check_first(plans[0])
-        raise StopRun(StopReason.MAXFUN)
+        raise StopRun(reason)
 
     def _check_first(self, plan: Plan) -> None:
         """End a run that can do nothing, as its budget is too small for the first gradient."""
         if not self.budget.ndifferences:
-            cost = self.waves.evaluator.cost(probes_at(plan.points))
-            if cost > self.budget.left:
+            cost = self.waves.cost([self.waves.measured(probes_at(plan.points))])
+            if self.budget.over(cost) is not None:
                 raise self.budget.too_few(cost)
 
     # From a question to answers.

@@ -57,6 +57,8 @@ def result_so_far(
         best=None if best is None else Best(best.x.copy(), problem.sign * best.fun),
         elapsed=budget.elapsed,
         **(_fit(problem, at) if problem.loss is not None else {}),
+        **({} if budget.shots is None else {"nshots": budget.shots}),
+        **({"njobs": budget.njobs} if budget.paid.counts_jobs else {}),
         **({} if facts.known is None else {"nknown": facts.known}),
         **({"maximize": True} if problem.sign < 0 else {}),
         **({"maxcv": _violation(problem, x, is_broken)} if problem.constraints else {}),

@@ -18,8 +18,8 @@ from optimizers.problem.known import KnownPoints
 from optimizers.problem.problem import Problem
 from optimizers.result import SUCCESSES, OptimizerResult, StopReason
 from optimizers.run.blocks import values_at
-from optimizers.run.budget import Budget, Patience, StopRun
-from optimizers.run.guard import Guard, Kept
+from optimizers.run.budget import Budget, Paid, Patience, StopRun
+from optimizers.run.guard import Guard, Kept, is_interrupt
 from optimizers.run.memory import FEASIBLE, Evaluation, Memory
 from optimizers.run.observers import Observer
 from optimizers.run.outcome import Outcome
@@ -62,6 +62,8 @@ class Run:
         A sufficient value: the run ends at the first evaluation that reaches it.
     patience : Patience, optional
         After how many iterations without progress the run ends.
+    paid : Paid, optional
+        How many shots evaluations take, and the limits of shots and jobs.
     """
 
     def __init__(
@@ -80,11 +82,12 @@ class Run:
         noise: float | str | None = None,
         f_target: float | None = None,
         patience: Patience | None = None,
+        paid: Paid | None = None,
     ) -> None:
         #: Points inside the bounds that were known before the run began; an algorithm may learn
         #: from them.
         self.known_points = KnownPoints.none(problem.n)
-        self.budget = Budget(maxfun, timeout, maxiter)
+        self.budget = Budget(maxfun, timeout, maxiter, paid)
         self.memory = Memory(problem)
         self.waves = Waves(evaluator, self.budget, self.memory, on_failure, problem.loss)
         self.waves.target, self._patience = f_target, patience
@@ -335,7 +338,7 @@ class Run:
         except BaseException as error:
             if self._returns_on_interrupt and isinstance(error, KeyboardInterrupt):
                 return self.stopped(StopReason.INTERRUPTED, is_broken=True)
-            reason = StopReason.INTERRUPTED if _is_interrupt(error) else StopReason.FAILED
+            reason = StopReason.INTERRUPTED if is_interrupt(error) else StopReason.FAILED
             attach(error, self.stopped(reason, is_broken=True))
             release(error)
             show_user_first(error)
@@ -391,10 +394,3 @@ class Run:
         """Return the result so far, at a point; see ``result_so_far``."""
         facts, spent = self.waves.evaluator.facts, (self.budget, self.memory)
         return result_so_far(self.problem, *spent, self.extra, facts, at, is_broken)
-
-
-def _is_interrupt(error: BaseException) -> bool:
-    """Return whether an exception is Ctrl-C, or the cancellation of an asyncio task."""
-    from asyncio import CancelledError  # takes 15 ms, and is rarely needed
-
-    return isinstance(error, KeyboardInterrupt | CancelledError)

@@ -34,8 +34,9 @@ from optimizers.evaluation.answers import (
 )
 from optimizers.evaluation.evaluator import Evaluator
 from optimizers.evaluation.losses import Loss
+from optimizers.evaluation.repeated import Repeated
 from optimizers.evaluation.task import Failure
-from optimizers.evaluation.wave import Answer, Block, RetryBudget, Wave
+from optimizers.evaluation.wave import Answer, Block, Cost, RetryBudget, Wave
 from optimizers.result import StopReason
 from optimizers.run.budget import Budget, StopRun
 from optimizers.run.memory import Evaluation, Memory
@@ -73,12 +74,12 @@ class Waves:
         self.loss = loss
         #: A sufficient value.
         self.target: float | None = None
-        self._counted = evaluator.facts.started, evaluator.facts.gradients
+        self._counted = _counts(evaluator)
 
     def take_through(self, evaluator: Evaluator) -> None:
         """Use another evaluator from here on."""
         self.evaluator = evaluator
-        self._counted = evaluator.facts.started, evaluator.facts.gradients
+        self._counted = _counts(evaluator)
 
     def take(
         self,
@@ -93,20 +94,18 @@ class Waves:
         Other failures are raised, as is one at a first point that is needed; but a NaN gradient
         waits for its value, perhaps in ``values``, which may be +inf.
         """
-        cost = missing = 0
-        for block in blocks:
-            cost += self.evaluator.cost(block)
-            missing += len(block.points)
+        asked = [self.measured(block) for block in blocks]
+        cost, missing = self.cost(asked), sum(len(block.points) for block in asked)
         self.budget.check(cost)
         required = int(is_first_needed) if self.penalizes else missing
-        retries = RetryBudget(self.budget.left - cost)
-        wave = Wave(blocks, retries, self.budget.deadline, required, is_first_needed)
+        retries = RetryBudget(self.budget.unspent - cost)
+        wave = Wave(asked, retries, self.budget.deadline, required, is_first_needed)
         values = values or blocks[0]
         answers, open_gradients = self.evaluator.answers(wave), list[tuple[int, Exception]]()
         try:
             for block, part, answer in answers:
                 missing -= part.stop - part.start
-                is_first = block is blocks[0] and part.start == 0
+                is_first = block is asked[0] and part.start == 0
                 for row, error in self._noted(block, part, answer):
                     if not (is_first and row == 0 and is_first_needed) and self.has_penalty(error):
                         block.failures[row] = error
@@ -121,7 +120,9 @@ class Waves:
         finally:
             answers.close()
             self._count()
-            for block in blocks:
+            for block, one in zip(blocks, asked, strict=True):
+                if isinstance(one, Repeated):
+                    one.fold()
                 if block.is_real:
                     self._update(block.points, block.values, block.residuals)
                 for error in block.failures.values():
@@ -137,6 +138,26 @@ class Waves:
             if row not in values.failures:
                 raise error
 
+    @property
+    def prices_points(self) -> bool:
+        """Whether points differ in what they take: some are known, or they take shots."""
+        return self.evaluator.is_informed or self.budget.paid.takes_shots
+
+    def measured(self, block: Block) -> Block:
+        """Return what is evaluated for a block: with shots, or several times in their place."""
+        if block.kind != "fun":
+            return block
+        if self.budget.paid.takes_shots and block.shots is None:
+            assert self.budget.paid.each is not None
+            block.shots = np.full(len(block.points), self.budget.paid.each)
+        if self.budget.paid.takes_shots or block.shots is None:
+            return block
+        return Repeated(block, -(-block.shots // (self.budget.paid.each or 1)))
+
+    def cost(self, blocks: Sequence[Block]) -> Cost:
+        """Return what blocks that are evaluated take."""
+        return sum((self.evaluator.cost(block) for block in blocks), Cost(0))
+
     def _end_at(self, target: float, points: Array, values: Array) -> None:
         """End the run if a value reaches the target at a feasible point."""
         for x in points[values <= target]:
@@ -145,10 +166,13 @@ class Waves:
 
     def _count(self) -> None:
         """Count the calls that the evaluator has started."""
-        facts, budget = self.evaluator.facts, self.budget
-        budget.nfev += facts.started - self._counted[0]
-        budget.njev += facts.gradients - self._counted[1]
-        self._counted = facts.started, facts.gradients
+        budget, now = self.budget, _counts(self.evaluator)
+        values, gradients, shots = (new - old for new, old in zip(now, self._counted, strict=True))
+        budget.nfev += values
+        budget.njev += gradients
+        budget.nshots += shots
+        budget.njobs += bool(values or gradients)
+        self._counted = now
 
     def _update(self, points: Array, values: Array, residuals: Array | None) -> None:
         if len(values) == 1:
@@ -259,6 +283,12 @@ class Waves:
     def as_jacobian(self, raw: Any, n: int) -> Any:
         """Return a Jacobian in the form for the algorithm."""
         return as_jacobian(raw, self.memory.m, n, finite=not self.propagates_nonfinite)
+
+
+def _counts(evaluator: Evaluator) -> tuple[int, int, int]:
+    """Return how many values, gradients and shots an evaluator has begun."""
+    facts = evaluator.facts
+    return facts.started, facts.gradients, facts.shots
 
 
 def _may_have_none(error: Failure, values: Block, block: Block, row: int) -> TypeGuard[Exception]:

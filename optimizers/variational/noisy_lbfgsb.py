@@ -9,7 +9,7 @@ import numpy as np
 from typing_extensions import Unpack, override
 
 from optimizers.asktell.messages import AskData
-from optimizers.errors import InvalidInputError, OptionError
+from optimizers.errors import InvalidInputError
 from optimizers.flow import Flow, FlowOptimizer, FlowSettings, drive
 from optimizers.gradients.differences import Differences
 from optimizers.noise.early import Early, early_stages
@@ -54,9 +54,10 @@ class NoisyLBFGSB(FlowOptimizer):
     Notes
     -----
     The noise comes from the objective, ``(value, standard error)``; or from the setting ``noise``,
-    the standard deviation of a value; or with ``noise="estimate"`` from a difference table, which
-    also detects noise that is a function of the point, as in simulators; otherwise from two values
-    at the start, and six more if they differ. Repeated measurements refine it.
+    the standard deviation of a value, or with the setting ``shots`` of a single shot; or with
+    ``noise="estimate"`` from a difference table, which also detects noise that is a function of the
+    point, as in simulators; otherwise from two values at the start, and six more if they differ.
+    Repeated measurements refine it.
 
     The gradient is the user's or a source's; by default, central differences with steps that suit
     the noise. Then ``noise="estimate"`` begins with :class:`LBFGSB` after a single wave of 2 n + 4
@@ -110,10 +111,6 @@ class NoisyLBFGSB(FlowOptimizer):
             "The maximum number of evaluations of each point in one wave when the gradient falls "
             "below its noise; the norm test of [3]_ chooses the number. It replaces more shots."
         ),
-        Option("shots", None, whole(1)).means(
-            "The number of shots of an evaluation: then the setting ``noise`` is the standard "
-            "deviation of a single shot."
-        ),
     )
     support_levels = levels(gradient=SupportLevel.supported)
 
@@ -123,7 +120,6 @@ class NoisyLBFGSB(FlowOptimizer):
         maxcor: int = 10,
         gtol: float = 1e-5,
         max_resamplings: int = 1,
-        shots: int | None = None,
         callback: Callable[..., Any] | None = None,
         **settings: Unpack[FlowSettings],
     ) -> None:
@@ -131,11 +127,6 @@ class NoisyLBFGSB(FlowOptimizer):
 
     @override
     def _solve(self, run: Run) -> Outcome:
-        if self.shots is not None and not is_number(run.noise):
-            raise OptionError(
-                f"shots is {self.shots!r} and noise is {run.noise!r}: with shots, pass the "
-                "standard deviation of a single shot as noise."
-            )
         quasi_newton = LBFGSB(
             maxiter=self.maxiter, options={"maxcor": self.maxcor, "gtol": self.gtol}
         )
@@ -179,7 +170,8 @@ class NoisyLBFGSB(FlowOptimizer):
         """Return the algorithm from here; ``first`` is where the run began, if elsewhere."""
         x, sigma = problem.x0, 0.0
         if is_number(run.noise):
-            sigma = float(run.noise) / np.sqrt(self.shots or 1)  # type: ignore[arg-type]  # a number
+            shots = run.budget.paid.each or 1
+            sigma = float(run.noise) / np.sqrt(shots)  # type: ignore[arg-type]  # a number
         elif run.noise is None and (known := run.known_points.error_at(x)):
             sigma = known
         elif run.noise is None:

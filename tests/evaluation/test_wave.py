@@ -1,13 +1,15 @@
+import math
+
 import numpy as np
 import pytest
 
 from optimizers import LBFGSB, InvalidValueError, vectorized
-from optimizers.evaluation.wave import Block, RetryBudget, SharedRetryBudget
+from optimizers.evaluation.wave import Block, Cost, RetryBudget, SharedRetryBudget
 from optimizers.lockstep.merge import MergedBlock
 
 
 def test_a_retry_budget_is_spent_once():
-    budget, block = RetryBudget(3), Block(np.zeros((4, 2)))
+    budget, block = RetryBudget(Cost(3, math.inf)), Block(np.zeros((4, 2)))
     assert budget.grants(block, slice(0, 2))
     assert not budget.grants(block, slice(2, 4))
     assert budget.grants(block, slice(2, 3))
@@ -17,12 +19,20 @@ def test_a_retry_budget_is_spent_once():
 def test_each_run_has_a_retry_budget_and_all_have_one():
     parts = [(np.zeros((2, 2)), 0, 0, 0), (np.zeros((3, 2)), 1, 0, 0)]
     block = MergedBlock(Block(np.zeros((2, 2))), parts, [0, 1])
-    budget = SharedRetryBudget([1, 5], total=4)
+    budget = SharedRetryBudget([Cost(1, math.inf), Cost(5, math.inf)], Cost(4, math.inf))
     assert not budget.grants(block, slice(0, 2))
     assert budget.grants(block, slice(1, 3))
     assert not budget.grants(block, slice(0, 1))
     assert not budget.grants(block, slice(2, 5))  # of all, two are left
     assert budget.grants(block, slice(2, 4))
+
+
+def test_a_retry_budget_is_spent_in_shots_too():
+    block = Block(np.zeros((4, 2)))
+    block.shots = np.array([1, 10, 100, 5])
+    budget = RetryBudget(Cost(math.inf, 110))
+    assert budget.grants(block, slice(1, 3))
+    assert not budget.grants(block, slice(3, 4))
 
 
 def test_a_vectorized_objective_gets_stacks_also_with_its_gradient():
