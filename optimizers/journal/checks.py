@@ -107,7 +107,7 @@ def check_entry(entry: Mapping[str, Any], n: int) -> None:
         Iteration.from_entry(entry)
     elif "left" in entry:
         values, gradients = entry["started"]
-        for count in (entry["left"], values, gradients):
+        for count in (entry["left"], values, gradients, entry.get("shots", 0)):
             whole(count)
     elif "width" in entry:
         if entry["width"] is not None and not float(entry["width"]) >= 1.0:
@@ -116,6 +116,8 @@ def check_entry(entry: Mapping[str, Any], n: int) -> None:
         start = entry["restart"]
         for name in _COUNTS:
             whole(start[name])
+        for name in ("nshots", "njobs"):  # which earlier versions did not count
+            whole(start.get(name, 0))
         if decoded(start["x"]).size != n:
             raise ValueError("x has another size")
         _require("fun", start["fun"], float | int | None)

@@ -27,8 +27,8 @@ class JournalContents:
     begin: int = 0
     #: A restart: its point, counts and next number.
     start: dict[str, Any] | None = None
-    #: The numbers of evaluations of objective and gradient, for waves where these differ from the
-    #: numbers of points and retries.
+    #: The numbers of evaluations of objective and gradient, and of shots, for waves where these
+    #: differ from those of all points and retries.
     left: dict[int, list[int]] = field(default_factory=dict)
     #: How many additional evaluations points had.
     retried: dict[int, int] = field(default_factory=dict)
@@ -121,7 +121,7 @@ def _add(contents: JournalContents, entry: dict[str, Any]) -> None:
     elif "left" in entry and "many" in contents.header:  # as written by earlier versions
         contents.retried[entry["left"]] = max(0, entry["started"][0] - 1)
     elif "left" in entry:
-        contents.left[entry["left"]] = entry["started"]
+        contents.left[entry["left"]] = [*entry["started"], entry.get("shots", 0)]
     elif "width" in entry:
         contents.width = math.inf if entry["width"] is None else entry["width"]
     elif "restart" in entry:

@@ -98,16 +98,16 @@ class JournaledEvaluator(Evaluator):
         first = seqs[0] if seqs else -1
         places = dict(zip(seqs, rows, strict=True))
         known = self._lookup(places)
-        before = inner.started, inner.gradients
-        # How many values and gradients were yielded, and how many of them were replayed.
-        handed_on, replayed = [0, 0], [0, 0]
+        before = inner.started, inner.gradients, inner.shots
+        # How many values, gradients and shots were yielded, and how many of them were replayed.
+        handed_on, replayed = [0, 0, 0], [0, 0, 0]
         self._count_retries(wave, places, replayed)
         try:
             for part in _parts(known, places):
                 block, row = places[part[0].seq]
                 here = slice(row, row + len(part))
                 for counts in (handed_on, replayed):
-                    _add(counts, block, len(part))
+                    _add(counts, block, here)
                 self._count_replayed(block, here)
                 facts.precision = max(facts.precision, *(record.precision for record in part))
                 yield block, here, _answer(part, block)
@@ -116,19 +116,23 @@ class JournaledEvaluator(Evaluator):
         finally:
             self._take_late(first, wave)
             facts.precision = max(facts.precision, inner.precision)
-            new = [inner.started - before[0], inner.gradients - before[1]]
+            now = inner.started, inner.gradients, inner.shots
+            new = [count - old for count, old in zip(now, before, strict=True)]
             took: list[int] | None = None
             if not self._recorder.is_of_many:
-                for seq, (block, _) in places.items():
-                    _add(handed_on, block, self._recorder.contents.retried.get(seq, 0))
+                retried = self._recorder.contents.retried
+                for seq, (block, row) in places.items() if retried else ():
+                    _add(handed_on, block, slice(row, row + 1), retried.get(seq, 0))
                 new, took = self._with_left(first, new, replayed, handed_on)
             facts.started += new[0]
             facts.gradients += new[1]
+            facts.shots += new[2]
             # Calls are counted even if they cannot be recorded.
             if self._recorder.is_of_many:
                 self._note_calls(known, places)
             elif took is not None:
-                self._recorder.put(f'{{"left":{first},"started":{took}}}')
+                further = f',"shots":{took[2]}' if took[2] else ""
+                self._recorder.put(f'{{"left":{first},"started":{took[:2]}{further}}}')
 
     def _with_left(
         self, first: int, new: list[int], replayed: list[int], handed_on: list[int]
@@ -166,7 +170,7 @@ class JournaledEvaluator(Evaluator):
         for seq, (block, row) in places.items() if retried else ():
             times, rows = retried.get(seq, 0), slice(row, row + 1)
             self._count_replayed(block, rows, times)
-            _add(replayed, block, times)
+            _add(replayed, block, rows, times)
             for _ in range(times):
                 wave.retries.grants(block, rows)
 
@@ -187,7 +191,8 @@ class JournaledEvaluator(Evaluator):
         try:
             for seq in list(known):
                 block, row = places[seq]
-                if seq in known and not self._recorder.lookup(seq, block.kind, block.points[row]):
+                asked = block.kind, block.points[row], _shots(block, row)
+                if seq in known and not self._recorder.lookup(seq, *asked):
                     known = {n: known[n] for n in known if not is_behind(n, seq)}
         except Diverged:
             pending.update(known)  # they are not counted yet
@@ -231,14 +236,15 @@ class JournaledEvaluator(Evaluator):
                 facts = self._inner.facts
                 self.facts.seconds, self.facts.worker = facts.seconds, facts.worker
                 if there[-1] - there[0] == len(there) - 1:
-                    _add(handed_on, block, len(there))
-                    yield block, slice(there[0], there[-1] + 1), answer
+                    whole = slice(there[0], there[-1] + 1)
+                    _add(handed_on, block, whole)
+                    yield block, whole, answer
                 else:
                     for i, row in enumerate(there):
                         one_answer = answer
                         if not isinstance(answer, BaseException):
                             one_answer = answer[i : i + 1]
-                        _add(handed_on, block, 1)
+                        _add(handed_on, block, slice(row, row + 1))
                         yield block, slice(row, row + 1), one_answer
                 began = perf_counter()
         finally:
@@ -276,16 +282,23 @@ class JournaledEvaluator(Evaluator):
             if isinstance(found.get("jac"), LinearOperator):
                 continue  # which has no entries
             told["is_probe"] = block.is_probe(part.start + i)
+            told["shots"] = _shots(block, part.start + i)
             record = Record(seq, block.kind, x, ask=ask, part=seqs[0], **told, **found)
             lines.append(record.text())
         if lines:
             self._recorder.put("\n".join(lines))
 
 
-def _add(counts: list[int], block: Block, rows: int) -> None:
-    """Add rows of a block to counts of values and of gradients."""
+def _add(counts: list[int], block: Block, part: slice, times: int = 1) -> None:
+    """Add rows of a block to counts of values, of gradients and of shots."""
+    rows = times * (part.stop - part.start)
     counts[0] += rows if block.kind != "jac" else 0
     counts[1] += rows if block.kind != "fun" else 0
+    counts[2] += times * block.spent(part)
+
+
+def _shots(block: Block, row: int) -> int | None:
+    return None if block.shots is None else int(block.shots[row])
 
 
 def _parts(

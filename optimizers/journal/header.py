@@ -16,7 +16,7 @@ import scipy
 from optimizers._types import Array
 from optimizers._version import __version__
 from optimizers.errors import JournalMismatchError
-from optimizers.evaluation.marks import Marked
+from optimizers.evaluation.marks import Marked, takes_shots
 from optimizers.journal.identity import CODE, changed, is_code
 from optimizers.journal.records import decoded, encoded
 from optimizers.problem.known import points_of
@@ -40,6 +40,7 @@ FREE = frozenset(
             "journal",
         ),
         *("on_failure", "journal_check", "on_interrupt", "maxfun", "maxfev", "maxiter"),
+        *("maxshots", "maxjobs"),
         *("f_target", "patience"),
         *("disp", "iprint", "mesg_num", "return_all", "verbose", "seed", "snapshot_dir"),
     )
@@ -70,6 +71,7 @@ def header_of(optimizer: Any, problem: Problem, settings: dict[str, Any]) -> dic
             "hessp": problem.hessp is not None,
             **({} if problem.parameters is None else _named(problem.parameters)),
             **({} if problem.loss is None else {"residuals": plain(vars(problem.loss))}),
+            **({"shots": True} if takes_shots(problem.fun) else {}),
         },
         "functions": {"fun": _reference(problem.fun), "jac": _reference(problem.derivatives.jac)},
         "versions": versions(),
@@ -174,7 +176,8 @@ def _differences(found: dict[str, Any], wanted: dict[str, Any]) -> Iterator[str]
         yield from _vectors(name, then[name], now[name])
     for name in ("jac", "constraints", "hess", "hessp"):
         yield from _entries(name, then[name], now[name])
-    yield from _entries("residuals", then.get("residuals"), now.get("residuals"))
+    for name in ("residuals", "shots"):
+        yield from _entries(name, then.get(name), now.get(name))
     seeds = compared_seed(found["seed"]), compared_seed(wanted["seed"])
     yield from _entries("seed", *seeds)
 

@@ -111,6 +111,14 @@ class Recording(Tabled):
         return self._column("error")
 
     @property
+    def shots(self) -> Array:
+        """The shots of each evaluation, shape (k,); NaN where their number is not known."""
+        declared = self.header["settings"].get("shots")
+        if "shots" not in self.header["problem"] and declared is not None:
+            return np.full(len(self._real_values), float(declared))
+        return self._column("shots")
+
+    @property
     def gradients(self) -> Array:
         """The gradients that the user's ``jac`` returned, shape (k, n); NaN elsewhere.
 
@@ -236,6 +244,15 @@ def load(path: str | os.PathLike[str]) -> Recording:
     return Recording(contents.header, contents.records, result, is_finished, error, iterations)
 
 
+def _counted(header: dict[str, Any], asked: Iterable[Record]) -> dict[str, int]:
+    """Return the counts of records, with shots and jobs where the result has these."""
+    counts, each = counts_of(asked), header["settings"].get("shots")
+    if "shots" in header["problem"]:
+        return counts
+    del counts["nshots"], counts["njobs"]
+    return counts if each is None else {**counts, "nshots": each * counts["nfev"]}
+
+
 def _so_far(contents: JournalContents) -> OptimizerResult:
     """Return a result for a run that has not ended, from its records, each question once."""
     asked = {(r.seq, r.is_late, r.x.tobytes()): r for r in contents.records}.values()
@@ -251,7 +268,7 @@ def _so_far(contents: JournalContents) -> OptimizerResult:
         fun=fun,
         jac=None if jac is None else sign * jac,
         **({} if at is None or at.residuals is None else {"residuals": at.residuals}),
-        **counts_of(asked),
+        **_counted(contents.header, asked),
         nit=0,
         nrejected=0,
         nreplayed=0,

@@ -190,7 +190,9 @@ class Recorder:
             counter.next += 1
         return seqs
 
-    def lookup(self, seq: int, kind: Kind, x: NDArray[Any]) -> Record | None:
+    def lookup(
+        self, seq: int, kind: Kind, x: NDArray[Any], shots: int | None = None
+    ) -> Record | None:
         """Return and remove the record of a question; None if it has to be evaluated.
 
         Raises Diverged if another question is recorded there and the run is the only one.
@@ -201,6 +203,9 @@ class Recorder:
         if record.kind != kind or record.x.shape != x.shape or record.x.dtype != x.dtype:
             words = f"{kind} was asked for, but {record.kind} is recorded, or the shapes differ"
             self._diverged(seq, words)
+            return None
+        if record.shots != shots:
+            self._diverged(seq, f"{shots} shots were asked for, but {record.shots} are recorded")
             return None
         if record.x.tobytes() == x.tobytes():
             return record

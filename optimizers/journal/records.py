@@ -70,6 +70,8 @@ class Record:
     is_probe : bool
         Whether the algorithm did not ask for the point, but the gradient at another one, a
         measurement of noise or a check of the end.
+    shots : int, optional
+        With how many shots it was evaluated, if the objective takes their number.
 
     Examples
     --------
@@ -96,6 +98,7 @@ class Record:
     residuals: NDArray[Any] | None = None
     cells: NDArray[np.int64] | None = None
     is_probe: bool = False
+    shots: int | None = None
 
     __repr__ = short
 
@@ -122,6 +125,8 @@ class Record:
             further += f',"eps":{self.precision!r}'
         if self.error is not None:
             further += f',"se":{self.error!r}'
+        if self.shots is not None:
+            further += f',"shots":{self.shots}'
         if self.residuals is not None:
             further += f',"r":"{encoded(np.ascontiguousarray(self.residuals))}"'
         if self.cells is not None:
@@ -144,7 +149,7 @@ class Record:
         is_complex = bool(entry.get("complex"))
         seq, gradient, failure = whole(entry["seq"]), entry.get("g"), entry.get("error")
         worker, dtype = entry.get("worker", ""), np.complex128 if is_complex else np.float64
-        residuals, cells = entry.get("r"), entry.get("cells")
+        residuals, cells, shots = entry.get("r"), entry.get("cells"), entry.get("shots")
         if entry["kind"] not in _KINDS:
             raise ValueError(f"kind is {entry['kind']!r}")
         if not isinstance(worker, str) or not isinstance("" if failure is None else failure, str):
@@ -166,6 +171,7 @@ class Record:
             None if residuals is None else decoded(residuals, dtype),
             None if cells is None else decoded(cells, np.int64),
             bool(entry.get("probe")),
+            None if shots is None else whole(shots),
         )
 
 
@@ -238,9 +244,12 @@ def _number(value: Any) -> float | complex | None:
 
 
 def counts_of(records: Iterable[Record]) -> dict[str, int]:
-    """Return the counts of function calls in records, by name."""
+    """Return the counts of function calls, shots and waves in records, by name."""
+    records = list(records)
     kinds = [record.kind for record in records]
     return {
+        "nshots": sum(record.shots or 0 for record in records),
+        "njobs": len({record.ask for record in records if record.kind in ("fun", "both", "jac")}),
         "nfev": kinds.count("fun") + kinds.count("both"),
         "njev": kinds.count("jac") + kinds.count("both"),
         "nhev": kinds.count("hess") + kinds.count("hessp"),

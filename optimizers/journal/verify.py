@@ -6,6 +6,7 @@ import numpy as np
 
 from optimizers.errors import JournalMismatchError, warn_user, words_of
 from optimizers.evaluation.evaluator import Evaluator
+from optimizers.evaluation.marks import takes_shots
 from optimizers.evaluation.wave import Block
 from optimizers.journal.contents import JournalContents
 from optimizers.journal.records import Record
@@ -55,6 +56,8 @@ def _differences(
     points, waves = np.array([record.x for record in records]), run.waves
     is_joint = isinstance(problem.derivatives, Joint)
     block = Block(points, problem.fun, "both") if is_joint else Block(points)
+    if takes_shots(problem.fun):
+        block.shots = np.array([record.shots for record in records])
     recording, kept = waves.evaluator, (run.memory.best, run.memory.best_violation)
     raised: Exception | None = None
     waves.take_through(evaluator)

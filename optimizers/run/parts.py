@@ -9,13 +9,13 @@ from optimizers.run.memory import Evaluation
 from optimizers.run.run import Run
 
 #: The counts, by their names in results.
-COUNTS = ("nfev", "njev", "nhev", "nit", "nrejected")
+COUNTS = ("nfev", "njev", "nhev", "nit", "nrejected", "nshots", "njobs")
 
 
 def resume(run: Run, x: Array, fun: float | None, counts: Mapping[str, int]) -> None:
     """Start from ``x`` with the counts, and the incumbent, of an earlier part of the run."""
     for name in COUNTS:
-        setattr(run.budget, name, counts[name])
+        setattr(run.budget, name, counts.get(name, 0))  # earlier versions had fewer
     _begin_at(run, x, fun)
 
 

@@ -26,6 +26,7 @@ from optimizers.flow import AskData, FlowOptimizer, Step, ended
 from optimizers.support import SupportLevel, levels
 
 START = [1.0, 2.0]
+OPTIMIZERS = [LBFGSB(), NoisyLBFGSB(seed=1), SPSA(seed=1), COBYLA(noise=0)]
 
 
 class Bowl:
@@ -65,7 +66,7 @@ def test_a_vectorized_objective_gets_the_shots_of_each_point():
     for mark in (lambda fun: shots(vectorized(fun)), lambda fun: vectorized(shots(fun))):
 
         @mark
-        def fun(points, shots):
+        def fun(points, shots, bowl=bowl):
             assert points.shape == (len(shots), 2)
             assert shots.dtype == np.int64
             return bowl(points, shots)
@@ -85,9 +86,7 @@ def test_shots_are_1000_by_default():
     assert result.nshots == 10_000
 
 
-@pytest.mark.parametrize(
-    "optimizer", [LBFGSB(), NoisyLBFGSB(seed=1), SPSA(seed=1), COBYLA(noise=0)]
-)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("most", [1, 99, 100, 777, 5000])
 def test_maxshots_is_a_hard_limit(optimizer, most):
     bowl = Bowl()
@@ -98,9 +97,7 @@ def test_maxshots_is_a_hard_limit(optimizer, most):
         assert result.nshots > most - 100 * 5  # a wave may not fit
 
 
-@pytest.mark.parametrize(
-    "optimizer", [LBFGSB(), NoisyLBFGSB(seed=1), SPSA(seed=1), COBYLA(noise=0)]
-)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_maxjobs_is_a_hard_limit(optimizer):
     for fun in (shots(vectorized(Bowl())), vectorized(lambda points: (points**2).sum(axis=1))):
         calls = []
