@@ -11,7 +11,7 @@ from optimizers.optimizer import Optimizer
 from optimizers.options.settings import RUN_SETTINGS, check_run_settings
 
 #: What has an argument of its own on the command line.
-_ARGUMENTS = ("fun", "x0", "bounds", "jac", "optimizer", "shots")
+_ARGUMENTS = ("fun", "x0", "bounds", "jac", "optimizer")
 
 
 def configured(

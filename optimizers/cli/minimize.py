@@ -49,7 +49,7 @@ def add_minimize(commands: Any) -> None:
     command.add_argument(
         "--optimizer", metavar="NAME", help="default: LBFGSB, with --shots NoisyLBFGSB"
     )
-    command.add_argument("--shots", type=int, help="H2 only: measure with so many shots")
+    command.add_argument("--shots", type=int, help="measure with so many shots: -o shots=...")
     command.add_argument(
         "--journal", metavar="FILE", help="record each evaluation there; see resume and history"
     )
@@ -64,6 +64,8 @@ def minimize(given: argparse.Namespace, out: TextIO) -> int:
     name = given.optimizer or ("LBFGSB" if given.shots is None else "NoisyLBFGSB")
     kept = made(name).settings if ":" in name else None
     optimizer, settings = configured(find(name), given.options, kept)
+    if given.shots is not None:
+        settings["shots"] = given.shots
     check_picture(given.plot)
     fun, x0, jac, exact = _problem(given, optimizer, settings)
     bounds = None if given.bounds is None else read_bounds(given.bounds, x0.size)
@@ -90,7 +92,7 @@ def _problem(
 ) -> tuple[Callable[..., Any], Array, Any, float | None]:
     """Return the objective, the start, the gradient, and the exact minimum if it is known."""
     if given.fun is None:
-        molecule = h2(shots=given.shots, noise_seed=settings.get("seed"))
+        molecule = h2(shots=settings.get("shots"), noise_seed=settings.get("seed"))
         x0 = molecule.x0 if given.x0 is None else read_vector(given.x0)
         if x0.size != molecule.x0.size:
             raise UsageError(
@@ -101,7 +103,5 @@ def _problem(
         return molecule, x0, read_jacobian(jac, None), molecule.ground_energy
     if given.x0 is None:
         raise UsageError("--fun needs a start: pass --x0 1,2,... with one number each.")
-    if given.shots is not None:
-        raise UsageError("--shots goes with the bundled H2 problem, not with --fun.")
     jac = read_jacobian(given.jac, given.fun.rpartition(":")[0])
     return read_function(given.fun), read_vector(given.x0), jac, None

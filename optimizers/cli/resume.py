@@ -9,12 +9,12 @@ from optimizers.cli.minimize import minimize
 from optimizers.cli.reading import UsageError, read_function, read_jacobian
 from optimizers.cli.rebuild import rebuilt
 from optimizers.cli.running import add_run_arguments, check_picture, run
-from optimizers.evaluation.marks import residuals
+from optimizers.evaluation.marks import residuals, shots
 from optimizers.journal import Recording, load
 from optimizers.journal.header import bounds_of, start_of
 
 #: Options that limit a run.
-_LIMITS = ("maxfun", "maxfev", "maxiter", "timeout")
+_LIMITS = ("maxfun", "maxfev", "maxiter", "maxshots", "maxjobs", "timeout")
 
 
 def add_resume(commands: Any) -> None:
@@ -89,6 +89,8 @@ def _resume_call(given: argparse.Namespace, out: TextIO, header: dict[str, Any])
     objective, loss = read_function(fun), header["problem"].get("residuals")
     if loss is not None and isinstance(loss["rho"], str):
         objective = residuals(objective, loss["rho"], loss["f_scale"])
+    if "shots" in header["problem"]:
+        objective = shots(objective)
     problem = objective, start_of(header), jac, bounds_of(header)
     return run(given, out, optimizer, problem, {**settings, "journal": given.journal})
 

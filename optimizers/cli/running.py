@@ -20,9 +20,13 @@ from optimizers.run.observers import History, Table
 
 #: What ends a run that can go on from its journal.
 _CONTINUED = (
-    *(StopReason.MAXFUN, StopReason.MAXITER, StopReason.TIMEOUT),
+    *(reason for reason in StopReason if reason.is_budget),
     *(StopReason.INTERRUPTED, StopReason.FAILED),
 )
+
+
+#: The counts of limits that are doubled to continue, if a limit was not named.
+_DOUBLED = {StopReason.MAXITER: "nit", StopReason.MAXSHOTS: "nshots", StopReason.MAXJOBS: "njobs"}
 
 
 def add_run_arguments(command: argparse.ArgumentParser, options: str) -> None:
@@ -104,8 +108,9 @@ def _to_continue(
         limits = {name: settings[name] for name in ("maxfun", "maxfev") if settings.get(name)}
         name = min(limits, key=lambda one: limits[one], default="maxfun")
         options[name] = str(2 * limits.get(name, result.nfev))
-    elif result.stop is StopReason.MAXITER:
-        options["maxiter"] = str(2 * (settings.get("maxiter") or result.nit))
+    elif result.stop in _DOUBLED:
+        name = result.stop.value
+        options[name] = str(2 * (settings.get(name) or result[_DOUBLED[result.stop]]))
     further = [word for name in options for word in ("-o", f"{name}={options[name]}")]
     return f"{program(sys.argv[0])} {shlex.join(['resume', path, *given.again, *further])}"
 
@@ -121,6 +126,8 @@ def report(result: OptimizerResult, exact: float | None, out: TextIO) -> None:
         "x": vector(result.x, 13),
         "iterations": result.nit,
         "evaluated": f"{points}, {result.njev} gradients",
+        "shots": result.get("nshots"),
+        "jobs": result.get("njobs"),
         "time": f"{result.elapsed:.3g} s",
     }
     if exact is not None and result.fun is not None:

@@ -90,6 +90,7 @@ def _facts(recording: Recording) -> dict[str, str | None]:
     maxfun = None if "many" in header else header["settings"].get("maxfun")
     is_under = maxfun is not None and len(values) <= maxfun  # or it was resumed with another one
     points = f"{len(values)} of {maxfun}" if is_under else str(len(values))
+    shots = result.get("nshots")
     failed = sum(failure is not None for failure in recording.failures)
     workers = sorted({worker for worker in recording.workers if worker})
     state = "under way, or killed"
@@ -102,6 +103,7 @@ def _facts(recording: Recording) -> dict[str, str | None]:
         "state": state,
         "begun": header["created"],
         "points": points + (f", {failed} failed" if failed else ""),
+        "shots": None if shots is None else f"{shots:.0f}",
         "iterations": str(len(recording.iterations)) if recording.iterations else None,
         "best f(x)": number(None if result.best is None else result.best.fun),
         "workers": ", ".join(workers) or None,

@@ -44,6 +44,8 @@ class Evaluated(NamedTuple):
         The process or thread that did it; empty for the run's own.
     maximize : bool
         Whether higher values are better.
+    shots : int or None
+        How many shots it took, if that is known.
     """
 
     x: Array
@@ -57,6 +59,7 @@ class Evaluated(NamedTuple):
     ended: float
     worker: str
     maximize: bool = False
+    shots: int | None = None
 
     def __repr__(self) -> str:
         return short(self)
@@ -70,7 +73,7 @@ class ListenedEvaluator(Evaluator):
     """Passes waves on to another evaluator, and notifies listeners of each value that returns.
 
     ``nfev`` returns the number of evaluations, and ``best`` the incumbent's value, where that need
-    not be the lowest.
+    not be the lowest; ``each`` is the number of shots of evaluations that do not choose it.
     """
 
     is_listened = True
@@ -83,11 +86,12 @@ class ListenedEvaluator(Evaluator):
         loss: Loss | None = None,
         best: Callable[[], float | None] | None = None,
         sign: float = 1.0,
+        each: int | None = None,
     ) -> None:
         # Not the base's: its checks have been made, and its state is that of the inner evaluator.
         self._inner, self._listeners, self._loss = inner, tuple(listeners), loss
         self.facts = inner.facts
-        self._nfev, self._best_of, self._sign = nfev, best, sign
+        self._nfev, self._best_of, self._sign, self._each = nfev, best, sign, each
         self._waves, self._lowest, self._began = 0, math.inf, time.monotonic()
         self._is_in_wave = False
 
@@ -127,9 +131,11 @@ class ListenedEvaluator(Evaluator):
             try:
                 raw = fun(x)
             except Exception as error:
-                self._tell(point, math.nan, error, 0, self._nfev(), since, time.monotonic())
+                when = since, time.monotonic(), self._each
+                self._tell(point, math.nan, error, 0, self._nfev(), *when)
                 raise
-            self._tell(point, _value(raw), None, 0, self._nfev(), since, time.monotonic())
+            when = since, time.monotonic(), self._each
+            self._tell(point, _value(raw), None, 0, self._nfev(), *when)
             return raw
 
         return hearing
@@ -151,7 +157,8 @@ class ListenedEvaluator(Evaluator):
             value, failure = self._row(block, answer, i)
             row, ended = part.start + i, now - seconds * (rows - i - 1)
             point = block.points[row].copy()
-            self._tell(point, value, failure, runs[i], count + i + 1, ended - seconds, ended)
+            shots = self._each if block.shots is None else int(block.shots[row])
+            self._tell(point, value, failure, runs[i], count + i + 1, ended - seconds, ended, shots)
 
     def _tell(
         self,
@@ -162,6 +169,7 @@ class ListenedEvaluator(Evaluator):
         nfev: int,
         began: float,
         ended: float,
+        shots: int | None,
     ) -> None:
         if value < self._lowest and value > -math.inf:
             self._lowest = value
@@ -171,7 +179,7 @@ class ListenedEvaluator(Evaluator):
         # In the user's sign, who may maximize.
         best = None if best is None else self._sign * best
         times = began - self._began, ended - self._began
-        who = run, nfev, self._waves, best, *times, self.facts.worker, self._sign < 0
+        who = run, nfev, self._waves, best, *times, self.facts.worker, self._sign < 0, shots
         for listen in self._listeners:
             listen(Evaluated(x, self._sign * value, failure, *who))
 

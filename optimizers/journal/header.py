@@ -22,6 +22,7 @@ from optimizers.journal.records import decoded, encoded
 from optimizers.problem.known import points_of
 from optimizers.problem.parameters import Parameters
 from optimizers.problem.problem import Problem
+from optimizers.run.budget import Paid
 
 #: The format that is written and read.
 FORMAT = 1
@@ -40,7 +41,7 @@ FREE = frozenset(
             "journal",
         ),
         *("on_failure", "journal_check", "on_interrupt", "maxfun", "maxfev", "maxiter"),
-        *("maxshots", "maxjobs"),
+        *("maxshots", "maxjobs", "shots"),  # objectives that take shots are compared by them
         *("f_target", "patience"),
         *("disp", "iprint", "mesg_num", "return_all", "verbose", "seed", "snapshot_dir"),
     )
@@ -71,7 +72,7 @@ def header_of(optimizer: Any, problem: Problem, settings: dict[str, Any]) -> dic
             "hessp": problem.hessp is not None,
             **({} if problem.parameters is None else _named(problem.parameters)),
             **({} if problem.loss is None else {"residuals": plain(vars(problem.loss))}),
-            **({"shots": True} if takes_shots(problem.fun) else {}),
+            **({"shots": Paid.by(settings, True).each} if takes_shots(problem.fun) else {}),
         },
         "functions": {"fun": _reference(problem.fun), "jac": _reference(problem.derivatives.jac)},
         "versions": versions(),

@@ -113,10 +113,14 @@ class Recording(Tabled):
     @property
     def shots(self) -> Array:
         """The shots of each evaluation, shape (k,); NaN where their number is not known."""
-        declared = self.header["settings"].get("shots")
-        if "shots" not in self.header["problem"] and declared is not None:
-            return np.full(len(self._real_values), float(declared))
-        return self._column("shots")
+        return np.array([self._shots_of(record) for record in self._real_values], dtype=np.float64)
+
+    def _shots_of(self, record: Record) -> int | None:
+        """Return the shots of a record: its own, or those that the run declares for each."""
+        if "shots" in self.header["problem"]:
+            return record.shots
+        declared: int | None = self.header["settings"].get("shots")
+        return declared
 
     @property
     def gradients(self) -> Array:

@@ -11,6 +11,7 @@ from optimizers.covariance import UNSCALED, covariance
 from optimizers.errors import JournalError, OptionError, words_of
 from optimizers.evaluation.evaluator import Evaluator, Facts
 from optimizers.evaluation.listened import ListenedEvaluator
+from optimizers.evaluation.marks import takes_shots
 from optimizers.journal.evaluator import JournaledEvaluator
 from optimizers.journal.functions import recorded
 from optimizers.journal.header import header_of, plain
@@ -167,7 +168,8 @@ def together(
         if listeners:
             best = (lambda: None) if problem.constraints else None
             inner = shared.evaluator
-            facts, how = inner.facts, (problem.loss, best, problem.sign)
+            each = None if takes_shots(problem.fun) else effective.get("shots")
+            facts, how = inner.facts, (problem.loss, best, problem.sign, each)
             hearing = ListenedEvaluator(inner, listeners, lambda: facts.started, *how)
             shared.evaluator = hearing
         try:

@@ -54,7 +54,8 @@ def convergence(
         The known minimum, or of runs that maximize the maximum: then the distance to it is drawn,
         on a logarithmic axis.
     shots : int, optional
-        The number of shots of each evaluation; required to draw by shots.
+        The number of shots of each evaluation, to draw by shots; required if the record of a run
+        does not have their number.
     fun : callable, optional
         The objective without noise, ``fun(x) -> float``. It is called at each iterate, and its
         values are drawn instead of those that the run saw.
@@ -85,14 +86,9 @@ def convergence(
     """
     if by not in _LABELS:
         raise InvalidInputError(f"by is {by!r}, expected one of {tuple(_LABELS)}.")
-    if by == "shots" and shots is None:
-        raise InvalidInputError(
-            "by is 'shots': pass shots=..., the number of shots of an evaluation."
-        )
     traces = traces_of(*runs, names=names)
     figure, ax = canvas(ax)
-    each = shots if by == "shots" and shots is not None else 1
-    drawn = [_curve(trace, by, each, fun, minimum) for trace in traces]
+    drawn = [_curve(trace, by, shots, fun, minimum) for trace in traces]
     groups, sign = _groups(traces, band), traces[0].sign
     if groups is not None:
         is_rising = minimum is None and sign < 0
@@ -139,11 +135,16 @@ def _groups(traces: list[Trace], band: bool | None) -> dict[str, list[int]] | No
 
 
 def _curve(
-    trace: Trace, by: By, shots: int, fun: Callable[[Any], float] | None, minimum: float | None
+    trace: Trace,
+    by: By,
+    shots: int | None,
+    fun: Callable[[Any], float] | None,
+    minimum: float | None,
 ) -> tuple[Array, Array]:
     """Return the horizontal coordinates of a run, and its best values so far or those of fun."""
     if not len(trace.values):  # only its iterations are known
-        x, values = trace.counts.astype(np.float64) * shots, trace.best_of(trace.iterate_values)
+        each = _given(shots) if by == "shots" else 1
+        x, values = trace.counts.astype(np.float64) * each, trace.best_of(trace.iterate_values)
     else:
         x, values = _axis(trace, by, shots), trace.best
     if fun is not None:
@@ -156,12 +157,25 @@ def _curve(
     return x, _above(values, minimum, trace.sign)
 
 
-def _axis(trace: Trace, by: By, shots: int) -> Array:
+def _given(shots: int | None) -> int:
+    if shots is None:
+        raise InvalidInputError(
+            "by is 'shots', but the record of a run does not have their number: pass shots=..., "
+            "the number of shots of an evaluation."
+        )
+    return shots
+
+
+def _axis(trace: Trace, by: By, shots: int | None) -> Array:
     if by == "waves":
         return trace.own_waves.astype(np.float64)
     if by == "seconds":
         return np.maximum.accumulate(trace.ended)
-    return np.arange(1.0, len(trace.values) + 1) * shots
+    if by == "shots":
+        unknown = np.isnan(trace.shots)
+        each = np.where(unknown, _given(shots), trace.shots) if unknown.any() else trace.shots
+        return np.cumsum(each)
+    return np.arange(1.0, len(trace.values) + 1)
 
 
 def _at(trace: Trace, x: Array) -> Array:

@@ -42,6 +42,8 @@ class Trace:
     ended: Array
     workers: list[str]
     failures: list[str | None]
+    #: The shots of each; NaN where their number is not known.
+    shots: Array
     #: The count of evaluations at the end of each iteration, the iterates, their values, and which
     #: of these are estimates; empty if iterations were not kept.
     counts: NDArray[np.int64]
@@ -190,6 +192,7 @@ def _trace(name: str, own: list[Evaluated], states: list[OptimizerResult]) -> Tr
         np.array([e.ended for e in own], np.float64),
         [e.worker for e in own],
         [None if e.failure is None else str(e.failure) for e in own],
+        np.array([e.shots for e in own], np.float64),
         np.array([s.nfev for s in states], np.int64),
         np.array([s.x_flat for s in states], np.float64).reshape(-1, n),
         np.array([math.nan if s.fun is None else s.fun for s in states], np.float64),
@@ -258,6 +261,7 @@ def _recorded(
         *times,
         [r.worker for r in own],
         [r.failure for r in own],
+        np.array([recording._shots_of(r) for r in own], np.float64),
         np.empty(0, np.int64),
         np.empty((0, n)),
         np.empty(0),

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from optimizers.evaluation import marks
+
 from . import pauli
 
 __all__ = ["VQE"]
@@ -167,6 +169,36 @@ class VQE:
             return (float(energies[0]), float(errors[0])) if single else (energies, errors)
         return float(energies[0]) if single else energies
 
+    @marks.shots
+    @marks.vectorized
+    def measured(self, x: Array, shots: NDArray[np.int64]) -> tuple[Array, Array]:
+        """Return energies measured with chosen numbers of shots, and their standard errors.
+
+        An objective marked by :func:`~optimizers.shots`, whatever `shots` of the instance is.
+
+        Parameters
+        ----------
+        x : ndarray, shape (k, n)
+            The points.
+        shots : ndarray of int64, shape (k,)
+            How often each measurement basis is sampled at each point.
+
+        Returns
+        -------
+        energies, errors : ndarray of float64, shape (k,)
+            The energies, and their standard errors, NaN for a single shot.
+
+        Examples
+        --------
+        >>> from optimizers import SPSA
+        >>> from optimizers.problems import h2
+        >>> energy = h2(noise_seed=1)
+        >>> result = SPSA(seed=1).minimize(energy.measured, energy.x0, shots=200, maxshots=50_000)
+        >>> result.nshots
+        50000
+        """
+        return self._sampled(np.asarray(x, dtype=np.float64), np.asarray(shots))
+
     def jac(self, x: ArrayLike) -> Array:
         """Return the gradient by the parameter-shift rule.
 
@@ -251,30 +283,28 @@ class VQE:
 
     def _energies(self, points: Array) -> tuple[Array, Array]:
         """Return the energies, and with `errors` the standard errors of sampled ones."""
-        states, errors = self._states(points), np.zeros(len(points))
-        if self._shots is None:
-            return np.asarray(np.einsum("ki,ki->k", states @ self._matrix, states)), errors
-        constant = self._hamiltonian.get("I" * self._num_qubits, 0.0)
-        energies = np.full(len(points), constant)
-        if self._bases:
-            # Point by point, and for each basis by basis: a stack draws what single points draw.
-            chances = np.stack([basis.probabilities(states) for basis in self._bases], axis=1)
-            values = np.array([basis.values for basis in self._bases])
-            counts = self._rng.multinomial(self._shots, chances)
-            energies += np.einsum("kbo,bo->k", counts, values) / self._shots
-            if self._tells_errors:
-                errors = self._standard_errors(counts, values)
-        return energies, errors
+        if self._shots is not None:
+            return self._sampled(points, np.full(len(points), self._shots))
+        states = self._states(points)
+        energies = np.einsum("ki,ki->k", states @ self._matrix, states)
+        return np.asarray(energies), np.zeros(len(points))
 
-    def _standard_errors(self, counts: NDArray[np.int64], values: Array) -> Array:
-        """Return the standard error of each energy; the bases are sampled independently."""
-        assert self._shots is not None
-        if self._shots == 1:  # which does not show how much the next would differ
-            return np.full(len(counts), np.nan)
-        means = np.einsum("kbo,bo->kb", counts, values) / self._shots
-        squares = (values - means[:, :, None]) ** 2
-        variances = np.einsum("kbo,kbo->kb", counts, squares) / (self._shots - 1)
-        return np.asarray(np.sqrt(variances.sum(axis=1) / self._shots))
+    def _sampled(self, points: Array, shots: NDArray[np.int64]) -> tuple[Array, Array]:
+        """Return energies from samples, and their standard errors; points have their own shots."""
+        energies = np.full(len(points), self._hamiltonian.get("I" * self._num_qubits, 0.0))
+        if not self._bases:
+            return energies, np.zeros(len(points))
+        # Point by point, and for each basis by basis: a stack draws what single points draw.
+        states = self._states(points)
+        chances = np.stack([basis.probabilities(states) for basis in self._bases], axis=1)
+        values = np.array([basis.values for basis in self._bases])
+        counts = self._rng.multinomial(shots[:, None], chances)
+        energies += np.einsum("kbo,bo->k", counts, values) / shots
+        # The bases are sampled independently. A single shot does not show how much another differs.
+        means = np.einsum("kbo,bo->kb", counts, values) / shots[:, None]
+        squares = np.einsum("kbo,kbo->kb", counts, (values - means[:, :, None]) ** 2)
+        variances = squares / np.where(shots > 1, shots - 1, np.nan)[:, None]
+        return energies, np.sqrt(variances.sum(axis=1) / shots)
 
     def _states(self, points: Array) -> Array:
         """Return the trial state of each point, shape (k, 2**qubits)."""

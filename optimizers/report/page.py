@@ -178,10 +178,12 @@ def _tiles(
         tiles += [("points", f"{result.nfev}{replayed_words(result)}"), ("iterations", result.nit)]
         tiles += [("gradients", result.njev or None), ("rejected", result.get("nrejected") or None)]
         tiles += [("seconds", None if elapsed is None else f"{elapsed:.3g}")]
+        tiles += [("shots", result.get("nshots")), ("jobs", result.get("njobs"))]
     else:
         best = best_of(runs.values())
         tiles += [("best f(x)", number(best and best.fun)), ("runs", len(runs))]
         tiles += [("points", sum(own.nfev for own in runs.values()))]
+        tiles += [("shots", sum(own.get("nshots", 0) for own in runs.values()) or None)]
         tiles += [("failed", sum("error" in own for own in runs.values()))]
     evaluated = [trace for trace in traces if len(trace.values)]
     if evaluated:

@@ -31,7 +31,8 @@ def listened(shown: Iterable[Listener]) -> Callable[[Solve], Solve]:
             evaluator: Evaluator = run.waves.evaluator
             fun, loss = run.problem.fun, run.problem.loss
             best = (lambda: run.best and run.best.fun) if run.problem.constraints else None
-            how = (lambda: run.nfev), loss, best, run.problem.sign
+            paid, sign = run.budget.paid, run.problem.sign
+            how = (lambda: run.nfev), loss, best, sign, None if paid.takes_shots else paid.each
             hearing = ListenedEvaluator(evaluator, listeners, *how)
             # Solvers may still call the objective directly.
             is_direct = evaluator.facts.is_direct and loss is None

@@ -14,7 +14,7 @@ from optimizers.result import OptimizerResult
 
 
 class Progress:
-    """Shows a progress bar of the points evaluated; needs tqdm.
+    """Shows a progress bar of the points evaluated, and of shots if known; needs tqdm.
 
     The setting ``progress=True`` makes one for a run, or one for many runs together, and ends it
     with the stop reason. An object made here is passed as that setting, or as a callback. In a
@@ -51,7 +51,7 @@ class Progress:
         self._has_total = total is not None
         self._bar = auto.tqdm(total=total, unit="pt", file=file)
         self._counts: dict[int, int] = {}
-        self._waves, self._best = 0, math.inf
+        self._waves, self._shots, self._best = 0, 0, math.inf
 
     def __call__(self, intermediate_result: OptimizerResult) -> None:
         """Move the bar to the count of an iteration."""
@@ -60,6 +60,7 @@ class Progress:
     def on_evaluation(self, evaluated: Evaluated) -> None:
         """Move the bar by an evaluation."""
         self._waves = evaluated.wave
+        self._shots += evaluated.shots or 0
         if evaluated.best is not None:
             self._best = evaluated.best
         self._bar.set_postfix_str(self._words(), refresh=False)
@@ -92,7 +93,8 @@ class Progress:
 
     def _words(self) -> str:
         best = f"best: {self._best:.6g}, " if math.isfinite(self._best) else ""
-        return f"{best}waves: {self._waves}"
+        shots = f", shots: {self._shots}" if self._shots else ""
+        return f"{best}waves: {self._waves}{shots}"
 
 
 def _missing() -> MissingExtraError:

@@ -79,7 +79,6 @@ def test_what_a_command_line_lacks_is_said_once(capsys):
         (["--x0", "1", "--bounds", "2:1"], "bounds[0]"),
         (["--x0", "1,2,3", "--bounds", "0:1,0:1"], "expected (3, 2)"),
         ([], "--fun needs a start"),
-        (["--x0", "1", "--shots", "9"], "--shots goes with the bundled H2"),
         (["--x0", "1", "--optimizer", "LBFGS"], "Did you mean 'LBFGSB'?"),
         (["--x0", "1", "-o", "maxitr=5"], "Did you mean 'maxiter'?"),
         (["--x0", "1", "-o", "maxiter"], "-o maxiter is not an option"),

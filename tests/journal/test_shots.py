@@ -82,7 +82,7 @@ def test_another_number_of_shots_is_another_run(tmp_path):
     run(Energy(), path, maxshots=100)
     with pytest.raises(JournalMismatchError, match="shots is 20 in the journal, but 30 now"):
         NoisyLBFGSB(seed=1).minimize(shots(Energy()), START, shots=30, journal=path)
-    with pytest.raises(JournalMismatchError, match="shots is True in the journal, but None now"):
+    with pytest.raises(JournalMismatchError, match="shots is 20 in the journal, but None now"):
         NoisyLBFGSB(seed=1).minimize(lambda x: x @ x, START, shots=20, journal=path)
 
 

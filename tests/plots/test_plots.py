@@ -145,6 +145,20 @@ def test_several_runs_are_drawn_by_name_against_what_they_took(by):
         plots.convergence(runs, names=["one"])
 
 
+def test_recorded_shots_are_drawn_without_saying_their_number(tmp_path):
+    pytest.importorskip("matplotlib", reason="needs the extra: plot")
+    energy, history, path = h2(noise_seed=1), History(), str(tmp_path / "run.jsonl")
+    how = {"shots": 50, "callback": history, "journal": path}
+    result = SPSA(maxiter=3, seed=1).minimize(energy.measured, energy.x0, **how)
+    for record in (history, path, result):
+        line = plots.convergence(record, by="shots").axes[0].lines[0]
+        assert line.get_xdata().tolist() == [50.0 * (i + 1) for i in range(result.nfev)]
+    plain = History()
+    SPSA(maxiter=1, seed=1).minimize(energy, energy.x0, callback=plain)
+    with pytest.raises(InvalidInputError, match="does not have their number: pass shots"):
+        plots.convergence(plain, by="shots")
+
+
 def test_results_of_many_runs_know_their_journal(tmp_path):
     pytest.importorskip("matplotlib", reason="needs the extra: plot")
     starts, journal = [[-1.2, 1.0], [0.5, 0.5], [2.0, 2.0]], tmp_path / "many.jsonl"

@@ -262,3 +262,22 @@ def test_a_single_shot_does_not_know_its_error():
 
 def test_an_energy_without_scatter_has_no_error():
     assert VQE({"ZZ": 1.0}, reps=0, shots=10, errors=True)(np.zeros(2)) == (1.0, 0.0)
+
+
+def test_measured_energies_have_the_shots_that_are_asked_for():
+    from optimizers.evaluation.marks import is_vectorized, takes_shots
+    from optimizers.problems import ising
+
+    energy = ising(noise_seed=1)
+    assert is_vectorized(energy.measured)
+    assert takes_shots(energy.measured)
+    points, shots = np.tile(energy.x0, (4000, 1)), np.tile([10, 1000], 2000)
+    values, errors = energy.measured(points, shots)
+    for few in (0, 1):  # errors as they are found among many
+        found, told = values[few::2].std(), np.sqrt(np.mean(errors[few::2] ** 2))
+        assert found == pytest.approx(told, rel=0.05)
+    assert values.mean() == pytest.approx(energy(energy.x0), abs=0.02)
+    assert np.isnan(energy.measured(points[:1], np.array([1]))[1])
+    fixed = ising(shots=50, noise_seed=3, errors=True)(energy.x0)
+    chosen = ising(noise_seed=3).measured(energy.x0[np.newaxis], np.array([50]))
+    assert [part[0] for part in chosen] == list(fixed)
