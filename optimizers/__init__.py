@@ -57,7 +57,7 @@ _HOMES = {
     "steppable": "SteppableOptimizer",
     "support": "OptimizerSupportLevel SupportLevel Traits",
     "variational": (
-        "ADAM AMSGRAD AQGD GSLS NFT P_BFGS QNG QNSPSA SPSA UMDA GradientDescent NoisyLBFGSB "
+        "ADAM AMSGRAD AQGD GSLS ICANS NFT P_BFGS QNG QNSPSA SPSA UMDA GradientDescent NoisyLBFGSB "
         "Rotosolve"
     ),
 }

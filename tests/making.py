@@ -31,6 +31,7 @@ SHORT: dict[str, dict[str, Any]] = {
     "DFOTR": {"seed": 5},
     "GradientDescent": {"learning_rate": 1e-3, "maxiter": 30, "perturbation": 1e-5},
     "GSLS": {"maxiter": 60, "seed": 5},
+    "ICANS": {"maxiter": 30, "min_shots": 2},
     "P_BFGS": {"max_processes": 2, "seed": 5},
     "QNG": {"fidelity": fidelity, "learning_rate": 1e-4, "maxiter": 30},
     "QNSPSA": {"fidelity": fidelity, "maxiter": 10, "seed": 7},

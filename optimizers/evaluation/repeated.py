@@ -22,16 +22,18 @@ class Repeated(Block):
         return self._whole.is_probe(int(self._origins[row]))
 
     def fold(self) -> None:
-        """Give the block values and standard errors; a row fails if one of its repetitions does."""
+        """Give the block the means of what has arrived, with their standard errors.
+
+        A row fails if one of its repetitions does.
+        """
         whole = self._whole
         for row, error in self.failures.items():
             whole.failures.setdefault(int(self._origins[row]), error)
         for row in range(len(whole.points)):
-            own = self._origins == row
-            if row in whole.failures:
-                continue
-            whole.values[row] = self.values[own].mean()
-            whole.errors[row] = _error(self.values[own], self.errors[own])
+            own = (self._origins == row) & ~np.isnan(self.values)
+            if own.any() and row not in whole.failures:
+                whole.values[row] = self.values[own].mean()
+                whole.errors[row] = _error(self.values[own], self.errors[own])
 
 
 def _error(values: Array, errors: Array) -> float:
@@ -39,4 +41,8 @@ def _error(values: Array, errors: Array) -> float:
     count = len(values)
     if np.isfinite(errors).all():
         return float(np.sqrt(np.sum(errors**2))) / count
-    return float(np.std(values, ddof=1)) / math.sqrt(count) if count > 1 else math.nan
+    if count == 1:
+        return math.nan
+    if np.ptp(values) == 0.0:  # without the rounding of the mean
+        return 0.0
+    return float(np.std(values, ddof=1)) / math.sqrt(count)

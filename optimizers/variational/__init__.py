@@ -4,6 +4,7 @@ from optimizers.variational.adam import ADAM, AMSGRAD
 from optimizers.variational.aqgd import AQGD
 from optimizers.variational.gradient_descent import GradientDescent
 from optimizers.variational.gsls import GSLS
+from optimizers.variational.icans import ICANS
 from optimizers.variational.nft import NFT, Rotosolve
 from optimizers.variational.noisy_lbfgsb import NoisyLBFGSB
 from optimizers.variational.p_bfgs import P_BFGS
@@ -17,6 +18,7 @@ __all__ = [
     "AMSGRAD",
     "AQGD",
     "GSLS",
+    "ICANS",
     "NFT",
     "P_BFGS",
     "QNG",

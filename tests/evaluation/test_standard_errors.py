@@ -272,7 +272,7 @@ def test_single_precision_shows_in_any_form():
 
 
 # Those that account for the error have tests of their own.
-ACCOUNTING = ("CMAES", "DFOTR", "ImFil", "NFT", "NoisyLBFGSB")
+ACCOUNTING = ("CMAES", "DFOTR", "ICANS", "ImFil", "NFT", "NoisyLBFGSB")
 
 
 @pytest.mark.parametrize("name", [name for name in of_values() if name not in ACCOUNTING])
