@@ -58,6 +58,7 @@ def available(
     ['DOGBOX', 'LM', 'TRF']
     >>> for name, cls in available(noise=True, random=False, residuals="supported").items():
     ...     print(f"{name}: {cls.traits.purpose}")
+    ICANS: Circuits that are paid by the shot, also with hundreds of angles.
     ImFil: Rough or noisy values, best within bounds: differences over decreasing scales.
     LM: Fits: residuals, with or without bounds, up to a thousand variables; first to try.
     NFT: Circuits whose values are sinusoids of each angle; shots, small budgets.
