@@ -102,7 +102,9 @@ def test_classes_are_chosen_by_what_they_can():
     assert list(available(constraints="supported", gradient="supported")) == [
         *("NLopt", "SLSQP", "TrustConstr")
     ]
-    assert list(available(noise=True, random=False)) == ["ImFil", "LM", "NFT", "NoisyLBFGSB"]
+    assert list(available(noise=True, random=False)) == [
+        *("ICANS", "ImFil", "LM", "NFT", "NoisyLBFGSB")
+    ]
     assert list(available(global_search=True, bounds="required")) == [
         *("DIRECT", "DifferentialEvolution", "DualAnnealing", "NLopt", "SHGO")
     ]
