@@ -29,8 +29,10 @@ _HOMES = {
         "MisplacedBoundsError MissingExtraError NonFiniteValueError NoValueError OptimizerError "
         "OptimizerWarning OptionError StepperError TooLargeError UnknownOptionError WorkerDiedError"
     ),
-    "evaluation": "Differences GradientSource ParameterShift SPSAGradient residuals shots vectorized "
-    "with_errors",
+    "evaluation": (
+        "Differences GradientSource ParameterShift SPSAGradient residuals shots vectorized "
+        "with_errors"
+    ),
     "evaluation.listened": "Evaluated",
     "flow": "FlowOptimizer",
     "journal": "Journal load",

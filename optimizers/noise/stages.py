@@ -148,8 +148,7 @@ class _Surroundings:
         tried = ladder(x, lower, upper)
         center = np.empty((0, x.size)) if known is not None else x[np.newaxis]
         wave = np.concatenate([center, line, tried.points])
-        cost = run.waves.evaluator.cost(values_at(problem, wave))
-        if known is None and run.budget.over(cost) is not None:
+        if known is None and run.waves.over(values_at(problem, wave)) is not None:
             run.value(x)  # the budget allows only the start
         values = run.probe(wave)
         if known is None:

@@ -100,7 +100,7 @@ class VQE:
         self._num_qubits = len(next(iter(self._hamiltonian)))
         self._reps = reps
         self._shots = shots
-        # As with_errors marks it, from which this module does not import.
+        # As with_errors marks it, for a single instance.
         self.__optimizers_errors__ = self._tells_errors = errors and shots is not None
         self._x0 = np.random.default_rng(seed).uniform(-np.pi, np.pi, self.n)
         self._rng = np.random.default_rng(noise_seed)

@@ -7,7 +7,7 @@ from typing_extensions import override
 
 from optimizers._types import Array
 from optimizers.evaluation.evaluator import Evaluator, Part
-from optimizers.evaluation.wave import Answer, Block, RetryBudget, Wave
+from optimizers.evaluation.wave import Answer, Block, Cost, RetryBudget, Wave
 from optimizers.run.budget import Budget
 
 
@@ -32,8 +32,8 @@ class AheadEvaluator(Evaluator):
         self._inner.close()
 
     @override
-    def cost(self, block: Block) -> int:
-        return 0 if block.points.tobytes() in self._kept else self._inner.cost(block)
+    def cost(self, block: Block) -> Cost:
+        return Cost(0) if block.points.tobytes() in self._kept else self._inner.cost(block)
 
     @override
     def answers(self, wave: Wave) -> Generator[Part, None, None]:
@@ -49,10 +49,13 @@ class AheadEvaluator(Evaluator):
 
     def _evaluate(self, block: Block, wave: Wave) -> None:
         """Evaluate the point of a block, and as many of those ahead as the budget allows."""
-        left = self._budget.left
-        points = np.vstack([block.points, *self.ahead[: int(min(len(self.ahead), left - 1))]])
-        required, retries = wave.required_rows, RetryBudget(left - len(points))
-        larger = Wave([Block(points)], retries, wave.deadline, required, wave.is_first_needed)
+        count = int(min(len(self.ahead), self._budget.left - 1))
+        points = np.vstack([block.points, *self.ahead[:count]])
+        every = Block(points)
+        if block.shots is not None:
+            every.shots = np.full(len(points), block.shots[0])
+        required, retries = wave.required_rows, RetryBudget(self._budget.unspent - every.cost)
+        larger = Wave([every], retries, wave.deadline, required, wave.is_first_needed)
         self._kept = {}
         answers = self._inner.answers(larger)
         try:

@@ -70,7 +70,7 @@ class Assumed:
         """Return the deviation of values, shape (m, 1), measured again; None if not affordable."""
         times = -(-_REPEATED // len(points))
         block = probes_at(np.tile(points, (times, 1)))
-        if self._waves.evaluator.cost(block) > self._waves.budget.left:
+        if self._waves.over(block) is not None:
             return None
         self._waves.take([block], is_first_needed=False)
         again = np.atleast_2d(probed(block)).reshape(len(values), times, len(points))

@@ -3,7 +3,6 @@
 import functools
 
 from optimizers.gradients.source import GradientSource, Learning
-from optimizers.result import StopReason
 from optimizers.run.assumed import named
 from optimizers.run.blocks import values_at
 from optimizers.run.budget import StopRun
@@ -35,12 +34,13 @@ def _found(run: Run, asking: Learning) -> GradientSource:
     points = next(asking)
     while True:
         block = values_at(run.problem, points)
-        if (cost := run.waves.evaluator.cost(block)) > run.budget.left:
+        reason = run.waves.over(block)
+        if reason is not None:
             run.value(run.problem.x0)
             raise StopRun(
-                StopReason.MAXFUN,
-                f"Finding the frequencies takes {cost} points, but {run.budget.left:.0f} are left: "
-                "pass them, or raise maxfun.",
+                reason,
+                f"Finding the frequencies takes {len(points)} points, but {run.budget.left:.0f} "
+                f"are left: pass them, or raise {reason.value}.",
             )
         values = run.waves.probe(block)
         try:

@@ -154,6 +154,10 @@ class Waves:
             return block
         return Repeated(block, -(-block.shots // (self.budget.paid.each or 1)))
 
+    def over(self, block: Block) -> StopReason | None:
+        """Return which limit a wave of a block would exceed; None if it is within all."""
+        return self.budget.over(self.cost([self.measured(block)]))
+
     def cost(self, blocks: Sequence[Block]) -> Cost:
         """Return what blocks that are evaluated take."""
         return sum((self.evaluator.cost(block) for block in blocks), Cost(0))

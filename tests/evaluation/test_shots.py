@@ -23,6 +23,7 @@ from optimizers import (
     vectorized,
 )
 from optimizers.flow import AskData, FlowOptimizer, Step, ended
+from optimizers.problems import h2
 from optimizers.support import SupportLevel, levels
 
 START = [1.0, 2.0]
@@ -235,14 +236,20 @@ def test_a_failed_evaluation_keeps_its_shots_and_retries_stay_within_the_budget(
 
 
 def test_gradients_by_the_shift_rule_are_measured_with_shots():
-    bowl = Bowl()
-    result = LBFGSB().minimize(shots(bowl), START, ParameterShift(), shots=10, maxshots=100)
-    assert result.nshots == sum(bowl.shots) == 100
-    assert "takes 4000 shots, but 99 are left: pass jac, or raise maxshots." in (
-        LBFGSB()
-        .minimize(shots(Bowl()), START, ParameterShift(), maxshots=1099, on_failure="raise")
-        .message
-    )
+    energy, asked = h2(noise_seed=1), []
+
+    @shots
+    @vectorized
+    def fun(x, shots):
+        asked.extend(shots)
+        return energy.measured(x, shots)
+
+    optimizer = NoisyLBFGSB(seed=1)
+    result = optimizer.minimize(fun, energy.x0, ParameterShift(), shots=10, maxshots=300)
+    assert result.nshots == sum(asked) <= 300
+    assert set(asked) == {10}
+    few = LBFGSB().minimize(fun, energy.x0, ParameterShift(), maxshots=7099)
+    assert "takes 12000 shots, but 6099 are left: pass jac, or raise maxshots." in few.message
 
 
 @pytest.mark.parametrize("answer", [0.3, (1.0, 2.0, 3.0), (1.0, np.ones(2)), None, [1.0, 0.1]])
