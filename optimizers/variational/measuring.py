@@ -62,20 +62,27 @@ class Measuring:
         self.slope_sigma = 0.0
 
     def at(self, x: Array, repeats: int = 1) -> Generator[AskData, Told, Measured]:
-        """Measure a point, with all probes of its gradient, ``repeats`` times in one wave."""
+        """Measure a point, with all probes of its gradient, ``repeats`` times in one wave.
+
+        If the objective takes shots, with so many times their number.
+        """
         if self.source is None:
             return (yield from self._given(x, repeats))
         run = self._run
         plan = run.questions.plan(x)
         points = np.concatenate([x[np.newaxis], plan.points])
-        told = yield AskData(np.tile(points, (repeats, 1)))
-        rows = told.fun.reshape(repeats, len(points))
+        paid = run.budget.paid
+        copies, shots = repeats, None
+        if paid.takes_shots and paid.each is not None:
+            copies, shots = 1, repeats * paid.each
+        told = yield AskData(np.tile(points, (copies, 1)), shots=shots)
+        rows = told.fun.reshape(copies, len(points))
         values = rows.mean(axis=0)
         known = told_error(told)
         if known is not None:
-            self.sigma, self._is_told = known, True
-        if repeats > 1:
-            self._learn(float(np.sum((rows - values) ** 2)), (repeats - 1) * len(points))
+            self.sigma, self._is_told = known * float(np.sqrt(repeats / copies)), True
+        if copies > 1:
+            self._learn(float(np.sum((rows - values) ** 2)), (copies - 1) * len(points))
         error, are_known = self.sigma / np.sqrt(repeats), told.known is None or told.known.all()
         if are_known:
             errors = np.full(len(points), error)

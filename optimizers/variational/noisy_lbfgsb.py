@@ -109,7 +109,8 @@ class NoisyLBFGSB(FlowOptimizer):
         ),
         Option("max_resamplings", 1, whole(1)).means(
             "The maximum number of evaluations of each point in one wave when the gradient falls "
-            "below its noise; the norm test of [3]_ chooses the number. It replaces more shots."
+            "below its noise; the norm test of [3]_ chooses the number. An objective that takes "
+            "shots gets so many times their number instead."
         ),
     )
     support_levels = levels(gradient=SupportLevel.supported)

@@ -16,6 +16,7 @@ from optimizers import (
     ParameterShift,
     StopReason,
     load,
+    shots,
     vectorized,
 )
 from optimizers.problems import all_problems, h2, ising
@@ -287,3 +288,23 @@ def test_known_errors_take_the_place_of_a_first_look():
     result = NoisyLBFGSB(seed=1).minimize(fun, None, known=known, maxfun=200)
     assert points.count([1.0, 2.0]) <= 1  # not twice more, to see whether there is noise
     assert result.noise == pytest.approx(0.25, rel=0.5)
+
+
+def test_an_objective_that_takes_shots_gets_more_of_them_and_not_more_points():
+    energy, waves = ising(noise_seed=1), []
+
+    @shots
+    @vectorized
+    def fun(x, shots):
+        waves.append((len(x), shots.copy()))
+        return energy.measured(x, shots)
+
+    optimizer, exact = NoisyLBFGSB(max_resamplings=16, seed=1), ising()
+    how = {"shots": 100, "maxshots": 2_000_000}
+    result = optimizer.minimize(fun, energy.x0, ParameterShift(), **how)
+    assert sum(asked.sum() for _, asked in waves) == result.nshots <= 2_000_000
+    assert max(asked.max() for _, asked in waves) > 100
+    assert all(set(asked) == {asked[0]} and asked[0] % 100 == 0 for _, asked in waves)
+    assert max(count for count, _ in waves[1:]) <= 49 + 24  # with the check of the frequencies
+    assert exact(result.x) - energy.ground_energy < 0.1
+    assert abs(result.fun - exact(result.x)) < 5 * result.fun_error
