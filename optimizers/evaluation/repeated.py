@@ -34,6 +34,9 @@ class Repeated(Block):
             if own.any() and row not in whole.failures:
                 whole.values[row] = self.values[own].mean()
                 whole.errors[row] = _error(self.values[own], self.errors[own])
+                if self.residuals is not None:
+                    mean = self.residuals[own].mean(axis=0, keepdims=True)
+                    whole.note_residuals(slice(row, row + 1), mean)
 
 
 def _error(values: Array, errors: Array) -> float:

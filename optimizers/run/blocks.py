@@ -49,13 +49,17 @@ def affordable(
     If it does not allow all, also say which limit that is.
     """
     budget, total = waves.budget, Cost(0)
-    if not (plans or waves.prices_points or shots is not None):  # the usual case is fast
+    is_plain = not waves.prices_points and shots is None
+    if is_plain and not plans:  # the usual case is fast
         reason = budget.over(Cost(len(xs)))
         return len(xs) if reason is None else int(min(budget.left, len(xs))), reason
     for i, x in enumerate(xs):
-        own = None if shots is None else shots[i : i + 1]
-        asked = question_at(problem, [x], plans[i : i + 1], False, shots=own)
-        total += waves.cost([waves.measured(block) for block in asked.blocks])
+        if is_plain:
+            total += Cost(1 + len(plans[i].points))
+        else:
+            own = None if shots is None else shots[i : i + 1]
+            asked = question_at(problem, [x], plans[i : i + 1], False, shots=own)
+            total += waves.cost([waves.measured(block) for block in asked.blocks])
         reason = budget.over(total)
         if reason is not None:
             return i, reason

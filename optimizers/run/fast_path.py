@@ -21,7 +21,6 @@ from optimizers.evaluation.answers import (
     unpack,
 )
 from optimizers.evaluation.marks import at_probes, has_errors, is_vectorized
-from optimizers.evaluation.wave import Cost
 from optimizers.gradients.differences import Differences
 from optimizers.problem.derivatives import Given, Joint
 from optimizers.run.memory import NOWHERE, Evaluation, Memory, PlainEvaluation
@@ -148,6 +147,7 @@ def fast_value(run: Run) -> Callable[[Array], float]:
     if not _is_direct(run) or isinstance(problem.derivatives, Joint):
         return run.value
     budget, facts, fun, n = run.budget, waves.evaluator.facts, problem.fun, problem.n
+    limit, is_timed = budget.limit, budget.is_timed
 
     def evaluate(x: Array) -> float:
         x = problem.clip(x)
@@ -156,7 +156,10 @@ def fast_value(run: Run) -> Callable[[Array], float]:
             return known.fun
         if memory.is_extreme:
             questions.check_finite(x)
-        budget.check(Cost(1))
+        if budget.nfev >= limit:
+            raise budget.full()
+        if is_timed:
+            budget.check_clock()
         budget.nfev += 1
         try:
             value = fun(x.copy())

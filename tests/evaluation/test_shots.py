@@ -3,6 +3,7 @@
 import asyncio
 import concurrent.futures
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from optimizers import (
     InvalidInputError,
     InvalidValueError,
     NoisyLBFGSB,
+    OptimizerWarning,
     OptionError,
     Param,
     ParameterShift,
@@ -25,6 +27,7 @@ from optimizers import (
 from optimizers.flow import AskData, FlowOptimizer, Step, ended
 from optimizers.problems import h2
 from optimizers.support import SupportLevel, levels
+from tests.making import make, of_values
 
 START = [1.0, 2.0]
 OPTIMIZERS = [LBFGSB(), NoisyLBFGSB(seed=1), SPSA(seed=1), COBYLA(noise=0)]
@@ -299,3 +302,22 @@ def test_runs_in_lock_step_share_a_wave_and_count_their_own_shots():
     assert results.nshots == sum(bowl.shots)
     assert all(result.nshots <= 300 for result in results)
     assert bowl.calls == results.rounds == results[0].njobs
+
+
+@pytest.mark.parametrize("cls", of_values().values(), ids=lambda cls: cls.__name__)
+def test_every_class_passes_shots_and_stays_within_them(cls):
+    asked = []
+
+    @shots
+    def fun(x, shots):
+        asked.append(shots)
+        return (x - 0.3) @ (x - 0.3) + 0.01 * np.sin(1e3 * x.sum()), 0.01
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", OptimizerWarning)  # of the noise
+        arguments = {"jac": "3-point"} if make(cls).is_gradient_required else {}
+        if cls.__name__ in ("Dogleg", "TrustExact", "TrustKrylov", "TrustNCG"):
+            arguments["hess"] = lambda x: 2 * np.eye(2)
+        result = make(cls).minimize(fun, START, **arguments, shots=10, maxshots=400)
+    assert sum(asked) == result.nshots <= 400
+    assert result.njobs <= result.nfev == len(asked)
