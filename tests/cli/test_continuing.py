@@ -1,5 +1,6 @@
 """What is printed at the end of a run that can continue from its journal."""
 
+import importlib
 import io
 import shlex
 import signal
@@ -7,7 +8,7 @@ import sys
 
 import pytest
 
-from optimizers import LBFGSB, load
+from optimizers import LBFGSB, SPSA, load, shots
 from optimizers.cli import main
 from optimizers.cli.codes import CONVERGED, ERROR, INTERRUPTED, STOPPED
 
@@ -29,6 +30,13 @@ def failing(x):
     if len(calls) == 12:
         raise OSError("the device is gone")
     return bowl(x)
+"""
+MEASURED = """
+from optimizers import shots
+
+@shots
+def energy(x, shots):
+    return float(x @ x), shots**-0.5
 """
 BEGIN = "To continue: "
 
@@ -100,6 +108,8 @@ def test_the_line_names_the_program_that_was_started(monkeypatch):
     [
         (("-o", "maxfun=12"), " -o maxfun=24"),
         (("-o", "maxiter=2"), " -o maxiter=4"),
+        (("-o", "maxjobs=3"), " -o maxjobs=6"),
+        (("-o", "shots=10", "-o", "maxshots=75"), " -o maxshots=150"),
         (("--optimizer", "NELDER_MEAD", "-o", "maxfev=12"), " -o maxfev=24"),
         (("-o", "timeout=1e-9"), ""),
     ],
@@ -119,6 +129,31 @@ def test_the_line_leads_to_the_end_in_several_steps():
         code, line = continued(line)
     assert code == CONVERGED
     assert budgets == [10 * 2**i for i in range(len(budgets))]
+
+
+def test_the_shots_that_an_objective_takes_are_limited_and_continued(folder):
+    (folder / "energy.py").write_text(MEASURED)
+    limits = ("--shots", "50", "-o", "maxshots=2000", "-o", "seed=1")
+    code, line = ran(
+        *("minimize", "--fun", "energy.py:energy", "--x0=-1,1", "--quiet"),
+        *("--optimizer", "SPSA", "--journal", "run.jsonl", *limits),
+    )
+    assert (code, line) == (STOPPED, "python -m optimizers resume run.jsonl -o maxshots=4000")
+    assert load("run.jsonl").shots.tolist() == [50.0] * 40
+    code, line = continued(line)
+    assert load("run.jsonl").result.nshots == 4000
+
+
+def test_a_call_with_shots_is_resumed_with_its_mark(folder, monkeypatch):
+    (folder / "unmarked.py").write_text(MEASURED.replace("@shots", ""))
+    monkeypatch.syspath_prepend(folder)
+    unmarked = importlib.import_module("unmarked")
+    SPSA(seed=1).minimize(
+        shots(unmarked.energy), [1.0, 2.0], shots=10, maxshots=100, journal="run.jsonl"
+    )
+    code, _ = ran("resume", "run.jsonl", "-o", "maxshots=200", "--quiet")
+    assert code == STOPPED
+    assert load("run.jsonl").result.nshots == 200
 
 
 def test_what_resume_was_told_is_told_again():
