@@ -23,6 +23,7 @@ from optimizers.support import SupportLevel, Traits, levels
 
 #: Angles beyond this cannot be shifted.
 _LARGE = 1e15
+_TINY = 1e-300
 
 
 class ICANS(FlowOptimizer):
@@ -138,68 +139,87 @@ class ICANS(FlowOptimizer):
             return outcome
 
     def _descent(self, problem: Problem, run: Run, measured: list[Step]) -> Flow:
-        """Return the algorithm; ``measured`` gets its iterates if there is noise."""
-        x, before, k = problem.x0, problem.x0, 0
+        """Return the algorithm; ``measured`` gets its last iterate if there is noise."""
+        x = before = problem.x0
         paid, bound = run.budget.paid, self.lipschitz
         # Two evaluations show the noise, if an objective takes no shots.
         least = self.min_shots if paid.takes_shots else max(self.min_shots, 2 * (paid.each or 1))
         shots = np.full(problem.n, least)
-        slopes = variances = np.zeros(problem.n)
+        averages = Averages(problem.n, self.mu, self.b)
         for _ in range(self.maxiter):
             if not np.max(np.abs(x), initial=0.0) < _LARGE:  # rounding destroys the angle
                 return ended(before, StopReason.NO_PROGRESS)
             plan = ParameterShift().plan(x, problem.lower, problem.upper)
             weights = _weights(plan, problem.n)
-            # Each probe belongs to one variable.
-            each = shots[np.argmax(weights[:, 1:] != 0, axis=0)]
+            each = shots[np.argmax(weights[:, 1:] != 0, axis=0)]  # a probe is of one variable
             points = np.concatenate([x[np.newaxis], plan.points])
             told = yield AskData(points, shots=[shots.max(), *each])
             if told.known is not None and not told.known.all():
                 x = 0.5 * (x + before)  # the start has been evaluated
                 continue
-            errors = _errors(told, paid.takes_shots)
-            gradient = plan.fold(told.fun[0], told.fun[1:])
-            variance = shots * (weights**2 @ errors**2)
+            errors, gradient = _errors(told, paid.takes_shots), plan.fold(told.fun[0], told.fun[1:])
             is_exact = not (paid.takes_shots or errors.any())
             step = Step(x, told.fun[0], gradient, {"fun_error": float(errors[0])})
-            if not is_exact:
-                measured[:] = [step]
+            measured[:] = [] if is_exact else [step]
             yield step
             projected = x - problem.clip(x - gradient)
             if is_exact and np.max(np.abs(projected), initial=0.0) <= self.gtol:
                 return ended(x, StopReason.GRADIENT, told.fun[0], gradient)
             with np.errstate(over="ignore", invalid="ignore"):  # the run handles the point
-                if bound is None:
-                    bent = plan.curvature(told.fun[0], told.fun[1:])
-                    assert bent is not None
-                    bound = float(np.sum(np.hypot(gradient, bent))) or 1.0
-                rate = min(self.learning_rate or np.inf, 1 / bound)
-                slopes = self.mu * slopes + (1 - self.mu) * gradient
-                variances = self.mu * variances + (1 - self.mu) * variance
-                known = 1 - self.mu ** (k + 1)
-                square, spread = (slopes / known) ** 2, variances / known
-                floor = self.b * self.mu**k
-                rates = np.full(problem.n, rate)
-                if self.cautious:
-                    share = square / np.maximum(square + spread / shots + floor, 1e-300)
-                    rates = np.where(bound * rate < 2 * share, rate, share / bound)
-                before, x = x, problem.clip(x - rates * gradient)
-                shots = self._chosen(bound * rate, square, spread, floor, 1 if is_exact else least)
-            k += 1
+                bound = bound or _amplitudes(plan, told.fun, gradient) or 1.0
+                averages.add(gradient, shots * (weights**2 @ errors**2))
+                length = min(1.0, (self.learning_rate or np.inf) * bound)
+                lengths = averages.limited(length, shots) if self.cautious else length
+                before, x = x, problem.clip(x - lengths / bound * gradient)
+                shots = averages.shots(length, 1 if is_exact else least, self.max_shots)
         return ended(x, StopReason.MAXITER)
 
-    def _chosen(
-        self, length: float, square: Array, spread: Array, floor: float, least: int
-    ) -> NDArray[np.int64]:
-        """Return the shots with the best expected gain, none above those of the best derivative.
 
-        ``length`` is the rate in units of 1 / L.
-        """
-        wanted = np.ceil(2 * length / (2 - length) * spread / np.maximum(square + floor, 1e-300))
-        wanted = np.clip(wanted, least, max(least, self.max_shots))
-        gain = (1 - length / 2) * square - length / 2 * spread / wanted
+class Averages:
+    """Running averages of the derivatives and of the variances of their single shots.
+
+    Lengths are rates of steps in units of 1 / L.
+    """
+
+    def __init__(self, n: int, mu: float, b: float) -> None:
+        self._mu, self._b, self._count = mu, b, 0
+        self._slopes = self._variances = np.zeros(n)
+
+    def add(self, slopes: Array, variances: Array) -> None:
+        """Add what a wave has measured."""
+        self._slopes = self._mu * self._slopes + (1 - self._mu) * slopes
+        self._variances = self._mu * self._variances + (1 - self._mu) * variances
+        self._count += 1
+
+    @property
+    def _known(self) -> tuple[Array, Array, Array]:
+        """The squares of the derivatives, the same with the bias, and the variances."""
+        weight = 1 - self._mu**self._count
+        square = (self._slopes / weight) ** 2
+        biased = np.maximum(square + self._b * self._mu ** (self._count - 1), _TINY)
+        return square, biased, self._variances / weight
+
+    def shots(self, length: float, least: int, most: int) -> NDArray[np.int64]:
+        """Return the shots with the best gain, none above those of the best gain per shot."""
+        square, biased, variance = self._known
+        wanted = np.ceil(2 * length / (2 - length) * variance / biased)
+        wanted = np.clip(wanted, least, max(least, most))
+        gain = (1 - length / 2) * square - length / 2 * variance / wanted
         chosen: Array = np.minimum(wanted, wanted[np.argmax(gain / wanted)])
         return chosen.astype(np.int64)
+
+    def limited(self, length: float, shots: NDArray[np.int64]) -> Array:
+        """Return the length, or the best one where its expected gain is not positive."""
+        square, biased, variance = self._known
+        best = square / (biased + variance / shots)
+        return np.where(length < 2 * best, length, best)
+
+
+def _amplitudes(plan: Plan, values: Array, gradient: Array) -> float:
+    """Return the sum of the amplitudes of the sinusoids along the variables."""
+    bent = plan.curvature(values[0], values[1:])
+    assert bent is not None
+    return float(np.sum(np.hypot(gradient, bent)))
 
 
 def _weights(plan: Plan, n: int) -> Array:

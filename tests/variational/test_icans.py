@@ -12,6 +12,7 @@ from optimizers import (
     vectorized,
 )
 from optimizers.problems import h2, ising
+from optimizers.variational.icans import Averages
 
 #: The sum of the absolute coefficients of the chain.
 CHAIN = 7.0
@@ -52,8 +53,9 @@ def test_it_ends_near_the_minimum_of_the_chain(seed):
 def test_shots_follow_the_expected_gain():
     """The formulas of the article, for averages without memory."""
     spread, slope, length = np.array([4.0, 1.0, 9.0]), np.array([1.0, 0.1, 0.5]), 0.5
-    optimizer = ICANS(mu=0.0, min_shots=2, max_shots=10**6)
-    chosen = optimizer._chosen(length, slope**2, spread, 0.0, 2)
+    averages = Averages(3, 0.0, 0.0)
+    averages.add(slope, spread)
+    chosen = averages.shots(length, 2, 10**6)
     wanted = np.ceil(2 * length / (2 - length) * spread / slope**2)
     gain = (length - length**2 / 2) * slope**2 - length**2 * spread / (2 * wanted)
     most = wanted[np.argmax(gain / wanted)]
