@@ -157,14 +157,15 @@ class ICANS(FlowOptimizer):
             if told.known is not None and not told.known.all():
                 x = 0.5 * (x + before)  # the start has been evaluated
                 continue
-            errors, gradient = _errors(told, paid.takes_shots), plan.fold(told.fun[0], told.fun[1:])
+            errors, value = _errors(told, paid.takes_shots), float(told.fun[0])
+            gradient = plan.fold(value, told.fun[1:])
             is_exact = not (paid.takes_shots or errors.any())
-            step = Step(x, told.fun[0], gradient, {"fun_error": float(errors[0])})
+            step = Step(x, value, gradient, {"fun_error": float(errors[0])})
             measured[:] = [] if is_exact else [step]
             yield step
             projected = x - problem.clip(x - gradient)
             if is_exact and np.max(np.abs(projected), initial=0.0) <= self.gtol:
-                return ended(x, StopReason.GRADIENT, told.fun[0], gradient)
+                return ended(x, StopReason.GRADIENT, value, gradient)
             with np.errstate(over="ignore", invalid="ignore"):  # the run handles the point
                 bound = bound or _amplitudes(plan, told.fun, gradient) or 1.0
                 averages.add(gradient, shots * (weights**2 @ errors**2))
