@@ -23,9 +23,9 @@ Answer: TypeAlias = NDArray[Any] | Failure
 Kind: TypeAlias = Literal["fun", "jac", "both"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, which would be slow for each wave
 class Cost:
-    """How many evaluations of the objective something takes, and how many shots."""
+    """How many evaluations of the objective something takes, and how many shots; not changed."""
 
     points: float
     shots: float = 0

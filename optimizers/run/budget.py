@@ -137,12 +137,12 @@ class Budget:
 
     def over(self, cost: Cost) -> StopReason | None:
         """Return which limit a wave would exceed; None if it is within all."""
-        left = self.unspent - cost
-        if left.points < 0:
+        paid = self.paid
+        if self.nfev + cost.points > self.limit:
             return self._full
-        if left.shots < 0:
+        if paid.takes_shots and self.nshots + cost.shots > paid.maxshots:
             return StopReason.MAXSHOTS
-        return StopReason.MAXJOBS if self.njobs >= self.paid.maxjobs else None
+        return StopReason.MAXJOBS if self.njobs >= paid.maxjobs else None
 
     def check(self, cost: Cost) -> None:
         """End the run if a wave would exceed a limit, or time is up."""
