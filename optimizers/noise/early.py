@@ -121,8 +121,10 @@ def _measured(
     problem = run.problem
     plan = plan_quick(x, steps, run.rng, problem.lower, problem.upper)
     wave = plan.points if known is not None else np.concatenate([x[np.newaxis], plan.points])
-    if known is None and run.waves.evaluator.cost(values_at(problem, wave)) > run.budget.left:
-        run.value(x)  # the budget allows only the start
+    if known is None:
+        cost = run.waves.cost([run.waves.measured(values_at(problem, wave))])
+        if run.budget.over(cost) is not None:
+            run.value(x)  # the budget allows only the start
     values = run.probe(wave)
     if known is None:
         known, values = Evaluation(x, float(values[0])), values[1:]

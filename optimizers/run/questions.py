@@ -62,8 +62,7 @@ class Questions:
         The most important point is first. A gradient alone comes without the value if possible.
 
         ``shots``, one number or one for each point and its probes, replace the run's default. An
-        objective that takes none is evaluated as often as it needs to reach them, where an
-        evaluation without the setting ``shots`` counts as one; the answer is the mean.
+        objective that takes none is evaluated repeatedly instead; the answer is the mean.
         """
         xs = [self.problem.clip(x) for x in points]
         if len(xs) != 1 and (reuse or not values):
@@ -244,7 +243,7 @@ class Questions:
             value = block.values.item(0)
             is_coarse = facts.precision > precision and self.source.heeds_precision
             residuals = None if block.residuals is None else block.residuals[0]
-            gradient = self._probed(self.plan(x) if is_coarse else plan, value, residuals)
+            gradient = self.probed(x, value, residuals, None if is_coarse else plan)
             memory.store(self._known(x, value, residuals, gradient))
         except Exception as error:
             penalty = self.waves.penalty_for(x, error)
@@ -349,12 +348,11 @@ class Questions:
         orphan = self._orphan
         return None if orphan is None or not np.array_equal(orphan[0], x) else orphan[1]
 
-    def probed(self, x: Array, value: float, residuals: Array | None = None) -> Any:
-        """Return the gradient at a point whose value is known; for residuals, the Jacobian."""
-        return self._probed(self.plan(x), value, residuals)
-
-    def _probed(self, plan: Plan, value: float, residuals: Array | None) -> Any:
-        """Return the gradient from a wave of probes only."""
+    def probed(
+        self, x: Array, value: float, residuals: Array | None = None, plan: Plan | None = None
+    ) -> Any:
+        """Return the gradient from a wave of probes only; for residuals, the Jacobian."""
+        plan = plan or self.plan(x)
         self._check_first(plan)
         probes = probes_at(plan.points)
         self.waves.take([probes], is_first_needed=False)
