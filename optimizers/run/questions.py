@@ -145,8 +145,6 @@ class Questions:
             if self.budget.over(cost) is not None:
                 raise self.budget.too_few(cost)
 
-    # From a question to answers.
-
     def _answered(
         self,
         question: Question,
