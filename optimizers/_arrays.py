@@ -56,6 +56,17 @@ def is_whole(given: object) -> bool:
     return isinstance(given, int | np.integer) and not isinstance(given, bool | np.timedelta64)
 
 
+def rotate(rows: Array, first: int) -> None:
+    """Rotate rows in place, so that row ``first`` becomes row 0."""
+    if rows.size <= 100_000:
+        rows[...] = np.concatenate((rows[first:], rows[:first]))
+        return
+    # By three reversals, two rows at a time: a second copy would be large.
+    for part in (rows[:first], rows[first:], rows):
+        for i in range(len(part) // 2):
+            part[[i, -1 - i]] = part[[-1 - i, i]]
+
+
 def check_memory(what: str, count: float, advice: str) -> None:
     """Raise a TooLargeError if that many numbers in double precision do not fit in memory."""
     needed, memory = 8 * min(count, 1e300), machine_memory()

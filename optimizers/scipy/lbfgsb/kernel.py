@@ -13,6 +13,7 @@ import numpy as np
 import scipy.optimize
 from numpy.typing import NDArray
 
+from optimizers._arrays import rotate
 from optimizers._types import Array
 from optimizers.scipy.lbfgsb.public import DETAILS, MAXITER, TASKS, LbfgsbEnd, has_curvature
 from optimizers.scipy.options import LbfgsbOptions
@@ -216,8 +217,8 @@ class LbfgsbKernel:
                 steps[updates % m], changes[updates % m] = step, change
                 updates += 1
         if updates > m:  # a ring buffer: move the oldest entry to the front in place
-            _rotate(steps, updates % m)
-            _rotate(changes, updates % m)
+            rotate(steps, updates % m)
+            rotate(changes, updates % m)
         return steps[: min(updates, m)], changes[: min(updates, m)]
 
 
@@ -232,14 +233,3 @@ def _coded(
     # 0 no bound, 1 lower, 2 both, 3 upper.
     codes = has_lower + 3 * has_upper - 2 * (has_lower & has_upper)
     return lower, upper, codes.astype(integer)
-
-
-def _rotate(rows: Array, first: int) -> None:
-    """Rotate rows in place, so that row ``first`` becomes row 0."""
-    if rows.size <= 100_000:
-        rows[...] = np.concatenate((rows[first:], rows[:first]))
-        return
-    # By three reversals, two rows at a time: a second copy would be large.
-    for part in (rows[:first], rows[first:], rows):
-        for i in range(len(part) // 2):
-            part[[i, -1 - i]] = part[[-1 - i, i]]

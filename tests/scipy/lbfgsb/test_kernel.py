@@ -10,9 +10,10 @@ from scipy.optimize import rosen, rosen_der
 
 import optimizers
 from optimizers import LBFGSB, TNC, minimize_lbfgsb, minimize_tnc
+from optimizers._arrays import rotate
 from optimizers.problems import get_problem
 from optimizers.scipy.lbfgsb import available
-from optimizers.scipy.lbfgsb.kernel import LbfgsbKernel, _rotate
+from optimizers.scipy.lbfgsb.kernel import LbfgsbKernel
 from optimizers.scipy.options import LbfgsbOptions
 from optimizers.scipy.tnc import kernel as tnc
 
@@ -275,7 +276,7 @@ def test_rotating_rows_in_place_is_rolling_them(rows: int, columns: int) -> None
     for first in range(rows):
         given = np.arange(float(rows * columns)).reshape(rows, columns)
         expected = np.roll(given, -first, axis=0)
-        _rotate(given, first)
+        rotate(given, first)
         assert np.array_equal(given, expected)
 
 
