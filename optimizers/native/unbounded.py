@@ -1,0 +1,107 @@
+"""L-BFGS without bounds: the direction by the compact form of the inverse Hessian.
+
+After Byrd, Nocedal and Schnabel, "Representations of quasi-Newton matrices", Math. Prog. 63 (1994).
+With R the upper triangle of S'Y, D its diagonal, and c = s'y / y'y of the last pair,
+
+    H = c I + [S, c Y] [[R^-T (D + c Y'Y) R^-1, -R^-T], [-R^-1, 0]] [S, c Y]'
+
+An iteration reads the memory twice: for the products with the gradient, and for the direction.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from optimizers._types import Array
+from optimizers.native.arrays import Arrays, Tensor
+from optimizers.native.direction import LONGEST, Direction
+from optimizers.native.memory import Memory, Pair, without_oldest
+
+
+class Unbounded:
+    """The quadratic model of L-BFGS, and what a region without bounds means for a search."""
+
+    #: Whether the first step is short, for lack of any scale.
+    is_open = True
+
+    def __init__(self, arrays: Arrays, m: int, dtype: Any = None) -> None:
+        self._arrays, self.memory = arrays, Memory(arrays, m, dtype)
+        # The inverse of R has no factorization to update: another pair adds a column, and without
+        # the oldest one its other part remains.
+        self._inverse, self._changes = np.zeros((2, m, m))
+        self._curvatures = np.zeros(m)
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all pairs."""
+        self.memory.clear()
+        self._scale = 1.0
+        # The gradient whose products with the memory are known, and these.
+        self._gradient: Tensor = None
+        self._products = np.zeros((2, 0))
+
+    def clip(self, x: Tensor) -> Tensor:
+        """Return a point as it is."""
+        return x
+
+    def gradient_norm(self, x: Tensor, g: Tensor) -> float:
+        """Return the largest component of the gradient."""
+        xp = self._arrays.xp
+        return float(max(self._arrays.on_host([xp.max(g), -xp.min(g)])))
+
+    def longest(self, x: Tensor, found: Direction, *, is_start: bool) -> float:
+        """Return the longest step of a line search."""
+        return LONGEST
+
+    def learn(self, g: Tensor, pair: Pair) -> None:
+        """Take a pair into the memory, which ends at the gradient ``g``."""
+        memory, arrays = self.memory, self._arrays
+        # Gradients differ by what their products differ by; single precision would lose that.
+        is_direct = memory.is_scaled or self._gradient is not pair.gradient
+        if memory.is_full:
+            without_oldest(self._inverse, self._changes)
+            self._curvatures[:-1] = self._curvatures[1:].copy()
+        before = self._products[:, memory.is_full :]
+        with np.errstate(all="ignore"):
+            _, y, curvature = memory.add(g, pair)
+            found = [memory.products(g), y @ y]
+            found += [memory.used @ y] if is_direct else []
+            products, square, *direct = arrays.on_host(found)
+        self._products, self._gradient = memory.split(products), g
+        last = memory.size - 1
+        new = memory.split(direct[0]) if is_direct else self._products
+        of_steps, of_changes = new[:, :last] - (0.0 if is_direct else before)
+        changes, inverse = self._changes, self._inverse
+        changes[:last, last] = changes[last, :last] = of_changes
+        changes[last, last] = square
+        inverse[:last, last] = inverse[:last, :last] @ of_steps / -curvature
+        inverse[last, :last], inverse[last, last] = 0.0, 1.0 / curvature
+        self._curvatures[last], self._scale = curvature, curvature / square
+
+    def direction(self, x: Tensor, g: Tensor) -> Direction:
+        """Return the direction of a line search."""
+        memory, arrays, scale = self.memory, self._arrays, self._scale
+        with np.errstate(all="ignore"):
+            if memory.size and self._gradient is not g:
+                (products,) = arrays.on_host([memory.products(g)])
+                self._products, self._gradient = memory.split(products), g
+            d = arrays.apply("multiply", g, -scale, out=arrays.scratch("direction"))
+            if memory.size:
+                coefficients = memory.joined(self._coefficients())
+                out = arrays.scratch("inner", memory.dtype)
+                inner = arrays.apply("matmul", coefficients, memory.used, out=out)
+                d = arrays.apply("add", d, inner, out=d)
+            end = x + d
+            (slope,) = arrays.on_host([g @ d])
+        return Direction(d, end, slope)
+
+    def _coefficients(self) -> Array:
+        """Return those of steps and changes in -H g."""
+        q, scale = self.memory.size, self._scale
+        inverse, (of_steps, of_changes) = self._inverse[:q, :q], self._products
+        found = np.empty((2, q))
+        u = inverse @ of_steps
+        middle = self._curvatures[:q] * u + scale * (self._changes[:q, :q] @ u - of_changes)
+        found[0] = -middle @ inverse
+        found[1] = scale * u
+        return found
