@@ -31,11 +31,12 @@ _EPS = float(np.finfo(np.float64).eps)
 
 
 def fast_path(
-    run: Run, reuse: Literal["last", True] = "last"
+    run: Run, reuse: Literal["last", True] = "last", *, keeps: bool = False
 ) -> Callable[[Array], tuple[float, Array]]:
     """Return the fastest equivalent of a question for value and gradient, with ``reuse``.
 
-    It neither changes nor keeps ``x``. The gradient belongs to the run: do not change it.
+    It neither changes nor keeps ``x``, or with ``keeps`` it may keep it: then points are within the
+    bounds, and do not change later. The gradient belongs to the run: do not change it.
     """
     problem, waves, derivatives = run.problem, run.waves, run.problem.derivatives
     if not _is_usual(run):
@@ -74,10 +75,11 @@ def fast_path(
             raise budget.full()
         if is_timed:
             budget.check_clock()
-        x = x.copy()
-        if lower is not None and upper is not None:
-            maximum(minimum(x, upper, out=x), lower, out=x)
-            head = x.item(0)
+        if not keeps:
+            x = x.copy()
+            if lower is not None and upper is not None:
+                maximum(minimum(x, upper, out=x), lower, out=x)
+                head = x.item(0)
         first = head
         budget.nfev += 1
         value = math.nan

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from typing_extensions import Unpack, override
 
 from optimizers.gradients.differences import Differences
 from optimizers.gradients.source import GradientSource
-from optimizers.options.table import constructor_defaults
+from optimizers.options.table import complete, constructor_defaults
 from optimizers.problem.problem import Problem
+from optimizers.scipy.options import NATIVE
 from optimizers.scipy.scipy_optimizer import BudgetedSettings, SciPyOptimizer, SciPySettings
 from optimizers.support import Traits
 
@@ -74,10 +75,22 @@ class TNC(SciPyOptimizer):
         return options
 
 
+class LbfgsbSettings(BudgetedSettings, total=False):
+    """The settings in the constructor of :class:`LBFGSB`."""
+
+    solver: Literal["auto", "scipy", "native"]
+    memory_dtype: Literal["float32", "float64"] | None
+
+
+complete(LbfgsbSettings, [("Parameters", [*NATIVE])])
+
+
 class LBFGSB(SciPyOptimizer):
     """Limited-memory BFGS with bounds (L-BFGS-B).
 
-    A quasi-Newton method for many variables: the last ``maxcor`` steps approximate the Hessian.
+    A quasi-Newton method for many variables: the last ``maxcor`` steps approximate the Hessian. It
+    is SciPy's compiled kernel, or for many variables the same algorithm on whole arrays, which
+    takes a third of its time; see ``solver``.
 
     References
     ----------
@@ -106,7 +119,7 @@ class LBFGSB(SciPyOptimizer):
         eps: float = 1e-08,
         options: dict[str, Any] | None = None,
         max_evals_grouped: int | None = 1,
-        **kwargs: Unpack[BudgetedSettings],
+        **kwargs: Unpack[LbfgsbSettings],
     ) -> None:
         self._set_up(locals())
 

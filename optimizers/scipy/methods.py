@@ -237,7 +237,7 @@ METHODS: dict[str, Method] = {
         joint=True,
         differences=_STEPS,
         tol=("ftol", "gtol"),
-        scipy_defaults={"restart": False},
+        scipy_defaults={"restart": False, "solver": "scipy"},
         scipy_removes="differences",
     ),
     "tnc": Method(

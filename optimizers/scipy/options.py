@@ -22,6 +22,7 @@ from optimizers.options.table import (
     Option,
     anything,
     array,
+    choice,
     expecting,
     limit,
     number,
@@ -163,6 +164,18 @@ def tolerance(names: tuple[str, ...]) -> Option:
     return like("tol").means(f"Tolerance for termination: sets {stands_for} if not given.")
 
 
+#: Those that say whose L-BFGS-B it is.
+NATIVE = (
+    Option("solver", "auto", choice("auto", "scipy", "native")).means(
+        "Whose L-BFGS-B it is: SciPy's, or that of this package, which does the same on arrays and "
+        'is faster for many variables; not in SciPy. With ``"auto"``, it is the latter from 1000 '
+        "variables on, or 3000 with bounds, if the gradient is given."
+    ),
+    Option("memory_dtype", None, choice("float32", "float64").or_none).means(
+        'The precision of the stored steps for ``solver="native"``: ``"float32"`` takes half the '
+        "memory, and less time; not in SciPy."
+    ),
+)
 #: Those of L-BFGS-B and its functional interfaces.
 LBFGSB_OPTIONS = (
     like("maxfun", default=15000),
@@ -185,6 +198,7 @@ LBFGSB_OPTIONS = (
         "The number of line search steps tried at a time; not in SciPy. The default of ``maxfun``, "
         "15000, is so many times as large."
     ),
+    *NATIVE,
     Option("values_first", True, TRUTH).means(
         "With fewer workers than points, skip the gradient of steps that are too long; not in "
         "SciPy."
@@ -272,6 +286,8 @@ class LbfgsbOptions:
     restart: bool = False
     speculate: int = 1
     values_first: bool = False
+    solver: str = "scipy"
+    memory_dtype: str | None = None
 
     @classmethod
     def checked(cls, **given: Any) -> Self:

@@ -13,11 +13,10 @@ from optimizers.scipy.lbfgsb.public import TASKS, PublicLbfgsb
 from optimizers.scipy.options import LbfgsbOptions
 from optimizers.scipy.trial import BOX, PROBLEM, START, is_end, trial
 
-#: Either way to run L-BFGS-B.
-Kernel = LbfgsbKernel | PublicLbfgsb
 
-
-def lbfgsb(x0: Array, lower: Array | None, upper: Array | None, options: LbfgsbOptions) -> Kernel:
+def lbfgsb(
+    x0: Array, lower: Array | None, upper: Array | None, options: LbfgsbOptions
+) -> LbfgsbKernel | PublicLbfgsb:
     """Return the fastest form of L-BFGS-B that works with this SciPy; see :class:`LbfgsbKernel`."""
     integer = lbfgsb_integer()
     if integer is None:

@@ -19,16 +19,19 @@ from optimizers.run.memory import Evaluation
 from optimizers.run.outcome import Outcome
 from optimizers.run.run import Run
 from optimizers.scipy.lbfgsb import available
-from optimizers.scipy.lbfgsb.available import Kernel
 from optimizers.scipy.lbfgsb.inverse_hessian import LbfgsInvHessProduct
 from optimizers.scipy.lbfgsb.kernel import LbfgsbKernel
 from optimizers.scipy.lbfgsb.line_search import LineSearch
-from optimizers.scipy.lbfgsb.public import LbfgsbEnd
+from optimizers.scipy.lbfgsb.native import NativeLbfgsb, is_native
+from optimizers.scipy.lbfgsb.public import LbfgsbEnd, PublicLbfgsb
 from optimizers.scipy.lbfgsb.relaxed import axis_pairs, relaxed
 from optimizers.scipy.lbfgsb.report import LbfgsbReport
 from optimizers.scipy.options import LbfgsbOptions
 from optimizers.scipy.solver import ScipySolver
 from optimizers.scipy.stationary import gradient_norm, is_misled, is_stationary
+
+#: Any way to run L-BFGS-B.
+Kernel = LbfgsbKernel | PublicLbfgsb | NativeLbfgsb
 
 _ABNORMAL = 2
 #: The meaning of parts of its message.
@@ -50,7 +53,8 @@ class LbfgsbSolver(ScipySolver):
             if given.get(name) is not None and not given[name] >= 0:
                 raise OptionError(f"{name} is {given[name]!r}, expected a number >= 0.")
         # A given tolerance is used as it is.
-        given = {"restart": self._tol is None, "values_first": True, **given}
+        own = {"restart": self._tol is None, "values_first": True, "solver": "auto"}
+        given = {**own, **given}
         return solve_lbfgsb(run, LbfgsbOptions.checked(**given))
 
     @override
@@ -61,29 +65,27 @@ class LbfgsbSolver(ScipySolver):
 
 def solve_lbfgsb(run: Run, options: LbfgsbOptions) -> Outcome:
     """Run L-BFGS-B on a run, whose ``extra`` gets ``hess_inv``, however it ends."""
-    problem, evaluate, m = run.problem, fast_path(run), options.maxcor
+    problem, m = run.problem, options.maxcor
+    make = NativeLbfgsb if is_native(run, options) else available.lbfgsb
+    evaluate = fast_path(run, keeps=make is NativeLbfgsb)
     check_memory(f"L-BFGS-B with maxcor={m}", 2 * m * problem.n + 11 * m * m, "10 are usual")
     report = LbfgsbReport(problem, options.iprint) if options.iprint > 0 else None
     value, gradient = evaluate(problem.x0)
     run.note_iterate(run.memory.last)
     if report is not None:
         report.iteration(0, problem.x0, value, gradient, run.nfev)
-    taught = _taught(run, options, value, gradient)
+    taught = _taught(run, options, make, value, gradient)
     del gradient  # it may be large, and the kernel asks for the start again
     if problem.is_fixed:
         run.extra["hess_inv"] = LbfgsInvHessProduct(*np.zeros((2, 0, problem.n)))
         return _ended(run, LbfgsbEnd(problem.x0, 0, 0, _STATIONARY_WORDS))
     on_iteration = _observer(run, report)
-    search = line_search(run, options.speculate, options.maxls)
-    if search is None and run.watch is not None and run.watch.curvature is not None:
-        search = relaxed(run, run.watch, options.maxls)
-    if search is None and options.values_first:
-        search = values_first(run)
+    search = None if make is NativeLbfgsb else _search(run, options)
     made: list[Kernel] = []  # a second one after a restart
 
     def attempt(start: Array, first: tuple[float, Array] | None = None) -> LbfgsbEnd:
         kernel: Kernel | None = None if made else taught
-        kernel = kernel or available.lbfgsb(start, problem.lower, problem.upper, options)
+        kernel = kernel or make(start, problem.lower, problem.upper, options)
         before = run.nit
         made.append(kernel)
         try:
@@ -110,16 +112,28 @@ def solve_lbfgsb(run: Run, options: LbfgsbOptions) -> Outcome:
     return _ended(run, end)
 
 
-def _taught(run: Run, options: LbfgsbOptions, value: float, gradient: Array) -> LbfgsbKernel | None:
+def _search(run: Run, options: LbfgsbOptions) -> Callable[[LbfgsbKernel], None] | None:
+    """Return what answers the line search of SciPy's kernel; None for its own search."""
+    search = line_search(run, options.speculate, options.maxls)
+    if search is None and run.watch is not None and run.watch.curvature is not None:
+        search = relaxed(run, run.watch, options.maxls)
+    if search is None and options.values_first:
+        search = values_first(run)
+    return search
+
+
+def _taught(
+    run: Run, options: LbfgsbOptions, make: Callable[..., Kernel], value: float, gradient: Array
+) -> Kernel | None:
     """Return a kernel at the start that has pairs of known gradients; None if there are none."""
     problem = run.problem
     pairs = run.known_points.pairs(problem.x0, gradient, options.maxcor)
     if not pairs and run.watch is not None and run.watch.curvature is not None:
         pairs = axis_pairs(problem.x0, run.watch.curvature, options.maxcor)
-    if not pairs or options.maxiter == 0 or not available.learns():
+    if not pairs or options.maxiter == 0 or (make is available.lbfgsb and not available.learns()):
         return None
-    kernel = available.lbfgsb(problem.x0, problem.lower, problem.upper, options)
-    assert isinstance(kernel, LbfgsbKernel)
+    kernel = make(problem.x0, problem.lower, problem.upper, options)
+    assert not isinstance(kernel, PublicLbfgsb)
     return kernel if kernel.learn(value, gradient, pairs) else None
 
 
