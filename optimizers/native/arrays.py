@@ -12,19 +12,17 @@ from optimizers.errors import MissingExtraError
 #: An array of any library that has the array API.
 Tensor: TypeAlias = Any
 
-#: How many entries of a vector NumPy treats at a time in longer computations: their intermediate
-#: results stay in the cache. A vector up to twice as long is treated as a whole.
-_BLOCK = 8192
-
 
 class Arrays:
     """The operations on vectors like a given one that the array API does not have.
 
     Fresh memory costs more than what is computed in it: with NumPy, results go to arrays that
-    exist. Other libraries manage theirs themselves.
+    exist, and long vectors are treated in blocks of some size, so that what belongs together stays
+    in the cache. A vector up to twice as long is treated as a whole. Other libraries manage theirs
+    themselves.
     """
 
-    def __init__(self, like: Tensor) -> None:
+    def __init__(self, like: Tensor, block: int) -> None:
         self.n, self.dtype = int(like.shape[0]), like.dtype
         self._is_numpy = isinstance(like, np.ndarray)
         self.xp: Any = np
@@ -34,7 +32,7 @@ class Arrays:
             compat = _compat()
             self.xp, self._place = compat.array_namespace(like), {"device": compat.device(like)}
             self._is_mutable = compat.is_writeable_array(like)
-        size = _BLOCK if self._is_numpy and self.n > 2 * _BLOCK else self.n
+        size = block if self._is_numpy and self.n > 2 * block else self.n
         self._blocks = [slice(at, min(at + size, self.n)) for at in range(0, self.n, size)]
         self._scratch: dict[str, Array] = {}
 
@@ -57,24 +55,21 @@ class Arrays:
             self._scratch[name] = np.empty(self.n, self.dtype if dtype is None else dtype)
         return self._scratch[name]
 
-    def _vector(self, name: str | None, like: Array) -> Any:
-        return np.empty(self.n, like.dtype) if name is None else self.scratch(name, like.dtype)
-
     def apply(self, name: str, *operands: Any, out: Array | None = None) -> Tensor:
         """Return what a function of the library makes of arrays, in ``out`` if that is given."""
         if not self._is_numpy:
             return getattr(self.xp, name)(*operands)
         return getattr(np, name)(*operands, out=out)
 
-    def put(self, rows: Tensor, i: int, name: str, *operands: Any) -> Tensor:
-        """Return the rows, one replaced by the result of a function; in place if possible."""
+    def put(self, rows: Tensor, i: int, at: slice, name: str, *operands: Any) -> Tensor:
+        """Return rows, a part of one replaced by the result of a function; in place if possible."""
         if self._is_numpy:
-            getattr(np, name)(*operands, out=rows[i], casting="same_kind")
+            getattr(np, name)(*operands, out=rows[i, at], casting="same_kind")
             return rows
-        row = self.cast(self.apply(name, *operands), rows.dtype)
+        part = self.cast(self.apply(name, *operands), rows.dtype)
         if not self._is_mutable:
-            return rows.at[i].set(row)
-        rows[i, :] = row
+            return rows.at[i, at].set(part)
+        rows[i, at] = part
         return rows
 
     def cast(self, array: Tensor, dtype: Any) -> Tensor:
@@ -91,34 +86,37 @@ class Arrays:
 
     def each(
         self,
-        part: Callable[[slice], Sequence[Tensor]],
+        part: Callable[..., Sequence[Tensor]],
         into: Sequence[str | None] = (),
         folds: Sequence[Callable[[Any, Any], Any]] = (),
     ) -> list[Any]:
         """Return what the parts of all blocks make together, in one pass.
 
-        The first entries of a part are pieces of vectors, one for each name in ``into``: that of a
-        scratch vector, or None for a new one. The others are numbers or small arrays, which are
-        added, or folded as given, in double precision on the host.
+        ``part`` gets the block, and for each vector that it makes an array for its piece, or None:
+        for each name in ``into``, which is that of a scratch vector, or None for a new one. The
+        other numbers or small arrays that it returns are added, or folded as given, in double
+        precision on the host.
         """
-        vectors = len(into)
-        if len(self._blocks) == 1:
-            found = part(self._blocks[0])
-            return [*found[:vectors], *self.on_host(found[vectors:])]
-        wholes: list[Any] = []
+        if not self._is_numpy:
+            found = part(slice(0, self.n), *(None for _ in into))
+            return [*found[: len(into)], *self.on_host(found[len(into) :])]
+        wholes = [self._vector(name) for name in into]
         folded: list[Any] = []
         for at in self._blocks:
-            found = part(at)
-            if at.start == 0:
-                wholes = [self._vector(*pair) for pair in zip(into, found, strict=False)]
-            for whole, piece in zip(wholes, found, strict=False):
-                whole[at] = piece
-            terms = self.on_host(found[vectors:])
+            pieces = [whole[at] for whole in wholes]
+            found = part(at, *pieces)
+            for piece, made in zip(pieces, found, strict=False):
+                if made is not piece:
+                    piece[...] = made
+            terms = self.on_host(found[len(into) :])
             by = folds or (operator.add,) * len(terms)
             folded = (
                 [f(a, b) for f, a, b in zip(by, folded, terms, strict=True)] if folded else terms
             )
         return [*wholes, *folded]
+
+    def _vector(self, name: str | None) -> Any:
+        return np.empty(self.n, self.dtype) if name is None else self.scratch(name)
 
     def stack(self, vectors: Sequence[Tensor]) -> Tensor:
         """Return vectors of a block as rows of one array, until the next call."""

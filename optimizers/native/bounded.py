@@ -16,14 +16,16 @@ from optimizers.native.subspace import subspace_minimum
 #: Projected onto the bounds, a step must keep this part of the descent to the Cauchy point. One
 #: that loses it is almost orthogonal to the gradient, and a search along it ends at once.
 _DESCENT = 0.05
+#: Of many operations with intermediate results, which stay in the cache.
+_BLOCK = 8_192
 
 
 class Bounded:
     """The model of L-BFGS-B, and what bounds mean for a search."""
 
-    def __init__(self, arrays: Arrays, m: int, dtype: Any, lower: Tensor, upper: Tensor) -> None:
-        xp = arrays.xp
-        self._arrays, self._lower, self._upper = arrays, lower, upper
+    def __init__(self, x0: Tensor, m: int, dtype: Any, lower: Tensor, upper: Tensor) -> None:
+        self.arrays = arrays = Arrays(x0, _BLOCK)
+        self._lower, self._upper, xp = lower, upper, arrays.xp
         #: Whether the first step is short, for lack of any scale.
         self.is_open = not bool(xp.all(xp.isfinite(lower) & xp.isfinite(upper)))
         self._hessian = Hessian(arrays, m, dtype)
@@ -43,27 +45,30 @@ class Bounded:
 
     def clip(self, x: Tensor) -> Tensor:
         """Return a point within the bounds."""
-        (inside,) = self._arrays.each(lambda at: (self._inside(x[at], at),), [None])
+        (inside,) = self.arrays.each(lambda at, out: (self._inside(x[at], at, out),), [None])
         return inside
 
-    def _inside(self, part: Tensor, at: slice) -> Tensor:
-        xp = self._arrays.xp
-        return xp.minimum(xp.maximum(part, self._lower[at]), self._upper[at])
+    def _inside(self, part: Tensor, at: slice, out: Any) -> Tensor:
+        apply = self.arrays.apply
+        above = apply("maximum", part, self._lower[at], out=out)
+        return apply("minimum", above, self._upper[at], out=out)
 
     def gradient_norm(self, x: Tensor, g: Tensor) -> float:
         """Return the largest component of the projected gradient; note the way along it."""
-        xp, lower, upper = self._arrays.xp, self._lower, self._upper
+        xp, lower, upper = self.arrays.xp, self._lower, self._upper
 
-        def part(at: slice) -> tuple[Tensor, ...]:
-            # Not a number where neither is; then, as at 0, the variable does not move.
+        apply = self.arrays.apply
+
+        def part(at: slice, breaks: Any, moving: Any) -> tuple[Tensor, ...]:
             room = x[at] - xp.where(g[at] > 0.0, lower[at], upper[at])
-            breaks = xp.abs(room / g[at])
-            moving = g[at] * (breaks > 0.0)
+            # Not a number where neither is; then, as at 0, the variable does not move.
+            breaks = apply("abs", apply("divide", room, g[at], out=breaks), out=breaks)
+            moving = apply("multiply", g[at], breaks > 0.0, out=moving)
             norm = xp.max(xp.minimum(xp.abs(room), xp.abs(moving)))
             return breaks, moving, norm, moving @ moving
 
         with np.errstate(all="ignore"):
-            breaks, moving, norm, square = self._arrays.each(
+            breaks, moving, norm, square = self.arrays.each(
                 part, ["breaks", "moving"], (max, operator.add)
             )
         self._way, self._products = Way(breaks, moving, square), None
@@ -73,14 +78,14 @@ class Bounded:
         """Return the longest step of a line search: up to a bound."""
         if is_start or found.is_cut:
             return 1.0
-        xp, d = self._arrays.xp, found.along
+        xp, d = self.arrays.xp, found.along
 
         def part(at: slice) -> tuple[Tensor]:
             room = xp.where(d[at] > 0.0, self._upper[at], self._lower[at]) - x[at]
             return (xp.min(xp.where(d[at] == 0.0, np.inf, room / d[at])),)
 
         with np.errstate(all="ignore"):
-            return float(min(*self._arrays.each(part, folds=(min,)), LONGEST))
+            return float(min(*self.arrays.each(part, folds=(min,)), LONGEST))
 
     def learn(self, g: Tensor, pair: Pair) -> None:
         """Take a pair into the memory, which ends at the gradient ``g``."""
@@ -97,7 +102,7 @@ class Bounded:
             if products is None:
                 products = hessian.products(way.moving)
             hessian.update()
-            point = cauchy_point(self._arrays, hessian, way, products)
+            point = cauchy_point(self.arrays, hessian, way, products)
             free = way.breaks > point.step
             hessian.free(free)
             coefficients = self.memory.joined(subspace_minimum(hessian, point))
@@ -110,24 +115,24 @@ class Bounded:
         self, x: Tensor, g: Tensor, free: Tensor, point: CauchyPoint, coefficients: Tensor
     ) -> Direction:
         """Return the direction to the minimum over the free variables, projected onto bounds."""
-        xp, rows, scale = self._arrays.xp, self.memory.used, self._hessian.scale
+        xp, apply, scale = self.arrays.xp, self.arrays.apply, self._hessian.scale
 
-        def part(at: slice) -> tuple[Tensor, ...]:
-            inner = coefficients @ rows[:, at] - g[at] / scale
+        def part(at: slice, d: Any, end: Any) -> tuple[Tensor, ...]:
+            inner = coefficients @ self.memory.part(at) - g[at] / scale
             # The others meet their bounds, or stay there.
             whole = x[at] + xp.where(free[at], inner, g[at] * -point.step)
-            end = self._inside(whole, at)
-            d = end - x[at]
+            end = self._inside(whole, at, end)
+            d = apply("subtract", end, x[at], out=d)
             return d, end, d @ g[at], xp.any((end != whole) & free[at])
 
-        d, end, slope, is_cut = self._arrays.each(part, ["direction", None])
+        d, end, slope, is_cut = self.arrays.each(part, ["direction", None])
         return Direction(d, end, slope, bool(is_cut) or point.has_passed)
 
     def _shortened(
         self, x: Tensor, g: Tensor, free: Tensor, point: CauchyPoint, coefficients: Tensor
     ) -> Direction:
         """Return the direction to where the way from the Cauchy point first meets a bound."""
-        xp = self._arrays.xp
+        xp = self.arrays.xp
         cauchy = self.clip(x - point.step * g)
         inner = coefficients @ self.memory.used - g / self._hessian.scale
         way = xp.where(free, x + inner - cauchy, 0.0)

@@ -51,8 +51,7 @@ class Hessian:
 
     def products(self, g: Tensor) -> Array:
         """Return W' times a vector."""
-        (found,) = self._arrays.on_host([self.memory.products(g)])
-        return self._joined(found)
+        return self._joined(self.memory.products(g))
 
     def learn(self, g: Tensor, pair: Pair, v: Tensor) -> Array:
         """Take a pair into the memory, which ends at the gradient ``g``; return W' times ``v``."""
@@ -60,15 +59,13 @@ class Hessian:
         if memory.is_full:
             without_oldest(*self._small)
             self._curvatures[:-1] = self._curvatures[1:].copy()
-        s, y, curvature = memory.add(g, pair)
-        rows, free = memory.used, arrays.cast(self._free, memory.dtype)
+        curvature = memory.add(pair)
 
         def part(at: slice) -> tuple[Tensor, Tensor]:
-            held = s[at] - free[at] * s[at]
-            columns = arrays.stack(
-                [arrays.cast(v[at], memory.dtype), s[at], free[at] * y[at], held]
-            )
-            return rows[:, at] @ columns.T, y[at] @ y[at]
+            s, y = memory.write(at, g, pair)
+            free = memory.cast(self._free[at])
+            columns = arrays.stack([memory.cast(v[at]), s, free * y, s - free * s])
+            return memory.part(at) @ columns.T, y @ y
 
         found, square = arrays.each(part)
         q, self.scale = memory.size, square / curvature

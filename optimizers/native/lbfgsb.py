@@ -9,7 +9,7 @@ import numpy as np
 from optimizers._types import Array
 from optimizers.asktell.flow import Step, Told
 from optimizers.asktell.messages import AskData
-from optimizers.native.arrays import Arrays, Tensor
+from optimizers.native.arrays import Tensor
 from optimizers.native.bounded import Bounded
 from optimizers.native.direction import Direction
 from optimizers.native.line_search import Trial, search
@@ -51,12 +51,11 @@ class Lbfgsb:
         maxls: int = 20,
         memory_dtype: Any = None,
     ) -> None:
-        self._arrays = arrays = Arrays(x0)
         self._region: Bounded | Unbounded
         if lower is None or upper is None:
-            self._region = Unbounded(arrays, maxcor, memory_dtype)
+            self._region = Unbounded(x0, maxcor, memory_dtype)
         else:
-            self._region = Bounded(arrays, maxcor, memory_dtype, lower, upper)
+            self._region = Bounded(x0, maxcor, memory_dtype, lower, upper)
         self._ftol, self._gtol, self._maxls = ftol, gtol, maxls
         #: The last iterate, value and gradient there.
         self.x, self.f, self.g = x0, math.nan, x0
@@ -134,14 +133,14 @@ class Lbfgsb:
         longest = region.longest(self.x, found, is_start=is_start)
         first = 1.0
         if is_start and region.is_open:
-            (square,) = self._arrays.on_host([d @ d])
+            (square,) = self._region.arrays.on_host([d @ d])
             first = min(1.0 / math.sqrt(square), longest)
         steps = search(Trial(0.0, self.f, found.slope), first, longest, self._maxls)
         step = next(steps)
         while True:
             x = found.end if step == 1.0 else region.clip(self.x + d * step)
             told = yield AskData(x, x)
-            value, slope = self._arrays.on_host([told.fun, told.jac @ d])
+            value, slope = self._region.arrays.on_host([told.fun, told.jac @ d])
             try:
                 step = steps.send((value, slope))
             except StopIteration as end:
@@ -156,4 +155,4 @@ class Lbfgsb:
         return True
 
     def _value(self, told: Told) -> float:
-        return float(self._arrays.on_host([told.fun])[0])
+        return float(self._region.arrays.on_host([told.fun])[0])

@@ -39,41 +39,48 @@ class Memory:
 
     def clear(self) -> None:
         """Forget all pairs."""
-        self.size, self._count = 0, 0
+        self.size, self._count, self._place = 0, 0, 0
 
     @property
     def is_full(self) -> bool:
         """Whether the next pair takes the place of the oldest one."""
         return self.size == self.m
 
-    def add(self, g: Tensor, pair: Pair) -> tuple[Tensor, Tensor, float]:
-        """Take the pair that ends at the gradient ``g``; return its rows, and their product."""
-        place = self._count % self.m
-        scale = pair.curvature**-0.5 if self.is_scaled else 1.0
-        self._scales[place] = scale
+    def add(self, pair: Pair) -> float:
+        """Make room for a pair, which :meth:`write` fills; return its s'y as it will be kept."""
+        self._place = self._count % self.m
+        self._scales[self._place] = pair.curvature**-0.5 if self.is_scaled else 1.0
         self._count += 1
         self.size = min(self._count, self.m)
-        put, row = self._arrays.put, 2 * place
-        self.rows = put(self.rows, row, "multiply", pair.direction, pair.step * scale)
-        self.rows = put(self.rows, row + 1, "subtract", g, pair.gradient)
+        return 1.0 if self.is_scaled else pair.curvature
+
+    def write(self, at: slice, g: Tensor, pair: Pair) -> tuple[Tensor, Tensor]:
+        """Write a block of the pair that ends at the gradient ``g``; return its s and y."""
+        put, i, scale = self._arrays.put, 2 * self._place, self._scales.item(self._place)
+        self.rows = put(self.rows, i, at, "multiply", pair.direction[at], pair.step * scale)
+        self.rows = put(self.rows, i + 1, at, "subtract", g[at], pair.gradient[at])
         if self.is_scaled:
-            self.rows = put(self.rows, row + 1, "multiply", self.rows[row + 1], scale)
-        return self.rows[row], self.rows[row + 1], 1.0 if self.is_scaled else pair.curvature
+            self.rows = put(self.rows, i + 1, at, "multiply", self.rows[i + 1, at], scale)
+        return self.rows[i, at], self.rows[i + 1, at]
 
     @property
     def used(self) -> Tensor:
         """The rows in use."""
         return self.rows[: 2 * self.size]
 
-    def products(self, vector: Tensor) -> Tensor:
-        """Return the products of the rows with a vector, on the device."""
-        if not self.is_scaled:
-            return self.used @ vector
-        kept = self._arrays.scratch("of the memory", self.dtype)
-        if kept is None:
-            return self.used @ self._arrays.cast(vector, self.dtype)
-        np.copyto(kept, vector, casting="same_kind")
-        return self.used @ kept
+    def part(self, at: slice) -> Tensor:
+        """Return a block of the rows in use."""
+        return self.rows[: 2 * self.size, at]
+
+    def cast(self, vector: Tensor) -> Tensor:
+        """Return a block of a vector in the precision of the rows."""
+        return self._arrays.cast(vector, self.dtype)
+
+    def products(self, vector: Tensor) -> Array:
+        """Return the products of the rows with a vector."""
+        found: Array
+        (found,) = self._arrays.each(lambda at: (self.part(at) @ self.cast(vector[at]),))
+        return found
 
     @property
     def _order(self) -> NDArray[np.intp]:

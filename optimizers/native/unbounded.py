@@ -17,6 +17,9 @@ from optimizers.native.arrays import Arrays, Tensor
 from optimizers.native.direction import LONGEST, Direction
 from optimizers.native.memory import Memory, Pair, without_oldest
 
+#: Of few operations, each of which costs as much as some thousand numbers.
+_BLOCK = 65_536
+
 
 class Unbounded:
     """The quadratic model of L-BFGS, and what a region without bounds means for a search."""
@@ -24,8 +27,9 @@ class Unbounded:
     #: Whether the first step is short, for lack of any scale.
     is_open = True
 
-    def __init__(self, arrays: Arrays, m: int, dtype: Any = None) -> None:
-        self._arrays, self.memory = arrays, Memory(arrays, m, dtype)
+    def __init__(self, x0: Tensor, m: int, dtype: Any = None) -> None:
+        self.arrays = arrays = Arrays(x0, _BLOCK)
+        self.memory = Memory(arrays, m, dtype)
         # The inverse of R has no factorization to update: another pair adds a column, and without
         # the oldest one its other part remains.
         self._inverse, self._changes = np.zeros((2, m, m))
@@ -46,8 +50,8 @@ class Unbounded:
 
     def gradient_norm(self, x: Tensor, g: Tensor) -> float:
         """Return the largest component of the gradient."""
-        xp = self._arrays.xp
-        return float(max(self._arrays.on_host([xp.max(g), -xp.min(g)])))
+        xp = self.arrays.xp
+        return float(max(self.arrays.on_host([xp.max(g), -xp.min(g)])))
 
     def longest(self, x: Tensor, found: Direction, *, is_start: bool) -> float:
         """Return the longest step of a line search."""
@@ -55,18 +59,23 @@ class Unbounded:
 
     def learn(self, g: Tensor, pair: Pair) -> None:
         """Take a pair into the memory, which ends at the gradient ``g``."""
-        memory, arrays = self.memory, self._arrays
+        memory = self.memory
         # Gradients differ by what their products differ by; single precision would lose that.
         is_direct = memory.is_scaled or self._gradient is not pair.gradient
         if memory.is_full:
             without_oldest(self._inverse, self._changes)
             self._curvatures[:-1] = self._curvatures[1:].copy()
         before = self._products[:, memory.is_full :]
+        curvature = memory.add(pair)
+
+        def part(at: slice) -> tuple[Tensor, ...]:
+            _, y = memory.write(at, g, pair)
+            rows = memory.part(at)
+            found = rows @ memory.cast(g[at]), y @ y
+            return (*found, rows @ y) if is_direct else found
+
         with np.errstate(all="ignore"):
-            _, y, curvature = memory.add(g, pair)
-            found = [memory.products(g), y @ y]
-            found += [memory.used @ y] if is_direct else []
-            products, square, *direct = arrays.on_host(found)
+            products, square, *direct = self.arrays.each(part)
         self._products, self._gradient = memory.split(products), g
         last = memory.size - 1
         new = memory.split(direct[0]) if is_direct else self._products
@@ -80,20 +89,18 @@ class Unbounded:
 
     def direction(self, x: Tensor, g: Tensor) -> Direction:
         """Return the direction of a line search."""
-        memory, arrays, scale = self.memory, self._arrays, self._scale
+        memory, apply, scale = self.memory, self.arrays.apply, self._scale
+        if self._gradient is not g:
+            self._products, self._gradient = memory.split(memory.products(g)), g
+        coefficients = memory.joined(self._coefficients())
+
+        def part(at: slice, d: Any, end: Any) -> tuple[Tensor, ...]:
+            d = apply("matmul", coefficients, memory.part(at), out=d)
+            d = apply("subtract", d, apply("multiply", g[at], scale, out=end), out=d)
+            return d, apply("add", x[at], d, out=end), g[at] @ d
+
         with np.errstate(all="ignore"):
-            if memory.size and self._gradient is not g:
-                (products,) = arrays.on_host([memory.products(g)])
-                self._products, self._gradient = memory.split(products), g
-            d = arrays.apply("multiply", g, -scale, out=arrays.scratch("direction"))
-            if memory.size:
-                coefficients = memory.joined(self._coefficients())
-                out = arrays.scratch("inner", memory.dtype)
-                inner = arrays.apply("matmul", coefficients, memory.used, out=out)
-                d = arrays.apply("add", d, inner, out=d)
-            end = x + d
-            (slope,) = arrays.on_host([g @ d])
-        return Direction(d, end, slope)
+            return Direction(*self.arrays.each(part, ["direction", None]))
 
     def _coefficients(self) -> Array:
         """Return those of steps and changes in -H g."""

@@ -8,7 +8,7 @@ import scipy.optimize
 from hypothesis import given, settings, strategies as st
 
 from optimizers.errors import MissingExtraError
-from optimizers.native import arrays as arrays_module, hessian as hessian_module
+from optimizers.native import bounded as bounded_module, hessian as hessian_module
 from optimizers.native.lbfgsb import Lbfgsb
 from optimizers.problems import all_problems
 from optimizers.result import StopReason
@@ -117,7 +117,7 @@ def test_blocks_and_chunks_change_nothing(block: int, monkeypatch: pytest.Monkey
     start, both = np.clip(np.linspace(-2, 2, 50), lower, upper), quadratic(50, 1)
     whole = Lbfgsb(start, lower, upper)
     expected = run(whole, both)
-    monkeypatch.setattr(arrays_module, "_BLOCK", block)
+    monkeypatch.setattr(bounded_module, "_BLOCK", block)
     monkeypatch.setattr(hessian_module, "CHUNK", 2)
     state = Lbfgsb(start, lower, upper)
     found = run(state, both)

@@ -36,7 +36,7 @@ def as_pair(s, y, g):
 @pytest.mark.parametrize("m", [1, 4])
 def test_a_direction_without_bounds_is_that_of_the_dense_matrix(m, count, dtype) -> None:
     steps, changes, _ = pairs_of(N, count, seed=count)
-    model, g = Unbounded(Arrays(np.zeros(N)), m, dtype), np.ones(N)
+    model, g = Unbounded(np.zeros(N), m, dtype), np.ones(N)
     for s, y in zip(steps, changes, strict=True):
         pair = as_pair(s, y, g + y)
         pair = pair._replace(gradient=g)  # the last direction was at this very gradient
@@ -54,7 +54,7 @@ def test_a_direction_without_bounds_is_that_of_the_dense_matrix(m, count, dtype)
 
 def taught(steps, changes, m, free=None, dtype=None):
     """Return a model that learned pairs; ``free`` are the free variables before each, and after."""
-    model = Hessian(Arrays(np.zeros(N)), m, dtype)
+    model = Hessian(Arrays(np.zeros(N), 3), m, dtype)
     for i, (s, y) in enumerate(zip(steps, changes, strict=True)):
         if free is not None:
             model.free(free[i])
@@ -126,11 +126,11 @@ def test_cauchy_point_and_subspace_minimum_are_those_of_the_dense_model(
     upper[1] = np.inf
     x[2] = upper[2]
     g[2], g[4] = -1.0, 0.0
-    region = Bounded(Arrays(x), 4, None, lower, upper)
+    region = Bounded(x, 4, None, lower, upper)
     region.gradient_norm(x, g)
     way = region._way
     assert way is not None
-    point = cauchy_point(Arrays(x), model, way, model.products(way.moving))
+    point = cauchy_point(Arrays(x, 3), model, way, model.products(way.moving))
     z, free = along_the_path(matrix, x, g, lower, upper)
     at_point = np.where(way.breaks > point.step, -point.step * g, z)
     assert np.array_equal(way.breaks > point.step, free | (g == 0))
@@ -151,18 +151,20 @@ def test_cauchy_point_and_subspace_minimum_are_those_of_the_dense_model(
 def test_a_memory_returns_its_pairs_oldest_first() -> None:
     steps, changes, _ = pairs_of(N, 6, seed=0)
     for dtype, tolerance in ((None, 1e-15), (np.dtype(np.float32), 1e-6)):
-        memory = Memory(Arrays(np.zeros(N)), 4, dtype)
+        memory = Memory(Arrays(np.zeros(N), 3), 4, dtype)
         for s, y in zip(steps, changes, strict=True):
-            memory.add(y, as_pair(s, y, y)._replace(gradient=np.zeros(N)))
+            pair = as_pair(s, y, y)._replace(gradient=np.zeros(N))
+            memory.add(pair)
+            memory.write(slice(0, N), y, pair)
         found = memory.pairs()
         assert found[0] == pytest.approx(steps[-4:], rel=tolerance)
         assert found[1] == pytest.approx(changes[-4:], rel=tolerance)
 
 
 def test_no_variable_that_moves_is_a_cauchy_point_at_the_start() -> None:
-    model = Hessian(Arrays(np.zeros(N)), 4)
+    model = Hessian(Arrays(np.zeros(N), 3), 4)
     model.update()
     point = cauchy_point(
-        Arrays(np.zeros(N)), model, Way(np.zeros(N), np.zeros(N), 0.0), np.zeros(0)
+        Arrays(np.zeros(N), 3), model, Way(np.zeros(N), np.zeros(N), 0.0), np.zeros(0)
     )
     assert (point.step, point.slope) == (0.0, 0.0)
