@@ -97,10 +97,10 @@ class Arrays:
         other numbers or small arrays that it returns are added, or folded as given, in double
         precision on the host.
         """
-        if not self._is_numpy:
-            found = part(slice(0, self.n), *(None for _ in into))
-            return [*found[: len(into)], *self.on_host(found[len(into) :])]
         wholes = [self._vector(name) for name in into]
+        if len(self._blocks) == 1:
+            found = part(self._blocks[0], *wholes)
+            return [*found[: len(into)], *self.on_host(found[len(into) :])]
         folded: list[Any] = []
         for at in self._blocks:
             pieces = [whole[at] for whole in wholes]
@@ -116,6 +116,8 @@ class Arrays:
         return [*wholes, *folded]
 
     def _vector(self, name: str | None) -> Any:
+        if not self._is_numpy:
+            return None
         return np.empty(self.n, self.dtype) if name is None else self.scratch(name)
 
     def stack(self, vectors: Sequence[Tensor]) -> Tensor:

@@ -49,7 +49,7 @@ def cauchy_point(arrays: Arrays, hessian: Hessian, way: Way, products: Array) ->
     """Return the Cauchy point; ``products`` are those of W' with the gradient that moves."""
     xp, breaks, square = arrays.xp, way.breaks, way.square
     point = CauchyPoint(0.0, -products, np.zeros_like(products), square)
-    curvature = hessian.scale * square - float(products @ hessian.middle(products))
+    curvature = hessian.scale * square - float(products @ hessian.middle @ products)
     least = _EPS * hessian.scale * square
     left = square / max(curvature, least) if square else 0.0
     reach, is_end = 1.0, False
@@ -95,7 +95,7 @@ def _pass(
     along = point.along[:, np.newaxis] + np.cumsum(moved, axis=1)
     fixed = point.fixed[:, np.newaxis] - np.cumsum(moved * steps, axis=1)
     square = point.square - np.cumsum(g * g)
-    middle = hessian.middle(along)
+    middle = hessian.middle @ along
     slope = -square * (1.0 - scale * steps) - (middle * (fixed + steps * along)).sum(axis=0)
     curvature = scale * square - (middle * along).sum(axis=0)
     left = np.where(square > nothing, -slope / np.maximum(curvature, least), 0.0)

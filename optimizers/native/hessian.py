@@ -27,7 +27,8 @@ class Hessian:
     def __init__(self, arrays: Arrays, m: int, dtype: Any = None) -> None:
         self._arrays, self.memory = arrays, Memory(arrays, m, dtype)
         self._small, self._curvatures = np.zeros((5, m, m)), np.zeros(m)
-        self._inverse = np.zeros((0, 0))
+        #: The matrix M.
+        self.middle = np.zeros((0, 0))
         self._free: Tensor = None
         self.clear()
 
@@ -105,19 +106,14 @@ class Hessian:
         self._free = free
 
     def update(self) -> None:
-        """Prepare :meth:`middle`, after pairs were learned."""
-        both, lower = self.parts[:2]
-        matrix = self.scale * both + (lower / self.curvatures) @ lower.T
-        self._inverse = solved(matrix, np.eye(len(matrix)))
-
-    def middle(self, v: Array) -> Array:
-        """Return M times a vector or the columns of a matrix."""
-        q, lower = self.memory.size, self.parts[1]
-        found = np.empty_like(v)
-        first = (v[:q].T / self.curvatures).T
-        found[q:] = self._inverse @ (v[q:] + lower @ first)
-        found[:q] = ((lower.T @ found[q:]).T / self.curvatures).T - first
-        return found
+        """Prepare :attr:`middle`, after pairs were learned."""
+        q, (both, lower) = self.memory.size, self.parts[:2]
+        mixed = lower / self.curvatures
+        inverse = solved(self.scale * both + mixed @ lower.T, np.eye(q))
+        self.middle = middle = np.empty((2 * q, 2 * q))
+        middle[q:, q:], middle[q:, :q] = inverse, inverse @ mixed
+        middle[:q, q:], middle[:q, :q] = middle[q:, :q].T, mixed.T @ middle[q:, :q]
+        middle.flat[: 2 * q * q : 2 * q + 1] -= 1.0 / self.curvatures
 
 
 def solved(matrix: Array, right: Array) -> Array:

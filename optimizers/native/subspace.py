@@ -16,7 +16,7 @@ def subspace_minimum(hessian: Hessian, point: CauchyPoint) -> Array:
     """
     q, scale = hessian.memory.size, hessian.scale
     both, lower, free_changes, free_mixed, held_steps = hessian.parts
-    fixed = hessian.middle(point.fixed)
+    fixed = hessian.middle @ point.fixed
     upper, rest = -point.along[:q], -point.along[q:]
     if point.has_passed:
         upper = upper - free_changes @ fixed[:q] - scale * free_mixed.T @ fixed[q:]

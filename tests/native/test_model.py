@@ -74,7 +74,7 @@ def test_the_compact_form_is_the_dense_matrix(m: int, count: int) -> None:
     steps, changes, _ = pairs_of(N, count, seed=count)
     model = taught(steps, changes, m)
     w = rows_of(model)
-    found = model.scale * np.eye(N) - w.T @ model.middle(w)
+    found = model.scale * np.eye(N) - w.T @ model.middle @ w
     assert found == pytest.approx(updated_hessian(steps[-m:], changes[-m:]), rel=1e-9, abs=1e-9)
 
 
