@@ -53,6 +53,10 @@ class Bounded:
         above = apply("maximum", part, self._lower[at], out=out)
         return apply("minimum", above, self._upper[at], out=out)
 
+    def slope(self, g: Tensor, d: Tensor) -> float:
+        """Return the derivative along a direction."""
+        return float(g @ d)
+
     def gradient_norm(self, x: Tensor, g: Tensor) -> float:
         """Return the largest component of the projected gradient; note the way along it."""
         xp, lower, upper = self.arrays.xp, self._lower, self._upper

@@ -15,7 +15,7 @@ from scipy.linalg import lapack
 
 from optimizers._types import Array
 from optimizers.native.arrays import Arrays, Tensor
-from optimizers.native.memory import Memory, Pair, without_oldest
+from optimizers.native.memory import Memory, Pair, forget_oldest
 
 #: How many columns of the memory are gathered at a time.
 CHUNK = 4096
@@ -58,8 +58,7 @@ class Hessian:
         """Take a pair into the memory, which ends at the gradient ``g``; return W' times ``v``."""
         memory, arrays = self.memory, self._arrays
         if memory.is_full:
-            without_oldest(*self._small)
-            self._curvatures[:-1] = self._curvatures[1:].copy()
+            forget_oldest(self._small, self._curvatures)
         curvature = memory.add(pair)
 
         def part(at: slice) -> tuple[Tensor, Tensor]:

@@ -70,7 +70,7 @@ class Lbfgsb:
         """
         region = self._region
         told = yield AskData(self.x, self.x)
-        self.f, self.g = self._value(told), told.jac
+        self.f, self.g = float(told.fun), told.jac
         if maxiter <= 0:
             return StopReason.MAXITER
         norm = region.gradient_norm(self.x, self.g)
@@ -133,14 +133,13 @@ class Lbfgsb:
         longest = region.longest(self.x, found, is_start=is_start)
         first = 1.0
         if is_start and region.is_open:
-            (square,) = self._region.arrays.on_host([d @ d])
-            first = min(1.0 / math.sqrt(square), longest)
+            first = min(1.0 / math.sqrt(float(d @ d)), longest)
         steps = search(Trial(0.0, self.f, found.slope), first, longest, self._maxls)
         step = next(steps)
         while True:
             x = found.end if step == 1.0 else region.clip(self.x + d * step)
             told = yield AskData(x, x)
-            value, slope = self._region.arrays.on_host([told.fun, told.jac @ d])
+            value, slope = float(told.fun), region.slope(told.jac, d)
             try:
                 step = steps.send((value, slope))
             except StopIteration as end:
@@ -153,6 +152,3 @@ class Lbfgsb:
             self._pair = Pair(d, step, self.g, curvature)
         self.x, self.f, self.g = x, value, told.jac
         return True
-
-    def _value(self, told: Told) -> float:
-        return float(self._region.arrays.on_host([told.fun])[0])

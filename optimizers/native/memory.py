@@ -116,7 +116,7 @@ class Memory:
         return steps, changes
 
 
-def without_oldest(*matrices: Array) -> None:
-    """Forget the first row and column of small matrices, in place: the others move up."""
-    for matrix in matrices:
-        matrix[:-1, :-1] = matrix[1:, 1:].copy()
+def forget_oldest(matrices: Array, numbers: Array) -> None:
+    """Forget the first row and column of small matrices, and the first number, in place."""
+    matrices[:, :-1, :-1] = matrices[:, 1:, 1:]
+    numbers[:-1] = numbers[1:]

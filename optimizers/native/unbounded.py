@@ -8,6 +8,7 @@ With R the upper triangle of S'Y, D its diagonal, and c = s'y / y'y of the last 
 An iteration reads the memory twice: for the products with the gradient, and for the direction.
 """
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy as np
 from optimizers._types import Array
 from optimizers.native.arrays import Arrays, Tensor
 from optimizers.native.direction import LONGEST, Direction
-from optimizers.native.memory import Memory, Pair, without_oldest
+from optimizers.native.memory import Memory, Pair, forget_oldest
 
 #: Of few operations, each of which costs as much as some thousand numbers.
 _BLOCK = 65_536
@@ -32,7 +33,8 @@ class Unbounded:
         self.memory = Memory(arrays, m, dtype)
         # The inverse of R has no factorization to update: another pair adds a column, and without
         # the oldest one its other part remains.
-        self._inverse, self._changes = np.zeros((2, m, m))
+        self._small = np.zeros((2, m, m))
+        self._inverse, self._changes = self._small
         self._curvatures = np.zeros(m)
         self.clear()
 
@@ -43,15 +45,28 @@ class Unbounded:
         # The gradient whose products with the memory are known, and these.
         self._gradient: Tensor = None
         self._products = np.zeros((2, 0))
+        self._norm: tuple[Tensor, float] = (None, 0.0)
 
     def clip(self, x: Tensor) -> Tensor:
         """Return a point as it is."""
         return x
 
+    def slope(self, g: Tensor, d: Tensor) -> float:
+        """Return the derivative along a direction, and note the norm of the gradient."""
+
+        def part(at: slice) -> tuple[Tensor, ...]:
+            piece = g[at]
+            return piece @ d[at], piece.max(), -piece.min()
+
+        slope, *ends = self.arrays.each(part, folds=(operator.add, max, max))
+        self._norm = g, max(ends)
+        return float(slope)
+
     def gradient_norm(self, x: Tensor, g: Tensor) -> float:
         """Return the largest component of the gradient."""
-        xp = self.arrays.xp
-        return float(max(self.arrays.on_host([xp.max(g), -xp.min(g)])))
+        if self._norm[0] is not g:
+            self.slope(g, g)
+        return self._norm[1]
 
     def longest(self, x: Tensor, found: Direction, *, is_start: bool) -> float:
         """Return the longest step of a line search."""
@@ -63,8 +78,7 @@ class Unbounded:
         # Gradients differ by what their products differ by; single precision would lose that.
         is_direct = memory.is_scaled or self._gradient is not pair.gradient
         if memory.is_full:
-            without_oldest(self._inverse, self._changes)
-            self._curvatures[:-1] = self._curvatures[1:].copy()
+            forget_oldest(self._small, self._curvatures)
         before = self._products[:, memory.is_full :]
         curvature = memory.add(pair)
 

@@ -168,8 +168,8 @@ def tolerance(names: tuple[str, ...]) -> Option:
 NATIVE = (
     Option("solver", "auto", choice("auto", "scipy", "native")).means(
         "Whose L-BFGS-B it is: SciPy's, or that of this package, which does the same on arrays and "
-        'is faster for many variables; not in SciPy. With ``"auto"``, it is the latter from 1000 '
-        "variables on, or 3000 with bounds, if the gradient is given."
+        'is faster for many variables; not in SciPy. With ``"auto"``, it is the latter from 2000 '
+        "variables on, if the gradient is given."
     ),
     Option("memory_dtype", None, choice("float32", "float64").or_none).means(
         'The precision of the stored steps for ``solver="native"``: ``"float32"`` takes half the '

@@ -15,9 +15,9 @@ from optimizers.scipy.lbfgsb.public import DETAILS, MAXITER, STOP, TASKS, Lbfgsb
 from optimizers.scipy.options import LbfgsbOptions
 from optimizers.scipy.stationary import Evaluate
 
-#: From how many variables on it takes less time than SciPy's kernel, without bounds and with them
-#: (``benchmarks/native.py``).
-_CROSSOVERS = 1_000, 3_000
+#: From how many variables on it takes less time than SciPy's kernel: without bounds it breaks even
+#: at 1600, with them at 2100 (``benchmarks/native.py``).
+_MANY = 2_000
 #: Status, and SciPy's task numbers, for its ends.
 _ENDS = {
     StopReason.GRADIENT: (0, 4, 401),
@@ -47,8 +47,7 @@ def is_native(run: Run, options: LbfgsbOptions) -> bool:
     if options.memory_dtype is not None and not speculates:
         return True
     # The time of differences is that of the objective, and SciPy's kernel saves some of them.
-    is_large = problem.n >= _CROSSOVERS[problem.lower is not None]
-    return is_large and problem.derivatives.is_given and not speculates
+    return problem.n >= _MANY and problem.derivatives.is_given and not speculates
 
 
 class NativeLbfgsb:

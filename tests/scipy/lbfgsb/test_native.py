@@ -39,7 +39,7 @@ def bowl(n: int, bounds=None, jac=True, **options):
 
 @pytest.mark.parametrize(
     ("n", "is_bounded", "is_used"),
-    [(999, False, False), (1000, False, True), (2999, True, False), (3000, True, True)],
+    [(1999, False, False), (2000, False, True), (1999, True, False), (2000, True, True)],
 )
 def test_auto_takes_it_for_many_variables(uses, n: int, is_bounded: bool, is_used: bool) -> None:
     assert bowl(n, [(-2, 2)] * n if is_bounded else None).success
@@ -47,13 +47,13 @@ def test_auto_takes_it_for_many_variables(uses, n: int, is_bounded: bool, is_use
 
 
 def test_auto_takes_scipys_where_differences_take_the_time_or_steps_are_speculated(uses) -> None:
-    assert bowl(1000, jac=None).success
-    assert bowl(1000, speculate=3).success
+    assert bowl(2000, jac=None).success
+    assert bowl(2000, speculate=3).success
     assert not uses
 
 
 def test_solver_decides_for_any_size(uses) -> None:
-    assert bowl(1000, solver="scipy").success
+    assert bowl(2000, solver="scipy").success
     assert not uses
     assert bowl(2, solver="native").success
     assert bowl(2, memory_dtype="float32").success
