@@ -44,17 +44,6 @@ class Arrays:
         """Return an array to be filled, on the same device."""
         return self.xp.empty(shape, dtype=dtype, **self._place)
 
-    def scratch(self, name: str, dtype: Any = None) -> Array | None:
-        """Return a vector that is used again under its name; None if the library has no use for it.
-
-        Nobody keeps it longer than until its next use.
-        """
-        if not self._is_numpy:
-            return None
-        if name not in self._scratch:
-            self._scratch[name] = np.empty(self.n, self.dtype if dtype is None else dtype)
-        return self._scratch[name]
-
     def apply(self, name: str, *operands: Any, out: Array | None = None) -> Tensor:
         """Return what a function of the library makes of arrays, in ``out`` if that is given."""
         if not self._is_numpy:
@@ -92,10 +81,10 @@ class Arrays:
     ) -> list[Any]:
         """Return what the parts of all blocks make together, in one pass.
 
-        ``part`` gets the block, and for each vector that it makes an array for its piece, or None:
-        for each name in ``into``, which is that of a scratch vector, or None for a new one. The
-        other numbers or small arrays that it returns are added, or folded as given, in double
-        precision on the host.
+        ``part`` gets the block, and for each vector that it makes an array for its piece, or None
+        if the library has no use for that. ``into`` has a name for each of these: of a vector that
+        is used again under that name, or None for a new one. The other numbers or small arrays that
+        it returns are added, or folded as given, in double precision on the host.
         """
         wholes = [self._vector(name) for name in into]
         if len(self._blocks) == 1:
@@ -118,7 +107,11 @@ class Arrays:
     def _vector(self, name: str | None) -> Any:
         if not self._is_numpy:
             return None
-        return np.empty(self.n, self.dtype) if name is None else self.scratch(name)
+        if name is None:
+            return np.empty(self.n, self.dtype)
+        if name not in self._scratch:
+            self._scratch[name] = np.empty(self.n, self.dtype)
+        return self._scratch[name]
 
     def stack(self, vectors: Sequence[Tensor]) -> Tensor:
         """Return vectors of a block as rows of one array, until the next call."""

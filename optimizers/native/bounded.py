@@ -55,13 +55,12 @@ class Bounded:
 
     def slope(self, g: Tensor, d: Tensor) -> float:
         """Return the derivative along a direction."""
-        return float(g @ d)
+        with np.errstate(all="ignore"):
+            return float(g @ d)
 
     def gradient_norm(self, x: Tensor, g: Tensor) -> float:
         """Return the largest component of the projected gradient; note the way along it."""
-        xp, lower, upper = self.arrays.xp, self._lower, self._upper
-
-        apply = self.arrays.apply
+        xp, apply, lower, upper = self.arrays.xp, self.arrays.apply, self._lower, self._upper
 
         def part(at: slice, breaks: Any, moving: Any) -> tuple[Tensor, ...]:
             room = x[at] - xp.where(g[at] > 0.0, lower[at], upper[at])

@@ -73,8 +73,7 @@ class Lbfgsb:
         self.f, self.g = float(told.fun), told.jac
         if maxiter <= 0:
             return StopReason.MAXITER
-        norm = region.gradient_norm(self.x, self.g)
-        if norm <= self._gtol:
+        if region.gradient_norm(self.x, self.g) <= self._gtol:
             return StopReason.GRADIENT
         for step, change in self._taught:
             curvature = float(step @ change)
@@ -131,13 +130,13 @@ class Lbfgsb:
         region, d = self._region, found.along
         is_start = self.iterations == 0 and not self._taught
         longest = region.longest(self.x, found, is_start=is_start)
-        first = 1.0
-        if is_start and region.is_open:
-            first = min(1.0 / math.sqrt(float(d @ d)), longest)
+        square = region.slope(d, d) if is_start and region.is_open else 0.0
+        first = min(1.0 / math.sqrt(square), longest) if square else 1.0
         steps = search(Trial(0.0, self.f, found.slope), first, longest, self._maxls)
         step = next(steps)
         while True:
-            x = found.end if step == 1.0 else region.clip(self.x + d * step)
+            with np.errstate(all="ignore"):
+                x = found.end if step == 1.0 else region.clip(self.x + d * step)
             told = yield AskData(x, x)
             value, slope = float(told.fun), region.slope(told.jac, d)
             try:

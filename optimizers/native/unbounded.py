@@ -58,7 +58,8 @@ class Unbounded:
             piece = g[at]
             return piece @ d[at], piece.max(), -piece.min()
 
-        slope, *ends = self.arrays.each(part, folds=(operator.add, max, max))
+        with np.errstate(all="ignore"):
+            slope, *ends = self.arrays.each(part, folds=(operator.add, max, max))
         self._norm = g, max(ends)
         return float(slope)
 
@@ -90,6 +91,7 @@ class Unbounded:
 
         with np.errstate(all="ignore"):
             products, square, *direct = self.arrays.each(part)
+            self._scale = float(np.divide(curvature, square))
         self._products, self._gradient = memory.split(products), g
         last = memory.size - 1
         new = memory.split(direct[0]) if is_direct else self._products
@@ -99,7 +101,7 @@ class Unbounded:
         changes[last, last] = square
         inverse[:last, last] = inverse[:last, :last] @ of_steps / -curvature
         inverse[last, :last], inverse[last, last] = 0.0, 1.0 / curvature
-        self._curvatures[last], self._scale = curvature, curvature / square
+        self._curvatures[last] = curvature
 
     def direction(self, x: Tensor, g: Tensor) -> Direction:
         """Return the direction of a line search."""

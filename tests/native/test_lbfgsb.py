@@ -150,6 +150,20 @@ def test_a_search_comes_back_from_where_the_objective_is_not_finite() -> None:
         assert any((x <= 0).any() for x in points) or box
 
 
+@pytest.mark.parametrize("size", [1e-320, 1e-160, 1e-100, 1e100, 1e160, 1e300])
+@pytest.mark.parametrize("is_bounded", [False, True])
+def test_values_of_any_size_end_without_a_warning(size: float, is_bounded: bool) -> None:
+    def both(x):
+        with np.errstate(all="ignore"):
+            return size * float(x @ x + np.sum(x**4)), size * (2 * x + 4 * x**3)
+
+    box = (np.full(5, -9.0), np.array([9.0, 9.0, 2.0, 2.0, np.inf])) if is_bounded else ()
+    state = Lbfgsb(np.arange(-2.0, 3.0).clip(-9, 2), *box, gtol=0.0, ftol=0.0)
+    _, points = run(state, both, 200)
+    assert state.f <= both(points[0])[0]
+    assert all(np.isfinite(x).all() for x in points)
+
+
 def test_a_wrong_gradient_ends_the_run_where_it_was() -> None:
     state = Lbfgsb(np.ones(3))
     reason, points = run(state, lambda x: (float(x @ x), -x))

@@ -107,7 +107,8 @@ class NativeLbfgsb:
         """Return how the run ended."""
         assert self._stop is not None
         status, task, detail = _ENDS[self._stop]
-        return LbfgsbEnd(self.x, self.iterations, status, f"{TASKS[task]}: {DETAILS[detail]}")
+        message = f"{TASKS[task]}: {DETAILS[detail]}"
+        return LbfgsbEnd(self.x.copy(), self.iterations, status, message)
 
     def pairs(self) -> tuple[Array, Array]:
         """Return all steps and gradient changes, oldest first; this ends the run."""
