@@ -32,22 +32,23 @@ def is_native(run: Run, options: LbfgsbOptions) -> bool:
 
     Raise an OptionError if the options contradict each other.
     """
-    speculates, problem = options.speculate > 1, run.problem
-    for name, value, needed, is_given in (
-        ("speculate", options.speculate, "scipy", speculates),
-        ("memory_dtype", options.memory_dtype, "native", options.memory_dtype is not None),
+    problem, watch = run.problem, run.watch
+    solver, chosen_by = options.solver, f"solver={options.solver!r}"
+    for given, needed, is_given in (
+        (f"speculate={options.speculate}", "scipy", options.speculate > 1),
+        ("noise='estimate'", "scipy", watch is not None and watch.curvature is not None),
+        (f"memory_dtype={options.memory_dtype!r}", "native", options.memory_dtype is not None),
     ):
-        if is_given and options.solver not in ("auto", needed):
+        if is_given and solver not in ("auto", needed):
             raise OptionError(
-                f"solver is {options.solver!r}, which cannot be used with {name}={value!r}: pass "
-                f"solver={needed!r}, or remove {name}."
+                f"{given} needs solver={needed!r}, and contradicts {chosen_by}: remove one of them."
             )
-    if options.solver != "auto":
-        return options.solver == "native"
-    if options.memory_dtype is not None and not speculates:
-        return True
+        if is_given:
+            solver, chosen_by = needed, given
+    if solver != "auto":
+        return solver == "native"
     # The time of differences is that of the objective, and SciPy's kernel saves some of them.
-    return problem.n >= _MANY and problem.derivatives.is_given and not speculates
+    return problem.n >= _MANY and problem.derivatives.is_given
 
 
 class NativeLbfgsb:

@@ -64,8 +64,12 @@ def test_solver_decides_for_any_size(uses) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"solver": "native", "speculate": 2}, "solver is 'native'.*speculate=2.*pass solver='sci"),
-        ({"solver": "scipy", "memory_dtype": "float32"}, "solver is 'scipy'.*memory_dtype='float"),
+        ({"solver": "native", "speculate": 2}, "speculate=2 needs .*'scipy', .* solver='native'"),
+        (
+            {"solver": "scipy", "memory_dtype": "float32"},
+            "memory_dtype='float32' needs solver='native', and contradicts solver='scipy'",
+        ),
+        ({"speculate": 2, "memory_dtype": "float32"}, "'native', and contradicts speculate=2"),
         ({"solver": "mine"}, "solver is 'mine', expected 'auto' or 'scipy' or 'native'"),
         ({"memory_dtype": "float16"}, "memory_dtype is 'float16', expected 'float32' or 'float64'"),
     ],
@@ -73,6 +77,13 @@ def test_solver_decides_for_any_size(uses) -> None:
 def test_options_that_cannot_be_used_are_errors_before_the_first_evaluation(options, words) -> None:
     with pytest.raises(OptionError, match=words):
         LBFGSB(options=options).minimize(lambda x: pytest.fail("evaluated"), [1.0])
+
+
+def test_an_estimate_of_the_noise_needs_the_line_search_of_scipys() -> None:
+    rng = np.random.default_rng(0)
+    fun = lambda x: x @ x + 1e-3 * rng.normal()  # noqa: E731  # a short one
+    with pytest.raises(OptionError, match="noise='estimate' needs solver='scipy'"):
+        LBFGSB(solver="native", noise="estimate").minimize(fun, [1.0, 2.0], maxfun=200)
 
 
 @pytest.mark.parametrize(
