@@ -219,6 +219,11 @@ def plain(value):
     return value.tobytes() if isinstance(value, np.ndarray | np.floating) else repr(value)
 
 
+def door(run, reuse="last", *, keeps=False):
+    """Return the door in place of the fast path: it never keeps what it is given."""
+    return fast_path._door(run, reuse)
+
+
 def by_the_door(**case):
     """Return the trace of a run whose solver asks by the run's one door.
 
@@ -227,7 +232,7 @@ def by_the_door(**case):
     """
     with pytest.MonkeyPatch.context() as patch:
         for module in (lbfgsb, tnc, scipy, flow):
-            patch.setattr(module, "fast_path", fast_path._door)
+            patch.setattr(module, "fast_path", door)
         patch.setattr(scipy, "fast_value", lambda run: run.value)
         patch.setattr(scipy, "fast_gradient", lambda run: run.gradient)
         return trace(**case)
