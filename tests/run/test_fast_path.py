@@ -50,6 +50,7 @@ def face_of(face):
 #: The classes raise or reject what is not finite, SciPy's functions hand it on.
 SOLVERS = {
     "LBFGSB": class_of(LBFGSB),
+    "native": class_of(LBFGSB, solver="native"),
     "TNC": class_of(TNC),
     "minimize_lbfgsb": face_of(minimize_lbfgsb),
     "minimize_tnc": face_of(minimize_tnc),
