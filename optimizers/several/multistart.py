@@ -159,7 +159,8 @@ def multistart(
 
         def prepare(problem: Problem, settings: dict[str, Any], share: Evaluator) -> Prepared:
             points = next(again)[: max(1, int(lockstep.left))]
-            around = explored(points) if len(points) > 1 else None
+            # The last point of the budget pays for a value, but not for a gradient beside it.
+            around = explored(points) if len(points) > 1 or lockstep.left < 2 else None
             return optimizer._prepared(problem, settings, share, around)
 
         problems = (replace(problem, x0=points[0]) for points in waves)

@@ -87,6 +87,14 @@ def test_the_budget_is_hard_over_all_runs(budget, jac):
         assert found.nfev > budget - 5  # less than a value and its probes is left
 
 
+@pytest.mark.parametrize("n", [1, 2])
+def test_a_budget_of_one_point_is_spent(n):
+    # A gradient by differences takes more; a point is better than nothing.
+    found = multistart(one, [(-2.0, 2.0)] * n, 1, seed=1)
+    assert found.nfev == 1
+    assert found.fun == one(found.x)
+
+
 def test_the_budget_is_hard_with_retries():
     calls = []
 
