@@ -153,6 +153,15 @@ def test_the_first_distribution_follows_the_bounds_or_the_start():
     assert 0.2 < spread[3] < 0.32
 
 
+@pytest.mark.parametrize(("fun", "low"), [(lambda x: float(x[0]), -2.0), (sphere, 0.2)])
+@pytest.mark.parametrize("seed", range(1, 5))
+def test_a_single_variable_may_have_bounds(fun, low, seed):
+    # The steps become longer than cma allows within the bounds.
+    result = CMAES(seed=seed).minimize(fun, [1.5], bounds=[(-2, 2)])
+    assert result.success
+    np.testing.assert_allclose(result.x, [low], atol=1e-4)
+
+
 def test_extreme_boxes_are_searched():
     result = CMAES(seed=1).minimize(
         lambda x: float(np.sum(np.abs(x))), [1e-170, 1e200], bounds=[(0, 1e-167), (-1e300, 1e300)],

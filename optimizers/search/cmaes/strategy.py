@@ -84,6 +84,8 @@ class Strategy:
         options.update(verbose=-10, seed=np.nan, randn=random.randn)
         if np.isfinite((space.low, space.high)).any():
             options["bounds"] = [space.low, space.high]
+            if space.n == 1:
+                options["maxstd"] = np.inf  # cma fails where it shortens steps of one variable
         options.update(tolerances, **_variant(variant, random))
         self._space = space
         self._es = imported().CMAEvolutionStrategy(first.mean, first.sigma, options)
