@@ -124,12 +124,12 @@ def _latest(recording: Recording, *, is_narrow: bool) -> Any:
         columns["seconds"] = [f"{seconds:.3g}" for seconds in recording.seconds[first:]]
         if any(recording.workers):
             columns["worker"] = recording.workers[first:]
-    columns |= _points(recording, first)
+    points = _points(recording, first)
     latest = Table(box=box.SIMPLE, pad_edge=False)
-    for name in columns:
-        latest.add_column(name, no_wrap=True)
-    for row in zip(*columns.values(), strict=True):
-        latest.add_row(*map(Text, row))
+    for name in columns | points:
+        latest.add_column(name, no_wrap=name in columns)  # the others are cut first
+    for row in zip(*columns.values(), *points.values(), strict=True):
+        latest.add_row(*(Text(cell, no_wrap=True, overflow="ellipsis") for cell in row))
     return latest
 
 

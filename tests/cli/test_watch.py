@@ -47,6 +47,27 @@ def test_the_view_fits_the_terminal_and_has_what_matters(tmp_path, monkeypatch, 
     assert f"{load(path).values[-1]:.8g}" in out.getvalue()
 
 
+@pytest.mark.parametrize("named", [False, True])
+def test_where_there_is_little_room_the_points_are_cut_and_the_values_are_not(
+    tmp_path, monkeypatch, named
+):
+    pytest.importorskip("rich", reason="needs the extra: watch")
+    monkeypatch.setenv("COLUMNS", "80")
+    path, out, start = tmp_path / "run.jsonl", io.StringIO(), np.linspace(-1.2, 1.3, 6)
+    if named:
+        names = [f"a_rather_long_name_{i}" for i in range(6)]
+        start = dict(zip(names, start.tolist(), strict=True))
+    LBFGSB(maxfun=40).minimize(
+        lambda x: rosen(list(x.values()) if named else x), start, journal=path
+    )
+    assert main(["watch", str(path), "--once"], out) == 0
+    head, _, *rows = out.getvalue().split("eval ")[1].splitlines()
+    assert head.split()[:2] == ["f(x)", "seconds"]
+    assert max(map(len, out.getvalue().splitlines())) <= 80
+    for row, value in zip(rows, load(path).values[-8:], strict=False):
+        assert f"{value:.8g}" in row
+
+
 @pytest.mark.parametrize("n", [2, 9])
 def test_variables_with_names_have_columns(tmp_path, n):
     pytest.importorskip("rich", reason="needs the extra: watch")
