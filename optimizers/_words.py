@@ -61,3 +61,8 @@ def with_error(value: float, error: float) -> str:
         return f"{value:.6g} +- {error:.2g}"
     digits = math.ceil(math.log10(abs(value) / error)) + 2
     return f"{value:.{min(max(digits, 2), 17)}g} +- {error:.2g}"
+
+
+def adds_to(sentence: str, message: str) -> bool:
+    """Return whether a result's message says more than why the run stopped."""
+    return message.removeprefix("Stopped: ").rstrip(".").lower() != sentence.lower()

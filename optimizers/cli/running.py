@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from optimizers._words import replayed_words
+from optimizers._words import adds_to, replayed_words
 from optimizers.cli.codes import CONVERGED, STOPPED, is_closed_pipe, show_error
 from optimizers.cli.layout import vector
 from optimizers.cli.parser import program
@@ -120,7 +120,7 @@ def report(result: OptimizerResult, exact: float | None, out: TextIO) -> None:
     verdict = "Converged" if result.success else "Stopped before convergence"
     points = f"{result.nfev} points{replayed_words(result)}"
     facts = {
-        "message": None if result.stop.sentence in result.message else result.message,
+        "message": result.message if adds_to(result.stop.sentence, result.message) else None,
         "f(x)": None if result.fun is None else repr(result.fun),
         "exact": None,
         "x": vector(result.x, 13),

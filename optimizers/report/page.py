@@ -9,7 +9,7 @@ import numpy as np
 
 from optimizers._shown import Reported, number, table
 from optimizers._version import __version__
-from optimizers._words import replayed_words
+from optimizers._words import adds_to, replayed_words
 from optimizers.covariance import errors
 from optimizers.errors import InvalidInputError
 from optimizers.journal import Recording, load
@@ -163,7 +163,7 @@ def _verdict(run: Any, result: OptimizerResult | None) -> Iterator[str]:
     known: dict[str, Any] = {} if result is None else result
     error = run.error if isinstance(run, Recording) else known.get("error")
     for text in (known.get("message"), error and f"Error: {error}"):
-        if text and str(text).removeprefix("Stopped: ").lower() not in words.lower():
+        if text and adds_to(stop.sentence, str(text)):
             yield f'<p class="quiet">{html.escape(str(text))}</p>'
 
 

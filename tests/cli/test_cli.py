@@ -54,6 +54,19 @@ def test_quiet_leaves_out_the_table(run):
     assert "Converged" in done.out
 
 
+def test_a_message_is_shown_if_it_says_more_than_why_the_run_stopped(run, tmp_path):
+    quiet = ("--quiet", "--optimizer", "WaveNewton")
+    assert "  message " not in run("minimize", *quiet).out
+    assert "  message " not in run("minimize", *quiet, "-o", "maxfun=3").out
+    few = run("minimize", "--quiet", "-o", "maxfun=3").out
+    assert "pass jac, or raise maxfun" in told(few, "message")
+    (tmp_path / "flat.py").write_text("def flat(x):\n    return 1.0\n")
+    done = run("minimize", "--fun", f"{tmp_path / 'flat.py'}:flat", "--x0", "1,2", *quiet)
+    assert "fun may not depend on x" in told(done.out, "message")
+    done = run("minimize", "--quiet", "--optimizer", "SPSA", "-o", "maxfun=100", "-o", "seed=1")
+    assert "where it was not evaluated" in told(done.out, "message")
+
+
 def test_another_start_can_be_given_for_the_bundled_problem(run):
     start = ",".join(["0.1"] * 6)
     done = run("minimize", "--x0", start, "-o", "maxfun=1", "--quiet")
