@@ -49,7 +49,7 @@ def solve(run: Run, method: Method, options: Mapping[str, Any]) -> Outcome:
     if problem.is_fixed:
         return ended(problem.x0, StopReason.FIXED)
     solver = _configured(nlopt, method, options, problem)
-    failure = ""
+    failure, is_over = "", False
     with contextlib.ExitStack() as guards:
 
         def kept(call: Callable[..., Any], failed: Any) -> Callable[..., Any]:
@@ -57,10 +57,14 @@ def solve(run: Run, method: Method, options: Mapping[str, Any]) -> Outcome:
             guarded = guards.enter_context(run.guard(call))
 
             def called(*args: Any) -> Any:
+                nonlocal is_over
                 try:
                     return guarded(*args)
                 except BaseException:  # the guard raises it when the search has ended
-                    solver.force_stop()
+                    # The original DIRECT crashes if its first point stops it: the next one does.
+                    if is_over:
+                        solver.force_stop()
+                    is_over = True
                     return failed
 
             return called

@@ -164,6 +164,31 @@ def test_exceptions_come_out_as_they_are(name, error):
     assert error.optimizer_result.nfev >= 3
 
 
+def test_the_first_point_does_not_stop_the_library(monkeypatch):
+    # The original DIRECT crashes then, most times: that it does not once would prove nothing.
+    events, given, stopped = [], nlopt.opt.set_min_objective, nlopt.opt.force_stop
+
+    def set_min_objective(self, call):
+        def called(x, grad):
+            events.append("point")
+            return call(x, grad)
+
+        given(self, called)
+
+    def force_stop(self):
+        events.append("stop")
+        stopped(self)
+
+    def fun(x):
+        raise ValueError("mine")
+
+    monkeypatch.setattr(nlopt.opt, "set_min_objective", set_min_objective)
+    monkeypatch.setattr(nlopt.opt, "force_stop", force_stop)
+    with pytest.raises(ValueError, match="mine"):
+        NLopt("GN_ORIG_DIRECT").minimize(fun, None, bounds=BOX)
+    assert events == ["point", "point", "stop"]
+
+
 def test_a_callback_ends_the_run_and_sees_better_points():
     seen = []
 
