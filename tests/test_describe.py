@@ -124,7 +124,10 @@ def test_the_option_table_tells_all_that_the_class_takes(cls):
 
 
 #: Options that cannot be 1.
-NOT_ONE = {"c1": 0.1, "c2": 0.5, "factorization_method": None}
+NOT_ONE = {
+    **{"c1": 0.1, "c2": 0.5, "factorization_method": None},
+    **{"memory_dtype": None, "solver": "auto"},
+}
 
 
 @CLASSES
