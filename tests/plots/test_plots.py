@@ -2,6 +2,7 @@ import base64
 import pickle
 import re
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -385,8 +386,13 @@ def test_a_multistart_of_named_variables_has_their_names():
 
 def test_the_chart_of_waves_has_a_row_for_each_worker(tmp_path):
     pytest.importorskip("matplotlib", reason="needs the extra: plot")
+
+    def slow(x):
+        time.sleep(1e-3)  # so that a single thread does not do it all
+        return rosen(x)
+
     with ThreadPoolExecutor(2) as workers:
-        history, _ = recorded(maxfun=30, workers=workers, journal=tmp_path / "run.jsonl")
+        history, _ = recorded(fun=slow, maxfun=30, workers=workers, journal=tmp_path / "run.jsonl")
     for run in (history, tmp_path / "run.jsonl"):
         figure = plots.waves(run)
         names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
