@@ -1,6 +1,8 @@
 """Truncated conjugate gradients: the inner loop of truncated Newton methods."""
 
-from dataclasses import dataclass, field
+from collections import deque
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,33 +23,43 @@ _PROGRESS = 0.3
 _LEFT = 0.1
 
 
+class Pair(NamedTuple):
+    """A direction, its product with the Hessian, and the curvature: the product of both."""
+
+    v: Array
+    image: Array
+    curvature: float
+
+
 @dataclass
 class Preconditioner:
-    """A diagonal and pairs (v, Hv) of earlier iterations, as the matrix of L-BFGS has them."""
+    """A diagonal and pairs of earlier iterations, as the matrix of L-BFGS has them."""
 
     diagonal: Array
+    #: The last pairs; the longest that this may be is how many are kept.
+    pairs: deque[Pair]
     #: Whether the diagonal has the size of the Hessian.
     has_size: bool = False
-    pairs: list[tuple[Array, Array]] = field(default_factory=list)
 
     def among(self, free: NDArray[np.bool_]) -> "Preconditioner":
         """Return that of some variables."""
-        pairs = list[tuple[Array, Array]]()
-        for v, image in self.pairs:
-            v, image = np.where(free, v, 0.0), np.where(free, image, 0.0)
-            if v @ image > _COSINE * np.linalg.norm(v) * np.linalg.norm(image):
-                pairs.append((v, image))
-        return Preconditioner(self.diagonal, self.has_size, pairs)
+        pairs = deque[Pair](maxlen=self.pairs.maxlen)
+        for pair in self.pairs:
+            v, image = np.where(free, pair.v, 0.0), np.where(free, pair.image, 0.0)
+            curvature = float(v @ image)
+            if curvature > _COSINE * np.linalg.norm(v) * np.linalg.norm(image):
+                pairs.append(Pair(v, image, curvature))
+        return Preconditioner(self.diagonal, pairs, self.has_size)
 
     def __call__(self, vector: Array) -> Array:
         """Return the product of its inverse with a vector: the two-loop recursion."""
         parts, result = list[float](), vector
-        for v, image in reversed(self.pairs):
-            parts.append(float(v @ result / (v @ image)))
-            result = result - parts[-1] * image
+        for pair in reversed(self.pairs):
+            parts.append(float(pair.v @ result) / pair.curvature)
+            result = result - parts[-1] * pair.image
         result = result / self.diagonal
-        for (v, image), part in zip(self.pairs, reversed(parts), strict=True):
-            result = result + (part - float(image @ result / (v @ image))) * v
+        for pair, part in zip(self.pairs, reversed(parts), strict=True):
+            result = result + (part - float(pair.image @ result) / pair.curvature) * pair.v
         return result
 
 
@@ -84,7 +96,7 @@ def truncated(
         A step, which may leave the bounds: the loop ends where many variables have.
     """
     at, free, room = products.at, products.free, products.box.room(products.at)
-    inner, pairs = earlier.among(free), list(earlier.pairs)
+    inner, pairs = earlier.among(free), earlier.pairs.copy()
     residual, step = np.where(free, -at.jac, 0.0), np.zeros_like(at.x)
     direction = np.where(free, inner(residual), 0.0)
     first = product = float(residual @ direction)
@@ -106,8 +118,9 @@ def truncated(
             break
         length = product / curvature
         step, residual = step + length * direction, residual - length * image
-        pairs.append((direction, image))
-        diagonal = _updated(diagonal, direction, image, free)
+        pair = Pair(direction, image, curvature)
+        pairs.append(pair)
+        diagonal = np.where(free, _updated(diagonal, pair, expected), diagonal)
         fall = length * product / 2.0
         gain += fall
         conditioned = np.where(free, inner(residual), 0.0)
@@ -120,13 +133,10 @@ def truncated(
         ):
             break
         direction, product = conditioned + (after / product) * direction, after
-    return Solution(step, is_curved, Preconditioner(diagonal, inner.has_size, pairs))
+    return Solution(step, is_curved, Preconditioner(diagonal, pairs, inner.has_size))
 
 
-def _updated(diagonal: Array, direction: Array, image: Array, free: NDArray[np.bool_]) -> Array:
-    """Return the diagonal of the BFGS matrix after an update by a direction and its image."""
-    old = diagonal * direction
-    expected, curvature = float(direction @ old), float(direction @ image)
-    new = diagonal - old**2 / expected + image**2 / curvature
-    least = _FLAT * expected / float(direction @ direction)
-    return np.where(free, np.maximum(new, least), diagonal)
+def _updated(diagonal: Array, pair: Pair, expected: float) -> Array:
+    """Return the diagonal of the BFGS matrix after a pair whose curvature it had expected."""
+    new = diagonal - (diagonal * pair.v) ** 2 / expected + pair.image**2 / pair.curvature
+    return np.maximum(new, _FLAT * expected / float(pair.v @ pair.v))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import replace
 from typing import Any
 
@@ -116,7 +117,7 @@ class ProjectedNewton(FlowOptimizer):
     def _flow(self, problem: Problem, run: Run) -> Flow:
         box = Box(problem)
         told = yield AskData(problem.x0, problem.x0)
-        at, learned = Point(problem.x0, told), Preconditioner(np.ones(problem.n))
+        at, learned = Point(problem.x0, told), self._unlearned(problem)
         small = failures = 0
         for _ in range(self.maxiter):
             size = float(np.abs(box.projected(at)).max())
@@ -127,14 +128,13 @@ class ProjectedNewton(FlowOptimizer):
             products = HessianProducts(box, at, free)
             solved = yield from truncated(products, learned, tolerance, self.maxCGit)
             learned = solved.preconditioner
-            learned.pairs = learned.pairs[-self.maxcor :] if self.maxcor else []
             step = np.where(free, solved.step, -at.jac / learned.diagonal)
             found = yield from box.search(at, step, solved.is_curved, learned.diagonal)
             if found is None:
                 failures += 1
                 if failures > _TWICE or not learned.has_size:
                     return ended(at.x, StopReason.NO_PROGRESS, at.fun, at.jac)
-                learned = Preconditioner(np.ones(problem.n))
+                learned = self._unlearned(problem)
                 continue
             fall, at = at.fun - found.fun, found
             yield Step(at.x, at.fun, at.jac)
@@ -143,3 +143,6 @@ class ProjectedNewton(FlowOptimizer):
             if small == _TWICE:
                 return ended(at.x, StopReason.FUN, at.fun, at.jac)
         return ended(at.x, StopReason.MAXITER, at.fun, at.jac)
+
+    def _unlearned(self, problem: Problem) -> Preconditioner:
+        return Preconditioner(np.ones(problem.n), deque(maxlen=self.maxcor))
