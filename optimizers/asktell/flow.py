@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,6 +117,10 @@ class Told:
 #: that has a better end than the best evaluated point can catch it and return that; or its class
 #: sets ``ends_on_iterate``.
 Flow: TypeAlias = Generator[AskData | Products | Step, Told, Outcome]
+
+_T = TypeVar("_T")
+#: A part of a flow, which returns something else than its end.
+Asking: TypeAlias = Generator[AskData | Products | Step, Told, _T]
 
 
 def drive(run: Run, flow: Flow) -> Outcome:

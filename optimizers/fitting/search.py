@@ -6,13 +6,13 @@ from dataclasses import replace
 import numpy as np
 
 from optimizers._types import Array
-from optimizers.asktell.flow import Step
+from optimizers.asktell.flow import Asking, Step
 from optimizers.errors import InvalidInputError
 from optimizers.fitting.bends import bent_by_change, bent_by_trial
 from optimizers.fitting.convergence import Convergence, Plan
 from optimizers.fitting.curvature import Curvature
 from optimizers.fitting.model import Box, Model, norm
-from optimizers.fitting.site import Asking, Point, Site
+from optimizers.fitting.site import Point, Site
 from optimizers.options.table import is_number
 from optimizers.result import StopReason
 

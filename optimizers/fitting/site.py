@@ -1,20 +1,15 @@
 """The current point of a search: its residuals, their Jacobian, and their noise."""
 
-from collections.abc import Generator
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from optimizers._types import Array
-from optimizers.asktell.flow import Step, Told
+from optimizers.asktell.flow import Asking
 from optimizers.asktell.messages import AskData
 from optimizers.evaluation.losses import Loss
 from optimizers.fitting.model import norm
 from optimizers.fitting.probes import Probes
-
-_T = TypeVar("_T")
-#: A part of a flow that returns something other than its outcome.
-Asking: TypeAlias = Generator[AskData | Step, Told, _T]
 
 _EPS = float(np.finfo(np.float64).eps)
 #: Differences that change the residuals by more than this fraction may be noise.

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizers._types import Array
+from optimizers.asktell.flow import Asking
 from optimizers.native.hessian_products import HessianProducts
-from optimizers.native.projected_search import Asking
 
 #: Curvature of less than this part of what the preconditioner expects is not positive.
 _CURVED = 1e-12
@@ -75,7 +75,7 @@ class Solution:
 
 def truncated(
     products: HessianProducts, earlier: Preconditioner, tolerance: float, most: int
-) -> Asking:
+) -> Asking[Solution]:
     """Minimize the quadratic model roughly in some variables, which start within bounds.
 
     Parameters

@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizers._types import Array
-from optimizers.asktell.flow import Products
+from optimizers.asktell.flow import Asking, Products
 from optimizers.asktell.messages import AskData
 from optimizers.evaluation.answers import as_gradient, as_matrix
 from optimizers.gradients.source import EPS
-from optimizers.native.projected_search import Asking, Box, Point
+from optimizers.native.projected_search import Box, Point
 
 #: The step of differences, relative to the largest variable: of gradients, and of gradients that
 #: are differences themselves.
@@ -48,7 +48,7 @@ class HessianProducts:
         self._jac = None if is_tight else at.jac
         self._matrix: Any = None
 
-    def image(self, direction: Array) -> Asking:
+    def image(self, direction: Array) -> Asking[Any]:
         """Return the product with a direction, shape (n,)."""
         hessp, n = self.box.problem.hessp, direction.size
         if isinstance(hessp, Whole):
@@ -65,7 +65,7 @@ class HessianProducts:
         moved = yield from self._gradient(self.box.problem.clip(self._x + h * direction))
         return (moved - self._jac) / h
 
-    def _gradient(self, x: Array) -> Asking:
+    def _gradient(self, x: Array) -> Asking[Any]:
         has_loss = self.box.problem.loss is not None
         told = yield AskData(x if has_loss else None, x)
         return told.jac

@@ -1,18 +1,12 @@
 """Bounds, and searches along paths that are projected to them."""
 
-from collections.abc import Generator
-from typing import Any, TypeAlias
-
 import numpy as np
 from numpy.typing import NDArray
 
 from optimizers._types import Array
-from optimizers.asktell.flow import Products, Step, Told
+from optimizers.asktell.flow import Asking, Told
 from optimizers.asktell.messages import AskData
 from optimizers.problem.problem import Problem
-
-#: A part of a flow, which returns something else than its end.
-Asking: TypeAlias = Generator[AskData | Products | Step, Told, Any]
 
 #: How near a bound, at most, a variable is that it binds: the distance, and in gradients.
 _NEAR, _GRADIENTS = 1e-6, 1e-3
@@ -55,7 +49,9 @@ class Box:
         binds = ((low >= -near) & (at.jac > 0)) | ((high <= near) & (at.jac < 0))
         return np.asarray(~(binds | (self.low >= self.high)))
 
-    def search(self, at: Point, step: Array, is_curved: bool, diagonal: Array) -> Asking:
+    def search(
+        self, at: Point, step: Array, is_curved: bool, diagonal: Array
+    ) -> "Asking[Point | None]":
         """Return a lower point on the projected path along a step, or None if none is found."""
         steep = _STEEP_CURVED if is_curved else _STEEP
         length, best = 1.0, None

@@ -6,6 +6,7 @@ import numpy as np
 from typing_extensions import Unpack, override
 
 from optimizers._types import Array
+from optimizers.asktell.flow import Asking
 from optimizers.flow import AskData, Flow, FlowOptimizer, FlowSettings, Step, ended
 from optimizers.gradients.source import EPS
 from optimizers.options.settings import DISP
@@ -13,7 +14,6 @@ from optimizers.options.table import Option, limit, number
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run.run import Run
-from optimizers.search.dfotr.search import Asking
 from optimizers.search.dfotr.space import Space
 from optimizers.search.stencil import Stencil
 from optimizers.search.subproblem import Quadratic

@@ -1,6 +1,6 @@
 """Series of numbers, one per iteration, such as rates; and SPSA's calibration of these."""
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count, repeat
 from typing import Any, TypeAlias
@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from optimizers._arrays import as_numbers
 from optimizers._types import Array
+from optimizers.asktell.flow import Asking
 from optimizers.asktell.messages import AskData
 from optimizers.errors import NonFiniteValueError, OptionError, warn_user
 from optimizers.evaluation.answers import non_finite
 from optimizers.evaluation.evaluator import Evaluator, values_at
-from optimizers.flow import Products, Step, Told
 from optimizers.options.table import is_number
 from optimizers.problem.problem import Problem
 from optimizers.run.run import Run
@@ -99,9 +99,6 @@ TARGET = 2 * np.pi / 10
 #: Differences below this many units of the values' precision are rounding.
 _ROUNDING = 100
 
-#: A part of a flow.
-Asking: TypeAlias = Generator[AskData | Products | Step, Told, Any]
-
 
 @dataclass(frozen=True)
 class PowerSeries:
@@ -166,7 +163,7 @@ def evaluated(
     return values, evaluator.facts.precision
 
 
-def measured(problem: Problem, run: Run, options: dict[str, Any]) -> Asking:
+def measured(problem: Problem, run: Run, options: dict[str, Any]) -> Asking[Any]:
     """Return rates, perturbations, perhaps the value at the start, the increase, and its error."""
     x, law, allowed_increase = problem.x0, Law(), options["allowed_increase"]
     repeats = PAIRS if allowed_increase is None else 0
@@ -193,7 +190,7 @@ def measured(problem: Problem, run: Run, options: dict[str, Any]) -> Asking:
     return *named, fun, allowed_increase, error
 
 
-def heeded(run: Run, points: Array) -> Asking:
+def heeded(run: Run, points: Array) -> Asking[Any]:
     """Ask for a wave of values, and note which of them are penalties."""
     told = yield AskData(points)
     if told.known is not None:

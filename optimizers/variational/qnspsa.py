@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from typing_extensions import Unpack, override
 
 from optimizers._types import Array
+from optimizers.asktell.flow import Asking
 from optimizers.errors import OptionError
 from optimizers.evaluation.evaluator import Evaluator
 from optimizers.flow import FlowOptimizer, FlowSettings, Products
@@ -19,7 +20,7 @@ from optimizers.options.table import Option, redeclared
 from optimizers.problem.problem import Problem
 from optimizers.run.run import Run
 from optimizers.support import Traits
-from optimizers.variational.calibration import Asking, SeriesLike, check_pair
+from optimizers.variational.calibration import SeriesLike, check_pair
 from optimizers.variational.fidelity import (
     FIDELITY,
     CircuitFidelity,
@@ -136,7 +137,7 @@ class QNSPSA(SPSA):
         return started(start, problem, self.fidelity, group)
 
     @override
-    def _other_curvature(self, probes: Probes) -> Asking:
+    def _other_curvature(self, probes: Probes) -> Asking[Any]:
         points = probes.all
         centers = np.tile(probes.center, points.size // probes.center.size)
         told = yield Products(centers, points.ravel())

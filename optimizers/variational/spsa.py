@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from typing_extensions import Unpack, override
 
 from optimizers._types import Array, Objective
+from optimizers.asktell.flow import Asking
 from optimizers.errors import OptionError
 from optimizers.evaluation.qiskit import group_of
 from optimizers.flow import Flow, FlowOptimizer, FlowSettings, Step, ended
@@ -35,7 +36,6 @@ from optimizers.run.run import Run
 from optimizers.support import SupportLevel, Traits, levels
 from optimizers.variational.calibration import (
     PAIRS,
-    Asking,
     Law,
     PowerSeries,
     SeriesLike,
@@ -285,7 +285,7 @@ class SPSA(FlowOptimizer):
         size: float,
         k: int,
         hessian: SmoothedHessian | None,
-    ) -> Asking:
+    ) -> Asking[Any]:
         """Return the step of iteration k before its rate, and the mean of values with its error."""
         given = self.resamplings
         count = given.get(k, 1) if isinstance(given, dict) else given
@@ -311,7 +311,7 @@ class SPSA(FlowOptimizer):
         mean = float(values[known].mean()) if known.any() else np.nan
         return step, mean, error_of_mean(told)
 
-    def _other_curvature(self, probes: Probes) -> Asking:
+    def _other_curvature(self, probes: Probes) -> Asking[Any]:
         """Return a sample of the Hessian that does not come from values; for a subclass."""
         raise NotImplementedError
 

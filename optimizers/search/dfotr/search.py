@@ -1,12 +1,9 @@
 """The search: trial steps and better geometry in waves, shrinking radii, restarts under noise."""
 
-from collections.abc import Generator
-from typing import TypeAlias, TypeVar
-
 import numpy as np
 
 from optimizers._types import Array
-from optimizers.asktell.flow import Step, Told
+from optimizers.asktell.flow import Asking, Step, Told
 from optimizers.asktell.messages import AskData
 from optimizers.result import StopReason
 from optimizers.search.dfotr.geometry import (
@@ -22,10 +19,6 @@ from optimizers.search.dfotr.radii import Radii
 from optimizers.search.dfotr.sample import Sample, full_size
 from optimizers.search.dfotr.space import Space
 from optimizers.search.subproblem import Quadratic
-
-_T = TypeVar("_T")
-#: A part of a flow, which returns something else than its end.
-Asking: TypeAlias = Generator[AskData | Step, Told, _T]
 
 #: Trial steps are made for these multiples of the radius, and count if they differ by a part.
 _RADII, _DIFFERENT = (1.0, 3.0, 1.0 / 3.0, 9.0, 27.0), 0.1
