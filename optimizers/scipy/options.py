@@ -201,7 +201,7 @@ LBFGSB_OPTIONS = (
     *NATIVE,
     Option("values_first", True, TRUTH).means(
         "With fewer workers than points, skip the gradient of steps that are too long; not in "
-        "SciPy."
+        "SciPy, and without effect where ``solver`` is the package's."
     ),
 )
 #: The option of Nelder-Mead that LBFGSB has for the steps of a line search.
