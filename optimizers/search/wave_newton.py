@@ -14,7 +14,7 @@ from optimizers.options.table import Option, limit, number
 from optimizers.problem.problem import Problem
 from optimizers.result import StopReason
 from optimizers.run.run import Run
-from optimizers.search.dfotr.space import Space
+from optimizers.search.space import Space
 from optimizers.search.stencil import Stencil
 from optimizers.search.subproblem import Quadratic
 from optimizers.support import SupportLevel, Traits, levels

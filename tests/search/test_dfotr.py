@@ -23,7 +23,7 @@ from optimizers.problems.mgh_systems import brown_almost_linear
 from optimizers.run.run import Run
 from optimizers.search.dfotr.radii import Radii
 from optimizers.search.dfotr.search import Search
-from optimizers.search.dfotr.space import Space
+from optimizers.search.space import Space
 
 BOX = [(-2.0, 0.5), (None, 0.9), (-0.5, None)]
 START = [-1.2, 0.4, 0.3]

@@ -14,7 +14,7 @@ from optimizers.search.dfotr.geometry import (
 from optimizers.search.dfotr.interpolation import Interpolation
 from optimizers.search.dfotr.noise import Noise
 from optimizers.search.dfotr.sample import Sample
-from optimizers.search.dfotr.space import Space
+from optimizers.search.space import Space
 from optimizers.search.subproblem import Quadratic, within_ball, within_box
 from optimizers.support import SupportLevel, levels
 

@@ -16,7 +16,7 @@ from optimizers.run.run import Run
 from optimizers.search.coarse import words_if_coarse
 from optimizers.search.dfotr.radii import Radii
 from optimizers.search.dfotr.search import Search
-from optimizers.search.dfotr.space import Space
+from optimizers.search.space import Space
 from optimizers.support import SupportLevel, Traits, levels
 
 #: What is given for as many points in a wave as there are workers.

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from optimizers._types import Array
 from optimizers.search.dfotr.interpolation import Interpolation
-from optimizers.search.dfotr.space import Space
+from optimizers.search.space import Space
 
 #: What part of a known point's distance has to be along a new direction.
 _ASIDE = 0.1

@@ -3,7 +3,7 @@
 import numpy as np
 
 from optimizers._types import Array
-from optimizers.search.dfotr.space import Space
+from optimizers.search.space import Space
 
 #: The points of a look are so far away: a part of the radius, and at most this.
 _PART, _FARTHEST = 1e-2, 1e-5

@@ -17,7 +17,7 @@ from optimizers.search.dfotr.geometry import (
 from optimizers.search.dfotr.noise import Noise
 from optimizers.search.dfotr.radii import Radii
 from optimizers.search.dfotr.sample import Sample, full_size
-from optimizers.search.dfotr.space import Space
+from optimizers.search.space import Space
 from optimizers.search.subproblem import Quadratic
 
 #: Trial steps are made for these multiples of the radius, and count if they differ by a part.
